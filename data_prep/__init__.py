@@ -1,0 +1,1 @@
+"""From raw videos and annotated stills to shards of frame pairs."""

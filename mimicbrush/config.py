@@ -1,0 +1,102 @@
+"""Typed configs from YAML and the command line: the one place that knows jsonargparse.
+
+A config is a frozen dataclass beside its owner, one line under each field saying what it changes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from mimicbrush.errors import UserError
+
+T = TypeVar("T")
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+def parse_config(config_class: type[T], argv: Sequence[str] | None = None, *, default: Path | None = None) -> T:
+    """Build a config from `--config FILE`, `--field VALUE` overrides and the fields' defaults.
+
+    config_class: a dataclass; `default`: the YAML used where the command line gives no --config.
+    Raises UserError, in one line, for an unknown key, a wrong type, or a relation that `__post_init__` refuses.
+    """
+    parser = _parser(config_class)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    has_config = any(argument == "--config" or argument.startswith("--config=") for argument in arguments)
+    if default is not None and not has_config:
+        arguments = ["--config", str(default), *arguments]
+    try:
+        namespace = parser.parse_args(arguments)
+        fields = parser.instantiate_classes(namespace)
+        fields.pop("config", None)
+        return config_class(**vars(fields))
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise UserError(f"{_reason(error)}; see --help for every field") from None
+
+
+def save_config(config: object, path: Path) -> None:
+    """Write the resolved config as YAML that `parse_config` reads back to an equal config."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dump_config(config))
+
+
+def dump_config(config: object) -> str:
+    """The resolved config as YAML text."""
+    return yaml.safe_dump(_plain(asdict(config)), sort_keys=False)
+
+
+def load_config(config_class: type[T], path: Path) -> T:
+    """Read a YAML file into a config; raises UserError if it is missing or does not fit."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such config file")
+    return parse_config(config_class, ["--config", str(path)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSpec:
+    """A class named in YAML, with its arguments: how an editor reaches a command without being imported by it."""
+
+    class_path: str
+    """Dotted path of the class."""
+    init_args: dict = field(default_factory=dict)
+    """Arguments of its constructor."""
+
+
+def instantiate(spec: ClassSpec, base: type[T]) -> T:
+    """Build the named class, a subclass of `base`; raises UserError if it is unknown or its arguments do not fit."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(base, "component", fail_untyped=False)
+    try:
+        namespace = parser.parse_object({"component": asdict(spec)})
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise UserError(f"{spec.class_path}: {_reason(error)}") from None
+    return parser.instantiate_classes(namespace).component
+
+
+def _plain(value: object) -> object:
+    """Paths to strings and tuples to lists, all the way down."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _parser(config_class: type) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, description=(config_class.__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--config", action="config", help="a YAML file with the fields below; later ones win")
+    parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
+    return parser
+
+
+def _reason(error: Exception) -> str:
+    """The last, most specific line of a parser's message."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -^~")]
+    return " ".join(lines) if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""From shards on disk to masked training batches."""

@@ -1,0 +1,179 @@
+"""How a frame pair lies on disk: a WebDataset tar per shard and an index beside it.
+
+A shard `name-000042.tar` is finished when, and only when, its index `name-000042.json` exists: the tar is written
+under a temporary name, then renamed, then the index is. A tar without an index is never read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import webdataset as wds
+
+from mimicbrush.errors import UserError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramePair:
+    """One sample on disk."""
+
+    key: str
+    """Unique; letters, digits, `-` and `_` only: WebDataset cuts a key at its first dot."""
+    source: bytes
+    """Encoded image (JPEG or WebP)."""
+    reference: bytes | None
+    """Encoded image: the same clip at another moment, or a warped still; None: drawn in the batch from the still."""
+    similarity: float | None
+    """SSIM of the two; None where there is no reference."""
+    keypoints: list[tuple[float, float, float, float]] = field(default_factory=list)
+    """Matched points: source x, y, reference x, y, each in [0, 1] of its image's width or height."""
+    masks: list[bytes] = field(default_factory=list)
+    """Object masks of the source as PNG (stills), else empty."""
+    origin: dict = field(default_factory=dict)
+    """File, time stamps, sizes, and licence or URL where known."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.key):
+            raise ValueError(f"key {self.key!r} may hold letters, digits, '-' and '_' only")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardIndex:
+    """What a finished shard holds; written last, so that it vouches for the tar."""
+
+    pairs: int
+    bytes: int
+    sha256: str
+    keys: list[str]
+    inputs: dict
+    """What was read for this shard and what became of it, e.g. {clip: {"status": "kept", "pairs": 4}}."""
+    version: int = FORMAT_VERSION
+
+
+def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict) -> ShardIndex:
+    """Write `path` (ending in .tar) and its index, atomically; a shard without pairs is an index alone.
+
+    `inputs` may be filled while `pairs` is consumed: it is read afterwards.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    keys: list[str] = []
+    try:
+        with wds.TarWriter(str(partial), encoder=False, mtime=0) as writer:
+            for pair in pairs:
+                writer.write(_to_sample(pair))
+                keys.append(pair.key)
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"{path}: two pairs share a key")
+        content = partial.read_bytes() if keys else b""
+        if keys:
+            partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    index = ShardIndex(
+        pairs=len(keys),
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        keys=keys,
+        inputs=inputs,
+    )
+    write_json(asdict(index), index_path(path))
+    return index
+
+
+def write_json(content: object, path: Path) -> None:
+    """Write JSON so that the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    partial.rename(path)
+
+
+def index_path(shard: Path) -> Path:
+    """`x-000001.tar` -> `x-000001.json`."""
+    return shard.with_suffix(".json")
+
+
+def read_index(shard: Path) -> ShardIndex:
+    """The index of a shard; raises UserError if it is missing, unreadable or of another version."""
+    path = index_path(shard)
+    try:
+        index = ShardIndex(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no index, so the shard is unfinished; run the sharding command again") from None
+    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a shard index ({error}); delete it and run the sharding command again") from None
+    if index.version != FORMAT_VERSION:
+        raise UserError(f"{path}: format {index.version}, this version reads {FORMAT_VERSION}; shard the data anew")
+    return index
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """The finished, non-empty shards of a folder, sorted; raises UserError if there are none or one is damaged."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of shards; make it with `python data_prep/shard_videos.py`")
+    shards = []
+    for shard in sorted(folder.glob("*.tar")):
+        index = read_index(shard)
+        size = shard.stat().st_size
+        if size != index.bytes:
+            raise UserError(f"{shard}: {size} bytes, its index says {index.bytes}; delete both and shard again")
+        shards.append(shard)
+    if not shards:
+        raise UserError(f"{folder}: holds no finished shard; make some with `python data_prep/shard_videos.py`")
+    return shards
+
+
+def read_pairs(shards: Iterable[Path]) -> Iterator[FramePair]:
+    """All pairs of the given shards, in order."""
+    pipeline = wds.DataPipeline(
+        wds.SimpleShardList([str(shard) for shard in shards]), wds.tarfile_to_samples(), wds.map(to_pair)
+    )
+    return iter(pipeline)
+
+
+def _to_sample(pair: FramePair) -> dict:
+    sample = {"__key__": pair.key, f"source.{image_suffix(pair.source)}": pair.source}
+    if pair.reference is not None:
+        sample[f"reference.{image_suffix(pair.reference)}"] = pair.reference
+    for number, mask in enumerate(pair.masks):
+        sample[f"mask{number:02d}.png"] = mask
+    facts = {"similarity": pair.similarity, "keypoints": pair.keypoints, "origin": pair.origin}
+    sample["json"] = json.dumps(facts, ensure_ascii=False).encode()
+    return sample
+
+
+def to_pair(sample: dict) -> FramePair:
+    """A sample as WebDataset reads it -> FramePair. Raises UserError if a member is missing (a damaged tar)."""
+    members = {name.split(".")[0]: content for name, content in sample.items() if not name.startswith("__")}
+    if "source" not in members or "json" not in members:
+        raise UserError(f"{sample.get('__url__', 'shard')}: sample {sample['__key__']} is incomplete; shard again")
+    facts = json.loads(members["json"])
+    return FramePair(
+        key=sample["__key__"],
+        source=members["source"],
+        reference=members.get("reference"),
+        similarity=facts["similarity"],
+        keypoints=[tuple(point) for point in facts["keypoints"]],
+        masks=[members[name] for name in sorted(members) if name.startswith("mask")],
+        origin=facts["origin"],
+    )
+
+
+def image_suffix(encoded: bytes) -> str:
+    """jpg, webp or png, by the content's first bytes."""
+    if encoded[:2] == b"\xff\xd8":
+        return "jpg"
+    if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
+        return "webp"
+    if encoded[:4] == b"\x89PNG":
+        return "png"
+    raise ValueError("an image must be encoded as JPEG, WebP or PNG")

@@ -1,0 +1,1 @@
+"""Editors: everything that answers an EditRequest with edited pictures."""

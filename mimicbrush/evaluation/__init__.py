@@ -1,0 +1,1 @@
+"""Benchmarks, metrics, statistics and the report."""

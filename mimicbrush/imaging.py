@@ -1,0 +1,129 @@
+"""Geometry and compositing of pictures: no networks.
+
+Pixels are RGB float in [0, 1], channels first. Masks are 1 where the edit happens.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import kornia
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from mimicbrush.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+
+
+class Placement(NamedTuple):
+    """Where a picture lies on its square canvas, in pixels of the canvas."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def read_image(path: Path) -> Tensor:
+    """(3, H, W) in [0, 1]; EXIF orientation applied. Raises UserError if the file is missing or no picture."""
+    return _pixels(_open(path).convert("RGB"))
+
+
+def read_mask(path: Path) -> Tensor:
+    """(1, H, W), 0 or 1, thresholded at mid-grey. Raises UserError if the file is missing or no picture."""
+    return (_pixels(_open(path).convert("L")) > 0.5).float()
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            return ImageOps.exif_transpose(file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such picture") from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"{path}: not a readable picture ({error})") from None
+
+
+def _pixels(image: Image.Image) -> Tensor:
+    array = np.asarray(image, dtype=np.float32) / 255
+    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """(3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
+    array = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(array if array.shape[2] == 3 else array[..., 0])
+
+
+def write_image(image: Tensor, path: Path) -> None:
+    """Write (3, H, W) or (1, H, W) in [0, 1] as PNG or by the suffix; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    to_pil(image).save(partial)
+    partial.rename(path)
+
+
+def resize(image: Tensor, height: int, width: int, *, antialias: bool = True) -> Tensor:
+    """Bilinear; (..., C, H, W) to (..., C, height, width). Antialiased unless asked otherwise."""
+    if tuple(image.shape[-2:]) == (height, width):
+        return image
+    batch = image if image.ndim == 4 else image[None]
+    resized = F.interpolate(batch, (height, width), mode="bilinear", align_corners=False, antialias=antialias)
+    return resized if image.ndim == 4 else resized[0]
+
+
+def place(height: int, width: int, size: int) -> Placement:
+    """The largest centred box of the picture's aspect ratio on a size x size canvas (longer side = size)."""
+    scale = size / max(height, width)
+    new_height, new_width = max(1, int(height * scale + 1e-6)), max(1, int(width * scale + 1e-6))
+    return Placement((size - new_height) // 2, (size - new_width) // 2, new_height, new_width)
+
+
+def letterbox(image: Tensor, size: int, *, fill: float, antialias: bool = True) -> tuple[Tensor, Placement]:
+    """Scale the longer side to `size` and pad the other to a centred square.
+
+    image: (..., C, H, W) -> (..., C, size, size). The release pads pictures white (1) and masks black (0).
+    """
+    box = place(*image.shape[-2:], size)
+    canvas = image.new_full((*image.shape[:-2], size, size), fill)
+    canvas[..., box.top : box.top + box.height, box.left : box.left + box.width] = resize(
+        image, box.height, box.width, antialias=antialias
+    )
+    return canvas, box
+
+
+def unletterbox(canvas: Tensor, box: Placement, height: int, width: int) -> Tensor:
+    """Cut the picture out of its canvas and bring it to (height, width)."""
+    return resize(canvas[..., box.top : box.top + box.height, box.left : box.left + box.width], height, width)
+
+
+def blacken(source: Tensor, mask: Tensor) -> Tensor:
+    """Blank the region to be repainted.
+
+    source: (B, 3, H, W) in [0, 1]; mask: (B, 1, H, W), 1 where the edit happens.
+    The released weights expect black here, not the mid-grey of SD inpainting.
+    """
+    return source * (mask < 0.5)
+
+
+def feather(mask: Tensor, sigma: float) -> Tensor:
+    """Soften a mask's border; (B, 1, H, W). The release's ten 3 x 3 blurs amount to a sigma of 2.5 pixels."""
+    if sigma <= 0:
+        return mask
+    radius = min(max(1, round(3 * sigma)), min(mask.shape[-2:]) - 1)
+    size = 2 * radius + 1
+    return kornia.filters.gaussian_blur2d(mask, (size, size), (sigma, sigma), border_type="reflect")
+
+
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, sigma: float = 2.5) -> Tensor:
+    """Composite the edited picture over the source through the feathered mask.
+
+    edited, source: (B, 3, H, W); mask: (B, 1, H, W). Where the feathered mask is 0 the source is kept bit for bit.
+    """
+    alpha = feather(mask, sigma)
+    return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)

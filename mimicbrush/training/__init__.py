@@ -1,0 +1,1 @@
+"""Loss, Lightning module and callbacks."""
