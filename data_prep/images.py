@@ -1,0 +1,54 @@
+"""Arrays to encoded pictures and back, and the two resizings that preparation needs."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+JPEG_QUALITY = 95
+
+
+def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) RGB to JPEG at quality 95 without chroma subsampling: +3 dB over 4:2:0, and the VAE sees chroma."""
+    settings = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        JPEG_QUALITY,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> bytes:
+    """(H, W) to an 8-bit PNG, 255 where the mask is set."""
+    return cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes()
+
+
+def decode_image(encoded: bytes) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB, EXIF orientation ignored as COCO's masks do; raises ValueError if it is no picture."""
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+    if image is None:
+        raise ValueError("not a readable picture")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def decode_mask(encoded: bytes) -> NDArray[np.bool_]:
+    """(H, W), True where an 8-bit picture is above mid-grey."""
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE) > 127
+
+
+def to_grey(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB to (h, w) luma with the short side at most `short_side`, averaged down, never enlarged."""
+    return shrink(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), short_side)
+
+
+def shrink(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) with the short side at most `short_side`, averaged down, never enlarged."""
+    height, width = image.shape[:2]
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

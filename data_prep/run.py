@@ -1,0 +1,180 @@
+"""What every sharding command shares: one run per output folder, units of work, worker processes, the summary.
+
+A unit is a slice of the sorted inputs and becomes one shard. A finished shard's index names its inputs, so what is
+left to do is what no index names: the same command goes on after an interruption, and takes up what was added.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+from mimicbrush.config import dump_config
+from mimicbrush.data.shards import FORMAT_VERSION, ShardIndex, index_path, read_index, write_json
+from mimicbrush.errors import UserError
+
+KEPT = "kept"
+ORIGIN_FIELDS = ("group", "licence", "url")
+"""Columns of a metadata file that are copied into each sample's origin."""
+
+
+class Unit(NamedTuple):
+    """The inputs of one shard."""
+
+    shard: Path
+    names: list[str]
+
+
+def claim_output(output: Path, command: str, config: object, *, free: Iterable[str]) -> None:
+    """Note in `run.json` whose result the folder holds; `free` names the fields that do not change the content.
+
+    Raises UserError, naming the field, where the folder already holds pairs of a different run.
+    """
+    fields = yaml.safe_load(dump_config(config))
+    wanted = {"command": command, "format": FORMAT_VERSION, **_flatten(fields)}
+    wanted = {name: value for name, value in wanted.items() if name not in set(free)}
+    path = output / "run.json"
+    found = json.loads(path.read_text()) if path.is_file() else None
+    if found is None and any(output.glob("*.tar")):
+        raise UserError(f"{output}: holds shards but no run.json; choose another --output")
+    if found is not None and found != wanted:
+        if any(output.glob("*.tar")):
+            raise UserError(f"{output}: holds another run: {_difference(found, wanted)}; choose another --output")
+        # A run that kept nothing binds nobody: the user is trying again with other settings.
+        for index in list_indexes(output):
+            index.unlink()
+    write_json(wanted, path)
+
+
+def _flatten(fields: Mapping, prefix: str = "") -> dict:
+    flat: dict = {}
+    for name, value in fields.items():
+        flat.update(_flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
+    return flat
+
+
+def _difference(found: dict, wanted: dict) -> str:
+    names = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
+    return ", ".join(f"{name} was {found.get(name)}, now {wanted.get(name)}" for name in names)
+
+
+def list_indexes(output: Path) -> list[Path]:
+    """The index files of the finished shards, sorted."""
+    return sorted(path for path in output.glob("*.json") if re.search(r"-\d{6}$", path.stem))
+
+
+def read_indexes(output: Path) -> list[ShardIndex]:
+    """The indexes of the finished shards, sorted by shard."""
+    return [read_index(path.with_suffix(".tar")) for path in list_indexes(output)]
+
+
+def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
+    """What became of each input so far; a later shard's word counts."""
+    return {name: record for index in indexes for name, record in index.inputs.items()}
+
+
+def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: int) -> list[Unit]:
+    """Slices of the inputs that no finished shard covers.
+
+    sizes: bytes of each input; a skipped input whose size has changed since (a download completed) is done again.
+    As only whole slices finish, an interrupted run is cut and numbered as if it had not been.
+    """
+    done = merge_inputs(read_indexes(output))
+    left = [name for name in sorted(sizes) if not _is_covered(done.get(name), sizes[name])]
+    slices = [left[start : start + per_shard] for start in range(0, len(left), per_shard)]
+    units: list[Unit] = []
+    number = 0
+    for names in slices:
+        while index_path(shard := output / f"{prefix}-{number:06d}.tar").exists():
+            number += 1
+        units.append(Unit(shard, names))
+        number += 1
+    return units
+
+
+def _is_covered(record: dict | None, size: int) -> bool:
+    return record is not None and (record["status"] == KEPT or record["bytes"] == size)
+
+
+def run_units(units: list[Unit], work: Callable[[Unit], None], *, workers: int, noun: str) -> None:
+    """Do every unit, in `workers` processes; workers 0: one per usable core.
+
+    Raises UserError where a worker dies; what the others finished stays.
+    """
+    processes = min(workers or len(os.sched_getaffinity(0)), len(units))
+    with tqdm(total=sum(len(unit.names) for unit in units), unit=noun, disable=not units) as progress:
+        if processes <= 1:
+            for unit in units:
+                work(unit)
+                progress.update(len(unit.names))
+        else:
+            _run_in_processes(units, work, processes, progress)
+
+
+def _run_in_processes(units: list[Unit], work: Callable[[Unit], None], processes: int, progress: tqdm) -> None:
+    # Forked workers share the imports (two seconds each otherwise); elsewhere than on Linux forking is not safe.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_use_one_thread)
+    futures: dict[Future, Unit] = {pool.submit(work, unit): unit for unit in units}
+    try:
+        for future in as_completed(futures):
+            future.result()
+            progress.update(len(futures[future].names))
+    except BrokenProcessPool:
+        unfinished = [unit.shard.stem for unit in units if not index_path(unit.shard).exists()]
+        raise UserError(
+            f"a worker process died (out of memory, or an input that crashes its decoder); unfinished: "
+            f"{', '.join(unfinished[:4])}{' ...' if len(unfinished) > 4 else ''}; finished shards are kept, "
+            "run the same command with --workers 1 to see where it dies"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _use_one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What a CSV says of each input: {file: {group, licence, url}}, columns but `file` optional, empty cells left out.
+
+    Raises UserError if the file is missing, has no column `file`, or names none of the inputs.
+    """
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise UserError(f"{path}: no such metadata file; leave --metadata out or give a CSV with a column `file`")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if "file" not in (reader.fieldnames or ()):
+            raise UserError(f"{path}: has columns {reader.fieldnames}; expected `file` and any of {ORIGIN_FIELDS}")
+        rows = {row["file"]: {name: row[name] for name in ORIGIN_FIELDS if row.get(name)} for row in reader}
+    if not rows.keys() & set(names):
+        raise UserError(f"{path}: names none of the inputs; `file` is relative to the input folder")
+    return rows
+
+
+def seed_for(seed: int, name: str) -> np.random.Generator:
+    """A generator that depends on the run's seed and the input's name, not on who works on it or when."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]))
+
+
+def slug(name: str) -> str:
+    """A short, unique word for an input, fit for a key: letters, digits, - and _."""
+    readable = re.sub(r"[^A-Za-z0-9_]+", "-", Path(name).stem).strip("-")[:40] or "input"
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
