@@ -1,0 +1,92 @@
+"""Editors that need no weights: what any trained network must beat, and what tests can calculate by hand.
+
+All replace exactly the masked pixels; the others stay as they are, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import resize
+from mimicbrush.requests import Editor, EditRequest, ReferenceRequest
+
+INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
+
+
+class Identity(Editor):
+    """Returns the source: the truth on inner-ID, and the worst imitation on inter-ID."""
+
+    def edit(self, request: EditRequest) -> Tensor:
+        return request.source.clone()
+
+
+class MeanColour(Editor):
+    """Fills the mask with the mean colour of a ring around it, `ring` pixels wide. Knows no reference."""
+
+    def __init__(self, ring: int = 16) -> None:
+        if ring < 1:
+            raise UserError(f"ring is {ring}, expected at least 1 pixel")
+        self.ring = ring
+
+    def edit(self, request: EditRequest) -> Tensor:
+        mask = request.mask > 0.5
+        around = F.max_pool2d(mask.float(), 2 * self.ring + 1, stride=1, padding=self.ring) > 0
+        ring = (around & ~mask).to(request.source.dtype)
+        count = ring.sum(dim=(2, 3), keepdim=True)
+        colour = (request.source * ring).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
+        # A frame that is masked whole has no surroundings; mid-grey stands in.
+        colour = torch.where(count > 0, colour, 0.5)
+        return torch.where(mask, colour, request.source)
+
+
+class ReferencePaste(Editor):
+    """Pastes the reference, resized to the mask's bounding box, through the mask.
+
+    The box and not the whole picture: reference and mask both show the thing to imitate at full size.
+    """
+
+    def edit(self, request: ReferenceRequest) -> Tensor:
+        edited = request.source.clone()
+        for frame, mask in zip(edited, request.mask[:, 0] > 0.5, strict=True):
+            if mask.any():
+                rows, columns = (_span(mask.any(dim=axis)) for axis in (1, 0))
+                pasted = resize(request.reference, rows.stop - rows.start, columns.stop - columns.start)
+                frame[:, rows, columns] = torch.where(mask[rows, columns], pasted.to(frame), frame[:, rows, columns])
+        return edited
+
+
+class ClassicalInpainting(Editor):
+    """OpenCV's inpainting, which continues the surroundings into the mask. Knows no reference.
+
+    method: Telea's fast marching or Navier-Stokes; radius: pixels around a point that are looked at.
+    """
+
+    def __init__(self, method: Literal["telea", "navier_stokes"] = "telea", radius: float = 5.0) -> None:
+        if radius <= 0:
+            raise UserError(f"radius is {radius}, expected a positive number of pixels")
+        self.flag = INPAINTING_FLAGS[method]
+        self.radius = radius
+
+    def edit(self, request: EditRequest) -> Tensor:
+        mask = request.mask > 0.5
+        frames = [self._inpaint(frame, hole) for frame, hole in zip(request.source, mask[:, 0], strict=True)]
+        return torch.where(mask, torch.stack(frames).to(request.source), request.source)
+
+    def _inpaint(self, frame: Tensor, hole: Tensor) -> Tensor:
+        """(3, H, W), (H, W) -> (3, H, W), on 8-bit pixels as OpenCV wants them."""
+        pixels = (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+        filled = cv2.inpaint(pixels, hole.cpu().numpy().astype(np.uint8), self.radius, self.flag)
+        return torch.from_numpy(filled).permute(2, 0, 1) / 255
+
+
+def _span(hit: Tensor) -> slice:
+    """First to last True of a (N,) row."""
+    where = hit.nonzero()
+    return slice(int(where[0]), int(where[-1]) + 1)
