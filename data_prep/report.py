@@ -8,6 +8,7 @@ from __future__ import annotations
 import colorsys
 import json
 import sys
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -16,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-if __name__ == "__main__":
-    # A script's own folder comes first on the path; the packages lie one above.
+if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_prep.images import decode_image, decode_mask
@@ -58,7 +58,7 @@ def write_report(output: Path) -> Path:
     return report
 
 
-def _spread(pairs, total: int) -> list[FramePair]:  # noqa: ANN001 - any iterable of FramePair
+def _spread(pairs: Iterable[FramePair], total: int) -> list[FramePair]:
     """Up to NUM_SHOWN pairs, evenly over all shards."""
     step = max(1, total // NUM_SHOWN)
     return [pair for number, pair in enumerate(pairs) if number % step == 0][:NUM_SHOWN]

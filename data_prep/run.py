@@ -12,12 +12,11 @@ import json
 import multiprocessing
 import os
 import re
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +26,8 @@ from tqdm import tqdm
 from mimicbrush.config import dump_config
 from mimicbrush.data.shards import FORMAT_VERSION, ShardIndex, index_path, read_index, write_json
 from mimicbrush.errors import UserError
+
+T = TypeVar("T")
 
 KEPT = "kept"
 ORIGIN_FIELDS = ("group", "licence", "url")
@@ -40,20 +41,20 @@ class Unit(NamedTuple):
     names: list[str]
 
 
-def claim_output(output: Path, command: str, config: object, *, free: Iterable[str]) -> None:
+def claim_output(output: Path, command: str, config: object, *, free: Iterable[str], results: str = "*.tar") -> None:
     """Note in `run.json` whose result the folder holds; `free` names the fields that do not change the content.
 
-    Raises UserError, naming the field, where the folder already holds pairs of a different run.
+    results: glob of what a run makes. Raises UserError, naming the field, where the folder holds that of another run.
     """
     fields = yaml.safe_load(dump_config(config))
     wanted = {"command": command, "format": FORMAT_VERSION, **_flatten(fields)}
     wanted = {name: value for name, value in wanted.items() if name not in set(free)}
     path = output / "run.json"
     found = json.loads(path.read_text()) if path.is_file() else None
-    if found is None and any(output.glob("*.tar")):
-        raise UserError(f"{output}: holds shards but no run.json; choose another --output")
+    if found is None and any(output.glob(results)):
+        raise UserError(f"{output}: holds results but no run.json; choose another --output")
     if found is not None and found != wanted:
-        if any(output.glob("*.tar")):
+        if any(output.glob(results)):
             raise UserError(f"{output}: holds another run: {_difference(found, wanted)}; choose another --output")
         # A run that kept nothing binds nobody: the user is trying again with other settings.
         for index in list_indexes(output):
@@ -111,43 +112,51 @@ def _is_covered(record: dict | None, size: int) -> bool:
     return record is not None and (record["status"] == KEPT or record["bytes"] == size)
 
 
-def run_units(units: list[Unit], work: Callable[[Unit], None], *, workers: int, noun: str) -> None:
-    """Do every unit, in `workers` processes; workers 0: one per usable core.
+def run_tasks(
+    tasks: Sequence[T], work: Callable[[T], None], *, workers: int, noun: str, size: Callable[[T], int] | None = None
+) -> None:
+    """Do every task, in `workers` processes; workers 0: one per usable core.
 
-    Raises UserError where a worker dies; what the others finished stays.
+    size: how many of the progress bar's nouns a task holds, else 1. Raises UserError where a worker dies; what the
+    others finished stays.
     """
-    processes = min(workers or len(os.sched_getaffinity(0)), len(units))
-    with tqdm(total=sum(len(unit.names) for unit in units), unit=noun, disable=not units) as progress:
+    sizes = [size(task) if size else 1 for task in tasks]
+    processes = min(workers or len(os.sched_getaffinity(0)), len(tasks))
+    with tqdm(total=sum(sizes), unit=noun, disable=not tasks) as progress:
         if processes <= 1:
-            for unit in units:
-                work(unit)
-                progress.update(len(unit.names))
+            for task, amount in zip(tasks, sizes, strict=True):
+                work(task)
+                progress.update(amount)
         else:
-            _run_in_processes(units, work, processes, progress)
+            _run_in_processes(tasks, sizes, work, processes, progress)
 
 
-def _run_in_processes(units: list[Unit], work: Callable[[Unit], None], processes: int, progress: tqdm) -> None:
-    # Forked workers share the imports (two seconds each otherwise); elsewhere than on Linux forking is not safe.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_use_one_thread)
-    futures: dict[Future, Unit] = {pool.submit(work, unit): unit for unit in units}
+def _run_in_processes(
+    tasks: Sequence[T], sizes: list[int], work: Callable[[T], None], processes: int, progress: tqdm
+) -> None:
+    pool = ProcessPoolExecutor(processes, mp_context=_clean_context(), initializer=cv2.setNumThreads, initargs=(1,))
+    futures: dict[Future, int] = {pool.submit(work, task): amount for task, amount in zip(tasks, sizes, strict=True)}
     try:
         for future in as_completed(futures):
             future.result()
-            progress.update(len(futures[future].names))
+            progress.update(futures[future])
     except BrokenProcessPool:
-        unfinished = [unit.shard.stem for unit in units if not index_path(unit.shard).exists()]
         raise UserError(
-            f"a worker process died (out of memory, or an input that crashes its decoder); unfinished: "
-            f"{', '.join(unfinished[:4])}{' ...' if len(unfinished) > 4 else ''}; finished shards are kept, "
-            "run the same command with --workers 1 to see where it dies"
+            "a worker process died (out of memory, or an input that crashes its decoder); finished files are kept; "
+            "the same command with --workers 1 shows where it dies"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _use_one_thread() -> None:
-    cv2.setNumThreads(1)
+def _clean_context() -> multiprocessing.context.BaseContext:
+    """Workers forked from a clean server: OpenCV hangs in a fork of a process that has used its threads."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # What takes seconds to import is imported once, by the server.
+    context.set_forkserver_preload(["data_prep.video", "mimicbrush.data.shards"])
+    return context
 
 
 def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -16,22 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-if __name__ == "__main__":
-    # A script's own folder comes first on the path; the packages lie one above.
-    sys.path[0] = str(ROOT)
+if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_prep.images import encode_jpeg
 from data_prep.keypoints import match_keypoints
 from data_prep.pairs import ChosenPair, PairConfig, sample_times, select_pairs
 from data_prep.report import write_report
-from data_prep.run import KEPT, Unit, claim_output, plan_units, read_metadata, run_units, seed_for, slug
+from data_prep.run import KEPT, Unit, claim_output, plan_units, read_metadata, run_tasks, seed_for, slug
 from data_prep.summary import final_line, histogram, summarise
 from data_prep.video import VIDEO_SUFFIXES, Decoder, Frame, UnreadableVideo, VideoInfo, probe, read_frames
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError, run_command
 
+ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/videos"
 
 
@@ -90,7 +89,7 @@ def shard_videos(config: VideoShardConfig) -> dict:
     sizes = {name: path.stat().st_size if path.is_file() else 0 for name, path in clips.items()}
     units = plan_units(config.output, "videos", sizes, config.videos_per_shard)
     work = partial(make_shard, clips=clips, metadata=metadata, config=config)
-    run_units(units, work, workers=config.workers, noun="video")
+    run_tasks(units, work, workers=config.workers, noun="video", size=lambda unit: len(unit.names))
     summary = summarise(
         config.output,
         noun="videos",

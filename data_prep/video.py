@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import av
+import cv2  # noqa: F401 - before decord: loaded after it, OpenCV gets decord's zlib and reads no PNG
 import numpy as np
 from numpy.typing import NDArray
 

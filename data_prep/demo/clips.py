@@ -1,0 +1,93 @@
+"""Clips: a camera that moves over a graded photograph while the light changes, as real H.264."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.demo.camera import View, along, lit, look, random_grade, random_light, random_path
+from data_prep.demo.photographs import Photograph, load
+from data_prep.run import seed_for
+
+FPS = 24
+MIN_SHARPNESS = 60.0
+"""Least variance of the Laplacian of a clip's first frame: below it the camera looks at an empty part."""
+
+
+class Clip(NamedTuple):
+    """One clip to render."""
+
+    path: Path
+    name: str
+    """Of the photograph."""
+    photograph: Photograph
+
+
+def plan_clips(folder: Path, photographs: Mapping[str, Photograph], num_each: int) -> list[Clip]:
+    """`num_each` clips of every photograph, named `<photograph>-NN.mp4`."""
+    return [
+        Clip(folder / f"{name}-{number:02d}.mp4", name, photograph)
+        for name, photograph in photographs.items()
+        for number in range(num_each)
+    ]
+
+
+def write_metadata(folder: Path, clips: Iterable[Clip]) -> None:
+    """`metadata.csv`: file, group (the photograph), licence."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "group", "licence"))
+    writer.writerows((clip.path.name, clip.name, clip.photograph.licence) for clip in clips)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metadata.csv").write_text(text.getvalue())
+
+
+def render_clip(clip: Clip, *, size: int, seed: int) -> None:
+    """Render and encode one clip; the file appears whole or not at all."""
+    generator = seed_for(seed, clip.path.name)
+    frames = _frames(load(clip.photograph), size, generator)
+    clip.path.parent.mkdir(parents=True, exist_ok=True)
+    partial = clip.path.with_name(f".{clip.path.stem}.partial.mp4")
+    encode(partial, frames)
+    partial.rename(clip.path)
+
+
+def _frames(photograph: NDArray[np.uint8], size: int, generator: np.random.Generator) -> list[NDArray[np.uint8]]:
+    graded = random_grade(photograph, generator)(photograph)
+    num = int(generator.integers(round(1.5 * FPS), 2 * FPS + 1))
+    first, last = _path_over_detail(photograph, size, generator)
+    lights = along(random_light(generator), random_light(generator), num)
+    return [lit(look(graded, view, size), light) for view, light in zip(along(first, last, num), lights, strict=True)]
+
+
+def _path_over_detail(photograph: NDArray[np.uint8], size: int, generator: np.random.Generator) -> tuple[View, View]:
+    """A camera path whose first view shows something; the sharpest of eight draws otherwise."""
+    draws = []
+    for _ in range(8):
+        path = random_path(*photograph.shape[:2], generator)
+        seen = cv2.cvtColor(look(photograph, path[0], size), cv2.COLOR_RGB2GRAY)
+        sharpness = cv2.Laplacian(seen, cv2.CV_32F).var()
+        if sharpness >= MIN_SHARPNESS:
+            return path
+        draws.append((sharpness, path))
+    return max(draws)[1]
+
+
+def encode(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int = FPS) -> None:
+    """Write (H, W, 3) RGB frames, sides even, as H.264 in MP4; one thread, so that the bytes repeat."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast", "threads": "1"})
+        stream.pix_fmt = "yuv420p"
+        for number, image in enumerate(frames):
+            if number == 0:
+                stream.height, stream.width = image.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())

@@ -1,0 +1,114 @@
+"""Stills in the SA-1B layout: a picture and a JSON with object masks, found by graph segmentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import felzenszwalb
+
+from data_prep.demo.camera import lit, look, random_grade, random_light, random_path
+from data_prep.demo.photographs import Photograph, load
+from data_prep.images import encode_jpeg
+from data_prep.rle import encode_rle
+from data_prep.run import seed_for
+from mimicbrush.data.shards import write_json
+
+MIN_AREA, MAX_AREA = 0.03, 0.45
+MAX_MASKS = 6
+
+
+class Still(NamedTuple):
+    """One picture to render; the JSON stands beside it and is written last."""
+
+    path: Path
+    number: int
+    name: str
+    """Of the photograph."""
+    photograph: Photograph
+
+
+def render_still(still: Still, *, size: int, seed: int) -> None:
+    """Render a graded view and its masks; raises ValueError if no view of 20 has a mask."""
+    generator = seed_for(seed, still.path.name)
+    photograph = load(still.photograph)
+    grade = random_grade(photograph, generator)
+    for _ in range(20):
+        view, _ = random_path(*photograph.shape[:2], generator)
+        image = lit(look(grade(photograph), view, size), random_light(generator))
+        masks = find_masks(image)
+        if masks:
+            break
+    else:
+        raise ValueError(f"{still.name}: no view with an object mask")
+    still.path.parent.mkdir(parents=True, exist_ok=True)
+    partial = still.path.with_name(f".{still.path.name}.partial")
+    partial.write_bytes(encode_jpeg(image))
+    partial.rename(still.path)
+    write_json(_describe(still, size, masks), still.path.with_suffix(".json"))
+
+
+def find_masks(image: NDArray[np.uint8]) -> list[tuple[NDArray[np.bool_], float]]:
+    """Segments of (H, W, 3) that could be objects, largest first, each with its overlap with a second segmentation."""
+    smooth = cv2.bilateralFilter(cv2.GaussianBlur(image, (0, 0), 1.5), 9, 40, 9)
+    labels = felzenszwalb(smooth, scale=300, sigma=0.8, min_size=300)
+    again = felzenszwalb(smooth, scale=400, sigma=1.0, min_size=300)
+    masks = [_filled(labels == label) for label in np.unique(labels)]
+    masks = [mask for mask in masks if MIN_AREA <= mask.mean() <= MAX_AREA and _borders(mask) <= 2]
+    masks.sort(key=lambda mask: -mask.sum())
+    return [(mask, _best_overlap(mask, again)) for mask in masks[:MAX_MASKS]]
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected part, smoothed, without holes."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    smooth = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
+    outlines, _ = cv2.findContours(smooth, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros_like(smooth)
+    if outlines:
+        cv2.drawContours(filled, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
+    return filled.astype(bool)
+
+
+def _borders(mask: NDArray[np.bool_]) -> int:
+    return sum(bool(edge.any()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+
+
+def _best_overlap(mask: NDArray[np.bool_], labels: NDArray[np.integer]) -> float:
+    """Intersection over union with the best segment of another segmentation."""
+    shares = [float((mask & (labels == label)).sum() / (mask | (labels == label)).sum()) for label in np.unique(labels)]
+    return round(max(shares), 4)
+
+
+def _describe(still: Still, size: int, masks: list[tuple[NDArray[np.bool_], float]]) -> dict:
+    image = {
+        "image_id": still.number,
+        "width": size,
+        "height": size,
+        "file_name": still.path.name,
+        "group": still.name,
+        "licence": still.photograph.licence,
+    }
+    annotations = [
+        _annotation(1000 * still.number + number, mask, overlap) for number, (mask, overlap) in enumerate(masks)
+    ]
+    return {"image": image, "annotations": annotations}
+
+
+def _annotation(number: int, mask: NDArray[np.bool_], overlap: float) -> dict:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    left, top = int(columns[0]), int(rows[0])
+    return {
+        "id": number,
+        "area": int(mask.sum()),
+        "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+        # No network rates these masks: both scores are the overlap between two segmentations.
+        "predicted_iou": overlap,
+        "stability_score": overlap,
+        "crop_box": [0, 0, mask.shape[1], mask.shape[0]],
+        "point_coords": [[float(columns.mean()), float(rows.mean())]],
+        "segmentation": {"size": list(mask.shape), "counts": encode_rle(mask)},
+    }

@@ -1,0 +1,118 @@
+"""Benchmark triplets in the released layout: texture transfer within one photograph and across two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.demo.camera import View, lit, look, overhang, random_grade, random_light
+from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
+from data_prep.run import seed_for
+from mimicbrush.data.shards import write_json
+
+INNER, INTER = "WithinInstance", "CrossInstance"
+MIN_AREA = 0.06
+"""Least share of a picture that its mask covers."""
+
+
+class Subject(NamedTuple):
+    """A region of a photograph."""
+
+    photograph: Photograph
+    region: Region
+
+
+class Triplet(NamedTuple):
+    """One benchmark sample to render."""
+
+    folder: Path
+    number: str
+    source: Subject
+    reference: Subject
+
+
+def plan_triplets(benchmark: Path, num_each: int) -> list[Triplet]:
+    """`num_each` inner-ID and as many inter-ID triplets over the regions of the held-out photographs."""
+    subjects = [Subject(photo, region) for photo in HELD_OUT.values() for region in photo.regions]
+    triplets = []
+    for number in range(num_each):
+        source = subjects[number % len(subjects)]
+        others = [subject for subject in subjects if subject.photograph.file != source.photograph.file]
+        # Stepping by 3 in steps of the photographs' two regions pairs each source with another photograph each time.
+        reference = others[(3 * number) % len(others)]
+        name = f"{number:03d}"
+        triplets.append(Triplet(benchmark / "TextureTrans" / INNER, name, source, source))
+        triplets.append(Triplet(benchmark / "TextureTrans" / INTER, name, source, reference))
+    return triplets
+
+
+def write_prompts(triplets: list[Triplet]) -> None:
+    """`CrossInstance/prompts.json`: what each edited picture should show, the reference's part between # signs."""
+    inter = [triplet for triplet in triplets if triplet.folder.name == INTER]
+    prompts = {
+        triplet.number: f"{triplet.source.region.name} with the texture of #{triplet.reference.region.name}#"
+        for triplet in inter
+    }
+    if inter:
+        write_json(prompts, inter[0].folder / "prompts.json")
+
+
+def is_rendered(triplet: Triplet) -> bool:
+    """Whether all four files exist."""
+    return all((triplet.folder / f"{triplet.number}_{part}.png").is_file() for part in PARTS)
+
+
+PARTS = ("source", "source_mask", "reference", "reference_mask")
+
+
+def render_triplet(triplet: Triplet, *, size: int, seed: int) -> None:
+    """Render the four pictures of a triplet. Inner-ID: two views under one grade; inter-ID: each its own."""
+    inner = triplet.folder.name == INNER
+    generator = seed_for(seed, f"{triplet.folder.name}/{triplet.number}")
+    source_grade = random_grade(load(triplet.source.photograph), generator)
+    reference_grade = source_grade if inner else random_grade(load(triplet.reference.photograph), generator)
+    source = _picture(triplet.source, source_grade, size, generator)
+    reference = _picture(triplet.reference, reference_grade, size, generator)
+    triplet.folder.mkdir(parents=True, exist_ok=True)
+    for part, image in zip(PARTS, (*source, *reference), strict=True):
+        _write_png(image, triplet.folder / f"{triplet.number}_{part}.png")
+
+
+def _picture(subject: Subject, grade, size: int, generator: np.random.Generator) -> tuple:
+    """(size, size, 3) view of a region, and its (size, size) mask."""
+    photograph = load(subject.photograph)
+    full_mask = region_mask(subject.region, *photograph.shape[:2])
+    view = _view_of(full_mask, size, generator)
+    image = lit(look(grade(photograph), view, size), random_light(generator))
+    return image, np.where(look(full_mask, view, size) > 127, 255, 0).astype(np.uint8)
+
+
+def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator) -> View:
+    """A view that holds the whole region; the least overhanging of many draws that also show enough of it."""
+    x, y, width, height = cv2.boundingRect(mask)
+    limit = min(mask.shape)
+    draws = []
+    for _ in range(60):
+        side = min(limit, max(width, height) * generator.uniform(1.15, 1.6))
+        view = View(
+            x=x + width / 2 + generator.uniform(-0.12, 0.12) * side,
+            y=y + height / 2 + generator.uniform(-0.12, 0.12) * side,
+            side=side,
+            angle=generator.uniform(-18, 18),
+            tilt_x=generator.uniform(-0.15, 0.15),
+            tilt_y=generator.uniform(-0.15, 0.15),
+        )
+        seen = look(mask, view, size) > 127
+        cut = seen[0].any() + seen[-1].any() + seen[:, 0].any() + seen[:, -1].any() + (seen.mean() < MIN_AREA)
+        draws.append((overhang(view, *mask.shape) + 0.1 * float(cut), view))
+    return min(draws)[1]
+
+
+def _write_png(image: NDArray[np.uint8], path: Path) -> None:
+    partial = path.with_name(f".{path.stem}.partial.png")
+    cv2.imwrite(str(partial), image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    partial.rename(path)

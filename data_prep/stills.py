@@ -1,0 +1,221 @@
+"""Stills with object masks in the SA-1B layout: tars, or folders, of pictures with a JSON beside each."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.images import decode_image
+from data_prep.rle import decode_rle
+from mimicbrush.errors import UserError
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+RATINGS = {"area": 0.0, "predicted_iou": 1.0, "stability_score": 1.0}
+"""What an annotation says of its mask, and what holds where it is silent."""
+
+
+class UnreadableStill(Exception):  # noqa: N818 - it says what the still is, and is counted rather than reported
+    """A still that gives no sample: `reason` is a slug to count by, `detail` a sentence."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple:
+        return UnreadableStill, (self.reason, self.detail)
+
+
+class Extent(NamedTuple):
+    """Some bytes of a file."""
+
+    path: Path
+    start: int
+    size: int
+
+    def read(self) -> bytes:
+        """Raises UnreadableStill where the file ends too early."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            content = file.read(self.size)
+        if len(content) != self.size:
+            raise UnreadableStill("truncated", f"{self.path.name} ends after {len(content)} of {self.size} bytes")
+        return content
+
+
+class StillFiles(NamedTuple):
+    """Where a still's picture and annotations lie; None where one is missing."""
+
+    picture: Extent | None
+    annotations: Extent | None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(extent.size for extent in self if extent is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskConfig:
+    """Which object masks of a still are used."""
+
+    min_area: float = 0.02
+    """Least share of the picture that an object covers."""
+    max_area: float = 0.5
+    """Greatest share; larger segments are mostly background."""
+    min_iou: float = 0.88
+    """Least `predicted_iou`, SA-1B's own estimate of a mask's quality."""
+    min_stability: float = 0.92
+    """Least `stability_score`."""
+    max_borders: int = 2
+    """Segments that touch more of the picture's four borders are background."""
+    masks_per_still: int = 4
+    """At most so many masks, drawn at random from the good ones."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_area < self.max_area <= 1:
+            raise ValueError(f"min_area ({self.min_area}) must be below max_area ({self.max_area}), both in [0, 1]")
+        if self.masks_per_still < 1:
+            raise ValueError(f"masks_per_still is {self.masks_per_still}; expected 1 or more")
+
+
+class Still(NamedTuple):
+    """A picture and its objects."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    masks: list[NDArray[np.bool_]]
+    """(H, W) each, all of one object."""
+    facts: dict
+    """The JSON's own words on the picture: group, licence and URL where it has them."""
+
+
+def list_stills(path: Path) -> dict[str, StillFiles]:
+    """Stills by name, sorted: of a tar, or of a folder with tars or pictures at any depth.
+
+    Raises UserError where there are none. Of a tar cut short, the stills up to the cut are listed.
+    """
+    if path.is_file():
+        members = _members_of_tar(path, path.name)
+    elif path.is_dir():
+        members = {}
+        for file in sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith(".")):
+            name = file.relative_to(path).as_posix()
+            if file.suffix == ".tar":
+                members |= _members_of_tar(file, name)
+            else:
+                members[name] = Extent(file, 0, file.stat().st_size)
+    else:
+        raise UserError(f"{path}: no such folder or tar of stills; pass --stills, for example: --stills data/sa1b")
+    stills = _paired(members)
+    if not stills:
+        raise UserError(f"{path}: holds no still; expected SA-1B's layout, tars or folders of .jpg and .json")
+    return stills
+
+
+def _members_of_tar(path: Path, name: str) -> dict[str, Extent]:
+    """{name/member: extent}; a cut or damaged tar gives an entry of its own, so that it is named among the skipped."""
+    members: dict[str, Extent] = {}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.isfile():
+                    members[f"{name}/{member.name.removeprefix('./')}"] = Extent(path, member.offset_data, member.size)
+    except (tarfile.TarError, EOFError, OSError):
+        members[f"{name}.json"] = Extent(path, path.stat().st_size, 1)
+    return members
+
+
+def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
+    parts: dict[str, dict[str, Extent]] = defaultdict(dict)
+    for name, extent in members.items():
+        suffix = PurePosixPath(name).suffix.lower()
+        kind = "picture" if suffix in PICTURE_SUFFIXES else "annotations" if suffix == ".json" else None
+        if kind:
+            parts[name[: -len(suffix)]][kind] = extent
+    stills = {name: StillFiles(found.get("picture"), found.get("annotations")) for name, found in parts.items()}
+    return dict(sorted(stills.items()))
+
+
+def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Generator) -> Still:
+    """Decode a still and some of its good masks.
+
+    Raises UnreadableStill (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
+    no_good_mask).
+    """
+    if files.annotations is None:
+        raise UnreadableStill("missing_masks", "no JSON beside the picture")
+    content = _parse(files.annotations.read())
+    if files.picture is None:
+        raise UnreadableStill("missing_picture", "no picture beside the JSON")
+    try:
+        image = decode_image(files.picture.read())
+    except ValueError as error:
+        raise UnreadableStill("bad_picture", str(error)) from None
+    masks = _good_masks(content["annotations"], image.shape[:2], config, generator)
+    facts = content.get("image", {})
+    return Still(image, masks, {name: facts[name] for name in ("group", "licence", "url") if facts.get(name)})
+
+
+def _parse(text: bytes) -> dict:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UnreadableStill("bad_json", str(error)) from None
+    notes = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(notes, list) or not all(isinstance(note, dict) for note in notes):
+        raise UnreadableStill("bad_json", "no list `annotations` of objects")
+    if not content["annotations"]:
+        raise UnreadableStill("missing_masks", "the list `annotations` is empty")
+    return content
+
+
+def _good_masks(
+    annotations: list[dict], shape: tuple[int, int], config: MaskConfig, generator: np.random.Generator
+) -> list[NDArray[np.bool_]]:
+    """At most `masks_per_still` masks, decoded in random order until there are enough."""
+    good = [note for note in annotations if _is_rated_well(note, shape, config)]
+    masks: list[NDArray[np.bool_]] = []
+    for index in generator.permutation(len(good)):
+        mask = _decode(good[index], shape)
+        if _fits(mask, config):
+            masks.append(mask)
+        if len(masks) == config.masks_per_still:
+            break
+    if not masks:
+        raise UnreadableStill("no_good_mask", f"none of {len(annotations)} masks passes the limits")
+    return masks
+
+
+def _is_rated_well(note: dict, shape: tuple[int, int], config: MaskConfig) -> bool:
+    """Judged by its numbers alone: decoding costs a thousand times more."""
+    try:
+        area, iou, stability = (float(note.get(name, default)) for name, default in RATINGS.items())
+    except (TypeError, ValueError) as error:
+        raise UnreadableStill("bad_json", f"area, predicted_iou and stability_score must be numbers: {error}") from None
+    share = area / (shape[0] * shape[1])
+    return iou >= config.min_iou and stability >= config.min_stability and config.min_area <= share <= config.max_area
+
+
+def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    coded = note.get("segmentation")
+    if not isinstance(coded, dict) or not isinstance(coded.get("counts"), str) or "size" not in coded:
+        raise UnreadableStill("bad_mask", "expected a segmentation of compressed run lengths {size, counts}")
+    if tuple(coded["size"]) != tuple(shape):
+        raise UnreadableStill("mask_size", f"mask is {coded['size']}, picture is {list(shape)} (height, width)")
+    try:
+        return decode_rle(coded["counts"], *shape)
+    except ValueError as error:
+        raise UnreadableStill("bad_mask", str(error)) from None
+
+
+def _fits(mask: NDArray[np.bool_], config: MaskConfig) -> bool:
+    borders = sum(bool(edge.any()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+    return config.min_area <= mask.mean() <= config.max_area and borders <= config.max_borders

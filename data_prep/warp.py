@@ -1,0 +1,116 @@
+"""Strong augmentation of a still: two draws of it are a pseudo-pair (paper, 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpConfig:
+    """How strongly a still is altered; the paper names the kinds, not the ranges."""
+
+    brightness: float = 0.4
+    """Brightness is multiplied by 1 +- this."""
+    contrast: float = 0.4
+    """Contrast is multiplied by 1 +- this."""
+    saturation: float = 0.4
+    """Saturation is multiplied by 1 +- this."""
+    hue: float = 0.1
+    """Hues are turned by +- this share of the circle."""
+    rotation: float = 30.0
+    """Turned by +- so many degrees."""
+    min_scale: float = 0.7
+    """Least resizing; below 1 the picture gets a white rim."""
+    max_scale: float = 1.4
+    """Greatest resizing; above 1 its rim is cut off."""
+    perspective: float = 0.3
+    """Each corner moves inwards by up to this share of half a side."""
+    flip: float = 0.5
+    """Chance of mirroring left and right."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_scale <= self.max_scale:
+            raise ValueError(f"min_scale ({self.min_scale}) must be above 0 and at most max_scale ({self.max_scale})")
+        for name in ("brightness", "contrast", "saturation", "perspective", "flip"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected a number in [0, 1]")
+        if not 0 <= self.hue <= 0.5:
+            raise ValueError(f"hue is {self.hue}; expected a share of the circle in [0, 0.5]")
+
+
+class Draw(NamedTuple):
+    """One augmentation."""
+
+    matrix: NDArray[np.float64]
+    """(3, 3): pixels of the still to pixels of the augmented picture."""
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+
+
+def draw_warp(height: int, width: int, config: WarpConfig, generator: np.random.Generator) -> Draw:
+    """A random augmentation of a (height, width) still onto a canvas of the same size."""
+    to_centre = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
+    flip = np.diag([-1.0 if generator.random() < config.flip else 1.0, 1.0, 1.0])
+    scale = np.exp(generator.uniform(np.log(config.min_scale), np.log(config.max_scale)))
+    angle = np.radians(generator.uniform(-config.rotation, config.rotation))
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    matrix = _projection(height, width, config, generator) @ np.linalg.inv(to_centre) @ turn @ flip @ to_centre
+    brightness, contrast, saturation = (
+        1 + generator.uniform(-strength, strength)
+        for strength in (config.brightness, config.contrast, config.saturation)
+    )
+    return Draw(matrix, brightness, contrast, saturation, generator.uniform(-config.hue, config.hue))
+
+
+def _projection(height: int, width: int, config: WarpConfig, generator: np.random.Generator) -> NDArray[np.float64]:
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    inwards = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float32)
+    moved = generator.uniform(0, config.perspective / 2, (4, 2)) * (width, height) * inwards
+    return cv2.getPerspectiveTransform(corners, (corners + moved).astype(np.float32))
+
+
+def warp_image(image: NDArray[np.uint8], draw: Draw) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB, recoloured and warped; what lies beyond the still is white."""
+    height, width = image.shape[:2]
+    return cv2.warpPerspective(
+        recolour(image, draw), draw.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255)
+    )
+
+
+def warp_mask(mask: NDArray[np.bool_], draw: Draw) -> NDArray[np.bool_]:
+    """(H, W), warped as the image is."""
+    height, width = mask.shape
+    return cv2.warpPerspective(mask.astype(np.uint8) * 255, draw.matrix, (width, height), flags=cv2.INTER_LINEAR) > 127
+
+
+def recolour(image: NDArray[np.uint8], draw: Draw) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB with other brightness, contrast, saturation and hue."""
+    mean = float(image.mean())
+    levels = (np.arange(256) - mean) * draw.contrast + mean
+    table = np.clip(np.round(levels * draw.brightness), 0, 255).astype(np.uint8)
+    hsv = cv2.cvtColor(cv2.LUT(image, table), cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv[..., 0] = (hsv[..., 0] + 180 * draw.hue) % 180
+    hsv[..., 1] = np.clip(hsv[..., 1] * draw.saturation, 0, 255)
+    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+
+
+def follow_points(image: NDArray[np.uint8], draws: Sequence[Draw], *, num: int = 200) -> list[tuple[float, ...]]:
+    """Where corners of the still lie in both augmented pictures: (x, y, x, y), in [0, 1], those seen in both."""
+    height, width = image.shape[:2]
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    corners = cv2.goodFeaturesToTrack(grey, num, qualityLevel=0.01, minDistance=max(2, min(height, width) // 40))
+    if corners is None:
+        return []
+    moved = [cv2.perspectiveTransform(corners.astype(np.float64), draw.matrix)[:, 0] for draw in draws]
+    points = (np.concatenate(moved, axis=1) + 0.5) / ([width, height] * len(draws))
+    seen = points[((points >= 0) & (points < 1)).all(axis=1)]
+    return [tuple(round(float(value), 5) for value in point) for point in seen]
