@@ -80,6 +80,16 @@ def instantiate(spec: ClassSpec, base: type[T]) -> T:
     return parser.instantiate_classes(namespace).component
 
 
+def config_from_dict(config_class: type[T], fields: dict) -> T:
+    """Build a config from parsed YAML; raises UserError, in one line, where it does not fit."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
+    try:
+        return config_class(**vars(parser.instantiate_classes(parser.parse_object(fields))))
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise UserError(_reason(error)) from None
+
+
 def _plain(value: object) -> object:
     """Paths to strings and tuples to lists, all the way down."""
     if isinstance(value, dict):

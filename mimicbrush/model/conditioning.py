@@ -1,0 +1,131 @@
+"""What conditions the U-Nets beside the latents: image tokens of the reference, shape map of the source.
+
+Every encoder here is frozen and takes pictures in [0, 1]; the small projections behind them are trained.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import kornia
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+DepthInput = Literal["released", "standard"]
+
+
+class ImageEncoder(nn.Module):
+    """CLIP's penultimate hidden states of a picture: (B, 3, H, W) -> (B, 1 + patches, hidden size).
+
+    For the paper's ViT-H/14: (B, 257, 1280).
+    """
+
+    def __init__(self, clip: CLIPVisionModelWithProjection) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.encode_pixels(self._normalise(image))
+
+    def absent(self) -> Tensor:
+        """The states of no picture: of an all-zero *normalised* input, as in the release. (1, N, C)."""
+        size, weight = self.clip.config.image_size, self.clip.visual_projection.weight
+        return self.encode_pixels(weight.new_zeros(1, 3, size, size))
+
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """pixels: normalised, at CLIP's own size."""
+        return self.clip(pixels, output_hidden_states=True).hidden_states[-2]
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        size = self.clip.config.image_size
+        image = F.interpolate(image, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+        return (image - _channels(CLIP_MEAN, image)) / _channels(CLIP_STD, image)
+
+
+class EdgeShape(nn.Module):
+    """A shape map without weights: the strength of the source's edges (Sobel on luma), (B, 1, H, W) in [0, 1]."""
+
+    def forward(self, source: Tensor, keep: Tensor) -> Tensor:
+        """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored: its map is zero."""
+        luma = kornia.color.rgb_to_grayscale(source)
+        edges = kornia.filters.sobel(luma).clamp(0, 1)
+        return edges * keep[:, None, None, None]
+
+
+class DepthShape(nn.Module):
+    """Depth Anything's relative inverse depth of the unmasked source, (B, 1, 518, 518).
+
+    input_normalisation: `released` repeats the release's quirk, which its weights need: ImageNet mean and standard
+    deviation are applied to 0..255 values, and the result is divided by 255. `standard` is what the depth model
+    expects.
+    """
+
+    pixel_size = 518
+
+    def __init__(self, depth_model: DepthAnythingForDepthEstimation, input_normalisation: DepthInput) -> None:
+        super().__init__()
+        self.depth_model = depth_model
+        self.input_normalisation = input_normalisation
+
+    def forward(self, source: Tensor, keep: Tensor) -> Tensor:
+        """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored."""
+        # Depth is zeroed at the depth model's input, not after it: the released weights saw that.
+        pixels = self.normalise(source) * keep[:, None, None, None]
+        return self.depth_model(pixels).predicted_depth[:, None]
+
+    def normalise(self, source: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> the depth model's input, (B, 3, 518, 518)."""
+        size = self.pixel_size
+        image = F.interpolate(source, (size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+        mean = _channels(IMAGENET_MEAN, image)
+        if self.input_normalisation == "released":
+            mean = mean / 255
+        return (image - mean) / _channels(IMAGENET_STD, image)
+
+
+class ShapeProjector(nn.Module):
+    """Shape map -> shape latent, at 1 / 2^(len(channels) - 1) of `size` (the release's depth guider).
+
+    channels: widths, the release's are (16, 32, 64, 128) for stride 8; in_channels: 1 (release) or 3 (paper).
+    """
+
+    def __init__(self, size: int, channels: tuple[int, ...], *, in_channels: int = 1, latent_channels: int = 4) -> None:
+        super().__init__()
+        self.size = size
+        self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for width, next_width in pairwise(channels):
+            self.blocks.append(nn.Conv2d(width, width, 3, padding=1))
+            self.blocks.append(nn.Conv2d(width, next_width, 3, padding=1, stride=2))
+        self.conv_out = nn.Conv2d(channels[-1], latent_channels, 3, padding=1)
+
+    def forward(self, shape_map: Tensor) -> Tensor:
+        """(B, 1, h, w) of any size -> (B, latent_channels, size / stride, size / stride)."""
+        shape_map = shape_map.expand(-1, self.conv_in.in_channels, -1, -1)
+        states = F.interpolate(shape_map, (self.size, self.size), mode="bilinear", align_corners=True)
+        states = F.silu(self.conv_in(states))
+        for block in self.blocks:
+            states = F.silu(block(states))
+        return self.conv_out(states)
+
+
+class ImageProjector(nn.Module):
+    """One linear layer from image-encoder states to cross-attention tokens (release: 1280 -> 768)."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.projector = nn.Linear(in_features, out_features)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(B, N, in_features) -> (B, N, out_features)."""
+        return self.projector(states)
+
+
+def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]

@@ -1,0 +1,161 @@
+"""Does the network imitate? *Reference use*: how often the right reference beats a wrong one.
+
+For each pair the noise-prediction error inside the mask is averaged over fixed timesteps with fixed noise, once with
+the right reference and once with a wrong one. The share of pairs in which the right one gives the lower error, ties
+counting half, is 0.5 for a network that ignores its reference and 1 for one that always gains from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.sampling import make_scheduler
+from mimicbrush.statistics import Interval, bootstrap_mean
+
+if TYPE_CHECKING:
+    from mimicbrush.data.batch import InpaintingBatch
+
+NUM_TIMESTEPS = 8
+PATCHES_PER_SIDE = 8
+
+COMPARISONS = {
+    "another / both": "another photograph's or clip's reference, by both paths",
+    "another / features": "another's keys and values, the right image tokens",
+    "another / tokens": "another's image tokens, the right keys and values",
+    "shuffled / both": "the right reference with its patches shuffled: same colours, no structure",
+    "none / both": "no reference at all",
+}
+"""Wrong references by name: what is wrong / by which path it reaches the imitative U-Net."""
+
+
+@torch.no_grad()
+def measure_reference_use(
+    network: MimicBrushNetwork,
+    batches: Sequence[InpaintingBatch],
+    *,
+    seed: int = 0,
+    keep_shape: bool = False,
+    progress: bool = False,
+) -> dict[str, Interval]:
+    """Reference use for each of COMPARISONS, with a 95 % interval bootstrapped over groups (clips or photographs).
+
+    batches: held-out pairs; a group other than the pair's own lends the wrong reference. keep_shape: whether the
+    source's shape map is given.
+    """
+    training = network.training
+    network.eval()
+    another = _others_references(batches)
+    errors: dict[str, list[Tensor]] = {}
+    for number, batch in enumerate(tqdm(batches, desc="reference use", disable=not progress, leave=False)):
+        generator = torch.Generator().manual_seed(seed * 100_003 + number)
+        for name, error in _errors(network, batch, another[number], generator, keep_shape).items():
+            errors.setdefault(name, []).append(error.cpu())
+    network.train(training)
+    groups = [group for batch in batches for group in batch.group]
+    right = torch.cat(errors.pop("right"))
+    return {name: bootstrap_mean(_wins(right, torch.cat(wrong)), groups) for name, wrong in errors.items()}
+
+
+def _wins(right: Tensor, wrong: Tensor) -> list[float]:
+    """1 where the right reference gives the lower error, 0.5 for a tie."""
+    return ((right < wrong).double() + 0.5 * (right == wrong).double()).tolist()
+
+
+def _errors(
+    network: MimicBrushNetwork, batch: InpaintingBatch, another: Tensor, generator: torch.Generator, keep_shape: bool
+) -> dict[str, Tensor]:
+    """Mean error inside the mask for the right and each wrong reference: name -> (B,)."""
+    device, num = network.device, len(batch.source)
+    source, mask = batch.source.to(device), batch.mask.to(device)
+    shuffled = torch.stack([_shuffle_patches(reference, generator) for reference in batch.reference])
+    references = {"right": batch.reference, "another": another, "shuffled": shuffled}
+    keep = torch.full((num,), keep_shape, device=device)
+    latent = network.encode(source, generator)
+    conditions = {
+        name: network.condition(source, mask, reference.to(device), keep, _fork(generator))
+        for name, reference in references.items()
+    }
+    scheduler = make_scheduler()
+    total = dict.fromkeys(("right", *COMPARISONS), torch.zeros(num, device=device))
+    for timestep in _timesteps(scheduler.config.num_train_timesteps):
+        timesteps = torch.full((num,), timestep, device=device)
+        noise = torch.randn(latent.shape, generator=generator).to(device)
+        noisy = scheduler.add_noise(latent, noise, timesteps)
+        for name, prediction in _predictions(network, conditions, noisy, timesteps).items():
+            total[name] = total[name] + _error_inside(prediction, noise, conditions["right"].mask)
+    return {name: value / NUM_TIMESTEPS for name, value in total.items()}
+
+
+def _predictions(
+    network: MimicBrushNetwork, conditions: dict[str, Conditions], noisy: Tensor, timesteps: Tensor
+) -> dict[str, Tensor]:
+    """Noise predictions that differ only in the reference they are given."""
+    right = conditions["right"]
+    tokens = {name: condition.image_tokens for name, condition in conditions.items()}
+    tokens["none"] = network.absent_tokens().expand_as(right.image_tokens)
+    features = {
+        name: network.reference_features(condition.reference_latent, timesteps, condition.image_tokens)
+        for name, condition in conditions.items()
+    }
+    features["none"] = None
+
+    def predict(features_of: str, tokens_of: str) -> Tensor:
+        told = right._replace(image_tokens=tokens[tokens_of])
+        return network.predict_noise(noisy, timesteps, told, features[features_of])
+
+    return {
+        "right": predict("right", "right"),
+        "another / both": predict("another", "another"),
+        "another / features": predict("another", "right"),
+        "another / tokens": predict("right", "another"),
+        "shuffled / both": predict("shuffled", "shuffled"),
+        "none / both": predict("none", "none"),
+    }
+
+
+def _error_inside(prediction: Tensor, noise: Tensor, mask: Tensor) -> Tensor:
+    """(B,): mean squared error over the masked latent positions."""
+    squared = (prediction - noise).pow(2).mean(dim=1, keepdim=True)
+    return (squared * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
+
+
+def _others_references(batches: Sequence[InpaintingBatch]) -> list[Tensor]:
+    """For each batch, references of pairs from other groups: the next such pair around the circle of all pairs."""
+    references = torch.cat([batch.reference for batch in batches])
+    groups = [group for batch in batches for group in batch.group]
+    if len(set(groups)) < 2:
+        raise ValueError("reference use needs pairs of at least two groups")
+    chosen = [_next_other(groups, number) for number in range(len(groups))]
+    return list(references[chosen].split([len(batch.source) for batch in batches]))
+
+
+def _next_other(groups: list[str], number: int) -> int:
+    # Half-way around, so that neighbours in the list, which are often alike, are not compared.
+    start = number + len(groups) // 2
+    candidates = ((start + step) % len(groups) for step in range(len(groups)))
+    return next(candidate for candidate in candidates if groups[candidate] != groups[number])
+
+
+def _shuffle_patches(image: Tensor, generator: torch.Generator) -> Tensor:
+    """(3, H, W) cut into PATCHES_PER_SIDE² patches that change places."""
+    height, width = (side // PATCHES_PER_SIDE for side in image.shape[-2:])
+    patches = image.unfold(1, height, height).unfold(2, width, width).flatten(1, 2)
+    patches = patches[:, torch.randperm(patches.shape[1], generator=generator)]
+    rows = patches.unflatten(1, (PATCHES_PER_SIDE, PATCHES_PER_SIDE))
+    return rows.permute(0, 1, 3, 2, 4).flatten(3, 4).flatten(1, 2)
+
+
+def _timesteps(num_train_timesteps: int) -> list[int]:
+    """Evenly spaced, at the middle of equal parts."""
+    return [int((step + 0.5) * num_train_timesteps / NUM_TIMESTEPS) for step in range(NUM_TIMESTEPS)]
+
+
+def _fork(generator: torch.Generator) -> torch.Generator:
+    """A generator of the same state: every reference is encoded with the same posterior noise."""
+    return torch.Generator().set_state(generator.get_state())

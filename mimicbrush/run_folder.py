@@ -1,0 +1,51 @@
+"""An output folder belongs to one run: its config lies in it, and another run's is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from mimicbrush.config import dump_config
+from mimicbrush.errors import UserError
+
+
+def claim(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = "config.yaml") -> None:
+    """Write the resolved config into `folder`, or check that the one there is the same, so that the run goes on.
+
+    free: fields that may change between calls of one run (how many workers, how many steps), dotted for nested ones.
+    Raises UserError naming the first field that differs, where the folder holds another run's results.
+    """
+    path, text = folder / name, dump_config(config)
+    if path.is_file():
+        difference = _first_difference(_read(path), yaml.safe_load(text), free)
+        if difference:
+            raise UserError(f"{folder} holds another run: {difference}; choose another output or delete the folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{name}.partial")
+    partial.write_text(text)
+    partial.rename(path)
+
+
+def _read(path: Path) -> dict:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        document = None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: not the config of a run; choose another output or delete the folder")
+    return document
+
+
+def _first_difference(old: object, new: object, free: tuple[str, ...], where: str = "") -> str | None:
+    """`field was x, is y` for the first field that differs."""
+    if where in free or old == new:
+        return None
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [*new, *(name for name in old if name not in new)]
+        inner = (
+            _first_difference(old.get(name), new.get(name), free, f"{where}.{name}" if where else name)
+            for name in names
+        )
+        return next((difference for difference in inner if difference), None)
+    return f"{where} was {old}, is {new}"

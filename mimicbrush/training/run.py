@@ -1,0 +1,167 @@
+"""A training run: its config, its folder, and the parts that Lightning drives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import Logger, WandbLogger
+
+from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
+from mimicbrush.model.weights import NetworkConfig, fetched_parts, initialise, read_checkpoint
+from mimicbrush.training.callbacks import AveragedWeights, Checkpoints, Previews, Records, ReferenceUse
+from mimicbrush.training.module import MimicBrushModule, RecipeConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How long, where, and what is recorded on the way."""
+
+    max_steps: int = 100_000
+    """Optimiser steps."""
+    accumulate: int = 1
+    """Batches whose gradients are summed for one step."""
+    gradient_clip: float = 1.0
+    """Largest gradient norm."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    """Lightning's precision."""
+    accelerator: str = "auto"
+    """Lightning's accelerator: auto, gpu, cpu."""
+    devices: int | Literal["auto"] = "auto"
+    """Devices on each node."""
+    num_nodes: int = 1
+    """Nodes; each task of a Slurm job is one rank."""
+    ema_decay: float = 0.9999
+    """Decay of the averaged weights that previews and edits use."""
+    channels_last: bool = True
+    """Memory order of the convolutions: three times faster on CPUs, faster on GPUs in half precision."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints."""
+    record_every: int = 50
+    """Steps between lines of metrics.csv."""
+    preview_every: int = 1000
+    """Steps between preview pictures; 0: none."""
+    num_previews: int = 6
+    """Held-out pairs on a preview."""
+    preview_steps: int = 30
+    """Sampling steps of a preview."""
+    reference_use_every: int = 5000
+    """Steps between measurements of reference use; 0: none."""
+    num_reference_use_pairs: int = 128
+    """Held-out pairs of that measurement."""
+    wandb: Literal["off", "offline", "online"] = "off"
+    """Whether wandb gets the records too; without an account, choose offline."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "accumulate", "num_nodes", "checkpoint_every", "record_every", "preview_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A training run."""
+
+    output: Path
+    """Folder of the run: checkpoints, config.yaml, metrics.csv, loss.png, previews."""
+    seed: int = 0
+    """Of random weights, data order, masks, augmentations and noise."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """The two U-Nets and what is around them."""
+    data: DataConfig
+    """Shards and batches."""
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    """How the network learns."""
+    run: RunConfig = field(default_factory=RunConfig)
+    """How long, where, and what is recorded."""
+
+
+def checkpoint_path(config: TrainConfig) -> Path:
+    """Where the run's last checkpoint lies."""
+    return config.output / "checkpoints" / "last.ckpt"
+
+
+def finished_steps(config: TrainConfig) -> int:
+    """Steps of the last checkpoint, 0 where there is none. Raises UserError if it cannot be read."""
+    path = checkpoint_path(config)
+    return read_checkpoint(path)["global_step"] if path.is_file() else 0
+
+
+def make_module(config: TrainConfig) -> MimicBrushModule:
+    """The network, its weights loaded or drawn, and its training step."""
+    network = initialise(config.network, seed=config.seed)
+    if config.run.channels_last:
+        network.to(memory_format=torch.channels_last)
+    return MimicBrushModule(
+        network,
+        config.recipe,
+        config.data.batch,
+        max_steps=config.run.max_steps,
+        seed=config.seed,
+        fetched_parts=fetched_parts(config.network),
+    )
+
+
+def make_data(config: TrainConfig, start_step: int) -> PairData:
+    """The mixture of sources, in an order of its own after each resume."""
+    return PairData(config.data, size=config.network.size, seed=config.seed, start_step=start_step)
+
+
+def make_trainer(config: TrainConfig) -> Trainer:
+    """Lightning's trainer with our callbacks."""
+    run = config.run
+    return Trainer(
+        max_steps=run.max_steps,
+        max_epochs=-1,
+        accelerator=run.accelerator,
+        devices=run.devices,
+        num_nodes=run.num_nodes,
+        precision=run.precision,
+        accumulate_grad_batches=run.accumulate,
+        gradient_clip_val=run.gradient_clip,
+        callbacks=_callbacks(config),
+        logger=_loggers(config),
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        log_every_n_steps=run.record_every,
+        default_root_dir=config.output,
+    )
+
+
+def _callbacks(config: TrainConfig) -> list[Callback]:
+    run, averaged = config.run, AveragedWeights(config.run.ema_decay)
+    callbacks = [
+        averaged,
+        Records(config.output, run.record_every),
+        TQDMProgressBar(),
+        *_heldout_callbacks(config, averaged),
+    ]
+    # Last, so that a checkpoint vouches for everything its step has written.
+    return [*callbacks, Checkpoints(checkpoint_path(config), run.checkpoint_every)]
+
+
+def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[Callback]:
+    run, heldout, size = config.run, config.data.heldout, config.network.size
+    callbacks: list[Callback] = []
+    if heldout is None:
+        return callbacks
+    if run.preview_every:
+        (batch,) = heldout_batches(heldout, size, run.num_previews, config.seed, batch_size=run.num_previews)
+        folder = config.output / "previews"
+        callbacks.append(
+            Previews(folder, batch, averaged, every=run.preview_every, num_inference_steps=run.preview_steps)
+        )
+    if run.reference_use_every:
+        batches = heldout_batches(heldout, size, run.num_reference_use_pairs, config.seed)
+        callbacks.append(ReferenceUse(config.output, batches, averaged, every=run.reference_use_every))
+    return callbacks
+
+
+def _loggers(config: TrainConfig) -> list[Logger]:
+    if config.run.wandb == "off":
+        return []
+    return [WandbLogger(project="mimicbrush", save_dir=config.output, offline=config.run.wandb == "offline")]

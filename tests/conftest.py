@@ -1,0 +1,115 @@
+"""The tiny network and tiny shards that the tests share."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mimicbrush.data.shards import FramePair, write_shard
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
+
+# Tensors here are tiny: threads would only wait for each other.
+torch.set_num_threads(1)
+
+REPOSITORY = Path(__file__).parents[1]
+SIZE = 32
+
+UNET = {
+    "sample_size": 8,
+    "in_channels": 4,
+    "out_channels": 4,
+    "layers_per_block": 1,
+    "block_out_channels": [8, 16],
+    "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+    "cross_attention_dim": 16,
+    "attention_head_dim": 2,
+    "norm_num_groups": 4,
+}
+AUTOENCODER = {
+    "block_out_channels": [8, 8, 8],
+    "down_block_types": ["DownEncoderBlock2D"] * 3,
+    "up_block_types": ["UpDecoderBlock2D"] * 3,
+    "layers_per_block": 1,
+    "latent_channels": 4,
+    "norm_num_groups": 4,
+    "sample_size": SIZE,
+}
+IMAGE_ENCODER = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "image_size": 32,
+    "patch_size": 8,
+    "projection_dim": 8,
+}
+
+
+def network_config(**changes) -> NetworkConfig:
+    """Sizes at which every test takes milliseconds."""
+    fields = {
+        "size": SIZE,
+        "reference_unet": PartConfig(arguments=UNET),
+        "autoencoder": PartConfig(arguments=AUTOENCODER),
+        "image_encoder": PartConfig(arguments=IMAGE_ENCODER),
+        "shape_channels": (4, 4, 8),
+    }
+    return NetworkConfig(**fields | changes)
+
+
+@pytest.fixture
+def network() -> MimicBrushNetwork:
+    return initialise(network_config()).eval()
+
+
+def encoded_image(rng: np.random.Generator, size: int = 40) -> bytes:
+    """A JPEG of smooth random colours."""
+    coarse = Image.fromarray(rng.integers(0, 255, (5, 5, 3), dtype=np.uint8)).resize((size, size), Image.BICUBIC)
+    buffer = io.BytesIO()
+    coarse.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def encoded_mask(size: int = 40) -> bytes:
+    """A PNG whose upper left quarter is the object."""
+    mask = np.zeros((size, size), dtype=np.uint8)
+    mask[: size // 2, : size // 2] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def make_pairs(num: int, *, seed: int = 0, stills: bool = False, num_groups: int = 4) -> list[FramePair]:
+    """Pairs of random pictures; stills have no reference but an object mask."""
+    rng = np.random.default_rng(seed)
+    return [
+        FramePair(
+            key=f"pair{seed}-{number}",
+            source=encoded_image(rng),
+            reference=None if stills else encoded_image(rng),
+            similarity=None if stills else 0.5,
+            keypoints=[] if stills else [(0.1, 0.2, 0.3, 0.4), (0.9, 0.9, 0.8, 0.8)],
+            masks=[encoded_mask()] if stills else [],
+            origin={"group": f"group{number % num_groups}"},
+        )
+        for number in range(num)
+    ]
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> dict[str, Path]:
+    """Folders of finished shards: videos, stills, heldout."""
+    folders = {}
+    for seed, (name, stills) in enumerate({"videos": False, "stills": True, "heldout": False}.items()):
+        folders[name] = tmp_path / "shards" / name
+        for number in range(2):
+            pairs = make_pairs(8, seed=10 * seed + number, stills=stills)
+            write_shard(folders[name] / f"{name}-{number:06d}.tar", pairs, {})
+    return folders
