@@ -160,8 +160,6 @@ def _read_with_pyav(path: Path, times: list[float], size: tuple[int, int]) -> li
         stream = _video_stream(container)
         frames: list[Frame] = []
         for time, shown in _walk(container, stream, times):
-            if shown.is_corrupt:
-                raise UnreadableVideo("corrupt_frames", f"damaged frame at {time:.2f} s")
             frames.append(Frame(time, _to_rgb(shown, size), "pyav"))
         return frames
 
@@ -198,9 +196,11 @@ def _keyframe_between(stream: av.VideoStream, now: float, then: float) -> bool:
 
 
 def _sound_frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Decoded frames that carry a time; raises UnreadableVideo where the decoder stumbles."""
+    """Decoded frames that carry a time; raises UnreadableVideo at the first damaged one, as later ones build on it."""
     try:
         for frame in container.decode(stream):
+            if frame.is_corrupt:
+                raise UnreadableVideo("corrupt_frames", f"damaged frame at {frame.time or 0:.2f} s")
             if frame.time is not None:
                 yield frame
     except (av.FFmpegError, ValueError) as error:

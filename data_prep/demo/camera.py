@@ -48,16 +48,21 @@ def homography(view: View, size: int) -> NDArray[np.float64]:
 
 
 def look(photograph: NDArray[np.uint8], view: View, size: int) -> NDArray[np.uint8]:
-    """(size, size, 3) or (size, size): what the camera sees; the photograph is mirrored beyond its edges."""
+    """(size, size, 3): what the camera sees; the photograph is mirrored beyond its edges."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpPerspective(
-        photograph, homography(view, size), (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101
-    )
+    matrix = homography(view, size)
+    return cv2.warpPerspective(photograph, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def look_at_mask(mask: NDArray[np.uint8], view: View, size: int) -> NDArray[np.bool_]:
+    """(size, size): where the camera sees the mask, (H, W) of 0 and 255; there is none beyond the edges."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpPerspective(mask, homography(view, size), (size, size), flags=flags) > 127
 
 
 def overhang(view: View, height: int, width: int) -> float:
     """How far the view's corners reach beyond the photograph, in fractions of the view's side."""
-    corners = np.array([[[0, 0], [0, 1], [1, 0], [1, 1]]], np.float64)
+    corners = np.array([[[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]]])
     seen = cv2.perspectiveTransform(corners, homography(view, 1))[0]
     beyond = np.maximum(-seen, seen - (width, height)).max()
     return max(0.0, float(beyond)) / view.side

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.demo.camera import View, lit, look, overhang, random_grade, random_light
+from data_prep.demo.camera import Grade, View, lit, look, look_at_mask, overhang, random_grade, random_light
 from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
 from data_prep.run import seed_for
 from mimicbrush.data.shards import write_json
 
 INNER, INTER = "WithinInstance", "CrossInstance"
+PARTS = ("source", "source_mask", "reference", "reference_mask")
 MIN_AREA = 0.06
 """Least share of a picture that its mask covers."""
 
@@ -66,9 +67,6 @@ def is_rendered(triplet: Triplet) -> bool:
     return all((triplet.folder / f"{triplet.number}_{part}.png").is_file() for part in PARTS)
 
 
-PARTS = ("source", "source_mask", "reference", "reference_mask")
-
-
 def render_triplet(triplet: Triplet, *, size: int, seed: int) -> None:
     """Render the four pictures of a triplet. Inner-ID: two views under one grade; inter-ID: each its own."""
     inner = triplet.folder.name == INNER
@@ -82,13 +80,13 @@ def render_triplet(triplet: Triplet, *, size: int, seed: int) -> None:
         _write_png(image, triplet.folder / f"{triplet.number}_{part}.png")
 
 
-def _picture(subject: Subject, grade, size: int, generator: np.random.Generator) -> tuple:
+def _picture(subject: Subject, grade: Grade, size: int, generator: np.random.Generator) -> tuple:
     """(size, size, 3) view of a region, and its (size, size) mask."""
     photograph = load(subject.photograph)
     full_mask = region_mask(subject.region, *photograph.shape[:2])
     view = _view_of(full_mask, size, generator)
     image = lit(look(grade(photograph), view, size), random_light(generator))
-    return image, np.where(look(full_mask, view, size) > 127, 255, 0).astype(np.uint8)
+    return image, look_at_mask(full_mask, view, size).astype(np.uint8) * 255
 
 
 def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator) -> View:
@@ -106,7 +104,7 @@ def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator)
             tilt_x=generator.uniform(-0.15, 0.15),
             tilt_y=generator.uniform(-0.15, 0.15),
         )
-        seen = look(mask, view, size) > 127
+        seen = look_at_mask(mask, view, size)
         cut = seen[0].any() + seen[-1].any() + seen[:, 0].any() + seen[:, -1].any() + (seen.mean() < MIN_AREA)
         draws.append((overhang(view, *mask.shape) + 0.1 * float(cut), view))
     return min(draws)[1]
