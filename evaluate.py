@@ -24,9 +24,10 @@ def main() -> None:
     config = parse_config(EvaluateConfig, default=DEFAULT_CONFIG)
     started = time.perf_counter()
     samples = check_inputs(config)
-    claim_results(config, samples)
-    # All are built before the first edit: a wrong class path or a missing checkpoint shows at once.
+    # All are built before the first edit and before folders are claimed: a wrong class path or a missing checkpoint
+    # shows at once and leaves nothing behind.
     editors = {name: load_editor(spec) for name, spec in config.editors.items() if _has_work(name, config, samples)}
+    claim_results(config, samples)
     _edit_all(editors, config, samples)
     _measure_all(editors, config)
     results = gather_results(config, samples, seconds=time.perf_counter() - started)

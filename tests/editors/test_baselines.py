@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mimicbrush.editors.baselines import ClassicalInpainting, Identity, MeanColour, ReferencePaste
+from mimicbrush.errors import UserError
+from mimicbrush.requests import ReferenceRequest
+
+EDITORS = [Identity(), MeanColour(), ReferencePaste(), ClassicalInpainting(), ClassicalInpainting("navier_stokes")]
+
+
+def make_request(frames: int = 1, seed: int = 0) -> ReferenceRequest:
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.zeros(frames, 1, 24, 32)
+    mask[:, :, 6:16, 8:20] = 1
+    mask[:, :, 6:10, 8:12] = 0
+    return ReferenceRequest(
+        source=torch.rand(frames, 3, 24, 32, generator=generator),
+        mask=mask,
+        reference=torch.rand(3, 15, 9, generator=generator),
+    )
+
+
+@pytest.mark.parametrize("editor", EDITORS, ids=lambda editor: type(editor).__name__)
+def test_pixels_outside_the_mask_are_untouched(editor):
+    request = make_request(frames=2)
+    before = request.source.clone()
+    edited = editor.edit(request)
+    outside = (request.mask < 0.5).expand_as(edited)
+    assert edited.shape == request.source.shape
+    assert torch.equal(edited[outside], before[outside])
+    assert torch.equal(request.source, before)
+
+
+@pytest.mark.parametrize("editor", EDITORS, ids=lambda editor: type(editor).__name__)
+def test_batch_gives_what_single_edits_give(editor):
+    requests = [make_request(seed=seed) for seed in range(3)]
+    for request, edited in zip(requests, editor.edit_batch(requests), strict=True):
+        assert torch.equal(edited, editor.edit(request))
+
+
+def test_mean_colour_is_that_of_the_ring_and_not_of_what_lies_beyond():
+    mask = torch.zeros(1, 1, 20, 20)
+    mask[..., 8:12, 8:12] = 1
+    source = torch.ones(1, 3, 20, 20)
+    source[..., 6:14, 6:10] = 0.2
+    source[..., 6:14, 10:14] = 0.6
+    source[..., 8:12, 8:12] = 0
+    request = ReferenceRequest(source=source, mask=mask, reference=torch.zeros(3, 4, 4))
+    edited = MeanColour(ring=2).edit(request)
+    assert torch.allclose(edited[..., 8:12, 8:12], torch.tensor(0.4))
+
+
+def test_mean_colour_of_a_full_mask_is_grey():
+    request = ReferenceRequest(
+        source=torch.ones(1, 3, 4, 4), mask=torch.ones(1, 1, 4, 4), reference=torch.ones(3, 4, 4)
+    )
+    assert torch.equal(MeanColour().edit(request), torch.full((1, 3, 4, 4), 0.5))
+
+
+def test_reference_is_pasted_into_the_masks_box():
+    mask = torch.zeros(1, 1, 12, 12)
+    mask[..., 2:6, 3:11] = 1
+    reference = torch.arange(4 * 8 * 3, dtype=torch.float32).view(3, 4, 8) / 100
+    request = ReferenceRequest(source=torch.ones(1, 3, 12, 12), mask=mask, reference=reference)
+    assert torch.equal(ReferencePaste().edit(request)[0, :, 2:6, 3:11], reference)
+
+
+@pytest.mark.parametrize("method", ["telea", "navier_stokes"])
+def test_inpainting_continues_a_flat_picture(method):
+    request = make_request()
+    flat = ReferenceRequest(source=torch.full((1, 3, 24, 32), 0.4), mask=request.mask, reference=request.reference)
+    # Telea's weighted mean is rounded down at every step: two grey levels in all.
+    assert (ClassicalInpainting(method).edit(flat) - 0.4).abs().max() <= 2.01 / 255
+
+
+def test_arguments_that_make_no_sense_are_refused():
+    with pytest.raises(UserError, match="ring"):
+        MeanColour(ring=0)
+    with pytest.raises(UserError, match="radius"):
+        ClassicalInpainting(radius=0)

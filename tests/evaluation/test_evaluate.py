@@ -1,0 +1,253 @@
+"""The whole command on small sets: edits, numbers, resuming, refusals."""
+
+from __future__ import annotations
+
+import json
+import math
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from mimicbrush.config import load_config
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.run import EvaluateConfig
+from mimicbrush.requests import Editor, ReferenceRequest
+
+REPOSITORY = Path(__file__).parents[2]
+BASELINES = "mimicbrush.editors.baselines"
+IDENTITY = {"class_path": f"{BASELINES}.Identity"}
+PASTE = {"class_path": f"{BASELINES}.ReferencePaste"}
+
+
+class SeededNoise(Editor):
+    """Fills the mask with noise of the request's seed and the source's own mean: wrong if batches mix samples up."""
+
+    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(request.seed)
+        noise = torch.rand(request.source.shape, generator=generator) * request.source.mean()
+        return torch.where(request.mask > 0.5, noise, request.source)
+
+
+class Broken(Editor):
+    """Answers with NaN, as a diverged network does."""
+
+    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+        return torch.full_like(request.source, math.nan)
+
+
+class Loaded(Editor):
+    """Takes a checkpoint and has no use for it."""
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+        return request.source
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """evaluate(fields): write them as YAML and run evaluate.py on it; returns the output folder."""
+
+    def run(fields: dict) -> Path:
+        fields = {"output": str(tmp_path / "out"), **fields}
+        config = tmp_path / "config.yaml"
+        config.write_text(yaml.safe_dump(fields))
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--config", str(config)])
+        # The module's main and not the script's exit: the test sees the exception itself.
+        runpy.run_path(str(REPOSITORY / "evaluate.py"), run_name="evaluate")["main"]()
+        return Path(fields["output"])
+
+    return run
+
+
+def mean_colour(**arguments) -> dict:
+    return {"class_path": f"{BASELINES}.MeanColour", "init_args": arguments}
+
+
+def one_set(folder: Path, track: str = "inner_id") -> dict:
+    return {"small": {"folder": str(folder), "task": "texture", "track": track}}
+
+
+def strict_json(path: Path) -> dict:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def numbers(output: Path) -> list:
+    """Every sample's scores and every mean, without times."""
+    results = strict_json(output / "results.json")
+    samples = [(sample["set"], sample["editor"], sample["id"], sample["scores"]) for sample in results["samples"]]
+    return [samples, results["means"]]
+
+
+def test_identity_is_perfect_and_its_infinity_is_json(evaluate, make_set):
+    output = evaluate({"sets": one_set(make_set()), "editors": {"identity": IDENTITY}})
+    results = strict_json(output / "results.json")
+    scores = results["samples"][0]["scores"]
+    assert scores == {"ssim": pytest.approx(1), "psnr": "inf", "psnr_mask": "inf", "change_outside": 0}
+    (psnr,) = (mean for mean in results["means"] if mean["metric"] == "psnr")
+    assert (psnr["mean"], psnr["low"], psnr["note"]) == ("inf", None, "3 of 3 values are infinite")
+    assert "∞" in (output / "report.html").read_text()
+
+
+def test_reference_paste_scores_what_a_hand_calculation_gives(evaluate, make_set):
+    folder = make_set(number=1)
+    Image.fromarray(np.full((40, 40, 3), 100, np.uint8)).save(folder / "000_source.png")
+    Image.fromarray(np.full((30, 36, 3), 150, np.uint8)).save(folder / "000_reference.png")
+    output = evaluate({"sets": one_set(folder), "editors": {"paste": PASTE}})
+    scores = strict_json(output / "results.json")["samples"][0]["scores"]
+    # The L covers 12 x 8 and 6 x 20 pixels, 48 of them twice, in a box of 12 x 20; each is off by 50.
+    covered, box = 12 * 8 + 6 * 20 - 48, 12 * 20
+    assert scores["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 50**2))
+    assert scores["psnr"] == pytest.approx(10 * math.log10(255**2 / (50**2 * covered / box)))
+
+
+def test_numbers_do_not_depend_on_the_batch(evaluate, make_set, tmp_path):
+    editors = {"noise": {"class_path": f"{__name__}.SeededNoise"}}
+    fields = {"sets": one_set(make_set(number=5), "inter_id"), "editors": editors}
+    alone = evaluate({**fields, "batch_size": 1, "output": str(tmp_path / "alone")})
+    together = evaluate({**fields, "batch_size": 4, "output": str(tmp_path / "together")})
+    assert numbers(alone) == numbers(together)
+
+
+def test_interrupted_evaluation_goes_on_where_it_stopped(evaluate, make_set):
+    fields = {"sets": one_set(make_set(number=4)), "editors": {"paste": PASTE, "identity": IDENTITY}}
+    output = evaluate(fields)
+    before = numbers(output)
+    lost, *kept = sorted((output / "edits" / "small" / "paste").glob("*.png"))
+    times = [path.stat().st_mtime_ns for path in kept]
+    content = lost.read_bytes()
+    lost.unlink()
+
+    evaluate({**fields, "batch_size": 3})
+
+    assert [path.stat().st_mtime_ns for path in kept] == times
+    assert lost.read_bytes() == content
+    assert numbers(output) == before
+
+
+def test_editors_may_be_added_to_a_finished_evaluation(evaluate, make_set):
+    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
+    output = evaluate(fields)
+    evaluate({**fields, "editors": {"identity": IDENTITY, "paste": PASTE}})
+    assert {sample["editor"] for sample in strict_json(output / "results.json")["samples"]} == {"identity", "paste"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 9}, "seed was 1, is 9"),
+        (
+            {"editors": {"fill": {"class_path": f"{BASELINES}.MeanColour", "init_args": {"ring": 3}}}},
+            "ring was 5, is 3",
+        ),
+    ],
+)
+def test_another_runs_output_is_refused(evaluate, make_set, changes, named):
+    fields = {"sets": one_set(make_set()), "editors": {"fill": mean_colour(ring=5)}}
+    evaluate(fields)
+    with pytest.raises(UserError, match=named):
+        evaluate({**fields, **changes})
+
+
+def test_changed_pictures_are_another_run(evaluate, make_set):
+    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
+    evaluate(fields)
+    make_set(size=48)
+    with pytest.raises(UserError, match="pictures was"):
+        evaluate(fields)
+
+
+def test_retrained_weights_are_another_run(evaluate, make_set, tmp_path):
+    weights = tmp_path / "weights.ckpt"
+    weights.write_bytes(b"first")
+    editors = {"loaded": {"class_path": f"{__name__}.Loaded", "init_args": {"checkpoint": str(weights)}}}
+    fields = {"sets": one_set(make_set()), "editors": editors}
+    evaluate(fields)
+    weights.write_bytes(b"second")
+    with pytest.raises(UserError, match="weights was"):
+        evaluate(fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"editors": {"typo": {"class_path": f"{BASELINES}.Identiti"}}}, "Identiti"),
+        ({"editors": {"fill": mean_colour(width=3)}}, "width"),
+        ({"editors": {"nan": {"class_path": f"{__name__}.Broken"}}}, "NaN"),
+        ({"editors": {"../up": IDENTITY}}, "names a folder"),
+        ({"editors": {"bare": {"init_args": {}}}}, "class_path"),
+        ({"heldout": {"shards": "nowhere"}}, "heldout.shards: nowhere: no such folder"),
+        ({"training_run": "nowhere"}, "training_run: nowhere: no such folder"),
+        ({"sets": one_set(Path("nowhere")), "inputs_from": "make demo"}, "the inputs are made by: make demo"),
+    ],
+)
+def test_mistakes_end_in_a_user_error(evaluate, make_set, changes, named):
+    with pytest.raises(UserError, match=named):
+        evaluate({"sets": one_set(make_set()), "editors": {"identity": IDENTITY}, **changes})
+
+
+def test_mended_class_path_is_not_another_run(evaluate, make_set):
+    fields = {"sets": one_set(make_set())}
+    with pytest.raises(UserError):
+        evaluate({**fields, "editors": {"identity": {"class_path": f"{BASELINES}.Identiti"}}})
+    evaluate({**fields, "editors": {"identity": IDENTITY}})
+
+
+def test_bad_set_stops_before_the_first_edit(evaluate, make_set, tmp_path):
+    folder = make_set()
+    (folder / "002_source_mask.png").unlink()
+    with pytest.raises(UserError, match="002: source mask is missing"):
+        evaluate({"sets": one_set(folder), "editors": {"identity": IDENTITY}})
+    assert not (tmp_path / "out").exists()
+
+
+def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_path):
+    run, shards = tmp_path / "run", tmp_path / "shards"
+    (run / "previews").mkdir(parents=True)
+    shards.mkdir()
+    (run / "metrics.csv").write_text("step,loss,loss_inside\n10,1.5,1.75\n20,0.25,0.125\n")
+    Image.new("RGB", (8, 8)).save(run / "loss.png")
+    for step in (10, 20):
+        Image.new("RGB", (8, 8)).save(run / "previews" / f"step-{step:07d}.png")
+    summary = {"noun": "videos", "inputs": 9, "kept": 7, "pairs": 21, "skipped": {"too_short": {"a": "", "b": ""}}}
+    (shards / "summary.json").write_text(json.dumps(summary))
+    output = evaluate(
+        {
+            "sets": one_set(make_set(), "inter_id"),
+            "editors": {"identity": IDENTITY},
+            "heldout": {"shards": str(shards)},
+            "training_run": str(run),
+            "data_summaries": [str(shards / "summary.json"), str(tmp_path / "absent.json")],
+        }
+    )
+    report = (output / "report.html").read_text()
+    for text in (
+        "not defined",
+        "<td>1.50</td><td>0.250</td>",
+        "step-0000020",
+        "2 too_short",
+        "agreement with the source",
+    ):
+        assert text in report
+    # A strip a sample: source, mask, reference, one edit; and the loss curve and two previews.
+    assert report.count("<img ") == 3 * 4 + 3
+    assert "src='http" not in report
+    assert strict_json(output / "results.json")["reference_use"] == {"identity": "not defined"}
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "eval").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_config_parses(path):
+    config = load_config(EvaluateConfig, path)
+    assert config.sets and config.editors
+    assert path.read_text().startswith("# ")
