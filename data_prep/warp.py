@@ -57,7 +57,7 @@ class Draw(NamedTuple):
 
 def draw_warp(height: int, width: int, config: WarpConfig, generator: np.random.Generator) -> Draw:
     """A random augmentation of a (height, width) still onto a canvas of the same size."""
-    to_centre = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
+    to_centre = np.array([[1, 0, (1 - width) / 2], [0, 1, (1 - height) / 2], [0, 0, 1]])
     flip = np.diag([-1.0 if generator.random() < config.flip else 1.0, 1.0, 1.0])
     scale = np.exp(generator.uniform(np.log(config.min_scale), np.log(config.max_scale)))
     angle = np.radians(generator.uniform(-config.rotation, config.rotation))
@@ -72,7 +72,8 @@ def draw_warp(height: int, width: int, config: WarpConfig, generator: np.random.
 
 
 def _projection(height: int, width: int, config: WarpConfig, generator: np.random.Generator) -> NDArray[np.float64]:
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    right, bottom = width - 1, height - 1
+    corners = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float32)
     inwards = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float32)
     moved = generator.uniform(0, config.perspective / 2, (4, 2)) * (width, height) * inwards
     return cv2.getPerspectiveTransform(corners, (corners + moved).astype(np.float32))
@@ -97,10 +98,11 @@ def recolour(image: NDArray[np.uint8], draw: Draw) -> NDArray[np.uint8]:
     mean = float(image.mean())
     levels = (np.arange(256) - mean) * draw.contrast + mean
     table = np.clip(np.round(levels * draw.brightness), 0, 255).astype(np.uint8)
-    hsv = cv2.cvtColor(cv2.LUT(image, table), cv2.COLOR_RGB2HSV).astype(np.float32)
-    hsv[..., 0] = (hsv[..., 0] + 180 * draw.hue) % 180
-    hsv[..., 1] = np.clip(hsv[..., 1] * draw.saturation, 0, 255)
-    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+    # In float: 8-bit HSV has 180 hues, which costs up to five grey levels.
+    hsv = cv2.cvtColor(cv2.LUT(image, table).astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + 360 * draw.hue) % 360
+    hsv[..., 1] = np.clip(hsv[..., 1] * draw.saturation, 0, 1)
+    return np.round(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).astype(np.uint8)
 
 
 def follow_points(image: NDArray[np.uint8], draws: Sequence[Draw], *, num: int = 200) -> list[tuple[float, ...]]:

@@ -86,7 +86,7 @@ def clips(tmp_path: Path) -> Path:
     """A folder of five sound clips, one in a subfolder."""
     folder = tmp_path / "clips"
     for seed, name in enumerate(("a", "b", "c", "deep/d", "e")):
-        write_clip(folder / f"{name}.mp4", seed)
+        write_clip(folder / f"{name}.mp4", seed, step=1)
     return folder
 
 

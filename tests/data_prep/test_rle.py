@@ -31,5 +31,5 @@ def test_random_masks_come_back() -> None:
 
 @pytest.mark.parametrize("counts", ["3", "5", "X", "4\x10", "04N"])
 def test_damaged_strings_are_refused(counts: str) -> None:
-    with pytest.raises(ValueError, match="mask|pixels"):
+    with pytest.raises(ValueError, match=r"mask|pixels"):
         decode_rle(counts, 2, 2)

@@ -109,8 +109,9 @@ def test_high_dynamic_range_is_refused(tmp_path: Path) -> None:
 def test_pyav_refuses_damaged_frames(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "rot.mp4", seed=3)
     content = bytearray(clip.read_bytes())
-    start = content.index(b"mdat") + len(content) // 4
-    content[start : start + 400] = bytes(np.random.default_rng(0).integers(0, 256, 400).astype(np.uint8))
+    data = content.index(b"mdat")
+    start = data + (len(content) - data) // 4
+    content[start : start + 40] = np.random.default_rng(0).integers(0, 256, 40).astype(np.uint8).tobytes()
     clip.write_bytes(content)
     with pytest.raises(UnreadableVideo) as caught:
         read_frames(clip, np.linspace(0, 0.95, 12), short_side=SIDE, decoder="pyav")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from data_prep.run import (
+    claim_output,
+    merge_inputs,
+    plan_units,
+    read_indexes,
+    read_metadata,
+    run_tasks,
+    seed_for,
+    slug,
+)
+from data_prep.summary import final_line, histogram
+from mimicbrush.data.shards import write_shard
+from mimicbrush.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    amount: int = 1
+    workers: int = 1
+
+
+def finish(shard: Path, names: list[str], status: str = "kept", size: int = 7) -> None:
+    write_shard(shard, [], {name: {"status": status, "bytes": size, "pairs": 0} for name in names})
+
+
+def test_units_are_fixed_slices_of_what_is_left(tmp_path: Path) -> None:
+    sizes = dict.fromkeys("edcba", 7)
+    units = plan_units(tmp_path, "videos", sizes, 2)
+    assert [unit.names for unit in units] == [["a", "b"], ["c", "d"], ["e"]]
+    assert [unit.shard.name for unit in units] == [f"videos-00000{number}.tar" for number in range(3)]
+    finish(units[1].shard, units[1].names)
+    assert plan_units(tmp_path, "videos", sizes, 2) == [units[0], units[2]]
+
+
+def test_added_inputs_become_new_units(tmp_path: Path) -> None:
+    for unit in plan_units(tmp_path, "videos", dict.fromkeys("ac", 7), 2):
+        finish(unit.shard, unit.names)
+    (unit,) = plan_units(tmp_path, "videos", dict.fromkeys("abc", 7), 2)
+    assert (unit.shard.name, unit.names) == ("videos-000001.tar", ["b"])
+
+
+def test_a_skipped_input_is_done_again_when_its_size_changes(tmp_path: Path) -> None:
+    finish(tmp_path / "videos-000000.tar", ["a", "b"], status="unreadable")
+    (unit,) = plan_units(tmp_path, "videos", {"a": 7, "b": 8}, 2)
+    assert unit.names == ["b"]
+    finish(unit.shard, unit.names, size=8)
+    assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "kept"
+
+
+def test_a_folder_holds_one_run(tmp_path: Path) -> None:
+    claim_output(tmp_path, "shard", Settings(), free=("workers",))
+    (tmp_path / "videos-000000.tar").touch()
+    claim_output(tmp_path, "shard", Settings(workers=8), free=("workers",))
+    with pytest.raises(UserError, match="amount was 1, now 2"):
+        claim_output(tmp_path, "shard", Settings(amount=2), free=("workers",))
+    with pytest.raises(UserError, match="command was shard, now other"):
+        claim_output(tmp_path, "other", Settings(), free=("workers",))
+
+
+def test_a_run_without_results_binds_nobody(tmp_path: Path) -> None:
+    claim_output(tmp_path, "shard", Settings(), free=())
+    finish(tmp_path / "videos-000000.tar", ["a"], status="no_pair_in_band")
+    claim_output(tmp_path, "shard", Settings(amount=2), free=())
+    assert read_indexes(tmp_path) == []
+    assert json.loads((tmp_path / "run.json").read_text())["amount"] == 2
+
+
+def test_shards_of_unknown_origin_are_not_mixed_with(tmp_path: Path) -> None:
+    (tmp_path / "videos-000000.tar").touch()
+    with pytest.raises(UserError, match=r"no run\.json"):
+        claim_output(tmp_path, "shard", Settings(), free=())
+
+
+@pytest.mark.filterwarnings("ignore")  # pickling a builtin looks through every module
+def test_a_dying_worker_ends_the_run_in_words() -> None:
+    with pytest.raises(UserError, match="worker process died"):
+        run_tasks([9, 9], os._exit, workers=2, noun="task")
+
+
+def test_metadata_is_read_by_file(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.csv"
+    path.write_text("file,group,licence,other\na.mp4,cat,CC0,x\nb.mp4,,CC0,\n")
+    rows = read_metadata(path, ["a.mp4", "b.mp4"])
+    assert rows == {"a.mp4": {"group": "cat", "licence": "CC0"}, "b.mp4": {"licence": "CC0"}}
+    assert read_metadata(None, ["a.mp4"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "no such metadata"), ("name\na.mp4\n", "expected `file`"), ("file\nz.mp4\n", "names none of the inputs")],
+)
+def test_bad_metadata_is_explained(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "metadata.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_metadata(path, ["a.mp4"])
+
+
+def test_slugs_are_readable_and_unique() -> None:
+    assert slug("cats/My clip (1).mp4").startswith("My-clip-1-")
+    assert slug("a/x.mp4") != slug("b/x.mp4")
+    assert slug("日本.mp4").startswith("input-")
+
+
+def test_seeds_depend_on_run_and_name() -> None:
+    values = {(seed, name): seed_for(seed, name).random() for seed in (0, 1) for name in "ab"}
+    assert len(set(values.values())) == 4
+    assert seed_for(0, "a").random() == values[0, "a"]
+
+
+def test_histogram_names_bins_by_their_lower_edge() -> None:
+    assert histogram([0.01, 0.049, 0.26, -0.01]) == {"-0.05": 1, "0.00": 2, "0.25": 1}
+
+
+def test_final_line_reads_well(tmp_path: Path) -> None:
+    skipped = {"too_short": dict.fromkeys(map(str, range(120)), ""), "unreadable": {"x": ""}}
+    summary = {"inputs": 10000, "kept": 9879, "pairs": 41233, "noun": "videos", "skipped": skipped}
+    expected = "kept 9 879 of 10 000 videos, 41 233 pairs; 121 skipped: 120 too_short, 1 unreadable -> out"
+    assert final_line(summary, Path("out")) == expected
+    with pytest.raises(UserError, match="nothing to train on"):
+        final_line({**summary, "pairs": 0}, Path("out"))

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep.images import decode_image, decode_mask
+from data_prep.rle import encode_rle
+from data_prep.shard_sam import SamShardConfig, shard_sam
+from data_prep.stills import MaskConfig, list_stills, read_still
+from mimicbrush.data.shards import FramePair, list_shards, read_pairs
+from mimicbrush.errors import UserError
+from tests.data_prep.conftest import real_data, write_still
+
+
+def config_for(stills: Path, output: Path, **fields: object) -> SamShardConfig:
+    return SamShardConfig(stills=stills, output=output, **{"short_side": 48, "workers": 1, **fields})
+
+
+def samples_in(output: Path) -> list[FramePair]:
+    return list(read_pairs(list_shards(output)))
+
+
+def pack(folder: Path, tar: Path) -> Path:
+    with tarfile.open(tar, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, path.name)
+    return tar
+
+
+def test_a_still_gives_itself_and_a_pseudo_pair(tmp_path: Path) -> None:
+    write_still(tmp_path / "in", "sa_1")
+    summary = shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    pair, still = sorted(samples_in(tmp_path / "out"), key=lambda sample: sample.key)
+    assert (summary["kept"], summary["pairs"]) == (1, 2)
+    assert still.reference is None
+    assert still.similarity is None
+    assert decode_image(still.source).shape == (48, 72, 3)
+    (mask,) = still.masks
+    expected = np.zeros((48, 72), bool)
+    expected[12:36, 24:48] = True
+    assert np.array_equal(decode_mask(mask), expected)
+    assert decode_image(pair.reference).shape == decode_image(pair.source).shape == (48, 72, 3)
+    assert decode_mask(pair.masks[0]).mean() > 0.01
+    assert -1 <= pair.similarity < 1
+    assert pair.keypoints
+    assert still.origin["group"] == pair.origin["group"] == "sa_1"
+
+
+def test_tars_and_folders_give_the_same_samples(tmp_path: Path) -> None:
+    for seed, name in enumerate(("x", "y")):
+        write_still(tmp_path / "in", name, seed)
+    tar = pack(tmp_path / "in", tmp_path / "sa_000.tar")
+    generator = np.random.default_rng(0)
+    for name, files in list_stills(tar).items():
+        other = list_stills(tmp_path / "in")[name.removeprefix("sa_000.tar/")]
+        ours, theirs = (read_still(found, MaskConfig(), generator) for found in (files, other))
+        assert np.array_equal(ours.image, theirs.image)
+        assert np.array_equal(ours.masks[0], theirs.masks[0])
+
+
+def test_masks_are_chosen_by_size_rating_and_borders(tmp_path: Path) -> None:
+    def reason(name: str, **changes: object) -> str:
+        write_still(tmp_path / name, name, **changes)
+        write_still(tmp_path / name, "good")
+        skipped = shard_sam(config_for(tmp_path / name, tmp_path / f"out-{name}"))["skipped"]
+        return next((reason for reason, names in skipped.items() if name in names), "kept")
+
+    wall = np.ones((64, 96), bool)
+    wall[:, 40:] = False
+    assert reason("rated", predicted_iou=0.3) == "no_good_mask"
+    assert reason("shaky", stability_score=0.3) == "no_good_mask"
+    assert reason("tiny", area=3) == "no_good_mask"
+    counts = encode_rle(wall)
+    assert reason("wall", area=int(wall.sum()), segmentation={"size": [64, 96], "counts": counts}) == "no_good_mask"
+
+
+def test_bad_stills_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_still(folder, "good")
+    write_still(folder, "size", segmentation={"size": [96, 64], "counts": "`X1"})
+    write_still(folder, "runs", segmentation={"size": [64, 96], "counts": "4"})
+    write_still(folder, "polygon", segmentation=[[1, 2, 3, 4]])
+    write_still(folder, "words", area="large")
+    for name in ("no_json", "no_picture", "json", "picture", "empty"):
+        write_still(folder, name)
+    (folder / "no_json.json").unlink()
+    (folder / "no_picture.jpg").unlink()
+    (folder / "json.json").write_text("{")
+    (folder / "picture.jpg").write_bytes(b"no picture")
+    (folder / "empty.json").write_text(json.dumps({"annotations": []}))
+    summary = shard_sam(config_for(folder, tmp_path / "out"))
+    assert summary["kept"] == 1
+    assert {name: reason for reason, names in summary["skipped"].items() for name in names} == {
+        "size": "mask_size",
+        "runs": "bad_mask",
+        "polygon": "bad_mask",
+        "words": "bad_json",
+        "no_json": "missing_masks",
+        "no_picture": "missing_picture",
+        "json": "bad_json",
+        "picture": "bad_picture",
+        "empty": "missing_masks",
+    }
+
+
+def test_a_truncated_tar_gives_what_stands_before_the_cut(tmp_path: Path) -> None:
+    for name in "abc":
+        write_still(tmp_path / "in", name)
+    (tmp_path / "tars").mkdir()
+    tar = pack(tmp_path / "in", tmp_path / "tars" / "x.tar")
+    content = tar.read_bytes()
+    with tarfile.open(tar) as archive:
+        cut = archive.getmember("c.jpg").offset_data + 100
+    tar.write_bytes(content[:cut])
+    summary = shard_sam(config_for(tmp_path / "tars", tmp_path / "out"))
+    assert summary["kept"] == 2
+    skipped = {name: reason for reason, names in summary["skipped"].items() for name in names}
+    assert skipped["x.tar"] == "truncated"
+    assert "x.tar/c" in skipped
+
+
+def test_the_same_command_goes_on_and_repeats_bytes(tmp_path: Path) -> None:
+    for seed, name in enumerate("abc"):
+        write_still(tmp_path / "in", name, seed)
+    for output in ("whole", "broken"):
+        shard_sam(config_for(tmp_path / "in", tmp_path / output, stills_per_shard=1))
+    for suffix in ("tar", "json"):
+        (tmp_path / "broken" / f"stills-000001.{suffix}").unlink()
+    shard_sam(config_for(tmp_path / "in", tmp_path / "broken", stills_per_shard=1))
+    for path in (tmp_path / "whole").glob("stills-*"):
+        assert path.read_bytes() == (tmp_path / "broken" / path.name).read_bytes()
+
+
+def test_mistakes_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder or tar"):
+        shard_sam(config_for(tmp_path / "nowhere", tmp_path / "out"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no still"):
+        shard_sam(config_for(tmp_path / "empty", tmp_path / "out"))
+    with pytest.raises(ValueError, match="min_area"):
+        MaskConfig(min_area=0.9, max_area=0.1)
+
+
+def test_real_stills_and_their_own_areas_agree() -> None:
+    stills = list_stills(real_data("sa1b"))
+    name, files = next(iter(stills.items()))
+    assert name == "sa_000000.tar/sa_000000"
+    areas = [note["area"] for note in json.loads(files.annotations.read())["annotations"]]
+    still = read_still(files, MaskConfig(min_area=0.01), np.random.default_rng(0))
+    assert still.image.shape == (512, 512, 3)
+    assert all(int(mask.sum()) in areas for mask in still.masks)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep.images import decode_image
+from data_prep.pairs import PairConfig
+from data_prep.shard_videos import VideoShardConfig, list_videos, main, shard_videos
+from data_prep.summary import final_line
+from mimicbrush.data.shards import FramePair, list_shards, read_pairs
+from mimicbrush.errors import UserError
+from tests.data_prep.conftest import SIDE, real_data, write_audio_only, write_clip, write_truncated
+
+REPOSITORY = Path(__file__).parents[2]
+PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_clip=6, pairs_per_clip=2, min_gap=0.1)
+
+
+def config_for(clips: Path, output: Path, **fields: object) -> VideoShardConfig:
+    defaults = {"short_side": SIDE, "videos_per_shard": 2, "workers": 1, "pairs": PAIRS}
+    return VideoShardConfig(videos=clips, output=output, **{**defaults, **fields})
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """Every shard and index, by name."""
+    return {path.name: path.read_bytes() for path in sorted(output.glob("videos-*"))}
+
+
+def pairs_in(output: Path) -> list[FramePair]:
+    return list(read_pairs(list_shards(output)))
+
+
+def test_pairs_are_what_they_say(clips: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    summary = shard_videos(config_for(clips, output))
+    pairs = pairs_in(output)
+    assert summary["kept"] == 5
+    assert summary["pairs"] == len(pairs) >= 5
+    assert {pair.origin["file"] for pair in pairs} == {"a.mp4", "b.mp4", "c.mp4", "deep/d.mp4", "e.mp4"}
+    for pair in pairs:
+        assert re.fullmatch(r"[A-Za-z0-9_]+-[0-9a-f]{8}-\d+-\d+", pair.key)
+        assert 0.2 <= pair.similarity <= 0.9
+        assert decode_image(pair.source).shape == decode_image(pair.reference).shape == (SIDE, SIDE, 3)
+        assert pair.origin["group"] == pair.origin["file"]
+        assert pair.origin["size"] == [SIDE, SIDE]
+        assert abs(pair.origin["times"][0] - pair.origin["times"][1]) >= 0.1
+    forward = [pair.origin["times"][0] < pair.origin["times"][1] for pair in pairs]
+    assert len(set(forward)) == 2
+    assert (output / "report.html").is_file()
+
+
+def test_stored_keypoints_follow_the_camera(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out"))
+    matched = [pair for pair in pairs_in(tmp_path / "out") if pair.keypoints]
+    assert matched
+    for pair in matched:
+        seconds = pair.origin["times"][1] - pair.origin["times"][0]
+        moved = np.median([(sx - rx) * SIDE for sx, _, rx, _ in pair.keypoints])
+        assert moved == pytest.approx(24 * seconds, abs=1)
+
+
+def test_an_interrupted_run_ends_as_if_it_had_not_been(clips: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    shard_videos(config_for(clips, whole))
+    shard_videos(config_for(clips, broken))
+    (broken / "videos-000001.json").unlink()  # the tar is there, nothing vouches for it
+    (broken / "videos-000002.json").unlink()
+    (broken / "videos-000002.tar").unlink()
+    (broken / ".videos-000002.tar.1.partial").write_bytes(b"half")
+    summary = shard_videos(config_for(clips, broken))
+    assert summary["done_now"] == 3
+    assert contents(broken) == contents(whole)
+
+
+def test_the_result_does_not_depend_on_the_workers(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "one"))
+    shard_videos(config_for(clips, tmp_path / "two", workers=2))
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_added_clips_alone_are_done(clips: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    shard_videos(config_for(clips, output))
+    before = contents(output)
+    assert shard_videos(config_for(clips, output))["done_now"] == 0
+    write_clip(clips / "aa.mp4", seed=9)
+    summary = shard_videos(config_for(clips, output))
+    assert (summary["done_now"], summary["inputs"]) == (1, 6)
+    assert before.items() <= contents(output).items()
+
+
+def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "good", videos_per_shard=50))
+    write_clip(clips / "one_frame.mp4", num=1)
+    write_truncated(clips / "cut.mp4")
+    write_audio_only(clips / "audio.mp4")
+    (clips / "zero.mp4").touch()
+    (clips / "text.mp4").write_text("not a video")
+    (clips / "notes.txt").write_text("no clip at all")
+    summary = shard_videos(config_for(clips, tmp_path / "mixed", videos_per_shard=50))
+    assert {reason: set(names) for reason, names in summary["skipped"].items()} == {
+        "unreadable": {"zero.mp4", "text.mp4"},
+        "too_short": {"one_frame.mp4"},
+        "corrupt_frames": {"cut.mp4"},
+        "no_video_stream": {"audio.mp4"},
+    }
+    assert contents(tmp_path / "mixed")["videos-000000.tar"] == contents(tmp_path / "good")["videos-000000.tar"]
+    line = final_line(summary, Path("out"))
+    assert line.startswith("kept 5 of 10 videos, ")
+    assert "5 skipped: 2 unreadable" in line
+
+
+def test_metadata_reaches_the_samples(clips: Path, tmp_path: Path) -> None:
+    metadata = tmp_path / "metadata.csv"
+    metadata.write_text("file,group,licence\na.mp4,beach,CC0\n")
+    shard_videos(config_for(clips, tmp_path / "out", metadata=metadata))
+    origins = {pair.origin["file"]: pair.origin for pair in pairs_in(tmp_path / "out")}
+    assert (origins["a.mp4"]["group"], origins["a.mp4"]["licence"]) == ("beach", "CC0")
+    assert origins["b.mp4"]["group"] == "b.mp4"
+
+
+def test_a_list_file_names_clips_relative_to_itself(clips: Path) -> None:
+    (clips / "list.txt").write_text("# two of them\nb.mp4\n\ndeep/d.mp4\n")
+    assert list_videos(clips / "list.txt") == {"b.mp4": clips / "b.mp4", "deep/d.mp4": clips / "deep/d.mp4"}
+
+
+def test_another_run_is_not_mixed_in(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out"))
+    with pytest.raises(UserError, match=r"seed was 0, now 1; choose another --output"):
+        shard_videos(config_for(clips, tmp_path / "out", seed=1))
+    write_clip(tmp_path / "others" / "x.mp4")
+    with pytest.raises(UserError, match=r"videos was .*clips, now .*others"):
+        shard_videos(config_for(tmp_path / "others", tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--videos", "{tmp}/nowhere"], "no such folder of videos; pass --videos"),
+        (["--videos", "{tmp}/empty"], "holds no video"),
+        (["--videos", "{tmp}/broken"], "nothing to train on: kept 0 of 1 videos"),
+        (["--pairs.ssim_low", "0.9", "--pairs.ssim_high", "0.1"], "ssim_low"),
+        (["--pairs.ssim_high", "1.5"], "ssim_high"),
+        (["--short_side", "0"], "short_side"),
+        (["--short_side", "large"], "short_side"),
+        (["--decoder", "vlc"], "decoder"),
+        (["--colour", "red"], "colour"),
+        (["--config", "{tmp}/nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "zero.mp4").touch()
+    argv = [argument.format(tmp=tmp_path) for argument in arguments]
+    monkeypatch.setattr(sys, "argv", ["shard_videos.py", "--output", str(tmp_path / "out"), *argv])
+    with pytest.raises(UserError, match=re.escape(message)):
+        main()
+    assert not list((tmp_path).glob("out/*.tar"))
+
+
+def test_the_script_finds_its_packages_and_fails_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "data_prep/shard_videos.py"), "--videos", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: {tmp_path}: holds no video")
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs/data").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configs_parse_and_say_what_they_are_for(path: Path) -> None:
+    from data_prep.shard_sam import SamShardConfig
+    from mimicbrush.config import load_config
+
+    assert path.read_text().startswith("# ")
+    load_config(SamShardConfig if "stills:" in path.read_text() else VideoShardConfig, path)
+
+
+def test_real_clips_give_pairs(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in ("wolf.mp4", "flipping_a_pancake.mkv"):
+        (clips / name).symlink_to(real_data("videos") / name)
+    summary = shard_videos(config_for(clips, tmp_path / "out", short_side=144, pairs=PairConfig(frames_per_clip=6)))
+    assert summary["kept"] == 2
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    for pair in pairs_in(tmp_path / "out"):
+        assert min(decode_image(pair.source).shape[:2]) == 144
+        assert cv2.Laplacian(decode_image(pair.source), cv2.CV_32F).var() > 8
