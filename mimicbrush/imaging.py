@@ -31,27 +31,35 @@ class Placement(NamedTuple):
 
 def read_image(path: Path) -> Tensor:
     """(3, H, W) in [0, 1]; EXIF orientation applied. Raises UserError if the file is missing or no picture."""
-    return _pixels(_open(path).convert("RGB"))
+    return from_pil(_open(path))
 
 
 def read_mask(path: Path) -> Tensor:
     """(1, H, W), 0 or 1, thresholded at mid-grey. Raises UserError if the file is missing or no picture."""
-    return (_pixels(_open(path).convert("L")) > 0.5).float()
+    return mask_from_pil(_open(path))
+
+
+def from_pil(image: Image.Image) -> Tensor:
+    """(3, H, W) in [0, 1]; EXIF orientation applied."""
+    array = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(array).permute(2, 0, 1)
+
+
+def mask_from_pil(image: Image.Image) -> Tensor:
+    """(1, H, W), 0 or 1, thresholded at mid-grey; EXIF orientation applied."""
+    array = np.asarray(ImageOps.exif_transpose(image).convert("L"))
+    return torch.from_numpy((array > 127).astype(np.float32))[None]
 
 
 def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path) as file:
-            return ImageOps.exif_transpose(file)
+            file.load()
+            return file
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: not a readable picture ({error})") from None
-
-
-def _pixels(image: Image.Image) -> Tensor:
-    array = np.asarray(image, dtype=np.float32) / 255
-    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)
 
 
 def to_pil(image: Tensor) -> Image.Image:

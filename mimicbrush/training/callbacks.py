@@ -77,7 +77,7 @@ class Checkpoints(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args) -> None:
         if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
 
 
 class Records(Callback):

@@ -84,7 +84,7 @@ class MimicBrushModule(LightningModule):
         conditions = self._drop_tokens(conditions, keep_reference)
         timestep, noise = self._draw_noise(latent, generator)
         noisy = self.scheduler.add_noise(latent, noise, timestep)
-        reference = self._reference_features(conditions, timestep)
+        reference = self.reference_features(conditions, timestep)
         prediction = self.network.predict_noise(noisy, timestep, conditions, reference, keep_reference)
         parts = noise_prediction_loss(prediction, noise, conditions.mask, mask_weight=self.recipe.mask_weight)
         self.log_dict({"loss": parts.loss, "loss_inside": parts.inside, "loss_outside": parts.outside}, logger=False)
@@ -127,7 +127,7 @@ class MimicBrushModule(LightningModule):
         timestep = torch.randint(num_timesteps, (len(latent),), generator=generator).to(self.device)
         return timestep, torch.randn(latent.shape, generator=generator).to(latent)
 
-    def _reference_features(self, conditions: Conditions, timestep: Tensor) -> dict[str, Tensor]:
+    def reference_features(self, conditions: Conditions, timestep: Tensor) -> dict[str, Tensor]:
         with torch.set_grad_enabled(self.recipe.train_reference):
             return self.network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -113,6 +115,7 @@ def make_data(config: TrainConfig, start_step: int) -> PairData:
 
 def make_trainer(config: TrainConfig) -> Trainer:
     """Lightning's trainer with our callbacks."""
+    _quieten_lightning()
     run = config.run
     return Trainer(
         max_steps=run.max_steps,
@@ -130,6 +133,14 @@ def make_trainer(config: TrainConfig) -> Trainer:
         log_every_n_steps=run.record_every,
         default_root_dir=config.output,
     )
+
+
+def _quieten_lightning() -> None:
+    """Keep its warnings; drop advertisements, and warnings of what is meant: frozen parts are in eval mode."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def _callbacks(config: TrainConfig) -> list[Callback]:

@@ -1,0 +1,86 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mimicbrush.config import ClassSpec, instantiate, load_config, parse_config, save_config
+from mimicbrush.errors import UserError
+from mimicbrush.requests import Editor
+from mimicbrush.run_folder import claim
+from mimicbrush.training.run import TrainConfig
+from tests.conftest import REPOSITORY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """A band."""
+
+    low: float = 0.1
+    """Lower edge."""
+    high: float = 0.9
+    """Upper edge."""
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low={self.low} is above high={self.high}; swap them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """An example."""
+
+    output: Path
+    """Where it goes."""
+    band: Band = field(default_factory=Band)
+    """A nested config."""
+    steps: int = 3
+    """A number."""
+
+
+def test_yaml_then_command_line_then_defaults(tmp_path):
+    (tmp_path / "a.yaml").write_text("output: there\nband: {low: 0.3}\n")
+    found = parse_config(Example, ["--config", str(tmp_path / "a.yaml"), "--steps", "5"])
+    assert found == Example(output=Path("there"), band=Band(low=0.3), steps=5)
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    config = Example(output=Path("x"), band=Band(high=0.5))
+    save_config(config, tmp_path / "a.yaml")
+    assert load_config(Example, tmp_path / "a.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "output"),
+        (["--output", "x", "--steps", "many"], "steps"),
+        (["--output", "x", "--stepz", "3"], "stepz"),
+        (["--output", "x", "--band.low", "0.95"], "low=0.95 is above high=0.9; swap them"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_mistakes_end_in_one_line(arguments, reason):
+    with pytest.raises(UserError, match=reason) as raised:
+        parse_config(Example, arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_belongs_to_one_run(tmp_path):
+    claim(tmp_path / "run", Example(output=Path("x")), free=("steps",))
+    claim(tmp_path / "run", Example(output=Path("x"), steps=9), free=("steps",))
+    with pytest.raises(UserError, match=r"band.low was 0.1, is 0.2"):
+        claim(tmp_path / "run", Example(output=Path("x"), band=Band(low=0.2)), free=("steps",))
+
+
+def test_classes_are_named_by_path():
+    spec = ClassSpec(class_path="mimicbrush.editors.baselines.ClassicalInpainting")
+    assert isinstance(instantiate(spec, Editor), Editor)
+    with pytest.raises(UserError, match="Nobody"):
+        instantiate(ClassSpec(class_path="mimicbrush.editors.baselines.Nobody"), Editor)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "train").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_training_configs_parse(path):
+    if path.stem == "autoencoder":
+        pytest.skip("not a TrainConfig; see test_autoencoder")
+    load_config(TrainConfig, path)

@@ -1,0 +1,146 @@
+"""One run on the tiny network: it learns, stops, resumes, and touches only what it should."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import train
+from mimicbrush.config import dump_config
+from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.errors import UserError
+from mimicbrush.model.weights import load_network, read_checkpoint
+from mimicbrush.requests import ReferenceRequest
+from mimicbrush.training.callbacks import read_records
+from mimicbrush.training.module import RecipeConfig
+from mimicbrush.training.run import RunConfig, TrainConfig, make_module
+from tests.conftest import SIZE, network_config
+
+
+def config(shards: dict[str, Path], output: Path, **run) -> TrainConfig:
+    sources = [SourceConfig(shards=shards["videos"], weight=0.7), SourceConfig(shards=shards["stills"], weight=0.3)]
+    fields = {
+        "max_steps": 2,
+        "precision": "32-true",
+        "accelerator": "cpu",
+        "devices": 1,
+        "checkpoint_every": 2,
+        "record_every": 1,
+        "preview_every": 2,
+        "num_previews": 2,
+        "preview_steps": 2,
+        "reference_use_every": 2,
+        "num_reference_use_pairs": 4,
+    }
+    return TrainConfig(
+        output=output,
+        network=network_config(),
+        data=DataConfig(sources=sources, heldout=shards["heldout"], batch_size=4, num_workers=0),
+        recipe=RecipeConfig(learning_rate=1e-3, warmup_steps=1),
+        run=RunConfig(**fields | run),
+    )
+
+
+def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config))
+    monkeypatch.setattr("sys.argv", ["train.py", "--config", str(path), *overrides])
+    train.main()
+
+
+def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    fit(config(shards, run), tmp_path, monkeypatch)
+    made = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert made >= {"config.yaml", "metrics.csv", "loss.png", "checkpoints/last.ckpt", "previews/step-0000002.png"}
+    first = read_checkpoint(run / "checkpoints" / "last.ckpt")
+
+    fit(config(shards, run), tmp_path, monkeypatch)
+    assert "already trained 2 of 2 steps" in capsys.readouterr().out
+
+    fit(config(shards, run), tmp_path, monkeypatch, "--run.max_steps", "4")
+    second = read_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert (first["global_step"], second["global_step"]) == (2, 4)
+    assert [row["step"] for row in read_records(run / "metrics.csv")] == [1, 2, 3, 4]
+    assert [row["step"] for row in read_records(run / "reference_use.csv")] == [2, 4]
+    assert yaml.safe_load((run / "config.yaml").read_text())["run"]["max_steps"] == 4
+
+
+def test_a_resumed_run_ends_with_the_uninterrupted_runs_optimiser_step(shards, tmp_path, monkeypatch):
+    """Optimiser state, schedule and averaged weights come back; only the data's order starts anew."""
+    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--run.max_steps", "3")
+    checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    steps = {int(state["step"]) for state in checkpoint["optimizer_states"][0]["state"].values()}
+    assert steps == {3}
+    assert checkpoint["ema"].keys() <= checkpoint["state_dict"].keys()
+
+
+def test_the_same_command_gives_the_same_weights(shards, tmp_path, monkeypatch):
+    states = []
+    for name in "ab":
+        fit(config(shards, tmp_path / name), tmp_path, monkeypatch)
+        states.append(read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"])
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_previews_and_reference_use_leave_training_untouched(shards, tmp_path, monkeypatch):
+    states = []
+    for name, changes in {"with": {}, "without": {"preview_every": 0, "reference_use_every": 0}}.items():
+        fit(config(shards, tmp_path / name, max_steps=4, **changes), tmp_path, monkeypatch)
+        states.append(read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"])
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_another_run_in_the_folder_is_refused(shards, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=r"holds another run: recipe.learning_rate was 0.001, is 0.1"):
+        fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--recipe.learning_rate", "0.1")
+
+
+def test_frozen_parts_stay_and_trained_parts_move(shards, tmp_path, monkeypatch):
+    run = config(shards, tmp_path / "run")
+    before = {name: value.clone() for name, value in make_module(run).state_dict().items()}
+    fit(run, tmp_path, monkeypatch)
+    after = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["state_dict"]
+    moved = {name.split(".")[1] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {"imitative_unet", "image_projector", "shape_projector"}
+
+
+def test_a_trained_reference_unet_moves_too(shards):
+    run = config(shards, Path("unused"))
+    module = make_module(TrainConfig(**vars(run) | {"recipe": RecipeConfig(train_reference=True)}))
+    assert all(parameter.requires_grad for parameter in module.network.reference_unet.parameters())
+
+
+def test_a_checkpoint_edits_and_its_averaged_weights_differ(shards, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    source, mask = torch.rand(1, 3, 40, 24), torch.zeros(1, 1, 40, 24)
+    mask[..., 10:20, 6:18] = 1
+    request = ReferenceRequest(source=source, mask=mask, reference=torch.rand(3, 30, 50))
+    averaged, plain = (
+        MimicBrushEditor(tmp_path / "run", num_inference_steps=2, use_ema=use_ema, device="cpu").edit(request)
+        for use_ema in (True, False)
+    )
+    assert averaged.shape == source.shape
+    assert not torch.equal(averaged, plain)
+    untouched = torch.nn.functional.max_pool2d(mask, 17, 1, 8) == 0
+    assert torch.equal(averaged[untouched.expand_as(source)], source[untouched.expand_as(source)])
+
+
+def test_a_damaged_checkpoint_and_a_foreign_one_are_named(shards, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    settings = tmp_path / "run" / "config.yaml"
+    document = yaml.safe_load(settings.read_text())
+    document["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16, 16]
+    settings.write_text(yaml.safe_dump(document))
+    with pytest.raises(UserError, match="misshaped"):
+        load_network(tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_network(tmp_path / "run")
+    with pytest.raises(UserError, match="no such training run"):
+        load_network(tmp_path / "nowhere")
