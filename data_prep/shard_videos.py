@@ -74,7 +74,7 @@ def list_videos(videos: Path) -> dict[str, Path]:
         lines = (line.strip() for line in videos.read_text().splitlines())
         clips = {line: videos.parent / line for line in lines if line and not line.startswith("#")}
     else:
-        raise UserError(f"{videos}: no such folder of videos; pass --videos, for example: {EXAMPLE}")
+        raise UserError(f"{videos}: no such folder or list of videos; pass --videos, for example: {EXAMPLE}")
     if not clips:
         raise UserError(f"{videos}: holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}); pass --videos DIR")
     return dict(sorted(clips.items()))
@@ -131,6 +131,8 @@ def read_pairs_of_clip(path: Path, origin: dict, config: VideoShardConfig) -> tu
     """A clip's pairs, and what to note of it; raises UnreadableVideo."""
     generator = seed_for(config.seed, origin["file"])
     info = probe(path)
+    if info.duration <= 0:
+        raise UnreadableVideo("no_duration", "the container does not say how long it is")
     times = sample_times(info.duration, config.pairs, generator)
     frames = read_frames(path, times, short_side=config.short_side, decoder=config.decoder, info=info)
     if len(frames) < 2:

@@ -142,7 +142,7 @@ def test_another_run_is_not_mixed_in(clips: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--videos", "{tmp}/nowhere"], "no such folder of videos; pass --videos"),
+        (["--videos", "{tmp}/nowhere"], "no such folder or list of videos; pass --videos"),
         (["--videos", "{tmp}/empty"], "holds no video"),
         (["--videos", "{tmp}/broken"], "nothing to train on: kept 0 of 1 videos"),
         (["--pairs.ssim_low", "0.9", "--pairs.ssim_high", "0.1"], "ssim_low"),
