@@ -172,7 +172,7 @@ METRICS: dict[str, Metric] = {
         compute=psnr_box,
     ),
     "psnr_mask": Metric(
-        title="PSNR in the mask",
+        title="PSNR in mask",
         unit="dB",
         better="higher",
         tracks=_INNER,
@@ -206,10 +206,10 @@ METRICS: dict[str, Metric] = {
     ),
     "change_outside": Metric(
         title="Change outside",
-        unit="grey levels",
+        unit="levels",
         better="lower",
         tracks=_INNER | _INTER,
-        meaning=f"largest change further than {FEATHER_REACH} pixels from the mask, of 255; 0 where the rest is kept",
+        meaning=f"largest change further than {FEATHER_REACH} pixels from the mask, in grey levels of 255; 0 where the rest is kept",
         compute=change_outside,
     ),
 }

@@ -26,7 +26,7 @@ from mimicbrush.evaluation.results import (
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.page import figure, heading, page, paragraph, strip, table
 
-PAGE_WIDTH = 1060
+PAGE_WIDTH = 1100
 FIGURE_GAP = 10
 MAX_FIGURE = 176
 NUM_STRIPS = 12
@@ -163,31 +163,36 @@ def _reference_use_cells(use: dict | None, names: list[str]) -> list[str]:
 def _training_section(folder: Path | None) -> list[str]:
     if folder is None:
         return []
-    sections = [heading("Training")]
-    records = _read_csv(folder / "metrics.csv")
-    if records:
-        first, last = records[0], records[-1]
-        header = ["recorded", f"step {first['step']}", f"step {last['step']}"]
-        rows = [
-            [name, *(format_number(float(record[name])) for record in (first, last))]
-            for name in first
-            if name.startswith("loss")
-        ]
-        sections.append(table(header, rows))
-        sections.append(paragraph("Loss: mean squared error of the predicted noise (↓ lower is better).", note=True))
-    if (folder / "loss.png").is_file():
-        sections.append(strip([figure(folder / "loss.png", "loss over training steps")]))
-    previews = sorted((folder / "previews").glob("*.png"))
-    if previews:
-        chosen = {round(place * (len(previews) - 1) / (NUM_PREVIEWS - 1)) for place in range(NUM_PREVIEWS)}
-        sections.append(
-            paragraph(
-                "Previews on held-out pairs, a pair a row: masked source, reference, edit without and with the source's"
-                " shape map, truth."
-            )
-        )
-        sections += [strip([_preview(previews[number])]) for number in sorted(chosen)]
-    return sections
+    curve = folder / "loss.png"
+    return [
+        heading("Training"),
+        *_losses(_read_csv(folder / "metrics.csv")),
+        *([strip([figure(curve, "loss over training steps")])] if curve.is_file() else []),
+        *_previews(sorted((folder / "previews").glob("*.png"))),
+    ]
+
+
+def _losses(records: list[dict[str, str]]) -> list[str]:
+    """The first and the last recorded losses."""
+    if not records:
+        return []
+    ends = [records[0], records[-1]] if len(records) > 1 else records
+    header = ["recorded", *(f"step {float(record['step']):.0f} ↓" for record in ends)]
+    names = [name for name in ends[0] if name.startswith("loss")]
+    rows = [[name, *(format_number(float(record[name])) for record in ends)] for name in names]
+    return [table(header, rows), paragraph("Loss: mean squared error of the predicted noise.", note=True)]
+
+
+def _previews(paths: list[Path]) -> list[str]:
+    """A few preview sheets, from the first to the last."""
+    if not paths:
+        return []
+    chosen = sorted({round(place * (len(paths) - 1) / (NUM_PREVIEWS - 1)) for place in range(NUM_PREVIEWS)})
+    explanation = (
+        "Previews on held-out pairs, a pair a row: masked source, reference, edit without and with the source's shape"
+        " map, truth."
+    )
+    return [paragraph(explanation), *(strip([_preview(paths[number])]) for number in chosen)]
 
 
 def _preview(path: Path) -> str:
@@ -201,10 +206,8 @@ def _data_section(paths: list[Path]) -> list[str]:
     for path in filter(Path.is_file, paths):
         summary = json.loads(path.read_text())
         skipped = ", ".join(f"{len(names)} {reason}" for reason, names in summary["skipped"].items())
-        noun = summary["noun"]
-        rows.append(
-            [path.parent.name, f"{summary['inputs']} {noun}", summary["kept"], skipped or "none", summary["pairs"]]
-        )
+        inputs = f"{summary['inputs']} {summary['noun']}"
+        rows.append([path.parent.name, inputs, summary["kept"], skipped or "none", summary["pairs"]])
     if not rows:
         return []
     return [heading("Data"), table(["shards", "inputs", "kept", "skipped", "pairs"], rows)]
