@@ -209,7 +209,7 @@ METRICS: dict[str, Metric] = {
         unit="levels",
         better="lower",
         tracks=_INNER | _INTER,
-        meaning=f"largest change further than {FEATHER_REACH} pixels from the mask, in grey levels of 255; 0 where the rest is kept",
+        meaning=f"largest change further than {FEATHER_REACH} pixels from the mask, in grey levels of 255; 0 is best",
         compute=change_outside,
     ),
 }
