@@ -34,7 +34,7 @@ def parse_config(config_class: type[T], argv: Sequence[str] | None = None, *, de
         arguments = ["--config", str(default), *arguments]
     try:
         namespace = parser.parse_args(arguments)
-        fields = parser.instantiate_classes(namespace)
+        fields = parser.instantiate(namespace)
         fields.pop("config", None)
         return config_class(**vars(fields))
     except (ArgumentError, TypeError, ValueError) as error:
@@ -77,7 +77,7 @@ def instantiate(spec: ClassSpec, base: type[T]) -> T:
         namespace = parser.parse_object({"component": asdict(spec)})
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"{spec.class_path}: {_reason(error)}") from None
-    return parser.instantiate_classes(namespace).component
+    return parser.instantiate(namespace).component
 
 
 def config_from_dict(config_class: type[T], fields: dict) -> T:
@@ -85,7 +85,7 @@ def config_from_dict(config_class: type[T], fields: dict) -> T:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
     try:
-        return config_class(**vars(parser.instantiate_classes(parser.parse_object(fields))))
+        return config_class(**vars(parser.instantiate(parser.parse_object(fields))))
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(_reason(error)) from None
 

@@ -19,6 +19,9 @@ from mimicbrush.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
+RELEASED_FEATHER = 5**0.5
+"""Pixels: the release blurs ten times with [1, 2, 1] / 4, whose variances of 1/2 add up to 5."""
+
 
 class Placement(NamedTuple):
     """Where a picture lies on its square canvas, in pixels of the canvas."""
@@ -105,9 +108,18 @@ def letterbox(image: Tensor, size: int, *, fill: float, antialias: bool = True) 
     return canvas, box
 
 
-def unletterbox(canvas: Tensor, box: Placement, height: int, width: int) -> Tensor:
-    """Cut the picture out of its canvas and bring it to (height, width)."""
-    return resize(canvas[..., box.top : box.top + box.height, box.left : box.left + box.width], height, width)
+def unletterbox(canvas: Tensor, height: int, width: int, *, cut_last: bool = False) -> Tensor:
+    """Undo `letterbox`: (..., C, size, size) -> (..., C, height, width).
+
+    cut_last: scale the canvas before cutting the padding off, without antialiasing, as the release does. That is off by
+    up to a pixel, and lets padding bleed into the picture's border.
+    """
+    if not cut_last:
+        box = place(height, width, canvas.shape[-1])
+        return resize(canvas[..., box.top : box.top + box.height, box.left : box.left + box.width], height, width)
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    return resize(canvas, side, side, antialias=False)[..., top : top + height, left : left + width]
 
 
 def blacken(source: Tensor, mask: Tensor) -> Tensor:
@@ -120,7 +132,7 @@ def blacken(source: Tensor, mask: Tensor) -> Tensor:
 
 
 def feather(mask: Tensor, sigma: float) -> Tensor:
-    """Soften a mask's border; (B, 1, H, W). The release's ten 3 x 3 blurs amount to a sigma of 2.5 pixels."""
+    """Soften a mask's border by a Gaussian of `sigma` pixels; (B, 1, H, W)."""
     if sigma <= 0:
         return mask
     radius = min(max(1, round(3 * sigma)), min(mask.shape[-2:]) - 1)
@@ -128,7 +140,7 @@ def feather(mask: Tensor, sigma: float) -> Tensor:
     return kornia.filters.gaussian_blur2d(mask, (size, size), (sigma, sigma), border_type="reflect")
 
 
-def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, sigma: float = 2.5) -> Tensor:
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, sigma: float = RELEASED_FEATHER) -> Tensor:
     """Composite the edited picture over the source through the feathered mask.
 
     edited, source: (B, 3, H, W); mask: (B, 1, H, W). Where the feathered mask is 0 the source is kept bit for bit.

@@ -51,10 +51,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def figure(image: Image.Image | Path, caption: str, *, width: int | None = None) -> str:
-    """An inlined picture; `width` in CSS pixels."""
-    data = image.read_bytes() if isinstance(image, Path) else _png(image)
+    """An inlined picture; `width` in CSS pixels. Files are taken as they are, and must be PNG."""
+    kind, data = ("png", image.read_bytes()) if isinstance(image, Path) else _encode(image)
     size = f" width='{width}'" if width else ""
-    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     label = escape(caption, quote=True)
     return f"<figure><img src='{source}' alt='{label}'{size}><figcaption>{label}</figcaption></figure>"
 
@@ -64,7 +64,9 @@ def strip(figures: Sequence[str]) -> str:
     return f"<div class='strip'>{''.join(figures)}</div>"
 
 
-def _png(image: Image.Image) -> bytes:
+def _encode(image: Image.Image) -> tuple[str, bytes]:
+    """Photographs as JPEG, a fifth of PNG's size at no difference to the eye; everything else as PNG."""
+    kind = "jpeg" if image.mode == "RGB" else "png"
     buffer = io.BytesIO()
-    image.save(buffer, format="png")
-    return buffer.getvalue()
+    image.save(buffer, format=kind, **({"quality": 92, "subsampling": 0} if kind == "jpeg" else {}))
+    return kind, buffer.getvalue()

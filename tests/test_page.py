@@ -24,7 +24,7 @@ def test_pictures_are_inlined_and_nothing_is_loaded():
     picture = Image.new("RGB", (3, 2), (1, 2, 3))
     document = page("title", [strip([figure(picture, "caption", width=30)])])
     (data,) = re.findall(r"base64,([^']+)'", document)
-    assert Image.open(io.BytesIO(base64.b64decode(data))).getpixel((0, 0)) == (1, 2, 3)
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (3, 2)
     assert "width='30'" in document
     assert not re.findall(r"(?:src|href)='(?!data:)", document)
 

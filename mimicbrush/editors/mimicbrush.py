@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import Placement, letterbox, paste_back, unletterbox
+from mimicbrush.imaging import letterbox, paste_back, unletterbox
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, sample, seeded_noise
 from mimicbrush.model.weights import load_network
@@ -22,7 +22,6 @@ class Prepared(NamedTuple):
     source: Tensor
     mask: Tensor
     reference: Tensor
-    box: Placement
 
 
 class MimicBrushEditor(Editor):
@@ -80,17 +79,16 @@ class MimicBrushEditor(Editor):
         )
         decoded = self.network.decode(latent).cpu()
         edited = [
-            self._finish(canvas, frame.box, request, number)
-            for canvas, frame, (request, number) in zip(decoded, prepared, frames, strict=True)
+            self._finish(canvas, request, number) for canvas, (request, number) in zip(decoded, frames, strict=True)
         ]
         return _per_request(edited, requests)
 
     def _prepare(self, request: ReferenceRequest, number: int) -> Prepared:
         size = self.network.size
-        source, box = letterbox(request.source[number], size, fill=1.0)
+        source, _ = letterbox(request.source[number], size, fill=1.0)
         mask, _ = letterbox(request.mask[number], size, fill=0.0)
         reference, _ = letterbox(request.reference, size, fill=1.0)
-        return Prepared(source, (mask >= 0.5).to(mask.dtype), reference, box)
+        return Prepared(source, (mask > 128 / 255).to(mask.dtype), reference)
 
     def _condition(self, prepared: list[Prepared], keep_shape: list[bool], seeds: list[int]) -> Conditions:
         device = self.network.device
@@ -102,9 +100,9 @@ class MimicBrushEditor(Editor):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         return self.network.condition(source, mask, reference, torch.tensor(keep_shape, device=device), generators)
 
-    def _finish(self, canvas: Tensor, box: Placement, request: ReferenceRequest, number: int) -> Tensor:
+    def _finish(self, canvas: Tensor, request: ReferenceRequest, number: int) -> Tensor:
         source, mask = request.source[number : number + 1], request.mask[number : number + 1]
-        edited = unletterbox(canvas[None], box, *source.shape[-2:])
+        edited = unletterbox(canvas[None], *source.shape[-2:])
         return paste_back(edited.to(source), source, mask)
 
 

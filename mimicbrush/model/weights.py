@@ -92,10 +92,10 @@ def initialise(config: NetworkConfig, *, seed: int = 0) -> MimicBrushNetwork:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        autoencoder = _load_part("autoencoder", config.autoencoder, AutoencoderKL)
-        reference = _load_part("reference_unet", config.reference_unet, UNet2DConditionModel)
+        autoencoder = load_part("autoencoder", config.autoencoder, AutoencoderKL)
+        reference = load_part("reference_unet", config.reference_unet, UNet2DConditionModel)
         imitative = _imitative_start(config, reference)
-        clip = _load_part("image_encoder", config.image_encoder, CLIPVisionModelWithProjection)
+        clip = load_part("image_encoder", config.image_encoder, CLIPVisionModelWithProjection)
         network = MimicBrushNetwork(
             imitative_unet=make_imitative(imitative, config.reference_blend),
             reference_unet=make_reference(reference),
@@ -201,25 +201,27 @@ def _imitative_start(config: NetworkConfig, reference: UNet2DConditionModel) -> 
     if config.imitative_unet.pretrained is None and not config.imitative_unet.arguments:
         start = copy.deepcopy(reference)
     else:
-        start = _load_part("imitative_unet", config.imitative_unet, UNet2DConditionModel)
+        start = load_part("imitative_unet", config.imitative_unet, UNet2DConditionModel)
     return widen_conv_in(start, config.conv_in)
 
 
 def _shape_map(config: NetworkConfig) -> EdgeShape | DepthShape:
     if config.depth is None:
         return EdgeShape()
-    return DepthShape(_load_part("depth", config.depth, DepthAnythingForDepthEstimation), config.depth_input)
+    return DepthShape(load_part("depth", config.depth, DepthAnythingForDepthEstimation), config.depth_input)
 
 
-def _load_part(name: str, config: PartConfig, kind: type[T]) -> T:
+def load_part(name: str, config: PartConfig, kind: type[T]) -> T:
     """A pretrained part, or a random one of the given sizes."""
     if config.pretrained is None:
         try:
             return _random_part(kind, config.arguments)
         except (TypeError, ValueError) as error:
             raise UserError(f"{name}.arguments do not make a {kind.__name__}: {error}") from None
-    folder = _resolve(config.pretrained)
+    folder, is_asset = _resolve(config.pretrained)
     options = {"subfolder": config.subfolder} if config.subfolder else {}
+    # Assets are stored in half precision; like everything else they are computed in float32 unless autocast.
+    options |= {"variant": "fp16", "torch_dtype": torch.float32} if is_asset else {}
     try:
         return kind.from_pretrained(folder, **options)
     except (OSError, ValueError) as error:
@@ -243,11 +245,11 @@ def _read_run_config(path: Path) -> tuple[int, NetworkConfig]:
         raise UserError(f"{path}: not the config of a training run ({error})") from None
 
 
-def _resolve(pretrained: str) -> str:
-    """`asset:NAME` -> the folder of weights shipped in this package; anything else as it is."""
+def _resolve(pretrained: str) -> tuple[str, bool]:
+    """`asset:NAME` -> the folder of weights shipped in this package, true; anything else as it is, false."""
     if not pretrained.startswith("asset:"):
-        return pretrained
-    return str(resources.files("mimicbrush") / "assets" / pretrained.removeprefix("asset:"))
+        return pretrained, False
+    return str(resources.files("mimicbrush") / "assets" / pretrained.removeprefix("asset:")), True
 
 
 def _check_sizes(network: MimicBrushNetwork, config: NetworkConfig) -> None:

@@ -22,10 +22,12 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm.auto import tqdm
 
 from mimicbrush.config import parse_config
+from mimicbrush.data.augment import AugmentConfig, random_colours
 from mimicbrush.data.batch import decode_image
 from mimicbrush.data.shards import list_shards, read_pairs
 from mimicbrush.errors import run_command
 from mimicbrush.imaging import letterbox, resize
+from mimicbrush.model.weights import PartConfig, load_part
 from mimicbrush.run_folder import claim
 
 
@@ -41,6 +43,12 @@ class AutoencoderConfig:
     """Folder of shards to judge the reconstruction on."""
     arguments: dict
     """Sizes: arguments of diffusers' AutoencoderKL."""
+    start: str | None = None
+    """A folder in diffusers' layout to go on from, instead of random weights."""
+    colours: AugmentConfig = field(
+        default_factory=lambda: AugmentConfig(brightness=0.3, contrast=0.3, saturation=0.9, hue=0.5, colour_prob=0.7)
+    )
+    """Colour changes of the crops: a few pictures' colours are not all colours. Its geometry is not used."""
     crop: int = 64
     """Pixels of a square training crop."""
     judged_size: int = 128
@@ -59,8 +67,6 @@ class AutoencoderConfig:
     """Weight of the latent's divergence from a standard normal distribution."""
     seed: int = 0
     """Of weights and data order."""
-    metadata: dict = field(default_factory=dict)
-    """Written into the card beside the weights: data, licences, credits."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_scale <= 1:
@@ -85,7 +91,7 @@ def main() -> None:
     config = parse_config(AutoencoderConfig)
     claim(config.output, config, name="training.yaml")
     torch.manual_seed(config.seed)
-    autoencoder = AutoencoderKL(**config.arguments).to(memory_format=torch.channels_last)
+    autoencoder = start_of(config).to(memory_format=torch.channels_last)
     started = time.monotonic()
     train(autoencoder, config)
     minutes = (time.monotonic() - started) / 60
@@ -93,9 +99,15 @@ def main() -> None:
     autoencoder.register_to_config(scaling_factor=1 / latent_deviation(autoencoder, heldout))
     autoencoder.half().save_pretrained(config.output, variant="fp16")
     psnr = reconstruction_psnr(autoencoder.float(), heldout)
-    card = {"reconstruction_psnr_db": psnr, "pictures": len(heldout), "minutes": minutes, **config.metadata}
+    card = {"reconstruction_psnr_db": psnr, "pictures": len(heldout), "minutes": minutes}
     (config.output / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(f"reconstruction PSNR {psnr:.2f} dB on {len(heldout)} held-out pictures -> {config.output}")
+
+
+def start_of(config: AutoencoderConfig) -> AutoencoderKL:
+    """Random weights, or those to go on from; raises UserError where these cannot be loaded."""
+    part = PartConfig(pretrained=config.start, arguments=config.arguments)
+    return load_part("autoencoder", part, AutoencoderKL)
 
 
 def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
@@ -103,9 +115,11 @@ def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
     optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=config.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.max_steps)
     crops = iter(DataLoader(Crops(config), batch_size=config.batch_size, num_workers=1))
+    generator = torch.Generator().manual_seed(config.seed)
     progress = tqdm(range(config.max_steps), desc="autoencoder")
     for step in progress:
-        loss = _loss(autoencoder, next(crops) * 2 - 1, config)
+        images = random_colours(next(crops), config.colours, generator)
+        loss = _loss(autoencoder, images * 2 - 1, config)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)

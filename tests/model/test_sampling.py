@@ -91,7 +91,7 @@ def test_thirteen_channels_keep_what_was_pretrained(network, tmp_path):
 
 
 def test_missing_weights_name_the_part(tmp_path):
-    with pytest.raises(UserError, match="autoencoder: .*nowhere"):
+    with pytest.raises(UserError, match=r"autoencoder: .*nowhere"):
         initialise(network_config(autoencoder=PartConfig(pretrained=str(tmp_path / "nowhere"))))
 
 

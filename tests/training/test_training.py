@@ -16,7 +16,7 @@ from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.callbacks import read_records
 from mimicbrush.training.module import RecipeConfig
 from mimicbrush.training.run import RunConfig, TrainConfig, make_module
-from tests.conftest import SIZE, network_config
+from tests.conftest import network_config
 
 
 def config(shards: dict[str, Path], output: Path, **run) -> TrainConfig:
