@@ -19,7 +19,7 @@ if not __package__:  # run as a script, whose own folder comes first on the path
 from data_prep.demo.clips import plan_clips, render_clip, write_metadata
 from data_prep.demo.photographs import HELD_OUT, TRAIN, Photograph, load
 from data_prep.demo.stills import Still, render_still
-from data_prep.demo.triplets import is_rendered, plan_triplets, render_triplet, write_prompts
+from data_prep.demo.triplets import is_rendered, plan_triplets, render_triplet, write_texts
 from data_prep.run import claim_output, run_tasks
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
@@ -85,7 +85,7 @@ def _render_stills(config: DemoConfig) -> None:
 def _render_benchmark(config: DemoConfig) -> None:
     folder = config.output / "benchmark"
     triplets = plan_triplets(folder, config.triplets)
-    write_prompts(triplets)
+    write_texts(triplets)
     _render([triplet for triplet in triplets if not is_rendered(triplet)], render_triplet, config, "triplet")
     print(f"{config.triplets} inner-ID and {config.triplets} inter-ID triplets -> {folder}")
 

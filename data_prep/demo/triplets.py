@@ -51,15 +51,21 @@ def plan_triplets(benchmark: Path, num_each: int) -> list[Triplet]:
     return triplets
 
 
-def write_prompts(triplets: list[Triplet]) -> None:
-    """`CrossInstance/prompts.json`: what each edited picture should show, the reference's part between # signs."""
-    inter = [triplet for triplet in triplets if triplet.folder.name == INTER]
-    prompts = {
-        triplet.number: f"{triplet.source.region.name} with the texture of #{triplet.reference.region.name}#"
-        for triplet in inter
-    }
-    if inter:
-        write_json(prompts, inter[0].folder / "prompts.json")
+def write_texts(triplets: list[Triplet]) -> None:
+    """`prompts.json` of the inter-ID set, the reference's part between # signs, and `groups.json` of both sets.
+
+    The prompt tells what the edited picture should show; the group is the source's photograph.
+    """
+    for track in (INNER, INTER):
+        members = [triplet for triplet in triplets if triplet.folder.name == track]
+        folder = members[0].folder
+        write_json({triplet.number: triplet.source.photograph.file for triplet in members}, folder / "groups.json")
+        if track == INTER:
+            prompts = {
+                triplet.number: f"{triplet.source.region.name} with the texture of #{triplet.reference.region.name}#"
+                for triplet in members
+            }
+            write_json(prompts, folder / "prompts.json")
 
 
 def is_rendered(triplet: Triplet) -> bool:

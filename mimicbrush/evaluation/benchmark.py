@@ -1,7 +1,8 @@
 """Benchmark sets in the released layout: found, checked, and read as edit requests.
 
 A set is a folder of `<id>_source.png`, `<id>_source_mask.png`, `<id>_reference.png`, with `<id>_reference_mask.png` and
-`prompts.json` ({id: text}) where there are any. Its task and track come from the config, not from its name.
+`prompts.json` ({id: text}) where there are any. `groups.json` ({id: name}), ours, tells samples that are not independent,
+made of one photograph for instance: intervals are bootstrapped over groups. Its task and track come from the config, not from its name.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Track = Literal["inner_id", "inter_id"]
 SOURCE, MASK, REFERENCE = "_source.png", "_source_mask.png", "_reference.png"
 REFERENCE_MASK = "_reference_mask.png"
 PROMPTS = "prompts.json"
+GROUPS = "groups.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +42,14 @@ class BenchmarkSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One triplet of a set, with its prompt where there is one."""
+    """One triplet of a set, with its prompt and its group where there are any."""
 
     id: str
     folder: Path
     task: Task
     track: Track
     prompt: str | None = None
+    group: str | None = None
 
     @property
     def source(self) -> Path:
@@ -98,7 +101,8 @@ def find_faults(benchmark_set: BenchmarkSet) -> list[str]:
     ids = _find_ids(folder)
     if not ids:
         return [f"no triplet; expected files such as 000{SOURCE}, 000{MASK}, 000{REFERENCE}"]
-    return [fault for name in ids for fault in _triplet_faults(folder, name)] + _prompt_faults(folder, ids)
+    faults = [fault for name in ids for fault in _triplet_faults(folder, name)]
+    return faults + _text_faults(folder / PROMPTS, ids) + _text_faults(folder / GROUPS, ids)
 
 
 def _describe_faults(benchmark_set: BenchmarkSet) -> str | None:
@@ -110,7 +114,7 @@ def _describe_faults(benchmark_set: BenchmarkSet) -> str | None:
 
 
 def _samples(benchmark_set: BenchmarkSet) -> list[Sample]:
-    prompts = _read_prompts(benchmark_set.folder)
+    prompts, groups = (_read_texts(benchmark_set.folder / name) for name in (PROMPTS, GROUPS))
     return [
         Sample(
             id=name,
@@ -118,6 +122,7 @@ def _samples(benchmark_set: BenchmarkSet) -> list[Sample]:
             task=benchmark_set.task,
             track=benchmark_set.track,
             prompt=prompts.get(name),
+            group=groups.get(name),
         )
         for name in _find_ids(benchmark_set.folder)
     ]
@@ -178,16 +183,15 @@ def _size(picture: Tensor) -> str:
     return f"{picture.shape[2]}x{picture.shape[1]}"
 
 
-def _read_prompts(folder: Path) -> dict[str, str]:
-    path = folder / PROMPTS
+def _read_texts(path: Path) -> dict[str, str]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def _prompt_faults(folder: Path, ids: list[str]) -> list[str]:
+def _text_faults(path: Path, ids: list[str]) -> list[str]:
     try:
-        prompts = _read_prompts(folder)
+        texts = _read_texts(path)
     except ValueError as error:
-        return [f"{PROMPTS} is not JSON ({error})"]
-    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
-        return [f"{PROMPTS} must map ids to texts"]
-    return [f"{PROMPTS} names {name}, which has no pictures" for name in prompts if name not in ids]
+        return [f"{path.name} is not JSON ({error})"]
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        return [f"{path.name} must map ids to texts"]
+    return [f"{path.name} names {name}, which has no pictures" for name in texts if name not in ids]

@@ -164,7 +164,7 @@ def _score_sample(sample: Sample, set_name: str, editor: str, config: EvaluateCo
         set_name=set_name,
         editor=editor,
         id=sample.id,
-        group=digest([sample.source])[:8],
+        group=sample.group or digest([sample.source])[:8],
         seconds=read_seconds(folder).get(sample.id),
         scores=measure(read_edit(sample, folder), sample.track),
     )
