@@ -20,7 +20,7 @@ from mimicbrush.data.batch import PairBatch, augment_and_mask
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.errors import run_command
 from mimicbrush.model.sampling import make_scheduler, sample, seeded_noise
-from mimicbrush.training.loss import noise_prediction_loss
+from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.run import TrainConfig, make_module
 
 DEFAULT_CONFIG = Path(__file__).parents[1] / "configs" / "train" / "tiny.yaml"
@@ -61,8 +61,8 @@ def bench_train(config: TrainConfig, repeats: int) -> None:
         told = clock.time("condition", network.condition, batch.source, batch.mask, batch.reference, keep)
         features = clock.time("reference U-Net", module.reference_features, told, timestep)
         noise = torch.randn_like(latent)
-        prediction = clock.time("imitative U-Net", network.predict_noise, latent, timestep, told, features, keep)
-        loss = noise_prediction_loss(prediction, noise, told.mask).loss
+        prediction = clock.time("imitative U-Net", network.predict, latent, timestep, told, features, keep)
+        loss = prediction_loss(prediction, noise, told.mask).loss
         clock.time("backward", loss.backward)
         clock.time("optimiser", _step, optimizer)
     clock.report(f"training step, {num} pairs of {size} pixels", num, "pairs/s")
@@ -77,7 +77,11 @@ def bench_sample(config: TrainConfig, repeats: int) -> None:
             told = network.condition(batch.source, batch.mask, batch.reference, torch.ones(num, dtype=torch.bool))
         noise, clock = seeded_noise(network, list(range(num))), Clock()
         for _ in range(repeats + 2):
-            options = {"scheduler": make_scheduler(), "num_inference_steps": 1, "guidance_scale": 5.0}
+            options = {
+                "scheduler": make_scheduler(network.prediction_type),
+                "num_inference_steps": 1,
+                "guidance_scale": 5.0,
+            }
             clock.time("step", sample, network, told, noise, **options)
         clock.report(f"sampling step with guidance, {num} edits of {config.network.size} pixels", num, "edit steps/s")
 

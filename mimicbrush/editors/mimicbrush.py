@@ -73,7 +73,7 @@ class MimicBrushEditor(Editor):
             self.network,
             conditions,
             seeded_noise(self.network, seeds),
-            scheduler=make_scheduler(),
+            scheduler=make_scheduler(self.network.prediction_type),
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
         )

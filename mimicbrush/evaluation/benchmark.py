@@ -1,8 +1,9 @@
 """Benchmark sets in the released layout: found, checked, and read as edit requests.
 
 A set is a folder of `<id>_source.png`, `<id>_source_mask.png`, `<id>_reference.png`, with `<id>_reference_mask.png` and
-`prompts.json` ({id: text}) where there are any. `groups.json` ({id: name}), ours, tells samples that are not independent,
-made of one photograph for instance: intervals are bootstrapped over groups. Its task and track come from the config, not from its name.
+`prompts.json` ({id: text}) where there are any. `groups.json` ({id: name}), ours, tells which samples are not
+independent, made of one photograph for instance: intervals are bootstrapped over groups. Task and track come from the
+config, not from the folder's name.
 """
 
 from __future__ import annotations

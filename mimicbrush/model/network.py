@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from mimicbrush.imaging import blacken
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.reference_attention import ReferenceFeatures
+
+PredictionType = Literal["epsilon", "v_prediction"]
 
 Generators = torch.Generator | list[torch.Generator] | None
 
@@ -37,6 +39,7 @@ class MimicBrushNetwork(nn.Module):
     size: pixels of the square pictures it works on; its latents are size / stride.
     reference_at_zero: run the reference U-Net at timestep 0, so that its features serve all steps, instead of at the
     current timestep, as the release does.
+    prediction_type: what `predict` returns, as diffusers' schedulers call it.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class MimicBrushNetwork(nn.Module):
         shape_projector: ShapeProjector,
         size: int,
         reference_at_zero: bool = False,
+        prediction_type: PredictionType = "epsilon",
     ) -> None:
         super().__init__()
         self.imitative_unet = imitative_unet
@@ -62,6 +66,7 @@ class MimicBrushNetwork(nn.Module):
         self.shape_projector = shape_projector
         self.size = size
         self.reference_at_zero = reference_at_zero
+        self.prediction_type = prediction_type
 
     @property
     def stride(self) -> int:
@@ -140,7 +145,7 @@ class MimicBrushNetwork(nn.Module):
         )
         return features
 
-    def predict_noise(
+    def predict(
         self,
         noisy_latent: Tensor,
         timestep: Tensor,
@@ -148,7 +153,7 @@ class MimicBrushNetwork(nn.Module):
         reference: ReferenceFeatures | None,
         keep_reference: Tensor | None = None,
     ) -> Tensor:
-        """Noise prediction (B, 4, h, w).
+        """What the imitative U-Net makes of a noisy latent: (B, 4, h, w), noise or velocity, see `prediction_type`.
 
         reference: features for the first R <= B rows, the rest have none; keep_reference: (R,) bool, false for rows
         that are to ignore theirs. Their image tokens are the caller's to replace.

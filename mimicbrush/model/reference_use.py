@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import make_scheduler
+from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.statistics import Interval, bootstrap_mean
 
 if TYPE_CHECKING:
@@ -81,21 +82,23 @@ def _errors(
         name: network.condition(source, mask, reference.to(device), keep, _fork(generator))
         for name, reference in references.items()
     }
-    scheduler = make_scheduler()
+    scheduler = make_scheduler(network.prediction_type)
     total = dict.fromkeys(("right", *COMPARISONS), torch.zeros(num, device=device))
     for timestep in _timesteps(scheduler.config.num_train_timesteps):
         timesteps = torch.full((num,), timestep, device=device)
         noise = torch.randn(latent.shape, generator=generator).to(device)
         noisy = scheduler.add_noise(latent, noise, timesteps)
+        target = prediction_target(scheduler, latent, noise, timesteps)
+        scale = _noise_error_scale(scheduler, timestep)
         for name, prediction in _predictions(network, conditions, noisy, timesteps).items():
-            total[name] = total[name] + _error_inside(prediction, noise, conditions["right"].mask)
+            total[name] = total[name] + scale * _error_inside(prediction, target, conditions["right"].mask)
     return {name: value / NUM_TIMESTEPS for name, value in total.items()}
 
 
 def _predictions(
     network: MimicBrushNetwork, conditions: dict[str, Conditions], noisy: Tensor, timesteps: Tensor
 ) -> dict[str, Tensor]:
-    """Noise predictions that differ only in the reference they are given."""
+    """Predictions that differ only in the reference they are given."""
     right = conditions["right"]
     tokens = {name: condition.image_tokens for name, condition in conditions.items()}
     tokens["none"] = network.absent_tokens().expand_as(right.image_tokens)
@@ -107,7 +110,7 @@ def _predictions(
 
     def predict(features_of: str, tokens_of: str) -> Tensor:
         told = right._replace(image_tokens=tokens[tokens_of])
-        return network.predict_noise(noisy, timesteps, told, features[features_of])
+        return network.predict(noisy, timesteps, told, features[features_of])
 
     return {
         "right": predict("right", "right"),
@@ -119,9 +122,16 @@ def _predictions(
     }
 
 
-def _error_inside(prediction: Tensor, noise: Tensor, mask: Tensor) -> Tensor:
+def _noise_error_scale(scheduler: DDIMScheduler, timestep: int) -> float:
+    """What turns the squared error of a prediction into that of the noise it implies."""
+    # noise = sqrt(a) velocity + sqrt(1 - a) noisy, and the noisy latent is known.
+    is_velocity = scheduler.config.prediction_type == "v_prediction"
+    return float(scheduler.alphas_cumprod[timestep]) if is_velocity else 1.0
+
+
+def _error_inside(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """(B,): mean squared error over the masked latent positions."""
-    squared = (prediction - noise).pow(2).mean(dim=1, keepdim=True)
+    squared = (prediction - target).pow(2).mean(dim=1, keepdim=True)
     return (squared * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
 
 

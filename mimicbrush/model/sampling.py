@@ -7,10 +7,10 @@ from diffusers import DDIMScheduler, SchedulerMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.network import Conditions, MimicBrushNetwork, PredictionType
 
 
-def make_scheduler() -> DDIMScheduler:
+def make_scheduler(prediction_type: PredictionType = "epsilon") -> DDIMScheduler:
     """The noise schedule of Stable Diffusion with the release's DDIM settings, used in training and sampling."""
     return DDIMScheduler(
         num_train_timesteps=1000,
@@ -20,7 +20,15 @@ def make_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
+        prediction_type=prediction_type,
     )
+
+
+def prediction_target(scheduler: DDIMScheduler, latent: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
+    """What a perfect network would predict: the noise, or the velocity sqrt(a) noise - sqrt(1 - a) latent."""
+    if scheduler.config.prediction_type == "v_prediction":
+        return scheduler.get_velocity(latent, noise, timestep)
+    return noise
 
 
 @torch.no_grad()
@@ -48,7 +56,7 @@ def sample(
         if features is None or not network.reference_at_zero:
             features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
         scaled = scheduler.scale_model_input(latent, timestep)
-        prediction = network.predict_noise(torch.cat([scaled, scaled]) if guided else scaled, timestep, rows, features)
+        prediction = network.predict(torch.cat([scaled, scaled]) if guided else scaled, timestep, rows, features)
         if guided:
             conditional, unconditional = prediction.chunk(2)
             prediction = torch.lerp(unconditional, conditional, guidance_scale)

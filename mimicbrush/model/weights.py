@@ -24,7 +24,7 @@ from mimicbrush.model.conditioning import (
     ImageProjector,
     ShapeProjector,
 )
-from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.network import MimicBrushNetwork, PredictionType
 from mimicbrush.model.reference_attention import make_imitative, make_reference
 
 T = TypeVar("T", bound=nn.Module)
@@ -75,6 +75,9 @@ class NetworkConfig:
     as the authors did."""
     reference_blend: float = 0.5
     """Share of joint attention, the rest is plain self-attention: 0.5 in the release, 1.0 in the paper's equation 1."""
+    prediction_type: PredictionType = "epsilon"
+    """What the imitative U-Net predicts: epsilon, the noise, as Stable Diffusion 1.5 and the release do; v_prediction,
+    the velocity, which from random weights finds colours and shapes in far fewer steps."""
     reference_at_zero: bool = False
     """Run the reference U-Net at timestep 0, once per edit, instead of at every step's own, as the release does."""
 
@@ -106,6 +109,7 @@ def initialise(config: NetworkConfig, *, seed: int = 0) -> MimicBrushNetwork:
             shape_projector=ShapeProjector(config.size, tuple(config.shape_channels)),
             size=config.size,
             reference_at_zero=config.reference_at_zero,
+            prediction_type=config.prediction_type,
         )
     _check_sizes(network, config)
     for name in FETCHED_PARTS:
@@ -218,12 +222,14 @@ def load_part(name: str, config: PartConfig, kind: type[T]) -> T:
             return _random_part(kind, config.arguments)
         except (TypeError, ValueError) as error:
             raise UserError(f"{name}.arguments do not make a {kind.__name__}: {error}") from None
-    folder, is_asset = _resolve(config.pretrained)
-    options = {"subfolder": config.subfolder} if config.subfolder else {}
-    # Assets are stored in half precision; like everything else they are computed in float32 unless autocast.
-    options |= {"variant": "fp16", "torch_dtype": torch.float32} if is_asset else {}
+    # Only safetensors: nothing executable is ever loaded. Weights stored in half precision are computed in float32
+    # unless autocast says otherwise.
+    dtype = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
+    options = {"use_safetensors": True, dtype: torch.float32}
+    if config.subfolder:
+        options["subfolder"] = config.subfolder
     try:
-        return kind.from_pretrained(folder, **options)
+        return kind.from_pretrained(_resolve(config.pretrained), **options)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
@@ -245,11 +251,11 @@ def _read_run_config(path: Path) -> tuple[int, NetworkConfig]:
         raise UserError(f"{path}: not the config of a training run ({error})") from None
 
 
-def _resolve(pretrained: str) -> tuple[str, bool]:
-    """`asset:NAME` -> the folder of weights shipped in this package, true; anything else as it is, false."""
+def _resolve(pretrained: str) -> str:
+    """`asset:NAME` -> the folder of weights shipped in this package; anything else as it is."""
     if not pretrained.startswith("asset:"):
-        return pretrained, False
-    return str(resources.files("mimicbrush") / "assets" / pretrained.removeprefix("asset:")), True
+        return pretrained
+    return str(resources.files("mimicbrush") / "assets" / pretrained.removeprefix("asset:"))
 
 
 def _check_sizes(network: MimicBrushNetwork, config: NetworkConfig) -> None:

@@ -96,8 +96,9 @@ def main() -> None:
     train(autoencoder, config)
     minutes = (time.monotonic() - started) / 60
     heldout = _squares(config.heldout, config.judged_size)
-    autoencoder.register_to_config(scaling_factor=1 / latent_deviation(autoencoder, heldout))
-    autoencoder.half().save_pretrained(config.output, variant="fp16")
+    # The name would be the path of the weights it went on from, which says nothing on another machine.
+    autoencoder.register_to_config(scaling_factor=1 / latent_deviation(autoencoder, heldout), _name_or_path="")
+    autoencoder.half().save_pretrained(config.output)
     psnr = reconstruction_psnr(autoencoder.float(), heldout)
     card = {"reconstruction_psnr_db": psnr, "pictures": len(heldout), "minutes": minutes}
     (config.output / "card.json").write_text(json.dumps(card, indent=1) + "\n")

@@ -15,13 +15,13 @@ class LossParts(NamedTuple):
     outside: Tensor
 
 
-def noise_prediction_loss(prediction: Tensor, noise: Tensor, mask: Tensor, *, mask_weight: float = 1.0) -> LossParts:
+def prediction_loss(prediction: Tensor, target: Tensor, mask: Tensor, *, mask_weight: float = 1.0) -> LossParts:
     """Mean squared error over the whole latent, the masked positions weighing `mask_weight` times the others.
 
-    prediction, noise: (B, 4, h, w); mask: (B, 1, h, w), 1 where the edit happens. The authors train with weight 1:
+    prediction, target: (B, 4, h, w); mask: (B, 1, h, w), 1 where the edit happens. The authors train with weight 1:
     the kept region teaches the same network to reproduce what it is shown.
     """
-    squared = (prediction.float() - noise.float()).pow(2).mean(dim=1, keepdim=True)
+    squared = (prediction.float() - target.float()).pow(2).mean(dim=1, keepdim=True)
     weight = 1 + (mask_weight - 1) * mask
     return LossParts(
         loss=(squared * weight).sum() / weight.sum(),

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from mimicbrush.data.batch import BatchConfig, PairBatch, augment_and_mask
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import make_scheduler
-from mimicbrush.training.loss import noise_prediction_loss
+from mimicbrush.model.sampling import make_scheduler, prediction_target
+from mimicbrush.training.loss import prediction_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class MimicBrushModule(LightningModule):
         self.batch = batch
         self.max_steps = max_steps
         self.seed = seed
-        self.scheduler = make_scheduler()
+        self.scheduler = make_scheduler(network.prediction_type)
         # Checkpoints leave out what can be fetched again, so a resumed run finds fewer tensors than it has.
         self.strict_loading = False
         network.reference_unet.requires_grad_(recipe.train_reference)
@@ -85,8 +85,9 @@ class MimicBrushModule(LightningModule):
         timestep, noise = self._draw_noise(latent, generator)
         noisy = self.scheduler.add_noise(latent, noise, timestep)
         reference = self.reference_features(conditions, timestep)
-        prediction = self.network.predict_noise(noisy, timestep, conditions, reference, keep_reference)
-        parts = noise_prediction_loss(prediction, noise, conditions.mask, mask_weight=self.recipe.mask_weight)
+        prediction = self.network.predict(noisy, timestep, conditions, reference, keep_reference)
+        target = prediction_target(self.scheduler, latent, noise, timestep)
+        parts = prediction_loss(prediction, target, conditions.mask, mask_weight=self.recipe.mask_weight)
         self.log_dict({"loss": parts.loss, "loss_inside": parts.inside, "loss_outside": parts.outside}, logger=False)
         return parts.loss
 

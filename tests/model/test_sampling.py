@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from mimicbrush.errors import UserError
-from mimicbrush.model.sampling import make_scheduler, sample, seeded_noise
+from mimicbrush.model.reference_use import _noise_error_scale
+from mimicbrush.model.sampling import make_scheduler, prediction_target, sample, seeded_noise
 from mimicbrush.model.weights import PartConfig, initialise
 from tests.conftest import SIZE, UNET, network_config
 
@@ -42,7 +43,7 @@ def test_reference_changes_the_conditional_row_only(network):
     rows = [torch.cat([value, value]) for value in conditions]
     doubled = type(conditions)(*rows)
     predictions = [
-        network.predict_noise(
+        network.predict(
             torch.cat([noise, noise]),
             timestep.expand(2),
             doubled,
@@ -99,3 +100,17 @@ def test_unequal_widths_are_refused():
     other = UNET | {"block_out_channels": [16, 16]}
     with pytest.raises(UserError, match="widths"):
         initialise(network_config(imitative_unet=PartConfig(arguments=other)))
+
+
+@torch.no_grad()
+def test_velocity_and_noise_predictions_agree_on_the_noise():
+    """A velocity predictor's error, scaled, is the error of the noise that diffusers reads out of it."""
+    scheduler = make_scheduler("v_prediction")
+    latent, noise, mistake = torch.randn(3, 1, 4, 8, 8).unbind()
+    timestep = torch.tensor([437])
+    velocity = prediction_target(scheduler, latent, noise, timestep)
+    noisy = scheduler.add_noise(latent, noise, timestep)
+    alpha = scheduler.alphas_cumprod[437]
+    implied = alpha.sqrt() * (velocity + mistake) + (1 - alpha).sqrt() * noisy
+    scale = _noise_error_scale(scheduler, 437)
+    torch.testing.assert_close((implied - noise).square().mean(), scale * mistake.square().mean())

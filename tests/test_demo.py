@@ -1,0 +1,35 @@
+"""Judges what `make demo` left in runs/demo; `make check-demo` runs it."""
+
+import json
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.demo
+DEMO = REPOSITORY / "runs" / "demo"
+
+
+@pytest.fixture(scope="module")
+def results() -> dict:
+    path = DEMO / "results.json"
+    assert path.is_file(), "run `make demo` first"
+    return json.loads(path.read_text())
+
+
+def test_the_network_imitates(results):
+    share = results["reference_use"]["MimicBrush"]["another / both"]
+    assert share["mean"] >= 0.65
+    assert share["low"] > 0.5
+    assert share["count"] >= 128
+
+
+def test_editors_without_a_noise_prediction_are_not_defined(results):
+    assert results["reference_use"]["reference_paste"] is None
+
+
+def test_the_report_stands_alone():
+    report = (DEMO / "report.html").read_text()
+    assert "MimicBrush" in report
+    assert "src='data:image" in report
+    assert "src='http" not in report

@@ -1,0 +1,123 @@
+"""The whole road in one test: a clip is sharded, a network trained, stopped, resumed, asked to edit, and judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import evaluate
+import train
+from data_prep import shard_sam, shard_videos
+from mimicbrush import edit
+from mimicbrush.config import dump_config
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import read_image, write_image
+from mimicbrush.model.weights import read_checkpoint
+from tests.conftest import SIZE, network_config
+from tests.data_prep.conftest import texture, write_clip, write_still
+
+PAIRS = [
+    "--pairs.ssim_low",
+    "0.2",
+    "--pairs.ssim_high",
+    "0.95",
+    "--pairs.min_gap",
+    "0.1",
+    "--pairs.pairs_per_clip",
+    "4",
+]
+
+
+def run(main, monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr("sys.argv", ["command", *map(str, arguments)])
+    main()
+
+
+def write_benchmark(folder: Path) -> None:
+    """Two triplets of 48 x 40 pixels with a square mask."""
+    for number in range(2):
+        for part, seed in (("source", number), ("reference", 10 + number)):
+            picture = torch.from_numpy(texture(seed, 40, 48)).permute(2, 0, 1) / 255
+            write_image(picture, folder / f"{number:03d}_{part}.png")
+        mask = torch.zeros(1, 40, 48)
+        mask[:, 10:30, 10:30] = 1
+        write_image(mask, folder / f"{number:03d}_source_mask.png")
+
+
+def train_config(folder: Path) -> Path:
+    config = {
+        "output": str(folder / "run"),
+        "network": yaml.safe_load(dump_config(network_config())),
+        "data": {
+            "sources": [
+                {"shards": str(folder / "videos"), "weight": 0.7},
+                {"shards": str(folder / "stills"), "weight": 0.3},
+            ],
+            "heldout": str(folder / "videos"),
+            "batch_size": 2,
+            "num_workers": 0,
+        },
+        "run": {
+            "precision": "32-true",
+            "accelerator": "cpu",
+            "devices": 1,
+            "num_previews": 2,
+            "preview_steps": 1,
+            "reference_use_every": 0,
+        },
+    }
+    path = folder / "train.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def evaluate_config(folder: Path) -> Path:
+    editor = {
+        "class_path": "mimicbrush.editors.mimicbrush.MimicBrushEditor",
+        "init_args": {"checkpoint": str(folder / "run"), "num_inference_steps": 2},
+    }
+    config = {
+        "output": str(folder / "evaluation"),
+        "sets": {"inner": {"folder": str(folder / "benchmark"), "task": "texture", "track": "inner_id"}},
+        "editors": {"ours": editor, "paste": {"class_path": "mimicbrush.editors.baselines.ReferencePaste"}},
+        "heldout": {"shards": str(folder / "videos"), "num_pairs": 4},
+        "training_run": str(folder / "run"),
+    }
+    path = folder / "evaluate.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_from_clips_to_a_table(tmp_path, monkeypatch):
+    for seed in range(2):
+        write_clip(tmp_path / "clips" / f"clip{seed}.mp4", seed)
+        write_still(tmp_path / "photographs", f"still{seed}", seed)
+    common = ["--short_side", SIZE, "--workers", 1]
+    run(
+        shard_videos.main, monkeypatch, "--videos", tmp_path / "clips", "--output", tmp_path / "videos", *common, *PAIRS
+    )
+    run(shard_sam.main, monkeypatch, "--stills", tmp_path / "photographs", "--output", tmp_path / "stills", *common)
+
+    config = train_config(tmp_path)
+    for max_steps in (2, 3):
+        run(train.main, monkeypatch, "--config", config, "--run.max_steps", max_steps)
+        assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == max_steps
+
+    write_benchmark(tmp_path / "benchmark")
+    run(evaluate.main, monkeypatch, "--config", evaluate_config(tmp_path))
+    results = json.loads((tmp_path / "evaluation" / "results.json").read_text())
+    assert results["reference_use"]["ours"]["another / both"]["count"] == 4
+    assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
+
+    picture = tmp_path / "benchmark" / "000_source.png"
+    shell = ["--weights", tmp_path / "run", "--num_inference_steps", 2, "--source", picture]
+    shell += ["--mask", tmp_path / "benchmark" / "000_source_mask.png", "--output", tmp_path / "edited.png"]
+    shell += ["--reference", tmp_path / "benchmark" / "000_reference.png"]
+    run(edit.main, monkeypatch, *shell)
+    assert read_image(tmp_path / "edited.png").shape == read_image(picture).shape
+    with pytest.raises(UserError, match="exists"):
+        run(edit.main, monkeypatch, *shell)
