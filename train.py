@@ -21,7 +21,7 @@ DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 
 def main() -> None:
     config = parse_config(TrainConfig, default=DEFAULT_CONFIG)
-    claim(config.output, config, free=("run",))
+    claim(config.output, config, free=("output", "run", "data.num_workers"))
     start_step = finished_steps(config)
     if start_step >= config.run.max_steps:
         print(f"already trained {start_step} of {config.run.max_steps} steps -> {config.output}")

@@ -58,7 +58,7 @@ def render_demo(config: DemoConfig) -> None:
     """Render whatever is missing. Raises UserError where the folder holds a demo of another config."""
     for photograph in (*TRAIN.values(), *HELD_OUT.values()):
         load(photograph)
-    claim_output(config.output, "render_demo", config, free=("output", "workers"), results="videos/*/*.mp4")
+    claim_output(config.output, config, free=("output", "workers"), results="videos/*/*.mp4")
     _render_clips(config.output / "videos" / "train", TRAIN, config.train_clips, config)
     _render_clips(config.output / "videos" / "heldout", HELD_OUT, config.heldout_clips, config)
     _render_stills(config)

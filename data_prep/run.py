@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import multiprocessing
 import os
 import re
@@ -20,12 +19,11 @@ from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
-import yaml
 from tqdm import tqdm
 
-from mimicbrush.config import dump_config
-from mimicbrush.data.shards import FORMAT_VERSION, ShardIndex, index_path, read_index, write_json
+from mimicbrush.data.shards import ShardIndex, index_path, read_index
 from mimicbrush.errors import UserError
+from mimicbrush.run_folder import CONFIG_NAME, claim
 
 T = TypeVar("T")
 
@@ -41,37 +39,19 @@ class Unit(NamedTuple):
     names: list[str]
 
 
-def claim_output(output: Path, command: str, config: object, *, free: Iterable[str], results: str = "*.tar") -> None:
-    """Note in `run.json` whose result the folder holds; `free` names the fields that do not change the content.
+def claim_output(output: Path, config: object, *, free: tuple[str, ...], results: str = "*.tar") -> None:
+    """Note in `config.yaml` whose result the folder holds; `free` names the fields that do not change the content.
 
     results: glob of what a run makes. Raises UserError, naming the field, where the folder holds that of another run.
     """
-    fields = yaml.safe_load(dump_config(config))
-    wanted = {"command": command, "format": FORMAT_VERSION, **_flatten(fields)}
-    wanted = {name: value for name, value in wanted.items() if name not in set(free)}
-    path = output / "run.json"
-    found = json.loads(path.read_text()) if path.is_file() else None
-    if found is None and any(output.glob(results)):
-        raise UserError(f"{output}: holds results but no run.json; choose another --output")
-    if found is not None and found != wanted:
-        if any(output.glob(results)):
-            raise UserError(f"{output}: holds another run: {_difference(found, wanted)}; choose another --output")
+    has_results = any(output.glob(results))
+    if has_results and not (output / CONFIG_NAME).is_file():
+        raise UserError(f"{output}: holds results but no {CONFIG_NAME}; choose another --output")
+    if not has_results:
         # A run that kept nothing binds nobody: the user is trying again with other settings.
-        for index in list_indexes(output):
-            index.unlink()
-    write_json(wanted, path)
-
-
-def _flatten(fields: Mapping, prefix: str = "") -> dict:
-    flat: dict = {}
-    for name, value in fields.items():
-        flat.update(_flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value})
-    return flat
-
-
-def _difference(found: dict, wanted: dict) -> str:
-    names = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
-    return ", ".join(f"{name} was {found.get(name)}, now {wanted.get(name)}" for name in names)
+        for path in (output / CONFIG_NAME, *list_indexes(output)):
+            path.unlink(missing_ok=True)
+    claim(output, config, free=free)
 
 
 def list_indexes(output: Path) -> list[Path]:

@@ -47,7 +47,7 @@ class SamShardConfig:
     stills: Path
     """A tar of SA-1B, or a folder with tars or with pictures and JSON files at any depth."""
     output: Path
-    """Folder for the shards, run.json, summary.json and report.html."""
+    """Folder for the shards, config.yaml, summary.json and report.html."""
     metadata: Path | None = None
     """A CSV with a column `file` (the still's name without suffix) and any of group, licence, url."""
     short_side: int = 576
@@ -79,7 +79,7 @@ def shard_sam(config: SamShardConfig) -> dict:
     started = time.monotonic()
     stills = list_stills(config.stills)
     metadata = read_metadata(config.metadata, stills)
-    claim_output(config.output, "shard_sam", config, free=("output", "workers"))
+    claim_output(config.output, config, free=("output", "workers"))
     sizes = {name: files.size for name, files in stills.items()}
     units = plan_units(config.output, "stills", sizes, config.stills_per_shard)
     work = partial(make_shard, stills=stills, metadata=metadata, config=config)

@@ -41,7 +41,7 @@ class VideoShardConfig:
     videos: Path
     """A folder of clips, searched to any depth, or a text file with one path per line, relative to itself."""
     output: Path
-    """Folder for the shards, run.json, summary.json and report.html."""
+    """Folder for the shards, config.yaml, summary.json and report.html."""
     metadata: Path | None = None
     """A CSV with a column `file` and any of group, licence, url; clips of one group are not independent."""
     short_side: int = 576
@@ -85,7 +85,7 @@ def shard_videos(config: VideoShardConfig) -> dict:
     started = time.monotonic()
     clips = list_videos(config.videos)
     metadata = read_metadata(config.metadata, clips)
-    claim_output(config.output, "shard_videos", config, free=("output", "workers"))
+    claim_output(config.output, config, free=("output", "workers"))
     sizes = {name: path.stat().st_size if path.is_file() else 0 for name, path in clips.items()}
     units = plan_units(config.output, "videos", sizes, config.videos_per_shard)
     work = partial(make_shard, clips=clips, metadata=metadata, config=config)

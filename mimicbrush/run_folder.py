@@ -9,8 +9,10 @@ import yaml
 from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
 
+CONFIG_NAME = "config.yaml"
 
-def claim(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = "config.yaml") -> None:
+
+def claim(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> None:
     """Write the resolved config into `folder`, or check that the one there is the same, so that the run goes on.
 
     free: fields that may change between calls of one run (how many workers, how many steps), dotted for nested ones.

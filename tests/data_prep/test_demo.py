@@ -92,7 +92,7 @@ def test_finished_files_are_not_made_again_and_missing_ones_return(demo: Path) -
 
 
 def test_another_demo_is_not_mixed_in(demo: Path) -> None:
-    with pytest.raises(UserError, match="seed was 0, now 1"):
+    with pytest.raises(UserError, match="seed was 0, is 1"):
         render_demo(DemoConfig(output=demo, **SMALL, seed=1))
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from data_prep.run import (
     claim_output,
@@ -57,27 +57,25 @@ def test_a_skipped_input_is_done_again_when_its_size_changes(tmp_path: Path) -> 
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
-    claim_output(tmp_path, "shard", Settings(), free=("workers",))
+    claim_output(tmp_path, Settings(), free=("workers",))
     (tmp_path / "videos-000000.tar").touch()
-    claim_output(tmp_path, "shard", Settings(workers=8), free=("workers",))
-    with pytest.raises(UserError, match="amount was 1, now 2"):
-        claim_output(tmp_path, "shard", Settings(amount=2), free=("workers",))
-    with pytest.raises(UserError, match="command was shard, now other"):
-        claim_output(tmp_path, "other", Settings(), free=("workers",))
+    claim_output(tmp_path, Settings(workers=8), free=("workers",))
+    with pytest.raises(UserError, match="amount was 1, is 2"):
+        claim_output(tmp_path, Settings(amount=2), free=("workers",))
 
 
 def test_a_run_without_results_binds_nobody(tmp_path: Path) -> None:
-    claim_output(tmp_path, "shard", Settings(), free=())
+    claim_output(tmp_path, Settings(), free=())
     finish(tmp_path / "videos-000000.tar", ["a"], status="no_pair_in_band")
-    claim_output(tmp_path, "shard", Settings(amount=2), free=())
+    claim_output(tmp_path, Settings(amount=2), free=())
     assert read_indexes(tmp_path) == []
-    assert json.loads((tmp_path / "run.json").read_text())["amount"] == 2
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["amount"] == 2
 
 
 def test_shards_of_unknown_origin_are_not_mixed_with(tmp_path: Path) -> None:
     (tmp_path / "videos-000000.tar").touch()
-    with pytest.raises(UserError, match=r"no run\.json"):
-        claim_output(tmp_path, "shard", Settings(), free=())
+    with pytest.raises(UserError, match=r"no config\.yaml"):
+        claim_output(tmp_path, Settings(), free=())
 
 
 @pytest.mark.filterwarnings("ignore")  # pickling a builtin looks through every module

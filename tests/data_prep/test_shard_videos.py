@@ -132,7 +132,7 @@ def test_a_list_file_names_clips_relative_to_itself(clips: Path) -> None:
 
 def test_another_run_is_not_mixed_in(clips: Path, tmp_path: Path) -> None:
     shard_videos(config_for(clips, tmp_path / "out"))
-    with pytest.raises(UserError, match=r"seed was 0, now 1; choose another --output"):
+    with pytest.raises(UserError, match=r"seed was 0, is 1; choose another output"):
         shard_videos(config_for(clips, tmp_path / "out", seed=1))
     write_clip(tmp_path / "others" / "x.mp4")
     with pytest.raises(UserError, match=r"videos was .*clips, now .*others"):
