@@ -135,7 +135,7 @@ def test_another_run_is_not_mixed_in(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"seed was 0, is 1; choose another output"):
         shard_videos(config_for(clips, tmp_path / "out", seed=1))
     write_clip(tmp_path / "others" / "x.mp4")
-    with pytest.raises(UserError, match=r"videos was .*clips, now .*others"):
+    with pytest.raises(UserError, match=r"videos was .*clips, is .*others"):
         shard_videos(config_for(tmp_path / "others", tmp_path / "out"))
 
 
