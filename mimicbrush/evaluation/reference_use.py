@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.evaluation.run import HeldoutConfig
-from mimicbrush.model.reference_use import measure_reference_use
+from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
 from mimicbrush.requests import Editor
 from mimicbrush.statistics import Interval
 
@@ -32,7 +32,7 @@ def record_reference_use(
     use: ReferenceUse | None = None
     if editor.network is not None:
         batches = load_batches(heldout.shards, editor.network.size, heldout.num_pairs, seed)
-        use = measure(editor.network, batches, seed=seed)
+        use = measure(editor.network, batches, seed=seed, progress=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(use and {name: share._asdict() for name, share in use.items()}, indent=1))
@@ -43,3 +43,10 @@ def read_reference_use(path: Path) -> ReferenceUse | None:
     """What `record_reference_use` wrote; None where it is not defined."""
     use = json.loads(path.read_text())
     return use and {name: Interval(**share) for name, share in use.items()}
+
+
+def format_reference_use(use: ReferenceUse | None) -> list[str]:
+    """A cell for each of COMPARISONS; `not defined` for an editor that predicts no noise."""
+    if use is None:
+        return ["not defined"] * len(COMPARISONS)
+    return [f"{use[name].mean:.2f} [{use[name].low:.2f}, {use[name].high:.2f}]" for name in COMPARISONS]

@@ -15,6 +15,7 @@ from PIL import Image
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import BenchmarkSet, Sample
 from mimicbrush.evaluation.edits import edited_path
+from mimicbrush.evaluation.reference_use import format_reference_use
 from mimicbrush.evaluation.results import (
     ARROWS,
     Results,
@@ -139,7 +140,7 @@ def _thumbnail(image: Image.Image, label: str, side: int) -> str:
 def _reference_use_section(results: Results) -> list[str]:
     if not results.reference_use:
         return []
-    rows = [[editor, *_reference_use_cells(use, list(COMPARISONS))] for editor, use in results.reference_use.items()]
+    rows = [[editor, *format_reference_use(use)] for editor, use in results.reference_use.items()]
     return [
         heading("Reference use"),
         paragraph(
@@ -152,12 +153,6 @@ def _reference_use_section(results: Results) -> list[str]:
         table(["editor", *(f"{name} ↑" for name in COMPARISONS)], rows),
         _notes([f"{name}: {meaning}." for name, meaning in COMPARISONS.items()]),
     ]
-
-
-def _reference_use_cells(use: dict | None, names: list[str]) -> list[str]:
-    if use is None:
-        return ["not defined"] * len(names)
-    return [f"{use[name].mean:.2f} [{use[name].low:.2f}, {use[name].high:.2f}]" for name in names]
 
 
 def _training_section(folder: Path | None) -> list[str]:

@@ -21,9 +21,10 @@ from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import Sample, Track
 from mimicbrush.evaluation.edits import edited_path, read_seconds
 from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Score, measure
-from mimicbrush.evaluation.reference_use import ReferenceUse, read_reference_use
+from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use, read_reference_use
 from mimicbrush.evaluation.run import EvaluateConfig, digest
 from mimicbrush.imaging import read_image, read_mask, to_pil
+from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.statistics import bootstrap_mean
 
 PACKAGES = ("mimicbrush", "torch", "diffusers", "transformers", "scikit-image", "opencv-python-headless", "numpy")
@@ -130,17 +131,25 @@ def format_number(value: float) -> str:
 
 
 def console_table(results: Results) -> str:
-    """Each set's means, editors down, metrics across."""
+    """Each set's means, editors down, metrics across; then reference use, comparisons across."""
     blocks = []
     for set_name, benchmark_set in results.config.sets.items():
         metrics = metrics_of(benchmark_set.track)
         rows = [[set_name, *map(column_title, metrics.values())]]
         for editor in results.config.editors:
             rows.append([editor, *(format_summary(results.summaries[set_name, editor, name]) for name in metrics)])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        blocks.append("\n".join(lines))
+        blocks.append(_align(rows))
+    if results.reference_use:
+        rows = [["reference use", *(f"{name}{ARROWS['higher']}" for name in COMPARISONS)]]
+        rows += [[editor, *format_reference_use(use)] for editor, use in results.reference_use.items()]
+        blocks.append(_align(rows))
     return "\n\n".join(blocks)
+
+
+def _align(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
 
 
 def write_results(results: Results) -> None:

@@ -19,7 +19,7 @@ def test_measured_once_on_the_editors_own_size(tmp_path):
         told.update(shards=shards, size=size, num_pairs=num_pairs, seed=seed)
         return [torch.zeros(1)]
 
-    def measure(network, batches, *, seed):
+    def measure(network, batches, *, seed, progress):
         told.update(network=network, batches=batches)
         return {"another / both": Interval(0.75, 0.6, 0.9, 8, 4)}
 
