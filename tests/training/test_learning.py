@@ -1,0 +1,63 @@
+"""Training on pictures of one colour each, most of them hidden: only the reference tells which colour."""
+
+import lightning
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from mimicbrush.data.augment import AugmentConfig
+from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch
+from mimicbrush.data.masking import MaskConfig
+from mimicbrush.model.reference_use import measure_reference_use
+from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.training.module import MimicBrushModule, RecipeConfig
+from tests.conftest import SIZE, UNET, network_config
+
+NUM_STEPS = 250
+STILL = AugmentConfig(flip_prob=0, geometry_prob=0, colour_prob=0)
+MOSTLY_HIDDEN = MaskConfig(min_cells=2, max_cells=3, keypoint_cell_prob=1.0, other_cell_prob=1.0)
+
+
+def plain_pairs(num: int, seed: int) -> PairBatch:
+    colours = torch.rand(num, 3, 1, 1, generator=torch.Generator().manual_seed(seed)).expand(num, 3, SIZE, SIZE)
+    names = [f"{seed}-{number}" for number in range(num)]
+    return PairBatch(
+        colours, colours, torch.full((num, 4, 2), float("nan")), torch.zeros(num, 1, SIZE, SIZE), names, names
+    )
+
+
+def reference_use(module: MimicBrushModule) -> float:
+    pairs = plain_pairs(48, seed=-1)
+    mask = torch.ones(48, 1, SIZE, SIZE)
+    mask[..., :4, :4] = 0
+    batch = InpaintingBatch(pairs.source, mask, pairs.reference, pairs.key, pairs.group)
+    return measure_reference_use(module.network, [batch])["another / both"].mean
+
+
+@pytest.mark.slow
+def test_training_teaches_the_network_to_use_its_reference():
+    wider = UNET | {"block_out_channels": [32, 32], "norm_num_groups": 8}
+    network = initialise(
+        network_config(
+            reference_unet=PartConfig(arguments=wider),
+            autoencoder=PartConfig(pretrained="asset:autoencoder"),
+            reference_blend=1.0,
+            prediction_type="v_prediction",
+        )
+    )
+    recipe = RecipeConfig(learning_rate=3e-3, warmup_steps=10, train_reference=True)
+    batch = BatchConfig(augment=STILL, mask=MOSTLY_HIDDEN)
+    module = MimicBrushModule(network, recipe, batch, max_steps=NUM_STEPS, seed=0)
+    before = reference_use(module)
+    trainer = lightning.Trainer(
+        max_steps=NUM_STEPS,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    pairs = [plain_pairs(16, seed) for seed in range(NUM_STEPS)]
+    trainer.fit(module, DataLoader(pairs, batch_size=None))
+    assert 0.3 < before < 0.7
+    assert reference_use(module) > 0.8
