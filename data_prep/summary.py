@@ -5,12 +5,11 @@ from __future__ import annotations
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from data_prep.run import KEPT, merge_inputs, read_indexes
-from mimicbrush.data.shards import write_json
 from mimicbrush.errors import UserError
+from mimicbrush.files import installed_versions, write_json
 
 BIN_WIDTH = 0.05
 PACKAGES = ("mimicbrush", "av", "decord", "opencv-python-headless", "numpy", "webdataset")
@@ -52,7 +51,7 @@ def summarise(
         "done_now": new,
         "seconds": round(seconds, 2),
         "inputs_per_second": round(new / seconds, 2) if seconds else None,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
     }
     write_json(summary, output / "summary.json")
     return summary
@@ -90,13 +89,3 @@ def _order(name: str) -> tuple[float, str]:
 
 def _count(number: int) -> str:
     return f"{number:,}".replace(",", " ")
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

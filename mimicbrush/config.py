@@ -41,12 +41,6 @@ def parse_config(config_class: type[T], argv: Sequence[str] | None = None, *, de
         raise UserError(f"{_reason(error)}; see --help for every field") from None
 
 
-def save_config(config: object, path: Path) -> None:
-    """Write the resolved config as YAML that `parse_config` reads back to an equal config."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dump_config(config))
-
-
 def dump_config(config: object) -> str:
     """The resolved config as YAML text."""
     return yaml.safe_dump(_plain(asdict(config)), sort_keys=False)

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+from mimicbrush.files import whole
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
@@ -73,10 +74,8 @@ def to_pil(image: Tensor) -> Image.Image:
 
 def write_image(image: Tensor, path: Path) -> None:
     """Write (3, H, W) or (1, H, W) in [0, 1] as PNG or by the suffix; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    to_pil(image).save(partial)
-    partial.rename(path)
+    with whole(path) as partial:
+        to_pil(image).save(partial)
 
 
 def resize(image: Tensor, height: int, width: int, *, antialias: bool = True) -> Tensor:

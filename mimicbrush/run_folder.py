@@ -8,6 +8,7 @@ import yaml
 
 from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
+from mimicbrush.files import write_text
 
 CONFIG_NAME = "config.yaml"
 
@@ -23,10 +24,7 @@ def claim(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str
         difference = _first_difference(_read(path), yaml.safe_load(text), free)
         if difference:
             raise UserError(f"{folder} holds another run: {difference}; choose another output or delete the folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{name}.partial")
-    partial.write_text(text)
-    partial.rename(path)
+    write_text(text, path)
 
 
 def _read(path: Path) -> dict:

@@ -3,12 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from mimicbrush.config import ClassSpec, instantiate, load_config, parse_config, save_config
+from mimicbrush.config import ClassSpec, dump_config, instantiate, load_config, parse_config
 from mimicbrush.errors import UserError
 from mimicbrush.requests import Editor
 from mimicbrush.run_folder import claim
 from mimicbrush.training.run import TrainConfig
 from tests.conftest import REPOSITORY
+
+AUTOENCODER = REPOSITORY / "configs" / "train" / "autoencoder.yaml"
+"""Not a training run's; test_autoencoder.py parses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ def test_yaml_then_command_line_then_defaults(tmp_path):
 
 def test_what_is_saved_is_loaded(tmp_path):
     config = Example(output=Path("x"), band=Band(high=0.5))
-    save_config(config, tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text(dump_config(config))
     assert load_config(Example, tmp_path / "a.yaml") == config
 
 
@@ -79,8 +82,9 @@ def test_classes_are_named_by_path():
         instantiate(ClassSpec(class_path="mimicbrush.editors.baselines.Nobody"), Editor)
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "train").glob("*.yaml")), ids=lambda path: path.stem)
+TRAINING_RUNS = sorted(set((REPOSITORY / "configs" / "train").glob("*.yaml")) - {AUTOENCODER})
+
+
+@pytest.mark.parametrize("path", TRAINING_RUNS, ids=lambda path: path.stem)
 def test_shipped_training_configs_parse(path):
-    if path.stem == "autoencoder":
-        pytest.skip("not a TrainConfig; see test_autoencoder")
     load_config(TrainConfig, path)

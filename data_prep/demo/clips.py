@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from data_prep.demo.camera import View, along, lit, look, random_grade, random_light, random_path
 from data_prep.demo.photographs import Photograph, load
 from data_prep.run import seed_for
+from mimicbrush.files import whole
 
 FPS = 24
 MIN_SHARPNESS = 60.0
@@ -54,10 +55,8 @@ def render_clip(clip: Clip, *, size: int, seed: int) -> None:
     """Render and encode one clip; the file appears whole or not at all."""
     generator = seed_for(seed, clip.path.name)
     frames = _frames(load(clip.photograph), size, generator)
-    clip.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = clip.path.with_name(f".{clip.path.stem}.partial.mp4")
-    encode(partial, frames)
-    partial.rename(clip.path)
+    with whole(clip.path) as partial:
+        encode(partial, frames)
 
 
 def _frames(photograph: NDArray[np.uint8], size: int, generator: np.random.Generator) -> list[NDArray[np.uint8]]:

@@ -15,7 +15,7 @@ from data_prep.demo.photographs import Photograph, load
 from data_prep.images import encode_jpeg
 from data_prep.rle import encode_rle
 from data_prep.run import seed_for
-from mimicbrush.data.shards import write_json
+from mimicbrush.files import whole, write_json
 
 MIN_AREA, MAX_AREA = 0.03, 0.45
 MAX_MASKS = 6
@@ -45,9 +45,8 @@ def render_still(still: Still, *, size: int, seed: int) -> None:
     else:
         raise ValueError(f"{still.name}: no view with an object mask")
     still.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = still.path.with_name(f".{still.path.name}.partial")
-    partial.write_bytes(encode_jpeg(image))
-    partial.rename(still.path)
+    with whole(still.path) as partial:
+        partial.write_bytes(encode_jpeg(image))
     write_json(_describe(still, size, masks), still.path.with_suffix(".json"))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data_prep.demo.camera import Grade, View, lit, look, look_at_mask, overhang, random_grade, random_light
 from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
 from data_prep.run import seed_for
-from mimicbrush.data.shards import write_json
+from mimicbrush.files import whole, write_json
 
 INNER, INTER = "WithinInstance", "CrossInstance"
 PARTS = ("source", "source_mask", "reference", "reference_mask")
@@ -117,6 +117,5 @@ def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator)
 
 
 def _write_png(image: NDArray[np.uint8], path: Path) -> None:
-    partial = path.with_name(f".{path.stem}.partial.png")
-    cv2.imwrite(str(partial), image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    partial.rename(path)
+    with whole(path) as partial:
+        cv2.imwrite(str(partial), image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 import webdataset as wds
 
 from mimicbrush.errors import UserError
+from mimicbrush.files import whole, write_json
 
 FORMAT_VERSION = 1
 
@@ -63,10 +63,8 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict) -> ShardIn
 
     `inputs` may be filled while `pairs` is consumed: it is read afterwards.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     keys: list[str] = []
-    try:
+    with whole(path) as partial:
         with wds.TarWriter(str(partial), encoder=False, mtime=0) as writer:
             for pair in pairs:
                 writer.write(_to_sample(pair))
@@ -74,10 +72,8 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict) -> ShardIn
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: two pairs share a key")
         content = partial.read_bytes() if keys else b""
-        if keys:
-            partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    if not keys:
+        path.unlink()
     index = ShardIndex(
         pairs=len(keys),
         bytes=len(content),
@@ -87,14 +83,6 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict) -> ShardIn
     )
     write_json(asdict(index), index_path(path))
     return index
-
-
-def write_json(content: object, path: Path) -> None:
-    """Write JSON so that the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    partial.rename(path)
 
 
 def index_path(shard: Path) -> Path:

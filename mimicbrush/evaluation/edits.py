@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.files import write_json
 from mimicbrush.imaging import write_image
 from mimicbrush.requests import Editor, EditRequest
 
@@ -57,10 +58,7 @@ def read_seconds(folder: Path) -> dict[str, float]:
 
 
 def _write_seconds(seconds: dict[str, float], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{SECONDS}.partial"
-    partial.write_text(json.dumps(seconds, indent=1, sort_keys=True))
-    partial.rename(folder / SECONDS)
+    write_json(dict(sorted(seconds.items())), folder / SECONDS)
 
 
 def _check(edit: Tensor, request: EditRequest, sample: Sample, editor: str) -> None:

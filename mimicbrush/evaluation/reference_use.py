@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.evaluation.run import HeldoutConfig
+from mimicbrush.files import write_json
 from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
 from mimicbrush.requests import Editor
 from mimicbrush.statistics import Interval
@@ -33,10 +34,7 @@ def record_reference_use(
     if editor.network is not None:
         batches = load_batches(heldout.shards, editor.network.size, heldout.num_pairs, seed)
         use = measure(editor.network, batches, seed=seed, progress=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(use and {name: share._asdict() for name, share in use.items()}, indent=1))
-    partial.rename(path)
+    write_json(use and {name: share._asdict() for name, share in use.items()}, path)
 
 
 def read_reference_use(path: Path) -> ReferenceUse | None:

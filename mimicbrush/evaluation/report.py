@@ -24,6 +24,7 @@ from mimicbrush.evaluation.results import (
     format_summary,
     metrics_of,
 )
+from mimicbrush.files import write_text
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.page import figure, heading, page, paragraph, strip, table
 
@@ -49,9 +50,7 @@ def write_report(results: Results, samples: dict[str, list[Sample]]) -> Path:
     sections += _reference_use_section(results) + _training_section(results.config.training_run)
     sections += _data_section(results.config.data_summaries) + _settings_section(results)
     path = results.config.output / "report.html"
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(page("Imitative editing: evaluation", sections))
-    partial.rename(path)
+    write_text(page("Imitative editing: evaluation", sections), path)
     return path
 
 

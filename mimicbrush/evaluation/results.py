@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +21,7 @@ from mimicbrush.evaluation.edits import edited_path, read_seconds
 from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Score, measure
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use, read_reference_use
 from mimicbrush.evaluation.run import EvaluateConfig, digest
+from mimicbrush.files import installed_versions, write_json
 from mimicbrush.imaging import read_image, read_mask, to_pil
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.statistics import bootstrap_mean
@@ -88,7 +87,7 @@ def gather_results(config: EvaluateConfig, samples: dict[str, list[Sample]], *, 
         },
         seconds=round(seconds, 1),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        versions={"python": platform.python_version(), **_versions()},
+        versions={"python": platform.python_version(), **installed_versions(PACKAGES)},
         hardware=_hardware(),
     )
 
@@ -155,10 +154,7 @@ def _align(rows: list[list[str]]) -> str:
 def write_results(results: Results) -> None:
     """Write results.json and results.csv into the output folder."""
     output = results.config.output
-    output.mkdir(parents=True, exist_ok=True)
-    # allow_nan: infinity is spelt "inf" before this line, and NaN must never pass it.
-    text = json.dumps(_document(results), indent=1, allow_nan=False, ensure_ascii=False)
-    (output / "results.json").write_text(text)
+    write_json(_document(results), output / "results.json")
     with (output / "results.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "editor", "id", "group", "seconds", *METRICS])
@@ -249,16 +245,6 @@ def _document(results: Results) -> dict:
 
 def _plain(fields: dict) -> dict:
     return {name: "inf" if value == math.inf else value for name, value in fields.items()}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _hardware() -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.files import whole
 from mimicbrush.imaging import blacken, write_image
 from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.requests import ReferenceRequest
@@ -220,9 +221,7 @@ def _write_records(rows: list[dict[str, float]], path: Path) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="") as file:
+    with whole(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    partial.rename(path)
