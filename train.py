@@ -6,9 +6,10 @@ from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
-from mimicbrush.run_folder import claim
+from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.training.run import (
     TrainConfig,
+    check_checkpoint,
     checkpoint_path,
     finished_steps,
     make_data,
@@ -19,19 +20,25 @@ from mimicbrush.training.run import (
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 
 
+# What may change between calls of one run.
+FREE = ("output", "run", "data.num_workers")
+
+
 def main() -> None:
     config = parse_config(TrainConfig, default=DEFAULT_CONFIG)
-    claim(config.output, config, free=("output", "run", "data.num_workers"))
+    refuse_other_run(config.output, config, free=FREE)
     start_step = finished_steps(config)
     if start_step >= config.run.max_steps:
         print(f"already trained {start_step} of {config.run.max_steps} steps -> {config.output}")
         return
     module, data, trainer = make_module(config), make_data(config, start_step), make_trainer(config)
-    trainer.fit(module, data, ckpt_path=checkpoint_path(config) if start_step else None, weights_only=True)
-    print(
-        f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint, config.yaml, metrics.csv, loss.png and"
-        f" previews -> {config.output}"
-    )
+    checkpoint = checkpoint_path(config) if start_step else None
+    if checkpoint:
+        check_checkpoint(module, checkpoint)
+    # Only now, when everything has been found and built: a failed start binds nobody.
+    claim(config.output, config, free=FREE)
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    print(f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}")
 
 
 if __name__ == "__main__":

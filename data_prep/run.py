@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import multiprocessing
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
+import yaml
 from tqdm import tqdm
 
 from mimicbrush.data.shards import ShardIndex, index_path, read_index
 from mimicbrush.errors import UserError
-from mimicbrush.run_folder import CONFIG_NAME, claim
+from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 
 T = TypeVar("T")
 
@@ -47,11 +50,18 @@ def claim_output(output: Path, config: object, *, free: tuple[str, ...], results
     has_results = any(output.glob(results))
     if has_results and not (output / CONFIG_NAME).is_file():
         raise UserError(f"{output}: holds results but no {CONFIG_NAME}; choose another --output")
-    if not has_results:
+    if not has_results and find_difference(output, config, free=free) and _is_barren(output, config):
         # A run that kept nothing binds nobody: the user is trying again with other settings.
         for path in (output / CONFIG_NAME, *list_indexes(output)):
-            path.unlink(missing_ok=True)
+            path.unlink()
     claim(output, config, free=free)
+
+
+def _is_barren(output: Path, config: object) -> bool:
+    """Whether the folder holds a run of this very command that kept nothing: only then may its files go."""
+    fields = yaml.safe_load((output / CONFIG_NAME).read_text())
+    same_command = isinstance(fields, dict) and fields.keys() == asdict(config).keys()
+    return same_command and all(index.pairs == 0 for index in read_indexes(output))
 
 
 def list_indexes(output: Path) -> list[Path]:
@@ -148,7 +158,11 @@ def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str
         return {}
     if not path.is_file():
         raise UserError(f"{path}: no such metadata file; leave --metadata out or give a CSV with a column `file`")
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; expected a CSV with a column `file`") from None
+    with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         if "file" not in (reader.fieldnames or ()):
             raise UserError(f"{path}: has columns {reader.fieldnames}; expected `file` and any of {ORIGIN_FIELDS}")

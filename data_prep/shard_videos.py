@@ -69,15 +69,27 @@ def list_videos(videos: Path) -> dict[str, Path]:
     """Clips by the name they are known by, sorted; raises UserError if there are none."""
     if videos.is_dir():
         found = (path for path in videos.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
-        clips = {path.relative_to(videos).as_posix(): path for path in found if not path.name.startswith(".")}
+        clips = {_readable(path.relative_to(videos)): path for path in found if not path.name.startswith(".")}
     elif videos.is_file() and videos.suffix.lower() not in VIDEO_SUFFIXES:
-        lines = (line.strip() for line in videos.read_text().splitlines())
+        lines = (line.strip() for line in _read_list(videos).splitlines())
         clips = {line: videos.parent / line for line in lines if line and not line.startswith("#")}
     else:
         raise UserError(f"{videos}: no such folder or list of videos; pass --videos, for example: {EXAMPLE}")
     if not clips:
         raise UserError(f"{videos}: holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}); pass --videos DIR")
     return dict(sorted(clips.items()))
+
+
+def _readable(path: Path) -> str:
+    """The name as text, also where its bytes are no UTF-8."""
+    return path.as_posix().encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _read_list(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: neither a folder of videos nor a text file that lists them") from None
 
 
 def shard_videos(config: VideoShardConfig) -> dict:

@@ -160,7 +160,7 @@ def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Gener
     except ValueError as error:
         raise UnreadableStill("bad_picture", str(error)) from None
     masks = _good_masks(content["annotations"], image.shape[:2], config, generator)
-    facts = content.get("image", {})
+    facts = content["image"] if isinstance(content.get("image"), dict) else {}
     return Still(image, masks, {name: facts[name] for name in ("group", "licence", "url") if facts.get(name)})
 
 
@@ -208,7 +208,7 @@ def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
     coded = note.get("segmentation")
     if not isinstance(coded, dict) or not isinstance(coded.get("counts"), str) or "size" not in coded:
         raise UnreadableStill("bad_mask", "expected a segmentation of compressed run lengths {size, counts}")
-    if tuple(coded["size"]) != tuple(shape):
+    if coded["size"] != list(shape):
         raise UnreadableStill("mask_size", f"mask is {coded['size']}, picture is {list(shape)} (height, width)")
     try:
         return decode_rle(coded["counts"], *shape)

@@ -28,9 +28,8 @@ def parse_config(config_class: type[T], argv: Sequence[str] | None = None, *, de
     Raises UserError, in one line, for an unknown key, a wrong type, or a relation that `__post_init__` refuses.
     """
     parser = _parser(config_class)
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    has_config = any(argument == "--config" or argument.startswith("--config=") for argument in arguments)
-    if default is not None and not has_config:
+    arguments = _config_first(list(sys.argv[1:] if argv is None else argv))
+    if default is not None and not (arguments and arguments[0].startswith("--config")):
         arguments = ["--config", str(default), *arguments]
     try:
         namespace = parser.parse_args(arguments)
@@ -69,9 +68,11 @@ def instantiate(spec: ClassSpec, base: type[T]) -> T:
     parser.add_subclass_arguments(base, "component", fail_untyped=False)
     try:
         namespace = parser.parse_object({"component": asdict(spec)})
+        return parser.instantiate(namespace).component
+    except UserError:
+        raise
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"{spec.class_path}: {_reason(error)}") from None
-    return parser.instantiate(namespace).component
 
 
 def config_from_dict(config_class: type[T], fields: dict) -> T:
@@ -82,6 +83,19 @@ def config_from_dict(config_class: type[T], fields: dict) -> T:
         return config_class(**vars(parser.instantiate(parser.parse_object(fields))))
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(_reason(error)) from None
+
+
+def _config_first(arguments: list[str]) -> list[str]:
+    """Move `--config FILE` to the front: a file read later would silently undo the overrides before it."""
+    first, rest, remaining = [], [], iter(arguments)
+    for argument in remaining:
+        if argument == "--config":
+            first += [argument, *[value for value in [next(remaining, None)] if value is not None]]
+        elif argument.startswith("--config="):
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return first + rest
 
 
 def _plain(value: object) -> object:

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
+from mimicbrush.files import whole
 from mimicbrush.imaging import read_image, read_mask, to_pil
 from mimicbrush.pipeline import MimicBrushPipeline
 
@@ -91,8 +92,8 @@ def _save(edited: Image.Image, path: Path, config: EditConfig, seed: int) -> Non
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
     note = PngInfo()
     note.add_text("mimicbrush", json.dumps(settings | {"seed": seed, "num_images": 1}))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    edited.save(path, pnginfo=note)
+    with whole(path) as partial:
+        edited.save(partial, pnginfo=note)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        message = " ".join(str(error).split())
+        # A loader's process sends its error wrapped in a traceback, whose last words are the message.
+        message = " ".join(str(error).rpartition(f"{UserError.__name__}: ")[2].split())
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

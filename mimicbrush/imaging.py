@@ -18,8 +18,6 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
-
 RELEASED_FEATHER = 5**0.5
 """Pixels: the release blurs ten times with [1, 2, 1] / 4, whose variances of 1/2 add up to 5."""
 

@@ -19,12 +19,30 @@ def claim(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str
     free: fields that may change between calls of one run (how many workers, how many steps), dotted for nested ones.
     Raises UserError naming the first field that differs, where the folder holds another run's results.
     """
-    path, text = folder / name, dump_config(config)
-    if path.is_file():
-        difference = _first_difference(_read(path), yaml.safe_load(text), free)
-        if difference:
-            raise UserError(f"{folder} holds another run: {difference}; choose another output or delete the folder")
-    write_text(text, path)
+    refuse_other_run(folder, config, free=free, name=name)
+    write_text(dump_config(config), folder / name)
+
+
+def refuse_other_run(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> None:
+    """Check as `claim` does, and write nothing."""
+    difference = find_difference(folder, config, free=free, name=name)
+    if difference:
+        raise UserError(f"{folder} holds another run: {difference}; choose another output or delete the folder")
+
+
+def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> str | None:
+    """The first field in which the folder's run differs from `config`; None where there is none, or no run.
+
+    Raises UserError where the folder cannot be one.
+    """
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be an output folder ({error.strerror}); choose another output") from None
+    if not path.is_file():
+        return None
+    return _first_difference(_read(path), yaml.safe_load(dump_config(config)), free)
 
 
 def _read(path: Path) -> dict:

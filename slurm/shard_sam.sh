@@ -4,8 +4,8 @@
 #SBATCH --cpus-per-task=32
 #SBATCH --mem=64G
 #SBATCH --time=24:00:00
-#SBATCH --output=runs/slurm/%x-%j.out
+#SBATCH --output=%x-%j.log
 # Usage: sbatch slurm/shard_sam.sh [--stills DIR --output DIR ...]; submit again after a time-out: it goes on.
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-.}"
-exec python data_prep/shard_sam.py --workers "${SLURM_CPUS_PER_TASK:-0}" "$@"
+exec .venv/bin/python data_prep/shard_sam.py --workers "${SLURM_CPUS_PER_TASK:-0}" "$@"

@@ -46,6 +46,13 @@ def test_yaml_then_command_line_then_defaults(tmp_path):
     assert found == Example(output=Path("there"), band=Band(low=0.3), steps=5)
 
 
+def test_overrides_win_wherever_the_file_is_named(tmp_path):
+    (tmp_path / "a.yaml").write_text("output: there\nsteps: 1\n")
+    for config in (["--config", str(tmp_path / "a.yaml")], [f"--config={tmp_path / 'a.yaml'}"]):
+        found = parse_config(Example, ["--output", "here", *config, "--steps", "2"])
+        assert found == Example(output=Path("here"), steps=2)
+
+
 def test_what_is_saved_is_loaded(tmp_path):
     config = Example(output=Path("x"), band=Band(high=0.5))
     (tmp_path / "a.yaml").write_text(dump_config(config))
@@ -73,6 +80,20 @@ def test_a_folder_belongs_to_one_run(tmp_path):
     claim(tmp_path / "run", Example(output=Path("x"), steps=9), free=("steps",))
     with pytest.raises(UserError, match=r"band.low was 0.1, is 0.2"):
         claim(tmp_path / "run", Example(output=Path("x"), band=Band(low=0.2)), free=("steps",))
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be an output folder"):
+        claim(tmp_path / "file" / "run", Example(output=Path("x")))
+
+
+def test_a_users_mistake_inside_a_class_is_told_as_it_is():
+    spec = ClassSpec(
+        class_path="mimicbrush.editors.mimicbrush.MimicBrushEditor", init_args={"checkpoint": "nowhere/at/all"}
+    )
+    with pytest.raises(UserError, match="nowhere/at/all: no such training run"):
+        instantiate(spec, Editor)
 
 
 def test_classes_are_named_by_path():

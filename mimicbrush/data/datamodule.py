@@ -104,7 +104,10 @@ class PairStream(IterableDataset):
 
 
 class PairData(LightningDataModule):
-    """Training batches for Lightning. `start_step` sets the data's order apart from what was seen before a resume."""
+    """Training batches for Lightning. `start_step` sets the data's order apart from what was seen before a resume.
+
+    Raises UserError where a source holds no sound shard.
+    """
 
     def __init__(self, config: DataConfig, *, size: int, seed: int, start_step: int = 0) -> None:
         super().__init__()
@@ -112,6 +115,8 @@ class PairData(LightningDataModule):
         self.size = size
         self.seed = seed
         self.start_step = start_step
+        for source in config.sources:
+            list_shards(source.shards)
 
     def train_dataloader(self) -> DataLoader:
         rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

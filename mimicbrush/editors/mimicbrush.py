@@ -53,8 +53,9 @@ class MimicBrushEditor(Editor):
         return editor
 
     def _set_up(self, network: MimicBrushNetwork, num_inference_steps: int, guidance_scale: float) -> None:
-        if num_inference_steps < 1:
-            raise UserError(f"num_inference_steps is {num_inference_steps}, expected at least 1")
+        limit = make_scheduler().config.num_train_timesteps
+        if not 1 <= num_inference_steps <= limit:
+            raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {limit}")
         self.network = network
         self.num_inference_steps = num_inference_steps
         self.guidance_scale = guidance_scale
@@ -114,5 +115,8 @@ def _per_request(frames: list[Tensor], requests: list[ReferenceRequest]) -> list
 
 def _device(name: str) -> torch.device:
     if name != "auto":
-        return torch.device(name)
+        try:
+            return torch.zeros((), device=name).device
+        except (RuntimeError, AssertionError):  # torch raises either, by its build
+            raise UserError(f"device {name} is not there; choose auto or cpu") from None
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

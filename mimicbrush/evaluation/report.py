@@ -174,7 +174,10 @@ def _losses(records: list[dict[str, str]]) -> list[str]:
     header = ["recorded", *(f"step {float(record['step']):.0f} ↓" for record in ends)]
     names = [name for name in ends[0] if name.startswith("loss")]
     rows = [[name, *(format_number(float(record[name])) for record in ends)] for name in names]
-    return [table(header, rows), paragraph("Loss: mean squared error of the predicted noise.", note=True)]
+    return [
+        table(header, rows),
+        paragraph("Loss: mean squared error of what the network predicts, noise or velocity.", note=True),
+    ]
 
 
 def _previews(paths: list[Path]) -> list[str]:

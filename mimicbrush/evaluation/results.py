@@ -21,7 +21,7 @@ from mimicbrush.evaluation.edits import edited_path, read_seconds
 from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Score, measure
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use, read_reference_use
 from mimicbrush.evaluation.run import EvaluateConfig, digest
-from mimicbrush.files import installed_versions, write_json
+from mimicbrush.files import installed_versions, whole, write_json
 from mimicbrush.imaging import read_image, read_mask, to_pil
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.statistics import bootstrap_mean
@@ -155,7 +155,7 @@ def write_results(results: Results) -> None:
     """Write results.json and results.csv into the output folder."""
     output = results.config.output
     write_json(_document(results), output / "results.json")
-    with (output / "results.csv").open("w", newline="") as file:
+    with whole(output / "results.csv") as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "editor", "id", "group", "seconds", *METRICS])
         for sample in results.samples:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mimicbrush.config import ClassSpec, instantiate
+from mimicbrush.data.shards import list_shards, read_index
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import BenchmarkSet, Sample, read_sets
 from mimicbrush.requests import Editor
@@ -86,10 +87,18 @@ def check_inputs(config: EvaluateConfig) -> dict[str, list[Sample]]:
         ):
             if folder and not folder.is_dir():
                 raise UserError(f"{name}: {folder}: no such folder")
+        if config.heldout:
+            _check_heldout(config.heldout)
     except UserError as error:
         hint = f" (the inputs are made by: {config.inputs_from})" if config.inputs_from else ""
         raise UserError(f"{error}{hint}") from None
     return samples
+
+
+def _check_heldout(heldout: HeldoutConfig) -> None:
+    found = sum(read_index(shard).pairs for shard in list_shards(heldout.shards))
+    if found < heldout.num_pairs:
+        raise UserError(f"{heldout.shards}: {found} pairs, heldout.num_pairs asks for {heldout.num_pairs}; lower it")
 
 
 def claim_results(config: EvaluateConfig, samples: dict[str, list[Sample]]) -> None:

@@ -29,7 +29,6 @@ from mimicbrush.model.reference_attention import make_imitative, make_reference
 
 T = TypeVar("T", bound=nn.Module)
 
-NUM_LATENT_CHANNELS = 4
 NUM_INPUT_CHANNELS = 13
 """Noisy latent 4, mask 1, background latent 4, shape latent 4, in this order."""
 
@@ -163,11 +162,18 @@ def fetched_parts(config: NetworkConfig) -> tuple[str, ...]:
 
 
 def read_checkpoint(path: Path) -> dict:
-    """A checkpoint's tensors and plain values; nothing executable is ever loaded. Raises UserError if unreadable."""
+    """A checkpoint's tensors and plain values; nothing executable is ever loaded.
+
+    Raises UserError where the file is damaged or not a checkpoint of train.py.
+    """
+    remedy = "delete it to train from the start, or copy it again"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for a damaged or foreign file
-        raise UserError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); {remedy}") from None
+    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
+        raise UserError(f"{path}: not a checkpoint of train.py; {remedy}")
+    return checkpoint
 
 
 def load_strictly(
@@ -247,7 +253,7 @@ def _read_run_config(path: Path) -> tuple[int, NetworkConfig]:
     try:
         document = yaml.safe_load(path.read_text())
         return document["seed"], config_from_dict(NetworkConfig, document["network"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the config of a training run ({error})") from None
 
 

@@ -27,13 +27,33 @@ from mimicbrush.training.module import MimicBrushModule, trained_parameters
 RECORDED = ("loss", "loss_inside", "loss_outside")
 
 
-class AveragedWeights(Callback):
+class StepCallback(Callback):
+    """Calls `on_step` once for each optimiser step, however many batches are accumulated for it."""
+
+    def __init__(self) -> None:
+        self.steps_seen = 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.steps_seen = trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args) -> None:
+        if trainer.global_step > self.steps_seen:
+            self.steps_seen = trainer.global_step
+            self.on_step(trainer, module, self.steps_seen)
+
+    def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        """step: counts from 1."""
+        raise NotImplementedError
+
+
+class AveragedWeights(StepCallback):
     """Exponential moving average of the trained parameters only: frozen networks would be copied for nothing.
 
     decay: of one step; it starts lower, (1 + step) / (10 + step), so that the random start is soon forgotten.
     """
 
     def __init__(self, decay: float) -> None:
+        super().__init__()
         self.decay = decay
         self.average: dict[str, Tensor] = {}
 
@@ -43,8 +63,7 @@ class AveragedWeights(Callback):
         self.average = {name: value.to(module.device) for name, value in self.average.items()}
 
     @torch.no_grad()
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args) -> None:
-        step = trainer.global_step
+    def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
         current = trained_parameters(module)
         torch._foreach_lerp_(list(self.average.values()), [current[name] for name in self.average], 1 - decay)
@@ -69,74 +88,80 @@ class AveragedWeights(Callback):
                 current[name].data = value
 
 
-class Checkpoints(Callback):
+class Checkpoints(StepCallback):
     """Writes `last.ckpt` every so many steps and at the end; Lightning writes it whole or not at all."""
 
     def __init__(self, path: Path, every: int) -> None:
+        super().__init__()
         self.path = path
         self.every = every
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args) -> None:
-        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
+    def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        if step % self.every == 0 or step == trainer.max_steps:
             trainer.save_checkpoint(self.path, weights_only=False)
 
 
-class Records(Callback):
+class Records(StepCallback):
     """metrics.csv, a line every so many steps with means since the last line, and loss.png drawn from it.
 
     A resumed run drops the lines behind its checkpoint: every step stands there once.
     """
 
     def __init__(self, folder: Path, every: int) -> None:
+        super().__init__()
         self.csv_path = folder / "metrics.csv"
         self.plot_path = folder / "loss.png"
         self.every = every
         self.pending: list[dict[str, float]] = []
+        self.num_images = 0
         self.started = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        rows = [row for row in read_records(self.csv_path) if row["step"] <= trainer.global_step]
-        _write_records(rows, self.csv_path)
+        super().on_train_start(trainer, module)
+        _forget_after(trainer, self.csv_path)
         self.started = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs, pairs, batch_idx: int) -> None:
         self.pending.append({name: float(trainer.callback_metrics[name]) for name in RECORDED})
-        if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
-            self._flush(trainer, num_images=len(pairs.source) * len(self.pending) * trainer.world_size)
+        self.num_images += len(pairs.source) * trainer.world_size
+        super().on_train_batch_end(trainer, module)
+
+    def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        if step % self.every == 0 or step == trainer.max_steps:
+            self._flush(trainer, step)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         if trainer.is_global_zero:
             draw_loss_curve(read_records(self.csv_path), self.plot_path)
 
-    def _flush(self, trainer: Trainer, num_images: int) -> None:
-        seconds = time.monotonic() - self.started
+    def _flush(self, trainer: Trainer, step: int) -> None:
         row = {
-            "step": trainer.global_step,
+            "step": step,
             **{name: sum(entry[name] for entry in self.pending) / len(self.pending) for name in RECORDED},
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-            "images_per_second": num_images / seconds,
+            "images_per_second": self.num_images / (time.monotonic() - self.started),
         }
-        self.pending, self.started = [], time.monotonic()
+        self.pending, self.num_images, self.started = [], 0, time.monotonic()
         if trainer.is_global_zero:
             _write_records([*read_records(self.csv_path), row], self.csv_path)
         for logger in trainer.loggers:
-            logger.log_metrics({name: value for name, value in row.items() if name != "step"}, step=row["step"])
+            logger.log_metrics({name: value for name, value in row.items() if name != "step"}, step=step)
 
 
-class Previews(Callback):
+class Previews(StepCallback):
     """Edits of a few held-out pairs every so many steps, with fixed masks and seeds: a picture file each time."""
 
     def __init__(
         self, folder: Path, batch: InpaintingBatch, averaged: AveragedWeights, *, every: int, num_inference_steps: int
     ) -> None:
+        super().__init__()
         self.folder = folder
         self.batch = batch
         self.averaged = averaged
         self.every = every
         self.num_inference_steps = num_inference_steps
 
-    def on_train_batch_end(self, trainer: Trainer, module: MimicBrushModule, *args) -> None:
-        step = trainer.global_step
+    def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
             with self.averaged.applied(module), _evaluating(module):
                 editor = MimicBrushEditor.of_network(
@@ -145,22 +170,23 @@ class Previews(Callback):
                 write_image(preview_sheet(editor, self.batch), self.folder / f"step-{step:07d}.png")
 
 
-class ReferenceUse(Callback):
+class ReferenceUse(StepCallback):
     """Measures reference use on held-out pairs every so many steps, with the averaged weights; a line of a CSV each."""
 
     def __init__(
         self, folder: Path, batches: Sequence[InpaintingBatch], averaged: AveragedWeights, *, every: int
     ) -> None:
+        super().__init__()
         self.path = folder / "reference_use.csv"
         self.batches = batches
         self.averaged = averaged
         self.every = every
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        _write_records([row for row in read_records(self.path) if row["step"] <= trainer.global_step], self.path)
+        super().on_train_start(trainer, module)
+        _forget_after(trainer, self.path)
 
-    def on_train_batch_end(self, trainer: Trainer, module: MimicBrushModule, *args) -> None:
-        step = trainer.global_step
+    def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and step % self.every == 0:
             with self.averaged.applied(module), _evaluating(module):
                 shares = measure_reference_use(module.network, self.batches, progress=True)
@@ -209,12 +235,18 @@ def draw_loss_curve(records: list[dict[str, float]], path: Path) -> None:
     steps = [row["step"] for row in records]
     for name, label in zip(RECORDED, ("whole latent", "inside the mask", "outside the mask"), strict=True):
         axes.plot(steps, [row[name] for row in records], label=label, linewidth=1.2)
-    axes.set(xlabel="step", ylabel="noise-prediction error (MSE), lower is better", yscale="log")
+    axes.set(xlabel="step", ylabel="prediction error (MSE), lower is better", yscale="log")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
+
+
+def _forget_after(trainer: Trainer, path: Path) -> None:
+    """Drop the lines behind the step that a run resumes from."""
+    if trainer.is_global_zero:
+        _write_records([row for row in read_records(path) if row["step"] <= trainer.global_step], path)
 
 
 def _write_records(rows: list[dict[str, float]], path: Path) -> None:

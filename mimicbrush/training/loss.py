@@ -1,4 +1,4 @@
-"""The training objective: noise prediction, as in the paper's appendix and its authors' word."""
+"""The training objective: the error of the predicted noise (or velocity), as its authors describe it."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class MimicBrushModule(LightningModule):
         network.reference_unet.requires_grad_(recipe.train_reference)
 
     def training_step(self, pairs: PairBatch, batch_idx: int) -> Tensor:
-        generator = self._generator()
+        generator = self._generator(batch_idx)
         batch = augment_and_mask(pairs, self.batch, generator)
         latent = self.network.encode(batch.source, generator)
         keep_shape = self._draw_kept(len(latent), self.recipe.shape_drop_prob, generator)
@@ -110,9 +110,10 @@ class MimicBrushModule(LightningModule):
         falling = (self.max_steps - step) / max(1, self.recipe.cooldown_steps)
         return min(1.0, rising, max(falling, 0.0)) if self.recipe.cooldown_steps else min(1.0, rising)
 
-    def _generator(self) -> torch.Generator:
-        """What a step draws depends on the seed, the step and the rank alone."""
-        seed = (self.seed * 1_000_003 + self.global_step) * 4_099 + self.global_rank
+    def _generator(self, batch_idx: int) -> torch.Generator:
+        """What a batch draws depends on the seed, the step, its place among the step's batches, and the rank alone."""
+        place = batch_idx % self.trainer.accumulate_grad_batches
+        seed = ((self.seed * 1_000_003 + self.global_step) * 257 + place) * 4_099 + self.global_rank
         return torch.Generator().manual_seed(seed % 2**63)
 
     def _draw_kept(self, num: int, drop_prob: float, generator: torch.Generator) -> Tensor:

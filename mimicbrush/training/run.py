@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
-from mimicbrush.model.weights import NetworkConfig, fetched_parts, initialise, read_checkpoint
+from mimicbrush.model.weights import NetworkConfig, fetched_parts, initialise, load_strictly, read_checkpoint
 from mimicbrush.training.callbacks import AveragedWeights, Checkpoints, Previews, Records, ReferenceUse
 from mimicbrush.training.module import MimicBrushModule, RecipeConfig
 
@@ -59,9 +59,17 @@ class RunConfig:
     """Whether wandb gets the records too; without an account, choose offline."""
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "accumulate", "num_nodes", "checkpoint_every", "record_every", "preview_steps"):
+        counts = ("max_steps", "accumulate", "num_nodes", "checkpoint_every", "record_every", "preview_steps")
+        for name in (*counts, "num_previews"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("preview_every", "reference_use_every", "gradient_clip"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}, expected 0 to less than 1")
+        if self.num_reference_use_pairs < 2:
+            raise ValueError(f"num_reference_use_pairs is {self.num_reference_use_pairs}, expected at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,12 @@ def finished_steps(config: TrainConfig) -> int:
     """Steps of the last checkpoint, 0 where there is none. Raises UserError if it cannot be read."""
     path = checkpoint_path(config)
     return read_checkpoint(path)["global_step"] if path.is_file() else 0
+
+
+def check_checkpoint(module: MimicBrushModule, path: Path) -> None:
+    """Raise UserError, naming tensors, where the checkpoint to resume from is of another network."""
+    tensors = read_checkpoint(path)["state_dict"]
+    load_strictly(module.network, tensors, str(path), prefix="network.", may_lack=module.fetched_parts)
 
 
 def make_module(config: TrainConfig) -> MimicBrushModule:

@@ -30,7 +30,6 @@ def test_identity_leaves_pictures_alone():
     torch.testing.assert_close(
         warp_images(images, random_homographies(3, STILL, generator()), fill=1.0), images, rtol=0, atol=1e-5
     )
-    assert random_colours(images, STILL, generator()) is not None
     torch.testing.assert_close(random_colours(images, STILL, generator()), images, rtol=0, atol=0)
 
 

@@ -72,6 +72,15 @@ def test_a_run_without_results_binds_nobody(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["amount"] == 2
 
 
+def test_files_of_another_kind_of_run_are_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("network: {}\n")
+    (tmp_path / "photo-000001.json").write_text("{}")
+    with pytest.raises(UserError, match="holds another run"):
+        claim_output(tmp_path, Settings(), free=())
+    assert (tmp_path / "config.yaml").read_text() == "network: {}\n"
+    assert (tmp_path / "photo-000001.json").is_file()
+
+
 def test_shards_of_unknown_origin_are_not_mixed_with(tmp_path: Path) -> None:
     (tmp_path / "videos-000000.tar").touch()
     with pytest.raises(UserError, match=r"no config\.yaml"):

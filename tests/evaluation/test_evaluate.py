@@ -16,9 +16,11 @@ import yaml
 from PIL import Image
 
 from mimicbrush.config import load_config
+from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.run import EvaluateConfig
 from mimicbrush.requests import Editor, ReferenceRequest
+from tests.conftest import make_pairs
 
 REPOSITORY = Path(__file__).parents[2]
 BASELINES = "mimicbrush.editors.baselines"
@@ -215,7 +217,7 @@ def test_bad_set_stops_before_the_first_edit(evaluate, make_set, tmp_path):
 def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_path):
     run, shards = tmp_path / "run", tmp_path / "shards"
     (run / "previews").mkdir(parents=True)
-    shards.mkdir()
+    write_shard(shards / "pairs-000000.tar", make_pairs(4), {})
     (run / "metrics.csv").write_text("step,loss,loss_inside\n10,1.5,1.75\n20,0.25,0.125\n")
     Image.new("RGB", (8, 8)).save(run / "loss.png")
     for step in (10, 20):
@@ -226,7 +228,7 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
         {
             "sets": one_set(make_set(), "inter_id"),
             "editors": {"identity": IDENTITY},
-            "heldout": {"shards": str(shards)},
+            "heldout": {"shards": str(shards), "num_pairs": 4},
             "training_run": str(run),
             "data_summaries": [str(shards / "summary.json"), str(tmp_path / "absent.json")],
         }

@@ -100,6 +100,32 @@ def test_another_run_in_the_folder_is_refused(shards, tmp_path, monkeypatch):
         fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--recipe.learning_rate", "0.1")
 
 
+def test_a_failed_start_binds_nobody(shards, tmp_path, monkeypatch):
+    right = config(shards, tmp_path / "run")
+    wrong = TrainConfig(**vars(right) | {"data": DataConfig(**vars(right.data) | {"heldout": tmp_path / "nowhere"})})
+    with pytest.raises(UserError, match="nowhere"):
+        fit(wrong, tmp_path, monkeypatch)
+    fit(right, tmp_path, monkeypatch)
+
+
+def test_accumulated_batches_are_one_step(shards, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "run", accumulate=3, max_steps=2), tmp_path, monkeypatch)
+    assert [row["step"] for row in read_records(tmp_path / "run" / "metrics.csv")] == [1, 2]
+    assert [path.name for path in (tmp_path / "run" / "previews").iterdir()] == ["step-0000002.png"]
+
+
+def test_a_checkpoint_of_another_network_is_not_resumed(shards, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    other = tmp_path / "run" / "config.yaml"
+    wider = yaml.safe_load(other.read_text())
+    wider["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16, 16]
+    wider["run"]["max_steps"] = 4
+    other.write_text(yaml.safe_dump(wider))
+    monkeypatch.setattr("sys.argv", ["train.py", "--config", str(other)])
+    with pytest.raises(UserError, match="misshaped"):
+        train.main()
+
+
 def test_frozen_parts_stay_and_trained_parts_move(shards, tmp_path, monkeypatch):
     run = config(shards, tmp_path / "run")
     before = {name: value.clone() for name, value in make_module(run).state_dict().items()}
@@ -141,6 +167,12 @@ def test_a_damaged_checkpoint_and_a_foreign_one_are_named(shards, tmp_path, monk
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_network(tmp_path / "run")
+    checkpoint.write_bytes(b"")
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_network(tmp_path / "run")
+    torch.save({"weights": torch.zeros(1)}, checkpoint)
+    with pytest.raises(UserError, match=r"not a checkpoint of train\.py"):
         load_network(tmp_path / "run")
     with pytest.raises(UserError, match="no such training run"):
         load_network(tmp_path / "nowhere")
