@@ -6,7 +6,6 @@ python data_prep/report.py runs/shards/videos
 from __future__ import annotations
 
 import colorsys
-import json
 import sys
 from collections.abc import Iterable
 from html import escape
@@ -24,6 +23,7 @@ from data_prep.images import decode_image, decode_mask
 from data_prep.summary import BIN_WIDTH
 from mimicbrush.data.shards import FramePair, list_shards, read_pairs
 from mimicbrush.errors import UserError, run_command
+from mimicbrush.files import read_object
 from mimicbrush.page import figure, heading, page, paragraph, strip, table
 
 NUM_SHOWN = 24
@@ -37,7 +37,7 @@ def write_report(output: Path) -> Path:
     path = output / "summary.json"
     if not path.is_file():
         raise UserError(f"{output}: holds no summary.json; run the sharding command first")
-    summary = json.loads(path.read_text())
+    summary = read_object(path, "pairs", "inputs", "kept", "skipped", "similarity")
     pairs = _spread(read_pairs(list_shards(output)), summary["pairs"]) if summary["pairs"] else []
     sections = [
         paragraph(_headline(summary)),

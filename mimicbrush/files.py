@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mimicbrush.errors import UserError
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -31,6 +33,17 @@ def write_text(text: str, path: Path) -> None:
 def write_json(content: object, path: Path) -> None:
     """Write JSON, whole or not at all; raises ValueError for NaN and infinity, which are no JSON."""
     write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def read_object(path: Path, *needed: str) -> dict:
+    """A JSON object; raises UserError where the file is damaged or lacks a needed field."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        content = None
+    if not isinstance(content, dict) or not set(needed) <= content.keys():
+        raise UserError(f"{path}: damaged, or not what it should be; delete it and run the command that wrote it again")
+    return content
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from tqdm.auto import tqdm
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.files import write_json
+from mimicbrush.files import read_object, write_json
 from mimicbrush.imaging import write_image
 from mimicbrush.requests import Editor, EditRequest
 
@@ -54,7 +53,7 @@ def make_edits(
 def read_seconds(folder: Path) -> dict[str, float]:
     """Seconds per edit by sample id, a batch's time shared equally; empty before the first edit."""
     path = folder / SECONDS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_object(path) if path.is_file() else {}
 
 
 def _write_seconds(seconds: dict[str, float], folder: Path) -> None:

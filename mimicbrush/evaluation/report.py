@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -24,7 +23,7 @@ from mimicbrush.evaluation.results import (
     format_summary,
     metrics_of,
 )
-from mimicbrush.files import write_text
+from mimicbrush.files import read_object, write_text
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.page import figure, heading, page, paragraph, strip, table
 
@@ -201,7 +200,7 @@ def _preview(path: Path) -> str:
 def _data_section(paths: list[Path]) -> list[str]:
     rows = []
     for path in filter(Path.is_file, paths):
-        summary = json.loads(path.read_text())
+        summary = read_object(path, "noun", "inputs", "kept", "skipped", "pairs")
         skipped = ", ".join(f"{len(names)} {reason}" for reason, names in summary["skipped"].items())
         inputs = f"{summary['inputs']} {summary['noun']}"
         rows.append([path.parent.name, inputs, summary["kept"], skipped or "none", summary["pairs"]])
