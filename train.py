@@ -18,8 +18,6 @@ from mimicbrush.training.run import (
 )
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
-
-
 # What may change between calls of one run.
 FREE = ("output", "run", "data.num_workers")
 

@@ -12,7 +12,7 @@ import io
 import multiprocessing
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -24,7 +24,8 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from mimicbrush.data.shards import ShardIndex, index_path, read_index
+from data_prep.inputs import UnreadableInput
+from mimicbrush.data.shards import FramePair, ShardIndex, index_path, read_index, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 
@@ -100,6 +101,28 @@ def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: i
 
 def _is_covered(record: dict | None, size: int) -> bool:
     return record is not None and (record["status"] == KEPT or record["bytes"] == size)
+
+
+def make_shard(unit: Unit, *, read: Callable[[str], tuple[list[FramePair], dict]], sizes: Mapping[str, int]) -> None:
+    """One unit of work: all samples of its inputs, written as one shard.
+
+    read: an input's samples and what to note of it; an input that it finds unreadable is noted with its reason.
+    """
+    inputs: dict[str, dict] = {}
+    write_shard(unit.shard, _samples_of(unit.names, read, sizes, inputs), inputs)
+
+
+def _samples_of(names: list[str], read: Callable, sizes: Mapping[str, int], inputs: dict) -> Iterator[FramePair]:
+    for name in names:
+        try:
+            samples, record = read(name)
+        except UnreadableInput as error:
+            samples, record = [], {"status": error.reason, "detail": error.detail}
+        except Exception as error:
+            error.add_note(f"while working on {name}")
+            raise
+        inputs[name] = {**record, "pairs": len(samples), "bytes": sizes[name]}
+        yield from samples
 
 
 def run_tasks(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,14 +20,15 @@ if not __package__:  # run as a script, whose own folder comes first on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_prep.images import encode_jpeg, encode_mask, shrink, to_grey
+from data_prep.inputs import UnreadableInput
 from data_prep.pairs import structural_similarity
 from data_prep.report import write_report
-from data_prep.run import KEPT, Unit, claim_output, plan_units, read_metadata, run_tasks, seed_for, slug
-from data_prep.stills import MaskConfig, Still, StillFiles, UnreadableStill, list_stills, read_still
+from data_prep.run import KEPT, claim_output, make_shard, plan_units, read_metadata, run_tasks, seed_for, slug
+from data_prep.stills import MaskConfig, Still, StillFiles, list_stills, read_still
 from data_prep.summary import final_line, histogram, summarise
 from data_prep.warp import WarpConfig, draw_warp, follow_points, warp_image, warp_mask
 from mimicbrush.config import parse_config
-from mimicbrush.data.shards import FramePair, write_shard
+from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,7 +82,8 @@ def shard_sam(config: SamShardConfig) -> dict:
     claim_output(config.output, config, free=("output", "workers"))
     sizes = {name: files.size for name, files in stills.items()}
     units = plan_units(config.output, "stills", sizes, config.stills_per_shard)
-    work = partial(make_shard, stills=stills, metadata=metadata, config=config)
+    read = partial(read_samples_of_still, stills=stills, metadata=metadata, config=config)
+    work = partial(make_shard, read=read, sizes=sizes)
     run_tasks(units, work, workers=config.workers, noun="still", size=lambda unit: len(unit.names))
     summary = summarise(
         config.output,
@@ -96,37 +97,16 @@ def shard_sam(config: SamShardConfig) -> dict:
     return summary
 
 
-def make_shard(unit: Unit, *, stills: dict[str, StillFiles], metadata: dict[str, dict], config: SamShardConfig) -> None:
-    """One unit of work: its stills and their pseudo-pairs, written as one shard."""
-    inputs: dict[str, dict] = {}
-    write_shard(unit.shard, _samples_of(unit.names, stills, metadata, config, inputs), inputs)
-
-
-def _samples_of(
-    names: list[str], stills: dict[str, StillFiles], metadata: dict[str, dict], config: SamShardConfig, inputs: dict
-) -> Iterator[FramePair]:
-    """All samples of the named stills; notes in `inputs` what became of each."""
-    for name in names:
-        try:
-            samples = read_samples_of_still(name, stills[name], metadata.get(name, {}), config)
-            record = {"status": KEPT, "detail": ""}
-        except UnreadableStill as error:
-            samples, record = [], {"status": error.reason, "detail": error.detail}
-        except Exception as error:
-            error.add_note(f"while working on {name}")
-            raise
-        similarity = histogram(sample.similarity for sample in samples if sample.similarity is not None)
-        inputs[name] = {**record, "pairs": len(samples), "bytes": stills[name].size, "similarity": similarity}
-        yield from samples
-
-
-def read_samples_of_still(name: str, files: StillFiles, metadata: dict, config: SamShardConfig) -> list[FramePair]:
-    """The still itself and its pseudo-pairs; raises UnreadableStill."""
+def read_samples_of_still(
+    name: str, *, stills: dict[str, StillFiles], metadata: dict[str, dict], config: SamShardConfig
+) -> tuple[list[FramePair], dict]:
+    """The still itself and its pseudo-pairs, and what to note of it; raises UnreadableInput."""
     generator = seed_for(config.seed, name)
-    still = read_still(files, config.masks, generator)
+    still = read_still(stills[name], config.masks, generator)
     if min(still.image.shape[:2]) < MIN_SIDE:
-        raise UnreadableStill("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
-    origin = {"group": name, **still.facts, **metadata, "file": name, "still_size": list(still.image.shape[1::-1])}
+        raise UnreadableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
+    given = {**still.facts, **metadata.get(name, {})}
+    origin = {"group": name, **given, "file": name, "still_size": list(still.image.shape[1::-1])}
     still = _shrunk(still, config.short_side)
     origin["size"] = list(still.image.shape[1::-1])
     itself = FramePair(
@@ -137,10 +117,12 @@ def read_samples_of_still(name: str, files: StillFiles, metadata: dict, config: 
         masks=[encode_mask(mask) for mask in still.masks],
         origin=origin,
     )
-    pairs = (
+    draws = (
         _pseudo_pair(still, f"{slug(name)}-pair{i}", origin, config, generator) for i in range(config.pairs_per_still)
     )
-    return [itself, *(pair for pair in pairs if pair is not None)]
+    pairs = [pair for pair in draws if pair is not None]
+    record = {"status": KEPT, "detail": "", "similarity": histogram(pair.similarity for pair in pairs)}
+    return [itself, *pairs], record
 
 
 def _shrunk(still: Still, short_side: int) -> Still:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,14 +19,15 @@ if not __package__:  # run as a script, whose own folder comes first on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_prep.images import encode_jpeg
+from data_prep.inputs import UnreadableInput
 from data_prep.keypoints import match_keypoints
 from data_prep.pairs import ChosenPair, PairConfig, sample_times, select_pairs
 from data_prep.report import write_report
-from data_prep.run import KEPT, Unit, claim_output, plan_units, read_metadata, run_tasks, seed_for, slug
+from data_prep.run import KEPT, claim_output, make_shard, plan_units, read_metadata, run_tasks, seed_for, slug
 from data_prep.summary import final_line, histogram, summarise
-from data_prep.video import VIDEO_SUFFIXES, Decoder, Frame, UnreadableVideo, VideoInfo, probe, read_frames
+from data_prep.video import VIDEO_SUFFIXES, Decoder, Frame, VideoInfo, probe, read_frames
 from mimicbrush.config import parse_config
-from mimicbrush.data.shards import FramePair, write_shard
+from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UserError, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +100,8 @@ def shard_videos(config: VideoShardConfig) -> dict:
     claim_output(config.output, config, free=("output", "workers"))
     sizes = {name: path.stat().st_size if path.is_file() else 0 for name, path in clips.items()}
     units = plan_units(config.output, "videos", sizes, config.videos_per_shard)
-    work = partial(make_shard, clips=clips, metadata=metadata, config=config)
+    read = partial(read_pairs_of_clip, clips=clips, metadata=metadata, config=config)
+    work = partial(make_shard, read=read, sizes=sizes)
     run_tasks(units, work, workers=config.workers, noun="video", size=lambda unit: len(unit.names))
     summary = summarise(
         config.output,
@@ -114,41 +115,20 @@ def shard_videos(config: VideoShardConfig) -> dict:
     return summary
 
 
-def make_shard(unit: Unit, *, clips: dict[str, Path], metadata: dict[str, dict], config: VideoShardConfig) -> None:
-    """One unit of work: the pairs of its clips, written as one shard."""
-    inputs: dict[str, dict] = {}
-    write_shard(unit.shard, _pairs_of(unit.names, clips, metadata, config, inputs), inputs)
-
-
-def _pairs_of(
-    names: list[str], clips: dict[str, Path], metadata: dict[str, dict], config: VideoShardConfig, inputs: dict
-) -> Iterator[FramePair]:
-    """All pairs of the named clips; notes in `inputs` what became of each."""
-    for name in names:
-        path = clips[name]
-        origin = {"group": name, **metadata.get(name, {}), "file": name}
-        size = path.stat().st_size if path.is_file() else 0
-        try:
-            pairs, record = read_pairs_of_clip(path, origin, config)
-        except UnreadableVideo as error:
-            pairs, record = [], {"status": error.reason, "detail": error.detail}
-        except Exception as error:
-            error.add_note(f"while working on {path}")
-            raise
-        inputs[name] = {**record, "pairs": len(pairs), "bytes": size}
-        yield from pairs
-
-
-def read_pairs_of_clip(path: Path, origin: dict, config: VideoShardConfig) -> tuple[list[FramePair], dict]:
-    """A clip's pairs, and what to note of it; raises UnreadableVideo."""
-    generator = seed_for(config.seed, origin["file"])
+def read_pairs_of_clip(
+    name: str, *, clips: dict[str, Path], metadata: dict[str, dict], config: VideoShardConfig
+) -> tuple[list[FramePair], dict]:
+    """A clip's pairs, and what to note of it; raises UnreadableInput."""
+    path = clips[name]
+    origin = {"group": name, **metadata.get(name, {}), "file": name}
+    generator = seed_for(config.seed, name)
     info = probe(path)
     if info.duration <= 0:
-        raise UnreadableVideo("no_duration", "the container does not say how long it is")
+        raise UnreadableInput("no_duration", "the container does not say how long it is")
     times = sample_times(info.duration, config.pairs, generator)
     frames = read_frames(path, times, short_side=config.short_side, decoder=config.decoder, info=info)
     if len(frames) < 2:
-        raise UnreadableVideo("too_short", f"{len(frames)} distinct frame in {info.duration:.2f} s")
+        raise UnreadableInput("too_short", f"{len(frames)} distinct frame in {info.duration:.2f} s")
     selection = select_pairs(frames, config.pairs, generator)
     pairs = [_frame_pair(pair, origin, info, generator) for pair in selection.pairs]
     detail = "" if pairs else f"{len(frames)} frames, {len(selection.scores)} candidate pairs"

@@ -13,24 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.images import decode_image
+from data_prep.inputs import UnreadableInput
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 RATINGS = {"area": 0.0, "predicted_iou": 1.0, "stability_score": 1.0}
 """What an annotation says of its mask, and what holds where it is silent."""
-
-
-class UnreadableStill(Exception):  # noqa: N818 - it says what the still is, and is counted rather than reported
-    """A still that gives no sample: `reason` is a slug to count by, `detail` a sentence."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-    def __reduce__(self) -> tuple:
-        return UnreadableStill, (self.reason, self.detail)
 
 
 class Extent(NamedTuple):
@@ -41,12 +30,12 @@ class Extent(NamedTuple):
     size: int
 
     def read(self) -> bytes:
-        """Raises UnreadableStill where the file ends too early."""
+        """Raises UnreadableInput where the file ends too early."""
         with self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.size)
         if len(content) != self.size:
-            raise UnreadableStill("truncated", f"{self.path.name} ends after {len(content)} of {self.size} bytes")
+            raise UnreadableInput("truncated", f"{self.path.name} ends after {len(content)} of {self.size} bytes")
         return content
 
 
@@ -147,18 +136,18 @@ def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
 def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Generator) -> Still:
     """Decode a still and some of its good masks.
 
-    Raises UnreadableStill (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
+    Raises UnreadableInput (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
     no_good_mask).
     """
     if files.annotations is None:
-        raise UnreadableStill("missing_masks", "no JSON beside the picture")
+        raise UnreadableInput("missing_masks", "no JSON beside the picture")
     content = _parse(files.annotations.read())
     if files.picture is None:
-        raise UnreadableStill("missing_picture", "no picture beside the JSON")
+        raise UnreadableInput("missing_picture", "no picture beside the JSON")
     try:
         image = decode_image(files.picture.read())
     except ValueError as error:
-        raise UnreadableStill("bad_picture", str(error)) from None
+        raise UnreadableInput("bad_picture", str(error)) from None
     masks = _good_masks(content["annotations"], image.shape[:2], config, generator)
     facts = content["image"] if isinstance(content.get("image"), dict) else {}
     return Still(image, masks, {name: facts[name] for name in ("group", "licence", "url") if facts.get(name)})
@@ -168,12 +157,12 @@ def _parse(text: bytes) -> dict:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise UnreadableStill("bad_json", str(error)) from None
+        raise UnreadableInput("bad_json", str(error)) from None
     notes = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(notes, list) or not all(isinstance(note, dict) for note in notes):
-        raise UnreadableStill("bad_json", "no list `annotations` of objects")
+        raise UnreadableInput("bad_json", "no list `annotations` of objects")
     if not content["annotations"]:
-        raise UnreadableStill("missing_masks", "the list `annotations` is empty")
+        raise UnreadableInput("missing_masks", "the list `annotations` is empty")
     return content
 
 
@@ -190,7 +179,7 @@ def _good_masks(
         if len(masks) == config.masks_per_still:
             break
     if not masks:
-        raise UnreadableStill("no_good_mask", f"none of {len(annotations)} masks passes the limits")
+        raise UnreadableInput("no_good_mask", f"none of {len(annotations)} masks passes the limits")
     return masks
 
 
@@ -199,7 +188,7 @@ def _is_rated_well(note: dict, shape: tuple[int, int], config: MaskConfig) -> bo
     try:
         area, iou, stability = (float(note.get(name, default)) for name, default in RATINGS.items())
     except (TypeError, ValueError) as error:
-        raise UnreadableStill("bad_json", f"area, predicted_iou and stability_score must be numbers: {error}") from None
+        raise UnreadableInput("bad_json", f"area, predicted_iou and stability_score must be numbers: {error}") from None
     share = area / (shape[0] * shape[1])
     return iou >= config.min_iou and stability >= config.min_stability and config.min_area <= share <= config.max_area
 
@@ -207,13 +196,13 @@ def _is_rated_well(note: dict, shape: tuple[int, int], config: MaskConfig) -> bo
 def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
     coded = note.get("segmentation")
     if not isinstance(coded, dict) or not isinstance(coded.get("counts"), str) or "size" not in coded:
-        raise UnreadableStill("bad_mask", "expected a segmentation of compressed run lengths {size, counts}")
+        raise UnreadableInput("bad_mask", "expected a segmentation of compressed run lengths {size, counts}")
     if coded["size"] != list(shape):
-        raise UnreadableStill("mask_size", f"mask is {coded['size']}, picture is {list(shape)} (height, width)")
+        raise UnreadableInput("mask_size", f"mask is {coded['size']}, picture is {list(shape)} (height, width)")
     try:
         return decode_rle(coded["counts"], *shape)
     except ValueError as error:
-        raise UnreadableStill("bad_mask", str(error)) from None
+        raise UnreadableInput("bad_mask", str(error)) from None
 
 
 def _fits(mask: NDArray[np.bool_], config: MaskConfig) -> bool:

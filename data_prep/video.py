@@ -13,6 +13,8 @@ import cv2  # noqa: F401 - before decord: loaded after it, OpenCV gets decord's 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.inputs import UnreadableInput
+
 # decord retries the end of a wrongly indexed file 10 240 times (half a minute of spinning) unless told otherwise;
 # it reads the variable when it is loaded.
 os.environ.setdefault("DECORD_EOF_RETRY_MAX", "64")
@@ -30,18 +32,6 @@ HDR_TRANSFERS = frozenset({16, 18})
 """PQ and HLG, as FFmpeg numbers them: their values are no sRGB, and nothing here maps tones."""
 DECORD_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
 """What the FFmpeg 4.1 inside decord reads: no AV1."""
-
-
-class UnreadableVideo(Exception):  # noqa: N818 - it says what the clip is, and is counted rather than reported
-    """A clip that gives no frames: `reason` is a slug to count by, `detail` a sentence."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-    def __reduce__(self) -> tuple:
-        return UnreadableVideo, (self.reason, self.detail)
 
 
 class Frame(NamedTuple):
@@ -70,14 +60,14 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Open a clip and decode its first frame; raises UnreadableVideo (unreadable, no_video_stream, hdr)."""
+    """Open a clip and decode its first frame; raises UnreadableInput (unreadable, no_video_stream, hdr)."""
     with _open(path) as container:
         stream = _video_stream(container)
         first = next(_sound_frames(container, stream), None)
         if first is None:
-            raise UnreadableVideo("too_short", "holds no frame")
+            raise UnreadableInput("too_short", "holds no frame")
         if first.color_trc in HDR_TRANSFERS:
-            raise UnreadableVideo("hdr", f"transfer characteristic {first.color_trc} (PQ or HLG)")
+            raise UnreadableInput("hdr", f"transfer characteristic {first.color_trc} (PQ or HLG)")
         width, height = _shown_size(stream, first)
         return VideoInfo(
             duration=_duration(container, stream),
@@ -95,7 +85,7 @@ def read_frames(
 
     times: seconds, any order; times behind the last frame give none. short_side: pixels; never enlarged.
     decoder: `auto` is decord where it can read the clip and PyAV otherwise; only PyAV tells damaged frames.
-    Raises UnreadableVideo (unreadable, no_video_stream, hdr, corrupt_frames, too_short).
+    Raises UnreadableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short).
     """
     info = info or probe(path)
     size = _fit(info.width, info.height, short_side)
@@ -107,7 +97,7 @@ def read_frames(
     else:
         frames = _read_with_pyav(path, wanted, size)
     if not frames:
-        raise UnreadableVideo("too_short", f"no frame at or after {wanted[0]:.2f} s")
+        raise UnreadableInput("too_short", f"no frame at or after {wanted[0]:.2f} s")
     return frames
 
 
@@ -123,7 +113,7 @@ def _try_decord(path: Path, times: list[float], size: tuple[int, int]) -> list[F
     """decord's frames; PyAV's where decord fails or repeats a frame, as it does, silently, behind a short edit list."""
     try:
         frames = _read_with_decord(path, times, size)
-    except UnreadableVideo:  # PyAV may read it, and gives the true reason if it does not
+    except UnreadableInput:  # PyAV may read it, and gives the true reason if it does not
         return _read_with_pyav(path, times, size)
     distinct = len({frame.image.tobytes() for frame in frames})
     return frames if distinct == len(frames) else _read_with_pyav(path, times, size)
@@ -131,7 +121,7 @@ def _try_decord(path: Path, times: list[float], size: tuple[int, int]) -> list[F
 
 def _read_with_decord(path: Path, times: list[float], size: tuple[int, int]) -> list[Frame]:
     if decord is None:
-        raise UnreadableVideo("no_decoder", "decord is not installed here; use decoder auto or pyav")
+        raise UnreadableInput("no_decoder", "decord is not installed here; use decoder auto or pyav")
     try:
         # One thread: two cost more time in all, and the workers fill the cores.
         reader = decord.VideoReader(str(path), width=size[0], height=size[1], num_threads=1)
@@ -140,7 +130,7 @@ def _read_with_decord(path: Path, times: list[float], size: tuple[int, int]) -> 
         indices = _shown_at(starts, times)
         images = reader.get_batch(indices).asnumpy() if indices else []
     except (RuntimeError, IndexError, decord.DECORDError) as error:
-        raise UnreadableVideo("unreadable", _first_line(error)) from None
+        raise UnreadableInput("unreadable", _first_line(error)) from None
     return [Frame(float(starts[index]), image, "decord") for index, image in zip(indices, images, strict=True)]
 
 
@@ -196,15 +186,15 @@ def _keyframe_between(stream: av.VideoStream, now: float, then: float) -> bool:
 
 
 def _sound_frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Decoded frames that carry a time; raises UnreadableVideo at the first damaged one, as later ones build on it."""
+    """Decoded frames that carry a time; raises UnreadableInput at the first damaged one, as later ones build on it."""
     try:
         for frame in container.decode(stream):
             if frame.is_corrupt:
-                raise UnreadableVideo("corrupt_frames", f"damaged frame at {frame.time or 0:.2f} s")
+                raise UnreadableInput("corrupt_frames", f"damaged frame at {frame.time or 0:.2f} s")
             if frame.time is not None:
                 yield frame
     except (av.FFmpegError, ValueError) as error:
-        raise UnreadableVideo("corrupt_frames", _first_line(error)) from None
+        raise UnreadableInput("corrupt_frames", _first_line(error)) from None
 
 
 def _to_rgb(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -219,13 +209,13 @@ def _open(path: Path) -> av.container.InputContainer:
         return av.open(str(path))
     except (av.FFmpegError, OSError, ValueError) as error:
         detail = "an empty file" if path.is_file() and path.stat().st_size == 0 else _first_line(error)
-        raise UnreadableVideo("unreadable", detail) from None
+        raise UnreadableInput("unreadable", detail) from None
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     stream = container.streams.best("video")
     if stream is None or stream.codec_context is None:
-        raise UnreadableVideo("no_video_stream", "no video stream that can be decoded")
+        raise UnreadableInput("no_video_stream", "no video stream that can be decoded")
     # Slice threads, the default, hide `is_corrupt`; workers fill the cores, not threads.
     stream.thread_type = "NONE"
     return stream

@@ -116,6 +116,28 @@ def initialise(config: NetworkConfig, *, seed: int = 0) -> MimicBrushNetwork:
     return network
 
 
+def load_part(name: str, config: PartConfig, kind: type[T]) -> T:
+    """A pretrained part, or a random one of the given sizes."""
+    if config.pretrained is None:
+        try:
+            return _random_part(kind, config.arguments)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{name}.arguments do not make a {kind.__name__}: {error}") from None
+    # Only safetensors: nothing executable is ever loaded. Weights stored in half precision are computed in float32
+    # unless autocast says otherwise.
+    dtype = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
+    options = {"use_safetensors": True, dtype: torch.float32}
+    if config.subfolder:
+        options["subfolder"] = config.subfolder
+    try:
+        return kind.from_pretrained(_resolve(config.pretrained), **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{name}: {config.pretrained} could not be loaded ({reason}); give a local folder in diffusers' layout"
+        ) from None
+
+
 def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"]) -> UNet2DConditionModel:
     """Give a U-Net of 4, 9 or 13 input channels the 13 of the imitative one; changes it in place.
 
@@ -219,28 +241,6 @@ def _shape_map(config: NetworkConfig) -> EdgeShape | DepthShape:
     if config.depth is None:
         return EdgeShape()
     return DepthShape(load_part("depth", config.depth, DepthAnythingForDepthEstimation), config.depth_input)
-
-
-def load_part(name: str, config: PartConfig, kind: type[T]) -> T:
-    """A pretrained part, or a random one of the given sizes."""
-    if config.pretrained is None:
-        try:
-            return _random_part(kind, config.arguments)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{name}.arguments do not make a {kind.__name__}: {error}") from None
-    # Only safetensors: nothing executable is ever loaded. Weights stored in half precision are computed in float32
-    # unless autocast says otherwise.
-    dtype = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
-    options = {"use_safetensors": True, dtype: torch.float32}
-    if config.subfolder:
-        options["subfolder"] = config.subfolder
-    try:
-        return kind.from_pretrained(_resolve(config.pretrained), **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{name}: {config.pretrained} could not be loaded ({reason}); give a local folder in diffusers' layout"
-        ) from None
 
 
 def _random_part(kind: type[T], arguments: dict) -> T:

@@ -7,12 +7,11 @@ Stills and frames of any shards in, a folder in diffusers' layout (half precisio
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import torch
@@ -26,9 +25,13 @@ from mimicbrush.data.augment import AugmentConfig, random_colours
 from mimicbrush.data.batch import decode_image
 from mimicbrush.data.shards import list_shards, read_pairs
 from mimicbrush.errors import run_command
+from mimicbrush.files import write_json
 from mimicbrush.imaging import letterbox, resize
 from mimicbrush.model.weights import PartConfig, load_part
 from mimicbrush.run_folder import claim
+
+NUM_SCALE_CROPS = 256
+"""Training crops from which the latents' scale is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +92,20 @@ class Crops(IterableDataset):
 
 def main() -> None:
     config = parse_config(AutoencoderConfig)
-    claim(config.output, config, name="training.yaml")
+    heldout = _squares(config.heldout, config.judged_size)
     torch.manual_seed(config.seed)
     autoencoder = start_of(config).to(memory_format=torch.channels_last)
+    claim(config.output, config, name="training.yaml")
     started = time.monotonic()
     train(autoencoder, config)
     minutes = (time.monotonic() - started) / 60
-    heldout = _squares(config.heldout, config.judged_size)
+    seen = torch.stack(list(islice(Crops(config), NUM_SCALE_CROPS)))
     # The name would be the path of the weights it went on from, which says nothing on another machine.
-    autoencoder.register_to_config(scaling_factor=1 / latent_deviation(autoencoder, heldout), _name_or_path="")
+    autoencoder.register_to_config(scaling_factor=1 / latent_deviation(autoencoder, seen), _name_or_path="")
     autoencoder.half().save_pretrained(config.output)
     psnr = reconstruction_psnr(autoencoder.float(), heldout)
     card = {"reconstruction_psnr_db": psnr, "pictures": len(heldout), "minutes": minutes}
-    (config.output / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    write_json(card, config.output / "card.json")
     print(f"reconstruction PSNR {psnr:.2f} dB on {len(heldout)} held-out pictures -> {config.output}")
 
 
@@ -144,9 +148,8 @@ def reconstruction_psnr(autoencoder: AutoencoderKL, images: Tensor) -> float:
 @torch.no_grad()
 def latent_deviation(autoencoder: AutoencoderKL, images: Tensor) -> float:
     """Standard deviation of all latents: its inverse is the scaling factor."""
-    return (
-        torch.cat([autoencoder.encode(batch * 2 - 1).latent_dist.sample() for batch in images.split(16)]).std().item()
-    )
+    latents = [autoencoder.encode(batch * 2 - 1).latent_dist.sample() for batch in images.split(16)]
+    return torch.cat(latents).std().item()
 
 
 def _loss(autoencoder: AutoencoderKL, images: Tensor, config: AutoencoderConfig) -> Tensor:

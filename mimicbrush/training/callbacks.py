@@ -24,6 +24,8 @@ from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.module import MimicBrushModule, trained_parameters
 
+PREVIEW_GUIDANCE = 2.0
+"""Small, so that young weights show what they know rather than its exaggeration."""
 RECORDED = ("loss", "loss_inside", "loss_outside")
 
 
@@ -165,7 +167,7 @@ class Previews(StepCallback):
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
             with self.averaged.applied(module), _evaluating(module):
                 editor = MimicBrushEditor.of_network(
-                    module.network, num_inference_steps=self.num_inference_steps, guidance_scale=2.0
+                    module.network, num_inference_steps=self.num_inference_steps, guidance_scale=PREVIEW_GUIDANCE
                 )
                 write_image(preview_sheet(editor, self.batch), self.folder / f"step-{step:07d}.png")
 

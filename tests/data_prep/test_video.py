@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage
 
-from data_prep.video import UnreadableVideo, decord, probe, read_frames
+from data_prep.video import UnreadableInput, decord, probe, read_frames
 from tests.data_prep.conftest import (
     SIDE,
     panning_frames,
@@ -23,7 +23,7 @@ DECODERS = ["pyav", pytest.param("decord", marks=pytest.mark.skipif(decord is No
 
 
 def reason_of(path: Path, decoder: str = "auto") -> str:
-    with pytest.raises(UnreadableVideo) as caught:
+    with pytest.raises(UnreadableInput) as caught:
         read_frames(path, [0.1, 0.4, 0.7], short_side=SIDE, decoder=decoder)
     return caught.value.reason
 
@@ -113,7 +113,7 @@ def test_pyav_refuses_damaged_frames(tmp_path: Path) -> None:
     start = data + (len(content) - data) // 4
     content[start : start + 40] = np.random.default_rng(0).integers(0, 256, 40).astype(np.uint8).tobytes()
     clip.write_bytes(content)
-    with pytest.raises(UnreadableVideo) as caught:
+    with pytest.raises(UnreadableInput) as caught:
         read_frames(clip, np.linspace(0, 0.95, 12), short_side=SIDE, decoder="pyav")
     assert caught.value.reason == "corrupt_frames"
 
@@ -142,7 +142,7 @@ def test_real_odd_clips_are_read_or_named(name: str) -> None:
     path = real_data("videos_odd") / name
     if ODD[name]:
         times = np.linspace(0.1, 4.5, 8)
-        with pytest.raises(UnreadableVideo) as caught:
+        with pytest.raises(UnreadableInput) as caught:
             read_frames(path, times, short_side=SIDE)
         assert caught.value.reason == ODD[name]
         return
