@@ -19,7 +19,7 @@ from mimicbrush.config import load_config, parse_config
 from mimicbrush.data.batch import PairBatch, augment_and_mask
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.errors import run_command
-from mimicbrush.model.sampling import make_scheduler, sample, seeded_noise
+from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.run import TrainConfig, make_module
 
@@ -75,10 +75,10 @@ def bench_sample(config: TrainConfig, repeats: int) -> None:
         batch = augment_and_mask(_random_pairs(num, config.network.size), config.data.batch, torch.Generator())
         with torch.no_grad():
             told = network.condition(batch.source, batch.mask, batch.reference, torch.ones(num, dtype=torch.bool))
-        noise, clock = seeded_noise(network, list(range(num))), Clock()
+        noise, clock = draw_noise(network, seeded_generators(list(range(num)))), Clock()
         for _ in range(repeats + 2):
             options = {
-                "scheduler": make_scheduler(network.prediction_type),
+                "scheduler": make_scheduler(network.options.prediction_type),
                 "num_inference_steps": 1,
                 "guidance_scale": 5.0,
             }

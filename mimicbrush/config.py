@@ -6,7 +6,7 @@ A config is a frozen dataclass beside its owner, one line under each field sayin
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -21,13 +21,20 @@ T = TypeVar("T")
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 
-def parse_config(config_class: type[T], argv: Sequence[str] | None = None, *, default: Path | None = None) -> T:
+def parse_config(
+    config_class: type[T],
+    argv: Sequence[str] | None = None,
+    *,
+    default: Path | None = None,
+    program: str | None = None,
+) -> T:
     """Build a config from `--config FILE`, `--field VALUE` overrides and the fields' defaults.
 
-    config_class: a dataclass; `default`: the YAML used where the command line gives no --config.
+    config_class: a dataclass; `default`: the YAML used where the command line gives no --config; `program`: what --help
+    calls the command.
     Raises UserError, in one line, for an unknown key, a wrong type, or a relation that `__post_init__` refuses.
     """
-    parser = _parser(config_class)
+    parser = _parser(config_class, program)
     arguments = _config_first(list(sys.argv[1:] if argv is None else argv))
     if default is not None and not (arguments and arguments[0].startswith("--config")):
         arguments = ["--config", str(default), *arguments]
@@ -38,6 +45,23 @@ def parse_config(config_class: type[T], argv: Sequence[str] | None = None, *, de
         return config_class(**vars(fields))
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"{_reason(error)}; see --help for every field") from None
+
+
+def run_subcommand(commands: Mapping[str, tuple[type[T], Callable[[T], None]]], *, program: str) -> None:
+    """Run `program NAME --field VALUE ...`: parse the named command's config and hand it over.
+
+    Raises UserError where the first word names no command.
+    """
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print(f"usage: {program} COMMAND [--help] [--field VALUE ...]\n")
+        for known, (config_class, _) in commands.items():
+            print(f"  {known:10s} {_summary(config_class)}")
+    elif name in commands:
+        config_class, run = commands[name]
+        run(parse_config(config_class, arguments, program=f"{program} {name}"))
+    else:
+        raise UserError(f"{name} is not a command of {program}; choose from {', '.join(commands)}")
 
 
 def dump_config(config: object) -> str:
@@ -107,11 +131,15 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _parser(config_class: type) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, description=(config_class.__doc__ or "").split("\n\n")[0])
+def _parser(config_class: type, program: str | None = None) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, prog=program, description=_summary(config_class))
     parser.add_argument("--config", action="config", help="a YAML file with the fields below; later ones win")
     parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
     return parser
+
+
+def _summary(config_class: type) -> str:
+    return (config_class.__doc__ or "").split("\n\n")[0]
 
 
 def _reason(error: Exception) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mimicbrush.config import parse_config
+from mimicbrush.editors.mimicbrush import Geometry
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import whole
 from mimicbrush.imaging import read_image, read_mask, to_pil
@@ -23,8 +24,9 @@ from mimicbrush.pipeline import MimicBrushPipeline
 class EditConfig:
     """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
 
-    weights: Path
-    """Folder of a training run."""
+    weights: str
+    """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, or a released
+    mimicbrush.bin."""
     source: Path
     """The picture to edit."""
     mask: Path
@@ -38,7 +40,11 @@ class EditConfig:
     num_inference_steps: int = 50
     """Sampling steps."""
     guidance_scale: float = 5.0
-    """How strongly to follow the reference; 1 is no guidance."""
+    """How strongly to follow the reference; 1 or less is no guidance."""
+    scheduler: str = "DDIMScheduler"
+    """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps."""
+    geometry: Geometry = "exact"
+    """How pictures are scaled and pasted; `released` as the released code does, to reproduce its results."""
     num_images: int = 1
     """Results, with seeds seed, seed + 1, ..."""
     seed: int = 0
@@ -67,6 +73,8 @@ def main() -> None:
         keep_shape=config.keep_shape,
         num_inference_steps=config.num_inference_steps,
         guidance_scale=config.guidance_scale,
+        scheduler=config.scheduler,
+        geometry=config.geometry,
         num_images_per_prompt=config.num_images,
         seed=config.seed,
     )

@@ -18,8 +18,8 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 
-RELEASED_FEATHER = 5**0.5
-"""Pixels: the release blurs ten times with [1, 2, 1] / 4, whose variances of 1/2 add up to 5."""
+FEATHER_PASSES = 10
+"""Of the release's blur with [1, 2, 1] / 4 in each direction: together a Gaussian of sqrt(5) pixels."""
 
 
 class Placement(NamedTuple):
@@ -76,12 +76,12 @@ def write_image(image: Tensor, path: Path) -> None:
         to_pil(image).save(partial)
 
 
-def resize(image: Tensor, height: int, width: int, *, antialias: bool = True) -> Tensor:
-    """Bilinear; (..., C, H, W) to (..., C, height, width). Antialiased unless asked otherwise."""
+def resize(image: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear, antialiased; (..., C, H, W) to (..., C, height, width)."""
     if tuple(image.shape[-2:]) == (height, width):
         return image
     batch = image if image.ndim == 4 else image[None]
-    resized = F.interpolate(batch, (height, width), mode="bilinear", align_corners=False, antialias=antialias)
+    resized = F.interpolate(batch, (height, width), mode="bilinear", align_corners=False, antialias=True)
     return resized if image.ndim == 4 else resized[0]
 
 
@@ -92,31 +92,27 @@ def place(height: int, width: int, size: int) -> Placement:
     return Placement((size - new_height) // 2, (size - new_width) // 2, new_height, new_width)
 
 
-def letterbox(image: Tensor, size: int, *, fill: float, antialias: bool = True) -> tuple[Tensor, Placement]:
+def letterbox(image: Tensor, size: int, *, fill: float) -> tuple[Tensor, Placement]:
     """Scale the longer side to `size` and pad the other to a centred square.
 
     image: (..., C, H, W) -> (..., C, size, size). The release pads pictures white (1) and masks black (0).
     """
     box = place(*image.shape[-2:], size)
     canvas = image.new_full((*image.shape[:-2], size, size), fill)
-    canvas[..., box.top : box.top + box.height, box.left : box.left + box.width] = resize(
-        image, box.height, box.width, antialias=antialias
-    )
+    scaled = resize(image, box.height, box.width)
+    canvas[..., box.top : box.top + box.height, box.left : box.left + box.width] = scaled
     return canvas, box
 
 
-def unletterbox(canvas: Tensor, height: int, width: int, *, cut_last: bool = False) -> Tensor:
-    """Undo `letterbox`: (..., C, size, size) -> (..., C, height, width).
+def unletterbox(canvas: Tensor, height: int, width: int) -> Tensor:
+    """Undo `letterbox`: (..., C, size, size) -> (..., C, height, width)."""
+    box = place(height, width, canvas.shape[-1])
+    return resize(canvas[..., box.top : box.top + box.height, box.left : box.left + box.width], height, width)
 
-    cut_last: scale the canvas before cutting the padding off, without antialiasing, as the release does. That is off by
-    up to a pixel, and lets padding bleed into the picture's border.
-    """
-    if not cut_last:
-        box = place(height, width, canvas.shape[-1])
-        return resize(canvas[..., box.top : box.top + box.height, box.left : box.left + box.width], height, width)
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    return resize(canvas, side, side, antialias=False)[..., top : top + height, left : left + width]
+
+def binarise(mask: Tensor) -> Tensor:
+    """0 or 1: a scaled mask's border belongs to the edit above 128 of 255, as in the release."""
+    return (mask > 128 / 255).to(mask.dtype)
 
 
 def blacken(source: Tensor, mask: Tensor) -> Tensor:
@@ -128,19 +124,18 @@ def blacken(source: Tensor, mask: Tensor) -> Tensor:
     return source * (mask < 0.5)
 
 
-def feather(mask: Tensor, sigma: float) -> Tensor:
-    """Soften a mask's border by a Gaussian of `sigma` pixels; (B, 1, H, W)."""
-    if sigma <= 0:
-        return mask
-    radius = min(max(1, round(3 * sigma)), min(mask.shape[-2:]) - 1)
-    size = 2 * radius + 1
-    return kornia.filters.gaussian_blur2d(mask, (size, size), (sigma, sigma), border_type="reflect")
+def feather(mask: Tensor, passes: int = FEATHER_PASSES) -> Tensor:
+    """Soften a mask's border; (B, 1, H, W). Each pass adds half a pixel to the variance."""
+    kernel = mask.new_tensor([[0.25, 0.5, 0.25]])
+    for _ in range(passes):
+        mask = kornia.filters.filter2d_separable(mask, kernel, kernel, border_type="reflect")
+    return mask
 
 
-def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, sigma: float = RELEASED_FEATHER) -> Tensor:
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, passes: int = FEATHER_PASSES) -> Tensor:
     """Composite the edited picture over the source through the feathered mask.
 
     edited, source: (B, 3, H, W); mask: (B, 1, H, W). Where the feathered mask is 0 the source is kept bit for bit.
     """
-    alpha = feather(mask, sigma)
+    alpha = feather(mask, passes)
     return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor
 from mimicbrush.imaging import from_pil, mask_from_pil, to_pil
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import save_pretrained
 from mimicbrush.requests import ReferenceRequest
 
 
@@ -18,13 +20,20 @@ class MimicBrushPipeline:
     (edited,) = pipe(image=source, mask_image=mask, reference_image=reference)
     """
 
-    def __init__(self, editor: MimicBrushEditor) -> None:
-        self.editor = editor
+    def __init__(self, network: MimicBrushNetwork) -> None:
+        self.network = network
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, use_ema: bool = True, device: str = "auto") -> MimicBrushPipeline:
-        """From a training run's folder; raises UserError where it holds no checkpoint."""
-        return cls(MimicBrushEditor(Path(folder), use_ema=use_ema, device=device))
+    def from_pretrained(cls, weights: str | Path, *, use_ema: bool = True, device: str = "auto") -> MimicBrushPipeline:
+        """From a training run, an exported folder or hub repository, or a released mimicbrush.bin.
+
+        Raises UserError where there are no such weights.
+        """
+        return cls(MimicBrushEditor(weights, use_ema=use_ema, device=device).network)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the network as one folder in diffusers' layout; raises UserError where the folder exists."""
+        save_pretrained(self.network, Path(folder))
 
     def __call__(
         self,
@@ -35,6 +44,8 @@ class MimicBrushPipeline:
         keep_shape: bool = False,
         num_inference_steps: int = 50,
         guidance_scale: float = 5.0,
+        scheduler: str = "DDIMScheduler",
+        geometry: Geometry = "exact",
         num_images_per_prompt: int = 1,
         seed: int = 0,
     ) -> list[Image.Image]:
@@ -42,18 +53,19 @@ class MimicBrushPipeline:
 
         Raises UserError where mask and image differ in size or the mask is empty.
         """
-        source, mask, reference = from_pil(image), mask_from_pil(mask_image), from_pil(reference_image)
-        requests = [
-            ReferenceRequest(
-                source=source[None],
-                mask=mask[None],
-                reference=reference,
-                keep_shape=keep_shape,
-                seed=seed + number,
-            )
-            for number in range(num_images_per_prompt)
-        ]
-        editor = MimicBrushEditor.of_network(
-            self.editor.network, num_inference_steps=num_inference_steps, guidance_scale=guidance_scale
+        request = ReferenceRequest(
+            source=from_pil(image)[None],
+            mask=mask_from_pil(mask_image)[None],
+            reference=from_pil(reference_image),
+            keep_shape=keep_shape,
+            seed=seed,
         )
-        return [to_pil(edited[0]) for edited in editor.edit_batch(requests)]
+        editor = MimicBrushEditor(
+            self.network,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            scheduler=scheduler,
+            geometry=geometry,
+        )
+        (samples,) = editor.sample_batch([request], num_samples=num_images_per_prompt)
+        return [to_pil(edited[0]) for edited in samples]

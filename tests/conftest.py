@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
 
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.model.network import MimicBrushNetwork
@@ -50,6 +51,31 @@ IMAGE_ENCODER = {
     "patch_size": 8,
     "projection_dim": 8,
 }
+
+
+DEPTH = {
+    "backbone_config": {
+        "model_type": "dinov2",
+        "hidden_size": 8,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+        "out_indices": [1, 2, 3, 4],
+        "reshape_hidden_states": False,
+        "apply_layernorm": True,
+    },
+    "reassemble_hidden_size": 8,
+    "neck_hidden_sizes": [4, 4, 4, 4],
+    "fusion_hidden_size": 4,
+    "head_hidden_size": 4,
+}
+
+
+def depth_model(image_size: int = 28) -> DepthAnythingForDepthEstimation:
+    """A tiny Depth Anything with random weights for pictures of this size."""
+    backbone = DEPTH["backbone_config"] | {"image_size": image_size}
+    return DepthAnythingForDepthEstimation(DepthAnythingConfig(**DEPTH | {"backbone_config": backbone})).eval()
 
 
 def network_config(**changes) -> NetworkConfig:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mimicbrush import imaging, released_imaging
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import letterbox, paste_back, unletterbox
+from mimicbrush.imaging import binarise
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import make_scheduler, sample, seeded_noise
+from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
 from mimicbrush.requests import Editor, ReferenceRequest
+
+Geometry = Literal["exact", "released"]
+"""How pictures come to the network's canvas and back: without a pixel's shift, or as in the released code."""
+
+GEOMETRIES = {"exact": imaging, "released": released_imaging}
+
+POSTERIOR_SEED = 0
+"""Of the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so that samples of one
+edit share everything but their noise."""
 
 
 class Prepared(NamedTuple):
@@ -27,90 +37,92 @@ class Prepared(NamedTuple):
 class MimicBrushEditor(Editor):
     """Repaints the masked region after the reference, and pastes it back at the source's own size.
 
-    checkpoint: a training run's folder; use_ema: its averaged weights; device: `auto` takes a GPU where there is one.
-    Raises UserError where the checkpoint is missing or does not fit.
+    checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in memory.
+    use_ema: a run's averaged weights; device: `auto` takes a GPU where there is one, a network in memory stays where it
+    is; scheduler: a sampler of diffusers; geometry: `released` scales, pads and pastes as the released code does.
+    Raises UserError where the weights are missing or do not fit.
     """
 
     def __init__(
         self,
-        checkpoint: Path,
+        checkpoint: str | Path | MimicBrushNetwork,
         *,
         num_inference_steps: int = 50,
         guidance_scale: float = 5.0,
+        scheduler: str = "DDIMScheduler",
+        geometry: Geometry = "exact",
         use_ema: bool = True,
         device: str = "auto",
     ) -> None:
-        network = load_network(Path(checkpoint), use_ema=use_ema).to(_device(device))
-        self._set_up(network, num_inference_steps, guidance_scale)
-
-    @classmethod
-    def of_network(
-        cls, network: MimicBrushNetwork, *, num_inference_steps: int = 50, guidance_scale: float = 5.0
-    ) -> MimicBrushEditor:
-        """An editor around a network in memory, as previews during training need it."""
-        editor = cls.__new__(cls)
-        editor._set_up(network, num_inference_steps, guidance_scale)
-        return editor
-
-    def _set_up(self, network: MimicBrushNetwork, num_inference_steps: int, guidance_scale: float) -> None:
-        limit = make_scheduler().config.num_train_timesteps
+        if isinstance(checkpoint, MimicBrushNetwork):
+            self.network = checkpoint
+        else:
+            self.network = load_network(checkpoint, use_ema=use_ema).to(_device(device))
+        limit = make_scheduler(name=scheduler).config.num_train_timesteps
         if not 1 <= num_inference_steps <= limit:
             raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {limit}")
-        self.network = network
         self.num_inference_steps = num_inference_steps
         self.guidance_scale = guidance_scale
+        self.scheduler = scheduler
+        self.geometry = GEOMETRIES[geometry]
 
     def edit(self, request: ReferenceRequest) -> Tensor:
         return self.edit_batch([request])[0]
 
-    @torch.no_grad()
     def edit_batch(self, requests: list[ReferenceRequest]) -> list[Tensor]:
-        """All frames of all requests are denoised together; each has its request's seed."""
+        return [samples[0] for samples in self.sample_batch(requests)]
+
+    @torch.no_grad()
+    def sample_batch(self, requests: list[ReferenceRequest], *, num_samples: int = 1) -> list[list[Tensor]]:
+        """`num_samples` results of each request, with seeds seed, seed + 1, ...; all are denoised together.
+
+        Each result equals what its seed alone would give.
+        """
         frames = [(request, number) for request in requests for number in range(len(request.source))]
         prepared = [self._prepare(request, number) for request, number in frames]
-        seeds = [request.seed for request, _ in frames]
-        conditions = self._condition(prepared, [request.keep_shape for request, _ in frames], seeds)
+        generators = seeded_generators([request.seed + k for request, _ in frames for k in range(num_samples)])
         latent = sample(
             self.network,
-            conditions,
-            seeded_noise(self.network, seeds),
-            scheduler=make_scheduler(self.network.prediction_type),
+            self._condition(prepared, [request.keep_shape for request, _ in frames]),
+            draw_noise(self.network, generators),
+            scheduler=make_scheduler(self.network.options.prediction_type, self.scheduler),
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
+            generators=generators,
         )
-        decoded = self.network.decode(latent).cpu()
+        decoded = self.network.decode(latent).cpu().unflatten(0, (len(frames), num_samples))
         edited = [
-            self._finish(canvas, request, number) for canvas, (request, number) in zip(decoded, frames, strict=True)
+            self._finish(canvases, request, number) for canvases, (request, number) in zip(decoded, frames, strict=True)
         ]
         return _per_request(edited, requests)
 
     def _prepare(self, request: ReferenceRequest, number: int) -> Prepared:
-        size = self.network.size
+        size, letterbox = self.network.size, self.geometry.letterbox
         source, _ = letterbox(request.source[number], size, fill=1.0)
         mask, _ = letterbox(request.mask[number], size, fill=0.0)
         reference, _ = letterbox(request.reference, size, fill=1.0)
-        return Prepared(source, (mask > 128 / 255).to(mask.dtype), reference)
+        return Prepared(source, binarise(mask), reference)
 
-    def _condition(self, prepared: list[Prepared], keep_shape: list[bool], seeds: list[int]) -> Conditions:
+    def _condition(self, prepared: list[Prepared], keep_shape: list[bool]) -> Conditions:
         device = self.network.device
         source, mask, reference = (
             torch.stack([getattr(frame, name) for frame in prepared]).to(device)
             for name in ("source", "mask", "reference")
         )
-        # One generator per edit, for the autoencoder's posteriors: a batch gives what single edits give.
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        generators = seeded_generators([POSTERIOR_SEED] * len(prepared))
         return self.network.condition(source, mask, reference, torch.tensor(keep_shape, device=device), generators)
 
-    def _finish(self, canvas: Tensor, request: ReferenceRequest, number: int) -> Tensor:
+    def _finish(self, canvases: Tensor, request: ReferenceRequest, number: int) -> Tensor:
+        """(N, 3, size, size) -> (N, 3, H, W), pasted into frame `number` of the source."""
         source, mask = request.source[number : number + 1], request.mask[number : number + 1]
-        edited = unletterbox(canvas[None], *source.shape[-2:])
-        return paste_back(edited.to(source), source, mask)
+        edited = self.geometry.unletterbox(canvases, *source.shape[-2:])
+        return self.geometry.paste_back(edited.to(source), source, mask)
 
 
-def _per_request(frames: list[Tensor], requests: list[ReferenceRequest]) -> list[Tensor]:
-    """Frames (1, 3, H, W) in order -> (T, 3, H, W) for each request."""
+def _per_request(frames: list[Tensor], requests: list[ReferenceRequest]) -> list[list[Tensor]]:
+    """Samples (N, 3, H, W) of each frame in order -> for each request, N times (T, 3, H, W)."""
     remaining = iter(frames)
-    return [torch.cat([next(remaining) for _ in request.source]) for request in requests]
+    return [list(torch.stack([next(remaining) for _ in request.source], dim=1)) for request in requests]
 
 
 def _device(name: str) -> torch.device:

@@ -11,6 +11,8 @@ from typing import Literal
 import kornia
 import torch
 import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
@@ -59,45 +61,65 @@ class EdgeShape(nn.Module):
 
 
 class DepthShape(nn.Module):
-    """Depth Anything's relative inverse depth of the unmasked source, (B, 1, 518, 518).
+    """Depth Anything's relative inverse depth of the unmasked source, (B, 1, S, S); its own size S is 518.
 
     input_normalisation: `released` repeats the release's quirk, which its weights need: ImageNet mean and standard
     deviation are applied to 0..255 values, and the result is divided by 255. `standard` is what the depth model
     expects.
     """
 
-    pixel_size = 518
-
     def __init__(self, depth_model: DepthAnythingForDepthEstimation, input_normalisation: DepthInput) -> None:
         super().__init__()
         self.depth_model = depth_model
         self.input_normalisation = input_normalisation
+        self.register_buffer("absent_map", None, persistent=False)
+        self.register_load_state_dict_post_hook(_forget_absent_map)
+
+    @property
+    def size(self) -> int:
+        """Pixels of the square pictures that the depth model was made for."""
+        return self.depth_model.config.backbone_config.image_size
 
     def forward(self, source: Tensor, keep: Tensor) -> Tensor:
         """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored."""
-        # Depth is zeroed at the depth model's input, not after it: the released weights saw that.
-        pixels = self.normalise(source) * keep[:, None, None, None]
-        return self.depth_model(pixels).predicted_depth[:, None]
+        maps = self.absent().repeat(len(source), 1, 1, 1)
+        if keep.any():
+            maps[keep] = self._estimate(self.normalise(source[keep]))
+        return maps
+
+    def absent(self) -> Tensor:
+        """The map of no shape, (1, 1, S, S): what the model makes of an all-zero input, computed once.
+
+        Depth is zeroed at the depth model's input, not after it: the released weights saw that.
+        """
+        if self.absent_map is None:
+            like = next(self.depth_model.parameters())
+            self.absent_map = self._estimate(like.new_zeros(1, 3, self.size, self.size))
+        return self.absent_map
 
     def normalise(self, source: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> the depth model's input, (B, 3, 518, 518)."""
-        size = self.pixel_size
-        image = F.interpolate(source, (size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+        """(B, 3, H, W) in [0, 1] -> the depth model's input, (B, 3, S, S)."""
+        image = F.interpolate(source, (self.size, self.size), mode="bicubic", align_corners=False).clamp(0, 1)
         mean = _channels(IMAGENET_MEAN, image)
         if self.input_normalisation == "released":
             mean = mean / 255
         return (image - mean) / _channels(IMAGENET_STD, image)
 
+    def _estimate(self, pixels: Tensor) -> Tensor:
+        # In the weights' own precision, as in the release, which runs everything else in half.
+        with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
+            return self.depth_model(pixels).predicted_depth[:, None]
 
-class ShapeProjector(nn.Module):
+
+class ShapeProjector(ModelMixin, ConfigMixin):
     """Shape map -> shape latent, at 1 / 2^(len(channels) - 1) of `size` (the release's depth guider).
 
     channels: widths, the release's are (16, 32, 64, 128) for stride 8; in_channels: 1 (release) or 3 (paper).
     """
 
+    @register_to_config
     def __init__(self, size: int, channels: tuple[int, ...], *, in_channels: int = 1, latent_channels: int = 4) -> None:
         super().__init__()
-        self.size = size
         self.conv_in = nn.Conv2d(in_channels, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
         for width, next_width in pairwise(channels):
@@ -108,16 +130,18 @@ class ShapeProjector(nn.Module):
     def forward(self, shape_map: Tensor) -> Tensor:
         """(B, 1, h, w) of any size -> (B, latent_channels, size / stride, size / stride)."""
         shape_map = shape_map.expand(-1, self.conv_in.in_channels, -1, -1)
-        states = F.interpolate(shape_map, (self.size, self.size), mode="bilinear", align_corners=True)
+        size = self.config.size
+        states = F.interpolate(shape_map, (size, size), mode="bilinear", align_corners=True)
         states = F.silu(self.conv_in(states))
         for block in self.blocks:
             states = F.silu(block(states))
         return self.conv_out(states)
 
 
-class ImageProjector(nn.Module):
+class ImageProjector(ModelMixin, ConfigMixin):
     """One linear layer from image-encoder states to cross-attention tokens (release: 1280 -> 768)."""
 
+    @register_to_config
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         self.projector = nn.Linear(in_features, out_features)
@@ -125,6 +149,11 @@ class ImageProjector(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """(B, N, in_features) -> (B, N, out_features)."""
         return self.projector(states)
+
+
+def _forget_absent_map(module: DepthShape, _: object) -> None:
+    """Other weights make another map."""
+    module.absent_map = None
 
 
 def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:

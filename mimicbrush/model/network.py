@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -9,13 +10,61 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 
+from mimicbrush.errors import UserError
 from mimicbrush.imaging import blacken
-from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
-from mimicbrush.model.reference_attention import ReferenceFeatures
+from mimicbrush.model.conditioning import (
+    DepthInput,
+    DepthShape,
+    EdgeShape,
+    ImageEncoder,
+    ImageProjector,
+    ShapeProjector,
+)
+from mimicbrush.model.reference_attention import (
+    ReferenceFeatures,
+    ReferenceProjections,
+    ReferenceStates,
+    project_states,
+)
 
 PredictionType = Literal["epsilon", "v_prediction"]
+ReferenceTimestep = Literal["current", "zero"]
 
 Generators = torch.Generator | list[torch.Generator] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """How the parts meet; trained weights are of use only with the options they were trained with.
+
+    Defaults follow the release; `configs/train/mimicbrush_paper.yaml` follows the paper where the two differ.
+    """
+
+    size: int = 512
+    """Pixels of the square pictures the network works on."""
+    depth_input: DepthInput = "released"
+    """Normalisation of the depth model's input: the release's quirk, which its weights need, or the standard one."""
+    shape_channels: tuple[int, ...] = (16, 32, 64, 128)
+    """Widths of the shape projector; one more than the autoencoder's halvings."""
+    shape_in_channels: Literal[1, 3] = 1
+    """Channels in which the shape projector takes the one-channel shape map: 1 in the release, 3 in the paper."""
+    reference_projections: ReferenceProjections = "imitative"
+    """Whose to_k and to_v make keys and values of the reference's states: the imitative U-Net's (release), or the
+    reference U-Net's own (the paper's equation 1), whose last used layer then keeps these two."""
+    reference_blend: float = 0.5
+    """Share of joint attention, the rest is plain self-attention: 0.5 in the release, 1.0 in the paper's equation 1."""
+    reference_timestep: ReferenceTimestep = "current"
+    """Timestep of the reference U-Net: each step's own, as in the release (the paper is silent), or zero; its features
+    are then computed once per edit."""
+    prediction_type: PredictionType = "epsilon"
+    """What the imitative U-Net predicts: epsilon, the noise, as Stable Diffusion 1.5 and the release do; v_prediction,
+    the velocity, which from random weights finds colours and shapes in far fewer steps."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reference_blend <= 1:
+            raise ValueError(f"reference_blend is {self.reference_blend}, expected 0 to 1")
+        if self.size <= 0:
+            raise ValueError(f"size is {self.size}, expected a positive multiple of the autoencoder's stride")
 
 
 class Conditions(NamedTuple):
@@ -34,13 +83,7 @@ class Conditions(NamedTuple):
 
 
 class MimicBrushNetwork(nn.Module):
-    """Predicts the noise of a partly masked latent, imitating a reference.
-
-    size: pixels of the square pictures it works on; its latents are size / stride.
-    reference_at_zero: run the reference U-Net at timestep 0, so that its features serve all steps, instead of at the
-    current timestep, as the release does.
-    prediction_type: what `predict` returns, as diffusers' schedulers call it.
-    """
+    """Predicts the noise of a partly masked latent, imitating a reference."""
 
     def __init__(
         self,
@@ -52,9 +95,7 @@ class MimicBrushNetwork(nn.Module):
         image_projector: ImageProjector,
         shape_map: EdgeShape | DepthShape,
         shape_projector: ShapeProjector,
-        size: int,
-        reference_at_zero: bool = False,
-        prediction_type: PredictionType = "epsilon",
+        options: NetworkOptions,
     ) -> None:
         super().__init__()
         self.imitative_unet = imitative_unet
@@ -64,9 +105,12 @@ class MimicBrushNetwork(nn.Module):
         self.image_projector = image_projector
         self.shape_map = shape_map
         self.shape_projector = shape_projector
-        self.size = size
-        self.reference_at_zero = reference_at_zero
-        self.prediction_type = prediction_type
+        self.options = options
+
+    @property
+    def size(self) -> int:
+        """Pixels of the square pictures it works on."""
+        return self.options.size
 
     @property
     def stride(self) -> int:
@@ -97,10 +141,11 @@ class MimicBrushNetwork(nn.Module):
         keep_shape: Tensor,
         generator: Generators = None,
     ) -> Conditions:
-        """source, reference: (B, 3, size, size); mask: (B, 1, size, size); keep_shape: (B,) bool.
+        """source, reference: (B, 3, size, size) in [0, 1]; mask: (B, 1, size, size); keep_shape: (B,) bool.
 
-        generator: for the posteriors, one for all or one per row.
+        generator: for the posteriors, one for all or one per row. Raises UserError where sizes do not fit.
         """
+        self._check_sizes(source, mask, reference)
         # One pass of the autoencoder for both pictures; the order of the noise follows the release (reference first).
         generators = generator * 2 if isinstance(generator, list) else generator
         latents = self.encode(torch.cat([reference, blacken(source, mask)]), generators)
@@ -137,13 +182,14 @@ class MimicBrushNetwork(nn.Module):
         return self.shape_projector(shape_map)
 
     def reference_features(self, reference_latent: Tensor, timestep: Tensor, image_tokens: Tensor) -> ReferenceFeatures:
-        """Features of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C)."""
-        features: ReferenceFeatures = {}
-        timestep = torch.zeros_like(timestep) if self.reference_at_zero else timestep
+        """Keys and values of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C)."""
+        states: ReferenceStates = {}
+        timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
         self.reference_unet(
-            reference_latent, timestep, image_tokens, cross_attention_kwargs={"captured": features}, return_dict=False
+            reference_latent, timestep, image_tokens, cross_attention_kwargs={"captured": states}, return_dict=False
         )
-        return features
+        by_reference = self.options.reference_projections == "reference"
+        return project_states(states, self.reference_unet if by_reference else self.imitative_unet)
 
     def predict(
         self,
@@ -153,7 +199,7 @@ class MimicBrushNetwork(nn.Module):
         reference: ReferenceFeatures | None,
         keep_reference: Tensor | None = None,
     ) -> Tensor:
-        """What the imitative U-Net makes of a noisy latent: (B, 4, h, w), noise or velocity, see `prediction_type`.
+        """What the imitative U-Net makes of a noisy latent: (B, 4, h, w), noise or velocity, see `NetworkOptions`.
 
         reference: features for the first R <= B rows, the rest have none; keep_reference: (R,) bool, false for rows
         that are to ignore theirs. Their image tokens are the caller's to replace.
@@ -166,3 +212,10 @@ class MimicBrushNetwork(nn.Module):
             cross_attention_kwargs={"reference": reference or {}, "keep_reference": keep_reference},
             return_dict=False,
         )[0]
+
+    def _check_sizes(self, source: Tensor, mask: Tensor, reference: Tensor) -> None:
+        expected = (len(source), 3, self.size, self.size)
+        for name, picture in (("source", source), ("reference", reference), ("mask", mask)):
+            found, wanted = tuple(picture.shape), expected if name != "mask" else (len(source), 1, *expected[2:])
+            if found != wanted:
+                raise UserError(f"{name} is {found}, this network needs {wanted}; letterbox pictures to {self.size}")

@@ -82,7 +82,7 @@ def _errors(
         name: network.condition(source, mask, reference.to(device), keep, _fork(generator))
         for name, reference in references.items()
     }
-    scheduler = make_scheduler(network.prediction_type)
+    scheduler = make_scheduler(network.options.prediction_type)
     total = dict.fromkeys(("right", *COMPARISONS), torch.zeros(num, device=device))
     for timestep in _timesteps(scheduler.config.num_train_timesteps):
         timesteps = torch.full((num,), timestep, device=device)

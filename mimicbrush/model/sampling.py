@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+
+import diffusers
 import torch
 from diffusers import DDIMScheduler, SchedulerMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mimicbrush.errors import UserError
+from mimicbrush.model.attention import KeyValue
 from mimicbrush.model.network import Conditions, MimicBrushNetwork, PredictionType
+from mimicbrush.model.reference_attention import ReferenceFeatures
 
 
-def make_scheduler(prediction_type: PredictionType = "epsilon") -> DDIMScheduler:
-    """The noise schedule of Stable Diffusion with the release's DDIM settings, used in training and sampling."""
-    return DDIMScheduler(
+def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDIMScheduler") -> SchedulerMixin:
+    """A sampler over the noise schedule of Stable Diffusion, on which the network is trained.
+
+    name: a class of diffusers that shares this schedule; DDIMScheduler has the release's settings.
+    Raises UserError where there is no such class.
+    """
+    released = DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
         beta_end=0.012,
@@ -22,6 +32,15 @@ def make_scheduler(prediction_type: PredictionType = "epsilon") -> DDIMScheduler
         steps_offset=1,
         prediction_type=prediction_type,
     )
+    if name == "DDIMScheduler":
+        return released
+    if name not in {kind.__name__ for kind in released.compatibles}:
+        names = ", ".join(sorted(kind.__name__ for kind in released.compatibles))
+        raise UserError(f"scheduler {name} is not one of diffusers' for this noise schedule; choose from {names}")
+    try:
+        return getattr(diffusers, name).from_config(released.config)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"scheduler {name}: {str(error).splitlines()[0]}") from None
 
 
 def prediction_target(scheduler: DDIMScheduler, latent: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
@@ -40,36 +59,46 @@ def sample(
     scheduler: SchedulerMixin,
     num_inference_steps: int = 50,
     guidance_scale: float = 5.0,
+    generators: list[torch.Generator] | None = None,
     progress: bool = False,
 ) -> Tensor:
-    """Denoise B edits together: noise (B, 4, h, w) -> edited latent (B, 4, h, w).
+    """Denoise N samples of each of B edits together: noise (B·N, 4, h, w) -> edited latents, in the same order.
 
+    noise: the samples of one edit side by side; what is known of an edit, its reference's features among it, is
+    computed once for all of them. generators: one per row, for schedulers that add noise on the way.
     Guidance: unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1).
-    A guidance_scale of 1 needs no unconditional rows and computes none.
+    A guidance_scale of 1 or less is no guidance, as in diffusers, and computes no unconditional rows.
     """
-    guided = guidance_scale != 1
-    rows = _with_unconditional(network, conditions) if guided else conditions
+    num_samples = len(noise) // len(conditions.mask)
+    guided = guidance_scale > 1
+    rows = Conditions(*(_repeat(value, num_samples) for value in conditions))
+    rows = _with_unconditional(network, rows) if guided else rows
     scheduler.set_timesteps(num_inference_steps, device=noise.device)
-    latent = noise * scheduler.init_noise_sigma
-    features = None
+    noisy_step = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    latent, features = noise * scheduler.init_noise_sigma, None
     for timestep in tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False):
-        if features is None or not network.reference_at_zero:
+        if features is None or network.options.reference_timestep == "current":
             features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
+            features = _repeat_features(features, num_samples)
         scaled = scheduler.scale_model_input(latent, timestep)
         prediction = network.predict(torch.cat([scaled, scaled]) if guided else scaled, timestep, rows, features)
         if guided:
             conditional, unconditional = prediction.chunk(2)
             prediction = torch.lerp(unconditional, conditional, guidance_scale)
-        latent = scheduler.step(prediction, timestep, latent, return_dict=False)[0]
+        latent = scheduler.step(prediction, timestep, latent, **noisy_step, return_dict=False)[0]
     return latent
 
 
-def seeded_noise(network: MimicBrushNetwork, seeds: list[int]) -> Tensor:
-    """(B, 4, h, w): each row from its own seed, drawn on the CPU, so that a batch gives what single edits give."""
+def seeded_generators(seeds: list[int]) -> list[torch.Generator]:
+    """On the CPU, one per row, so that a batch gives what single edits give, on every device."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def draw_noise(network: MimicBrushNetwork, generators: list[torch.Generator]) -> Tensor:
+    """(B, 4, h, w): each row from its own generator."""
     side = network.size // network.stride
     shape = (network.imitative_unet.config.out_channels, side, side)
-    rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(rows).to(network.device)
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(network.device)
 
 
 def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Conditions:
@@ -77,3 +106,12 @@ def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> C
     doubled = Conditions(*(torch.cat([value, value]) for value in conditions))
     absent = network.absent_tokens().expand_as(conditions.image_tokens)
     return doubled._replace(image_tokens=torch.cat([conditions.image_tokens, absent]))
+
+
+def _repeat(rows: Tensor, num: int) -> Tensor:
+    """Each row `num` times, side by side."""
+    return rows if num == 1 else rows.repeat_interleave(num, dim=0)
+
+
+def _repeat_features(features: ReferenceFeatures, num: int) -> ReferenceFeatures:
+    return {name: KeyValue(*(_repeat(states, num) for states in pair)) for name, pair in features.items()}

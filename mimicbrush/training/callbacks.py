@@ -166,7 +166,7 @@ class Previews(StepCallback):
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
             with self.averaged.applied(module), _evaluating(module):
-                editor = MimicBrushEditor.of_network(
+                editor = MimicBrushEditor(
                     module.network, num_inference_steps=self.num_inference_steps, guidance_scale=PREVIEW_GUIDANCE
                 )
                 write_image(preview_sheet(editor, self.batch), self.folder / f"step-{step:07d}.png")

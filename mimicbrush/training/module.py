@@ -49,7 +49,7 @@ class RecipeConfig:
 class MimicBrushModule(LightningModule):
     """Trains the imitative U-Net and the projections (and the reference U-Net, where asked to).
 
-    fetched_parts: parts of the network that checkpoints leave out, because they can be fetched again.
+    fetchable_parts: parts of the network that can be fetched again: checkpoints leave out those that are frozen.
     """
 
     def __init__(
@@ -60,19 +60,19 @@ class MimicBrushModule(LightningModule):
         *,
         max_steps: int,
         seed: int,
-        fetched_parts: tuple[str, ...] = (),
+        fetchable_parts: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
-        self.fetched_parts = fetched_parts
         self.network = network
         self.recipe = recipe
         self.batch = batch
         self.max_steps = max_steps
         self.seed = seed
-        self.scheduler = make_scheduler(network.prediction_type)
+        self.scheduler = make_scheduler(network.options.prediction_type)
         # Checkpoints leave out what can be fetched again, so a resumed run finds fewer tensors than it has.
         self.strict_loading = False
         network.reference_unet.requires_grad_(recipe.train_reference)
+        self.left_out = tuple(name for name in fetchable_parts if not trained_parameters(getattr(network, name)))
 
     def training_step(self, pairs: PairBatch, batch_idx: int) -> Tensor:
         generator = self._generator(batch_idx)
@@ -92,7 +92,7 @@ class MimicBrushModule(LightningModule):
         return parts.loss
 
     def configure_optimizers(self) -> dict:
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        trained = list(trained_parameters(self).values())
         optimizer = torch.optim.AdamW(
             trained, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay, fused=True
         )
@@ -102,7 +102,7 @@ class MimicBrushModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         tensors = checkpoint["state_dict"]
         checkpoint["state_dict"] = {
-            name: tensor for name, tensor in tensors.items() if name.split(".")[1] not in self.fetched_parts
+            name: tensor for name, tensor in tensors.items() if name.split(".")[1] not in self.left_out
         }
 
     def _learning_rate_factor(self, step: int) -> float:

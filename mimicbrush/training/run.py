@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
-from mimicbrush.model.weights import NetworkConfig, fetched_parts, initialise, load_strictly, read_checkpoint
+from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise, load_strictly, read_checkpoint
 from mimicbrush.training.callbacks import AveragedWeights, Checkpoints, Previews, Records, ReferenceUse
 from mimicbrush.training.module import MimicBrushModule, RecipeConfig
 
@@ -103,8 +103,8 @@ def finished_steps(config: TrainConfig) -> int:
 
 def check_checkpoint(module: MimicBrushModule, path: Path) -> None:
     """Raise UserError, naming tensors, where the checkpoint to resume from is of another network."""
-    tensors = read_checkpoint(path)["state_dict"]
-    load_strictly(module.network, tensors, str(path), prefix="network.", may_lack=module.fetched_parts)
+    tensors = {name.removeprefix("network."): value for name, value in read_checkpoint(path)["state_dict"].items()}
+    load_strictly(module.network, tensors, str(path), may_lack=module.left_out)
 
 
 def make_module(config: TrainConfig) -> MimicBrushModule:
@@ -118,7 +118,7 @@ def make_module(config: TrainConfig) -> MimicBrushModule:
         config.data.batch,
         max_steps=config.run.max_steps,
         seed=config.seed,
-        fetched_parts=fetched_parts(config.network),
+        fetchable_parts=fetchable_parts(config.network),
     )
 
 

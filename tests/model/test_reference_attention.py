@@ -4,7 +4,8 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from mimicbrush.model.reference_attention import make_imitative, make_reference, shared_layers
+from mimicbrush.model.attention import KeyValue, attend_with_reference
+from mimicbrush.model.reference_attention import make_imitative, make_reference, project_states, shared_layers
 from tests.conftest import UNET
 
 WIDE = UNET | {
@@ -33,10 +34,14 @@ def run(net: UNet2DConditionModel, args: tuple, **kwargs) -> torch.Tensor:
     return net(*args, cross_attention_kwargs=kwargs).sample
 
 
-def features_of(net: UNet2DConditionModel, args: tuple) -> dict[str, torch.Tensor]:
+def states_of(reference: UNet2DConditionModel, args: tuple) -> dict[str, torch.Tensor]:
     captured = {}
-    run(net, args, captured=captured)
+    run(reference, args, captured=captured)
     return captured
+
+
+def features_of(reference: UNet2DConditionModel, args: tuple, projecting: UNet2DConditionModel) -> dict[str, KeyValue]:
+    return project_states(states_of(reference, args), projecting)
 
 
 def test_stable_diffusion_topology_shares_ten_layers():
@@ -48,7 +53,7 @@ def test_stable_diffusion_topology_shares_ten_layers():
 def test_no_reference_is_the_stock_unet_exactly():
     stock = unet()
     imitative = make_imitative(copy.deepcopy(stock), blend=0.5)
-    torch.testing.assert_close(run(imitative, inputs(2), reference={}), stock(*inputs(2)).sample, rtol=0, atol=1e-6)
+    torch.testing.assert_close(run(imitative, inputs(2), reference={}), stock(*inputs(2)).sample, rtol=0, atol=0)
 
 
 @torch.no_grad()
@@ -56,7 +61,7 @@ def test_rows_beyond_the_reference_do_not_see_it():
     imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
     args = inputs(3)
     alone = run(imitative, args, reference={})
-    joint = run(imitative, args, reference=features_of(reference, inputs(2, seed=5)))
+    joint = run(imitative, args, reference=features_of(reference, inputs(2, seed=5), imitative))
     assert not torch.allclose(joint[:2], alone[:2], atol=1e-4)
     torch.testing.assert_close(joint[2], alone[2])
 
@@ -65,7 +70,7 @@ def test_rows_beyond_the_reference_do_not_see_it():
 def test_dropped_rows_equal_rows_without_reference():
     imitative, reference = make_imitative(unet(), blend=1.0), make_reference(unet(seed=1))
     args = inputs(2)
-    features = features_of(reference, inputs(2, seed=5))
+    features = features_of(reference, inputs(2, seed=5), imitative)
     dropped = run(imitative, args, reference=features, keep_reference=torch.tensor([False, True]))
     torch.testing.assert_close(dropped[0], run(imitative, args, reference={})[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(dropped[1], run(imitative, args, reference=features)[1], rtol=1e-4, atol=1e-5)
@@ -74,18 +79,14 @@ def test_dropped_rows_equal_rows_without_reference():
 @torch.no_grad()
 def test_blend_zero_ignores_the_reference():
     imitative, reference = make_imitative(unet(), blend=0.0), make_reference(unet(seed=1))
-    features = features_of(reference, inputs(2, seed=5))
+    features = features_of(reference, inputs(2, seed=5), imitative)
     torch.testing.assert_close(
         run(imitative, inputs(2), reference=features), run(imitative, inputs(2), reference={}), rtol=0, atol=0
     )
 
 
-def test_attention_equals_the_literal_formula_with_gradients():
-    """Equation 1, and the release's blend of it, written out with a softmax over concatenated keys and values."""
-    attn = make_imitative(unet(), blend=0.5).get_submodule(shared_layers(unet())[0])
-    states = torch.randn(2, 6, attn.query_dim, requires_grad=True)
-    reference = torch.randn(2, 9, attn.query_dim, requires_grad=True)
-    ours = attn(states, reference={attn.processor.name: reference})
+def literal_attention(attn, states, reference, *, blend):
+    """Equation 1, and the release's blend of it, written out with a softmax over concatenated tokens."""
 
     def attend(context: torch.Tensor) -> torch.Tensor:
         query, key, value = (
@@ -95,11 +96,81 @@ def test_attention_equals_the_literal_formula_with_gradients():
         weights = (query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5).softmax(dim=-1)
         return attn.to_out[0]((weights @ value).transpose(1, 2).flatten(2))
 
-    literal = 0.5 * attend(torch.cat([states, reference], dim=1)) + 0.5 * attend(states)
+    return blend * attend(torch.cat([states, reference], dim=1)) + (1 - blend) * attend(states)
+
+
+@pytest.mark.parametrize("blend", [0.25, 0.5, 1.0])
+def test_attention_equals_the_literal_formula_with_gradients(blend):
+    attn = make_imitative(unet(), blend=blend).get_submodule(shared_layers(unet())[0])
+    states = torch.randn(2, 6, attn.query_dim, requires_grad=True)
+    reference = torch.randn(2, 9, attn.query_dim, requires_grad=True)
+    ours = attn(states, reference={attn.processor.name: KeyValue(attn.to_k(reference), attn.to_v(reference))})
+    literal = literal_attention(attn, states, reference, blend=blend)
     torch.testing.assert_close(ours, literal, rtol=1e-4, atol=1e-5)
     leaves = [states, reference, attn.to_q.weight, attn.to_k.weight, attn.to_v.weight]
     expected, found = (torch.autograd.grad(out.square().sum(), leaves) for out in (literal, ours))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("blend", [0.5, 1.0])
+def test_sampling_merges_two_passes_into_what_training_computes(blend):
+    """Without gradients, joint attention is put together from the log-sum-exps of its halves."""
+    generator = torch.Generator().manual_seed(0)
+    query, *own = torch.randn(3, 3, 40, 16, generator=generator)
+    theirs = KeyValue(*torch.randn(2, 2, 70, 16, generator=generator))
+    plain = attend_with_reference(query, KeyValue(*own), theirs, blend=blend, num_heads=2)
+    with torch.no_grad():
+        merged = attend_with_reference(query, KeyValue(*own), theirs, blend=blend, num_heads=2)
+    torch.testing.assert_close(merged, plain, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_own_projections_are_the_reference_unets():
+    """Equation 1: keys and values come from the reference U-Net, whose last layer keeps its two projections."""
+    whole, trimmed = unet(WIDE), make_reference(unet(WIDE), "reference")
+    assert len(whole.state_dict()) - len(trimmed.state_dict()) == 22
+    features = features_of(trimmed, inputs(2), trimmed)
+    for name, states in states_of(make_reference(unet(WIDE)), inputs(2)).items():
+        attn = whole.get_submodule(name)
+        torch.testing.assert_close(features[name].key, attn.to_k(states), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(features[name].value, attn.to_v(states), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_call_in_between_changes_nothing():
+    imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
+    others = make_imitative(unet(seed=2), blend=1.0), make_reference(unet(seed=3))
+    features = features_of(reference, inputs(2, seed=5), imitative)
+    before = run(imitative, inputs(2), reference=features)
+    run(imitative, inputs(2, seed=6), reference=features_of(reference, inputs(2, seed=7), imitative))
+    run(others[0], inputs(2), reference=features_of(others[1], inputs(2), others[0]))
+    torch.testing.assert_close(run(imitative, inputs(2), reference=features), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_both_unets_trace_without_graph_breaks(grad):
+    torch.compiler.reset()
+    imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
+
+    def predict(args: tuple, reference_args: tuple) -> torch.Tensor:
+        return run(imitative, args, reference=features_of(reference, reference_args, imitative))
+
+    compiled = torch.compile(predict, fullgraph=True, backend="eager")
+    with torch.set_grad_enabled(grad):
+        expected = predict(inputs(2), inputs(1, seed=5))
+        torch.testing.assert_close(compiled(inputs(2), inputs(1, seed=5)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_bfloat16_autocast_is_finite_and_near(grad):
+    imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
+    predictions = []
+    for enabled in (False, True):
+        with torch.set_grad_enabled(grad), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            features = features_of(reference, inputs(2, seed=5), imitative)
+            predictions.append(run(imitative, inputs(3), reference=features).float())
+    assert predictions[1].isfinite().all()
+    torch.testing.assert_close(*predictions, rtol=0, atol=0.1)
 
 
 @torch.no_grad()
@@ -114,9 +185,9 @@ def test_features_survive_dropping_the_tail():
         norm = whole.get_submodule(name.removesuffix("attn1") + "norm1")
         norm.register_forward_hook(hook(name))
     whole(*inputs(2))
-    features = features_of(trimmed, inputs(2))
-    assert features.keys() == caught.keys()
-    for name, states in features.items():
+    found = states_of(trimmed, inputs(2))
+    assert found.keys() == caught.keys()
+    for name, states in found.items():
         torch.testing.assert_close(states, caught[name], rtol=1e-4, atol=1e-5)
 
 
@@ -124,9 +195,11 @@ def test_tail_of_stable_diffusion_is_24_tensors():
     assert len(unet(WIDE).state_dict()) - len(make_reference(unet(WIDE)).state_dict()) == 24
 
 
-def test_every_reference_parameter_gets_a_gradient():
-    imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
-    run(imitative, inputs(2), reference=features_of(reference, inputs(2, seed=5))).square().mean().backward()
+@pytest.mark.parametrize("projections", ["imitative", "reference"])
+def test_every_reference_parameter_gets_a_gradient(projections):
+    imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1), projections)
+    features = features_of(reference, inputs(2, seed=5), imitative if projections == "imitative" else reference)
+    run(imitative, inputs(2), reference=features).square().mean().backward()
     without = [name for name, parameter in reference.named_parameters() if parameter.grad is None]
     assert without == []
 
@@ -140,7 +213,9 @@ def test_gradient_checkpointing_changes_no_gradient(train_reference: bool):
         for net in (imitative.train(), reference.train()):
             if checkpointing:
                 net.enable_gradient_checkpointing()
-        run(imitative, inputs(2), reference=features_of(reference, inputs(2, seed=5))).square().mean().backward()
+        run(
+            imitative, inputs(2), reference=features_of(reference, inputs(2, seed=5), imitative)
+        ).square().mean().backward()
         parameters = [*imitative.parameters(), *reference.parameters()]
         gradients.append([parameter.grad for parameter in parameters if parameter.grad is not None])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)

@@ -1,11 +1,9 @@
 import pytest
 import torch
 
-from mimicbrush.errors import UserError
 from mimicbrush.model.reference_use import _noise_error_scale
-from mimicbrush.model.sampling import make_scheduler, prediction_target, sample, seeded_noise
-from mimicbrush.model.weights import PartConfig, initialise
-from tests.conftest import SIZE, UNET, network_config
+from mimicbrush.model.sampling import draw_noise, make_scheduler, prediction_target, sample, seeded_generators
+from tests.conftest import SIZE
 
 
 def conditions_of(network, num: int, seed: int = 0):
@@ -19,8 +17,10 @@ def conditions_of(network, num: int, seed: int = 0):
 
 
 def run(network, conditions, seeds, **options):
-    noise = seeded_noise(network, seeds)
-    return sample(network, conditions, noise, scheduler=make_scheduler(), num_inference_steps=3, **options)
+    generators = seeded_generators(seeds)
+    noise = draw_noise(network, generators)
+    settings = {"scheduler": make_scheduler(), "num_inference_steps": 3, "generators": generators} | options
+    return sample(network, conditions, noise, **settings)
 
 
 @pytest.mark.parametrize("guidance_scale", [0.0, 1.0, 5.0])
@@ -39,7 +39,7 @@ def test_guidance_one_equals_guided_interpolation_at_one(network):
 @torch.no_grad()
 def test_reference_changes_the_conditional_row_only(network):
     conditions, other = conditions_of(network, 1), conditions_of(network, 1, seed=1)
-    timestep, noise = torch.tensor([400]), seeded_noise(network, [0])
+    timestep, noise = torch.tensor([400]), draw_noise(network, seeded_generators([0]))
     rows = [torch.cat([value, value]) for value in conditions]
     doubled = type(conditions)(*rows)
     predictions = [
@@ -76,30 +76,6 @@ def test_hidden_pixels_do_not_reach_the_conditions_when_shape_is_off(network):
         for picture in (source, repainted)
     ]
     torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
-
-
-def test_thirteen_channels_keep_what_was_pretrained(network, tmp_path):
-    """Nine inpainting channels stay in place; the four of the shape latent start at zero."""
-    from diffusers import UNet2DConditionModel
-
-    inpainting = UNet2DConditionModel(**UNET | {"in_channels": 9})
-    inpainting.save_pretrained(tmp_path / "unet")
-    config = network_config(imitative_unet=PartConfig(pretrained=str(tmp_path), subfolder="unet"))
-    weight = initialise(config).imitative_unet.conv_in.weight
-    assert weight.shape[1] == 13
-    torch.testing.assert_close(weight[:, :9], inpainting.conv_in.weight)
-    assert not weight[:, 9:].any()
-
-
-def test_missing_weights_name_the_part(tmp_path):
-    with pytest.raises(UserError, match=r"autoencoder: .*nowhere"):
-        initialise(network_config(autoencoder=PartConfig(pretrained=str(tmp_path / "nowhere"))))
-
-
-def test_unequal_widths_are_refused():
-    other = UNET | {"block_out_channels": [16, 16]}
-    with pytest.raises(UserError, match="widths"):
-        initialise(network_config(imitative_unet=PartConfig(arguments=other)))
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from mimicbrush.config import dump_config
 from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
+from mimicbrush.imaging import FEATHER_PASSES
 from mimicbrush.model.weights import load_network, read_checkpoint
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.callbacks import read_records
@@ -152,7 +153,7 @@ def test_a_checkpoint_edits_and_its_averaged_weights_differ(shards, tmp_path, mo
     )
     assert averaged.shape == source.shape
     assert not torch.equal(averaged, plain)
-    untouched = torch.nn.functional.max_pool2d(mask, 17, 1, 8) == 0
+    untouched = torch.nn.functional.max_pool2d(mask, 2 * FEATHER_PASSES + 1, 1, FEATHER_PASSES) == 0
     assert torch.equal(averaged[untouched.expand_as(source)], source[untouched.expand_as(source)])
 
 

@@ -1,0 +1,94 @@
+"""Scaled dot-product attention, alone and beside a reference's keys and values (paper, equation 1).
+
+Everything here is (B, L, C), heads side by side in the channels, before any output projection.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class KeyValue(NamedTuple):
+    """What a layer's queries look at."""
+
+    key: Tensor
+    """(B, M, C)"""
+    value: Tensor
+    """(B, M, C)"""
+
+
+def attend(query: Tensor, own: KeyValue, *, num_heads: int) -> Tensor:
+    """(B, L, C), (B, M, C) twice -> (B, L, C)."""
+    heads = [_split_heads(states, num_heads) for states in (query, *own)]
+    return _join_heads(F.scaled_dot_product_attention(*heads))
+
+
+def attend_with_reference(query: Tensor, own: KeyValue, reference: KeyValue, *, blend: float, num_heads: int) -> Tensor:
+    """`blend` parts of attention to own and reference tokens joined, the rest of attention to own tokens alone.
+
+    query, own: (B, L, C); reference: (R, M, C), for the first R <= B rows; the others attend to their own tokens.
+    """
+    if not torch.is_grad_enabled() and _tells_log_sum_exp(query):
+        return _merge(query, own, reference, blend=blend, num_heads=num_heads)
+    num_rows = len(reference.key)
+    first, joint = query[:num_rows], KeyValue(*(_append(*pair) for pair in zip(own, reference, strict=True)))
+    attended = attend(first, joint, num_heads=num_heads)
+    if blend < 1:
+        alone = attend(first, KeyValue(*(states[:num_rows] for states in own)), num_heads=num_heads)
+        attended = torch.lerp(alone, attended, blend)
+    if num_rows == len(query):
+        return attended
+    rest = attend(query[num_rows:], KeyValue(*(states[num_rows:] for states in own)), num_heads=num_heads)
+    return torch.cat([attended, rest])
+
+
+def _append(own: Tensor, reference: Tensor) -> Tensor:
+    return torch.cat([own[: len(reference)], reference], dim=1)
+
+
+def _merge(query: Tensor, own: KeyValue, reference: KeyValue, *, blend: float, num_heads: int) -> Tensor:
+    """The same from one pass over own tokens, of all rows, and one over the reference's.
+
+    Joint attention is the mean of the two, weighted by their sums of exponentials: with w = sigmoid(log-sum-exp of the
+    reference's scores - that of the own), joint = (1 - w) own + w reference. Half of the joint pass is saved, and
+    nothing is computed twice for the blend. Only without gradients: torch's log-sum-exp carries none, and those of the
+    queries and keys would be silently wrong.
+    """
+    num_rows = len(reference.key)
+    query, own_key, own_value, key, value = (_split_heads(states, num_heads) for states in (query, *own, *reference))
+    attended, own_sum = _attend_with_log_sum_exp(query, own_key, own_value)
+    beside, sum_beside = _attend_with_log_sum_exp(query[:num_rows], key, value)
+    weight = blend * torch.sigmoid(sum_beside - own_sum[:num_rows])
+    first = torch.lerp(attended[:num_rows], beside, weight[..., None].to(beside.dtype))
+    return _join_heads(first if num_rows == len(query) else torch.cat([first, attended[num_rows:]]))
+
+
+def _tells_log_sum_exp(query: Tensor) -> bool:
+    """Whether torch has an attention kernel here that also returns the log-sum-exp of the scores."""
+    return query.device.type in ("cpu", "cuda")
+
+
+def _attend_with_log_sum_exp(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, heads, L, D), (B, heads, M, D) twice -> attended (B, heads, L, D), log-sum-exp (B, heads, L) in float32.
+
+    The kernels behind `scaled_dot_product_attention`, whose public face returns the first of the two only.
+    """
+    if query.device.type == "cpu":
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value)[:2]
+    if query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256:
+        return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[:2]
+    attended, log_sum_exp = torch.ops.aten._scaled_dot_product_efficient_attention(query, key, value, None, True)[:2]
+    # This kernel pads the rows of its log-sum-exp.
+    return attended, log_sum_exp[..., : query.shape[-2]]
+
+
+def _split_heads(states: Tensor, num_heads: int) -> Tensor:
+    return states.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def _join_heads(states: Tensor) -> Tensor:
+    return states.transpose(1, 2).flatten(2)

@@ -1,0 +1,34 @@
+"""Where a network's weights come from and go to: pretrained parts, released files, exported folders, training runs."""
+
+from mimicbrush.model.weights.build import (
+    fetchable_parts,
+    from_pretrained,
+    initialise,
+    load_network,
+    load_release,
+    read_weights,
+)
+from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
+from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.parts import load_part, widen_conv_in
+from mimicbrush.model.weights.release import save_release
+from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.tensors import load_strictly
+
+__all__ = [
+    "NetworkConfig",
+    "PartConfig",
+    "fetchable_parts",
+    "from_pretrained",
+    "initialise",
+    "load_network",
+    "load_part",
+    "load_release",
+    "load_strictly",
+    "read_checkpoint",
+    "read_weights",
+    "released_network",
+    "save_pretrained",
+    "save_release",
+    "widen_conv_in",
+]

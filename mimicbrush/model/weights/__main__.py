@@ -1,0 +1,99 @@
+"""Look at trained weights, and rewrite them: `python -m mimicbrush.model.weights inspect | convert`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mimicbrush.config import run_subcommand
+from mimicbrush.errors import UserError, run_command
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights.build import load_network, load_release, read_weights
+from mimicbrush.model.weights.config import NetworkConfig, released_network
+from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.hub import local_folder
+from mimicbrush.model.weights.presets import fitting_presets
+from mimicbrush.model.weights.release import save_release
+from mimicbrush.model.weights.tensors import TrainedWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """Say what trained weights hold: parts, tensors, parameters, precision, and which preset they fit."""
+
+    weights: str
+    """A released mimicbrush.bin, a training run, or a folder or hub repository made by `convert`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig:
+    """Rewrite trained weights as a folder in diffusers' layout, or as a file that the released code loads."""
+
+    weights: str
+    """A released mimicbrush.bin, a training run, or a folder or hub repository made by this command."""
+    output: Path
+    """The folder to make; a name ending in .bin makes a file in the released layout."""
+    use_ema: bool = True
+    """Of a training run, the averaged weights."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Precision of the stored weights."""
+    position_ids: bool = False
+    """In a .bin, add CLIP's position ids, which transformers up to 4.30 demands; the released code pins 4.25."""
+    network: NetworkConfig = field(default_factory=released_network)
+    """For a mimicbrush.bin only: sizes of what it holds, and where the autoencoder and the depth model come from."""
+
+
+def main() -> None:
+    commands = {"inspect": (InspectConfig, inspect), "convert": (ConvertConfig, convert)}
+    run_subcommand(commands, program="python -m mimicbrush.model.weights")
+
+
+def inspect(config: InspectConfig) -> None:
+    weights = read_weights(config.weights)
+    print(f"{weights.origin}: {weights.kind}\n")
+    for line in describe(weights):
+        print(line)
+
+
+def convert(config: ConvertConfig) -> None:
+    if config.output.exists():
+        raise UserError(f"{config.output} exists; choose another output or delete it")
+    network, dtype = _load(config), getattr(torch, config.dtype)
+    if config.output.suffix == ".bin":
+        save_release(network, config.output, dtype=dtype, position_ids=config.position_ids)
+    else:
+        save_pretrained(network, config.output, dtype=dtype)
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{config.weights}: {_grouped(num_parameters)} parameters in {config.dtype} -> {config.output}")
+
+
+def describe(weights: TrainedWeights) -> list[str]:
+    """A table of the parts, the recorded options, and the presets whose sizes they have."""
+    lines = [f"{'part':16s} {'tensors':>8s} {'parameters':>14s}  precision"]
+    for name, tensors in weights.parts.items():
+        num_parameters = sum(tensor.numel() for tensor in tensors.values())
+        precisions = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values())
+        lines.append(f"{name:16s} {len(tensors):8d} {_grouped(num_parameters):>14s}  {', '.join(precisions)}")
+    if weights.options:
+        lines += ["", *(f"{name}: {value}" for name, value in weights.options.items())]
+    fitting = fitting_presets(weights)
+    return [*lines, "", f"fits: {', '.join(fitting)}" if fitting else "fits: no preset here"]
+
+
+def _load(config: ConvertConfig) -> MimicBrushNetwork:
+    path = local_folder(config.weights)
+    if path.is_file():
+        return load_release(path, config.network)
+    return load_network(path, use_ema=config.use_ema)
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,117 @@
+"""From a config, a released file, an exported folder or a training run to a network."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import torch
+
+from mimicbrush.errors import UserError
+from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
+from mimicbrush.model.weights.config import NetworkConfig, released_network
+from mimicbrush.model.weights.folder import folder_config, is_exported, read_folder
+from mimicbrush.model.weights.hub import local_folder
+from mimicbrush.model.weights.parts import build_parts
+from mimicbrush.model.weights.release import read_release
+from mimicbrush.model.weights.run import read_run, read_run_config, read_run_seed
+from mimicbrush.model.weights.tensors import TrainedWeights, in_float32, load_strictly
+
+FROZEN_PARTS = ("autoencoder", "image_encoder", "shape_map")
+"""Parts that are never trained."""
+
+
+def initialise(config: NetworkConfig, *, seed: int = 0, trained: TrainedWeights | None = None) -> MimicBrushNetwork:
+    """Build the network: parts pretrained, or drawn from `seed`, with the weights of `config.weights` in their place.
+
+    trained: a checkpoint's tensors, which come before both.
+    Raises UserError where weights are not found or do not fit.
+    """
+    sources = [trained] if trained else []
+    if config.weights and (trained is None or trained.parts.keys() < set(fetchable_parts(config))):
+        sources.insert(0, read_weights(config.weights))
+    given = {name: (source, tensors) for source in sources for name, tensors in source.parts.items()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = MimicBrushNetwork(**build_parts(config, given), options=config.options)
+    _check_parts(network)
+    for name, (source, tensors) in given.items():
+        load_strictly(getattr(network, name), in_float32(tensors), f"{source.origin}, {name},", assign=True)
+    for source in sources:
+        _warn_of_other_options(source, config.options)
+    for name in FROZEN_PARTS:
+        getattr(network, name).requires_grad_(False).eval()
+    return network
+
+
+def load_network(weights: str | Path, *, use_ema: bool = True) -> MimicBrushNetwork:
+    """The network of a training run, an exported folder or hub repository, or a released mimicbrush.bin, for editing.
+
+    use_ema: a run's averaged weights, where it has them. Raises UserError where weights are missing or do not fit.
+    """
+    path = local_folder(str(weights))
+    if is_exported(path):
+        return initialise(folder_config(path)).eval()
+    if path.is_file():
+        return load_release(path, released_network())
+    trained = read_run(path, use_ema=use_ema)
+    return initialise(read_run_config(path), seed=read_run_seed(path), trained=trained).eval()
+
+
+def load_release(path: Path, config: NetworkConfig) -> MimicBrushNetwork:
+    """The network of a released checkpoint, for editing; raises UserError where it does not fit `config`."""
+    return initialise(replace(config, weights=str(path))).eval()
+
+
+def from_pretrained(folder: str | Path) -> MimicBrushNetwork:
+    """The network of an exported folder or hub repository, for editing; raises UserError where it holds none."""
+    path = local_folder(str(folder))
+    if not is_exported(path):
+        raise UserError(f"{path}: not a folder made by `python -m mimicbrush.model.weights convert`")
+    return initialise(folder_config(path)).eval()
+
+
+def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
+    """The tensors of any of the three kinds of trained weights; raises UserError where it is none."""
+    path = local_folder(name)
+    if path.is_file():
+        return read_release(path)
+    if is_exported(path):
+        return read_folder(path)
+    return read_run(path, use_ema=use_ema)
+
+
+def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
+    """Parts that come from elsewhere: where they are frozen, checkpoints leave them out."""
+    sources = {
+        "autoencoder": config.autoencoder,
+        "image_encoder": config.image_encoder,
+        "shape_map": config.depth,
+        "reference_unet": config.reference_unet,
+    }
+    return tuple(name for name, part in sources.items() if part is not None and (part.pretrained or config.weights))
+
+
+def _warn_of_other_options(source: TrainedWeights, options: NetworkOptions) -> None:
+    for field in fields(NetworkOptions):
+        theirs, ours = source.options.get(field.name), asdict(options)[field.name]
+        if theirs is not None and theirs != (list(ours) if isinstance(ours, tuple) else ours):
+            warnings.warn(f"{source.origin} was trained with {field.name} {theirs}, not {ours}", stacklevel=2)
+
+
+def _check_parts(network: MimicBrushNetwork) -> None:
+    imitative, reference = network.imitative_unet.config, network.reference_unet.config
+    if tuple(imitative.block_out_channels) != tuple(reference.block_out_channels):
+        raise UserError(
+            f"imitative_unet has widths {imitative.block_out_channels}, reference_unet {reference.block_out_channels};"
+            " they share keys and values, so they must be equal"
+        )
+    num_widths = len(network.autoencoder.config.block_out_channels)
+    if len(network.options.shape_channels) != num_widths:
+        raise UserError(
+            f"shape_channels has {len(network.options.shape_channels)} widths, an autoencoder of stride"
+            f" {network.stride} needs {num_widths}"
+        )
+    if network.size % network.stride:
+        raise UserError(f"size is {network.size}, expected a multiple of the autoencoder's stride, {network.stride}")

@@ -1,0 +1,76 @@
+"""What a network is made of, and where its weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from mimicbrush.model.network import NetworkOptions
+
+NUM_INPUT_CHANNELS = 13
+"""Noisy latent 4, mask 1, background latent 4, shape latent 4, in this order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartConfig:
+    """One pretrained part, or the sizes of a random one."""
+
+    pretrained: str | None = None
+    """Hub name, local folder, or `asset:NAME` for weights shipped with this package; null: random weights."""
+    subfolder: str | None = None
+    """Folder of the part inside `pretrained`, for instance `unet`."""
+    arguments: dict = field(default_factory=dict)
+    """Sizes, where `pretrained` is null: the arguments of the part's diffusers or transformers config."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(NetworkOptions):
+    """The parts of the network, where their weights come from, and how they meet."""
+
+    weights: str | None = None
+    """Trained weights to start from, in place of the parts' own: a released mimicbrush.bin, a training run, or a folder
+    or hub repository made by `python -m mimicbrush.model.weights convert`. Sizes and options stay those given here."""
+    imitative_unet: PartConfig = field(default_factory=PartConfig)
+    """4, 9 or 13 input channels; 9 are read as Stable Diffusion inpainting's. Random weights start as the reference's,
+    as two U-Nets of one family do."""
+    reference_unet: PartConfig = field(default_factory=PartConfig)
+    """4 input channels."""
+    autoencoder: PartConfig = field(default_factory=PartConfig)
+    """AutoencoderKL; never trained here."""
+    image_encoder: PartConfig = field(default_factory=PartConfig)
+    """CLIP vision model with projection; never trained here."""
+    depth: PartConfig | None = None
+    """Depth Anything; null: the shape map is made of the source's edges, which needs no weights."""
+    conv_in: Literal["inherit", "random"] = "inherit"
+    """First layer of the imitative U-Net: keep pretrained input channels and zero the new ones, or start at random, as
+    the authors did."""
+
+    @property
+    def options(self) -> NetworkOptions:
+        """How the parts meet, without where they come from."""
+        return NetworkOptions(**{name.name: getattr(self, name.name) for name in fields(NetworkOptions)})
+
+
+def released_network() -> NetworkConfig:
+    """The release's: Stable Diffusion 1.5 sizes, CLIP ViT-H/14, Depth Anything ViT-B.
+
+    Sizes of what `mimicbrush.bin` holds, sources of what it does not.
+    """
+    unet = {"sample_size": 64, "in_channels": 4, "cross_attention_dim": 768}
+    clip = {
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "image_size": 224,
+        "patch_size": 14,
+        "projection_dim": 1024,
+        "hidden_act": "gelu",
+    }
+    return NetworkConfig(
+        imitative_unet=PartConfig(arguments=unet | {"in_channels": NUM_INPUT_CHANNELS}),
+        reference_unet=PartConfig(arguments=unet),
+        autoencoder=PartConfig(pretrained="stabilityai/sd-vae-ft-mse"),
+        image_encoder=PartConfig(arguments=clip),
+        depth=PartConfig(pretrained="LiheYoung/depth-anything-base-hf"),
+    )

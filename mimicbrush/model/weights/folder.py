@@ -1,0 +1,137 @@
+"""One folder in diffusers' layout that holds a whole network, as safetensors."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import diffusers
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
+
+from mimicbrush.config import config_from_dict
+from mimicbrush.errors import UserError
+from mimicbrush.files import read_object, write_json
+from mimicbrush.model.conditioning import DepthShape
+from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
+from mimicbrush.model.sampling import make_scheduler
+from mimicbrush.model.weights.config import NetworkConfig
+from mimicbrush.model.weights.hub import reason_of
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
+
+INDEX_NAME = "model_index.json"
+OPTIONS_NAME = "network.json"
+"""The network's options, for which diffusers' layout has no room."""
+
+FOLDERS = {
+    "imitative_unet": ("unet", ""),
+    "reference_unet": ("reference_unet", ""),
+    "autoencoder": ("vae", ""),
+    "image_encoder": ("image_encoder", "clip."),
+    "image_projector": ("image_projector", ""),
+    "shape_map": ("depth_model", "depth_model."),
+    "shape_projector": ("shape_projector", ""),
+}
+"""Part -> its subfolder, named as diffusers names such parts, and what precedes its tensors' names in our network."""
+
+TRANSFORMERS = {"image_encoder": CLIPVisionModelWithProjection, "shape_map": DepthAnythingForDepthEstimation}
+
+
+def save_pretrained(network: MimicBrushNetwork, folder: Path, *, dtype: torch.dtype | None = None) -> None:
+    """Write every part, the options and the scheduler; the folder appears whole or not at all.
+
+    dtype: of the stored weights, as they are by default. Raises UserError where the folder exists.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists; choose another output or delete it")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    models = {FOLDERS[name][0]: model for name, model in _stored_models(network).items()}
+    for subfolder, model in models.items():
+        stored = model if dtype in (None, model.dtype) else copy.deepcopy(model).to(dtype)
+        stored.save_pretrained(partial / subfolder)
+    models["scheduler"] = make_scheduler(network.options.prediction_type)
+    models["scheduler"].save_pretrained(partial / "scheduler")
+    write_json(asdict(network.options), partial / OPTIONS_NAME)
+    write_json(_index(models), partial / INDEX_NAME)
+    partial.rename(folder)
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether `save_pretrained` wrote this folder."""
+    return (folder / INDEX_NAME).is_file() and (folder / OPTIONS_NAME).is_file()
+
+
+def read_folder(folder: Path) -> TrainedWeights:
+    """Every part's tensors; raises UserError where a file is missing or damaged."""
+    parts = {}
+    for name, (subfolder, prefix) in FOLDERS.items():
+        if name == "shape_map" and not (folder / subfolder).is_dir():
+            continue  # the shape map is made of edges
+        path, kind = folder / subfolder, TRANSFORMERS.get(name)
+        tensors = _read_transformer(path, kind) if kind else _read_tensors(path)
+        parts[name] = {prefix + key: tensor for key, tensor in tensors.items()}
+    return TrainedWeights("exported folder", str(folder), parts, _read_options(folder))
+
+
+def folder_config(folder: Path) -> NetworkConfig:
+    """The network that such a folder holds; raises UserError where its options are damaged."""
+    sources = {name: {"pretrained": str(folder), "subfolder": where} for name, (where, _) in FOLDERS.items()}
+    if (folder / FOLDERS["shape_map"][0]).is_dir():
+        sources["depth"] = sources["shape_map"]
+    parts = {field.name: sources[field.name] for field in fields(NetworkConfig) if field.name in sources}
+    return config_from_dict(NetworkConfig, {**_read_options(folder), **parts, "weights": str(folder)})
+
+
+def _stored_models(network: MimicBrushNetwork) -> dict[str, nn.Module]:
+    """Part -> the diffusers or transformers model that is stored for it; an edge map has none."""
+    models = {name: getattr(network, name) for name in FOLDERS if name != "shape_map"}
+    models["image_encoder"] = network.image_encoder.clip
+    if isinstance(network.shape_map, DepthShape):
+        models["shape_map"] = network.shape_map.depth_model
+    return models
+
+
+def _index(models: dict[str, object]) -> dict:
+    """What lies in which subfolder, as diffusers writes it."""
+    kinds = {name: [type(model).__module__.split(".")[0], type(model).__name__] for name, model in models.items()}
+    return {"_class_name": "MimicBrushPipeline", "_diffusers_version": diffusers.__version__, **kinds}
+
+
+def _read_options(folder: Path) -> dict:
+    return read_object(folder / OPTIONS_NAME, *(field.name for field in fields(NetworkOptions)))
+
+
+def _read_tensors(folder: Path) -> Tensors:
+    tensors = {}
+    for path in _weight_files(folder):
+        try:
+            tensors |= load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"{path}: damaged ({error}); copy or convert it again") from None
+    return tensors
+
+
+def _read_transformer(folder: Path, kind: type[PreTrainedModel]) -> Tensors:
+    """By transformers' own way: it stores other names than its models have."""
+    _weight_files(folder)
+    try:
+        model, found = kind.from_pretrained(folder, use_safetensors=True, dtype="auto", output_loading_info=True)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"{folder}: damaged ({reason_of(error)}); copy or convert it again") from None
+    if found["missing_keys"] or found["mismatched_keys"]:
+        faults = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
+        raise UserError(f"{folder}: {len(faults)} tensors missing or misshaped, first {faults[0]}; convert it again")
+    return model.state_dict()
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise UserError(f"{folder}: no .safetensors file; convert the weights again, or copy the folder whole")
+    return paths

@@ -1,0 +1,56 @@
+"""Which preset some weights fit: the tensors' names and shapes tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from mimicbrush.config import config_from_dict
+from mimicbrush.errors import UserError
+from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
+from mimicbrush.model.weights.parts import build_parts
+from mimicbrush.model.weights.tensors import TrainedWeights
+
+COMPARED_PARTS = ("imitative_unet", "reference_unet", "image_projector", "shape_projector")
+"""What training changes; the others are the same in many presets."""
+
+CONFIGS = Path("configs/train")
+
+
+def fitting_presets(weights: TrainedWeights) -> list[str]:
+    """Names of presets, known ones and those of `configs/train` that give sizes, which these weights fit."""
+    found = {name: {key: tuple(t.shape) for key, t in tensors.items()} for name, tensors in weights.parts.items()}
+    fitting = []
+    for name, config in {**_known_presets(), **_local_presets()}.items():
+        shapes = part_shapes(config)
+        if all(found[part] == shapes[part] for part in COMPARED_PARTS if part in found):
+            fitting.append(name)
+    return fitting
+
+
+def part_shapes(config: NetworkConfig) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Part -> tensor -> shape, without memory for any; the autoencoder and the depth model are left out."""
+    config = replace(config, autoencoder=PartConfig(), depth=None)
+    parts = build_parts(config, given=("autoencoder", "image_encoder", *COMPARED_PARTS))
+    return {name: {key: tuple(t.shape) for key, t in parts[name].state_dict().items()} for name in COMPARED_PARTS}
+
+
+def _known_presets() -> dict[str, NetworkConfig]:
+    release = released_network()
+    paper = replace(release, reference_projections="reference", shape_in_channels=3)
+    return {"the release (mimicbrush.yaml)": release, "the paper (mimicbrush_paper.yaml)": paper}
+
+
+def _local_presets() -> dict[str, NetworkConfig]:
+    presets = {}
+    for path in sorted(CONFIGS.glob("*.yaml")):
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            config = config_from_dict(NetworkConfig, document["network"])
+        except (UserError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+            continue  # not a training preset
+        if config.reference_unet.arguments and not config.image_encoder.pretrained:
+            presets[str(path)] = config
+    return presets

@@ -1,0 +1,96 @@
+"""`mimicbrush.bin`, the layout in which the authors released their weights: a dict of five parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mimicbrush.errors import UserError
+from mimicbrush.files import whole
+from mimicbrush.model.conditioning import DepthShape
+from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
+from mimicbrush.model.weights.run import is_checkpoint
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, torch_load
+
+RELEASED_NAMES = {
+    "unet": "imitative_unet",
+    "referencenet": "reference_unet",
+    "image_encoder": "image_encoder",
+    "image_proj": "image_projector",
+    "depth_guider": "shape_projector",
+}
+"""The released file's name of a part -> ours. The autoencoder and the depth model are not in it."""
+
+CLIP_PREFIX = "clip."
+POSITION_IDS = "vision_model.embeddings.position_ids"
+"""A buffer, not a weight: transformers stored it up to 4.30 and refuses it since."""
+
+RUN_OTHERWISE = (
+    "depth_input",
+    "shape_in_channels",
+    "reference_projections",
+    "reference_blend",
+    "reference_timestep",
+    "prediction_type",
+)
+"""Options that the released code hard-codes."""
+
+
+def read_release(path: Path) -> TrainedWeights:
+    """The tensors of a released checkpoint; raises UserError where it is none."""
+    content = torch_load(path)
+    if is_checkpoint(content):
+        raise UserError(f"{path}: a checkpoint of train.py; give the training run's folder, {path.parent.parent}")
+    if not is_release(content):
+        found = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
+        raise UserError(f"{path}: not a released checkpoint; expected {', '.join(RELEASED_NAMES)}, found {found}")
+    parts = {ours: content[theirs] for theirs, ours in RELEASED_NAMES.items()}
+    encoder = parts["image_encoder"]
+    parts["image_encoder"] = {CLIP_PREFIX + name: tensor for name, tensor in encoder.items() if name != POSITION_IDS}
+    return TrainedWeights("released checkpoint", str(path), parts, {})
+
+
+def is_release(content: object) -> bool:
+    """Whether this, read from a file, has the released parts."""
+    return isinstance(content, dict) and all(isinstance(content.get(name), dict) for name in RELEASED_NAMES)
+
+
+def save_release(
+    network: MimicBrushNetwork, path: Path, *, dtype: torch.dtype | None = None, position_ids: bool = False
+) -> None:
+    """Write the network so that the released code loads it.
+
+    dtype: of the stored weights, as they are by default; position_ids: add CLIP's, which transformers up to 4.30
+    demands, and the released code pins 4.25. Raises UserError for a network that the released code would run otherwise.
+    """
+    _refuse_other_options(network)
+    content = release_parts(network, dtype)
+    if position_ids:
+        num = network.image_encoder.clip.vision_model.embeddings.num_positions
+        content["image_encoder"][POSITION_IDS] = torch.arange(num)[None]
+    with whole(path) as partial:
+        torch.save(content, partial)
+
+
+def release_parts(network: MimicBrushNetwork, dtype: torch.dtype | None = None) -> dict[str, Tensors]:
+    """The network's tensors under the released names."""
+    parts: dict[str, nn.Module] = {theirs: getattr(network, ours) for theirs, ours in RELEASED_NAMES.items()}
+    parts["image_encoder"] = network.image_encoder.clip
+    return {
+        theirs: {name: tensor.detach().to(dtype=dtype).contiguous() for name, tensor in part.state_dict().items()}
+        for theirs, part in parts.items()
+    }
+
+
+def _refuse_other_options(network: MimicBrushNetwork) -> None:
+    released = NetworkOptions()
+    found = {name: (getattr(network.options, name), getattr(released, name)) for name in RUN_OTHERWISE}
+    found["depth"] = ("given" if isinstance(network.shape_map, DepthShape) else "null", "given")
+    other = [f"{name} is {is_}, not {wanted}" for name, (is_, wanted) in found.items() if is_ != wanted]
+    if other:
+        raise UserError(
+            f"the released code would run these weights otherwise than they were trained: {'; '.join(other)};"
+            " write a folder instead"
+        )

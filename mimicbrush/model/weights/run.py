@@ -1,0 +1,77 @@
+"""The checkpoints of a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from mimicbrush.config import config_from_dict
+from mimicbrush.errors import UserError
+from mimicbrush.model.weights.config import NetworkConfig
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, torch_load
+
+PREFIX = "network."
+
+
+def checkpoint_of(run: Path) -> Path:
+    """A run's last checkpoint; raises UserError where there is none."""
+    if not run.is_dir():
+        raise UserError(f"{run}: no such training run; train one with `python train.py --config ...`")
+    path = run / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise UserError(f"{path}: no checkpoint; train first with `python train.py --config ...`")
+    return path
+
+
+def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
+    """The last checkpoint's tensors, averaged (EMA) where it has them; raises UserError where there is none.
+
+    Frozen parts that can be fetched again are not in it.
+    """
+    path = checkpoint_of(run)
+    checkpoint = read_checkpoint(path)
+    averaged = checkpoint.get("ema", {}) if use_ema else {}
+    parts = split_parts({**checkpoint["state_dict"], **averaged})
+    return TrainedWeights("training run", str(path), parts, _read_config(run)["network"])
+
+
+def read_run_config(run: Path) -> NetworkConfig:
+    """The network that a run trains; raises UserError where its config is damaged."""
+    return config_from_dict(NetworkConfig, _read_config(run)["network"])
+
+
+def read_run_seed(run: Path) -> int:
+    """The seed of the run's random parts."""
+    return _read_config(run)["seed"]
+
+
+def read_checkpoint(path: Path) -> dict:
+    """A checkpoint's tensors and plain values; raises UserError where it is damaged or not one of train.py's."""
+    checkpoint = torch_load(path)
+    if not is_checkpoint(checkpoint):
+        raise UserError(f"{path}: not a checkpoint of train.py; delete it to train from the start, or copy it again")
+    return checkpoint
+
+
+def is_checkpoint(content: object) -> bool:
+    """Whether this, read from a file, is what train.py writes."""
+    return isinstance(content, dict) and content.keys() >= {"state_dict", "global_step"}
+
+
+def split_parts(tensors: Tensors) -> dict[str, Tensors]:
+    """`network.part.name` -> part -> name."""
+    parts: dict[str, Tensors] = {}
+    for name, tensor in tensors.items():
+        part, _, inside = name.removeprefix(PREFIX).partition(".")
+        parts.setdefault(part, {})[inside] = tensor
+    return parts
+
+
+def _read_config(run: Path) -> dict:
+    path = run / "config.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {"seed": int(document["seed"]), "network": dict(document["network"])}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not the config of a training run ({error})") from None

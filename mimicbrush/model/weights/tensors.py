@@ -1,0 +1,76 @@
+"""Tensors by name: read so that nothing executable is ever loaded, and copied strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mimicbrush.errors import UserError
+
+Tensors = dict[str, Tensor]
+
+MAX_NAMED = 3
+
+
+class TrainedWeights(NamedTuple):
+    """What a file or folder of trained weights holds."""
+
+    kind: Literal["released checkpoint", "training run", "exported folder"]
+    origin: str
+    """Where it was read, for messages."""
+    parts: dict[str, Tensors]
+    """Part of the network -> its tensors; frozen parts may be absent, never half there."""
+    options: dict
+    """The network's options as recorded beside the weights; a released checkpoint records none."""
+
+
+def torch_load(path: Path) -> object:
+    """What `torch.save` wrote, tensors and plain values only; raises UserError where the file is damaged or foreign."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except Exception as error:  # torch raises half a dozen kinds for a damaged or foreign file
+        raise UserError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}: truncated, of another format, or holding more"
+            " than tensors, which is never loaded); copy or download it again"
+        ) from None
+
+
+def in_float32(tensors: Tensors) -> Tensors:
+    """Weights stored in half precision are computed in float32, unless autocast says otherwise."""
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def load_strictly(
+    module: nn.Module, tensors: Tensors, origin: str, *, assign: bool = False, may_lack: tuple[str, ...] = ()
+) -> None:
+    """Copy `tensors` into `module`; raises UserError naming missing, unexpected and misshaped ones.
+
+    assign: put the tensors themselves in place of the module's, which may then be without memory of its own.
+    may_lack: parts of the module that need not be in the file.
+    """
+    faults = _faults(module, tensors, may_lack)
+    if faults:
+        raise UserError(f"{origin} does not fit this network: {'; '.join(faults)}; was it made with another config?")
+    module.load_state_dict(tensors, strict=False, assign=assign)
+
+
+def _faults(module: nn.Module, tensors: Tensors, may_lack: tuple[str, ...]) -> list[str]:
+    own = module.state_dict()
+    misshaped = [
+        f"{name} is {tuple(value.shape)}, expected {tuple(own[name].shape)}"
+        for name, value in tensors.items()
+        if name in own and value.shape != own[name].shape
+    ]
+    unexpected = sorted(tensors.keys() - own.keys())
+    missing = sorted(name for name in own.keys() - tensors.keys() if name.split(".")[0] not in may_lack)
+    by_kind = (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
+    return [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in by_kind if names]
+
+
+def _shortened(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")

@@ -1,0 +1,52 @@
+"""Pictures to the network's canvas and back as the released benchmark script does it, bit for bit: OpenCV on 8 bits.
+
+The same functions as in `imaging`, which are exact where these are not: the release scales without antialiasing, blurs
+the mask in 8 bits, and scales the canvas back before it cuts the padding off, which is off by up to a pixel and lets
+padding bleed into the border.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mimicbrush.imaging import FEATHER_PASSES, Placement, place
+
+
+def letterbox(image: Tensor, size: int, *, fill: float) -> tuple[Tensor, Placement]:
+    """Scale the longer side to `size` and pad the other to a centred square: (C, H, W) -> (C, size, size)."""
+    box = place(*image.shape[-2:], size)
+    canvas = image.new_full((len(image), size, size), fill)
+    scaled = _to_tensor(cv2.resize(_to_array(image), (box.width, box.height)))
+    canvas[:, box.top : box.top + box.height, box.left : box.left + box.width] = scaled
+    return canvas, box
+
+
+def unletterbox(canvas: Tensor, height: int, width: int) -> Tensor:
+    """Undo `letterbox`: (N, C, size, size) -> (N, C, height, width)."""
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    scaled = torch.stack([_to_tensor(cv2.resize(_to_array(picture), (side, side))) for picture in canvas])
+    return scaled[..., top : top + height, left : left + width]
+
+
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+    """Composite through the feathered mask: edited (N, 3, H, W), source (1, 3, H, W), mask (1, 1, H, W)."""
+    alpha = _to_array(mask[0])
+    for _ in range(FEATHER_PASSES):
+        alpha = cv2.GaussianBlur(alpha, (3, 3), 0)
+    alpha = _to_tensor(alpha)
+    return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
+
+
+def _to_array(image: Tensor) -> NDArray[np.uint8]:
+    """(C, H, W) in [0, 1] -> (H, W, C), 8 bits."""
+    return (image * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _to_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """(H, W, C) or (H, W), 8 bits -> (C, H, W) in [0, 1]."""
+    return torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1).float() / 255

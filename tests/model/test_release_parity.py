@@ -1,0 +1,160 @@
+"""Our network and pictures against numbers of the released code (`tests/assets/golden/README.md`).
+
+MIMICBRUSH_GOLDEN names another folder of the same format; every size comes from its config.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mimicbrush.imaging import binarise, blacken
+from mimicbrush.model.conditioning import DepthShape
+from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.sampling import make_scheduler, sample
+from mimicbrush.model.weights import NetworkConfig, PartConfig, load_release
+from mimicbrush.released_imaging import letterbox, paste_back, unletterbox
+from tests.conftest import AUTOENCODER, depth_model
+
+GOLDEN = Path(os.environ.get("MIMICBRUSH_GOLDEN", Path(__file__).parents[1] / "assets" / "golden"))
+CONFIG = json.loads((GOLDEN / "config.json").read_text())
+NUMBERS: dict[str, Tensor] = torch.load(GOLDEN / "golden.pt", weights_only=True)
+PICTURES = sorted(GOLDEN.glob("prepost_*.npz"))
+GREY_LEVEL = 1 / 255
+TO_ONE_GREY_LEVEL = 1.001 * GREY_LEVEL
+
+pictures = pytest.mark.parametrize("path", PICTURES, ids=[path.stem for path in PICTURES])
+
+
+def assert_equal(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected.reshape(found.shape), rtol=0, atol=1e-4)
+
+
+def golden_config() -> NetworkConfig:
+    """Sizes of the golden folder; its autoencoder is not in it, and stands for stride 8 only."""
+    strides = {name: [8] * 4 for name in ("block_out_channels",)}
+    blocks = {name: AUTOENCODER[name][:1] * 4 for name in ("down_block_types", "up_block_types")}
+    return NetworkConfig(
+        imitative_unet=PartConfig(arguments=CONFIG["unet"]),
+        reference_unet=PartConfig(arguments=CONFIG["unet"] | {"in_channels": 4}),
+        image_encoder=PartConfig(arguments=CONFIG["clip"]),
+        autoencoder=PartConfig(arguments=AUTOENCODER | strides | blocks),
+    )
+
+
+@pytest.fixture(scope="module")
+def released() -> MimicBrushNetwork:
+    return load_release(GOLDEN / "mimicbrush.bin", golden_config())
+
+
+def golden_conditions() -> Conditions:
+    return Conditions(
+        mask=NUMBERS["mask"],
+        background_latent=NUMBERS["masked_latent"],
+        shape_latent=NUMBERS["depth_latent_in"],
+        image_tokens=NUMBERS["image_tokens"],
+        reference_latent=NUMBERS["reference_latent"],
+    )
+
+
+@torch.no_grad()
+def test_depth_guider(released):
+    assert_equal(released.shape_projector(NUMBERS["depth_in"]), NUMBERS["depth_latent"])
+
+
+@torch.no_grad()
+def test_image_states_and_tokens(released):
+    states = released.image_encoder.encode_pixels(NUMBERS["clip_pixels"])
+    assert_equal(states, NUMBERS["clip_hidden"])
+    assert_equal(released.image_projector(states), NUMBERS["image_tokens"])
+    assert_equal(released.image_encoder.absent(), NUMBERS["clip_hidden_uncond"])
+    assert_equal(released.absent_tokens(), NUMBERS["image_tokens_uncond"])
+
+
+def test_timesteps():
+    scheduler = make_scheduler()
+    scheduler.set_timesteps(CONFIG["steps"])
+    assert scheduler.timesteps.tolist() == NUMBERS["timesteps"].tolist()
+
+
+@pytest.mark.parametrize("grad", [False, True], ids=["sampling", "training"])
+@pytest.mark.parametrize("step", range(CONFIG["steps"]))
+def test_raw_prediction_of_both_rows(released, step, grad):
+    """The attention of sampling, which merges two passes, and that of training, which joins tokens."""
+    told, timestep = golden_conditions(), NUMBERS["timesteps"][step]
+    latent = NUMBERS["noise"] if step == 0 else NUMBERS["latents"][step - 1].reshape(NUMBERS["noise"].shape)
+    both = Conditions(*(torch.cat([value, value]) for value in told))
+    both = both._replace(image_tokens=torch.cat([told.image_tokens, NUMBERS["image_tokens_uncond"]]))
+    with torch.set_grad_enabled(grad):
+        features = released.reference_features(told.reference_latent, timestep, told.image_tokens)
+        predicted = released.predict(torch.cat([latent, latent]), timestep, both, features).detach()
+    assert_equal(predicted.flip(0), NUMBERS["noise_pred_uncond_cond"][step])
+
+
+@pytest.mark.parametrize("num_steps", range(1, CONFIG["steps"] + 1))
+def test_latents_after_each_step(released, num_steps):
+    """Our own loop from the noise, stopped after `num_steps` of the golden steps."""
+    scheduler = make_scheduler()
+    set_timesteps = scheduler.set_timesteps
+
+    def set_first_timesteps(num: int, device: torch.device) -> None:
+        set_timesteps(num, device)
+        scheduler.timesteps = scheduler.timesteps[:num_steps]
+
+    scheduler.set_timesteps = set_first_timesteps
+    latent = sample(
+        released,
+        golden_conditions(),
+        NUMBERS["noise"],
+        scheduler=scheduler,
+        num_inference_steps=CONFIG["steps"],
+        guidance_scale=CONFIG["guidance_scale"],
+    )
+    assert_equal(latent, NUMBERS["latents"][num_steps - 1])
+
+
+def load_pictures(path: Path) -> dict[str, Tensor]:
+    """Pictures (1, C, H, W) in [0, 1]; the depth model's input (1, 3, S, S)."""
+    with np.load(path) as arrays:
+        content = {name: arrays[name] for name in arrays}
+    depth_input = torch.from_numpy(content.pop("depth_input").astype(np.float32))[None]
+    images = {
+        name: torch.from_numpy(np.atleast_3d(array).astype(np.float32)).permute(2, 0, 1)[None] / 255
+        for name, array in content.items()
+    }
+    return images | {"depth_input": depth_input}
+
+
+@pictures
+def test_preparation(path):
+    expected = load_pictures(path)
+    size = expected["padded_source"].shape[-1]
+    source, _ = letterbox(expected["source"][0], size, fill=1.0)
+    mask, _ = letterbox(expected["mask"][0], size, fill=0.0)
+    assert (source - expected["padded_source"][0]).abs().max() <= TO_ONE_GREY_LEVEL
+    assert torch.equal(binarise(mask), expected["padded_mask"][0])
+    assert (blacken(source, binarise(mask)) - expected["masked_source"][0]).abs().max() <= TO_ONE_GREY_LEVEL
+
+
+@pictures
+def test_depth_input(path):
+    """The released double normalisation of the unmasked source, to one grey level of what enters it."""
+    expected = load_pictures(path)
+    depth = DepthShape(depth_model(image_size=expected["depth_input"].shape[-1]), "released")
+    difference = (depth.normalise(expected["padded_source"]) - expected["depth_input"]).abs()
+    smallest_std, half_precision = 0.224, 2**-9
+    assert difference.max() <= TO_ONE_GREY_LEVEL / smallest_std + half_precision
+
+
+@pictures
+def test_paste_back(path):
+    expected = load_pictures(path)
+    source, mask = expected["source"], expected["mask"]
+    edited = unletterbox(expected["prediction"], *source.shape[-2:])
+    assert (paste_back(edited, source, mask) - expected["result"]).abs().max() <= TO_ONE_GREY_LEVEL

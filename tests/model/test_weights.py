@@ -1,0 +1,304 @@
+"""Weights in every layout: read, written, refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from mimicbrush.errors import UserError
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import (
+    NetworkConfig,
+    PartConfig,
+    from_pretrained,
+    initialise,
+    load_network,
+    load_release,
+    read_weights,
+    released_network,
+    save_pretrained,
+    save_release,
+)
+from mimicbrush.model.weights.__main__ import main
+from mimicbrush.model.weights.parts import build_parts
+from mimicbrush.model.weights.presets import fitting_presets
+from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts
+from mimicbrush.model.weights.tensors import TrainedWeights
+from tests.conftest import DEPTH, REPOSITORY, UNET, network_config
+
+LAYOUT = json.loads((REPOSITORY / "tests" / "assets" / "golden" / "release_layout.json").read_text())
+
+
+def depth_config(**changes) -> NetworkConfig:
+    """The tiny network with a depth model, whose options are the release's."""
+    return network_config(depth=PartConfig(arguments=DEPTH), **changes)
+
+
+def assert_same_weights(found: MimicBrushNetwork, expected: MimicBrushNetwork, atol: float = 0.0) -> None:
+    torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=atol)
+
+
+@pytest.fixture
+def released_file(tmp_path) -> tuple[Path, MimicBrushNetwork]:
+    network = initialise(depth_config(), seed=7)
+    save_release(network, tmp_path / "mimicbrush.bin")
+    return tmp_path / "mimicbrush.bin", network
+
+
+class TestRelease:
+    def test_saved_weights_load_into_a_differently_seeded_network(self, released_file):
+        path, network = released_file
+        loaded = initialise(depth_config(weights=str(path)), seed=8)
+        for part in RELEASED_NAMES.values():
+            torch.testing.assert_close(
+                getattr(loaded, part).state_dict(), getattr(network, part).state_dict(), rtol=0, atol=0
+            )
+
+    def test_options_and_sizes_come_from_the_config(self, released_file):
+        path, _ = released_file
+        assert initialise(depth_config(weights=str(path), reference_blend=1.0)).options.reference_blend == 1.0
+
+    @pytest.mark.parametrize("position_ids", [False, True])
+    def test_position_ids_are_written_on_demand_and_tolerated(self, tmp_path, position_ids):
+        save_release(initialise(depth_config()), tmp_path / "a.bin", position_ids=position_ids)
+        stored = torch.load(tmp_path / "a.bin", weights_only=True)["image_encoder"]
+        assert ("vision_model.embeddings.position_ids" in stored) == position_ids
+        load_release(tmp_path / "a.bin", depth_config())
+
+    def test_half_precision_is_stored_and_computed_in_single(self, tmp_path):
+        network = initialise(depth_config())
+        save_release(network, tmp_path / "a.bin", dtype=torch.float16)
+        stored = torch.load(tmp_path / "a.bin", weights_only=True)
+        assert {tensor.dtype for part in stored.values() for tensor in part.values()} == {torch.float16}
+        loaded = load_release(tmp_path / "a.bin", depth_config())
+        assert loaded.imitative_unet.dtype == torch.float32
+        torch.testing.assert_close(
+            loaded.imitative_unet.state_dict(), network.imitative_unet.state_dict(), rtol=1e-3, atol=1e-4
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            (lambda parts: parts["unet"].pop("conv_in.bias"), r"imitative_unet, .*1 missing \(conv_in\.bias\)"),
+            (lambda parts: parts["image_proj"].update(extra=torch.zeros(1)), r"1 unexpected \(extra\)"),
+            (
+                lambda parts: parts["depth_guider"].update({"conv_in.bias": torch.zeros(3)}),
+                r"1 misshaped \(conv_in\.bias is \(3,\), expected \(4,\)\)",
+            ),
+            (lambda parts: parts.pop("unet"), r"not a released checkpoint; expected unet, .*found referencenet"),
+        ],
+        ids=["missing", "unexpected", "misshaped", "no U-Net"],
+    )
+    def test_what_does_not_fit_is_named(self, released_file, change: Callable, complaint: str):
+        path, _ = released_file
+        parts = torch.load(path, weights_only=True)
+        change(parts)
+        torch.save(parts, path)
+        with pytest.raises(UserError, match=complaint):
+            load_release(path, depth_config())
+
+    def test_truncated_file(self, released_file):
+        path, _ = released_file
+        path.write_bytes(path.read_bytes()[:-1000])
+        with pytest.raises(UserError, match="not a readable checkpoint"):
+            load_release(path, depth_config())
+
+    def test_nothing_executable_is_loaded(self, tmp_path):
+        class Bomb:
+            def __reduce__(self) -> tuple:
+                return Path.touch, (tmp_path / "exploded",)
+
+        torch.save({name: Bomb() for name in RELEASED_NAMES}, tmp_path / "a.bin")
+        (tmp_path / "b.bin").write_bytes(pickle.dumps(Bomb()))
+        for name in ("a.bin", "b.bin"):
+            with pytest.raises(UserError, match="never loaded"):
+                load_release(tmp_path / name, depth_config())
+        assert not (tmp_path / "exploded").exists()
+
+    @pytest.mark.parametrize(
+        ("changes", "named"),
+        [
+            ({"reference_blend": 1.0}, "reference_blend is 1.0, not 0.5"),
+            ({"reference_projections": "reference"}, "reference_projections is reference, not imitative"),
+            ({"reference_timestep": "zero"}, "reference_timestep is zero"),
+            ({"prediction_type": "v_prediction"}, "prediction_type is v_prediction"),
+            ({"shape_in_channels": 3}, "shape_in_channels is 3"),
+            ({"depth": None}, "depth is null"),
+        ],
+    )
+    def test_a_network_the_released_code_would_run_otherwise_is_not_exported(self, tmp_path, changes, named):
+        network = initialise(replace(depth_config(), **changes))
+        with pytest.raises(UserError, match=named):
+            save_release(network, tmp_path / "a.bin")
+
+
+class TestFullSize:
+    """The release's own sizes, without memory for a single weight."""
+
+    def network(self, **changes) -> MimicBrushNetwork:
+        config = replace(released_network(), autoencoder=PartConfig(), depth=None, **changes)
+        parts = build_parts(config, given=[*RELEASED_NAMES.values(), "autoencoder"])
+        return MimicBrushNetwork(**parts, options=config.options)
+
+    def test_every_released_tensor_has_its_name_and_shape(self):
+        found = release_parts(self.network())
+        shapes = {part: {name: list(t.shape) for name, t in tensors.items()} for part, tensors in found.items()}
+        assert shapes == LAYOUT
+        assert sum(map(len, found.values())) == 1886
+
+    def test_sizes_of_the_two_unets(self):
+        network = self.network()
+        assert sum(parameter.numel() for parameter in network.imitative_unet.parameters()) == 859_546_884
+        assert sum(parameter.numel() for parameter in network.reference_unet.parameters()) == 857_066_560
+        assert len(network.reference_unet.state_dict()) == 662
+        assert sum(parameter.numel() for parameter in network.shape_projector.parameters()) == 150_260
+
+    def test_the_papers_projections_keep_two_more_tensors(self):
+        network = self.network(reference_projections="reference", shape_in_channels=3)
+        assert len(network.reference_unet.state_dict()) == 664
+        assert network.shape_projector.conv_in.weight.shape == (16, 3, 3, 3)
+
+    def test_presets_are_recognised(self):
+        assert fitting_presets(as_trained(self.network())) == ["the release (mimicbrush.yaml)"]
+        paper = self.network(reference_projections="reference", shape_in_channels=3)
+        assert fitting_presets(as_trained(paper)) == ["the paper (mimicbrush_paper.yaml)"]
+        assert fitting_presets(as_trained(initialise(network_config()))) == []
+
+
+def as_trained(network: MimicBrushNetwork) -> TrainedWeights:
+    parts: dict[str, dict[str, Tensor]] = {name: part.state_dict() for name, part in network.named_children()}
+    return TrainedWeights("exported folder", "memory", parts, {})
+
+
+class TestFolder:
+    @pytest.mark.parametrize(
+        "config",
+        [
+            network_config(),
+            depth_config(),
+            depth_config(reference_projections="reference", reference_blend=1.0, shape_in_channels=3),
+            network_config(reference_timestep="zero", prediction_type="v_prediction"),
+        ],
+        ids=["edges", "release", "paper", "velocity"],
+    )
+    def test_what_is_saved_is_loaded(self, tmp_path, config):
+        network = initialise(config, seed=3)
+        save_pretrained(network, tmp_path / "folder")
+        for load in (from_pretrained, load_network):
+            loaded = load(tmp_path / "folder")
+            assert_same_weights(loaded, network)
+            assert loaded.options == network.options
+
+    def test_it_is_diffusers_layout(self, tmp_path):
+        network = initialise(depth_config())
+        save_pretrained(network, tmp_path / "folder")
+        index = json.loads((tmp_path / "folder" / "model_index.json").read_text())
+        parts = {name: kind for name, kind in index.items() if not name.startswith("_")}
+        assert parts["unet"] == ["diffusers", "UNet2DConditionModel"]
+        assert parts["depth_model"] == ["transformers", "DepthAnythingForDepthEstimation"]
+        assert all((tmp_path / "folder" / name).is_dir() for name in parts)
+        stock = UNet2DConditionModel.from_pretrained(tmp_path / "folder", subfolder="unet")
+        torch.testing.assert_close(stock.state_dict(), network.imitative_unet.state_dict(), rtol=0, atol=0)
+
+    def test_training_goes_on_from_it(self, tmp_path):
+        save_pretrained(initialise(network_config(), seed=3), tmp_path / "folder")
+        started = initialise(network_config(weights=str(tmp_path / "folder")), seed=4)
+        assert_same_weights(started, from_pretrained(tmp_path / "folder"))
+
+    def test_other_options_are_warned_of(self, tmp_path):
+        save_pretrained(initialise(network_config()), tmp_path / "folder")
+        with pytest.warns(UserWarning, match=r"trained with reference_blend 0\.5, not 1\.0"):
+            initialise(network_config(weights=str(tmp_path / "folder"), reference_blend=1.0))
+
+    def test_existing_folder_is_left_alone(self, tmp_path):
+        (tmp_path / "folder").mkdir()
+        with pytest.raises(UserError, match="exists"):
+            save_pretrained(initialise(network_config()), tmp_path / "folder")
+
+    @pytest.mark.parametrize(
+        ("damage", "complaint"),
+        [
+            (lambda folder: next((folder / "unet").glob("*.safetensors")).unlink(), r"unet: no \.safetensors file"),
+            (
+                lambda folder: next((folder / "vae").glob("*.safetensors")).write_bytes(b"\x08" + bytes(40)),
+                r"vae.*damaged",
+            ),
+            (lambda folder: (folder / "network.json").write_text("{"), r"network\.json: damaged"),
+            (lambda folder: (folder / "vae" / "config.json").unlink(), "autoencoder: .*could not be loaded"),
+        ],
+        ids=["missing", "damaged", "options", "config"],
+    )
+    def test_damage_is_named(self, tmp_path, damage: Callable, complaint: str):
+        save_pretrained(initialise(network_config()), tmp_path / "folder")
+        damage(tmp_path / "folder")
+        with pytest.raises(UserError, match=complaint):
+            from_pretrained(tmp_path / "folder")
+
+
+class TestParts:
+    def test_thirteen_channels_keep_what_was_pretrained(self, tmp_path):
+        """Nine inpainting channels stay in place; the four of the shape latent start at zero."""
+        inpainting = UNet2DConditionModel(**UNET | {"in_channels": 9})
+        inpainting.save_pretrained(tmp_path / "unet")
+        part = PartConfig(pretrained=str(tmp_path), subfolder="unet")
+        weight = initialise(network_config(imitative_unet=part)).imitative_unet.conv_in.weight
+        assert weight.shape[1] == 13
+        torch.testing.assert_close(weight[:, :9], inpainting.conv_in.weight)
+        assert not weight[:, 9:].any()
+        as_the_authors = initialise(network_config(imitative_unet=part, conv_in="random")).imitative_unet.conv_in.weight
+        assert not torch.allclose(as_the_authors[:, :9], inpainting.conv_in.weight)
+        assert as_the_authors[:, 9:].any()
+
+    def test_missing_weights_name_the_part_and_the_remedy(self, tmp_path):
+        config = network_config(autoencoder=PartConfig(pretrained=str(tmp_path / "nowhere"), subfolder="vae"))
+        with pytest.raises(UserError, match=r"autoencoder: .*nowhere .* local folder with a subfolder vae"):
+            initialise(config)
+
+    def test_unequal_widths_are_refused(self):
+        with pytest.raises(UserError, match="widths"):
+            initialise(network_config(imitative_unet=PartConfig(arguments=UNET | {"block_out_channels": [16, 16]})))
+
+    def test_size_must_be_a_multiple_of_the_stride(self):
+        with pytest.raises(UserError, match="size is 34, expected a multiple of the autoencoder's stride, 4"):
+            initialise(network_config(size=34))
+
+    def test_weights_of_nothing_are_named(self, tmp_path):
+        (tmp_path / "text.bin").write_text("no weights")
+        for name in ("text.bin", "absent"):
+            with pytest.raises(UserError, match=name):
+                read_weights(str(tmp_path / name))
+
+
+class TestCommand:
+    def run(self, monkeypatch, *arguments: object) -> None:
+        monkeypatch.setattr("sys.argv", ["weights", *map(str, arguments)])
+        main()
+
+    def test_released_file_to_folder_and_back(self, tmp_path, monkeypatch, capsys, released_file):
+        path, network = released_file
+        save_pretrained(network, tmp_path / "all")
+        self.run(monkeypatch, "convert", "--weights", tmp_path / "all", "--output", tmp_path / "back.bin")
+        assert "parameters in float32" in capsys.readouterr().out
+        back, first = (torch.load(file, weights_only=True) for file in (tmp_path / "back.bin", path))
+        torch.testing.assert_close(back, first, rtol=0, atol=0)
+
+    def test_inspect_counts(self, tmp_path, monkeypatch, capsys, released_file):
+        path, network = released_file
+        self.run(monkeypatch, "inspect", "--weights", path)
+        printed = capsys.readouterr().out
+        num_parameters = sum(parameter.numel() for parameter in network.imitative_unet.parameters())
+        assert "released checkpoint" in printed
+        assert f"{num_parameters:,}".replace(",", " ") in printed
+        assert "fits: no preset here" in printed
+
+    def test_unknown_command_is_named(self, monkeypatch):
+        with pytest.raises(UserError, match="choose from inspect, convert"):
+            self.run(monkeypatch, "inspekt")
