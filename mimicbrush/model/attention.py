@@ -63,8 +63,8 @@ def _merge(query: Tensor, own: KeyValue, reference: KeyValue, *, blend: float, n
     attended, own_sum = _attend_with_log_sum_exp(query, own_key, own_value)
     beside, sum_beside = _attend_with_log_sum_exp(query[:num_rows], key, value)
     weight = blend * torch.sigmoid(sum_beside - own_sum[:num_rows])
-    first = torch.lerp(attended[:num_rows], beside, weight[..., None].to(beside.dtype))
-    return _join_heads(first if num_rows == len(query) else torch.cat([first, attended[num_rows:]]))
+    attended[:num_rows].lerp_(beside, weight[..., None].to(beside.dtype))
+    return _join_heads(attended)
 
 
 def _tells_log_sum_exp(query: Tensor) -> bool:
@@ -78,7 +78,10 @@ def _attend_with_log_sum_exp(query: Tensor, key: Tensor, value: Tensor) -> tuple
     The kernels behind `scaled_dot_product_attention`, whose public face returns the first of the two only.
     """
     if query.device.type == "cpu":
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value)[:2]
+        # This kernel reads keys and values many times, and faster where a head's lie together.
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key.contiguous(), value.contiguous())[
+            :2
+        ]
     if query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256:
         return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[:2]
     attended, log_sum_exp = torch.ops.aten._scaled_dot_product_efficient_attention(query, key, value, None, True)[:2]

@@ -21,6 +21,7 @@ from mimicbrush.model.conditioning import (
     ShapeProjector,
 )
 from mimicbrush.model.reference_attention import (
+    AttentionContext,
     ReferenceFeatures,
     ReferenceProjections,
     ReferenceStates,
@@ -185,8 +186,9 @@ class MimicBrushNetwork(nn.Module):
         """Keys and values of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C)."""
         states: ReferenceStates = {}
         timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
+        context = AttentionContext(captured=states)
         self.reference_unet(
-            reference_latent, timestep, image_tokens, cross_attention_kwargs={"captured": states}, return_dict=False
+            reference_latent, timestep, image_tokens, cross_attention_kwargs={"context": context}, return_dict=False
         )
         by_reference = self.options.reference_projections == "reference"
         return project_states(states, self.reference_unet if by_reference else self.imitative_unet)
@@ -198,18 +200,21 @@ class MimicBrushNetwork(nn.Module):
         conditions: Conditions,
         reference: ReferenceFeatures | None,
         keep_reference: Tensor | None = None,
+        twins: bool = False,
     ) -> Tensor:
         """What the imitative U-Net makes of a noisy latent: (B, 4, h, w), noise or velocity, see `NetworkOptions`.
 
         reference: features for the first R <= B rows, the rest have none; keep_reference: (R,) bool, false for rows
         that are to ignore theirs. Their image tokens are the caller's to replace.
+        twins: the second half of the rows differs from the first in its image tokens and reference alone.
         """
+        context = AttentionContext(reference=reference, keep_reference=keep_reference, twins=twins)
         latents = (noisy_latent, conditions.mask, conditions.background_latent, conditions.shape_latent)
         return self.imitative_unet(
             torch.cat(latents, dim=1),
             timestep,
             conditions.image_tokens,
-            cross_attention_kwargs={"reference": reference or {}, "keep_reference": keep_reference},
+            cross_attention_kwargs={"context": context},
             return_dict=False,
         )[0]
 

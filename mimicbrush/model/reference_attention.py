@@ -1,14 +1,15 @@
 """Attention of the imitative U-Net over its own tokens and the reference's (paper, section 3.2 and equation 1).
 
-Both U-Nets are stock `UNet2DConditionModel`s whose attention processors are replaced. Reference features travel in a
-dict, layer name -> states, through `cross_attention_kwargs`: as `captured` out of the reference U-Net, as `reference`
-into the imitative one. Nothing is kept on modules between calls, so previews, gradient checkpointing and a second
-network never see each other's features.
+Both U-Nets are stock `UNet2DConditionModel`s whose attention processors are replaced. Reference features travel in
+dicts, layer name -> states, through `cross_attention_kwargs`: out of the reference U-Net, then into the imitative one.
+Nothing is kept on modules between calls, so previews, gradient checkpointing and a second network never see each
+other's features.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -34,6 +35,22 @@ def shared_layers(unet: UNet2DConditionModel) -> list[str]:
     return [name for name in _attention_layers(unet) if name.endswith("attn1") and not name.startswith("down_blocks")]
 
 
+class AttentionContext(NamedTuple):
+    """What the attention layers are told beside their tokens: the one entry, `context`, of cross_attention_kwargs."""
+
+    captured: ReferenceStates | None = None
+    """Filled by the reference U-Net."""
+    reference: ReferenceFeatures | None = None
+    """For the imitative U-Net's first R <= B rows; the others have none."""
+    keep_reference: Tensor | None = None
+    """(R,), false for rows that train without their reference."""
+    twins: bool = False
+    """The second half of the rows differs from the first in its image tokens and reference alone, as in guidance."""
+
+
+NO_CONTEXT = AttentionContext()
+
+
 class PlainAttention:
     """Scaled dot-product attention that ignores references: cross-attention, and self-attention of the down blocks."""
 
@@ -44,13 +61,21 @@ class PlainAttention:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
-        reference: ReferenceFeatures | None = None,
-        captured: ReferenceStates | None = None,
-        keep_reference: Tensor | None = None,
+        context: AttentionContext = NO_CONTEXT,
     ) -> Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        attended = attend(attn.to_q(hidden_states), _project(attn, context), num_heads=attn.heads)
+        seen = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        attended = attend(attn.to_q(hidden_states), _project(attn, seen), num_heads=attn.heads)
         return _project_out(attn, attended)
+
+
+class FirstAttention(PlainAttention):
+    """The imitative U-Net's first self-attention: no cross-attention has told twin rows apart yet, so half will do."""
+
+    def __call__(self, attn: Attention, hidden_states: Tensor, *args, context=NO_CONTEXT, **kwargs) -> Tensor:
+        if not context.twins:
+            return super().__call__(attn, hidden_states)
+        first, _ = hidden_states.chunk(2)
+        return super().__call__(attn, first).repeat(2, 1, 1)
 
 
 class CapturingAttention(PlainAttention):
@@ -59,10 +84,10 @@ class CapturingAttention(PlainAttention):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, attn: Attention, hidden_states: Tensor, *args, captured=None, **kwargs) -> Tensor:
-        if captured is not None:
-            captured[self.name] = hidden_states
-        return super().__call__(attn, hidden_states, *args, **kwargs)
+    def __call__(self, attn: Attention, hidden_states: Tensor, *args, context=NO_CONTEXT, **kwargs) -> Tensor:
+        if context.captured is not None:
+            context.captured[self.name] = hidden_states
+        return super().__call__(attn, hidden_states)
 
 
 class ReferenceAttention:
@@ -76,27 +101,14 @@ class ReferenceAttention:
         self.name = name
         self.blend = blend
 
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        reference: ReferenceFeatures | None = None,
-        captured: ReferenceStates | None = None,
-        keep_reference: Tensor | None = None,
-    ) -> Tensor:
-        """hidden_states: (B, L, C). The first R <= B rows see the reference; the others have none.
-
-        keep_reference: (R,), false for rows that train without their reference.
-        """
+    def __call__(self, attn: Attention, hidden_states: Tensor, *args, context=NO_CONTEXT, **kwargs) -> Tensor:
+        """hidden_states: (B, L, C) -> (B, L, C)."""
         query, own = attn.to_q(hidden_states), _project(attn, hidden_states)
-        if not reference or self.blend == 0:
+        if not context.reference or self.blend == 0:
             return _project_out(attn, attend(query, own, num_heads=attn.heads))
-        theirs = reference[self.name]
-        if keep_reference is not None:
-            theirs = _own_where_dropped(theirs, own, keep_reference)
+        theirs = context.reference[self.name]
+        if context.keep_reference is not None:
+            theirs = _own_where_dropped(theirs, own, context.keep_reference)
         attended = attend_with_reference(query, own, theirs, blend=self.blend, num_heads=attn.heads)
         return _project_out(attn, attended)
 
@@ -113,16 +125,17 @@ class LastAttention(nn.Module):
         self.to_k = to_k
         self.to_v = to_v
 
-    def forward(self, hidden_states: Tensor, *, captured: ReferenceStates | None = None, **kwargs) -> Tensor:
-        if captured is not None:
-            captured[self.name] = hidden_states
+    def forward(self, hidden_states: Tensor, *, context: AttentionContext = NO_CONTEXT, **kwargs) -> Tensor:
+        if context.captured is not None:
+            context.captured[self.name] = hidden_states
         return hidden_states
 
 
 def make_imitative(unet: UNet2DConditionModel, blend: float) -> UNet2DConditionModel:
     """Let the U-Net's mid and up self-attentions see reference features; changes it in place."""
-    shared = set(shared_layers(unet))
-    _set_processors(unet, lambda name: ReferenceAttention(name, blend) if name in shared else PlainAttention())
+    first, *_ = _attention_layers(unet)
+    processors = {first: FirstAttention()} | {name: ReferenceAttention(name, blend) for name in shared_layers(unet)}
+    _set_processors(unet, processors)
     return unet
 
 
@@ -133,7 +146,7 @@ def make_reference(unet: UNet2DConditionModel, projections: ReferenceProjections
     where the reference's own `projections` make its keys and values.
     """
     shared = shared_layers(unet)
-    _set_processors(unet, lambda name: CapturingAttention(name) if name in shared else PlainAttention())
+    _set_processors(unet, {name: CapturingAttention(name) for name in shared})
     _drop_tail(unet, last=shared[-1], keep_projections=projections == "reference")
     return unet
 
@@ -167,8 +180,10 @@ def _attention_layers(unet: UNet2DConditionModel) -> list[str]:
     return sorted(names, key=lambda name: order[name.split(".")[0]])
 
 
-def _set_processors(unet: UNet2DConditionModel, processor_of) -> None:
-    unet.set_attn_processor({f"{name}.processor": processor_of(name) for name in _attention_layers(unet)})
+def _set_processors(unet: UNet2DConditionModel, processors: dict[str, Callable[..., Tensor]]) -> None:
+    """Those given by layer, and plain ones for all other layers."""
+    layers = _attention_layers(unet)
+    unet.set_attn_processor({f"{name}.processor": processors.get(name, PlainAttention()) for name in layers})
 
 
 def _drop_tail(unet: UNet2DConditionModel, last: str, *, keep_projections: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import diffusers
 import torch
@@ -60,12 +61,14 @@ def sample(
     num_inference_steps: int = 50,
     guidance_scale: float = 5.0,
     generators: list[torch.Generator] | None = None,
+    on_step: Callable[[int, Tensor], None] | None = None,
     progress: bool = False,
 ) -> Tensor:
     """Denoise N samples of each of B edits together: noise (B·N, 4, h, w) -> edited latents, in the same order.
 
     noise: the samples of one edit side by side; what is known of an edit, its reference's features among it, is
     computed once for all of them. generators: one per row, for schedulers that add noise on the way.
+    on_step: told the number of each finished step and its latents.
     Guidance: unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1).
     A guidance_scale of 1 or less is no guidance, as in diffusers, and computes no unconditional rows.
     """
@@ -73,19 +76,22 @@ def sample(
     guided = guidance_scale > 1
     rows = Conditions(*(_repeat(value, num_samples) for value in conditions))
     rows = _with_unconditional(network, rows) if guided else rows
-    scheduler.set_timesteps(num_inference_steps, device=noise.device)
+    _set_timesteps(scheduler, num_inference_steps, noise.device)
     noisy_step = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     latent, features = noise * scheduler.init_noise_sigma, None
-    for timestep in tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False):
+    for step, timestep in enumerate(tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False)):
         if features is None or network.options.reference_timestep == "current":
             features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
             features = _repeat_features(features, num_samples)
         scaled = scheduler.scale_model_input(latent, timestep)
-        prediction = network.predict(torch.cat([scaled, scaled]) if guided else scaled, timestep, rows, features)
+        scaled = torch.cat([scaled, scaled]) if guided else scaled
+        prediction = network.predict(scaled, timestep, rows, features, twins=guided)
         if guided:
             conditional, unconditional = prediction.chunk(2)
             prediction = torch.lerp(unconditional, conditional, guidance_scale)
         latent = scheduler.step(prediction, timestep, latent, **noisy_step, return_dict=False)[0]
+        if on_step is not None:
+            on_step(step, latent)
     return latent
 
 
@@ -106,6 +112,14 @@ def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> C
     doubled = Conditions(*(torch.cat([value, value]) for value in conditions))
     absent = network.absent_tokens().expand_as(conditions.image_tokens)
     return doubled._replace(image_tokens=torch.cat([conditions.image_tokens, absent]))
+
+
+def _set_timesteps(scheduler: SchedulerMixin, num_inference_steps: int, device: torch.device) -> None:
+    try:
+        scheduler.set_timesteps(num_inference_steps, device=device)
+    except ValueError as error:  # some need several steps to begin with
+        name = type(scheduler).__name__
+        raise UserError(f"{name} cannot sample in {num_inference_steps} steps ({error}); take more steps") from None
 
 
 def _repeat(rows: Tensor, num: int) -> Tensor:

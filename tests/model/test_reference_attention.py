@@ -5,7 +5,13 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from mimicbrush.model.attention import KeyValue, attend_with_reference
-from mimicbrush.model.reference_attention import make_imitative, make_reference, project_states, shared_layers
+from mimicbrush.model.reference_attention import (
+    AttentionContext,
+    make_imitative,
+    make_reference,
+    project_states,
+    shared_layers,
+)
 from tests.conftest import UNET
 
 WIDE = UNET | {
@@ -31,7 +37,7 @@ def inputs(rows: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.
 
 
 def run(net: UNet2DConditionModel, args: tuple, **kwargs) -> torch.Tensor:
-    return net(*args, cross_attention_kwargs=kwargs).sample
+    return net(*args, cross_attention_kwargs={"context": AttentionContext(**kwargs)}).sample
 
 
 def states_of(reference: UNet2DConditionModel, args: tuple) -> dict[str, torch.Tensor]:
@@ -104,7 +110,8 @@ def test_attention_equals_the_literal_formula_with_gradients(blend):
     attn = make_imitative(unet(), blend=blend).get_submodule(shared_layers(unet())[0])
     states = torch.randn(2, 6, attn.query_dim, requires_grad=True)
     reference = torch.randn(2, 9, attn.query_dim, requires_grad=True)
-    ours = attn(states, reference={attn.processor.name: KeyValue(attn.to_k(reference), attn.to_v(reference))})
+    features = {attn.processor.name: KeyValue(attn.to_k(reference), attn.to_v(reference))}
+    ours = attn(states, context=AttentionContext(reference=features))
     literal = literal_attention(attn, states, reference, blend=blend)
     torch.testing.assert_close(ours, literal, rtol=1e-4, atol=1e-5)
     leaves = [states, reference, attn.to_q.weight, attn.to_k.weight, attn.to_v.weight]
@@ -219,3 +226,14 @@ def test_gradient_checkpointing_changes_no_gradient(train_reference: bool):
         parameters = [*imitative.parameters(), *reference.parameters()]
         gradients.append([parameter.grad for parameter in parameters if parameter.grad is not None])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+@torch.no_grad()
+def test_twin_rows_are_predicted_as_rows_of_their_own():
+    """Guidance's two rows share everything up to the first cross-attention."""
+    imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
+    latent, timestep, tokens = inputs(2)
+    rows = (torch.cat([latent, latent]), timestep.repeat(2), torch.cat([tokens, tokens.flip(0)]))
+    features = features_of(reference, inputs(2, seed=5), imitative)
+    apart, together = (run(imitative, rows, reference=features, twins=twins) for twins in (False, True))
+    torch.testing.assert_close(together, apart, rtol=0, atol=1e-6)

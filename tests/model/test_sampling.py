@@ -1,9 +1,11 @@
 import pytest
 import torch
 
+from mimicbrush.errors import UserError
 from mimicbrush.model.reference_use import _noise_error_scale
 from mimicbrush.model.sampling import draw_noise, make_scheduler, prediction_target, sample, seeded_generators
-from tests.conftest import SIZE
+from mimicbrush.model.weights import initialise
+from tests.conftest import SIZE, network_config
 
 
 def conditions_of(network, num: int, seed: int = 0):
@@ -90,3 +92,91 @@ def test_velocity_and_noise_predictions_agree_on_the_noise():
     implied = alpha.sqrt() * (velocity + mistake) + (1 - alpha).sqrt() * noisy
     scale = _noise_error_scale(scheduler, 437)
     torch.testing.assert_close((implied - noise).square().mean(), scale * mistake.square().mean())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DDIMScheduler",
+        "DDPMScheduler",
+        "DPMSolverMultistepScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "HeunDiscreteScheduler",
+        "LMSDiscreteScheduler",
+        "PNDMScheduler",
+        "UniPCMultistepScheduler",
+    ],
+)
+def test_any_scheduler_gives_in_a_batch_what_it_gives_alone(network, name):
+    if name == "LMSDiscreteScheduler":
+        pytest.importorskip("scipy")
+    conditions = conditions_of(network, 2)
+    both = run(network, conditions, [3, 4], scheduler=make_scheduler(name=name), num_inference_steps=5)
+    second = type(conditions)(*(value[1:] for value in conditions))
+    alone = run(network, second, [4], scheduler=make_scheduler(name=name), num_inference_steps=5)
+    assert both.isfinite().all()
+    torch.testing.assert_close(both[1:], alone, rtol=0, atol=1e-4)
+
+
+def test_too_few_steps_for_a_scheduler_is_said(network):
+    with pytest.raises(UserError, match=r"PNDMScheduler cannot sample in 2 steps .*take more"):
+        run(
+            network,
+            conditions_of(network, 1),
+            [0],
+            scheduler=make_scheduler(name="PNDMScheduler"),
+            num_inference_steps=2,
+        )
+
+
+@pytest.mark.parametrize("name", ["DDIM", "FlowMatchEulerDiscreteScheduler", "AutoencoderKL"])
+def test_unknown_scheduler_is_refused_with_the_choice(name):
+    with pytest.raises(UserError, match=rf"scheduler {name} .*choose from .*UniPCMultistepScheduler"):
+        make_scheduler(name=name)
+
+
+@pytest.mark.parametrize("reference_timestep", ["current", "zero"])
+def test_samples_of_one_edit_equal_edits_of_their_own(reference_timestep):
+    network = initialise(network_config(reference_timestep=reference_timestep)).eval()
+    conditions = conditions_of(network, 2)
+    samples = run(network, conditions, [3, 4, 5, 6])
+    repeated = type(conditions)(*(value[[0, 0, 1, 1]] for value in conditions))
+    torch.testing.assert_close(samples, run(network, repeated, [3, 4, 5, 6]), rtol=0, atol=1e-4)
+
+
+def rows_seen(unet: torch.nn.Module) -> list[int]:
+    """Filled with the number of rows of each later call."""
+    rows = []
+    unet.register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
+    return rows
+
+
+@pytest.mark.parametrize(("guidance_scale", "num_rows"), [(5.0, 4), (1.0, 2), (0.5, 2), (0.0, 2), (-3.0, 2)])
+def test_no_row_is_wasted(network, guidance_scale, num_rows):
+    imitative, reference = rows_seen(network.imitative_unet), rows_seen(network.reference_unet)
+    run(network, conditions_of(network, 2), [0, 1], guidance_scale=guidance_scale)
+    assert imitative == [num_rows] * 3
+    assert reference == [2] * 3
+
+
+def test_reference_at_timestep_zero_is_computed_once_for_all_samples():
+    network = initialise(network_config(reference_timestep="zero")).eval()
+    reference = rows_seen(network.reference_unet)
+    run(network, conditions_of(network, 2), [0, 1, 2, 3])
+    assert reference == [2]
+
+
+def test_each_step_is_told(network):
+    seen = []
+    final = run(network, conditions_of(network, 1), [0], on_step=lambda step, latent: seen.append((step, latent)))
+    assert [step for step, _ in seen] == [0, 1, 2]
+    assert torch.equal(seen[-1][1], final)
+
+
+@torch.no_grad()
+def test_pictures_of_another_size_are_refused(network):
+    picture, keep = torch.rand(1, 3, SIZE, SIZE), torch.tensor([False])
+    with pytest.raises(UserError, match=r"mask is \(1, 1, 30, 32\), this network needs \(1, 1, 32, 32\)"):
+        network.condition(picture, torch.ones(1, 1, 30, 32), picture, keep)
+    with pytest.raises(UserError, match=r"reference is \(1, 3, 16, 16\)"):
+        network.condition(picture, torch.ones(1, 1, SIZE, SIZE), torch.rand(1, 3, 16, 16), keep)

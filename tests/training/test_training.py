@@ -12,15 +12,15 @@ from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import FEATHER_PASSES
-from mimicbrush.model.weights import load_network, read_checkpoint
+from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise, load_network, read_checkpoint, save_release
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.callbacks import read_records
 from mimicbrush.training.module import RecipeConfig
 from mimicbrush.training.run import RunConfig, TrainConfig, make_module
-from tests.conftest import network_config
+from tests.conftest import DEPTH, network_config
 
 
-def config(shards: dict[str, Path], output: Path, **run) -> TrainConfig:
+def config(shards: dict[str, Path], output: Path, *, network: NetworkConfig | None = None, **run) -> TrainConfig:
     sources = [SourceConfig(shards=shards["videos"], weight=0.7), SourceConfig(shards=shards["stills"], weight=0.3)]
     fields = {
         "max_steps": 2,
@@ -37,7 +37,7 @@ def config(shards: dict[str, Path], output: Path, **run) -> TrainConfig:
     }
     return TrainConfig(
         output=output,
-        network=network_config(),
+        network=network or network_config(),
         data=DataConfig(sources=sources, heldout=shards["heldout"], batch_size=4, num_workers=0),
         recipe=RecipeConfig(learning_rate=1e-3, warmup_steps=1),
         run=RunConfig(**fields | run),
@@ -177,3 +177,30 @@ def test_a_damaged_checkpoint_and_a_foreign_one_are_named(shards, tmp_path, monk
         load_network(tmp_path / "run")
     with pytest.raises(UserError, match="no such training run"):
         load_network(tmp_path / "nowhere")
+
+
+def test_training_goes_on_from_released_weights(shards, tmp_path, monkeypatch):
+    """What can be fetched again is not in the checkpoint, and is fetched again: frozen parts, and they alone."""
+    network_fields = {"depth": PartConfig(arguments=DEPTH), "weights": str(tmp_path / "mimicbrush.bin")}
+    released = initialise(network_config(depth=PartConfig(arguments=DEPTH)), seed=5)
+    save_release(released, tmp_path / "mimicbrush.bin")
+    settings = config(shards, tmp_path / "run", network=network_config(**network_fields))
+    fit(settings, tmp_path, monkeypatch)
+    stored = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["state_dict"]
+    parts = {name.split(".")[1] for name in stored}
+    assert parts == {"imitative_unet", "image_projector", "shape_projector", "autoencoder", "shape_map"}
+    trained = load_network(tmp_path / "run")
+    for part in ("reference_unet", "image_encoder"):
+        torch.testing.assert_close(
+            getattr(trained, part).state_dict(), getattr(released, part).state_dict(), rtol=0, atol=0
+        )
+    before, after = (net.imitative_unet.conv_out.weight for net in (released, trained))
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(after, before, rtol=0, atol=0.1)
+
+
+def test_a_run_starts_from_another_runs_averaged_weights(shards, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "first"), tmp_path, monkeypatch)
+    first = load_network(tmp_path / "first")
+    started = initialise(network_config(weights=str(tmp_path / "first")), seed=9)
+    torch.testing.assert_close(started.state_dict(), first.state_dict(), rtol=0, atol=0)

@@ -10,7 +10,7 @@ import torch
 
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
-from mimicbrush.model.weights.config import NetworkConfig, released_network
+from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.folder import folder_config, is_exported, read_folder
 from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.parts import build_parts
@@ -29,7 +29,7 @@ def initialise(config: NetworkConfig, *, seed: int = 0, trained: TrainedWeights 
     Raises UserError where weights are not found or do not fit.
     """
     sources = [trained] if trained else []
-    if config.weights and (trained is None or trained.parts.keys() < set(fetchable_parts(config))):
+    if config.weights and (trained is None or _left_out_parts(config, trained)):
         sources.insert(0, read_weights(config.weights))
     given = {name: (source, tensors) for source in sources for name, tensors in source.parts.items()}
     with torch.random.fork_rng(devices=[]):
@@ -84,13 +84,23 @@ def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
 
 def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
     """Parts that come from elsewhere: where they are frozen, checkpoints leave them out."""
-    sources = {
+    given = read_weights(config.weights).parts if config.weights else {}
+    parts = _parts_that_may_be_frozen(config)
+    return tuple(name for name, part in parts.items() if name in given or part.pretrained is not None)
+
+
+def _parts_that_may_be_frozen(config: NetworkConfig) -> dict[str, PartConfig]:
+    parts = {
         "autoencoder": config.autoencoder,
         "image_encoder": config.image_encoder,
-        "shape_map": config.depth,
         "reference_unet": config.reference_unet,
+        "shape_map": config.depth,
     }
-    return tuple(name for name, part in sources.items() if part is not None and (part.pretrained or config.weights))
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _left_out_parts(config: NetworkConfig, trained: TrainedWeights) -> set[str]:
+    return _parts_that_may_be_frozen(config).keys() - trained.parts.keys()
 
 
 def _warn_of_other_options(source: TrainedWeights, options: NetworkOptions) -> None:

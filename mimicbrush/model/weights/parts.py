@@ -116,7 +116,8 @@ def _from_source(name: str, config: PartConfig, load: Callable[..., T], **option
         inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
         raise UserError(
             f"{name}: {config.pretrained} could not be loaded ({reason_of(error)}); allow access to the hub, or give a"
-            f" local folder{inside} in diffusers' or transformers' layout as network.{name}.pretrained"
+            f" local folder{inside} in diffusers' or transformers' layout as network.{name}.pretrained, to train.py or"
+            " to `python -m mimicbrush.model.weights convert`"
         ) from None
 
 

@@ -1,0 +1,87 @@
+"""The released sampling algorithm written out, to measure ours against; nothing else uses it.
+
+It computes what the network needs and more: the reference U-Net runs for the unconditional row too, whose features
+nobody looks at; each shared layer attends three times, once with queries of the reference's tokens whose results are
+cut off.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from diffusers import SchedulerMixin
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from torch import Tensor
+
+from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.reference_attention import NO_CONTEXT, AttentionContext, PlainAttention, shared_layers
+
+BLEND = 0.5
+
+
+class LiteralAttention:
+    """Self-attention of a shared layer as released; rows are unconditional first, then conditional."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.attend = AttnProcessor2_0()
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        context: AttentionContext = NO_CONTEXT,
+    ) -> Tensor:
+        both = torch.cat([hidden_states, context.captured[self.name]], dim=1)
+        joint = self.attend(attn, both, encoder_hidden_states=both)[:, : hidden_states.shape[1]]
+        alone = self.attend(attn, hidden_states, encoder_hidden_states=hidden_states)
+        attended = joint * BLEND + alone * (1 - BLEND)
+        unconditional = hidden_states[: len(hidden_states) // 2]
+        attended[: len(unconditional)] = self.attend(attn, unconditional, encoder_hidden_states=unconditional)
+        return attended
+
+
+def make_literal(network: MimicBrushNetwork) -> MimicBrushNetwork:
+    """The same weights, with the released attention."""
+    literal = copy.deepcopy(network)
+    unet = literal.imitative_unet
+    shared = {f"{name}.processor": LiteralAttention(name) for name in shared_layers(unet)}
+    unet.set_attn_processor({name: shared.get(name, PlainAttention()) for name in unet.attn_processors})
+    return literal
+
+
+@torch.no_grad()
+def literal_sample(
+    network: MimicBrushNetwork,
+    conditions: Conditions,
+    noise: Tensor,
+    *,
+    scheduler: SchedulerMixin,
+    num_inference_steps: int,
+    guidance_scale: float,
+    on_step: Callable[[int, Tensor], None],
+) -> Tensor:
+    """The released loop over a network of `make_literal`."""
+    scheduler.set_timesteps(num_inference_steps, device=noise.device)
+    absent = network.absent_tokens().expand_as(conditions.image_tokens)
+    doubled = Conditions(*(torch.cat([value, value]) for value in conditions))
+    doubled = doubled._replace(image_tokens=torch.cat([absent, conditions.image_tokens]))
+    latent = noise
+    for step, timestep in enumerate(scheduler.timesteps):
+        context = {"context": AttentionContext(captured={})}
+        at = torch.zeros_like(timestep) if network.options.reference_timestep == "zero" else timestep
+        network.reference_unet(doubled.reference_latent, at, doubled.image_tokens, cross_attention_kwargs=context)
+        channels = (torch.cat([latent, latent]), doubled.mask, doubled.background_latent, doubled.shape_latent)
+        prediction = network.imitative_unet(
+            torch.cat(channels, dim=1), timestep, doubled.image_tokens, cross_attention_kwargs=context
+        ).sample
+        unconditional, conditional = prediction.chunk(2)
+        guided = unconditional + guidance_scale * (conditional - unconditional)
+        latent = scheduler.step(guided, timestep, latent, return_dict=False)[0]
+        on_step(step, latent)
+    return latent

@@ -1,0 +1,172 @@
+"""A sampling step of ours against the released algorithm: same weights, same inputs, same run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mimicbrush.bench.clock import describe_machine, now, peak_memory, reset_peak_memory
+from mimicbrush.bench.literal import literal_sample, make_literal
+from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
+
+STRIDE = 8
+NUM_TOKENS = 257
+NUM_RUN = 3
+"""Steps that are run and timed: the first, and two that stand for all later ones of an edit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleBenchConfig:
+    """Time a sampling step against the released algorithm, by size of the latents; weights are random."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 256)
+    """Of both U-Nets; Stable Diffusion 1.5 has 320, 640, 1280, 1280."""
+    cross_attention_dim: int = 256
+    """Width of the image tokens; Stable Diffusion 1.5 has 768."""
+    latent_sizes: tuple[int, ...] = (32, 64)
+    """Sides of the latents; 512 pixels make 64."""
+    num_edits: int = 1
+    """In one batch; each has a conditional and an unconditional row."""
+    num_inference_steps: int = 50
+    """Steps of an edit, over which what is computed once is spread."""
+    guidance_scale: float = 5.0
+    """Above 1."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of weights and latents."""
+    device: str = "auto"
+    """auto takes a GPU where there is one."""
+    compile: bool = False
+    """Compile our two U-Nets with Inductor."""
+    repeats: int = 5
+    """Timed runs of each, in turns, after one that is not timed."""
+
+    def __post_init__(self) -> None:
+        if self.guidance_scale <= 1:
+            raise ValueError(f"guidance_scale is {self.guidance_scale}; the released code needs more than 1")
+        for name in ("num_edits", "repeats"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.num_inference_steps < NUM_RUN:
+            raise ValueError(f"num_inference_steps is {self.num_inference_steps}, expected at least {NUM_RUN}")
+
+
+class Steps(NamedTuple):
+    """What one run of a few steps showed."""
+
+    seconds: float
+    """Of a step, what is computed once spread over all of an edit's."""
+    latent: Tensor
+    peak: float
+    """GiB"""
+
+
+def bench_sampling(config: SampleBenchConfig) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu" if config.device == "auto" else config.device)
+    print(f"{describe_machine(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
+    print(
+        f"widths {config.widths}, {config.num_edits} edits at once, guidance {config.guidance_scale:g}; time of a step"
+        f" of {config.num_inference_steps}, medians of {config.repeats} runs\n"
+    )
+    print("latents   reference at   released, ms   ours, ms   ratio   largest difference   peak GiB, both")
+    for latent_size in config.latent_sizes:
+        for timestep in ("current", "zero"):
+            _compare(config, latent_size, timestep, device)
+
+
+def _compare(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> None:
+    """Print one line; rounds of the two take turns, so that a slow moment of the machine meets both."""
+    dtype = getattr(torch, config.dtype)
+    network = initialise(_network_config(config, latent_size, timestep)).eval().to(device, dtype)
+    network.to(memory_format=torch.channels_last)
+    conditions = _random_conditions(network, config.num_edits)
+    noise = draw_noise(network, seeded_generators(list(range(config.num_edits)))).to(dtype)
+    edits = {
+        "released": partial(_run, literal_sample, make_literal(network), conditions, noise, config),
+        "ours": partial(_run, sample, _compiled(network) if config.compile else network, conditions, noise, config),
+    }
+    steps: dict[str, list[Steps]] = {name: [] for name in edits}
+    for _ in range(config.repeats + 1):
+        for name, edit in edits.items():
+            steps[name].append(edit())
+    released, ours = steps["released"][1:], steps["ours"][1:]
+    ratio = statistics.median(slow.seconds / fast.seconds for slow, fast in zip(released, ours, strict=True))
+    difference = (released[-1].latent - ours[-1].latent).abs().max().item()
+    seconds, peaks = (
+        [statistics.median(getattr(run, field) for run in runs) for runs in (released, ours)]
+        for field in ("seconds", "peak")
+    )
+    print(
+        f"{latent_size:3d} x {latent_size:<3d} {timestep:>13s} {seconds[0] * 1e3:14.1f} {seconds[1] * 1e3:10.1f}"
+        f" {ratio:7.2f} {difference:20.1e} {peaks[0]:10.2f} {peaks[1]:6.2f}"
+    )
+
+
+def _run(
+    sample: Callable[..., Tensor],
+    network: MimicBrushNetwork,
+    conditions: Conditions,
+    noise: Tensor,
+    config: SampleBenchConfig,
+) -> Steps:
+    reset_peak_memory(noise.device)
+    stamps, latents = [now()], []
+
+    def on_step(step: int, latent: Tensor) -> None:
+        stamps.append(now())
+        latents.append(latent)
+
+    sample(
+        network,
+        conditions,
+        noise,
+        scheduler=make_scheduler(),
+        num_inference_steps=NUM_RUN,
+        guidance_scale=config.guidance_scale,
+        on_step=on_step,
+    )
+    first, *later = (after - before for before, after in pairwise(stamps))
+    rest = statistics.mean(later) * (config.num_inference_steps - 1)
+    return Steps((first + rest) / config.num_inference_steps, latents[-1], peak_memory(noise.device))
+
+
+def _network_config(config: SampleBenchConfig, latent_size: int, timestep: str) -> NetworkConfig:
+    unet = {
+        "in_channels": 4,
+        "block_out_channels": config.widths,
+        "cross_attention_dim": config.cross_attention_dim,
+        "sample_size": latent_size,
+    }
+    clip = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    autoencoder = {"block_out_channels": [8] * 4, "norm_num_groups": 8}
+    blocks = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
+    return NetworkConfig(
+        size=latent_size * STRIDE,
+        reference_unet=PartConfig(arguments=unet),
+        autoencoder=PartConfig(arguments=autoencoder | blocks),
+        image_encoder=PartConfig(arguments=clip | {"image_size": 224, "patch_size": 14}),
+        reference_timestep=timestep,
+    )
+
+
+def _random_conditions(network: MimicBrushNetwork, num_edits: int) -> Conditions:
+    generators = seeded_generators([100 + number for number in range(num_edits)])
+    latents = [draw_noise(network, generators).to(network.imitative_unet.dtype) for _ in range(3)]
+    background, shape, reference = latents
+    tokens = (num_edits, NUM_TOKENS, network.imitative_unet.config.cross_attention_dim)
+    image_tokens = torch.randn(tokens, generator=generators[0]).to(background)
+    return Conditions((background[:, :1] > 0).to(background), background, shape, image_tokens, reference)
+
+
+def _compiled(network: MimicBrushNetwork) -> MimicBrushNetwork:
+    network.imitative_unet.compile(fullgraph=True)
+    network.reference_unet.compile(fullgraph=True)
+    return network
