@@ -82,12 +82,42 @@ def bench_sampling(config: SampleBenchConfig) -> None:
             _compare(config, latent_size, timestep, device)
 
 
+def bench_network(config: SampleBenchConfig, latent_size: int, timestep: str) -> NetworkConfig:
+    """Two U-Nets of the config's widths, with the smallest of everything else."""
+    unet = {
+        "in_channels": 4,
+        "block_out_channels": config.widths,
+        "cross_attention_dim": config.cross_attention_dim,
+        "sample_size": latent_size,
+    }
+    clip = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    autoencoder = {"block_out_channels": [8] * 4, "norm_num_groups": 8}
+    blocks = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
+    return NetworkConfig(
+        size=latent_size * STRIDE,
+        reference_unet=PartConfig(arguments=unet),
+        autoencoder=PartConfig(arguments=autoencoder | blocks),
+        image_encoder=PartConfig(arguments=clip | {"image_size": 224, "patch_size": 14}),
+        reference_timestep=timestep,
+    )
+
+
+def random_conditions(network: MimicBrushNetwork, num_edits: int) -> Conditions:
+    """What B edits would be told, at random."""
+    generators = seeded_generators([100 + number for number in range(num_edits)])
+    latents = [draw_noise(network, generators).to(network.imitative_unet.dtype) for _ in range(3)]
+    background, shape, reference = latents
+    tokens = (num_edits, NUM_TOKENS, network.imitative_unet.config.cross_attention_dim)
+    image_tokens = torch.randn(tokens, generator=generators[0]).to(background)
+    return Conditions((background[:, :1] > 0).to(background), background, shape, image_tokens, reference)
+
+
 def _compare(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> None:
     """Print one line; rounds of the two take turns, so that a slow moment of the machine meets both."""
     dtype = getattr(torch, config.dtype)
-    network = initialise(_network_config(config, latent_size, timestep)).eval().to(device, dtype)
+    network = initialise(bench_network(config, latent_size, timestep)).eval().to(device, dtype)
     network.to(memory_format=torch.channels_last)
-    conditions = _random_conditions(network, config.num_edits)
+    conditions = random_conditions(network, config.num_edits)
     noise = draw_noise(network, seeded_generators(list(range(config.num_edits)))).to(dtype)
     edits = {
         "released": partial(_run, literal_sample, make_literal(network), conditions, noise, config),
@@ -136,34 +166,6 @@ def _run(
     first, *later = (after - before for before, after in pairwise(stamps))
     rest = statistics.mean(later) * (config.num_inference_steps - 1)
     return Steps((first + rest) / config.num_inference_steps, latents[-1], peak_memory(noise.device))
-
-
-def _network_config(config: SampleBenchConfig, latent_size: int, timestep: str) -> NetworkConfig:
-    unet = {
-        "in_channels": 4,
-        "block_out_channels": config.widths,
-        "cross_attention_dim": config.cross_attention_dim,
-        "sample_size": latent_size,
-    }
-    clip = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
-    autoencoder = {"block_out_channels": [8] * 4, "norm_num_groups": 8}
-    blocks = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
-    return NetworkConfig(
-        size=latent_size * STRIDE,
-        reference_unet=PartConfig(arguments=unet),
-        autoencoder=PartConfig(arguments=autoencoder | blocks),
-        image_encoder=PartConfig(arguments=clip | {"image_size": 224, "patch_size": 14}),
-        reference_timestep=timestep,
-    )
-
-
-def _random_conditions(network: MimicBrushNetwork, num_edits: int) -> Conditions:
-    generators = seeded_generators([100 + number for number in range(num_edits)])
-    latents = [draw_noise(network, generators).to(network.imitative_unet.dtype) for _ in range(3)]
-    background, shape, reference = latents
-    tokens = (num_edits, NUM_TOKENS, network.imitative_unet.config.cross_attention_dim)
-    image_tokens = torch.randn(tokens, generator=generators[0]).to(background)
-    return Conditions((background[:, :1] > 0).to(background), background, shape, image_tokens, reference)
 
 
 def _compiled(network: MimicBrushNetwork) -> MimicBrushNetwork:

@@ -1,17 +1,17 @@
 import torch
 
 from mimicbrush.bench.literal import literal_sample, make_literal
-from mimicbrush.bench.sampling import SampleBenchConfig, _network_config, _random_conditions, bench_sampling
+from mimicbrush.bench.sampling import SampleBenchConfig, bench_network, bench_sampling, random_conditions
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import initialise
 
-TINY = SampleBenchConfig(widths=(32, 32, 32, 32), cross_attention_dim=32, latent_sizes=(8,), repeats=1)
+TINY = SampleBenchConfig(widths=(32, 32, 32, 32), cross_attention_dim=32, latent_sizes=(16,), repeats=1)
 
 
 def test_the_released_algorithm_written_out_gives_what_ours_gives():
     for timestep in ("current", "zero"):
-        network = initialise(_network_config(TINY, 8, timestep)).eval()
-        conditions, noise = _random_conditions(network, 2), draw_noise(network, seeded_generators([0, 1]))
+        network = initialise(bench_network(TINY, 16, timestep)).eval()
+        conditions, noise = random_conditions(network, 2), draw_noise(network, seeded_generators([0, 1]))
         settings = {"num_inference_steps": 3, "guidance_scale": 5.0}
         ours = sample(network, conditions, noise, scheduler=make_scheduler(), **settings)
         literal = literal_sample(
@@ -22,6 +22,6 @@ def test_the_released_algorithm_written_out_gives_what_ours_gives():
 
 def test_one_line_for_each_size_and_timestep(capsys):
     bench_sampling(TINY)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  8 x")]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(" 16 x")]
     assert [line[3] for line in lines] == ["current", "zero"]
     assert all(float(line[6]) > 0 and float(line[7]) < 1e-4 for line in lines)
