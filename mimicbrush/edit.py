@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mimicbrush.config import parse_config
-from mimicbrush.editors.mimicbrush import Geometry
+from mimicbrush.editors.mimicbrush import Geometry, Precision
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import whole
 from mimicbrush.imaging import read_image, read_mask, to_pil
@@ -45,6 +45,12 @@ class EditConfig:
     """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps."""
     geometry: Geometry = "exact"
     """How pictures are scaled and pasted; `released` as the released code does, to reproduce its results."""
+    use_ema: bool = True
+    """Of a training run, the averaged weights."""
+    device: str = "auto"
+    """auto takes a GPU where there is one."""
+    precision: Precision = "auto"
+    """Of the computation; auto is float16 on a GPU, as in the release, and float32 elsewhere."""
     num_images: int = 1
     """Results, with seeds seed, seed + 1, ..."""
     seed: int = 0
@@ -67,7 +73,9 @@ def main() -> None:
         "mask_image": to_pil(read_mask(config.mask)),
         "reference_image": to_pil(read_image(config.reference)),
     }
-    pipe = MimicBrushPipeline.from_pretrained(config.weights)
+    pipe = MimicBrushPipeline.from_pretrained(
+        config.weights, use_ema=config.use_ema, device=config.device, precision=config.precision
+    )
     results = pipe(
         **pictures,
         keep_shape=config.keep_shape,

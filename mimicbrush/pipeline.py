@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor
+from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor, Precision
 from mimicbrush.imaging import from_pil, mask_from_pil, to_pil
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import save_pretrained
@@ -24,12 +24,15 @@ class MimicBrushPipeline:
         self.network = network
 
     @classmethod
-    def from_pretrained(cls, weights: str | Path, *, use_ema: bool = True, device: str = "auto") -> MimicBrushPipeline:
+    def from_pretrained(
+        cls, weights: str | Path, *, use_ema: bool = True, device: str = "auto", precision: Precision = "auto"
+    ) -> MimicBrushPipeline:
         """From a training run, an exported folder or hub repository, or a released mimicbrush.bin.
 
+        precision: `auto` is float16 on a GPU, as in the release, and float32 elsewhere.
         Raises UserError where there are no such weights.
         """
-        return cls(MimicBrushEditor(weights, use_ema=use_ema, device=device).network)
+        return cls(MimicBrushEditor(weights, use_ema=use_ema, device=device, precision=precision).network)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the network as one folder in diffusers' layout; raises UserError where the folder exists."""

@@ -1,5 +1,6 @@
 """Pictures to the network's canvas and back as the released benchmark script does it, bit for bit: OpenCV on 8 bits.
 
+Masks are 0 or 1 here; the script would also take shades of grey for its feather.
 The same functions as in `imaging`, which are exact where these are not: the release scales without antialiasing, blurs
 the mask in 8 bits, and scales the canvas back before it cuts the padding off, which is off by up to a pixel and lets
 padding bleed into the border.

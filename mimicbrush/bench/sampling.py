@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mimicbrush.bench.clock import describe_machine, now, peak_memory, reset_peak_memory
 from mimicbrush.bench.literal import literal_sample, make_literal
+from mimicbrush.editors.mimicbrush import choose_device
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
@@ -70,7 +71,7 @@ class Steps(NamedTuple):
 
 
 def bench_sampling(config: SampleBenchConfig) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu" if config.device == "auto" else config.device)
+    device = choose_device(config.device)
     print(f"{describe_machine(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
     print(
         f"widths {config.widths}, {config.num_edits} edits at once, guidance {config.guidance_scale:g}; time of a step"

@@ -50,9 +50,12 @@ def bench_training(bench: TrainBenchConfig) -> None:
         batch = clock.time("augment", lambda: augment_and_mask(pairs, config.data.batch, torch.Generator()))
         latent = clock.time("encode target", network.encode, batch.source)
         told = clock.time("condition", network.condition, batch.source, batch.mask, batch.reference, keep)
-        features = clock.time("reference U-Net", module.reference_features, told, timestep)
+        reference = (told.reference_latent, timestep, told.image_tokens)
+        features = clock.time("reference U-Net", network.reference_features, *reference)
         noise = torch.randn_like(latent)
-        prediction = clock.time("imitative U-Net", network.predict, latent, timestep, told, features, keep)
+        prediction = clock.time(
+            "imitative U-Net", network.predict, latent, timestep, told, features, keep_reference=keep
+        )
         loss = prediction_loss(prediction, noise, told.mask).loss
         clock.time("backward", loss.backward)
         clock.time("optimiser", _step, optimizer)

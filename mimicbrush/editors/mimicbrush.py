@@ -19,6 +19,8 @@ from mimicbrush.requests import Editor, ReferenceRequest
 Geometry = Literal["exact", "released"]
 """How pictures come to the network's canvas and back: without a pixel's shift, or as in the released code."""
 
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
 GEOMETRIES = {"exact": imaging, "released": released_imaging}
 
 POSTERIOR_SEED = 0
@@ -39,7 +41,8 @@ class MimicBrushEditor(Editor):
 
     checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in memory.
     use_ema: a run's averaged weights; device: `auto` takes a GPU where there is one, a network in memory stays where it
-    is; scheduler: a sampler of diffusers; geometry: `released` scales, pads and pastes as the released code does.
+    is; precision: `auto` is float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of
+    diffusers; geometry: `released` scales, pads and pastes as the released code does.
     Raises UserError where the weights are missing or do not fit.
     """
 
@@ -53,11 +56,13 @@ class MimicBrushEditor(Editor):
         geometry: Geometry = "exact",
         use_ema: bool = True,
         device: str = "auto",
+        precision: Precision = "auto",
     ) -> None:
         if isinstance(checkpoint, MimicBrushNetwork):
             self.network = checkpoint
         else:
-            self.network = load_network(checkpoint, use_ema=use_ema).to(_device(device))
+            place = choose_device(device)
+            self.network = load_network(checkpoint, use_ema=use_ema).to(place).to_precision(_dtype(precision, place))
         limit = make_scheduler(name=scheduler).config.num_train_timesteps
         if not 1 <= num_inference_steps <= limit:
             raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {limit}")
@@ -125,7 +130,14 @@ def _per_request(frames: list[Tensor], requests: list[ReferenceRequest]) -> list
     return [list(torch.stack([next(remaining) for _ in request.source], dim=1)) for request in requests]
 
 
-def _device(name: str) -> torch.device:
+def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return getattr(torch, precision)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one; raises UserError where the device is not there."""
     if name != "auto":
         try:
             return torch.zeros((), device=name).device

@@ -31,18 +31,23 @@ class ImageEncoder(nn.Module):
     def __init__(self, clip: CLIPVisionModelWithProjection) -> None:
         super().__init__()
         self.clip = clip
+        self.register_buffer("absent_states", None, persistent=False)
+        self.register_load_state_dict_post_hook(_forget_absent)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.encode_pixels(self._normalise(image))
 
     def absent(self) -> Tensor:
-        """The states of no picture: of an all-zero *normalised* input, as in the release. (1, N, C)."""
-        size, weight = self.clip.config.image_size, self.clip.visual_projection.weight
-        return self.encode_pixels(weight.new_zeros(1, 3, size, size))
+        """The states of no picture: of an all-zero *normalised* input, as in the release, (1, N, C); computed once."""
+        if self.absent_states is None:
+            size, weight = self.clip.config.image_size, self.clip.visual_projection.weight
+            with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+                self.absent_states = self.encode_pixels(weight.new_zeros(1, 3, size, size))
+        return self.absent_states
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """pixels: normalised, at CLIP's own size."""
-        return self.clip(pixels, output_hidden_states=True).hidden_states[-2]
+        return self.clip(pixels.to(self.clip.dtype), output_hidden_states=True).hidden_states[-2]
 
     def _normalise(self, image: Tensor) -> Tensor:
         size = self.clip.config.image_size
@@ -73,7 +78,7 @@ class DepthShape(nn.Module):
         self.depth_model = depth_model
         self.input_normalisation = input_normalisation
         self.register_buffer("absent_map", None, persistent=False)
-        self.register_load_state_dict_post_hook(_forget_absent_map)
+        self.register_load_state_dict_post_hook(_forget_absent)
 
     @property
     def size(self) -> int:
@@ -114,7 +119,8 @@ class DepthShape(nn.Module):
 class ShapeProjector(ModelMixin, ConfigMixin):
     """Shape map -> shape latent, at 1 / 2^(len(channels) - 1) of `size` (the release's depth guider).
 
-    channels: widths, the release's are (16, 32, 64, 128) for stride 8; in_channels: 1 (release) or 3 (paper).
+    size: pixels to which the map is scaled first; channels: widths, the release's are (16, 32, 64, 128) for stride 8;
+    in_channels: 1 (release) or 3 (paper).
     """
 
     @register_to_config
@@ -151,9 +157,11 @@ class ImageProjector(ModelMixin, ConfigMixin):
         return self.projector(states)
 
 
-def _forget_absent_map(module: DepthShape, _: object) -> None:
-    """Other weights make another map."""
-    module.absent_map = None
+def _forget_absent(module: ImageEncoder | DepthShape, _: object) -> None:
+    """What other weights make of nothing is something else."""
+    for name in ("absent_states", "absent_map"):
+        if hasattr(module, name):
+            setattr(module, name, None)
 
 
 def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:

@@ -122,17 +122,24 @@ class MimicBrushNetwork(nn.Module):
     def device(self) -> torch.device:
         return self.imitative_unet.device
 
+    def to_precision(self, dtype: torch.dtype) -> MimicBrushNetwork:
+        """Compute in this precision, latents and the depth model always in float32; changes it in place."""
+        for name, part in self.named_children():
+            if name != "shape_map":
+                part.to(dtype)
+        return self
+
     @torch.no_grad()
     def encode(self, image: Tensor, generator: Generators = None) -> Tensor:
         """Pixels (B, 3, H, W) in [0, 1] -> latent (B, 4, H / stride, W / stride), sampled from the posterior."""
-        posterior = self.autoencoder.encode(image * 2 - 1).latent_dist
-        return posterior.sample(generator) * self.autoencoder.config.scaling_factor
+        posterior = self.autoencoder.encode((image * 2 - 1).to(self.autoencoder.dtype)).latent_dist
+        return posterior.sample(generator).float() * self.autoencoder.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """Latent (B, 4, h, w) -> pixels (B, 3, H, W) in [0, 1]."""
-        image = self.autoencoder.decode(latent / self.autoencoder.config.scaling_factor).sample
-        return (image / 2 + 0.5).clamp(0, 1)
+        scaled = (latent / self.autoencoder.config.scaling_factor).to(self.autoencoder.dtype)
+        return (self.autoencoder.decode(scaled).sample.float() / 2 + 0.5).clamp(0, 1)
 
     def condition(
         self,
@@ -180,16 +187,19 @@ class MimicBrushNetwork(nn.Module):
         """(B, 3, H, W), (B,) bool -> (B, 4, h, w)."""
         with torch.no_grad():
             shape_map = self.shape_map(source, keep_shape)
-        return self.shape_projector(shape_map)
+        return self.shape_projector(shape_map.to(self.shape_projector.dtype)).float()
 
     def reference_features(self, reference_latent: Tensor, timestep: Tensor, image_tokens: Tensor) -> ReferenceFeatures:
-        """Keys and values of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C)."""
+        """Keys and values of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C).
+
+        Gradients reach the projections always, the reference U-Net only where it is trained.
+        """
         states: ReferenceStates = {}
         timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
-        context = AttentionContext(captured=states)
-        self.reference_unet(
-            reference_latent, timestep, image_tokens, cross_attention_kwargs={"context": context}, return_dict=False
-        )
+        latent, kwargs = reference_latent.to(self.reference_unet.dtype), {"context": AttentionContext(captured=states)}
+        is_trained = next(self.reference_unet.parameters()).requires_grad
+        with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained):
+            self.reference_unet(latent, timestep, image_tokens, cross_attention_kwargs=kwargs, return_dict=False)
         by_reference = self.options.reference_projections == "reference"
         return project_states(states, self.reference_unet if by_reference else self.imitative_unet)
 
@@ -199,6 +209,7 @@ class MimicBrushNetwork(nn.Module):
         timestep: Tensor,
         conditions: Conditions,
         reference: ReferenceFeatures | None,
+        *,
         keep_reference: Tensor | None = None,
         twins: bool = False,
     ) -> Tensor:
@@ -210,13 +221,14 @@ class MimicBrushNetwork(nn.Module):
         """
         context = AttentionContext(reference=reference, keep_reference=keep_reference, twins=twins)
         latents = (noisy_latent, conditions.mask, conditions.background_latent, conditions.shape_latent)
-        return self.imitative_unet(
-            torch.cat(latents, dim=1),
+        predicted = self.imitative_unet(
+            torch.cat(latents, dim=1).to(self.imitative_unet.dtype),
             timestep,
             conditions.image_tokens,
             cross_attention_kwargs={"context": context},
             return_dict=False,
         )[0]
+        return predicted.to(noisy_latent.dtype)
 
     def _check_sizes(self, source: Tensor, mask: Tensor, reference: Tensor) -> None:
         expected = (len(source), 3, self.size, self.size)

@@ -106,7 +106,7 @@ class ReferenceAttention:
         query, own = attn.to_q(hidden_states), _project(attn, hidden_states)
         if not context.reference or self.blend == 0:
             return _project_out(attn, attend(query, own, num_heads=attn.heads))
-        theirs = context.reference[self.name]
+        theirs = KeyValue(*(states.to(query.dtype) for states in context.reference[self.name]))
         if context.keep_reference is not None:
             theirs = _own_where_dropped(theirs, own, context.keep_reference)
         attended = attend_with_reference(query, own, theirs, blend=self.blend, num_heads=attn.heads)
@@ -159,8 +159,8 @@ def project_states(states: ReferenceStates, unet: UNet2DConditionModel) -> Refer
     return {name: _project(unet.get_submodule(name), state) for name, state in states.items()}
 
 
-def _project(attn: nn.Module, context: Tensor) -> KeyValue:
-    return KeyValue(attn.to_k(context), attn.to_v(context))
+def _project(attn: nn.Module, tokens: Tensor) -> KeyValue:
+    return KeyValue(attn.to_k(tokens), attn.to_v(tokens))
 
 
 def _project_out(attn: Attention, attended: Tensor) -> Tensor:

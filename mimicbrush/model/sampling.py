@@ -35,13 +35,17 @@ def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDI
     )
     if name == "DDIMScheduler":
         return released
-    if name not in {kind.__name__ for kind in released.compatibles}:
-        names = ", ".join(sorted(kind.__name__ for kind in released.compatibles))
-        raise UserError(f"scheduler {name} is not one of diffusers' for this noise schedule; choose from {names}")
+    # Some call themselves compatible and ignore the noise schedule.
+    kinds = [kind for kind in released.compatibles if "beta_start" in inspect.signature(kind).parameters]
+    names = sorted(kind.__name__ for kind in kinds)
+    if name not in names:
+        raise UserError(
+            f"scheduler {name} is not one of diffusers' for this noise schedule; choose from {', '.join(names)}"
+        )
     try:
         return getattr(diffusers, name).from_config(released.config)
     except (ImportError, ValueError) as error:
-        raise UserError(f"scheduler {name}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"scheduler {name}: {str(error).strip().splitlines()[0]}") from None
 
 
 def prediction_target(scheduler: DDIMScheduler, latent: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
@@ -72,7 +76,9 @@ def sample(
     Guidance: unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1).
     A guidance_scale of 1 or less is no guidance, as in diffusers, and computes no unconditional rows.
     """
-    num_samples = len(noise) // len(conditions.mask)
+    num_samples, rest = divmod(len(noise), len(conditions.mask))
+    if rest or not num_samples:
+        raise ValueError(f"{len(noise)} rows of noise for {len(conditions.mask)} edits; expected a multiple")
     guided = guidance_scale > 1
     rows = Conditions(*(_repeat(value, num_samples) for value in conditions))
     rows = _with_unconditional(network, rows) if guided else rows

@@ -84,8 +84,8 @@ class MimicBrushModule(LightningModule):
         conditions = self._drop_tokens(conditions, keep_reference)
         timestep, noise = self._draw_noise(latent, generator)
         noisy = self.scheduler.add_noise(latent, noise, timestep)
-        reference = self.reference_features(conditions, timestep)
-        prediction = self.network.predict(noisy, timestep, conditions, reference, keep_reference)
+        reference = self.network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
+        prediction = self.network.predict(noisy, timestep, conditions, reference, keep_reference=keep_reference)
         target = prediction_target(self.scheduler, latent, noise, timestep)
         parts = prediction_loss(prediction, target, conditions.mask, mask_weight=self.recipe.mask_weight)
         self.log_dict({"loss": parts.loss, "loss_inside": parts.inside, "loss_outside": parts.outside}, logger=False)
@@ -128,10 +128,6 @@ class MimicBrushModule(LightningModule):
         num_timesteps = self.scheduler.config.num_train_timesteps
         timestep = torch.randint(num_timesteps, (len(latent),), generator=generator).to(self.device)
         return timestep, torch.randn(latent.shape, generator=generator).to(latent)
-
-    def reference_features(self, conditions: Conditions, timestep: Tensor) -> dict[str, Tensor]:
-        with torch.set_grad_enabled(self.recipe.train_reference):
-            return self.network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

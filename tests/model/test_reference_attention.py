@@ -160,7 +160,10 @@ def test_both_unets_trace_without_graph_breaks(grad):
     imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
 
     def predict(args: tuple, reference_args: tuple) -> torch.Tensor:
-        return run(imitative, args, reference=features_of(reference, reference_args, imitative))
+        features = features_of(reference, reference_args, imitative)
+        if grad:  # as in training; below, as in guided sampling
+            return run(imitative, args, reference=features, keep_reference=torch.tensor([True]))
+        return run(imitative, args, reference=features, twins=True)
 
     compiled = torch.compile(predict, fullgraph=True, backend="eager")
     with torch.set_grad_enabled(grad):

@@ -22,6 +22,7 @@ from mimicbrush.model.weights import (
     initialise,
     load_network,
     load_release,
+    load_strictly,
     read_weights,
     released_network,
     save_pretrained,
@@ -62,9 +63,11 @@ class TestRelease:
                 getattr(loaded, part).state_dict(), getattr(network, part).state_dict(), rtol=0, atol=0
             )
 
-    def test_options_and_sizes_come_from_the_config(self, released_file):
+    def test_options_come_from_the_config_and_others_are_warned_of(self, released_file):
         path, _ = released_file
-        assert initialise(depth_config(weights=str(path), reference_blend=1.0)).options.reference_blend == 1.0
+        with pytest.warns(UserWarning, match=r"trained with reference_blend 0\.5, not 1\.0"):
+            network = initialise(depth_config(weights=str(path), reference_blend=1.0))
+        assert network.options.reference_blend == 1.0
 
     @pytest.mark.parametrize("position_ids", [False, True])
     def test_position_ids_are_written_on_demand_and_tolerated(self, tmp_path, position_ids):
@@ -153,6 +156,16 @@ class TestFullSize:
         shapes = {part: {name: list(t.shape) for name, t in tensors.items()} for part, tensors in found.items()}
         assert shapes == LAYOUT
         assert sum(map(len, found.values())) == 1886
+
+    def test_every_released_tensor_loads(self):
+        network = self.network()
+        parts = {
+            theirs: getattr(network, ours).clip if theirs == "image_encoder" else getattr(network, ours)
+            for theirs, ours in RELEASED_NAMES.items()
+        }
+        for name, part in parts.items():
+            tensors = {key: torch.empty(shape, device="meta") for key, shape in LAYOUT[name].items()}
+            load_strictly(part, tensors, name, assign=True)
 
     def test_sizes_of_the_two_unets(self):
         network = self.network()

@@ -194,6 +194,11 @@ def test_training_goes_on_from_released_weights(shards, tmp_path, monkeypatch):
         torch.testing.assert_close(
             getattr(trained, part).state_dict(), getattr(released, part).state_dict(), rtol=0, atol=0
         )
+    next_run = initialise(network_config(**network_fields | {"weights": str(tmp_path / "run")}), seed=11)
+    for part in ("reference_unet", "imitative_unet"):
+        torch.testing.assert_close(
+            getattr(next_run, part).state_dict(), getattr(trained, part).state_dict(), rtol=0, atol=0
+        )
     before, after = (net.imitative_unet.conv_out.weight for net in (released, trained))
     assert not torch.equal(before, after)
     torch.testing.assert_close(after, before, rtol=0, atol=0.1)

@@ -20,6 +20,9 @@ from mimicbrush.model.weights.presets import fitting_presets
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
 
+CONFIGS = Path("configs/train")
+"""Where the presets lie, in the project's root."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InspectConfig:
@@ -80,7 +83,7 @@ def describe(weights: TrainedWeights) -> list[str]:
         lines.append(f"{name:16s} {len(tensors):8d} {_grouped(num_parameters):>14s}  {', '.join(precisions)}")
     if weights.options:
         lines += ["", *(f"{name}: {value}" for name, value in weights.options.items())]
-    fitting = fitting_presets(weights)
+    fitting = fitting_presets(weights, CONFIGS)
     return [*lines, "", f"fits: {', '.join(fitting)}" if fitting else "fits: no preset here"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
-from mimicbrush.model.weights.folder import folder_config, is_exported, read_folder
+from mimicbrush.model.weights.folder import FOLDERS, folder_config, is_exported, read_folder
 from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.release import read_release
@@ -39,7 +40,7 @@ def initialise(config: NetworkConfig, *, seed: int = 0, trained: TrainedWeights 
     for name, (source, tensors) in given.items():
         load_strictly(getattr(network, name), in_float32(tensors), f"{source.origin}, {name},", assign=True)
     for source in sources:
-        _warn_of_other_options(source, config.options)
+        _warn_of_other_options(source, config)
     for name in FROZEN_PARTS:
         getattr(network, name).requires_grad_(False).eval()
     return network
@@ -73,20 +74,29 @@ def from_pretrained(folder: str | Path) -> MimicBrushNetwork:
 
 
 def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
-    """The tensors of any of the three kinds of trained weights; raises UserError where it is none."""
+    """The tensors of any of the three kinds of trained weights; raises UserError where it is none.
+
+    A run that itself started from such weights has left its frozen parts to them: they are read from there.
+    """
     path = local_folder(name)
     if path.is_file():
         return read_release(path)
     if is_exported(path):
         return read_folder(path)
-    return read_run(path, use_ema=use_ema)
+    run, earlier = read_run(path, use_ema=use_ema), read_run_config(path).weights
+    return run._replace(parts={**read_weights(earlier).parts, **run.parts}) if earlier else run
 
 
 def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
     """Parts that come from elsewhere: where they are frozen, checkpoints leave them out."""
-    given = read_weights(config.weights).parts if config.weights else {}
+    given = _part_names(config.weights) if config.weights else ()
     parts = _parts_that_may_be_frozen(config)
     return tuple(name for name, part in parts.items() if name in given or part.pretrained is not None)
+
+
+def _part_names(weights: str) -> Collection[str]:
+    path = local_folder(weights)
+    return FOLDERS if is_exported(path) else read_weights(weights).parts
 
 
 def _parts_that_may_be_frozen(config: NetworkConfig) -> dict[str, PartConfig]:
@@ -103,11 +113,14 @@ def _left_out_parts(config: NetworkConfig, trained: TrainedWeights) -> set[str]:
     return _parts_that_may_be_frozen(config).keys() - trained.parts.keys()
 
 
-def _warn_of_other_options(source: TrainedWeights, options: NetworkOptions) -> None:
-    for field in fields(NetworkOptions):
-        theirs, ours = source.options.get(field.name), asdict(options)[field.name]
-        if theirs is not None and theirs != (list(ours) if isinstance(ours, tuple) else ours):
-            warnings.warn(f"{source.origin} was trained with {field.name} {theirs}, not {ours}", stacklevel=2)
+def _warn_of_other_options(source: TrainedWeights, config: NetworkConfig) -> None:
+    """Of other options, and of other sources of the parts that a run's checkpoint has left out."""
+    compared = {field.name for field in fields(NetworkOptions)}
+    compared |= {"depth" if name == "shape_map" else name for name in _left_out_parts(config, source)}
+    for name, ours in asdict(config).items():
+        theirs = source.options.get(name)
+        if name in compared and theirs is not None and theirs != (list(ours) if isinstance(ours, tuple) else ours):
+            warnings.warn(f"{source.origin} was trained with {name} {theirs}, not {ours}", stacklevel=2)
 
 
 def _check_parts(network: MimicBrushNetwork) -> None:

@@ -48,7 +48,7 @@ class NetworkConfig(NetworkOptions):
     @property
     def options(self) -> NetworkOptions:
         """How the parts meet, without where they come from."""
-        return NetworkOptions(**{name.name: getattr(self, name.name) for name in fields(NetworkOptions)})
+        return NetworkOptions(**{field.name: getattr(self, field.name) for field in fields(NetworkOptions)})
 
 
 def released_network() -> NetworkConfig:

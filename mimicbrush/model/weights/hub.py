@@ -12,13 +12,14 @@ from huggingface_hub import snapshot_download
 
 from mimicbrush.errors import UserError
 
+FILE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
 UNREACHABLE = ("ConnectionError", "ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled")
 
 
 def local_folder(name: str) -> Path:
     """A path on this machine: `name` itself, or a hub repository's, fetched; raises UserError where neither is."""
     path = Path(name)
-    if path.exists() or path.suffix or name.count("/") != 1:
+    if path.exists() or path.suffix in FILE_SUFFIXES or name.count("/") != 1:
         return path
     try:
         with quiet_hub():
@@ -51,5 +52,5 @@ def reason_of(error: BaseException) -> str:
         if type(cause).__name__ in UNREACHABLE:
             return "the hub cannot be reached"
         cause = cause.__cause__ or cause.__context__
-    lines = str(error).splitlines()
+    lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

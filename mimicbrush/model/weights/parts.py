@@ -132,7 +132,8 @@ def _imitative_start(
     config: NetworkConfig, reference: UNet2DConditionModel, given: Collection[str]
 ) -> UNet2DConditionModel:
     if config.imitative_unet.pretrained is None and not config.imitative_unet.arguments:
-        return copy.deepcopy(reference)
+        is_given = "imitative_unet" in given
+        return UNet2DConditionModel.from_config(reference.config) if is_given else copy.deepcopy(reference)
     return _part("imitative_unet", config, UNet2DConditionModel, empty="imitative_unet" in given)
 
 

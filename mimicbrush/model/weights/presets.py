@@ -16,14 +16,12 @@ from mimicbrush.model.weights.tensors import TrainedWeights
 COMPARED_PARTS = ("imitative_unet", "reference_unet", "image_projector", "shape_projector")
 """What training changes; the others are the same in many presets."""
 
-CONFIGS = Path("configs/train")
 
-
-def fitting_presets(weights: TrainedWeights) -> list[str]:
-    """Names of presets, known ones and those of `configs/train` that give sizes, which these weights fit."""
+def fitting_presets(weights: TrainedWeights, configs: Path | None = None) -> list[str]:
+    """Names of presets, known ones and those of the folder `configs` that give sizes, which these weights fit."""
     found = {name: {key: tuple(t.shape) for key, t in tensors.items()} for name, tensors in weights.parts.items()}
     fitting = []
-    for name, config in {**_known_presets(), **_local_presets()}.items():
+    for name, config in {**_known_presets(), **(_presets_in(configs) if configs else {})}.items():
         shapes = part_shapes(config)
         if all(found[part] == shapes[part] for part in COMPARED_PARTS if part in found):
             fitting.append(name)
@@ -43,9 +41,9 @@ def _known_presets() -> dict[str, NetworkConfig]:
     return {"the release (mimicbrush.yaml)": release, "the paper (mimicbrush_paper.yaml)": paper}
 
 
-def _local_presets() -> dict[str, NetworkConfig]:
+def _presets_in(folder: Path) -> dict[str, NetworkConfig]:
     presets = {}
-    for path in sorted(CONFIGS.glob("*.yaml")):
+    for path in sorted(folder.glob("*.yaml")):
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
             config = config_from_dict(NetworkConfig, document["network"])

@@ -49,7 +49,9 @@ def read_release(path: Path) -> TrainedWeights:
     parts = {ours: content[theirs] for theirs, ours in RELEASED_NAMES.items()}
     encoder = parts["image_encoder"]
     parts["image_encoder"] = {CLIP_PREFIX + name: tensor for name, tensor in encoder.items() if name != POSITION_IDS}
-    return TrainedWeights("released checkpoint", str(path), parts, {})
+    released = NetworkOptions()
+    options = {name: getattr(released, name) for name in RUN_OTHERWISE}
+    return TrainedWeights("released checkpoint", str(path), parts, options)
 
 
 def is_release(content: object) -> bool:

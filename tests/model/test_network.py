@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.requests import ReferenceRequest
+from tests.conftest import DEPTH, SIZE, network_config
+from tests.model.test_reference_attention import literal_attention
+
+
+def gradients(network: MimicBrushNetwork) -> dict[str, torch.Tensor]:
+    """Of the imitative U-Net and the projections, after one prediction for two pictures, one without its reference."""
+    generator = torch.Generator().manual_seed(0)
+    source, reference = torch.rand(2, 2, 3, SIZE, SIZE, generator=generator)
+    mask = torch.zeros(2, 1, SIZE, SIZE)
+    mask[..., : SIZE // 2] = 1
+    told = network.condition(source, mask, reference, torch.tensor([True, False]), generator)
+    timestep, keep = torch.tensor([100, 700]), torch.tensor([True, False])
+    noisy = torch.randn(2, 4, SIZE // 4, SIZE // 4, generator=generator)
+    features = network.reference_features(told.reference_latent, timestep, told.image_tokens)
+    network.predict(noisy, timestep, told, features, keep_reference=keep).square().mean().backward()
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in network.named_parameters()
+        if parameter.grad is not None and not name.startswith("reference_unet")
+    }
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("train_reference", [False, True])
+def test_gradients_are_those_of_the_literal_formula(monkeypatch, train_reference, checkpointing):
+    """Of every parameter, also through the projections of a frozen reference's states."""
+    network = initialise(network_config())
+    network.reference_unet.requires_grad_(train_reference)
+    for unet in (network.imitative_unet.train(), network.reference_unet.train()):
+        if checkpointing:
+            unet.enable_gradient_checkpointing()
+    found = gradients(network)
+    literal = initialise(network_config())
+    literal.reference_unet.requires_grad_(train_reference)
+    make_literal(literal, monkeypatch)
+    expected = gradients(literal)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def make_literal(network: MimicBrushNetwork, monkeypatch) -> None:
+    """Hand raw states to a processor that writes the released formula out."""
+
+    class Literal:
+        def __init__(self, name: str, blend: float) -> None:
+            self.name, self.blend = name, blend
+
+        def __call__(self, attn, states, encoder_hidden_states=None, attention_mask=None, *, context) -> torch.Tensor:
+            joint = literal_attention(attn, states, context.reference[self.name], blend=self.blend)
+            alone = literal_attention(attn, states, states[:, :0], blend=1.0)
+            return torch.where(context.keep_reference[:, None, None], joint, alone)
+
+    monkeypatch.setattr("mimicbrush.model.network.project_states", lambda states, unet: states)
+    for name, processor in network.imitative_unet.attn_processors.items():
+        if hasattr(processor, "blend"):
+            attn = network.imitative_unet.get_submodule(name.removesuffix(".processor"))
+            attn.set_processor(Literal(processor.name, processor.blend))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_edit_in_half_precision_is_near_the_one_in_single(dtype):
+    network = initialise(network_config(depth=PartConfig(arguments=DEPTH))).eval()
+    mask = torch.zeros(1, 1, 40, 30)
+    mask[..., 10:30, 5:25] = 1
+    request = ReferenceRequest(
+        source=torch.rand(1, 3, 40, 30), mask=mask, reference=torch.rand(3, 20, 30), keep_shape=True
+    )
+    editor = MimicBrushEditor(network, num_inference_steps=2)
+    single = editor.edit(request)
+    network.to_precision(dtype)
+    half = editor.edit(request)
+    assert half.isfinite().all() and not torch.equal(half, single)
+    torch.testing.assert_close(half, single, rtol=0, atol=0.1)
