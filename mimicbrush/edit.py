@@ -61,6 +61,8 @@ class EditConfig:
     def __post_init__(self) -> None:
         if self.output.suffix.lower() != ".png":
             raise ValueError(f"output is {self.output}, expected a name ending in .png")
+        if not 0 <= self.seed < 2**63 - self.num_images:
+            raise ValueError(f"seed is {self.seed}, expected 0 to 2^63")
         if self.num_images < 1:
             raise ValueError(f"num_images is {self.num_images}, expected at least 1")
 

@@ -15,7 +15,10 @@ from mimicbrush.errors import UserError
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix, that takes its place at the end; an exception leaves neither."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial

@@ -25,6 +25,8 @@ class EditRequest:
     def __post_init__(self) -> None:
         if self.source.ndim != 4 or self.source.shape[1] != 3:
             raise UserError(f"source must be (T, 3, H, W), found {tuple(self.source.shape)}")
+        if min(self.source.shape[2:]) < 2:
+            raise UserError(f"source is {tuple(self.source.shape)}, expected at least 2 pixels a side")
         expected = (self.source.shape[0], 1, *self.source.shape[2:])
         if tuple(self.mask.shape) != expected:
             raise UserError(f"mask is {tuple(self.mask.shape)}, the source needs {expected}; export both at one size")

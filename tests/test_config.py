@@ -92,7 +92,7 @@ def test_a_users_mistake_inside_a_class_is_told_as_it_is():
     spec = ClassSpec(
         class_path="mimicbrush.editors.mimicbrush.MimicBrushEditor", init_args={"checkpoint": "nowhere/at/all"}
     )
-    with pytest.raises(UserError, match="nowhere/at/all: no such training run"):
+    with pytest.raises(UserError, match="nowhere/at/all does not exist"):
         instantiate(spec, Editor)
 
 

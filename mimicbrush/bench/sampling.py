@@ -56,6 +56,8 @@ class SampleBenchConfig:
         for name in ("num_edits", "repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if any(size < 16 or size % 8 for size in self.latent_sizes):
+            raise ValueError(f"latent_sizes are {self.latent_sizes}, expected multiples of 8 from 16 on")
         if self.num_inference_steps < NUM_RUN:
             raise ValueError(f"num_inference_steps is {self.num_inference_steps}, expected at least {NUM_RUN}")
 

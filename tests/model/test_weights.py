@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +97,10 @@ class TestRelease:
                 lambda parts: parts["depth_guider"].update({"conv_in.bias": torch.zeros(3)}),
                 r"1 misshaped \(conv_in\.bias is \(3,\), expected \(4,\)\)",
             ),
-            (lambda parts: parts.pop("unet"), r"not a released checkpoint; expected unet, .*found referencenet"),
+            (
+                lambda parts: parts.pop("unet"),
+                r"not a released checkpoint; expected tensors in unet, .*found referencenet",
+            ),
         ],
         ids=["missing", "unexpected", "misshaped", "no U-Net"],
     )
@@ -315,3 +319,40 @@ class TestCommand:
     def test_unknown_command_is_named(self, monkeypatch):
         with pytest.raises(UserError, match="choose from inspect, convert"):
             self.run(monkeypatch, "inspekt")
+
+
+class TestTampered:
+    """Files that torch reads and that are no weights all the same."""
+
+    @pytest.mark.parametrize(
+        ("change", "complaint"),
+        [
+            (lambda parts: parts["unet"].update({"conv_in.bias": "text"}), "not a released checkpoint"),
+            (lambda parts: parts["unet"].update({3: torch.zeros(1)}), "not a released checkpoint"),
+            (lambda parts: parts["unet"]["conv_in.bias"].fill_(torch.nan), r"1 not finite \(conv_in\.bias\)"),
+            (
+                lambda parts: parts["unet"].update({"conv_in.bias": torch.zeros(8, dtype=torch.int64)}),
+                r"1 of another type \(conv_in\.bias\)",
+            ),
+        ],
+        ids=["text", "number as name", "NaN", "integers"],
+    )
+    def test_release(self, released_file, change: Callable, complaint: str):
+        path, _ = released_file
+        parts = torch.load(path, weights_only=True)
+        change(parts)
+        torch.save(parts, path)
+        with pytest.raises(UserError, match=complaint):
+            load_release(path, depth_config())
+
+    def test_folder_that_lost_its_depth_model(self, tmp_path):
+        save_pretrained(initialise(depth_config()), tmp_path / "folder")
+        shutil.rmtree(tmp_path / "folder" / "depth_model")
+        with pytest.raises(UserError, match="depth_model"):
+            from_pretrained(tmp_path / "folder")
+
+    def test_weights_without_a_trained_part(self):
+        source = as_trained(initialise(network_config()))
+        del source.parts["image_projector"]
+        with pytest.raises(UserError, match="memory lacks image_projector"):
+            initialise(network_config(), trained=source)

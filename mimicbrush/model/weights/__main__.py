@@ -12,10 +12,9 @@ import torch
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import load_network, load_release, read_weights
+from mimicbrush.model.weights.build import find_weights, load_network, load_release, read_weights
 from mimicbrush.model.weights.config import NetworkConfig, released_network
 from mimicbrush.model.weights.folder import save_pretrained
-from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.presets import fitting_presets
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
@@ -88,7 +87,7 @@ def describe(weights: TrainedWeights) -> list[str]:
 
 
 def _load(config: ConvertConfig) -> MimicBrushNetwork:
-    path = local_folder(config.weights)
+    path = find_weights(config.weights)
     if path.is_file():
         return load_release(path, config.network)
     return load_network(path, use_ema=config.use_ema)

@@ -12,13 +12,15 @@ import torch
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
-from mimicbrush.model.weights.folder import FOLDERS, folder_config, is_exported, read_folder
+from mimicbrush.model.weights.folder import FOLDERS, INDEX_NAME, OPTIONS_NAME, folder_config, is_exported, read_folder
 from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.release import read_release
-from mimicbrush.model.weights.run import read_run, read_run_config, read_run_seed
+from mimicbrush.model.weights.run import is_run, read_run, read_run_config, read_run_seed
 from mimicbrush.model.weights.tensors import TrainedWeights, in_float32, load_strictly
 
+TRAINED_PARTS = ("imitative_unet", "image_projector", "shape_projector")
+"""Parts that all trained weights hold."""
 FROZEN_PARTS = ("autoencoder", "image_encoder", "shape_map")
 """Parts that are never trained."""
 
@@ -32,6 +34,8 @@ def initialise(config: NetworkConfig, *, seed: int = 0, trained: TrainedWeights 
     sources = [trained] if trained else []
     if config.weights and (trained is None or _left_out_parts(config, trained)):
         sources.insert(0, read_weights(config.weights))
+    for source in sources:
+        _check_trained_parts(source)
     given = {name: (source, tensors) for source in sources for name, tensors in source.parts.items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -51,7 +55,7 @@ def load_network(weights: str | Path, *, use_ema: bool = True) -> MimicBrushNetw
 
     use_ema: a run's averaged weights, where it has them. Raises UserError where weights are missing or do not fit.
     """
-    path = local_folder(str(weights))
+    path = find_weights(str(weights))
     if is_exported(path):
         return initialise(folder_config(path)).eval()
     if path.is_file():
@@ -78,13 +82,25 @@ def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
 
     A run that itself started from such weights has left its frozen parts to them: they are read from there.
     """
-    path = local_folder(name)
+    path = find_weights(name)
     if path.is_file():
         return read_release(path)
     if is_exported(path):
         return read_folder(path)
     run, earlier = read_run(path, use_ema=use_ema), read_run_config(path).weights
     return run._replace(parts={**read_weights(earlier).parts, **run.parts}) if earlier else run
+
+
+def find_weights(name: str) -> Path:
+    """Where trained weights lie on this machine, fetched if need be; raises UserError where nothing lies there."""
+    path = local_folder(name)
+    if path.is_file() or is_exported(path) or is_run(path):
+        return path
+    what = "holds none" if path.is_dir() else "does not exist"
+    raise UserError(
+        f"{path} {what}; expected a mimicbrush.bin, a training run with checkpoints/last.ckpt, or a folder with"
+        f" {INDEX_NAME} and {OPTIONS_NAME} made by `python -m mimicbrush.model.weights convert`"
+    )
 
 
 def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
@@ -95,7 +111,7 @@ def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
 
 
 def _part_names(weights: str) -> Collection[str]:
-    path = local_folder(weights)
+    path = find_weights(weights)
     return FOLDERS if is_exported(path) else read_weights(weights).parts
 
 
@@ -111,6 +127,14 @@ def _parts_that_may_be_frozen(config: NetworkConfig) -> dict[str, PartConfig]:
 
 def _left_out_parts(config: NetworkConfig, trained: TrainedWeights) -> set[str]:
     return _parts_that_may_be_frozen(config).keys() - trained.parts.keys()
+
+
+def _check_trained_parts(source: TrainedWeights) -> None:
+    known = {*TRAINED_PARTS, *FROZEN_PARTS, "reference_unet"}
+    faults = [f"lacks {name}" for name in TRAINED_PARTS if name not in source.parts]
+    faults += [f"holds {name}, which is no part of a network" for name in source.parts.keys() - known]
+    if faults:
+        raise UserError(f"{source.origin} {', '.join(faults)}; copy or make it again")
 
 
 def _warn_of_other_options(source: TrainedWeights, config: NetworkConfig) -> None:

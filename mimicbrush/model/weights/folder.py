@@ -50,6 +50,8 @@ def save_pretrained(network: MimicBrushNetwork, folder: Path, *, dtype: torch.dt
     if folder.exists():
         raise UserError(f"{folder} exists; choose another output or delete it")
     partial = folder.with_name(f".{folder.name}.partial")
+    if any(parent.is_file() for parent in folder.parents):
+        raise UserError(f"{folder}: cannot be a folder, as a file is in its path; choose another output")
     shutil.rmtree(partial, ignore_errors=True)
     models = {FOLDERS[name][0]: model for name, model in _stored_models(network).items()}
     for subfolder, model in models.items():
@@ -71,8 +73,8 @@ def read_folder(folder: Path) -> TrainedWeights:
     """Every part's tensors; raises UserError where a file is missing or damaged."""
     parts = {}
     for name, (subfolder, prefix) in FOLDERS.items():
-        if name == "shape_map" and not (folder / subfolder).is_dir():
-            continue  # the shape map is made of edges
+        if name == "shape_map" and not _has_depth(folder):
+            continue
         path, kind = folder / subfolder, TRANSFORMERS.get(name)
         tensors = _read_transformer(path, kind) if kind else _read_tensors(path)
         parts[name] = {prefix + key: tensor for key, tensor in tensors.items()}
@@ -82,10 +84,13 @@ def read_folder(folder: Path) -> TrainedWeights:
 def folder_config(folder: Path) -> NetworkConfig:
     """The network that such a folder holds; raises UserError where its options are damaged."""
     sources = {name: {"pretrained": str(folder), "subfolder": where} for name, (where, _) in FOLDERS.items()}
-    if (folder / FOLDERS["shape_map"][0]).is_dir():
+    if _has_depth(folder):
         sources["depth"] = sources["shape_map"]
     parts = {field.name: sources[field.name] for field in fields(NetworkConfig) if field.name in sources}
-    return config_from_dict(NetworkConfig, {**_read_options(folder), **parts, "weights": str(folder)})
+    try:
+        return config_from_dict(NetworkConfig, {**_read_options(folder), **parts, "weights": str(folder)})
+    except UserError as error:
+        raise UserError(f"{folder / OPTIONS_NAME}: {error}; convert the weights again") from None
 
 
 def _stored_models(network: MimicBrushNetwork) -> dict[str, nn.Module]:
@@ -101,6 +106,11 @@ def _index(models: dict[str, object]) -> dict:
     """What lies in which subfolder, as diffusers writes it."""
     kinds = {name: [type(model).__module__.split(".")[0], type(model).__name__] for name, model in models.items()}
     return {"_class_name": "MimicBrushPipeline", "_diffusers_version": diffusers.__version__, **kinds}
+
+
+def _has_depth(folder: Path) -> bool:
+    """Or else the shape map is made of edges. The index tells, as a folder may have been lost on the way."""
+    return FOLDERS["shape_map"][0] in read_object(folder / INDEX_NAME)
 
 
 def _read_options(folder: Path) -> dict:

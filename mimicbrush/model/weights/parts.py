@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
@@ -53,7 +54,12 @@ def load_part(name: str, config: PartConfig, kind: type[T]) -> T:
     # Only safetensors: nothing executable is ever loaded. Weights stored in half precision are computed in float32
     # unless autocast says otherwise.
     dtype = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
-    return _from_source(name, config, kind.from_pretrained, **{"use_safetensors": True, dtype: torch.float32})
+    options = {"use_safetensors": True, dtype: torch.float32, "output_loading_info": True}
+    part, found = _from_source(name, config, kind.from_pretrained, **options)
+    if found["missing_keys"]:
+        missing = sorted(map(str, found["missing_keys"]))
+        raise UserError(f"{name}: {config.pretrained} lacks {len(missing)} tensors, first {missing[0]}; copy it again")
+    return part
 
 
 def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"]) -> UNet2DConditionModel:
@@ -112,7 +118,7 @@ def _from_source(name: str, config: PartConfig, load: Callable[..., T], **option
     try:
         with quiet_hub():
             return load(_resolve(config.pretrained), **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
         raise UserError(
             f"{name}: {config.pretrained} could not be loaded ({reason_of(error)}); allow access to the hub, or give a"

@@ -12,7 +12,7 @@ from mimicbrush.files import whole
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.run import is_checkpoint
-from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, torch_load
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors, torch_load
 
 RELEASED_NAMES = {
     "unet": "imitative_unet",
@@ -45,7 +45,9 @@ def read_release(path: Path) -> TrainedWeights:
         raise UserError(f"{path}: a checkpoint of train.py; give the training run's folder, {path.parent.parent}")
     if not is_release(content):
         found = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
-        raise UserError(f"{path}: not a released checkpoint; expected {', '.join(RELEASED_NAMES)}, found {found}")
+        raise UserError(
+            f"{path}: not a released checkpoint; expected tensors in {', '.join(RELEASED_NAMES)}, found {found}"
+        )
     parts = {ours: content[theirs] for theirs, ours in RELEASED_NAMES.items()}
     encoder = parts["image_encoder"]
     parts["image_encoder"] = {CLIP_PREFIX + name: tensor for name, tensor in encoder.items() if name != POSITION_IDS}
@@ -56,7 +58,7 @@ def read_release(path: Path) -> TrainedWeights:
 
 def is_release(content: object) -> bool:
     """Whether this, read from a file, has the released parts."""
-    return isinstance(content, dict) and all(isinstance(content.get(name), dict) for name in RELEASED_NAMES)
+    return isinstance(content, dict) and all(is_tensors(content.get(name)) for name in RELEASED_NAMES)
 
 
 def save_release(

@@ -9,19 +9,19 @@ import yaml
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.config import NetworkConfig
-from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, torch_load
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors, torch_load
 
 PREFIX = "network."
 
 
+def is_run(folder: Path) -> bool:
+    """Whether train.py has left a checkpoint in this folder."""
+    return checkpoint_of(folder).is_file()
+
+
 def checkpoint_of(run: Path) -> Path:
-    """A run's last checkpoint; raises UserError where there is none."""
-    if not run.is_dir():
-        raise UserError(f"{run}: no such training run; train one with `python train.py --config ...`")
-    path = run / "checkpoints" / "last.ckpt"
-    if not path.is_file():
-        raise UserError(f"{path}: no checkpoint; train first with `python train.py --config ...`")
-    return path
+    """Where a run's last checkpoint lies."""
+    return run / "checkpoints" / "last.ckpt"
 
 
 def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
@@ -56,7 +56,9 @@ def read_checkpoint(path: Path) -> dict:
 
 def is_checkpoint(content: object) -> bool:
     """Whether this, read from a file, is what train.py writes."""
-    return isinstance(content, dict) and content.keys() >= {"state_dict", "global_step"}
+    if not isinstance(content, dict) or not content.keys() >= {"state_dict", "global_step"}:
+        return False
+    return is_tensors(content["state_dict"]) and is_tensors(content.get("ema", {}))
 
 
 def split_parts(tensors: Tensors) -> dict[str, Tensors]:
@@ -74,4 +76,4 @@ def _read_config(run: Path) -> dict:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {"seed": int(document["seed"]), "network": dict(document["network"])}
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not the config of a training run ({error})") from None
+        raise UserError(f"{path}: not the config of a training run ({error}); copy the run's folder whole") from None

@@ -40,6 +40,14 @@ def torch_load(path: Path) -> object:
         ) from None
 
 
+def is_tensors(content: object) -> bool:
+    """Whether this, read from a file, is tensors by name."""
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout == torch.strided
+        for name, tensor in content.items()
+    )
+
+
 def in_float32(tensors: Tensors) -> Tensors:
     """Weights stored in half precision are computed in float32, unless autocast says otherwise."""
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
@@ -53,13 +61,13 @@ def load_strictly(
     assign: put the tensors themselves in place of the module's, which may then be without memory of its own.
     may_lack: parts of the module that need not be in the file.
     """
-    faults = _faults(module, tensors, may_lack)
+    faults = _faults(module, tensors, assign=assign, may_lack=may_lack)
     if faults:
         raise UserError(f"{origin} does not fit this network: {'; '.join(faults)}; was it made with another config?")
     module.load_state_dict(tensors, strict=False, assign=assign)
 
 
-def _faults(module: nn.Module, tensors: Tensors, may_lack: tuple[str, ...]) -> list[str]:
+def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: tuple[str, ...]) -> list[str]:
     own = module.state_dict()
     misshaped = [
         f"{name} is {tuple(value.shape)}, expected {tuple(own[name].shape)}"
@@ -68,8 +76,21 @@ def _faults(module: nn.Module, tensors: Tensors, may_lack: tuple[str, ...]) -> l
     ]
     unexpected = sorted(tensors.keys() - own.keys())
     missing = sorted(name for name in own.keys() - tensors.keys() if name.split(".")[0] not in may_lack)
-    by_kind = (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
+    unlike = [name for name, value in tensors.items() if name in own and value.dtype != own[name].dtype]
+    broken = [name for name, value in tensors.items() if not _is_finite(value)]
+    by_kind = (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("misshaped", misshaped),
+        ("of another type", unlike if assign else []),
+        ("not finite", broken),
+    )
     return [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in by_kind if names]
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # The sum is NaN or infinite where an element is, at a fraction of the memory of looking at each.
+    return tensor.is_meta or not tensor.is_floating_point() or bool(tensor.sum(dtype=torch.float64).isfinite())
 
 
 def _shortened(names: list[str]) -> str:
