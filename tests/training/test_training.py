@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_and_a_foreign_one_are_named(shards, tmp_path, monk
     torch.save({"weights": torch.zeros(1)}, checkpoint)
     with pytest.raises(UserError, match=r"not a checkpoint of train\.py"):
         load_network(tmp_path / "run")
-    with pytest.raises(UserError, match="does not exist; expected a mimicbrush.bin, a training run"):
+    with pytest.raises(UserError, match=r"does not exist; expected a mimicbrush\.bin, a training run"):
         load_network(tmp_path / "nowhere")
 
 
