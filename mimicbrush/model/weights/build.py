@@ -96,7 +96,7 @@ def find_weights(name: str) -> Path:
     path = local_folder(name)
     if path.is_file() or is_exported(path) or is_run(path):
         return path
-    what = "holds none" if path.is_dir() else "does not exist"
+    what = "holds no weights" if path.is_dir() else "does not exist"
     raise UserError(
         f"{path} {what}; expected a mimicbrush.bin, a training run with checkpoints/last.ckpt, or a folder with"
         f" {INDEX_NAME} and {OPTIONS_NAME} made by `python -m mimicbrush.model.weights convert`"
