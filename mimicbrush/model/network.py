@@ -126,7 +126,7 @@ class MimicBrushNetwork(nn.Module):
         """Compute in this precision, latents and the depth model always in float32; changes it in place."""
         for name, part in self.named_children():
             if name != "shape_map":
-                part.to(dtype)
+                nn.Module.to(part, dtype)  # diffusers' own warns of float32 modules, of which there are none
         return self
 
     @torch.no_grad()

@@ -55,7 +55,7 @@ def save_pretrained(network: MimicBrushNetwork, folder: Path, *, dtype: torch.dt
     shutil.rmtree(partial, ignore_errors=True)
     models = {FOLDERS[name][0]: model for name, model in _stored_models(network).items()}
     for subfolder, model in models.items():
-        stored = model if dtype in (None, model.dtype) else copy.deepcopy(model).to(dtype)
+        stored = model if dtype in (None, model.dtype) else nn.Module.to(copy.deepcopy(model), dtype)
         stored.save_pretrained(partial / subfolder)
     models["scheduler"] = make_scheduler(network.options.prediction_type)
     models["scheduler"].save_pretrained(partial / "scheduler")
