@@ -7,13 +7,16 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 
 T = TypeVar("T")
+ClockKind = Literal["wall", "cpu"]
 
 NUM_WARM_UPS = 2
+PROCESS = Path("/proc/self")
+"""What Linux tells of this process."""
 
 
 class Clock:
@@ -42,11 +45,11 @@ class Clock:
             print(f"  {part:16s} {seconds * 1e3:8.1f} ms {100 * seconds / total:5.1f} %")
 
 
-def now() -> float:
+def now(kind: ClockKind = "wall") -> float:
     """Seconds of a clock, when all work given to the GPU is done."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return time.perf_counter() if kind == "wall" else time.process_time()
 
 
 def describe_machine(device: torch.device) -> str:
@@ -61,15 +64,17 @@ def reset_peak_memory(device: torch.device) -> None:
     """Start counting anew."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    else:
-        Path("/proc/self/clear_refs").write_text("5")
+    elif PROCESS.is_dir():
+        (PROCESS / "clear_refs").write_text("5")
 
 
 def peak_memory(device: torch.device) -> float:
-    """GiB since the last reset: of the GPU's allocator, or of the whole process."""
+    """GiB since the last reset: of the GPU's allocator, or of the whole process; NaN where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    status = Path("/proc/self/status").read_text()
+    if not PROCESS.is_dir():
+        return float("nan")
+    status = (PROCESS / "status").read_text()
     kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return int(kibibytes) / 2**20
 

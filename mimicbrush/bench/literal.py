@@ -28,15 +28,7 @@ class LiteralAttention:
         self.name = name
         self.attend = AttnProcessor2_0()
 
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        context: AttentionContext = NO_CONTEXT,
-    ) -> Tensor:
+    def __call__(self, attn: Attention, hidden_states: Tensor, *args, context=NO_CONTEXT, **kwargs) -> Tensor:
         both = torch.cat([hidden_states, context.captured[self.name]], dim=1)
         joint = self.attend(attn, both, encoder_hidden_states=both)[:, : hidden_states.shape[1]]
         alone = self.attend(attn, hidden_states, encoder_hidden_states=hidden_states)
@@ -47,8 +39,8 @@ class LiteralAttention:
 
 
 def make_literal(network: MimicBrushNetwork) -> MimicBrushNetwork:
-    """The same weights, with the released attention."""
-    literal = copy.deepcopy(network)
+    """The same weights, not copies of them, with the released attention."""
+    literal = copy.deepcopy(network, {id(parameter): parameter for parameter in network.parameters()})
     unet = literal.imitative_unet
     shared = {f"{name}.processor": LiteralAttention(name) for name in shared_layers(unet)}
     unet.set_attn_processor({name: shared.get(name, PlainAttention()) for name in unet.attn_processors})

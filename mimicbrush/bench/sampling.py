@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.bench.clock import describe_machine, now, peak_memory, reset_peak_memory
+from mimicbrush.bench.clock import ClockKind, describe_machine, now, peak_memory, reset_peak_memory
 from mimicbrush.bench.literal import literal_sample, make_literal
 from mimicbrush.editors.mimicbrush import choose_device
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
@@ -45,6 +45,9 @@ class SampleBenchConfig:
     """Of weights and latents."""
     device: str = "auto"
     """auto takes a GPU where there is one."""
+    clock: ClockKind = "wall"
+    """wall, or cpu: CPU seconds of the process, which other programs on the machine disturb less; for one thread, as
+    with OMP_NUM_THREADS=1."""
     compile: bool = False
     """Compile our two U-Nets with Inductor."""
     repeats: int = 5
@@ -76,8 +79,8 @@ def bench_sampling(config: SampleBenchConfig) -> None:
     device = choose_device(config.device)
     print(f"{describe_machine(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
     print(
-        f"widths {config.widths}, {config.num_edits} edits at once, guidance {config.guidance_scale:g}; time of a step"
-        f" of {config.num_inference_steps}, medians of {config.repeats} runs\n"
+        f"widths {config.widths}, {config.num_edits} edits at once, guidance {config.guidance_scale:g}; {config.clock} time"
+        f" of a step of {config.num_inference_steps}, medians of {config.repeats} runs\n"
     )
     print("latents   reference at   released, ms   ours, ms   ratio   largest difference   peak GiB, both")
     for latent_size in config.latent_sizes:
@@ -151,10 +154,10 @@ def _run(
     config: SampleBenchConfig,
 ) -> Steps:
     reset_peak_memory(noise.device)
-    stamps, latents = [now()], []
+    stamps, latents = [now(config.clock)], []
 
     def on_step(step: int, latent: Tensor) -> None:
-        stamps.append(now())
+        stamps.append(now(config.clock))
         latents.append(latent)
 
     sample(

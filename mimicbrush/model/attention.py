@@ -79,9 +79,8 @@ def _attend_with_log_sum_exp(query: Tensor, key: Tensor, value: Tensor) -> tuple
     """
     if query.device.type == "cpu":
         # This kernel reads keys and values many times, and faster where a head's lie together.
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key.contiguous(), value.contiguous())[
-            :2
-        ]
+        key, value = key.contiguous(), value.contiguous()
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value)[:2]
     if _is_for_flash(query):
         return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[:2]
     attended, log_sum_exp = torch.ops.aten._scaled_dot_product_efficient_attention(query, key, value, None, True)[:2]
@@ -91,10 +90,9 @@ def _attend_with_log_sum_exp(query: Tensor, key: Tensor, value: Tensor) -> tuple
 
 def _is_for_flash(query: Tensor) -> bool:
     """What that kernel takes: half precision, heads of up to 256 in eights, a GPU from Ampere on."""
-    is_half, head_size = query.dtype in (torch.float16, torch.bfloat16), query.shape[-1]
-    return (
-        is_half and head_size % 8 == 0 and head_size <= 256 and torch.cuda.get_device_capability(query.device) >= (8, 0)
-    )
+    is_half = query.dtype in (torch.float16, torch.bfloat16)
+    fits = query.shape[-1] % 8 == 0 and query.shape[-1] <= 256
+    return is_half and fits and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 def _split_heads(states: Tensor, num_heads: int) -> Tensor:

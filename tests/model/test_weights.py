@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from mimicbrush.config import load_config
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import (
@@ -31,9 +33,10 @@ from mimicbrush.model.weights import (
 )
 from mimicbrush.model.weights.__main__ import main
 from mimicbrush.model.weights.parts import build_parts
-from mimicbrush.model.weights.presets import fitting_presets
+from mimicbrush.model.weights.presets import fitting_presets, known_presets
 from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts
 from mimicbrush.model.weights.tensors import TrainedWeights
+from mimicbrush.training.run import TrainConfig
 from tests.conftest import DEPTH, REPOSITORY, UNET, network_config
 
 LAYOUT = json.loads((REPOSITORY / "tests" / "assets" / "golden" / "release_layout.json").read_text())
@@ -101,8 +104,15 @@ class TestRelease:
                 lambda parts: parts.pop("unet"),
                 r"not a released checkpoint; expected tensors in unet, .*found referencenet",
             ),
+            (lambda parts: parts["unet"].update({"conv_in.bias": "text"}), "not a released checkpoint"),
+            (lambda parts: parts["unet"].update({3: torch.zeros(1)}), "not a released checkpoint"),
+            (lambda parts: parts["unet"]["conv_in.bias"].fill_(torch.nan), r"1 not finite \(conv_in\.bias\)"),
+            (
+                lambda parts: parts["unet"].update({"conv_in.bias": torch.zeros(8, dtype=torch.int64)}),
+                r"1 of another type \(conv_in\.bias\)",
+            ),
         ],
-        ids=["missing", "unexpected", "misshaped", "no U-Net"],
+        ids=["missing", "unexpected", "misshaped", "no U-Net", "text", "number as name", "NaN", "integers"],
     )
     def test_what_does_not_fit_is_named(self, released_file, change: Callable, complaint: str):
         path, _ = released_file
@@ -248,13 +258,14 @@ class TestFolder:
                 lambda folder: next((folder / "vae").glob("*.safetensors")).write_bytes(b"\x08" + bytes(40)),
                 r"vae.*damaged",
             ),
+            (lambda folder: shutil.rmtree(folder / "depth_model"), r"depth_model: no \.safetensors file"),
             (lambda folder: (folder / "network.json").write_text("{"), r"network\.json: damaged"),
             (lambda folder: (folder / "vae" / "config.json").unlink(), "autoencoder: .*could not be loaded"),
         ],
-        ids=["missing", "damaged", "options", "config"],
+        ids=["missing", "damaged", "depth", "options", "config"],
     )
     def test_damage_is_named(self, tmp_path, damage: Callable, complaint: str):
-        save_pretrained(initialise(network_config()), tmp_path / "folder")
+        save_pretrained(initialise(depth_config()), tmp_path / "folder")
         damage(tmp_path / "folder")
         with pytest.raises(UserError, match=complaint):
             from_pretrained(tmp_path / "folder")
@@ -293,6 +304,17 @@ class TestParts:
             with pytest.raises(UserError, match=name):
                 read_weights(str(tmp_path / name))
 
+    def test_weights_without_a_trained_part_are_refused(self):
+        source = as_trained(initialise(network_config()))
+        del source.parts["image_projector"]
+        with pytest.raises(UserError, match="memory lacks image_projector"):
+            initialise(network_config(), trained=source)
+
+    def test_shipped_presets_have_the_options_that_inspect_knows(self):
+        for name, expected in known_presets().items():
+            path = REPOSITORY / "configs" / "train" / re.search(r"\((.*)\)", name)[1]
+            assert load_config(TrainConfig, path).network.options == expected.options
+
 
 class TestCommand:
     def run(self, monkeypatch, *arguments: object) -> None:
@@ -319,40 +341,3 @@ class TestCommand:
     def test_unknown_command_is_named(self, monkeypatch):
         with pytest.raises(UserError, match="choose from inspect, convert"):
             self.run(monkeypatch, "inspekt")
-
-
-class TestTampered:
-    """Files that torch reads and that are no weights all the same."""
-
-    @pytest.mark.parametrize(
-        ("change", "complaint"),
-        [
-            (lambda parts: parts["unet"].update({"conv_in.bias": "text"}), "not a released checkpoint"),
-            (lambda parts: parts["unet"].update({3: torch.zeros(1)}), "not a released checkpoint"),
-            (lambda parts: parts["unet"]["conv_in.bias"].fill_(torch.nan), r"1 not finite \(conv_in\.bias\)"),
-            (
-                lambda parts: parts["unet"].update({"conv_in.bias": torch.zeros(8, dtype=torch.int64)}),
-                r"1 of another type \(conv_in\.bias\)",
-            ),
-        ],
-        ids=["text", "number as name", "NaN", "integers"],
-    )
-    def test_release(self, released_file, change: Callable, complaint: str):
-        path, _ = released_file
-        parts = torch.load(path, weights_only=True)
-        change(parts)
-        torch.save(parts, path)
-        with pytest.raises(UserError, match=complaint):
-            load_release(path, depth_config())
-
-    def test_folder_that_lost_its_depth_model(self, tmp_path):
-        save_pretrained(initialise(depth_config()), tmp_path / "folder")
-        shutil.rmtree(tmp_path / "folder" / "depth_model")
-        with pytest.raises(UserError, match="depth_model"):
-            from_pretrained(tmp_path / "folder")
-
-    def test_weights_without_a_trained_part(self):
-        source = as_trained(initialise(network_config()))
-        del source.parts["image_projector"]
-        with pytest.raises(UserError, match="memory lacks image_projector"):
-            initialise(network_config(), trained=source)

@@ -57,7 +57,7 @@ def load_network(weights: str | Path, *, use_ema: bool = True) -> MimicBrushNetw
     """
     path = find_weights(str(weights))
     if is_exported(path):
-        return initialise(folder_config(path)).eval()
+        return from_pretrained(path)
     if path.is_file():
         return load_release(path, released_network())
     trained = read_run(path, use_ema=use_ema)

@@ -21,7 +21,7 @@ def fitting_presets(weights: TrainedWeights, configs: Path | None = None) -> lis
     """Names of presets, known ones and those of the folder `configs` that give sizes, which these weights fit."""
     found = {name: {key: tuple(t.shape) for key, t in tensors.items()} for name, tensors in weights.parts.items()}
     fitting = []
-    for name, config in {**_known_presets(), **(_presets_in(configs) if configs else {})}.items():
+    for name, config in {**known_presets(), **(_presets_in(configs) if configs else {})}.items():
         shapes = part_shapes(config)
         if all(found[part] == shapes[part] for part in COMPARED_PARTS if part in found):
             fitting.append(name)
@@ -35,9 +35,10 @@ def part_shapes(config: NetworkConfig) -> dict[str, dict[str, tuple[int, ...]]]:
     return {name: {key: tuple(t.shape) for key, t in parts[name].state_dict().items()} for name in COMPARED_PARTS}
 
 
-def _known_presets() -> dict[str, NetworkConfig]:
+def known_presets() -> dict[str, NetworkConfig]:
+    """Those that `configs/train` builds of hub repositories, by sizes, so that no hub is needed to recognise them."""
     release = released_network()
-    paper = replace(release, reference_projections="reference", shape_in_channels=3)
+    paper = replace(release, reference_projections="reference", reference_blend=1.0, shape_in_channels=3)
     return {"the release (mimicbrush.yaml)": release, "the paper (mimicbrush_paper.yaml)": paper}
 
 

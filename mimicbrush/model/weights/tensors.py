@@ -24,7 +24,7 @@ class TrainedWeights(NamedTuple):
     parts: dict[str, Tensors]
     """Part of the network -> its tensors; frozen parts may be absent, never half there."""
     options: dict
-    """The network's options as recorded beside the weights; a released checkpoint records none."""
+    """The network's options as recorded beside the weights; of a release, those that its code hard-codes."""
 
 
 def torch_load(path: Path) -> object:
