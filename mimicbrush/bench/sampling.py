@@ -79,8 +79,8 @@ def bench_sampling(config: SampleBenchConfig) -> None:
     device = choose_device(config.device)
     print(f"{describe_machine(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
     print(
-        f"widths {config.widths}, {config.num_edits} edits at once, guidance {config.guidance_scale:g}; {config.clock} time"
-        f" of a step of {config.num_inference_steps}, medians of {config.repeats} runs\n"
+        f"widths {config.widths}, {config.num_edits} edits at once, guidance {config.guidance_scale:g}; {config.clock}"
+        f" time of a step of {config.num_inference_steps}, medians of {config.repeats} runs\n"
     )
     print("latents   reference at   released, ms   ours, ms   ratio   largest difference   peak GiB, both")
     for latent_size in config.latent_sizes:
