@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-JPEG_QUALITY = 95
+EXAMPLE_HEIGHT = 96
 
 
-def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) RGB to JPEG at quality 95 without chroma subsampling: +3 dB over 4:2:0, and the VAE sees chroma."""
-    settings = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        JPEG_QUALITY,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    ]
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+@dataclass(frozen=True, kw_only=True)
+class EncodeConfig:
+    """How pictures are stored."""
+
+    image_format: Literal["jpeg", "webp"] = "jpeg"
+    """webp takes a quarter less room at the same quality, and ten times the time."""
+    quality: int = 95
+    """0 to 100."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality is {self.quality}; expected 1 to 100")
+
+
+def encode_image(image: NDArray[np.uint8], config: EncodeConfig) -> bytes:
+    """(H, W, 3) RGB to WebP, or to JPEG without chroma subsampling: +3 dB over 4:2:0, and the VAE sees chroma."""
+    if config.image_format == "webp":
+        suffix, settings = ".webp", [cv2.IMWRITE_WEBP_QUALITY, config.quality]
+    else:
+        sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        suffix, settings = ".jpg", [cv2.IMWRITE_JPEG_QUALITY, config.quality, *sampling]
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
+
+
+def encode_strip(images: Sequence[NDArray[np.uint8]]) -> bytes:
+    """Pictures (H, W, 3) side by side, small, as a JPEG for people to look at."""
+    small = []
+    for image in images:
+        width = max(1, round(image.shape[1] * EXAMPLE_HEIGHT / image.shape[0]))
+        small.append(cv2.resize(image, (width, EXAMPLE_HEIGHT), interpolation=cv2.INTER_AREA))
+    return encode_image(np.concatenate(small, axis=1), EncodeConfig(quality=80))
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:

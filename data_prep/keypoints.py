@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,50 +13,83 @@ from data_prep.images import to_grey
 
 DETECTION_SIZE = 256
 """Short side at which points are sought; more pixels give more points of ever smaller detail."""
-MAX_FEATURES = 500
+MAX_FEATURES = 300
 LOWE_RATIO = 0.75
 MIN_MATCHES = 8
 """Fewer matches are as likely to be chance."""
 MAX_ERROR = 4.0
-"""Pixels at DETECTION_SIZE that a match may lie off the common homography."""
+"""Pixels at DETECTION_SIZE that a match may lie off its homography."""
+MAX_PLANES = 4
+"""Homographies sought one after the other: a single one would keep the background and drop whatever moves before it."""
 
 Match = tuple[float, float, float, float]
 
 
-def match_keypoints(source: NDArray[np.uint8], reference: NDArray[np.uint8]) -> list[Match]:
+class Features(NamedTuple):
+    """SIFT keypoints of a frame."""
+
+    points: NDArray[np.float32]
+    """(N, 2) x, y in pixels of the frame at DETECTION_SIZE."""
+    descriptors: NDArray[np.float32]
+    """(N, 128)."""
+    shape: tuple[int, int]
+    """Height and width at DETECTION_SIZE."""
+
+
+def detect_keypoints(image: NDArray[np.uint8]) -> Features:
+    """SIFT keypoints of a (H, W, 3) RGB frame: the slow part, done once for each frame of several pairs."""
+    grey = to_grey(image, DETECTION_SIZE)
+    points, descriptors = cv2.SIFT_create(MAX_FEATURES).detectAndCompute(grey, None)
+    positions = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
+    return Features(positions, np.empty((0, 128), np.float32) if descriptors is None else descriptors, grey.shape)
+
+
+def match_keypoints(source: Features, reference: Features) -> list[Match]:
     """Points that two frames share: (source x, source y, reference x, reference y), each in [0, 1].
 
-    source, reference: (H, W, 3) RGB. SIFT, Lowe's ratio test, then one homography by RANSAC; empty where fewer than 8
-    matches agree on one.
+    Lowe's ratio test, then up to four homographies by RANSAC; what belongs to none of 8 matches or more is dropped.
     """
-    source_grey, reference_grey = to_grey(source, DETECTION_SIZE), to_grey(reference, DETECTION_SIZE)
-    source_points, reference_points = _match(source_grey, reference_grey)
-    if len(source_points) < MIN_MATCHES:
-        return []
-    # findHomography samples with OpenCV's own generator: without the seed the matches depend on what ran before.
-    cv2.setRNGSeed(0)
-    _, agrees = cv2.findHomography(source_points, reference_points, cv2.RANSAC, MAX_ERROR)
-    if agrees is None or agrees.sum() < MIN_MATCHES:
-        return []
-    kept = agrees.ravel().astype(bool)
-    return _normalise(source_points[kept], source_grey.shape, reference_points[kept], reference_grey.shape)
+    source_points, reference_points = _match(source, reference)
+    kept: list[Match] = []
+    for _ in range(MAX_PLANES):
+        agrees = _agree_on_one_plane(source_points, reference_points)
+        if not agrees.any():
+            break
+        kept += _normalise(source_points[agrees], source.shape, reference_points[agrees], reference.shape)
+        source_points, reference_points = source_points[~agrees], reference_points[~agrees]
+    return kept
 
 
-def _match(source: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+def median_motion(matches: Sequence[Match]) -> float | None:
+    """Median distance that matched points moved, as a share of the picture's width and height; None without any."""
+    if not matches:
+        return None
+    points = np.array(matches)
+    return float(np.median(np.hypot(*(points[:, :2] - points[:, 2:]).T)))
+
+
+def _match(source: Features, reference: Features) -> tuple[NDArray, NDArray]:
     """(N, 2) pixel positions in each frame that pass the ratio test, each reference point once."""
-    sift = cv2.SIFT_create(MAX_FEATURES)
-    source_points, source_features = sift.detectAndCompute(source, None)
-    reference_points, reference_features = sift.detectAndCompute(reference, None)
-    if source_features is None or reference_features is None or len(reference_points) < 2:
-        return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
     best: dict[int, cv2.DMatch] = {}
-    for first, second in cv2.BFMatcher(cv2.NORM_L2).knnMatch(source_features, reference_features, k=2):
-        known = best.get(first.trainIdx)
-        if first.distance < LOWE_RATIO * second.distance and (known is None or first.distance < known.distance):
-            best[first.trainIdx] = first
-    pairs = [(source_points[m.queryIdx].pt, reference_points[m.trainIdx].pt) for m in best.values()]
+    if len(source.points) and len(reference.points) >= 2:
+        for first, second in cv2.BFMatcher(cv2.NORM_L2).knnMatch(source.descriptors, reference.descriptors, k=2):
+            known = best.get(first.trainIdx)
+            if first.distance < LOWE_RATIO * second.distance and (known is None or first.distance < known.distance):
+                best[first.trainIdx] = first
+    pairs = [(source.points[match.queryIdx], reference.points[match.trainIdx]) for match in best.values()]
     array = np.array(pairs, np.float32).reshape(-1, 2, 2)
     return array[:, 0], array[:, 1]
+
+
+def _agree_on_one_plane(source: NDArray, reference: NDArray) -> NDArray[np.bool_]:
+    """(N,): which matches follow the homography that most of them share; none where fewer than 8 do."""
+    none = np.zeros(len(source), bool)
+    if len(source) < MIN_MATCHES:
+        return none
+    # findHomography samples with OpenCV's own generator: without the seed the matches depend on what ran before.
+    cv2.setRNGSeed(0)
+    _, agrees = cv2.findHomography(source, reference, cv2.RANSAC, MAX_ERROR)
+    return none if agrees is None or agrees.sum() < MIN_MATCHES else agrees.ravel().astype(bool)
 
 
 def _normalise(source: NDArray, source_shape: tuple, reference: NDArray, reference_shape: tuple) -> list[Match]:

@@ -16,11 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.cuts import find_shots
+from data_prep.footage import Footage, Frame
 from data_prep.images import to_grey
-from data_prep.video import Frame
+from data_prep.similarity import WINDOW, Moments, moments, similarity_map
 
-WINDOW = 7
-"""Side of the SSIM's uniform window, scikit-image's default."""
+CHANGED_LEVEL = 8.0
+"""Grey levels by which the mean of a 7 x 7 window differs where something moved; film grain stays below."""
+NUM_GAP_PARTS = 3
+"""Short, middling and long distances in time, each to be found among a clip's pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +33,17 @@ class PairConfig:
 
     ssim_low: float = 0.25
     """Pairs less alike than this are dropped: the reference would not show the masked part."""
-    ssim_high: float = 0.85
+    ssim_high: float = 0.92
     """Pairs more alike than this are dropped: copying in place would solve them."""
     ssim_size: int = 256
     """Short side at which similarity is measured; smaller frames are measured as they are."""
-    frames_per_clip: int = 12
+    min_changed: float = 0.05
+    """Pairs in which a smaller share of the picture changed are dropped: a still scene, whatever its grain does to the
+    SSIM. 0 leaves the SSIM alone to decide, as in the paper."""
+    frames_per_clip: int = 16
     """Frames decoded per clip; every two of them are candidates."""
-    pairs_per_clip: int = 4
-    """At most so many pairs per clip, spread over the band."""
+    pairs_per_clip: int = 8
+    """At most so many pairs per clip, spread over the band and over distances in time."""
     min_gap: float = 0.25
     """Least distance in time between the two frames, in seconds."""
     min_brightness: float = 12.0
@@ -54,6 +61,8 @@ class PairConfig:
             raise ValueError(f"ssim_low ({self.ssim_low}) must be below ssim_high ({self.ssim_high}); swap them")
         if self.ssim_size < WINDOW:
             raise ValueError(f"ssim_size is {self.ssim_size}; the SSIM window needs at least {WINDOW}")
+        if not 0 <= self.min_changed < 1:
+            raise ValueError(f"min_changed is {self.min_changed}; expected a share in [0, 1)")
         if self.frames_per_clip < 2:
             raise ValueError(f"frames_per_clip is {self.frames_per_clip}; a pair needs 2")
         if self.pairs_per_clip < 1:
@@ -69,41 +78,40 @@ class ChosenPair(NamedTuple):
     second: Frame
     similarity: float
 
+    @property
+    def gap(self) -> float:
+        """Seconds between the two."""
+        return self.second.time - self.first.time
+
 
 class Selection(NamedTuple):
     """What became of a clip's frames."""
 
     pairs: list[ChosenPair]
-    scores: list[float]
-    """Similarity of every candidate, in the band or not: the histogram from which a band is chosen."""
-    dropped: Counter[str]
-    """Frames dropped, by reason."""
-    reason: str | None
-    """Why there is no pair; None where there is one."""
+    candidates: list[ChosenPair]
+    """Every pair that was compared, in the band or not: the histogram from which a band is chosen."""
+    dropped_frames: Counter[str]
+    """By reason."""
+    dropped_pairs: Counter[str]
+    """By reason."""
+    examples: dict[str, list[Frame]]
+    """The first frame, or pair of frames, that was dropped for each reason."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no pair; None where there is one."""
+        if self.pairs:
+            return None
+        dropped = self.dropped_pairs or self.dropped_frames
+        return dropped.most_common(1)[0][0] if dropped else "too_short"
 
 
-def structural_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Mean SSIM of two (H, W) grey frames, in [-1, 1].
+class _Sound(NamedTuple):
+    """A frame that is fit for a pair."""
 
-    scikit-image's definition (uniform 7 x 7 window, sample covariance, border cropped), to 1e-6, at a tenth of its
-    time. Raises ValueError where the shapes differ or a side is below the window's.
-    """
-    if first.shape != second.shape or min(first.shape) < WINDOW:
-        raise ValueError(f"frames are {first.shape} and {second.shape}; expected one shape, sides of {WINDOW} or more")
-    x, y = first.astype(np.float64), second.astype(np.float64)
-    mean_x, mean_y, square_x, square_y, product = (
-        cv2.blur(values, (WINDOW, WINDOW)) for values in (x, y, x * x, y * y, x * y)
-    )
-    unbiased = WINDOW**2 / (WINDOW**2 - 1)
-    variance_x = unbiased * (square_x - mean_x * mean_x)
-    variance_y = unbiased * (square_y - mean_y * mean_y)
-    covariance = unbiased * (product - mean_x * mean_y)
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    ratio = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-        (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-    )
-    border = WINDOW // 2
-    return float(ratio[border:-border, border:-border].mean())
+    frame: Frame
+    grey: NDArray[np.uint8]
+    moments: Moments
 
 
 def sample_times(duration: float, config: PairConfig, generator: np.random.Generator) -> list[float]:
@@ -115,59 +123,88 @@ def sample_times(duration: float, config: PairConfig, generator: np.random.Gener
     return list(generator.uniform(edges[:-1], edges[1:]))
 
 
-def select_pairs(frames: Sequence[Frame], config: PairConfig, generator: np.random.Generator) -> Selection:
-    """Pairs of the given frames with a similarity in the band, at most `pairs_per_clip`, spread over the band."""
-    kept, greys, dropped = _drop_poor_frames(frames, config)
-    if len(kept) < 2:
-        reason = dropped.most_common(1)[0][0] if dropped else "too_short"
-        return Selection([], [], dropped, reason)
-    candidates = [
-        ChosenPair(kept[i], kept[j], structural_similarity(greys[i], greys[j]))
-        for i, j in combinations(range(len(kept)), 2)
-        if kept[j].time - kept[i].time >= config.min_gap
-    ]
-    scores = [pair.similarity for pair in candidates]
-    inside = [pair for pair in candidates if config.ssim_low <= pair.similarity <= config.ssim_high]
-    reason = None if inside else "no_pair_in_band" if candidates else "too_short"
-    return Selection(_spread(inside, config, generator), scores, dropped, reason)
+def select_pairs(footage: Footage, config: PairConfig, generator: np.random.Generator) -> Selection:
+    """Pairs of one shot with a similarity in the band, at most `pairs_per_clip`, spread over band and gaps."""
+    selection = Selection([], [], Counter(), Counter(), {})
+    sound = _drop_poor_frames(footage.frames, config, selection)
+    shots = find_shots(footage)
+    inside: list[ChosenPair] = []
+    for first, second in combinations(sound, 2):
+        if second.frame.time - first.frame.time < config.min_gap:
+            continue
+        pair = ChosenPair(first.frame, second.frame, 0.0)
+        if shots.are_apart(first.frame, second.frame):
+            reason = "cut_between"
+        else:
+            similarity = similarity_map(first.moments, second.moments)
+            pair = pair._replace(similarity=float(similarity.mean(dtype=np.float64)))
+            selection.candidates.append(pair)
+            reason = _misfit(pair, _changed_share(first.moments, second.moments), config)
+        if reason is None:
+            inside.append(pair)
+        else:
+            selection.dropped_pairs[reason] += 1
+            selection.examples.setdefault(reason, [pair.first, pair.second])
+    return selection._replace(pairs=_spread(inside, config, generator))
 
 
-def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig) -> tuple[list[Frame], list, Counter[str]]:
-    kept: list[Frame] = []
-    greys: list[NDArray[np.uint8]] = []
-    dropped: Counter[str] = Counter()
+def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Selection) -> list[_Sound]:
+    sound: list[_Sound] = []
     for frame in frames:
         grey = to_grey(frame.image, config.ssim_size)
-        reason = _defect(grey, greys, config)
+        reason = _defect(grey, sound, config)
         if reason is None:
-            kept.append(frame)
-            greys.append(grey)
+            sound.append(_Sound(frame, grey, moments(grey)))
         else:
-            dropped[reason] += 1
-    return kept, greys, dropped
+            selection.dropped_frames[reason] += 1
+            selection.examples.setdefault(reason, [frame])
+    return sound
 
 
-def _defect(grey: NDArray[np.uint8], earlier: list[NDArray[np.uint8]], config: PairConfig) -> str | None:
+def _defect(grey: NDArray[np.uint8], earlier: Sequence[_Sound], config: PairConfig) -> str | None:
     if min(grey.shape) < WINDOW:
         return "too_small"
     if grey.mean() < config.min_brightness:
         return "near_black"
     if cv2.Laplacian(grey, cv2.CV_32F).var() < config.min_sharpness:
         return "blurred"
-    if any(cv2.absdiff(grey, other).mean() < config.min_difference for other in earlier):
+    if any(cv2.absdiff(grey, other.grey).mean() < config.min_difference for other in earlier):
         return "near_duplicate"
     return None
 
 
+def _changed_share(first: Moments, second: Moments) -> float:
+    return float((np.abs(first.local_mean - second.local_mean) > CHANGED_LEVEL).mean())
+
+
+def _misfit(pair: ChosenPair, changed: float, config: PairConfig) -> str | None:
+    if pair.similarity < config.ssim_low:
+        return "too_unlike"
+    if pair.similarity > config.ssim_high or changed < config.min_changed:
+        return "too_alike"
+    return None
+
+
 def _spread(pairs: list[ChosenPair], config: PairConfig, generator: np.random.Generator) -> list[ChosenPair]:
-    """At most `pairs_per_clip` of the pairs, in order of time: one from each part of the band, then any."""
-    order = [pairs[index] for index in generator.permutation(len(pairs))]
+    """At most `pairs_per_clip` of the pairs, in order of time.
+
+    Each is the one whose part of the band and of the gaps, and then whose frames, have been taken least; chance decides
+    between equals.
+    """
+    left = [pairs[index] for index in generator.permutation(len(pairs))]
+    longest = max((pair.gap for pair in pairs), default=1.0)
     width = (config.ssim_high - config.ssim_low) / config.pairs_per_clip
-    parts: dict[int, ChosenPair] = {}
-    for pair in order:
-        parts.setdefault(int((pair.similarity - config.ssim_low) / width), pair)
-    first_picks = list(parts.values())
-    taken = {(pair.first.time, pair.second.time) for pair in first_picks}
-    rest = [pair for pair in order if (pair.first.time, pair.second.time) not in taken]
-    chosen = (first_picks + rest)[: config.pairs_per_clip]
+    taken: Counter = Counter()
+    chosen: list[ChosenPair] = []
+
+    def parts(pair: ChosenPair) -> tuple[tuple, ...]:
+        band = "band", int((pair.similarity - config.ssim_low) / width)
+        gap = "gap", int(NUM_GAP_PARTS * pair.gap / longest - 1e-9)
+        return band, gap, ("frame", pair.first.time), ("frame", pair.second.time)
+
+    while left and len(chosen) < config.pairs_per_clip:
+        best = min(left, key=lambda pair: [taken[part] for part in parts(pair)])
+        left.remove(best)
+        taken.update(parts(best))
+        chosen.append(best)
     return sorted(chosen, key=lambda pair: (pair.first.time, pair.second.time))

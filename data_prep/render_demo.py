@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tqdm import tqdm
+
 if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -20,9 +22,10 @@ from data_prep.demo.clips import plan_clips, render_clip, write_metadata
 from data_prep.demo.photographs import HELD_OUT, TRAIN, Photograph, load
 from data_prep.demo.stills import Still, render_still
 from data_prep.demo.triplets import is_rendered, plan_triplets, render_triplet, write_texts
-from data_prep.run import claim_output, run_tasks
+from data_prep.pool import Failure, map_in_order
+from data_prep.run import claim_output
 from mimicbrush.config import parse_config
-from mimicbrush.errors import run_command
+from mimicbrush.errors import UserError, run_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,10 @@ def _render_benchmark(config: DemoConfig) -> None:
 
 
 def _render(left: Sequence, render: Callable, config: DemoConfig, noun: str) -> None:
-    run_tasks(left, partial(render, size=config.size, seed=config.seed), workers=config.workers, noun=noun)
+    rendered = map_in_order(partial(render, size=config.size, seed=config.seed), left, workers=config.workers)
+    for result in tqdm(rendered, total=len(left), unit=noun, disable=not left):
+        if isinstance(result, Failure):
+            raise UserError(f"a {noun} could not be rendered: {result.detail}; the same command goes on from here")
 
 
 def main() -> None:

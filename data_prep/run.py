@@ -1,39 +1,71 @@
-"""What every sharding command shares: one run per output folder, units of work, worker processes, the summary.
+"""What every sharding command shares: one run per output folder, units of work, worker processes.
 
 A unit is a slice of the sorted inputs and becomes one shard. A finished shard's index names its inputs, so what is
-left to do is what no index names: the same command goes on after an interruption, and takes up what was added.
+left to do is what no index names: the same command goes on after an interruption, and takes up what was added. Inputs
+are worked on by many processes and written by one, in order, so that the bytes do not depend on how many there are.
 """
 
 from __future__ import annotations
 
-import csv
+import fcntl
 import hashlib
-import io
-import multiprocessing
 import os
+import pickle
 import re
+import shutil
+import time
+import traceback
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 import yaml
 from tqdm import tqdm
 
 from data_prep.inputs import UnreadableInput
+from data_prep.pool import Failure, map_in_order
 from mimicbrush.data.shards import FramePair, ShardIndex, index_path, read_index, write_shard
 from mimicbrush.errors import UserError
+from mimicbrush.files import NO_ROOM
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 
-T = TypeVar("T")
-
 KEPT = "kept"
-ORIGIN_FIELDS = ("group", "licence", "url")
-"""Columns of a metadata file that are copied into each sample's origin."""
+FREE_FIELDS = ("output", "work", "duplicate_share")
+"""Fields of a sharding config that do not change what is stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkConfig:
+    """Who does the work; nothing here changes what is stored."""
+
+    workers: int = 0
+    """Processes; 0: one per usable core."""
+    timeout: float = 120.0
+    """Seconds that one input may take before its process is killed; the input is tried twice."""
+    memory: float = 4.0
+    """GiB that one input may claim before its decoder is refused more."""
+    task: int = 0
+    """Which of `num_tasks` this is, from 0: a task of a Slurm array."""
+    num_tasks: int = 1
+    """How many tasks share the inputs, by a hash of their names; merge.py joins what they wrote."""
+    retry: list[str] = field(default_factory=list)
+    """Reasons, such as timeout, for which inputs were skipped that are now to be tried again."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; expected 0 (one per core) or more")
+        if self.timeout <= 0 or self.memory <= 0:
+            raise ValueError(f"timeout ({self.timeout}) and memory ({self.memory}) must be above 0")
+        if not 0 <= self.task < self.num_tasks:
+            raise ValueError(
+                f"task is {self.task}; expected 0 to {self.num_tasks - 1}, as num_tasks is {self.num_tasks}"
+            )
 
 
 class Unit(NamedTuple):
@@ -43,7 +75,47 @@ class Unit(NamedTuple):
     names: list[str]
 
 
-def claim_output(output: Path, config: object, *, free: tuple[str, ...], results: str = "*.tar") -> None:
+class Outcome(NamedTuple):
+    """What became of one input."""
+
+    pairs: list[FramePair]
+    record: dict
+    """What the shard's index says of it: status (`kept` or the reason why not), detail, counts."""
+    examples: dict[str, bytes]
+    """A small JPEG for each reason for which something was dropped."""
+    seconds: dict[str, float]
+    """CPU seconds by stage."""
+
+
+class Effort(NamedTuple):
+    """What a command did, and how long that took."""
+
+    done: int
+    """Inputs."""
+    pairs: int
+    workers: int
+    wall_seconds: float
+    cpu_seconds: dict[str, float]
+    """By stage."""
+
+
+class Stopwatch:
+    """CPU seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add what the block takes."""
+        started = time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.process_time() - started
+
+
+def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_FIELDS, results: str = "*.tar") -> None:
     """Note in `config.yaml` whose result the folder holds; `free` names the fields that do not change the content.
 
     results: glob of what a run makes. Raises UserError, naming the field, where the folder holds that of another run.
@@ -67,7 +139,7 @@ def _is_barren(output: Path, config: object) -> bool:
 
 def list_indexes(output: Path) -> list[Path]:
     """The index files of the finished shards, sorted."""
-    return sorted(path for path in output.glob("*.json") if re.search(r"-\d{6}$", path.stem))
+    return sorted(path for path in output.glob("[!.]*.json") if re.search(r"-\d{6}$", path.stem))
 
 
 def read_indexes(output: Path) -> list[ShardIndex]:
@@ -76,123 +148,156 @@ def read_indexes(output: Path) -> list[ShardIndex]:
 
 
 def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
-    """What became of each input so far; a later shard's word counts."""
-    return {name: record for index in indexes for name, record in index.inputs.items()}
+    """What became of each input so far; where two shards name it, the one that kept it counts, else the later one."""
+    merged: dict[str, dict] = {}
+    for index in indexes:
+        for name, record in index.inputs.items():
+            if merged.get(name, {}).get("status") != KEPT:
+                merged[name] = record
+    return merged
 
 
-def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: int) -> list[Unit]:
-    """Slices of the inputs that no finished shard covers.
+def task_of(name: str, num_tasks: int) -> int:
+    """Which task an input belongs to: a function of its name alone, so that added inputs move no other."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % num_tasks
 
-    sizes: bytes of each input; a skipped input whose size has changed since (a download completed) is done again.
-    As only whole slices finish, an interrupted run is cut and numbered as if it had not been.
+
+def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: int, work: WorkConfig) -> list[Unit]:
+    """Slices of this task's inputs that no finished shard covers.
+
+    sizes: bytes of each input; a skipped input whose size has changed since (a download completed), or whose reason is
+    to be retried, is done again. As only whole slices finish, an interrupted run is cut and numbered as if it had not
+    been.
     """
     done = merge_inputs(read_indexes(output))
-    left = [name for name in sorted(sizes) if not _is_covered(done.get(name), sizes[name])]
-    slices = [left[start : start + per_shard] for start in range(0, len(left), per_shard)]
+    mine = [name for name in sorted(sizes) if task_of(name, work.num_tasks) == work.task]
+    left = [name for name in mine if not _is_covered(done.get(name), sizes[name], work.retry)]
+    if work.num_tasks > 1:
+        prefix = f"{prefix}-{work.task:04d}"
     units: list[Unit] = []
     number = 0
-    for names in slices:
+    for start in range(0, len(left), per_shard):
         while index_path(shard := output / f"{prefix}-{number:06d}.tar").exists():
             number += 1
-        units.append(Unit(shard, names))
+        units.append(Unit(shard, left[start : start + per_shard]))
         number += 1
     return units
 
 
-def _is_covered(record: dict | None, size: int) -> bool:
-    return record is not None and (record["status"] == KEPT or record["bytes"] == size)
+def _is_covered(record: dict | None, size: int, retry: Sequence[str]) -> bool:
+    if record is None:
+        return False
+    return record["status"] == KEPT or (record["bytes"] == size and record["status"] not in retry)
 
 
-def make_shard(unit: Unit, *, read: Callable[[str], tuple[list[FramePair], dict]], sizes: Mapping[str, int]) -> None:
-    """One unit of work: all samples of its inputs, written as one shard.
+def shard_inputs(
+    units: Sequence[Unit],
+    read: Callable[[str], Outcome],
+    *,
+    sizes: Mapping[str, int],
+    work: WorkConfig,
+    noun: str,
+) -> Effort:
+    """Read all inputs of the units and write each unit's shard, in order.
 
-    read: an input's samples and what to note of it; an input that it finds unreadable is noted with its reason.
+    read: an input's outcome; an input that it finds unreadable is noted with its reason, and so is one that it fails
+    on. Raises UserError where there is no room to write.
     """
+    started = time.monotonic()
+    names = [name for unit in units for name in unit.names]
+    if not names:
+        return Effort(0, 0, 0, 0.0, {})
+    workers = min(work.workers or len(os.sched_getaffinity(0)), len(names))
+    watch, num_pairs = Stopwatch(), 0
+    with _parcels(units[0].shard) as parcels, tqdm(total=len(names), unit=noun) as progress:
+        send = partial(_send, read=read, parcels=parcels)
+        sent = map_in_order(send, names, workers=workers, timeout=work.timeout, memory=work.memory)
+        outcomes = (_receive(parcel) for parcel in sent)
+        for unit in units:
+            num_pairs += _write_unit(unit, outcomes, sizes, watch, progress)
+    return Effort(len(names), num_pairs, workers, time.monotonic() - started, dict(watch.seconds))
+
+
+def _write_unit(
+    unit: Unit, outcomes: Iterator[Outcome], sizes: Mapping[str, int], watch: Stopwatch, progress: tqdm
+) -> int:
+    """Returns how many pairs the shard holds."""
     inputs: dict[str, dict] = {}
-    write_shard(unit.shard, _samples_of(unit.names, read, sizes, inputs), inputs)
+    examples: dict[str, dict] = {}
+
+    def pairs() -> Iterator[FramePair]:
+        for name in unit.names:
+            outcome = next(outcomes)
+            inputs[name] = {**outcome.record, "pairs": len(outcome.pairs), "bytes": sizes[name]}
+            for reason, picture in outcome.examples.items():
+                examples.setdefault(reason, {"reason": reason, "name": name, "picture": b64encode(picture).decode()})
+            watch.seconds.update(outcome.seconds)
+            progress.update()
+            yield from outcome.pairs
+
+    started = time.process_time()
+    index = write_shard(unit.shard, pairs(), inputs, examples.values())
+    watch.seconds["write"] += time.process_time() - started
+    return index.pairs
 
 
-def _samples_of(names: list[str], read: Callable, sizes: Mapping[str, int], inputs: dict) -> Iterator[FramePair]:
-    for name in names:
+@contextmanager
+def _parcels(shard: Path) -> Iterator[Path]:
+    """A hidden folder beside the shards, in which outcomes pass from the workers to the writer.
+
+    Raises UserError where another process is at work on these shards.
+    """
+    owner = re.sub(r"-\d{6}$", "", shard.stem)
+    folder = shard.parent / f".{owner}.parcels"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         try:
-            samples, record = read(name)
-        except UnreadableInput as error:
-            samples, record = [], {"status": error.reason, "detail": error.detail}
-        except Exception as error:
-            error.add_note(f"while working on {name}")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{shard.parent}: another command is writing here; wait for it, or stop it") from None
+        for abandoned in shard.parent.glob(f".{owner}-[0-9][0-9][0-9][0-9][0-9][0-9].*.partial.*"):
+            abandoned.unlink()  # by a command that was killed
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _send(name: str, *, read: Callable[[str], Outcome], parcels: Path) -> Path:
+    """Read one input in a worker, and leave the outcome where the writer finds it."""
+    try:
+        outcome = read(name)
+    except UnreadableInput as error:
+        outcome = skipped(error.reason, error.detail)
+    except UserError:
+        raise
+    except MemoryError:
+        outcome = skipped("out_of_memory", "needs more than `work.memory` to decode")
+    except Exception as error:
+        # One strange input must not end a week's run; it is named, with the place, among the skipped.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        outcome = skipped("failed", f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
+    parcel = parcels / slug(name)
+    try:
+        parcel.write_bytes(pickle.dumps(outcome))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
             raise
-        inputs[name] = {**record, "pairs": len(samples), "bytes": sizes[name]}
-        yield from samples
+        raise UserError(f"{parcels.parent}: {error.strerror}; make room and run the same command") from None
+    return parcel
 
 
-def run_tasks(
-    tasks: Sequence[T], work: Callable[[T], None], *, workers: int, noun: str, size: Callable[[T], int] | None = None
-) -> None:
-    """Do every task, in `workers` processes; workers 0: one per usable core.
-
-    size: how many of the progress bar's nouns a task holds, else 1. Raises UserError where a worker dies; what the
-    others finished stays.
-    """
-    sizes = [size(task) if size else 1 for task in tasks]
-    processes = min(workers or len(os.sched_getaffinity(0)), len(tasks))
-    with tqdm(total=sum(sizes), unit=noun, disable=not tasks) as progress:
-        if processes <= 1:
-            for task, amount in zip(tasks, sizes, strict=True):
-                work(task)
-                progress.update(amount)
-        else:
-            _run_in_processes(tasks, sizes, work, processes, progress)
+def _receive(parcel: Path | Failure) -> Outcome:
+    if isinstance(parcel, Failure):
+        return skipped(*parcel)
+    outcome = pickle.loads(parcel.read_bytes())
+    parcel.unlink()
+    return outcome
 
 
-def _run_in_processes(
-    tasks: Sequence[T], sizes: list[int], work: Callable[[T], None], processes: int, progress: tqdm
-) -> None:
-    pool = ProcessPoolExecutor(processes, mp_context=_clean_context(), initializer=cv2.setNumThreads, initargs=(1,))
-    futures: dict[Future, int] = {pool.submit(work, task): amount for task, amount in zip(tasks, sizes, strict=True)}
-    try:
-        for future in as_completed(futures):
-            future.result()
-            progress.update(futures[future])
-    except BrokenProcessPool:
-        raise UserError(
-            "a worker process died (out of memory, or an input that crashes its decoder); finished files are kept; "
-            "the same command with --workers 1 shows where it dies"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _clean_context() -> multiprocessing.context.BaseContext:
-    """Workers forked from a clean server: OpenCV hangs in a fork of a process that has used its threads."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # What takes seconds to import is imported once, by the server.
-    context.set_forkserver_preload(["data_prep.video", "mimicbrush.data.shards"])
-    return context
-
-
-def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What a CSV says of each input: {file: {group, licence, url}}, columns but `file` optional, empty cells left out.
-
-    Raises UserError if the file is missing, has no column `file`, or names none of the inputs.
-    """
-    if path is None:
-        return {}
-    if not path.is_file():
-        raise UserError(f"{path}: no such metadata file; leave --metadata out or give a CSV with a column `file`")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; expected a CSV with a column `file`") from None
-    with io.StringIO(text, newline="") as file:
-        reader = csv.DictReader(file)
-        if "file" not in (reader.fieldnames or ()):
-            raise UserError(f"{path}: has columns {reader.fieldnames}; expected `file` and any of {ORIGIN_FIELDS}")
-        rows = {row["file"]: {name: row[name] for name in ORIGIN_FIELDS if row.get(name)} for row in reader}
-    if not rows.keys() & set(names):
-        raise UserError(f"{path}: names none of the inputs; `file` is relative to the input folder")
-    return rows
+def skipped(reason: str, detail: str) -> Outcome:
+    """The outcome of an input that gives nothing."""
+    return Outcome([], {"status": reason, "detail": detail}, {}, {})
 
 
 def seed_for(seed: int, name: str) -> np.random.Generator:

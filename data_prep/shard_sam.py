@@ -8,7 +8,7 @@ The same command goes on after an interruption and takes up stills that were add
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,19 +19,21 @@ from numpy.typing import NDArray
 if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from data_prep.images import encode_jpeg, encode_mask, shrink, to_grey
+from data_prep.images import EncodeConfig, encode_image, encode_mask, shrink, to_grey
 from data_prep.inputs import UnreadableInput
-from data_prep.pairs import structural_similarity
-from data_prep.report import write_report
-from data_prep.run import KEPT, claim_output, make_shard, plan_units, read_metadata, run_tasks, seed_for, slug
+from data_prep.merge import finish
+from data_prep.metadata import read_metadata
+from data_prep.run import KEPT, Outcome, Stopwatch, WorkConfig, claim_output, plan_units, seed_for, shard_inputs, slug
+from data_prep.similarity import structural_similarity
 from data_prep.stills import MaskConfig, Still, StillFiles, list_stills, read_still
-from data_prep.summary import final_line, histogram, summarise
+from data_prep.summary import BAND_BIN, histogram
 from data_prep.warp import WarpConfig, draw_warp, follow_points, warp_image, warp_mask
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
+PREFIX = "stills"
 SIMILARITY_SIZE = 256
 MIN_SIDE = 32
 """Smaller stills are icons."""
@@ -52,6 +54,8 @@ class SamShardConfig:
     """A CSV with a column `file` (the still's name without suffix) and any of group, licence, url."""
     short_side: int = 576
     """Stills are scaled down to this short side, never up."""
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """How pictures are stored."""
     pairs_per_still: int = 1
     """Pseudo-pairs stored of each still, beside the still itself, of which batches draw anew."""
     masks: MaskConfig = field(default_factory=MaskConfig)
@@ -62,67 +66,62 @@ class SamShardConfig:
     """Stills in one unit of work, which becomes one shard."""
     seed: int = 0
     """Decides masks and augmentations."""
-    workers: int = 0
-    """Processes; 0: one per usable core. Does not change the result."""
+    work: WorkConfig = field(default_factory=WorkConfig)
+    """Who does the work."""
 
     def __post_init__(self) -> None:
         for name in ("short_side", "stills_per_shard"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("workers", "pairs_per_still"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if self.pairs_per_still < 0:
+            raise ValueError(f"pairs_per_still is {self.pairs_per_still}; expected 0 or more")
 
 
-def shard_sam(config: SamShardConfig) -> dict:
-    """Shard what is not yet sharded; returns the summary. Raises UserError for a mistake or if nothing is kept."""
-    started = time.monotonic()
+def shard_sam(config: SamShardConfig) -> str:
+    """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
     stills = list_stills(config.stills)
     metadata = read_metadata(config.metadata, stills)
-    claim_output(config.output, config, free=("output", "workers"))
+    claim_output(config.output, config)
     sizes = {name: files.size for name, files in stills.items()}
-    units = plan_units(config.output, "stills", sizes, config.stills_per_shard)
+    units = plan_units(config.output, PREFIX, sizes, config.stills_per_shard, config.work)
     read = partial(read_samples_of_still, stills=stills, metadata=metadata, config=config)
-    work = partial(make_shard, read=read, sizes=sizes)
-    run_tasks(units, work, workers=config.workers, noun="still", size=lambda unit: len(unit.names))
-    summary = summarise(
-        config.output,
-        noun="stills",
-        inputs=stills,
-        band=None,
-        new=sum(len(unit.names) for unit in units),
-        seconds=time.monotonic() - started,
-    )
-    write_report(config.output)
-    return summary
+    effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun="still")
+    return finish(config.output, effort, inputs=sizes, noun="stills", work=config.work)
 
 
 def read_samples_of_still(
-    name: str, *, stills: dict[str, StillFiles], metadata: dict[str, dict], config: SamShardConfig
-) -> tuple[list[FramePair], dict]:
+    name: str, *, stills: Mapping[str, StillFiles], metadata: Mapping[str, dict], config: SamShardConfig
+) -> Outcome:
     """The still itself and its pseudo-pairs, and what to note of it; raises UnreadableInput."""
-    generator = seed_for(config.seed, name)
-    still = read_still(stills[name], config.masks, generator)
-    if min(still.image.shape[:2]) < MIN_SIDE:
-        raise UnreadableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
-    given = {**still.facts, **metadata.get(name, {})}
-    origin = {"group": name, **given, "file": name, "still_size": list(still.image.shape[1::-1])}
-    still = _shrunk(still, config.short_side)
+    watch, generator = Stopwatch(), seed_for(config.seed, name)
+    with watch.measure("decode"):
+        still = read_still(stills[name], config.masks, generator)
+        if min(still.image.shape[:2]) < MIN_SIDE:
+            raise UnreadableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
+        still_size = list(still.image.shape[1::-1])
+        still = _shrunk(still, config.short_side)
+    origin = {"group": name, **still.facts, **metadata.get(name, {}), "file": name, "still_size": still_size}
     origin["size"] = list(still.image.shape[1::-1])
-    itself = FramePair(
-        key=f"{slug(name)}-still",
-        source=encode_jpeg(still.image),
-        reference=None,
-        similarity=None,
-        masks=[encode_mask(mask) for mask in still.masks],
-        origin=origin,
-    )
-    draws = (
-        _pseudo_pair(still, f"{slug(name)}-pair{i}", origin, config, generator) for i in range(config.pairs_per_still)
-    )
-    pairs = [pair for pair in draws if pair is not None]
-    record = {"status": KEPT, "detail": "", "similarity": histogram(pair.similarity for pair in pairs)}
-    return [itself, *pairs], record
+    with watch.measure("encode"):
+        itself = FramePair(
+            key=f"{slug(name)}-still",
+            source=encode_image(still.image, config.encode),
+            reference=None,
+            similarity=None,
+            masks=[encode_mask(mask) for mask in still.masks],
+            origin=origin,
+        )
+    with watch.measure("augment"):
+        keys = [f"{slug(name)}-pair{number}" for number in range(config.pairs_per_still)]
+        drawn = [_pseudo_pair(still, key, origin, config, generator) for key in keys]
+    pairs = [pair for pair in drawn if pair is not None]
+    record = {
+        "status": KEPT,
+        "detail": "",
+        "video_size": still_size,
+        "similarity": histogram((pair.similarity for pair in pairs), BAND_BIN),
+    }
+    return Outcome([itself, *pairs], record, {}, dict(watch.seconds))
 
 
 def _shrunk(still: Still, short_side: int) -> Still:
@@ -143,8 +142,8 @@ def _pseudo_pair(
             source, reference = (warp_image(still.image, draw) for draw in draws)
             return FramePair(
                 key=key,
-                source=encode_jpeg(source),
-                reference=encode_jpeg(reference),
+                source=encode_image(source, config.encode),
+                reference=encode_image(reference, config.encode),
                 similarity=round(_similarity(source, reference), 6),
                 keypoints=follow_points(still.image, draws),
                 masks=[encode_mask(mask) for mask in masks],
@@ -158,8 +157,7 @@ def _similarity(source: NDArray[np.uint8], reference: NDArray[np.uint8]) -> floa
 
 
 def main() -> None:
-    config = parse_config(SamShardConfig, default=ROOT / "configs/data/sam.yaml")
-    print(final_line(shard_sam(config), config.output))
+    print(shard_sam(parse_config(SamShardConfig, default=ROOT / "configs/data/sam.yaml")))
 
 
 if __name__ == "__main__":

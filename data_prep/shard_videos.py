@@ -7,8 +7,9 @@ The same command goes on after an interruption and takes up clips that were adde
 
 from __future__ import annotations
 
+import os
 import sys
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,20 +19,24 @@ import numpy as np
 if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from data_prep.images import encode_jpeg
-from data_prep.inputs import UnreadableInput
-from data_prep.keypoints import match_keypoints
-from data_prep.pairs import ChosenPair, PairConfig, sample_times, select_pairs
-from data_prep.report import write_report
-from data_prep.run import KEPT, claim_output, make_shard, plan_units, read_metadata, run_tasks, seed_for, slug
-from data_prep.summary import final_line, histogram, summarise
-from data_prep.video import VIDEO_SUFFIXES, Decoder, Frame, VideoInfo, probe, read_frames
+from data_prep.duplicates import hash_glimpses
+from data_prep.footage import Footage, Frame
+from data_prep.images import EncodeConfig, encode_image, encode_strip
+from data_prep.inputs import UnreadableInput, find_files, readable_name
+from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
+from data_prep.merge import finish
+from data_prep.metadata import read_metadata
+from data_prep.pairs import ChosenPair, PairConfig, Selection, sample_times, select_pairs
+from data_prep.run import KEPT, Outcome, Stopwatch, WorkConfig, claim_output, plan_units, seed_for, shard_inputs, slug
+from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
+from data_prep.video import VIDEO_SUFFIXES, Decoder, read_frames
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UserError, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/videos"
+PREFIX = "videos"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,43 +51,45 @@ class VideoShardConfig:
     """A CSV with a column `file` and any of group, licence, url; clips of one group are not independent."""
     short_side: int = 576
     """Frames are scaled down to this short side, never up."""
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """How pictures are stored."""
     decoder: Decoder = "auto"
-    """decord, pyav, or auto: decord where it reads the clip, else PyAV. Only PyAV recognises damaged frames."""
+    """decord, pyav, or auto: PyAV, as it is the faster one for every codec. Only PyAV tells damaged frames."""
+    exact_frames: bool = False
+    """Decode the very frames of the random moments, not the reference frames before them: half as slow again."""
+    keypoints: bool = True
+    """Store matched keypoints, which the paper's masks follow."""
     pairs: PairConfig = field(default_factory=PairConfig)
     """Which frames make a pair."""
+    duplicate_share: float = 0.5
+    """Clips are excluded whose frames, to this share at least, look like another's; above 1 none is."""
     videos_per_shard: int = 100
     """Clips in one unit of work, which becomes one shard."""
     seed: int = 0
     """Decides the moments, the pairs, and which frame of a pair is the source."""
-    workers: int = 0
-    """Processes; 0: one per usable core. Does not change the result."""
+    work: WorkConfig = field(default_factory=WorkConfig)
+    """Who does the work."""
 
     def __post_init__(self) -> None:
         for name in ("short_side", "videos_per_shard"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; expected 0 (one per core) or more")
 
 
 def list_videos(videos: Path) -> dict[str, Path]:
     """Clips by the name they are known by, sorted; raises UserError if there are none."""
     if videos.is_dir():
-        found = (path for path in videos.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
-        clips = {_readable(path.relative_to(videos)): path for path in found if not path.name.startswith(".")}
+        found = (path for path in find_files(videos) if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir())
+        clips = {readable_name(path.relative_to(videos)): path for path in found}
     elif videos.is_file() and videos.suffix.lower() not in VIDEO_SUFFIXES:
         lines = (line.strip() for line in _read_list(videos).splitlines())
-        clips = {line: videos.parent / line for line in lines if line and not line.startswith("#")}
+        named = (os.path.normpath(line) for line in lines if line and not line.startswith("#"))
+        clips = {name: videos.parent / name for name in named}
     else:
         raise UserError(f"{videos}: no such folder or list of videos; pass --videos, for example: {EXAMPLE}")
     if not clips:
         raise UserError(f"{videos}: holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}); pass --videos DIR")
     return dict(sorted(clips.items()))
-
-
-def _readable(path: Path) -> str:
-    """The name as text, also where its bytes are no UTF-8."""
-    return path.as_posix().encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _read_list(path: Path) -> str:
@@ -92,86 +99,112 @@ def _read_list(path: Path) -> str:
         raise UserError(f"{path}: neither a folder of videos nor a text file that lists them") from None
 
 
-def shard_videos(config: VideoShardConfig) -> dict:
-    """Shard what is not yet sharded; returns the summary. Raises UserError for a mistake or if nothing is kept."""
-    started = time.monotonic()
+def shard_videos(config: VideoShardConfig) -> str:
+    """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
     clips = list_videos(config.videos)
     metadata = read_metadata(config.metadata, clips)
-    claim_output(config.output, config, free=("output", "workers"))
+    claim_output(config.output, config)
     sizes = {name: path.stat().st_size if path.is_file() else 0 for name, path in clips.items()}
-    units = plan_units(config.output, "videos", sizes, config.videos_per_shard)
-    read = partial(read_pairs_of_clip, clips=clips, metadata=metadata, config=config)
-    work = partial(make_shard, read=read, sizes=sizes)
-    run_tasks(units, work, workers=config.workers, noun="video", size=lambda unit: len(unit.names))
-    summary = summarise(
-        config.output,
-        noun="videos",
-        inputs=clips,
-        band=(config.pairs.ssim_low, config.pairs.ssim_high),
-        new=sum(len(unit.names) for unit in units),
-        seconds=time.monotonic() - started,
-    )
-    write_report(config.output)
-    return summary
+    units = plan_units(config.output, PREFIX, sizes, config.videos_per_shard, config.work)
+    read = partial(read_clip, clips=clips, metadata=metadata, config=config)
+    effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun="video")
+    return finish(config.output, effort, inputs=sizes, noun="videos", work=config.work)
 
 
-def read_pairs_of_clip(
-    name: str, *, clips: dict[str, Path], metadata: dict[str, dict], config: VideoShardConfig
-) -> tuple[list[FramePair], dict]:
+def read_clip(
+    name: str, *, clips: Mapping[str, Path], metadata: Mapping[str, dict], config: VideoShardConfig
+) -> Outcome:
     """A clip's pairs, and what to note of it; raises UnreadableInput."""
-    path = clips[name]
-    origin = {"group": name, **metadata.get(name, {}), "file": name}
-    generator = seed_for(config.seed, name)
-    info = probe(path)
-    if info.duration <= 0:
-        raise UnreadableInput("no_duration", "the container does not say how long it is")
-    times = sample_times(info.duration, config.pairs, generator)
-    frames = read_frames(path, times, short_side=config.short_side, decoder=config.decoder, info=info)
-    if len(frames) < 2:
-        raise UnreadableInput("too_short", f"{len(frames)} distinct frame in {info.duration:.2f} s")
-    selection = select_pairs(frames, config.pairs, generator)
-    pairs = [_frame_pair(pair, origin, info, generator) for pair in selection.pairs]
-    detail = "" if pairs else f"{len(frames)} frames, {len(selection.scores)} candidate pairs"
-    record = {
-        "status": selection.reason or KEPT,
-        "detail": detail,
-        "decoder": frames[0].decoder,
-        "dropped": dict(selection.dropped),
-        "similarity": histogram(pair.similarity for pair in pairs),
-        "candidates": histogram(selection.scores),
-    }
-    return pairs, record
+    watch, generator = Stopwatch(), seed_for(config.seed, name)
+    with watch.measure("decode"):
+        footage = _decode(clips[name], config, generator)
+    with watch.measure("similarity"):
+        selection = select_pairs(footage, config.pairs, generator)
+    with watch.measure("keypoints"):
+        matches = _match(selection.pairs) if config.keypoints else [[] for _ in selection.pairs]
+    with watch.measure("encode"):
+        origin = {"group": name, **metadata.get(name, {}), "file": name, **_facts(footage)}
+        frames = _frames_of(selection.pairs)
+        encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
+        chosen = zip(selection.pairs, matches, strict=True)
+        pairs = [_frame_pair(pair, found, origin, encoded, generator) for pair, found in chosen]
+        examples = {reason: encode_strip([f.image for f in frames]) for reason, frames in selection.examples.items()}
+    record = _record(footage, selection, matches)
+    return Outcome(pairs, record, examples, dict(watch.seconds))
 
 
-def _frame_pair(pair: ChosenPair, origin: dict, info: VideoInfo, generator: np.random.Generator) -> FramePair:
-    """The chosen frames as a sample; either may be the source, so that edits go forward and backward in time."""
-    frames = (pair.first, pair.second) if generator.random() < 0.5 else (pair.second, pair.first)
-    source, reference = frames
-    milliseconds = "-".join(str(round(frame.time * 1000)) for frame in frames)
+def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator) -> Footage:
+    if path.is_dir():
+        raise UnreadableInput("unreadable_folder", "may not be listed; see its permissions")
+    times = partial(sample_times, config=config.pairs, generator=generator)
+    decoding = {"short_side": config.short_side, "decoder": config.decoder, "exact": config.exact_frames}
+    footage = read_frames(path, times, **decoding)
+    if len(footage.frames) < 2:
+        seconds = footage.info.duration
+        raise UnreadableInput("too_short", f"{len(footage.frames)} distinct frame in {seconds:.2f} s")
+    return footage
+
+
+def _match(pairs: Sequence[ChosenPair]) -> list[list[Match]]:
+    """Keypoints from the earlier frame to the later one, each frame looked at once."""
+    features = {moment: detect_keypoints(frame.image) for moment, frame in _frames_of(pairs).items()}
+    return [match_keypoints(features[pair.first.time], features[pair.second.time]) for pair in pairs]
+
+
+def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:
+    """Every frame of the pairs once, by its time."""
+    return {frame.time: frame for pair in pairs for frame in (pair.first, pair.second)}
+
+
+def _frame_pair(
+    pair: ChosenPair,
+    matches: list[Match],
+    origin: dict,
+    encoded: Mapping[float, bytes],
+    generator: np.random.Generator,
+) -> FramePair:
+    """The chosen frames, `encoded` by their times, as a sample; either is the source, as edits go both ways in time."""
+    source, reference = pair.first, pair.second
+    if generator.random() >= 0.5:
+        source, reference = reference, source
+        matches = [(*match[2:], *match[:2]) for match in matches]
+    milliseconds = "-".join(str(round(frame.time * 1000)) for frame in (source, reference))
+    height, width = source.image.shape[:2]
     return FramePair(
         key=f"{slug(origin['file'])}-{milliseconds}",
-        source=encode_jpeg(source.image),
-        reference=encode_jpeg(reference.image),
+        source=encoded[source.time],
+        reference=encoded[reference.time],
         similarity=round(pair.similarity, 6),
-        keypoints=match_keypoints(source.image, reference.image),
-        origin={**origin, **_provenance(source, reference, info)},
+        keypoints=matches,
+        origin={**origin, "times": [round(source.time, 4), round(reference.time, 4)], "size": [width, height]},
     )
 
 
-def _provenance(source: Frame, reference: Frame, info: VideoInfo) -> dict:
-    height, width = source.image.shape[:2]
+def _facts(footage: Footage) -> dict:
+    info = footage.info
+    return {"video_size": [info.width, info.height], "codec": info.codec, "decoder": footage.decoder}
+
+
+def _record(footage: Footage, selection: Selection, matches: Sequence[list[Match]]) -> dict:
+    """What the shard's index says of a clip that could be decoded."""
+    motions = [motion for motion in map(median_motion, matches) if motion is not None]
+    detail = f"{len(footage.frames)} frames, {len(selection.candidates)} pairs compared"
     return {
-        "times": [round(source.time, 4), round(reference.time, 4)],
-        "size": [width, height],
-        "video_size": [info.width, info.height],
-        "codec": info.codec,
-        "decoder": source.decoder,
+        "status": selection.reason or KEPT,
+        "detail": detail if selection.reason else "",
+        **_facts(footage),
+        "dropped_frames": dict(selection.dropped_frames),
+        "dropped_pairs": dict(selection.dropped_pairs),
+        "candidates": histogram((pair.similarity for pair in selection.candidates), BAND_BIN),
+        "similarity": histogram((pair.similarity for pair in selection.pairs), BAND_BIN),
+        "gap": histogram((pair.gap for pair in selection.pairs), GAP_BIN),
+        "motion": histogram(motions, MOTION_BIN),
+        "hashes": hash_glimpses(footage.glimpses),
     }
 
 
 def main() -> None:
-    config = parse_config(VideoShardConfig, default=ROOT / "configs/data/videos.yaml")
-    print(final_line(shard_videos(config), config.output))
+    print(shard_videos(parse_config(VideoShardConfig, default=ROOT / "configs/data/videos.yaml")))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.images import decode_image
-from data_prep.inputs import UnreadableInput
+from data_prep.inputs import UnreadableInput, find_files, readable_name
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
 
@@ -31,6 +31,8 @@ class Extent(NamedTuple):
 
     def read(self) -> bytes:
         """Raises UnreadableInput where the file ends too early."""
+        if self.path.is_dir():
+            raise UnreadableInput("unreadable_folder", "may not be listed; see its permissions")
         with self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.size)
@@ -95,10 +97,12 @@ def list_stills(path: Path) -> dict[str, StillFiles]:
         members = _members_of_tar(path, path.name)
     elif path.is_dir():
         members = {}
-        for file in sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith(".")):
-            name = file.relative_to(path).as_posix()
+        for file in find_files(path):
+            name = readable_name(file.relative_to(path))
             if file.suffix == ".tar":
                 members |= _members_of_tar(file, name)
+            elif file.is_dir():
+                members[f"{name}.json"] = Extent(file, 0, 1)
             else:
                 members[name] = Extent(file, 0, file.stat().st_size)
     else:

@@ -1,83 +1,111 @@
-"""The account that a sharding command gives: counts by reason, similarity, speed."""
+"""The account of a folder of shards: counts by reason, histograms, speed."""
 
 from __future__ import annotations
 
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
-from data_prep.run import KEPT, merge_inputs, read_indexes
-from mimicbrush.errors import UserError
-from mimicbrush.files import installed_versions, write_json
+from data_prep.run import KEPT, merge_inputs
+from mimicbrush.data.shards import ShardIndex
+from mimicbrush.files import installed_versions
 
-BIN_WIDTH = 0.05
+BAND_BIN = 0.05
+"""Of similarity."""
+GAP_BIN = 0.5
+"""Seconds."""
+MOTION_BIN = 0.02
+"""Share of the picture's width and height."""
 PACKAGES = ("mimicbrush", "av", "decord", "opencv-python-headless", "numpy", "webdataset")
 
 
-def histogram(values: Iterable[float]) -> dict[str, int]:
-    """Counts by bins of 0.05, each named by its lower edge; empty bins are left out."""
-    counts = Counter(int(value // BIN_WIDTH) for value in values)
-    return {f"{number * BIN_WIDTH:.2f}": counts[number] for number in sorted(counts)}
+def histogram(values: Iterable[float], width: float) -> dict[str, int]:
+    """Counts by bins of that width, each named by its lower edge; empty bins are left out."""
+    counts = Counter(int(value // width) for value in values)
+    return {f"{number * width:.2f}": counts[number] for number in sorted(counts)}
 
 
 def summarise(
-    output: Path, *, noun: str, inputs: Iterable[str], band: tuple[float, float] | None, new: int, seconds: float
+    indexes: Sequence[ShardIndex],
+    *,
+    noun: str,
+    band: tuple[float, float] | None,
+    efforts: Sequence[dict],
+    near_duplicates: Mapping[str, dict],
 ) -> dict:
-    """Gather the finished shards' indexes into `summary.json` and return it.
+    """What the shards hold and what they do not.
 
-    inputs: what the command was given; new: inputs done by this command, in `seconds`.
+    near_duplicates: excluded inputs and what is known of them; efforts: one for each command that worked on the folder.
     """
-    indexes = read_indexes(output)
     records = merge_inputs(indexes)
-    done = {name: records[name] for name in inputs if name in records}
+    kept = {name: record for name, record in records.items() if record["status"] == KEPT}
     skipped: dict[str, dict[str, str]] = defaultdict(dict)
-    for name, record in done.items():
+    for name, record in records.items():
         if record["status"] != KEPT:
             skipped[record["status"]][name] = record["detail"]
-    kept = {name: record for name, record in done.items() if record["status"] == KEPT}
-    summary = {
+    num_excluded = sum(len(found["keys"]) for found in near_duplicates.values())
+    return {
         "noun": noun,
-        "inputs": len(done),
-        "kept": len(kept),
-        "pairs": sum(record["pairs"] for record in kept.values()),
+        "inputs": len(records),
+        "kept": len(kept) - len(near_duplicates),
+        "pairs": sum(index.pairs for index in indexes) - num_excluded,
         "shards": sum(index.pairs > 0 for index in indexes),
+        "bytes": sum(index.bytes for index in indexes),
         "skipped": {reason: skipped[reason] for reason in sorted(skipped, key=lambda word: -len(skipped[word]))},
-        "dropped_frames": _total(record.get("dropped", {}) for record in done.values()),
+        "near_duplicates": {name: found["of"] for name, found in near_duplicates.items()},
+        "dropped_frames": _total(records.values(), "dropped_frames"),
+        "dropped_pairs": _total(records.values(), "dropped_pairs"),
         "band": band,
-        "similarity": _total(record.get("similarity", {}) for record in kept.values()),
-        "candidates": _total(record.get("candidates", {}) for record in done.values()),
-        "decoders": dict(Counter(record["decoder"] for record in kept.values() if "decoder" in record)),
-        "done_now": new,
-        "seconds": round(seconds, 2),
-        "inputs_per_second": round(new / seconds, 2) if seconds else None,
+        "candidates": _total(records.values(), "candidates"),
+        "similarity": _total(kept.values(), "similarity"),
+        "gap": _total(kept.values(), "gap"),
+        "motion": _total(kept.values(), "motion"),
+        "sizes": _count(f"{r['video_size'][0]} x {r['video_size'][1]}" for r in kept.values() if "video_size" in r),
+        "decoders": _count(record["decoder"] for record in records.values() if "decoder" in record),
+        "codecs": _count(record["codec"] for record in records.values() if "codec" in record),
+        "effort": _sum_efforts(efforts),
         "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
     }
-    write_json(summary, output / "summary.json")
-    return summary
 
 
-def final_line(summary: dict, output: Path) -> str:
-    """`kept 9 812 of 10 000 videos, 41 233 pairs; 188 skipped: 120 too_short, ... -> OUTPUT`.
-
-    Raises UserError with the same words where no input gave a pair.
-    """
-    reasons = ", ".join(f"{_count(len(names))} {reason}" for reason, names in summary["skipped"].items())
-    skipped = f"; {_count(summary['inputs'] - summary['kept'])} skipped: {reasons}" if reasons else ""
-    line = (
-        f"kept {_count(summary['kept'])} of {_count(summary['inputs'])} {summary['noun']}, "
-        f"{_count(summary['pairs'])} pairs{skipped} -> {output}"
-    )
-    if not summary["pairs"]:
-        raise UserError(f"nothing to train on: {line}; {output / 'summary.json'} names every reason")
-    return line
+def describe(summary: dict) -> str:
+    """`kept 9 812 of 10 000 videos, 41 233 pairs; 188 skipped: 120 too_short, ...`."""
+    reasons = {reason: len(names) for reason, names in summary["skipped"].items()}
+    if summary["near_duplicates"]:
+        reasons["near_duplicate"] = len(summary["near_duplicates"])
+    listed = ", ".join(f"{spaced(count)} {reason}" for reason, count in reasons.items())
+    skipped = f"; {spaced(sum(reasons.values()))} skipped: {listed}" if listed else ""
+    inputs = f"{spaced(summary['kept'])} of {spaced(summary['inputs'])} {summary['noun']}"
+    return f"kept {inputs}, {spaced(summary['pairs'])} pairs{skipped}"
 
 
-def _total(histograms: Iterable[dict[str, int]]) -> dict[str, int]:
+def spaced(number: int) -> str:
+    """12345 -> 12 345."""
+    return f"{number:,}".replace(",", " ")
+
+
+def _sum_efforts(efforts: Sequence[dict]) -> dict:
+    stages: Counter[str] = Counter()
+    for effort in efforts:
+        stages.update(effort["cpu_seconds"])
+    return {
+        "inputs": sum(effort["done"] for effort in efforts),
+        "pairs": sum(effort["pairs"] for effort in efforts),
+        "wall_seconds": round(sum(effort["wall_seconds"] for effort in efforts), 2),
+        "cpu_seconds": {stage: round(seconds, 3) for stage, seconds in stages.items()},
+    }
+
+
+def _total(records: Iterable[dict], name: str) -> dict[str, int]:
+    """The sum of all histograms of that name, by rising bins."""
     total: Counter[str] = Counter()
-    for counts in histograms:
-        total.update(counts)
-    return {name: total[name] for name in sorted(total, key=_order)}
+    for record in records:
+        total.update(record.get(name, {}))
+    return {bin_name: total[bin_name] for bin_name in sorted(total, key=_order)}
+
+
+def _count(values: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common())
 
 
 def _order(name: str) -> tuple[float, str]:
@@ -85,7 +113,3 @@ def _order(name: str) -> tuple[float, str]:
         return float(name), name
     except ValueError:
         return 0.0, name
-
-
-def _count(number: int) -> str:
-    return f"{number:,}".replace(",", " ")

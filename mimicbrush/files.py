@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mimicbrush.errors import UserError
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Disk full, quota used up, file larger than allowed."""
 
 
 @contextmanager
@@ -19,10 +24,15 @@ def whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # Tasks of a cluster share folders, and process numbers repeat between its nodes.
+    partial = path.with_name(f".{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
         partial.rename(path)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise UserError(f"{path}: cannot be written ({error.strerror}); make room and run the same command") from None
     finally:
         partial.unlink(missing_ok=True)
 

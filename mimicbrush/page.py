@@ -19,9 +19,17 @@ td { font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { background: var(--soft); }
 .strip { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
-figure { margin: 0; } figcaption { font-size: .8rem; opacity: .8; text-align: center; }
+figure { margin: 0; min-width: 0; } figcaption { font-size: .8rem; opacity: .8; text-align: center; }
+/* A caption is as wide as its picture, never the other way round. */
+figcaption { width: 0; min-width: 100%; overflow-wrap: anywhere; }
 figure img { max-width: 100%; height: auto; border-radius: 4px; background: #fff; }
+h1, summary, li { overflow-wrap: anywhere; } summary { cursor: pointer; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); gap: 1.2rem; }
+.charts svg, .shares { display: block; width: 100%; } .shares { height: 1.4rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: .5rem 0; }
+.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
 .note { opacity: .75; }
+@media (max-width: 600px) { th { white-space: normal; vertical-align: bottom; } th, td { padding: .3rem .45rem; } }
 """
 
 
@@ -35,8 +43,8 @@ def page(title: str, sections: Sequence[str]) -> str:
     )
 
 
-def heading(text: str) -> str:
-    return f"<h2>{escape(text)}</h2>"
+def heading(text: str, *, level: int = 2) -> str:
+    return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str, *, note: bool = False) -> str:
@@ -62,6 +70,17 @@ def figure(image: Image.Image | Path, caption: str, *, width: int | None = None)
 def strip(figures: Sequence[str]) -> str:
     """Figures side by side."""
     return f"<div class='strip'>{''.join(figures)}</div>"
+
+
+def charts(figures: Sequence[str]) -> str:
+    """Charts in columns of equal width, one below the other on a phone."""
+    return f"<div class='charts'>{''.join(figures)}</div>"
+
+
+def folded(title: str, lines: Sequence[str]) -> str:
+    """A list that opens on a click."""
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<details><summary>{escape(title)}</summary><ul>{listed}</ul></details>"
 
 
 def _encode(image: Image.Image) -> tuple[str, bytes]:

@@ -12,7 +12,7 @@ from skimage.segmentation import felzenszwalb
 
 from data_prep.demo.camera import lit, look, random_grade, random_light, random_path
 from data_prep.demo.photographs import Photograph, load
-from data_prep.images import encode_jpeg
+from data_prep.images import EncodeConfig, encode_image
 from data_prep.rle import encode_rle
 from data_prep.run import seed_for
 from mimicbrush.files import whole, write_json
@@ -46,7 +46,7 @@ def render_still(still: Still, *, size: int, seed: int) -> None:
         raise ValueError(f"{still.name}: no view with an object mask")
     still.path.parent.mkdir(parents=True, exist_ok=True)
     with whole(still.path) as partial:
-        partial.write_bytes(encode_jpeg(image))
+        partial.write_bytes(encode_image(image, EncodeConfig()))
     write_json(_describe(still, size, masks), still.path.with_suffix(".json"))
 
 

@@ -1,7 +1,8 @@
-"""`python -m mimicbrush.bench train | sample | data`."""
+"""`python -m mimicbrush.bench train | sample | data | loader`."""
 
+from mimicbrush.bench.preparation import PreparationBenchConfig, bench_preparation
 from mimicbrush.bench.sampling import SampleBenchConfig, bench_sampling
-from mimicbrush.bench.training import DataBenchConfig, TrainBenchConfig, bench_data, bench_training
+from mimicbrush.bench.training import LoaderBenchConfig, TrainBenchConfig, bench_loader, bench_training
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import run_command
 
@@ -10,7 +11,8 @@ def main() -> None:
     commands = {
         "train": (TrainBenchConfig, bench_training),
         "sample": (SampleBenchConfig, bench_sampling),
-        "data": (DataBenchConfig, bench_data),
+        "data": (PreparationBenchConfig, bench_preparation),
+        "loader": (LoaderBenchConfig, bench_loader),
     }
     run_subcommand(commands, program="python -m mimicbrush.bench")
 

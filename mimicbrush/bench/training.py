@@ -28,7 +28,7 @@ class TrainBenchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataBenchConfig:
+class LoaderBenchConfig:
     """Count the pairs a second that the loader delivers from real shards, without a network."""
 
     train_config: Path = DEFAULT_CONFIG
@@ -64,7 +64,7 @@ def bench_training(bench: TrainBenchConfig) -> None:
     print(f"peak memory {peak_memory(module.device):.2f} GiB")
 
 
-def bench_data(bench: DataBenchConfig) -> None:
+def bench_loader(bench: LoaderBenchConfig) -> None:
     config = load_config(TrainConfig, bench.train_config)
     loader = PairData(config.data, size=config.network.size, seed=0).train_dataloader()
     batches, clock = iter(loader), Clock()

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, collate, decode_pair, mask_pairs
 from mimicbrush.data.masking import MaskConfig
-from mimicbrush.data.shards import FramePair, list_shards, read_pairs, to_pair
+from mimicbrush.data.shards import FramePair, list_shards, read_pairs, sample_stages, to_pair
 from mimicbrush.errors import UserError
 
 
@@ -87,8 +87,7 @@ class PairStream(IterableDataset):
         for _ in count():
             order = rng.sample(shards, len(shards))
             yield from wds.DataPipeline(
-                wds.SimpleShardList([str(shard) for shard in order]),
-                wds.tarfile_to_samples(),
+                *sample_stages(order),
                 wds.shuffle(self.config.shuffle_buffer, rng=rng),
                 wds.map(to_pair),
             )

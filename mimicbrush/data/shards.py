@@ -1,24 +1,28 @@
 """How a frame pair lies on disk: a WebDataset tar per shard and an index beside it.
 
 A shard `name-000042.tar` is finished when, and only when, its index `name-000042.json` exists: the tar is written
-under a temporary name, then renamed, then the index is. A tar without an index is never read.
+under a temporary name, then renamed, then the index is. A tar without an index is never read, and neither is a sample
+that the folder's `excluded.json` names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import webdataset as wds
 
 from mimicbrush.errors import UserError
-from mimicbrush.files import whole, write_json
+from mimicbrush.files import read_object, whole, write_json
 
 FORMAT_VERSION = 1
+EXCLUDED_NAME = "excluded.json"
+"""Samples that are stored and not to be used: {reason: {input: {"keys": [...], ...}}}."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +59,15 @@ class ShardIndex:
     keys: list[str]
     inputs: dict
     """What was read for this shard and what became of it, e.g. {clip: {"status": "kept", "pairs": 4}}."""
+    examples: list[dict] = field(default_factory=list)
+    """One picture for each reason for which something was dropped: {reason, name, picture (JPEG in base64)}."""
     version: int = FORMAT_VERSION
 
 
-def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict) -> ShardIndex:
+def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: Sequence[dict] = ()) -> ShardIndex:
     """Write `path` (ending in .tar) and its index, atomically; a shard without pairs is an index alone.
 
-    `inputs` may be filled while `pairs` is consumed: it is read afterwards.
+    `inputs` and `examples` may be filled while `pairs` is consumed: they are read afterwards.
     """
     keys: list[str] = []
     with whole(path) as partial:
@@ -71,15 +77,20 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict) -> ShardIn
                 keys.append(pair.key)
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: two pairs share a key")
-        content = partial.read_bytes() if keys else b""
+        with partial.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            # The index vouches for the tar also after a power cut.
+            os.fsync(file.fileno())
+        size = partial.stat().st_size
     if not keys:
         path.unlink()
     index = ShardIndex(
         pairs=len(keys),
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=size if keys else 0,
+        sha256=digest if keys else "",
         keys=keys,
         inputs=inputs,
+        examples=list(examples),
     )
     write_json(asdict(index), index_path(path))
     return index
@@ -109,7 +120,7 @@ def list_shards(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of shards; make it with `python data_prep/shard_videos.py`")
     shards = []
-    for shard in sorted(folder.glob("*.tar")):
+    for shard in sorted(folder.glob("[!.]*.tar")):
         index = read_index(shard)
         size = shard.stat().st_size
         if size != index.bytes:
@@ -120,12 +131,28 @@ def list_shards(folder: Path) -> list[Path]:
     return shards
 
 
-def read_pairs(shards: Iterable[Path]) -> Iterator[FramePair]:
-    """All pairs of the given shards, in order."""
-    pipeline = wds.DataPipeline(
-        wds.SimpleShardList([str(shard) for shard in shards]), wds.tarfile_to_samples(), wds.map(to_pair)
+def read_excluded(shards: Iterable[Path]) -> frozenset[str]:
+    """Keys that `excluded.json` names in the folders of the given shards."""
+    files = {shard.parent / EXCLUDED_NAME for shard in shards}
+    reasons = [read_object(path) for path in files if path.is_file()]
+    return frozenset(
+        key for reason in reasons for inputs in reason.values() for one in inputs.values() for key in one["keys"]
     )
-    return iter(pipeline)
+
+
+def sample_stages(shards: Sequence[Path]) -> list:
+    """WebDataset's stages from shards, in order, to samples that are not excluded."""
+    excluded = read_excluded(shards)
+    return [
+        wds.SimpleShardList([str(shard) for shard in shards]),
+        wds.tarfile_to_samples(),
+        wds.select(lambda sample: sample["__key__"] not in excluded),
+    ]
+
+
+def read_pairs(shards: Sequence[Path]) -> Iterator[FramePair]:
+    """All pairs of the given shards, in order, but those that are excluded."""
+    return iter(wds.DataPipeline(*sample_stages(shards), wds.map(to_pair)))
 
 
 def _to_sample(pair: FramePair) -> dict:

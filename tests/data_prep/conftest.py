@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from data_prep.demo.clips import encode
-from data_prep.images import encode_jpeg
+from data_prep.footage import VideoInfo
+from data_prep.images import EncodeConfig, encode_image
 from data_prep.rle import encode_rle
 
 SIDE = 64
+INFO = VideoInfo(duration=10.0, width=SIDE, height=SIDE, codec="h264", rotation=0)
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
@@ -76,7 +78,7 @@ def write_still(folder: Path, name: str, seed: int = 0, **changes: object) -> No
         "stability_score": 0.97,
         "segmentation": {"size": [64, 96], "counts": encode_rle(mask)},
     }
-    (folder / f"{name}.jpg").write_bytes(encode_jpeg(texture(seed, 64, 96)))
+    (folder / f"{name}.jpg").write_bytes(encode_image(texture(seed, 64, 96), EncodeConfig()))
     content = {"image": {"file_name": f"{name}.jpg"}, "annotations": [{**note, **changes}]}
     (folder / f"{name}.json").write_text(json.dumps(content))
 
@@ -96,3 +98,13 @@ def real_data(name: str) -> Path:
     if not path.is_dir():
         pytest.skip(f"no real material at {path}")
     return path
+
+
+def summary_in(output: Path) -> dict:
+    """What merging wrote into a folder of shards."""
+    return json.loads((output / "summary.json").read_text())
+
+
+def done_last(output: Path) -> int:
+    """How many inputs the last command worked on."""
+    return json.loads((output / "log.jsonl").read_text().splitlines()[-1])["done"]

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from data_prep.keypoints import match_keypoints
+from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
 from tests.data_prep.conftest import texture
+
+
+def match(source: np.ndarray, reference: np.ndarray) -> list[Match]:
+    return match_keypoints(detect_keypoints(source), detect_keypoints(reference))
 
 
 def test_matches_follow_a_known_shift() -> None:
     picture = texture(0, 200, 260)
     source, reference = picture[:180, :200], picture[12:192, 30:230]
-    matches = np.array(match_keypoints(source, reference))
+    matches = np.array(match(source, reference))
     assert len(matches) >= 20
     moved = (matches[:, :2] - matches[:, 2:]) * (200, 180)
     assert np.abs(moved - (30, 12)).max() < 4
@@ -21,17 +26,33 @@ def test_matches_follow_a_known_shift() -> None:
 def test_matches_are_fractions_of_each_pictures_own_size() -> None:
     picture = texture(1, 160, 200)
     half = np.ascontiguousarray(picture[::2, ::2])
-    matches = np.array(match_keypoints(picture, half))
+    matches = np.array(match(picture, half))
     assert len(matches) >= 8
     assert np.abs(matches[:, :2] - matches[:, 2:]).max() < 0.05
 
 
 def test_unrelated_or_blank_pictures_share_nothing() -> None:
     blank = np.full((100, 100, 3), 128, np.uint8)
-    assert match_keypoints(blank, blank) == []
-    assert len(match_keypoints(texture(2), texture(3))) < 12
+    assert match(blank, blank) == []
+    assert len(match(texture(2), texture(3))) < 12
 
 
 def test_matching_repeats() -> None:
     first, second = texture(4)[:, :200], texture(4)[:, 20:220]
-    assert match_keypoints(first, second) == match_keypoints(first, second)
+    assert match(first, second) == match(first, second)
+
+
+def test_what_moves_before_a_still_background_is_matched_too() -> None:
+    source, reference = texture(5, 240, 320), texture(5, 240, 320)
+    moving = texture(6, 120, 120)
+    source[60:180, 40:160] = moving
+    reference[60:180, 160:280] = moving
+    matches = np.array(match(source, reference))
+    moved = (matches[:, 2] - matches[:, 0]) * 320
+    assert (np.abs(moved) < 3).sum() >= 8
+    assert (np.abs(moved - 120) < 3).sum() >= 8
+
+
+def test_median_motion_is_a_share_of_the_picture() -> None:
+    assert median_motion([(0.1, 0.1, 0.4, 0.5), (0.2, 0.2, 0.2, 0.2), (0.5, 0.5, 0.8, 0.9)]) == pytest.approx(0.5)
+    assert median_motion([]) is None

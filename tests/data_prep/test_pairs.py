@@ -2,42 +2,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from skimage.metrics import structural_similarity as reference_similarity
 
-from data_prep.pairs import PairConfig, sample_times, select_pairs, structural_similarity
+from data_prep.footage import Footage, Frame, Glimpse
+from data_prep.pairs import PairConfig, Selection, sample_times, select_pairs
 from data_prep.shard_videos import VideoShardConfig
-from data_prep.video import Frame
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError
-from tests.data_prep.conftest import panning_frames, texture
+from tests.data_prep.conftest import INFO, panning_frames, texture
 
 
-def frames_of(images: list[np.ndarray], gap: float = 0.5) -> list[Frame]:
-    return [Frame(gap * number, image, "pyav") for number, image in enumerate(images)]
+def footage_of(images: list[np.ndarray], gap: float = 0.5) -> Footage:
+    return Footage([Frame(gap * number, image) for number, image in enumerate(images)], [], "pyav", INFO)
 
 
-@pytest.mark.parametrize("shape", [(144, 200), (7, 7), (65, 33)])
-def test_similarity_equals_scikit_image(shape: tuple[int, int]) -> None:
-    generator = np.random.default_rng(0)
-    first = generator.integers(0, 256, shape).astype(np.uint8)
-    for noise in (0, 5, 60, 255):
-        second = np.clip(first + generator.normal(0, noise, shape), 0, 255).astype(np.uint8)
-        expected = reference_similarity(first, second, data_range=255)
-        assert structural_similarity(first, second) == pytest.approx(expected, abs=1e-6)
-
-
-def test_similarity_refuses_other_shapes() -> None:
-    with pytest.raises(ValueError, match="one shape"):
-        structural_similarity(np.zeros((9, 9), np.uint8), np.zeros((9, 10), np.uint8))
+def scores(selection: Selection) -> list[float]:
+    return [pair.similarity for pair in selection.candidates]
 
 
 def test_pairs_lie_in_the_band_and_apart_in_time() -> None:
     config = PairConfig(ssim_low=0.3, ssim_high=0.7, min_gap=1.0, pairs_per_clip=5)
-    selection = select_pairs(frames_of(panning_frames(0, num=16)), config, np.random.default_rng(0))
+    selection = select_pairs(footage_of(panning_frames(0, num=16)), config, np.random.default_rng(0))
     assert 0 < len(selection.pairs) <= 5
-    assert any(not 0.3 <= score <= 0.7 for score in selection.scores)
+    assert any(not 0.3 <= score <= 0.7 for score in scores(selection))
     for pair in selection.pairs:
         assert 0.3 <= pair.similarity <= 0.7
         assert pair.second.time - pair.first.time >= 1.0
@@ -46,9 +35,41 @@ def test_pairs_lie_in_the_band_and_apart_in_time() -> None:
 
 def test_pairs_spread_over_the_band() -> None:
     config = PairConfig(ssim_low=0.0, ssim_high=1.0, min_gap=0, pairs_per_clip=3)
-    selection = select_pairs(frames_of(panning_frames(0, num=12, step=1)), config, np.random.default_rng(0))
-    filled = {int(score * 3) for score in selection.scores}
+    selection = select_pairs(footage_of(panning_frames(0, num=12, step=1)), config, np.random.default_rng(0))
+    filled = {int(score * 3) for score in scores(selection)}
     assert {int(pair.similarity * 3) for pair in selection.pairs} == filled
+
+
+def test_pairs_spread_over_gaps_and_frames() -> None:
+    config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_gap=0, min_changed=0, pairs_per_clip=6)
+    pairs = select_pairs(footage_of(panning_frames(0, num=12)), config, np.random.default_rng(0)).pairs
+    gaps = [pair.gap for pair in pairs]
+    assert min(gaps) <= 11 * 0.5 / 3 < 2 * 11 * 0.5 / 3 <= max(gaps)
+    assert len({frame.time for pair in pairs for frame in (pair.first, pair.second)}) >= 8
+
+
+def test_a_still_scene_is_too_alike_whatever_its_grain() -> None:
+    generator = np.random.default_rng(0)
+    still = texture(0).astype(float)
+    grainy = [np.clip(still + generator.normal(0, 12, still.shape), 0, 255).astype(np.uint8) for _ in range(3)]
+    config = PairConfig(ssim_low=0.0, ssim_high=0.99)
+    selection = select_pairs(footage_of(grainy), config, generator)
+    assert max(scores(selection)) < 0.9
+    assert selection.reason == "too_alike"
+    moved = [np.roll(image, 30 * number, axis=1) for number, image in enumerate(grainy)]
+    assert select_pairs(footage_of(moved), config, generator).pairs
+
+
+def test_no_pair_lies_across_a_cut() -> None:
+    images = [*panning_frames(0, num=6), *panning_frames(1, num=6)]
+    footage = footage_of(images)
+    lumas = [cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (64, 36)) for image in images]
+    glimpses = [Glimpse(0.5 * number, luma, after_gap=False) for number, luma in enumerate(lumas)]
+    config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_changed=0, pairs_per_clip=99)
+    pairs = select_pairs(footage._replace(glimpses=glimpses), config, np.random.default_rng(0))
+    assert pairs.dropped_pairs["cut_between"] == 36
+    assert all((pair.first.time < 3) == (pair.second.time < 3) for pair in pairs.pairs)
+    assert len(pairs.examples["cut_between"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -58,18 +79,18 @@ def test_pairs_spread_over_the_band() -> None:
         ([np.full((64, 64, 3), 128, np.uint8)] * 3, "blurred"),
         ([texture(0)] * 3, "near_duplicate"),
         ([texture(0)], "too_short"),
-        ([texture(seed) for seed in range(3)], "no_pair_in_band"),
+        ([texture(seed) for seed in range(3)], "too_unlike"),
         ([np.full((4, 64, 3), 128, np.uint8)] * 3, "too_small"),
     ],
 )
 def test_a_clip_without_pairs_says_why(images: list[np.ndarray], reason: str) -> None:
-    selection = select_pairs(frames_of(images), PairConfig(ssim_low=0.5), np.random.default_rng(0))
+    selection = select_pairs(footage_of(images), PairConfig(ssim_low=0.5), np.random.default_rng(0))
     assert (selection.pairs, selection.reason) == ([], reason)
 
 
 def test_times_rise_within_the_clip() -> None:
     times = sample_times(10.0, PairConfig(), np.random.default_rng(0))
-    assert len(times) == 12
+    assert len(times) == 16
     assert times == sorted(times)
     assert 0.2 <= times[0] <= times[-1] <= 9.6
 
@@ -83,6 +104,7 @@ def test_times_rise_within_the_clip() -> None:
         ({"frames_per_clip": 1}, "frames_per_clip"),
         ({"pairs_per_clip": 0}, "pairs_per_clip"),
         ({"min_gap": -1.0}, "min_gap"),
+        ({"min_changed": 1.0}, "min_changed"),
     ],
 )
 def test_bad_settings_name_their_field(fields: dict, named: str, tmp_path: Path) -> None:

@@ -1,38 +1,277 @@
 from __future__ import annotations
 
+import json
+import random
+import re
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from data_prep import report_pictures
+from data_prep.charts import MAX_BARS, histogram_bars, histogram_chart, stacked_bar
+from data_prep.images import EncodeConfig, encode_image, encode_strip
 from data_prep.pairs import PairConfig
-from data_prep.report import NUM_SHOWN, write_report
+from data_prep.report import NUM_EXTREMES, NUM_SHOWN, NUM_TRAINING, write_report
+from data_prep.report_pictures import MAX_SHARDS, Listed, choose_extremes, choose_over_band, list_samples
+from data_prep.run import WorkConfig
 from data_prep.shard_sam import SamShardConfig, shard_sam
 from data_prep.shard_videos import VideoShardConfig, shard_videos
+from mimicbrush.data.augment import AugmentConfig
+from mimicbrush.data.batch import BatchConfig, augment_and_mask, collate, decode_pair
+from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
-from tests.data_prep.conftest import write_still
+from tests.data_prep.conftest import summary_in, texture, write_clip, write_still
+
+PICTURE = encode_image(texture(0, 48, 64), EncodeConfig())
+HEADINGS = ["Left out", "Similarity, time and motion", "Pairs", "What training makes of them", "Rejected", "Run"]
 
 
-def test_report_shows_reasons_and_every_pair(clips: Path, tmp_path: Path) -> None:
-    (clips / "zero<b>.mp4").touch()
-    pairs = PairConfig(ssim_low=0.0, ssim_high=0.95, frames_per_clip=4, min_gap=0.1)
-    config = VideoShardConfig(videos=clips, output=tmp_path / "out", short_side=64, pairs=pairs, workers=1)
-    summary = shard_videos(config)
-    text = write_report(tmp_path / "out").read_text()
-    assert text.count("<figure>") == min(summary["pairs"], NUM_SHOWN)
-    assert "unreadable" in text
-    assert "zero&lt;b&gt;.mp4" in text
-    assert "zero<b>" not in text
-    assert text.count("<svg") == 2
+def pair(key: str, similarity: float = 0.5, name: str = "a.mp4") -> FramePair:
+    points = [(0.25, 0.5, 0.5, 0.5)] * 9
+    origin = {"file": name, "group": name, "times": [0.5, 2.0]}
+    return FramePair(key=key, source=PICTURE, reference=PICTURE, similarity=similarity, keypoints=points, origin=origin)
 
 
-def test_report_shows_stills(tmp_path: Path) -> None:
+def write_pairs(folder: Path, num_shards: int = 1, per_shard: int = 2) -> list[Path]:
+    """Shards of pairs whose similarities rise from 0.3 to 0.9; the indexes name one clip each."""
+    shards = [folder / f"videos-{number:06d}.tar" for number in range(num_shards)]
+    similarities = np.linspace(0.3, 0.9, num_shards * per_shard).reshape(num_shards, per_shard)
+    for number, shard in enumerate(shards):
+        pairs = [pair(f"s{number}-{i}", float(value)) for i, value in enumerate(similarities[number])]
+        record = {"status": "kept", "detail": "", "similarity": {"0.50": per_shard}}
+        write_shard(shard, pairs, {f"clip{number}.mp4": record})
+    return shards
+
+
+def listed(similarity: float | None, name: str = "a.mp4") -> Listed:
+    return Listed(Path("x.tar"), "key", similarity, name, {})
+
+
+def heights(svg: str) -> list[float]:
+    return [float(height) for height in re.findall(r"class='bar'[^>]* height='([\d.]+)'", svg)]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a sharding command leaves, of a sound clip and of one that cannot be read and has a hostile name."""
+    folder = tmp_path_factory.mktemp("report")
+    write_clip(folder / "in" / "a.mp4", step=1)
+    (folder / "in" / "zero<b>&'\n猫.mp4").touch()
+    pairs = PairConfig(ssim_low=0.0, ssim_high=0.9, frames_per_clip=4, min_gap=0.1, min_changed=0.0)
+    shard_videos(
+        VideoShardConfig(
+            videos=folder / "in", output=folder / "out", short_side=64, pairs=pairs, work=WorkConfig(workers=1)
+        )
+    )
+    return folder / "out"
+
+
+def test_report_has_its_sections_and_shows_the_pairs(run_folder: Path) -> None:
+    text = (run_folder / "report.html").read_text()
+    num_pairs = summary_in(run_folder)["pairs"]
+    assert all(f"<h2>{title}</h2>" in text for title in HEADINGS)
+    assert text.count(" apart'") == min(num_pairs, NUM_SHOWN) + min(num_pairs, 2 * NUM_EXTREMES)
+    assert text.count("% hidden") == 2 * min(num_pairs, NUM_TRAINING)
+    assert "decode" in text
+    assert "opencv" in text
+
+
+def test_names_are_escaped(run_folder: Path) -> None:
+    text = (run_folder / "report.html").read_text()
+    assert "zero&lt;b&gt;&amp;&#x27;" in text
+    assert "猫" in text
+    assert "<b>" not in text
+
+
+def test_report_without_summary_is_made_from_the_shards(run_folder: Path, tmp_path: Path) -> None:
+    for path in run_folder.glob("videos-*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    text = write_report(tmp_path).read_text()
+    assert "no summary.json" in text
+    assert "Kept 1 of 2 videos" in text
+    assert text.count("<img") == (run_folder / "report.html").read_text().count("<img")
+
+
+def test_shards_of_unnamed_inputs_are_shown(tmp_path: Path) -> None:
+    write_shard(tmp_path / "elsewhere.tar", [pair("one")], {})
+    text = write_report(tmp_path).read_text()
+    assert "1 pairs of unnamed inputs" in text
+    assert "SSIM\u00a00.50" in text
+
+
+def test_stills_show_their_masks(tmp_path: Path) -> None:
     write_still(tmp_path / "in", "sa_1")
-    shard_sam(SamShardConfig(stills=tmp_path / "in", output=tmp_path / "out", workers=1))
-    text = write_report(tmp_path / "out").read_text()
-    assert "still with 1 masks" in text
-    assert text.count("<figure>") == 2
+    shard_sam(SamShardConfig(stills=tmp_path / "in", output=tmp_path / "out", work=WorkConfig(workers=1)))
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "sa_1: still, 1 mask<" in text
+    assert "matched points</figcaption>" not in text
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no summary"):
+def test_folder_that_kept_nothing_names_the_reasons(tmp_path: Path) -> None:
+    example = {"reason": "blurred", "name": "fog.mp4", "picture": b64encode(encode_strip([texture(0)])).decode()}
+    write_shard(tmp_path / "videos-000000.tar", [], {"fog.mp4": {"status": "blurred", "detail": "9 frames"}}, [example])
+    text = write_report(tmp_path).read_text()
+    assert "fog.mp4: 9 frames" in text
+    assert "<h3>blurred</h3>" in text
+    assert "alt='fog.mp4'" in text
+
+
+def test_excluded_pairs_are_not_shown(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    found = {"clip0.mp4": {"of": "first.mp4", "share": 1.0, "keys": ["s0-0"]}}
+    (tmp_path / "excluded.json").write_text(json.dumps({"near_duplicate": found}))
+    text = write_report(tmp_path).read_text()
+    assert "clip0.mp4 repeats first.mp4" in text
+    assert "Chosen from 1 of 1 samples" in text
+    assert "SSIM\u00a00.30" not in text
+
+
+def test_summary_of_other_shards_is_told(run_folder: Path, tmp_path: Path) -> None:
+    write_pairs(tmp_path, 2, 40)
+    (tmp_path / "summary.json").write_bytes((run_folder / "summary.json").read_bytes())
+    assert "The shards hold 80 pairs" in write_report(tmp_path).read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pairs": "many"},
+        {"similarity": {"high": 3}},
+        {"similarity": {"0.50": 0}},
+        {"skipped": {"blurred": ["a.mp4"]}},
+        {"band": 3},
+        {"band": [0.2]},
+        {"effort": {"inputs": 1}},
+        {"gap": None},
+    ],
+)
+def test_damaged_summary_is_refused_in_one_line(run_folder: Path, tmp_path: Path, change: dict) -> None:
+    write_pairs(tmp_path)
+    (tmp_path / "summary.json").write_text(json.dumps({**summary_in(run_folder), **change}))
+    with pytest.raises(UserError, match=r"summary\.json: damaged") as error:
         write_report(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def cut_index(folder: Path) -> None:
+    (folder / "videos-000000.json").write_text("{")
+
+
+def foreign_index(folder: Path) -> None:
+    index = json.loads((folder / "videos-000000.json").read_text())
+    (folder / "videos-000000.json").write_text(json.dumps({**index, "inputs": {"a.mp4": "kept"}}))
+
+
+def overwrite_tar(folder: Path) -> None:
+    shard = folder / "videos-000000.tar"
+    shard.write_bytes(bytes([7]) * shard.stat().st_size)
+
+
+def spoil_pictures(folder: Path) -> None:
+    shard = folder / "videos-000000.tar"
+    shard.write_bytes(shard.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
+
+
+@pytest.mark.parametrize("damage", [cut_index, foreign_index, overwrite_tar, spoil_pictures])
+def test_damaged_shard_is_named(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    write_pairs(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError, match="videos-000000"):
+        write_report(tmp_path)
+
+
+def test_folders_without_shards_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished shard"):
+        write_report(tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        write_report(tmp_path / "missing")
+
+
+def test_few_shards_and_samples_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = write_pairs(tmp_path, 30, 5)
+    monkeypatch.setattr(report_pictures, "MAX_SAMPLES", 3)
+    samples = list_samples(shards)
+    read = sorted({sample.shard for sample in samples})
+    assert len(read) == MAX_SHARDS
+    assert (read[0], read[-1]) == (shards[0], shards[-1])
+    assert len(samples) == 3 * MAX_SHARDS
+    assert "36 of 150 samples, in 12 of 30 shards" in write_report(tmp_path).read_text()
+
+
+def test_shown_pairs_lie_evenly_over_the_band() -> None:
+    crowded = [listed(0.8 + i * 1e-4, f"{i}.mp4") for i in range(1000)]
+    sparse = [listed(value, f"{value}.mp4") for value in np.linspace(0.2, 0.8, 13)]
+    shown = [sample.similarity for sample in choose_over_band(crowded + sparse, 8)]
+    assert np.diff(shown) == pytest.approx(0.1, abs=0.03)
+
+
+def test_shown_pairs_come_from_many_clips() -> None:
+    samples = [listed(0.5 + i * 1e-4, f"{i // 10}.mp4") for i in range(100)]
+    assert len({sample.name for sample in choose_over_band(samples, 10)}) == 10
+
+
+def test_stills_take_a_quarter_beside_pairs_and_all_without() -> None:
+    pairs, stills = [listed(0.5)] * 30, [listed(None)] * 30
+    assert [sample.similarity for sample in choose_over_band(pairs + stills, 8)] == [0.5] * 6 + [None] * 2
+    assert len(choose_over_band(stills, 8)) == 8
+
+
+def test_extremes_are_sorted_and_disjoint() -> None:
+    samples = [listed(value) for value in (0.3, 0.9, 0.5, None, 0.7, 0.4)]
+    most, least = choose_extremes(samples, 10)
+    assert [sample.similarity for sample in most] == [0.9, 0.7, 0.5]
+    assert [sample.similarity for sample in least] == [0.3, 0.4]
+
+
+def test_bars_are_as_high_as_their_counts() -> None:
+    chart = histogram_chart(histogram_bars({"0.40": 10, "0.45": 20, "0.60": 5}, 0.05), title="t", axis="SSIM")
+    low, high, lowest = heights(chart)
+    assert high == pytest.approx(2 * low, abs=0.1)
+    assert low == pytest.approx(2 * lowest, abs=0.1)
+    assert "<title>0.4 to 0.45: 10</title>" in chart
+
+
+def test_lonely_bins_keep_their_width() -> None:
+    (bar,) = histogram_bars({"0.90": 3}, 0.05)
+    assert (bar.start, bar.end, bar.count) == pytest.approx((0.9, 0.95, 3))
+
+
+def test_narrower_bins_than_usual_are_believed() -> None:
+    bars = histogram_bars({"0.40": 1, "0.41": 1, "-0.03": 1}, 0.05)
+    assert [bar.end - bar.start for bar in bars] == pytest.approx([0.01] * 3)
+
+
+def test_many_bins_share_bars_and_none_is_lost() -> None:
+    bars = histogram_bars({f"{number / 2:.2f}": 3 for number in range(1000)}, 0.5)
+    assert len(bars) <= MAX_BARS
+    assert sum(bar.count for bar in bars) == 3000
+
+
+def test_long_tail_becomes_one_bar() -> None:
+    *body, tail = histogram_bars({"0.00": 900, "0.50": 90, "300.00": 10}, 0.5, has_tail=True)
+    assert [bar.count for bar in body] == [900, 90]
+    assert (tail.start, tail.end, tail.count) == (1.0, float("inf"), 10)
+
+
+def test_shares_fill_the_bar() -> None:
+    bar = stacked_bar({"decode": 3.0, "write<": 1.0}, "s")
+    assert re.findall(r"width='([\d.]+)' height='20'", bar) == ["750.0", "250.0"]
+    assert "write&lt; 1.0 s, 25 %" in bar
+
+
+def test_keypoints_move_with_the_augmented_source() -> None:
+    dark = np.zeros((64, 64, 3), np.uint8)
+    dark[28:37, 14:23] = 255
+    encoded = encode_image(dark, EncodeConfig())
+    one = FramePair(key="a", source=encoded, reference=encoded, similarity=0.5, keypoints=[(0.29, 0.51, 0.5, 0.5)])
+    stored = collate([decode_pair(one, 64, random.Random(0))] * 12)
+    config = BatchConfig(augment=AugmentConfig(colour_prob=0.0))
+    batch = augment_and_mask(stored, config, torch.Generator().manual_seed(report_pictures.SEED))
+    points = report_pictures.moved_keypoints(stored, config)
+    bright = [batch.source[i, 0, int(y * 64), int(x * 64)] for i, moved in enumerate(points) for x, y in moved]
+    assert len(bright) > 6
+    assert min(bright) > 0.5

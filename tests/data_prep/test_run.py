@@ -1,23 +1,23 @@
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from data_prep.metadata import read_metadata
 from data_prep.run import (
+    WorkConfig,
     claim_output,
     merge_inputs,
     plan_units,
     read_indexes,
-    read_metadata,
-    run_tasks,
     seed_for,
     slug,
+    task_of,
 )
-from data_prep.summary import final_line, histogram
+from data_prep.summary import describe, histogram
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 
@@ -34,23 +34,23 @@ def finish(shard: Path, names: list[str], status: str = "kept", size: int = 7) -
 
 def test_units_are_fixed_slices_of_what_is_left(tmp_path: Path) -> None:
     sizes = dict.fromkeys("edcba", 7)
-    units = plan_units(tmp_path, "videos", sizes, 2)
+    units = plan_units(tmp_path, "videos", sizes, 2, WorkConfig())
     assert [unit.names for unit in units] == [["a", "b"], ["c", "d"], ["e"]]
     assert [unit.shard.name for unit in units] == [f"videos-00000{number}.tar" for number in range(3)]
     finish(units[1].shard, units[1].names)
-    assert plan_units(tmp_path, "videos", sizes, 2) == [units[0], units[2]]
+    assert plan_units(tmp_path, "videos", sizes, 2, WorkConfig()) == [units[0], units[2]]
 
 
 def test_added_inputs_become_new_units(tmp_path: Path) -> None:
-    for unit in plan_units(tmp_path, "videos", dict.fromkeys("ac", 7), 2):
+    for unit in plan_units(tmp_path, "videos", dict.fromkeys("ac", 7), 2, WorkConfig()):
         finish(unit.shard, unit.names)
-    (unit,) = plan_units(tmp_path, "videos", dict.fromkeys("abc", 7), 2)
+    (unit,) = plan_units(tmp_path, "videos", dict.fromkeys("abc", 7), 2, WorkConfig())
     assert (unit.shard.name, unit.names) == ("videos-000001.tar", ["b"])
 
 
 def test_a_skipped_input_is_done_again_when_its_size_changes(tmp_path: Path) -> None:
     finish(tmp_path / "videos-000000.tar", ["a", "b"], status="unreadable")
-    (unit,) = plan_units(tmp_path, "videos", {"a": 7, "b": 8}, 2)
+    (unit,) = plan_units(tmp_path, "videos", {"a": 7, "b": 8}, 2, WorkConfig())
     assert unit.names == ["b"]
     finish(unit.shard, unit.names, size=8)
     assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "kept"
@@ -87,12 +87,6 @@ def test_shards_of_unknown_origin_are_not_mixed_with(tmp_path: Path) -> None:
         claim_output(tmp_path, Settings(), free=())
 
 
-@pytest.mark.filterwarnings("ignore")  # pickling a builtin looks through every module
-def test_a_dying_worker_ends_the_run_in_words() -> None:
-    with pytest.raises(UserError, match="worker process died"):
-        run_tasks([9, 9], os._exit, workers=2, noun="task")
-
-
 def test_metadata_is_read_by_file(tmp_path: Path) -> None:
     path = tmp_path / "metadata.csv"
     path.write_text("file,group,licence,other\na.mp4,cat,CC0,x\nb.mp4,,CC0,\n")
@@ -126,13 +120,41 @@ def test_seeds_depend_on_run_and_name() -> None:
 
 
 def test_histogram_names_bins_by_their_lower_edge() -> None:
-    assert histogram([0.01, 0.049, 0.26, -0.01]) == {"-0.05": 1, "0.00": 2, "0.25": 1}
+    assert histogram([0.01, 0.049, 0.26, -0.01], 0.05) == {"-0.05": 1, "0.00": 2, "0.25": 1}
+    assert histogram([0.4, 1.2], 0.5) == {"0.00": 1, "1.00": 1}
 
 
-def test_final_line_reads_well(tmp_path: Path) -> None:
+def test_the_account_reads_well() -> None:
     skipped = {"too_short": dict.fromkeys(map(str, range(120)), ""), "unreadable": {"x": ""}}
-    summary = {"inputs": 10000, "kept": 9879, "pairs": 41233, "noun": "videos", "skipped": skipped}
-    expected = "kept 9 879 of 10 000 videos, 41 233 pairs; 121 skipped: 120 too_short, 1 unreadable -> out"
-    assert final_line(summary, Path("out")) == expected
-    with pytest.raises(UserError, match="nothing to train on"):
-        final_line({**summary, "pairs": 0}, Path("out"))
+    summary = {"inputs": 10000, "kept": 9878, "pairs": 41233, "noun": "videos", "skipped": skipped}
+    expected = "kept 9 878 of 10 000 videos, 41 233 pairs; 122 skipped: 120 too_short, 1 unreadable, 1 near_duplicate"
+    assert describe({**summary, "near_duplicates": {"b": "a"}}) == expected
+
+
+def test_tasks_share_the_inputs_by_their_names(tmp_path: Path) -> None:
+    sizes = dict.fromkeys(map(str, range(40)), 7)
+    shares = [
+        [
+            name
+            for unit in plan_units(tmp_path, "videos", sizes, 100, WorkConfig(task=task, num_tasks=3))
+            for name in unit.names
+        ]
+        for task in range(3)
+    ]
+    assert sorted(name for share in shares for name in share) == sorted(sizes)
+    assert all(len(share) > 5 for share in shares)
+    assert shares[1] == sorted(name for name in sizes if task_of(name, 3) == 1)
+    (unit,) = plan_units(tmp_path, "videos", sizes, 100, WorkConfig(task=2, num_tasks=3))
+    assert unit.shard.name == "videos-0002-000000.tar"
+
+
+def test_reasons_can_be_tried_again(tmp_path: Path) -> None:
+    finish(tmp_path / "videos-000000.tar", ["a", "b"], status="timeout")
+    assert plan_units(tmp_path, "videos", {"a": 7, "b": 7}, 2, WorkConfig()) == []
+    (unit,) = plan_units(tmp_path, "videos", {"a": 7, "b": 7}, 2, WorkConfig(retry=["timeout"]))
+    assert unit.names == ["a", "b"]
+
+
+def test_a_bad_share_names_its_field() -> None:
+    with pytest.raises(ValueError, match="task is 4; expected 0 to 3"):
+        WorkConfig(task=4, num_tasks=4)

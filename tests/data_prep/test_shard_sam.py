@@ -9,15 +9,16 @@ import pytest
 
 from data_prep.images import decode_image, decode_mask
 from data_prep.rle import encode_rle
+from data_prep.run import WorkConfig
 from data_prep.shard_sam import SamShardConfig, shard_sam
 from data_prep.stills import MaskConfig, list_stills, read_still
 from mimicbrush.data.shards import FramePair, list_shards, read_pairs
 from mimicbrush.errors import UserError
-from tests.data_prep.conftest import real_data, write_still
+from tests.data_prep.conftest import real_data, summary_in, write_still
 
 
 def config_for(stills: Path, output: Path, **fields: object) -> SamShardConfig:
-    return SamShardConfig(stills=stills, output=output, **{"short_side": 48, "workers": 1, **fields})
+    return SamShardConfig(stills=stills, output=output, **{"short_side": 48, "work": WorkConfig(workers=1), **fields})
 
 
 def samples_in(output: Path) -> list[FramePair]:
@@ -33,7 +34,8 @@ def pack(folder: Path, tar: Path) -> Path:
 
 def test_a_still_gives_itself_and_a_pseudo_pair(tmp_path: Path) -> None:
     write_still(tmp_path / "in", "sa_1")
-    summary = shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    summary = summary_in(tmp_path / "out")
     pair, still = sorted(samples_in(tmp_path / "out"), key=lambda sample: sample.key)
     assert (summary["kept"], summary["pairs"]) == (1, 2)
     assert still.reference is None
@@ -66,7 +68,8 @@ def test_masks_are_chosen_by_size_rating_and_borders(tmp_path: Path) -> None:
     def reason(name: str, **changes: object) -> str:
         write_still(tmp_path / name, name, **changes)
         write_still(tmp_path / name, "good")
-        skipped = shard_sam(config_for(tmp_path / name, tmp_path / f"out-{name}"))["skipped"]
+        shard_sam(config_for(tmp_path / name, tmp_path / f"out-{name}"))
+        skipped = summary_in(tmp_path / f"out-{name}")["skipped"]
         return next((reason for reason, names in skipped.items() if name in names), "kept")
 
     wall = np.ones((64, 96), bool)
@@ -92,7 +95,8 @@ def test_bad_stills_are_named(tmp_path: Path) -> None:
     (folder / "json.json").write_text("{")
     (folder / "picture.jpg").write_bytes(b"no picture")
     (folder / "empty.json").write_text(json.dumps({"annotations": []}))
-    summary = shard_sam(config_for(folder, tmp_path / "out"))
+    shard_sam(config_for(folder, tmp_path / "out"))
+    summary = summary_in(tmp_path / "out")
     assert summary["kept"] == 1
     assert {name: reason for reason, names in summary["skipped"].items() for name in names} == {
         "size": "mask_size",
@@ -116,7 +120,8 @@ def test_a_truncated_tar_gives_what_stands_before_the_cut(tmp_path: Path) -> Non
     with tarfile.open(tar) as archive:
         cut = archive.getmember("c.jpg").offset_data + 100
     tar.write_bytes(content[:cut])
-    summary = shard_sam(config_for(tmp_path / "tars", tmp_path / "out"))
+    shard_sam(config_for(tmp_path / "tars", tmp_path / "out"))
+    summary = summary_in(tmp_path / "out")
     assert summary["kept"] == 2
     skipped = {name: reason for reason, names in summary["skipped"].items() for name in names}
     assert skipped["x.tar"] == "truncated"

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-import json
+import fcntl
 import re
+import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -12,18 +15,27 @@ import pytest
 
 from data_prep.images import decode_image
 from data_prep.pairs import PairConfig
+from data_prep.run import WorkConfig
 from data_prep.shard_videos import VideoShardConfig, list_videos, main, shard_videos
-from data_prep.summary import final_line
+from data_prep.summary import describe
 from mimicbrush.data.shards import FramePair, list_shards, read_pairs
 from mimicbrush.errors import UserError
-from tests.data_prep.conftest import SIDE, real_data, write_audio_only, write_clip, write_truncated
+from tests.data_prep.conftest import (
+    SIDE,
+    done_last,
+    real_data,
+    summary_in,
+    write_audio_only,
+    write_clip,
+    write_truncated,
+)
 
 REPOSITORY = Path(__file__).parents[2]
-PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_clip=6, pairs_per_clip=2, min_gap=0.1)
+PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_clip=6, pairs_per_clip=2, min_gap=0.1, min_changed=0)
 
 
 def config_for(clips: Path, output: Path, **fields: object) -> VideoShardConfig:
-    defaults = {"short_side": SIDE, "videos_per_shard": 2, "workers": 1, "pairs": PAIRS}
+    defaults = {"short_side": SIDE, "videos_per_shard": 2, "work": WorkConfig(workers=1), "pairs": PAIRS}
     return VideoShardConfig(videos=clips, output=output, **{**defaults, **fields})
 
 
@@ -38,7 +50,8 @@ def pairs_in(output: Path) -> list[FramePair]:
 
 def test_pairs_are_what_they_say(clips: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    summary = shard_videos(config_for(clips, output))
+    shard_videos(config_for(clips, output))
+    summary = summary_in(output)
     pairs = pairs_in(output)
     assert summary["kept"] == 5
     assert summary["pairs"] == len(pairs) >= 5
@@ -73,14 +86,60 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(clips: Path, tmp_path: Pa
     (broken / "videos-000002.json").unlink()
     (broken / "videos-000002.tar").unlink()
     (broken / ".videos-000002.tar.1.partial").write_bytes(b"half")
-    summary = shard_videos(config_for(clips, broken))
-    assert summary["done_now"] == 3
+    shard_videos(config_for(clips, broken))
+    assert done_last(broken) == 3
     assert contents(broken) == contents(whole)
+
+
+def test_a_killed_command_goes_on_as_if_it_had_not_been(clips: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        write_clip(clips / f"more{number}.mp4", seed=10 + number, step=1)
+    shard_videos(config_for(clips, tmp_path / "whole"))
+    config_for_killing = ["--short_side", str(SIDE), "--videos_per_shard", "2", "--work.workers", "2"]
+    config_for_killing += ["--pairs.ssim_low=0.2", "--pairs.ssim_high=0.9", "--pairs.frames_per_clip=6"]
+    config_for_killing += ["--pairs.pairs_per_clip=2", "--pairs.min_gap=0.1", "--pairs.min_changed=0"]
+    command = [sys.executable, str(REPOSITORY / "data_prep/shard_videos.py"), "--videos", str(clips)]
+    command += ["--output", str(tmp_path / "killed"), *config_for_killing]
+    num_killed = 0
+    for num_shards in (1, 3, 4):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list((tmp_path / "killed").glob("videos-*.json"))) < num_shards:
+            time.sleep(0.005)
+        process.kill()
+        num_killed += process.wait() == -signal.SIGKILL
+    assert num_killed >= 2
+    shard_videos(config_for(clips, tmp_path / "killed"))
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob(".videos*"))
+
+
+def test_two_commands_do_not_write_to_one_folder(clips: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out" / ".videos.parcels"
+    folder.mkdir(parents=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another command is writing here"):
+            shard_videos(config_for(clips, tmp_path / "out"))
+
+
+def test_a_full_disk_is_said_and_can_be_mended(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "whole"))
+    limit = 20_000  # bytes a file may have: less than a shard, more than a parcel or an index
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(UserError, match="make room and run the same command"):
+            shard_videos(config_for(clips, tmp_path / "full"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "full").glob("*.tar"))
+    shard_videos(config_for(clips, tmp_path / "full"))
+    assert contents(tmp_path / "full") == contents(tmp_path / "whole")
 
 
 def test_the_result_does_not_depend_on_the_workers(clips: Path, tmp_path: Path) -> None:
     shard_videos(config_for(clips, tmp_path / "one"))
-    shard_videos(config_for(clips, tmp_path / "two", workers=2))
+    shard_videos(config_for(clips, tmp_path / "two", work=WorkConfig(workers=2)))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
@@ -88,10 +147,11 @@ def test_added_clips_alone_are_done(clips: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     shard_videos(config_for(clips, output))
     before = contents(output)
-    assert shard_videos(config_for(clips, output))["done_now"] == 0
+    shard_videos(config_for(clips, output))
+    assert done_last(output) == 0
     write_clip(clips / "aa.mp4", seed=9)
-    summary = shard_videos(config_for(clips, output))
-    assert (summary["done_now"], summary["inputs"]) == (1, 6)
+    shard_videos(config_for(clips, output))
+    assert (done_last(output), summary_in(output)["inputs"]) == (1, 6)
     assert before.items() <= contents(output).items()
 
 
@@ -103,7 +163,8 @@ def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_
     (clips / "zero.mp4").touch()
     (clips / "text.mp4").write_text("not a video")
     (clips / "notes.txt").write_text("no clip at all")
-    summary = shard_videos(config_for(clips, tmp_path / "mixed", videos_per_shard=50))
+    shard_videos(config_for(clips, tmp_path / "mixed", videos_per_shard=50))
+    summary = summary_in(tmp_path / "mixed")
     assert {reason: set(names) for reason, names in summary["skipped"].items()} == {
         "unreadable": {"zero.mp4", "text.mp4"},
         "too_short": {"one_frame.mp4"},
@@ -111,7 +172,7 @@ def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_
         "no_video_stream": {"audio.mp4"},
     }
     assert contents(tmp_path / "mixed")["videos-000000.tar"] == contents(tmp_path / "good")["videos-000000.tar"]
-    line = final_line(summary, Path("out"))
+    line = describe(summary)
     assert line.startswith("kept 5 of 10 videos, ")
     assert "5 skipped: 2 unreadable" in line
 
@@ -189,9 +250,8 @@ def test_real_clips_give_pairs(tmp_path: Path) -> None:
     clips.mkdir()
     for name in ("wolf.mp4", "flipping_a_pancake.mkv"):
         (clips / name).symlink_to(real_data("videos") / name)
-    summary = shard_videos(config_for(clips, tmp_path / "out", short_side=144, pairs=PairConfig(frames_per_clip=6)))
-    assert summary["kept"] == 2
-    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    shard_videos(config_for(clips, tmp_path / "out", short_side=144, pairs=PairConfig(frames_per_clip=6)))
+    assert summary_in(tmp_path / "out")["kept"] == 2
     for pair in pairs_in(tmp_path / "out"):
         assert min(decode_image(pair.source).shape[:2]) == 144
         assert cv2.Laplacian(decode_image(pair.source), cv2.CV_32F).var() > 8

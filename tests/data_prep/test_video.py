@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import skimage
 
-from data_prep.video import UnreadableInput, decord, probe, read_frames
+from data_prep.inputs import UnreadableInput
+from data_prep.video import probe, read_frames
+from data_prep.with_decord import decord
 from tests.data_prep.conftest import (
     SIDE,
     panning_frames,
@@ -31,19 +33,20 @@ def reason_of(path: Path, decoder: str = "auto") -> str:
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_frames_are_those_on_screen_at_their_times(tmp_path: Path, decoder: str) -> None:
     clip = write_clip(tmp_path / "a.mp4", seed=1)
-    frames = read_frames(clip, [0.9, 0.0, 0.43], short_side=SIDE, decoder=decoder)
+    footage = read_frames(clip, [0.9, 0.0, 0.43], short_side=SIDE, decoder=decoder, exact=True)
+    frames = footage.frames
     assert [round(frame.time * 24) for frame in frames] == [0, 10, 21]
     for frame, number in zip(frames, (0, 10, 21), strict=True):
         errors = [np.abs(frame.image.astype(int) - truth).mean() for truth in panning_frames(1)]
         assert int(np.argmin(errors)) == number
-        assert frame.decoder == decoder
+    assert footage.decoder == decoder
 
 
 def test_seeking_gives_the_frames_that_decoding_all_gives(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "long.mp4", seed=2, num=96)
     times = [0.05, 0.5, 1.2, 2.6, 3.9]
-    together = read_frames(clip, times, short_side=SIDE, decoder="pyav")
-    alone = [read_frames(clip, [time], short_side=SIDE, decoder="pyav")[0] for time in times]
+    together = read_frames(clip, times, short_side=SIDE, decoder="pyav").frames
+    alone = [read_frames(clip, [time], short_side=SIDE, decoder="pyav").frames[0] for time in times]
     for one, other in zip(together, alone, strict=True):
         assert one.time == other.time
         assert np.array_equal(one.image, other.image)
@@ -51,14 +54,14 @@ def test_seeking_gives_the_frames_that_decoding_all_gives(tmp_path: Path) -> Non
 
 def test_a_frame_is_given_once_and_the_end_gives_none(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4")
-    assert len(read_frames(clip, [0.5, 0.501, 0.502, 7.0], short_side=SIDE, decoder="pyav")) == 1
-    assert len(read_frames(clip, [0.5, 0.501, 0.502, 7.0], short_side=SIDE)) == 1
+    assert len(read_frames(clip, [0.5, 0.501, 0.502, 7.0], short_side=SIDE, decoder="pyav").frames) == 1
+    assert len(read_frames(clip, [0.5, 0.501, 0.502, 7.0], short_side=SIDE).frames) == 1
 
 
 def test_frames_are_scaled_by_their_short_side_and_never_enlarged(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4")
-    assert read_frames(clip, [0.5], short_side=32)[0].image.shape == (32, 32, 3)
-    assert read_frames(clip, [0.5], short_side=500)[0].image.shape == (SIDE, SIDE, 3)
+    assert read_frames(clip, [0.5], short_side=32).frames[0].image.shape == (32, 32, 3)
+    assert read_frames(clip, [0.5], short_side=500).frames[0].image.shape == (SIDE, SIDE, 3)
 
 
 def test_rotation_is_applied(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_rotation_is_applied(tmp_path: Path) -> None:
         container.mux(stream.encode())
     info = probe(path)
     assert (info.width, info.height, abs(info.rotation)) == (64, 96, 90)
-    image = read_frames(path, [0.0], short_side=64, info=info)[0].image
+    image = read_frames(path, [0.0], short_side=64).frames[0].image
     assert image.shape == (96, 64, 3)
     # FFmpeg's rotation counts anticlockwise: what was above is left after a quarter turn that way.
     left, right = image[:, :24].mean(), image[:, -24:].mean()
@@ -148,7 +151,9 @@ def test_real_odd_clips_are_read_or_named(name: str) -> None:
         return
     info = probe(path)
     times = np.linspace(0, 0.9 * info.duration, 3)
-    frames, others = (read_frames(path, times, short_side=SIDE, decoder=decoder) for decoder in ("auto", "pyav"))
+    frames, others = (
+        read_frames(path, times, short_side=SIDE, decoder=decoder, exact=True).frames for decoder in ("auto", "pyav")
+    )
     assert len(frames) == 3
     for frame, other in zip(frames, others, strict=True):
         assert frame.image.shape[1] / frame.image.shape[0] == pytest.approx(info.width / info.height, rel=0.03)
@@ -159,5 +164,7 @@ def test_real_odd_clips_are_read_or_named(name: str) -> None:
 @pytest.mark.skipif(decord is None, reason="decord is not installed")
 def test_rotation_agrees_with_decord_on_a_real_clip() -> None:
     path = real_data("videos_odd") / "video_90.mov"
-    ours, theirs = (read_frames(path, [0.0], short_side=160, decoder=name)[0].image for name in ("pyav", "decord"))
+    ours, theirs = (
+        read_frames(path, [0.0], short_side=160, decoder=name).frames[0].image for name in ("pyav", "decord")
+    )
     assert np.abs(ours.astype(int) - theirs).mean() < 4

@@ -1,0 +1,132 @@
+"""One index, one exclusion list, one summary and one report for all shards of a folder.
+
+    python data_prep/merge.py runs/shards/videos
+
+A sharding command that works alone ends with this; behind a Slurm array it is a command of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from data_prep.duplicates import find_near_duplicates
+from data_prep.report import write_report
+from data_prep.run import KEPT, Effort, WorkConfig, list_indexes, merge_inputs, slug, task_of
+from data_prep.summary import describe, spaced, summarise
+from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, read_index
+from mimicbrush.errors import UserError, run_command
+from mimicbrush.files import write_json
+from mimicbrush.run_folder import CONFIG_NAME
+
+LOG_NAME = "log.jsonl"
+"""A line for each command that worked on the folder to its end."""
+INDEX_NAME = "index.json"
+SUMMARY_NAME = "summary.json"
+
+
+def finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
+    """Note a command's effort and, unless it is one of several tasks, merge; returns a line on the outcome."""
+    share = [name for name in inputs if task_of(name, work.num_tasks) == work.task]
+    entry = {"task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
+    with (output / LOG_NAME).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+    if work.num_tasks == 1:
+        return merge(output)
+    return (
+        f"task {work.task} of {work.num_tasks}: did {spaced(effort.done)} of its {spaced(len(share))} {noun}, "
+        f"{spaced(effort.pairs)} pairs -> {output}; after the last task: python data_prep/merge.py {output}"
+    )
+
+
+def merge(output: Path) -> str:
+    """Write index.json, excluded.json, summary.json and report.html; returns a line on what the folder holds.
+
+    Raises UserError where there is nothing to train on.
+    """
+    config = _read_config(output)
+    shards = [path.with_suffix(".tar") for path in list_indexes(output)]
+    indexes = [read_index(shard) for shard in shards]
+    near_duplicates = _near_duplicates(indexes, config.get("duplicate_share", 2.0))
+    write_json({"near_duplicate": near_duplicates}, output / EXCLUDED_NAME)
+    write_json(_overview(shards, indexes), output / INDEX_NAME)
+    efforts = _read_log(output)
+    pairs = config.get("pairs")
+    summary = summarise(
+        indexes,
+        noun="videos" if "videos" in config else "stills",
+        band=(pairs["ssim_low"], pairs["ssim_high"]) if pairs else None,
+        efforts=efforts,
+        near_duplicates=near_duplicates,
+    )
+    write_json(summary, output / SUMMARY_NAME)
+    if not summary["pairs"]:
+        raise UserError(f"nothing to train on: {describe(summary)}; {output / SUMMARY_NAME} names every reason")
+    report = write_report(output)
+    return f"{describe(summary)}{_unfinished(efforts)} -> {output}; see {report}"
+
+
+def _read_config(output: Path) -> dict:
+    path = output / CONFIG_NAME
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not isinstance(config, dict) or not {"videos", "stills"} & config.keys():
+        raise UserError(f"{output}: no folder of shards; expected a sharding command's {CONFIG_NAME} in it")
+    return config
+
+
+def _near_duplicates(indexes: Sequence[ShardIndex], min_share: float) -> dict[str, dict]:
+    """Clips that repeat another: {name: {of, share, keys}}; of two, the larger picture is kept."""
+    kept = {name: record for name, record in merge_inputs(indexes).items() if record["status"] == KEPT}
+    hashed = {name: record for name, record in kept.items() if record.get("hashes")}
+    order = sorted(hashed, key=lambda name: (-hashed[name]["video_size"][0] * hashed[name]["video_size"][1], name))
+    found = find_near_duplicates({name: hashed[name]["hashes"] for name in order}, min_share)
+    keys: dict[str, list[str]] = defaultdict(list)
+    names = {slug(name): name for name in found}
+    for index in indexes:
+        for key in index.keys:
+            name = names.get(key.rsplit("-", 2)[0])
+            if name:
+                keys[name].append(key)
+    return {name: {**found[name]._asdict(), "keys": keys[name]} for name in sorted(found)}
+
+
+def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:
+    listed = [
+        {"name": shard.name, "pairs": index.pairs, "bytes": index.bytes, "sha256": index.sha256}
+        for shard, index in zip(shards, indexes, strict=True)
+        if index.pairs
+    ]
+    return {"pairs": sum(index.pairs for index in indexes), "shards": listed}
+
+
+def _read_log(output: Path) -> list[dict]:
+    path = output / LOG_NAME
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def _unfinished(efforts: Sequence[dict]) -> str:
+    """Which tasks of the last array have not come to their end, ready for sbatch."""
+    if not efforts:
+        return "; no command has come to its end yet"
+    num_tasks = efforts[-1]["num_tasks"]
+    done = {effort["task"] for effort in efforts if effort["num_tasks"] == num_tasks}
+    left = [str(task) for task in range(num_tasks) if task not in done]
+    return f"; {len(left)} of {num_tasks} tasks are not done: sbatch --array={','.join(left)}" if left else ""
+
+
+def main() -> None:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        raise UserError("expected one folder of shards, for example: python data_prep/merge.py runs/shards/videos")
+    print(merge(Path(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    run_command(main)

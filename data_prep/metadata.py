@@ -1,0 +1,36 @@
+"""What a CSV says of the inputs: where they come from, and which of them belong together."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from mimicbrush.errors import UserError
+
+ORIGIN_FIELDS = ("group", "licence", "url")
+"""Columns that are copied into each sample's origin."""
+
+
+def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What a CSV says of each input: {file: {group, licence, url}}, columns but `file` optional, empty cells left out.
+
+    Raises UserError if the file is missing, has no column `file`, or names none of the inputs.
+    """
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise UserError(f"{path}: no such metadata file; leave --metadata out or give a CSV with a column `file`")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; expected a CSV with a column `file`") from None
+    with io.StringIO(text, newline="") as file:
+        reader = csv.DictReader(file)
+        if "file" not in (reader.fieldnames or ()):
+            raise UserError(f"{path}: has columns {reader.fieldnames}; expected `file` and any of {ORIGIN_FIELDS}")
+        rows = {row["file"]: {name: row[name] for name in ORIGIN_FIELDS if row.get(name)} for row in reader}
+    if not rows.keys() & set(names):
+        raise UserError(f"{path}: names none of the inputs; `file` is relative to the input folder")
+    return rows

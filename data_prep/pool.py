@@ -1,0 +1,127 @@
+"""Worker processes that may crash, hang or swell without harm to anything but the task at hand.
+
+A decoder can hang while it holds the interpreter's lock, where neither threads nor signal handlers help: each task has
+a time limit, behind which its process is killed, and a bound on memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import cv2
+from pebble import ProcessExpired, ProcessPool
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+TASKS_PER_WORKER = 500
+"""After so many tasks a worker is replaced, and with it whatever its libraries leaked."""
+TASKS_AHEAD = 8
+"""Tasks per worker that may be finished before an earlier one is: a slow clip does not idle the others."""
+GIBIBYTE = 2**30
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "536870912"}
+"""glibc keeps large arrays' memory instead of mapping it anew for each: SSIM takes a quarter of the time."""
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl."""
+
+
+class Failure(NamedTuple):
+    """What is given in place of a result, where a task cost its process twice."""
+
+    reason: str
+    """timeout or crashed."""
+    detail: str
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int = 0,
+    timeout: float | None = None,
+    memory: float | None = None,
+) -> Iterator[Result | Failure]:
+    """`function` of each item, in the items' order, in `workers` processes; 0: one per usable core.
+
+    timeout: seconds a task may take. memory: GiB of address space it may claim beyond the worker's own. A task that
+    outlasts the one, or whose process dies, is tried once more and then gives a Failure. Results travel through one
+    pipe: they must be small (a kibibyte), so that a dying worker cannot leave half of one. Exceptions of `function`
+    rise here.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in ALLOCATOR.items()})
+    num_workers = workers or len(os.sched_getaffinity(0))
+    pool = ProcessPool(
+        num_workers,
+        max_tasks=TASKS_PER_WORKER,
+        initializer=_start_worker,
+        initargs=(memory,),
+        context=_clean_context(),
+    )
+    left = iter(items)
+    waiting: deque = deque()
+    try:
+        while True:
+            for item in islice(left, TASKS_AHEAD * num_workers - len(waiting)):
+                waiting.append((item, pool.schedule(function, args=(item,), timeout=timeout)))
+            if not waiting:
+                return
+            item, future = waiting.popleft()
+            result = _result(future, timeout)
+            if isinstance(result, Failure):
+                result = _result(pool.schedule(function, args=(item,), timeout=timeout), timeout)
+            yield result
+    finally:
+        pool.stop()
+        pool.join()
+
+
+def _result(future, timeout: float | None) -> object:
+    try:
+        return future.result()
+    except TimeoutError:
+        return Failure("timeout", f"not done in {timeout:g} s, twice")
+    except ProcessExpired as death:
+        return Failure("crashed", f"its process died, twice ({_cause(death.exitcode)})")
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return signal.Signals(-exitcode).name
+    return f"exit status {exitcode}"
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process when its parent's thread ends: kill -9 of a command leaves no worker behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _start_worker(memory: float | None) -> None:
+    cv2.setNumThreads(1)
+    end_with_parent()
+    if memory is not None and sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        bound = pages * resource.getpagesize() + int(memory * GIBIBYTE)
+        resource.setrlimit(resource.RLIMIT_AS, (bound, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def _clean_context() -> multiprocessing.context.BaseContext:
+    """Workers forked from a clean server: OpenCV hangs in a fork of a process that has used its threads."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["data_prep.forkserver"])
+    # Here rather than in a thread of the pool's, with which the server would end.
+    forkserver.ensure_running()
+    return context

@@ -1,0 +1,270 @@
+"""Which pairs a report shows, and how: of a thousand shards few are looked into, and only what is shown is decoded."""
+
+from __future__ import annotations
+
+import colorsys
+import json
+import random
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from data_prep.images import decode_image, decode_mask
+from mimicbrush.data.shards import FramePair, read_excluded, to_pair
+from mimicbrush.errors import UserError
+from mimicbrush.page import figure, paragraph, strip
+
+if TYPE_CHECKING:
+    from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch
+
+MAX_SHARDS = 12
+MAX_SAMPLES = 1000
+"""Of a shard, whose similarities are looked at."""
+REPEAT_COST = 0.03
+"""Of similarity, by which a pair may lie off for each pair of the same clip that is shown already."""
+NUM_LINES = 16
+ZOOM = 1.5
+"""Pixels of a picture to one of the page, for fine screens."""
+TRAINING_SIZE = 256
+SEED = 0
+GAP = 4
+GAP_COLOUR = (128, 128, 128)
+OUTLINE = (255, 0, 160)
+HIDDEN_POINT, OPEN_POINT = (213, 94, 0), (86, 180, 233)
+"""Matched points under the mask and beside it: Okabe and Ito's vermilion and sky blue."""
+HIDDEN_LEVEL, OPEN_LEVEL = 235, 40
+
+T = TypeVar("T")
+
+
+class Listed(NamedTuple):
+    """A sample that could be shown: what a choice needs, and where its content lies."""
+
+    shard: Path
+    key: str
+    similarity: float | None
+    name: str
+    """The file that it was made from."""
+    members: dict[str, tuple[int, int]]
+    """First byte and size in the tar, by suffix."""
+
+
+def list_samples(shards: Sequence[Path]) -> list[Listed]:
+    """Samples of at most MAX_SHARDS shards, evenly over all, but those that are excluded.
+
+    Headers and JSON alone are read. Raises UserError where a tar is damaged.
+    """
+    excluded = read_excluded(shards)
+    return [sample for shard in spread(shards, MAX_SHARDS) for sample in _list(shard) if sample.key not in excluded]
+
+
+def spread(items: Sequence[T], num: int) -> list[T]:
+    """At most `num` items, evenly from the first to the last."""
+    return [items[round(place)] for place in np.linspace(0, len(items) - 1, min(num, len(items)))]
+
+
+def _list(shard: Path) -> list[Listed]:
+    members: dict[str, dict[str, tuple[int, int]]] = {}
+    with _naming_damage(shard):
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                key, _, suffix = member.name.partition(".")
+                if key not in members and len(members) == MAX_SAMPLES:
+                    break
+                members.setdefault(key, {})[suffix] = member.offset_data, member.size
+        with shard.open("rb") as file:
+            return [_describe(file, shard, key, found) for key, found in members.items()]
+
+
+@contextmanager
+def _naming_damage(shard: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{shard}: damaged, or no shard ({error!r}); delete it and its index, and shard again"
+        ) from None
+
+
+def _describe(file: BinaryIO, shard: Path, key: str, members: dict[str, tuple[int, int]]) -> Listed:
+    facts = json.loads(_read(file, *members["json"]))
+    similarity = None if facts["similarity"] is None else float(facts["similarity"])
+    origin = facts["origin"]
+    return Listed(shard, key, similarity, str(origin.get("file", origin.get("group", key))), members)
+
+
+def _read(file: BinaryIO, start: int, size: int) -> bytes:
+    file.seek(start)
+    return file.read(size)
+
+
+def _read_pair(sample: Listed) -> FramePair:
+    with sample.shard.open("rb") as file:
+        content = {suffix: _read(file, *extent) for suffix, extent in sample.members.items()}
+    return to_pair({"__key__": sample.key, "__url__": str(sample.shard), **content})
+
+
+def choose_over_band(samples: Sequence[Listed], num: int) -> list[Listed]:
+    """At most `num` samples: pairs at even steps of similarity, of many clips; a quarter stills without reference."""
+    pairs = sorted((sample for sample in samples if sample.similarity is not None), key=_similarity)
+    stills = [sample for sample in samples if sample.similarity is None]
+    num_stills = min(len(stills), max(num // 4, num - len(pairs)))
+    wanted = min(num - num_stills, len(pairs))
+    chosen: list[Listed] = []
+    shown: Counter[str] = Counter()
+    for target in np.linspace(_similarity(pairs[0]), _similarity(pairs[-1]), wanted) if wanted else ():
+        costs = [abs(_similarity(pair) - target) + REPEAT_COST * shown[pair.name] for pair in pairs]
+        chosen.append(pairs.pop(int(np.argmin(costs))))
+        shown[chosen[-1].name] += 1
+    return [*sorted(chosen, key=_similarity), *spread(stills, num_stills)]
+
+
+def choose_extremes(samples: Sequence[Listed], num: int) -> tuple[list[Listed], list[Listed]]:
+    """The `num` most similar pairs and the `num` least similar ones, none in both."""
+    pairs = sorted((sample for sample in samples if sample.similarity is not None), key=_similarity, reverse=True)
+    half = -(-len(pairs) // 2)
+    return pairs[: min(num, half)], pairs[half:][-num:][::-1]
+
+
+def _similarity(sample: Listed) -> float:
+    return -1.0 if sample.similarity is None else sample.similarity
+
+
+def pair_sheet(samples: Sequence[Listed], height: int) -> str:
+    """Source beside reference, so high on the page, with masks outlined and matches joined."""
+    return strip([_pair_figure(sample, height) for sample in samples])
+
+
+def _pair_figure(sample: Listed, height: int) -> str:
+    with _naming_damage(sample.shard):
+        pair = _read_pair(sample)
+        picture = _picture(pair, round(height * ZOOM))
+        return figure(picture, _caption(pair, sample.name), width=round(picture.width / ZOOM))
+
+
+def _caption(pair: FramePair, name: str) -> str:
+    masks = f"{len(pair.masks)} mask{'s' if len(pair.masks) > 1 else ''}"
+    if pair.similarity is None:
+        return f"{name}: still, {masks}"
+    times = pair.origin.get("times")
+    facts = [f"SSIM\u00a0{pair.similarity:.2f}", f"{len(pair.keypoints)}\u00a0matches"]
+    facts += [f"{abs(times[1] - times[0]):.1f}\u00a0s apart"] if times else []
+    facts += [masks] if pair.masks else []
+    return f"{name}: {', '.join(facts)}"
+
+
+def _picture(pair: FramePair, height: int) -> Image.Image:
+    panels = [_to_height(_outlined(decode_image(pair.source), pair.masks), height)]
+    if pair.reference is not None:
+        panels.append(_to_height(decode_image(pair.reference), height))
+    canvas = _join(panels, axis=1)
+    if pair.reference is not None:
+        canvas = _draw_matches(canvas, pair, panels[0].shape[1], panels[1].shape[1])
+    return Image.fromarray(canvas)
+
+
+def _outlined(image: NDArray[np.uint8], masks: list[bytes]) -> NDArray[np.uint8]:
+    for encoded in masks:
+        mask = decode_mask(encoded).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(image, outlines, -1, OUTLINE, max(1, image.shape[0] // 120), cv2.LINE_AA)
+    return image
+
+
+def _to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _join(images: Sequence[NDArray[np.uint8]], *, axis: int) -> NDArray[np.uint8]:
+    """Pictures side by side (1) or one below the other (0), with a grey line between them."""
+    shape = list(images[0].shape)
+    shape[axis] = GAP
+    line = np.full(shape, GAP_COLOUR, np.uint8)
+    return np.concatenate([part for image in images for part in (line, image)][1:], axis=axis)
+
+
+def _draw_matches(
+    canvas: NDArray[np.uint8], pair: FramePair, source_width: int, reference_width: int
+) -> NDArray[np.uint8]:
+    height = canvas.shape[0]
+    drawn = canvas.copy()
+    shown = spread(pair.keypoints, NUM_LINES)
+    for number, (sx, sy, rx, ry) in enumerate(shown):
+        colour = tuple(int(255 * value) for value in colorsys.hsv_to_rgb(number / len(shown), 0.9, 1.0))
+        start = int(sx * source_width), int(sy * height)
+        end = source_width + GAP + int(rx * reference_width), int(ry * height)
+        cv2.line(drawn, start, end, colour, 1, cv2.LINE_AA)
+        for point in (start, end):
+            cv2.circle(drawn, point, 3, colour, -1, cv2.LINE_AA)
+    return cv2.addWeighted(drawn, 0.8, canvas, 0.2, 0)
+
+
+def training_view(samples: Sequence[Listed]) -> list[str]:
+    """What a batch of training holds of these samples: paragraphs and figures."""
+    # Only here: a sharding command's workers need neither kornia nor what else a batch is made with.
+    import torch
+
+    from mimicbrush.data.batch import BatchConfig, augment_and_mask, collate, decode_pair
+
+    config, rng = BatchConfig(), random.Random(SEED)
+    decoded = []
+    for sample in samples:
+        with _naming_damage(sample.shard):
+            decoded.append(decode_pair(_read_pair(sample), TRAINING_SIZE, rng))
+    stored = collate(decoded)
+    batch = augment_and_mask(stored, config, torch.Generator().manual_seed(SEED))
+    points = moved_keypoints(stored, config)
+    return [
+        paragraph(
+            f"One batch at {TRAINING_SIZE} pixels by the default settings of data.batch and seed {SEED}. Above: the "
+            "augmented source, and what is left of it; below: the mask, white where the source is hidden, and the "
+            "reference, augmented on its own. Object masks are taken where there are any. Otherwise a grid is drawn: a "
+            f"cell with a matched keypoint is hidden with probability {config.mask.keypoint_cell_prob:g}, another one "
+            f"with {config.mask.other_cell_prob:g}. Points are orange where hidden and blue where not.",
+            note=True,
+        ),
+        strip([_training_figure(batch, i, points[i], sample.name) for i, sample in enumerate(samples)]),
+    ]
+
+
+def moved_keypoints(stored: PairBatch, config: BatchConfig) -> list[NDArray[np.float32]]:
+    """(N, 2) x, y of each sample's keypoints in its augmented source, those inside; none where an object is masked."""
+    import torch
+
+    from mimicbrush.data.augment import random_homographies, warp_points
+
+    # augment_and_mask draws its geometry first: the same seed gives it again.
+    generator = torch.Generator().manual_seed(SEED)
+    source_map, _ = random_homographies(2 * len(stored.source), config.augment, generator).chunk(2)
+    moved = warp_points(stored.keypoints, source_map).numpy()
+    has_object = stored.object_mask.flatten(1).any(dim=1).tolist()
+    inside = ((moved >= 0) & (moved < 1)).all(axis=2)
+    return [points[seen & (not masked)] for points, seen, masked in zip(moved, inside, has_object, strict=True)]
+
+
+def _training_figure(batch: InpaintingBatch, number: int, points: NDArray[np.float32], name: str) -> str:
+    from mimicbrush.imaging import blacken, to_pil
+
+    source, mask, reference = batch.source[number], batch.mask[number], batch.reference[number]
+    hidden = mask[0].numpy() > 0
+    painted = np.where(hidden, HIDDEN_LEVEL, OPEN_LEVEL).astype(np.uint8)[..., None].repeat(3, axis=2)
+    num_hidden = 0
+    for x, y in (points * TRAINING_SIZE).astype(int):
+        num_hidden += int(hidden[y, x])
+        cv2.circle(painted, (int(x), int(y)), 3, HIDDEN_POINT if hidden[y, x] else OPEN_POINT, -1, cv2.LINE_AA)
+    above = _join([np.asarray(to_pil(source)), np.asarray(to_pil(blacken(source[None], mask[None])[0]))], axis=1)
+    below = _join([painted, np.asarray(to_pil(reference))], axis=1)
+    picture = Image.fromarray(_join([above, below], axis=0))
+    of_points = f", {num_hidden} of {len(points)} matched points" if len(points) else ""
+    return figure(picture, f"{name}: {100 * hidden.mean():.0f} % hidden{of_points}", width=picture.width // 2)

@@ -1,0 +1,67 @@
+"""Frames by decord, where it is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.footage import Footage, Frame, Glimpse, Times, VideoInfo, choose_times, fit_size, shrink_luma
+from data_prep.inputs import UnreadableInput, first_line
+
+# decord retries the end of a wrongly indexed file 10 240 times (half a minute of spinning) unless told otherwise, and
+# loses frames of sound ones where it may not retry a few hundred times. It reads the variable when it is loaded. cv2
+# comes before it: loaded after it, OpenCV gets decord's zlib and reads no PNG.
+os.environ.setdefault("DECORD_EOF_RETRY_MAX", "1024")
+try:
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+except (ImportError, OSError):  # there are no wheels for arm64 and macOS
+    decord = None
+
+
+def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: int) -> Footage:
+    """The frames on screen at the given times, each once, with the short side at most `short_side`.
+
+    decord shows only the frames asked for: every two glimpses have a gap between them. It cannot tell damaged frames.
+    Raises UnreadableInput (no_decoder, unreadable, no_duration).
+    """
+    if decord is None:
+        raise UnreadableInput("no_decoder", "decord is not installed here; use decoder auto or pyav")
+    try:
+        # One thread: two cost more time in all, and the workers fill the cores.
+        width, height = fit_size(info, short_side)
+        reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
+        starts = _starts(reader)
+        indices = _shown_at(starts, choose_times(times, info))
+        images = reader.get_batch(indices).asnumpy() if indices else []
+    except (RuntimeError, IndexError, decord.DECORDError) as error:
+        raise UnreadableInput("unreadable", first_line(error)) from None
+    frames = [Frame(float(starts[index]), image) for index, image in zip(indices, images, strict=True)]
+    glimpses = [Glimpse(frame.time, _glimpse(frame.image), after_gap=True) for frame in frames]
+    return Footage(frames, glimpses, "decord", info)
+
+
+def _starts(reader: decord.VideoReader) -> NDArray[np.floating]:
+    """(N,) seconds of each frame from the first; raises UnreadableInput where they make no sense."""
+    starts = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
+    if len(starts) > 1 and not (np.diff(starts) > 0).all():
+        raise UnreadableInput("unreadable", "decord gives its frames times that do not rise; use decoder auto")
+    return starts - starts[0]
+
+
+def _glimpse(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return shrink_luma(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _shown_at(starts: NDArray[np.floating], times: Sequence[float]) -> list[int]:
+    """The index of the frame on screen at each time, without repeats; starts: (N,) seconds, rising."""
+    last = len(starts) - 1
+    length = float(starts[last] - starts[0]) / max(1, last)
+    found = (int(np.searchsorted(starts, time + 1e-4, side="right")) - 1 for time in times)
+    return sorted({max(0, index) for index, time in zip(found, times, strict=True) if time < starts[last] + length})

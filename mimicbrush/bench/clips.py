@@ -1,0 +1,209 @@
+"""Clips to time preparation on: cameras moving over enlarged photographs, as H.264 with keyframes where we want them.
+
+What decoding costs depends on size, bit rate and the distance between keyframes, so these are fixed: 30 frames a
+second, crf 20, film grain that makes it 3-8 Mb/s at 1080p, and a keyframe exactly every 250 frames, x264's default, or
+every 30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from data_prep.demo.camera import View, homography
+from data_prep.demo.photographs import HELD_OUT, TRAIN, load
+from mimicbrush.files import whole
+
+Resolution = Literal["1080p", "4K"]
+
+FPS = 30
+SIZES: dict[Resolution, tuple[int, int]] = {"1080p": (1920, 1080), "4K": (3840, 2160)}
+"""Width and height in pixels."""
+KEYFRAME_INTERVALS = (250, 30)
+"""Frames from one keyframe to the next."""
+VIEW_SHARE = 0.8
+"""Width of the first view, in short sides of the photograph."""
+GRAIN = 2.3
+"""Standard deviation of the film grain, in grey levels (0-255)."""
+GRAIN_SHIFT = 64
+"""Pixels by which the grain moves at most from frame to frame."""
+
+
+class BenchClip(NamedTuple):
+    """One finished clip."""
+
+    path: Path
+    resolution: Resolution
+    keyframe_interval: int
+    """Frames."""
+
+
+class Shot(NamedTuple):
+    """What a clip shows; the same for every keyframe interval."""
+
+    motion: str
+    """One of MOTIONS."""
+    photograph: str
+    """Its name among the demo's."""
+    resolution: Resolution
+    seconds: float
+
+
+SHOTS = (
+    Shot("handheld", "coffee", "1080p", 11.0),
+    Shot("pan", "rocket", "1080p", 11.0),
+    Shot("zoom", "astronaut", "1080p", 11.0),
+    Shot("perspective", "chelsea", "1080p", 11.0),
+    Shot("handheld", "chelsea", "4K", 6.0),
+    Shot("pan", "coffee", "4K", 6.0),
+)
+
+
+def render_clips(folder: Path, *, shots: Sequence[Shot] = SHOTS, seed: int = 0) -> list[BenchClip]:
+    """Every shot with every keyframe interval, as `<resolution>-<motion>-gop<interval>.mp4`; finished files stay."""
+    clips = []
+    for shot in shots:
+        name = f"{shot.resolution}-{shot.motion}-gop"
+        paths = {interval: folder / f"{name}{interval}.mp4" for interval in KEYFRAME_INTERVALS}
+        missing = {interval: path for interval, path in paths.items() if not path.is_file()}
+        if missing:
+            _render(shot, missing, seed=seed)
+        clips += [BenchClip(path, shot.resolution, interval) for interval, path in paths.items()]
+    return clips
+
+
+def _render(shot: Shot, paths: Mapping[int, Path], *, seed: int) -> None:
+    """Draw every frame once, and encode it for each keyframe interval."""
+    generator = np.random.default_rng(seed)
+    size = SIZES[shot.resolution]
+    scene = _enlarged(shot.photograph, size[0])
+    views = _views(shot, scene, generator)
+    frames = _frames(scene, views, size, generator)
+    with ExitStack() as stack:
+        encoders = []
+        for interval, path in paths.items():
+            partial = stack.enter_context(whole(path))
+            encoders.append(stack.enter_context(_encoder(partial, size, keyframe_interval=interval)))
+        for frame in tqdm(frames, desc=f"{shot.resolution} {shot.motion}", total=len(views), unit="frame"):
+            for encode in encoders:
+                encode(frame)
+
+
+@contextmanager
+def _encoder(path: Path, size: tuple[int, int], *, keyframe_interval: int) -> Iterator[Callable]:
+    """A function that adds an I420 picture to an H.264 file; keyframes stand at the interval and nowhere else."""
+    interval = str(keyframe_interval)
+    keyframes = {"g": interval, "keyint_min": interval, "sc_threshold": "0"}
+    # A fixed number of threads, so that the bytes repeat.
+    settings = {"crf": "20", "preset": "veryfast", "threads": "2", **keyframes}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options=settings)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        yield lambda picture: container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="yuv420p")))
+        container.mux(stream.encode())
+
+
+# --- Frames ---------------------------------------------------------------------------------------------------------
+
+
+def _enlarged(photograph: str, width: int) -> NDArray[np.uint8]:
+    """(h, w, 3) RGB, so large that the first view of it shows pixel by pixel in a frame of that width."""
+    image = load((TRAIN | HELD_OUT)[photograph])
+    scale = width / (VIEW_SHARE * min(image.shape[:2]))
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+
+
+def _frames(
+    scene: NDArray[np.uint8], views: Sequence[View], size: tuple[int, int], generator: np.random.Generator
+) -> Iterator[NDArray[np.uint8]]:
+    """(3 H / 2, W) pictures in I420, the luma plane before the chroma planes; grain lies on luma."""
+    width, height = size
+    grain = generator.normal(0, GRAIN, (height + GRAIN_SHIFT, width + GRAIN_SHIFT)).round().astype(np.int16)
+    for view in views:
+        picture = cv2.cvtColor(_look(scene, view, size), cv2.COLOR_RGB2YUV_I420)
+        x, y = generator.integers(0, GRAIN_SHIFT, 2)
+        picture[:height] = cv2.add(picture[:height], grain[y : y + height, x : x + width], dtype=cv2.CV_8U)
+        yield picture
+
+
+def _look(scene: NDArray[np.uint8], view: View, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 3): the middle rows of the square that the camera sees; the scene is mirrored beyond its edges."""
+    width, height = size
+    middle = np.array([[1, 0, 0], [0, 1, (width - height) / 2], [0, 0, 1]])
+    matrix = homography(view, width) @ middle
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpPerspective(scene, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+
+
+# --- Motions --------------------------------------------------------------------------------------------------------
+
+Series = NDArray[np.float64]
+"""(N,) one value for each frame."""
+
+
+def _views(shot: Shot, scene: NDArray[np.uint8], generator: np.random.Generator) -> list[View]:
+    """One view for each frame, around the middle of the scene."""
+    height, width = scene.shape[:2]
+    start = View(width / 2, height / 2, VIEW_SHARE * min(height, width), angle=0.0, tilt_x=0.0, tilt_y=0.0)
+    times = np.arange(round(shot.seconds * FPS)) / FPS
+    changes = MOTIONS[shot.motion](start, times, generator)
+    return [
+        start._replace(**{name: values[number] for name, values in changes.items()}) for number in range(len(times))
+    ]
+
+
+def _handheld(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+    """A slow drift, and the tremor of a hand."""
+
+    def sway(drift: float, tremor: float) -> Series:
+        return drift * _waves(times, generator, low=0.05, high=0.2) + tremor * _waves(times, generator, low=3, high=8)
+
+    return {
+        "x": start.x + start.side * sway(0.25, 0.003),
+        "y": start.y + start.side * sway(0.15, 0.003),
+        "angle": sway(4.0, 0.2),
+    }
+
+
+def _pan(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+    """From left to right at an even pace."""
+    return {
+        "x": start.x + start.side * np.linspace(-0.25, 0.25, len(times)),
+        "y": start.y + start.side * 0.002 * _waves(times, generator, low=1, high=3),
+    }
+
+
+def _zoom(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+    """Closer, until half of the first view's width is left."""
+    return {
+        "side": start.side * np.geomspace(1, 0.5, len(times)),
+        "x": start.x + start.side * 0.002 * _waves(times, generator, low=1, high=3),
+    }
+
+
+def _perspective(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+    """Around the scene, from changing sides."""
+    return {
+        "tilt_x": 0.3 * _waves(times, generator, low=0.05, high=0.15),
+        "tilt_y": 0.2 * _waves(times, generator, low=0.05, high=0.15),
+        "angle": np.linspace(-6, 6, len(times)),
+    }
+
+
+def _waves(times: Series, generator: np.random.Generator, *, low: float, high: float) -> Series:
+    """(N,) in [-1, 1]: the mean of three waves of random phases, with frequencies between `low` and `high` hertz."""
+    frequencies, phases = generator.uniform(low, high, (3, 1)), generator.uniform(0, 2 * np.pi, (3, 1))
+    return np.sin(2 * np.pi * frequencies * times + phases).mean(axis=0)
+
+
+MOTIONS = {"handheld": _handheld, "pan": _pan, "zoom": _zoom, "perspective": _perspective}
+"""By name: functions that give the fields of the view that change."""

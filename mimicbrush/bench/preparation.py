@@ -1,0 +1,184 @@
+"""What preparing a clip costs, beside the obvious script, the best decord-only one, and bare decoding."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from data_prep.pairs import PairConfig
+from data_prep.run import Outcome, Stopwatch, Unit, WorkConfig, shard_inputs
+from data_prep.shard_videos import VideoShardConfig, read_clip
+from data_prep.with_decord import decord
+from mimicbrush.bench.clips import BenchClip, render_clips
+from mimicbrush.bench.obvious import SSIM_HIGH, SSIM_LOW, decode_sequentially, prepare_by_decord, prepare_obviously
+from mimicbrush.data.shards import write_shard
+from mimicbrush.errors import UserError
+
+PAIRS_FOR = {6: 4, 16: 12}
+"""At most so many pairs are kept of a clip, by the number of its decoded frames."""
+MEMORY_STEPS = 10
+WAYS = ("obvious", "decord", "sequential", "ours", "ours + keypoints")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparationBenchConfig:
+    """Time the preparation of rendered clips: CPU seconds, pairs, stages, two workers, memory."""
+
+    clips: Path = Path("runs/bench/clips")
+    """Folder of the clips (1080p and 4K, a keyframe every 250 and every 30 frames), rendered where they are missing."""
+    frames: list[int] = field(default_factory=lambda: [6, 16])
+    """Frames decoded of each clip: 6 (up to 4 pairs are kept) and 16 (up to 12)."""
+    repeats: int = 1
+    """Rounds in which all ways take turns on each clip; means are printed."""
+    memory_clips: int = 500
+    """Clips that one process prepares while its memory is watched; 0 leaves that out."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.frames) - PAIRS_FOR.keys())
+        if unknown:
+            raise ValueError(f"frames is {self.frames}; choose from {sorted(PAIRS_FOR)}")
+
+
+class Cost(NamedTuple):
+    """Of one way on one kind of clips, per clip."""
+
+    seconds: dict[str, float]
+    """CPU, by stage."""
+    pairs: float
+
+    @property
+    def total(self) -> float:
+        """CPU seconds."""
+        return sum(self.seconds.values())
+
+
+def bench_preparation(config: PreparationBenchConfig) -> None:
+    if decord is None:
+        raise UserError("decord is not installed here, and it is what this benchmark compares with")
+    cv2.setNumThreads(1)
+    clips = render_clips(config.clips)
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs; CPU seconds per clip, one process\n")
+    for num_frames in config.frames:
+        for kind in dict.fromkeys((clip.resolution, clip.keyframe_interval) for clip in clips):
+            chosen = [clip for clip in clips if (clip.resolution, clip.keyframe_interval) == kind]
+            _report_kind(
+                f"{kind[0]}, a keyframe every {kind[1]} frames, {num_frames} frames",
+                _measure(chosen, num_frames, config),
+            )
+    _report_workers(clips)
+    if config.memory_clips:
+        _report_memory(min(clips, key=lambda clip: clip.path.stat().st_size), config.memory_clips)
+
+
+def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBenchConfig) -> dict[str, Cost]:
+    """The cost of every way, in turns on each clip, after a turn that loads what is lazy."""
+    watches = {way: Stopwatch() for way in WAYS}
+    pairs = dict.fromkeys(WAYS, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        ways = _ways(num_frames, Path(folder) / "bench.tar")
+        for way in WAYS:
+            ways[way](clips[0], 0, Stopwatch())
+        for number in range(config.repeats):
+            for clip in clips:
+                for way in WAYS:
+                    pairs[way] += ways[way](clip, number, watches[way])
+    num = len(clips) * config.repeats
+    return {
+        way: Cost({stage: seconds / num for stage, seconds in watches[way].seconds.items()}, pairs[way] / num)
+        for way in WAYS
+    }
+
+
+def _ways(num_frames: int, shard: Path) -> dict[str, Callable[[BenchClip, int, Stopwatch], int]]:
+    """Each takes a clip, a seed and a stopwatch, and returns how many pairs it wrote."""
+    settings = {"num_frames": num_frames, "num_pairs": PAIRS_FOR[num_frames]}
+
+    def rival(prepare: Callable) -> Callable[[BenchClip, int, Stopwatch], int]:
+        return lambda clip, seed, watch: prepare(
+            clip.path, shard, **settings, generator=np.random.default_rng(seed), clock=watch
+        )
+
+    def sequential(clip: BenchClip, seed: int, watch: Stopwatch) -> int:
+        decode_sequentially(clip.path, watch)
+        return 0
+
+    return {
+        "obvious": rival(prepare_obviously),
+        "decord": rival(prepare_by_decord),
+        "sequential": sequential,
+        "ours": partial(_prepare, shard=shard, num_frames=num_frames, keypoints=False),
+        "ours + keypoints": partial(_prepare, shard=shard, num_frames=num_frames, keypoints=True),
+    }
+
+
+def _prepare(clip: BenchClip, seed: int, watch: Stopwatch, *, shard: Path, num_frames: int, keypoints: bool) -> int:
+    outcome = _read(clip.path.name, clip.path, _config(num_frames, seed=seed, keypoints=keypoints))
+    watch.seconds.update(outcome.seconds)
+    with watch.measure("write"):
+        write_shard(shard, outcome.pairs, {})
+    return len(outcome.pairs)
+
+
+def _config(num_frames: int, *, seed: int = 0, keypoints: bool = True) -> VideoShardConfig:
+    """Ours, with the band of the others."""
+    limits = {"ssim_low": SSIM_LOW, "ssim_high": SSIM_HIGH, "frames_per_clip": num_frames}
+    pairs = PairConfig(**limits, pairs_per_clip=PAIRS_FOR[num_frames], min_changed=0)
+    return VideoShardConfig(videos=Path(), output=Path(), pairs=pairs, keypoints=keypoints, seed=seed)
+
+
+def _read(name: str, path: Path, config: VideoShardConfig) -> Outcome:
+    return read_clip(name, clips={name: path}, metadata={}, config=config)
+
+
+def _report_kind(title: str, costs: dict[str, Cost]) -> None:
+    print(
+        f"{title}\n  {'':18s} {'CPU s':>7s} {'ours is':>8s} {'pairs':>6s} {'pairs/CPU s':>12s} {'ours is':>8s}   stages"
+    )
+    plain = costs["ours"]
+    for way, cost in costs.items():
+        rate, faster = cost.pairs / cost.total, plain.total and cost.total / plain.total
+        richer = f"{plain.pairs / plain.total / rate:7.2f}x" if rate else " " * 8
+        stages = ", ".join(f"{stage} {100 * seconds / cost.total:.0f} %" for stage, seconds in cost.seconds.items())
+        print(f"  {way:18s} {cost.total:7.3f} {faster:7.2f}x {cost.pairs:6.1f} {rate:12.2f} {richer}   {stages}")
+    print()
+
+
+def _report_workers(clips: Sequence[BenchClip]) -> None:
+    """Wall seconds of the 1080p clips, twice, with one and with two workers."""
+    paths = {f"{turn}-{clip.path.name}": clip.path for clip in clips if clip.resolution == "1080p" for turn in range(2)}
+    seconds = {}
+    for workers in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            read = partial(read_clip, clips=paths, metadata={}, config=_config(16))
+            units = [Unit(Path(folder) / "videos-000000.tar", sorted(paths))]
+            work = WorkConfig(workers=workers)
+            seconds[workers] = shard_inputs(
+                units, read, sizes=dict.fromkeys(paths, 0), work=work, noun="video"
+            ).wall_seconds
+    ratio = seconds[1] / seconds[2]
+    print(f"{len(paths)} clips: one worker {seconds[1]:.1f} s, two {seconds[2]:.1f} s, {ratio:.2f} times as fast")
+
+
+def _report_memory(clip: BenchClip, num_clips: int) -> None:
+    """Resident memory of one process while it prepares a clip again and again, under other names."""
+    config = _config(16)
+    print(f"\nresident memory of one process over {num_clips} clips ({clip.path.name})")
+    for number in range(num_clips):
+        _read(str(number), clip.path, config)
+        if (number + 1) % max(1, num_clips // MEMORY_STEPS) == 0:
+            print(f"  after {number + 1:5d}: {_resident() / 2**20:7.1f} MiB")
+
+
+def _resident() -> int:
+    """Bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from data_prep.merge import main, merge
+from data_prep.run import WorkConfig
+from data_prep.shard_videos import shard_videos
+from mimicbrush.data.shards import list_shards, read_pairs
+from mimicbrush.errors import UserError
+from tests.data_prep.conftest import summary_in, write_clip
+from tests.data_prep.test_shard_videos import PAIRS, config_for
+
+
+def keys_in(output: Path) -> list[str]:
+    return sorted(pair.key for pair in read_pairs(list_shards(output)))
+
+
+def test_tasks_of_an_array_make_what_one_command_makes(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "one"))
+    tasks = [WorkConfig(workers=1, task=task, num_tasks=3) for task in range(3)]
+    said = shard_videos(config_for(clips, tmp_path / "many", work=tasks[0]))
+    assert said.startswith("task 0 of 3: did ")
+    assert not (tmp_path / "many" / "summary.json").exists()
+    shard_videos(config_for(clips, tmp_path / "many", work=tasks[2]))
+    assert "1 of 3 tasks are not done: sbatch --array=1" in merge(tmp_path / "many")
+    shard_videos(config_for(clips, tmp_path / "many", work=tasks[1]))
+    assert "not done" not in merge(tmp_path / "many")
+    assert keys_in(tmp_path / "many") == keys_in(tmp_path / "one")
+    index = json.loads((tmp_path / "many" / "index.json").read_text())
+    assert [shard["name"] for shard in index["shards"]] == [path.name for path in list_shards(tmp_path / "many")]
+    assert index["pairs"] == len(keys_in(tmp_path / "one"))
+
+
+def test_another_number_of_tasks_does_only_what_is_left(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out", work=WorkConfig(workers=1, task=0, num_tasks=2)))
+    shard_videos(config_for(clips, tmp_path / "out"))
+    shard_videos(config_for(clips, tmp_path / "one"))
+    assert keys_in(tmp_path / "out") == keys_in(tmp_path / "one")
+
+
+def test_a_repeated_clip_is_excluded_and_the_loader_obeys(clips: Path, tmp_path: Path) -> None:
+    for seed, name in enumerate(("a", "b")):
+        write_clip(clips / f"{name}.mp4", seed, num=96, step=1)
+    shutil.copy(clips / "a.mp4", clips / "zz copy of a.mp4")
+    pairs = replace(PAIRS, ssim_low=-1.0)
+    said = shard_videos(config_for(clips, tmp_path / "out", pairs=pairs))
+    assert "1 near_duplicate" in said
+    summary = summary_in(tmp_path / "out")
+    assert summary["near_duplicates"] == {"zz copy of a.mp4": "a.mp4"}
+    used = list(read_pairs(list_shards(tmp_path / "out")))
+    assert len(used) == summary["pairs"]
+    assert {pair.origin["file"] for pair in used} == {"a.mp4", "b.mp4", "c.mp4", "deep/d.mp4", "e.mp4"}
+    shard_videos(config_for(clips, tmp_path / "out", duplicate_share=1.1, pairs=pairs))
+    assert "zz copy of a.mp4" in {pair.origin["file"] for pair in read_pairs(list_shards(tmp_path / "out"))}
+
+
+def test_mistakes_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"no folder of shards; expected a sharding command's config\.yaml"):
+        merge(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["merge.py"])
+    with pytest.raises(UserError, match="expected one folder"):
+        main()

@@ -1,0 +1,91 @@
+"""Workers that hang, die and swell. Functions of other libraries, so that a worker finds them by name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data_prep.pool import Failure, map_in_order
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def behave(word: str) -> str:
+    """Do what the word says."""
+    if word == "hang":
+        # As decord does: in C, with the interpreter's lock held, where no signal handler of Python's runs.
+        ctypes.PyDLL(None).sleep(600)
+    if word == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if word == "leave":
+        os._exit(3)
+    if word == "swell":
+        return str(len(bytearray(6 * 2**30)))
+    if word == "raise":
+        raise KeyError("raised")
+    if word.isdigit():
+        time.sleep(float(word) / 100)
+    return word
+
+
+def test_results_come_in_order_whoever_is_done_first() -> None:
+    words = [str(number) for number in (30, 0, 5, 0, 1, 0, 0, 2)]
+    assert list(map_in_order(behave, words, workers=2)) == words
+
+
+def test_one_bad_task_costs_that_task_only() -> None:
+    results = list(map_in_order(behave, ["a", "hang", "b", "die", "c", "leave", "d"], workers=2, timeout=2))
+    assert results[::2] == ["a", "b", "c", "d"]
+    assert results[1] == Failure("timeout", "not done in 2 s, twice")
+    assert results[3] == Failure("crashed", "its process died, twice (SIGSEGV)")
+    assert results[5] == Failure("crashed", "its process died, twice (exit status 3)")
+
+
+def test_memory_is_bounded() -> None:
+    with pytest.raises(MemoryError):
+        list(map_in_order(behave, ["swell"], workers=1, memory=2))
+
+
+def test_exceptions_rise() -> None:
+    with pytest.raises(KeyError, match="raised"):
+        list(map_in_order(behave, ["a", "raise"], workers=1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends workers with their parent")
+def test_killed_parents_leave_no_worker_behind(tmp_path: Path) -> None:
+    code = (
+        "from data_prep.pool import map_in_order\n"
+        "from tests.data_prep.test_pool import behave\n"
+        "if __name__ == '__main__':\n"
+        "    for word in map_in_order(behave, ['a', '6000', '6000'], workers=2): print(word, flush=True)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, cwd=tmp_path)
+    assert parent.stdout.readline() == b"a\n"
+    assert len(_processes_in(tmp_path)) >= 3
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while _processes_in(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _processes_in(tmp_path)
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """Numbers of the processes whose working folder this is."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            found += [place.parent.name] if place.readlink() == folder else []
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+    return found
