@@ -68,9 +68,9 @@ def merge(output: Path) -> str:
         near_duplicates=near_duplicates,
     )
     write_json(summary, output / SUMMARY_NAME)
-    if not summary["pairs"]:
-        raise UserError(f"nothing to train on: {describe(summary)}; {output / SUMMARY_NAME} names every reason")
     report = write_report(output)
+    if not summary["pairs"]:
+        raise UserError(f"nothing to train on: {describe(summary)}; {report} names every reason")
     return f"{describe(summary)}{_unfinished(efforts)} -> {output}; see {report}"
 
 
@@ -119,7 +119,8 @@ def _unfinished(efforts: Sequence[dict]) -> str:
     num_tasks = efforts[-1]["num_tasks"]
     done = {effort["task"] for effort in efforts if effort["num_tasks"] == num_tasks}
     left = [str(task) for task in range(num_tasks) if task not in done]
-    return f"; {len(left)} of {num_tasks} tasks are not done: sbatch --array={','.join(left)}" if left else ""
+    again = f"sbatch --array={','.join(left)} slurm/shard_... --work.num_tasks {num_tasks}"
+    return f"; {len(left)} of {num_tasks} tasks are not done: {again}" if left else ""
 
 
 def main() -> None:

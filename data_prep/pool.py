@@ -59,14 +59,13 @@ def map_in_order(
     pipe: they must be small (a kibibyte), so that a dying worker cannot leave half of one. Exceptions of `function`
     rise here.
     """
-    os.environ.update({name: os.environ.get(name, value) for name, value in ALLOCATOR.items()})
     num_workers = workers or len(os.sched_getaffinity(0))
     pool = ProcessPool(
         num_workers,
         max_tasks=TASKS_PER_WORKER,
         initializer=_start_worker,
         initargs=(memory,),
-        context=_clean_context(),
+        context=worker_context(),
     )
     left = iter(items)
     waiting: deque = deque()
@@ -116,8 +115,9 @@ def _start_worker(memory: float | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (bound, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def _clean_context() -> multiprocessing.context.BaseContext:
+def worker_context() -> multiprocessing.context.BaseContext:
     """Workers forked from a clean server: OpenCV hangs in a fork of a process that has used its threads."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in ALLOCATOR.items()})
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

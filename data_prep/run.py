@@ -230,7 +230,9 @@ def _write_unit(
             outcome = next(outcomes)
             inputs[name] = {**outcome.record, "pairs": len(outcome.pairs), "bytes": sizes[name]}
             for reason, picture in outcome.examples.items():
-                examples.setdefault(reason, {"reason": reason, "name": name, "picture": b64encode(picture).decode()})
+                # A clip that was skipped shows its reason better than one that lost a frame or a pair.
+                if reason not in examples or outcome.record["status"] == reason:
+                    examples[reason] = {"reason": reason, "name": name, "picture": b64encode(picture).decode()}
             watch.seconds.update(outcome.seconds)
             progress.update()
             yield from outcome.pairs

@@ -14,7 +14,7 @@ BAND_BIN = 0.05
 """Of similarity."""
 GAP_BIN = 0.5
 """Seconds."""
-MOTION_BIN = 0.02
+MOTION_BIN = 0.005
 """Share of the picture's width and height."""
 PACKAGES = ("mimicbrush", "av", "decord", "opencv-python-headless", "numpy", "webdataset")
 
@@ -22,7 +22,7 @@ PACKAGES = ("mimicbrush", "av", "decord", "opencv-python-headless", "numpy", "we
 def histogram(values: Iterable[float], width: float) -> dict[str, int]:
     """Counts by bins of that width, each named by its lower edge; empty bins are left out."""
     counts = Counter(int(value // width) for value in values)
-    return {f"{number * width:.2f}": counts[number] for number in sorted(counts)}
+    return {f"{number * width:.3f}": counts[number] for number in sorted(counts)}
 
 
 def summarise(
@@ -43,11 +43,12 @@ def summarise(
     for name, record in records.items():
         if record["status"] != KEPT:
             skipped[record["status"]][name] = record["detail"]
+    used = [record for name, record in kept.items() if name not in near_duplicates]
     num_excluded = sum(len(found["keys"]) for found in near_duplicates.values())
     return {
         "noun": noun,
         "inputs": len(records),
-        "kept": len(kept) - len(near_duplicates),
+        "kept": len(used),
         "pairs": sum(index.pairs for index in indexes) - num_excluded,
         "shards": sum(index.pairs > 0 for index in indexes),
         "bytes": sum(index.bytes for index in indexes),
@@ -57,10 +58,10 @@ def summarise(
         "dropped_pairs": _total(records.values(), "dropped_pairs"),
         "band": band,
         "candidates": _total(records.values(), "candidates"),
-        "similarity": _total(kept.values(), "similarity"),
-        "gap": _total(kept.values(), "gap"),
-        "motion": _total(kept.values(), "motion"),
-        "sizes": _count(f"{r['video_size'][0]} x {r['video_size'][1]}" for r in kept.values() if "video_size" in r),
+        "similarity": _total(used, "similarity"),
+        "gap": _total(used, "gap"),
+        "motion": _total(used, "motion"),
+        "sizes": _count(f"{r['video_size'][0]} x {r['video_size'][1]}" for r in used if "video_size" in r),
         "decoders": _count(record["decoder"] for record in records.values() if "decoder" in record),
         "codecs": _count(record["codec"] for record in records.values() if "codec" in record),
         "effort": _sum_efforts(efforts),
@@ -72,7 +73,7 @@ def describe(summary: dict) -> str:
     """`kept 9 812 of 10 000 videos, 41 233 pairs; 188 skipped: 120 too_short, ...`."""
     reasons = {reason: len(names) for reason, names in summary["skipped"].items()}
     if summary["near_duplicates"]:
-        reasons["near_duplicate"] = len(summary["near_duplicates"])
+        reasons["near_duplicate_clip"] = len(summary["near_duplicates"])
     listed = ", ".join(f"{spaced(count)} {reason}" for reason, count in reasons.items())
     skipped = f"; {spaced(sum(reasons.values()))} skipped: {listed}" if listed else ""
     inputs = f"{spaced(summary['kept'])} of {spaced(summary['inputs'])} {summary['noun']}"

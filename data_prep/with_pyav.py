@@ -24,12 +24,12 @@ SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 """Containers whose index says where a seek lands; others are decoded from the start."""
 SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 """Averaging; without the flag colours lose half of their sharpness, and pictures a grey level of brightness."""
-SEEK_LEADS = (0.5, 2.0, float("inf"))
-"""Seconds before the wanted moment at which a keyframe is sought, one after the other."""
+FURTHER_LEADS = (1.0, float("inf"))
+"""Seconds before the wanted moment at which a keyframe is sought where the index led behind it."""
 LUMA_STEP = 8
 """Every so many pixels of every so many rows make a glimpse, averaged further down."""
-SEEK_MARGIN = 0.5
-"""Seconds by which a keyframe must lie ahead: the index counts in decoding time, which runs ahead of the picture's."""
+MIN_SKIP = 0.3
+"""Seconds by which a keyframe must lie ahead of the frame on screen: a seek costs a few frames itself."""
 TOLERANCE = 1e-4
 """Seconds by which a frame may begin later and still be on screen: time stamps are rounded."""
 SNAP_FRAMES = 4
@@ -67,6 +67,8 @@ class _Cursor:
         self.stream = _video_stream(container)
         self.stream.codec_context.skip_frame = "DEFAULT" if exact else "NONREF"
         self.frame_length = float(1 / self.stream.average_rate) if self.stream.average_rate else 0.04
+        # The index counts in decoding time, which runs ahead of the picture's by as many frames as are reordered.
+        self.lead = (self.stream.codec_context.has_b_frames + 1) * self.frame_length
         self.slack = 1 if exact else SNAP_FRAMES
         self.glimpses: list[Glimpse] = []
         self.can_seek = container.format.name in SEEKABLE and self._has_index()
@@ -96,7 +98,7 @@ class _Cursor:
 
     def _seek(self, time: float) -> None:
         """Go on from a keyframe at or before `time`; further back where the index led behind it."""
-        for lead in SEEK_LEADS:
+        for lead in (self.lead, *FURTHER_LEADS):
             self.container.seek(self._stamp(max(0.0, time - lead)), stream=self.stream)
             self._start_decoding(wanted=time + self.origin)
             if self.shown is not None and self.time <= time + TOLERANCE:
@@ -125,8 +127,8 @@ class _Cursor:
     def _keyframe_before(self, time: float) -> bool:
         """Whether the container's index names a keyframe between the frame on screen and `time`."""
         entries = self.stream.index_entries
-        position = entries.search_timestamp(self._stamp(time - SEEK_MARGIN), backward=True)
-        ahead = self.shown.time + SEEK_MARGIN
+        position = entries.search_timestamp(self._stamp(time - self.lead), backward=True)
+        ahead = self.shown.time + MIN_SKIP
         return position >= 0 and float(entries[position].timestamp * self.stream.time_base) > ahead
 
     def _stamp(self, time: float) -> int:

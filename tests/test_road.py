@@ -96,7 +96,7 @@ def test_from_clips_to_a_table(tmp_path, monkeypatch):
     for seed in range(2):
         write_clip(tmp_path / "clips" / f"clip{seed}.mp4", seed)
         write_still(tmp_path / "photographs", f"still{seed}", seed)
-    common = ["--short_side", SIZE, "--workers", 1]
+    common = ["--short_side", SIZE, "--work.workers", 1]
     run(
         shard_videos.main, monkeypatch, "--videos", tmp_path / "clips", "--output", tmp_path / "videos", *common, *PAIRS
     )

@@ -132,12 +132,17 @@ def list_shards(folder: Path) -> list[Path]:
 
 
 def read_excluded(shards: Iterable[Path]) -> frozenset[str]:
-    """Keys that `excluded.json` names in the folders of the given shards."""
-    files = {shard.parent / EXCLUDED_NAME for shard in shards}
-    reasons = [read_object(path) for path in files if path.is_file()]
-    return frozenset(
-        key for reason in reasons for inputs in reason.values() for one in inputs.values() for key in one["keys"]
-    )
+    """Keys that `excluded.json` names in the folders of the given shards; raises UserError where it is damaged."""
+    keys: set[str] = set()
+    for path in {shard.parent / EXCLUDED_NAME for shard in shards}:
+        if path.is_file():
+            try:
+                keys.update(
+                    key for inputs in read_object(path).values() for one in inputs.values() for key in one["keys"]
+                )
+            except (AttributeError, KeyError, TypeError):
+                raise UserError(f"{path}: not a list of excluded samples; merge the folder again") from None
+    return frozenset(keys)
 
 
 def sample_stages(shards: Sequence[Path]) -> list:

@@ -120,14 +120,16 @@ def test_seeds_depend_on_run_and_name() -> None:
 
 
 def test_histogram_names_bins_by_their_lower_edge() -> None:
-    assert histogram([0.01, 0.049, 0.26, -0.01], 0.05) == {"-0.05": 1, "0.00": 2, "0.25": 1}
-    assert histogram([0.4, 1.2], 0.5) == {"0.00": 1, "1.00": 1}
+    assert histogram([0.01, 0.049, 0.26, -0.01], 0.05) == {"-0.050": 1, "0.000": 2, "0.250": 1}
+    assert histogram([0.4, 1.2], 0.5) == {"0.000": 1, "1.000": 1}
 
 
 def test_the_account_reads_well() -> None:
     skipped = {"too_short": dict.fromkeys(map(str, range(120)), ""), "unreadable": {"x": ""}}
     summary = {"inputs": 10000, "kept": 9878, "pairs": 41233, "noun": "videos", "skipped": skipped}
-    expected = "kept 9 878 of 10 000 videos, 41 233 pairs; 122 skipped: 120 too_short, 1 unreadable, 1 near_duplicate"
+    expected = (
+        "kept 9 878 of 10 000 videos, 41 233 pairs; 122 skipped: 120 too_short, 1 unreadable, 1 near_duplicate_clip"
+    )
     assert describe({**summary, "near_duplicates": {"b": "a"}}) == expected
 
 

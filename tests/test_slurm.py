@@ -1,0 +1,61 @@
+"""The cluster scripts, run as Slurm would run them: by bash, with its variables set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mimicbrush.data.shards import list_shards, read_pairs
+from tests.data_prep.conftest import SIDE, write_clip, write_still
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder that looks like the project after `make`, with this interpreter in its .venv."""
+    folder = tmp_path / "checkout"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    for name in ("data_prep", "mimicbrush", "configs", "slurm"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    return folder
+
+
+def submit(checkout: Path, script: str, *arguments: object, **variables: object) -> str:
+    environment = {**os.environ, "SLURM_SUBMIT_DIR": str(checkout), "SLURM_CPUS_PER_TASK": "1"}
+    environment |= {name: str(value) for name, value in variables.items()}
+    command = ["bash", str(checkout / "slurm" / script), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "inputs", "settings"),
+    [
+        ("shard_videos.sh", "--videos", ["--pairs.ssim_low=-1", "--pairs.ssim_high=1", "--pairs.min_changed=0"]),
+        ("shard_sam.sh", "--stills", []),
+    ],
+)
+def test_tasks_of_an_array_share_the_inputs(
+    checkout: Path, tmp_path: Path, script: str, inputs: str, settings: list[str]
+) -> None:
+    folder = tmp_path / "in"
+    for seed in range(6):
+        if inputs == "--videos":
+            write_clip(folder / f"{seed}.mp4", seed)
+        else:
+            write_still(folder, str(seed), seed)
+    arguments = [inputs, folder, "--output", tmp_path / "out", "--short_side", SIDE, *settings]
+    for task in range(2):
+        said = submit(checkout, script, *arguments, SLURM_ARRAY_TASK_ID=task, SLURM_ARRAY_TASK_COUNT=2)
+        assert said.startswith(f"task {task} of 2: did ")
+    assert submit(checkout, "merge.sh", tmp_path / "out").startswith("kept 6 of 6 ")
+    assert len({pair.origin["file"] for pair in read_pairs(list_shards(tmp_path / "out"))}) == 6
