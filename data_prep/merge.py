@@ -24,7 +24,7 @@ from data_prep.run import KEPT, Effort, WorkConfig, list_indexes, merge_inputs, 
 from data_prep.summary import describe, spaced, summarise
 from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, read_index
 from mimicbrush.errors import UserError, run_command
-from mimicbrush.files import write_json
+from mimicbrush.files import read_object, write_json
 from mimicbrush.run_folder import CONFIG_NAME
 
 LOG_NAME = "log.jsonl"
@@ -56,7 +56,9 @@ def merge(output: Path) -> str:
     shards = [path.with_suffix(".tar") for path in list_indexes(output)]
     indexes = [read_index(shard) for shard in shards]
     near_duplicates = _near_duplicates(indexes, config.get("duplicate_share", 2.0))
-    write_json({"near_duplicate": near_duplicates}, output / EXCLUDED_NAME)
+    excluded = output / EXCLUDED_NAME
+    others = read_object(excluded) if excluded.is_file() else {}  # what people exclude themselves, for other reasons
+    write_json({**others, "near_duplicate": near_duplicates}, excluded)
     write_json(_overview(shards, indexes), output / INDEX_NAME)
     efforts = _read_log(output)
     pairs = config.get("pairs")

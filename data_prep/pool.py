@@ -63,7 +63,7 @@ def map_in_order(
     pool = ProcessPool(
         num_workers,
         max_tasks=TASKS_PER_WORKER,
-        initializer=_start_worker,
+        initializer=start_worker,
         initargs=(memory,),
         context=worker_context(),
     )
@@ -106,7 +106,8 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _start_worker(memory: float | None) -> None:
+def start_worker(memory: float | None = None) -> None:
+    """What each worker does first; `memory`: as in `map_in_order`."""
     cv2.setNumThreads(1)
     end_with_parent()
     if memory is not None and sys.platform == "linux":

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from data_prep.pairs import PairConfig
-from data_prep.pool import worker_context
+from data_prep.pool import start_worker, worker_context
 from data_prep.run import Outcome, Stopwatch, Unit, WorkConfig, shard_inputs
 from data_prep.shard_videos import VideoShardConfig, read_clip
 from data_prep.with_decord import decord
@@ -87,7 +87,7 @@ def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBen
     watches = {way: Stopwatch() for way in WAYS}
     pairs = dict.fromkeys(WAYS, 0)
     # Ours runs as it does in use, in a worker whose allocator keeps large arrays; the others as anyone would run them.
-    worker = ProcessPoolExecutor(1, mp_context=worker_context(), initializer=cv2.setNumThreads, initargs=(1,))
+    worker = ProcessPoolExecutor(1, mp_context=worker_context(), initializer=start_worker)
     with worker, tempfile.TemporaryDirectory() as folder:
         ways = _ways(num_frames, Path(folder) / "bench.tar", worker)
         for way in WAYS:

@@ -67,6 +67,16 @@ def write_truncated(path: Path) -> Path:
     return path
 
 
+def write_rotten(path: Path, seed: int = 3) -> Path:
+    """A clip with 40 bytes of its pictures overwritten."""
+    content = bytearray(write_clip(path, seed).read_bytes())
+    data = content.index(b"mdat")
+    start = data + (len(content) - data) // 4
+    content[start : start + 40] = np.random.default_rng(0).integers(0, 256, 40).astype(np.uint8).tobytes()
+    path.write_bytes(content)
+    return path
+
+
 def write_still(folder: Path, name: str, seed: int = 0, **changes: object) -> None:
     """A 96 x 64 still with one centred square object; `changes` replace fields of its annotation."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,11 +27,12 @@ from tests.data_prep.conftest import (
     summary_in,
     write_audio_only,
     write_clip,
+    write_rotten,
     write_truncated,
 )
 
 REPOSITORY = Path(__file__).parents[2]
-PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_clip=6, pairs_per_clip=2, min_gap=0.1, min_changed=0)
+PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_clip=10, pairs_per_clip=2, min_gap=0.1, min_changed=0)
 
 
 def config_for(clips: Path, output: Path, **fields: object) -> VideoShardConfig:
@@ -96,7 +97,7 @@ def test_a_killed_command_goes_on_as_if_it_had_not_been(clips: Path, tmp_path: P
         write_clip(clips / f"more{number}.mp4", seed=10 + number, step=1)
     shard_videos(config_for(clips, tmp_path / "whole"))
     config_for_killing = ["--short_side", str(SIDE), "--videos_per_shard", "2", "--work.workers", "2"]
-    config_for_killing += ["--pairs.ssim_low=0.2", "--pairs.ssim_high=0.9", "--pairs.frames_per_clip=6"]
+    config_for_killing += ["--pairs.ssim_low=0.2", "--pairs.ssim_high=0.9", "--pairs.frames_per_clip=10"]
     config_for_killing += ["--pairs.pairs_per_clip=2", "--pairs.min_gap=0.1", "--pairs.min_changed=0"]
     command = [sys.executable, str(REPOSITORY / "data_prep/shard_videos.py"), "--videos", str(clips)]
     command += ["--output", str(tmp_path / "killed"), *config_for_killing]
@@ -159,6 +160,7 @@ def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_
     shard_videos(config_for(clips, tmp_path / "good", videos_per_shard=50))
     write_clip(clips / "one_frame.mp4", num=1)
     write_truncated(clips / "cut.mp4")
+    write_rotten(clips / "rotten.mp4")
     write_audio_only(clips / "audio.mp4")
     (clips / "zero.mp4").touch()
     (clips / "text.mp4").write_text("not a video")
@@ -168,13 +170,13 @@ def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_
     assert {reason: set(names) for reason, names in summary["skipped"].items()} == {
         "unreadable": {"zero.mp4", "text.mp4"},
         "too_short": {"one_frame.mp4"},
-        "corrupt_frames": {"cut.mp4"},
+        "corrupt_frames": {"cut.mp4", "rotten.mp4"},
         "no_video_stream": {"audio.mp4"},
     }
     assert contents(tmp_path / "mixed")["videos-000000.tar"] == contents(tmp_path / "good")["videos-000000.tar"]
     line = describe(summary)
-    assert line.startswith("kept 5 of 10 videos, ")
-    assert "5 skipped: 2 unreadable" in line
+    assert line.startswith("kept 5 of 11 videos, ")
+    assert "; 6 skipped: 2 corrupt_frames, 2 unreadable, 1 no_video_stream, 1 too_short" in line
 
 
 def test_metadata_reaches_the_samples(clips: Path, tmp_path: Path) -> None:

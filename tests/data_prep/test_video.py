@@ -18,6 +18,7 @@ from tests.data_prep.conftest import (
     real_data,
     write_audio_only,
     write_clip,
+    write_rotten,
     write_truncated,
 )
 
@@ -110,12 +111,7 @@ def test_high_dynamic_range_is_refused(tmp_path: Path) -> None:
 
 
 def test_pyav_refuses_damaged_frames(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "rot.mp4", seed=3)
-    content = bytearray(clip.read_bytes())
-    data = content.index(b"mdat")
-    start = data + (len(content) - data) // 4
-    content[start : start + 40] = np.random.default_rng(0).integers(0, 256, 40).astype(np.uint8).tobytes()
-    clip.write_bytes(content)
+    clip = write_rotten(tmp_path / "rot.mp4")
     with pytest.raises(UnreadableInput) as caught:
         read_frames(clip, np.linspace(0, 0.95, 12), short_side=SIDE, decoder="pyav")
     assert caught.value.reason == "corrupt_frames"
