@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+MAX_DETAIL = 200
+"""Characters; what a file says of itself may be long."""
+
 
 class UnreadableInput(Exception):  # noqa: N818 - it says what the input is, and is counted rather than reported
     """A clip or a still that gives no sample: `reason` is a slug to count by, `detail` a sentence."""
@@ -13,7 +16,7 @@ class UnreadableInput(Exception):  # noqa: N818 - it says what the input is, and
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = readable_text(detail)[:MAX_DETAIL]
 
     def __reduce__(self) -> tuple:
         return UnreadableInput, (self.reason, self.detail)
@@ -37,9 +40,28 @@ def find_files(folder: Path) -> Iterator[Path]:
     yield from unreadable
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 of whatever is none, such as a link that leads nowhere."""
+    return path.stat().st_size if path.is_file() else 0
+
+
+def check_file(path: Path) -> None:
+    """Raises UnreadableInput (unreadable_folder, missing, not_a_file): opening a pipe would wait for ever."""
+    if path.is_dir():
+        raise UnreadableInput("unreadable_folder", "may not be listed; see its permissions")
+    if not path.is_file():
+        exists = path.exists()
+        raise UnreadableInput("not_a_file" if exists else "missing", "a pipe or device" if exists else "no such file")
+
+
 def readable_name(path: Path) -> str:
-    """The name as text, also where its bytes are no UTF-8."""
-    return path.as_posix().encode(errors="surrogateescape").decode(errors="replace")
+    """The name as text, also where its bytes are no UTF-8; other bytes give another name."""
+    return path.as_posix().encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def readable_text(text: str) -> str:
+    """Text that can be written as UTF-8: JSON may hold halves of characters."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def first_line(error: Exception) -> str:

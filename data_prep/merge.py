@@ -11,6 +11,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -20,9 +21,9 @@ if not __package__:  # run as a script, whose own folder comes first on the path
 
 from data_prep.duplicates import find_near_duplicates
 from data_prep.report import write_report
-from data_prep.run import KEPT, Effort, WorkConfig, list_indexes, merge_inputs, slug, task_of
+from data_prep.run import KEPT, Effort, WorkConfig, list_indexes, merge_inputs, read_indexes, slug, task_of
 from data_prep.summary import describe, spaced, summarise
-from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, read_index
+from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import read_object, write_json
 from mimicbrush.run_folder import CONFIG_NAME
@@ -37,8 +38,11 @@ def finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str
     """Note a command's effort and, unless it is one of several tasks, merge; returns a line on the outcome."""
     share = [name for name in inputs if task_of(name, work.num_tasks) == work.task]
     entry = {"task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
-    with (output / LOG_NAME).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(entry) + "\n")
+    try:
+        with (output / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise UserError(f"{output / LOG_NAME}: {error.strerror}; mend that and run the same command") from None
     if work.num_tasks == 1:
         return merge(output)
     return (
@@ -54,7 +58,7 @@ def merge(output: Path) -> str:
     """
     config = _read_config(output)
     shards = [path.with_suffix(".tar") for path in list_indexes(output)]
-    indexes = [read_index(shard) for shard in shards]
+    indexes = read_indexes(output)
     near_duplicates = _near_duplicates(indexes, config.get("duplicate_share", 2.0))
     excluded = output / EXCLUDED_NAME
     others = read_object(excluded) if excluded.is_file() else {}  # what people exclude themselves, for other reasons
@@ -62,8 +66,9 @@ def merge(output: Path) -> str:
     write_json(_overview(shards, indexes), output / INDEX_NAME)
     efforts = _read_log(output)
     pairs = config.get("pairs")
+    in_time = sorted(zip(shards, indexes, strict=True), key=lambda pair: index_path(pair[0]).stat().st_mtime_ns)
     summary = summarise(
-        indexes,
+        [index for _, index in in_time],
         noun="videos" if "videos" in config else "stills",
         band=(pairs["ssim_low"], pairs["ssim_high"]) if pairs else None,
         efforts=efforts,
@@ -110,8 +115,13 @@ def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:
 
 
 def _read_log(output: Path) -> list[dict]:
+    """Its whole lines; a command that was killed may leave a part of one."""
     path = output / LOG_NAME
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    entries = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries
 
 
 def _unfinished(efforts: Sequence[dict]) -> str:

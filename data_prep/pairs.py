@@ -130,6 +130,7 @@ def select_pairs(footage: Footage, config: PairConfig, generator: np.random.Gene
     inside: list[ChosenPair] = []
     for first, second in combinations(sound, 2):
         if second.frame.time - first.frame.time < config.min_gap:
+            selection.dropped_pairs["too_close"] += 1
             continue
         pair = ChosenPair(first.frame, second.frame, 0.0)
         if shots.are_apart(first.frame, second.frame):

@@ -24,13 +24,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import yaml
 from tqdm import tqdm
 
-from data_prep.inputs import UnreadableInput
+from data_prep.inputs import MAX_DETAIL, UnreadableInput, readable_text
 from data_prep.pool import Failure, map_in_order
-from mimicbrush.data.shards import FramePair, ShardIndex, index_path, read_index, write_shard
+from mimicbrush.data.shards import FramePair, ShardIndex, check_shard, index_path, read_index, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.files import NO_ROOM
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
@@ -60,8 +61,12 @@ class WorkConfig:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; expected 0 (one per core) or more")
-        if self.timeout <= 0 or self.memory <= 0:
-            raise ValueError(f"timeout ({self.timeout}) and memory ({self.memory}) must be above 0")
+        if self.timeout <= 0:
+            raise ValueError(f"timeout is {self.timeout}; expected seconds above 0")
+        if not 0.5 <= self.memory <= 4096:
+            raise ValueError(f"memory is {self.memory}; expected 0.5 to 4096 GiB")
+        if self.num_tasks < 1:
+            raise ValueError(f"num_tasks is {self.num_tasks}; expected 1 or more")
         if not 0 <= self.task < self.num_tasks:
             raise ValueError(
                 f"task is {self.task}; expected 0 to {self.num_tasks - 1}, as num_tasks is {self.num_tasks}"
@@ -143,12 +148,16 @@ def list_indexes(output: Path) -> list[Path]:
 
 
 def read_indexes(output: Path) -> list[ShardIndex]:
-    """The indexes of the finished shards, sorted by shard."""
-    return [read_index(path.with_suffix(".tar")) for path in list_indexes(output)]
+    """The indexes of the finished shards, sorted by shard; raises UserError where one's shard is gone or damaged."""
+    shards = [path.with_suffix(".tar") for path in list_indexes(output)]
+    indexes = [read_index(shard) for shard in shards]
+    for shard, index in zip(shards, indexes, strict=True):
+        check_shard(shard, index)
+    return indexes
 
 
 def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
-    """What became of each input so far; where two shards name it, the one that kept it counts, else the later one."""
+    """What became of each input; where two indexes name it, the one that kept it counts, else the later of the two."""
     merged: dict[str, dict] = {}
     for index in indexes:
         for name, record in index.inputs.items():
@@ -169,9 +178,14 @@ def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: i
     to be retried, is done again. As only whole slices finish, an interrupted run is cut and numbered as if it had not
     been.
     """
-    done = merge_inputs(read_indexes(output))
+    done = {
+        name
+        for index in read_indexes(output)
+        for name, record in index.inputs.items()
+        if _is_covered(record, sizes.get(name), work.retry)
+    }
     mine = [name for name in sorted(sizes) if task_of(name, work.num_tasks) == work.task]
-    left = [name for name in mine if not _is_covered(done.get(name), sizes[name], work.retry)]
+    left = [name for name in mine if name not in done]
     if work.num_tasks > 1:
         prefix = f"{prefix}-{work.task:04d}"
     units: list[Unit] = []
@@ -184,9 +198,7 @@ def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: i
     return units
 
 
-def _is_covered(record: dict | None, size: int, retry: Sequence[str]) -> bool:
-    if record is None:
-        return False
+def _is_covered(record: dict, size: int | None, retry: Sequence[str]) -> bool:
     return record["status"] == KEPT or (record["bytes"] == size and record["status"] not in retry)
 
 
@@ -275,10 +287,14 @@ def _send(name: str, *, read: Callable[[str], Outcome], parcels: Path) -> Path:
         raise
     except MemoryError:
         outcome = skipped("out_of_memory", "needs more than `work.memory` to decode")
+    except cv2.error as error:
+        is_memory = error.code == cv2.Error.StsNoMem
+        outcome = skipped("out_of_memory" if is_memory else "failed", readable_text(str(error.err))[:MAX_DETAIL])
     except Exception as error:
         # One strange input must not end a week's run; it is named, with the place, among the skipped.
         place = traceback.extract_tb(error.__traceback__)[-1]
-        outcome = skipped("failed", f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})")
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        outcome = skipped("failed", readable_text(f"{type(error).__name__} ({where}): {error}")[:MAX_DETAIL])
     parcel = parcels / slug(name)
     try:
         parcel.write_bytes(pickle.dumps(outcome))
@@ -310,4 +326,4 @@ def seed_for(seed: int, name: str) -> np.random.Generator:
 def slug(name: str) -> str:
     """A short, unique word for an input, fit for a key: letters, digits, - and _."""
     readable = re.sub(r"[^A-Za-z0-9_]+", "-", Path(name).stem).strip("-")[:40] or "input"
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tarfile
 from collections import defaultdict
 from dataclasses import dataclass
@@ -13,12 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.images import decode_image
-from data_prep.inputs import UnreadableInput, find_files, readable_name
+from data_prep.inputs import (
+    UnreadableInput,
+    check_file,
+    find_files,
+    first_line,
+    readable_name,
+    readable_text,
+    size_of,
+)
+from data_prep.metadata import ORIGIN_FIELDS
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-RATINGS = {"area": 0.0, "predicted_iou": 1.0, "stability_score": 1.0}
+RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
 """What an annotation says of its mask, and what holds where it is silent."""
 
 
@@ -28,11 +38,14 @@ class Extent(NamedTuple):
     path: Path
     start: int
     size: int
+    fault: str | None = None
+    """What is wrong with the file as a whole, as `reason: detail`."""
 
     def read(self) -> bytes:
         """Raises UnreadableInput where the file ends too early."""
-        if self.path.is_dir():
-            raise UnreadableInput("unreadable_folder", "may not be listed; see its permissions")
+        if self.fault:
+            raise UnreadableInput(*self.fault.split(": ", 1))
+        check_file(self.path)
         with self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.size)
@@ -102,9 +115,9 @@ def list_stills(path: Path) -> dict[str, StillFiles]:
             if file.suffix == ".tar":
                 members |= _members_of_tar(file, name)
             elif file.is_dir():
-                members[f"{name}.json"] = Extent(file, 0, 1)
+                members[f"{name}.json"] = Extent(file, 0, 0)
             else:
-                members[name] = Extent(file, 0, file.stat().st_size)
+                members[name] = Extent(file, 0, size_of(file))
     else:
         raise UserError(f"{path}: no such folder or tar of stills; pass --stills, for example: --stills data/sa1b")
     stills = _paired(members)
@@ -114,16 +127,33 @@ def list_stills(path: Path) -> dict[str, StillFiles]:
 
 
 def _members_of_tar(path: Path, name: str) -> dict[str, Extent]:
-    """{name/member: extent}; a cut or damaged tar gives an entry of its own, so that it is named among the skipped."""
+    """{name/member: extent}; a tar that is none, cut or damaged gives an entry of its own, to be named as skipped."""
     members: dict[str, Extent] = {}
+    fault = None if path.is_file() else "not_a_file: a pipe, a device, or a link that leads nowhere"
     try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                if member.isfile():
-                    members[f"{name}/{member.name.removeprefix('./')}"] = Extent(path, member.offset_data, member.size)
-    except (tarfile.TarError, EOFError, OSError):
-        members[f"{name}.json"] = Extent(path, path.stat().st_size, 1)
+        if not fault:
+            with tarfile.open(path, "r:") as tar:
+                for member in tar:
+                    if member.isfile():
+                        place = readable_name(Path(member.name.removeprefix("./")))
+                        members[f"{name}/{place}"] = Extent(path, member.offset_data, member.size)
+                fault = _fault_behind(path, tar.offset)
+    except tarfile.ReadError as error:
+        fault = f"truncated: {error}" if members else f"not_a_tar: {error}"
+    except (tarfile.TarError, EOFError, OSError) as error:
+        fault = f"damaged_tar: {first_line(error)}"
+    if fault:
+        members[f"{name}.json"] = Extent(path, 0, size_of(path), fault)
     return members
+
+
+def _fault_behind(path: Path, end: int) -> str | None:
+    """tarfile stops without a word at a header that it cannot read, or that is all zero."""
+    left = path.stat().st_size - end
+    with path.open("rb") as file:
+        file.seek(end)
+        is_padding = left <= tarfile.RECORDSIZE and not any(file.read(left))
+    return None if is_padding else f"damaged_tar: {left} bytes behind byte {end} are no part of it"
 
 
 def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
@@ -154,14 +184,17 @@ def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Gener
         raise UnreadableInput("bad_picture", str(error)) from None
     masks = _good_masks(content["annotations"], image.shape[:2], config, generator)
     facts = content["image"] if isinstance(content.get("image"), dict) else {}
-    return Still(image, masks, {name: facts[name] for name in ("group", "licence", "url") if facts.get(name)})
+    known = {name: facts.get(name) for name in ORIGIN_FIELDS}
+    return Still(
+        image, masks, {name: readable_text(fact) for name, fact in known.items() if fact and isinstance(fact, str)}
+    )
 
 
 def _parse(text: bytes) -> dict:
     try:
         content = json.loads(text)
-    except ValueError as error:
-        raise UnreadableInput("bad_json", str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise UnreadableInput("bad_json", first_line(error)) from None
     notes = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(notes, list) or not all(isinstance(note, dict) for note in notes):
         raise UnreadableInput("bad_json", "no list `annotations` of objects")
@@ -194,7 +227,8 @@ def _is_rated_well(note: dict, shape: tuple[int, int], config: MaskConfig) -> bo
     except (TypeError, ValueError) as error:
         raise UnreadableInput("bad_json", f"area, predicted_iou and stability_score must be numbers: {error}") from None
     share = area / (shape[0] * shape[1])
-    return iou >= config.min_iou and stability >= config.min_stability and config.min_area <= share <= config.max_area
+    is_fit = math.isnan(share) or config.min_area <= share <= config.max_area  # where it is silent the mask is counted
+    return iou >= config.min_iou and stability >= config.min_stability and is_fit
 
 
 def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -26,9 +26,9 @@ def read_frames(
     """The frames shown at the given times, in order of time, each frame once.
 
     times: seconds, in any order, or a function that gives them for a duration; those behind the last frame give none.
-    short_side: pixels; never enlarged. decoder: `auto` is PyAV, which is the faster one for every codec and the only
-    one that tells damaged frames. exact: else a time is snapped to the reference frame on screen at or before it, which
-    PyAV decodes faster.
+    short_side: pixels; never enlarged. decoder: `auto` is PyAV, which tells damaged frames and was no slower for any
+    codec tried. exact: else a time is snapped to the reference frame on screen at or before it, which PyAV decodes
+    faster.
     Raises UnreadableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short, no_duration).
     """
     if decoder == "decord":

@@ -6,6 +6,7 @@ the reference frame on screen at or before it. Those are bit for bit the frames 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,7 +100,10 @@ class _Cursor:
     def _seek(self, time: float) -> None:
         """Go on from a keyframe at or before `time`; further back where the index led behind it."""
         for lead in (self.lead, *FURTHER_LEADS):
-            self.container.seek(self._stamp(max(0.0, time - lead)), stream=self.stream)
+            try:
+                self.container.seek(self._stamp(max(0.0, time - lead)), stream=self.stream)
+            except av.FFmpegError as error:
+                raise _explain(error, "corrupt_frames") from None
             self._start_decoding(wanted=time + self.origin)
             if self.shown is not None and self.time <= time + TOLERANCE:
                 return
@@ -147,7 +151,7 @@ def _sound_frames(
     try:
         for frame in container.decode(stream):
             if frame.time is None:
-                continue
+                raise UnreadableInput("no_times", "its frames carry no time stamps")
             is_leading = is_leading and not frame.key_frame and frame.time < wanted
             if is_leading:
                 continue
@@ -155,7 +159,7 @@ def _sound_frames(
                 raise UnreadableInput("corrupt_frames", f"damaged frame at {frame.time:.2f} s")
             yield frame
     except (av.FFmpegError, ValueError) as error:
-        raise UnreadableInput("corrupt_frames", first_line(error)) from None
+        raise _explain(error, "corrupt_frames") from None
 
 
 def _to_rgb(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -187,8 +191,16 @@ def _open(path: Path) -> av.container.InputContainer:
     try:
         return av.open(str(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        detail = "an empty file" if path.is_file() and path.stat().st_size == 0 else first_line(error)
-        raise UnreadableInput("unreadable", detail) from None
+        if path.is_file() and path.stat().st_size == 0:
+            raise UnreadableInput("unreadable", "an empty file") from None
+        raise _explain(error, "unreadable") from None
+
+
+def _explain(error: Exception, reason: str) -> Exception:
+    """What to raise for a decoder's error; lack of memory is nothing that the clip is to blame for."""
+    if getattr(error, "errno", None) == errno.ENOMEM:
+        return MemoryError()
+    return UnreadableInput(reason, first_line(error))
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:

@@ -7,14 +7,14 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mimicbrush.errors import UserError
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Disk full, quota used up, file larger than allowed."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+"""Disk full, quota used up, file larger than allowed; a folder that may not be written to."""
 
 
 @contextmanager
@@ -32,9 +32,10 @@ def whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise UserError(f"{path}: cannot be written ({error.strerror}); make room and run the same command") from None
+        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the same command") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(text: str, path: Path) -> None:

@@ -115,16 +115,20 @@ def read_index(shard: Path) -> ShardIndex:
     return index
 
 
+def check_shard(shard: Path, index: ShardIndex) -> None:
+    """Raises UserError where a shard is gone or not as long as its index says."""
+    size = shard.stat().st_size if shard.is_file() else 0
+    if size != index.bytes:
+        raise UserError(f"{shard}: {size} bytes, its index says {index.bytes}; delete both and shard again")
+
+
 def list_shards(folder: Path) -> list[Path]:
     """The finished, non-empty shards of a folder, sorted; raises UserError if there are none or one is damaged."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of shards; make it with `python data_prep/shard_videos.py`")
     shards = []
     for shard in sorted(folder.glob("[!.]*.tar")):
-        index = read_index(shard)
-        size = shard.stat().st_size
-        if size != index.bytes:
-            raise UserError(f"{shard}: {size} bytes, its index says {index.bytes}; delete both and shard again")
+        check_shard(shard, read_index(shard))
         shards.append(shard)
     if not shards:
         raise UserError(f"{folder}: holds no finished shard; make some with `python data_prep/shard_videos.py`")

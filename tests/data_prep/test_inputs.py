@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.inputs import find_files
+from data_prep.inputs import UnreadableInput, check_file, find_files
 from data_prep.shard_videos import list_videos
 
 
@@ -52,3 +52,22 @@ def test_strange_names_and_equal_names_are_kept_apart(tmp_path: Path) -> None:
 def test_a_list_names_each_clip_once(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a.mp4\n./a.mp4\ndeep/../a.mp4\nb.mp4\n")
     assert list(list_videos(tmp_path / "list.txt")) == ["a.mp4", "b.mp4"]
+
+
+def test_names_of_other_bytes_are_other_names(tmp_path: Path) -> None:
+    for byte in (b"\xff", b"\xfe"):
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + byte + b".mp4")).touch()
+    assert list(list_videos(tmp_path)) == ["\\xfe.mp4", "\\xff.mp4"]
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.mp4\r\nb.mp4\r\n", encoding="utf-8-sig")
+    assert list(list_videos(tmp_path / "list.txt")) == ["a.mp4", "b.mp4"]
+
+
+def test_what_is_no_file_says_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, reason in (("pipe", "not_a_file"), ("gone", "missing"), (".", "unreadable_folder")):
+        with pytest.raises(UnreadableInput) as caught:
+            check_file(tmp_path / name)
+        assert caught.value.reason == reason

@@ -60,6 +60,29 @@ def test_a_repeated_clip_is_excluded_and_the_loader_obeys(clips: Path, tmp_path:
     assert "zz copy of a.mp4" in {pair.origin["file"] for pair in read_pairs(list_shards(tmp_path / "out"))}
 
 
+def test_a_lost_shard_is_noticed(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out"))
+    (tmp_path / "out" / "videos-000001.tar").unlink()
+    for command in (lambda: merge(tmp_path / "out"), lambda: shard_videos(config_for(clips, tmp_path / "out"))):
+        with pytest.raises(UserError, match=r"videos-000001\.tar: 0 bytes, its index says"):
+            command()
+
+
+def test_a_torn_line_of_the_log_is_passed_over(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out"))
+    with (tmp_path / "out" / "log.jsonl").open("a") as log:
+        log.write('{"task": 0, "num')
+    assert merge(tmp_path / "out").startswith("kept 5 of 5 videos")
+
+
+def test_other_exclusions_stay(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out"))
+    keys = keys_in(tmp_path / "out")
+    (tmp_path / "out" / "excluded.json").write_text(json.dumps({"ugly": {"a.mp4": {"keys": keys[:1]}}}))
+    merge(tmp_path / "out")
+    assert keys_in(tmp_path / "out") == keys[1:]
+
+
 def test_mistakes_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"no folder of shards; expected a sharding command's config\.yaml"):
         merge(tmp_path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -126,6 +127,63 @@ def test_a_truncated_tar_gives_what_stands_before_the_cut(tmp_path: Path) -> Non
     skipped = {name: reason for reason, names in summary["skipped"].items() for name in names}
     assert skipped["x.tar"] == "truncated"
     assert "x.tar/c" in skipped
+
+
+def skipped_in(output: Path) -> dict[str, str]:
+    return {name: reason for reason, names in summary_in(output)["skipped"].items() for name in names}
+
+
+def test_a_damaged_tar_is_named_and_gives_what_stands_before_the_damage(tmp_path: Path) -> None:
+    for name in "abc":
+        write_still(tmp_path / "in", name)
+    (tmp_path / "tars").mkdir()
+    tar = pack(tmp_path / "in", tmp_path / "tars" / "x.tar")
+    with tarfile.open(tar) as archive:
+        header = archive.getmember("b.json").offset
+    content = tar.read_bytes()
+    for name, junk in (("x.tar", b"\x55" * 512), ("zeros.tar", bytes(512))):
+        (tmp_path / "tars" / name).write_bytes(content[:header] + junk + content[header + 512 :] + bytes(10240))
+    (tmp_path / "tars" / "text.tar").write_text("no tar at all")
+    shard_sam(config_for(tmp_path / "tars", tmp_path / "out"))
+    skipped = skipped_in(tmp_path / "out")
+    assert {name: skipped[name] for name in ("x.tar", "zeros.tar", "text.tar")} == {
+        "x.tar": "damaged_tar",
+        "zeros.tar": "damaged_tar",
+        "text.tar": "not_a_tar",
+    }
+    assert summary_in(tmp_path / "out")["kept"] == 2
+
+
+def test_what_is_no_file_is_named_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    write_still(tmp_path / "in", "good")
+    os.mkfifo(tmp_path / "in" / "pipe.tar")
+    os.mkfifo(tmp_path / "in" / "pipe.json")
+    (tmp_path / "in" / "gone.json").symlink_to(tmp_path / "nowhere")
+    shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    assert skipped_in(tmp_path / "out") == {"pipe.tar": "not_a_file", "pipe": "not_a_file", "gone": "missing"}
+
+
+def test_text_that_is_no_text_harms_nobody(tmp_path: Path) -> None:
+    write_still(tmp_path / "in", "licence")
+    path = tmp_path / "in" / "licence.json"
+    content = json.loads(path.read_text())
+    content["image"] |= {"licence": "\ud83d", "url": {"a": 1}}
+    path.write_text(json.dumps(content))
+    write_still(tmp_path / "in", "size", segmentation={"size": ["\ud800", 1], "counts": "4"})
+    shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    assert skipped_in(tmp_path / "out") == {"size": "mask_size"}
+    origin = samples_in(tmp_path / "out")[0].origin
+    assert (origin["licence"], origin.get("url")) == ("\\ud83d", None)
+
+
+def test_a_mask_without_a_stated_area_is_counted(tmp_path: Path) -> None:
+    write_still(tmp_path / "in", "a")
+    path = tmp_path / "in" / "a.json"
+    content = json.loads(path.read_text())
+    del content["annotations"][0]["area"]
+    path.write_text(json.dumps(content))
+    shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    assert summary_in(tmp_path / "out")["kept"] == 1
 
 
 def test_the_same_command_goes_on_and_repeats_bytes(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_pairs_are_what_they_say(clips: Path, tmp_path: Path) -> None:
     assert summary["pairs"] == len(pairs) >= 5
     assert {pair.origin["file"] for pair in pairs} == {"a.mp4", "b.mp4", "c.mp4", "deep/d.mp4", "e.mp4"}
     for pair in pairs:
-        assert re.fullmatch(r"[A-Za-z0-9_]+-[0-9a-f]{8}-\d+-\d+", pair.key)
+        assert re.fullmatch(r"[A-Za-z0-9_]+-[0-9a-f]{16}-\d+-\d+", pair.key)
         assert 0.2 <= pair.similarity <= 0.9
         assert decode_image(pair.source).shape == decode_image(pair.reference).shape == (SIDE, SIDE, 3)
         assert pair.origin["group"] == pair.origin["file"]
@@ -129,7 +129,7 @@ def test_a_full_disk_is_said_and_can_be_mended(clips: Path, tmp_path: Path) -> N
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
-        with pytest.raises(UserError, match="make room and run the same command"):
+        with pytest.raises(UserError, match="mend that and run the same command"):
             shard_videos(config_for(clips, tmp_path / "full"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
