@@ -46,7 +46,7 @@ def histogram_section(summary: dict) -> list[str]:
             drawn.append(histogram_chart(bars, title=title, axis="SSIM", limits=limits, band=band))
     measures = {
         "gap": (GAP_BIN, "Pairs kept", "seconds between the frames"),
-        "motion": (MOTION_BIN, "Pairs kept that have matches", "median shift of matched points, share of the picture"),
+        "motion": (MOTION_BIN, "Pairs kept that have matches", "median shift of matches, share of the picture"),
     }
     for name, (width, title, axis) in measures.items():
         if summary[name]:
@@ -117,7 +117,7 @@ def histogram_chart(
             f"width='{max(0.5, (end - bar.start) * across - 1):.1f}' height='{bar.count * up:.1f}' "
             f"fill='{BAR_COLOUR}'><title>{span}: {bar.count}</title></rect>"
         )
-    beyond = " (last bar: and all beyond)" if math.isinf(bars[-1].end) else ""
+    beyond = "; last bar: all beyond" if math.isinf(bars[-1].end) else ""
     parts += _horizontal_axis(low, high, axis + beyond, floor, across)
     return _figure(parts, title)
 
