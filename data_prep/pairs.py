@@ -102,7 +102,9 @@ class Selection(NamedTuple):
         """Why there is no pair; None where there is one."""
         if self.pairs:
             return None
-        dropped = self.dropped_pairs or self.dropped_frames
+        # Frames close in time are in every clip: they are the reason where there is no other.
+        compared = Counter({reason: num for reason, num in self.dropped_pairs.items() if reason != "too_close"})
+        dropped = compared or self.dropped_pairs or self.dropped_frames
         return dropped.most_common(1)[0][0] if dropped else "too_short"
 
 

@@ -24,7 +24,7 @@ figure { margin: 0; min-width: 0; } figcaption { font-size: .8rem; opacity: .8; 
 figcaption { width: 0; min-width: 100%; overflow-wrap: anywhere; }
 figure img { max-width: 100%; height: auto; border-radius: 4px; background: #fff; }
 h1, summary, li { overflow-wrap: anywhere; } summary { cursor: pointer; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); gap: 1.2rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)); gap: 1.2rem; }
 .charts svg, .shares { display: block; width: 100%; } .shares { height: 1.4rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: .5rem 0; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
