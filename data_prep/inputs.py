@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from mimicbrush.errors import UserError
 
 MAX_DETAIL = 200
 """Characters; what a file says of itself may be long."""
@@ -20,6 +23,13 @@ class UnreadableInput(Exception):  # noqa: N818 - it says what the input is, and
 
     def __reduce__(self) -> tuple:
         return UnreadableInput, (self.reason, self.detail)
+
+
+def folder_argument(command: str) -> Path:
+    """The only word of a command line, a folder of shards; raises UserError where it is anything else."""
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        raise UserError(f"expected one folder of shards, for example: python data_prep/{command} runs/shards/videos")
+    return Path(sys.argv[1])
 
 
 def find_files(folder: Path) -> Iterator[Path]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 
@@ -20,9 +21,21 @@ if not __package__:  # run as a script, whose own folder comes first on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_prep.duplicates import find_near_duplicates
-from data_prep.report import write_report
-from data_prep.run import KEPT, Effort, WorkConfig, list_indexes, merge_inputs, read_indexes, slug, task_of
+from data_prep.inputs import folder_argument
+from data_prep.report import SUMMARY_NAME, write_report
+from data_prep.run import (
+    KEPT,
+    WorkConfig,
+    claim_output,
+    list_indexes,
+    merge_inputs,
+    plan_units,
+    read_indexes,
+    slug,
+    task_of,
+)
 from data_prep.summary import describe, spaced, summarise
+from data_prep.work import Effort, Outcome, shard_inputs
 from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import read_object, write_json
@@ -31,11 +44,29 @@ from mimicbrush.run_folder import CONFIG_NAME
 LOG_NAME = "log.jsonl"
 """A line for each command that worked on the folder to its end."""
 INDEX_NAME = "index.json"
-SUMMARY_NAME = "summary.json"
 
 
-def finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
-    """Note a command's effort and, unless it is one of several tasks, merge; returns a line on the outcome."""
+class ShardConfig(Protocol):
+    """What the configs of all sharding commands have."""
+
+    output: Path
+    work: WorkConfig
+
+
+def shard_and_merge(
+    config: ShardConfig, read: Callable[[str], Outcome], *, sizes: Mapping[str, int], kind: str, per_shard: int
+) -> str:
+    """Shard what is not yet sharded and, unless this is one of several tasks, merge; returns a line on the outcome.
+
+    read: an input's outcome; sizes: bytes of each input; kind: `video` or `still`. Raises UserError for a mistake.
+    """
+    claim_output(config.output, config)
+    units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
+    effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)
+    return _finish(config.output, effort, inputs=sizes, noun=f"{kind}s", work=config.work)
+
+
+def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
     share = [name for name in inputs if task_of(name, work.num_tasks) == work.task]
     entry = {"task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
     try:
@@ -136,9 +167,7 @@ def _unfinished(efforts: Sequence[dict]) -> str:
 
 
 def main() -> None:
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        raise UserError("expected one folder of shards, for example: python data_prep/merge.py runs/shards/videos")
-    print(merge(Path(sys.argv[1])))
+    print(merge(folder_argument("merge.py")))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ if not __package__:  # run as a script, whose own folder comes first on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_prep.charts import histogram_section, stacked_bar
+from data_prep.inputs import folder_argument
 from data_prep.report_pictures import (
     choose_extremes,
     choose_over_band,
@@ -95,7 +96,7 @@ def write_report(folder: Path) -> Path:
 
 def _list_indexes(folder: Path) -> list[Path]:
     """Shards that have an index, in order; one that kept nothing has no tar."""
-    numbered = {path.with_suffix(".tar") for path in folder.glob("*-[0-9][0-9][0-9][0-9][0-9][0-9].json")}
+    numbered = {path.with_suffix(".tar") for path in folder.glob("[!.]*-[0-9][0-9][0-9][0-9][0-9][0-9].json")}
     if numbered and not any(folder.glob("[!.]*.tar")):
         return sorted(numbered)
     return sorted(numbered.union(list_shards(folder)))
@@ -287,9 +288,7 @@ def _example(example: dict[str, str]) -> str:
 
 
 def main() -> None:
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        raise UserError("expected one folder of shards, for example: python data_prep/report.py runs/shards/videos")
-    print(f"report -> {write_report(Path(sys.argv[1]))}")
+    print(f"report -> {write_report(folder_argument('report.py'))}")
 
 
 if __name__ == "__main__":

@@ -21,19 +21,19 @@ if not __package__:  # run as a script, whose own folder comes first on the path
 
 from data_prep.images import EncodeConfig, encode_image, encode_mask, shrink, to_grey
 from data_prep.inputs import UnreadableInput
-from data_prep.merge import finish
+from data_prep.merge import shard_and_merge
 from data_prep.metadata import read_metadata
-from data_prep.run import KEPT, Outcome, Stopwatch, WorkConfig, claim_output, plan_units, seed_for, shard_inputs, slug
+from data_prep.run import KEPT, WorkConfig, seed_for, slug
 from data_prep.similarity import structural_similarity
 from data_prep.stills import MaskConfig, Still, StillFiles, list_stills, read_still
 from data_prep.summary import BAND_BIN, histogram
 from data_prep.warp import WarpConfig, draw_warp, follow_points, warp_image, warp_mask
+from data_prep.work import Outcome, Stopwatch
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
-PREFIX = "stills"
 SIMILARITY_SIZE = 256
 MIN_SIDE = 32
 """Smaller stills are icons."""
@@ -81,12 +81,9 @@ def shard_sam(config: SamShardConfig) -> str:
     """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
     stills = list_stills(config.stills)
     metadata = read_metadata(config.metadata, stills)
-    claim_output(config.output, config)
     sizes = {name: files.size for name, files in stills.items()}
-    units = plan_units(config.output, PREFIX, sizes, config.stills_per_shard, config.work)
     read = partial(read_samples_of_still, stills=stills, metadata=metadata, config=config)
-    effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun="still")
-    return finish(config.output, effort, inputs=sizes, noun="stills", work=config.work)
+    return shard_and_merge(config, read, sizes=sizes, kind="still", per_shard=config.stills_per_shard)
 
 
 def read_samples_of_still(

@@ -24,19 +24,19 @@ from data_prep.footage import Footage, Frame
 from data_prep.images import EncodeConfig, encode_image, encode_strip
 from data_prep.inputs import UnreadableInput, check_file, find_files, readable_name, size_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
-from data_prep.merge import finish
+from data_prep.merge import shard_and_merge
 from data_prep.metadata import read_metadata
 from data_prep.pairs import ChosenPair, PairConfig, Selection, sample_times, select_pairs
-from data_prep.run import KEPT, Outcome, Stopwatch, WorkConfig, claim_output, plan_units, seed_for, shard_inputs, slug
+from data_prep.run import KEPT, WorkConfig, seed_for, slug
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
 from data_prep.video import VIDEO_SUFFIXES, Decoder, read_frames
+from data_prep.work import Outcome, Stopwatch
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UserError, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/videos"
-PREFIX = "videos"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +105,9 @@ def shard_videos(config: VideoShardConfig) -> str:
     """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
     clips = list_videos(config.videos)
     metadata = read_metadata(config.metadata, clips)
-    claim_output(config.output, config)
     sizes = {name: size_of(path) for name, path in clips.items()}
-    units = plan_units(config.output, PREFIX, sizes, config.videos_per_shard, config.work)
     read = partial(read_clip, clips=clips, metadata=metadata, config=config)
-    effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun="video")
-    return finish(config.output, effort, inputs=sizes, noun="videos", work=config.work)
+    return shard_and_merge(config, read, sizes=sizes, kind="video", per_shard=config.videos_per_shard)
 
 
 def read_clip(

@@ -21,9 +21,9 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from data_prep.images import EncodeConfig, encode_image, to_grey
-from data_prep.run import Stopwatch
 from data_prep.similarity import moments, similarity_map
 from data_prep.with_decord import decord
+from data_prep.work import Stopwatch
 
 SHORT_SIDE = 576
 """Of stored frames, in pixels; smaller frames are stored as they are."""

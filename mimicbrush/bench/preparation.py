@@ -18,9 +18,10 @@ import numpy as np
 
 from data_prep.pairs import PairConfig
 from data_prep.pool import start_worker, worker_context
-from data_prep.run import Outcome, Stopwatch, Unit, WorkConfig, shard_inputs
+from data_prep.run import Unit, WorkConfig
 from data_prep.shard_videos import VideoShardConfig, read_clip
 from data_prep.with_decord import decord
+from data_prep.work import Outcome, Stopwatch, shard_inputs
 from mimicbrush.bench.clips import BenchClip, render_clips
 from mimicbrush.bench.obvious import SSIM_HIGH, SSIM_LOW, decode_sequentially, prepare_by_decord, prepare_obviously
 from mimicbrush.data.shards import write_shard

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data_prep.images import decode_image
-from data_prep.run import Stopwatch
 from data_prep.with_decord import decord
+from data_prep.work import Stopwatch
 from mimicbrush.bench.clips import SIZES, Shot, render_clips
 from mimicbrush.bench.obvious import decode_sequentially, prepare_by_decord, prepare_obviously
 from tests.data_prep.conftest import SIDE, write_clip
