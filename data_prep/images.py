@@ -18,7 +18,7 @@ class EncodeConfig:
     """How pictures are stored."""
 
     image_format: Literal["jpeg", "webp"] = "jpeg"
-    """webp takes a quarter less room at the same quality, and ten times the time."""
+    """webp takes a third less room for half a decibel less, and sixteen times the time (720p, quality 95)."""
     quality: int = 95
     """0 to 100."""
 

@@ -1,6 +1,6 @@
 """Frames by PyAV: one forward pass, with seeks where the container's index names a keyframe on the way.
 
-Frames that no other frame builds on (a third to a half of most clips) need not be decoded: a random time is snapped to
+Frames that no other frame builds on (half of most of x264's clips) need not be decoded: a random time is snapped to
 the reference frame on screen at or before it. Those are bit for bit the frames of a full decode.
 """
 
