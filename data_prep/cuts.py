@@ -21,8 +21,8 @@ MIN_JUMP = 12.0
 MIN_RATIO = 3.0
 """How far a cut's jump exceeds the median of its neighbours'."""
 MAX_UNSEEN_JUMP = 35.0
-"""Mean grey levels across a seek; unrelated real frames differ by 40 and more, those of a shot by up to 40 where much moves in
-seconds: a few such pairs are lost rather than one let through."""
+"""Mean grey levels across a seek; unrelated real frames differ by 40 and more, those of a shot by up to 40 where much
+moves in seconds: a few such pairs are lost rather than one let through."""
 NUM_NEIGHBOURS = 4
 """Jumps looked at on either side."""
 MIN_COMMON_COLOURS = 0.43
