@@ -83,4 +83,4 @@ def _random_pairs(num: int, size: int) -> PairBatch:
     source, reference = torch.rand(2, num, 3, size, size, generator=generator)
     names = [str(number) for number in range(num)]
     keypoints = torch.rand(num, 16, 2, generator=generator)
-    return PairBatch(source, reference, keypoints, torch.zeros(num, 1, size, size), names, names)
+    return PairBatch(source, reference, keypoints, torch.zeros(num, 1, size, size), names, names, [*range(num)], [])

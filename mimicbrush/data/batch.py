@@ -35,6 +35,10 @@ class PairBatch(NamedTuple):
     """(B, 1, S, S): one object of the source; all zero where a grid mask is to be drawn."""
     key: list[str]
     group: list[str]
+    position: list[int]
+    """Places in the order of all samples that the run ever sees: what is drawn for a batch depends on them alone."""
+    skipped: list[str]
+    """Keys of damaged samples in whose stead others stand here."""
 
 
 class InpaintingBatch(NamedTuple):
@@ -61,7 +65,9 @@ class BatchConfig:
     """Geometry and colour, of source and reference independently."""
 
 
-def decode_pair(pair: FramePair, size: int, rng: random.Random) -> PairBatch:
+def decode_pair(
+    pair: FramePair, size: int, rng: random.Random, *, position: int = 0, skipped: Sequence[str] = ()
+) -> PairBatch:
     """One pair as a batch of one: pictures padded to white squares, keypoints moved along, an object mask chosen."""
     source, box = letterbox(decode_image(pair.source, "RGB"), size, fill=1.0)
     reference = source if pair.reference is None else letterbox(decode_image(pair.reference, "RGB"), size, fill=1.0)[0]
@@ -76,6 +82,8 @@ def decode_pair(pair: FramePair, size: int, rng: random.Random) -> PairBatch:
         object_mask=(object_mask[None] > 0.5).float(),
         key=[pair.key],
         group=[str(pair.origin.get("group", pair.key))],
+        position=[position],
+        skipped=list(skipped),
     )
 
 
@@ -88,6 +96,8 @@ def collate(samples: Sequence[PairBatch]) -> PairBatch:
         object_mask=torch.cat([sample.object_mask for sample in samples]),
         key=[key for sample in samples for key in sample.key],
         group=[group for sample in samples for group in sample.group],
+        position=[position for sample in samples for position in sample.position],
+        skipped=[key for sample in samples for key in sample.skipped],
     )
 
 
