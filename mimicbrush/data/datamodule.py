@@ -1,22 +1,26 @@
-"""Shards -> batches: an endless, seeded mixture of sources for training, a fixed list for judging."""
+"""Shards -> batches: a mixture of sources in an endless order for training, a fixed list for judging."""
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 
 import torch
-import webdataset as wds
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, collate, decode_pair, mask_pairs
 from mimicbrush.data.masking import MaskConfig
-from mimicbrush.data.shards import FramePair, list_shards, read_pairs, sample_stages, to_pair
+from mimicbrush.data.order import MixtureOrder, Place, SourceOrder
+from mimicbrush.data.shards import DamagedSampleError, FramePair, list_shards, open_shards, read_pairs
 from mimicbrush.errors import UserError
+
+MAX_SKIPPED = 16
+"""Damaged samples in a row after which the data is taken for broken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,91 +46,116 @@ class DataConfig:
     heldout: Path | None = None
     """Folder of shards that training never sees, for previews and reference use."""
     batch_size: int = 8
-    """Pairs a step on each device."""
+    """Pairs a batch on each device."""
     num_workers: int = 1
     """Processes that read and decode; 0 reads in the training process."""
-    shuffle_buffer: int = 1000
-    """Samples of a source that are mixed before one is taken."""
+    shuffle_window: int = 10_000
+    """Samples of a source that are mixed with each other: whole shards in random order, until they hold so many."""
+    timeout: float = 600.0
+    """Seconds after which a worker that delivers nothing is taken for dead."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     """Masks and augmentations."""
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("sources is empty, expected at least one folder of shards")
-        if self.batch_size < 1 or self.num_workers < 0 or self.shuffle_buffer < 1:
-            raise ValueError("batch_size and shuffle_buffer must be at least 1, num_workers at least 0")
+        if self.batch_size < 1 or self.num_workers < 0 or self.shuffle_window < 1:
+            raise ValueError("batch_size and shuffle_window must be at least 1, num_workers at least 0")
+        if self.timeout < 0:
+            raise ValueError(f"timeout is {self.timeout}, expected at least 0 (which waits for ever)")
 
 
-class PairStream(IterableDataset):
-    """Endless decoded pairs, each source in its share; a function of the seed, the rank and the worker.
+class PairDataset(Dataset):
+    """Decoded pairs by their position in the endless order: a function of the seed and the position alone."""
 
-    Shards are divided among ranks and workers; every pass over a source is shuffled anew.
-    """
-
-    def __init__(self, config: DataConfig, *, size: int, seed: int | str, rank: int = 0, num_ranks: int = 1) -> None:
-        self.config = config
+    def __init__(self, config: DataConfig, *, size: int, seed: int) -> None:
         self.size = size
         self.seed = seed
+        self.shards = [open_shards(source.shards) for source in config.sources]
+        samples = [[shard.samples for shard in shards] for shards in self.shards]
+        sources = [
+            SourceOrder(usable, window=config.shuffle_window, seed=(seed, number))
+            for number, usable in enumerate(samples)
+        ]
+        self.order = MixtureOrder(sources, [source.weight for source in config.sources], seed=seed)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that the order depends on but the seed and the weights: another means other samples."""
+        held = [(shard.path.name, shard.sha256, len(shard.samples)) for shards in self.shards for shard in shards]
+        return hashlib.sha256(repr(held).encode()).hexdigest()
+
+    def __getitem__(self, position: int) -> PairBatch:
+        """A batch of one. A damaged sample is named, and another of its source stands in its stead.
+
+        Raises UserError where so many are damaged that none is found.
+        """
+        rng = random.Random(f"{self.seed} {position}")
+        place, skipped = self.order[position], []
+        while len(skipped) < MAX_SKIPPED:
+            shard = self.shards[place.source][place.shard]
+            try:
+                return decode_pair(shard.read(place.sample), self.size, rng, position=position, skipped=skipped)
+            except DamagedSampleError as damage:
+                skipped.append(str(damage))
+                turn = rng.randrange(self.order.sources[place.source].num_samples)
+                place = Place(place.source, *self.order.sources[place.source][turn])
+        raise UserError(f"{len(skipped)} samples in a row are damaged, the last: {skipped[-1]}; shard the data anew")
+
+
+class BatchPositions(Sampler[list[int]]):
+    """The positions of each batch of one rank, without end.
+
+    start: positions before it have been seen. Ranks take turns, batch by batch, so that the same positions belong to
+    the same step whatever the number of ranks, as long as they share a step's samples among them.
+    """
+
+    def __init__(self, start: int, *, batch_size: int, rank: int, num_ranks: int, only_first: bool = False) -> None:
+        self.start = start
+        self.batch_size = batch_size
         self.rank = rank
         self.num_ranks = num_ranks
-        self.shards = [list_shards(source.shards) for source in config.sources]
-        self._check_shards()
+        self.only_first = only_first
 
-    def __iter__(self) -> Iterator[PairBatch]:
-        info = get_worker_info()
-        worker, num_workers = (info.id, info.num_workers) if info else (0, 1)
-        part, num_parts = self.rank * num_workers + worker, self.num_ranks * num_workers
-        rng = random.Random(f"{self.seed} {part}")
-        streams = [self._endless(shards[part::num_parts], rng) for shards in self.shards]
-        weights = [source.weight for source in self.config.sources]
-        while True:
-            (stream,) = rng.choices(streams, weights)
-            yield decode_pair(next(stream), self.size, rng)
-
-    def _endless(self, shards: list[Path], rng: random.Random) -> Iterator[FramePair]:
-        for _ in count():
-            order = rng.sample(shards, len(shards))
-            yield from wds.DataPipeline(
-                *sample_stages(order),
-                wds.shuffle(self.config.shuffle_buffer, rng=rng),
-                wds.map(to_pair),
-            )
-
-    def _check_shards(self) -> None:
-        parts = self.num_ranks * max(1, self.config.num_workers)
-        for source, shards in zip(self.config.sources, self.shards, strict=True):
-            if len(shards) < parts:
-                raise UserError(
-                    f"{source.shards}: {len(shards)} shards for {self.num_ranks} ranks of"
-                    f" {max(1, self.config.num_workers)} workers; lower data.num_workers or make smaller shards"
-                )
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = repeat(0) if self.only_first else count()
+        for batch in batches:
+            first = self.start + (batch * self.num_ranks + self.rank) * self.batch_size
+            yield list(range(first, first + self.batch_size))
 
 
 class PairData(LightningDataModule):
-    """Training batches for Lightning. `start_step` sets the data's order apart from what was seen before a resume.
+    """Training batches for Lightning, from position `start` of the endless order on.
 
+    only_first: the first batch again and again, to see whether the network can learn it by heart.
     Raises UserError where a source holds no sound shard.
     """
 
-    def __init__(self, config: DataConfig, *, size: int, seed: int, start_step: int = 0) -> None:
+    def __init__(self, config: DataConfig, *, size: int, seed: int, start: int = 0, only_first: bool = False) -> None:
         super().__init__()
         self.config = config
-        self.size = size
-        self.seed = seed
-        self.start_step = start_step
-        for source in config.sources:
-            list_shards(source.shards)
+        self.start = start
+        self.only_first = only_first
+        self.dataset = PairDataset(config, size=size, seed=seed)
 
     def train_dataloader(self) -> DataLoader:
         rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        seed = f"{self.seed} {self.start_step}"
-        stream = PairStream(self.config, size=self.size, seed=seed, rank=rank, num_ranks=num_ranks)
-        return DataLoader(
-            stream,
+        num_workers = self.config.num_workers
+        positions = BatchPositions(
+            self.start,
             batch_size=self.config.batch_size,
+            rank=rank,
+            num_ranks=num_ranks,
+            only_first=self.only_first,
+        )
+        return DataLoader(
+            self.dataset,
+            batch_sampler=positions,
             collate_fn=collate,
-            num_workers=self.config.num_workers,
-            persistent_workers=self.config.num_workers > 0,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            # A worker that hangs ends the run with its reason.
+            timeout=self.config.timeout if num_workers else 0,
             pin_memory=torch.cuda.is_available(),
         )
 

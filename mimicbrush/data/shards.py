@@ -8,13 +8,16 @@ that the folder's `excluded.json` names.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
+import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import webdataset as wds
 
 from mimicbrush.errors import UserError
@@ -23,6 +26,10 @@ from mimicbrush.files import read_object, whole, write_json
 FORMAT_VERSION = 1
 EXCLUDED_NAME = "excluded.json"
 """Samples that are stored and not to be used: {reason: {input: {"keys": [...], ...}}}."""
+
+
+class DamagedSampleError(Exception):
+    """A stored sample that cannot be used; training skips, names and counts it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +68,8 @@ class ShardIndex:
     """What was read for this shard and what became of it, e.g. {clip: {"status": "kept", "pairs": 4}}."""
     examples: list[dict] = field(default_factory=list)
     """One picture for each reason for which something was dropped: {reason, name, picture (JPEG in base64)}."""
+    offsets: list[int] = field(default_factory=list)
+    """Byte of the tar at which each sample begins, and where the last one ends; empty in shards of earlier versions."""
     version: int = FORMAT_VERSION
 
 
@@ -81,7 +90,7 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             # The index vouches for the tar also after a power cut.
             os.fsync(file.fileno())
-        size = partial.stat().st_size
+        size, offsets = partial.stat().st_size, find_samples(partial)
     if not keys:
         path.unlink()
     index = ShardIndex(
@@ -91,6 +100,7 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
         keys=keys,
         inputs=inputs,
         examples=list(examples),
+        offsets=offsets if keys else [],
     )
     write_json(asdict(index), index_path(path))
     return index
@@ -122,17 +132,56 @@ def check_shard(shard: Path, index: ShardIndex) -> None:
         raise UserError(f"{shard}: {size} bytes, its index says {index.bytes}; delete both and shard again")
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A finished shard, for reading its samples in any order."""
+
+    path: Path
+    sha256: str
+    samples: np.ndarray
+    """Numbers of its samples that are not excluded."""
+    offsets: np.ndarray
+    """See ShardIndex."""
+
+    def read(self, sample: int) -> FramePair:
+        """The pair of this number; raises DamagedSampleError where it cannot be read."""
+        return read_sample(self.path, *self.offsets[sample : sample + 2].tolist())
+
+
+def open_shards(folder: Path) -> list[Shard]:
+    """The finished shards of a folder that hold a usable sample, sorted.
+
+    Raises UserError if there are none, or one is damaged.
+    """
+    indexes = _sound_indexes(folder)
+    excluded = read_excluded(indexes)
+    shards = []
+    for path, index in indexes.items():
+        samples = [number for number, key in enumerate(index.keys) if key not in excluded]
+        offsets = index.offsets or find_samples(path)
+        if len(offsets) != index.pairs + 1:
+            raise UserError(f"{path}: its index does not fit it; delete both and shard again")
+        if samples:
+            shards.append(Shard(path, index.sha256, np.array(samples, np.int32), np.array(offsets, np.int64)))
+    if not shards:
+        raise UserError(f"{folder}: all samples are excluded by {EXCLUDED_NAME}; merge the folder again")
+    return shards
+
+
 def list_shards(folder: Path) -> list[Path]:
     """The finished, non-empty shards of a folder, sorted; raises UserError if there are none or one is damaged."""
+    return list(_sound_indexes(folder))
+
+
+def _sound_indexes(folder: Path) -> dict[Path, ShardIndex]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of shards; make it with `python data_prep/shard_videos.py`")
-    shards = []
-    for shard in sorted(folder.glob("[!.]*.tar")):
-        check_shard(shard, read_index(shard))
-        shards.append(shard)
-    if not shards:
+    indexes = {shard: read_index(shard) for shard in sorted(folder.glob("[!.]*.tar"))}
+    for shard, index in indexes.items():
+        check_shard(shard, index)
+    if not indexes:
         raise UserError(f"{folder}: holds no finished shard; make some with `python data_prep/shard_videos.py`")
-    return shards
+    return indexes
 
 
 def read_excluded(shards: Iterable[Path]) -> frozenset[str]:
@@ -162,6 +211,30 @@ def sample_stages(shards: Sequence[Path]) -> list:
 def read_pairs(shards: Sequence[Path]) -> Iterator[FramePair]:
     """All pairs of the given shards, in order, but those that are excluded."""
     return iter(wds.DataPipeline(*sample_stages(shards), wds.map(to_pair)))
+
+
+def find_samples(shard: Path) -> list[int]:
+    """The byte at which each sample of a tar begins, and the one at which the last ends."""
+    starts, key = [], None
+    with tarfile.open(shard) as tar:
+        for member in tar:
+            if member.name.partition(".")[0] != key:
+                key = member.name.partition(".")[0]
+                starts.append(member.offset)
+        return [*starts, tar.offset]
+
+
+def read_sample(shard: Path, first: int, last: int) -> FramePair:
+    """The pair in these bytes of a tar, as `find_samples` tells; raises DamagedSampleError where there is none."""
+    with shard.open("rb") as file:
+        file.seek(first)
+        content = file.read(last - first)
+    try:
+        members = wds.tariterators.tar_file_iterator(io.BytesIO(content))
+        (sample,) = wds.tariterators.group_by_keys({**member, "__url__": str(shard)} for member in members)
+        return to_pair(sample)
+    except (tarfile.TarError, ValueError, KeyError, TypeError, UserError) as error:
+        raise DamagedSampleError(f"{shard}, byte {first}: {error}") from None
 
 
 def _to_sample(pair: FramePair) -> dict:

@@ -1,0 +1,124 @@
+"""Which sample comes when: a pure function of the seed, so that a run goes on exactly where it stopped.
+
+All ranks and workers agree on one endless order of positions 0, 1, 2, ... A position is looked up without walking
+through those before it; nothing but the position itself has to be remembered.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+CHUNK = 4096
+"""Positions whose sources are drawn at once."""
+
+_SOURCES, _SHARDS, _SAMPLES = range(3)
+"""What a random stream is for: streams of one seed must differ."""
+
+
+class Place(NamedTuple):
+    """Where a sample lies."""
+
+    source: int
+    shard: int
+    sample: int
+
+
+class SourceOrder:
+    """Passes over one source, without end: each visits every sample once, in an order of its own.
+
+    samples: for each shard the numbers of its usable samples. window: shards are taken in random order, and together
+    until they hold this many samples, which are then mixed; reading stays within a few shards at a time.
+    """
+
+    def __init__(self, samples: Sequence[np.ndarray], *, window: int, seed: tuple[int, ...]) -> None:
+        self.samples = samples
+        self.window = window
+        self.seed = seed
+        self.num_samples = sum(map(len, samples))
+        self._starts_of_pass = lru_cache(maxsize=2)(self._draw_pass)
+        self._window_of_pass = lru_cache(maxsize=2)(self._draw_window)
+
+    def __getitem__(self, turn: int) -> tuple[int, int]:
+        """The shard and sample of this turn; turns count through all passes."""
+        number, place = divmod(turn, self.num_samples)
+        _, starts = self._starts_of_pass(number)
+        window = bisect_right(starts, place) - 1
+        return self._window_of_pass(number, window)[place - starts[window]]
+
+    def __getstate__(self) -> dict:
+        return {name: vars(self)[name] for name in ("samples", "window", "seed")}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)
+
+    def _draw_pass(self, number: int) -> tuple[list[list[int]], list[int]]:
+        """The shards of each window of a pass, and the place in the pass at which each window starts."""
+        windows, starts, held = [], [], self.window
+        place = 0
+        for shard in _rng(*self.seed, _SHARDS, number).permutation(len(self.samples)).tolist():
+            if held >= self.window:
+                windows.append([])
+                starts.append(place)
+                held = 0
+            windows[-1].append(shard)
+            held += len(self.samples[shard])
+            place += len(self.samples[shard])
+        return windows, starts
+
+    def _draw_window(self, number: int, window: int) -> list[tuple[int, int]]:
+        windows, _ = self._starts_of_pass(number)
+        held = [(shard, sample) for shard in windows[window] for sample in self.samples[shard].tolist()]
+        return [held[place] for place in _rng(*self.seed, _SAMPLES, number, window).permutation(len(held)).tolist()]
+
+
+class MixtureOrder:
+    """The order of all samples: each position draws its source by the weights, and takes that source's next turn."""
+
+    def __init__(self, sources: Sequence[SourceOrder], weights: Sequence[float], *, seed: int) -> None:
+        self.sources = sources
+        self.share = np.asarray(weights, dtype=np.float64) / sum(weights)
+        self.seed = seed
+        self._turns_before = np.zeros((1, len(sources)), dtype=np.int64)
+        self._draws_of_chunk = lru_cache(maxsize=2)(self._draw_chunk)
+
+    def __getitem__(self, position: int) -> Place:
+        chunk, place = divmod(position, CHUNK)
+        source = int(self._draws_of_chunk(chunk)[place])
+        return Place(source, *self.sources[source][self._turn(chunk, place, source)])
+
+    def __getstate__(self) -> dict:
+        return {"sources": self.sources, "weights": self.share.tolist(), "seed": self.seed}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)
+
+    def turns(self, position: int) -> list[int]:
+        """How many samples of each source come before this position."""
+        chunk, place = divmod(position, CHUNK)
+        return [self._turn(chunk, place, source) for source in range(len(self.sources))]
+
+    def _turn(self, chunk: int, place: int, source: int) -> int:
+        return int(self._turns_before_chunk(chunk)[source] + (self._draws_of_chunk(chunk)[:place] == source).sum())
+
+    def _turns_before_chunk(self, chunk: int) -> np.ndarray:
+        known = len(self._turns_before)
+        if chunk >= known:
+            drawn = [self._count(number) for number in range(known - 1, chunk)]
+            further = self._turns_before[-1] + np.cumsum(drawn, axis=0)
+            self._turns_before = np.concatenate([self._turns_before, further])
+        return self._turns_before[chunk]
+
+    def _count(self, chunk: int) -> np.ndarray:
+        return np.bincount(self._draw_chunk(chunk), minlength=len(self.sources))
+
+    def _draw_chunk(self, chunk: int) -> np.ndarray:
+        return _rng(self.seed, _SOURCES, chunk).choice(len(self.sources), size=CHUNK, p=self.share).astype(np.int32)
+
+
+def _rng(*seed: int) -> np.random.Generator:
+    return np.random.default_rng([number % 2**63 for number in seed])
