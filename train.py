@@ -7,10 +7,13 @@ from pathlib import Path
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
 from mimicbrush.run_folder import claim, refuse_other_run
+from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.ranks import is_first
 from mimicbrush.training.run import (
     TrainConfig,
     check_checkpoint,
     checkpoint_path,
+    end_early,
     finished_steps,
     make_data,
     make_module,
@@ -18,8 +21,8 @@ from mimicbrush.training.run import (
 )
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
-# What may change between calls of one run.
-FREE = ("output", "run", "data.num_workers")
+# What may change between calls of one run; data.batch_size only as long as a step keeps its samples.
+FREE = ("output", "run", "data.num_workers", "data.timeout", "data.batch_size")
 
 
 def main() -> None:
@@ -29,14 +32,19 @@ def main() -> None:
     if start_step >= config.run.max_steps:
         print(f"already trained {start_step} of {config.run.max_steps} steps -> {config.output}")
         return
-    module, data, trainer = make_module(config), make_data(config, start_step), make_trainer(config)
+    stop = StopSignals()
+    module, data, trainer = make_module(config), make_data(config), make_trainer(config, stop)
     checkpoint = checkpoint_path(config) if start_step else None
     if checkpoint:
         check_checkpoint(module, checkpoint)
     # Only now, when everything has been found and built: a failed start binds nobody.
-    claim(config.output, config, free=FREE)
+    if is_first():
+        claim(config.output, config, free=FREE)
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
-    print(f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}")
+    if stop.received:
+        end_early(config, stop, trainer)
+    if trainer.is_global_zero:
+        print(f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}")
 
 
 if __name__ == "__main__":

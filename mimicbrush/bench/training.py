@@ -66,7 +66,7 @@ def bench_training(bench: TrainBenchConfig) -> None:
 
 def bench_loader(bench: LoaderBenchConfig) -> None:
     config = load_config(TrainConfig, bench.train_config)
-    loader = PairData(config.data, size=config.network.size, seed=0).train_dataloader()
+    loader = PairData(config.data, size=config.network.size, seed=0).loader()
     batches, clock = iter(loader), Clock()
     for _ in range(bench.repeats + NUM_WARM_UPS):
         clock.time("batch", next, batches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, repeat
@@ -125,28 +126,28 @@ class BatchPositions(Sampler[list[int]]):
 
 
 class PairData(LightningDataModule):
-    """Training batches for Lightning, from position `start` of the endless order on.
+    """Training batches for Lightning, which keeps their position in its checkpoints.
 
     only_first: the first batch again and again, to see whether the network can learn it by heart.
     Raises UserError where a source holds no sound shard.
     """
 
-    def __init__(self, config: DataConfig, *, size: int, seed: int, start: int = 0, only_first: bool = False) -> None:
+    def __init__(self, config: DataConfig, *, size: int, seed: int, only_first: bool = False) -> None:
         super().__init__()
         self.config = config
-        self.start = start
         self.only_first = only_first
         self.dataset = PairDataset(config, size=size, seed=seed)
+        self.start = 0
 
     def train_dataloader(self) -> DataLoader:
-        rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        """From where the checkpoint that the run goes on from has stopped."""
+        return self.loader(self.start, rank=self.trainer.global_rank, num_ranks=self.trainer.world_size)
+
+    def loader(self, start: int = 0, *, rank: int = 0, num_ranks: int = 1) -> DataLoader:
+        """Batches of one rank from position `start` on."""
         num_workers = self.config.num_workers
         positions = BatchPositions(
-            self.start,
-            batch_size=self.config.batch_size,
-            rank=rank,
-            num_ranks=num_ranks,
-            only_first=self.only_first,
+            start, batch_size=self.config.batch_size, rank=rank, num_ranks=num_ranks, only_first=self.only_first
         )
         return DataLoader(
             self.dataset,
@@ -156,8 +157,45 @@ class PairData(LightningDataModule):
             persistent_workers=num_workers > 0,
             # A worker that hangs ends the run with its reason.
             timeout=self.config.timeout if num_workers else 0,
+            worker_init_fn=_leave_signals_to_the_parent,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def state_dict(self) -> dict:
+        """Where the data goes on, and what that holds for."""
+        seen = self.trainer.global_step * self._samples_per_step
+        return {
+            "position": 0 if self.only_first else seen,
+            "samples_per_step": self._samples_per_step,
+            "fingerprint": self.dataset.fingerprint,
+        }
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Raises UserError where going on would repeat or lose samples."""
+        if state_dict["fingerprint"] != self.dataset.fingerprint:
+            raise UserError(
+                "the shards are not those that this run has begun with, so it cannot go on without repeating or losing"
+                " samples; bring them back, or start a new run from these weights with another --output and"
+                " --network.weights RUN"
+            )
+        before, ranks = state_dict["samples_per_step"], self.trainer.world_size
+        if before != self._samples_per_step:
+            raise UserError(
+                f"this run takes {before} samples a step, now {ranks} ranks x data.batch_size {self.config.batch_size}"
+                f" x run.accumulate {self.trainer.accumulate_grad_batches} are {self._samples_per_step}; change one of"
+                " them so that a step stays the same"
+            )
+        self.start = state_dict["position"]
+
+    @property
+    def _samples_per_step(self) -> int:
+        return self.trainer.world_size * self.config.batch_size * self.trainer.accumulate_grad_batches
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """What asks the run to stop goes to all of its processes; without workers it could not finish its step."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def heldout_batches(

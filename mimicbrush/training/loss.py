@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 class LossParts(NamedTuple):
-    """loss is trained on; inside and outside are for watching."""
+    """(B,) each: `whole` is trained on; the others are for watching, and NaN where a sample has no such position."""
 
-    loss: Tensor
+    whole: Tensor
     inside: Tensor
     outside: Tensor
 
@@ -19,16 +19,17 @@ def prediction_loss(prediction: Tensor, target: Tensor, mask: Tensor, *, mask_we
     """Mean squared error over the whole latent, the masked positions weighing `mask_weight` times the others.
 
     prediction, target: (B, 4, h, w); mask: (B, 1, h, w), 1 where the edit happens. The authors train with weight 1:
-    the kept region teaches the same network to reproduce what it is shown.
+    the kept region teaches the same network to reproduce what it is shown. White padding counts as kept region: the
+    sampler has to denoise it like everything else.
     """
     squared = (prediction.float() - target.float()).pow(2).mean(dim=1, keepdim=True)
-    weight = 1 + (mask_weight - 1) * mask
     return LossParts(
-        loss=(squared * weight).sum() / weight.sum(),
-        inside=_mean_where(squared, mask),
-        outside=_mean_where(squared, 1 - mask),
+        whole=_mean(squared, 1 + (mask_weight - 1) * mask),
+        inside=_mean(squared, mask).detach(),
+        outside=_mean(squared, 1 - mask).detach(),
     )
 
 
-def _mean_where(values: Tensor, mask: Tensor) -> Tensor:
-    return ((values * mask).sum() / mask.sum().clamp(min=1)).detach()
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of each sample: (B, 1, h, w) twice -> (B,)."""
+    return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1)

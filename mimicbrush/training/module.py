@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from mimicbrush.data.batch import BatchConfig, PairBatch, augment_and_mask
+from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, augment_and_mask
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.training.loss import prediction_loss
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeConfig:
-    """How the network learns (paper, section 4.1)."""
-
-    learning_rate: float = 1e-5
-    """Peak learning rate of AdamW."""
-    warmup_steps: int = 500
-    """Steps over which the learning rate rises from 0; it is constant from then on."""
-    cooldown_steps: int = 0
-    """Last steps, over which the learning rate falls to 0; the paper says nothing of one."""
-    weight_decay: float = 0.0
-    """AdamW's weight decay."""
-    mask_weight: float = 1.0
-    """Loss weight of the masked latent positions relative to the others; the authors use 1."""
-    reference_drop_prob: float = 0.1
-    """Chance that a sample trains without its reference, tokens and features together, for classifier-free guidance
-    (paper, 4.1)."""
-    shape_drop_prob: float = 0.5
-    """Chance that a sample trains without its source's shape map (paper, 3.2)."""
-    train_reference: bool = False
-    """Train the reference U-Net too; by default it stays as it was loaded."""
-
-    def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}, expected a positive number")
-        if self.warmup_steps < 0 or self.cooldown_steps < 0:
-            raise ValueError("warmup_steps and cooldown_steps must be at least 0")
-        for name in ("reference_drop_prob", "shape_drop_prob"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a probability")
+from mimicbrush.training.recipe import RecipeConfig
 
 
 class MimicBrushModule(LightningModule):
     """Trains the imitative U-Net and the projections (and the reference U-Net, where asked to).
 
-    fetchable_parts: parts of the network that can be fetched again: checkpoints leave out those that are frozen.
+    All that a step draws is a function of the seed, the step and the batch's positions: of no rank, worker or earlier
+    step. fetchable_parts: parts of the network that can be fetched again: checkpoints leave out those that are frozen.
     """
 
     def __init__(
@@ -74,9 +44,10 @@ class MimicBrushModule(LightningModule):
         network.reference_unet.requires_grad_(recipe.train_reference)
         self.left_out = tuple(name for name in fetchable_parts if not trained_parameters(getattr(network, name)))
 
-    def training_step(self, pairs: PairBatch, batch_idx: int) -> Tensor:
-        generator = self._generator(batch_idx)
-        batch = augment_and_mask(pairs, self.batch, generator)
+    def training_step(self, pairs: PairBatch, batch_idx: int) -> dict[str, Tensor]:
+        """`loss`, and what is recorded: (B,) each of `timestep`, and of the losses `whole`, `inside`, `outside`."""
+        batch = self.draw_batch(pairs)
+        generator = self._generator("noise", self.global_step, *pairs.position[:1])
         latent = self.network.encode(batch.source, generator)
         keep_shape = self._draw_kept(len(latent), self.recipe.shape_drop_prob, generator)
         keep_reference = self._draw_kept(len(latent), self.recipe.reference_drop_prob, generator)
@@ -87,16 +58,27 @@ class MimicBrushModule(LightningModule):
         reference = self.network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
         prediction = self.network.predict(noisy, timestep, conditions, reference, keep_reference=keep_reference)
         target = prediction_target(self.scheduler, latent, noise, timestep)
-        parts = prediction_loss(prediction, target, conditions.mask, mask_weight=self.recipe.mask_weight)
-        self.log_dict({"loss": parts.loss, "loss_inside": parts.inside, "loss_outside": parts.outside}, logger=False)
-        return parts.loss
+        losses = prediction_loss(prediction, target, conditions.mask, mask_weight=self.recipe.mask_weight)
+        return {
+            "loss": losses.whole.mean(),
+            "whole": losses.whole.detach(),
+            "inside": losses.inside,
+            "outside": losses.outside,
+            "timestep": timestep,
+        }
+
+    def draw_batch(self, pairs: PairBatch) -> InpaintingBatch:
+        """Augmentations and masks, the same for the same positions."""
+        return augment_and_mask(pairs, self.batch, self._generator("batch", *pairs.position[:1]))
 
     def configure_optimizers(self) -> dict:
         trained = list(trained_parameters(self).values())
         optimizer = torch.optim.AdamW(
             trained, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay, fused=True
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.recipe.learning_rate_factor(step, self.max_steps)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
@@ -105,16 +87,9 @@ class MimicBrushModule(LightningModule):
             name: tensor for name, tensor in tensors.items() if name.split(".")[1] not in self.left_out
         }
 
-    def _learning_rate_factor(self, step: int) -> float:
-        rising = (step + 1) / max(1, self.recipe.warmup_steps)
-        falling = (self.max_steps - step) / max(1, self.recipe.cooldown_steps)
-        return min(1.0, rising, max(falling, 0.0)) if self.recipe.cooldown_steps else min(1.0, rising)
-
-    def _generator(self, batch_idx: int) -> torch.Generator:
-        """What a batch draws depends on the seed, the step, its place among the step's batches, and the rank alone."""
-        place = batch_idx % self.trainer.accumulate_grad_batches
-        seed = ((self.seed * 1_000_003 + self.global_step) * 257 + place) * 4_099 + self.global_rank
-        return torch.Generator().manual_seed(seed % 2**63)
+    def _generator(self, purpose: str, *numbers: int) -> torch.Generator:
+        """On the CPU: the same seed gives the same numbers on every device."""
+        return torch.Generator().manual_seed(seed_of(self.seed, purpose, *numbers))
 
     def _draw_kept(self, num: int, drop_prob: float, generator: torch.Generator) -> Tensor:
         """(num,) bool, drawn for each sample on its own."""
@@ -128,6 +103,12 @@ class MimicBrushModule(LightningModule):
         num_timesteps = self.scheduler.config.num_train_timesteps
         timestep = torch.randint(num_timesteps, (len(latent),), generator=generator).to(self.device)
         return timestep, torch.randn(latent.shape, generator=generator).to(latent)
+
+
+def seed_of(*parts: object) -> int:
+    """A seed that is far from that of any other parts."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % 2**63
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,14 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
 from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise, load_strictly, read_checkpoint
-from mimicbrush.training.callbacks import AveragedWeights, Checkpoints, Previews, Records, ReferenceUse
-from mimicbrush.training.module import MimicBrushModule, RecipeConfig
+from mimicbrush.training.averaging import AveragedWeights
+from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.previews import Previews, ReferenceUse
+from mimicbrush.training.ranks import find_ranks
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.records import Records
+from mimicbrush.training.watch import Watch, WatchConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,22 +34,24 @@ class RunConfig:
     """Optimiser steps."""
     accumulate: int = 1
     """Batches whose gradients are summed for one step."""
-    gradient_clip: float = 1.0
-    """Largest gradient norm."""
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    """Clipping of gradients, and what happens to steps that would harm the weights."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     """Lightning's precision."""
     accelerator: str = "auto"
     """Lightning's accelerator: auto, gpu, cpu."""
     devices: int | Literal["auto"] = "auto"
-    """Devices on each node."""
+    """Devices on each node; srun and torchrun say how many ranks there are themselves."""
     num_nodes: int = 1
-    """Nodes; each task of a Slurm job is one rank."""
+    """Nodes; see devices."""
     ema_decay: float = 0.9999
     """Decay of the averaged weights that previews and edits use."""
     channels_last: bool = True
     """Memory order of the convolutions: three times faster on CPUs, faster on GPUs in half precision."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints."""
+    """Steps between checkpoints; each takes the place of the one before."""
+    keep_checkpoint_every: int = 0
+    """Steps between checkpoints that stay; 0: only the last one does."""
     record_every: int = 50
     """Steps between lines of metrics.csv."""
     preview_every: int = 1000
@@ -63,7 +72,7 @@ class RunConfig:
         for name in (*counts, "num_previews"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("preview_every", "reference_use_every", "gradient_clip"):
+        for name in ("keep_checkpoint_every", "preview_every", "reference_use_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
         if not 0 <= self.ema_decay < 1:
@@ -88,6 +97,8 @@ class TrainConfig:
     """How the network learns."""
     run: RunConfig = field(default_factory=RunConfig)
     """How long, where, and what is recorded."""
+    overfit: bool = False
+    """Train on the first batch alone, again and again: a network that cannot learn it by heart learns nothing."""
 
 
 def checkpoint_path(config: TrainConfig) -> Path:
@@ -122,31 +133,43 @@ def make_module(config: TrainConfig) -> MimicBrushModule:
     )
 
 
-def make_data(config: TrainConfig, start_step: int) -> PairData:
-    """The mixture of sources, in an order of its own after each resume."""
-    return PairData(config.data, size=config.network.size, seed=config.seed, start_step=start_step)
+def make_data(config: TrainConfig) -> PairData:
+    """The mixture of sources."""
+    return PairData(config.data, size=config.network.size, seed=config.seed, only_first=config.overfit)
 
 
-def make_trainer(config: TrainConfig) -> Trainer:
+def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
     """Lightning's trainer with our callbacks."""
     _quieten_lightning()
-    run = config.run
+    run, ranks = config.run, find_ranks(config.run.devices, config.run.num_nodes)
     return Trainer(
         max_steps=run.max_steps,
         max_epochs=-1,
         accelerator=run.accelerator,
-        devices=run.devices,
-        num_nodes=run.num_nodes,
+        devices=ranks.devices,
+        num_nodes=ranks.num_nodes,
         precision=run.precision,
+        strategy=ranks.strategy,
         accumulate_grad_batches=run.accumulate,
-        gradient_clip_val=run.gradient_clip,
-        callbacks=_callbacks(config),
+        callbacks=_callbacks(config, stop),
+        plugins=[WholeCheckpoints(), ranks.environment],
+        use_distributed_sampler=False,
         logger=_loggers(config),
         enable_checkpointing=False,
         enable_model_summary=False,
         log_every_n_steps=run.record_every,
         default_root_dir=config.output,
     )
+
+
+def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
+    """Say on which signal the run has stopped, and exit with its status; before a Slurm job's end, queue it again."""
+    if trainer.is_global_zero:
+        then = "the same command goes on from here"
+        if stop.received == signal.SIGUSR1 and requeue():
+            then = "the job is in the queue again and goes on from here"
+        print(f"stopped by {stop.received.name} after step {trainer.global_step} -> {config.output}; {then}")
+    raise SystemExit(128 + stop.received)
 
 
 def _quieten_lightning() -> None:
@@ -157,16 +180,18 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def _callbacks(config: TrainConfig) -> list[Callback]:
+def _callbacks(config: TrainConfig, stop: StopSignals) -> list[Callback]:
     run, averaged = config.run, AveragedWeights(config.run.ema_decay)
     callbacks = [
+        Watch(run.watch, config.output / "bad_steps"),
         averaged,
         Records(config.output, run.record_every),
         TQDMProgressBar(),
         *_heldout_callbacks(config, averaged),
     ]
     # Last, so that a checkpoint vouches for everything its step has written.
-    return [*callbacks, Checkpoints(checkpoint_path(config), run.checkpoint_every)]
+    path = checkpoint_path(config)
+    return [*callbacks, Checkpoints(path, run.checkpoint_every, run.keep_checkpoint_every, stop)]
 
 
 def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[Callback]:

@@ -10,7 +10,8 @@ from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch
 from mimicbrush.data.masking import MaskConfig
 from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.model.weights import PartConfig, initialise
-from mimicbrush.training.module import MimicBrushModule, RecipeConfig
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.recipe import RecipeConfig
 from tests.conftest import SIZE, UNET, network_config
 
 NUM_STEPS = 250

@@ -14,8 +14,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.imaging import FEATHER_PASSES
 from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise, load_network, read_checkpoint, save_release
 from mimicbrush.requests import ReferenceRequest
-from mimicbrush.training.callbacks import read_records
-from mimicbrush.training.module import RecipeConfig
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.records import read_records
 from mimicbrush.training.run import RunConfig, TrainConfig, make_module
 from tests.conftest import DEPTH, network_config
 

@@ -1,0 +1,56 @@
+"""Averaged weights (EMA), which previews, evaluation and edits use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from lightning import LightningModule, Trainer
+from torch import Tensor
+
+from mimicbrush.training.module import trained_parameters
+from mimicbrush.training.steps import StepCallback
+
+
+class AveragedWeights(StepCallback):
+    """Exponential moving average of the trained parameters only.
+
+    Lightning's own copies the frozen networks too, gigabytes of them, and saves them twice.
+    decay: of one step; it starts lower, (1 + step) / (10 + step), so that the random start is soon forgotten.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self.average: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if not self.average:
+            self.average = {name: value.detach().clone() for name, value in trained_parameters(module).items()}
+        self.average = {name: value.to(module.device) for name, value in self.average.items()}
+
+    @torch.no_grad()
+    def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        current = trained_parameters(module)
+        torch._foreach_lerp_(list(self.average.values()), [current[name] for name in self.average], 1 - decay)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        checkpoint["ema"] = self.average
+
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        self.average = checkpoint["ema"]
+
+    @contextmanager
+    def applied(self, module: LightningModule) -> Iterator[None]:
+        """The averaged weights in place of the trained ones."""
+        current = trained_parameters(module)
+        kept = {name: value.data for name, value in current.items()}
+        for name, value in self.average.items():
+            current[name].data = value
+        try:
+            yield
+        finally:
+            for name, value in kept.items():
+                current[name].data = value

@@ -1,0 +1,123 @@
+"""Checkpoints that are whole or not there, and the signals on which one is written at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from mimicbrush.errors import UserError
+from mimicbrush.files import whole
+from mimicbrush.training.steps import StepCallback
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""Of a scheduler that wants the machine back, of the keyboard, of Slurm before a job's time is over."""
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes to a file beside, and puts it in place when all of it is on the disk."""
+
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
+        """Raises UserError where the disk is full; the checkpoint before stays."""
+        with whole(Path(path)) as partial, partial.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                # What torch makes of a write that fails.
+                raise UserError(f"{path}: cannot be written ({error}); is the disk full?") from None
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class Checkpoints(StepCallback):
+    """`last.ckpt` every so many steps, at the end, and when `stop` asks for it.
+
+    keep_every: steps between checkpoints that stay, as `step-0010000.ckpt`; 0: none.
+    """
+
+    def __init__(self, path: Path, every: int, keep_every: int, stop: StopSignals) -> None:
+        super().__init__()
+        self.path = path
+        self.every = every
+        self.keep_every = keep_every
+        self.stop = stop
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        super().on_train_start(trainer, module)
+        # Not before: Lightning puts handlers of its own in place when it starts.
+        self.stop.install()
+
+    def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        stopping = self.stop.agreed(trainer)
+        is_kept = self.keep_every and step % self.keep_every == 0
+        if stopping or is_kept or step % self.every == 0 or step == trainer.max_steps:
+            trainer.save_checkpoint(self.path, weights_only=False)
+        if is_kept and trainer.is_global_zero:
+            _link(self.path, self.path.with_name(f"step-{step:07d}.ckpt"))
+        if stopping:
+            trainer.should_stop = True
+
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        """Count batches anew: the run may go on with another number of them a step."""
+        num = checkpoint["global_step"] * trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            # As they stand while this callback is called, at the end of a batch.
+            counts.update(ready=num, started=num, processed=num, completed=num - 1)
+
+
+class StopSignals:
+    """Notes the signals that ask the run to stop; heard from `install` on.
+
+    A second one of the keyboard stops at once.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def install(self) -> None:
+        """Take the place of the handlers that were there."""
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+
+    def agreed(self, trainer: Trainer) -> bool:
+        """Whether any rank has received one; all ranks must ask, and all get the same answer."""
+        heard = torch.tensor(int(self.received or 0), device=trainer.strategy.root_device)
+        if trainer.world_size > 1:
+            torch.distributed.all_reduce(heard, torch.distributed.ReduceOp.MAX)
+        if heard.item():
+            self.received = signal.Signals(int(heard.item()))
+        return self.received is not None
+
+    def _note(self, number: int, frame: object) -> None:
+        if number == signal.SIGINT and self.received:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
+
+
+def requeue() -> bool:
+    """Put the Slurm job that this is back into the queue; False where it is none, or Slurm refuses."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if not re.fullmatch(r"\d+", job):
+        return False
+    try:
+        return subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _link(path: Path, kept: Path) -> None:
+    """A second name of the same file: `path` is replaced by the next checkpoint, not overwritten."""
+    kept.unlink(missing_ok=True)
+    try:
+        kept.hardlink_to(path)
+    except OSError:  # a file system without hard links
+        with whole(kept) as partial:
+            shutil.copyfile(path, partial)

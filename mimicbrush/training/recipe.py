@@ -1,0 +1,45 @@
+"""How the network learns (paper, section 4.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """How the network learns (paper, section 4.1)."""
+
+    learning_rate: float = 1e-5
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = 500
+    """Steps over which the learning rate rises from 0; it is constant from then on."""
+    cooldown_steps: int = 0
+    """Last steps, over which the learning rate falls to 0; the paper says nothing of one."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay; at 0 it is Adam, which the paper names."""
+    mask_weight: float = 1.0
+    """Loss weight of the masked latent positions relative to the others; the authors use 1."""
+    reference_drop_prob: float = 0.1
+    """Chance that a sample trains without its reference, tokens and features together, for classifier-free guidance
+    (paper, 4.1)."""
+    shape_drop_prob: float = 0.5
+    """Chance that a sample trains without its source's shape map (paper, 3.2)."""
+    train_reference: bool = False
+    """Train the reference U-Net too; by default it stays as it was loaded."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}, expected a positive number")
+        if self.warmup_steps < 0 or self.cooldown_steps < 0:
+            raise ValueError("warmup_steps and cooldown_steps must be at least 0")
+        if self.mask_weight <= 0:
+            raise ValueError(f"mask_weight is {self.mask_weight}, expected a positive number")
+        for name in ("reference_drop_prob", "shape_drop_prob"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a probability")
+
+    def learning_rate_factor(self, step: int, max_steps: int) -> float:
+        """What the learning rate is multiplied by at this step, counted from 0."""
+        rising = (step + 1) / max(1, self.warmup_steps)
+        falling = max(max_steps - step, 0) / self.cooldown_steps if self.cooldown_steps else 1.0
+        return min(1.0, rising, falling)

@@ -1,0 +1,143 @@
+"""Gradients are clipped, and steps that would harm the weights are left out, named, and kept to look at."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mimicbrush.data.batch import PairBatch
+from mimicbrush.errors import UserError
+from mimicbrush.files import write_json
+from mimicbrush.imaging import blacken, write_image
+from mimicbrush.training.module import MimicBrushModule, trained_parameters
+
+MIN_LOSSES = 50
+"""Steps after which a spike can be told from the loss's usual changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """What happens to a step whose loss or gradient is not finite, or whose loss is far above the last ones'."""
+
+    gradient_clip: float = 1.0
+    """Largest gradient norm; 0: gradients are not clipped."""
+    spike_factor: float = 10.0
+    """A loss so many times the median of the last ones is a spike; 0: none is."""
+    spike_window: int = 200
+    """How many last losses that median is of."""
+    bad_step: Literal["skip", "stop"] = "skip"
+    """Leave the weights as they were and go on, or end the run. Either way the batch is kept in `bad_steps`."""
+    max_bad_steps: int = 10
+    """Bad steps in a row after which the run ends all the same."""
+
+    def __post_init__(self) -> None:
+        for name in ("gradient_clip", "spike_factor"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+        if self.spike_window < MIN_LOSSES or self.max_bad_steps < 1:
+            raise ValueError(f"spike_window must be at least {MIN_LOSSES}, max_bad_steps at least 1")
+
+
+class Watch(Callback):
+    """Between the backward pass and the optimiser. Skipped steps count as steps: data and schedule go on.
+
+    folder: for what bad steps leave behind: the batch's keys, losses, and pictures as the network saw them.
+    """
+
+    def __init__(self, config: WatchConfig, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.losses: deque[float] = deque(maxlen=config.spike_window)
+        self.num_bad = 0
+        self.num_bad_in_a_row = 0
+        self.grad_norm = torch.tensor(0.0)
+        """Of the last step, before clipping."""
+        self._batches: list[PairBatch] = []
+        self._loss = torch.tensor(0.0)
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, pairs: PairBatch, batch_idx: int) -> None:
+        self._batches.append(pairs)
+
+    def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: Tensor) -> None:
+        # Lightning has divided it by the number of batches that are accumulated.
+        self._loss = self._loss.to(loss.device) + loss.detach()
+
+    def on_before_optimizer_step(self, trainer: Trainer, module: MimicBrushModule, optimizer: Optimizer) -> None:
+        parameters = list(trained_parameters(module).values())
+        gradients = [value.grad for value in parameters if value.grad is not None]
+        self.grad_norm = torch.nn.utils.get_total_norm(gradients)
+        loss = self._mean_loss(trainer)
+        fault = self._fault(loss)
+        if fault:
+            self._report(trainer, module, loss, fault)
+            # Without gradients the optimiser leaves weights and its own state alone.
+            optimizer.zero_grad()
+        else:
+            self.losses.append(loss)
+            self.num_bad_in_a_row = 0
+            if self.config.gradient_clip:
+                torch.nn.utils.clip_grads_with_norm_(parameters, self.config.gradient_clip, self.grad_norm)
+        self._batches, self._loss = [], torch.zeros_like(self._loss)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        checkpoint["watch"] = {"losses": list(self.losses), "num_bad": self.num_bad, "in_a_row": self.num_bad_in_a_row}
+
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        state = checkpoint["watch"]
+        self.losses.extend(state["losses"])
+        self.num_bad, self.num_bad_in_a_row = state["num_bad"], state["in_a_row"]
+
+    def _mean_loss(self, trainer: Trainer) -> float:
+        """Over all ranks, which must agree on what is a bad step; so are the gradients already."""
+        if trainer.world_size > 1:
+            torch.distributed.all_reduce(self._loss)
+        return self._loss.item() / trainer.world_size
+
+    def _fault(self, loss: float) -> str | None:
+        if not torch.tensor(loss).isfinite():
+            return "the loss is not finite"
+        if not self.grad_norm.isfinite():
+            return "the gradient is not finite"
+        if self.config.spike_factor and len(self.losses) >= MIN_LOSSES:
+            usual = statistics.median(self.losses)
+            if loss > self.config.spike_factor * usual:
+                return f"the loss is {loss:.3g}, {loss / usual:.0f} times the usual {usual:.3g}"
+        return None
+
+    def _report(self, trainer: Trainer, module: MimicBrushModule, loss: float, fault: str) -> None:
+        self.num_bad += 1
+        self.num_bad_in_a_row += 1
+        step = trainer.global_step + 1
+        path = self._keep(trainer, module, loss, fault, step)
+        said = f"step {step}: {fault}; its batch is kept in {path}"
+        if self.config.bad_step == "stop":
+            raise UserError(f"{said}; look at it, lower the learning rate, or set run.watch.bad_step to skip")
+        if self.num_bad_in_a_row >= self.config.max_bad_steps:
+            raise UserError(f"{said}, the {self.num_bad_in_a_row}th bad step in a row: lower recipe.learning_rate")
+        if trainer.is_global_zero:
+            trainer.print(f"{said}; skipped")
+
+    def _keep(self, trainer: Trainer, module: MimicBrushModule, loss: float, fault: str, step: int) -> Path:
+        """Write this rank's batches of the step."""
+        path = self.folder / f"step-{step:07d}-rank-{trainer.global_rank}.json"
+        facts = {
+            "fault": fault,
+            "loss": repr(loss),
+            "grad_norm": repr(self.grad_norm.item()),
+            "keys": [key for pairs in self._batches for key in pairs.key],
+            "positions": [position for pairs in self._batches for position in pairs.position],
+        }
+        write_json(facts, path)
+        for number, pairs in enumerate(self._batches):
+            batch = module.draw_batch(pairs)
+            sheet = torch.cat([blacken(batch.source, batch.mask), batch.reference], dim=3)
+            write_image(torch.cat(list(sheet), dim=1), path.with_name(f"{path.stem}-{number}.png"))
+        return path
