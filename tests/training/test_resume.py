@@ -1,0 +1,143 @@
+"""The same command resumes, exactly: a run killed at any step ends with the uninterrupted run's weights, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mimicbrush.config import dump_config
+from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.records import read_records
+from mimicbrush.training.run import RunConfig, TrainConfig
+from tests.conftest import REPOSITORY, network_config
+
+NUM_STEPS = 60
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+
+
+@pytest.fixture
+def config(shards: dict[str, Path], tmp_path: Path) -> TrainConfig:
+    sources = [SourceConfig(shards=shards["videos"], weight=0.7), SourceConfig(shards=shards["stills"], weight=0.3)]
+    return TrainConfig(
+        output=tmp_path / "run",
+        network=network_config(),
+        data=DataConfig(sources=sources, batch_size=4, num_workers=0),
+        recipe=RecipeConfig(learning_rate=1e-3, warmup_steps=10, train_reference=True),
+        run=RunConfig(
+            max_steps=NUM_STEPS,
+            precision="32-true",
+            accelerator="cpu",
+            devices=1,
+            checkpoint_every=7,
+            record_every=5,
+        ),
+    )
+
+
+def start(config: TrainConfig, *overrides: str) -> subprocess.Popen:
+    path = config.output.with_suffix(".yaml")
+    path.write_text(dump_config(config))
+    command = [sys.executable, str(REPOSITORY / "train.py"), "--config", str(path), *overrides]
+    return subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def finish(config: TrainConfig, *overrides: str, status: int = 0) -> str:
+    process = start(config, *overrides)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == status, said
+    return said
+
+
+def interrupt(config: TrainConfig, number: signal.Signals, *overrides: str, after: int = 20) -> subprocess.Popen:
+    """Start the run and send a signal to it and all its children once `after` steps are recorded."""
+    process = start(config, *overrides)
+    while process.poll() is None and not any(
+        row["step"] >= after for row in read_records(config.output / "metrics.csv")
+    ):
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()[0]
+    os.killpg(process.pid, number)
+    process.wait(60)
+    return process
+
+
+def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
+    checkpoint = read_checkpoint(config.output / "checkpoints" / "last.ckpt")
+    assert checkpoint["global_step"] == NUM_STEPS
+    return {**checkpoint["state_dict"], **{f"ema {name}": value for name, value in checkpoint["ema"].items()}}
+
+
+def elsewhere(config: TrainConfig, name: str) -> TrainConfig:
+    return replace(config, output=config.output.with_name(name))
+
+
+def check_equal(config: TrainConfig, other: TrainConfig) -> None:
+    torch.testing.assert_close(weights(config), weights(other), rtol=0, atol=0)
+    assert [row["step"] for row in read_records(config.output / "metrics.csv")] == list(range(5, NUM_STEPS + 1, 5))
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(config):
+    whole = elsewhere(config, "whole")
+    finish(whole)
+    for num_workers, accumulate in ((0, 1), (1, 1), (2, 1), (4, 1)):
+        killed = elsewhere(config, f"killed-{num_workers}-{accumulate}")
+        workers = f"--data.num_workers={num_workers}"
+        assert interrupt(killed, signal.SIGKILL, workers).returncode == -signal.SIGKILL
+        assert 0 < read_checkpoint(killed.output / "checkpoints" / "last.ckpt")["global_step"] < NUM_STEPS
+        finish(killed, workers)
+        check_equal(killed, whole)
+
+
+@pytest.mark.slow
+def test_two_ranks_resume_too_and_as_one_that_accumulates(config):
+    """Two ranks of two samples, killed, go on; one rank of twice two samples takes the same steps but for rounding."""
+    two = ("--run.devices=2", "--data.batch_size=2")
+    whole, killed, alone = (elsewhere(config, name) for name in ("whole", "killed", "alone"))
+    finish(whole, *two)
+    assert interrupt(killed, signal.SIGKILL, *two).returncode == -signal.SIGKILL
+    finish(killed, *two)
+    check_equal(killed, whole)
+    interrupt(alone, signal.SIGTERM, *two)
+    finish(alone, "--data.batch_size=2", "--run.accumulate=2")
+    torch.testing.assert_close(weights(alone), weights(whole), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(config, number):
+    whole, stopped = elsewhere(config, "whole"), elsewhere(config, "stopped")
+    finish(whole)
+    process = interrupt(stopped, number, "--run.checkpoint_every=1000", "--data.num_workers=2")
+    said = process.communicate()[0]
+    assert process.returncode == 128 + number, said
+    assert f"stopped by {number.name} after step" in said
+    assert "Traceback" not in said
+    assert read_checkpoint(stopped.output / "checkpoints" / "last.ckpt")["global_step"] >= 20
+    finish(stopped)
+    check_equal(stopped, whole)
+
+
+def test_another_number_of_samples_a_step_is_refused(config):
+    interrupt(config, signal.SIGTERM)
+    said = finish(config, "--data.batch_size=3", status=2)
+    assert "this run takes 4 samples a step, now 1 ranks x data.batch_size 3 x run.accumulate 1 are 3" in said
+
+
+def test_other_shards_are_refused(config, shards):
+    interrupt(config, signal.SIGTERM)
+    for path in list(shards["heldout"].iterdir()):
+        path.rename(shards["videos"] / path.name)
+    assert "the shards are not those that this run has begun with" in finish(config, status=2)
