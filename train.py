@@ -15,6 +15,7 @@ from mimicbrush.training.run import (
     checkpoint_path,
     end_early,
     finished_steps,
+    fit,
     make_data,
     make_module,
     make_trainer,
@@ -40,7 +41,7 @@ def main() -> None:
     # Only now, when everything has been found and built: a failed start binds nobody.
     if is_first():
         claim(config.output, config, free=FREE)
-    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    fit(trainer, module, data, checkpoint)
     if stop.received:
         end_early(config, stop, trainer)
     if trainer.is_global_zero:

@@ -193,8 +193,12 @@ class PairData(LightningDataModule):
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """What asks the run to stop goes to all of its processes; without workers it could not finish its step."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    """What asks the run to stop goes to all of its processes; without workers it could not finish its step.
+
+    A second SIGTERM is the parent's own, which clears up.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    for number in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
+from mimicbrush.errors import UserError
 from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise, load_strictly, read_checkpoint
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
@@ -173,6 +174,27 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
         log_every_n_steps=run.record_every,
         default_root_dir=config.output,
     )
+
+
+def fit(trainer: Trainer, module: MimicBrushModule, data: PairData, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint on where there is one; raises UserError where a worker or another rank has died."""
+    try:
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        reason = _death(error)
+        if reason is None:
+            raise
+        raise UserError(f"{reason}; the same command goes on from the last checkpoint") from None
+
+
+def _death(error: Exception) -> str | None:
+    """Who has died, where an error comes of that; what it says itself is in the dead one's log, or in the kernel's."""
+    said = str(error)
+    if "DataLoader" in said or isinstance(error, ConnectionError | EOFError):
+        return f"a loader worker has died or hangs ({said.strip()}): too little memory? The system's log may tell"
+    if any(word in said for word in ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")):
+        return "another rank has died or hangs: its own last words tell why"
+    return None
 
 
 def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:

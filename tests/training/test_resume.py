@@ -1,4 +1,4 @@
-"""The same command resumes, exactly: a run killed at any step ends with the uninterrupted run's weights, bit for bit."""
+"""The same command resumes, exactly: a killed run ends with the uninterrupted run's weights, bit for bit."""
 
 from __future__ import annotations
 
