@@ -78,4 +78,5 @@ def test_a_dead_rank_or_worker_ends_the_run_with_its_reason(config, overrides, r
     os.kill(python_children(process.pid)[0], signal.SIGKILL)
     said, _ = process.communicate(timeout=60)
     assert process.returncode not in (0, None)
-    assert reason in said.splitlines()[-1], said
+    (error,) = [line for line in said.replace("\r", "\n").splitlines() if "error: " in line]
+    assert reason in error.rpartition("error: ")[2]
