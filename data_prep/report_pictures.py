@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.images import decode_image, decode_mask
-from mimicbrush.data.shards import FramePair, read_excluded, to_pair
+from mimicbrush.data.shards import DamagedSampleError, FramePair, read_excluded, to_pair
 from mimicbrush.errors import UserError
 from mimicbrush.page import figure, paragraph, strip
 
 if TYPE_CHECKING:
-    from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch
+    from mimicbrush.data.preview import SamplePreview
 
 MAX_SHARDS = 12
 MAX_SAMPLES = 1000
@@ -38,9 +38,6 @@ SEED = 0
 GAP = 4
 GAP_COLOUR = (128, 128, 128)
 OUTLINE = (255, 0, 160)
-HIDDEN_POINT, OPEN_POINT = (213, 94, 0), (86, 180, 233)
-"""Matched points under the mask and beside it: Okabe and Ito's vermilion and sky blue."""
-HIDDEN_LEVEL, OPEN_LEVEL = 235, 40
 
 T = TypeVar("T")
 
@@ -90,7 +87,7 @@ def _naming_damage(shard: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (tarfile.TarError, DamagedSampleError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{shard}: damaged, or no shard ({error!r}); delete it and its index, and shard again"
         ) from None
@@ -215,56 +212,34 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
     # Only here: a sharding command's workers need neither kornia nor what else a batch is made with.
     import torch
 
-    from mimicbrush.data.batch import BatchConfig, augment_and_mask, collate, decode_pair
+    from mimicbrush.data.batch import BatchConfig, collate, decode_pair
+    from mimicbrush.data.preview import preview_batch
 
     config, rng = BatchConfig(), random.Random(SEED)
     decoded = []
     for sample in samples:
         with _naming_damage(sample.shard):
             decoded.append(decode_pair(_read_pair(sample), TRAINING_SIZE, rng))
-    stored = collate(decoded)
-    batch = augment_and_mask(stored, config, torch.Generator().manual_seed(SEED))
-    points = moved_keypoints(stored, config)
+    previews = preview_batch(collate(decoded), config, torch.Generator().manual_seed(SEED))
     return [
         paragraph(
             f"One batch at {TRAINING_SIZE} pixels by the default settings of data.batch and seed {SEED}. Above: the "
-            "augmented source, and what is left of it; below: the mask, white where the source is hidden, and the "
-            "reference, augmented on its own. Object masks are taken where there are any. Otherwise a grid is drawn: a "
-            f"cell with a matched keypoint is hidden with probability {config.mask.keypoint_cell_prob:g}, another one "
-            f"with {config.mask.other_cell_prob:g}. Points are orange where hidden and blue where not.",
+            "augmented source, and what is left of it; below: the mask, white where the source is hidden, grey where "
+            "there is none of it, and the reference, augmented on its own. Stills hide some objects: as they are, "
+            "roughly outlined, or boxed. Otherwise a grid is drawn: a cell with a matched keypoint is hidden with "
+            f"probability {config.mask.keypoint_cell_prob:g}, another one with {config.mask.other_cell_prob:g}. Points "
+            "are orange where hidden and blue where not.",
             note=True,
         ),
-        strip([_training_figure(batch, i, points[i], sample.name) for i, sample in enumerate(samples)]),
+        strip([_training_figure(preview, sample.name) for preview, sample in zip(previews, samples, strict=True)]),
     ]
 
 
-def moved_keypoints(stored: PairBatch, config: BatchConfig) -> list[NDArray[np.float32]]:
-    """(N, 2) x, y of each sample's keypoints in its augmented source, those inside; none where an object is masked."""
-    import torch
+def _training_figure(preview: SamplePreview, name: str) -> str:
+    from mimicbrush.data.preview import join_panels
+    from mimicbrush.imaging import to_pil
 
-    from mimicbrush.data.augment import random_homographies, warp_points
-
-    # augment_and_mask draws its geometry first: the same seed gives it again.
-    generator = torch.Generator().manual_seed(SEED)
-    source_map, _ = random_homographies(2 * len(stored.source), config.augment, generator).chunk(2)
-    moved = warp_points(stored.keypoints, source_map).numpy()
-    has_object = stored.object_mask.flatten(1).any(dim=1).tolist()
-    inside = ((moved >= 0) & (moved < 1)).all(axis=2)
-    return [points[seen & (not masked)] for points, seen, masked in zip(moved, inside, has_object, strict=True)]
-
-
-def _training_figure(batch: InpaintingBatch, number: int, points: NDArray[np.float32], name: str) -> str:
-    from mimicbrush.imaging import blacken, to_pil
-
-    source, mask, reference = batch.source[number], batch.mask[number], batch.reference[number]
-    hidden = mask[0].numpy() > 0
-    painted = np.where(hidden, HIDDEN_LEVEL, OPEN_LEVEL).astype(np.uint8)[..., None].repeat(3, axis=2)
-    num_hidden = 0
-    for x, y in (points * TRAINING_SIZE).astype(int):
-        num_hidden += int(hidden[y, x])
-        cv2.circle(painted, (int(x), int(y)), 3, HIDDEN_POINT if hidden[y, x] else OPEN_POINT, -1, cv2.LINE_AA)
-    above = _join([np.asarray(to_pil(source)), np.asarray(to_pil(blacken(source[None], mask[None])[0]))], axis=1)
-    below = _join([painted, np.asarray(to_pil(reference))], axis=1)
-    picture = Image.fromarray(_join([above, below], axis=0))
-    of_points = f", {num_hidden} of {len(points)} matched points" if len(points) else ""
-    return figure(picture, f"{name}: {100 * hidden.mean():.0f} % hidden{of_points}", width=picture.width // 2)
+    above, below = (join_panels(preview.panels[first : first + 2], dim=2) for first in (0, 2))
+    picture = to_pil(join_panels([above, below], dim=1))
+    points = f", {preview.num_hidden_points} of {preview.num_points} matched points" if preview.num_points else ""
+    return figure(picture, f"{name}: {100 * preview.hidden_share:.0f} % hidden{points}", width=picture.width // 2)

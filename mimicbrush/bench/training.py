@@ -11,6 +11,7 @@ from mimicbrush.bench.clock import NUM_WARM_UPS, Clock, describe_machine, peak_m
 from mimicbrush.config import load_config
 from mimicbrush.data.batch import PairBatch, augment_and_mask
 from mimicbrush.data.datamodule import PairData
+from mimicbrush.imaging import Placement
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.run import TrainConfig, make_module
 
@@ -80,7 +81,9 @@ def _step(optimizer: torch.optim.Optimizer) -> None:
 
 def _random_pairs(num: int, size: int) -> PairBatch:
     generator = torch.Generator().manual_seed(0)
-    source, reference = torch.rand(2, num, 3, size, size, generator=generator)
+    source, reference = torch.randint(256, (2, num, 3, size, size), dtype=torch.uint8, generator=generator)
     names = [str(number) for number in range(num)]
     keypoints = torch.rand(num, 16, 2, generator=generator)
-    return PairBatch(source, reference, keypoints, torch.zeros(num, 1, size, size), names, names, [*range(num)], [])
+    objects = torch.zeros(num, 1, size, size, dtype=torch.bool)
+    boxes = [Placement(0, 0, size, size)] * num
+    return PairBatch(source, reference, keypoints, objects, boxes, boxes, names, names, [*range(num)], [])

@@ -1,32 +1,49 @@
 """Random geometry and colour, on whole batches, on whatever device they are (paper, section 3.3).
 
 Source and reference are augmented independently; what belongs to the source (its mask, its keypoints) moves with it.
+Everything is drawn on the CPU, in few large draws: the same seed gives the same batch on every device. Nothing waits
+for the device.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import kornia
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from mimicbrush.imaging import Placement
+
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+RGB_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Ranges of the augmentations; 0 switches one off. The paper gives no ranges."""
+    """Ranges of the augmentations; 0 switches one off.
+
+    The paper names colour jitter, rotation, resizing, flipping and projective transforms, and gives no ranges. Its
+    "weak" variant has little colour jitter, no resizing and no projective transform.
+    """
 
     flip_prob: float = 0.5
     """Chance of a left-right flip."""
     rotation: float = 30.0
     """Largest rotation, degrees."""
+    rotation_prob: float = 0.5
+    """Chance of a rotation."""
     scale: float = 0.4
-    """Largest change of size: factors 1 - scale to 1 + scale."""
-    perspective: float = 0.3
-    """Largest shift of a corner, share of the side."""
-    geometry_prob: float = 0.7
-    """Chance that rotation, scale and perspective happen to a picture at all."""
+    """Largest change of size: factors 1 - scale to 1 + scale. Where the crop, or the smaller picture, lies is drawn."""
+    scale_prob: float = 0.7
+    """Chance of a change of size."""
+    perspective: float = 0.24
+    """Largest shift of a corner, share of the side; how strong a picture's transform is at most is drawn first."""
+    perspective_prob: float = 0.5
+    """Chance of a projective transform."""
     brightness: float = 0.4
     """Factors 1 - brightness to 1 + brightness; contrast and saturation likewise."""
     contrast: float = 0.4
@@ -39,57 +56,119 @@ class AugmentConfig:
     """Chance that the colour changes happen to a picture at all."""
 
     def __post_init__(self) -> None:
-        for name, limit in (("scale", 0.95), ("perspective", 0.45), ("hue", 0.5)):
+        # Corners that move by less than a quarter of the side leave every quadrangle convex.
+        limits = {"scale": 0.95, "perspective": 0.25, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}
+        probs = dict.fromkeys(("flip_prob", "rotation_prob", "scale_prob", "perspective_prob", "colour_prob"), 1)
+        for name, limit in {**limits, **probs, "rotation": 180}.items():
             if not 0 <= getattr(self, name) <= limit:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to {limit}")
 
 
 def random_homographies(num: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """(num, 3, 3): maps of the square [-1, 1]² onto the augmented picture, x right and y down."""
-    angle = math.radians(config.rotation) * _uniform(num, generator)
-    scale = 1 + config.scale * _uniform(num, generator)
-    rigid = torch.zeros(num, 3, 3)
-    rigid[:, 0, 0] = rigid[:, 1, 1] = torch.cos(angle) * scale
-    rigid[:, 0, 1], rigid[:, 1, 0] = -torch.sin(angle) * scale, torch.sin(angle) * scale
-    rigid[:, 2, 2] = 1
-    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]).expand(num, 4, 2)
-    shifts = 2 * config.perspective * torch.stack([_uniform(num * 4, generator), _uniform(num * 4, generator)], dim=-1)
-    perspective = kornia.geometry.get_perspective_transform(corners, corners + shifts.view(num, 4, 2))
-    untouched = torch.rand(num, generator=generator) >= config.geometry_prob
-    warp = torch.where(untouched[:, None, None], torch.eye(3), perspective @ rigid)
+    """(num, 3, 3) on the CPU: maps of the square [-1, 1]² onto the augmented picture, x right and y down."""
+    chances = torch.rand(num, 4, generator=generator)
+    probs = torch.tensor([config.flip_prob, config.rotation_prob, config.scale_prob, config.perspective_prob])
+    flips, rotates, scales, tilts = (chances < probs).float().unbind(dim=1)
+    draws = _signed(num, 13, generator)
+    angle = math.radians(config.rotation) * draws[:, 0] * rotates
+    change = config.scale * draws[:, 1] * scales
+    rigid = torch.eye(3).repeat(num, 1, 1)
+    rigid[:, 0, 0] = rigid[:, 1, 1] = torch.cos(angle) * (1 + change)
+    rigid[:, 0, 1], rigid[:, 1, 0] = -torch.sin(angle) * (1 + change), torch.sin(angle) * (1 + change)
+    # A smaller picture lies anywhere in the square, a larger one is cropped anywhere.
+    rigid[:, :2, 2] = change.abs()[:, None] * draws[:, 2:4]
     flip = torch.eye(3).repeat(num, 1, 1)
-    flip[:, 0, 0] = torch.where(torch.rand(num, generator=generator) < config.flip_prob, -1.0, 1.0)
-    return warp @ flip
+    flip[:, 0, 0] = 1 - 2 * flips
+    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]).expand(num, 4, 2)
+    strength = config.perspective * (draws[:, 4] + 1) / 2 * tilts
+    shifts = 2 * strength[:, None, None] * draws[:, 5:].view(num, 4, 2)
+    return kornia.geometry.get_perspective_transform(corners, corners + shifts) @ rigid @ flip
 
 
-def warp_images(images: Tensor, homographies: Tensor, *, fill: float) -> Tensor:
-    """Move pictures (B, C, H, W) by homographies (B, 3, 3); what comes from outside is `fill` (1 is white)."""
-    mapping = homographies.to(images)
-    moved = kornia.geometry.homography_warp(
-        images - fill, torch.linalg.inv(mapping), images.shape[-2:], align_corners=False, normalized_coordinates=True
-    )
-    return moved + fill
+def sampling_grid(homographies: Tensor, size: int, device: torch.device | str = "cpu") -> Tensor:
+    """(B, size, size, 2): x and y in [-1, 1] from which each pixel of the moved pictures comes."""
+    # Inverted where they were drawn, on the CPU: a GPU's solver makes the host wait.
+    backward = torch.linalg.inv(homographies).to(device, non_blocking=True)
+    centres = (2 * torch.arange(size, device=device) + 1) / size - 1
+    of_x, of_y, constant = backward[..., None].unbind(dim=2)
+    rays = (of_x * centres)[:, :, None, :] + (of_y * centres + constant)[..., None]
+    return rays[:, :2].div_(rays[:, 2:]).permute(0, 2, 3, 1)
+
+
+def warp_images(images: Tensor, grid: Tensor, *, fill: float) -> Tensor:
+    """Move pictures (B, C, S, S) by a sampling grid; what comes from outside is `fill` (1 is white)."""
+    return F.grid_sample(images - fill, grid, align_corners=False).add_(fill)
+
+
+def warp_areas(areas: Sequence[Placement], grid: Tensor) -> Tensor:
+    """Move where pictures lie in their squares: (B, 1, S, S) bool, pixels with nothing of padding or the outside."""
+    top, left, height, width = _edges(areas, grid.device)
+    x, y = (((grid + 1) * grid.shape[1] - 1) / 2).unbind(dim=-1)
+    # Pixels of the unmoved picture are hit within rounding.
+    slack = 1e-2
+    inside_x = (x >= left - slack) & (x <= left + width - 1 + slack)
+    return (inside_x & (y >= top - slack) & (y <= top + height - 1 + slack))[:, None]
+
+
+def paint_areas(areas: Sequence[Placement], size: int, device: torch.device | str = "cpu") -> Tensor:
+    """Where pictures lie in their squares: (B, 1, size, size) bool."""
+    top, left, height, width = _edges(areas, device)
+    pixel = torch.arange(size, device=device)
+    rows, columns = pixel[:, None], pixel
+    inside_x = (columns >= left) & (columns < left + width)
+    return ((rows >= top) & (rows < top + height) & inside_x)[:, None]
 
 
 def warp_points(points: Tensor, homographies: Tensor) -> Tensor:
     """Move points (B, K, 2), x and y in [0, 1], by the same homographies; NaN stays NaN."""
-    return (kornia.geometry.transform_points(homographies.to(points), points * 2 - 1) + 1) / 2
+    moved = kornia.geometry.transform_points(homographies.to(points, non_blocking=True), points * 2 - 1)
+    return (moved + 1) / 2
 
 
-def random_colours(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Jitter brightness, contrast, saturation and hue of (B, 3, H, W) in [0, 1], each picture on its own."""
+def random_colours(
+    images: Tensor, config: AugmentConfig, generator: torch.Generator, *, area: Tensor | None = None
+) -> Tensor:
+    """Jitter brightness, contrast, saturation and hue of (B, 3, H, W) in [0, 1], each picture on its own.
+
+    Contrast changes about the picture's mean over `area` (B, 1, H, W): white padding would draw it up. The four are
+    one affine map of RGB, the hue turned about the grey axis: kornia's detour through HSV takes ten times the time.
+    """
     num = len(images)
-    draw = {name: _uniform(num, generator).to(images) for name in ("brightness", "contrast", "saturation", "hue")}
-    changed = kornia.enhance.adjust_brightness_accumulative(images, 1 + config.brightness * draw["brightness"])
-    changed = kornia.enhance.adjust_contrast_with_mean_subtraction(changed, 1 + config.contrast * draw["contrast"])
-    changed = kornia.enhance.adjust_saturation_with_gray_subtraction(
-        changed, 1 + config.saturation * draw["saturation"]
-    )
-    changed = kornia.enhance.adjust_hue(changed, 2 * math.pi * config.hue * draw["hue"]).clamp(0, 1)
-    touched = (torch.rand(num, generator=generator) < config.colour_prob).to(images.device)
-    return torch.where(touched[:, None, None, None], changed, images)
+    touched = torch.rand(num, 1, generator=generator) < config.colour_prob
+    ranges = torch.tensor([config.brightness, config.contrast, config.saturation, config.hue])
+    draws = _signed(num, 4, generator) * ranges * touched
+    brightness, contrast, saturation = (1 + draws[:, :3, None, None]).unbind(dim=1)
+    grey = LUMA.expand(3, 3)
+    colour = _hue_turns(draws[:, 3]) @ (saturation * torch.eye(3) + (1 - saturation) * grey)
+    # Exactly the identity where nothing changes, without the rounding of the products above.
+    colour = torch.where(touched[..., None], colour, torch.eye(3)) * brightness * contrast
+    colour, offset = (part.to(images, non_blocking=True) for part in (colour, (1 - contrast) * brightness))
+    offset = offset * _mean_luma(images, area)
+    return torch.baddbmm(offset, colour, images.flatten(2)).clamp_(0, 1).view_as(images)
 
 
-def _uniform(num: int, generator: torch.Generator) -> Tensor:
-    """(num,) in [-1, 1), drawn on the CPU: the same seed gives the same batch on every device."""
-    return 2 * torch.rand(num, generator=generator) - 1
+def _mean_luma(images: Tensor, area: Tensor | None) -> Tensor:
+    """(B, 1, 1)"""
+    pixels = images.flatten(2)
+    weights = torch.ones_like(pixels[:, :1]) if area is None else area.flatten(2).to(images)
+    means = pixels @ weights.mT / weights.sum(dim=2, keepdim=True)
+    return (LUMA.to(images, non_blocking=True) @ means)[..., None]
+
+
+def _hue_turns(turns: Tensor) -> Tensor:
+    """(B,) turns -> (B, 3, 3): maps of RGB that keep luma and saturation, as in YIQ."""
+    angle = 2 * math.pi * turns
+    rotation = torch.eye(3).repeat(len(turns), 1, 1)
+    rotation[:, 1, 1] = rotation[:, 2, 2] = torch.cos(angle)
+    rotation[:, 1, 2], rotation[:, 2, 1] = -torch.sin(angle), torch.sin(angle)
+    return torch.linalg.inv(RGB_TO_YIQ) @ rotation @ RGB_TO_YIQ
+
+
+def _edges(areas: Sequence[Placement], device: torch.device | str) -> Tensor:
+    """Top, left, height and width, each (B, 1, 1)."""
+    return torch.tensor(areas).T.to(device, non_blocking=True)[..., None, None]
+
+
+def _signed(num: int, columns: int, generator: torch.Generator) -> Tensor:
+    """(num, columns) in [-1, 1)."""
+    return 2 * torch.rand(num, columns, generator=generator) - 1

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import random
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,32 +18,71 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mimicbrush.data.augment import AugmentConfig, random_colours, random_homographies, warp_images, warp_points
-from mimicbrush.data.masking import MaskConfig, grid_masks
-from mimicbrush.data.shards import FramePair
-from mimicbrush.imaging import Placement, letterbox
+from mimicbrush.data.augment import (
+    AugmentConfig,
+    paint_areas,
+    random_colours,
+    random_homographies,
+    sampling_grid,
+    warp_areas,
+    warp_images,
+    warp_points,
+)
+from mimicbrush.data.masking import MAX_OBJECT_AREA, MIN_OBJECT_AREA, MaskConfig, draw_masks
+from mimicbrush.data.shards import DamagedSampleError, FramePair
+from mimicbrush.imaging import Placement, place, resize
 
 MAX_KEYPOINTS = 64
 """Matched keypoints handed to a batch per sample; more change no cell that matters."""
+MAX_SEGMENTS = 3
+"""Most segments of a still that are hidden together."""
+MIN_SIDE, MAX_SIDE = 16, 16_384
+"""Pixels of a stored picture's sides; others are taken for damage."""
+MAX_ASPECT = 8
+"""Longer to shorter side of a stored picture: beyond it, hardly anything is left in the square."""
+DRAFT_MARGIN = 1.5
+"""A JPEG may be decoded at a half, a quarter or an eighth of its size, where that is still so much above what is
+wanted: then no grey level differs by more than 2 from a full decoding."""
 
 
 class PairBatch(NamedTuple):
-    """Decoded pairs, padded to squares, before anything random is drawn on the device."""
+    """Decoded pairs, padded to squares, before anything random is drawn on the device.
+
+    Pictures travel as bytes: a quarter of what floats take to pin and move.
+    """
 
     source: Tensor
-    """(B, 3, S, S) in [0, 1], white padding."""
+    """(B, 3, S, S) uint8, white padding."""
     reference: Tensor
-    """(B, 3, S, S) in [0, 1]; equal to the source where the pair is a still's."""
+    """(B, 3, S, S) uint8, white padding; equal to the source where the pair is a still's."""
     keypoints: Tensor
     """(B, K, 2): x, y of matched keypoints in the square source, in [0, 1]; NaN where there are fewer."""
     object_mask: Tensor
-    """(B, 1, S, S): one object of the source; all zero where a grid mask is to be drawn."""
+    """(B, 1, S, S) bool: objects of the source; all False where there are none to be hidden."""
+    source_box: list[Placement]
+    """Where the picture lies in its square: the rest is padding."""
+    reference_box: list[Placement]
     key: list[str]
     group: list[str]
     position: list[int]
     """Places in the order of all samples that the run ever sees: what is drawn for a batch depends on them alone."""
     skipped: list[str]
     """Keys of damaged samples in whose stead others stand here."""
+
+
+class AugmentedPairs(NamedTuple):
+    """Pairs on the device after geometry and colour; all of the source's parts moved together."""
+
+    source: Tensor
+    """(B, 3, S, S) in [0, 1]; padding, and what the warp exposes, is 1."""
+    reference: Tensor
+    """(B, 3, S, S) in [0, 1]."""
+    keypoints: Tensor
+    """(B, K, 2), as in PairBatch."""
+    object_mask: Tensor
+    """(B, 1, S, S) bool."""
+    area: Tensor
+    """(B, 1, S, S) bool: where the source's picture is seen, not its padding."""
 
 
 class InpaintingBatch(NamedTuple):
@@ -60,7 +104,7 @@ class BatchConfig:
     """What is drawn anew for every batch."""
 
     mask: MaskConfig = field(default_factory=MaskConfig)
-    """Grid masks."""
+    """Which part of the source is hidden."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Geometry and colour, of source and reference independently."""
 
@@ -68,18 +112,26 @@ class BatchConfig:
 def decode_pair(
     pair: FramePair, size: int, rng: random.Random, *, position: int = 0, skipped: Sequence[str] = ()
 ) -> PairBatch:
-    """One pair as a batch of one: pictures padded to white squares, keypoints moved along, an object mask chosen."""
-    source, box = letterbox(decode_image(pair.source, "RGB"), size, fill=1.0)
-    reference = source if pair.reference is None else letterbox(decode_image(pair.reference, "RGB"), size, fill=1.0)[0]
-    if pair.masks:
-        object_mask = letterbox(decode_image(rng.choice(pair.masks), "L"), size, fill=0.0)[0]
-    else:
-        object_mask = torch.zeros(1, size, size)
+    """One pair as a batch of one: pictures padded to white squares, keypoints moved along, objects chosen.
+
+    Raises DamagedSampleError, which names the sample, where a picture, a mask or the keypoints cannot be used.
+    """
+    try:
+        source, source_box = _decode_square(pair.source, size)
+        reference, reference_box = (
+            (source, source_box) if pair.reference is None else _decode_square(pair.reference, size)
+        )
+        keypoints = _square_keypoints(pair.keypoints, source_box, size, rng)
+        object_mask = _choose_objects(pair.masks, source_box, size, rng)
+    except DamagedSampleError as error:
+        raise DamagedSampleError(f"{pair.key}: {error}") from None
     return PairBatch(
         source=source[None],
         reference=reference[None],
-        keypoints=_square_keypoints(pair.keypoints, box, size, rng)[None],
-        object_mask=(object_mask[None] > 0.5).float(),
+        keypoints=keypoints[None],
+        object_mask=object_mask[None],
+        source_box=[source_box],
+        reference_box=[reference_box],
         key=[pair.key],
         group=[str(pair.origin.get("group", pair.key))],
         position=[position],
@@ -89,55 +141,180 @@ def decode_pair(
 
 def collate(samples: Sequence[PairBatch]) -> PairBatch:
     """Join batches of one."""
+    columns = zip(*samples, strict=True)
     return PairBatch(
-        source=torch.cat([sample.source for sample in samples]),
-        reference=torch.cat([sample.reference for sample in samples]),
-        keypoints=torch.cat([sample.keypoints for sample in samples]),
-        object_mask=torch.cat([sample.object_mask for sample in samples]),
-        key=[key for sample in samples for key in sample.key],
-        group=[group for sample in samples for group in sample.group],
-        position=[position for sample in samples for position in sample.position],
-        skipped=[key for sample in samples for key in sample.skipped],
+        *(
+            torch.cat(column) if isinstance(column[0], Tensor) else list(chain.from_iterable(column))
+            for column in columns
+        )
     )
 
 
 def augment_and_mask(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> InpaintingBatch:
     """Draw augmentations and masks. Target, mask and keypoints all come from the same augmented source."""
-    num = len(pairs.source)
-    source_map, reference_map = random_homographies(2 * num, config.augment, generator).chunk(2)
-    source = random_colours(warp_images(pairs.source, source_map, fill=1.0), config.augment, generator)
-    reference = random_colours(warp_images(pairs.reference, reference_map, fill=1.0), config.augment, generator)
-    keypoints = warp_points(pairs.keypoints, source_map)
-    object_mask = (warp_images(pairs.object_mask, source_map, fill=0.0) > 0.5).float()
+    return mask_augmented(pairs, augment(pairs, config.augment, generator), config.mask, generator)
+
+
+def augment(pairs: PairBatch, config: AugmentConfig, generator: torch.Generator) -> AugmentedPairs:
+    """Draw geometry and colours of sources and references, each on its own.
+
+    Colours change before the geometry, and on the picture alone: padding, and what the warp exposes, stay white.
+    """
+    num, size, device = len(pairs.source), pairs.source.shape[-1], pairs.source.device
+    with _full_precision(pairs.source):
+        maps = random_homographies(2 * num, config, generator)
+        grid = sampling_grid(maps, size, device)
+        images = _to_float(torch.cat([pairs.source, pairs.reference]))
+        area = paint_areas([*pairs.source_box, *pairs.reference_box], size, device)
+        images = random_colours(images, config, generator, area=area).masked_fill_(~area, 1.0)
+        source, reference = warp_images(images, grid, fill=1.0).chunk(2)
+        return AugmentedPairs(
+            source,
+            reference,
+            warp_points(pairs.keypoints, maps[:num]),
+            warp_images(pairs.object_mask.float(), grid[:num], fill=0.0) > 0.5,
+            warp_areas(pairs.source_box, grid[:num]),
+        )
+
+
+def mask_augmented(
+    pairs: PairBatch, moved: AugmentedPairs, config: MaskConfig, generator: torch.Generator
+) -> InpaintingBatch:
+    """Draw masks for what `augment` has made of the pairs."""
     return mask_pairs(
-        pairs._replace(source=source, reference=reference), keypoints, object_mask, config.mask, generator
+        pairs._replace(source=moved.source, reference=moved.reference),
+        moved.keypoints,
+        moved.object_mask,
+        config,
+        generator,
+        area=moved.area,
     )
 
 
 def mask_pairs(
-    pairs: PairBatch, keypoints: Tensor, object_mask: Tensor, config: MaskConfig, generator: torch.Generator
+    pairs: PairBatch,
+    keypoints: Tensor,
+    object_mask: Tensor,
+    config: MaskConfig,
+    generator: torch.Generator,
+    *,
+    area: Tensor | None = None,
 ) -> InpaintingBatch:
-    """Object masks where there are any, grid masks elsewhere."""
-    grid = grid_masks(keypoints.cpu(), pairs.source.shape[-1], config, generator).to(object_mask)
-    # An object that the augmentation moved out of the picture leaves an empty mask: draw a grid instead.
-    has_object = object_mask.flatten(1).any(dim=1)
-    mask = torch.where(has_object[:, None, None, None], object_mask, grid)
-    return InpaintingBatch(pairs.source, mask, pairs.reference, pairs.key, pairs.group)
+    """Pairs with masks drawn for them; pictures become floats where they are bytes.
+
+    area: (B, 1, S, S) bool, where the source's picture is seen; by default where it was put when it was decoded.
+    """
+    with _full_precision(pairs.source):
+        if area is None:
+            area = paint_areas(pairs.source_box, pairs.source.shape[-1], pairs.source.device)
+        mask = draw_masks(keypoints, object_mask.bool(), area, config, generator)
+        return InpaintingBatch(
+            _to_float(pairs.source), mask.float(), _to_float(pairs.reference), pairs.key, pairs.group
+        )
 
 
 def decode_image(encoded: bytes, mode: Literal["RGB", "L"]) -> Tensor:
-    """(3, H, W), or (1, H, W) for L, in [0, 1]."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        array = np.array(image.convert(mode), dtype=np.float32) / 255
+    """(3, H, W), or (1, H, W) for L, in [0, 1]. Raises DamagedSampleError where it is no whole picture."""
+    with _open(encoded) as image:
+        return _to_float(_to_bytes(image, mode))
+
+
+def _decode_square(encoded: bytes, size: int) -> tuple[Tensor, Placement]:
+    """(3, size, size) uint8 with white padding, and where the picture lies in it."""
+    with _open(encoded) as image:
+        # By the stored size: after `draft` a picture has a smaller one, rounded up.
+        box = place(image.height, image.width, size)
+        image.draft("RGB", (math.ceil(box.width * DRAFT_MARGIN), math.ceil(box.height * DRAFT_MARGIN)))
+        scaled = resize(_to_bytes(image, "RGB"), box.height, box.width)
+    canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
+    canvas[_slices(box)] = scaled
+    return canvas, box
+
+
+def _choose_objects(masks: list[bytes], box: Placement, size: int, rng: random.Random) -> Tensor:
+    """(1, size, size) bool: the union of 1 to MAX_SEGMENTS segments, in random order, as far as they fit.
+
+    Together they cover MIN_OBJECT_AREA to MAX_OBJECT_AREA of the picture; where none do, nothing is chosen.
+    """
+    canvas = torch.zeros(1, size, size, dtype=torch.bool)
+    if not masks:
+        return canvas
+    wanted, taken = rng.randint(1, MAX_SEGMENTS), 0
+    union = torch.zeros(box.height, box.width, dtype=torch.bool)
+    for encoded in rng.sample(masks, len(masks)):
+        joined = union | _decode_mask(encoded, box, size)
+        if _share(joined) <= MAX_OBJECT_AREA:
+            union, taken = joined, taken + 1
+        if taken == wanted:
+            break
+    if _share(union) >= MIN_OBJECT_AREA:
+        canvas[_slices(box)] = union
+    return canvas
+
+
+def _decode_mask(encoded: bytes, box: Placement, size: int) -> Tensor:
+    """(box.height, box.width), True where the mask is above mid-grey."""
+    with _open(encoded) as image:
+        if place(image.height, image.width, size) != box:
+            raise DamagedSampleError(f"mask of {image.size} pixels does not fit its picture")
+        return resize(_to_bytes(image, "L"), box.height, box.width)[0] > 127
+
+
+def _share(mask: Tensor) -> float:
+    return mask.count_nonzero().item() / mask.numel()
+
+
+@contextmanager
+def _open(encoded: bytes) -> Iterator[Image.Image]:
+    """A picture of a plausible size; whatever Pillow's decoders raise inside becomes DamagedSampleError."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            short, long = sorted(image.size)
+            if short < MIN_SIDE or long > MAX_SIDE or long > MAX_ASPECT * short:
+                raise DamagedSampleError(
+                    f"picture of {image.size} pixels, expected sides of {MIN_SIDE} to {MAX_SIDE}, at most"
+                    f" {MAX_ASPECT}:1"
+                )
+            yield image
+    except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error, zlib.error) as error:
+        raise DamagedSampleError(f"not a readable picture ({error})") from None
+    except Image.DecompressionBombError as error:
+        raise DamagedSampleError(f"not a plausible picture ({error})") from None
+
+
+def _to_bytes(image: Image.Image, mode: Literal["RGB", "L"]) -> Tensor:
+    """(3, H, W) or (1, H, W) uint8."""
+    # Pillow's convert copies even where there is nothing to convert.
+    array = np.array(image if image.mode == mode else image.convert(mode))
     return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)
 
 
-def _square_keypoints(
-    keypoints: list[tuple[float, float, float, float]], box: Placement, size: int, rng: random.Random
-) -> Tensor:
+def _slices(box: Placement) -> tuple[slice, slice, slice]:
+    return slice(None), slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+
+
+def _square_keypoints(keypoints: Sequence[Sequence[float]], box: Placement, size: int, rng: random.Random) -> Tensor:
     """Source points of the picture -> points of its padded square, at most MAX_KEYPOINTS, filled up with NaN."""
-    chosen = rng.sample(keypoints, MAX_KEYPOINTS) if len(keypoints) > MAX_KEYPOINTS else keypoints
     square = torch.full((MAX_KEYPOINTS, 2), float("nan"))
-    for number, (x, y, *_) in enumerate(chosen):
-        square[number] = torch.tensor([(box.left + x * box.width) / size, (box.top + y * box.height) / size])
+    if not keypoints:
+        return square
+    chosen = rng.sample(keypoints, MAX_KEYPOINTS) if len(keypoints) > MAX_KEYPOINTS else keypoints
+    try:
+        points = np.array(keypoints, dtype=np.float64)
+    except (TypeError, ValueError):
+        points = np.full(1, math.nan)
+    # Also of those that are not chosen: whether a sample is damaged must not depend on a draw.
+    if points.shape[1:] != (4,) or not ((points >= 0) & (points <= 1)).all():
+        raise DamagedSampleError("keypoints must be four numbers from 0 to 1 each: source x, y, reference x, y")
+    points = np.array(chosen)[:, :2] * (box.width, box.height) + (box.left, box.top)
+    square[: len(points)] = torch.from_numpy(points / size)
     return square
+
+
+def _to_float(images: Tensor) -> Tensor:
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def _full_precision(images: Tensor) -> torch.autocast:
+    """Under a trainer's autocast, products in bfloat16 would move points by up to two pixels of 512."""
+    return torch.autocast(images.device.type, enabled=False)

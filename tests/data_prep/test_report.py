@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from base64 import b64encode
 from collections.abc import Callable
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from data_prep import report_pictures
 from data_prep.charts import MAX_BARS, histogram_bars, histogram_chart, stacked_bar
@@ -20,8 +18,6 @@ from data_prep.report_pictures import MAX_SHARDS, Listed, choose_extremes, choos
 from data_prep.run import WorkConfig
 from data_prep.shard_sam import SamShardConfig, shard_sam
 from data_prep.shard_videos import VideoShardConfig, shard_videos
-from mimicbrush.data.augment import AugmentConfig
-from mimicbrush.data.batch import BatchConfig, augment_and_mask, collate, decode_pair
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from tests.data_prep.conftest import summary_in, texture, write_clip, write_still
@@ -261,17 +257,3 @@ def test_shares_fill_the_bar() -> None:
     bar = stacked_bar({"decode": 3.0, "write<": 1.0}, "s")
     assert re.findall(r"width='([\d.]+)' height='20'", bar) == ["750.0", "250.0"]
     assert "write&lt; 1.0 s, 25 %" in bar
-
-
-def test_keypoints_move_with_the_augmented_source() -> None:
-    dark = np.zeros((64, 64, 3), np.uint8)
-    dark[28:37, 14:23] = 255
-    encoded = encode_image(dark, EncodeConfig())
-    one = FramePair(key="a", source=encoded, reference=encoded, similarity=0.5, keypoints=[(0.29, 0.51, 0.5, 0.5)])
-    stored = collate([decode_pair(one, 64, random.Random(0))] * 12)
-    config = BatchConfig(augment=AugmentConfig(colour_prob=0.0))
-    batch = augment_and_mask(stored, config, torch.Generator().manual_seed(report_pictures.SEED))
-    points = report_pictures.moved_keypoints(stored, config)
-    bright = [batch.source[i, 0, int(y * 64), int(x * 64)] for i, moved in enumerate(points) for x, y in moved]
-    assert len(bright) > 6
-    assert min(bright) > 0.5

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from mimicbrush.data.augment import AugmentConfig
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch
 from mimicbrush.data.masking import MaskConfig
+from mimicbrush.imaging import Placement
 from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.model.weights import PartConfig, initialise
 from mimicbrush.training.module import MimicBrushModule
@@ -15,23 +16,24 @@ from mimicbrush.training.recipe import RecipeConfig
 from tests.conftest import SIZE, UNET, network_config
 
 NUM_STEPS = 250
-STILL = AugmentConfig(flip_prob=0, geometry_prob=0, colour_prob=0)
-MOSTLY_HIDDEN = MaskConfig(min_cells=2, max_cells=3, keypoint_cell_prob=1.0, other_cell_prob=1.0)
+STILL = AugmentConfig(flip_prob=0, rotation_prob=0, scale_prob=0, perspective_prob=0, colour_prob=0)
+MOSTLY_HIDDEN = MaskConfig(min_cells=2, max_cells=3, uniform_cell_prob=1.0)
 
 
 def plain_pairs(num: int, seed: int) -> PairBatch:
-    colours = torch.rand(num, 3, 1, 1, generator=torch.Generator().manual_seed(seed)).expand(num, 3, SIZE, SIZE)
+    generator = torch.Generator().manual_seed(seed)
+    colours = torch.randint(256, (num, 3, 1, 1), dtype=torch.uint8, generator=generator).expand(num, 3, SIZE, SIZE)
     names = [f"{seed}-{number}" for number in range(num)]
-    return PairBatch(
-        colours, colours, torch.full((num, 4, 2), float("nan")), torch.zeros(num, 1, SIZE, SIZE), names, names
-    )
+    points, objects = torch.full((num, 4, 2), float("nan")), torch.zeros(num, 1, SIZE, SIZE, dtype=torch.bool)
+    boxes = [Placement(0, 0, SIZE, SIZE)] * num
+    return PairBatch(colours, colours, points, objects, boxes, boxes, names, names, [*range(num)], [])
 
 
 def reference_use(module: MimicBrushModule) -> float:
     pairs = plain_pairs(48, seed=-1)
     mask = torch.ones(48, 1, SIZE, SIZE)
     mask[..., :4, :4] = 0
-    batch = InpaintingBatch(pairs.source, mask, pairs.reference, pairs.key, pairs.group)
+    batch = InpaintingBatch(pairs.source / 255, mask, pairs.reference / 255, pairs.key, pairs.group)
     return measure_reference_use(module.network, [batch])["another / both"].mean
 
 

@@ -1,0 +1,81 @@
+"""What a training batch holds, drawn for people to look at."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mimicbrush.data.batch import AugmentedPairs, BatchConfig, InpaintingBatch, PairBatch, augment, mask_augmented
+from mimicbrush.imaging import blacken
+
+GAP = 4
+GAP_LEVEL = 0.5
+HIDDEN_LEVEL, OPEN_LEVEL, PADDING_LEVEL = 0.92, 0.16, 0.32
+HIDDEN_POINT, OPEN_POINT = (0.84, 0.37, 0.0), (0.34, 0.71, 0.91)
+"""Matched points under the mask and beside it: Okabe and Ito's vermilion and sky blue."""
+POINT_RADIUS = 0.012
+"""Share of the side."""
+
+
+class SamplePreview(NamedTuple):
+    """One sample of a batch."""
+
+    panels: list[Tensor]
+    """(3, S, S) each: the augmented source, what is left of it, its mask with the matched points, the reference."""
+    hidden_share: float
+    """Of the picture, not of its padding."""
+    num_points: int
+    """Matched points in sight; none are told where an object is to be hidden, since they do not matter there."""
+    num_hidden_points: int
+
+
+def draw_batch(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> Tensor:
+    """(3, H, W) on the CPU: a row a sample, its four panels side by side; draws as `augment_and_mask` does."""
+    rows = [join_panels(sample.panels, dim=2) for sample in preview_batch(pairs, config, generator)]
+    return join_panels(rows, dim=1)
+
+
+def preview_batch(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> list[SamplePreview]:
+    """What `augment_and_mask` makes of the pairs with the same generator, sample by sample."""
+    moved = augment(pairs, config.augment, generator)
+    batch = mask_augmented(pairs, moved, config.mask, generator)
+    return [_preview(moved, batch, number) for number in range(len(batch.mask))]
+
+
+def join_panels(panels: list[Tensor], *, dim: int) -> Tensor:
+    """Pictures (3, H, W) side by side (dim 2) or one below the other (1), with a grey line between them."""
+    shape = list(panels[0].shape)
+    shape[dim] = GAP
+    line = torch.full(shape, GAP_LEVEL)
+    return torch.cat([part for panel in panels for part in (line, panel)][1:], dim=dim)
+
+
+def _preview(moved: AugmentedPairs, batch: InpaintingBatch, number: int) -> SamplePreview:
+    source, mask, reference, area, points = (
+        part[number].cpu() for part in (batch.source, batch.mask, batch.reference, moved.area, moved.keypoints)
+    )
+    hidden, size = mask[0] > 0, mask.shape[-1]
+    if moved.object_mask[number].any():
+        points = points[:0]
+    points = points[((points >= 0) & (points < 1)).all(dim=1)]
+    columns, rows = (points * size).long().unbind(dim=1)
+    is_hidden = hidden[rows, columns]
+    painted = torch.where(hidden, HIDDEN_LEVEL, torch.where(area[0], OPEN_LEVEL, PADDING_LEVEL)).repeat(3, 1, 1)
+    for colour, seen in ((OPEN_POINT, points[~is_hidden]), (HIDDEN_POINT, points[is_hidden])):
+        painted = torch.where(_discs(seen, size), torch.tensor(colour)[:, None, None], painted)
+    return SamplePreview(
+        panels=[source, blacken(source[None], mask[None])[0], painted, reference],
+        hidden_share=(hidden.sum() / area.sum().clamp(min=1)).item(),
+        num_points=len(points),
+        num_hidden_points=int(is_hidden.sum()),
+    )
+
+
+def _discs(points: Tensor, size: int) -> Tensor:
+    """(size, size) bool, True near a point."""
+    centres = (torch.arange(size) + 0.5) / size
+    x, y = points[:, 0, None, None], points[:, 1, None, None]
+    near = torch.hypot(centres - x, centres[:, None] - y) <= max(POINT_RADIUS, 0.75 / size)
+    return near.any(dim=0)
