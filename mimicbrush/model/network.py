@@ -197,7 +197,7 @@ class MimicBrushNetwork(nn.Module):
         states: ReferenceStates = {}
         timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
         latent, kwargs = reference_latent.to(self.reference_unet.dtype), {"context": AttentionContext(captured=states)}
-        is_trained = next(self.reference_unet.parameters()).requires_grad
+        is_trained = any(parameter.requires_grad for parameter in self.reference_unet.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained):
             self.reference_unet(latent, timestep, image_tokens, cross_attention_kwargs=kwargs, return_dict=False)
         by_reference = self.options.reference_projections == "reference"
