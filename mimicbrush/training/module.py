@@ -12,6 +12,7 @@ from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, augme
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.training.loss import prediction_loss
+from mimicbrush.training.optimizer import make_optimizer
 from mimicbrush.training.recipe import RecipeConfig
 
 
@@ -72,10 +73,7 @@ class MimicBrushModule(LightningModule):
         return augment_and_mask(pairs, self.batch, self._generator("batch", *pairs.position[:1]))
 
     def configure_optimizers(self) -> dict:
-        trained = list(trained_parameters(self).values())
-        optimizer = torch.optim.AdamW(
-            trained, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay, fused=True
-        )
+        optimizer = make_optimizer(trained_parameters(self).values(), self.recipe)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self.recipe.learning_rate_factor(step, self.max_steps)
         )

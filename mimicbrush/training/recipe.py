@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mimicbrush.training.optimizer import OptimizerName
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
@@ -26,6 +28,8 @@ class RecipeConfig:
     """Chance that a sample trains without its source's shape map (paper, 3.2)."""
     train_reference: bool = False
     """Train the reference U-Net too; by default it stays as it was loaded."""
+    optimizer: OptimizerName = "adamw"
+    """adamw8bit keeps its moments in a quarter of the memory; it needs bitsandbytes (`lowmem` in pyproject.toml)."""
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:

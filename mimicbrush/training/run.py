@@ -19,6 +19,7 @@ from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise,
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.optimizer import require_optimizer
 from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.ranks import find_ranks
 from mimicbrush.training.recipe import RecipeConfig
@@ -126,6 +127,7 @@ def check_checkpoint(module: MimicBrushModule, path: Path) -> None:
 
 def make_module(config: TrainConfig) -> MimicBrushModule:
     """The network, its weights loaded or drawn, and its training step."""
+    require_optimizer(config.recipe.optimizer)
     network = initialise(config.network, seed=config.seed)
     if config.run.channels_last:
         network.to(memory_format=torch.channels_last)
