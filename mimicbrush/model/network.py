@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
 from mimicbrush.errors import UserError
@@ -133,7 +134,9 @@ class MimicBrushNetwork(nn.Module):
     def encode(self, image: Tensor, generator: Generators = None) -> Tensor:
         """Pixels (B, 3, H, W) in [0, 1] -> latent (B, 4, H / stride, W / stride), sampled from the posterior."""
         posterior = self.autoencoder.encode((image * 2 - 1).to(self.autoencoder.dtype)).latent_dist
-        return posterior.sample(generator).float() * self.autoencoder.config.scaling_factor
+        # In single precision, where a seed draws the same noise whatever the autoencoder computes in.
+        sampled = DiagonalGaussianDistribution(posterior.parameters.float()).sample(generator)
+        return sampled * self.autoencoder.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
@@ -175,13 +178,13 @@ class MimicBrushNetwork(nn.Module):
         """(B, 3, H, W) -> cross-attention tokens (B, N, C)."""
         with torch.no_grad():
             states = self.image_encoder(reference)
-        return self.image_projector(states)
+        return self.image_projector(states.to(self.image_projector.dtype))
 
     def absent_tokens(self) -> Tensor:
         """Tokens of no reference, (1, N, C): what unconditional rows see."""
         with torch.no_grad():
             states = self.image_encoder.absent()
-        return self.image_projector(states)
+        return self.image_projector(states.to(self.image_projector.dtype))
 
     def shape_latent(self, source: Tensor, keep_shape: Tensor) -> Tensor:
         """(B, 3, H, W), (B,) bool -> (B, 4, h, w)."""
@@ -196,10 +199,11 @@ class MimicBrushNetwork(nn.Module):
         """
         states: ReferenceStates = {}
         timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
-        latent, kwargs = reference_latent.to(self.reference_unet.dtype), {"context": AttentionContext(captured=states)}
-        is_trained = next(self.reference_unet.parameters()).requires_grad
+        latent, tokens = (given.to(self.reference_unet.dtype) for given in (reference_latent, image_tokens))
+        kwargs = {"context": AttentionContext(captured=states)}
+        is_trained = any(parameter.requires_grad for parameter in self.reference_unet.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained):
-            self.reference_unet(latent, timestep, image_tokens, cross_attention_kwargs=kwargs, return_dict=False)
+            self.reference_unet(latent, timestep, tokens, cross_attention_kwargs=kwargs, return_dict=False)
         by_reference = self.options.reference_projections == "reference"
         return project_states(states, self.reference_unet if by_reference else self.imitative_unet)
 

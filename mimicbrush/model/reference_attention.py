@@ -156,7 +156,9 @@ def project_states(states: ReferenceStates, unet: UNet2DConditionModel) -> Refer
 
     Those of the imitative U-Net in the release, those of the reference U-Net in the paper's equation 1.
     """
-    return {name: _project(unet.get_submodule(name), state) for name, state in states.items()}
+    layers = {name: unet.get_submodule(name) for name in states}
+    # The reference U-Net may compute in another precision than the one that projects.
+    return {name: _project(layer, states[name].to(layer.to_k.weight.dtype)) for name, layer in layers.items()}
 
 
 def _project(attn: nn.Module, tokens: Tensor) -> KeyValue:

@@ -6,20 +6,22 @@ import hashlib
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, augment_and_mask
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.training.loss import prediction_loss
+from mimicbrush.training.optimizer import make_optimizer
 from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.trainable import choose_trained, fetchable_tensors, trained_parameters
 
 
 class MimicBrushModule(LightningModule):
-    """Trains the imitative U-Net and the projections (and the reference U-Net, where asked to).
+    """Trains what the recipe says: the projections, and of either U-Net all, adapters or nothing.
 
     All that a step draws is a function of the seed, the step and the batch's positions: of no rank, worker or earlier
-    step. fetchable_parts: parts of the network that can be fetched again: checkpoints leave out those that are frozen.
+    step. fetchable_parts: parts of the network that can be fetched again: checkpoints leave out what of them is frozen.
     """
 
     def __init__(
@@ -41,8 +43,8 @@ class MimicBrushModule(LightningModule):
         self.scheduler = make_scheduler(network.options.prediction_type)
         # Checkpoints leave out what can be fetched again, so a resumed run finds fewer tensors than it has.
         self.strict_loading = False
-        network.reference_unet.requires_grad_(recipe.train_reference)
-        self.left_out = tuple(name for name in fetchable_parts if not trained_parameters(getattr(network, name)))
+        choose_trained(network, recipe, seed=seed)
+        self.left_out = fetchable_tensors(network, fetchable_parts)
 
     def training_step(self, pairs: PairBatch, batch_idx: int) -> dict[str, Tensor]:
         """`loss`, and what is recorded: (B,) each of `timestep`, and of the losses `whole`, `inside`, `outside`."""
@@ -72,10 +74,7 @@ class MimicBrushModule(LightningModule):
         return augment_and_mask(pairs, self.batch, self._generator("batch", *pairs.position[:1]))
 
     def configure_optimizers(self) -> dict:
-        trained = list(trained_parameters(self).values())
-        optimizer = torch.optim.AdamW(
-            trained, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay, fused=True
-        )
+        optimizer = make_optimizer(trained_parameters(self).values(), self.recipe)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self.recipe.learning_rate_factor(step, self.max_steps)
         )
@@ -84,7 +83,7 @@ class MimicBrushModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         tensors = checkpoint["state_dict"]
         checkpoint["state_dict"] = {
-            name: tensor for name, tensor in tensors.items() if name.split(".")[1] not in self.left_out
+            name: tensor for name, tensor in tensors.items() if name.removeprefix("network.") not in self.left_out
         }
 
     def _generator(self, purpose: str, *numbers: int) -> torch.Generator:
@@ -109,8 +108,3 @@ def seed_of(*parts: object) -> int:
     """A seed that is far from that of any other parts."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % 2**63
-
-
-def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """By name, those that the optimiser changes."""
-    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}

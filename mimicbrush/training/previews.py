@@ -77,7 +77,9 @@ def _evaluating(module: LightningModule) -> Iterator[None]:
     was_training = [part for part in module.modules() if part.training]
     module.eval()
     try:
-        yield
+        # In the precision of training, which adapters over weights in half precision need.
+        with module.trainer.precision_plugin.forward_context():
+            yield
     finally:
         for part in was_training:
             part.training = True

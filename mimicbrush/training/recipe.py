@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mimicbrush.training.optimizer import OptimizerName
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
@@ -26,12 +28,26 @@ class RecipeConfig:
     """Chance that a sample trains without its source's shape map (paper, 3.2)."""
     train_reference: bool = False
     """Train the reference U-Net too; by default it stays as it was loaded."""
+    imitative_lora: int = 0
+    """Rank of the adapters (LoRA) trained in place of the imitative U-Net, whose first layer is trained beside them;
+    0: all of it is trained."""
+    reference_lora: int = 0
+    """Rank of the adapters (LoRA) trained beside a frozen reference U-Net; 0: none."""
+    optimizer: OptimizerName = "adamw"
+    """adamw8bit keeps its moments in a quarter of the memory; it needs bitsandbytes (`lowmem` in pyproject.toml)."""
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}, expected a positive number")
         if self.warmup_steps < 0 or self.cooldown_steps < 0:
             raise ValueError("warmup_steps and cooldown_steps must be at least 0")
+        for name in ("imitative_lora", "reference_lora"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a rank, or 0 for no adapters")
+        if self.train_reference and self.reference_lora:
+            raise ValueError(
+                "train_reference trains the whole reference U-Net, reference_lora adapters alone; unset one"
+            )
         if self.mask_weight <= 0:
             raise ValueError(f"mask_weight is {self.mask_weight}, expected a positive number")
         for name in ("reference_drop_prob", "shape_drop_prob"):

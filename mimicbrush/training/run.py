@@ -20,6 +20,8 @@ from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise,
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.optimizer import require_optimizer
+from mimicbrush.training.precision import FrozenPrecision, store_frozen
 from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.ranks import find_ranks
 from mimicbrush.training.recipe import RecipeConfig
@@ -39,6 +41,9 @@ class RunConfig:
     """Clipping of gradients, and what happens to steps that would harm the weights."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     """Lightning's precision."""
+    frozen_precision: FrozenPrecision = "float32"
+    """In which frozen weights are kept, and compute: in half precision they take half the memory. The depth model's
+    stay in float32, as in the release."""
     accelerator: str = "auto"
     """Lightning's accelerator: auto, gpu, cpu."""
     devices: int | Literal["auto"] = "auto"
@@ -82,6 +87,9 @@ class RunConfig:
         for name in ("keep_checkpoint_every", "preview_every", "reference_use_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+        other = {"bf16-mixed": "float16", "16-mixed": "bfloat16"}.get(self.precision)
+        if self.frozen_precision == other:
+            raise ValueError(f"frozen_precision is {other}, precision {self.precision}; make both the same half")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay}, expected 0 to less than 1")
         if self.num_reference_use_pairs < 2:
@@ -107,6 +115,14 @@ class TrainConfig:
     overfit: bool = False
     """Train on the first batch alone, again and again: a network that cannot learn it by heart learns nothing."""
 
+    def __post_init__(self) -> None:
+        has_adapters = self.recipe.imitative_lora or self.recipe.reference_lora
+        if has_adapters and self.run.frozen_precision != "float32" and self.run.precision == "32-true":
+            raise ValueError(
+                f"run.frozen_precision is {self.run.frozen_precision}, in which adapters train under autocast only; set"
+                " run.precision to bf16-mixed or 16-mixed"
+            )
+
 
 def checkpoint_path(config: TrainConfig) -> Path:
     """Where the run's last checkpoint lies."""
@@ -127,6 +143,7 @@ def check_checkpoint(module: MimicBrushModule, path: Path) -> None:
 
 def make_module(config: TrainConfig) -> MimicBrushModule:
     """The network, its weights loaded or drawn, and its training step."""
+    require_optimizer(config.recipe.optimizer)
     network = initialise(config.network, seed=config.seed)
     if config.run.channels_last:
         network.to(memory_format=torch.channels_last)
@@ -136,7 +153,7 @@ def make_module(config: TrainConfig) -> MimicBrushModule:
     if config.run.compile:
         for unet in (network.imitative_unet, network.reference_unet):
             unet.compile()
-    return MimicBrushModule(
+    module = MimicBrushModule(
         network,
         config.recipe,
         config.data.batch,
@@ -144,6 +161,8 @@ def make_module(config: TrainConfig) -> MimicBrushModule:
         seed=config.seed,
         fetchable_parts=fetchable_parts(config.network),
     )
+    store_frozen(network, config.run.frozen_precision)
+    return module
 
 
 def make_data(config: TrainConfig) -> PairData:

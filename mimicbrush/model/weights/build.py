@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mimicbrush.errors import UserError
+from mimicbrush.model.lora import fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.folder import FOLDERS, INDEX_NAME, OPTIONS_NAME, folder_config, is_exported, read_folder
@@ -17,7 +18,7 @@ from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.release import read_release
 from mimicbrush.model.weights.run import is_run, read_run, read_run_config, read_run_seed
-from mimicbrush.model.weights.tensors import TrainedWeights, in_float32, load_strictly
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, in_float32, load_strictly
 
 TRAINED_PARTS = ("imitative_unet", "image_projector", "shape_projector")
 """Parts that all trained weights hold."""
@@ -31,7 +32,7 @@ def initialise(config: NetworkConfig, *, seed: int = 0, trained: TrainedWeights 
     trained: a checkpoint's tensors, which come before both.
     Raises UserError where weights are not found or do not fit.
     """
-    sources = [trained] if trained else []
+    sources = [with_adapters_folded(trained, config)] if trained else []
     if config.weights and (trained is None or _left_out_parts(config, trained)):
         sources.insert(0, read_weights(config.weights))
     for source in sources:
@@ -87,8 +88,20 @@ def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
         return read_release(path)
     if is_exported(path):
         return read_folder(path)
-    run, earlier = read_run(path, use_ema=use_ema), read_run_config(path).weights
-    return run._replace(parts={**read_weights(earlier).parts, **run.parts}) if earlier else run
+    config = read_run_config(path)
+    run = with_adapters_folded(read_run(path, use_ema=use_ema), config)
+    return run._replace(parts={**read_weights(config.weights).parts, **run.parts}) if config.weights else run
+
+
+def with_adapters_folded(run: TrainedWeights, config: NetworkConfig) -> TrainedWeights:
+    """Plain weights in place of adapters: their base lies beside them, or where `config` says that the part comes from.
+
+    Raises UserError where the base is not to be had.
+    """
+    adapted = {name: tensors for name, tensors in run.parts.items() if has_adapters(tensors)}
+    bases = _bases(config, {name for name, tensors in adapted.items() if lacks_base(tensors)})
+    folded = {name: fold({**bases.get(name, {}), **tensors}) for name, tensors in adapted.items()}
+    return run._replace(parts={**run.parts, **folded})
 
 
 def find_weights(name: str) -> Path:
@@ -104,9 +117,9 @@ def find_weights(name: str) -> Path:
 
 
 def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
-    """Parts that come from elsewhere: where they are frozen, checkpoints leave them out."""
+    """Parts that come from elsewhere: checkpoints leave out what of them is frozen."""
     given = _part_names(config.weights) if config.weights else ()
-    parts = _parts_that_may_be_frozen(config)
+    parts = _large_parts(config)
     return tuple(name for name, part in parts.items() if name in given or part.pretrained is not None)
 
 
@@ -115,8 +128,21 @@ def _part_names(weights: str) -> Collection[str]:
     return FOLDERS if is_exported(path) else read_weights(weights).parts
 
 
-def _parts_that_may_be_frozen(config: NetworkConfig) -> dict[str, PartConfig]:
+def _bases(config: NetworkConfig, names: set[str]) -> dict[str, Tensors]:
+    """Part -> its tensors before training, where it does not start at random."""
+    if not names:
+        return {}
+    given = read_weights(config.weights).parts if config.weights else {}
+    fetched = names - given.keys()
+    others = {*TRAINED_PARTS, *_large_parts(config)} - fetched
+    built = build_parts(config, given=others) if fetched else {}
+    return {name: built[name].state_dict() if name in fetched else given[name] for name in names}
+
+
+def _large_parts(config: NetworkConfig) -> dict[str, PartConfig]:
+    """Part -> its config: those that may be pretrained."""
     parts = {
+        "imitative_unet": config.imitative_unet,
         "autoencoder": config.autoencoder,
         "image_encoder": config.image_encoder,
         "reference_unet": config.reference_unet,
@@ -126,7 +152,7 @@ def _parts_that_may_be_frozen(config: NetworkConfig) -> dict[str, PartConfig]:
 
 
 def _left_out_parts(config: NetworkConfig, trained: TrainedWeights) -> set[str]:
-    return _parts_that_may_be_frozen(config).keys() - trained.parts.keys()
+    return _large_parts(config).keys() - trained.parts.keys()
 
 
 def _check_trained_parts(source: TrainedWeights) -> None:

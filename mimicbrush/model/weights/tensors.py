@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -22,7 +23,8 @@ class TrainedWeights(NamedTuple):
     origin: str
     """Where it was read, for messages."""
     parts: dict[str, Tensors]
-    """Part of the network -> its tensors; frozen parts may be absent, never half there."""
+    """Part of the network -> its tensors; frozen parts may be absent, never half there. Of a run that trains adapters,
+    these may stand without their base, until `with_adapters_folded`."""
     options: dict
     """The network's options as recorded beside the weights; of a release, those that its code hard-codes."""
 
@@ -54,12 +56,12 @@ def in_float32(tensors: Tensors) -> Tensors:
 
 
 def load_strictly(
-    module: nn.Module, tensors: Tensors, origin: str, *, assign: bool = False, may_lack: tuple[str, ...] = ()
+    module: nn.Module, tensors: Tensors, origin: str, *, assign: bool = False, may_lack: Collection[str] = ()
 ) -> None:
     """Copy `tensors` into `module`; raises UserError naming missing, unexpected and misshaped ones.
 
     assign: put the tensors themselves in place of the module's, which may then be without memory of its own.
-    may_lack: parts of the module that need not be in the file.
+    may_lack: names of tensors that need not be in the file.
     """
     faults = _faults(module, tensors, assign=assign, may_lack=may_lack)
     if faults:
@@ -67,7 +69,7 @@ def load_strictly(
     module.load_state_dict(tensors, strict=False, assign=assign)
 
 
-def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: tuple[str, ...]) -> list[str]:
+def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: Collection[str]) -> list[str]:
     own = module.state_dict()
     misshaped = [
         f"{name} is {tuple(value.shape)}, expected {tuple(own[name].shape)}"
@@ -75,7 +77,7 @@ def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: tupl
         if name in own and value.shape != own[name].shape
     ]
     unexpected = sorted(tensors.keys() - own.keys())
-    missing = sorted(name for name in own.keys() - tensors.keys() if name.split(".")[0] not in may_lack)
+    missing = sorted(own.keys() - tensors.keys() - set(may_lack))
     unlike = [name for name, value in tensors.items() if name in own and value.dtype != own[name].dtype]
     broken = [name for name, value in tensors.items() if not _is_finite(value)]
     by_kind = (

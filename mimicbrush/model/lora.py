@@ -1,0 +1,56 @@
+"""Low-rank adapters (LoRA): W + B A in every attention's projections, W frozen, B and A trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from diffusers import UNet2DConditionModel
+from peft import LoraConfig
+from torch import Tensor
+
+PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
+"""The linear layers of an attention that get adapters."""
+
+BASE, DOWN, UP = ".base_layer.", ".lora_A.default.weight", ".lora_B.default.weight"
+"""How peft calls a layer's W, A (rank, in) and B (out, rank)."""
+
+
+def add_lora(unet: UNet2DConditionModel, rank: int, *, seed: int) -> UNet2DConditionModel:
+    """Freeze the U-Net and give its attentions adapters of this rank, which alone are trained; changes it in place.
+
+    B starts at zero, so nothing changes at first; A is drawn from `seed`. Nothing scales B A: alpha equals the rank.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PROJECTIONS)))
+    return unet
+
+
+def has_adapters(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are the tensors of a U-Net with adapters, or of its adapters alone."""
+    return any(name.endswith(DOWN) for name in tensors)
+
+
+def lacks_base(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether adapters are there without the weights that they change."""
+    return any(name.endswith(DOWN) and _weight(name, BASE) not in tensors for name in tensors)
+
+
+def fold(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A U-Net's tensors with its adapters folded in: W + B A under the plain name, in float32.
+
+    W may be called as peft calls it, or plainly.
+    """
+    folded = {name.replace(BASE, "."): tensor for name, tensor in tensors.items() if ".lora_" not in name}
+    for name in tensors:
+        if name.endswith(DOWN):
+            layer = name.removesuffix(DOWN)
+            up, down, weight = tensors[layer + UP], tensors[name], folded[_weight(name, ".")]
+            folded[_weight(name, ".")] = torch.addmm(weight.float(), up.float(), down.float())
+    return folded
+
+
+def _weight(adapter: str, between: str) -> str:
+    """The weight that belongs to an adapter's A."""
+    return f"{adapter.removesuffix(DOWN)}{between}weight"

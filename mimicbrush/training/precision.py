@@ -1,0 +1,40 @@
+"""Frozen weights in half precision: half the memory for what is not trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mimicbrush.model.network import MimicBrushNetwork
+
+FrozenPrecision = Literal["float32", "bfloat16", "float16"]
+
+KEPT = "shape_map"
+"""The depth model computes in float32, as in the release."""
+
+
+def store_frozen(network: MimicBrushNetwork, precision: FrozenPrecision) -> None:
+    """Keep frozen parts in this precision, in which they then compute, too; changes the network in place.
+
+    Trained parameters stay in float32. Of a U-Net with adapters, the matrices below them change precision and the norms
+    do not; such a U-Net computes under autocast only.
+    """
+    dtype = getattr(torch, precision)
+    for name, part in network.named_children():
+        trained = [parameter.requires_grad for parameter in part.parameters()]
+        if name == KEPT or all(trained):
+            continue
+        if any(trained):
+            _store_matrices(part, dtype)
+        else:
+            nn.Module.to(part, dtype)  # diffusers' own warns of float32 modules, of which there are none
+
+
+def _store_matrices(part: nn.Module, dtype: torch.dtype) -> None:
+    for module in part.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            for parameter in module.parameters(recurse=False):
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.to(dtype)

@@ -1,0 +1,186 @@
+"""Runs that train adapters: what moves, what the checkpoint holds, and that it loads as plain weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from diffusers import UNet2DConditionModel
+
+from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.data.datamodule import heldout_batches
+from mimicbrush.errors import UserError
+from mimicbrush.model.lora import fold
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import (
+    NetworkConfig,
+    PartConfig,
+    initialise,
+    load_network,
+    read_checkpoint,
+    read_weights,
+    save_pretrained,
+    save_release,
+)
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module
+from tests.conftest import DEPTH, SIZE, UNET, network_config
+from tests.training.test_training import config, fit
+
+ADAPTERS = RecipeConfig(learning_rate=1e-2, warmup_steps=1, imitative_lora=2, reference_lora=3)
+
+
+def adapter_config(shards: dict[str, Path], output: Path, network: NetworkConfig | None = None, **run) -> TrainConfig:
+    quiet = {"preview_every": 0, "reference_use_every": 0}
+    return replace(config(shards, output, network=network, **quiet | run), recipe=ADAPTERS)
+
+
+def last(run: Path) -> dict:
+    return read_checkpoint(run / "checkpoints" / "last.ckpt")
+
+
+def predict(network: MimicBrushNetwork, batch: InpaintingBatch) -> torch.Tensor:
+    network.eval()
+    num = len(batch.source)
+    keep, timestep = torch.ones(num, dtype=torch.bool), torch.full((num,), 500)
+    told = network.condition(batch.source, batch.mask, batch.reference, keep, torch.Generator().manual_seed(0))
+    noisy = torch.randn(told.background_latent.shape, generator=torch.Generator().manual_seed(1))
+    features = network.reference_features(told.reference_latent, timestep, told.image_tokens)
+    return network.predict(noisy, timestep, told, features)
+
+
+@pytest.fixture
+def batch(shards) -> InpaintingBatch:
+    (batch,) = heldout_batches(shards["heldout"], SIZE, 2, 0, batch_size=2)
+    return batch
+
+
+@pytest.mark.parametrize("use_ema", [True, False])
+def test_a_run_loads_as_plain_weights_that_predict_as_it_did(shards, tmp_path, monkeypatch, batch, use_ema):
+    settings = adapter_config(shards, tmp_path / "run")
+    fit(settings, tmp_path, monkeypatch)
+    checkpoint = last(tmp_path / "run")
+    module = make_module(settings)
+    averaged = checkpoint["ema"] if use_ema else {}
+    module.load_state_dict({**checkpoint["state_dict"], **averaged}, strict=True)
+    loaded = load_network(tmp_path / "run", use_ema=use_ema)
+    assert loaded.state_dict().keys() == initialise(settings.network).state_dict().keys()
+    with torch.no_grad():
+        expected, fresh = predict(module.network, batch), predict(initialise(settings.network), batch)
+        torch.testing.assert_close(predict(loaded, batch), expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(fresh, expected, atol=1e-3)
+
+
+def test_adapters_the_first_layer_and_the_projections_move_and_nothing_else(shards, tmp_path, monkeypatch):
+    settings = adapter_config(shards, tmp_path / "run")
+    before = {name: value.clone() for name, value in make_module(settings).state_dict().items()}
+    fit(settings, tmp_path, monkeypatch)
+    stored = last(tmp_path / "run")
+    assert stored["state_dict"].keys() == before.keys()
+    moved = {name for name, value in stored["state_dict"].items() if not torch.equal(value, before[name])}
+    trained = ("lora_", "imitative_unet.conv_in", "image_projector", "shape_projector")
+    assert moved == {name for name in before if any(word in name for word in trained)}
+    assert moved == stored["ema"].keys()
+
+
+@pytest.mark.parametrize("projections", ["imitative", "reference"])
+def test_every_trained_parameter_gets_a_gradient_in_a_training_step(shards, tmp_path, monkeypatch, projections):
+    """DDP waits for all of them."""
+    settings = adapter_config(shards, tmp_path, network_config(reference_projections=projections), max_steps=1)
+    without = []
+
+    def note(module, optimizer) -> None:
+        without.extend(name for name, value in module.named_parameters() if value.requires_grad and value.grad is None)
+
+    monkeypatch.setattr("mimicbrush.training.module.MimicBrushModule.on_before_optimizer_step", note)
+    fit(settings, tmp_path, monkeypatch)
+    assert without == []
+
+
+def test_what_can_be_fetched_again_is_left_out_and_fetched_again(shards, tmp_path, monkeypatch):
+    """Of a released file both U-Nets, of pretrained parts the one that is not random."""
+    depth = PartConfig(arguments=DEPTH)
+    save_release(initialise(network_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")
+    network = network_config(depth=depth, weights=str(tmp_path / "mimicbrush.bin"))
+    fit(adapter_config(shards, tmp_path / "run", network), tmp_path, monkeypatch)
+    assert not any("base_layer" in name for name in last(tmp_path / "run")["state_dict"])
+    assert_folded(tmp_path / "run", initialise(network, seed=0))
+
+
+def test_a_pretrained_part_is_the_base_of_its_adapters(shards, tmp_path, monkeypatch):
+    torch.manual_seed(3)
+    UNet2DConditionModel(**UNET | {"in_channels": 9}).save_pretrained(tmp_path / "unet")
+    network = network_config(imitative_unet=PartConfig(pretrained=str(tmp_path / "unet")))
+    fit(adapter_config(shards, tmp_path / "run", network), tmp_path, monkeypatch)
+    stored = {name for name in last(tmp_path / "run")["state_dict"] if "imitative_unet" in name and "lora" not in name}
+    assert stored == {"network.imitative_unet.conv_in.weight", "network.imitative_unet.conv_in.bias"}
+    assert any("reference_unet" in name and "base_layer" in name for name in last(tmp_path / "run")["state_dict"])
+    assert_folded(tmp_path / "run", initialise(network, seed=0))
+
+
+def assert_folded(run: Path, start: MimicBrushNetwork) -> None:
+    """Each base weight of the run is its start's plus what the adapters add."""
+    tensors = {**last(run)["state_dict"], **last(run)["ema"]}
+    loaded = load_network(run)
+    for part in ("imitative_unet", "reference_unet"):
+        prefix = f"network.{part}."
+        trained = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        expected = fold({**getattr(start, part).state_dict(), **trained})
+        torch.testing.assert_close(getattr(loaded, part).state_dict(), expected, rtol=0, atol=0)
+        name = "mid_block.attentions.0.transformer_blocks.0.attn2.to_q.weight"
+        assert not torch.equal(expected[name], getattr(start, part).state_dict()[name])
+
+
+def test_whatever_takes_weights_takes_such_a_run(shards, tmp_path, monkeypatch):
+    """Another run starts from it, a third from that, and it is converted to both layouts."""
+    depth = PartConfig(arguments=DEPTH)
+    save_release(initialise(network_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")
+    network = network_config(depth=depth, weights=str(tmp_path / "mimicbrush.bin"))
+    fit(adapter_config(shards, tmp_path / "first", network), tmp_path, monkeypatch)
+    first = load_network(tmp_path / "first")
+    follow_up = replace(network, weights=str(tmp_path / "first"))
+    fit(adapter_config(shards, tmp_path / "second", follow_up), tmp_path, monkeypatch)
+    assert not any("base_layer" in name for name in last(tmp_path / "second")["state_dict"])
+    assert_folded(tmp_path / "second", initialise(follow_up))
+    second = load_network(tmp_path / "second")
+    save_pretrained(second, tmp_path / "folder")
+    save_release(second, tmp_path / "back.bin")
+    for name, expected in (("first", first), ("second", second), ("folder", second), ("back.bin", second)):
+        found = read_weights(str(tmp_path / name)).parts
+        for part in ("imitative_unet", "reference_unet"):
+            torch.testing.assert_close(found[part], dict(getattr(expected, part).state_dict()), rtol=0, atol=0)
+
+
+def test_a_run_resumes_with_its_adapters_and_another_rank_is_refused(shards, tmp_path, monkeypatch):
+    fit(adapter_config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    fit(adapter_config(shards, tmp_path / "run", max_steps=4), tmp_path, monkeypatch)
+    assert last(tmp_path / "run")["global_step"] == 4
+    wider = replace(ADAPTERS, imitative_lora=4)
+    module = make_module(replace(adapter_config(shards, tmp_path / "run"), recipe=wider))
+    with pytest.raises(UserError, match=r"misshaped \(.*lora_A.default.weight is \(2, 8\), expected \(4, 8\)"):
+        check_checkpoint(module, tmp_path / "run" / "checkpoints" / "last.ckpt")
+    plain = make_module(config(shards, tmp_path / "run"))
+    with pytest.raises(UserError, match="unexpected"):
+        check_checkpoint(plain, tmp_path / "run" / "checkpoints" / "last.ckpt")
+
+
+def test_a_base_that_is_gone_is_named(shards, tmp_path, monkeypatch):
+    save_pretrained(initialise(network_config(), seed=5), tmp_path / "folder")
+    network = network_config(weights=str(tmp_path / "folder"))
+    fit(adapter_config(shards, tmp_path / "run", network), tmp_path, monkeypatch)
+    settings = tmp_path / "run" / "config.yaml"
+    document = yaml.safe_load(settings.read_text())
+    document["network"]["weights"] = str(tmp_path / "moved")
+    settings.write_text(yaml.safe_dump(document))
+    with pytest.raises(UserError, match="moved does not exist"):
+        load_network(tmp_path / "run")
+
+
+def test_adapters_beside_a_trained_reference_unet_are_refused():
+    with pytest.raises(ValueError, match="train_reference trains the whole reference U-Net"):
+        RecipeConfig(train_reference=True, reference_lora=4)
+    with pytest.raises(ValueError, match="imitative_lora is -1"):
+        RecipeConfig(imitative_lora=-1)
