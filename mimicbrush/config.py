@@ -6,10 +6,10 @@ A config is a frozen dataclass beside its owner, one line under each field sayin
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
@@ -30,12 +30,15 @@ def parse_config(
 ) -> T:
     """Build a config from `--config FILE`, `--field VALUE` overrides and the fields' defaults.
 
+    A field that is true or false may stand alone: `--field` is `--field true`.
+
     config_class: a dataclass; `default`: the YAML used where the command line gives no --config; `program`: what --help
     calls the command.
     Raises UserError, in one line, for an unknown key, a wrong type, or a relation that `__post_init__` refuses.
     """
     parser = _parser(config_class, program)
-    arguments = _config_first(list(sys.argv[1:] if argv is None else argv))
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _config_first(_spell_out(arguments, set(_flags(config_class))))
     if default is not None and not (arguments and arguments[0].startswith("--config")):
         arguments = ["--config", str(default), *arguments]
     try:
@@ -107,6 +110,24 @@ def config_from_dict(config_class: type[T], fields: dict) -> T:
         return config_class(**vars(parser.instantiate(parser.parse_object(fields))))
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(_reason(error)) from None
+
+
+def _flags(config_class: type, prefix: str = "--") -> Iterator[str]:
+    """The options of all fields that are true or false."""
+    for name, kind in get_type_hints(config_class).items():
+        if kind is bool:
+            yield prefix + name
+        elif is_dataclass(kind):
+            yield from _flags(kind, f"{prefix}{name}.")
+
+
+def _spell_out(arguments: list[str], flags: set[str]) -> list[str]:
+    """`--flag` without a value -> `--flag=true`."""
+    following = [*arguments[1:], "--"]
+    return [
+        f"{argument}=true" if argument in flags and after.startswith("-") else argument
+        for argument, after in zip(arguments, following, strict=False)
+    ]
 
 
 def _config_first(arguments: list[str]) -> list[str]:

@@ -22,6 +22,8 @@ class Band:
     """Lower edge."""
     high: float = 0.9
     """Upper edge."""
+    strict: bool = False
+    """A nested flag."""
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -38,6 +40,8 @@ class Example:
     """A nested config."""
     steps: int = 3
     """A number."""
+    check: bool = False
+    """A flag."""
 
 
 def test_yaml_then_command_line_then_defaults(tmp_path):
@@ -51,6 +55,22 @@ def test_overrides_win_wherever_the_file_is_named(tmp_path):
     for config in (["--config", str(tmp_path / "a.yaml")], [f"--config={tmp_path / 'a.yaml'}"]):
         found = parse_config(Example, ["--output", "here", *config, "--steps", "2"])
         assert found == Example(output=Path("here"), steps=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag", "nested"),
+    [
+        (["--check"], True, False),
+        (["--check", "--steps", "5"], True, False),
+        (["--band.strict", "--check"], True, True),
+        (["--check", "false"], False, False),
+        (["--check=false", "--band.strict", "true"], False, True),
+        (["--check", "--check=false"], False, False),
+    ],
+)
+def test_a_flag_may_stand_alone(arguments, flag, nested):
+    found = parse_config(Example, ["--output", "x", *arguments])
+    assert (found.check, found.band.strict) == (flag, nested)
 
 
 def test_what_is_saved_is_loaded(tmp_path):
