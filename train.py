@@ -8,6 +8,7 @@ from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.ranks import is_first
 from mimicbrush.training.run import (
     TrainConfig,
@@ -23,11 +24,13 @@ from mimicbrush.training.run import (
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 # What may change between calls of one run; data.batch_size only as long as a step keeps its samples.
-FREE = ("output", "run", "data.num_workers", "data.timeout", "data.batch_size")
+FREE = ("output", "check", "run", "data.num_workers", "data.timeout", "data.batch_size")
 
 
 def main() -> None:
     config = parse_config(TrainConfig, default=DEFAULT_CONFIG)
+    if config.check:
+        raise SystemExit(check(config, free=FREE) if is_first() else 0)
     refuse_other_run(config.output, config, free=FREE)
     start_step = finished_steps(config)
     if start_step >= config.run.max_steps:
@@ -40,6 +43,8 @@ def main() -> None:
         check_checkpoint(module, checkpoint)
     # Only now, when everything has been found and built: a failed start binds nobody.
     if is_first():
+        if not checkpoint:
+            examine(config, module, data, trainer)
         claim(config.output, config, free=FREE)
     fit(trainer, module, data, checkpoint)
     if stop.received:

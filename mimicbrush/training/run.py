@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
 from lightning import Callback, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import Logger, WandbLogger
 
@@ -44,8 +47,8 @@ class RunConfig:
     frozen_precision: FrozenPrecision = "float32"
     """In which frozen weights are kept, and compute: in half precision they take half the memory. The depth model's
     stay in float32, as in the release."""
-    accelerator: str = "auto"
-    """Lightning's accelerator: auto, gpu, cpu."""
+    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
+    """Lightning's accelerator."""
     devices: int | Literal["auto"] = "auto"
     """Devices on each node; srun and torchrun say how many ranks there are themselves."""
     num_nodes: int = 1
@@ -114,6 +117,8 @@ class TrainConfig:
     """How long, where, and what is recorded."""
     overfit: bool = False
     """Train on the first batch alone, again and again: a network that cannot learn it by heart learns nothing."""
+    check: bool = False
+    """Train nothing: examine data, network and machine, say all that was found, and leave pictures in output/check."""
 
     def __post_init__(self) -> None:
         has_adapters = self.recipe.imitative_lora or self.recipe.reference_lora
@@ -170,8 +175,18 @@ def make_data(config: TrainConfig) -> PairData:
     return PairData(config.data, size=config.network.size, seed=config.seed, only_first=config.overfit)
 
 
+@contextmanager
+def _on_devices_that_are_there() -> Iterator[None]:
+    try:
+        yield
+    except MisconfigurationException as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise UserError(f"{reason}; choose other run.accelerator, run.devices or run.precision") from None
+
+
+@_on_devices_that_are_there()
 def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
-    """Lightning's trainer with our callbacks."""
+    """Lightning's trainer with our callbacks; raises UserError where its devices are not there."""
     _quieten_lightning()
     torch.set_float32_matmul_precision("high" if config.run.tf32 else "highest")
     run, ranks = config.run, find_ranks(config.run.devices, config.run.num_nodes)

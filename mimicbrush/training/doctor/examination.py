@@ -1,0 +1,145 @@
+"""The order of the examination, before a run and by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from lightning import Trainer
+from lightning.fabric.utilities import move_data_to_device
+
+from mimicbrush.data.batch import collate
+from mimicbrush.data.datamodule import PairData
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import write_image
+from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.doctor.data import BEFORE_A_RUN, IN_FULL, Depth, check_heldout, check_source
+from mimicbrush.training.doctor.findings import Finding, collect, describe, faults_of
+from mimicbrush.training.doctor.machine import (
+    check_device,
+    check_disk,
+    check_going_on,
+    check_memory,
+    check_parameters,
+    check_resume,
+    check_weights,
+)
+from mimicbrush.training.doctor.pictures import batch_sheet, round_trip_sheet
+from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.run import TrainConfig, make_data, make_module, make_trainer
+
+T = TypeVar("T")
+
+FOLDER = "check"
+"""In the output folder, which thereby becomes no run's."""
+
+
+def examine(config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer) -> None:
+    """Before the first step: prints in short, and raises UserError where it finds a fault; leaves weights and random
+    numbers as they are."""
+    findings = _check_data(config, _num_ranks(trainer), BEFORE_A_RUN)
+    findings += _check_parts(config, module, trainer)
+    if not faults_of(findings):
+        findings += _try(config, module, data, trainer, pictures=None)
+    print(describe(findings, in_full=False))
+    faults = faults_of(findings)
+    if faults:
+        named = ", ".join(dict.fromkeys(fault.name for fault in faults))
+        raise UserError(f"the run has not begun: mend what the doctor found ({named}); `--check` shows everything")
+
+
+def check(config: TrainConfig, *, free: tuple[str, ...]) -> int:
+    """Examine in full, leave pictures in the output folder's `check`, train nothing.
+
+    free: as in `claim`. Returns the exit status: 2 where there is a fault, else 0.
+    """
+    findings = collect("output", check_resume, config, free)
+    module = _make("network", findings, lambda: make_module(config))
+    trainer = _make("run", findings, lambda: make_trainer(config, StopSignals()))
+    num_ranks = _num_ranks(trainer) if trainer else 1
+    of_data = _check_data(config, num_ranks, IN_FULL)
+    findings += of_data
+    data = None if faults_of(of_data) else _make("data", findings, lambda: make_data(config))
+    if module and trainer:
+        findings += _check_parts(config, module, trainer)
+    if module and data:
+        findings += collect("checkpoint", check_going_on, config, module, data, num_ranks)
+    if module and data and trainer:
+        findings += _try(config, module, data, trainer, pictures=config.output / FOLDER)
+    # What makes several parts impossible was said by each of them.
+    findings = list({finding.said: finding for finding in findings}.values())
+    print(describe(findings, in_full=True))
+    return 2 if faults_of(findings) else 0
+
+
+def _make(name: str, findings: list[Finding], make: Callable[[], T]) -> T | None:
+    """A part of the run; where it cannot be made, None and a finding that says why."""
+    try:
+        return make()
+    except UserError as error:
+        findings.append(Finding(name, "fault", str(error)))
+        return None
+
+
+def _check_data(config: TrainConfig, num_ranks: int, depth: Depth) -> list[Finding]:
+    samples = num_ranks * config.data.batch_size * config.run.accumulate
+    kwargs = {"size": config.network.size, "samples_per_step": samples, "depth": depth}
+    found = [
+        finding
+        for source in config.data.sources
+        for finding in collect(source.shards.name, check_source, source, config.data, **kwargs)
+    ]
+    return found if faults_of(found) else [*found, *collect("held-out", check_heldout, config.data, depth)]
+
+
+def _check_parts(config: TrainConfig, module: MimicBrushModule, trainer: Trainer) -> list[Finding]:
+    return [
+        *collect("device", check_device, config, trainer),
+        *collect("weights", check_weights, config.network, module.network),
+        *collect("parameters", check_parameters, module.network),
+        *collect("memory", check_memory, module, config, trainer.strategy.root_device),
+        *collect("disk", check_disk, module, config),
+    ]
+
+
+def _try(
+    config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer, *, pictures: Path | None
+) -> list[Finding]:
+    """The network on its first batch, in the run's precision and on its device."""
+    try:
+        return _try_there(config, module, data, trainer, pictures)
+    except torch.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0]
+        return [Finding("memory", "fault", f"two pairs are too much ({reason}); take a larger device or smaller parts")]
+    except UserError as error:
+        return [Finding("first batch", "fault", str(error))]
+
+
+def _try_there(
+    config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer, pictures: Path | None
+) -> list[Finding]:
+    device, precision = trainer.strategy.root_device, trainer.precision_plugin
+    # Not through the loader, whose processes would start twice.
+    pairs = collate([data.dataset[position] for position in range(config.data.batch_size)])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        module.to(device)
+        pairs = move_data_to_device(pairs, device)
+        with precision.forward_context():
+            trial = try_batch(module.network, module.draw_batch(pairs), torch.Generator().manual_seed(config.seed))
+        findings: Sequence[Finding] = [
+            *check_mask(trial),
+            *check_round_trip(trial),
+            *try_step(module, pairs, precision.forward_context()),
+        ]
+    if pictures:
+        write_image(batch_sheet(trial), pictures / "batch.png")
+        write_image(round_trip_sheet(trial), pictures / "round_trip.png")
+        findings = [*findings, Finding("pictures", "ok", f"{pictures}: batch.png, round_trip.png")]
+    return list(findings)
+
+
+def _num_ranks(trainer: Trainer) -> int:
+    return trainer.num_devices * trainer.num_nodes

@@ -1,0 +1,214 @@
+"""Do the weights, the run and its machine fit each other?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from lightning import Trainer
+from torch import nn
+
+from mimicbrush.data.datamodule import PairData
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import NetworkConfig, read_checkpoint, read_weights
+from mimicbrush.run_folder import find_difference
+from mimicbrush.training.doctor.findings import Finding
+from mimicbrush.training.module import MimicBrushModule, trained_parameters
+from mimicbrush.training.run import TrainConfig, check_checkpoint, checkpoint_path, finished_steps
+
+OPTIMIZER_BYTES = 8
+"""AdamW's two moments of each trained parameter."""
+AVERAGE_BYTES = 4
+BIG = 20_000_000
+"""Parameters of a part whose random weights would be a mistake; the tiny preset's parts have a tenth."""
+CONFIG_FIELDS = {"shape_map": "depth"}
+"""Part -> its field in NetworkConfig, where it has another name."""
+
+
+def check_device(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
+    """The device, its precision, and the processes beside it."""
+    device, precision = trainer.strategy.root_device, config.run.precision
+    ranks = (
+        f"{trainer.num_devices * trainer.num_nodes} ranks" if trainer.num_devices * trainer.num_nodes > 1 else "1 rank"
+    )
+    if device.type == "cuda":
+        name = torch.cuda.get_device_properties(device).name
+        tf32 = "TF32 on" if torch.backends.cuda.matmul.allow_tf32 else "TF32 off"
+        facts = f"{name}, {ranks}, {precision}, {tf32}"
+    else:
+        facts = f"{device.type}, {ranks} of {torch.get_num_threads()} threads, {precision}"
+    if (
+        device.type == "cuda"
+        and precision == "bf16-mixed"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        yield Finding(
+            "device", "warning", f"{facts}: it has no bfloat16 and emulates it; take --run.precision 16-mixed"
+        )
+    elif device.type == "cpu" and torch.cuda.is_available():
+        yield Finding("device", "warning", f"{facts}: there is a GPU; take --run.accelerator gpu")
+    elif device.type == "cpu" and precision != "32-true":
+        yield Finding("device", "warning", f"{facts}: slower than 32-true on most CPUs; take --run.precision 32-true")
+    else:
+        yield Finding("device", "ok", facts)
+    workers, cores = config.data.num_workers * trainer.num_devices, len(os.sched_getaffinity(0))
+    if workers > cores:
+        said = f"{workers} loader workers on {cores} cores wait for each other; lower data.num_workers"
+        yield Finding("workers", "warning", f"{said} ({trainer.num_devices} ranks have {config.data.num_workers} each)")
+    else:
+        yield Finding("workers", "ok", f"{workers} loader workers, {cores} cores")
+
+
+def check_weights(config: NetworkConfig, network: MimicBrushNetwork) -> Iterator[Finding]:
+    """Where each part's weights come from."""
+    given = read_weights(config.weights).parts if config.weights else {}
+    origins: dict[str, list[str]] = {}
+    drawn = []
+    for name, part in network.named_children():
+        origin = config.weights if name in given else _origin(name, config, part)
+        if origin is not None:
+            origins.setdefault(origin, []).append(name)
+        if origin == "random" and _num(part) >= BIG:
+            drawn.append(f"{name} ({_num(part) / 1e6:.0f} M)")
+    facts = "; ".join(f"{origin}: {', '.join(names)}" for origin, names in origins.items())
+    if drawn:
+        said = f"{facts}; {', '.join(drawn)} would start from random weights, which takes far more than a fine-tuning"
+        yield Finding("weights", "warning", f"{said}: give network.PART.pretrained or network.weights")
+    else:
+        yield Finding("weights", "ok", facts)
+
+
+def check_parameters(network: MimicBrushNetwork) -> Iterator[Finding]:
+    """What is trained and what is frozen, by part."""
+    trained, frozen, low = [], [], []
+    for name, part in network.named_children():
+        num = sum(value.numel() for value in trained_parameters(part).values())
+        if num:
+            trained.append(f"{name} {_millions(num)}")
+        if _num(part) > num:
+            frozen.append(f"{name} {_millions(_num(part) - num)}")
+        low += [value for value in trained_parameters(part).values() if value.dtype != torch.float32]
+    kinds = ", ".join(sorted({str(value.dtype).removeprefix("torch.") for value in network.parameters()}))
+    facts = f"trained: {', '.join(trained) or 'none'}; frozen: {', '.join(frozen) or 'none'}; {kinds}"
+    if not trained:
+        yield Finding("parameters", "fault", f"{facts}; nothing would be learned: train a part")
+    elif low:
+        said = f"{facts}; {len(low)} trained tensors are not float32, and lose updates of a thousandth of their size"
+        yield Finding("parameters", "warning", said)
+    else:
+        yield Finding("parameters", "ok", facts)
+
+
+def check_memory(module: MimicBrushModule, config: TrainConfig, device: torch.device) -> Iterator[Finding]:
+    """Weights, gradients, optimiser state and averaged weights against the device's memory."""
+    num_trained = _num_trained(module)
+    weights = sum(value.nbytes for value in module.parameters())
+    needed = weights + num_trained * (4 + OPTIMIZER_BYTES + AVERAGE_BYTES)
+    there = _memory_of(device)
+    facts = f"{_size(needed)} for weights, gradients, optimiser and averages, before activations; {_size(there)} there"
+    if needed > there:
+        yield Finding("memory", "fault", f"{facts}; take a larger device, or train less of the network")
+    else:
+        yield Finding("memory", "ok", facts)
+
+
+def check_disk(module: MimicBrushModule, config: TrainConfig) -> Iterator[Finding]:
+    """Room for the checkpoints that stay, the last one, and the one that takes its place."""
+    size, every = checkpoint_size(module), config.run.keep_checkpoint_every
+    kept = config.run.max_steps // every if every else 0
+    free = shutil.disk_usage(_existing(config.output)).free
+    facts = f"{_size(free)} free at {config.output}, {kept + 2} checkpoints of {_size(size)} at most"
+    if free < 2 * size:
+        yield Finding("disk", "fault", f"{facts}: not even two fit; make room or choose another --output")
+    elif free < (kept + 2) * size:
+        said = f"{facts}: they will not all fit; make room, or raise run.keep_checkpoint_every ({every})"
+        yield Finding("disk", "warning", said)
+    else:
+        yield Finding("disk", "ok", facts)
+
+
+def check_resume(config: TrainConfig, free: tuple[str, ...]) -> Iterator[Finding]:
+    """Whether the output folder is this run's, and from which step it goes on. Raises UserError where it cannot be."""
+    difference = find_difference(config.output, config, free=free)
+    if difference:
+        said = f"{config.output} holds another run: {difference}; choose another output or delete the folder"
+        yield Finding("output", "fault", said)
+        return
+    step = finished_steps(config)
+    if step >= config.run.max_steps:
+        said = f"already trained {step} of {config.run.max_steps} steps; raise run.max_steps to go on"
+        yield Finding("output", "ok", said)
+    elif step:
+        yield Finding("output", "ok", f"the run in {config.output} goes on from step {step} of {config.run.max_steps}")
+    else:
+        yield Finding("output", "ok", f"a new run of {config.run.max_steps} steps in {config.output}")
+
+
+def check_going_on(config: TrainConfig, module: MimicBrushModule, data: PairData, num_ranks: int) -> Iterator[Finding]:
+    """Whether the checkpoint fits the network and the data. Raises UserError where it does not."""
+    path = checkpoint_path(config)
+    if not path.is_file():
+        return
+    check_checkpoint(module, path)
+    state = read_checkpoint(path).get(type(data).__qualname__, {})
+    samples = num_ranks * config.data.batch_size * config.run.accumulate
+    if state.get("fingerprint", data.dataset.fingerprint) != data.dataset.fingerprint:
+        yield Finding("checkpoint", "fault", "the shards are not those the run began with; bring them back")
+    elif state.get("samples_per_step", samples) != samples:
+        said = f"the run takes {state['samples_per_step']} samples a step, now {num_ranks} ranks x data.batch_size"
+        said += f" x run.accumulate are {samples}; change one of them so that a step stays the same"
+        yield Finding("checkpoint", "fault", said)
+    else:
+        yield Finding("checkpoint", "ok", f"{path.name} fits the network and the shards")
+
+
+def checkpoint_size(module: MimicBrushModule) -> int:
+    """Bytes of a checkpoint: tensors that are not left out, optimiser state and averaged weights."""
+    tensors = module.network.state_dict().items()
+    stored = sum(tensor.nbytes for name, tensor in tensors if name.split(".")[0] not in module.left_out)
+    return stored + _num_trained(module) * (OPTIMIZER_BYTES + AVERAGE_BYTES)
+
+
+def _origin(name: str, config: NetworkConfig, part: nn.Module) -> str | None:
+    """None: it has no weights."""
+    settings = getattr(config, CONFIG_FIELDS.get(name, name), None)
+    if not _num(part):
+        return None
+    if settings is not None and settings.pretrained:
+        return settings.pretrained
+    is_copy = name == "imitative_unet" and not settings.arguments
+    return _origin("reference_unet", config, part) if is_copy else "random"
+
+
+def _memory_of(device: torch.device) -> int:
+    """Bytes: of the GPU, or of this machine and what its container may use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    control = Path("/sys/fs/cgroup/memory.max")
+    if control.is_file() and control.read_text().strip().isdigit():
+        limits.append(int(control.read_text()))
+    return min(limits)
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+
+
+def _num(part: nn.Module) -> int:
+    return sum(value.numel() for value in part.parameters())
+
+
+def _num_trained(module: nn.Module) -> int:
+    return sum(value.numel() for value in trained_parameters(module).values())
+
+
+def _millions(num: int) -> str:
+    return f"{num / 1e6:.3g} M"
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:.3g} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.3g} MiB"

@@ -1,0 +1,30 @@
+"""What `--check` leaves to look at."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mimicbrush.training.doctor.trial import Trial
+
+DIFFERENCE_GAIN = 4
+"""So that an eye sees the autoencoder's errors."""
+
+
+def batch_sheet(trial: Trial) -> Tensor:
+    """(3, H, W): a row a pair: the source as the autoencoder sees it, mask channel, shape map, reference, target."""
+    size = trial.batch.source.shape[-2:]
+    brightest = trial.shape_map.amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)
+    columns = [trial.seen, trial.mask, trial.shape_map / brightest, trial.batch.reference, trial.batch.source]
+    return _sheet([F.interpolate(column.float(), size).expand(-1, 3, -1, -1) for column in columns])
+
+
+def round_trip_sheet(trial: Trial) -> Tensor:
+    """(3, H, W): a row a picture: the source, decoded from its latent, the difference of the two enlarged."""
+    difference = (trial.decoded - trial.batch.source).abs() * DIFFERENCE_GAIN
+    return _sheet([trial.batch.source, trial.decoded, difference.clamp(0, 1)])
+
+
+def _sheet(columns: list[Tensor]) -> Tensor:
+    return torch.cat(list(torch.cat([column.cpu() for column in columns], dim=3)), dim=1)
