@@ -39,7 +39,7 @@ class Previews(StepCallback):
 
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
-            with self.averaged.applied(module), _evaluating(module):
+            with self.averaged.applied(module), evaluating(module):
                 editor = MimicBrushEditor(
                     module.network, num_inference_steps=self.num_inference_steps, guidance_scale=PREVIEW_GUIDANCE
                 )
@@ -64,7 +64,7 @@ class ReferenceUse(StepCallback):
 
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and step % self.every == 0:
-            with self.averaged.applied(module), _evaluating(module):
+            with self.averaged.applied(module), evaluating(module):
                 shares = measure_reference_use(module.network, self.batches, progress=True)
             row = {"step": step, **{name: share.mean for name, share in shares.items()}}
             write_records([*read_records(self.path), row], self.path)
@@ -73,7 +73,8 @@ class ReferenceUse(StepCallback):
 
 
 @contextmanager
-def _evaluating(module: LightningModule) -> Iterator[None]:
+def evaluating(module: LightningModule) -> Iterator[None]:
+    """The module in eval mode."""
     was_training = [part for part in module.modules() if part.training]
     module.eval()
     try:

@@ -25,6 +25,7 @@ from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheck
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
 from mimicbrush.training.precision import FrozenPrecision, store_frozen
+from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.ranks import find_ranks
 from mimicbrush.training.recipe import RecipeConfig
@@ -258,6 +259,8 @@ def _callbacks(config: TrainConfig, stop: StopSignals) -> list[Callback]:
         TQDMProgressBar(),
         *_heldout_callbacks(config, averaged),
     ]
+    if config.overfit:
+        callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
     # Last, so that a checkpoint vouches for everything its step has written.
     path = checkpoint_path(config)
     return [*callbacks, Checkpoints(path, run.checkpoint_every, run.keep_checkpoint_every, stop)]

@@ -152,24 +152,27 @@ def _check_object_masks(name: str, looks: Sequence[Look]) -> Iterator[Finding]:
     areas = [area for look in looks for area in look.mask_areas]
     large = [area for area in areas if area > MAX_OBJECT_AREA]
     if len(large) > len(areas) / 2:
-        said = f"{len(large)} of {len(areas)} object masks cover more than half of their picture (median {median(areas):.0%})"
-        yield Finding(
-            name, "warning", f"{said}: white must be the object; if black is, invert the masks and shard anew"
-        )
+        said = f"{len(large)} of {len(areas)} object masks cover over half of their picture, {median(areas):.0%} at the"
+        said += " median: white must be the object; where black is, invert the masks and shard anew"
+        yield Finding(name, "warning", said)
 
 
 def _check_digests(name: str, shards: Sequence[Shard], most: int) -> Iterator[Finding]:
-    """Compare the bytes of some shards, of the smallest first to reach many, with what their indexes vouch for."""
+    """Compare the bytes of some shards, the smallest first, with what their indexes vouch for."""
     checked = read = 0
+    damaged = []
     for shard in sorted(shards, key=lambda shard: shard.offsets[-1]):
         if checked and read + shard.offsets[-1] > most:
             break
         with shard.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != shard.sha256:
-            said = f"{shard.path}: its bytes are not those it was written with; delete it and its index and shard again"
-            yield Finding(name, "fault", said)
+            damaged.append(shard.path.name)
         checked, read = checked + 1, read + shard.offsets[-1]
+    if damaged:
+        said = f"{', '.join(damaged[:MAX_NAMED])}: not the bytes they were written with; delete them with their indexes"
+        yield Finding(name, "fault", f"{said} and shard again")
+        return
     yield Finding(name, "ok", f"sha256 of {checked} of {len(shards)} shards compared ({read / 2**20:.0f} MiB)")
 
 

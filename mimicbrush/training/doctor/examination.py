@@ -124,7 +124,9 @@ def _try_there(
     device, precision = trainer.strategy.root_device, trainer.precision_plugin
     # Not through the loader, whose processes would start twice.
     pairs = collate([data.dataset[position] for position in range(config.data.batch_size)])
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    random_state = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    # Compiling for a batch of another size would change the run's own programs.
+    with random_state, torch.compiler.set_stance("force_eager"):
         module.to(device)
         pairs = move_data_to_device(pairs, device)
         with precision.forward_context():

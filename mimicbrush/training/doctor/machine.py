@@ -31,23 +31,17 @@ CONFIG_FIELDS = {"shape_map": "depth"}
 def check_device(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
     """The device, its precision, and the processes beside it."""
     device, precision = trainer.strategy.root_device, config.run.precision
-    ranks = (
-        f"{trainer.num_devices * trainer.num_nodes} ranks" if trainer.num_devices * trainer.num_nodes > 1 else "1 rank"
-    )
+    num_ranks = trainer.num_devices * trainer.num_nodes
+    ranks = "1 rank" if num_ranks == 1 else f"{num_ranks} ranks"
+    emulated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cuda":
         name = torch.cuda.get_device_properties(device).name
-        tf32 = "TF32 on" if torch.backends.cuda.matmul.allow_tf32 else "TF32 off"
+        tf32 = "TF32 on" if config.run.tf32 else "TF32 off"
         facts = f"{name}, {ranks}, {precision}, {tf32}"
     else:
         facts = f"{device.type}, {ranks} of {torch.get_num_threads()} threads, {precision}"
-    if (
-        device.type == "cuda"
-        and precision == "bf16-mixed"
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
-        yield Finding(
-            "device", "warning", f"{facts}: it has no bfloat16 and emulates it; take --run.precision 16-mixed"
-        )
+    if emulated and precision == "bf16-mixed":
+        yield Finding("device", "warning", f"{facts}: bfloat16 is emulated there; take --run.precision 16-mixed")
     elif device.type == "cpu" and torch.cuda.is_available():
         yield Finding("device", "warning", f"{facts}: there is a GPU; take --run.accelerator gpu")
     elif device.type == "cpu" and precision != "32-true":

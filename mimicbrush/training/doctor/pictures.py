@@ -10,6 +10,8 @@ from mimicbrush.training.doctor.trial import Trial
 
 DIFFERENCE_GAIN = 4
 """So that an eye sees the autoencoder's errors."""
+MIN_SIDE = 128
+"""Smaller pictures are enlarged, pixel by pixel."""
 
 
 def batch_sheet(trial: Trial) -> Tensor:
@@ -27,4 +29,6 @@ def round_trip_sheet(trial: Trial) -> Tensor:
 
 
 def _sheet(columns: list[Tensor]) -> Tensor:
-    return torch.cat(list(torch.cat([column.cpu() for column in columns], dim=3)), dim=1)
+    sheet = torch.cat(list(torch.cat([column.cpu() for column in columns], dim=3)), dim=1)
+    times = -(-MIN_SIDE // columns[0].shape[-1])
+    return sheet.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)

@@ -86,9 +86,7 @@ def check_mask(trial: Trial) -> Iterator[Finding]:
     areas = hidden.float().flatten(1).mean(1)
     facts = f"{areas.mean():.0%} of a picture is hidden ({areas.min():.0%} to {areas.max():.0%})"
     if not 0 < areas.min() <= areas.max() < 1:
-        yield Finding(
-            "mask", "warning", f"{facts}: a mask that hides all or nothing teaches nothing; see data.batch.mask"
-        )
+        yield Finding("mask", "warning", f"{facts}: hiding all or nothing teaches nothing; see data.batch.mask")
     else:
         yield Finding("mask", "ok", f"1 is repainted: black for the autoencoder, 1 in the mask channel; {facts}")
 
@@ -100,9 +98,7 @@ def check_round_trip(trial: Trial) -> Iterator[Finding]:
     facts = f"decoded sources have {psnr:.1f} dB PSNR, latents a standard deviation of {deviation:.2f}"
     low, high = LATENT_DEVIATIONS
     if not (trial.latent.isfinite().all() and trial.decoded.isfinite().all()):
-        yield Finding(
-            "VAE round trip", "fault", "the autoencoder gives numbers that are not finite; copy its weights again"
-        )
+        yield Finding("VAE round trip", "fault", f"{facts}; copy the autoencoder's weights again")
     elif psnr < MIN_PSNR:
         said = f"{facts}; no edit can be better: expected {MIN_PSNR:.0f} dB or more; look at network.autoencoder"
         yield Finding("VAE round trip", "warning", f"{said}: its weights, its range (-1 to 1), its scaling_factor")
@@ -129,11 +125,9 @@ def try_step(module: MimicBrushModule, pairs: PairBatch, precision: AbstractCont
 
 def _check_gradients(module: MimicBrushModule, loss: float) -> Iterator[Finding]:
     trained = trained_parameters(module.network)
-    unused = [name for name, parameter in trained.items() if parameter.grad is None]
-    broken = [name for name in trained.keys() - set(unused) if not trained[name].grad.isfinite().all()]
-    frozen = [
-        name for name, value in module.network.named_parameters() if name not in trained and value.grad is not None
-    ]
+    gradients = {name for name, value in module.network.named_parameters() if value.grad is not None}
+    unused, frozen = sorted(trained.keys() - gradients), sorted(gradients - trained.keys())
+    broken = [name for name in gradients & trained.keys() if not trained[name].grad.isfinite().all()]
     if unused:
         said = f"{len(unused)} trained parameters get none, first {unused[0]}: many ranks would wait for them for ever"
         yield Finding("gradients", "fault", f"{said}; freeze them, or make the training step use them")
@@ -147,15 +141,11 @@ def _check_gradients(module: MimicBrushModule, loss: float) -> Iterator[Finding]
     waiting = [name for name in still if name == "shape_projector" and _shape_enters_by_zeros(module.network)]
     silent = [name for name in still if name not in waiting]
     if silent and not unused:
-        said = (
-            f"all gradients of {', '.join(silent)} are zero: nothing of it would be learned; what multiplies it by 0?"
-        )
+        said = f"all gradients of {', '.join(silent)} are zero, so it learns nothing: something multiplies it by zero"
         yield Finding("gradients", "warning", said)
     if not (unused or broken or frozen or silent):
         later = ", shape_projector from the second step on" if waiting else ""
-        yield Finding(
-            "gradients", "ok", f"all {len(trained)} trained tensors get one{later}; the first loss is {loss:.3f}"
-        )
+        yield Finding("gradients", "ok", f"all {len(trained)} trained tensors get one{later}; first loss {loss:.3f}")
 
 
 def _is_blackened(trial: Trial, hidden: Tensor) -> bool:

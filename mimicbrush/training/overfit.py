@@ -1,0 +1,76 @@
+"""Training on one batch, again and again: what a network that can learn at all learns by heart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities import move_data_to_device
+from torch import Tensor
+
+from mimicbrush.data.batch import InpaintingBatch, PairBatch
+from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.imaging import write_image
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.previews import evaluating, preview_sheet
+
+LEARNED = 1 / 3
+"""By heart is what brings the loss below this share of what it was."""
+NUM_SHOWN = 6
+
+
+class Fall(NamedTuple):
+    """Mean losses of the first and the last tenth of the steps."""
+
+    first: float
+    last: float
+
+    @property
+    def is_learned(self) -> bool:
+        return self.last < LEARNED * self.first
+
+    def describe(self) -> str:
+        """In one sentence, with what to do."""
+        facts = f"the loss on one batch fell from {self.first:.3f} to {self.last:.3f} ({self.last / self.first:.0%})"
+        if self.is_learned:
+            return f"{facts}: learned by heart"
+        return f"{facts}: not learned by heart, which takes {LEARNED:.0%}; take more steps or another learning rate"
+
+
+def fall_of(losses: list[float]) -> Fall:
+    """losses: of every step, in order."""
+    tenth = max(1, len(losses) // 10)
+    return Fall(sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth)
+
+
+class Overfit(Callback):
+    """At the end: how far the loss fell, and overfit.png, the batch beside what the network makes of it."""
+
+    def __init__(self, folder: Path, *, num_inference_steps: int) -> None:
+        self.path = folder / "overfit.png"
+        self.num_inference_steps = num_inference_steps
+        self.losses: list[Tensor] = []
+        self.pairs: PairBatch | None = None
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs, pairs, batch_idx: int) -> None:
+        self.losses.append(outputs["whole"].mean())
+        self.pairs = pairs
+
+    def on_train_end(self, trainer: Trainer, module: MimicBrushModule) -> None:
+        if trainer.global_step < trainer.max_steps or not trainer.is_global_zero:
+            return
+        trainer.print(f"{fall_of(torch.stack(self.losses).tolist()).describe()} -> {self.path}")
+        batch = move_data_to_device(module.draw_batch(self.pairs), torch.device("cpu"))
+        shown = InpaintingBatch(*(column[:NUM_SHOWN] for column in batch))
+        # The weights themselves: their average lags behind in so short a run.
+        with evaluating(module):
+            editor = MimicBrushEditor(module.network, num_inference_steps=self.num_inference_steps, guidance_scale=1.0)
+            write_image(preview_sheet(editor, shown), self.path)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        checkpoint["overfit"] = torch.stack(self.losses)
+
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        self.losses = list(checkpoint["overfit"])

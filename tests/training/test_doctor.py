@@ -1,0 +1,286 @@
+"""The doctor finds what is wrong before the first step, says all of it, and leaves the run as it is."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+import train
+from mimicbrush.config import dump_config
+from mimicbrush.data.batch import PairBatch, collate
+from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.shards import list_shards, open_shards, write_shard
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import blacken, read_image
+from mimicbrush.model import network as network_module
+from mimicbrush.model.weights import PartConfig, read_checkpoint
+from mimicbrush.training import doctor
+from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.doctor.data import IN_FULL, check_heldout, check_source
+from mimicbrush.training.doctor.findings import Finding, describe
+from mimicbrush.training.doctor.machine import check_device, check_disk, check_weights
+from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.run import RunConfig, TrainConfig, make_data, make_module, make_trainer
+from tests.conftest import SIZE, make_pairs, network_config
+
+TRAINED_AUTOENCODER = PartConfig(pretrained="asset:autoencoder")
+
+
+@pytest.fixture
+def config(shards: dict[str, Path], tmp_path: Path) -> TrainConfig:
+    sources = [SourceConfig(shards=shards["videos"], weight=0.7), SourceConfig(shards=shards["stills"], weight=0.3)]
+    run = {"precision": "32-true", "accelerator": "cpu", "devices": 1, "preview_every": 0, "reference_use_every": 0}
+    return TrainConfig(
+        output=tmp_path / "run",
+        network=network_config(),
+        data=DataConfig(sources=sources, batch_size=4, num_workers=0),
+        recipe=RecipeConfig(learning_rate=1e-3, warmup_steps=1),
+        run=RunConfig(max_steps=2, checkpoint_every=2, record_every=1, **run),
+    )
+
+
+@pytest.fixture
+def module(config) -> MimicBrushModule:
+    return make_module(config)
+
+
+def pairs_of(config: TrainConfig) -> PairBatch:
+    dataset = make_data(config).dataset
+    return collate([dataset[position] for position in range(config.data.batch_size)])
+
+
+def verdicts(findings) -> dict[str, str]:
+    return {finding.verdict: finding.said for finding in findings}
+
+
+def fit(config: TrainConfig, monkeypatch, *overrides: str) -> None:
+    path = config.output.with_suffix(".yaml")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(dump_config(config))
+    monkeypatch.setattr("sys.argv", ["train.py", "--config", str(path), *overrides])
+    train.main()
+
+
+def of_source(folder: Path, **kwargs) -> dict[str, str]:
+    source = SourceConfig(shards=folder, weight=1)
+    arguments = {"size": SIZE, "samples_per_step": 4, "depth": IN_FULL} | kwargs
+    return verdicts(check_source(source, DataConfig(sources=[source]), **arguments))
+
+
+def tried(config: TrainConfig, module: MimicBrushModule):
+    return try_batch(module.network, module.draw_batch(pairs_of(config)), torch.Generator().manual_seed(0))
+
+
+# --- Data ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_source_is_counted(shards):
+    found = of_source(shards["videos"])
+    assert found.keys() == {"ok"}
+    assert "sha256 of 2 of 2 shards" in found["ok"]
+    source = SourceConfig(shards=shards["videos"], weight=1)
+    first, *_ = check_source(
+        source, DataConfig(sources=[source]), size=SIZE, samples_per_step=4, depth=IN_FULL._replace(hashed_bytes=0)
+    )
+    assert "2 shards, 16 pairs, a pass takes 4 steps; looked at 16: longer side 40 pixels" in first.said
+
+
+def test_small_pictures_are_a_warning(shards):
+    assert (
+        "16 of 16 pictures are smaller (40 pixels) than network.size 64"
+        in of_source(shards["videos"], size=64)["warning"]
+    )
+
+
+def test_inverted_object_masks_are_a_warning(tmp_path):
+    def inverted(mask: bytes) -> bytes:
+        buffer = io.BytesIO()
+        ImageOps.invert(Image.open(io.BytesIO(mask))).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    pairs = [replace(pair, masks=[inverted(mask) for mask in pair.masks]) for pair in make_pairs(4, stills=True)]
+    write_shard(tmp_path / "stills" / "a-000000.tar", pairs, {})
+    found = of_source(tmp_path / "stills")
+    assert "4 of 4 object masks cover over half of their picture, 75% at the median" in found["warning"]
+
+
+def test_pairs_without_keypoints_and_stills_without_masks_are_warnings(tmp_path):
+    pairs = [replace(pair, keypoints=[]) for pair in make_pairs(4)]
+    write_shard(tmp_path / "videos" / "a-000000.tar", pairs, {})
+    assert "4 of 4 pairs have no keypoints" in of_source(tmp_path / "videos")["warning"]
+    bare = [replace(pair, masks=[]) for pair in make_pairs(4, stills=True)]
+    write_shard(tmp_path / "stills" / "a-000000.tar", bare, {})
+    assert "neither a reference nor object masks" in of_source(tmp_path / "stills")["warning"]
+
+
+def test_altered_bytes_are_a_fault_and_nothing_but_damage_too(shards):
+    path = list_shards(shards["videos"])[0]
+    content = bytearray(path.read_bytes())
+    # In the zeros that end a tar.
+    content[-1] = 1
+    path.write_bytes(content)
+    assert path.name in of_source(shards["videos"])["fault"]
+    for shard in open_shards(shards["videos"]):
+        shard.path.write_bytes(bytes(shard.path.stat().st_size))
+    assert "all 16 looked at are damaged" in of_source(shards["videos"])["fault"]
+
+
+def test_a_leak_is_named(shards, tmp_path):
+    sources = [SourceConfig(shards=shards["videos"], weight=1)]
+    same = verdicts(check_heldout(DataConfig(sources=sources, heldout=shards["videos"]), IN_FULL))
+    assert "share 16 samples (pair0-0, pair0-1, pair0-2, pair0-3, ...)" in same["warning"]
+    others = verdicts(check_heldout(DataConfig(sources=sources, heldout=shards["heldout"]), IN_FULL))
+    assert "share 4 groups (group0, group1, group2, group3)" in others["warning"]
+    apart = [replace(pair, origin={"group": f"apart-{pair.key}"}) for pair in make_pairs(4, seed=99)]
+    write_shard(tmp_path / "apart" / "a-000000.tar", apart, {})
+    assert verdicts(check_heldout(DataConfig(sources=sources, heldout=tmp_path / "apart"), IN_FULL)).keys() == {"ok"}
+
+
+# --- The network on its first batch --------------------------------------------------------------------------------
+
+
+def test_the_mask_of_the_real_path_is_right(config, module):
+    assert verdicts(check_mask(tried(config, module))).keys() == {"ok"}
+
+
+def test_a_source_blackened_outside_the_mask_is_found(config, module, monkeypatch):
+    monkeypatch.setattr(network_module, "blacken", lambda source, mask: blacken(source, 1 - mask))
+    assert "it is black outside instead" in verdicts(check_mask(tried(config, module)))["fault"]
+
+
+def test_an_inverted_mask_channel_is_found(config, module, monkeypatch):
+    right = module.network.shrink_mask
+    monkeypatch.setattr(module.network, "shrink_mask", lambda mask: 1 - right(mask))
+    assert "the mask channel must be 1" in verdicts(check_mask(tried(config, module)))["fault"]
+
+
+def test_a_damaged_autoencoder_is_found(config):
+    module = make_module(replace(config, network=network_config(autoencoder=TRAINED_AUTOENCODER)))
+    autoencoder = module.network.autoencoder
+    assert verdicts(check_round_trip(tried(config, module))).keys() == {"ok"}
+    right = autoencoder.config.scaling_factor
+    autoencoder.register_to_config(scaling_factor=10 * right)
+    assert "correct scaling_factor" in verdicts(check_round_trip(tried(config, module)))["warning"]
+    autoencoder.register_to_config(scaling_factor=right)
+    torch.nn.init.normal_(autoencoder.decoder.conv_out.weight)
+    assert "expected 20 dB or more" in verdicts(check_round_trip(tried(config, module)))["warning"]
+    autoencoder.encoder.conv_in.weight.data[0] = float("nan")
+    assert "copy the autoencoder's weights again" in verdicts(check_round_trip(tried(config, module)))["fault"]
+
+
+def test_every_trained_parameter_gets_a_gradient(config, module):
+    found = verdicts(try_step(module, pairs_of(config), torch.enable_grad()))
+    assert found.keys() == {"ok"}
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_an_unused_parameter_is_named(config, module):
+    module.network.imitative_unet.forgotten = torch.nn.Parameter(torch.zeros(3))
+    found = verdicts(try_step(module, pairs_of(config), torch.enable_grad()))
+    assert "1 trained parameters get none, first imitative_unet.forgotten" in found["fault"]
+
+
+def test_a_part_without_effect_is_named(config, module):
+    projector = module.network.image_projector
+    projector.register_forward_hook(lambda part, inputs, tokens: 0 * tokens)
+    found = verdicts(try_step(module, pairs_of(config), torch.enable_grad()))
+    assert "all gradients of image_projector are zero" in found["warning"]
+
+
+def test_broken_weights_are_found(config, module):
+    module.network.imitative_unet.conv_out.weight.data[0] = float("inf")
+    assert "not finite" in verdicts(try_step(module, pairs_of(config), torch.enable_grad()))["fault"]
+
+
+# --- The run and its machine ---------------------------------------------------------------------------------------
+
+
+def test_more_workers_than_cores_are_a_warning(config):
+    config = replace(config, data=replace(config.data, num_workers=4096))
+    assert "4096 loader workers" in verdicts(check_device(config, make_trainer(config, StopSignals())))["warning"]
+
+
+def test_devices_that_are_not_there_end_in_one_line(config):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match=r"choose other run\.accelerator"):
+        make_trainer(replace(config, run=replace(config.run, accelerator="gpu")), StopSignals())
+
+
+def test_a_full_disk_is_a_fault(config, module, monkeypatch):
+    assert verdicts(check_disk(module, config)).keys() == {"ok"}
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
+    assert "not even two fit" in verdicts(check_disk(module, config))["fault"]
+
+
+def test_random_weights_of_a_big_network_are_a_warning(config, module, monkeypatch):
+    assert verdicts(check_weights(config.network, module.network)).keys() == {"ok"}
+    monkeypatch.setattr("mimicbrush.training.doctor.machine.BIG", 1000)
+    assert "imitative_unet" in verdicts(check_weights(config.network, module.network))["warning"]
+
+
+def test_in_short_only_what_is_not_ok_is_told():
+    findings = [Finding("a", "ok", "fine"), Finding("b", "warning", "odd"), Finding("c", "fault", "wrong")]
+    short, full = (describe(findings, in_full=in_full) for in_full in (False, True))
+    assert "fine" not in short
+    assert all(said in short for said in ("odd", "wrong"))
+    assert full.splitlines()[-1] == "1 ok, 1 warning, 1 fault"
+
+
+# --- The command ---------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_leaves_the_runs_weights_as_they_would_be(config, monkeypatch):
+    states = []
+    for name, examine in {"with": doctor.examine, "without": lambda *_: None}.items():
+        monkeypatch.setattr(train, "examine", examine)
+        fit(replace(config, output=config.output / name), monkeypatch)
+        states.append(read_checkpoint(config.output / name / "checkpoints" / "last.ckpt")["state_dict"])
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_check_trains_nothing_and_writes_into_its_own_folder(config, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as status:
+        fit(config, monkeypatch, "--check")
+    assert status.value.code == 0
+    written = {path.relative_to(config.output).as_posix() for path in config.output.rglob("*") if path.is_file()}
+    assert written == {"check/batch.png", "check/round_trip.png"}
+    assert read_image(config.output / "check" / "batch.png").shape == (3, 4 * 128, 5 * 128)
+    assert "0 faults" in capsys.readouterr().out
+    fit(config, monkeypatch)
+    with pytest.raises(SystemExit):
+        fit(config, monkeypatch, "--check", "--run.max_steps", "4")
+    said = capsys.readouterr().out
+    assert "goes on from step 2 of 4" in said
+    assert "last.ckpt fits the network and the shards" in said
+
+
+def test_check_names_every_fault(config, monkeypatch, capsys, tmp_path):
+    sources = [SourceConfig(shards=tmp_path / name, weight=1) for name in ("nowhere", "nothing")]
+    network = network_config(shape_channels=(4, 4))
+    with pytest.raises(SystemExit) as status:
+        fit(replace(config, network=network, data=replace(config.data, sources=sources)), monkeypatch, "--check")
+    assert status.value.code == 2
+    said = " ".join(capsys.readouterr().out.split())
+    for fault in ("nowhere: no such folder", "nothing: no such folder", "shape_channels has 2 widths", "3 faults"):
+        assert fault in said
+
+
+def test_a_fault_ends_the_run_before_it_begins(config, monkeypatch):
+    monkeypatch.setattr(network_module, "blacken", lambda source, mask: blacken(source, 1 - mask))
+    with pytest.raises(UserError, match=r"mend what the doctor found \(mask\)"):
+        fit(config, monkeypatch)
+    assert not list(config.output.iterdir())
+
+
+def test_one_batch_is_told_to_be_learned_or_not(config, monkeypatch, capsys):
+    fit(config, monkeypatch, "--overfit", "--run.preview_steps", "2")
+    assert "not learned by heart" in capsys.readouterr().out
+    assert read_image(config.output / "overfit.png").shape == (3, 4 * SIZE, 5 * SIZE)
