@@ -181,7 +181,7 @@ def _on_devices_that_are_there() -> Iterator[None]:
     try:
         yield
     except MisconfigurationException as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+        reason = str(error).strip().splitlines()[0].rstrip(".!")
         raise UserError(f"{reason}; choose other run.accelerator, run.devices or run.precision") from None
 
 

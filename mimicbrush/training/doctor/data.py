@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mimicbrush.data.batch import decode_image, decode_pair
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.datamodule import DataConfig, SourceConfig, heldout_batches
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, list_shards, open_shards, read_index
 from mimicbrush.training.doctor.findings import Finding
+from mimicbrush.training.run import TrainConfig
 
 MAX_NAMED = 4
 MAX_OBJECT_AREA = 0.5
@@ -90,6 +91,17 @@ def check_heldout(config: DataConfig, depth: Depth) -> Iterator[Finding]:
         return
     looked = f"{num_heldout} held-out and {sum(num for _, num in read)} training samples looked at"
     yield Finding("held-out", "ok", f"{len(groups)} groups, none of them in the training data ({looked})")
+
+
+def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
+    """Whether previews and reference use find as many pairs as they ask for. Raises UserError where they do not."""
+    run = config.run
+    wanted = [run.num_previews] * (run.preview_every > 0) + [run.num_reference_use_pairs] * (
+        run.reference_use_every > 0
+    )
+    if config.data.heldout is not None and wanted:
+        heldout_batches(config.data.heldout, config.network.size, max(wanted), config.seed)
+        yield Finding("held-out", "ok", f"at least the {max(wanted)} pairs of two groups that this run judges on")
 
 
 def _look(shards: Sequence[Shard], size: int, num: int) -> tuple[list[Look], list[str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,14 @@ from mimicbrush.data.datamodule import PairData
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import write_image
 from mimicbrush.training.checkpoints import StopSignals
-from mimicbrush.training.doctor.data import BEFORE_A_RUN, IN_FULL, Depth, check_heldout, check_source
+from mimicbrush.training.doctor.data import (
+    BEFORE_A_RUN,
+    IN_FULL,
+    Depth,
+    check_heldout,
+    check_heldout_pairs,
+    check_source,
+)
 from mimicbrush.training.doctor.findings import Finding, collect, describe, faults_of
 from mimicbrush.training.doctor.machine import (
     check_device,
@@ -27,7 +35,7 @@ from mimicbrush.training.doctor.machine import (
     check_weights,
 )
 from mimicbrush.training.doctor.pictures import batch_sheet, round_trip_sheet
-from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.doctor.trial import Trial, check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.run import TrainConfig, make_data, make_module, make_trainer
 
@@ -58,10 +66,12 @@ def check(config: TrainConfig, *, free: tuple[str, ...]) -> int:
     """
     findings = collect("output", check_resume, config, free)
     module = _make("network", findings, lambda: make_module(config))
-    trainer = _make("run", findings, lambda: make_trainer(config, StopSignals()))
+    # Whether the held-out pairs are enough is asked apart, so that nothing hides behind it.
+    without_heldout = replace(config, data=replace(config.data, heldout=None))
+    trainer = _make("device", findings, lambda: make_trainer(without_heldout, StopSignals()))
     num_ranks = _num_ranks(trainer) if trainer else 1
     of_data = _check_data(config, num_ranks, IN_FULL)
-    findings += of_data
+    findings += [*of_data, *collect("held-out", check_heldout_pairs, config)]
     data = None if faults_of(of_data) else _make("data", findings, lambda: make_data(config))
     if module and trainer:
         findings += _check_parts(config, module, trainer)
@@ -131,16 +141,20 @@ def _try_there(
         pairs = move_data_to_device(pairs, device)
         with precision.forward_context():
             trial = try_batch(module.network, module.draw_batch(pairs), torch.Generator().manual_seed(config.seed))
-        findings: Sequence[Finding] = [
+        findings = [
             *check_mask(trial),
             *check_round_trip(trial),
             *try_step(module, pairs, precision.forward_context()),
         ]
     if pictures:
-        write_image(batch_sheet(trial), pictures / "batch.png")
-        write_image(round_trip_sheet(trial), pictures / "round_trip.png")
-        findings = [*findings, Finding("pictures", "ok", f"{pictures}: batch.png, round_trip.png")]
-    return list(findings)
+        findings += collect("pictures", _write_pictures, trial, pictures)
+    return findings
+
+
+def _write_pictures(trial: Trial, folder: Path) -> Iterator[Finding]:
+    write_image(batch_sheet(trial), folder / "batch.png")
+    write_image(round_trip_sheet(trial), folder / "round_trip.png")
+    yield Finding("pictures", "ok", f"{folder}: batch.png, round_trip.png")
 
 
 def _num_ranks(trainer: Trainer) -> int:
