@@ -24,8 +24,8 @@ from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
-from mimicbrush.training.precision import FrozenPrecision, store_frozen
 from mimicbrush.training.overfit import Overfit
+from mimicbrush.training.precision import FrozenPrecision, store_frozen
 from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.ranks import find_ranks
 from mimicbrush.training.recipe import RecipeConfig

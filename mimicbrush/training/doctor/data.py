@@ -96,12 +96,11 @@ def check_heldout(config: DataConfig, depth: Depth) -> Iterator[Finding]:
 def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
     """Whether previews and reference use find as many pairs as they ask for. Raises UserError where they do not."""
     run = config.run
-    wanted = [run.num_previews] * (run.preview_every > 0) + [run.num_reference_use_pairs] * (
-        run.reference_use_every > 0
-    )
+    numbers = {run.num_previews: run.preview_every, run.num_reference_use_pairs: run.reference_use_every}
+    wanted = max((num for num, every in numbers.items() if every), default=0)
     if config.data.heldout is not None and wanted:
-        heldout_batches(config.data.heldout, config.network.size, max(wanted), config.seed)
-        yield Finding("held-out", "ok", f"at least the {max(wanted)} pairs of two groups that this run judges on")
+        heldout_batches(config.data.heldout, config.network.size, wanted, config.seed)
+        yield Finding("held-out", "ok", f"it holds the {wanted} pairs that this run judges on")
 
 
 def _look(shards: Sequence[Shard], size: int, num: int) -> tuple[list[Look], list[str]]:

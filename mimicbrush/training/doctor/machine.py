@@ -16,11 +16,12 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig, read_checkpoint, read_weights
 from mimicbrush.run_folder import find_difference
 from mimicbrush.training.doctor.findings import Finding
-from mimicbrush.training.module import MimicBrushModule, trained_parameters
+from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.run import TrainConfig, check_checkpoint, checkpoint_path, finished_steps
+from mimicbrush.training.trainable import trained_parameters
 
-OPTIMIZER_BYTES = 8
-"""AdamW's two moments of each trained parameter."""
+STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
+"""Two moments of each trained parameter."""
 AVERAGE_BYTES = 4
 BIG = 20_000_000
 """Parameters of a part whose random weights would be a mistake; the tiny preset's parts have a tenth."""
@@ -100,7 +101,7 @@ def check_memory(module: MimicBrushModule, config: TrainConfig, device: torch.de
     """Weights, gradients, optimiser state and averaged weights against the device's memory."""
     num_trained = _num_trained(module)
     weights = sum(value.nbytes for value in module.parameters())
-    needed = weights + num_trained * (4 + OPTIMIZER_BYTES + AVERAGE_BYTES)
+    needed = weights + num_trained * (4 + STATE_BYTES[config.recipe.optimizer] + AVERAGE_BYTES)
     there = _memory_of(device)
     facts = f"{_size(needed)} for weights, gradients, optimiser and averages, before activations; {_size(there)} there"
     if needed > there:
@@ -162,8 +163,8 @@ def check_going_on(config: TrainConfig, module: MimicBrushModule, data: PairData
 def checkpoint_size(module: MimicBrushModule) -> int:
     """Bytes of a checkpoint: tensors that are not left out, optimiser state and averaged weights."""
     tensors = module.network.state_dict().items()
-    stored = sum(tensor.nbytes for name, tensor in tensors if name.split(".")[0] not in module.left_out)
-    return stored + _num_trained(module) * (OPTIMIZER_BYTES + AVERAGE_BYTES)
+    stored = sum(tensor.nbytes for name, tensor in tensors if name not in module.left_out)
+    return stored + _num_trained(module) * (STATE_BYTES[module.recipe.optimizer] + AVERAGE_BYTES)
 
 
 def _origin(name: str, config: NetworkConfig, part: nn.Module) -> str | None:

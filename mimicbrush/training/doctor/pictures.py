@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mimicbrush.data.preview import join_panels
 from mimicbrush.training.doctor.trial import Trial
 
 DIFFERENCE_GAIN = 4
@@ -29,6 +29,6 @@ def round_trip_sheet(trial: Trial) -> Tensor:
 
 
 def _sheet(columns: list[Tensor]) -> Tensor:
-    sheet = torch.cat(list(torch.cat([column.cpu() for column in columns], dim=3)), dim=1)
     times = -(-MIN_SIDE // columns[0].shape[-1])
-    return sheet.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
+    rows = zip(*(F.interpolate(column.cpu(), scale_factor=times) for column in columns), strict=True)
+    return join_panels([join_panels(list(row), dim=2) for row in rows], dim=1)

@@ -13,7 +13,8 @@ from torch import Tensor
 from mimicbrush.data.batch import InpaintingBatch, PairBatch
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.training.doctor.findings import Finding
-from mimicbrush.training.module import MimicBrushModule, trained_parameters
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.trainable import trained_parameters
 
 NUM_TRIED = 8
 """Pictures of the batch that are tried: enough to judge, few enough for a CPU."""
