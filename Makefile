@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo check-demo test test-all lint format clean
+.PHONY: demo check-demo test test-all test-slurm lint format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -27,6 +27,10 @@ test: lint
 
 test-all: test
 	$(BIN)/python -m pytest -m slow
+
+# On the cluster that tests/slurm/start_cluster.sh starts.
+test-slurm: $(READY)
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -16,5 +16,4 @@ set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?submit with sbatch from the project folder}"
 # Since Slurm 22.05 srun takes the number of CPUs from no other place.
 exec srun --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" .venv/bin/python train.py \
-    --run.num_nodes "$SLURM_JOB_NUM_NODES" --run.devices "$SLURM_NTASKS_PER_NODE" \
     "${@:---config=configs/train/mimicbrush.yaml}"
