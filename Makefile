@@ -1,6 +1,7 @@
 # make demo       everything once, offline, on two CPU cores, in about ten minutes -> runs/demo/report.html
 # make test       lint, import contracts and the quick tests
 # make test-all   these and the slow tests
+# make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
 # Each sets up .venv by itself; the second time that is quick.
 
 PYTHON ?= python3
@@ -28,7 +29,6 @@ test: lint
 test-all: test
 	$(BIN)/python -m pytest -m slow
 
-# On the cluster that tests/slurm/start_cluster.sh starts.
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
