@@ -1,13 +1,14 @@
 # make demo       everything once, offline, on two CPU cores, in about ten minutes -> runs/demo/report.html
 # make test       lint, import contracts and the quick tests
 # make test-all   these and the slow tests
+# make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
 # Each sets up .venv by itself; the second time that is quick.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo check-demo test test-all lint format clean
+.PHONY: demo check-demo test test-all test-slurm lint format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -27,6 +28,9 @@ test: lint
 
 test-all: test
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: $(READY)
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,13 +1,19 @@
-#!/usr/bin/env bash
-# Training on a cluster: each task is one rank. Nodes, GPUs and time from here or the command line:
-#   sbatch --nodes=2 slurm/train.sh --config configs/train/mimicbrush.yaml
-#SBATCH --job-name=mimicbrush
+#!/bin/bash
+#SBATCH --job-name=train
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=8
 #SBATCH --gpus-per-node=8
 #SBATCH --cpus-per-task=8
 #SBATCH --time=24:00:00
+#SBATCH --signal=USR1@300
+#SBATCH --requeue
 #SBATCH --output=%x-%j.log
-cd "${SLURM_SUBMIT_DIR:?submit with sbatch from the project's root}" || exit 2
-srun .venv/bin/python train.py --run.num_nodes "$SLURM_JOB_NUM_NODES" --run.devices "$SLURM_NTASKS_PER_NODE" \
+#SBATCH --open-mode=append
+# Usage: sbatch --nodes=2 slurm/train.sh --config configs/train/mimicbrush.yaml; every task is one rank.
+# Nodes, GPUs and time come from here or the command line: --ntasks-per-node=4 --gpus-per-node=4; without GPUs --gpus-per-node=0.
+# Five minutes before its time is up, every rank is sent SIGUSR1: the run is saved, queued again, and goes on where it was.
+set -euo pipefail
+cd "${SLURM_SUBMIT_DIR:?submit with sbatch from the project folder}"
+# Since Slurm 22.05 srun takes the number of CPUs from no other place.
+exec srun --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" .venv/bin/python train.py \
     "${@:---config=configs/train/mimicbrush.yaml}"

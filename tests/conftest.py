@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,19 @@ def shards(tmp_path: Path) -> dict[str, Path]:
             pairs = make_pairs(8, seed=10 * seed + number, stills=stills)
             write_shard(folders[name] / f"{name}-{number:06d}.tar", pairs, {})
     return folders
+
+
+def make_checkout(folder: Path) -> Path:
+    """A folder that looks like the project after `make`, with this interpreter in its .venv."""
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/bash\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    for name in ("data_prep", "mimicbrush", "configs", "slurm", "train.py", "evaluate.py"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    return make_checkout(tmp_path / "checkout")

@@ -37,9 +37,9 @@ def run(main, monkeypatch, *arguments: object) -> None:
     main()
 
 
-def write_benchmark(folder: Path) -> None:
-    """Two triplets of 48 x 40 pixels with a square mask."""
-    for number in range(2):
+def write_benchmark(folder: Path, num: int = 2) -> None:
+    """Triplets of 48 x 40 pixels with a square mask."""
+    for number in range(num):
         for part, seed in (("source", number), ("reference", 10 + number)):
             picture = torch.from_numpy(texture(seed, 40, 48)).permute(2, 0, 1) / 255
             write_image(picture, folder / f"{number:03d}_{part}.png")

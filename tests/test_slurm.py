@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mimicbrush.data.shards import list_shards, read_pairs
 from tests.data_prep.conftest import SIDE, write_clip, write_still
-
-REPOSITORY = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A folder that looks like the project after `make`, with this interpreter in its .venv."""
-    folder = tmp_path / "checkout"
-    (folder / ".venv" / "bin").mkdir(parents=True)
-    python = folder / ".venv" / "bin" / "python"
-    python.write_text(f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
-    for name in ("data_prep", "mimicbrush", "configs", "slurm"):
-        (folder / name).symlink_to(REPOSITORY / name)
-    return folder
 
 
 def submit(checkout: Path, script: str, *arguments: object, **variables: object) -> str:
