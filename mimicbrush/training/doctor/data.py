@@ -96,8 +96,8 @@ def check_heldout(config: DataConfig, depth: Depth) -> Iterator[Finding]:
 def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
     """Whether previews and reference use find as many pairs as they ask for. Raises UserError where they do not."""
     run = config.run
-    numbers = {run.num_previews: run.preview_every, run.num_reference_use_pairs: run.reference_use_every}
-    wanted = max((num for num, every in numbers.items() if every), default=0)
+    of_previews = run.num_previews if run.preview_every else 0
+    wanted = max(of_previews, run.num_reference_use_pairs if run.reference_use_every else 0)
     if config.data.heldout is not None and wanted:
         heldout_batches(config.data.heldout, config.network.size, wanted, config.seed)
         yield Finding("held-out", "ok", f"it holds the {wanted} pairs that this run judges on")
