@@ -239,6 +239,8 @@ def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
         if stop.received == signal.SIGUSR1 and requeue():
             then = "the job is in the queue again and goes on from here"
         print(f"stopped by {stop.received.name} after step {trainer.global_step} -> {config.output}; {then}")
+    # srun ends all ranks as soon as one has failed: none leaves before the job is in the queue.
+    trainer.strategy.barrier()
     raise SystemExit(128 + stop.received)
 
 

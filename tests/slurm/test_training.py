@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,9 +76,9 @@ def test_two_nodes_train_as_one(training: Training) -> None:
     assert_as_uninterrupted(training, "nodes")
 
 
-def after_some_steps(training: Training, output: str) -> Job:
+def after_some_steps(training: Training, output: str, options: list[str] = TWO_RANKS) -> Job:
     # The uninterrupted run has no loader's worker; Slurm's signals reach it too, and it changes nothing.
-    job = training.start(output, "--data.num_workers=1")
+    job = training.start(output, "--data.num_workers=1", options=options)
     job.until(lambda: len(training.steps(output)) >= 8, "8 steps")
     return job
 
@@ -94,3 +96,15 @@ def test_a_run_near_its_time_limit_queues_itself_again(training: Training) -> No
     assert job.wait().restarts == 1
     assert "stopped by SIGUSR1 after step " in job.log
     assert_as_uninterrupted(training, "warned")
+
+
+def test_all_ranks_wait_for_a_slow_controller(training: Training) -> None:
+    slow = training.folder / "slow" / "scontrol"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/bash\nsleep 10\nexec "{shutil.which("scontrol")}" "$@"\n')
+    slow.chmod(0o755)
+    path = f"--export=ALL,PATH={slow.parent}:{os.environ['PATH']}"
+    job = after_some_steps(training, "slow", [*TWO_RANKS, path])
+    job.signal("USR1")
+    assert job.wait().restarts == 1
+    assert_as_uninterrupted(training, "slow")
