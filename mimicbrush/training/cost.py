@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import torch
@@ -30,6 +30,8 @@ from mimicbrush.model.weights import NetworkConfig
 from mimicbrush.model.weights.build import FROZEN_PARTS, TRAINED_PARTS
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.training.loss import prediction_loss
+from mimicbrush.training.optimizer import OptimizerName
+from mimicbrush.training.run import TrainConfig, make_module
 
 T = TypeVar("T")
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -97,12 +99,30 @@ class Cost:
         yield "all, at the peak", self.memory
 
 
+def cost_of_run(config: TrainConfig) -> Cost:
+    """Of a run's steps on one device, from its config alone.
+
+    Raises UserError where the sizes of a pretrained part are not to be had.
+    """
+    # Counting needs no optimiser, which may not be installed here.
+    countable = replace(config, recipe=replace(config.recipe, optimizer="adamw"))
+    network = make_module(countable, shaped_network(config.network)).network
+    return count_cost(
+        network,
+        batch_size=config.data.batch_size,
+        precision=config.run.precision,
+        optimizer=config.recipe.optimizer,
+        accumulate=config.run.accumulate,
+        shape_drop_prob=config.recipe.shape_drop_prob,
+    )
+
+
 def count_cost(
     network: MimicBrushNetwork,
     *,
     batch_size: int = 1,
     precision: Precision = "bf16-mixed",
-    optimizer: str = "adamw",
+    optimizer: OptimizerName = "adamw",
     averaged: bool = True,
     accumulate: int = 1,
     shape_drop_prob: float = 0.0,
