@@ -52,16 +52,13 @@ def bench_loader(bench: LoaderBenchConfig) -> None:
     sources = [SourceConfig(shards=bench.shards, weight=1.0)] if bench.shards else config.data.sources
     batch_size = bench.batch_size or config.data.batch_size
     data = replace(config.data, sources=sources, batch_size=batch_size, heldout=None)
-    print(
-        f"{describe_machine(torch.device('cpu'))}; {os.cpu_count()} cores; {batch_size} pairs of {size} pixels a batch"
-    )
-    print("workers   pairs/s   a worker   a busy core   times what the GPU needs, all cores loading")
+    machine = f"{describe_machine(torch.device('cpu'))}, {os.cpu_count()} cores"
+    print(f"{machine}; {batch_size} pairs of {size} pixels a batch; a GPU needs {bench.needed:g} a second")
+    print(f"workers   pairs/s   a second of a busy core   {bench.cores} cores, in GPUs fed")
     for num_workers in bench.workers:
         pairs, wall, busy = _load(replace(data, num_workers=num_workers), size, bench.seconds)
-        ratio = pairs / busy * bench.cores / bench.needed
-        print(
-            f"{num_workers:7d}{pairs / wall:10.1f}{pairs / wall / num_workers:11.1f}{pairs / busy:14.1f}{ratio:11.1f}"
-        )
+        fed = pairs / busy * bench.cores / bench.needed
+        print(f"{num_workers:7d} {pairs / wall:9.1f} {pairs / busy:25.1f} {fed:24.1f}")
 
 
 def _load(config: DataConfig, size: int, seconds: float) -> tuple[int, float, float]:

@@ -5,8 +5,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.model.weights import PartConfig, full_size_network, initialise
-from mimicbrush.training.cost import Cost, LiveBytes, SavedBytes, count_cost, count_flops, shaped_network
+from mimicbrush.training.cost import (
+    Cost,
+    LiveBytes,
+    SavedBytes,
+    cost_of_run,
+    count_cost,
+    count_flops,
+    shaped_network,
+)
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.run import RunConfig, TrainConfig
 from tests.conftest import DEPTH, SIZE, network_config
 
 NETWORK = network_config(depth=PartConfig(arguments=DEPTH))
@@ -93,6 +104,21 @@ def test_a_trained_reference_costs_its_backward_pass(plain):
     both = count_cost(shaped_network(NETWORK, train_reference=True), batch_size=2)
     assert both.flops["backward"] > 1.5 * plain.flops["backward"]
     assert "reference_unet" in both.trained.keys() - plain.trained.keys()
+
+
+def test_a_runs_cost_is_that_of_what_it_trains(tmp_path, plain):
+    config = TrainConfig(
+        output=tmp_path,
+        network=NETWORK,
+        data=DataConfig(sources=[SourceConfig(shards=tmp_path, weight=1.0)], batch_size=2),
+        recipe=RecipeConfig(imitative_lora=2, optimizer="adamw8bit"),
+        run=RunConfig(frozen_precision="bfloat16"),
+    )
+    cost = cost_of_run(config)
+    assert cost.trained["imitative_unet"] < plain.trained["imitative_unet"] / 2
+    assert cost.weights["autoencoder"] == plain.weights["autoencoder"] / 2
+    assert cost.optimizer_state == 2 * sum(cost.trained.values())
+    assert cost.memory < plain.memory
 
 
 def test_the_full_size_network_is_counted_without_weights():
