@@ -1,8 +1,9 @@
 """`python -m mimicbrush.bench train | sample | data | loader`."""
 
+from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
 from mimicbrush.bench.preparation import PreparationBenchConfig, bench_preparation
 from mimicbrush.bench.sampling import SampleBenchConfig, bench_sampling
-from mimicbrush.bench.training import LoaderBenchConfig, TrainBenchConfig, bench_loader, bench_training
+from mimicbrush.bench.training import TrainBenchConfig, bench_training
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import run_command
 

@@ -1,89 +1,243 @@
-"""Where the time of a training step goes, and how many pairs a second the loader delivers."""
+"""Training steps with one option after the other switched on: images a second, and where the time goes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gc
+import tempfile
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import repeat
 from pathlib import Path
+from random import Random
+from typing import Literal
 
+import numpy as np
 import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
+from PIL import Image
 
-from mimicbrush.bench.clock import NUM_WARM_UPS, Clock, describe_machine, peak_memory
+from mimicbrush.bench.clock import describe_machine, matrix_rate
+from mimicbrush.bench.results import RowResult, TrainResults, print_results, write_results
+from mimicbrush.bench.timeline import StepTimer
 from mimicbrush.config import load_config
-from mimicbrush.data.batch import PairBatch, augment_and_mask
-from mimicbrush.data.datamodule import PairData
-from mimicbrush.imaging import Placement
-from mimicbrush.training.loss import prediction_loss
-from mimicbrush.training.run import TrainConfig, make_module
+from mimicbrush.data.batch import PairBatch, collate, decode_pair
+from mimicbrush.data.datamodule import PairData, SourceConfig
+from mimicbrush.data.shards import FramePair
+from mimicbrush.editors.mimicbrush import choose_device
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import full_size_network
+from mimicbrush.training.checkpoints import Checkpoints, StopSignals
+from mimicbrush.training.cost import cost_of_run
+from mimicbrush.training.run import TrainConfig, make_data, make_module, make_trainer
 
-DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs" / "train"
+DEFAULT_CONFIG = CONFIGS / "tiny.yaml"
+FULL_CONFIG = CONFIGS / "mimicbrush.yaml"
+NUM_WARM_UPS = 3
+"""Steps before those that are timed; the first one compiles."""
+
+RowName = Literal[
+    "float32", "bfloat16", "channels_last", "frozen", "compile", "compile_encoders", "checkpointing", "configured"
+]
+PLAIN = {
+    "precision": "32-true",
+    "tf32": True,
+    "frozen_precision": "float32",
+    "channels_last": False,
+    "compile": False,
+    "gradient_checkpointing": False,
+}
+"""Fields of RunConfig that rows start from."""
+ROWS: dict[RowName, tuple[str, dict]] = {
+    "float32": ("float32", {}),
+    "bfloat16": ("bfloat16", {"precision": "bf16-mixed"}),
+    "channels_last": ("+ channels last", {"channels_last": True}),
+    "frozen": ("+ frozen weights in bfloat16", {"frozen_precision": "bfloat16"}),
+    "compile": ("+ compiled U-Nets", {"compile": True}),
+    "compile_encoders": ("+ compiled encoders", {}),
+    "checkpointing": ("+ gradient checkpointing", {"gradient_checkpointing": True}),
+    "configured": ("as the config says", {}),
+}
+"""Titles, and fields of RunConfig on top of those of the rows that are measured before; the last stands alone."""
+GPU_ROWS = ("bfloat16", "frozen", "compile_encoders")
+"""Rows that take many times longer on CPUs, most of which emulate bfloat16, or show nothing there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBenchConfig:
-    """Time a training step, part by part, on random pictures."""
+    """Time training steps, with one option after the other switched on."""
 
-    train_config: Path = DEFAULT_CONFIG
-    """The training config whose network is measured; random parts stay random."""
+    network: Literal["config", "full"] = "config"
+    """The training config's network, or one of full size with random weights, which needs nothing from the hub."""
+    train_config: Path | None = None
+    """The training config that is measured; null: tiny.yaml, or mimicbrush.yaml with the full-size network."""
+    shards: Path | None = None
+    """Shards that the loader reads; null: the same random pairs in memory, again and again."""
+    batch_size: int = 0
+    """Pairs a step; 0: the config's."""
+    num_workers: int = 0
+    """Processes that read shards; 0: the config's."""
+    rows: tuple[RowName, ...] = ()
+    """What is measured, in order, each with the options of those before it; configured: the config's own options
+    alone. Empty: all of them, on a CPU without those of bfloat16."""
     repeats: int = 10
-    """Timed repetitions, after two that are not timed; the median is printed."""
+    """Timed steps of each, after three that are not."""
+    device: str = "auto"
+    """auto takes a GPU where there is one."""
+    output: Path | None = None
+    """A JSON file for the results; a Markdown table and a bar chart are written beside it."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class LoaderBenchConfig:
-    """Count the pairs a second that the loader delivers from real shards, without a network."""
-
-    train_config: Path = DEFAULT_CONFIG
-    """The training config whose shards are read."""
-    repeats: int = 10
-    """Timed batches, after two that are not timed; the median is printed."""
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}, expected at least 1")
+        if self.batch_size < 0 or self.num_workers < 0:
+            raise ValueError("batch_size and num_workers must be at least 0")
+        if self.output and self.output.suffix != ".json":
+            raise ValueError(f"output is {self.output}, expected a name that ends in .json")
 
 
 def bench_training(bench: TrainBenchConfig) -> None:
-    config = load_config(TrainConfig, bench.train_config)
-    module = make_module(config).train()
-    network, size, num = module.network, config.network.size, config.data.batch_size
-    optimizer = torch.optim.AdamW([value for value in module.parameters() if value.requires_grad], fused=True)
-    pairs = _random_pairs(num, size)
-    keep = torch.ones(num, dtype=torch.bool)
-    timestep = torch.randint(1000, (num,))
-    clock = Clock()
-    for _ in range(bench.repeats + NUM_WARM_UPS):
-        batch = clock.time("augment", lambda: augment_and_mask(pairs, config.data.batch, torch.Generator()))
-        latent = clock.time("encode target", network.encode, batch.source)
-        told = clock.time("condition", network.condition, batch.source, batch.mask, batch.reference, keep)
-        reference = (told.reference_latent, timestep, told.image_tokens)
-        features = clock.time("reference U-Net", network.reference_features, *reference)
-        noise = torch.randn_like(latent)
-        prediction = clock.time(
-            "imitative U-Net", network.predict, latent, timestep, told, features, keep_reference=keep
+    device = choose_device(bench.device)
+    config = bench_config(bench, device)
+    batch_size = config.data.batch_size
+    rates = {name: matrix_rate(device, getattr(torch, name)) for name in ("float32", "bfloat16")}
+    results = TrainResults(
+        machine=describe_machine(device),
+        flops=_flops(config),
+        what=f"{batch_size} pairs of {config.network.size} pixels a step, {bench.repeats} steps timed",
+        matrix_rates=rates,
+        rows=[],
+    )
+    for name, row in row_configs(bench, config, device).items():
+        results.rows.append(_measure(bench, name, row, device))
+        print(f"{results.rows[-1].title}: {results.rows[-1].summary()}", flush=True)
+        if bench.output:
+            write_results(results, bench.output)
+    print_results(results)
+
+
+def bench_config(bench: TrainBenchConfig, device: torch.device) -> TrainConfig:
+    """The training config of all rows."""
+    is_full = bench.network == "full"
+    config = load_config(TrainConfig, bench.train_config or (FULL_CONFIG if is_full else DEFAULT_CONFIG))
+    if is_full:
+        config = replace(config, network=full_size_network())
+    data = replace(
+        config.data,
+        batch_size=bench.batch_size or config.data.batch_size,
+        num_workers=bench.num_workers or config.data.num_workers,
+        sources=[SourceConfig(shards=bench.shards, weight=1.0)] if bench.shards else config.data.sources,
+        heldout=None,
+    )
+    run = replace(
+        config.run,
+        max_steps=NUM_WARM_UPS + bench.repeats,
+        accumulate=1,
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
+        num_nodes=1,
+        wandb="off",
+    )
+    return replace(config, data=data, run=run)
+
+
+def row_configs(bench: TrainBenchConfig, config: TrainConfig, device: torch.device) -> dict[RowName, TrainConfig]:
+    """The config of each row: its options, and those of the rows before it."""
+    on_cpu = [name for name in ROWS if name not in GPU_ROWS]
+    names = bench.rows or (on_cpu if device.type == "cpu" else tuple(ROWS))
+    changes, rows = dict(PLAIN), {}
+    for name in names:
+        changes |= ROWS[name][1]
+        rows[name] = config if name == "configured" else replace(config, run=replace(config.run, **changes))
+    return rows
+
+
+def random_pairs(num: int, size: int) -> PairBatch:
+    """Pairs of smooth random pictures, as the loader delivers them."""
+    generator = np.random.default_rng(0)
+    pairs = [
+        FramePair(
+            key=f"pair{number}",
+            source=_random_picture(generator, size),
+            reference=_random_picture(generator, size),
+            similarity=0.5,
+            keypoints=[tuple(point) for point in generator.random((64, 4)).tolist()],
+            masks=[],
+            origin={},
         )
-        loss = prediction_loss(prediction, noise, told.mask).loss
-        clock.time("backward", loss.backward)
-        clock.time("optimiser", _step, optimizer)
-    print(describe_machine(module.device))
-    clock.report(f"training step, {num} pairs of {size} pixels", num, "pairs/s")
-    print(f"peak memory {peak_memory(module.device):.2f} GiB")
+        for number in range(num)
+    ]
+    return collate([decode_pair(pair, size, Random(0), position=number) for number, pair in enumerate(pairs)])
 
 
-def bench_loader(bench: LoaderBenchConfig) -> None:
-    config = load_config(TrainConfig, bench.train_config)
-    loader = PairData(config.data, size=config.network.size, seed=0).loader()
-    batches, clock = iter(loader), Clock()
-    for _ in range(bench.repeats + NUM_WARM_UPS):
-        clock.time("batch", next, batches)
-    clock.report(f"loader, {config.data.num_workers} workers", config.data.batch_size, "pairs/s")
+# --- One row --------------------------------------------------------------------------------------------------------
 
 
-def _step(optimizer: torch.optim.Optimizer) -> None:
-    optimizer.step()
-    optimizer.zero_grad()
+def _measure(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device: torch.device) -> RowResult:
+    """Train for a few steps, from a state that knows nothing of the rows before."""
+    title = ROWS[name][0]
+    _forget_rows(device)
+    try:
+        timer = _train(bench, name, config, device)
+    except torch.OutOfMemoryError:
+        return RowResult(name=name, title=title, failure="out of memory")
+    except torch._dynamo.exc.TorchDynamoException as error:
+        return RowResult(name=name, title=title, failure=f"not compiled: {str(error).strip().splitlines()[0]}")
+    images = timer.num_steps * config.data.batch_size
+    return RowResult(
+        name=name,
+        title=title,
+        images_per_second=images / timer.wall,
+        milliseconds={part: 1e3 * seconds / timer.num_steps for part, seconds in timer.seconds.items()},
+        peak_memory=timer.peak,
+        counted_memory=cost_of_run(config).memory / 2**30 if device.type == "cuda" else None,
+    )
 
 
-def _random_pairs(num: int, size: int) -> PairBatch:
-    generator = torch.Generator().manual_seed(0)
-    source, reference = torch.randint(256, (2, num, 3, size, size), dtype=torch.uint8, generator=generator)
-    names = [str(number) for number in range(num)]
-    keypoints = torch.rand(num, 16, 2, generator=generator)
-    objects = torch.zeros(num, 1, size, size, dtype=torch.bool)
-    boxes = [Placement(0, 0, size, size)] * num
-    return PairBatch(source, reference, keypoints, objects, boxes, boxes, names, names, [*range(num)], [])
+def _train(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device: torch.device) -> StepTimer:
+    """By the trainer of a real run, without its checkpoints."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = replace(config, output=Path(folder))
+        # Two billion random numbers are drawn faster where they are needed.
+        with device if bench.network == "full" else nullcontext():
+            module = make_module(config)
+        if name == "compile_encoders":
+            _compile_encoders(module.network)
+        trainer, timer = make_trainer(config, StopSignals()), StepTimer(NUM_WARM_UPS)
+        kept = [one for one in trainer.callbacks if not isinstance(one, Checkpoints | TQDMProgressBar)]
+        trainer.callbacks = [*kept, timer]
+        trainer.fit(module, _data(bench, config))
+    return timer
+
+
+def _data(bench: TrainBenchConfig, config: TrainConfig) -> PairData | Iterable[PairBatch]:
+    if bench.shards:
+        return make_data(config)
+    return repeat(random_pairs(config.data.batch_size, config.network.size))
+
+
+def _flops(config: TrainConfig) -> float:
+    """Of one image, nothing computed twice."""
+    return cost_of_run(replace(config, run=replace(config.run, gradient_checkpointing=False))).total_flops
+
+
+def _compile_encoders(network: MimicBrushNetwork) -> None:
+    network.autoencoder.encoder.compile()
+    network.image_encoder.clip.compile()
+
+
+def _forget_rows(device: torch.device) -> None:
+    torch._dynamo.reset()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _random_picture(generator: np.random.Generator, size: int) -> bytes:
+    """A JPEG."""
+    coarse = Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    buffer = BytesIO()
+    coarse.resize((size, size), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

@@ -89,8 +89,12 @@ class DepthShape(nn.Module):
         """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored."""
         maps = self.absent().repeat(len(source), 1, 1, 1)
         if keep.any():
-            maps[keep] = self._estimate(self.normalise(source[keep]))
+            maps[keep] = self.estimate(source[keep])
         return maps
+
+    def estimate(self, source: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 1, S, S), the shape of every picture."""
+        return self._estimate(self.normalise(source))
 
     def absent(self) -> Tensor:
         """The map of no shape, (1, 1, S, S): what the model makes of an all-zero input, computed once.

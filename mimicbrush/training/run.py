@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
 from mimicbrush.errors import UserError
+from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise, load_strictly, read_checkpoint
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
@@ -147,10 +148,13 @@ def check_checkpoint(module: MimicBrushModule, path: Path) -> None:
     load_strictly(module.network, tensors, str(path), may_lack=module.left_out)
 
 
-def make_module(config: TrainConfig) -> MimicBrushModule:
-    """The network, its weights loaded or drawn, and its training step."""
+def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -> MimicBrushModule:
+    """The network, its weights loaded or drawn, and its training step.
+
+    network: one that stands in for it; it is changed in place.
+    """
     require_optimizer(config.recipe.optimizer)
-    network = initialise(config.network, seed=config.seed)
+    network = network or initialise(config.network, seed=config.seed)
     if config.run.channels_last:
         network.to(memory_format=torch.channels_last)
     if config.run.gradient_checkpointing:

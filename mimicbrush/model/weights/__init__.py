@@ -8,7 +8,7 @@ from mimicbrush.model.weights.build import (
     load_release,
     read_weights,
 )
-from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
+from mimicbrush.model.weights.config import NetworkConfig, PartConfig, full_size_network, released_network
 from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.parts import load_part, widen_conv_in
 from mimicbrush.model.weights.release import save_release
@@ -20,6 +20,7 @@ __all__ = [
     "PartConfig",
     "fetchable_parts",
     "from_pretrained",
+    "full_size_network",
     "initialise",
     "load_network",
     "load_part",

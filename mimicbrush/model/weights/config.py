@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from mimicbrush.model.network import NetworkOptions
@@ -74,3 +74,33 @@ def released_network() -> NetworkConfig:
         image_encoder=PartConfig(arguments=clip),
         depth=PartConfig(pretrained="LiheYoung/depth-anything-base-hf"),
     )
+
+
+def full_size_network() -> NetworkConfig:
+    """The release's sizes, all from arguments: random weights, nothing is fetched."""
+    widths = [128, 256, 512, 512]
+    autoencoder = {
+        "block_out_channels": widths,
+        "down_block_types": ["DownEncoderBlock2D"] * len(widths),
+        "up_block_types": ["UpDecoderBlock2D"] * len(widths),
+        "layers_per_block": 2,
+        "sample_size": 256,
+    }
+    backbone = {
+        "model_type": "dinov2",
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "image_size": 518,
+        "patch_size": 14,
+        "out_indices": [9, 10, 11, 12],
+        "reshape_hidden_states": False,
+        "apply_layernorm": True,
+    }
+    depth = {
+        "backbone_config": backbone,
+        "reassemble_hidden_size": 768,
+        "neck_hidden_sizes": [96, 192, 384, 768],
+        "fusion_hidden_size": 128,
+    }
+    return replace(released_network(), autoencoder=PartConfig(arguments=autoencoder), depth=PartConfig(arguments=depth))

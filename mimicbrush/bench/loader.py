@@ -1,0 +1,85 @@
+"""How many pairs a second the loader delivers, for each core that it keeps busy, against what a GPU needs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mimicbrush.bench.clock import describe_machine, now
+from mimicbrush.config import load_config
+from mimicbrush.data.datamodule import DataConfig, PairData, SourceConfig
+from mimicbrush.training.run import TrainConfig
+
+DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderBenchConfig:
+    """Count the pairs a second that the loader delivers from real shards, without a network."""
+
+    train_config: Path = DEFAULT_CONFIG
+    """The training config whose shards are read."""
+    shards: Path | None = None
+    """Shards to read instead."""
+    size: int = 0
+    """Pixels of the squares; 0: the config's."""
+    batch_size: int = 0
+    """Pairs a batch; 0: the config's."""
+    workers: tuple[int, ...] = (1, 2)
+    """Numbers of workers, one after the other."""
+    seconds: float = 20.0
+    """Of each, after a batch of every worker."""
+    needed: float = 30.0
+    """Images a second that the GPU trains on."""
+    cores: int = 8
+    """Of the machine for each GPU."""
+
+    def __post_init__(self) -> None:
+        if not self.workers or min(self.workers) < 1:
+            raise ValueError(f"workers are {self.workers}, expected numbers from 1 on")
+        if self.seconds <= 0 or self.needed <= 0 or self.cores < 1:
+            raise ValueError("seconds, needed and cores must be positive")
+
+
+def bench_loader(bench: LoaderBenchConfig) -> None:
+    config = load_config(TrainConfig, bench.train_config)
+    size = bench.size or config.network.size
+    sources = [SourceConfig(shards=bench.shards, weight=1.0)] if bench.shards else config.data.sources
+    batch_size = bench.batch_size or config.data.batch_size
+    data = replace(config.data, sources=sources, batch_size=batch_size, heldout=None)
+    machine = f"{describe_machine(torch.device('cpu'))}, {os.cpu_count()} cores"
+    print(f"{machine}; {batch_size} pairs of {size} pixels a batch; a GPU needs {bench.needed:g} a second")
+    print(f"workers   pairs/s   a second of a busy core   {bench.cores} cores, in GPUs fed")
+    for num_workers in bench.workers:
+        pairs, wall, busy = _load(replace(data, num_workers=num_workers), size, bench.seconds)
+        fed = pairs / busy * bench.cores / bench.needed
+        print(f"{num_workers:7d} {pairs / wall:9.1f} {pairs / busy:25.1f} {fed:24.1f}")
+
+
+def _load(config: DataConfig, size: int, seconds: float) -> tuple[int, float, float]:
+    """Pairs, wall seconds, and seconds of cores: the workers' and this process's."""
+    loader = PairData(config, size=size, seed=0).loader()
+    batches = iter(loader)
+    # What the workers have read ahead belongs to no measurement, so the first batches start and end it.
+    for _ in range(loader.num_workers * loader.prefetch_factor):
+        next(batches)
+    started, busy, num = now(), _cpu_seconds(), 0
+    while now() - started < seconds:
+        num += len(next(batches).source)
+    return num, now() - started, _cpu_seconds() - busy
+
+
+def _cpu_seconds() -> float:
+    """Of this process and its children."""
+    return time.process_time() + sum(_cpu_seconds_of(child.pid) for child in multiprocessing.active_children())
+
+
+def _cpu_seconds_of(process: int) -> float:
+    # Behind the name, which may hold spaces, user and system time are the 12th and 13th fields.
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,139 @@
+"""What the training bench shows: a table on the terminal, JSON, Markdown, and a bar chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from mimicbrush.bench.timeline import PARTS
+from mimicbrush.files import whole, write_json, write_text
+
+BASELINE = "bfloat16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """One way to train."""
+
+    name: str
+    title: str
+    failure: str | None = None
+    """Why there are no figures."""
+    images_per_second: float | None = None
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    """Of a step, by part."""
+    peak_memory: float | None = None
+    """GiB, measured."""
+    counted_memory: float | None = None
+    """GiB, as counted before; on a GPU only, where the measured one is of tensors alone."""
+
+    def summary(self) -> str:
+        """In a few words."""
+        return self.failure or f"{self.images_per_second:.3g} images/s, {self.peak_memory:.1f} GiB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResults:
+    """All rows, and what they hold for."""
+
+    machine: str
+    what: str
+    flops: float
+    """Counted for one image, nothing computed twice."""
+    matrix_rates: dict[str, float]
+    """FLOP/s of a large matrix product, by dtype."""
+    rows: list[RowResult]
+
+    @property
+    def best_rate(self) -> float:
+        """FLOP/s, what utilisation is measured against."""
+        return max(self.matrix_rates.values())
+
+    def ratio(self, row: RowResult, to: RowResult | None) -> float:
+        """Of images a second; NaN where one of the two has none."""
+        if to is None or row.failure or to.failure:
+            return float("nan")
+        return row.images_per_second / to.images_per_second
+
+    def find(self, name: str) -> RowResult | None:
+        """The row of this name."""
+        return next((row for row in self.rows if row.name == name), None)
+
+
+def print_results(results: TrainResults) -> None:
+    """The table, columns under each other."""
+    lines = list(_cells(results))
+    widths = [max(len(cells[column]) for cells in lines) for column in range(len(lines[0]))]
+    print(f"\n{_heading(results)}")
+    for cells in lines:
+        first, *rest = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        print(cells[0].ljust(len(first)), *rest, sep="  ")
+
+
+def write_results(results: TrainResults, path: Path) -> None:
+    """JSON, a Markdown table, and a bar chart, under one name."""
+    write_json(asdict(results), path)
+    head, *rows = _cells(results)
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+    write_text(f"{_heading(results)}\n\n{table}\n", path.with_suffix(".md"))
+    _draw(results, path.with_suffix(".png"))
+
+
+def _heading(results: TrainResults) -> str:
+    rates = ", ".join(f"{rate / 1e12:.3g} in {name}" for name, rate in results.matrix_rates.items())
+    flops = f"{results.flops / 1e12:.3g} TFLOP an image"
+    return f"{results.machine}; {results.what}; {flops}; TFLOP/s of a large matrix product: {rates}"
+
+
+def _cells(results: TrainResults) -> Iterator[list[str]]:
+    shown = [part for part in PARTS if any(row.milliseconds.get(part) for row in results.rows)]
+    yield ["", "images/s", "to first", "to bf16", "step, ms", *shown, "GiB", "counted", "MFU"]
+    for row in results.rows:
+        if row.failure:
+            yield [row.title, row.failure, *["-"] * (len(shown) + 6)]
+            continue
+        yield [
+            row.title,
+            f"{row.images_per_second:.3g}",
+            f"{results.ratio(row, results.rows[0]):.2f}",
+            f"{results.ratio(row, results.find(BASELINE)):.2f}",
+            f"{sum(row.milliseconds.values()):.0f}",
+            *(f"{row.milliseconds.get(part, 0):.0f}" for part in shown),
+            f"{row.peak_memory:.1f}",
+            f"{row.counted_memory:.1f}" if row.counted_memory else "-",
+            f"{row.images_per_second * results.flops / results.best_rate:.1%}",
+        ]
+
+
+def _draw(results: TrainResults, path: Path) -> None:
+    """Images a second, and beside it the milliseconds of a step."""
+    rows = [row for row in results.rows if not row.failure]
+    if not rows:
+        return
+    figure, (speeds, times) = plt.subplots(1, 2, figsize=(12, 1.5 + 0.5 * len(rows)), dpi=110, sharey=True)
+    titles = [row.title for row in rows]
+    bars = speeds.barh(titles, [row.images_per_second for row in rows], color="tab:blue")
+    speeds.bar_label(bars, fmt="%.3g", padding=3)
+    speeds.margins(x=0.15)
+    speeds.set(xlabel="images a second, higher is better")
+    speeds.invert_yaxis()
+    left = [0.0] * len(rows)
+    colours = plt.get_cmap("tab20").colors
+    for colour, part in zip(colours, PARTS, strict=False):
+        widths = [row.milliseconds.get(part, 0.0) for row in rows]
+        if any(widths):
+            times.barh(titles, widths, left=left, label=part, color=colour)
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+    times.set(xlabel="milliseconds of a step, by part")
+    times.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.tight_layout()
+    with whole(path) as partial:
+        figure.savefig(partial)
+    plt.close(figure)

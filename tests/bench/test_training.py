@@ -1,0 +1,100 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mimicbrush.bench import training
+from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
+from mimicbrush.bench.timeline import Timeline
+from mimicbrush.bench.training import TrainBenchConfig, bench_config, bench_training, row_configs
+from mimicbrush.config import dump_config
+from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.training.run import RunConfig, TrainConfig
+from tests.conftest import network_config
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def train_config(shards: dict[str, Path], tmp_path: Path) -> Path:
+    config = TrainConfig(
+        output=tmp_path / "never",
+        network=network_config(),
+        data=DataConfig(sources=[SourceConfig(shards=shards["videos"], weight=1.0)], batch_size=2, num_workers=1),
+        run=RunConfig(precision="32-true", accelerator="cpu", devices=1),
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config))
+    return path
+
+
+def test_rows_are_measured_and_written(train_config, tmp_path, capsys):
+    output = tmp_path / "results" / "train.json"
+    rows = ("float32", "checkpointing", "configured")
+    bench_training(TrainBenchConfig(train_config=train_config, rows=rows, repeats=1, device="cpu", output=output))
+    written = json.loads(output.read_text())
+    assert [row["name"] for row in written["rows"]] == [*rows]
+    for row in written["rows"]:
+        assert row["images_per_second"] > 0
+        assert {"VAE", "CLIP", "shape", "reference", "imitative", "backward", "optimiser"} <= row["milliseconds"].keys()
+        # The parts are all of a step, each once.
+        assert sum(row["milliseconds"].values()) == pytest.approx(2e3 / row["images_per_second"], rel=0.05)
+    assert "+ gradient checkpointing" in output.with_suffix(".md").read_text()
+    assert output.with_suffix(".png").stat().st_size > 1000
+    assert "MFU" in capsys.readouterr().out
+    assert not (tmp_path / "never").exists()
+
+
+def test_real_shards_go_through_the_loader(train_config, shards, capsys):
+    bench = TrainBenchConfig(train_config=train_config, shards=shards["stills"], rows=("configured",), repeats=1)
+    bench_training(replace(bench, device="cpu"))
+    assert "images/s" in capsys.readouterr().out
+
+
+def test_a_row_without_memory_is_named_and_the_others_go_on(train_config, monkeypatch, tmp_path, capsys):
+    def refuse(*args) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(training, "_train", refuse)
+    output = tmp_path / "train.json"
+    rows = ("float32", "configured")
+    bench_training(TrainBenchConfig(train_config=train_config, rows=rows, repeats=1, device="cpu", output=output))
+    assert capsys.readouterr().out.count("out of memory") == 4
+    assert len(json.loads(output.read_text())["rows"]) == 2
+
+
+def test_options_add_up_and_the_configs_own_stand_alone(train_config):
+    bench = TrainBenchConfig(train_config=train_config)
+    config = bench_config(bench, CPU)
+    rows = row_configs(bench, config, torch.device("cuda"))
+    assert rows["frozen"].run.precision == "bf16-mixed"
+    assert rows["frozen"].run.channels_last
+    assert not rows["frozen"].run.compile
+    assert rows["checkpointing"].run.compile
+    assert rows["configured"] == config
+    assert "bfloat16" not in row_configs(bench, config, CPU)
+    assert not row_configs(bench, config, CPU)["channels_last"].run.compile
+
+
+def test_the_full_size_network_needs_no_hub():
+    config = bench_config(TrainBenchConfig(network="full", batch_size=3), CPU)
+    assert config.network.autoencoder.pretrained is None
+    assert (config.network.size, config.data.batch_size) == (512, 3)
+
+
+def test_a_part_within_another_is_not_counted_twice(monkeypatch):
+    ticks = iter([0.0, 1.0, 3.0, 6.0, 10.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    timeline = Timeline(CPU)
+    timeline.enter("outer")
+    timeline.timed(timeline.timed(lambda: None, "inner"), "middle")()
+    assert timeline.seconds() == {"outer": 1.0, "middle": 2.0 + 4.0, "inner": 3.0}
+
+
+def test_the_loaders_pairs_are_counted(train_config, shards, capsys):
+    bench_loader(LoaderBenchConfig(train_config=train_config, shards=shards["stills"], workers=(1,), seconds=0.2))
+    *_, line = capsys.readouterr().out.splitlines()
+    assert line.split()[0] == "1"
+    assert float(line.split()[2]) > 0

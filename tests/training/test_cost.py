@@ -1,0 +1,132 @@
+"""Counts against hand calculations, and against what real tensors do."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.model.weights import PartConfig, full_size_network, initialise
+from mimicbrush.training.cost import (
+    Cost,
+    LiveBytes,
+    SavedBytes,
+    cost_of_run,
+    count_cost,
+    count_flops,
+    shaped_network,
+)
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.run import RunConfig, TrainConfig
+from tests.conftest import DEPTH, SIZE, network_config
+
+NETWORK = network_config(depth=PartConfig(arguments=DEPTH))
+
+
+@pytest.fixture(scope="module")
+def plain() -> Cost:
+    return count_cost(shaped_network(NETWORK), batch_size=2)
+
+
+def test_flops_of_a_linear_layer_a_convolution_and_attention():
+    _, linear = count_flops(lambda: nn.Linear(5, 7)(torch.zeros(3, 5)))
+    assert linear == 2 * 3 * 5 * 7
+    _, convolution = count_flops(lambda: nn.Conv2d(2, 4, 3, stride=2, padding=1)(torch.zeros(1, 2, 8, 6)))
+    assert convolution == 2 * (4 * 3) * (2 * 9) * 4
+    query, key = torch.zeros(2, 3, 10, 8, requires_grad=True), torch.zeros(2, 3, 20, 8)
+    attended, attention = count_flops(lambda: F.scaled_dot_product_attention(query, key, key))
+    product = 2 * (2 * 3) * 10 * 20 * 8
+    assert attention == 2 * product
+    # Scores again, then the gradients of the scores, values, queries and keys.
+    assert count_flops(attended.sum().backward)[1] == 5 * product
+
+
+def test_bytes_in_use_at_once_and_bytes_saved_for_backward():
+    weight = torch.zeros(4, 4, requires_grad=True)
+    with LiveBytes([weight]) as live, SavedBytes([weight]) as saved:
+        first = torch.ones(4, 4)
+        product = first @ weight.t()
+        result = product.exp()
+        del product
+        torch.ones(4, 4)
+    assert live.peak == 3 * 64
+    assert saved.total == 2 * 64  # `first` for the product, `result` for the exponential
+    del first, result
+    assert live.now == 0
+
+
+def test_shapes_alone_give_what_real_tensors_give(plain):
+    real = initialise(NETWORK)
+    real.reference_unet.requires_grad_(False)
+    assert count_cost(real, batch_size=2) == plain
+
+    cost = count_cost(real, batch_size=2, precision="32-true")
+    pictures, mask, keep = torch.rand(2, 3, SIZE, SIZE), torch.ones(2, 1, SIZE, SIZE), torch.ones(2, dtype=torch.bool)
+    timestep = torch.zeros(2, dtype=torch.long)
+    with SavedBytes(real.parameters()) as saved:
+        told = real.condition(pictures, mask, pictures, keep)
+        reference = (told.reference_latent, timestep, told.image_tokens)
+        features, of_reference = count_flops(lambda: real.reference_features(*reference))
+        imitative = (told.background_latent, timestep, told, features)
+        predicted, of_imitative = count_flops(lambda: real.predict(*imitative, keep_reference=keep))
+    assert of_reference == 2 * cost.flops["reference U-Net"]
+    assert of_imitative == 2 * cost.flops["imitative U-Net"]
+    assert count_flops(predicted.sum().backward)[1] == 2 * cost.flops["backward"]
+    assert saved.total == pytest.approx(cost.saved, rel=0.02)  # the loss keeps a little more
+
+
+def test_checkpointing_trades_saved_activations_for_flops(plain):
+    network = shaped_network(NETWORK)
+    network.imitative_unet.enable_gradient_checkpointing()
+    spared = count_cost(network, batch_size=2)
+    assert spared.saved < plain.saved / 2
+    assert spared.activations < plain.activations
+    recomputed = spared.flops["backward"] - plain.flops["backward"]
+    assert 0.5 < recomputed / plain.flops["imitative U-Net"] <= 1
+
+
+def test_half_precision_eight_bit_state_and_dropped_shapes_take_less(plain):
+    network = shaped_network(NETWORK)
+    nn.Module.to(network.image_encoder, torch.bfloat16)
+    spared = count_cost(network, batch_size=2, optimizer="adamw8bit", averaged=False, shape_drop_prob=0.5)
+    assert spared.weights["image_encoder"] == plain.weights["image_encoder"] / 2
+    assert (spared.optimizer_state, spared.averaged) == (plain.optimizer_state / 4, 0)
+    assert spared.flops["shape latent"] == plain.flops["shape latent"] / 2
+    num_trained = sum(plain.trained.values())
+    assert (plain.gradients, plain.optimizer_state, plain.averaged) == (
+        4 * num_trained,
+        8 * num_trained,
+        plain.gradients,
+    )
+
+
+def test_a_trained_reference_costs_its_backward_pass(plain):
+    both = count_cost(shaped_network(NETWORK, train_reference=True), batch_size=2)
+    assert both.flops["backward"] > 1.5 * plain.flops["backward"]
+    assert "reference_unet" in both.trained.keys() - plain.trained.keys()
+
+
+def test_a_runs_cost_is_that_of_what_it_trains(tmp_path, plain):
+    config = TrainConfig(
+        output=tmp_path,
+        network=NETWORK,
+        data=DataConfig(sources=[SourceConfig(shards=tmp_path, weight=1.0)], batch_size=2),
+        recipe=RecipeConfig(imitative_lora=2, optimizer="adamw8bit"),
+        run=RunConfig(frozen_precision="bfloat16"),
+    )
+    cost = cost_of_run(config)
+    assert cost.trained["imitative_unet"] < plain.trained["imitative_unet"] / 2
+    assert cost.weights["autoencoder"] == plain.weights["autoencoder"] / 2
+    assert cost.optimizer_state == 2 * sum(cost.trained.values())
+    assert cost.memory < plain.memory
+
+
+def test_the_full_size_network_is_counted_without_weights():
+    network = shaped_network(full_size_network())
+    assert sum(parameter.numel() for parameter in network.imitative_unet.parameters()) == 859_546_884
+    assert sum(parameter.numel() for parameter in network.reference_unet.parameters()) == 857_066_560
+    cost = count_cost(network)
+    assert 3.3e12 < cost.flops["VAE, target"] + cost.flops["VAE, conditions"] < 3.4e12
+    assert 7.8e12 < cost.total_flops < 8.0e12
+    assert 2 < cost.saved / 2**30 < 4
+    assert "reference_unet, frozen" in cost.describe()
