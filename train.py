@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from mimicbrush.config import parse_config
@@ -37,6 +38,8 @@ def main() -> None:
         print(f"already trained {start_step} of {config.run.max_steps} steps -> {config.output}")
         return
     stop = StopSignals()
+    # Slurm's warning that time is nearly over, which would end the job for good; the others may stop a run that has not begun.
+    stop.install([signal.SIGUSR1])
     module, data, trainer = make_module(config), make_data(config), make_trainer(config, stop)
     checkpoint = checkpoint_path(config) if start_step else None
     if checkpoint:

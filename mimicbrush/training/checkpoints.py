@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -82,9 +83,9 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
 
-    def install(self) -> None:
+    def install(self, signals: Iterable[signal.Signals] = SIGNALS) -> None:
         """Take the place of the handlers that were there."""
-        for number in SIGNALS:
+        for number in signals:
             signal.signal(number, self._note)
 
     def agreed(self, trainer: Trainer) -> bool:
