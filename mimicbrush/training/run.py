@@ -257,9 +257,11 @@ def _quieten_lightning() -> None:
 
 
 def _callbacks(config: TrainConfig, stop: StopSignals) -> list[Callback]:
-    run, averaged = config.run, AveragedWeights(config.run.ema_decay)
+    run = config.run
+    watch = Watch(run.watch, config.output / "bad_steps")
+    averaged = AveragedWeights(run.ema_decay, watch)
     callbacks = [
-        Watch(run.watch, config.output / "bad_steps"),
+        watch,
         averaged,
         Records(config.output, run.record_every),
         TQDMProgressBar(),
