@@ -14,7 +14,6 @@ from typing import Literal
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
@@ -23,11 +22,13 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise, load_strictly, read_checkpoint
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
+from mimicbrush.training.clock import BatchClock
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
 from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.precision import FrozenPrecision, store_frozen
 from mimicbrush.training.previews import Previews, ReferenceUse
+from mimicbrush.training.progress import Progress
 from mimicbrush.training.ranks import find_ranks
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.records import Records
@@ -195,6 +196,7 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
     _quieten_lightning()
     torch.set_float32_matmul_precision("high" if config.run.tf32 else "highest")
     run, ranks = config.run, find_ranks(config.run.devices, config.run.num_nodes)
+    clock = BatchClock()
     return Trainer(
         max_steps=run.max_steps,
         max_epochs=-1,
@@ -204,7 +206,8 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
         precision=run.precision,
         strategy=ranks.strategy,
         accumulate_grad_batches=run.accumulate,
-        callbacks=_callbacks(config, stop),
+        callbacks=_callbacks(config, stop, clock),
+        profiler=clock,
         plugins=[WholeCheckpoints(), ranks.environment],
         use_distributed_sampler=False,
         logger=_loggers(config),
@@ -256,17 +259,12 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def _callbacks(config: TrainConfig, stop: StopSignals) -> list[Callback]:
+def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock) -> list[Callback]:
     run = config.run
     watch = Watch(run.watch, config.output / "bad_steps")
     averaged = AveragedWeights(run.ema_decay, watch)
-    callbacks = [
-        watch,
-        averaged,
-        Records(config.output, run.record_every),
-        TQDMProgressBar(),
-        *_heldout_callbacks(config, averaged),
-    ]
+    records = Records(config.output, run.record_every, watch, clock)
+    callbacks = [watch, averaged, records, Progress(records, watch), *_heldout_callbacks(config, averaged)]
     if config.overfit:
         callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
     # Last, so that a checkpoint vouches for everything its step has written.

@@ -74,6 +74,8 @@ def test_a_run_that_is_told_to_stop_at_bad_steps_does(shards, tmp_path, monkeypa
     spoil_loss(monkeypatch, 2)
     with pytest.raises(UserError, match=r"step 2: the loss is not finite.*run\.watch\.bad_step to skip"):
         fit(config(shards, tmp_path / "run", **NO_PICTURES), tmp_path, monkeypatch, "--run.watch.bad_step", "stop")
+    # What was recorded until then is drawn.
+    assert (tmp_path / "run" / "loss.png").is_file()
 
 
 class Line(LightningModule):
