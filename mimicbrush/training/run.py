@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import yaml
 from lightning import Callback, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
 
+from mimicbrush.config import dump_config
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
@@ -29,7 +31,7 @@ from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.precision import FrozenPrecision, store_frozen
 from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.progress import Progress
-from mimicbrush.training.ranks import find_ranks
+from mimicbrush.training.ranks import find_ranks, is_first
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.records import Records
 from mimicbrush.training.watch import Watch, WatchConfig
@@ -290,6 +292,9 @@ def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[C
 
 
 def _loggers(config: TrainConfig) -> list[Logger]:
-    if config.run.wandb == "off":
+    if config.run.wandb == "off" or not is_first():
         return []
-    return [WandbLogger(project="mimicbrush", save_dir=config.output, offline=config.run.wandb == "offline")]
+    # Here, because wandb takes a second to import.
+    from mimicbrush.training.loggers import make_logger
+
+    return [make_logger(config.run.wandb, config.output, yaml.safe_load(dump_config(config)))]
