@@ -1,21 +1,27 @@
 """What is recorded of a run, and how its CSVs outlive interruptions."""
 
 import math
+import random
 import signal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from PIL import Image
 
-from mimicbrush.data.datamodule import PairDataset
+from mimicbrush.data.datamodule import PairDataset, heldout_batches
 from mimicbrush.training import records
+from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import SIGNALS
 from mimicbrush.training.clock import BatchClock
 from mimicbrush.training.curves import BANDS, draw_reference_use, draw_training, smoothed
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.previews import COLUMNS, Previews
 from mimicbrush.training.records import DamagedSamples, append_record, forget_after, read_records, write_records
+from mimicbrush.training.run import make_module
+from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 
 QUIET = {"preview_every": 0, "reference_use_every": 0}
@@ -158,3 +164,25 @@ def test_smoothing_keeps_constants_and_passes_over_gaps():
     values = np.where(np.arange(300) == 150, np.nan, 2.0)
     assert smoothed(values) == pytest.approx([2.0] * 300)
     assert smoothed([3.0]).tolist() == [3.0]
+
+
+def test_previews_have_titled_columns_and_leave_all_random_states(shards, tmp_path):
+    settings = config(shards, tmp_path / "run")
+    module = make_module(settings)
+    (batch,) = heldout_batches(shards["heldout"], SIZE, 2, 0, batch_size=2)
+    averaged = AveragedWeights(0.9)
+    averaged.on_fit_start(None, module)
+    trainer = Trainer(max_steps=9, accelerator="cpu", logger=False, enable_checkpointing=False)
+    module.trainer = trainer
+    previews = Previews(tmp_path / "previews", batch, averaged, every=3, num_inference_steps=2)
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    states = torch.get_rng_state(), random.getstate(), str(np.random.get_state())
+    previews.on_step(trainer, module, 3)
+    previews.on_step(trainer, module, 6)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert (random.getstate(), str(np.random.get_state())) == states[1:]
+    first, second = (tmp_path / "previews" / f"step-000000{step}.png" for step in (3, 6))
+    assert Image.open(first).width == len(COLUMNS) * SIZE
+    assert Image.open(first).height > 2 * SIZE
+    # The same weights: fixed pairs, masks and seeds.
+    assert first.read_bytes() == second.read_bytes()
