@@ -44,6 +44,18 @@ def write_text(text: str, path: Path) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def append_text(text: str, path: Path) -> None:
+    """Add UTF-8 text to the end of a file, which is made where there is none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the same command") from None
+
+
 def write_json(content: object, path: Path) -> None:
     """Write JSON, whole or not at all; raises ValueError for NaN and infinity, which are no JSON."""
     write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)

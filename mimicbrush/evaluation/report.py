@@ -172,7 +172,8 @@ def _losses(records: list[dict[str, str]]) -> list[str]:
     ends = [records[0], records[-1]] if len(records) > 1 else records
     header = ["recorded", *(f"step {float(record['step']):.0f} ↓" for record in ends)]
     names = [name for name in ends[0] if name.startswith("loss")]
-    rows = [[name, *(format_number(float(record[name])) for record in ends)] for name in names]
+    # A cell is empty where no sample of that kind has been seen.
+    rows = [[name, *(format_number(float(record[name])) if record[name] else "" for record in ends)] for name in names]
     return [
         table(header, rows),
         paragraph("Loss: mean squared error of what the network predicts, noise or velocity.", note=True),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mimicbrush.training.module import trained_parameters
 from mimicbrush.training.steps import StepCallback
+from mimicbrush.training.watch import Watch
 
 
 class AveragedWeights(StepCallback):
@@ -18,11 +19,13 @@ class AveragedWeights(StepCallback):
 
     Lightning's own copies the frozen networks too, gigabytes of them, and saves them twice.
     decay: of one step; it starts lower, (1 + step) / (10 + step), so that the random start is soon forgotten.
+    watch: knows the steps that have left the weights as they were; the average stays too.
     """
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, watch: Watch | None = None) -> None:
         super().__init__()
         self.decay = decay
+        self.watch = watch
         self.average: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -32,6 +35,8 @@ class AveragedWeights(StepCallback):
 
     @torch.no_grad()
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        if self.watch is not None and self.watch.skipped:
+            return
         decay = min(self.decay, (1 + step) / (10 + step))
         current = trained_parameters(module)
         torch._foreach_lerp_(list(self.average.values()), [current[name] for name in self.average], 1 - decay)

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
-from mimicbrush.imaging import blacken, write_image
+from mimicbrush.imaging import blacken, from_pil, to_pil, write_image
 from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.averaging import AveragedWeights
+from mimicbrush.training.curves import draw_reference_use
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.records import forget_after, read_records, write_records
+from mimicbrush.training.records import append_record, forget_after, read_records
 from mimicbrush.training.steps import StepCallback
 
 PREVIEW_GUIDANCE = 2.0
 """Small, so that young weights show what they know rather than its exaggeration."""
+COLUMNS = ("masked source", "reference", "edited", "edited, shape kept", "truth")
+"""Of a preview's rows."""
 
 
 class Previews(StepCallback):
-    """Edits of a few held-out pairs every so many steps, with fixed masks and seeds: a picture file each time."""
+    """Edits of a few held-out pairs every so many steps, with fixed masks and seeds: a picture file each time.
+
+    The first rank makes them, with the averaged weights and from generators of its own; the others go on to their next
+    exchange of gradients and wait there. Nothing of it is a call for all ranks.
+    """
 
     def __init__(
         self, folder: Path, batch: InpaintingBatch, averaged: AveragedWeights, *, every: int, num_inference_steps: int
@@ -43,11 +53,18 @@ class Previews(StepCallback):
                 editor = MimicBrushEditor(
                     module.network, num_inference_steps=self.num_inference_steps, guidance_scale=PREVIEW_GUIDANCE
                 )
-                write_image(preview_sheet(editor, self.batch), self.folder / f"step-{step:07d}.png")
+                sheet = preview_sheet(editor, self.batch)
+            write_image(sheet, self.folder / f"step-{step:07d}.png")
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.log_image("previews", [to_pil(sheet)], step=step)
 
 
 class ReferenceUse(StepCallback):
-    """Measures reference use on held-out pairs every so many steps, with the averaged weights; a line of a CSV each."""
+    """Measures reference use on held-out pairs every so many steps, with the averaged weights; a line of a CSV each.
+
+    A resumed run drops the lines behind its checkpoint.
+    """
 
     def __init__(
         self, folder: Path, batches: Sequence[InpaintingBatch], averaged: AveragedWeights, *, every: int
@@ -65,9 +82,9 @@ class ReferenceUse(StepCallback):
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and step % self.every == 0:
             with self.averaged.applied(module), evaluating(module):
-                shares = measure_reference_use(module.network, self.batches, progress=True)
-            row = {"step": step, **{name: share.mean for name, share in shares.items()}}
-            write_records([*read_records(self.path), row], self.path)
+                shares = measure_reference_use(module.network, self.batches, progress=sys.stderr.isatty())
+            append_record({"step": step, **{name: share.mean for name, share in shares.items()}}, self.path)
+            draw_reference_use(read_records(self.path), self.path.with_suffix(".png"))
             for logger in trainer.loggers:
                 logger.log_metrics({f"reference use / {name}": share.mean for name, share in shares.items()}, step=step)
 
@@ -87,7 +104,7 @@ def evaluating(module: LightningModule) -> Iterator[None]:
 
 
 def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Tensor:
-    """(3, H, W): a row a pair: masked source, reference, edited without and with the shape map, truth."""
+    """(3, H, W): a row a pair, the COLUMNS side by side under their titles."""
     pairs = list(zip(batch.source, batch.mask, batch.reference, strict=True))
     columns = [blacken(batch.source, batch.mask), batch.reference]
     for keep_shape in (False, True):
@@ -97,4 +114,15 @@ def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Tensor:
         ]
         columns.append(torch.cat(editor.edit_batch(requests)))
     rows = torch.cat([*columns, batch.source], dim=3)
-    return torch.cat(list(rows), dim=1)
+    return torch.cat([_titles(COLUMNS, batch.source.shape[3]), *rows], dim=1)
+
+
+def _titles(names: Sequence[str], width: int) -> Tensor:
+    """(3, H, len(names) * width): each name in the middle of its column, as large as all fit."""
+    longest = max(ImageFont.load_default(100).getlength(name) for name in names)
+    font = ImageFont.load_default(min(24.0, 90 * width / longest))
+    strip = Image.new("RGB", (len(names) * width, round(1.6 * font.size)), "white")
+    draw = ImageDraw.Draw(strip)
+    for number, name in enumerate(names):
+        draw.text(((number + 0.5) * width, strip.height / 2), name, "black", font, anchor="mm")
+    return from_pil(strip)

@@ -1,96 +1,202 @@
-"""metrics.csv and loss.png: how training goes."""
+"""metrics.csv, loss.png and damaged.txt: how training goes."""
 
 from __future__ import annotations
 
 import csv
+import io
+import math
+import resource
+import statistics
+import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
+from torch.optim import Optimizer
 
-from mimicbrush.files import whole
+from mimicbrush.data.batch import PairBatch
+from mimicbrush.errors import UserError
+from mimicbrush.files import append_text, write_text
+from mimicbrush.training.clock import BatchClock
+from mimicbrush.training.curves import BANDS, LOSSES, draw_training
 from mimicbrush.training.steps import StepCallback
+from mimicbrush.training.watch import Watch
 
-RECORDED = {"loss": "whole", "loss_inside": "inside", "loss_outside": "outside"}
-"""Column -> what training_step calls it."""
+NUM_TIMESTEPS = 1000
+"""Of the noise schedule, shared among BANDS."""
+DRAW_EVERY = 10
+"""Lines of metrics.csv between drawings of loss.png, each of which takes about a second."""
+GIBIBYTE = 2**30
 
 
 class Records(StepCallback):
-    """metrics.csv, a line every so many steps with means since the last line, and loss.png drawn from it.
+    """A line every so many steps with means since the last line, over all ranks; pictures of them now and then.
 
-    A resumed run drops the lines behind its checkpoint: every step stands there once.
+    A resumed run drops the lines behind its checkpoint: every step stands there once. Speed is that of training alone:
+    previews, measurements and checkpoints do not count.
+    flops_per_image: floating-point operations of one image, forward and backward; device_flops: the most that one
+    device does in a second. Where either is None, the share that training uses (MFU) stays empty.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        watch: Watch,
+        clock: BatchClock,
+        *,
+        flops_per_image: float | None = None,
+        device_flops: float | None = None,
+    ) -> None:
         super().__init__()
         self.csv_path = folder / "metrics.csv"
         self.plot_path = folder / "loss.png"
         self.every = every
-        self.pending: list[dict[str, Tensor]] = []
-        self.num_images = 0
-        self.started = time.monotonic()
+        self.watch = watch
+        self.clock = clock
+        self.flops_per_image = flops_per_image
+        self.device_flops = device_flops
+        self.damaged = DamagedSamples(folder / "damaged.txt")
+        self.row: dict[str, float] = {}
+        """The last line."""
+        self.num_lines = 0
+        self.learning_rate = math.nan
+        self._start_line()
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
         forget_after(trainer, self.csv_path)
-        self.started = time.monotonic()
+        self._start_line()
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs, pairs, batch_idx: int) -> None:
-        self.pending.append({name: outputs[name] for name in RECORDED.values()})
-        self.num_images += len(pairs.source) * trainer.world_size
+    def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
+        # At the end of the step it is the next one's already.
+        self.learning_rate = optimizer.param_groups[0]["lr"]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: dict, pairs: PairBatch, batch_idx: int
+    ) -> None:
+        # They stay on the device until the line is written.
+        self.outputs.append({name: outputs[name] for name in (*LOSSES.values(), "timestep")})
+        self.skipped += pairs.skipped
+        self.seconds += time.monotonic() - self.clock.asked
         super().on_train_batch_end(trainer, module)
 
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        if math.isfinite(self.watch.grad_norm):
+            self.norms.append(self.watch.grad_norm)
         if step % self.every == 0 or step == trainer.max_steps:
-            self._flush(trainer, step)
+            self._flush(trainer, module, step)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            draw_loss_curve(read_records(self.csv_path), self.plot_path)
+        """After the last step, or that at which all ranks were asked to stop."""
+        if self.outputs:
+            self._flush(trainer, module, trainer.global_step)
+        self._draw(trainer)
 
-    def _flush(self, trainer: Trainer, step: int) -> None:
-        row = {
-            "step": step,
-            **{
-                column: torch.cat([entry[name] for entry in self.pending]).nanmean().item()
-                for column, name in RECORDED.items()
-            },
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-            "images_per_second": self.num_images / (time.monotonic() - self.started),
-        }
-        self.pending, self.num_images, self.started = [], 0, time.monotonic()
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        # Not where another rank has died: Lightning leaves the others a few seconds, which their last words need.
+        if isinstance(exception, KeyboardInterrupt | UserError):
+            self._draw(trainer)
+
+    def _start_line(self) -> None:
+        self.outputs: list[dict[str, Tensor]] = []
+        self.skipped: list[str] = []
+        self.norms: list[float] = []
+        self.seconds = 0.0
+        self.waited_before = self.clock.waited
+
+    def _flush(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+        row, skipped = {"step": step, **self._measure(trainer)}, _gather(self.skipped, trainer)
+        self._start_line()
         if trainer.is_global_zero:
-            write_records([*read_records(self.csv_path), row], self.csv_path)
+            for message in self.damaged.note(skipped):
+                module.print(f"damaged, another sample stands in its stead: {message}")
+            self._write(trainer, row | {"bad_steps": self.watch.num_bad, "damaged_samples": len(self.damaged.named)})
+
+    def _measure(self, trainer: Trainer) -> dict[str, float]:
+        """What is of all ranks: a call for all of them."""
+        device = trainer.strategy.root_device
+        sums, counts, num_images = _sums(self.outputs)
+        waited = self.clock.waited - self.waited_before
+        totals = torch.cat([sums, counts, torch.tensor([num_images, waited], device=device)])
+        memory = torch.tensor(_peak_memory(device), device=device)
+        if trainer.world_size > 1:
+            torch.distributed.all_reduce(totals)
+            torch.distributed.all_reduce(memory, torch.distributed.ReduceOp.MAX)
+        num_images, waited = totals[-2:].tolist()
+        means = totals[: len(sums)] / totals[len(sums) : -2]
+        images_per_second = num_images / self.seconds
+        return {
+            **dict(zip((*LOSSES, *BANDS), means.tolist(), strict=True)),
+            "grad_norm": statistics.fmean(self.norms) if self.norms else math.nan,
+            "learning_rate": self.learning_rate,
+            "images_per_second": images_per_second,
+            "waiting_share": waited / (trainer.world_size * self.seconds),
+            "mfu": self._used_share(images_per_second / trainer.world_size),
+            "memory_gib": memory.item(),
+        }
+
+    def _used_share(self, images_per_second: float) -> float:
+        """Of what one device can do."""
+        if self.flops_per_image is None or self.device_flops is None:
+            return math.nan
+        return images_per_second * self.flops_per_image / self.device_flops
+
+    def _write(self, trainer: Trainer, row: dict[str, float]) -> None:
+        self.row = row
+        append_record(row, self.csv_path)
         for logger in trainer.loggers:
-            logger.log_metrics({name: value for name, value in row.items() if name != "step"}, step=step)
+            known = {name: value for name, value in row.items() if name != "step" and math.isfinite(value)}
+            logger.log_metrics(known, step=row["step"])
+        self.num_lines += 1
+        if self.num_lines % DRAW_EVERY == 0:
+            self._draw(trainer)
+
+    def _draw(self, trainer: Trainer) -> None:
+        rows = read_records(self.csv_path) if trainer.is_global_zero else []
+        if rows:
+            draw_training(rows, self.plot_path)
+
+
+class DamagedSamples:
+    """A line of a file for each sample that was found damaged, however often it is met."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.named = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
+
+    def note(self, messages: Iterable[str]) -> list[str]:
+        """Those that were not known."""
+        lines = dict.fromkeys(" ".join(message.split()) for message in messages)
+        new = [line for line in lines if line not in self.named]
+        if new:
+            append_text("".join(f"{line}\n" for line in new), self.path)
+        self.named.update(new)
+        return new
 
 
 def read_records(path: Path) -> list[dict[str, float]]:
-    """The lines of a CSV of numbers, none if there is no file."""
+    """The lines of a CSV of numbers, none if there is no file; NaN where a cell is empty.
+
+    A last line that was not written to its end is none.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole_lines = [line for line in lines if line.endswith("\n")]
+    return [{name: float(cell or "nan") for name, cell in row.items()} for row in csv.DictReader(whole_lines)]
 
 
-def draw_loss_curve(records: list[dict[str, float]], path: Path) -> None:
-    """Loss over steps, over the whole latent and inside and outside the mask."""
-    figure, axes = plt.subplots(figsize=(7, 4), dpi=110)
-    steps = [row["step"] for row in records]
-    for name, label in zip(RECORDED, ("whole latent", "inside the mask", "outside the mask"), strict=True):
-        axes.plot(steps, [row[name] for row in records], label=label, linewidth=1.2)
-    axes.set(xlabel="step", ylabel="prediction error (MSE), lower is better", yscale="log")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
+def append_record(row: dict[str, float], path: Path) -> None:
+    """Add a line; only a file that lacks one of its columns is written anew."""
+    columns = _columns(path)
+    if row.keys() <= set(columns):
+        append_text(_csv([row], columns), path)
+    else:
+        write_records([*read_records(path), row], path)
 
 
 def forget_after(trainer: Trainer, path: Path) -> None:
@@ -100,10 +206,52 @@ def forget_after(trainer: Trainer, path: Path) -> None:
 
 
 def write_records(rows: list[dict[str, float]], path: Path) -> None:
+    """Write all lines, or remove the file where there are none."""
     if not rows:
         path.unlink(missing_ok=True)
         return
-    with whole(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    write_text(",".join(columns) + "\n" + _csv(rows, columns), path)
+
+
+def _csv(rows: list[dict[str, float]], columns: list[str]) -> str:
+    """Lines without their header; an empty cell where nothing is known."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writerows({name: "" if math.isnan(value) else f"{value:.8g}" for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _columns(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _sums(outputs: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor, int]:
+    """Sums and counts of LOSSES and BANDS over all samples whose loss is finite, and the number of all samples."""
+    joined = {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]}
+    band = joined["timestep"] * len(BANDS) // NUM_TIMESTEPS
+    absent = torch.full_like(joined["whole"], math.nan)
+    in_bands = [torch.where(band == number, joined["whole"], absent) for number in range(len(BANDS))]
+    table = torch.stack([*(joined[name] for name in LOSSES.values()), *in_bands])
+    finite = table.isfinite()
+    return table.where(finite, 0).sum(dim=1), finite.sum(dim=1).to(table), len(band)
+
+
+def _gather(items: list[str], trainer: Trainer) -> list[str]:
+    """Of all ranks."""
+    if trainer.world_size == 1:
+        return items
+    gathered: list[list[str]] = [[] for _ in range(trainer.world_size)]
+    torch.distributed.all_gather_object(gathered, items)
+    return [item for part in gathered for item in part]
+
+
+def _peak_memory(device: torch.device) -> float:
+    """GiB, of the GPU, or of this process where there is none."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / GIBIBYTE
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / GIBIBYTE

@@ -12,23 +12,26 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import yaml
 from lightning import Callback, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
 
+from mimicbrush.config import dump_config
 from mimicbrush.data.datamodule import DataConfig, PairData, heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise, load_strictly, read_checkpoint
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
+from mimicbrush.training.clock import BatchClock
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
 from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.precision import FrozenPrecision, store_frozen
 from mimicbrush.training.previews import Previews, ReferenceUse
-from mimicbrush.training.ranks import find_ranks
+from mimicbrush.training.progress import Progress
+from mimicbrush.training.ranks import find_ranks, is_first
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.records import Records
 from mimicbrush.training.watch import Watch, WatchConfig
@@ -195,6 +198,7 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
     _quieten_lightning()
     torch.set_float32_matmul_precision("high" if config.run.tf32 else "highest")
     run, ranks = config.run, find_ranks(config.run.devices, config.run.num_nodes)
+    clock = BatchClock()
     return Trainer(
         max_steps=run.max_steps,
         max_epochs=-1,
@@ -204,7 +208,8 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
         precision=run.precision,
         strategy=ranks.strategy,
         accumulate_grad_batches=run.accumulate,
-        callbacks=_callbacks(config, stop),
+        callbacks=_callbacks(config, stop, clock),
+        profiler=clock,
         plugins=[WholeCheckpoints(), ranks.environment],
         use_distributed_sampler=False,
         logger=_loggers(config),
@@ -256,15 +261,12 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def _callbacks(config: TrainConfig, stop: StopSignals) -> list[Callback]:
-    run, averaged = config.run, AveragedWeights(config.run.ema_decay)
-    callbacks = [
-        Watch(run.watch, config.output / "bad_steps"),
-        averaged,
-        Records(config.output, run.record_every),
-        TQDMProgressBar(),
-        *_heldout_callbacks(config, averaged),
-    ]
+def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock) -> list[Callback]:
+    run = config.run
+    watch = Watch(run.watch, config.output / "bad_steps")
+    averaged = AveragedWeights(run.ema_decay, watch)
+    records = Records(config.output, run.record_every, watch, clock)
+    callbacks = [watch, averaged, records, Progress(records, watch), *_heldout_callbacks(config, averaged)]
     if config.overfit:
         callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
     # Last, so that a checkpoint vouches for everything its step has written.
@@ -290,6 +292,9 @@ def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[C
 
 
 def _loggers(config: TrainConfig) -> list[Logger]:
-    if config.run.wandb == "off":
+    if config.run.wandb == "off" or not is_first():
         return []
-    return [WandbLogger(project="mimicbrush", save_dir=config.output, offline=config.run.wandb == "offline")]
+    # Here, because wandb takes a second to import.
+    from mimicbrush.training.loggers import make_logger
+
+    return [make_logger(config.run.wandb, config.output, yaml.safe_load(dump_config(config)))]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +19,12 @@ from mimicbrush.data.batch import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
 from mimicbrush.imaging import blacken, write_image
-from mimicbrush.training.module import MimicBrushModule, trained_parameters
+from mimicbrush.training.module import MimicBrushModule
 
 MIN_LOSSES = 50
 """Steps after which a spike can be told from the loss's usual changes."""
+MAX_PICTURED = 50
+"""Bad steps of a run whose pictures are kept; of later ones only the keys, so that they fill no disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +60,21 @@ class Watch(Callback):
         self.config = config
         self.folder = folder
         self.losses: deque[float] = deque(maxlen=config.spike_window)
+        """Of the last good steps, over all ranks."""
+        self.grad_norm = math.nan
+        """Of the last step, before clipping."""
+        self.skipped = False
+        """Whether the last step has left the weights as they were."""
         self.num_bad = 0
         self.num_bad_in_a_row = 0
-        self.grad_norm = torch.tensor(0.0)
-        """Of the last step, before clipping."""
         self._batches: list[PairBatch] = []
         self._loss = torch.tensor(0.0)
+
+    @property
+    def smooth_loss(self) -> float:
+        """Mean of the last 50 good steps; NaN before the first."""
+        last = list(islice(reversed(self.losses), 50))
+        return statistics.fmean(last) if last else math.nan
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, pairs: PairBatch, batch_idx: int) -> None:
         self._batches.append(pairs)
@@ -71,12 +84,15 @@ class Watch(Callback):
         self._loss = self._loss.to(loss.device) + loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, module: MimicBrushModule, optimizer: Optimizer) -> None:
-        parameters = list(trained_parameters(module).values())
-        gradients = [value.grad for value in parameters if value.grad is not None]
-        self.grad_norm = torch.nn.utils.get_total_norm(gradients)
-        loss = self._mean_loss(trainer)
+        scale = _unscale(trainer, optimizer)
+        parameters = [value for group in optimizer.param_groups for value in group["params"] if value.grad is not None]
+        norm = torch.nn.utils.get_total_norm([value.grad for value in parameters])
+        loss, self.grad_norm = _mean_over_ranks(trainer, self._loss / (scale or 1), norm)
         fault = self._fault(loss)
-        if fault:
+        # Usual under float16: its scaler leaves such a step out and lowers the scale, until there is none to lower.
+        overflow = math.isfinite(loss) and not math.isfinite(self.grad_norm) and scale is not None and scale >= 1
+        self.skipped = overflow or fault is not None
+        if fault and not overflow:
             self._report(trainer, module, loss, fault)
             # Without gradients the optimiser leaves weights and its own state alone.
             optimizer.zero_grad()
@@ -84,7 +100,7 @@ class Watch(Callback):
             self.losses.append(loss)
             self.num_bad_in_a_row = 0
             if self.config.gradient_clip:
-                torch.nn.utils.clip_grads_with_norm_(parameters, self.config.gradient_clip, self.grad_norm)
+                torch.nn.utils.clip_grads_with_norm_(parameters, self.config.gradient_clip, norm)
         self._batches, self._loss = [], torch.zeros_like(self._loss)
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
@@ -95,21 +111,15 @@ class Watch(Callback):
         self.losses.extend(state["losses"])
         self.num_bad, self.num_bad_in_a_row = state["num_bad"], state["in_a_row"]
 
-    def _mean_loss(self, trainer: Trainer) -> float:
-        """Over all ranks, which must agree on what is a bad step; so are the gradients already."""
-        if trainer.world_size > 1:
-            torch.distributed.all_reduce(self._loss)
-        return self._loss.item() / trainer.world_size
-
     def _fault(self, loss: float) -> str | None:
-        if not torch.tensor(loss).isfinite():
+        if not math.isfinite(loss):
             return "the loss is not finite"
-        if not self.grad_norm.isfinite():
+        if not math.isfinite(self.grad_norm):
             return "the gradient is not finite"
         if self.config.spike_factor and len(self.losses) >= MIN_LOSSES:
             usual = statistics.median(self.losses)
             if loss > self.config.spike_factor * usual:
-                return f"the loss is {loss:.3g}, {loss / usual:.0f} times the usual {usual:.3g}"
+                return f"the loss is {loss:.3g}, more than {self.config.spike_factor:g} times the usual {usual:.3g}"
         return None
 
     def _report(self, trainer: Trainer, module: MimicBrushModule, loss: float, fault: str) -> None:
@@ -121,9 +131,8 @@ class Watch(Callback):
         if self.config.bad_step == "stop":
             raise UserError(f"{said}; look at it, lower the learning rate, or set run.watch.bad_step to skip")
         if self.num_bad_in_a_row >= self.config.max_bad_steps:
-            raise UserError(f"{said}, the {self.num_bad_in_a_row}th bad step in a row: lower recipe.learning_rate")
-        if trainer.is_global_zero:
-            trainer.print(f"{said}; skipped")
+            raise UserError(f"{said}; it is bad step {self.num_bad_in_a_row} in a row: lower recipe.learning_rate")
+        module.print(f"{said}; skipped")
 
     def _keep(self, trainer: Trainer, module: MimicBrushModule, loss: float, fault: str, step: int) -> Path:
         """Write this rank's batches of the step."""
@@ -131,13 +140,33 @@ class Watch(Callback):
         facts = {
             "fault": fault,
             "loss": repr(loss),
-            "grad_norm": repr(self.grad_norm.item()),
+            "grad_norm": repr(self.grad_norm),
             "keys": [key for pairs in self._batches for key in pairs.key],
             "positions": [position for pairs in self._batches for position in pairs.position],
         }
         write_json(facts, path)
-        for number, pairs in enumerate(self._batches):
-            batch = module.draw_batch(pairs)
-            sheet = torch.cat([blacken(batch.source, batch.mask), batch.reference], dim=3)
-            write_image(torch.cat(list(sheet), dim=1), path.with_name(f"{path.stem}-{number}.png"))
+        if self.num_bad <= MAX_PICTURED:
+            for number, pairs in enumerate(self._batches):
+                batch = module.draw_batch(pairs)
+                sheet = torch.cat([blacken(batch.source, batch.mask), batch.reference], dim=3)
+                write_image(torch.cat(list(sheet), dim=1), path.with_name(f"{path.stem}-{number}.png"))
         return path
+
+
+def _unscale(trainer: Trainer, optimizer: Optimizer) -> float | None:
+    """Undo float16's scaling of the gradients; returns the scale, None where there is none."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if scaler is None:
+        return None
+    # Lightning leaves it to a fused optimiser, which would do so only after the clipping.
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        scaler.unscale_(optimizer)
+    return scaler.get_scale()
+
+
+def _mean_over_ranks(trainer: Trainer, *numbers: Tensor) -> list[float]:
+    """All ranks must agree on what is a bad step."""
+    values = torch.stack(numbers)
+    if trainer.world_size > 1:
+        torch.distributed.all_reduce(values)
+    return (values / trainer.world_size).tolist()

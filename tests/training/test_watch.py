@@ -1,0 +1,181 @@
+"""Steps that would harm the weights leave them as they were, and say so."""
+
+import json
+import math
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.plugins import MixedPrecision
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mimicbrush.errors import UserError
+from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.training import module
+from mimicbrush.training.loss import LossParts
+from mimicbrush.training.watch import MIN_LOSSES, Watch, WatchConfig
+from tests.conftest import SIZE
+from tests.training.test_training import config, fit
+
+NO_PICTURES = {"preview_every": 0, "reference_use_every": 0}
+
+
+def spoil_loss(monkeypatch, *calls: int, factor: float = math.nan) -> None:
+    """Multiply the loss of these calls of the training step, counted from 1."""
+    original, seen = module.prediction_loss, []
+
+    def spoilt(*args, **kwargs) -> LossParts:
+        seen.append(None)
+        losses = original(*args, **kwargs)
+        return losses._replace(whole=losses.whole * factor) if len(seen) in calls else losses
+
+    monkeypatch.setattr(module, "prediction_loss", spoilt)
+
+
+def last_checkpoint(run) -> dict:
+    return read_checkpoint(run / "checkpoints" / "last.ckpt")
+
+
+def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shards, tmp_path, monkeypatch, capsys):
+    fit(config(shards, tmp_path / "one", max_steps=1, **NO_PICTURES), tmp_path, monkeypatch)
+    spoil_loss(monkeypatch, 2)
+    run = tmp_path / "run"
+    fit(config(shards, run, max_steps=2, **NO_PICTURES), tmp_path, monkeypatch)
+    before, after = last_checkpoint(tmp_path / "one"), last_checkpoint(run)
+    for part in ("state_dict", "ema"):
+        torch.testing.assert_close(after[part], before[part], rtol=0, atol=0)
+    moments = [checkpoint["optimizer_states"][0]["state"] for checkpoint in (before, after)]
+    torch.testing.assert_close(moments[1], moments[0], rtol=0, atol=0)
+    assert "step 2: the loss is not finite" in capsys.readouterr().out
+
+    fit(config(shards, run, max_steps=2, **NO_PICTURES), tmp_path, monkeypatch, "--run.max_steps", "3")
+    resumed = last_checkpoint(run)
+    assert resumed["watch"]["num_bad"] == 1
+    assert resumed["watch"]["losses"][0] == after["watch"]["losses"][0]
+    assert len(resumed["watch"]["losses"]) == 2
+
+
+def test_the_batch_of_a_bad_step_is_kept(shards, tmp_path, monkeypatch):
+    spoil_loss(monkeypatch, 4)
+    run = tmp_path / "run"
+    fit(config(shards, run, max_steps=2, accumulate=2, **NO_PICTURES), tmp_path, monkeypatch)
+    kept = json.loads((run / "bad_steps" / "step-0000002-rank-0.json").read_text())
+    assert (kept["fault"], kept["loss"]) == ("the loss is not finite", "nan")
+    assert kept["positions"] == list(range(8, 16))
+    assert len(kept["keys"]) == 8
+    sheets = sorted((run / "bad_steps").glob("*.png"))
+    assert [path.name for path in sheets] == ["step-0000002-rank-0-0.png", "step-0000002-rank-0-1.png"]
+    assert Image.open(sheets[0]).size == (2 * SIZE, 4 * SIZE)
+
+
+def test_a_run_that_is_told_to_stop_at_bad_steps_does(shards, tmp_path, monkeypatch):
+    spoil_loss(monkeypatch, 2)
+    with pytest.raises(UserError, match=r"step 2: the loss is not finite.*run\.watch\.bad_step to skip"):
+        fit(config(shards, tmp_path / "run", **NO_PICTURES), tmp_path, monkeypatch, "--run.watch.bad_step", "stop")
+    # What was recorded until then is drawn.
+    assert (tmp_path / "run" / "loss.png").is_file()
+
+
+class Line(LightningModule):
+    """Learns one number; a batch (1, 2) is what the loss is multiplied by and what is added to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.said: list[str] = []
+        self.norms: list[float] = []
+
+    def training_step(self, batch, batch_idx):
+        return (self.weight * batch[0, 0] + batch[0, 1]).sum()
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=0.1, weight_decay=0.0, fused=True)
+
+    def print(self, *words) -> None:
+        self.said += words
+
+
+class KeylessWatch(Watch):
+    """Of batches that are no pairs."""
+
+    def _keep(self, trainer, module, loss, fault, step):
+        return self.folder / str(step)
+
+
+def train_line(tmp_path, batches: list[tuple[float, float]], plugins=(), **changes) -> tuple[Line, Watch]:
+    line, watch = Line(), KeylessWatch(WatchConfig(**changes), tmp_path)
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        callbacks=[watch],
+        plugins=list(plugins),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(line, DataLoader([torch.tensor([batch]) for batch in batches], batch_size=None))
+    return line, watch
+
+
+def test_a_spike_is_a_bad_step(tmp_path):
+    usual, spike = [(0.0, 1.0)] * MIN_LOSSES, (1.0, 20.0)
+    line, watch = train_line(tmp_path, [*usual, spike])
+    assert (watch.num_bad, watch.skipped) == (1, True)
+    assert line.weight.item() == 1
+    assert "more than 10 times the usual 1;" in line.said[0]
+    line, watch = train_line(tmp_path, [*usual, spike], spike_factor=0.0)
+    assert watch.num_bad == 0
+    assert line.weight.item() < 1
+
+
+def test_early_losses_are_no_spikes(tmp_path):
+    _, watch = train_line(tmp_path, [(0.0, 1.0)] * (MIN_LOSSES - 1) + [(0.0, 20.0)])
+    assert watch.num_bad == 0
+
+
+def test_an_infinite_gradient_of_a_finite_loss_is_a_bad_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(Line, "on_after_backward", lambda self: self.weight.grad.fill_(math.inf))
+    line, watch = train_line(tmp_path, [(1.0, 0.0)])
+    assert watch.num_bad == 1
+    assert line.weight.item() == 1
+
+
+def test_many_bad_steps_in_a_row_end_the_run_and_others_do_not(tmp_path):
+    good, bad = (1.0, 0.0), (math.nan, 0.0)
+    _, watch = train_line(tmp_path, [*[bad] * 9, good, *[bad] * 9])
+    assert watch.num_bad == 18
+    with pytest.raises(UserError, match=r"bad step 10 in a row: lower recipe\.learning_rate"):
+        train_line(tmp_path, [bad] * 10)
+
+
+def test_gradients_are_clipped(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Line, "on_before_optimizer_step", lambda self, _: seen.append(self.weight.grad.item()))
+    _, watch = train_line(tmp_path, [(4.0, 0.0)], gradient_clip=0.5)
+    assert watch.grad_norm == 4
+    assert seen == [pytest.approx(0.5)]
+
+
+def float16() -> MixedPrecision:
+    return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**10))
+
+
+def test_under_float16_loss_and_gradient_are_those_without_its_scale(tmp_path):
+    _, watch = train_line(tmp_path, [(3.0, 2.0)], [float16()])
+    assert (list(watch.losses), watch.grad_norm) == ([5.0], 3.0)
+
+
+def test_under_float16_an_overflow_is_no_bad_step_but_leaves_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(Line, "on_after_backward", lambda self: self.weight.grad.fill_(math.inf))
+    line, watch = train_line(tmp_path, [(1.0, 0.0)], [float16()])
+    assert (watch.num_bad, watch.skipped) == (0, True)
+    assert line.weight.item() == 1
+
+
+def test_under_float16_overflows_count_once_the_scale_cannot_help(tmp_path, monkeypatch):
+    monkeypatch.setattr(Line, "on_after_backward", lambda self: self.weight.grad.fill_(math.inf))
+    with pytest.raises(UserError, match="the gradient is not finite"):
+        train_line(tmp_path, [(1.0, 0.0)] * 30, [float16()])
