@@ -10,6 +10,7 @@ import torch
 import yaml
 from diffusers import UNet2DConditionModel
 
+from mimicbrush.config import load_config
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
@@ -27,7 +28,7 @@ from mimicbrush.model.weights import (
 )
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module
-from tests.conftest import DEPTH, SIZE, UNET, network_config
+from tests.conftest import DEPTH, REPOSITORY, SIZE, UNET, network_config
 from tests.training.test_training import config, fit
 
 ADAPTERS = RecipeConfig(learning_rate=1e-2, warmup_steps=1, imitative_lora=2, reference_lora=3)
@@ -184,3 +185,13 @@ def test_adapters_beside_a_trained_reference_unet_are_refused():
         RecipeConfig(train_reference=True, reference_lora=4)
     with pytest.raises(ValueError, match="imitative_lora is -1"):
         RecipeConfig(imitative_lora=-1)
+
+
+MEMORY_PRESETS = sorted((REPOSITORY / "configs" / "train").glob("mimicbrush_*gb.yaml"))
+
+
+@pytest.mark.parametrize("path", MEMORY_PRESETS, ids=lambda path: path.stem)
+def test_memory_presets_train_the_papers_batch(path):
+    preset, paper = (load_config(TrainConfig, path.with_name(name)) for name in (path.name, "mimicbrush.yaml"))
+    assert preset.run.devices * preset.run.num_nodes * preset.run.accumulate * preset.data.batch_size == 64
+    assert preset.network == paper.network
