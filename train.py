@@ -15,13 +15,11 @@ from mimicbrush.training.run import (
     TrainConfig,
     check_checkpoint,
     checkpoint_path,
-    end_early,
     finished_steps,
-    fit,
     make_data,
     make_module,
-    make_trainer,
 )
+from mimicbrush.training.trainer import end_early, fit, make_trainer
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 # What may change between calls of one run; data.batch_size only as long as a step keeps its samples.
@@ -38,7 +36,7 @@ def main() -> None:
         print(f"already trained {start_step} of {config.run.max_steps} steps -> {config.output}")
         return
     stop = StopSignals()
-    # Slurm's warning that time is nearly over, which would end the job for good; the others may stop a run that has not begun.
+    # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
     stop.install([signal.SIGUSR1])
     module, data, trainer = make_module(config), make_data(config), make_trainer(config, stop)
     checkpoint = checkpoint_path(config) if start_step else None
@@ -46,8 +44,7 @@ def main() -> None:
         check_checkpoint(module, checkpoint)
     # Only now, when everything has been found and built: a failed start binds nobody.
     if is_first():
-        if not checkpoint:
-            examine(config, module, data, trainer)
+        examine(config, module, data, trainer)
         claim(config.output, config, free=FREE)
     fit(trainer, module, data, checkpoint)
     if stop.received:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import platform
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 
+from mimicbrush.training.clock import now
+
 T = TypeVar("T")
-ClockKind = Literal["wall", "cpu"]
 
 NUM_WARM_UPS = 2
 PROCESS = Path("/proc/self")
@@ -43,31 +43,6 @@ class Clock:
         print(f"\n{title}: {total * 1e3:.0f} ms, {num_items / total:.1f} {unit}")
         for part, seconds in medians.items():
             print(f"  {part:16s} {seconds * 1e3:8.1f} ms {100 * seconds / total:5.1f} %")
-
-
-def now(kind: ClockKind = "wall") -> float:
-    """Seconds of a clock, when all work given to the GPU is done."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() if kind == "wall" else time.process_time()
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a large matrix product, the best of a few: what the device reaches, not what its maker promises.
-
-    float32 in TensorFloat-32, where the device has it.
-    """
-    side = 8192 if device.type == "cuda" else 512
-    left, right = torch.ones(2, side, side, device=device, dtype=dtype)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    seconds = []
-    for _ in range(5):
-        started = now()
-        _ = left @ right
-        seconds.append(now() - started)
-    torch.set_float32_matmul_precision(before)
-    return 2 * side**3 / min(seconds)
 
 
 def describe_machine(device: torch.device) -> str:

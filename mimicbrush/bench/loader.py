@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from mimicbrush.bench.clock import describe_machine, now
+from mimicbrush.bench.clock import describe_machine
 from mimicbrush.config import load_config
 from mimicbrush.data.datamodule import DataConfig, PairData, SourceConfig
+from mimicbrush.training.clock import now
 from mimicbrush.training.run import TrainConfig
 
 DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"

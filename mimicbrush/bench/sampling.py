@@ -12,12 +12,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.bench.clock import ClockKind, describe_machine, now, peak_memory, reset_peak_memory
+from mimicbrush.bench.clock import describe_machine, peak_memory, reset_peak_memory
 from mimicbrush.bench.literal import literal_sample, make_literal
 from mimicbrush.editors.mimicbrush import choose_device
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
+from mimicbrush.training.clock import ClockKind, now
 
 STRIDE = 8
 NUM_TOKENS = 257

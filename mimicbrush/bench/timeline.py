@@ -12,7 +12,8 @@ from typing import TypeVar
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from mimicbrush.bench.clock import now, peak_memory, reset_peak_memory
+from mimicbrush.bench.clock import peak_memory, reset_peak_memory
+from mimicbrush.training.clock import now
 
 T = TypeVar("T")
 

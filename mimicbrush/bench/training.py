@@ -18,7 +18,7 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from PIL import Image
 
-from mimicbrush.bench.clock import describe_machine, matrix_rate
+from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.results import RowResult, TrainResults, print_results, write_results
 from mimicbrush.bench.timeline import StepTimer
 from mimicbrush.config import load_config
@@ -29,8 +29,10 @@ from mimicbrush.editors.mimicbrush import choose_device
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import full_size_network
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals
+from mimicbrush.training.clock import matrix_rate
 from mimicbrush.training.cost import cost_of_run
-from mimicbrush.training.run import TrainConfig, make_data, make_module, make_trainer
+from mimicbrush.training.run import TrainConfig, make_data, make_module
+from mimicbrush.training.trainer import make_trainer
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 DEFAULT_CONFIG = CONFIGS / "tiny.yaml"

@@ -40,6 +40,8 @@ class MimicBrushModule(LightningModule):
         self.batch = batch
         self.max_steps = max_steps
         self.seed = seed
+        self.flops_per_image: float | None = None
+        """Of a training step, once somebody has counted them."""
         self.scheduler = make_scheduler(network.options.prediction_type)
         # Checkpoints leave out what can be fetched again, so a resumed run finds fewer tensors than it has.
         self.strict_loading = False

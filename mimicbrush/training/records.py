@@ -13,15 +13,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
 from mimicbrush.data.batch import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import append_text, write_text
-from mimicbrush.training.clock import BatchClock
+from mimicbrush.training.clock import BatchClock, matrix_rate
 from mimicbrush.training.curves import BANDS, LOSSES, draw_training
+from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.steps import StepCallback
 from mimicbrush.training.watch import Watch
 
@@ -30,6 +31,8 @@ NUM_TIMESTEPS = 1000
 DRAW_EVERY = 10
 """Lines of metrics.csv between drawings of loss.png, each of which takes about a second."""
 GIBIBYTE = 2**30
+PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""In which the U-Nets' matrices are multiplied."""
 
 
 class Records(StepCallback):
@@ -37,28 +40,17 @@ class Records(StepCallback):
 
     A resumed run drops the lines behind its checkpoint: every step stands there once. Speed is that of training alone:
     previews, measurements and checkpoints do not count.
-    flops_per_image: floating-point operations of one image, forward and backward; device_flops: the most that one
-    device does in a second. Where either is None, the share that training uses (MFU) stays empty.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        every: int,
-        watch: Watch,
-        clock: BatchClock,
-        *,
-        flops_per_image: float | None = None,
-        device_flops: float | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, every: int, watch: Watch, clock: BatchClock) -> None:
         super().__init__()
         self.csv_path = folder / "metrics.csv"
         self.plot_path = folder / "loss.png"
         self.every = every
         self.watch = watch
         self.clock = clock
-        self.flops_per_image = flops_per_image
-        self.device_flops = device_flops
+        self.device_flops = math.nan
+        """The most that one device does in a second."""
         self.damaged = DamagedSamples(folder / "damaged.txt")
         self.row: dict[str, float] = {}
         """The last line."""
@@ -66,17 +58,19 @@ class Records(StepCallback):
         self.learning_rate = math.nan
         self._start_line()
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: MimicBrushModule) -> None:
         super().on_train_start(trainer, module)
         forget_after(trainer, self.csv_path)
+        if module.flops_per_image:
+            self.device_flops = matrix_rate(module.device, PRECISIONS[trainer.precision])
         self._start_line()
 
-    def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
+    def on_before_optimizer_step(self, trainer: Trainer, module: MimicBrushModule, optimizer: Optimizer) -> None:
         # At the end of the step it is the next one's already.
         self.learning_rate = optimizer.param_groups[0]["lr"]
 
     def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: dict, pairs: PairBatch, batch_idx: int
+        self, trainer: Trainer, module: MimicBrushModule, outputs: dict, pairs: PairBatch, batch_idx: int
     ) -> None:
         # They stay on the device until the line is written.
         self.outputs.append({name: outputs[name] for name in (*LOSSES.values(), "timestep")})
@@ -84,19 +78,19 @@ class Records(StepCallback):
         self.seconds += time.monotonic() - self.clock.asked
         super().on_train_batch_end(trainer, module)
 
-    def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
+    def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if math.isfinite(self.watch.grad_norm):
             self.norms.append(self.watch.grad_norm)
         if step % self.every == 0 or step == trainer.max_steps:
             self._flush(trainer, module, step)
 
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, module: MimicBrushModule) -> None:
         """After the last step, or that at which all ranks were asked to stop."""
         if self.outputs:
             self._flush(trainer, module, trainer.global_step)
         self._draw(trainer)
 
-    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, module: MimicBrushModule, exception: BaseException) -> None:
         # Not where another rank has died: Lightning leaves the others a few seconds, which their last words need.
         if isinstance(exception, KeyboardInterrupt | UserError):
             self._draw(trainer)
@@ -108,15 +102,15 @@ class Records(StepCallback):
         self.seconds = 0.0
         self.waited_before = self.clock.waited
 
-    def _flush(self, trainer: Trainer, module: LightningModule, step: int) -> None:
-        row, skipped = {"step": step, **self._measure(trainer)}, _gather(self.skipped, trainer)
+    def _flush(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
+        row, skipped = {"step": step, **self._measure(trainer, module)}, _gather(self.skipped, trainer)
         self._start_line()
         if trainer.is_global_zero:
             for message in self.damaged.note(skipped):
                 module.print(f"damaged, another sample stands in its stead: {message}")
             self._write(trainer, row | {"bad_steps": self.watch.num_bad, "damaged_samples": len(self.damaged.named)})
 
-    def _measure(self, trainer: Trainer) -> dict[str, float]:
+    def _measure(self, trainer: Trainer, module: MimicBrushModule) -> dict[str, float]:
         """What is of all ranks: a call for all of them."""
         device = trainer.strategy.root_device
         sums, counts, num_images = _sums(self.outputs)
@@ -135,15 +129,13 @@ class Records(StepCallback):
             "learning_rate": self.learning_rate,
             "images_per_second": images_per_second,
             "waiting_share": waited / (trainer.world_size * self.seconds),
-            "mfu": self._used_share(images_per_second / trainer.world_size),
+            "mfu": self._used_share(module, images_per_second / trainer.world_size),
             "memory_gib": memory.item(),
         }
 
-    def _used_share(self, images_per_second: float) -> float:
-        """Of what one device can do."""
-        if self.flops_per_image is None or self.device_flops is None:
-            return math.nan
-        return images_per_second * self.flops_per_image / self.device_flops
+    def _used_share(self, module: MimicBrushModule, images_per_second: float) -> float:
+        """Of what one device can do (MFU); NaN, an empty cell, where nobody has counted."""
+        return images_per_second * (module.flops_per_image or math.nan) / self.device_flops
 
     def _write(self, trainer: Trainer, row: dict[str, float]) -> None:
         self.row = row

@@ -37,7 +37,8 @@ from mimicbrush.training.doctor.machine import (
 from mimicbrush.training.doctor.pictures import batch_sheet, round_trip_sheet
 from mimicbrush.training.doctor.trial import Trial, check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import TrainConfig, make_data, make_module, make_trainer
+from mimicbrush.training.run import TrainConfig, make_data, make_module
+from mimicbrush.training.trainer import make_trainer
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ def examine(config: TrainConfig, module: MimicBrushModule, data: PairData, train
     """Before the first step: prints in short, and raises UserError where it finds a fault; leaves weights and random
     numbers as they are."""
     findings = _check_data(config, _num_ranks(trainer), BEFORE_A_RUN)
-    findings += _check_parts(config, module, trainer)
+    findings += _check_parts(config, module, trainer, counted=False)
     if not faults_of(findings):
         findings += _try(config, module, data, trainer, pictures=None)
     print(describe(findings, in_full=False))
@@ -74,7 +75,7 @@ def check(config: TrainConfig, *, free: tuple[str, ...]) -> int:
     findings += [*of_data, *collect("held-out", check_heldout_pairs, config)]
     data = None if faults_of(of_data) else _make("data", findings, lambda: make_data(config))
     if module and trainer:
-        findings += _check_parts(config, module, trainer)
+        findings += _check_parts(config, module, trainer, counted=True)
     if module and data:
         findings += collect("checkpoint", check_going_on, config, module, data, num_ranks)
     if module and data and trainer:
@@ -105,12 +106,12 @@ def _check_data(config: TrainConfig, num_ranks: int, depth: Depth) -> list[Findi
     return found if faults_of(found) else [*found, *collect("held-out", check_heldout, config.data, depth)]
 
 
-def _check_parts(config: TrainConfig, module: MimicBrushModule, trainer: Trainer) -> list[Finding]:
+def _check_parts(config: TrainConfig, module: MimicBrushModule, trainer: Trainer, *, counted: bool) -> list[Finding]:
     return [
         *collect("device", check_device, config, trainer),
         *collect("weights", check_weights, config.network, module.network),
         *collect("parameters", check_parameters, module.network),
-        *collect("memory", check_memory, module, config, trainer.strategy.root_device),
+        *collect("memory", check_memory, module, config, trainer.strategy.root_device, counted=counted),
         *collect("disk", check_disk, module, config),
     ]
 

@@ -15,14 +15,12 @@ from mimicbrush.data.datamodule import PairData
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig, read_checkpoint, read_weights
 from mimicbrush.run_folder import find_difference
+from mimicbrush.training.cost import AVERAGE_BYTES, STATE_BYTES, count_cost
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.run import TrainConfig, check_checkpoint, checkpoint_path, finished_steps
 from mimicbrush.training.trainable import trained_parameters
 
-STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
-"""Two moments of each trained parameter."""
-AVERAGE_BYTES = 4
 BIG = 20_000_000
 """Parameters of a part whose random weights would be a mistake; the tiny preset's parts have a tenth."""
 CONFIG_FIELDS = {"shape_map": "depth"}
@@ -97,15 +95,31 @@ def check_parameters(network: MimicBrushNetwork) -> Iterator[Finding]:
         yield Finding("parameters", "ok", facts)
 
 
-def check_memory(module: MimicBrushModule, config: TrainConfig, device: torch.device) -> Iterator[Finding]:
-    """Weights, gradients, optimiser state and averaged weights against the device's memory."""
-    num_trained = _num_trained(module)
-    weights = sum(value.nbytes for value in module.parameters())
-    needed = weights + num_trained * (4 + STATE_BYTES[config.recipe.optimizer] + AVERAGE_BYTES)
+def check_memory(
+    module: MimicBrushModule, config: TrainConfig, device: torch.device, *, counted: bool
+) -> Iterator[Finding]:
+    """What the run needs against the device's memory.
+
+    counted: with the activations of a batch, which takes a minute for a large network; else without.
+    """
+    if counted:
+        cost = count_cost(
+            module.network,
+            batch_size=config.data.batch_size,
+            precision=config.run.precision,
+            optimizer=config.recipe.optimizer,
+            accumulate=config.run.accumulate,
+        )
+        needed, what = cost.memory, f"{_size(cost.activations)} of them activations of {config.data.batch_size} pairs"
+    else:
+        weights = sum(value.nbytes for value in module.parameters())
+        needed = weights + _num_trained(module) * (4 + STATE_BYTES[config.recipe.optimizer] + AVERAGE_BYTES)
+        what = "weights, gradients, optimiser and averages, before activations"
     there = _memory_of(device)
-    facts = f"{_size(needed)} for weights, gradients, optimiser and averages, before activations; {_size(there)} there"
+    facts = f"{_size(needed)} by count, {what}; {_size(there)} there"
     if needed > there:
-        yield Finding("memory", "fault", f"{facts}; take a larger device, or train less of the network")
+        said = "lower data.batch_size and raise run.accumulate, set run.gradient_checkpointing, or train less"
+        yield Finding("memory", "fault", f"{facts}; {said}")
     else:
         yield Finding("memory", "ok", facts)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch, PairBatch
 from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.training.cost import count_flops
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.trainable import trained_parameters
@@ -113,13 +114,20 @@ def check_round_trip(trial: Trial) -> Iterator[Finding]:
 def try_step(module: MimicBrushModule, pairs: PairBatch, precision: AbstractContextManager) -> Iterator[Finding]:
     """One forward and backward pass of the training step, no optimiser: which parameters get a gradient.
 
-    Gradients are gone afterwards.
+    Gradients are gone afterwards; the module knows what the step has cost.
     """
-    try:
+    few = PairBatch(*(column[:NUM_IN_STEP] for column in pairs))
+
+    def step() -> float:
         with precision:
-            loss = module.training_step(PairBatch(*(column[:NUM_IN_STEP] for column in pairs)), 0)["loss"]
+            loss = module.training_step(few, 0)["loss"]
         loss.backward()
-        yield from _check_gradients(module, loss.item())
+        return loss.item()
+
+    try:
+        loss, flops = count_flops(step)
+        module.flops_per_image = flops / len(few.key)
+        yield from _check_gradients(module, loss)
     finally:
         module.zero_grad(set_to_none=True)
 

@@ -1,0 +1,148 @@
+"""Lightning's trainer for a run: its callbacks, its ranks, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import yaml
+from lightning import Callback, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import Logger
+
+from mimicbrush.config import dump_config
+from mimicbrush.data.datamodule import PairData, heldout_batches
+from mimicbrush.errors import UserError
+from mimicbrush.training.averaging import AveragedWeights
+from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
+from mimicbrush.training.clock import BatchClock
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.overfit import Overfit
+from mimicbrush.training.previews import Previews, ReferenceUse
+from mimicbrush.training.progress import Progress
+from mimicbrush.training.ranks import find_ranks, is_first
+from mimicbrush.training.records import Records
+from mimicbrush.training.run import TrainConfig, checkpoint_path
+from mimicbrush.training.watch import Watch
+
+
+@contextmanager
+def _on_devices_that_are_there() -> Iterator[None]:
+    try:
+        yield
+    except MisconfigurationException as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".!")
+        raise UserError(f"{reason}; choose other run.accelerator, run.devices or run.precision") from None
+
+
+@_on_devices_that_are_there()
+def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
+    """Lightning's trainer with our callbacks; raises UserError where its devices are not there."""
+    _quieten_lightning()
+    torch.set_float32_matmul_precision("high" if config.run.tf32 else "highest")
+    run, ranks = config.run, find_ranks(config.run.devices, config.run.num_nodes)
+    clock = BatchClock()
+    return Trainer(
+        max_steps=run.max_steps,
+        max_epochs=-1,
+        accelerator=run.accelerator,
+        devices=ranks.devices,
+        num_nodes=ranks.num_nodes,
+        precision=run.precision,
+        strategy=ranks.strategy,
+        accumulate_grad_batches=run.accumulate,
+        callbacks=_callbacks(config, stop, clock),
+        profiler=clock,
+        plugins=[WholeCheckpoints(), ranks.environment],
+        use_distributed_sampler=False,
+        logger=_loggers(config),
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        log_every_n_steps=run.record_every,
+        default_root_dir=config.output,
+    )
+
+
+def fit(trainer: Trainer, module: MimicBrushModule, data: PairData, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint on where there is one; raises UserError where a worker or another rank has died."""
+    try:
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        reason = _death(error)
+        if reason is None:
+            raise
+        raise UserError(f"{reason}; the same command goes on from the last checkpoint") from None
+
+
+def _death(error: Exception) -> str | None:
+    """Who has died, where an error comes of that; what it says itself is in the dead one's log, or in the kernel's."""
+    said = str(error)
+    if "DataLoader" in said or isinstance(error, ConnectionError | EOFError):
+        return f"a loader worker has died or hangs ({said.strip()}): too little memory? The system's log may tell"
+    if any(word in said for word in ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")):
+        return "another rank has died or hangs: its own last words tell why"
+    return None
+
+
+def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
+    """Say on which signal the run has stopped, and exit with its status; before a Slurm job's end, queue it again."""
+    if trainer.is_global_zero:
+        then = "the same command goes on from here"
+        if stop.received == signal.SIGUSR1 and requeue():
+            then = "the job is in the queue again and goes on from here"
+        print(f"stopped by {stop.received.name} after step {trainer.global_step} -> {config.output}; {then}")
+    # srun ends all ranks as soon as one has failed: none leaves before the job is in the queue.
+    trainer.strategy.barrier()
+    raise SystemExit(128 + stop.received)
+
+
+def _quieten_lightning() -> None:
+    """Keep its warnings; drop advertisements, and warnings of what is meant: frozen parts are in eval mode."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock) -> list[Callback]:
+    run = config.run
+    watch = Watch(run.watch, config.output / "bad_steps")
+    averaged = AveragedWeights(run.ema_decay, watch)
+    records = Records(config.output, run.record_every, watch, clock)
+    callbacks = [watch, averaged, records, Progress(records, watch), *_heldout_callbacks(config, averaged)]
+    if config.overfit:
+        callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
+    # Last, so that a checkpoint vouches for everything its step has written.
+    path = checkpoint_path(config)
+    return [*callbacks, Checkpoints(path, run.checkpoint_every, run.keep_checkpoint_every, stop)]
+
+
+def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[Callback]:
+    run, heldout, size = config.run, config.data.heldout, config.network.size
+    callbacks: list[Callback] = []
+    if heldout is None:
+        return callbacks
+    if run.preview_every:
+        (batch,) = heldout_batches(heldout, size, run.num_previews, config.seed, batch_size=run.num_previews)
+        folder = config.output / "previews"
+        callbacks.append(
+            Previews(folder, batch, averaged, every=run.preview_every, num_inference_steps=run.preview_steps)
+        )
+    if run.reference_use_every:
+        batches = heldout_batches(heldout, size, run.num_reference_use_pairs, config.seed)
+        callbacks.append(ReferenceUse(config.output, batches, averaged, every=run.reference_use_every))
+    return callbacks
+
+
+def _loggers(config: TrainConfig) -> list[Logger]:
+    if config.run.wandb == "off" or not is_first():
+        return []
+    # Here, because wandb takes a second to import.
+    from mimicbrush.training.loggers import make_logger
+
+    return [make_logger(config.run.wandb, config.output, yaml.safe_load(dump_config(config)))]
