@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 from torch.utils.weak import WeakIdKeyDictionary
 
 from mimicbrush.imaging import blacken
@@ -244,29 +244,35 @@ def _num_bytes(module: nn.Module) -> int:
 
 # --- Counting -------------------------------------------------------------------------------------------------------
 
-
-def _attention_flops(query, key, value, *args, out_shape, **kwargs) -> int:
-    """Of shapes."""
-    return sdpa_flop_count(query, key, value)
-
-
-def _attention_backward_flops(gradient, query, key, value, *args, out_shape, **kwargs) -> int:
-    """Of shapes; with the scores, which are computed again."""
-    return sdpa_backward_flop_count(gradient, query, key, value)
-
-
-ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
-}
-"""The CPU's attention kernel, which torch's counter does not know; it knows the GPU's, which do the same."""
+ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+"""The CPU's, which torch's formulas leave out; they know the GPU's, which computes the same."""
+ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 def count_flops(function: Callable[[], T]) -> tuple[T, int]:
     """What the function returns, and its FLOPs."""
-    with FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+    with _FlopCounter() as counter:
         result = function()
-    return result, counter.get_total_flops()
+    return result, counter.total
+
+
+class _FlopCounter(TorchDispatchMode):
+    """FLOPs by torch's formulas; its own FlopCounterMode also follows modules, by hooks that keep tensors alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func.overloadpacket)
+        if func.overloadpacket is ATTENTION:
+            self.total += sdpa_flop_count(*(states.shape for states in args[:3]))
+        elif func.overloadpacket is ATTENTION_BACKWARD:
+            self.total += sdpa_backward_flop_count(*(states.shape for states in args[:4]))
+        elif formula:
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 class LiveBytes(TorchDispatchMode):
