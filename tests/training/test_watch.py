@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader
 
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights import read_checkpoint
-from mimicbrush.training import module
-from mimicbrush.training.loss import LossParts
+from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.watch import MIN_LOSSES, Watch, WatchConfig
 from tests.conftest import SIZE
 from tests.training.test_training import config, fit
@@ -22,16 +21,17 @@ from tests.training.test_training import config, fit
 NO_PICTURES = {"preview_every": 0, "reference_use_every": 0}
 
 
-def spoil_loss(monkeypatch, *calls: int, factor: float = math.nan) -> None:
-    """Multiply the loss of these calls of the training step, counted from 1."""
-    original, seen = module.prediction_loss, []
+def spoil_loss(monkeypatch, *positions: int) -> None:
+    """Make the loss of the batches that begin at these positions NaN."""
+    original = MimicBrushModule.training_step
 
-    def spoilt(*args, **kwargs) -> LossParts:
-        seen.append(None)
-        losses = original(*args, **kwargs)
-        return losses._replace(whole=losses.whole * factor) if len(seen) in calls else losses
+    def spoilt(self, pairs, batch_idx) -> dict[str, torch.Tensor]:
+        outputs = original(self, pairs, batch_idx)
+        if pairs.position[0] in positions:
+            outputs["loss"] = outputs["loss"] * math.nan
+        return outputs
 
-    monkeypatch.setattr(module, "prediction_loss", spoilt)
+    monkeypatch.setattr(MimicBrushModule, "training_step", spoilt)
 
 
 def last_checkpoint(run) -> dict:
@@ -40,7 +40,7 @@ def last_checkpoint(run) -> dict:
 
 def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shards, tmp_path, monkeypatch, capsys):
     fit(config(shards, tmp_path / "one", max_steps=1, **NO_PICTURES), tmp_path, monkeypatch)
-    spoil_loss(monkeypatch, 2)
+    spoil_loss(monkeypatch, 4)
     run = tmp_path / "run"
     fit(config(shards, run, max_steps=2, **NO_PICTURES), tmp_path, monkeypatch)
     before, after = last_checkpoint(tmp_path / "one"), last_checkpoint(run)
@@ -58,7 +58,7 @@ def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shard
 
 
 def test_the_batch_of_a_bad_step_is_kept(shards, tmp_path, monkeypatch):
-    spoil_loss(monkeypatch, 4)
+    spoil_loss(monkeypatch, 12)
     run = tmp_path / "run"
     fit(config(shards, run, max_steps=2, accumulate=2, **NO_PICTURES), tmp_path, monkeypatch)
     kept = json.loads((run / "bad_steps" / "step-0000002-rank-0.json").read_text())
@@ -71,7 +71,7 @@ def test_the_batch_of_a_bad_step_is_kept(shards, tmp_path, monkeypatch):
 
 
 def test_a_run_that_is_told_to_stop_at_bad_steps_does(shards, tmp_path, monkeypatch):
-    spoil_loss(monkeypatch, 2)
+    spoil_loss(monkeypatch, 4)
     with pytest.raises(UserError, match=r"step 2: the loss is not finite.*run\.watch\.bad_step to skip"):
         fit(config(shards, tmp_path / "run", **NO_PICTURES), tmp_path, monkeypatch, "--run.watch.bad_step", "stop")
     # What was recorded until then is drawn.
