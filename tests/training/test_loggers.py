@@ -51,4 +51,3 @@ def test_a_run_tells_its_numbers_and_previews(shards, tmp_path, monkeypatch):
     fit(config(shards, tmp_path / "run", wandb="offline"), tmp_path, monkeypatch)
     assert {("loss", 1), ("grad_norm", 2), ("image previews", 2)} <= set(RecordedLogger.told)
     assert ("reference use / another / both", 2) in RecordedLogger.told
-    assert not any(name == "mfu" for name, _ in RecordedLogger.told)
