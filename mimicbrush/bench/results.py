@@ -55,11 +55,11 @@ class TrainResults:
         """FLOP/s, what utilisation is measured against."""
         return max(self.matrix_rates.values())
 
-    def ratio(self, row: RowResult, to: RowResult | None) -> float:
-        """Of images a second; NaN where one of the two has none."""
+    def ratio(self, row: RowResult, to: RowResult | None) -> str:
+        """Of images a second, where both have some."""
         if to is None or row.failure or to.failure:
-            return float("nan")
-        return row.images_per_second / to.images_per_second
+            return "-"
+        return f"{row.images_per_second / to.images_per_second:.2f}"
 
     def find(self, name: str) -> RowResult | None:
         """The row of this name."""
@@ -102,8 +102,8 @@ def _cells(results: TrainResults) -> Iterator[list[str]]:
         yield [
             row.title,
             f"{row.images_per_second:.3g}",
-            f"{results.ratio(row, results.rows[0]):.2f}",
-            f"{results.ratio(row, results.find(BASELINE)):.2f}",
+            results.ratio(row, results.rows[0]),
+            results.ratio(row, results.find(BASELINE)),
             f"{sum(row.milliseconds.values()):.0f}",
             *(f"{row.milliseconds.get(part, 0):.0f}" for part in shown),
             f"{row.peak_memory:.1f}",

@@ -63,8 +63,8 @@ ROWS: dict[RowName, tuple[str, dict]] = {
     "configured": ("as the config says", {}),
 }
 """Titles, and fields of RunConfig on top of those of the rows that are measured before; the last stands alone."""
-GPU_ROWS = ("bfloat16", "frozen", "compile_encoders")
-"""Rows that take many times longer on CPUs, most of which emulate bfloat16, or show nothing there."""
+GPU_ROWS = ("bfloat16", "frozen", "compile", "compile_encoders")
+"""Rows that a CPU takes long for: many emulate bfloat16, and compiling for them takes minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class TrainBenchConfig:
     """Processes that read shards; 0: the config's."""
     rows: tuple[RowName, ...] = ()
     """What is measured, in order, each with the options of those before it; configured: the config's own options
-    alone. Empty: all of them, on a CPU without those of bfloat16."""
+    alone. Empty: all of them, on a CPU without bfloat16 and compilation."""
     repeats: int = 10
     """Timed steps of each, after three that are not."""
     device: str = "auto"
