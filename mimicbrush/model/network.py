@@ -35,6 +35,11 @@ ReferenceTimestep = Literal["current", "zero"]
 Generators = torch.Generator | list[torch.Generator] | None
 
 
+PIXELS_AT_ONCE = 4 * 512 * 512
+"""Of pictures that the autoencoder encodes in one pass: all of a batch at once would take more memory than anything
+else in a step that checkpoints its activations."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """How the parts meet; trained weights are of use only with the options they were trained with.
@@ -133,9 +138,11 @@ class MimicBrushNetwork(nn.Module):
     @torch.no_grad()
     def encode(self, image: Tensor, generator: Generators = None) -> Tensor:
         """Pixels (B, 3, H, W) in [0, 1] -> latent (B, 4, H / stride, W / stride), sampled from the posterior."""
-        posterior = self.autoencoder.encode((image * 2 - 1).to(self.autoencoder.dtype)).latent_dist
+        pixels = (image * 2 - 1).to(self.autoencoder.dtype)
+        some = pixels.split(max(1, PIXELS_AT_ONCE // image[0, 0].numel()))
+        parameters = torch.cat([self.autoencoder.encode(pictures).latent_dist.parameters for pictures in some])
         # In single precision, where a seed draws the same noise whatever the autoencoder computes in.
-        sampled = DiagonalGaussianDistribution(posterior.parameters.float()).sample(generator)
+        sampled = DiagonalGaussianDistribution(parameters.float()).sample(generator)
         return sampled * self.autoencoder.config.scaling_factor
 
     @torch.no_grad()

@@ -144,8 +144,6 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
     if config.run.gradient_checkpointing:
         for unet in (network.imitative_unet, network.reference_unet):
             unet.enable_gradient_checkpointing()
-        # Picture by picture: encoding all at once would then take more memory than everything else.
-        network.autoencoder.enable_slicing()
     if config.run.compile:
         for unet in (network.imitative_unet, network.reference_unet):
             unet.compile()

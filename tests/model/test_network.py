@@ -79,3 +79,11 @@ def test_an_edit_in_half_precision_is_near_the_one_in_single(dtype):
     half = editor.edit(request)
     assert half.isfinite().all() and not torch.equal(half, single)
     torch.testing.assert_close(half, single, rtol=0, atol=0.1)
+
+
+def test_pictures_encoded_a_few_at_a_time_have_the_same_latents(network, monkeypatch):
+    pictures = torch.rand(5, 3, SIZE, SIZE)
+    whole = network.encode(pictures, torch.Generator().manual_seed(0))
+    monkeypatch.setattr("mimicbrush.model.network.PIXELS_AT_ONCE", 2 * SIZE * SIZE)
+    some = network.encode(pictures, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(some, whole, rtol=0, atol=1e-5)

@@ -1,7 +1,5 @@
 """Counts against hand calculations, and against what real tensors do."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -106,18 +104,6 @@ def test_a_trained_reference_costs_its_backward_pass(plain):
     both = count_cost(shaped_network(NETWORK, train_reference=True), batch_size=2)
     assert both.flops["backward"] > 1.5 * plain.flops["backward"]
     assert "reference_unet" in both.trained.keys() - plain.trained.keys()
-
-
-def test_checkpointing_encodes_picture_by_picture():
-    """So that the passes over many pictures at once do not take more than what checkpointing spares."""
-    size = 64
-    network = shaped_network(replace(NETWORK, size=size))
-    network.imitative_unet.enable_gradient_checkpointing()
-    whole = count_cost(network, batch_size=8)
-    network.autoencoder.enable_slicing()
-    sliced = count_cost(network, batch_size=8)
-    assert sliced.flops == whole.flops
-    assert sliced.activations < whole.activations
 
 
 def test_a_runs_cost_is_that_of_what_it_trains(tmp_path, plain):
