@@ -107,6 +107,8 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # It says so wherever Slurm is installed; `find_ranks` knows whether srun has started this.
+    warnings.filterwarnings("ignore", message="The `srun` command is available.*")
 
 
 def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock) -> list[Callback]:
