@@ -14,6 +14,6 @@
 # Five minutes before its time is up, every rank is sent SIGUSR1: the run is saved, queued again, and goes on where it was.
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?submit with sbatch from the project folder}"
-# Since Slurm 22.05 srun takes the number of CPUs from no other place.
-exec srun --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" .venv/bin/python train.py \
-    "${@:---config=configs/train/mimicbrush.yaml}"
+[[ " $*" == *" --config"* ]] || set -- --config=configs/train/mimicbrush.yaml "$@"
+# Since Slurm 22.05 srun takes the number of CPUs from no other place. exec: signals for the script are then the ranks'.
+exec srun --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" .venv/bin/python train.py "$@"

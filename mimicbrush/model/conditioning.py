@@ -62,7 +62,7 @@ class EdgeShape(nn.Module):
         """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored: its map is zero."""
         luma = kornia.color.rgb_to_grayscale(source)
         edges = kornia.filters.sobel(luma).clamp(0, 1)
-        return edges * keep[:, None, None, None]
+        return edges * keep.to(edges.device, non_blocking=True)[:, None, None, None]
 
 
 class DepthShape(nn.Module):
@@ -88,9 +88,9 @@ class DepthShape(nn.Module):
     def forward(self, source: Tensor, keep: Tensor) -> Tensor:
         """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored."""
         maps = self.absent().repeat(len(source), 1, 1, 1)
-        if keep.any():
-            maps[keep] = self.estimate(source[keep])
-        return maps
+        # Told from the CPU, where training draws it, nothing waits for the device.
+        rows = keep.nonzero().flatten().to(source.device, non_blocking=True)
+        return maps.index_copy(0, rows, self.estimate(source[rows])) if len(rows) else maps
 
     def estimate(self, source: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 1, S, S), the shape of every picture."""
@@ -169,4 +169,4 @@ def _forget_absent(module: ImageEncoder | DepthShape, _: object) -> None:
 
 
 def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)[:, None, None]

@@ -54,6 +54,11 @@ class Checkpoints(StepCallback):
         super().on_train_start(trainer, module)
         # Not before: Lightning puts handlers of its own in place when it starts.
         self.stop.install()
+        _check_agreement(trainer)
+        if trainer.is_global_zero:
+            # What runs leave that were killed while they wrote.
+            for partial in self.path.parent.glob(f".{self.path.stem}.*.partial{self.path.suffix}"):
+                partial.unlink(missing_ok=True)
 
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
         stopping = self.stop.agreed(trainer)
@@ -90,17 +95,26 @@ class StopSignals:
 
     def agreed(self, trainer: Trainer) -> bool:
         """Whether any rank has received one; all ranks must ask, and all get the same answer."""
-        heard = torch.tensor(int(self.received or 0), device=trainer.strategy.root_device)
         if trainer.world_size > 1:
+            heard = torch.tensor(int(self.received or 0), device=trainer.strategy.root_device)
             torch.distributed.all_reduce(heard, torch.distributed.ReduceOp.MAX)
-        if heard.item():
-            self.received = signal.Signals(int(heard.item()))
+            if heard.item():
+                self.received = signal.Signals(int(heard.item()))
         return self.received is not None
 
     def _note(self, number: int, frame: object) -> None:
         if number == signal.SIGINT and self.received:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+
+
+def _check_agreement(trainer: Trainer) -> None:
+    """Raise UserError where ranks go on from different steps, as they do in folders that they do not share."""
+    steps = trainer.strategy.all_gather(torch.tensor(trainer.global_step, device=trainer.strategy.root_device))
+    if steps.unique().numel() > 1:
+        raise UserError(
+            f"ranks go on from different steps ({steps.tolist()}): put the output folder where all nodes see the same"
+        )
 
 
 def requeue() -> bool:

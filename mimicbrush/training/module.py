@@ -54,7 +54,7 @@ class MimicBrushModule(LightningModule):
         generator = self._generator("noise", self.global_step, *pairs.position[:1])
         latent = self.network.encode(batch.source, generator)
         keep_shape = self._draw_kept(len(latent), self.recipe.shape_drop_prob, generator)
-        keep_reference = self._draw_kept(len(latent), self.recipe.reference_drop_prob, generator)
+        keep_reference = self._to_device(self._draw_kept(len(latent), self.recipe.reference_drop_prob, generator))
         conditions = self.network.condition(batch.source, batch.mask, batch.reference, keep_shape, generator)
         conditions = self._drop_tokens(conditions, keep_reference)
         timestep, noise = self._draw_noise(latent, generator)
@@ -93,8 +93,8 @@ class MimicBrushModule(LightningModule):
         return torch.Generator().manual_seed(seed_of(self.seed, purpose, *numbers))
 
     def _draw_kept(self, num: int, drop_prob: float, generator: torch.Generator) -> Tensor:
-        """(num,) bool, drawn for each sample on its own."""
-        return (torch.rand(num, generator=generator) >= drop_prob).to(self.device)
+        """(num,) bool on the CPU, drawn for each sample on its own."""
+        return torch.rand(num, generator=generator) >= drop_prob
 
     def _drop_tokens(self, conditions: Conditions, keep: Tensor) -> Conditions:
         absent = self.network.absent_tokens()
@@ -102,8 +102,12 @@ class MimicBrushModule(LightningModule):
 
     def _draw_noise(self, latent: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         num_timesteps = self.scheduler.config.num_train_timesteps
-        timestep = torch.randint(num_timesteps, (len(latent),), generator=generator).to(self.device)
-        return timestep, torch.randn(latent.shape, generator=generator).to(latent)
+        timestep = torch.randint(num_timesteps, (len(latent),), generator=generator)
+        return self._to_device(timestep), self._to_device(torch.randn(latent.shape, generator=generator))
+
+    def _to_device(self, drawn: Tensor) -> Tensor:
+        """Without waiting for what the device still has to do."""
+        return drawn.to(self.device, non_blocking=True)
 
 
 def seed_of(*parts: object) -> int:

