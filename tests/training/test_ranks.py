@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
+from mimicbrush.errors import UserError
 from mimicbrush.training.ranks import find_ranks, is_first
 from tests.training.test_resume import config, start  # noqa: F401
 
-VARIABLES = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "RANK", "LOCAL_RANK")
+VARIABLES = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_JOB_NAME", "RANK", "LOCAL_RANK")
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "1",
     "LOCAL_WORLD_SIZE": "4",
@@ -50,6 +51,28 @@ def test_torchrun_says_how_many_ranks_there_are(monkeypatch):
         monkeypatch.setenv(name, value)
     assert find_ranks("auto", 1)[:2] == (4, 2)
     assert not is_first()
+
+
+def test_torchrun_may_itself_be_a_task_of_a_step(monkeypatch):
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "2", "SLURM_PROCID": "0"}
+    for name, value in {**step, **TORCHRUN}.items():
+        monkeypatch.setenv(name, value)
+    assert find_ranks("auto", 1)[:2] == (4, 2)
+    assert not is_first()
+
+
+def test_a_shell_that_srun_has_started_is_no_task(monkeypatch):
+    step = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_JOB_NAME": "bash"}
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    assert find_ranks(2, 1)[:2] == (2, 1)
+
+
+def test_tasks_that_nodes_cannot_share_are_refused(monkeypatch):
+    for name, value in {"SLURM_STEP_NUM_TASKS": "3", "SLURM_STEP_NUM_NODES": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="3 tasks on 2 nodes"):
+        find_ranks("auto", 1)
 
 
 def children(pid: int) -> list[int]:
