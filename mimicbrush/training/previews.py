@@ -115,10 +115,10 @@ def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Tensor:
         ]
         columns.append(torch.cat(editor.edit_batch(requests)))
     rows = torch.cat([*columns, batch.source], dim=3)
-    return torch.cat([_titles(COLUMNS, batch.source.shape[3]), *rows], dim=1)
+    return torch.cat([title_strip(COLUMNS, batch.source.shape[3]), *rows], dim=1)
 
 
-def _titles(names: Sequence[str], width: int) -> Tensor:
+def title_strip(names: Sequence[str], width: int) -> Tensor:
     """(3, H, len(names) * width): each name in the middle of its column, as large as all fit."""
     longest = max(ImageFont.load_default(100).getlength(name) for name in names)
     font = ImageFont.load_default(min(24.0, 90 * width / longest))

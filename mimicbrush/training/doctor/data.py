@@ -204,7 +204,8 @@ def _groups(folder: Path, num: int) -> tuple[set[str], int]:
             pair = shard.read(sample)
         except DamagedSampleError:
             continue
-        groups.add(str(pair.origin.get("group", pair.key)))
+        # By its name alone: the same clip may be listed from elsewhere.
+        groups.add(Path(str(pair.origin.get("group", pair.key))).name)
         read += 1
     return groups, read
 

@@ -48,6 +48,8 @@ def check_device(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
     else:
         yield Finding("device", "ok", facts)
     workers, cores = config.data.num_workers * trainer.num_devices, len(os.sched_getaffinity(0))
+    if device.type == "cpu" and trainer.num_devices > cores:
+        yield Finding("device", "fault", f"{trainer.num_devices} ranks on {cores} cores; lower run.devices")
     if workers > cores:
         said = f"{workers} loader workers on {cores} cores wait for each other; lower data.num_workers"
         yield Finding("workers", "warning", f"{said} ({trainer.num_devices} ranks have {config.data.num_workers} each)")
