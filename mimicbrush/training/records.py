@@ -61,7 +61,8 @@ class Records(StepCallback):
     def on_train_start(self, trainer: Trainer, module: MimicBrushModule) -> None:
         super().on_train_start(trainer, module)
         forget_after(trainer, self.csv_path)
-        if module.flops_per_image:
+        # A CPU's cores are shared, and its rate of one moment tells nothing of the next.
+        if module.flops_per_image and module.device.type == "cuda":
             self.device_flops = matrix_rate(module.device, PRECISIONS[trainer.precision])
         self._start_line()
 
@@ -134,7 +135,7 @@ class Records(StepCallback):
         }
 
     def _used_share(self, module: MimicBrushModule, images_per_second: float) -> float:
-        """Of what one device can do (MFU); NaN, an empty cell, where nobody has counted."""
+        """Of what one device can do (MFU); NaN, an empty cell, on CPUs, and where nobody has counted."""
         return images_per_second * (module.flops_per_image or math.nan) / self.device_flops
 
     def _write(self, trainer: Trainer, row: dict[str, float]) -> None:

@@ -102,7 +102,7 @@ def test_a_run_records_all_columns(shards, tmp_path, monkeypatch, capsys):
     assert first["learning_rate"] == 1e-3
     assert first["grad_norm"] > 0
     assert 0 < first["waiting_share"] < 1
-    assert 0 < first["mfu"] < 2
+    assert math.isnan(first["mfu"])
     assert (first["damaged_samples"], last["damaged_samples"], last["bad_steps"]) == (1, 1, 0)
     assert (run / "damaged.txt").read_text() == "videos/1: no picture\n"
     said = capsys.readouterr()
@@ -111,6 +111,13 @@ def test_a_run_records_all_columns(shards, tmp_path, monkeypatch, capsys):
     lines = [line for line in said.err.splitlines() if line.startswith("step ")]
     assert [line.split("  ")[0] for line in lines] == ["step 2/3", "step 3/3"]
     assert "\r" not in said.err
+
+
+def test_the_share_of_a_devices_operations(tmp_path):
+    made = records.Records(tmp_path, 1, None, BatchClock())
+    made.device_flops = 1e15
+    assert made._used_share(SimpleNamespace(flops_per_image=2e12), 200.0) == pytest.approx(0.4)
+    assert math.isnan(made._used_share(SimpleNamespace(flops_per_image=None), 200.0))
 
 
 def test_waiting_is_timed_only_while_a_batch_is_asked_for(monkeypatch):
