@@ -147,7 +147,7 @@ def test_many_bad_steps_in_a_row_end_the_run_and_others_do_not(tmp_path):
     good, bad = (1.0, 0.0), (math.nan, 0.0)
     _, watch = train_line(tmp_path, [*[bad] * 9, good, *[bad] * 9])
     assert watch.num_bad == 18
-    with pytest.raises(UserError, match=r"bad step 10 in a row: lower recipe\.learning_rate"):
+    with pytest.raises(UserError, match=r"bad step 10 in a row: go on with a lower recipe\.learning_rate"):
         train_line(tmp_path, [bad] * 10)
 
 
