@@ -94,13 +94,23 @@ def check_equal(config: TrainConfig, other: TrainConfig) -> None:
 def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(config):
     whole = elsewhere(config, "whole")
     finish(whole)
-    for num_workers, accumulate in ((0, 1), (1, 1), (2, 1), (4, 1)):
-        killed = elsewhere(config, f"killed-{num_workers}-{accumulate}")
+    for num_workers in (0, 1, 2, 4):
+        killed = elsewhere(config, f"killed-{num_workers}")
         workers = f"--data.num_workers={num_workers}"
         assert interrupt(killed, signal.SIGKILL, workers).returncode == -signal.SIGKILL
         assert 0 < read_checkpoint(killed.output / "checkpoints" / "last.ckpt")["global_step"] < NUM_STEPS
         finish(killed, workers)
         check_equal(killed, whole)
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_accumulates_does_so_too(config):
+    accumulating = ("--run.accumulate=2", "--data.batch_size=2")
+    whole, killed = elsewhere(config, "whole"), elsewhere(config, "killed")
+    finish(whole, *accumulating)
+    assert interrupt(killed, signal.SIGKILL, *accumulating).returncode == -signal.SIGKILL
+    finish(killed, *accumulating)
+    check_equal(killed, whole)
 
 
 @pytest.mark.slow
