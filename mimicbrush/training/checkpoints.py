@@ -110,10 +110,12 @@ class StopSignals:
 
 def _check_agreement(trainer: Trainer) -> None:
     """Raise UserError where ranks go on from different steps, as they do in folders that they do not share."""
-    steps = trainer.strategy.all_gather(torch.tensor(trainer.global_step, device=trainer.strategy.root_device))
-    if steps.unique().numel() > 1:
+    steps = [trainer.global_step] * trainer.world_size
+    if trainer.world_size > 1:
+        torch.distributed.all_gather_object(steps, trainer.global_step)
+    if len(set(steps)) > 1:
         raise UserError(
-            f"ranks go on from different steps ({steps.tolist()}): put the output folder where all nodes see the same"
+            f"ranks go on from different steps ({steps}): put the output folder where all nodes see the same"
         )
 
 
