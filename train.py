@@ -7,23 +7,15 @@ from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
+from mimicbrush.model.weights import checkpoint_of
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.ranks import is_first
-from mimicbrush.training.run import (
-    TrainConfig,
-    check_checkpoint,
-    checkpoint_path,
-    finished_steps,
-    make_data,
-    make_module,
-)
+from mimicbrush.training.run import FREE, TrainConfig, check_checkpoint, finished_steps, make_data, make_module
 from mimicbrush.training.trainer import end_early, fit, make_trainer
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
-# What may change between calls of one run; data.batch_size only as long as a step keeps its samples.
-FREE = ("output", "check", "run", "data.num_workers", "data.timeout", "data.batch_size")
 
 
 def main() -> None:
@@ -39,7 +31,7 @@ def main() -> None:
     # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
     stop.install([signal.SIGUSR1])
     module, data, trainer = make_module(config), make_data(config), make_trainer(config, stop)
-    checkpoint = checkpoint_path(config) if start_step else None
+    checkpoint = checkpoint_of(config.output) if start_step else None
     if checkpoint:
         check_checkpoint(module, checkpoint)
     # Only now, when everything has been found and built: a failed start binds nobody.

@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import TQDMProgressBar
 from PIL import Image
 
 from mimicbrush.bench.clock import describe_machine
@@ -31,6 +30,7 @@ from mimicbrush.model.weights import full_size_network
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals
 from mimicbrush.training.clock import matrix_rate
 from mimicbrush.training.cost import cost_of_run
+from mimicbrush.training.progress import Progress
 from mimicbrush.training.run import TrainConfig, make_data, make_module
 from mimicbrush.training.trainer import make_trainer
 
@@ -208,7 +208,7 @@ def _train(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device: 
         if name == "compile_encoders":
             _compile_encoders(module.network)
         trainer, timer = make_trainer(config, StopSignals()), StepTimer(NUM_WARM_UPS)
-        kept = [one for one in trainer.callbacks if not isinstance(one, Checkpoints | TQDMProgressBar)]
+        kept = [one for one in trainer.callbacks if not isinstance(one, Checkpoints | Progress)]
         trainer.callbacks = [*kept, timer]
         trainer.fit(module, _data(bench, config))
     return timer

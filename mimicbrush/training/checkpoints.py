@@ -13,9 +13,11 @@ from pathlib import Path
 import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
+from torch.optim import Optimizer
 
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
+from mimicbrush.model.weights import read_checkpoint
 from mimicbrush.training.steps import StepCallback
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -36,6 +38,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             file.flush()
             os.fsync(file.fileno())
 
+    def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
+        """Mapped from the file: ranks of a node share its memory, and nothing executable is loaded."""
+        return read_checkpoint(Path(path))
+
 
 class Checkpoints(StepCallback):
     """`last.ckpt` every so many steps, at the end, and when `stop` asks for it.
@@ -49,6 +55,7 @@ class Checkpoints(StepCallback):
         self.every = every
         self.keep_every = keep_every
         self.stop = stop
+        self.is_stopping = False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
@@ -60,14 +67,17 @@ class Checkpoints(StepCallback):
             for partial in self.path.parent.glob(f".{self.path.stem}.*.partial{self.path.suffix}"):
                 partial.unlink(missing_ok=True)
 
+    def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
+        # Ranks agree where `Watch` has them wait already, not behind the optimiser.
+        self.is_stopping = self.stop.agreed(trainer)
+
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
-        stopping = self.stop.agreed(trainer)
         is_kept = self.keep_every and step % self.keep_every == 0
-        if stopping or is_kept or step % self.every == 0 or step == trainer.max_steps:
+        if self.is_stopping or is_kept or step % self.every == 0 or step == trainer.max_steps:
             trainer.save_checkpoint(self.path, weights_only=False)
         if is_kept and trainer.is_global_zero:
             _link(self.path, self.path.with_name(f"step-{step:07d}.ckpt"))
-        if stopping:
+        if self.is_stopping:
             trainer.should_stop = True
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:

@@ -9,19 +9,13 @@ workspaces and the CUDA context need is not counted.
 from __future__ import annotations
 
 import copy
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
-from torch.utils.weak import WeakIdKeyDictionary
 
 from mimicbrush.imaging import blacken
 from mimicbrush.model.conditioning import DepthShape
@@ -29,18 +23,18 @@ from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig
 from mimicbrush.model.weights.build import FROZEN_PARTS, TRAINED_PARTS
 from mimicbrush.model.weights.parts import build_parts
+from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.optimizer import OptimizerName
+from mimicbrush.training.precision import COMPUTED_IN, Precision
 from mimicbrush.training.run import TrainConfig, make_module
-
-T = TypeVar("T")
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
 """Optimiser state of one trained parameter: two moments."""
 AVERAGE_BYTES = 4
 """The averaged weights, in float32."""
-AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+GRADIENT_BYTES = 4
+"""Of one trained parameter: it is in float32, and so is its gradient."""
 FORWARD = ("VAE, target", "VAE, conditions", "image tokens", "shape latent", "reference U-Net", "imitative U-Net")
 """Parts of a step before the backward pass, in order; small projections go with what they project."""
 BACKWARD = "backward"
@@ -133,7 +127,7 @@ def count_cost(
     STATE_BYTES; accumulate: batches for one step, of which the gradients of the former ones are kept; shape_drop_prob:
     share of the images whose depth is not computed; memory is that of batches in which all are.
     """
-    trained = {name: _num_trained(part) for name, part in network.named_children()}
+    trained = {name: num_trained_of(part) for name, part in network.named_children()}
     num_trained = sum(trained.values())
     with FakeTensorMode():
         twin = _fake_twin(network)
@@ -143,7 +137,7 @@ def count_cost(
             # Lightning drops the last step's gradients after the forward pass.
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
-            with torch.autocast("cpu", AUTOCAST.get(precision), enabled=precision in AUTOCAST), saved:
+            with torch.autocast("cpu", COMPUTED_IN[precision], enabled=precision != "32-true"), saved:
                 loss, flops = _forward(twin, batch_size)
             if accumulate == 1:
                 twin.zero_grad()
@@ -155,7 +149,7 @@ def count_cost(
     return Cost(
         batch_size=batch_size,
         flops=flops,
-        weights={name: _num_bytes(part) for name, part in network.named_children()},
+        weights={name: num_bytes_of(part) for name, part in network.named_children()},
         trained={name: num for name, num in trained.items() if num},
         gradients=gradients,
         optimizer_state=STATE_BYTES[optimizer] * num_trained,
@@ -234,95 +228,16 @@ def _in_float32(module: nn.Module, inputs: tuple) -> tuple:
     return tree_map_only(Tensor, Tensor.float, inputs) if torch.is_autocast_enabled("cpu") else inputs
 
 
-def _num_trained(module: nn.Module) -> int:
+def state_bytes(num_trained: int, optimizer: OptimizerName) -> int:
+    """Of the optimiser and the averaged weights: what a checkpoint holds beside the weights."""
+    return num_trained * (STATE_BYTES[optimizer] + AVERAGE_BYTES)
+
+
+def num_trained_of(module: nn.Module) -> int:
+    """Parameters that the optimiser changes."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-def _num_bytes(module: nn.Module) -> int:
+def num_bytes_of(module: nn.Module) -> int:
+    """Of its parameters."""
     return sum(parameter.nbytes for parameter in module.parameters())
-
-
-# --- Counting -------------------------------------------------------------------------------------------------------
-
-ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-"""The CPU's, which torch's formulas leave out; they know the GPU's, which computes the same."""
-ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-
-
-def count_flops(function: Callable[[], T]) -> tuple[T, int]:
-    """What the function returns, and its FLOPs."""
-    with _FlopCounter() as counter:
-        result = function()
-    return result, counter.total
-
-
-class _FlopCounter(TorchDispatchMode):
-    """FLOPs by torch's formulas; its own FlopCounterMode also follows modules, by hooks that keep tensors alive."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
-        if func.overloadpacket is ATTENTION:
-            self.total += sdpa_flop_count(*(states.shape for states in args[:3]))
-        elif func.overloadpacket is ATTENTION_BACKWARD:
-            self.total += sdpa_backward_flop_count(*(states.shape for states in args[:4]))
-        elif formula:
-            self.total += formula(*args, **(kwargs or {}), out_val=result)
-        return result
-
-
-class LiveBytes(TorchDispatchMode):
-    """Bytes of the tensors made within that are in use, and the most there were at once; views of others are none."""
-
-    def __init__(self, others: Iterable[Tensor]) -> None:
-        super().__init__()
-        self.now = 0
-        self.peak = 0
-        self._known = {tensor.untyped_storage()._cdata for tensor in others}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        tree_map_only(Tensor, self._watch, result)
-        return result
-
-    def _watch(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        if storage._cdata in self._known:
-            return
-        self._known.add(storage._cdata)
-        weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
-        self.now += storage.nbytes()
-        self.peak = max(self.peak, self.now)
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
-
-
-class SavedBytes(saved_tensors_hooks):
-    """Bytes of the storages that autograd keeps for backward, each once; those of others are left out."""
-
-    def __init__(self, others: Iterable[Tensor]) -> None:
-        super().__init__(self._pack, lambda tensor: tensor)
-        self._others = {tensor.untyped_storage()._cdata for tensor in others}
-        self._saved = WeakIdKeyDictionary()
-        self.total = 0
-
-    def __enter__(self) -> SavedBytes:
-        super().__enter__()
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        super().__exit__(*args)
-        self.total = sum(self._saved.values())
-
-    def _pack(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._others:
-            self._saved[storage] = storage.nbytes()
-        # Whatever an operation saves of its own result would otherwise hold that operation, and never go.
-        return tensor.detach()

@@ -13,7 +13,6 @@ from wandb.errors import AuthenticationError, UsageError
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_text
 
-WandbMode = Literal["off", "offline", "online"]
 ID_FILE = "wandb_id.txt"
 OFFLINE = "or go on with --run.wandb offline and send the records later with `wandb sync`"
 

@@ -1,4 +1,4 @@
-"""Frozen weights in half precision: half the memory for what is not trained."""
+"""In which precision is computed, and frozen weights in half of it: half the memory for what is not trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from torch import nn
 
 from mimicbrush.model.network import MimicBrushNetwork
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 FrozenPrecision = Literal["float32", "bfloat16", "float16"]
+
+COMPUTED_IN: dict[Precision, torch.dtype] = {
+    "32-true": torch.float32,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
+}
+"""In which the U-Nets' matrices are multiplied."""
 
 KEPT = "shape_map"
 """The depth model computes in float32, as in the release."""

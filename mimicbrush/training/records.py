@@ -23,6 +23,7 @@ from mimicbrush.files import append_text, write_text
 from mimicbrush.training.clock import BatchClock, matrix_rate
 from mimicbrush.training.curves import BANDS, LOSSES, draw_training
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.precision import COMPUTED_IN
 from mimicbrush.training.steps import StepCallback
 from mimicbrush.training.watch import Watch
 
@@ -31,8 +32,6 @@ NUM_TIMESTEPS = 1000
 DRAW_EVERY = 10
 """Lines of metrics.csv between drawings of loss.png, each of which takes about a second."""
 GIBIBYTE = 2**30
-PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""In which the U-Nets' matrices are multiplied."""
 
 
 class Records(StepCallback):
@@ -63,7 +62,7 @@ class Records(StepCallback):
         forget_after(trainer, self.csv_path)
         # A CPU's cores are shared, and its rate of one moment tells nothing of the next.
         if module.flops_per_image and module.device.type == "cuda":
-            self.device_flops = matrix_rate(module.device, PRECISIONS[trainer.precision])
+            self.device_flops = matrix_rate(module.device, COMPUTED_IN[trainer.precision])
         self._start_line()
 
     def on_before_optimizer_step(self, trainer: Trainer, module: MimicBrushModule, optimizer: Optimizer) -> None:

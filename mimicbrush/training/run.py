@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -10,10 +10,17 @@ import torch
 
 from mimicbrush.data.datamodule import DataConfig, PairData
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import NetworkConfig, fetchable_parts, initialise, load_strictly, read_checkpoint
+from mimicbrush.model.weights import (
+    NetworkConfig,
+    checkpoint_of,
+    fetchable_parts,
+    initialise,
+    read_checkpoint,
+    require_fit,
+)
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
-from mimicbrush.training.precision import FrozenPrecision, store_frozen
+from mimicbrush.training.precision import FrozenPrecision, Precision, store_frozen
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.watch import WatchConfig
 
@@ -28,7 +35,7 @@ class RunConfig:
     """Batches whose gradients are summed for one step."""
     watch: WatchConfig = field(default_factory=WatchConfig)
     """Clipping of gradients, and what happens to steps that would harm the weights."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    precision: Precision = "bf16-mixed"
     """Lightning's precision."""
     frozen_precision: FrozenPrecision = "float32"
     """In which frozen weights are kept, and compute: in half precision they take half the memory. The depth model's
@@ -46,9 +53,9 @@ class RunConfig:
     compile: bool = False
     """Compile both U-Nets (torch.compile): minutes at the start, faster steps after; previews run uncompiled."""
     gradient_checkpointing: bool = False
-    """Compute activations of the trained U-Nets twice instead of keeping them: less memory, a quarter more time."""
+    """Compute activations of the trained U-Nets twice instead of keeping them: less memory, a tenth more operations."""
     channels_last: bool = True
-    """Memory order of the convolutions: three times faster on CPUs, faster on GPUs in half precision."""
+    """Memory order of the convolutions, in which they are faster on CPUs, and on GPUs in half precision."""
     checkpoint_every: int = 1000
     """Steps between checkpoints; each takes the place of the one before."""
     keep_checkpoint_every: int = 0
@@ -115,21 +122,23 @@ class TrainConfig:
             )
 
 
-def checkpoint_path(config: TrainConfig) -> Path:
-    """Where the run's last checkpoint lies."""
-    return config.output / "checkpoints" / "last.ckpt"
+# Of a run's settings, those with which the same command takes other steps.
+_KEPT = ("precision", "frozen_precision", "ema_decay")
+_CHANGEABLE = tuple(f"run.{each.name}" for each in fields(RunConfig) if each.name not in _KEPT)
+FREE = ("output", "check", *_CHANGEABLE, "data.num_workers", "data.timeout", "data.batch_size")
+"""What may change between calls of one run; data.batch_size only as long as a step keeps its samples."""
 
 
 def finished_steps(config: TrainConfig) -> int:
     """Steps of the last checkpoint, 0 where there is none. Raises UserError if it cannot be read."""
-    path = checkpoint_path(config)
+    path = checkpoint_of(config.output)
     return read_checkpoint(path)["global_step"] if path.is_file() else 0
 
 
 def check_checkpoint(module: MimicBrushModule, path: Path) -> None:
     """Raise UserError, naming tensors, where the checkpoint to resume from is of another network."""
     tensors = {name.removeprefix("network."): value for name, value in read_checkpoint(path)["state_dict"].items()}
-    load_strictly(module.network, tensors, str(path), may_lack=module.left_out)
+    require_fit(module.network, tensors, str(path), may_lack=module.left_out)
 
 
 def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -> MimicBrushModule:

@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import Logger
 from mimicbrush.config import dump_config
 from mimicbrush.data.datamodule import PairData, heldout_batches
 from mimicbrush.errors import UserError
+from mimicbrush.model.weights import checkpoint_of
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
 from mimicbrush.training.clock import BatchClock
@@ -27,7 +28,7 @@ from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.progress import Progress
 from mimicbrush.training.ranks import find_ranks, is_first
 from mimicbrush.training.records import Records
-from mimicbrush.training.run import TrainConfig, checkpoint_path
+from mimicbrush.training.run import TrainConfig
 from mimicbrush.training.watch import Watch
 
 
@@ -120,14 +121,15 @@ def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock) -> lis
     if config.overfit:
         callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
     # Last, so that a checkpoint vouches for everything its step has written.
-    path = checkpoint_path(config)
+    path = checkpoint_of(config.output)
     return [*callbacks, Checkpoints(path, run.checkpoint_every, run.keep_checkpoint_every, stop)]
 
 
 def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[Callback]:
     run, heldout, size = config.run, config.data.heldout, config.network.size
     callbacks: list[Callback] = []
-    if heldout is None:
+    # The first rank judges alone; the others need not hold the pictures.
+    if heldout is None or not is_first():
         return callbacks
     if run.preview_every:
         (batch,) = heldout_batches(heldout, size, run.num_previews, config.seed, batch_size=run.num_previews)

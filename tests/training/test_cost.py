@@ -9,13 +9,11 @@ from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.model.weights import PartConfig, full_size_network, initialise
 from mimicbrush.training.cost import (
     Cost,
-    LiveBytes,
-    SavedBytes,
     cost_of_run,
     count_cost,
-    count_flops,
     shaped_network,
 )
+from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.run import RunConfig, TrainConfig
 from tests.conftest import DEPTH, SIZE, network_config

@@ -12,12 +12,13 @@ from mimicbrush.model.weights.config import NetworkConfig, PartConfig, full_size
 from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.parts import load_part, widen_conv_in
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.run import read_checkpoint
-from mimicbrush.model.weights.tensors import load_strictly
+from mimicbrush.model.weights.run import checkpoint_of, read_checkpoint
+from mimicbrush.model.weights.tensors import load_strictly, require_fit
 
 __all__ = [
     "NetworkConfig",
     "PartConfig",
+    "checkpoint_of",
     "fetchable_parts",
     "from_pretrained",
     "full_size_network",
@@ -29,6 +30,7 @@ __all__ = [
     "read_checkpoint",
     "read_weights",
     "released_network",
+    "require_fit",
     "save_pretrained",
     "save_release",
     "widen_conv_in",

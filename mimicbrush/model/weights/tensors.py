@@ -63,10 +63,17 @@ def load_strictly(
     assign: put the tensors themselves in place of the module's, which may then be without memory of its own.
     may_lack: names of tensors that need not be in the file.
     """
+    require_fit(module, tensors, origin, assign=assign, may_lack=may_lack)
+    module.load_state_dict(tensors, strict=False, assign=assign)
+
+
+def require_fit(
+    module: nn.Module, tensors: Tensors, origin: str, *, assign: bool = False, may_lack: Collection[str] = ()
+) -> None:
+    """Raise UserError where `load_strictly` would; changes nothing."""
     faults = _faults(module, tensors, assign=assign, may_lack=may_lack)
     if faults:
         raise UserError(f"{origin} does not fit this network: {'; '.join(faults)}; was it made with another config?")
-    module.load_state_dict(tensors, strict=False, assign=assign)
 
 
 def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: Collection[str]) -> list[str]:

@@ -13,12 +13,12 @@ from torch import nn
 
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import NetworkConfig, read_checkpoint, read_weights
+from mimicbrush.model.weights import NetworkConfig, checkpoint_of, read_checkpoint, read_weights
 from mimicbrush.run_folder import find_difference
-from mimicbrush.training.cost import AVERAGE_BYTES, STATE_BYTES, count_cost
+from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import TrainConfig, check_checkpoint, checkpoint_path, finished_steps
+from mimicbrush.training.run import TrainConfig, check_checkpoint, finished_steps
 from mimicbrush.training.trainable import trained_parameters
 
 BIG = 20_000_000
@@ -114,8 +114,8 @@ def check_memory(
         )
         needed, what = cost.memory, f"{_size(cost.activations)} of them activations of {config.data.batch_size} pairs"
     else:
-        weights = sum(value.nbytes for value in module.parameters())
-        needed = weights + _num_trained(module) * (4 + STATE_BYTES[config.recipe.optimizer] + AVERAGE_BYTES)
+        num_trained = num_trained_of(module)
+        needed = num_bytes_of(module) + GRADIENT_BYTES * num_trained + state_bytes(num_trained, config.recipe.optimizer)
         what = "weights, gradients, optimiser and averages, before activations"
     there = _memory_of(device)
     facts = f"{_size(needed)} by count, {what}; {_size(there)} there"
@@ -160,7 +160,7 @@ def check_resume(config: TrainConfig, free: tuple[str, ...]) -> Iterator[Finding
 
 def check_going_on(config: TrainConfig, module: MimicBrushModule, data: PairData, num_ranks: int) -> Iterator[Finding]:
     """Whether the checkpoint fits the network and the data. Raises UserError where it does not."""
-    path = checkpoint_path(config)
+    path = checkpoint_of(config.output)
     if not path.is_file():
         return
     check_checkpoint(module, path)
@@ -180,7 +180,7 @@ def checkpoint_size(module: MimicBrushModule) -> int:
     """Bytes of a checkpoint: tensors that are not left out, optimiser state and averaged weights."""
     tensors = module.network.state_dict().items()
     stored = sum(tensor.nbytes for name, tensor in tensors if name not in module.left_out)
-    return stored + _num_trained(module) * (STATE_BYTES[module.recipe.optimizer] + AVERAGE_BYTES)
+    return stored + state_bytes(num_trained_of(module), module.recipe.optimizer)
 
 
 def _origin(name: str, config: NetworkConfig, part: nn.Module) -> str | None:
@@ -211,10 +211,6 @@ def _existing(folder: Path) -> Path:
 
 def _num(part: nn.Module) -> int:
     return sum(value.numel() for value in part.parameters())
-
-
-def _num_trained(module: nn.Module) -> int:
-    return sum(value.numel() for value in trained_parameters(module).values())
 
 
 def _millions(num: int) -> str:

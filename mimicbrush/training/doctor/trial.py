@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch, PairBatch
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.training.cost import count_flops
+from mimicbrush.training.counting import count_flops
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.trainable import trained_parameters
@@ -22,7 +22,7 @@ NUM_TRIED = 8
 NUM_IN_STEP = 2
 """Pairs of the backward pass."""
 MIN_PSNR = 20.0
-"""dB; Stable Diffusion's autoencoder has 25 or more, the tiny preset's 26 to 31."""
+"""dB; the tiny preset's autoencoder has 26 to 31."""
 LATENT_DEVIATIONS = (0.5, 2.0)
 """The noise schedule is made for latents with a standard deviation of about 1."""
 HALF_A_GREY_LEVEL = 0.5 / 255

@@ -1,0 +1,100 @@
+"""FLOPs and bytes of whatever runs, real or fake tensors."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.weak import WeakIdKeyDictionary
+
+T = TypeVar("T")
+
+ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+"""The CPU's, which torch's formulas leave out; they know the GPU's, which computes the same."""
+ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def count_flops(function: Callable[[], T]) -> tuple[T, int]:
+    """What the function returns, and its FLOPs."""
+    with _FlopCounter() as counter:
+        result = function()
+    return result, counter.total
+
+
+class _FlopCounter(TorchDispatchMode):
+    """FLOPs by torch's formulas; its own FlopCounterMode also follows modules, by hooks that keep tensors alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func.overloadpacket)
+        if func.overloadpacket is ATTENTION:
+            self.total += sdpa_flop_count(*(states.shape for states in args[:3]))
+        elif func.overloadpacket is ATTENTION_BACKWARD:
+            self.total += sdpa_backward_flop_count(*(states.shape for states in args[:4]))
+        elif formula:
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+class LiveBytes(TorchDispatchMode):
+    """Bytes of the tensors made within that are in use, and the most there were at once; views of others are none."""
+
+    def __init__(self, others: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.now = 0
+        self.peak = 0
+        self._known = {tensor.untyped_storage()._cdata for tensor in others}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        tree_map_only(Tensor, self._watch, result)
+        return result
+
+    def _watch(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata in self._known:
+            return
+        self._known.add(storage._cdata)
+        weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+        self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
+
+
+class SavedBytes(saved_tensors_hooks):
+    """Bytes of the storages that autograd keeps for backward, each once; those of others are left out."""
+
+    def __init__(self, others: Iterable[Tensor]) -> None:
+        super().__init__(self._pack, lambda tensor: tensor)
+        self._others = {tensor.untyped_storage()._cdata for tensor in others}
+        self._saved = WeakIdKeyDictionary()
+        self.total = 0
+
+    def __enter__(self) -> SavedBytes:
+        super().__enter__()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        super().__exit__(*args)
+        self.total = sum(self._saved.values())
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._others:
+            self._saved[storage] = storage.nbytes()
+        # Whatever an operation saves of its own result would otherwise hold that operation, and never go.
+        return tensor.detach()
