@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar, get_type_hints
 
@@ -30,7 +31,8 @@ def parse_config(
 ) -> T:
     """Build a config from `--config FILE`, `--field VALUE` overrides and the fields' defaults.
 
-    A field that is true or false may stand alone: `--field` is `--field true`.
+    A field that is true or false may stand alone: `--field` is `--field true`. What lies in a field of free form is set
+    by its path: `--editors.ours.init_args.checkpoint runs/ours`.
 
     config_class: a dataclass; `default`: the YAML used where the command line gives no --config; `program`: what --help
     calls the command.
@@ -41,11 +43,12 @@ def parse_config(
     arguments = _config_first(_spell_out(arguments, set(_flags(config_class))))
     if default is not None and not (arguments and arguments[0].startswith("--config")):
         arguments = ["--config", str(default), *arguments]
+    arguments, entries = _split_entries(arguments, config_class)
     try:
         namespace = parser.parse_args(arguments)
         fields = parser.instantiate(namespace)
         fields.pop("config", None)
-        return config_class(**vars(fields))
+        return config_class(**_with_entries(vars(fields), entries))
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"{_reason(error)}; see --help for every field") from None
 
@@ -79,27 +82,31 @@ def load_config(config_class: type[T], path: Path) -> T:
     return parse_config(config_class, ["--config", str(path)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClassSpec:
-    """A class named in YAML, with its arguments: how an editor reaches a command without being imported by it."""
+def instantiate(class_path: str, init_args: dict, base: type[T]) -> T:
+    """Build a class named in YAML, a subclass of `base`, which a command thus need not import.
 
-    class_path: str
-    """Dotted path of the class."""
-    init_args: dict = field(default_factory=dict)
-    """Arguments of its constructor."""
-
-
-def instantiate(spec: ClassSpec, base: type[T]) -> T:
-    """Build the named class, a subclass of `base`; raises UserError if it is unknown or its arguments do not fit."""
+    Raises UserError where there is no such class, or its arguments do not fit.
+    """
+    found = find_class(class_path, base)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(base, "component", fail_untyped=False)
+    parser.add_class_arguments(found, nested_key=None, fail_untyped=False)
     try:
-        namespace = parser.parse_object({"component": asdict(spec)})
-        return parser.instantiate(namespace).component
-    except UserError:
-        raise
+        arguments = vars(parser.instantiate(parser.parse_object(init_args)))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"{spec.class_path}: {_reason(error)}") from None
+        raise UserError(f"{class_path}: {_reason(error)}") from None
+    return found(**arguments)
+
+
+def find_class(path: str, base: type[T]) -> type[T]:
+    """The class of this dotted path; raises UserError where there is none, or it is no subclass of `base`."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}: no such class ({error})") from None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise UserError(f"{path} is not a subclass of {base.__module__}.{base.__qualname__}")
+    return found
 
 
 def config_from_dict(config_class: type[T], fields: dict) -> T:
@@ -128,6 +135,32 @@ def _spell_out(arguments: list[str], flags: set[str]) -> list[str]:
         f"{argument}=true" if argument in flags and after.startswith("-") else argument
         for argument, after in zip(arguments, following, strict=False)
     ]
+
+
+def _split_entries(arguments: list[str], config_class: type) -> tuple[list[str], dict[str, object]]:
+    """Take `--field.name.key VALUE` of fields of type dict[str, dict] out: jsonargparse would replace all of `name`."""
+    free = tuple(f"--{name}." for name, kind in get_type_hints(config_class).items() if kind == dict[str, dict])
+    rest, entries, remaining = [], {}, iter(arguments)
+    for argument in remaining:
+        option, _, value = argument.partition("=")
+        if option.startswith(free) and option.count(".") > 1:
+            entries[option.removeprefix("--")] = yaml.safe_load(value or next(remaining, ""))
+        else:
+            rest.append(argument)
+    return rest, entries
+
+
+def _with_entries(fields: dict, entries: Mapping[str, object]) -> dict:
+    """Set dotted paths in nested dicts; a path may end in a new key, and must not begin with one."""
+    for path, value in entries.items():
+        field_name, name, *keys, last = path.split(".")
+        if name not in fields[field_name]:
+            raise ValueError(f"{path}: {field_name} has no {name}, only {', '.join(fields[field_name])}")
+        inner = fields[field_name][name]
+        for key in keys:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+    return fields
 
 
 def _config_first(arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import platform
@@ -70,6 +71,15 @@ def read_object(path: Path, *needed: str) -> dict:
     if not isinstance(content, dict) or not set(needed) <= content.keys():
         raise UserError(f"{path}: damaged, or not what it should be; delete it and run the command that wrote it again")
     return content
+
+
+def digest(files: Iterable[Path]) -> str:
+    """A short fingerprint of the files' names and contents, whatever folder they lie in."""
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:

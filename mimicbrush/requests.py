@@ -54,9 +54,18 @@ class ReferenceRequest(EditRequest):
             raise UserError("reference holds NaN or infinity; pass finite values in [0, 1]")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextRequest(EditRequest):
+    """Repaint the masked region after a sentence. prompt: may be empty."""
+
+    prompt: str = ""
+
+
 class Editor(ABC):
     """Answers requests with edited pictures."""
 
+    request_class: type[EditRequest] = ReferenceRequest
+    """What it is guided by: requests of this class are what it is handed."""
     network: object | None = None
     """The network whose noise prediction *reference use* is measured on; None where an editor predicts no noise."""
 

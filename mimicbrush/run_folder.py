@@ -33,13 +33,12 @@ def refuse_other_run(folder: Path, config: object, *, free: tuple[str, ...] = ()
 def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> str | None:
     """The first field in which the folder's run differs from `config`; None where there is none, or no run.
 
-    Raises UserError where the folder cannot be one.
+    Writes nothing. Raises UserError where the folder cannot be one.
     """
     path = folder / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be an output folder ({error.strerror}); choose another output") from None
+    in_the_way = next((place for place in (folder, *folder.parents) if place.is_file()), None)
+    if in_the_way:
+        raise UserError(f"{folder}: cannot be an output folder, as {in_the_way} is a file; choose another output")
     if not path.is_file():
         return None
     return _first_difference(_read(path), yaml.safe_load(dump_config(config)), free)

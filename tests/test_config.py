@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mimicbrush.config import ClassSpec, dump_config, instantiate, load_config, parse_config
+from mimicbrush.config import dump_config, instantiate, load_config, parse_config
 from mimicbrush.errors import UserError
 from mimicbrush.requests import Editor
 from mimicbrush.run_folder import claim
@@ -109,18 +109,47 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
 
 
 def test_a_users_mistake_inside_a_class_is_told_as_it_is():
-    spec = ClassSpec(
-        class_path="mimicbrush.editors.mimicbrush.MimicBrushEditor", init_args={"checkpoint": "nowhere/at/all"}
-    )
-    with pytest.raises(UserError, match="nowhere/at/all does not exist"):
-        instantiate(spec, Editor)
+    with pytest.raises(UserError, match="^nowhere/at/all does not exist"):
+        instantiate("mimicbrush.editors.mimicbrush.MimicBrushEditor", {"checkpoint": "nowhere/at/all"}, Editor)
 
 
 def test_classes_are_named_by_path():
-    spec = ClassSpec(class_path="mimicbrush.editors.baselines.ClassicalInpainting")
-    assert isinstance(instantiate(spec, Editor), Editor)
-    with pytest.raises(UserError, match="Nobody"):
-        instantiate(ClassSpec(class_path="mimicbrush.editors.baselines.Nobody"), Editor)
+    assert isinstance(instantiate("mimicbrush.editors.baselines.ClassicalInpainting", {"radius": 3}, Editor), Editor)
+
+
+@pytest.mark.parametrize(
+    ("class_path", "init_args", "said"),
+    [
+        ("mimicbrush.editors.baselines.Nobody", {}, "baselines.Nobody: no such class"),
+        ("nothing.at.All", {}, "nothing.at.All: no such class"),
+        ("mimicbrush.errors.UserError", {}, "UserError is not a subclass of mimicbrush.requests.Editor"),
+        ("mimicbrush.editors.baselines.MeanColour", {"width": 3}, "MeanColour: Option 'width' is not accepted"),
+        ("mimicbrush.editors.baselines.MeanColour", {"ring": "wide"}, "\"ring\": Expected a <class 'int'>"),
+    ],
+)
+def test_classes_that_cannot_be_built_are_named(class_path, init_args, said):
+    with pytest.raises(UserError, match=said):
+        instantiate(class_path, init_args, Editor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Free:
+    """A config with a field of free form."""
+
+    parts: dict[str, dict]
+    """Whatever the parts need."""
+
+
+def test_one_entry_of_a_free_field_is_set_by_its_path(tmp_path):
+    path = tmp_path / "free.yaml"
+    path.write_text("parts: {one: {kind: a, arguments: {size: 1, colour: red}}, two: {kind: b}}")
+    arguments = ["--config", str(path), "--parts.one.arguments.size", "2", "--parts.two.arguments.names=[x, y]"]
+    assert parse_config(Free, arguments).parts == {
+        "one": {"kind": "a", "arguments": {"size": 2, "colour": "red"}},
+        "two": {"kind": "b", "arguments": {"names": ["x", "y"]}},
+    }
+    with pytest.raises(UserError, match="parts.three.kind: parts has no three, only one, two"):
+        parse_config(Free, ["--config", str(path), "--parts.three.kind", "c"])
 
 
 TRAINING_RUNS = sorted(set((REPOSITORY / "configs" / "train").glob("*.yaml")) - {AUTOENCODER})

@@ -18,14 +18,14 @@ def results() -> dict:
 
 
 def test_the_network_imitates(results):
-    share = results["reference_use"]["MimicBrush"]["another / both"]
+    share = results["reference_use"]["heldout"]["MimicBrush"]["another / both"]
     assert share["mean"] >= 0.65
     assert share["low"] > 0.5
     assert share["count"] >= 128
 
 
 def test_editors_without_a_noise_prediction_are_not_defined(results):
-    assert results["reference_use"]["reference_paste"] == "not defined"
+    assert results["reference_use"]["heldout"]["reference_paste"] == "not defined"
 
 
 def test_the_report_stands_alone():

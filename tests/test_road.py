@@ -110,7 +110,7 @@ def test_from_clips_to_a_table(tmp_path, monkeypatch):
     write_benchmark(tmp_path / "benchmark")
     run(evaluate.main, monkeypatch, "--config", evaluate_config(tmp_path))
     results = json.loads((tmp_path / "evaluation" / "results.json").read_text())
-    assert results["reference_use"]["ours"]["another / both"]["count"] == 4
+    assert results["reference_use"]["heldout"]["ours"]["another / both"]["count"] == 4
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000
 
     picture = tmp_path / "benchmark" / "000_source.png"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import cv2
+import kornia
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,26 @@ class ReferencePaste(Editor):
         return edited
 
 
+class ColourTransfer(Editor):
+    """Moves mean and spread of the masked region's colours to those of the reference's middle (Reinhard et al., 2001).
+
+    In CIE Lab, channel by channel: light and texture of the source stay, the palette becomes the reference's. An editor
+    is not told which part of the reference is meant: its middle half, each way, stands for the thing that it shows.
+    """
+
+    def edit(self, request: ReferenceRequest) -> Tensor:
+        mask = request.mask > 0.5
+        height, width = request.reference.shape[1:]
+        middle = request.reference[:, height // 4 : height - height // 4, width // 4 : width - width // 4]
+        wanted = kornia.color.rgb_to_lab(middle.contiguous()).flatten(1)
+        lab = kornia.color.rgb_to_lab(request.source)
+        for frame, hole in zip(lab, mask[:, 0], strict=True):
+            # A frame without a hole has no colours to move.
+            if hole.any():
+                frame[:, hole] = _match_statistics(frame[:, hole], wanted.to(frame))
+        return torch.where(mask, kornia.color.lab_to_rgb(lab).clamp(0, 1), request.source)
+
+
 class ClassicalInpainting(Editor):
     """OpenCV's inpainting, which continues the surroundings into the mask. Knows no reference.
 
@@ -84,6 +105,13 @@ class ClassicalInpainting(Editor):
         pixels = (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
         filled = cv2.inpaint(pixels, hole.cpu().numpy().astype(np.uint8), self.radius, self.flag)
         return torch.from_numpy(filled).permute(2, 0, 1) / 255
+
+
+def _match_statistics(values: Tensor, wanted: Tensor) -> Tensor:
+    """(C, N), (C, M) -> (C, N): `values` with the mean and the standard deviation of `wanted`."""
+    spread = values.std(dim=1, correction=0, keepdim=True).clamp(min=1e-6)
+    normal = (values - values.mean(dim=1, keepdim=True)) / spread
+    return normal * wanted.std(dim=1, correction=0, keepdim=True) + wanted.mean(dim=1, keepdim=True)
 
 
 def _span(hit: Tensor) -> slice:

@@ -39,10 +39,11 @@ class Prepared(NamedTuple):
 class MimicBrushEditor(Editor):
     """Repaints the masked region after the reference, and pastes it back at the source's own size.
 
-    checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in memory.
-    use_ema: a run's averaged weights; device: `auto` takes a GPU where there is one, a network in memory stays where it
-    is; precision: `auto` is float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of
-    diffusers; geometry: `released` scales, pads and pastes as the released code does.
+    checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in
+    memory. use_ema: a run's averaged weights; keep_shape: follow the source's shape map or do not, whatever the request
+    says; device: `auto` takes a GPU where there is one, a network in memory stays where it is; precision: `auto` is
+    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of diffusers; geometry: `released`
+    scales, pads and pastes as the released code does.
     Raises UserError where the weights are missing or do not fit.
     """
 
@@ -55,6 +56,7 @@ class MimicBrushEditor(Editor):
         scheduler: str = "DDIMScheduler",
         geometry: Geometry = "exact",
         use_ema: bool = True,
+        keep_shape: bool | None = None,
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
@@ -62,13 +64,16 @@ class MimicBrushEditor(Editor):
             self.network = checkpoint
         else:
             place = choose_device(device)
-            self.network = load_network(checkpoint, use_ema=use_ema).to(place).to_precision(_dtype(precision, place))
+            self.network = (
+                load_network(checkpoint, use_ema=use_ema).to(place).to_precision(choose_dtype(precision, place))
+            )
         limit = make_scheduler(name=scheduler).config.num_train_timesteps
         if not 1 <= num_inference_steps <= limit:
             raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {limit}")
         self.num_inference_steps = num_inference_steps
         self.guidance_scale = guidance_scale
         self.scheduler = scheduler
+        self.keep_shape = keep_shape
         self.geometry = GEOMETRIES[geometry]
 
     def edit(self, request: ReferenceRequest) -> Tensor:
@@ -88,7 +93,7 @@ class MimicBrushEditor(Editor):
         generators = seeded_generators([request.seed + k for request, _ in frames for k in range(num_samples)])
         latent = sample(
             self.network,
-            self._condition(prepared, [request.keep_shape for request, _ in frames]),
+            self._condition(prepared, [self._keeps_shape(request) for request, _ in frames]),
             draw_noise(self.network, generators),
             scheduler=make_scheduler(self.network.options.prediction_type, self.scheduler),
             num_inference_steps=self.num_inference_steps,
@@ -100,6 +105,9 @@ class MimicBrushEditor(Editor):
             self._finish(canvases, request, number) for canvases, (request, number) in zip(decoded, frames, strict=True)
         ]
         return _per_request(edited, requests)
+
+    def _keeps_shape(self, request: ReferenceRequest) -> bool:
+        return request.keep_shape if self.keep_shape is None else self.keep_shape
 
     def _prepare(self, request: ReferenceRequest, number: int) -> Prepared:
         size, letterbox = self.network.size, self.geometry.letterbox
@@ -130,7 +138,8 @@ def _per_request(frames: list[Tensor], requests: list[ReferenceRequest]) -> list
     return [list(torch.stack([next(remaining) for _ in request.source], dim=1)) for request in requests]
 
 
-def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """`auto` is float16 on a GPU, as in the release, and float32 elsewhere."""
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return getattr(torch, precision)

@@ -9,7 +9,7 @@ config, not from the folder's name.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,8 +17,10 @@ from typing import Literal
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+from mimicbrush.files import digest
 from mimicbrush.imaging import read_image, read_mask
-from mimicbrush.requests import ReferenceRequest
+from mimicbrush.model.reference_use import next_of_another_group
+from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
 Task = Literal["texture", "parts"]
 Track = Literal["inner_id", "inter_id"]
@@ -49,8 +51,9 @@ class Sample:
     folder: Path
     task: Task
     track: Track
+    group: str
+    """Samples of one group, made of one photograph for instance, are not independent."""
     prompt: str | None = None
-    group: str | None = None
 
     @property
     def source(self) -> Path:
@@ -75,18 +78,26 @@ class Sample:
         """Every picture of the sample."""
         return [path for path in (self.source, self.mask, self.reference, self.reference_mask) if path]
 
-    def request(self, seed: int) -> ReferenceRequest:
-        """The sample as an editor is given it."""
-        return ReferenceRequest(
-            source=read_image(self.source)[None],
-            mask=read_mask(self.mask)[None],
-            reference=read_image(self.reference),
-            keep_shape=self.task == "texture",
-            seed=seed,
-        )
+    def request(
+        self, seed: int, *, guided_by: type[EditRequest] = ReferenceRequest, reference: Path | None = None
+    ) -> EditRequest:
+        """The sample as an editor is given it.
+
+        guided_by: the class of request that the editor takes; reference: another than the sample's own.
+        """
+        common = {"source": read_image(self.source)[None], "mask": read_mask(self.mask)[None], "seed": seed}
+        if issubclass(guided_by, TextRequest):
+            return guided_by(**common, prompt=(self.prompt or "").replace("#", ""))
+        return guided_by(**common, reference=read_image(reference or self.reference), keep_shape=self.task == "texture")
 
 
-def read_sets(sets: dict[str, BenchmarkSet]) -> dict[str, list[Sample]]:
+def swapped_references(samples: Sequence[Sample]) -> dict[str, Path]:
+    """Id -> the reference of a sample of another group; the samples are of at least two."""
+    groups = [sample.group for sample in samples]
+    return {sample.id: samples[next_of_another_group(groups, place)].reference for place, sample in enumerate(samples)}
+
+
+def read_sets(sets: dict[str, BenchmarkSet], needs: object = None) -> dict[str, list[Sample]]:
     """The samples of every set, by id. Raises one UserError that names every fault of every set."""
     faults = [fault for benchmark_set in sets.values() if (fault := _describe_faults(benchmark_set))]
     if faults:
@@ -123,7 +134,7 @@ def _samples(benchmark_set: BenchmarkSet) -> list[Sample]:
             task=benchmark_set.task,
             track=benchmark_set.track,
             prompt=prompts.get(name),
-            group=groups.get(name),
+            group=groups.get(name) or digest([benchmark_set.folder / f"{name}{SOURCE}"])[:8],
         )
         for name in _find_ids(benchmark_set.folder)
     ]

@@ -1,14 +1,18 @@
-"""Editors at work: every edited picture is written once, whole, and never made again."""
+"""Editors at work: every edited picture is written once, whole, and never made again.
+
+Beside `<id>.png` lies `<id>.json`: what the edit cost or, where there is no picture, why not.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
@@ -16,54 +20,109 @@ from mimicbrush.files import read_object, write_json
 from mimicbrush.imaging import write_image
 from mimicbrush.requests import Editor, EditRequest
 
-SECONDS = "seconds.json"
+RESET_PEAK = "5"
+"""Written to clear_refs, it sets a process's peak of resident memory back to what is resident now (Linux, proc(5))."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRecord:
+    """What an edit cost."""
+
+    seconds: float | None = None
+    """Of wall time; a batch's is shared equally."""
+    peak_memory: int | None = None
+    """Bytes at the peak of its batch: allocated on the GPU where there is one, else resident in the process."""
+    failure: str = ""
+    """Why there is no picture; empty where there is one."""
 
 
 def edited_path(folder: Path, sample: Sample) -> Path:
-    """The edited picture of a sample in an editor's folder."""
+    """The edited picture of a sample in a folder of edits."""
     return folder / f"{sample.id}.png"
 
 
 def unfinished(samples: Sequence[Sample], folder: Path) -> list[Sample]:
-    """Samples whose edited picture is not there yet."""
+    """Samples whose edited picture is not there yet; those that failed are among them."""
     return [sample for sample in samples if not edited_path(folder, sample).is_file()]
 
 
+def read_record(folder: Path, sample: Sample) -> EditRecord:
+    """What is known of an edit; empty where nothing was recorded."""
+    path = _record_path(folder, sample)
+    return EditRecord(**read_object(path)) if path.is_file() else EditRecord()
+
+
 def make_edits(
-    editor: Editor, samples: Sequence[Sample], folder: Path, *, seed: int, batch_size: int, progress: tqdm | None = None
-) -> None:
-    """Edit the unfinished samples, in batches, and write a picture and the seconds for each."""
-    seconds = read_seconds(folder)
+    editor: Editor,
+    samples: Sequence[Sample],
+    folder: Path,
+    *,
+    seed: int,
+    batch_size: int,
+    references: dict[str, Path] | None = None,
+) -> Iterator[EditRecord]:
+    """Edit the unfinished samples in batches; write a picture and a record for each, and yield the record.
+
+    references: by sample id, in place of the samples' own. An edit that the editor refuses (UserError), or that holds
+    NaN or infinity, is recorded as failed, and the others go on.
+    """
     remaining = unfinished(samples, folder)
     for first in range(0, len(remaining), batch_size):
         batch = remaining[first : first + batch_size]
-        requests = [sample.request(seed) for sample in batch]
-        started = time.perf_counter()
+        requests = [
+            sample.request(seed, guided_by=editor.request_class, reference=(references or {}).get(sample.id))
+            for sample in batch
+        ]
+        for sample, request, (edit, record) in zip(batch, requests, _edit(editor, requests), strict=True):
+            yield _write(sample, request, edit, record, folder)
+
+
+def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | None, EditRecord]]:
+    """One result a request; where a batch is refused its requests are answered one by one."""
+    peak_is_known = _reset_peak_memory()
+    started = time.perf_counter()
+    try:
         edits = editor.edit_batch(requests)
-        each = (time.perf_counter() - started) / len(batch)
-        seconds |= {sample.id: round(each, 4) for sample in batch}
-        _write_seconds(seconds, folder)
-        for sample, request, edit in zip(batch, requests, edits, strict=True):
-            _check(edit, request, sample, folder.name)
-            write_image(edit[0], edited_path(folder, sample))
-        if progress is not None:
-            progress.update(len(batch))
+    except UserError as error:
+        if len(requests) > 1:
+            return [result for request in requests for result in _edit(editor, [request])]
+        return [(None, EditRecord(failure=str(error)))]
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"{len(requests)} edits at once do not fit into memory; lower batch_size ({error})") from None
+    seconds = round((time.perf_counter() - started) / len(requests), 4)
+    record = EditRecord(seconds=seconds, peak_memory=_peak_memory() if peak_is_known else None)
+    return [(edit, record) for edit in edits]
 
 
-def read_seconds(folder: Path) -> dict[str, float]:
-    """Seconds per edit by sample id, a batch's time shared equally; empty before the first edit."""
-    path = folder / SECONDS
-    return read_object(path) if path.is_file() else {}
+def _write(sample: Sample, request: EditRequest, edit: Tensor | None, record: EditRecord, folder: Path) -> EditRecord:
+    if edit is not None and edit.shape != request.source.shape:
+        raise ValueError(f"{sample.source}: edited to {tuple(edit.shape)}, expected {tuple(request.source.shape)}")
+    if edit is not None and not torch.isfinite(edit).all():
+        record = EditRecord(failure="the edit holds NaN or infinity; are the weights sound?")
+    write_json(asdict(record), _record_path(folder, sample))
+    if not record.failure:
+        write_image(edit[0], edited_path(folder, sample))
+    return record
 
 
-def _write_seconds(seconds: dict[str, float], folder: Path) -> None:
-    write_json(dict(sorted(seconds.items())), folder / SECONDS)
+def _record_path(folder: Path, sample: Sample) -> Path:
+    return folder / f"{sample.id}.json"
 
 
-def _check(edit: Tensor, request: EditRequest, sample: Sample, editor: str) -> None:
-    if edit.shape != request.source.shape:
-        raise ValueError(
-            f"{editor} answered {sample.source} with {tuple(edit.shape)}, expected {tuple(request.source.shape)}"
-        )
-    if not torch.isfinite(edit).all():
-        raise UserError(f"{editor}: the edit of {sample.source} holds NaN or infinity; are its weights sound?")
+def _reset_peak_memory() -> bool:
+    """False where the system does not allow it, and so does not tell an edit's peak (only Linux does)."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return True
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+        return True
+    return False
+
+
+def _peak_memory() -> int:
+    """Bytes at the peak since the reset."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))

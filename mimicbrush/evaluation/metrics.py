@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from mimicbrush.evaluation.benchmark import Track
+from mimicbrush.evaluation.benchmark import Task, Track
 
 SSIM_WINDOW = 11
 HISTOGRAM_BINS = 8
@@ -37,6 +37,7 @@ class Edit(NamedTuple):
     """(h, w, 3)."""
     reference_mask: NDArray[np.bool_] | None
     """(h, w), the part to imitate; None where the set has none."""
+    prompt: str | None = None
 
 
 class NotComputableError(Exception):
@@ -55,6 +56,9 @@ class Metric:
     meaning: str
     """One sentence for the report."""
     compute: Callable[[Edit], float]
+    needs: frozenset = frozenset()
+    model: str | None = None
+    column: str | None = None
 
 
 class Score(NamedTuple):
@@ -64,9 +68,28 @@ class Score(NamedTuple):
     reason: str = ""
 
 
-def measure(edit: Edit, track: Track) -> dict[str, Score]:
-    """Every metric of the track, by name."""
-    return {name: _score(metric, edit) for name, metric in METRICS.items() if track in metric.tracks}
+@dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+    pass
+
+
+class Models:
+    def __init__(self, config, device="auto"):
+        pass
+
+    def missing(self, names):
+        return {}
+
+    def variant(self, name):
+        return ""
+
+
+def metrics_of(task: Task, track: Track) -> dict[str, Metric]:
+    return {name: metric for name, metric in METRICS.items() if track in metric.tracks}
+
+
+def measure(edits, metrics, models) -> list[dict[str, Score]]:
+    return [{name: _score(metric, edit) for name, metric in metrics.items()} for edit in edits]
 
 
 def _score(metric: Metric, edit: Edit) -> Score:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
+from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
+from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.run import HeldoutConfig
 from mimicbrush.files import write_json
+from mimicbrush.imaging import binarise, letterbox, read_image, read_mask
 from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
 from mimicbrush.requests import Editor
 from mimicbrush.statistics import Interval
@@ -20,21 +25,47 @@ ReferenceUse = dict[str, Interval]
 def record_reference_use(
     editor: Editor,
     path: Path,
-    heldout: HeldoutConfig,
+    pairs: HeldoutConfig | Sequence[Sample],
     *,
     seed: int,
-    load_batches: Callable = heldout_batches,
+    batch_size: int = 16,
     measure: Callable[..., ReferenceUse] = measure_reference_use,
 ) -> None:
-    """Measure an editor's reference use and write it to `path`; `null` for an editor that predicts no noise.
+    """Measure an editor's reference use and write it to `path`; `null` where it is not defined.
 
-    load_batches, measure: how pairs are read and judged.
+    That is for an editor that predicts no noise, and for samples of one group, which cannot lend each other references.
+    pairs: held-out ones of training, or the samples of a set that has a truth; measure: how they are judged.
     """
     use: ReferenceUse | None = None
-    if editor.network is not None:
-        batches = load_batches(heldout.shards, editor.network.size, heldout.num_pairs, seed)
-        use = measure(editor.network, batches, seed=seed, progress=True)
+    if editor.network is not None and (isinstance(pairs, HeldoutConfig) or len({sample.group for sample in pairs}) > 1):
+        size = editor.network.size
+        if isinstance(pairs, HeldoutConfig):
+            batches, keep_shape = heldout_batches(pairs.shards, size, pairs.num_pairs, seed), False
+        else:
+            batches, keep_shape = sample_batches(pairs, size, batch_size), pairs[0].task == "texture"
+        use = measure(editor.network, batches, seed=seed, keep_shape=keep_shape, progress=True)
     write_json(use and {name: share._asdict() for name, share in use.items()}, path)
+
+
+def sample_batches(samples: Sequence[Sample], size: int, batch_size: int) -> list[InpaintingBatch]:
+    """The samples of a set as held-out pairs on square canvases: what is to be recovered is the source."""
+    batches = []
+    for first in range(0, len(samples), batch_size):
+        members = samples[first : first + batch_size]
+        batches.append(
+            InpaintingBatch(
+                source=torch.stack([letterbox(read_image(sample.source), size, fill=1.0)[0] for sample in members]),
+                mask=torch.stack(
+                    [binarise(letterbox(read_mask(sample.mask), size, fill=0.0)[0]) for sample in members]
+                ),
+                reference=torch.stack(
+                    [letterbox(read_image(sample.reference), size, fill=1.0)[0] for sample in members]
+                ),
+                key=[sample.id for sample in members],
+                group=[sample.group for sample in members],
+            )
+        )
+    return batches
 
 
 def read_reference_use(path: Path) -> ReferenceUse | None:
@@ -44,7 +75,7 @@ def read_reference_use(path: Path) -> ReferenceUse | None:
 
 
 def format_reference_use(use: ReferenceUse | None) -> list[str]:
-    """A cell for each of COMPARISONS; `not defined` for an editor that predicts no noise."""
+    """A cell for each of COMPARISONS; `not defined` where there is none."""
     if use is None:
         return ["not defined"] * len(COMPARISONS)
     return [f"{use[name].mean:.2f} [{use[name].low:.2f}, {use[name].high:.2f}]" for name in COMPARISONS]

@@ -15,14 +15,8 @@ from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import BenchmarkSet, Sample
 from mimicbrush.evaluation.edits import edited_path
 from mimicbrush.evaluation.reference_use import format_reference_use
-from mimicbrush.evaluation.results import (
-    ARROWS,
-    Results,
-    column_title,
-    format_number,
-    format_summary,
-    metrics_of,
-)
+from mimicbrush.evaluation.results import Results, set_metrics
+from mimicbrush.evaluation.tables import ARROWS, column_title, format_number, format_summary
 from mimicbrush.files import read_object, write_text
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.page import figure, heading, page, paragraph, strip, table
@@ -54,7 +48,9 @@ def write_report(results: Results, samples: dict[str, list[Sample]]) -> Path:
 
 
 def _introduction(results: Results) -> str:
-    return paragraph(f"{results.date} · {results.hardware} · seed {results.config.seed}", note=True) + paragraph(
+    return paragraph(
+        f"{results.date} · {results.hardware} · seeds {', '.join(map(str, results.config.seeds))}", note=True
+    ) + paragraph(
         "Each editor is given a source picture, a mask and a reference picture, and repaints the masked region so that "
         "it imitates the matching part of the reference. An arrow tells which direction is better (↑ higher, ↓ lower); "
         "a number without an arrow describes and does not judge. Brackets hold 95 % intervals, bootstrapped over "
@@ -75,7 +71,7 @@ def _set_section(results: Results, set_name: str, benchmark_set: BenchmarkSet, s
 
 
 def _means_table(results: Results, set_name: str, benchmark_set: BenchmarkSet) -> str:
-    metrics = metrics_of(benchmark_set.track)
+    metrics = set_metrics(results.config, set_name)
     rows = []
     for editor in results.config.editors:
         means = [format_summary(results.summaries[set_name, editor, name]) for name in metrics]
@@ -86,14 +82,14 @@ def _means_table(results: Results, set_name: str, benchmark_set: BenchmarkSet) -
 def _mean_seconds(results: Results, set_name: str, editor: str) -> str:
     seconds = [
         sample.seconds
-        for sample in results.samples
+        for sample in results.edits
         if (sample.set_name, sample.editor) == (set_name, editor) and sample.seconds is not None
     ]
     return format_number(sum(seconds) / len(seconds)) if seconds else "not recorded"
 
 
 def _meanings(results: Results, set_name: str, benchmark_set: BenchmarkSet) -> str:
-    metrics = metrics_of(benchmark_set.track)
+    metrics = set_metrics(results.config, set_name)
     notes = [f"{metric.title}: {metric.meaning}." for metric in metrics.values()]
     for (name, editor, metric), summary in results.summaries.items():
         if name == set_name and summary.note:
@@ -108,7 +104,11 @@ def _sample_strip(results: Results, set_name: str, sample: Sample) -> str:
         ("source", Image.open(sample.source)),
         ("mask", _outlined(sample)),
         ("reference", Image.open(sample.reference)),
-        *((editor, Image.open(edited_path(results.config.edits(set_name, editor), sample))) for editor in editors),
+        *(
+            (editor, Image.open(path))
+            for editor in editors
+            if (path := edited_path(results.config.edits(set_name, editor, results.config.seeds[0]), sample)).is_file()
+        ),
     ]
     if sample.track == "inner_id":
         pictures.append(("truth = source", Image.open(sample.source)))
@@ -138,7 +138,11 @@ def _thumbnail(image: Image.Image, label: str, side: int) -> str:
 def _reference_use_section(results: Results) -> list[str]:
     if not results.reference_use:
         return []
-    rows = [[editor, *format_reference_use(use)] for editor, use in results.reference_use.items()]
+    rows = [
+        [f"{editor}, {pairs}", *format_reference_use(use)]
+        for pairs, uses in results.reference_use.items()
+        for editor, use in uses.items()
+    ]
     return [
         heading("Reference use"),
         paragraph(

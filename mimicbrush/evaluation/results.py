@@ -1,4 +1,4 @@
-"""Scores of every edit, their means, and the files and the table that hold them."""
+"""What an evaluation found: every edit's scores, their means, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -6,43 +6,58 @@ import csv
 import math
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import yaml
 
 from mimicbrush.config import dump_config
-from mimicbrush.evaluation.benchmark import Sample, Track
-from mimicbrush.evaluation.edits import edited_path, read_seconds
-from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Score, measure
-from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use, read_reference_use
-from mimicbrush.evaluation.run import EvaluateConfig, digest
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.checks import pairs_of, weights_of
+from mimicbrush.evaluation.edits import read_record
+from mimicbrush.evaluation.metrics import METRICS, Metric, Models, Score, metrics_of
+from mimicbrush.evaluation.reference_use import ReferenceUse, read_reference_use
+from mimicbrush.evaluation.run import EvaluateConfig
+from mimicbrush.evaluation.scoring import Scoring, number_to_json, variant_of
 from mimicbrush.files import installed_versions, whole, write_json
-from mimicbrush.imaging import read_image, read_mask, to_pil
-from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.statistics import bootstrap_mean
 
-PACKAGES = ("mimicbrush", "torch", "diffusers", "transformers", "scikit-image", "opencv-python-headless", "numpy")
-ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
+PACKAGES = (
+    "mimicbrush",
+    "torch",
+    "diffusers",
+    "transformers",
+    "torchmetrics",
+    "scikit-image",
+    "opencv-python-headless",
+    "numpy",
+)
 
 
-class SampleResult(NamedTuple):
-    """One edit's scores. `group` tells samples of one source photograph, which are not independent."""
+class EditResult(NamedTuple):
+    """One edit of one sample with one seed."""
 
     set_name: str
     editor: str
+    seed: int
     id: str
     group: str
+    """Edits of one group, of one source photograph for instance, are not independent."""
     seconds: float | None
+    peak_memory: int | None
+    """Bytes."""
+    failure: str
+    """Why there is no edited picture; empty where there is one."""
     scores: dict[str, Score]
+    """Of every metric of the set."""
 
 
 class Summary(NamedTuple):
-    """A metric's mean over the samples that have a value, with its 95 % interval where all values are finite."""
+    """A metric's mean over the edits that have a value, with its 95 % interval where all values are finite."""
 
     mean: float | None
     low: float | None
@@ -57,11 +72,17 @@ class Results:
     """All that an evaluation found."""
 
     config: EvaluateConfig
-    samples: list[SampleResult]
+    edits: list[EditResult]
     summaries: dict[tuple[str, str, str], Summary]
     """By set, editor and metric."""
-    reference_use: dict[str, ReferenceUse | None]
-    """By editor, None where it is not defined; empty where it was not asked for."""
+    not_computed: dict[str, str]
+    """Metric -> why it could not be computed, and the command that mends it."""
+    variants: dict[str, str]
+    """Metric -> the network behind it."""
+    weights: dict[str, str]
+    """Editor -> fingerprint of its weight files."""
+    reference_use: dict[str, dict[str, ReferenceUse | None]]
+    """Pairs (`heldout`, or the name of a set) -> editor -> shares, None where they are not defined."""
     seconds: float
     """Wall time of this call."""
     date: str
@@ -69,21 +90,50 @@ class Results:
     hardware: str
 
 
-def gather_results(config: EvaluateConfig, samples: dict[str, list[Sample]], *, seconds: float) -> Results:
-    """Score the finished edits; numbers are computed from the pictures on disk, so a resumed run gives the same."""
-    scored = [
-        _score_sample(sample, set_name, editor, config)
+def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
+    """The metrics that a set's tables show: all that apply, or those of them that were asked for."""
+    members = config.sets[set_name]
+    return {
+        name: metric
+        for name, metric in metrics_of(members.task, members.track).items()
+        if not config.metrics or name in config.metrics
+    }
+
+
+def unavailable(config: EvaluateConfig, models: Models) -> dict[str, str]:
+    """Metric -> why it cannot be computed: the weights of its network are not here."""
+    shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
+    missing = models.missing({metric.model for metric in shown.values() if metric.model})
+    return {name: missing[metric.model] for name, metric in shown.items() if metric.model in missing}
+
+
+def gather_results(
+    config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]], models: Models, *, seconds: float
+) -> Results:
+    """Read every edit's record and scores from disk, so that a resumed run, or one of many tasks, gives the same."""
+    not_computed = unavailable(config, models)
+    edits = [
+        _read_edit_result(config, set_name, editor, seed, sample, models, not_computed)
         for set_name, members in samples.items()
         for editor in config.editors
+        for seed in config.seeds
         for sample in members
     ]
+    shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
     return Results(
         config=config,
-        samples=scored,
-        summaries=_summarise(config, scored),
+        edits=edits,
+        summaries=_summarise(config, edits),
+        not_computed=not_computed,
+        variants={
+            name: variant_of(metric, models)
+            for name, metric in shown.items()
+            if metric.model and name not in not_computed
+        },
+        weights={editor: weights_of(config.editor(editor)) for editor in config.editors},
         reference_use={
-            editor: read_reference_use(config.reference_use / f"{editor}.json")
-            for editor in (config.editors if config.heldout else ())
+            pairs: {editor: read_reference_use(config.reference_use(editor, pairs)) for editor in config.editors}
+            for pairs in pairs_of(config)
         },
         seconds=round(seconds, 1),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -92,105 +142,77 @@ def gather_results(config: EvaluateConfig, samples: dict[str, list[Sample]], *, 
     )
 
 
-def read_edit(sample: Sample, folder: Path) -> Edit:
-    """A finished edit with all that it is compared with."""
-    return Edit(
-        source=np.asarray(to_pil(read_image(sample.source))),
-        mask=read_mask(sample.mask)[0].numpy() > 0.5,
-        edited=np.asarray(to_pil(read_image(edited_path(folder, sample)))),
-        reference=np.asarray(to_pil(read_image(sample.reference))),
-        reference_mask=read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None,
-    )
-
-
-def metrics_of(track: Track) -> dict[str, Metric]:
-    """The metrics that apply to a track, by name."""
-    return {name: metric for name, metric in METRICS.items() if track in metric.tracks}
-
-
-def column_title(metric: Metric) -> str:
-    """`PSNR (dB) ↑`."""
-    return f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}{ARROWS[metric.better]}"
-
-
-def format_summary(summary: Summary) -> str:
-    """`0.912 [0.880, 0.941]`; the mean alone where all values are equal or one is infinite."""
-    if summary.mean is None:
-        return "not computable"
-    if summary.low is None or summary.low == summary.high:
-        return format_number(summary.mean)
-    return f"{format_number(summary.mean)} [{format_number(summary.low)}, {format_number(summary.high)}]"
-
-
-def format_number(value: float) -> str:
-    """Three decimals up to 1, two above; `∞`."""
-    if math.isinf(value):
-        return "∞"
-    return f"{value:.3f}" if abs(value) <= 1 else f"{value:.2f}"
-
-
-def console_table(results: Results) -> str:
-    """Each set's means, editors down, metrics across; then reference use, comparisons across."""
-    blocks = []
-    for set_name, benchmark_set in results.config.sets.items():
-        metrics = metrics_of(benchmark_set.track)
-        rows = [[set_name, *map(column_title, metrics.values())]]
-        for editor in results.config.editors:
-            rows.append([editor, *(format_summary(results.summaries[set_name, editor, name]) for name in metrics)])
-        blocks.append(_align(rows))
-    if results.reference_use:
-        rows = [["reference use", *(f"{name}{ARROWS['higher']}" for name in COMPARISONS)]]
-        rows += [[editor, *format_reference_use(use)] for editor, use in results.reference_use.items()]
-        blocks.append(_align(rows))
-    return "\n\n".join(blocks)
-
-
-def _align(rows: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)
-
-
 def write_results(results: Results) -> None:
     """Write results.json and results.csv into the output folder."""
     output = results.config.output
     write_json(_document(results), output / "results.json")
     with whole(output / "results.csv") as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["set", "editor", "id", "group", "seconds", *METRICS])
-        for sample in results.samples:
-            values = [sample.scores[name].value if name in sample.scores else None for name in METRICS]
-            writer.writerow([*sample[:5], *values])
+        writer.writerow(["set", "editor", "seed", "id", "group", "seconds", "peak_memory", "failure", *METRICS])
+        for edit in results.edits:
+            values = [edit.scores[name].value if name in edit.scores else None for name in METRICS]
+            writer.writerow([*edit[:8], *values])
 
 
-def _score_sample(sample: Sample, set_name: str, editor: str, config: EvaluateConfig) -> SampleResult:
-    folder = config.edits(set_name, editor)
-    return SampleResult(
+def refuse_failed_editors(results: Results) -> None:
+    """Raise UserError where an editor has failed at everything."""
+    for editor in results.config.editors:
+        failures = [edit.failure for edit in results.edits if edit.editor == editor]
+        if all(failures):
+            raise UserError(f"{editor}: all {len(failures)} edits failed, the first: {failures[0]}")
+
+
+def _read_edit_result(
+    config: EvaluateConfig,
+    set_name: str,
+    editor: str,
+    seed: int,
+    sample: Sample,
+    models: Models,
+    not_computed: Mapping[str, str],
+) -> EditResult:
+    record = read_record(config.edits(set_name, editor, seed), sample)
+    metrics = set_metrics(config, set_name)
+    if record.failure:
+        found = {name: Score(None, "the edit failed") for name in metrics}
+    else:
+        scoring = Scoring(
+            edits=config.edits(set_name, editor, seed),
+            scores=config.scores(set_name, editor, seed),
+            metrics={name: metric for name, metric in metrics.items() if name not in not_computed},
+            models=models,
+        )
+        unknown = {name: Score(None, not_computed[name]) for name in metrics if name in not_computed}
+        found = scoring.read(sample) | unknown
+    return EditResult(
         set_name=set_name,
         editor=editor,
+        seed=seed,
         id=sample.id,
-        group=sample.group or digest([sample.source])[:8],
-        seconds=read_seconds(folder).get(sample.id),
-        scores=measure(read_edit(sample, folder), sample.track),
+        group=sample.group,
+        seconds=record.seconds,
+        peak_memory=record.peak_memory,
+        failure=record.failure,
+        scores={name: found[name] for name in metrics},
     )
 
 
-def _summarise(config: EvaluateConfig, samples: list[SampleResult]) -> dict[tuple[str, str, str], Summary]:
+def _summarise(config: EvaluateConfig, edits: Sequence[EditResult]) -> dict[tuple[str, str, str], Summary]:
     summaries = {}
-    for set_name, benchmark_set in config.sets.items():
+    for set_name in config.sets:
         for editor in config.editors:
-            members = [sample for sample in samples if (sample.set_name, sample.editor) == (set_name, editor)]
-            for metric in metrics_of(benchmark_set.track):
-                summaries[set_name, editor, metric] = _summary(metric, members)
+            members = [edit for edit in edits if (edit.set_name, edit.editor) == (set_name, editor)]
+            for metric in set_metrics(config, set_name):
+                summaries[set_name, editor, metric] = _summary([(edit.scores[metric], edit.group) for edit in members])
     return summaries
 
 
-def _summary(metric: str, samples: list[SampleResult]) -> Summary:
-    scored = [(sample.scores[metric].value, sample.group) for sample in samples]
-    values = [value for value, _ in scored if value is not None]
-    groups = [group for value, group in scored if value is not None]
-    missing = sorted({sample.scores[metric].reason for sample in samples if sample.scores[metric].value is None})
-    note = f"{len(samples) - len(values)} of {len(samples)} not computable: {'; '.join(missing)}" if missing else ""
+def _summary(scores: Sequence[tuple[Score, str]]) -> Summary:
+    """Of (score, group) pairs."""
+    values = [score.value for score, _ in scores if score.value is not None]
+    groups = [group for score, group in scores if score.value is not None]
+    reasons = sorted({score.reason for score, _ in scores if score.value is None})
+    note = f"{len(scores) - len(values)} of {len(scores)} not computed: {'; '.join(reasons)}" if reasons else ""
     if not values:
         return Summary(None, None, None, 0, 0, note)
     infinite = sum(map(math.isinf, values))
@@ -202,20 +224,22 @@ def _summary(metric: str, samples: list[SampleResult]) -> Summary:
 
 
 def _document(results: Results) -> dict:
-    """The results as JSON: infinity becomes "inf"."""
+    """The results as JSON."""
     return {
         "date": results.date,
         "seconds": results.seconds,
         "hardware": results.hardware,
         "versions": results.versions,
+        "weights": results.weights,
         "config": yaml.safe_load(dump_config(results.config)),
         "metrics": {
             name: {
                 "title": metric.title,
                 "unit": metric.unit,
                 "better": metric.better,
-                "tracks": sorted(metric.tracks),
                 "meaning": metric.meaning,
+                "variant": results.variants.get(name, ""),
+                "not_computed": results.not_computed.get(name, ""),
             }
             for name, metric in METRICS.items()
         },
@@ -224,27 +248,26 @@ def _document(results: Results) -> dict:
             for (set_name, editor, metric), summary in results.summaries.items()
         ],
         "reference_use": {
-            editor: "not defined" if use is None else {name: share._asdict() for name, share in use.items()}
-            for editor, use in results.reference_use.items()
-        },
-        "samples": [
-            {
-                "set": sample.set_name,
-                "editor": sample.editor,
-                "id": sample.id,
-                "group": sample.group,
-                "seed": results.config.seed,
-                "seconds": sample.seconds,
-                "scores": _plain({name: score.value for name, score in sample.scores.items()}),
-                "reasons": {name: score.reason for name, score in sample.scores.items() if score.reason},
+            pairs: {
+                editor: "not defined" if use is None else {name: share._asdict() for name, share in use.items()}
+                for editor, use in uses.items()
             }
-            for sample in results.samples
+            for pairs, uses in results.reference_use.items()
+        },
+        "edits": [
+            {
+                "set": edit.set_name,
+                **{name: getattr(edit, name) for name in edit._fields if name not in ("set_name", "scores")},
+                "scores": _plain({name: score.value for name, score in edit.scores.items()}),
+                "reasons": {name: score.reason for name, score in edit.scores.items() if score.reason},
+            }
+            for edit in results.edits
         ],
     }
 
 
 def _plain(fields: dict) -> dict:
-    return {name: "inf" if value == math.inf else value for name, value in fields.items()}
+    return {name: number_to_json(value) for name, value in fields.items()}
 
 
 def _hardware() -> str:

@@ -141,11 +141,12 @@ def _others_references(batches: Sequence[InpaintingBatch]) -> list[Tensor]:
     groups = [group for batch in batches for group in batch.group]
     if len(set(groups)) < 2:
         raise ValueError("reference use needs pairs of at least two groups")
-    chosen = [_next_other(groups, number) for number in range(len(groups))]
+    chosen = [next_of_another_group(groups, number) for number in range(len(groups))]
     return list(references[chosen].split([len(batch.source) for batch in batches]))
 
 
-def _next_other(groups: list[str], number: int) -> int:
+def next_of_another_group(groups: Sequence[str], number: int) -> int:
+    """The place of a member of another group than member `number`'s; raises StopIteration where there is one group."""
     # Half-way around, so that neighbours in the list, which are often alike, are not compared.
     start = number + len(groups) // 2
     candidates = ((start + step) % len(groups) for step in range(len(groups)))

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from skimage.color import rgb2lab
 
-from mimicbrush.editors.baselines import ClassicalInpainting, Identity, MeanColour, ReferencePaste
+from mimicbrush.editors.baselines import ClassicalInpainting, ColourTransfer, Identity, MeanColour, ReferencePaste
 from mimicbrush.errors import UserError
 from mimicbrush.requests import ReferenceRequest
 
-EDITORS = [Identity(), MeanColour(), ReferencePaste(), ClassicalInpainting(), ClassicalInpainting("navier_stokes")]
+EDITORS = [
+    Identity(),
+    MeanColour(),
+    ReferencePaste(),
+    ColourTransfer(),
+    ClassicalInpainting(),
+    ClassicalInpainting("navier_stokes"),
+]
 
 
 def make_request(frames: int = 1, seed: int = 0) -> ReferenceRequest:
@@ -80,3 +89,29 @@ def test_arguments_that_make_no_sense_are_refused():
         MeanColour(ring=0)
     with pytest.raises(UserError, match="radius"):
         ClassicalInpainting(radius=0)
+
+
+def test_colour_transfer_gives_the_masked_region_the_references_statistics():
+    generator = torch.Generator().manual_seed(0)
+    source = 0.4 + 0.2 * torch.rand(1, 3, 40, 40, generator=generator)
+    reference = torch.ones(3, 40, 40)
+    # Only the middle half counts: its colours lie well inside the gamut.
+    reference[:, 10:30, 10:30] = 0.5 + 0.1 * torch.rand(3, 20, 20, generator=generator)
+    reference[0, 10:30, 10:30] += 0.2
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 5:35, 5:35] = 1
+    edited = ColourTransfer().edit(ReferenceRequest(source=source, mask=mask, reference=reference))
+    ours, wanted = (
+        rgb2lab(picture.permute(1, 2, 0).numpy()).reshape(-1, 3)
+        for picture in (edited[0, :, 5:35, 5:35], reference[:, 10:30, 10:30])
+    )
+    assert np.allclose(ours.mean(axis=0), wanted.mean(axis=0), atol=0.2)
+    assert np.allclose(ours.std(axis=0), wanted.std(axis=0), atol=0.2)
+
+
+def test_colour_transfer_from_one_colour_paints_it():
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 2:6, 2:6] = 1
+    red = torch.tensor([0.8, 0.1, 0.1]).view(3, 1, 1).expand(3, 8, 8)
+    edited = ColourTransfer().edit(ReferenceRequest(source=torch.rand(1, 3, 8, 8), mask=mask, reference=red))
+    assert torch.allclose(edited[0, :, 2:6, 2:6], red[:, 2:6, 2:6], atol=2e-3)

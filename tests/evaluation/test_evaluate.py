@@ -19,7 +19,7 @@ from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.run import EvaluateConfig
-from mimicbrush.requests import Editor, ReferenceRequest
+from mimicbrush.requests import Editor, ReferenceRequest, TextRequest
 from tests.conftest import make_pairs
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,6 +42,27 @@ class Broken(Editor):
 
     def edit(self, request: ReferenceRequest) -> torch.Tensor:
         return torch.full_like(request.source, math.nan)
+
+
+class RefusesDark(Editor):
+    """Refuses sources below a mean brightness, and counts how often it is asked."""
+
+    def __init__(self, below: float = 0.49) -> None:
+        self.below = below
+
+    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+        if request.source.mean() < self.below:
+            raise UserError(f"too dark: {request.source.mean():.3f}")
+        return request.source
+
+
+class Sentence(Editor):
+    """Answers with a grey whose level is the prompt's length."""
+
+    request_class = TextRequest
+
+    def edit(self, request: TextRequest) -> torch.Tensor:
+        return torch.where(request.mask > 0.5, torch.tensor(len(request.prompt) / 255), request.source)
 
 
 class Loaded(Editor):
@@ -88,15 +109,16 @@ def strict_json(path: Path) -> dict:
 def numbers(output: Path) -> list:
     """Every sample's scores and every mean, without times."""
     results = strict_json(output / "results.json")
-    samples = [(sample["set"], sample["editor"], sample["id"], sample["scores"]) for sample in results["samples"]]
-    return [samples, results["means"]]
+    names = ("set", "editor", "seed", "id", "scores", "failure")
+    return [[[edit[name] for name in names] for edit in results["edits"]], results["means"]]
 
 
 def test_identity_is_perfect_and_its_infinity_is_json(evaluate, make_set):
     output = evaluate({"sets": one_set(make_set()), "editors": {"identity": IDENTITY}})
     results = strict_json(output / "results.json")
-    scores = results["samples"][0]["scores"]
-    assert scores == {"ssim": pytest.approx(1), "psnr": "inf", "psnr_mask": "inf", "change_outside": 0}
+    scores = results["edits"][0]["scores"]
+    assert scores["ssim"] == pytest.approx(1) and scores["psnr"] == scores["psnr_mask"] == "inf"
+    assert scores["change_outside"] == 0
     (psnr,) = (mean for mean in results["means"] if mean["metric"] == "psnr")
     assert (psnr["mean"], psnr["low"], psnr["note"]) == ("inf", None, "3 of 3 values are infinite")
     assert "∞" in (output / "report.html").read_text()
@@ -107,7 +129,7 @@ def test_reference_paste_scores_what_a_hand_calculation_gives(evaluate, make_set
     Image.fromarray(np.full((40, 40, 3), 100, np.uint8)).save(folder / "000_source.png")
     Image.fromarray(np.full((30, 36, 3), 150, np.uint8)).save(folder / "000_reference.png")
     output = evaluate({"sets": one_set(folder), "editors": {"paste": PASTE}})
-    scores = strict_json(output / "results.json")["samples"][0]["scores"]
+    scores = strict_json(output / "results.json")["edits"][0]["scores"]
     # The L covers 12 x 8 and 6 x 20 pixels, 48 of them twice, in a box of 12 x 20; each is off by 50.
     covered, box = 12 * 8 + 6 * 20 - 48, 12 * 20
     assert scores["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 50**2))
@@ -126,7 +148,7 @@ def test_interrupted_evaluation_goes_on_where_it_stopped(evaluate, make_set):
     fields = {"sets": one_set(make_set(number=4)), "editors": {"paste": PASTE, "identity": IDENTITY}}
     output = evaluate(fields)
     before = numbers(output)
-    lost, *kept = sorted((output / "edits" / "small" / "paste").glob("*.png"))
+    lost, *kept = sorted((output / "edits" / "small" / "paste" / "1").glob("*.png"))
     times = [path.stat().st_mtime_ns for path in kept]
     content = lost.read_bytes()
     lost.unlink()
@@ -142,13 +164,117 @@ def test_editors_may_be_added_to_a_finished_evaluation(evaluate, make_set):
     fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
     output = evaluate(fields)
     evaluate({**fields, "editors": {"identity": IDENTITY, "paste": PASTE}})
-    assert {sample["editor"] for sample in strict_json(output / "results.json")["samples"]} == {"identity", "paste"}
+    assert {edit["editor"] for edit in strict_json(output / "results.json")["edits"]} == {"identity", "paste"}
+
+
+def test_seeds_may_be_added_to_a_finished_evaluation(evaluate, make_set):
+    fields = {"sets": one_set(make_set()), "editors": {"noise": {"class_path": f"{__name__}.SeededNoise"}}}
+    output = evaluate({**fields, "seeds": [1]})
+    first = output / "edits" / "small" / "noise" / "1" / "000.png"
+    made = first.stat().st_mtime_ns
+    evaluate({**fields, "seeds": [1, 2]})
+    results = strict_json(output / "results.json")
+    assert first.stat().st_mtime_ns == made
+    assert [(edit["seed"], edit["id"]) for edit in results["edits"]] == [
+        (seed, name) for seed in (1, 2) for name in ("000", "001", "002")
+    ]
+    (psnr,) = (mean for mean in results["means"] if mean["metric"] == "psnr_mask")
+    # Two seeds of one photograph are one group.
+    assert (psnr["count"], psnr["groups"]) == (6, 3)
+    assert first.read_bytes() != (first.parents[1] / "2" / "000.png").read_bytes()
+
+
+@pytest.mark.parametrize("num_tasks", [2, 5])
+def test_tasks_and_a_last_call_give_the_numbers_of_one(evaluate, make_set, tmp_path, num_tasks):
+    editors = {
+        "noise": {"class_path": f"{__name__}.SeededNoise"},
+        "swapped": {**PASTE, "references": "swapped"},
+    }
+    sets = {**one_set(make_set(number=4)), "more": {**one_set(make_set("more", 3))["small"], "track": "inter_id"}}
+    fields = {"sets": sets, "editors": editors, "seeds": [3, 4]}
+    alone = evaluate({**fields, "output": str(tmp_path / "alone")})
+    for task in range(num_tasks):
+        output = evaluate(
+            {**fields, "output": str(tmp_path / "shared"), "work": {"task": task, "num_tasks": num_tasks}}
+        )
+        assert not (output / "results.json").exists()
+    edited = {path: path.stat().st_mtime_ns for path in (tmp_path / "shared").rglob("[!.]*.[pj][ns][go]*")}
+    assert len([path for path in edited if path.suffix == ".png"]) == 2 * 2 * 7
+    evaluate({**fields, "output": str(tmp_path / "shared")})
+    assert numbers(tmp_path / "shared") == numbers(alone)
+    assert {path: path.stat().st_mtime_ns for path in edited} == edited
+
+
+def test_swapped_references_are_another_groups(evaluate, make_set):
+    folder = make_set(number=3)
+    (folder / "groups.json").write_text(json.dumps({"000": "a", "001": "a", "002": "b"}))
+    for number, level in enumerate((10, 20, 30)):
+        Image.fromarray(np.full((30, 36, 3), level, np.uint8)).save(folder / f"00{number}_reference.png")
+    output = evaluate({"sets": one_set(folder), "editors": {"paste": {**PASTE, "references": "swapped"}}})
+    pasted = [
+        np.asarray(Image.open(output / "edits" / "small" / "paste" / "1" / f"00{number}.png"))[15, 10, 0]
+        for number in range(3)
+    ]
+    assert pasted[0] == pasted[1] == 30 and pasted[2] in (10, 20)
+
+
+def test_one_refused_edit_costs_no_other(evaluate, make_set):
+    folder = make_set(number=4)
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / "002_source.png")
+    fields = {"sets": one_set(folder), "editors": {"choosy": {"class_path": f"{__name__}.RefusesDark"}}}
+    results = strict_json(evaluate(fields) / "results.json")
+    failures = {edit["id"]: edit["failure"] for edit in results["edits"]}
+    assert failures == {"000": "", "001": "", "002": "too dark: 0.000", "003": ""}
+    (ssim,) = (mean for mean in results["means"] if mean["metric"] == "ssim")
+    assert (ssim["count"], ssim["note"]) == (3, "1 of 4 not computed: the edit failed")
+
+
+def test_what_an_edit_cost_is_recorded(evaluate, make_set):
+    output = evaluate({"sets": one_set(make_set(number=1)), "editors": {"identity": IDENTITY}})
+    (edit,) = strict_json(output / "results.json")["edits"]
+    assert edit["seconds"] >= 0
+    # Torch alone is larger than this.
+    assert sys.platform != "linux" or edit["peak_memory"] > 50e6
+
+
+def test_editors_guided_by_text_are_given_the_prompt(evaluate, make_set):
+    folder = make_set(number=2)
+    prompts = folder / "prompts.json"
+    prompts.write_text(json.dumps({"001": "a #red# hat"}))
+    fields = {"sets": one_set(folder), "editors": {"sentence": {"class_path": f"{__name__}.Sentence"}}}
+    edits = evaluate(fields) / "edits" / "small" / "sentence" / "1"
+    levels = [np.asarray(Image.open(edits / name))[15, 10, 0] for name in ("000.png", "001.png")]
+    assert levels == [0, len("a red hat")]
+    prompts.write_text(json.dumps({"001": "a blue hat"}))
+    with pytest.raises(UserError, match="prompts.001 was a #red# hat, is a blue hat"):
+        evaluate(fields)
+
+
+def test_prompts_may_be_written_after_the_edits_of_editors_that_need_none(evaluate, make_set):
+    folder = make_set()
+    fields = {"sets": one_set(folder), "editors": {"identity": IDENTITY}}
+    evaluate(fields)
+    (folder / "prompts.json").write_text(json.dumps({"001": "a red hat"}))
+    evaluate(fields)
+
+
+def test_changed_edits_are_scored_again(evaluate, make_set):
+    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
+    output = evaluate(fields)
+    Image.new("RGB", (40, 40)).save(output / "edits" / "small" / "identity" / "1" / "001.png")
+    evaluate(fields)
+    psnr = {edit["id"]: edit["scores"]["psnr"] for edit in strict_json(output / "results.json")["edits"]}
+    assert psnr["000"] == psnr["002"] == "inf" and psnr["001"] < 20
+
+
+def test_metrics_are_chosen_by_name(evaluate, make_set):
+    output = evaluate({"sets": one_set(make_set()), "editors": {"identity": IDENTITY}, "metrics": ["psnr"]})
+    assert strict_json(output / "results.json")["edits"][0]["scores"] == {"psnr": "inf"}
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"seed": 9}, "seed was 1, is 9"),
         (
             {"editors": {"fill": {"class_path": f"{BASELINES}.MeanColour", "init_args": {"ring": 3}}}},
             "ring was 5, is 3",
@@ -186,7 +312,14 @@ def test_retrained_weights_are_another_run(evaluate, make_set, tmp_path):
     [
         ({"editors": {"typo": {"class_path": f"{BASELINES}.Identiti"}}}, "Identiti"),
         ({"editors": {"fill": mean_colour(width=3)}}, "width"),
-        ({"editors": {"nan": {"class_path": f"{__name__}.Broken"}}}, "NaN"),
+        ({"editors": {"nan": {"class_path": f"{__name__}.Broken"}}}, "nan: all 3 edits failed, the first: .* NaN"),
+        ({"editors": {"x": {**IDENTITY, "references": "mixed"}}}, "references is mixed, expected own or swapped"),
+        ({"editors": {"x": {**IDENTITY, "weights": 1}}}, "editors.x"),
+        ({"seeds": [1, 1]}, "each once"),
+        ({"seeds": []}, "at least one"),
+        ({"metrics": ["beauty"]}, "metrics names beauty"),
+        ({"metrics": ["colour_distance"]}, "colour_distance applies to none of the sets"),
+        ({"work": {"task": 2, "num_tasks": 2}}, "task is 2"),
         ({"editors": {"../up": IDENTITY}}, "names a folder"),
         ({"editors": {"bare": {"init_args": {}}}}, "class_path"),
         ({"heldout": {"shards": "nowhere"}}, "heldout.shards: nowhere: no such folder"),
@@ -204,6 +337,40 @@ def test_mended_class_path_is_not_another_run(evaluate, make_set):
     with pytest.raises(UserError):
         evaluate({**fields, "editors": {"identity": {"class_path": f"{BASELINES}.Identiti"}}})
     evaluate({**fields, "editors": {"identity": IDENTITY}})
+
+
+def test_every_fault_is_named_at_once_before_anything_is_written(evaluate, make_set, tmp_path):
+    good, bad = make_set("good"), make_set("bad")
+    evaluate({"sets": one_set(good), "editors": {"fill": mean_colour(ring=5)}})
+    (bad / "002_source_mask.png").unlink()
+    before = sorted((tmp_path / "out").rglob("*"))
+    fields = {
+        "sets": {**one_set(good), "bad": {"folder": str(bad), "task": "parts", "track": "inner_id"}},
+        "editors": {
+            "fill": mean_colour(ring=3),
+            "typo": {"class_path": f"{BASELINES}.Identiti"},
+            "absent": {
+                "class_path": "mimicbrush.editors.mimicbrush.MimicBrushEditor",
+                "init_args": {"checkpoint": "nowhere"},
+            },
+        },
+        "training_run": "never",
+        "metrics": ["colour_distance"],
+    }
+    with pytest.raises(UserError) as caught:
+        evaluate(fields)
+    for fault in (
+        "002: source mask is missing",
+        "training_run: never: no such folder",
+        "colour_distance applies to none",
+        "editors.typo: ",
+        "editors.absent: nowhere does not exist",
+    ):
+        assert fault in str(caught.value)
+    assert sorted((tmp_path / "out").rglob("*")) == before
+    (bad / "002_source_mask.png").write_bytes((bad / "001_source_mask.png").read_bytes())
+    with pytest.raises(UserError, match=r"ring was 5, is 3.*training_run|training_run.*ring was 5, is 3"):
+        evaluate(fields)
 
 
 def test_bad_set_stops_before_the_first_edit(evaluate, make_set, tmp_path):
@@ -245,7 +412,7 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
     # A strip a sample: source, mask, reference, one edit; and the loss curve and two previews.
     assert report.count("<img ") == 3 * 4 + 3
     assert "src='http" not in report
-    assert strict_json(output / "results.json")["reference_use"] == {"identity": "not defined"}
+    assert strict_json(output / "results.json")["reference_use"] == {"heldout": {"identity": "not defined"}}
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs" / "eval").glob("*.yaml")), ids=lambda path: path.stem)

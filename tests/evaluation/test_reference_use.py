@@ -1,40 +1,69 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
+import pytest
 import torch
 
+from mimicbrush.data.shards import write_shard
 from mimicbrush.editors.baselines import Identity
+from mimicbrush.evaluation.benchmark import BenchmarkSet, read_sets
 from mimicbrush.evaluation.reference_use import read_reference_use, record_reference_use
 from mimicbrush.evaluation.run import HeldoutConfig
+from mimicbrush.imaging import read_mask
 from mimicbrush.statistics import Interval
+from tests.conftest import make_pairs
+
+SHARES = {"another / both": Interval(0.75, 0.6, 0.9, 8, 4)}
+
+
+def judge(told: dict) -> Callable[..., dict[str, Interval]]:
+    """A measurement that only notes what it was given."""
+
+    def measure(network, batches, *, seed, keep_shape, progress):
+        told.update(network=network, batches=batches, seed=seed, keep_shape=keep_shape)
+        return SHARES
+
+    return measure
 
 
 def test_measured_once_on_the_editors_own_size(tmp_path):
     editor = Identity()
     editor.network = SimpleNamespace(size=64)
     told = {}
-
-    def load_batches(shards, size, num_pairs, seed):
-        told.update(shards=shards, size=size, num_pairs=num_pairs, seed=seed)
-        return [torch.zeros(1)]
-
-    def measure(network, batches, *, seed, progress):
-        told.update(network=network, batches=batches)
-        return {"another / both": Interval(0.75, 0.6, 0.9, 8, 4)}
-
-    heldout = HeldoutConfig(shards=tmp_path, num_pairs=8)
+    write_shard(tmp_path / "pairs-000000.tar", make_pairs(8), {})
     path = tmp_path / "use" / "editor.json"
-    record_reference_use(editor, path, heldout, seed=3, load_batches=load_batches, measure=measure)
-    assert told == {
-        "shards": tmp_path,
-        "size": 64,
-        "num_pairs": 8,
-        "seed": 3,
-        "network": editor.network,
-        "batches": [torch.zeros(1)],
-    }
-    assert read_reference_use(path) == {"another / both": Interval(0.75, 0.6, 0.9, 8, 4)}
+    record_reference_use(editor, path, HeldoutConfig(shards=tmp_path, num_pairs=8), seed=3, measure=judge(told))
+    assert told["network"] is editor.network and (told["seed"], told["keep_shape"]) == (3, False)
+    assert torch.cat([batch.source for batch in told["batches"]]).shape == (8, 3, 64, 64)
+    assert read_reference_use(path) == SHARES
+
+
+def test_samples_of_a_set_are_judged_as_pairs_with_their_shape(tmp_path, make_set):
+    folder = make_set(number=3)
+    samples = read_sets({"set": BenchmarkSet(folder=folder, task="texture", track="inner_id")})["set"]
+    editor = Identity()
+    editor.network = SimpleNamespace(size=80)
+    told = {}
+    record_reference_use(editor, tmp_path / "use.json", samples, seed=0, batch_size=2, measure=judge(told))
+    first, second = told["batches"]
+    assert told["keep_shape"]
+    assert (first.key, second.key) == (["000", "001"], ["002"]) and len({*first.group, *second.group}) == 3
+    mask = read_mask(folder / "000_source_mask.png")
+    # The set's pictures are 40 pixels square: the canvas is twice that.
+    assert first.mask[0, 0, ::2, ::2].sum() == pytest.approx(float(mask.sum()), rel=0.2)
+    assert set(first.mask.unique().tolist()) == {0, 1}
+
+
+def test_samples_of_one_group_have_no_wrong_reference(tmp_path, make_set):
+    folder = make_set(number=2)
+    (folder / "groups.json").write_text('{"000": "one", "001": "one"}')
+    samples = read_sets({"set": BenchmarkSet(folder=folder, task="texture", track="inner_id")})["set"]
+    editor = Identity()
+    editor.network = SimpleNamespace(size=64)
+    record_reference_use(editor, tmp_path / "use.json", samples, seed=0, measure=judge({}))
+    assert read_reference_use(tmp_path / "use.json") is None
 
 
 def test_not_defined_for_an_editor_without_noise_prediction(tmp_path):

@@ -1,0 +1,92 @@
+"""The work of an evaluation: edit, measure reference use, score. What is done is not done again, whoever did it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tqdm.auto import tqdm
+
+from mimicbrush.evaluation.benchmark import Sample, swapped_references
+from mimicbrush.evaluation.checks import lacking_reference_use, load_editor
+from mimicbrush.evaluation.edits import make_edits, unfinished
+from mimicbrush.evaluation.metrics import Models
+from mimicbrush.evaluation.reference_use import record_reference_use
+from mimicbrush.evaluation.results import set_metrics, unavailable
+from mimicbrush.evaluation.run import EvaluateConfig, ShareConfig
+from mimicbrush.evaluation.scoring import Scoring
+from mimicbrush.requests import Editor
+
+Samples = Mapping[str, Sequence[Sample]]
+"""By set."""
+
+
+def share_of(samples: Samples, work: ShareConfig) -> Samples:
+    """This task's samples: every `num_tasks`-th of all."""
+    everything = [(set_name, sample) for set_name, members in samples.items() for sample in members]
+    mine = everything[work.task :: work.num_tasks]
+    return {name: [sample for set_name, sample in mine if set_name == name] for name in samples}
+
+
+def edit_all(config: EvaluateConfig, share: Samples, samples: Samples) -> None:
+    """Make the edits of a share that are not there yet, and this task's part of the measurements of reference use.
+
+    Editors are loaded one after the other, each once, and only where there is something for it to do.
+    """
+    left = {
+        editor: sum(
+            len(unfinished(share[set_name], config.edits(set_name, editor, seed))) for set_name, seed in _rounds(config)
+        )
+        for editor in config.editors
+    }
+    uses = lacking_reference_use(config, task=config.work.task, num_tasks=config.work.num_tasks)
+    with tqdm(total=sum(left.values()), desc="edits", unit="edit", disable=not any(left.values())) as progress:
+        for name in config.editors:
+            pairs = [pairs for editor, pairs in uses if editor == name]
+            if left[name] or pairs:
+                editor = load_editor(config.editor(name))
+                _edit(editor, name, config, share, samples, progress)
+                for chosen in pairs:
+                    _measure(editor, name, chosen, config, samples)
+
+
+def score_all(config: EvaluateConfig, share: Samples, models: Models) -> None:
+    """Score the edits of a share that are not scored yet."""
+    not_computed = unavailable(config, models)
+    with tqdm(desc="scores", unit="edit") as progress:
+        for set_name, seed in _rounds(config):
+            shown = set_metrics(config, set_name)
+            metrics = {name: metric for name, metric in shown.items() if name not in not_computed}
+            for editor in config.editors:
+                scoring = Scoring(
+                    edits=config.edits(set_name, editor, seed),
+                    scores=config.scores(set_name, editor, seed),
+                    metrics=metrics,
+                    models=models,
+                )
+                for _ in scoring.complete(share[set_name]):
+                    progress.update()
+
+
+def _edit(editor: Editor, name: str, config: EvaluateConfig, share: Samples, samples: Samples, progress: tqdm) -> None:
+    swapped = config.editor(name).references == "swapped"
+    failed = 0
+    for set_name, seed in _rounds(config):
+        # Of the whole set and not of the share: what is swapped in must not depend on the number of tasks.
+        references = swapped_references(samples[set_name]) if swapped else {}
+        folder = config.edits(set_name, name, seed)
+        for record in make_edits(
+            editor, share[set_name], folder, seed=seed, batch_size=config.batch_size, references=references
+        ):
+            failed += bool(record.failure)
+            progress.set_postfix_str(f"{name}, {failed} failed" if failed else name)
+            progress.update()
+
+
+def _measure(editor: Editor, name: str, pairs: str, config: EvaluateConfig, samples: Samples) -> None:
+    judged = config.heldout if pairs == "heldout" else samples[pairs]
+    record_reference_use(editor, config.reference_use(name, pairs), judged, seed=config.seeds[0])
+
+
+def _rounds(config: EvaluateConfig) -> Iterator[tuple[str, int]]:
+    """Every set with every seed."""
+    return ((set_name, seed) for set_name in config.sets for seed in config.seeds)
