@@ -7,6 +7,10 @@
 #SBATCH --time=04:00:00
 #SBATCH --output=%x-%j.log
 # Usage: sbatch slurm/evaluate.sh --config configs/eval/texture_inner_id.yaml; submit again after a time-out: it goes on.
+# Samples shared by the tasks of an array, then gathered, which prints the tables and writes the report:
+#   sbatch --array=0-7 slurm/evaluate.sh --config FILE        # prints a job's number
+#   sbatch --dependency=afterok:NUMBER slurm/evaluate.sh --config FILE
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-.}"
-exec .venv/bin/python evaluate.py "$@"
+exec .venv/bin/python evaluate.py \
+    --work.task "${SLURM_ARRAY_TASK_ID:-0}" --work.num_tasks "${SLURM_ARRAY_TASK_COUNT:-1}" "$@"

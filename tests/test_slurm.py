@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mimicbrush.data.shards import list_shards, read_pairs
 from tests.data_prep.conftest import SIDE, write_clip, write_still
+from tests.evaluation.conftest import write_triplet
 
 
 def submit(checkout: Path, script: str, *arguments: object, **variables: object) -> str:
@@ -43,3 +45,19 @@ def test_tasks_of_an_array_share_the_inputs(
         assert said.startswith(f"task {task} of 2: did ")
     assert submit(checkout, "merge.sh", tmp_path / "out").startswith("kept 6 of 6 ")
     assert len({pair.origin["file"] for pair in read_pairs(list_shards(tmp_path / "out"))}) == 6
+
+
+def test_tasks_of_an_evaluation_share_the_samples_and_a_last_job_gathers(checkout: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        write_triplet(tmp_path / "set", f"{number:03d}", seed=number)
+    config = tmp_path / "config.yaml"
+    editor = {"class_path": "mimicbrush.editors.baselines.ReferencePaste"}
+    sets = {"small": {"folder": str(tmp_path / "set"), "task": "texture", "track": "inner_id"}}
+    config.write_text(yaml.safe_dump({"output": str(tmp_path / "out"), "sets": sets, "editors": {"paste": editor}}))
+    for task in range(2):
+        said = submit(checkout, "evaluate.sh", "--config", config, SLURM_ARRAY_TASK_ID=task, SLURM_ARRAY_TASK_COUNT=2)
+        assert said.startswith(f"task {task} of 2 is done")
+        assert len(list(tmp_path.glob("out/edits/small/paste/1/*.png"))) == (2, 3)[task]
+    assert not (tmp_path / "out" / "results.json").exists()
+    said = submit(checkout, "evaluate.sh", "--config", config)
+    assert "paste" in said and (tmp_path / "out" / "results.json").is_file()

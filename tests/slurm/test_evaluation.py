@@ -41,7 +41,7 @@ def after_some_edits(job: Job, edits: Path) -> dict[str, int]:
 @pytest.mark.parametrize("how", ["requeued", "submitted again"])
 def test_an_interrupted_evaluation_goes_on(checkout: Path, tmp_path: Path, submit: Submit, how: str) -> None:
     write_benchmark(tmp_path / "benchmark", NUM_SAMPLES)
-    config, edits = evaluate_config(tmp_path), tmp_path / "evaluation" / "edits" / "inner" / "slow"
+    config, edits = evaluate_config(tmp_path), tmp_path / "evaluation" / "edits" / "inner" / "slow" / "1"
 
     job = submit(checkout, "evaluate.sh", "--config", config, options=OPTIONS)
     before = after_some_edits(job, edits)
@@ -59,3 +59,26 @@ def test_an_interrupted_evaluation_goes_on(checkout: Path, tmp_path: Path, submi
     assert before.items() <= after.items(), "an edit was made again"
     results = json.loads((tmp_path / "evaluation" / "results.json").read_text())
     assert {"slow", "mean"} <= set(json.dumps(results).split('"'))
+
+
+def test_an_array_and_the_job_after_it_give_the_numbers_of_one(checkout: Path, tmp_path: Path, submit: Submit) -> None:
+    write_benchmark(tmp_path / "benchmark", NUM_SAMPLES)
+    config = evaluate_config(tmp_path)
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    tasks = submit(checkout, "evaluate.sh", "--config", config, "--output", shared, options=[*OPTIONS, "--array=0-1"])
+    last = submit(
+        checkout,
+        "evaluate.sh",
+        "--config",
+        config,
+        "--output",
+        shared,
+        options=[*OPTIONS, f"--dependency=afterok:{tasks.number}"],
+    )
+    one = submit(checkout, "evaluate.sh", "--config", config, "--output", alone, options=OPTIONS)
+    for job in (last, one):
+        job.wait()
+    assert "task 0 of 2 is done" in tasks.log and "task 1 of 2 is done" in tasks.log
+    ours, theirs = (json.loads((folder / "results.json").read_text()) for folder in (shared, alone))
+    assert ours["means"] == theirs["means"]
+    assert [edit["scores"] for edit in ours["edits"]] == [edit["scores"] for edit in theirs["edits"]]
