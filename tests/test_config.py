@@ -109,7 +109,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
 
 
 def test_a_users_mistake_inside_a_class_is_told_as_it_is():
-    with pytest.raises(UserError, match="^nowhere/at/all does not exist"):
+    with pytest.raises(UserError, match=r"^nowhere/at/all does not exist"):
         instantiate("mimicbrush.editors.mimicbrush.MimicBrushEditor", {"checkpoint": "nowhere/at/all"}, Editor)
 
 
@@ -148,7 +148,7 @@ def test_one_entry_of_a_free_field_is_set_by_its_path(tmp_path):
         "one": {"kind": "a", "arguments": {"size": 2, "colour": "red"}},
         "two": {"kind": "b", "arguments": {"names": ["x", "y"]}},
     }
-    with pytest.raises(UserError, match="parts.three.kind: parts has no three, only one, two"):
+    with pytest.raises(UserError, match=r"parts\.three\.kind: parts has no three, only one, two"):
         parse_config(Free, ["--config", str(path), "--parts.three.kind", "c"])
 
 

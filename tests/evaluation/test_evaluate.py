@@ -246,7 +246,7 @@ def test_editors_guided_by_text_are_given_the_prompt(evaluate, make_set):
     levels = [np.asarray(Image.open(edits / name))[15, 10, 0] for name in ("000.png", "001.png")]
     assert levels == [0, len("a red hat")]
     prompts.write_text(json.dumps({"001": "a blue hat"}))
-    with pytest.raises(UserError, match="prompts.001 was a #red# hat, is a blue hat"):
+    with pytest.raises(UserError, match=r"prompts\.001 was a #red# hat, is a blue hat"):
         evaluate(fields)
 
 
