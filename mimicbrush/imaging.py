@@ -41,6 +41,11 @@ def read_mask(path: Path) -> Tensor:
     return mask_from_pil(_open(path))
 
 
+def read_levels(path: Path) -> Tensor:
+    """(1, H, W), 0 to 255: a mask before the threshold. Raises UserError if the file is missing or no picture."""
+    return torch.from_numpy(_levels(_open(path)))[None]
+
+
 def from_pil(image: Image.Image) -> Tensor:
     """(3, H, W) in [0, 1]; EXIF orientation applied."""
     array = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.float32) / 255
@@ -49,8 +54,12 @@ def from_pil(image: Image.Image) -> Tensor:
 
 def mask_from_pil(image: Image.Image) -> Tensor:
     """(1, H, W), 0 or 1, thresholded at mid-grey; EXIF orientation applied."""
-    array = np.asarray(ImageOps.exif_transpose(image).convert("L"))
-    return torch.from_numpy((array > 127).astype(np.float32))[None]
+    return torch.from_numpy((_levels(image) > 127).astype(np.float32))[None]
+
+
+def _levels(image: Image.Image) -> np.ndarray:
+    """(H, W), 8 bits; EXIF orientation applied."""
+    return np.array(ImageOps.exif_transpose(image).convert("L"))
 
 
 def _open(path: Path) -> Image.Image:
@@ -60,7 +69,7 @@ def _open(path: Path) -> Image.Image:
             return file
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: not a readable picture ({error})") from None
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from mimicbrush.config import ClassSpec, instantiate
 from mimicbrush.data.shards import list_shards, read_index
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, Sample, read_sets
+from mimicbrush.evaluation.benchmark import BenchmarkSet, Sample
+from mimicbrush.evaluation.faults import read_sets
 from mimicbrush.requests import Editor
 from mimicbrush.run_folder import claim
 
