@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-from mimicbrush.evaluation.benchmark import Sample, is_filled
+from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.triplets import Account, Triplet
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.files import write_text
-from mimicbrush.page import charts, figure, folded, page, paragraph, strip
+from mimicbrush.page import charts, figure, folded, heading, page, paragraph, strip
 
 SIDE = 240
 """CSS pixels of a picture's longer side; two pictures and a gap are half the page."""
@@ -21,7 +21,10 @@ def write_contact_sheet(account: Account, samples: list[Sample], output: Path) -
     """Write contact_sheet.html into the output folder and return its path."""
     sections = [
         paragraph(f"{account.sentence()}.", note=True),
-        paragraph("Left the source, right the reference, with their masks' outlines: is every mask where it belongs?"),
+        paragraph(
+            "Left the source, right the reference, with their masks' outlines: is every mask where it belongs? If not:"
+            " mend or delete masks in a copy of the folder masks, and build again from it with masks.method files."
+        ),
         charts([_card(each, sample) for each, sample in zip(account.triplets, samples, strict=True)]),
     ]
     if account.skipped:
@@ -33,18 +36,19 @@ def write_contact_sheet(account: Account, samples: list[Sample], output: Path) -
 
 
 def _card(triplet: Triplet, sample: Sample) -> str:
-    title = f"<h3>{escape(triplet.id)} · {escape(triplet.group)}</h3>"
+    title = heading(f"{triplet.id} · {triplet.group}", level=3)
     pictures = (
         _thumbnail(sample.source, sample.mask, triplet.source["file"]),
         _thumbnail(sample.reference, sample.reference_mask, triplet.reference["file"]),
     )
-    prompt = triplet.prompt or sample.prompt or ""
-    return f"<div>{title}{strip(pictures)}{paragraph(prompt) if is_filled(prompt) else ''}</div>"
+    return f"<div>{title}{strip(pictures)}{paragraph(sample.prompt) if sample.prompt else ''}</div>"
 
 
 def _thumbnail(picture: Path, mask: Path, label: str) -> str:
     """The picture with its mask's outline, kept sharper than it is shown for dense screens."""
-    image = outlined(Image.open(picture).convert("RGB"), Image.open(mask).convert("L"))
+    levels = Image.open(mask).convert("L")
+    share = np.mean(np.array(levels) > 127)
+    image = outlined(Image.open(picture).convert("RGB"), levels)
     width = round(SIDE * image.width / max(image.size))
     image.thumbnail((SIDE * 3 // 2, SIDE * 3 // 2), Image.Resampling.LANCZOS)
-    return figure(image, label, width=max(1, width))
+    return figure(image, f"{label} · mask {share:.0%}", width=max(1, width))

@@ -25,7 +25,8 @@ Mask = NDArray[np.bool_]
 """(H, W), true where the edit happens."""
 
 GRABCUT_SIDE = 320
-"""Pixels of the longer side: at 512 a photograph takes three times as long, with the same outline to the eye."""
+"""Pixels of the longer side: at 512 a photograph takes three times as long, and central boxes of the 26 photographs
+tried were right as often, about every other time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ from mimicbrush.run_folder import CONFIG_NAME, claim
 
 PROVENANCE = "provenance.json"
 TEMPLATE = f"{UNFILLED}: what the edited picture shows, with #what comes from the reference# between these signs"
+MAX_NAMED = 8
+"""Quotas that could not be filled, as far as a line names them; provenance.json names all."""
 PACKAGES = ("mimicbrush", "numpy", "opencv-python-headless", "pillow", "transformers")
 
 
@@ -53,20 +55,25 @@ class Account:
     wanted: int
     triplets: list[Triplet] = field(default_factory=list)
     short: dict[str, str] = field(default_factory=dict)
-    """Quotas that could not be filled: `1 of 2`."""
+    """Quotas that could not be filled, with `1 of 2`."""
     skipped: dict[str, Unusable] = field(default_factory=dict)
     """Photographs that were tried and cannot be used."""
     tried: int = 0
 
     def sentence(self) -> str:
-        """`made 29 of 30 triplets; skipped 4 of 63 photographs tried: 3 mask_large, 1 unreadable; ...`"""
+        """`made 29 of 30 triplets; skipped 4 of 63 photographs tried: 3 mask_large, 1 unreadable; too few from cat`"""
         counts = Counter(error.reason for error in self.skipped.values())
         reasons = ": " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) if counts else ""
-        short = "; too few from " + ", ".join(f"{name} ({made})" for name, made in self.short.items())
         return (
             f"made {len(self.triplets)} of {self.wanted} triplets; skipped {len(self.skipped)} of {self.tried} "
-            f"photographs tried{reasons}{short if self.short else ''}"
+            f"photographs tried{reasons}" + (f"; too few from {_first(list(self.short))}" if self.short else "")
         )
+
+
+def _first(names: list[str]) -> str:
+    """So many names as are read on a line."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,15 +146,20 @@ def _write(name: str, candidate: Candidate, pair: tuple[Prepared, Prepared], out
 
 
 def write_texts(account: Account, output: Path) -> None:
-    """groups.json, prompts.json and provenance.json. Prompts that somebody has filled in are kept."""
-    path = output / PROMPTS
-    written = {name: text for name, text in (read_object(path) if path.is_file() else {}).items() if is_filled(text)}
-    prompts = {each.id: written.get(each.id) or each.prompt or TEMPLATE for each in account.triplets}
-    write_json(prompts, path)
+    """groups.json and provenance.json."""
     write_json({each.id: each.group for each in account.triplets}, output / GROUPS)
     provenance = {
         "triplets": {each.id: {"source": each.source, "reference": each.reference} for each in account.triplets},
         "skipped": {path: {"reason": why.reason, "detail": why.detail} for path, why in account.skipped.items()},
+        "too_few": account.short,
         "versions": installed_versions(PACKAGES),
     }
     write_json(provenance, output / PROVENANCE)
+
+
+def write_prompts(account: Account, output: Path) -> None:
+    """prompts.json: the pairs' own, and a template for the others; what was filled in by hand is kept."""
+    path = output / PROMPTS
+    found = read_object(path) if path.is_file() else {}
+    written = {name: text for name, text in found.items() if is_filled(text)}
+    write_json({each.id: written.get(each.id) or each.prompt or TEMPLATE for each in account.triplets}, path)
