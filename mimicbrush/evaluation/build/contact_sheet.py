@@ -29,7 +29,7 @@ def write_contact_sheet(account: Account, samples: list[Sample], output: Path) -
     ]
     if account.skipped:
         lines = [f"{path}: {why.reason}: {why.detail}" for path, why in account.skipped.items()]
-        sections.append(folded(f"{len(lines)} photographs skipped", lines))
+        sections.append(folded(f"Skipped photographs: {len(lines)}", lines))
     path = output / "contact_sheet.html"
     write_text(page(f"Contact sheet: {len(samples)} triplets", sections), path)
     return path

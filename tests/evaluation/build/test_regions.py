@@ -42,7 +42,9 @@ def test_broken_csv_is_explained(tmp_path, text, message):
         read_regions(tmp_path / "a.csv", FILES)
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"dog/00.jpg": 3}', '{"dog/00.jpg": {}}', '{"dog/00.jpg": {"box": [1]}}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"dog/00.jpg": 3}', '{"dog/00.jpg": {}}', '{"dog/00.jpg": {"box": [1]}}']
+)
 def test_broken_json_is_explained(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match="expected a CSV"):
