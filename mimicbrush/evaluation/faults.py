@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -85,9 +87,11 @@ def find_faults(benchmark_set: BenchmarkSet, needs: frozenset[Need] = frozenset(
     pictures = find_pictures(folder)
     if not pictures:
         return [f"no triplet; expected files such as 000{SOURCE}, 000{MASK}, 000{REFERENCE}"]
-    faults = [fault for name, parts in pictures.items() for fault in _sample_faults(folder, name, parts)]
+    # Decoding takes most of the time, and lets other threads run.
+    with ThreadPoolExecutor() as pool:
+        by_sample = pool.map(lambda item: _sample_faults(folder, *item), pictures.items())
     return [
-        *faults,
+        *chain.from_iterable(by_sample),
         *_case_faults(pictures),
         *_twin_faults(folder, pictures),
         *_text_faults(folder / PROMPTS, pictures),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.masks import Mask, MaskConfig, check_area, make_masker
 from mimicbrush.evaluation.build.photographs import (
     Photograph,
@@ -58,15 +59,21 @@ class Prepared(NamedTuple):
 
 
 class Collection:
-    """Photographs by their relative path. Masks are kept under `masks`, so that an interrupted build goes on.
+    """Photographs by their relative path; those that no mask file, box or click is given for are left out.
 
+    Masks are kept in the folder `masks`, so that an interrupted build goes on.
     Raises UserError where the folder, or what the masks are made from, is missing or unsound.
     """
 
     def __init__(self, config: CollectionConfig, size: SizeConfig, *, seed: int, masks: Path) -> None:
         self.config, self.size, self.masks = config, size, masks
-        self.photographs = list_photographs(config.folder, config.metadata)
-        self.masker = make_masker(config.masks, self.photographs, seed=seed)
+        found = list_photographs(config.folder, config.metadata)
+        self.masker = make_masker(config.masks, found, seed=seed)
+        self.photographs = {file: photograph for file, photograph in found.items() if self.masker.knows(file)}
+        self.unmarked = [file for file in found if file not in self.photographs]
+        if not self.photographs:
+            told = config.masks.folder if config.masks.method == "files" else config.masks.regions
+            raise UserError(f"{told}: tells for none of the {len(found)} photographs in {config.folder} what to mask")
         self.tried: set[str] = set()
         self.skipped: dict[str, Unusable] = {}
 

@@ -92,9 +92,9 @@ def read_pairs(path: Path, sources: Photographs, references: Photographs) -> lis
 def _row_faults(rows: list[dict], place: int, sources: Photographs, references: Photographs) -> list[str]:
     source, reference = rows[place]["source"], rows[place]["reference"]
     line = f"row {place + 1}"
-    faults = [f"{line}: {source} is not among the sources"] if source not in sources else []
+    faults = [f"{line}: {source} is not among the sources, or has no mask"] if source not in sources else []
     if reference not in references:
-        faults.append(f"{line}: {reference} is not among the references")
+        faults.append(f"{line}: {reference} is not among the references, or has no mask")
     if not faults and sources[source].sha256 == references[reference].sha256:
         faults.append(f"{line}: source and reference are the same picture")
     if any((row["source"], row["reference"]) == (source, reference) for row in rows[:place]):

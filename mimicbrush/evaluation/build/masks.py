@@ -83,6 +83,10 @@ class Masker(ABC):
     """Masks the photographs of one collection."""
 
     @abstractmethod
+    def knows(self, file: str) -> bool:
+        """Whether somebody has told where that photograph's mask belongs."""
+
+    @abstractmethod
     def describe(self, file: str) -> dict:
         """Method and settings of that photograph's mask, as JSON."""
 
@@ -122,6 +126,9 @@ class FileMasker(Masker):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def knows(self, file: str) -> bool:
+        return self._path(file).is_file()
+
     def describe(self, file: str) -> dict:
         return {"method": "files", "file": self._path(file).name, "sha256": file_hash(self._path(file))}
 
@@ -130,8 +137,6 @@ class FileMasker(Masker):
         try:
             with Image.open(path) as file:
                 levels = ImageOps.exif_transpose(file).convert("L")
-        except FileNotFoundError:
-            raise Unusable("no_mask_file", f"{path.name} is not in {self.folder}") from None
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
             raise Unusable("mask_unreadable", f"{path.name} is not a readable picture") from None
         if levels.size not in (picture.full_size, picture.image.size):
@@ -152,11 +157,12 @@ class RegionMasker(Masker):
     def __init__(self, regions: dict[str, Region]) -> None:
         self.regions = regions
 
+    def knows(self, file: str) -> bool:
+        return file in self.regions
+
     def region(self, picture: Picture) -> Region:
         """In pixels of the picture."""
-        region = self.regions.get(picture.file)
-        if region is None:
-            raise Unusable("no_region", "no box or click is given for it")
+        region = self.regions[picture.file]
         if not region.fits(*picture.full_size):
             size = "x".join(map(str, picture.full_size))
             raise Unusable("bad_region", f"its box is empty, or box or clicks lie outside the {size} photograph")
@@ -182,6 +188,9 @@ class GrabCutMasker(RegionMasker):
     def __init__(self, regions: dict[str, Region], central_box: float | None, iterations: int, seed: int) -> None:
         super().__init__(regions)
         self.central_box, self.iterations, self.seed = central_box, iterations, seed
+
+    def knows(self, file: str) -> bool:
+        return self.central_box is not None or super().knows(file)
 
     def describe(self, file: str) -> dict:
         where = self.regions[file].describe() if self.central_box is None else {"central_box": self.central_box}

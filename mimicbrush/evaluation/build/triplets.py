@@ -59,15 +59,22 @@ class Account:
     skipped: dict[str, Unusable] = field(default_factory=dict)
     """Photographs that were tried and cannot be used."""
     tried: int = 0
+    unmarked: list[str] = field(default_factory=list)
+    """Photographs that were left out because no mask file, box or click was given for them."""
 
     def sentence(self) -> str:
         """`made 29 of 30 triplets; skipped 4 of 63 photographs tried: 3 mask_large, 1 unreadable; too few from cat`"""
         counts = Counter(error.reason for error in self.skipped.values())
         reasons = ": " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) if counts else ""
-        return (
-            f"made {len(self.triplets)} of {self.wanted} triplets; skipped {len(self.skipped)} of {self.tried} "
-            f"photographs tried{reasons}" + (f"; too few from {_first(list(self.short))}" if self.short else "")
-        )
+        clauses = [
+            f"made {len(self.triplets)} of {self.wanted} triplets",
+            f"skipped {len(self.skipped)} of {self.tried} photographs tried{reasons}",
+        ]
+        if self.unmarked:
+            clauses.append(f"{len(self.unmarked)} left out for want of a mask, box or click")
+        if self.short:
+            clauses.append(f"too few from {_first(list(self.short))}")
+        return "; ".join(clauses)
 
 
 def _first(names: list[str]) -> str:
@@ -115,6 +122,7 @@ def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Coll
     for collection in {id(each): each for each in (sources, references)}.values():
         account.skipped |= {str(collection.config.folder / file): why for file, why in collection.skipped.items()}
         account.tried += len(collection.tried)
+        account.unmarked += [str(collection.config.folder / file) for file in collection.unmarked]
     if not account.triplets:
         first = next((f"; first {path}: {why.detail}" for path, why in account.skipped.items()), "")
         raise UserError(f"{sources.config.folder}: {account.sentence()}{first}")
@@ -151,6 +159,7 @@ def write_texts(account: Account, output: Path) -> None:
     provenance = {
         "triplets": {each.id: {"source": each.source, "reference": each.reference} for each in account.triplets},
         "skipped": {path: {"reason": why.reason, "detail": why.detail} for path, why in account.skipped.items()},
+        "unmarked": account.unmarked,
         "too_few": account.short,
         "versions": installed_versions(PACKAGES),
     }

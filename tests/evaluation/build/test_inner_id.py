@@ -173,5 +173,13 @@ def test_parts_need_to_be_told(make_photographs, tmp_path):
     build_inner_id(config_of(folder, tmp_path / "set", task="parts", masks=masks))
     (found,) = provenance(tmp_path / "set")["triplets"].values()
     assert {found["source"]["file"], found["reference"]["file"]} == set(DOGS[1:3])
+    assert provenance(tmp_path / "set")["unmarked"] == [str(folder / DOGS[0]), str(folder / DOGS[3])]
     mask = np.array(Image.open(tmp_path / "set" / "000_source_mask.png"))
     assert np.flatnonzero(mask.any(axis=1)).tolist() == list(range(48, 64))  # 60 to 80 at 128 / 160
+
+
+def test_masks_of_other_photographs_are_refused(make_photographs, tmp_path):
+    (tmp_path / "masks").mkdir()
+    masks = MaskConfig(method="files", folder=tmp_path / "masks")
+    with pytest.raises(UserError, match=r"masks: tells for none of the 4 photographs"):
+        build_inner_id(config_of(make_photographs(*DOGS), tmp_path / "set", masks=masks))

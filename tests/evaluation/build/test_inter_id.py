@@ -84,8 +84,8 @@ def test_every_bad_pair_is_named(folders, tmp_path):
         build_inter_id(config_of(folders, tmp_path / "set", pairs=pairs))
     assert str(caught.value).splitlines() == [
         f"{pairs}: 4 faults; mend them:",
-        "- row 1: 9.jpg is not among the sources",
-        "- row 1: 8.jpg is not among the references",
+        "- row 1: 9.jpg is not among the sources, or has no mask",
+        "- row 1: 8.jpg is not among the references, or has no mask",
         "- row 3: 0.jpg with 0.jpg came before",
         "- row 4: source and reference are the same picture",
     ]

@@ -61,9 +61,13 @@ def test_regions_that_do_not_do_are_unusable(picture, tmp_path, entry, reason):
         masker(method="box", regions=boxes(tmp_path, **entry)).mask(picture)
 
 
-def test_photograph_without_a_region_is_unusable(picture, tmp_path):
-    with pytest.raises(Unusable, match="no_region"):
-        masker(method="box", regions=boxes(tmp_path, box=[1, 2, 30, 40])).mask(picture._replace(file="b.jpg"))
+def test_photographs_are_known_by_their_region_or_mask_file(tmp_path):
+    (tmp_path / "a.png").touch()
+    regions = boxes(tmp_path, box=[1, 2, 30, 40])
+    told = [{"method": "box", "regions": regions}, {"regions": regions}, {"method": "files", "folder": tmp_path}]
+    for options in told:
+        assert masker(**options).knows("a.jpg") and not masker(**options).knows("b.jpg")
+    assert masker(method="grabcut").knows("b.jpg")
 
 
 def test_mask_file_is_taken_as_drawn_and_shrunk_with_its_photograph(picture, tmp_path):
@@ -78,17 +82,15 @@ def test_mask_file_is_taken_as_drawn_and_shrunk_with_its_photograph(picture, tmp
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "no_mask_file"),
         (b"no picture", "mask_unreadable"),
         (np.zeros((7, 7), np.uint8), "mask_size"),
         (np.full(SIZE[::-1], 100, np.uint8), "mask_grey"),
     ],
 )
 def test_bad_mask_files_are_unusable(picture, tmp_path, content, reason):
-    (tmp_path / "a.png").unlink()
     if isinstance(content, bytes):
         (tmp_path / "a.png").write_bytes(content)
-    elif content is not None:
+    else:
         Image.fromarray(content).save(tmp_path / "a.png")
     with pytest.raises(Unusable, match=reason):
         masker(method="files", folder=tmp_path).mask(picture)
