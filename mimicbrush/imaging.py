@@ -48,7 +48,7 @@ def read_levels(path: Path) -> Tensor:
 
 def from_pil(image: Image.Image) -> Tensor:
     """(3, H, W) in [0, 1]; EXIF orientation applied."""
-    array = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.float32) / 255
+    array = np.asarray(eight_bits(ImageOps.exif_transpose(image)).convert("RGB"), dtype=np.float32) / 255
     return torch.from_numpy(array).permute(2, 0, 1)
 
 
@@ -59,7 +59,14 @@ def mask_from_pil(image: Image.Image) -> Tensor:
 
 def _levels(image: Image.Image) -> np.ndarray:
     """(H, W), 8 bits; EXIF orientation applied."""
-    return np.array(ImageOps.exif_transpose(image).convert("L"))
+    return np.array(eight_bits(ImageOps.exif_transpose(image)).convert("L"))
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey by its upper byte, anything else as it is: Pillow's own conversion clips, mostly to white."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def _open(path: Path) -> Image.Image:

@@ -91,7 +91,7 @@ class Sample:
 
 def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
     """The samples of a sound set, by id."""
-    prompts, groups = (_read_texts(benchmark_set.folder / name) for name in (PROMPTS, GROUPS))
+    prompts, groups = (read_texts(benchmark_set.folder / name) for name in (PROMPTS, GROUPS))
     return [
         Sample(
             id=name,
@@ -120,5 +120,6 @@ def is_filled(prompt: str) -> bool:
     return bool(prompt.strip()) and not prompt.startswith(UNFILLED)
 
 
-def _read_texts(path: Path) -> dict[str, str]:
+def read_texts(path: Path) -> dict[str, str]:
+    """A sound {id: text}; empty where there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

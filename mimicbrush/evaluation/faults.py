@@ -94,8 +94,8 @@ def find_faults(benchmark_set: BenchmarkSet, needs: frozenset[Need] = frozenset(
         *chain.from_iterable(by_sample),
         *_case_faults(pictures),
         *_twin_faults(folder, pictures),
-        *_text_faults(folder / PROMPTS, pictures),
-        *_text_faults(folder / GROUPS, pictures),
+        *text_faults(folder / PROMPTS, pictures),
+        *text_faults(folder / GROUPS, pictures),
         *_need_faults(folder, pictures, needs),
     ]
 
@@ -205,7 +205,7 @@ def _twin_faults(folder: Path, ids: Mapping[str, object]) -> list[str]:
     return faults
 
 
-def _text_faults(path: Path, ids: Mapping[str, object]) -> list[str]:
+def text_faults(path: Path, ids: Mapping[str, object]) -> list[str]:
     """Faults of a JSON file that maps ids to texts; none where there is no such file."""
     if not path.is_file():
         return []
@@ -248,7 +248,7 @@ def _some(ids: list[str]) -> str:
 
 
 def _prompts(folder: Path) -> dict[str, str]:
-    """Empty where the file is missing or, as `_text_faults` says, unsound."""
+    """Empty where the file is missing or, as `text_faults` says, unsound."""
     try:
         texts = json.loads((folder / PROMPTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import FORMATS
+from mimicbrush.imaging import eight_bits
 from mimicbrush.metadata import read_metadata
 
 
@@ -109,12 +109,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
     Raises Unusable for modes whose range nobody knows (32-bit integers and floats).
     """
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.uint16)
-        return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise Unusable("unknown_range", f"pixels of mode {image.mode}; save it with 8 bits a channel")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    return eight_bits(image).convert("RGB")

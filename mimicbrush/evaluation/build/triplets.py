@@ -21,11 +21,13 @@ from mimicbrush.evaluation.benchmark import (
     UNFILLED,
     find_pictures,
     is_filled,
+    read_texts,
 )
 from mimicbrush.evaluation.build.collection import Collection, Prepared, mask_picture, write_png
 from mimicbrush.evaluation.build.photographs import Unusable
 from mimicbrush.evaluation.build.plan import Candidate, Quota
-from mimicbrush.files import installed_versions, read_object, write_json
+from mimicbrush.evaluation.faults import refuse_faults, text_faults
+from mimicbrush.files import installed_versions, write_json
 from mimicbrush.run_folder import CONFIG_NAME, claim
 
 PROVENANCE = "provenance.json"
@@ -167,8 +169,11 @@ def write_texts(account: Account, output: Path) -> None:
 
 
 def write_prompts(account: Account, output: Path) -> None:
-    """prompts.json: the pairs' own, and a template for the others; what was filled in by hand is kept."""
+    """prompts.json: the pairs' own, and a template for the others; what was filled in by hand is kept.
+
+    Raises UserError where the file there is unsound.
+    """
     path = output / PROMPTS
-    found = read_object(path) if path.is_file() else {}
-    written = {name: text for name, text in found.items() if is_filled(text)}
+    refuse_faults({str(output): text_faults(path, {each.id: each for each in account.triplets})})
+    written = {name: text for name, text in read_texts(path).items() if is_filled(text)}
     write_json({each.id: written.get(each.id) or each.prompt or TEMPLATE for each in account.triplets}, path)

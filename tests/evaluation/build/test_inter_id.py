@@ -60,6 +60,11 @@ def test_drawn_set_waits_for_its_prompts_and_keeps_them(folders, tmp_path, capsy
     build_inter_id(config)
     assert [sample.prompt for sample in samples_of(output)] == [None, "a #blue# hat", None, None]
 
+    (output / "prompts.json").write_text('{"001": "a #blue# hat",')
+    with pytest.raises(UserError, match=r"prompts\.json is not JSON"):
+        build_inter_id(config)
+    assert "blue" in (output / "prompts.json").read_text()
+
 
 def test_pairs_of_a_csv_are_taken_in_order_with_their_prompts(folders, tmp_path):
     pairs = tmp_path / "pairs.csv"
