@@ -18,7 +18,7 @@ import yaml
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import Sample, Track
 from mimicbrush.evaluation.edits import edited_path, read_seconds
-from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Score, measure
+from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Models, Score, measure
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use, read_reference_use
 from mimicbrush.evaluation.run import EvaluateConfig, digest
 from mimicbrush.files import installed_versions, whole, write_json
@@ -27,6 +27,8 @@ from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.statistics import bootstrap_mean
 
 PACKAGES = ("mimicbrush", "torch", "diffusers", "transformers", "scikit-image", "opencv-python-headless", "numpy")
+SHOWN = ("ssim", "psnr", "psnr_mask", "colour_distance", "source_ssim", "source_psnr", "change_outside")
+"""The metrics in the tables."""
 ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
 
@@ -105,7 +107,7 @@ def read_edit(sample: Sample, folder: Path) -> Edit:
 
 def metrics_of(track: Track) -> dict[str, Metric]:
     """The metrics that apply to a track, by name."""
-    return {name: metric for name, metric in METRICS.items() if track in metric.tracks}
+    return {name: METRICS[name] for name in SHOWN if track in METRICS[name].tracks}
 
 
 def column_title(metric: Metric) -> str:
@@ -171,7 +173,7 @@ def _score_sample(sample: Sample, set_name: str, editor: str, config: EvaluateCo
         id=sample.id,
         group=sample.group or digest([sample.source])[:8],
         seconds=read_seconds(folder).get(sample.id),
-        scores=measure(read_edit(sample, folder), sample.track),
+        scores=measure([read_edit(sample, folder)], metrics_of(sample.track), Models())[0],
     )
 
 
