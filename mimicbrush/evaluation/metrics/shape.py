@@ -67,7 +67,8 @@ def _correlation(source: NDArray[np.float64], edited: NDArray[np.float64], of: s
     source, edited = source - source.mean(), edited - edited.mean()
     norms = np.linalg.norm(source), np.linalg.norm(edited)
     # A flat picture's values differ by rounding alone.
-    if min(norms) <= FLAT * math.sqrt(source.size):
-        which = "source" if norms[0] <= norms[1] else "edit"
-        raise NotComputableError(f"the {which} has no change of {of} inside the mask")
-    return float(source @ edited / (norms[0] * norms[1]))
+    is_flat = [norm <= FLAT * math.sqrt(source.size) for norm in norms]
+    if is_flat[0]:
+        raise NotComputableError(f"the source has no change of {of} inside the mask")
+    # An edit that has lost every shape agrees with none: leaving it out would spare the worst.
+    return 0.0 if is_flat[1] else float(source @ edited / (norms[0] * norms[1]))
