@@ -47,7 +47,7 @@ def exactly() -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
-        with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
             yield
     finally:
         torch.set_float32_matmul_precision(before)
