@@ -56,10 +56,13 @@ class Network:
     """One of ModelsConfig's fields."""
 
     label: str
+    """As reports call it."""
     model_type: str | None
     """As a folder's config.json says it; None for a single file of torchvision's."""
     load: Callable[[Path, torch.device], Any]
+    """From the folder or file that `find` finds."""
     has_tokenizer: bool = False
+    """Whether the folder must hold one, for texts."""
 
     def find(self, source: str) -> Path:
         """The folder or file of the weights; raises AbsentError."""

@@ -20,8 +20,6 @@ EDGE_BLUR = 1 / 100
 """Sigma of the blur before edges are looked for, as a share of the picture's diagonal: a fine texture is no shape."""
 BORDER_REACH = 2
 """Sigmas from the mask's border within which the untouched surroundings shine through."""
-
-
 FLAT = 1e-6
 """Standard deviation below which there is nothing to correlate."""
 

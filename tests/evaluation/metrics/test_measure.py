@@ -35,6 +35,11 @@ def test_scores_do_not_depend_on_the_batch(row, together, networks):
     assert alone == close(together[row])
 
 
+def test_unlike_edits_have_unlike_scores(together):
+    for name in ("lpips", "dino", "clip_text", "depth_agreement", "seam"):
+        assert abs(together[0][name].value - together[3][name].value) > 1e-3
+
+
 def test_scores_do_not_depend_on_the_order(together, networks):
     backwards = measure(EDITS[::-1], METRICS, Models(networks, device="cpu"))
     assert backwards[::-1] == [close(scores) for scores in together]
