@@ -7,6 +7,7 @@ import math
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ import torch
 import yaml
 from PIL import Image
 
+from mimicbrush.bench.networks import write_networks
 from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.metrics import METRICS
 from mimicbrush.evaluation.run import EvaluateConfig
+from mimicbrush.model.weights import save_pretrained
 from mimicbrush.requests import Editor, ReferenceRequest, TextRequest
 from tests.conftest import make_pairs
 
@@ -203,6 +207,63 @@ def test_tasks_and_a_last_call_give_the_numbers_of_one(evaluate, make_set, tmp_p
     evaluate({**fields, "output": str(tmp_path / "shared")})
     assert numbers(tmp_path / "shared") == numbers(alone)
     assert {path: path.stat().st_mtime_ns for path in edited} == edited
+
+
+def largest_difference(ours: object, theirs: object) -> float:
+    """Between numbers in nested lists and dicts that are otherwise equal."""
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return abs(ours - theirs)
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        return max((largest_difference(ours[key], theirs[key]) for key in ours), default=0)
+    if isinstance(ours, list):
+        return max((largest_difference(*pair) for pair in zip(ours, theirs, strict=True)), default=0)
+    assert ours == theirs
+    return 0
+
+
+def test_batches_order_tasks_and_resume_change_no_number(evaluate, make_set, tmp_path, network):
+    """With the network's edits, and every metric on small random networks."""
+    save_pretrained(network, tmp_path / "weights")
+    models = asdict(write_networks(tmp_path / "networks", "tiny"))
+    folders = make_set("inner", 3), make_set("inter", 3)
+    (folders[1] / "prompts.json").write_text(json.dumps({f"00{number}": "a #red# thing" for number in range(3)}))
+    sets = {
+        "inner": {"folder": str(folders[0]), "task": "texture", "track": "inner_id"},
+        "inter": {"folder": str(folders[1]), "task": "parts", "track": "inter_id"},
+    }
+    ours = {
+        "class_path": "mimicbrush.editors.mimicbrush.MimicBrushEditor",
+        "init_args": {"checkpoint": str(tmp_path / "weights"), "num_inference_steps": 2},
+    }
+    fields = {"editors": {"ours": ours, "paste": PASTE}, "models": models}
+
+    def run(name: str, **changes) -> Path:
+        return evaluate({"sets": sets, **fields, "output": str(tmp_path / name), **changes})
+
+    alone = run("alone", batch_size=1)
+    scores = [edit["scores"] for edit in strict_json(alone / "results.json")["edits"]]
+    assert not any(value is None for score in scores for value in score.values())
+    assert {name for score in scores for name in score} == METRICS.keys()
+
+    together = run("together", batch_size=3)
+    turned = run("turned", sets=dict(reversed(sets.items())), batch_size=2)
+    for task in (1, 0):
+        run("shared", work={"task": task, "num_tasks": 2})
+    shared = run("shared")
+    for lost in ("edits/inner/ours/1/001.png", "scores/inter/paste/1/000.json", "reference_use/inner/ours.json"):
+        (together / lost).unlink()
+    resumed = run("together", batch_size=2)
+
+    def sorted_numbers(output: Path) -> list:
+        """Of an evaluation whose sets or editors may stand in another order."""
+        edits, means = numbers(output)
+        return [sorted(edits, key=lambda edit: edit[:4]), sorted(means, key=lambda mean: str(list(mean.values())[:3]))]
+
+    for other in (together, turned, shared, resumed):
+        assert largest_difference(sorted_numbers(alone), sorted_numbers(other)) < 1e-4
+        use = [strict_json(folder / "results.json")["reference_use"] for folder in (alone, other)]
+        assert largest_difference(*use) < 1e-4
 
 
 def test_swapped_references_are_another_groups(evaluate, make_set):

@@ -89,6 +89,7 @@ class Models:
         self.config = config or ModelsConfig()
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         self._loaded: dict[str, Any] = {}
+        self._variants: dict[str, str] = {}
 
     def missing(self, names: Iterable[str]) -> dict[str, str]:
         """Those of the networks that cannot be had, each with the reason and the command that fetches it.
@@ -101,8 +102,13 @@ class Models:
     def variant(self, name: str) -> str:
         """`DINO ViT-S/16 (facebook/dino-vits16, 1f2e3d4c)`: what was found, where from, and the weights' SHA-256.
 
-        Raises UserError where the network is not there.
+        Found out once. Raises UserError where the network is not there.
         """
+        if name not in self._variants:
+            self._variants[name] = self._describe(name)
+        return self._variants[name]
+
+    def _describe(self, name: str) -> str:
         path, network = self.find(name), NETWORKS[name]
         source = self._source(name)
         if network.model_type is None:
