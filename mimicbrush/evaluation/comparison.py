@@ -59,15 +59,21 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Is the second better? Undecided where the difference's interval holds 0, or comes of a single group."""
-        if self.better is None or self.difference is None:
+        """Is the second better? Undecided where the difference's interval holds 0, or comes of a single group.
+
+        Where every difference is infinite, the win rate's interval and 0.5 decide.
+        """
+        if self.better is None or not self.samples:
             return ""
         if not self.differs:
             return "equal"
-        _, low, high, _, groups = self.difference
-        if groups < 2 or low <= 0 <= high:
+        if self.difference:
+            (_, low, high, _, groups), even, rises = self.difference, 0.0, self.better == "higher"
+        else:
+            (_, low, high, _, groups), even, rises = self.win_rate, 0.5, True
+        if groups < 2 or low <= even <= high:
             return "undecided"
-        return "better" if (low > 0) == (self.better == "higher") else "worse"
+        return "better" if (low > even) == rises else "worse"
 
     @property
     def differs(self) -> bool:

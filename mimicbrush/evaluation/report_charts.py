@@ -89,7 +89,8 @@ def sorted_differences(comparison: Comparison, title: str) -> str:
     if interval:
         y = up(interval.mean)
         parts.append(_line(BARS_LEFT, y, WIDTH - MARGIN, y, dashes="5 4"))
-    words = f"{len(samples)} samples, sorted; dashed: mean, shaded: its interval"
+    words = f"{len(samples)} samples, sorted{'; dashed: mean, shaded: its interval' if interval else ''}"
+    words += "; pale: infinite" if len(finite) < len(samples) else ""
     parts.append(svg_text((BARS_LEFT + WIDTH - MARGIN) / 2, BARS_HEIGHT - 14, words, "middle"))
     return svg_figure(parts, title, WIDTH, BARS_HEIGHT)
 

@@ -66,6 +66,8 @@ def test_verdict_needs_an_interval_without_zero_and_two_groups():
     assert verdict("quality", [1, -2, 3]) == "undecided"
     assert verdict("quality", [5]) == "undecided"
     assert verdict("quality", [0, 0]) == "equal"
+    assert verdict("quality", [math.inf, math.inf]) == "better"
+    assert verdict("error", [math.inf, math.inf]) == "worse"
     assert verdict("likeness", [1, 2, 3]) == ""
 
 
