@@ -9,6 +9,7 @@ from mimicbrush.evaluation.metrics import Metric
 from mimicbrush.evaluation.reference_use import format_reference_use
 from mimicbrush.evaluation.results import Results, Summary, set_metrics
 from mimicbrush.model.reference_use import COMPARISONS
+from mimicbrush.statistics import Interval
 
 ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
@@ -31,17 +32,25 @@ def format_number(value: float) -> str:
     """Three decimals up to 1, two above; `∞`."""
     if math.isinf(value):
         return "∞"
-    return f"{value:.3f}" if abs(value) <= 1 else f"{value:.2f}"
+    return f"{value:.3f}" if round(abs(value), 3) <= 1 else f"{value:.2f}"
+
+
+def format_interval(interval: Interval | None, *, sign: str = "") -> str:
+    """`0.625 [0.500, 0.750]`, positive numbers with `sign`; empty where there is none."""
+    if interval is None:
+        return ""
+    mean, low, high = (f"{sign if value > 0 else ''}{format_number(value)}" for value in interval[:3])
+    return f"{mean} [{low}, {high}]"
 
 
 def console_text(results: Results) -> str:
     """Failed edits first; each set's means, editors down, metrics across; reference use; what was not computed."""
     failed = [edit for edit in results.edits if edit.failure]
     blocks = [f"{edit.set_name}, {edit.editor}, seed {edit.seed}, {edit.id}: failed: {edit.failure}" for edit in failed]
-    blocks += [_align(_means(results, set_name)) for set_name in results.config.sets]
+    blocks += [align(_means(results, set_name)) for set_name in results.config.sets]
     for pairs, uses in results.reference_use.items():
         rows = [[f"reference use, {pairs}", *(f"{name}{ARROWS['higher']}" for name in COMPARISONS)]]
-        blocks.append(_align(rows + [[editor, *format_reference_use(use)] for editor, use in uses.items()]))
+        blocks.append(align(rows + [[editor, *format_reference_use(use)] for editor, use in uses.items()]))
     blocks += [f"{metric} not computed: {reason}" for metric, reason in results.not_computed.items()]
     return "\n\n".join(blocks)
 
@@ -59,7 +68,8 @@ def _means(results: Results, set_name: str) -> list[list[str]]:
     return rows
 
 
-def _align(rows: Sequence[Sequence[str]]) -> str:
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text, in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)

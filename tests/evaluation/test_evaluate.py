@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import runpy
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 from mimicbrush.bench.networks import write_networks
@@ -77,22 +74,6 @@ class Loaded(Editor):
 
     def edit(self, request: ReferenceRequest) -> torch.Tensor:
         return request.source
-
-
-@pytest.fixture
-def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """evaluate(fields): write them as YAML and run evaluate.py on it; returns the output folder."""
-
-    def run(fields: dict) -> Path:
-        fields = {"output": str(tmp_path / "out"), **fields}
-        config = tmp_path / "config.yaml"
-        config.write_text(yaml.safe_dump(fields))
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--config", str(config)])
-        # The module's main and not the script's exit: the test sees the exception itself.
-        runpy.run_path(str(REPOSITORY / "evaluate.py"), run_name="evaluate")["main"]()
-        return Path(fields["output"])
-
-    return run
 
 
 def mean_colour(**arguments) -> dict:
@@ -465,12 +446,12 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
     for text in (
         "not defined",
         "<td>1.50</td><td>0.250</td>",
-        "step-0000020",
+        "After step 20",
         "2 too_short",
         "agreement with the source",
     ):
         assert text in report
-    # A strip a sample: source, mask, reference, one edit; and the loss curve and two previews.
+    # A card a sample: source, mask, reference, one edit; and the loss curve and two previews.
     assert report.count("<img ") == 3 * 4 + 3
     assert "src='http" not in report
     assert strict_json(output / "results.json")["reference_use"] == {"heldout": {"identity": "not defined"}}
