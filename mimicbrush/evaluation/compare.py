@@ -17,7 +17,7 @@ from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.evaluation.comparison import Comparison, compare_edits
 from mimicbrush.evaluation.recorded import RecordedMetric, RecordedRun, Side, read_run
-from mimicbrush.evaluation.report_comparison import write_comparison_report
+from mimicbrush.evaluation.report.comparison import write_comparison_report
 from mimicbrush.evaluation.scoring import number_to_json
 from mimicbrush.evaluation.tables import align, column_title, format_interval
 from mimicbrush.files import whole, write_json

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from mimicbrush.evaluation.published import published_rows
-from mimicbrush.evaluation.report_samples import NUM_AT_FULL_SIZE, SIDE, SMALLEST_SIDE, thumbnail_side
-from mimicbrush.evaluation.report_tables import means_tables, not_computed_section
+from mimicbrush.evaluation.report.numbers import means_tables, not_computed_section
+from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SIDE, SMALLEST_SIDE, thumbnail_side
 from mimicbrush.evaluation.results import Summary
 from tests.evaluation.test_evaluate import IDENTITY, PASTE, RefusesDark, one_set
 

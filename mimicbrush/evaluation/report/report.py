@@ -1,4 +1,4 @@
-"""report.html: one file that tells a stranger what was asked, what came out, and how good it is."""
+"""The report's sections, in their order."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import BenchmarkSet
 from mimicbrush.evaluation.metrics import METRICS
-from mimicbrush.evaluation.report_samples import SCRIPT, SIDE, STYLE, count_pictures, samples_section, thumbnail_side
-from mimicbrush.evaluation.report_tables import (
+from mimicbrush.evaluation.report.numbers import (
     comparisons_part,
     failures_section,
     means_tables,
     not_computed_section,
 )
-from mimicbrush.evaluation.report_training import data_section, reference_use_section, training_section
+from mimicbrush.evaluation.report.samples import SCRIPT, SIDE, STYLE, count_pictures, samples_section, thumbnail_side
+from mimicbrush.evaluation.report.training import data_section, reference_use_section, training_section
 from mimicbrush.evaluation.results import Results, set_metrics
 from mimicbrush.files import digest, write_text
 from mimicbrush.page import escape, heading, page, paragraph, table
@@ -48,8 +48,7 @@ def _introduction(results: Results) -> str:
         "Each editor is given a source picture, a mask and a reference picture, and repaints the masked region so that "
         "it imitates the matching part of the reference. An arrow tells which direction is better (↑ higher, ↓ lower); "
         "a number without an arrow describes and does not judge. Brackets hold 95 % intervals, bootstrapped over "
-        "source photographs; over few of these they are too narrow (over 6, some 87 % hold the true mean). A mean "
-        "leads to its samples, worst first."
+        "source photographs. A mean leads to its samples, worst first."
     )
 
 

@@ -15,8 +15,8 @@ from mimicbrush.evaluation.published import (
     published_ablations,
     published_rows,
 )
-from mimicbrush.evaluation.report_charts import difference_chart, verdict_legend
-from mimicbrush.evaluation.report_samples import sort_link
+from mimicbrush.evaluation.report.charts import difference_chart, verdict_legend
+from mimicbrush.evaluation.report.samples import sort_link
 from mimicbrush.evaluation.results import EditResult, Results, Summary
 from mimicbrush.evaluation.tables import ARROWS, column_title, format_interval, format_number
 from mimicbrush.page import Markup, breakable, bullets, charts, escape, fold, folded, heading, paragraph, table

@@ -19,7 +19,7 @@ from mimicbrush.evaluation.tables import format_number
 from mimicbrush.imaging import read_image, read_mask, to_pil
 from mimicbrush.page import breakable, escape, thumbnail
 
-ASSETS = Path(__file__).parents[1] / "assets"
+ASSETS = Path(__file__).parents[2] / "assets"
 STYLE = (ASSETS / "samples.css").read_text(encoding="utf-8")
 SCRIPT = (ASSETS / "samples.js").read_text(encoding="utf-8")
 

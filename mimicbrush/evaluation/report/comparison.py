@@ -9,8 +9,9 @@ from PIL import Image
 
 from mimicbrush.evaluation.comparison import Comparison, PairedSample
 from mimicbrush.evaluation.recorded import RecordedMetric, Side
-from mimicbrush.evaluation.report_charts import outcome, sorted_differences, verdict_legend
-from mimicbrush.evaluation.report_samples import (
+from mimicbrush.evaluation.report.charts import outcome, sorted_differences, verdict_legend
+from mimicbrush.evaluation.report.numbers import comparison_table
+from mimicbrush.evaluation.report.samples import (
     SIDE,
     STYLE,
     card_title,
@@ -19,7 +20,6 @@ from mimicbrush.evaluation.report_samples import (
     score_list,
     truth_pictures,
 )
-from mimicbrush.evaluation.report_tables import comparison_table
 from mimicbrush.evaluation.results import EditResult
 from mimicbrush.evaluation.tables import column_title, format_number
 from mimicbrush.files import write_text
