@@ -15,7 +15,7 @@ from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.networks import Size, write_networks
 from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Models, measure
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.weights import full_size_network
+from mimicbrush.model.weights import full_size_network, initialise
 from mimicbrush.training.clock import ClockKind, matrix_rate, now
 from mimicbrush.training.cost import shaped_network
 from mimicbrush.training.counting import count_flops
@@ -33,6 +33,8 @@ class MetricsBenchConfig:
     """Timed edits, of which no two share a source or a reference, as those of several editors would."""
     num_inference_steps: int = 50
     """Of the edit that metrics are compared with, with guidance."""
+    num_timed_steps: int = 0
+    """So many of them are really taken by a network of full size, which needs 10 GiB; 0: they are only counted."""
     networks: Size = "full"
     """full, or tiny to try the command."""
     clock: ClockKind = "cpu"
@@ -62,28 +64,23 @@ def bench_metrics(config: MetricsBenchConfig) -> None:
     total = MetricCost("all", sum(cost.seconds for cost in costs), sum(cost.flops for cost in costs))
     for cost in (*costs, total):
         print(f"  {cost.name:20s} {cost.seconds * 1e3:9.1f} ms {cost.flops / 1e9:10.2f} GFLOP")
-    flops = config.num_inference_steps * step_flops(shaped_network(full_size_network()))
-    rate = matrix_rate(models.device, torch.float32)
-    print(f"the {config.num_inference_steps} steps of a full-size edit: {flops / 1e12:.1f} TFLOP, at least")
-    print(f"  {flops / rate:.1f} s at {rate / 1e9:.0f} GFLOP/s, the rate here of a large matrix product in float32")
-    print(f"all metrics: {total.flops / flops:.2%} of its FLOPs, {total.seconds * rate / flops:.2%} of these seconds")
+    _, flops = count_flops(lambda: guided_step(shaped_network(full_size_network())))
+    seconds, how = _step_seconds(config, models.device, flops)
+    steps, share = config.num_inference_steps, total.flops / flops / config.num_inference_steps
+    print(f"the {steps} steps of a full-size edit: {steps * flops / 1e12:.1f} TFLOP, {steps * seconds:.1f} s {how}")
+    print(f"all metrics: {share:.2%} of its FLOPs, {total.seconds / seconds / steps:.2%} of its time")
 
 
-def step_flops(network: MimicBrushNetwork) -> int:
-    """FLOPs of one step of one edit with guidance, by a network on the meta device: nothing is computed."""
+def guided_step(network: MimicBrushNetwork) -> None:
+    """The networks' part of one step of one edit with guidance; on the meta device nothing is computed."""
     side = network.size // network.stride
     width = network.imitative_unet.config.cross_attention_dim
-    with torch.device("meta"), torch.no_grad():
-        latent, timestep = torch.empty(1, 4, side, side), torch.empty((), dtype=torch.long)
-        conditions = Conditions(latent[:, :1], latent, latent, torch.empty(1, NUM_TOKENS, width), latent)
+    with torch.device(network.device), torch.no_grad():
+        latent, timestep = torch.zeros(1, 4, side, side), torch.zeros((), dtype=torch.long)
+        conditions = Conditions(latent[:, :1], latent, latent, torch.zeros(1, NUM_TOKENS, width), latent)
         rows = Conditions(*(torch.cat([value, value]) for value in conditions))
-        features, of_reference = count_flops(
-            lambda: network.reference_features(latent, timestep, conditions.image_tokens)
-        )
-        _, of_imitative = count_flops(
-            lambda: network.predict(torch.cat([latent, latent]), timestep, rows, features, twins=True)
-        )
-    return of_reference + of_imitative
+        features = network.reference_features(latent, timestep, conditions.image_tokens)
+        network.predict(torch.cat([latent, latent]), timestep, rows, features, twins=True)
 
 
 def random_edits(size: int, seeds: Iterable[int]) -> list[Edit]:
@@ -97,6 +94,22 @@ def random_edits(size: int, seeds: Iterable[int]) -> list[Edit]:
         edited = np.where(mask[..., None], edited, source)
         edits.append(Edit(source, mask, edited, reference, mask, f"a toy with the texture of #sample {seed}#"))
     return edits
+
+
+def _step_seconds(config: MetricsBenchConfig, device: torch.device, flops: float) -> tuple[float, str]:
+    """Of a guided step in float32, and how they were found."""
+    if not config.num_timed_steps:
+        rate = matrix_rate(device, torch.float32)
+        return (
+            flops / rate,
+            f"at {rate / 1e9:.0f} GFLOP/s, the rate here of a large matrix product, which no edit reaches",
+        )
+    network = initialise(full_size_network()).to(device)
+    guided_step(network)
+    started = now(config.clock)
+    for _ in range(config.num_timed_steps):
+        guided_step(network)
+    return (now(config.clock) - started) / config.num_timed_steps, f"by {config.num_timed_steps} that were taken"
 
 
 def _cost(name: str, metric: Metric, config: MetricsBenchConfig, models: Models) -> MetricCost:

@@ -1,6 +1,6 @@
 import pytest
 
-from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics, random_edits, step_flops
+from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics, guided_step, random_edits
 from mimicbrush.bench.sampling import SampleBenchConfig, bench_network, random_conditions
 from mimicbrush.evaluation.metrics import METRICS
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
@@ -19,7 +19,7 @@ def test_a_step_is_counted_as_sampling_computes_it():
         arguments = {"scheduler": make_scheduler(), "num_inference_steps": num_steps, "guidance_scale": 5.0}
         return count_flops(lambda: sample(network, conditions, noise, **arguments))[1]
 
-    counted = step_flops(shaped_network(config))
+    _, counted = count_flops(lambda: guided_step(shaped_network(config)))
     # The CPU's attention kernels share a little more between the two rows than those that shapes alone go through.
     assert counted == pytest.approx(flops_of(3) - flops_of(2), rel=0.1)
 

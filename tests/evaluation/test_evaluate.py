@@ -110,15 +110,28 @@ def test_identity_is_perfect_and_its_infinity_is_json(evaluate, make_set):
 
 
 def test_reference_paste_scores_what_a_hand_calculation_gives(evaluate, make_set):
-    folder = make_set(number=1)
-    Image.fromarray(np.full((40, 40, 3), 100, np.uint8)).save(folder / "000_source.png")
-    Image.fromarray(np.full((30, 36, 3), 150, np.uint8)).save(folder / "000_reference.png")
+    folder = make_set(number=2)
+    for name, source, reference in (("000", 100, 150), ("001", 200, 80)):
+        Image.fromarray(np.full((40, 40, 3), source, np.uint8)).save(folder / f"{name}_source.png")
+        Image.fromarray(np.full((30, 36, 3), reference, np.uint8)).save(folder / f"{name}_reference.png")
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 10:26] = 255
+    Image.fromarray(mask).save(folder / "001_source_mask.png")
     output = evaluate({"sets": one_set(folder), "editors": {"paste": PASTE}})
-    scores = strict_json(output / "results.json")["edits"][0]["scores"]
+    results = strict_json(output / "results.json")
+    first, second = (edit["scores"] for edit in results["edits"])
     # The L covers 12 x 8 and 6 x 20 pixels, 48 of them twice, in a box of 12 x 20; each is off by 50.
     covered, box = 12 * 8 + 6 * 20 - 48, 12 * 20
-    assert scores["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 50**2))
-    assert scores["psnr"] == pytest.approx(10 * math.log10(255**2 / (50**2 * covered / box)))
+    assert first["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 50**2))
+    assert first["psnr"] == pytest.approx(10 * math.log10(255**2 / (50**2 * covered / box)))
+    # A whole box of one colour, off by 120: two flat pictures have only their means to compare.
+    assert second["psnr"] == second["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 120**2))
+    constant = (0.01 * 255) ** 2
+    assert second["ssim"] == pytest.approx((2 * 200 * 80 + constant) / (200**2 + 80**2 + constant))
+    # Across the border 120 levels, none beside it; the source is flat.
+    assert second["seam"] == pytest.approx(121)
+    means = {mean["metric"]: mean["mean"] for mean in results["means"]}
+    assert means["psnr"] == pytest.approx((first["psnr"] + second["psnr"]) / 2)
 
 
 def test_numbers_do_not_depend_on_the_batch(evaluate, make_set, tmp_path):
