@@ -73,12 +73,17 @@ def has_work(name: str, config: EvaluateConfig, samples: Mapping[str, Sequence[S
 
 def lacking_reference_use(config: EvaluateConfig, *, task: int = 0, num_tasks: int = 1) -> list[tuple[str, str]]:
     """The editors, and the pairs on which their reference use is still to be measured, by one of several tasks."""
-    everything = [(editor, pairs) for editor in config.editors for pairs in pairs_of(config)]
+    everything = [(editor, pairs) for editor in judged_editors(config) for pairs in pairs_of(config)]
     return [
         (editor, pairs)
         for editor, pairs in everything[task::num_tasks]
         if not config.reference_use(editor, pairs).is_file()
     ]
+
+
+def judged_editors(config: EvaluateConfig) -> list[str]:
+    """Those whose reference use is measured: a control with swapped references is another's network once more."""
+    return [name for name in config.editors if config.editor(name).references == "own"]
 
 
 def pairs_of(config: EvaluateConfig) -> list[str]:
@@ -191,7 +196,7 @@ def _origins(
                     weights=weights,
                 )
                 yield config.edits(set_name, editor, seed), origin, "config.yaml"
-        for pairs in pairs_of(config) if samples else ():
+        for pairs in pairs_of(config) if samples and spec.references == "own" else ():
             heldout = pairs == "heldout"
             origin = ReferenceUseOrigin(
                 seed=config.seeds[0],

@@ -17,7 +17,7 @@ import yaml
 from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.checks import pairs_of, weights_of
+from mimicbrush.evaluation.checks import judged_editors, pairs_of, weights_of
 from mimicbrush.evaluation.comparison import Comparison, compare_editors
 from mimicbrush.evaluation.edits import read_record
 from mimicbrush.evaluation.metrics import METRICS, Metric, Models, Score, metrics_of
@@ -139,7 +139,9 @@ def gather_results(
         },
         weights={editor: weights_of(config.editor(editor)) for editor in config.editors},
         reference_use={
-            pairs: {editor: read_reference_use(config.reference_use(editor, pairs)) for editor in config.editors}
+            pairs: {
+                editor: read_reference_use(config.reference_use(editor, pairs)) for editor in judged_editors(config)
+            }
             for pairs in pairs_of(config)
         },
         seconds=round(seconds, 1),
