@@ -7,13 +7,14 @@ from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
-from mimicbrush.evaluation.checks import check_inputs, claim_results
+from mimicbrush.evaluation.checks import check_inputs, not_computable
 from mimicbrush.evaluation.metrics import Models
+from mimicbrush.evaluation.origins import claim_results
 from mimicbrush.evaluation.report import write_report
-from mimicbrush.evaluation.results import gather_results, refuse_failed_editors, write_results
+from mimicbrush.evaluation.results import gather_results, write_results
 from mimicbrush.evaluation.run import EvaluateConfig
 from mimicbrush.evaluation.tables import console_text
-from mimicbrush.evaluation.work import edit_all, score_all, share_of
+from mimicbrush.evaluation.work import edit_all, refuse_failed_editors, score_all, share_of
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "eval" / "tiny.yaml"
 
@@ -23,21 +24,24 @@ def main() -> None:
     started = time.perf_counter()
     models = Models(config.models)
     samples = check_inputs(config, models)
+    not_computed = not_computable(config, models)
     claim_results(config, samples)
     share = share_of(samples, config.work)
     edit_all(config, share, samples)
-    score_all(config, share, models)
+    score_all(config, share, models=models, not_computed=not_computed)
     if config.work.num_tasks > 1:
+        refuse_failed_editors(config, share)
         print(
             f"task {config.work.task} of {config.work.num_tasks} is done; the same command without --work gathers all"
         )
         return
-    results = gather_results(config, samples, models, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    results = gather_results(config, samples, models=models, not_computed=not_computed, seconds=seconds)
     write_results(results)
     report = write_report(results)
     print(console_text(results))
     print(f"results.json, results.csv and the edits -> {config.output}\nreport -> {report}")
-    refuse_failed_editors(results)
+    refuse_failed_editors(config, samples)
 
 
 if __name__ == "__main__":

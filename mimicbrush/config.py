@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar, get_type_hints
 
@@ -44,6 +45,9 @@ def parse_config(
     if default is not None and not (arguments and arguments[0].startswith("--config")):
         arguments = ["--config", str(default), *arguments]
     arguments, entries = _split_entries(arguments, config_class)
+    for option, value in pairwise(arguments):
+        if option == "--config":
+            _refuse_repeated_keys(Path(value))
     try:
         namespace = parser.parse_args(arguments)
         fields = parser.instantiate(namespace)
@@ -89,7 +93,7 @@ def instantiate(class_path: str, init_args: dict, base: type[T]) -> T:
     """
     found = find_class(class_path, base)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(found, nested_key=None, fail_untyped=False)
+    parser.add_class_arguments(found, nested_key=None, fail_untyped=True)
     try:
         arguments = vars(parser.instantiate(parser.parse_object(init_args)))
     except (ArgumentError, TypeError, ValueError) as error:
@@ -100,6 +104,8 @@ def instantiate(class_path: str, init_args: dict, base: type[T]) -> T:
 def find_class(path: str, base: type[T]) -> type[T]:
     """The class of this dotted path; raises UserError where there is none, or it is no subclass of `base`."""
     module, _, name = path.rpartition(".")
+    if not module:
+        raise UserError(f"{path}: expected a class by its dotted path, such as {base.__module__}.{base.__qualname__}")
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -161,6 +167,23 @@ def _with_entries(fields: dict, entries: Mapping[str, object]) -> dict:
             inner = inner.setdefault(key, {})
         inner[last] = value
     return fields
+
+
+def _refuse_repeated_keys(path: Path) -> None:
+    """YAML keeps the last of two equal keys without a word."""
+    try:
+        nodes = [yaml.compose(path.read_text(encoding="utf-8"))]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return  # what is wrong with the file is told by the parser
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
+            if repeated:
+                raise UserError(f"{path}: {', '.join(repeated)} stands there twice; keep one of the two")
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        nodes += [part for child in children for part in (child if isinstance(child, tuple) else [child])]
 
 
 def _config_first(arguments: list[str]) -> list[str]:

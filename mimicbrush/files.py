@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -77,9 +78,20 @@ def digest(files: Iterable[Path]) -> str:
     """A short fingerprint of the files' names and contents, whatever folder they lie in."""
     total = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        total.update(path.name.encode() + bytes.fromhex(sha256(path)))
     return total.hexdigest()[:16]
+
+
+def sha256(path: Path) -> str:
+    """Of a file, computed once while it stays as it is."""
+    status = path.stat()
+    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=65_536)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:

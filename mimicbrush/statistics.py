@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 Better = Literal["higher", "lower"]
-TIE = 1e-6
+TIE = 1e-4
 """Values that differ by no more are equal: the same edit scored in another batch differs by rounding."""
 
 

@@ -90,4 +90,4 @@ def test_paired_intervals_are_over_groups():
 
 def test_rounding_is_a_tie():
     assert win(0.5, 0.5 + 1e-8, "higher") == 0.5
-    assert win(0.5, 0.5001, "higher") == 1 and win(0.5, 0.5001, "lower") == 0
+    assert win(0.5, 0.501, "higher") == 1 and win(0.5, 0.501, "lower") == 0

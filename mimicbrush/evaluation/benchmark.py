@@ -8,7 +8,6 @@ Task and track come from the config, not from the folder's name.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -16,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.files import sha256
 from mimicbrush.imaging import read_image, read_mask
 from mimicbrush.model.reference_use import next_of_another_group
 from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
 Task = Literal["texture", "parts"]
 Track = Literal["inner_id", "inter_id"]
+Need = Literal["reference_mask", "prompt"]
+"""What a metric may need of a sample beside source, mask, reference and edited picture."""
 
 SOURCE, MASK, REFERENCE = "_source.png", "_source_mask.png", "_reference.png"
 REFERENCE_MASK = "_reference_mask.png"
@@ -112,7 +114,7 @@ def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
             track=benchmark_set.track,
             prompt=prompts[name] if is_filled(prompts.get(name, "")) else None,
             # Triplets of one source picture are one group, whatever they are called.
-            group=groups.get(name) or _content(benchmark_set.folder / f"{name}{SOURCE}"),
+            group=groups.get(name) or sha256(benchmark_set.folder / f"{name}{SOURCE}")[:8],
         )
         for name in find_pictures(benchmark_set.folder)
     ]
@@ -136,9 +138,3 @@ def is_filled(prompt: str) -> bool:
 def read_texts(path: Path) -> dict[str, str]:
     """A sound {id: text}; empty where there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _content(path: Path) -> str:
-    """Short fingerprint of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]

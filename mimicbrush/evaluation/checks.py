@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mimicbrush.config import find_class, instantiate
+from mimicbrush.config import instantiate
 from mimicbrush.data.shards import list_shards, read_index
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
 from mimicbrush.evaluation.edits import unfinished
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
-from mimicbrush.evaluation.metrics import METRICS, Models, metrics_of
-from mimicbrush.evaluation.run import EditorSpec, EvaluateConfig, HeldoutConfig
-from mimicbrush.files import digest
-from mimicbrush.requests import Editor, TextRequest
-from mimicbrush.run_folder import claim, refuse_other_run
-
-WEIGHT_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".safetensors"})
+from mimicbrush.evaluation.metrics import Models, metrics_of
+from mimicbrush.evaluation.origins import find_other_runs, judged_editors, pairs_of
+from mimicbrush.evaluation.run import SUMMARY_FIELDS, EditorSpec, EvaluateConfig, HeldoutConfig, set_metrics
+from mimicbrush.files import read_object
+from mimicbrush.requests import Editor
 
 
 def check_inputs(config: EvaluateConfig, models: Models) -> dict[str, list[Sample]]:
@@ -34,26 +31,21 @@ def check_inputs(config: EvaluateConfig, models: Models) -> dict[str, list[Sampl
     inputs = faults | {
         "training_run": _training_run_faults(config),
         "heldout.shards": _heldout_faults(config.heldout),
+        "data_summaries": [
+            fault
+            for path in filter(Path.is_file, config.data_summaries)
+            for fault in _said(read_object, path, *SUMMARY_FIELDS)
+        ],
     }
     faults = inputs | {
         "metrics": _metric_faults(config, models),
         **{f"editors.{name}": _editor_faults(name, config, samples) for name in config.editors},
     }
     sound = [name for name in config.editors if not faults[f"editors.{name}"]]
-    faults["output"] = [
-        fault
-        for folder, origin, name in _origins(config, samples, sound)
-        for fault in _said(refuse_other_run, folder, origin, name=name)
-    ]
+    faults["output"] = find_other_runs(config, samples, sound)
     can_be_made = config.inputs_from and any(inputs.values())
     refuse_faults(faults, hint=f"the inputs are made by: {config.inputs_from}" if can_be_made else "")
     return samples
-
-
-def claim_results(config: EvaluateConfig, samples: dict[str, list[Sample]]) -> None:
-    """Take every folder of results. Editors, sets and seeds may come and go between calls."""
-    for folder, origin, name in _origins(config, samples, config.editors):
-        claim(folder, origin, name=name)
 
 
 def load_editor(spec: EditorSpec) -> Editor:
@@ -81,17 +73,6 @@ def lacking_reference_use(config: EvaluateConfig, *, task: int = 0, num_tasks: i
     ]
 
 
-def judged_editors(config: EvaluateConfig) -> list[str]:
-    """Those whose reference use is measured: a control with swapped references is another's network once more."""
-    return [name for name in config.editors if config.editor(name).references == "own"]
-
-
-def pairs_of(config: EvaluateConfig) -> list[str]:
-    """What reference use is measured on: held-out pairs, and sets that have a truth."""
-    inner = [name for name, members in config.sets.items() if members.track == "inner_id"]
-    return [*(["heldout"] if config.heldout else []), *(inner if config.reference_use_of_sets else [])]
-
-
 def needs_of(config: EvaluateConfig) -> dict[str, frozenset[str]]:
     """Set -> what its samples must have for the metrics that were asked for by name."""
     return {
@@ -104,6 +85,14 @@ def needs_of(config: EvaluateConfig) -> dict[str, frozenset[str]]:
         )
         for name, members in config.sets.items()
     }
+
+
+def not_computable(config: EvaluateConfig, models: Models) -> dict[str, str]:
+    """Metric -> why it cannot be computed: its network's weights are not here, or cannot be read. Loads the others."""
+    shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
+    networks = {metric.model for metric in shown.values() if metric.model}
+    reasons = {name: said for name in sorted(networks) if (said := " ".join(_said(models.load, name)))}
+    return {name: reasons[metric.model] for name, metric in shown.items() if metric.model in reasons}
 
 
 def _said(check: Callable[..., object], *arguments: object, **options: object) -> list[str]:
@@ -135,12 +124,10 @@ def _check_pairs(heldout: HeldoutConfig) -> None:
 
 
 def _metric_faults(config: EvaluateConfig, models: Models) -> list[str]:
-    """Metrics asked for by name must have a set that they apply to, and their weights."""
+    """Metrics asked for by name must have a set that they apply to, and weights that can be read."""
     applicable = {name for members in config.sets.values() for name in metrics_of(members.task, members.track)}
-    missing = models.missing(METRICS[name].model for name in config.metrics if METRICS[name].model)
-    return [f"{name} applies to none of the sets" for name in config.metrics if name not in applicable] + [
-        f"{name}: {missing[METRICS[name].model]}" for name in config.metrics if METRICS[name].model in missing
-    ]
+    others = [f"{name} applies to none of the sets" for name in config.metrics if name not in applicable]
+    return others + [f"{name}: {reason}" for name, reason in not_computable(config, models).items() if config.metrics]
 
 
 def _editor_faults(name: str, config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]]) -> list[str]:
@@ -150,79 +137,3 @@ def _editor_faults(name: str, config: EvaluateConfig, samples: Mapping[str, Sequ
     if spec.references == "swapped" and alike:
         return [f"{alike[0]} has one group of samples, so no other's reference to swap in"]
     return _said(load_editor, spec) if not samples or has_work(name, config, samples) else []
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditsOrigin:
-    """All that a folder of edits depends on."""
-
-    seed: int
-    task: str
-    pictures: str
-    prompts: dict[str, str]
-    editor: dict
-    weights: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReferenceUseOrigin:
-    """All that a measurement of reference use depends on."""
-
-    seed: int
-    pairs: str
-    num_pairs: int
-    editor: dict
-    weights: str
-
-
-def _origins(
-    config: EvaluateConfig, samples: dict[str, list[Sample]], editors: Iterable[str]
-) -> Iterator[tuple[Path, object, str]]:
-    """(folder, what its content depends on, name of the file that says so) of all that this evaluation writes."""
-    pictures = {
-        set_name: digest(path for sample in members for path in sample.paths) for set_name, members in samples.items()
-    }
-    for editor in editors:
-        spec = config.editor(editor)
-        weights = weights_of(spec)
-        for set_name, members in samples.items():
-            for seed in config.seeds:
-                origin = EditsOrigin(
-                    seed=seed,
-                    task=config.sets[set_name].task,
-                    pictures=pictures[set_name],
-                    prompts=_prompts(spec, members),
-                    editor=asdict(spec),
-                    weights=weights,
-                )
-                yield config.edits(set_name, editor, seed), origin, "config.yaml"
-        for pairs in pairs_of(config) if samples and spec.references == "own" else ():
-            heldout = pairs == "heldout"
-            origin = ReferenceUseOrigin(
-                seed=config.seeds[0],
-                pairs=digest(sorted(config.heldout.shards.glob("*.tar"))) if heldout else pictures[pairs],
-                num_pairs=config.heldout.num_pairs if heldout else len(samples[pairs]),
-                editor=asdict(spec),
-                weights=weights,
-            )
-            path = config.reference_use(editor, pairs)
-            yield path.parent, origin, f"{editor}.yaml"
-
-
-def _prompts(spec: EditorSpec, samples: list[Sample]) -> dict[str, str]:
-    """The prompts, where the editor is guided by them: else they may be written after the edits."""
-    if not issubclass(find_class(spec.class_path, Editor).request_class, TextRequest):
-        return {}
-    return {sample.id: sample.prompt for sample in samples if sample.prompt}
-
-
-def weights_of(spec: EditorSpec) -> str:
-    """Fingerprint of the weight files that the editor's arguments name, so that a retrained network is another."""
-    files: list[Path] = []
-    for value in spec.init_args.values():
-        path = Path(value) if isinstance(value, str) else None
-        if path and path.is_dir():
-            files += sorted(file for file in path.rglob("*") if file.suffix in WEIGHT_SUFFIXES)
-        elif path and path.is_file():
-            files.append(path)
-    return digest(files)

@@ -6,14 +6,18 @@ of one photograph, are not independent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from mimicbrush.statistics import Better, Interval, compare_pairs, win
+from mimicbrush.statistics import TIE, Better, Interval, compare_pairs, win
 
 if TYPE_CHECKING:
     from mimicbrush.evaluation.results import EditResult
+
+MIN_GROUPS = 6
+"""Fewer decide nothing: where nothing differs, intervals of 2, 3, 4 groups leave out 0 in 48, 29, 13 % of cases."""
 
 Verdict = Literal["better", "worse", "undecided", "equal", ""]
 
@@ -59,26 +63,24 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Is the second better? Undecided where the difference's interval holds 0, or comes of a single group.
+        """Is the second better? Decided by the difference, or by the win rate where values are infinite.
 
-        Where every difference is infinite, the win rate's interval and 0.5 decide.
+        Undecided where the interval holds 0 (or half of the wins), or comes of fewer than MIN_GROUPS groups.
         """
-        if self.better is None or not self.samples:
+        if self.better is None or self.win_rate is None:
             return ""
         if not self.differs:
             return "equal"
-        if self.difference:
-            (_, low, high, _, groups), even, rises = self.difference, 0.0, self.better == "higher"
-        else:
-            (_, low, high, _, groups), even, rises = self.win_rate, 0.5, True
-        if groups < 2 or low <= even <= high:
+        infinite = any(math.isinf(value) for sample in self.samples for value in (sample.first, sample.second))
+        interval, even = (self.win_rate, 0.5) if infinite else (self.difference, 0.0)
+        if interval.groups < MIN_GROUPS or interval.low <= even <= interval.high:
             return "undecided"
-        return "better" if (low > even) == rises else "worse"
+        return "better" if (interval.low > even) == (infinite or self.better == "higher") else "worse"
 
     @property
     def differs(self) -> bool:
         """Whether any sample's values differ."""
-        return any(sample.difference for sample in self.samples)
+        return any(abs(sample.difference) > TIE for sample in self.samples)
 
     @property
     def outcomes(self) -> tuple[int, int, int]:

@@ -49,7 +49,10 @@ def unfinished(samples: Sequence[Sample], folder: Path) -> list[Sample]:
 def read_record(folder: Path, sample: Sample) -> EditRecord:
     """What is known of an edit; empty where nothing was recorded."""
     path = _record_path(folder, sample)
-    return EditRecord(**read_object(path)) if path.is_file() else EditRecord()
+    if not path.is_file():
+        return EditRecord()
+    record = read_object(path, "seconds", "peak_memory", "failure")
+    return EditRecord(**{name: record[name] for name in EditRecord.__dataclass_fields__})
 
 
 def make_edits(
@@ -73,8 +76,8 @@ def make_edits(
             sample.request(seed, guided_by=editor.request_class, reference=(references or {}).get(sample.id))
             for sample in batch
         ]
-        for sample, request, (edit, record) in zip(batch, requests, _edit(editor, requests), strict=True):
-            yield _write(sample, request, edit, record, folder)
+        for sample, (edit, record) in zip(batch, _edit(editor, requests), strict=True):
+            yield _write(sample, edit, record, folder)
 
 
 def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | None, EditRecord]]:
@@ -91,17 +94,33 @@ def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | No
         raise UserError(f"{len(requests)} edits at once do not fit into memory; lower batch_size ({error})") from None
     seconds = round((time.perf_counter() - started) / len(requests), 4)
     record = EditRecord(seconds=seconds, peak_memory=_peak_memory() if peak_is_known else None)
+    if not isinstance(edits, list | tuple) or len(edits) != len(requests):
+        raise UserError(
+            f"{_name(editor)} answered {len(requests)} requests with {edits!r:.60}, expected a list of edits"
+        )
+    for edit, request in zip(edits, requests, strict=True):
+        _check(editor, edit, request)
     return [(edit, record) for edit in edits]
 
 
-def _write(sample: Sample, request: EditRequest, edit: Tensor | None, record: EditRecord, folder: Path) -> EditRecord:
-    if edit is not None and edit.shape != request.source.shape:
-        raise ValueError(f"{sample.source}: edited to {tuple(edit.shape)}, expected {tuple(request.source.shape)}")
+def _check(editor: Editor, edit: object, request: EditRequest) -> None:
+    """Raise UserError where what an editor has returned cannot be an edit."""
+    expected = tuple(request.source.shape)
+    if not isinstance(edit, Tensor) or not edit.is_floating_point() or tuple(edit.shape) != expected:
+        found = f"{edit.dtype} {tuple(edit.shape)}" if isinstance(edit, Tensor) else type(edit).__name__
+        raise UserError(f"{_name(editor)} answered with {found}, expected a floating-point tensor {expected} in [0, 1]")
+
+
+def _name(editor: Editor) -> str:
+    return type(editor).__qualname__
+
+
+def _write(sample: Sample, edit: Tensor | None, record: EditRecord, folder: Path) -> EditRecord:
     if edit is not None and not torch.isfinite(edit).all():
         record = EditRecord(failure="the edit holds NaN or infinity; are the weights sound?")
-    write_json(asdict(record), _record_path(folder, sample))
     if not record.failure:
         write_image(edit[0], edited_path(folder, sample))
+    write_json(asdict(record), _record_path(folder, sample))
     return record
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -25,13 +24,11 @@ from mimicbrush.evaluation.benchmark import (
     REFERENCE_MASK,
     SOURCE,
     BenchmarkSet,
+    Need,
     find_pictures,
     is_filled,
 )
 from mimicbrush.imaging import read_image, read_levels
-
-Need = Literal["prompt", "reference_mask"]
-"""What a metric may need beside source, mask, reference and edited picture."""
 
 MIN_SIDE = 16
 """Pixels; less shows nothing to imitate."""
@@ -123,8 +120,9 @@ def _try_read(read: Callable[[Path], Tensor], folder: Path, name: str, suffix: s
         return None
     try:
         return read(path)
-    except UserError:
-        faults.append(f"{name}: {_what(suffix)} is not a readable picture ({path.name})")
+    except UserError as error:
+        reason = str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
+        faults.append(f"{name}: {_what(suffix)} ({path.name}) is {reason}")
         return None
 
 

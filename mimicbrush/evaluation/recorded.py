@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,10 @@ def _parse(document: dict, folder: Path) -> RecordedRun:
     entries = {(entry["set"], entry["id"]): entry for entry in document["samples"]}
     edits = [_edit(entry) for entry in document["edits"]]
     groups = {(edit.set_name, edit.id): edit.group for edit in edits}
+    if groups.keys() != entries.keys() or len({edit[:4] for edit in edits}) < len(edits):
+        raise ValueError("samples and edits do not match")
+    if any(entry["better"] not in ("higher", "lower", None) for entry in document["metrics"].values()):
+        raise ValueError("a metric's direction")
     sets = document["config"]["sets"]
     return RecordedRun(
         folder=folder,
@@ -119,6 +124,6 @@ def _edit(entry: dict) -> EditResult:
 
 def _number(value: object) -> float | None:
     number = number_from_json(value)
-    if number is not None and not isinstance(number, float | int):
+    if number is not None and (not isinstance(number, float | int) or math.isnan(number)):
         raise ValueError(f"score {value!r}")
     return number

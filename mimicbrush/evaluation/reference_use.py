@@ -10,6 +10,7 @@ import torch
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.run import HeldoutConfig
 from mimicbrush.files import write_json
@@ -70,8 +71,11 @@ def sample_batches(samples: Sequence[Sample], size: int, batch_size: int) -> lis
 
 def read_reference_use(path: Path) -> ReferenceUse | None:
     """What `record_reference_use` wrote; None where it is not defined."""
-    use = json.loads(path.read_text())
-    return use and {name: Interval(**share) for name, share in use.items()}
+    try:
+        use = json.loads(path.read_text(encoding="utf-8"))
+        return use and {name: Interval(**share) for name, share in use.items()}
+    except (ValueError, AttributeError, TypeError):
+        raise UserError(f"{path}: damaged; delete it, and the same command measures it again") from None
 
 
 def format_reference_use(use: ReferenceUse | None) -> list[str]:

@@ -15,15 +15,14 @@ import torch
 import yaml
 
 from mimicbrush.config import dump_config
-from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.checks import judged_editors, pairs_of, weights_of
 from mimicbrush.evaluation.comparison import Comparison, compare_editors
 from mimicbrush.evaluation.edits import read_record
-from mimicbrush.evaluation.metrics import METRICS, Metric, Models, Score, metrics_of
+from mimicbrush.evaluation.metrics import METRICS, Models, Score
+from mimicbrush.evaluation.origins import judged_editors, pairs_of, weights_of
 from mimicbrush.evaluation.reference_use import ReferenceUse, read_reference_use
-from mimicbrush.evaluation.run import EvaluateConfig
-from mimicbrush.evaluation.scoring import Scoring, metrics_code, number_to_json, variant_of
+from mimicbrush.evaluation.run import EvaluateConfig, set_metrics
+from mimicbrush.evaluation.scoring import Scoring, metrics_code, number_to_json, scoring_of, variant_of
 from mimicbrush.files import digest, installed_versions, whole, write_json
 from mimicbrush.statistics import bootstrap_mean
 
@@ -95,33 +94,26 @@ class Results:
     hardware: str
 
 
-def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
-    """The metrics that a set's tables show: all that apply, or those of them that were asked for."""
-    members = config.sets[set_name]
-    return {
-        name: metric
-        for name, metric in metrics_of(members.task, members.track).items()
-        if not config.metrics or name in config.metrics
-    }
-
-
-def unavailable(config: EvaluateConfig, models: Models) -> dict[str, str]:
-    """Metric -> why it cannot be computed: the weights of its network are not here."""
-    shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
-    missing = models.missing({metric.model for metric in shown.values() if metric.model})
-    return {name: missing[metric.model] for name, metric in shown.items() if metric.model in missing}
-
-
 def gather_results(
-    config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]], models: Models, *, seconds: float
+    config: EvaluateConfig,
+    samples: Mapping[str, Sequence[Sample]],
+    *,
+    models: Models,
+    not_computed: Mapping[str, str],
+    seconds: float,
 ) -> Results:
-    """Read every edit's record and scores from disk, so that a resumed run, or one of many tasks, gives the same."""
-    not_computed = unavailable(config, models)
+    """Read every edit's record and scores from disk, so that a resumed run, or one of many tasks, gives the same.
+
+    not_computed: the metrics that have no scores, and why; seconds: the wall time until here.
+    """
     edits = [
-        _read_edit_result(config, set_name, editor, seed, sample, models, not_computed)
+        _read_edit_result(
+            config, sample, set_name=set_name, editor=editor, seed=seed, scoring=scoring, not_computed=not_computed
+        )
         for set_name, members in samples.items()
         for editor in config.editors
         for seed in config.seeds
+        for scoring in [scoring_of(config, set_name, editor, seed, models=models, not_computed=not_computed)]
         for sample in members
     ]
     shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
@@ -131,7 +123,7 @@ def gather_results(
         summaries=_summarise(config, edits),
         comparisons=compare_editors(edits, shown),
         samples=samples,
-        not_computed=not_computed,
+        not_computed=dict(not_computed),
         variants={
             name: variant_of(metric, models)
             for name, metric in shown.items()
@@ -163,36 +155,22 @@ def write_results(results: Results) -> None:
             writer.writerow([*edit[:8], *values])
 
 
-def refuse_failed_editors(results: Results) -> None:
-    """Raise UserError where an editor has failed at everything."""
-    for editor in results.config.editors:
-        failures = [edit.failure for edit in results.edits if edit.editor == editor]
-        if all(failures):
-            raise UserError(f"{editor}: all {len(failures)} edits failed, the first: {failures[0]}")
-
-
 def _read_edit_result(
     config: EvaluateConfig,
+    sample: Sample,
+    *,
     set_name: str,
     editor: str,
     seed: int,
-    sample: Sample,
-    models: Models,
+    scoring: Scoring,
     not_computed: Mapping[str, str],
 ) -> EditResult:
-    record = read_record(config.edits(set_name, editor, seed), sample)
     metrics = set_metrics(config, set_name)
+    record = read_record(scoring.edits, sample)
     if record.failure:
-        found = {name: Score(None, "the edit failed") for name in metrics}
+        scores = {name: Score(None, "the edit failed") for name in metrics}
     else:
-        scoring = Scoring(
-            edits=config.edits(set_name, editor, seed),
-            scores=config.scores(set_name, editor, seed),
-            metrics={name: metric for name, metric in metrics.items() if name not in not_computed},
-            models=models,
-        )
-        unknown = {name: Score(None, not_computed[name]) for name in metrics if name in not_computed}
-        found = scoring.read(sample) | unknown
+        scores = scoring.read(sample) | {name: Score(None, reason) for name, reason in not_computed.items()}
     return EditResult(
         set_name=set_name,
         editor=editor,
@@ -202,7 +180,7 @@ def _read_edit_result(
         seconds=record.seconds,
         peak_memory=record.peak_memory,
         failure=record.failure,
-        scores={name: found[name] for name in metrics},
+        scores={name: scores[name] for name in metrics},
     )
 
 

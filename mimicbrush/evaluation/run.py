@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mimicbrush.evaluation.benchmark import BenchmarkSet
-from mimicbrush.evaluation.metrics import METRICS, ModelsConfig
+from mimicbrush.evaluation.metrics import METRICS, Metric, ModelsConfig, metrics_of
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 References = Literal["own", "swapped"]
+HELDOUT = "heldout"
+"""What held-out pairs are called where the sets are called by their names."""
+SUMMARY_FIELDS = ("noun", "inputs", "kept", "skipped", "pairs")
+"""What the report reads of a summary.json."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +108,10 @@ class EvaluateConfig:
         unknown = sorted(set(self.metrics) - METRICS.keys())
         if unknown:
             raise ValueError(f"metrics names {', '.join(unknown)}; choose from {', '.join(METRICS)}")
+        if HELDOUT in self.sets:
+            raise ValueError(f"sets: {HELDOUT} is what the held-out pairs are called; choose another name")
         for name in (*self.sets, *self.editors):
-            if not FOLDER_NAME.fullmatch(name):
+            if not (isinstance(name, str) and FOLDER_NAME.fullmatch(name)):
                 raise ValueError(f"{name!r} names a folder; use letters, digits, dots, dashes and underscores")
         for name in self.editors:
             self.editor(name)
@@ -128,3 +134,13 @@ class EvaluateConfig:
     def reference_use(self, editor: str, pairs: str) -> Path:
         """Where an editor's reference use lies; pairs: `heldout` or the name of a set."""
         return self.output / "reference_use" / pairs / f"{editor}.json"
+
+
+def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
+    """The metrics that a set's tables show: all that apply, or those of them that were asked for."""
+    members = config.sets[set_name]
+    return {
+        name: metric
+        for name, metric in metrics_of(members.task, members.track).items()
+        if not config.metrics or name in config.metrics
+    }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation import metrics as metrics_package
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.edits import edited_path
 from mimicbrush.evaluation.metrics import Edit, Metric, Models, Score, measure
-from mimicbrush.files import digest, read_object, write_json
+from mimicbrush.evaluation.run import EvaluateConfig, set_metrics
+from mimicbrush.files import digest, write_json
 from mimicbrush.imaging import read_image, read_mask, to_pil
 
 BATCH_SIZE = 16
@@ -33,15 +36,17 @@ class Scoring:
 
     def read(self, sample: Sample) -> dict[str, Score]:
         """The scores that still hold: of the same picture, by the same code and the same network's weights."""
-        path = self._path(sample)
-        record = read_object(path) if path.is_file() else {}
-        if {name: record.get(name) for name in ("edited", "prompt", "code")} != self._origin(sample):
-            return {}
-        return {
-            name: Score(number_from_json(entry["value"]), entry["reason"])
-            for name, entry in record["scores"].items()
-            if name in self.metrics and entry["variant"] == variant_of(self.metrics[name], self.models)
-        }
+        try:
+            record = json.loads(self._path(sample).read_text(encoding="utf-8"))
+            if record["origin"] != self._origin(sample):
+                return {}
+            return {
+                name: Score(number_from_json(entry["value"]), entry["reason"])
+                for name, entry in record["scores"].items()
+                if name in self.metrics and entry["variant"] == variant_of(self.metrics[name], self.models)
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}  # not there, or damaged: to be computed (again)
 
     def complete(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """Compute and write what is not known of the finished edits; yield each sample when its scores are written."""
@@ -65,14 +70,37 @@ class Scoring:
             }
             for name, metric in self.metrics.items()
         }
-        write_json({**self._origin(sample), "scores": entries}, self._path(sample))
+        write_json({"origin": self._origin(sample), "scores": entries}, self._path(sample))
 
     def _origin(self, sample: Sample) -> dict[str, str | None]:
         """What scores depend on, besides the networks' weights."""
-        return {"edited": digest([edited_path(self.edits, sample)]), "prompt": sample.prompt, "code": metrics_code()}
+        return {
+            "edited": digest([edited_path(self.edits, sample)]),
+            "given": digest(sample.paths),
+            "prompt": sample.prompt,
+            "code": metrics_code(),
+        }
 
     def _path(self, sample: Sample) -> Path:
         return self.scores / f"{sample.id}.json"
+
+
+def scoring_of(
+    config: EvaluateConfig,
+    set_name: str,
+    editor: str,
+    seed: int,
+    *,
+    models: Models,
+    not_computed: Collection[str],
+) -> Scoring:
+    """How an editor's edits of a set are scored: by all of its metrics but `not_computed`."""
+    return Scoring(
+        edits=config.edits(set_name, editor, seed),
+        scores=config.scores(set_name, editor, seed),
+        metrics={name: metric for name, metric in set_metrics(config, set_name).items() if name not in not_computed},
+        models=models,
+    )
 
 
 def variant_of(metric: Metric, models: Models) -> str:
@@ -81,11 +109,19 @@ def variant_of(metric: Metric, models: Models) -> str:
 
 
 def read_edit(sample: Sample, folder: Path) -> Edit:
-    """A finished edit with all that it is compared with."""
+    """A finished edit with all that it is compared with; raises UserError where its picture is damaged."""
+    path = edited_path(folder, sample)
+    source = read_image(sample.source)
+    try:
+        edited = read_image(path)
+    except UserError as error:
+        raise UserError(f"{error}; delete it, and the same command makes it again") from None
+    if edited.shape != source.shape:
+        raise UserError(f"{path} is not of its source's size; delete it, and the same command makes it again")
     return Edit(
-        source=np.asarray(to_pil(read_image(sample.source))),
+        source=np.asarray(to_pil(source)),
         mask=read_mask(sample.mask)[0].numpy() > 0.5,
-        edited=np.asarray(to_pil(read_image(edited_path(folder, sample)))),
+        edited=np.asarray(to_pil(edited)),
         reference=np.asarray(to_pil(read_image(sample.reference))),
         reference_mask=read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None,
         prompt=sample.prompt,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tqdm.auto import tqdm
 
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.checks import lacking_reference_use, load_editor
-from mimicbrush.evaluation.edits import make_edits, unfinished
+from mimicbrush.evaluation.edits import make_edits, read_record, unfinished
 from mimicbrush.evaluation.metrics import Models
 from mimicbrush.evaluation.reference_use import record_reference_use
-from mimicbrush.evaluation.results import set_metrics, unavailable
-from mimicbrush.evaluation.run import EvaluateConfig, ShareConfig
-from mimicbrush.evaluation.scoring import Scoring
+from mimicbrush.evaluation.run import HELDOUT, EvaluateConfig, ShareConfig
+from mimicbrush.evaluation.scoring import scoring_of
 from mimicbrush.requests import Editor
 
 Samples = Mapping[str, Sequence[Sample]]
@@ -49,26 +49,30 @@ def edit_all(config: EvaluateConfig, share: Samples, samples: Samples) -> None:
                     _measure(editor, name, chosen, config, samples)
 
 
-def score_all(config: EvaluateConfig, share: Samples, models: Models) -> None:
-    """Score the edits of a share that are not scored yet."""
-    not_computed = unavailable(config, models)
+def score_all(config: EvaluateConfig, share: Samples, *, models: Models, not_computed: Collection[str]) -> None:
+    """Score the edits of a share that are not scored yet, by all metrics but `not_computed`."""
     num_edits = sum(map(len, share.values())) * len(config.editors) * len(config.seeds)
     with tqdm(total=num_edits, desc="scores", unit="edit") as progress:
         for set_name, seed in _rounds(config):
-            shown = set_metrics(config, set_name)
-            metrics = {name: metric for name, metric in shown.items() if name not in not_computed}
             for editor in config.editors:
-                scoring = Scoring(
-                    edits=config.edits(set_name, editor, seed),
-                    scores=config.scores(set_name, editor, seed),
-                    metrics=metrics,
-                    models=models,
-                )
+                scoring = scoring_of(config, set_name, editor, seed, models=models, not_computed=not_computed)
                 before = progress.n
                 for _ in scoring.complete(share[set_name]):
                     progress.update()
                 # What was scored before, or has failed, is done as well.
                 progress.update(before + len(share[set_name]) - progress.n)
+
+
+def refuse_failed_editors(config: EvaluateConfig, share: Samples) -> None:
+    """Raise UserError where an editor has failed at everything that it was given."""
+    for editor in config.editors:
+        failures = [
+            read_record(config.edits(set_name, editor, seed), sample).failure
+            for set_name, seed in _rounds(config)
+            for sample in share[set_name]
+        ]
+        if failures and all(failures):
+            raise UserError(f"{editor}: all {len(failures)} edits failed, the first: {failures[0]}")
 
 
 def _edit(editor: Editor, name: str, config: EvaluateConfig, share: Samples, samples: Samples, progress: tqdm) -> None:
@@ -87,8 +91,8 @@ def _edit(editor: Editor, name: str, config: EvaluateConfig, share: Samples, sam
 
 
 def _measure(editor: Editor, name: str, pairs: str, config: EvaluateConfig, samples: Samples) -> None:
-    judged = config.heldout if pairs == "heldout" else samples[pairs]
-    record_reference_use(editor, config.reference_use(name, pairs), judged, seed=config.seeds[0])
+    judged = config.heldout if pairs == HELDOUT else samples[pairs]
+    record_reference_use(editor, config.reference_use(name, pairs), judged, seed=min(config.seeds))
 
 
 def _rounds(config: EvaluateConfig) -> Iterator[tuple[str, int]]:

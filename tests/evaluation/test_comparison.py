@@ -54,21 +54,24 @@ def test_pairs_match_by_set_id_and_seed_whatever_their_order():
     assert found.difference.groups == 1
 
 
-def test_verdict_needs_an_interval_without_zero_and_two_groups():
+def test_verdict_needs_an_interval_without_zero_and_six_groups():
     def verdict(metric: str, values: list[float]) -> str:
         first = [edit("a", str(number), **{metric: 0.0}) for number in range(len(values))]
         second = [edit("b", str(number), **{metric: value}) for number, value in enumerate(values)]
         return compare(first, second)[metric].verdict
 
-    assert verdict("quality", [1, 2, 3]) == "better"
-    assert verdict("error", [1, 2, 3]) == "worse"
-    assert verdict("error", [-1, -2, -3]) == "better"
-    assert verdict("quality", [1, -2, 3]) == "undecided"
-    assert verdict("quality", [5]) == "undecided"
-    assert verdict("quality", [0, 0]) == "equal"
-    assert verdict("quality", [math.inf, math.inf]) == "better"
-    assert verdict("error", [math.inf, math.inf]) == "worse"
-    assert verdict("likeness", [1, 2, 3]) == ""
+    rising = [1, 2, 3, 1, 2, 3]
+    assert verdict("quality", rising) == "better"
+    assert verdict("error", rising) == "worse"
+    assert verdict("error", [-value for value in rising]) == "better"
+    assert verdict("quality", [1, -2, 3, 1, -2, -3]) == "undecided"
+    assert verdict("quality", rising[:5]) == "undecided"
+    assert verdict("quality", [0, 0, 1e-9]) == "equal"
+    assert verdict("quality", [math.inf] * 6) == "better"
+    assert verdict("error", [math.inf] * 6) == "worse"
+    # A truth that is met more often than not outweighs the finite rest, which alone is worse.
+    assert verdict("quality", [math.inf] * 9 + [-0.5]) == "better"
+    assert verdict("likeness", rising) == ""
 
 
 def test_missing_and_infinite_values_are_said():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from mimicbrush.bench.networks import write_networks
 from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
+from mimicbrush.editors.baselines import Identity
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.metrics import METRICS
 from mimicbrush.evaluation.run import EvaluateConfig
@@ -64,6 +66,26 @@ class Sentence(Editor):
 
     def edit(self, request: TextRequest) -> torch.Tensor:
         return torch.where(request.mask > 0.5, torch.tensor(len(request.prompt) / 255), request.source)
+
+
+class Shapeless(Editor):
+    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+        return request.source[..., :5]
+
+
+class Bytes(Editor):
+    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+        return (request.source * 255).byte()
+
+
+class Nothing(Editor):
+    def edit(self, request: ReferenceRequest) -> None:
+        return None
+
+
+class TooFew(Identity):
+    def edit_batch(self, requests: list[ReferenceRequest]) -> list[torch.Tensor]:
+        return super().edit_batch(requests)[1:]
 
 
 class Loaded(Editor):
@@ -322,6 +344,64 @@ def test_changed_edits_are_scored_again(evaluate, make_set):
     assert psnr["000"] == psnr["002"] == "inf" and psnr["001"] < 20
 
 
+def test_a_changed_reference_mask_is_scored_again_though_the_edit_is_the_same(evaluate, make_set, tmp_path):
+    folder = make_set()
+    fields = {"sets": one_set(folder, "inter_id"), "editors": {"identity": IDENTITY}}
+    output = evaluate(fields)
+    mask = np.zeros((30, 36), np.uint8)
+    mask[:6, :6] = 255
+    Image.fromarray(mask).save(folder / "001_reference_mask.png")
+    shutil.rmtree(output / "edits")
+    fresh = evaluate({**fields, "output": str(tmp_path / "fresh")})
+    assert numbers(evaluate(fields)) == numbers(fresh)
+
+
+def test_other_groups_are_another_run_where_references_are_swapped(evaluate, make_set):
+    folder = make_set(number=4)
+    fields = {"sets": one_set(folder), "editors": {"paste": {**PASTE, "references": "swapped"}}}
+    evaluate(fields)
+    (folder / "groups.json").write_text(json.dumps({"000": "a", "001": "b", "002": "a", "003": "b"}))
+    with pytest.raises(UserError, match=r"references\.000 was 002_reference\.png, is 00[13]_reference\.png"):
+        evaluate(fields)
+
+
+def test_damaged_scores_and_records_are_mended_or_named(evaluate, make_set):
+    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
+    output = evaluate(fields)
+    before = numbers(output)
+    for name, text in (("000", "{"), ("001", '{"scores": 3}'), ("002", "[]")):
+        (output / "scores" / "small" / "identity" / "1" / f"{name}.json").write_text(text)
+    assert numbers(evaluate(fields)) == before
+    edited = output / "edits" / "small" / "identity" / "1" / "001.png"
+    edited.write_bytes(edited.read_bytes()[:60])
+    with pytest.raises(UserError, match=r"001\.png: not a readable picture .* delete it"):
+        evaluate(fields)
+    edited.unlink()
+    assert numbers(evaluate(fields)) == before
+
+
+@pytest.mark.parametrize("broken", ["Shapeless", "Bytes", "Nothing", "TooFew"])
+def test_what_is_no_edit_is_named(evaluate, make_set, broken):
+    fields = {"sets": one_set(make_set()), "editors": {"odd": {"class_path": f"{__name__}.{broken}"}}}
+    with pytest.raises(UserError, match=rf"{broken} answered .* expected a"):
+        evaluate(fields)
+
+
+def test_unreadable_weights_of_a_chosen_metric_stop_before_the_first_edit(evaluate, make_set, tmp_path):
+    (tmp_path / "alexnet.pth").write_bytes(b"no weights")
+    fields = {
+        "sets": one_set(make_set()),
+        "editors": {"identity": IDENTITY},
+        "models": {"alexnet": str(tmp_path / "alexnet.pth")},
+    }
+    with pytest.raises(UserError, match=r"metrics: lpips: .*does not hold torchvision's alexnet"):
+        evaluate({**fields, "metrics": ["lpips"]})
+    assert not (tmp_path / "out").exists()
+    results = strict_json(evaluate(fields) / "results.json")
+    assert "does not hold torchvision's alexnet" in results["metrics"]["lpips"]["not_computed"]
+    assert results["edits"][0]["scores"]["lpips"] is None and results["edits"][0]["scores"]["psnr"] == "inf"
+
+
 def test_metrics_are_chosen_by_name(evaluate, make_set):
     output = evaluate({"sets": one_set(make_set()), "editors": {"identity": IDENTITY}, "metrics": ["psnr"]})
     assert strict_json(output / "results.json")["edits"][0]["scores"] == {"psnr": "inf"}
@@ -372,6 +452,8 @@ def test_retrained_weights_are_another_run(evaluate, make_set, tmp_path):
         ({"editors": {"x": {**IDENTITY, "weights": 1}}}, "editors.x"),
         ({"seeds": [1, 1]}, "each once"),
         ({"seeds": []}, "at least one"),
+        ({"sets": {"heldout": {"folder": ".", "task": "parts", "track": "inter_id"}}}, "choose another name"),
+        ({"data_summaries": [__file__]}, "data_summaries: .*damaged"),
         ({"metrics": ["beauty"]}, "metrics names beauty"),
         ({"metrics": ["colour_distance"]}, "colour_distance applies to none of the sets"),
         ({"work": {"task": 2, "num_tasks": 2}}, "task is 2"),

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, find_pictures, list_samples
-from mimicbrush.evaluation.faults import Need, find_faults, refuse_faults
+from mimicbrush.evaluation.benchmark import BenchmarkSet, Need, find_pictures, list_samples
+from mimicbrush.evaluation.faults import find_faults, refuse_faults
 
 
 @dataclass(frozen=True, kw_only=True)

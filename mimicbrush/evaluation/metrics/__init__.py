@@ -3,7 +3,7 @@
 from mimicbrush.evaluation.metrics.edit import Edit, Score
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import NETWORKS, Models, ModelsConfig
-from mimicbrush.evaluation.metrics.table import METRICS, Metric, Need, metrics_of
+from mimicbrush.evaluation.metrics.table import METRICS, Metric, metrics_of
 
 __all__ = [
     "METRICS",
@@ -12,7 +12,6 @@ __all__ = [
     "Metric",
     "Models",
     "ModelsConfig",
-    "Need",
     "Score",
     "measure",
     "metrics_of",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +11,8 @@ from urllib.parse import urlparse
 import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
+
+from mimicbrush.files import sha256
 
 FETCH = "python -m mimicbrush.evaluation.fetch"
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -47,7 +47,7 @@ def find_folder(source: str, model_type: str, *, has_tokenizer: bool = False) ->
         folder = Path(config).parent
     if not (folder / "config.json").is_file():
         raise AbsentError(f"{source}: no folder with a config.json")
-    found = json.loads((folder / "config.json").read_text()).get("model_type")
+    found = _model_type(folder / "config.json")
     if found != model_type:
         raise AbsentError(f"{source}: expected a network of type {model_type}, found {found}")
     lacking = list(_lacking(folder, has_tokenizer))
@@ -56,6 +56,13 @@ def find_folder(source: str, model_type: str, *, has_tokenizer: bool = False) ->
     for path in weight_files(folder):
         _check_whole(path)
     return folder
+
+
+def _model_type(path: Path) -> str | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError):
+        raise AbsentError(f"{path} is damaged; delete it") from None
 
 
 def find_file(source: str) -> Path:
@@ -97,18 +104,6 @@ def weight_files(folder: Path) -> list[Path]:
 def short_digest(path: Path) -> str:
     """The first eight hex digits of a file's SHA-256."""
     return sha256(path)[:8]
-
-
-def sha256(path: Path) -> str:
-    """Of a file, computed once while it stays as it is."""
-    status = path.stat()
-    return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lacking(folder: Path, has_tokenizer: bool) -> Iterator[str]:

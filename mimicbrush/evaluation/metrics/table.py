@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from mimicbrush.evaluation.benchmark import Task, Track
+from mimicbrush.evaluation.benchmark import Need, Task, Track
 from mimicbrush.evaluation.metrics.border import (
     FEATHER_REACH,
     change_outside,
@@ -20,8 +20,6 @@ from mimicbrush.evaluation.metrics.pixels import colour_distance, psnr_box, psnr
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
 from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
 
-Need = Literal["reference_mask", "prompt"]
-"""What a sample may lack: fields of Edit."""
 Compute = Callable[[Sequence[Edit], Models], list[Score]]
 
 TEXTURE: frozenset[Task] = frozenset({"texture"})

@@ -102,7 +102,8 @@ def comparisons_part(comparisons: Sequence[Comparison], metrics: Mapping[str, Me
         heading(f"Against {comparisons[0].first}, sample by sample", level=3),
         paragraph(
             f"Mean difference to {comparisons[0].first} over the same samples, with its 95 % interval. Better or "
-            "worse: the interval leaves out 0, which in one comparison of twenty chance does too."
+            "worse: the interval leaves out 0, which in one comparison of twenty chance does too. Fewer than six "
+            "source photographs decide nothing."
         ),
         verdict_legend([one.verdict for members in drawn.values() for one in members]),
         charts([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),

@@ -15,7 +15,8 @@ from mimicbrush.evaluation.report.numbers import (
 )
 from mimicbrush.evaluation.report.samples import SCRIPT, SIDE, STYLE, count_pictures, samples_section, thumbnail_side
 from mimicbrush.evaluation.report.training import data_section, reference_use_section, training_section
-from mimicbrush.evaluation.results import Results, set_metrics
+from mimicbrush.evaluation.results import Results
+from mimicbrush.evaluation.run import set_metrics
 from mimicbrush.files import digest, write_text
 from mimicbrush.page import escape, heading, page, paragraph, table
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
+from mimicbrush.evaluation.run import SUMMARY_FIELDS
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
@@ -90,7 +91,7 @@ def data_section(paths: list[Path]) -> list[str]:
     """What sharding kept and skipped; files that are absent are left out."""
     rows = []
     for path in filter(Path.is_file, paths):
-        summary = read_object(path, "noun", "inputs", "kept", "skipped", "pairs")
+        summary = read_object(path, *SUMMARY_FIELDS)
         skipped = ", ".join(f"{len(names)} {reason}" for reason, names in summary["skipped"].items())
         inputs = f"{summary['inputs']} {summary['noun']}"
         rows.append([path.parent.name, inputs, summary["kept"], skipped or "none", summary["pairs"]])
