@@ -5,9 +5,11 @@ Pixels are RGB float in [0, 1], channels first. Masks are 1 where the edit happe
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import kornia
 import numpy as np
 import torch
@@ -60,7 +62,7 @@ def _open(path: Path) -> Image.Image:
             return file
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable picture ({error})") from None
 
 
@@ -124,18 +126,42 @@ def blacken(source: Tensor, mask: Tensor) -> Tensor:
     return source * (mask < 0.5)
 
 
-def feather(mask: Tensor, passes: int = FEATHER_PASSES) -> Tensor:
-    """Soften a mask's border; (B, 1, H, W). Each pass adds half a pixel to the variance."""
+def feather(mask: Tensor, scale: float = 1.0) -> Tensor:
+    """Soften a mask's border; (B, 1, H, W), on the CPU where scale is above 1.
+
+    scale: pixels of the picture to one of the canvas it was edited on. Up to 1 the release's sqrt(5) pixels, above 1
+    the same on the canvas, so that the seam of a large picture is as soft as what lies within it.
+    """
+    if scale > 1:
+        return torch.stack([_blur(single[0], scale) for single in mask])[:, None]
     kernel = mask.new_tensor([[0.25, 0.5, 0.25]])
-    for _ in range(passes):
+    for _ in range(FEATHER_PASSES):
         mask = kornia.filters.filter2d_separable(mask, kernel, kernel, border_type="reflect")
     return mask
 
 
-def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, passes: int = FEATHER_PASSES) -> Tensor:
+def _blur(mask: Tensor, scale: float) -> Tensor:
+    """(H, W), by OpenCV: its kernel may be wider than the picture."""
+    side, sigma = 2 * math.ceil(FEATHER_PASSES * scale) + 1, math.sqrt(FEATHER_PASSES / 2) * scale
+    return torch.from_numpy(cv2.GaussianBlur(mask.contiguous().numpy(), (side, side), sigma))
+
+
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, scale: float = 1.0) -> Tensor:
     """Composite the edited picture over the source through the feathered mask.
 
-    edited, source: (B, 3, H, W); mask: (B, 1, H, W). Where the feathered mask is 0 the source is kept bit for bit.
+    edited, source: (B, 3, H, W); mask: (B, 1, H, W); scale: as in `feather`. Where the feathered mask is 0 the source
+    is kept bit for bit.
     """
-    alpha = feather(mask, passes)
+    alpha = feather(mask, scale)
     return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
+
+
+def match_colours(edited: Tensor, source: Tensor, mask: Tensor, *, scale: float = 1.0) -> Tensor:
+    """Shift the edited picture's channels so that it has the source's mean colour on the seam around the mask.
+
+    The network repaints that ring, too, where the truth is known: what it gets wrong there it gets wrong inside.
+    edited: (N, 3, H, W); source: (1, 3, H, W); mask: (1, 1, H, W); scale: as in `feather`.
+    """
+    ring = ((feather(mask, scale) > 0) & (mask < 0.5)).to(edited.dtype)
+    shift = ((source - edited) * ring).sum(dim=(2, 3), keepdim=True) / ring.sum().clamp(min=1)
+    return (edited + shift).clamp(0, 1)
