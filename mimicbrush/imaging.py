@@ -35,12 +35,12 @@ class Placement(NamedTuple):
 
 def read_image(path: Path) -> Tensor:
     """(3, H, W) in [0, 1]; EXIF orientation applied. Raises UserError if the file is missing or no picture."""
-    return from_pil(_open(path))
+    return from_pil(open_image(path))
 
 
 def read_mask(path: Path) -> Tensor:
     """(1, H, W), 0 or 1, thresholded at mid-grey. Raises UserError if the file is missing or no picture."""
-    return mask_from_pil(_open(path))
+    return mask_from_pil(open_image(path))
 
 
 def from_pil(image: Image.Image) -> Tensor:
@@ -55,7 +55,8 @@ def mask_from_pil(image: Image.Image) -> Tensor:
     return torch.from_numpy((array > 127).astype(np.float32))[None]
 
 
-def _open(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
+    """As it is stored, decoded; raises UserError if the file is missing or no picture."""
     try:
         with Image.open(path) as file:
             file.load()
@@ -67,9 +68,9 @@ def _open(path: Path) -> Image.Image:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """(3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
+    """(4, H, W) with alpha, (3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
     array = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(array if array.shape[2] == 3 else array[..., 0])
+    return Image.fromarray(array if array.shape[2] > 1 else array[..., 0])
 
 
 def write_image(image: Tensor, path: Path) -> None:
