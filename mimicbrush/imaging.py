@@ -20,6 +20,8 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 
+FEATHER_SIDE = 512
+"""Pixels of the canvas for which the release chose its feather."""
 FEATHER_PASSES = 10
 """Of the release's blur with [1, 2, 1] / 4 in each direction: together a Gaussian of sqrt(5) pixels."""
 
@@ -130,8 +132,8 @@ def blacken(source: Tensor, mask: Tensor) -> Tensor:
 def feather(mask: Tensor, scale: float = 1.0) -> Tensor:
     """Soften a mask's border; (B, 1, H, W), on the CPU where scale is above 1.
 
-    scale: pixels of the picture to one of the canvas it was edited on. Up to 1 the release's sqrt(5) pixels, above 1
-    the same on the canvas, so that the seam of a large picture is as soft as what lies within it.
+    scale: the edited picture's side in times the release's 512 pixels. Up to 1 its sqrt(5) pixels, above 1 as many
+    times more, so that a seam is as soft as what lies within it, scaled up.
     """
     if scale > 1:
         return torch.stack([_blur(single[0], scale) for single in mask])[:, None]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mimicbrush import imaging, released_imaging
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import binarise, match_colours
+from mimicbrush.imaging import FEATHER_SIDE, binarise, match_colours
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
@@ -198,7 +198,7 @@ class MimicBrushEditor(Editor):
         """Put samples (N, 3, size, size) of a part into its place in results (N, 3, H, W)."""
         mask = part.region.mask[None]
         height, width = mask.shape[-2:]
-        scale = max(height, width) / self.network.size
+        scale = max(height, width) / FEATHER_SIDE
         edited = self.geometry.unletterbox(canvas, height, width).to(result)
         if self.match_colour:
             edited = match_colours(edited, part.of(part.request.source)[None], mask, scale=scale)

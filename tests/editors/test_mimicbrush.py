@@ -62,7 +62,7 @@ def test_a_crop_sees_all_regions_hidden_and_pastes_its_own(echo, monkeypatch):
 def test_far_from_the_mask_the_source_is_kept_bit_for_bit(network, options, geometry):
     request = request_of(A, B)
     edited = editor_of(network, geometry=geometry, **options).edit(request)
-    reach = 10 * 200 // SIZE + 1
+    reach = 10
     far = torch.nn.functional.max_pool2d(request.mask, 2 * reach + 1, 1, reach) == 0
     assert far.any() and torch.equal(edited * far, request.source * far)
     assert not torch.equal(edited[..., A[0], A[1]], request.source[..., A[0], A[1]])
@@ -96,3 +96,16 @@ def test_given_generators_replace_the_seeds(network):
 def test_a_senseless_context_is_refused(network, context):
     with pytest.raises(UserError, match=r"context is .*expected 1 to 100"):
         editor_of(network, context=context)
+
+
+def test_the_feather_of_a_crop_grows_with_it(network, monkeypatch):
+    monkeypatch.setattr(network, "decode", lambda latent: torch.ones(1, 3, SIZE, SIZE))
+    widths = []
+    for side in (256, 1024):
+        request = request_of((slice(side // 2, side), slice(0, side // 2)), height=side, width=side)
+        request = ReferenceRequest(
+            source=torch.zeros_like(request.source), mask=request.mask, reference=request.reference
+        )
+        edited = editor_of(network, crop_to_mask=True).edit(request)
+        widths.append(int(((edited > 0) & (edited < 0.999))[0, 0, 3 * side // 4].sum()))
+    assert 1.7 < widths[1] / widths[0] < 2.3
