@@ -29,8 +29,7 @@ NUM_RUN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SampleBenchConfig:
-    """Time a sampling step against the released algorithm, by size of the latents, and edits with the tiny preset; weights
-    are random."""
+    """Time a sampling step against the released algorithm, and whole edits with the tiny preset; weights are random."""
 
     widths: tuple[int, ...] = (64, 128, 256, 256)
     """Of both U-Nets; Stable Diffusion 1.5 has 320, 640, 1280, 1280."""
