@@ -34,7 +34,7 @@ def main() -> None:
         return
     results = gather_results(config, samples, models, seconds=time.perf_counter() - started)
     write_results(results)
-    report = write_report(results, samples)
+    report = write_report(results)
     print(console_text(results))
     print(f"results.json, results.csv and the edits -> {config.output}\nreport -> {report}")
     refuse_failed_editors(results)

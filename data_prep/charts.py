@@ -9,7 +9,7 @@ from html import escape
 from typing import NamedTuple
 
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN
-from mimicbrush.page import charts, paragraph
+from mimicbrush.page import charts, nice_step, paragraph, svg_figure, svg_text
 
 WIDTH, HEIGHT = 440, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 42
@@ -119,45 +119,25 @@ def histogram_chart(
         )
     beyond = "; last bar: all beyond" if math.isinf(bars[-1].end) else ""
     parts += _horizontal_axis(low, high, axis + beyond, floor, across)
-    return _figure(parts, title)
+    return svg_figure(parts, title, WIDTH, HEIGHT)
 
 
 def _vertical_axis(highest: int, floor: float, up: float) -> list[str]:
-    step = max(1, round(_nice_step(highest, 4)))
+    step = max(1, round(nice_step(highest, 4)))
     unit, letter = next((unit, letter) for least, unit, letter in UNITS if highest >= least)
     lines = []
     for number in range(math.floor(highest / step) + 1):
         y = floor - number * step * up
         lines.append(f"<path d='M{LEFT} {y:.1f}H{WIDTH - RIGHT}' stroke='currentColor' opacity='.2'/>")
-        lines.append(_text(LEFT - 6, y + 4, f"{number * step / unit:g}{letter if number else ''}", "end"))
+        lines.append(svg_text(LEFT - 6, y + 4, f"{number * step / unit:g}{letter if number else ''}", "end"))
     return lines
 
 
 def _horizontal_axis(low: float, high: float, name: str, floor: float, across: float) -> list[str]:
-    step = _nice_step(high - low, 6)
+    step = nice_step(high - low, 6)
     numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    ticks = [_text(LEFT + (n * step - low) * across, floor + 17, f"{n * step:g}", "middle") for n in numbers]
-    return [*ticks, _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, name, "middle")]
-
-
-def _nice_step(extent: float, most: int) -> float:
-    """1, 2 or 5 times a power of ten, of which at most `most` fit into the extent."""
-    magnitude = 10.0 ** math.floor(math.log10(extent / most))
-    return next(factor * magnitude for factor in (1, 2, 5, 10) if extent <= most * factor * magnitude * (1 + 1e-9))
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return (
-        f"<text x='{x:.1f}' y='{y:.1f}' font-size='12' text-anchor='{anchor}' fill='currentColor'>{escape(text)}</text>"
-    )
-
-
-def _figure(parts: list[str], title: str) -> str:
-    label = escape(title, quote=True)
-    return (
-        f"<figure class='chart'><figcaption>{label}</figcaption>"
-        f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{label}'>{''.join(parts)}</svg></figure>"
-    )
+    ticks = [svg_text(LEFT + (n * step - low) * across, floor + 17, f"{n * step:g}", "middle") for n in numbers]
+    return [*ticks, svg_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, name, "middle")]
 
 
 def stacked_bar(amounts: Mapping[str, float], unit: str) -> str:

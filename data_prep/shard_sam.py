@@ -22,7 +22,6 @@ if not __package__:  # run as a script, whose own folder comes first on the path
 from data_prep.images import EncodeConfig, encode_image, encode_mask, shrink, to_grey
 from data_prep.inputs import UnreadableInput
 from data_prep.merge import shard_and_merge
-from data_prep.metadata import read_metadata
 from data_prep.run import KEPT, WorkConfig, seed_for, slug
 from data_prep.similarity import structural_similarity
 from data_prep.stills import MaskConfig, Still, StillFiles, list_stills, read_still
@@ -32,6 +31,7 @@ from data_prep.work import Outcome, Stopwatch
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import run_command
+from mimicbrush.metadata import read_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
 SIMILARITY_SIZE = 256

@@ -25,7 +25,6 @@ from data_prep.images import EncodeConfig, encode_image, encode_strip
 from data_prep.inputs import UnreadableInput, check_file, find_files, readable_name, size_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
 from data_prep.merge import shard_and_merge
-from data_prep.metadata import read_metadata
 from data_prep.pairs import ChosenPair, PairConfig, Selection, sample_times, select_pairs
 from data_prep.run import KEPT, WorkConfig, seed_for, slug
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
@@ -34,6 +33,7 @@ from data_prep.work import Outcome, Stopwatch
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UserError, run_command
+from mimicbrush.metadata import read_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/videos"

@@ -23,9 +23,9 @@ from data_prep.inputs import (
     readable_text,
     size_of,
 )
-from data_prep.metadata import ORIGIN_FIELDS
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
+from mimicbrush.metadata import ORIGIN_FIELDS
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 
 
 class UserError(ValueError):
-    """A mistake of the user's: the message says what was expected, what was found, and what to do."""
+    """A mistake of the user's: the message says what was expected, what was found, and what to do.
+
+    Several mistakes at once are a list: lines that begin with `- `, indented or not.
+    """
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's `main`; a UserError ends it in one line and exit status 2, anything else rises."""
+    """Run a command's `main`; a UserError ends it in one line (or a list) and exit status 2, anything else rises."""
     try:
         main()
     except UserError as error:
         # A loader's process sends its error wrapped in a traceback, whose last words are the message.
-        message = " ".join(str(error).rpartition(f"{UserError.__name__}: ")[2].split())
-        print(f"error: {message}", file=sys.stderr)
+        message = str(error).rpartition(f"{UserError.__name__}: ")[2]
+        print(f"error: {_unwrapped(message)}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _unwrapped(message: str) -> str:
+    """One line, whatever a library's words in it hold; the items of a list keep theirs."""
+    items = re.split(r"\n(?= *- )", message)
+    indents = [item[: len(item) - len(item.lstrip())] for item in items]
+    return "\n".join(indent + " ".join(item.split()) for indent, item in zip(indents, items, strict=True))

@@ -45,16 +45,32 @@ def read_mask(path: Path) -> Tensor:
     return mask_from_pil(open_image(path))
 
 
+def read_levels(path: Path) -> Tensor:
+    """(1, H, W), 0 to 255: a mask before the threshold. Raises UserError if the file is missing or no picture."""
+    return torch.from_numpy(_levels(open_image(path)))[None]
+
+
 def from_pil(image: Image.Image) -> Tensor:
     """(3, H, W) in [0, 1]; EXIF orientation applied."""
-    array = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.float32) / 255
+    array = np.asarray(eight_bits(ImageOps.exif_transpose(image)).convert("RGB"), dtype=np.float32) / 255
     return torch.from_numpy(array).permute(2, 0, 1)
 
 
 def mask_from_pil(image: Image.Image) -> Tensor:
     """(1, H, W), 0 or 1, thresholded at mid-grey; EXIF orientation applied."""
-    array = np.asarray(ImageOps.exif_transpose(image).convert("L"))
-    return torch.from_numpy((array > 127).astype(np.float32))[None]
+    return torch.from_numpy((_levels(image) > 127).astype(np.float32))[None]
+
+
+def _levels(image: Image.Image) -> np.ndarray:
+    """(H, W), 8 bits; EXIF orientation applied."""
+    return np.array(eight_bits(ImageOps.exif_transpose(image)).convert("L"))
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey by its upper byte, anything else as it is: Pillow's own conversion clips, mostly to white."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def open_image(path: Path) -> Image.Image:
@@ -65,7 +81,7 @@ def open_image(path: Path) -> Image.Image:
             return file
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: not a readable picture ({error})") from None
 
 

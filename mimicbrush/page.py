@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+import re
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_html
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +20,10 @@ table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: a
 td { font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { background: var(--soft); }
+/* The names of a wide table's rows stay in sight while its columns scroll. */
+th:first-child, td:first-child { position: sticky; left: 0; background-color: Canvas; }
+th:first-child { background-image: linear-gradient(var(--soft), var(--soft)); }
+td[colspan] { background: var(--soft); font-size: .85rem; white-space: normal; }
 .strip { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
 figure { margin: 0; min-width: 0; } figcaption { font-size: .8rem; opacity: .8; text-align: center; }
 /* A caption is as wide as its picture, never the other way round. */
@@ -28,19 +34,39 @@ h1, summary, li { overflow-wrap: anywhere; } summary { cursor: pointer; }
 .charts svg, .shares { display: block; width: 100%; } .shares { height: 1.4rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: .5rem 0; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
-.note { opacity: .75; }
-@media (max-width: 600px) { th { white-space: normal; vertical-align: bottom; } th, td { padding: .3rem .45rem; } }
+.note { opacity: .75; } pre { overflow-x: auto; }
+@media (max-width: 600px) {
+th { white-space: normal; vertical-align: bottom; } th, td { padding: .3rem .45rem; }
+td:first-child { white-space: normal; overflow-wrap: break-word; max-width: 8.5rem; }
+}
 """
 
 
-def page(title: str, sections: Sequence[str]) -> str:
-    """A whole document from HTML fragments."""
+class Markup(str):
+    """A table's cell that is HTML already; every other text is escaped."""
+
+
+def page(title: str, sections: Sequence[str], *, style: str = "", script: str = "") -> str:
+    """A whole document from HTML fragments; style, script: CSS beyond STYLE and JavaScript, inlined."""
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n"
-        f"<h1>{escape(title)}</h1>\n" + "\n".join(sections) + "\n</body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head><body>\n"
+        f"<h1>{escape(title)}</h1>\n"
+        + "\n".join(sections)
+        + (f"\n<script>{script}</script>" if script else "")
+        + "\n</body></html>\n"
     )
+
+
+def escape(text: object) -> str:
+    """Text as HTML, also within quotes; a number stays on the line of its `%`."""
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", escape_html(str(text), quote=True))
+
+
+def breakable(name: str) -> Markup:
+    """A name that may break after its underscores."""
+    return Markup(escape(name).replace("_", "_<wbr>"))
 
 
 def heading(text: str, *, level: int = 2) -> str:
@@ -51,25 +77,56 @@ def paragraph(text: str, *, note: bool = False) -> str:
     return f"<p class='note'>{escape(text)}</p>" if note else f"<p>{escape(text)}</p>"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Cells are escaped; the first column is left-aligned, the others are numbers."""
-    head = "".join(f"<th>{escape(str(cell))}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+def table(header: Sequence[object], rows: Sequence[Sequence[object]], *, classes: Sequence[str] = ()) -> str:
+    """Cells are escaped unless they are Markup; the first column is left-aligned, the others are numbers.
+
+    A row of a single cell spans the table. classes: of the rows, in CSS; none if empty.
+    """
+    head = "".join(f"<th>{_cell(cell)}</th>" for cell in header)
+    names = classes or [""] * len(rows)
+    body = "".join(_table_row(row, len(header), name) for row, name in zip(rows, names, strict=True))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _table_row(row: Sequence[object], width: int, name: str) -> str:
+    opening = f"<tr class='{name}'>" if name else "<tr>"
+    if len(row) == 1 < width:
+        return f"{opening}<td colspan='{width}'>{_cell(row[0])}</td></tr>"
+    return opening + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>"
+
+
+def _cell(cell: object) -> str:
+    return cell if isinstance(cell, Markup) else escape(cell)
 
 
 def figure(image: Image.Image | Path, caption: str, *, width: int | None = None) -> str:
     """An inlined picture; `width` in CSS pixels. Files are taken as they are, and must be PNG."""
     kind, data = ("png", image.read_bytes()) if isinstance(image, Path) else _encode(image)
     size = f" width='{width}'" if width else ""
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    label = escape(caption, quote=True)
-    return f"<figure><img src='{source}' alt='{label}'{size}><figcaption>{label}</figcaption></figure>"
+    label = escape(caption)
+    return f"<figure><img src='{_data_url(kind, data)}' alt='{label}'{size}><figcaption>{label}</figcaption></figure>"
+
+
+def thumbnail(image: Image.Image, side: int, alt: str) -> str:
+    """An inlined JPEG of at most `side` pixels a side, decoded once in sight: for pages of hundreds."""
+    small = image.convert("RGB")
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, format="jpeg", quality=82)
+    size = f"width='{small.width}' height='{small.height}'"
+    return (
+        f"<img src='{_data_url('jpeg', buffer.getvalue())}' alt='{escape(alt)}' {size} loading='lazy' decoding='async'>"
+    )
 
 
 def strip(figures: Sequence[str]) -> str:
     """Figures side by side."""
     return f"<div class='strip'>{''.join(figures)}</div>"
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """Notes, one below the other."""
+    return f"<ul class='note'>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
 def charts(figures: Sequence[str]) -> str:
@@ -79,8 +136,38 @@ def charts(figures: Sequence[str]) -> str:
 
 def folded(title: str, lines: Sequence[str]) -> str:
     """A list that opens on a click."""
-    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<details><summary>{escape(title)}</summary><ul>{listed}</ul></details>"
+    return fold(title, f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
+
+
+def fold(title: str, content: str) -> str:
+    """HTML that opens on a click."""
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
+
+
+def svg_figure(parts: Sequence[str], title: str, width: int, height: int) -> str:
+    """A chart of SVG elements with its title above."""
+    label = escape(title)
+    return (
+        f"<figure class='chart'><figcaption>{label}</figcaption>"
+        f"<svg viewBox='0 0 {width} {height}' role='img' aria-label='{label}'>{''.join(parts)}</svg></figure>"
+    )
+
+
+def svg_text(x: float, y: float, text: str, anchor: str) -> str:
+    """A label in the page's own colour; anchor: start, middle or end."""
+    return (
+        f"<text x='{x:.1f}' y='{y:.1f}' font-size='12' text-anchor='{anchor}' fill='currentColor'>{escape(text)}</text>"
+    )
+
+
+def nice_step(extent: float, most: int) -> float:
+    """1, 2 or 5 times a power of ten, of which at most `most` fit into the extent."""
+    magnitude = 10.0 ** math.floor(math.log10(extent / most))
+    return next(factor * magnitude for factor in (1, 2, 5, 10) if extent <= most * factor * magnitude * (1 + 1e-9))
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _encode(image: Image.Image) -> tuple[str, bytes]:

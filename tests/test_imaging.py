@@ -14,6 +14,7 @@ from mimicbrush.imaging import (
     paste_back,
     place,
     read_image,
+    read_levels,
     read_mask,
     unletterbox,
     write_image,
@@ -107,3 +108,11 @@ def test_unreadable_pictures_are_named(tmp_path):
         read_image(tmp_path / "text.png")
     with pytest.raises(UserError, match=r"absent\.png: no such picture"):
         read_mask(tmp_path / "absent.png")
+
+
+def test_sixteen_bits_are_read_by_their_upper_byte(tmp_path):
+    levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(levels * 256).save(tmp_path / "grey.png")
+    assert torch.equal(read_levels(tmp_path / "grey.png")[0], torch.from_numpy(levels.astype(np.uint8)))
+    assert torch.equal(read_image(tmp_path / "grey.png")[0] * 255, torch.from_numpy(levels.astype(np.float32)))
+    assert read_mask(tmp_path / "grey.png").mean() == 0.5

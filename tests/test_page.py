@@ -6,7 +6,7 @@ import re
 
 from PIL import Image
 
-from mimicbrush.page import figure, heading, page, paragraph, strip, table
+from mimicbrush.page import Markup, breakable, figure, heading, page, paragraph, strip, table, thumbnail
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 
@@ -37,3 +37,24 @@ def test_picture_file_is_inlined_as_it_is(tmp_path):
 
 def test_page_serves_light_and_dark():
     assert "color-scheme: light dark" in page("title", [])
+
+
+def test_percentages_stay_on_one_line():
+    assert paragraph("a 95 % interval") == "<p>a 95\N{NO-BREAK SPACE}% interval</p>"
+
+
+def test_cells_that_are_markup_stay_so_and_a_lone_cell_spans_the_table():
+    shown = table(["a", "b"], [["both"], [breakable("x_<y>"), Markup("<b>1</b>")]], classes=["", "marked"])
+    assert "<td colspan='2'>both</td>" in shown
+    assert "<tr class='marked'><td>x_<wbr>&lt;y&gt;</td><td><b>1</b></td></tr>" in shown
+
+
+def test_thumbnail_is_a_small_jpeg_that_says_its_size():
+    shown = thumbnail(Image.new("RGB", (300, 200)), 60, HOSTILE)
+    (data,) = re.findall(r"image/jpeg;base64,([^']+)'", shown)
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (60, 40)
+    assert "width='60' height='40' loading='lazy'" in shown and "<script>" not in shown
+
+
+def test_script_and_style_are_inlined():
+    assert "<script>1 < 2</script>" in page("title", [], style=".x {}", script="1 < 2")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from mimicbrush.statistics import bootstrap_mean
+from mimicbrush.statistics import bootstrap_mean, compare_pairs, win
 
 
 def test_interval_holds_the_mean_and_is_the_same_each_time():
@@ -47,3 +49,45 @@ def test_bad_input_is_refused():
         bootstrap_mean([])
     with pytest.raises(ValueError, match="2 values but 1 groups"):
         bootstrap_mean([1.0, 2.0], ["a"])
+
+
+def test_paired_difference_and_win_rate_by_hand():
+    paired = compare_pairs([1.0, 2.0, 3.0, 4.0], [2.0, 2.0, 2.0, 8.0], list("abcd"), better="higher")
+    assert paired.difference.mean == pytest.approx((1 + 0 - 1 + 4) / 4)
+    assert paired.win_rate.mean == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert paired.difference == bootstrap_mean([1.0, 0.0, -1.0, 4.0], list("abcd"))
+    assert paired.infinite == 0
+
+
+def test_lower_is_better_turns_the_win_rate_and_not_the_difference():
+    higher, lower = (
+        compare_pairs([1.0, 2.0, 3.0], [2.0, 4.0, 2.5], list("abc"), better=b) for b in ("higher", "lower")
+    )
+    assert higher.difference == lower.difference
+    assert higher.win_rate.mean == pytest.approx(2 / 3) and lower.win_rate.mean == pytest.approx(1 / 3)
+
+
+def test_infinity_counts_in_the_win_rate_and_not_in_the_difference():
+    inf = math.inf
+    paired = compare_pairs([10.0, inf, inf, 10.0], [inf, inf, 10.0, 13.0], list("abcd"), better="higher")
+    assert paired.win_rate.mean == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert (paired.difference.mean, paired.difference.count, paired.infinite) == (3, 1, 3)
+    assert compare_pairs([inf], [inf], ["a"], better="higher").difference is None
+
+
+def test_metric_without_direction_has_no_win_rate():
+    assert compare_pairs([1.0], [2.0], ["a"], better=None).win_rate is None
+
+
+def test_paired_intervals_are_over_groups():
+    first, second = [0.0] * 100, [float(number // 10) for number in range(100)]
+    groups = [f"photograph{number // 10}" for number in range(100)]
+    grouped = compare_pairs(first, second, groups, better="higher")
+    single = compare_pairs(first, second, list(map(str, range(100))), better="higher")
+    assert grouped.difference.groups == grouped.win_rate.groups == 10
+    assert grouped.difference.high - grouped.difference.low > 2 * (single.difference.high - single.difference.low)
+
+
+def test_rounding_is_a_tie():
+    assert win(0.5, 0.5 + 1e-8, "higher") == 0.5
+    assert win(0.5, 0.5001, "higher") == 1 and win(0.5, 0.5001, "lower") == 0

@@ -1,6 +1,7 @@
-"""`python -m mimicbrush.bench train | sample | data | loader`."""
+"""`python -m mimicbrush.bench train | sample | data | loader | metrics`."""
 
 from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
+from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics
 from mimicbrush.bench.preparation import PreparationBenchConfig, bench_preparation
 from mimicbrush.bench.sampling import SampleBenchConfig, bench_sampling
 from mimicbrush.bench.training import TrainBenchConfig, bench_training
@@ -14,6 +15,7 @@ def main() -> None:
         "sample": (SampleBenchConfig, bench_sampling),
         "data": (PreparationBenchConfig, bench_preparation),
         "loader": (LoaderBenchConfig, bench_loader),
+        "metrics": (MetricsBenchConfig, bench_metrics),
     }
     run_subcommand(commands, program="python -m mimicbrush.bench")
 

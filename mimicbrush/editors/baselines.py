@@ -68,6 +68,7 @@ class ColourTransfer(Editor):
 
     In CIE Lab, channel by channel: light and texture of the source stay, the palette becomes the reference's. An editor
     is not told which part of the reference is meant: its middle half, each way, stands for the thing that it shows.
+    Like Identity, it looks at what lies under the mask, which on inner-ID is the truth.
     """
 
     def edit(self, request: ReferenceRequest) -> Tensor:

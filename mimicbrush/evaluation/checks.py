@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from mimicbrush.config import find_class, instantiate
 from mimicbrush.data.shards import list_shards, read_index
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import Sample, read_sets
+from mimicbrush.evaluation.benchmark import Sample, list_samples
 from mimicbrush.evaluation.edits import unfinished
+from mimicbrush.evaluation.faults import find_faults, refuse_faults
 from mimicbrush.evaluation.metrics import METRICS, Models, metrics_of
 from mimicbrush.evaluation.run import EditorSpec, EvaluateConfig, HeldoutConfig
 from mimicbrush.files import digest
 from mimicbrush.requests import Editor, TextRequest
 from mimicbrush.run_folder import claim, refuse_other_run
-
-T = TypeVar("T")
 
 WEIGHT_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".safetensors"})
 
@@ -30,24 +27,26 @@ def check_inputs(config: EvaluateConfig, models: Models) -> dict[str, list[Sampl
     Raises one UserError that names every missing or unsound picture, checkpoint, folder and chosen metric, and every
     folder of results that is another run's.
     """
-    faults: list[str] = []
-
-    def attempt(check: Callable[..., T], *arguments: object) -> T | None:
-        try:
-            return check(*arguments)
-        except UserError as error:
-            faults.append(str(error))
-            return None
-
-    samples = attempt(read_sets, config.sets, needs_of(config))
-    attempt(_check_folders, config)
-    attempt(_check_metrics, config, models)
-    sound = [name for name in config.editors if attempt(_check_editor, name, config, samples or {})]
-    for folder, origin, name in _origins(config, samples or {}, sound):
-        attempt(partial(refuse_other_run, folder, origin, name=name))
-    if faults:
-        hint = f" (the inputs are made by: {config.inputs_from})" if config.inputs_from else ""
-        raise UserError(f"{'; '.join(faults)}{hint}")
+    needs = needs_of(config)
+    faults = {f"{name}: {members.folder}": find_faults(members, needs[name]) for name, members in config.sets.items()}
+    sets_are_sound = not any(faults.values())
+    samples = {name: list_samples(members) for name, members in config.sets.items()} if sets_are_sound else {}
+    inputs = faults | {
+        "training_run": _training_run_faults(config),
+        "heldout.shards": _heldout_faults(config.heldout),
+    }
+    faults = inputs | {
+        "metrics": _metric_faults(config, models),
+        **{f"editors.{name}": _editor_faults(name, config, samples) for name in config.editors},
+    }
+    sound = [name for name in config.editors if not faults[f"editors.{name}"]]
+    faults["output"] = [
+        fault
+        for folder, origin, name in _origins(config, samples, sound)
+        for fault in _said(refuse_other_run, folder, origin, name=name)
+    ]
+    can_be_made = config.inputs_from and any(inputs.values())
+    refuse_faults(faults, hint=f"the inputs are made by: {config.inputs_from}" if can_be_made else "")
     return samples
 
 
@@ -102,45 +101,50 @@ def needs_of(config: EvaluateConfig) -> dict[str, frozenset[str]]:
     }
 
 
-def _check_folders(config: EvaluateConfig) -> None:
-    if config.training_run and not config.training_run.is_dir():
-        raise UserError(f"training_run: {config.training_run}: no such folder")
-    if config.heldout:
-        _check_heldout(config.heldout)
+def _said(check: Callable[..., object], *arguments: object, **options: object) -> list[str]:
+    """The user's mistake that a check raises."""
+    try:
+        check(*arguments, **options)
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
-def _check_heldout(heldout: HeldoutConfig) -> None:
+def _training_run_faults(config: EvaluateConfig) -> list[str]:
+    folder = config.training_run
+    return [f"{folder}: no such folder"] if folder and not folder.is_dir() else []
+
+
+def _heldout_faults(heldout: HeldoutConfig | None) -> list[str]:
+    if heldout is None:
+        return []
     if not heldout.shards.is_dir():
-        raise UserError(f"heldout.shards: {heldout.shards}: no such folder")
+        return [f"{heldout.shards}: no such folder"]
+    return _said(_check_pairs, heldout)
+
+
+def _check_pairs(heldout: HeldoutConfig) -> None:
     found = sum(read_index(shard).pairs for shard in list_shards(heldout.shards))
     if found < heldout.num_pairs:
         raise UserError(f"{heldout.shards}: {found} pairs, heldout.num_pairs asks for {heldout.num_pairs}; lower it")
 
 
-def _check_metrics(config: EvaluateConfig, models: Models) -> None:
-    """Metrics asked for by name must have their weights, and a set that they apply to."""
+def _metric_faults(config: EvaluateConfig, models: Models) -> list[str]:
+    """Metrics asked for by name must have a set that they apply to, and their weights."""
     applicable = {name for members in config.sets.values() for name in metrics_of(members.task, members.track)}
-    faults = [f"metric {name} applies to none of the sets" for name in config.metrics if name not in applicable]
-    missing = models.missing({METRICS[name].model for name in config.metrics} - {None})
-    faults += [
-        f"metric {name}: {missing[METRICS[name].model]}" for name in config.metrics if METRICS[name].model in missing
+    missing = models.missing(METRICS[name].model for name in config.metrics if METRICS[name].model)
+    return [f"{name} applies to none of the sets" for name in config.metrics if name not in applicable] + [
+        f"{name}: {missing[METRICS[name].model]}" for name in config.metrics if METRICS[name].model in missing
     ]
-    if faults:
-        raise UserError("; ".join(faults))
 
 
-def _check_editor(name: str, config: EvaluateConfig, samples: dict[str, list[Sample]]) -> bool:
-    """Build an editor that has work to do, and drop it again: several full-size networks would not fit side by side."""
+def _editor_faults(name: str, config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """An editor that has work to do is built, and dropped again: several full-size networks would not fit at once."""
     spec = config.editor(name)
     alike = [set_name for set_name, members in samples.items() if len({sample.group for sample in members}) < 2]
     if spec.references == "swapped" and alike:
-        raise UserError(f"editors.{name}: {alike[0]} has one group of samples, so no other's reference to swap in")
-    if not samples or has_work(name, config, samples):
-        try:
-            load_editor(spec)
-        except UserError as error:
-            raise UserError(f"editors.{name}: {error}") from None
-    return True
+        return [f"{alike[0]} has one group of samples, so no other's reference to swap in"]
+    return _said(load_editor, spec) if not samples or has_work(name, config, samples) else []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,12 +18,13 @@ from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.checks import pairs_of, weights_of
+from mimicbrush.evaluation.comparison import Comparison, compare_editors
 from mimicbrush.evaluation.edits import read_record
 from mimicbrush.evaluation.metrics import METRICS, Metric, Models, Score, metrics_of
 from mimicbrush.evaluation.reference_use import ReferenceUse, read_reference_use
 from mimicbrush.evaluation.run import EvaluateConfig
-from mimicbrush.evaluation.scoring import Scoring, number_to_json, variant_of
-from mimicbrush.files import installed_versions, whole, write_json
+from mimicbrush.evaluation.scoring import Scoring, metrics_code, number_to_json, variant_of
+from mimicbrush.files import digest, installed_versions, whole, write_json
 from mimicbrush.statistics import bootstrap_mean
 
 PACKAGES = (
@@ -75,6 +76,10 @@ class Results:
     edits: list[EditResult]
     summaries: dict[tuple[str, str, str], Summary]
     """By set, editor and metric."""
+    comparisons: list[Comparison]
+    """Every editor against the first one."""
+    samples: Mapping[str, Sequence[Sample]]
+    """By set."""
     not_computed: dict[str, str]
     """Metric -> why it could not be computed, and the command that mends it."""
     variants: dict[str, str]
@@ -124,6 +129,8 @@ def gather_results(
         config=config,
         edits=edits,
         summaries=_summarise(config, edits),
+        comparisons=compare_editors(edits, shown),
+        samples=samples,
         not_computed=not_computed,
         variants={
             name: variant_of(metric, models)
@@ -247,6 +254,13 @@ def _document(results: Results) -> dict:
             {"set": set_name, "editor": editor, "metric": metric, **_plain(summary._asdict())}
             for (set_name, editor, metric), summary in results.summaries.items()
         ],
+        "comparisons": [comparison.fields() for comparison in results.comparisons],
+        "samples": [
+            {"set": set_name, "id": sample.id, "prompt": sample.prompt, "pictures": digest(sample.paths)}
+            for set_name, members in results.samples.items()
+            for sample in members
+        ],
+        "metrics_code": metrics_code(),
         "reference_use": {
             pairs: {
                 editor: "not defined" if use is None else {name: share._asdict() for name, share in use.items()}

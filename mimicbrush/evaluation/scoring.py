@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimicbrush.evaluation import metrics as metrics_code
+from mimicbrush.evaluation import metrics as metrics_package
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.edits import edited_path
 from mimicbrush.evaluation.metrics import Edit, Metric, Models, Score, measure
@@ -69,7 +69,7 @@ class Scoring:
 
     def _origin(self, sample: Sample) -> dict[str, str | None]:
         """What scores depend on, besides the networks' weights."""
-        return {"edited": digest([edited_path(self.edits, sample)]), "prompt": sample.prompt, "code": _code()}
+        return {"edited": digest([edited_path(self.edits, sample)]), "prompt": sample.prompt, "code": metrics_code()}
 
     def _path(self, sample: Sample) -> Path:
         return self.scores / f"{sample.id}.json"
@@ -112,6 +112,6 @@ def _by_lack(known: Mapping[str, Mapping[str, Score]], metrics: Iterable[str]) -
 
 
 @cache
-def _code() -> str:
+def metrics_code() -> str:
     """Fingerprint of the metrics as they are programmed."""
-    return digest(sorted(Path(metrics_code.__file__).parent.glob("*.py")))
+    return digest(sorted(Path(metrics_package.__file__).parent.glob("*.py")))

@@ -52,7 +52,8 @@ def edit_all(config: EvaluateConfig, share: Samples, samples: Samples) -> None:
 def score_all(config: EvaluateConfig, share: Samples, models: Models) -> None:
     """Score the edits of a share that are not scored yet."""
     not_computed = unavailable(config, models)
-    with tqdm(desc="scores", unit="edit") as progress:
+    num_edits = sum(map(len, share.values())) * len(config.editors) * len(config.seeds)
+    with tqdm(total=num_edits, desc="scores", unit="edit") as progress:
         for set_name, seed in _rounds(config):
             shown = set_metrics(config, set_name)
             metrics = {name: metric for name, metric in shown.items() if name not in not_computed}
@@ -63,8 +64,11 @@ def score_all(config: EvaluateConfig, share: Samples, models: Models) -> None:
                     metrics=metrics,
                     models=models,
                 )
+                before = progress.n
                 for _ in scoring.complete(share[set_name]):
                     progress.update()
+                # What was scored before, or has failed, is done as well.
+                progress.update(before + len(share[set_name]) - progress.n)
 
 
 def _edit(editor: Editor, name: str, config: EvaluateConfig, share: Samples, samples: Samples, progress: tqdm) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def write_triplet(folder: Path, name: str, *, size: int = 40, seed: int = 0, reference_mask: bool = True) -> None:
@@ -35,3 +40,19 @@ def make_set(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """evaluate(fields): write them as YAML and run evaluate.py on it; returns the output folder."""
+
+    def run(fields: dict) -> Path:
+        fields = {"output": str(tmp_path / "out"), **fields}
+        config = tmp_path / "config.yaml"
+        config.write_text(yaml.safe_dump(fields, sort_keys=False))
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--config", str(config)])
+        # The module's main and not the script's exit: the test sees the exception itself.
+        runpy.run_path(str(REPOSITORY / "evaluate.py"), run_name="evaluate")["main"]()
+        return Path(fields["output"])
+
+    return run

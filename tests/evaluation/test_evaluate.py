@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import runpy
 import sys
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
+from mimicbrush.bench.networks import write_networks
 from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.metrics import METRICS
 from mimicbrush.evaluation.run import EvaluateConfig
+from mimicbrush.model.weights import save_pretrained
 from mimicbrush.requests import Editor, ReferenceRequest, TextRequest
 from tests.conftest import make_pairs
 
@@ -75,22 +76,6 @@ class Loaded(Editor):
         return request.source
 
 
-@pytest.fixture
-def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """evaluate(fields): write them as YAML and run evaluate.py on it; returns the output folder."""
-
-    def run(fields: dict) -> Path:
-        fields = {"output": str(tmp_path / "out"), **fields}
-        config = tmp_path / "config.yaml"
-        config.write_text(yaml.safe_dump(fields))
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--config", str(config)])
-        # The module's main and not the script's exit: the test sees the exception itself.
-        runpy.run_path(str(REPOSITORY / "evaluate.py"), run_name="evaluate")["main"]()
-        return Path(fields["output"])
-
-    return run
-
-
 def mean_colour(**arguments) -> dict:
     return {"class_path": f"{BASELINES}.MeanColour", "init_args": arguments}
 
@@ -125,15 +110,28 @@ def test_identity_is_perfect_and_its_infinity_is_json(evaluate, make_set):
 
 
 def test_reference_paste_scores_what_a_hand_calculation_gives(evaluate, make_set):
-    folder = make_set(number=1)
-    Image.fromarray(np.full((40, 40, 3), 100, np.uint8)).save(folder / "000_source.png")
-    Image.fromarray(np.full((30, 36, 3), 150, np.uint8)).save(folder / "000_reference.png")
+    folder = make_set(number=2)
+    for name, source, reference in (("000", 100, 150), ("001", 200, 80)):
+        Image.fromarray(np.full((40, 40, 3), source, np.uint8)).save(folder / f"{name}_source.png")
+        Image.fromarray(np.full((30, 36, 3), reference, np.uint8)).save(folder / f"{name}_reference.png")
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 10:26] = 255
+    Image.fromarray(mask).save(folder / "001_source_mask.png")
     output = evaluate({"sets": one_set(folder), "editors": {"paste": PASTE}})
-    scores = strict_json(output / "results.json")["edits"][0]["scores"]
+    results = strict_json(output / "results.json")
+    first, second = (edit["scores"] for edit in results["edits"])
     # The L covers 12 x 8 and 6 x 20 pixels, 48 of them twice, in a box of 12 x 20; each is off by 50.
     covered, box = 12 * 8 + 6 * 20 - 48, 12 * 20
-    assert scores["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 50**2))
-    assert scores["psnr"] == pytest.approx(10 * math.log10(255**2 / (50**2 * covered / box)))
+    assert first["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 50**2))
+    assert first["psnr"] == pytest.approx(10 * math.log10(255**2 / (50**2 * covered / box)))
+    # A whole box of one colour, off by 120: two flat pictures have only their means to compare.
+    assert second["psnr"] == second["psnr_mask"] == pytest.approx(10 * math.log10(255**2 / 120**2))
+    constant = (0.01 * 255) ** 2
+    assert second["ssim"] == pytest.approx((2 * 200 * 80 + constant) / (200**2 + 80**2 + constant))
+    # Across the border 120 levels, none beside it; the source is flat.
+    assert second["seam"] == pytest.approx(121)
+    means = {mean["metric"]: mean["mean"] for mean in results["means"]}
+    assert means["psnr"] == pytest.approx((first["psnr"] + second["psnr"]) / 2)
 
 
 def test_numbers_do_not_depend_on_the_batch(evaluate, make_set, tmp_path):
@@ -203,6 +201,63 @@ def test_tasks_and_a_last_call_give_the_numbers_of_one(evaluate, make_set, tmp_p
     evaluate({**fields, "output": str(tmp_path / "shared")})
     assert numbers(tmp_path / "shared") == numbers(alone)
     assert {path: path.stat().st_mtime_ns for path in edited} == edited
+
+
+def largest_difference(ours: object, theirs: object) -> float:
+    """Between numbers in nested lists and dicts that are otherwise equal."""
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return abs(ours - theirs)
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        return max((largest_difference(ours[key], theirs[key]) for key in ours), default=0)
+    if isinstance(ours, list):
+        return max((largest_difference(*pair) for pair in zip(ours, theirs, strict=True)), default=0)
+    assert ours == theirs
+    return 0
+
+
+def test_batches_order_tasks_and_resume_change_no_number(evaluate, make_set, tmp_path, network):
+    """With the network's edits, and every metric on small random networks."""
+    save_pretrained(network, tmp_path / "weights")
+    models = asdict(write_networks(tmp_path / "networks", "tiny"))
+    folders = make_set("inner", 3), make_set("inter", 3)
+    (folders[1] / "prompts.json").write_text(json.dumps({f"00{number}": "a #red# thing" for number in range(3)}))
+    sets = {
+        "inner": {"folder": str(folders[0]), "task": "texture", "track": "inner_id"},
+        "inter": {"folder": str(folders[1]), "task": "parts", "track": "inter_id"},
+    }
+    ours = {
+        "class_path": "mimicbrush.editors.mimicbrush.MimicBrushEditor",
+        "init_args": {"checkpoint": str(tmp_path / "weights"), "num_inference_steps": 2},
+    }
+    fields = {"editors": {"ours": ours, "paste": PASTE}, "models": models}
+
+    def run(name: str, **changes) -> Path:
+        return evaluate({"sets": sets, **fields, "output": str(tmp_path / name), **changes})
+
+    alone = run("alone", batch_size=1)
+    scores = [edit["scores"] for edit in strict_json(alone / "results.json")["edits"]]
+    assert not any(value is None for score in scores for value in score.values())
+    assert {name for score in scores for name in score} == METRICS.keys()
+
+    together = run("together", batch_size=3)
+    turned = run("turned", sets=dict(reversed(sets.items())), batch_size=2)
+    for task in (1, 0):
+        run("shared", work={"task": task, "num_tasks": 2})
+    shared = run("shared")
+    for lost in ("edits/inner/ours/1/001.png", "scores/inter/paste/1/000.json", "reference_use/inner/ours.json"):
+        (together / lost).unlink()
+    resumed = run("together", batch_size=2)
+
+    def sorted_numbers(output: Path) -> list:
+        """Of an evaluation whose sets or editors may stand in another order."""
+        edits, means = numbers(output)
+        return [sorted(edits, key=lambda edit: edit[:4]), sorted(means, key=lambda mean: str(list(mean.values())[:3]))]
+
+    for other in (together, turned, shared, resumed):
+        assert largest_difference(sorted_numbers(alone), sorted_numbers(other)) < 1e-4
+        use = [strict_json(folder / "results.json")["reference_use"] for folder in (alone, other)]
+        assert largest_difference(*use) < 1e-4
 
 
 def test_swapped_references_are_another_groups(evaluate, make_set):
@@ -361,15 +416,15 @@ def test_every_fault_is_named_at_once_before_anything_is_written(evaluate, make_
         evaluate(fields)
     for fault in (
         "002: source mask is missing",
-        "training_run: never: no such folder",
+        "- training_run\n  - never: no such folder",
         "colour_distance applies to none",
-        "editors.typo: ",
-        "editors.absent: nowhere does not exist",
+        "- editors.typo\n  - mimicbrush.editors.baselines.Identiti: no such class",
+        "- editors.absent\n  - nowhere does not exist",
     ):
         assert fault in str(caught.value)
     assert sorted((tmp_path / "out").rglob("*")) == before
     (bad / "002_source_mask.png").write_bytes((bad / "001_source_mask.png").read_bytes())
-    with pytest.raises(UserError, match=r"ring was 5, is 3.*training_run|training_run.*ring was 5, is 3"):
+    with pytest.raises(UserError, match=r"(?s)training_run.*ring was 5, is 3"):
         evaluate(fields)
 
 
@@ -404,12 +459,12 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
     for text in (
         "not defined",
         "<td>1.50</td><td>0.250</td>",
-        "step-0000020",
+        "After step 20",
         "2 too_short",
         "agreement with the source",
     ):
         assert text in report
-    # A strip a sample: source, mask, reference, one edit; and the loss curve and two previews.
+    # A card a sample: source, mask, reference, one edit; and the loss curve and two previews.
     assert report.count("<img ") == 3 * 4 + 3
     assert "src='http" not in report
     assert strict_json(output / "results.json")["reference_use"] == {"heldout": {"identity": "not defined"}}

@@ -8,7 +8,7 @@ import torch
 
 from mimicbrush.data.shards import write_shard
 from mimicbrush.editors.baselines import Identity
-from mimicbrush.evaluation.benchmark import BenchmarkSet, read_sets
+from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
 from mimicbrush.evaluation.reference_use import read_reference_use, record_reference_use
 from mimicbrush.evaluation.run import HeldoutConfig
 from mimicbrush.imaging import read_mask
@@ -42,7 +42,7 @@ def test_measured_once_on_the_editors_own_size(tmp_path):
 
 def test_samples_of_a_set_are_judged_as_pairs_with_their_shape(tmp_path, make_set):
     folder = make_set(number=3)
-    samples = read_sets({"set": BenchmarkSet(folder=folder, task="texture", track="inner_id")})["set"]
+    samples = list_samples(BenchmarkSet(folder=folder, task="texture", track="inner_id"))
     editor = Identity()
     editor.network = SimpleNamespace(size=80)
     told = {}
@@ -59,7 +59,7 @@ def test_samples_of_a_set_are_judged_as_pairs_with_their_shape(tmp_path, make_se
 def test_samples_of_one_group_have_no_wrong_reference(tmp_path, make_set):
     folder = make_set(number=2)
     (folder / "groups.json").write_text('{"000": "one", "001": "one"}')
-    samples = read_sets({"set": BenchmarkSet(folder=folder, task="texture", track="inner_id")})["set"]
+    samples = list_samples(BenchmarkSet(folder=folder, task="texture", track="inner_id"))
     editor = Identity()
     editor.network = SimpleNamespace(size=64)
     record_reference_use(editor, tmp_path / "use.json", samples, seed=0, measure=judge({}))

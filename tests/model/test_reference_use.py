@@ -59,7 +59,7 @@ def test_shuffled_patches_keep_their_colours():
 
 def test_another_reference_is_never_of_the_same_group():
     groups = ["a", "a", "b", "c", "c", "c"]
-    assert all(groups[reference_use._next_other(groups, number)] != groups[number] for number in range(6))
+    assert all(groups[reference_use.next_of_another_group(groups, number)] != groups[number] for number in range(6))
 
 
 def test_too_few_pairs_is_refused(shards):

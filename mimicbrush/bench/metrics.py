@@ -1,0 +1,122 @@
+"""What each metric costs beside the edit that it judges; networks have their full sizes and random weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mimicbrush.bench.clock import describe_machine
+from mimicbrush.bench.networks import Size, write_networks
+from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Models, measure
+from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.weights import full_size_network, initialise
+from mimicbrush.training.clock import ClockKind, matrix_rate, now
+from mimicbrush.training.cost import shaped_network
+from mimicbrush.training.counting import count_flops
+
+NUM_TOKENS = 257
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsBenchConfig:
+    """Time every metric, and compare all with the edit itself; weights are random."""
+
+    picture_size: int = 512
+    """Pixels of a side; the mask's box is the whole picture, the most that a metric can be given."""
+    num_edits: int = 4
+    """Timed edits, of which no two share a source or a reference, as those of several editors would."""
+    num_inference_steps: int = 50
+    """Of the edit that metrics are compared with, with guidance."""
+    num_timed_steps: int = 0
+    """So many of them are really taken by a network of full size, which needs 10 GiB; 0: they are only counted."""
+    networks: Size = "full"
+    """full, or tiny to try the command."""
+    clock: ClockKind = "cpu"
+    """cpu: seconds of the processor, of all threads; wall, as must be on a GPU."""
+    device: str = "auto"
+    """auto takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_edits", 1), ("picture_size", 32), ("num_inference_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}")
+
+
+class MetricCost(NamedTuple):
+    """Of one edit."""
+
+    name: str
+    seconds: float
+    flops: float
+
+
+def bench_metrics(config: MetricsBenchConfig) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        models = Models(write_networks(Path(folder), config.networks), device=config.device)
+        costs = [_cost(name, metric, config, models) for name, metric in METRICS.items()]
+    print(f"\n{describe_machine(models.device)}; {config.picture_size} pixels, {config.clock} time of an edit")
+    total = MetricCost("all", sum(cost.seconds for cost in costs), sum(cost.flops for cost in costs))
+    for cost in (*costs, total):
+        print(f"  {cost.name:20s} {cost.seconds * 1e3:9.1f} ms {cost.flops / 1e9:10.2f} GFLOP")
+    _, flops = count_flops(lambda: guided_step(shaped_network(full_size_network())))
+    seconds, how = _step_seconds(config, models.device, flops)
+    steps, share = config.num_inference_steps, total.flops / flops / config.num_inference_steps
+    print(f"the {steps} steps of a full-size edit: {steps * flops / 1e12:.1f} TFLOP, {steps * seconds:.1f} s {how}")
+    print(f"all metrics: {share:.2%} of its FLOPs, {total.seconds / seconds / steps:.2%} of its time")
+
+
+def guided_step(network: MimicBrushNetwork) -> None:
+    """The networks' part of one step of one edit with guidance; on the meta device nothing is computed."""
+    side = network.size // network.stride
+    width = network.imitative_unet.config.cross_attention_dim
+    with torch.device(network.device), torch.no_grad():
+        latent, timestep = torch.zeros(1, 4, side, side), torch.zeros((), dtype=torch.long)
+        conditions = Conditions(latent[:, :1], latent, latent, torch.zeros(1, NUM_TOKENS, width), latent)
+        rows = Conditions(*(torch.cat([value, value]) for value in conditions))
+        features = network.reference_features(latent, timestep, conditions.image_tokens)
+        network.predict(torch.cat([latent, latent]), timestep, rows, features, twins=True)
+
+
+def random_edits(size: int, seeds: Iterable[int]) -> list[Edit]:
+    """Edits of a square picture, all unlike; the mask is a disc that touches the picture's sides."""
+    rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
+    mask = np.hypot(rows, columns) <= size / 2
+    edits = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        source, edited, reference = rng.integers(0, 256, (3, size, size, 3), np.uint8)
+        edited = np.where(mask[..., None], edited, source)
+        edits.append(Edit(source, mask, edited, reference, mask, f"a toy with the texture of #sample {seed}#"))
+    return edits
+
+
+def _step_seconds(config: MetricsBenchConfig, device: torch.device, flops: float) -> tuple[float, str]:
+    """Of a guided step in float32, and how they were found."""
+    if not config.num_timed_steps:
+        rate = matrix_rate(device, torch.float32)
+        return (
+            flops / rate,
+            f"at {rate / 1e9:.0f} GFLOP/s, the rate here of a large matrix product, which no edit reaches",
+        )
+    network = initialise(full_size_network()).to(device)
+    guided_step(network)
+    started = now(config.clock)
+    for _ in range(config.num_timed_steps):
+        guided_step(network)
+    return (now(config.clock) - started) / config.num_timed_steps, f"by {config.num_timed_steps} that were taken"
+
+
+def _cost(name: str, metric: Metric, config: MetricsBenchConfig, models: Models) -> MetricCost:
+    # Each metric sees pictures of its own, as what networks made of the last ones is remembered.
+    first = 1000 * list(METRICS).index(name)
+    warm_up, *edits = random_edits(config.picture_size, range(first, first + config.num_edits + 1))
+    _, flops = count_flops(lambda: measure([warm_up], {name: metric}, models))
+    started = now(config.clock)
+    measure(edits, {name: metric}, models)
+    return MetricCost(name, (now(config.clock) - started) / len(edits), flops)

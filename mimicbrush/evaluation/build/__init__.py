@@ -1,0 +1,1 @@
+"""Makes benchmark sets in the released layout from photographs anyone can get, and checks them."""

@@ -1,0 +1,40 @@
+"""From candidates to a checked set: the steps that both tracks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mimicbrush.evaluation.benchmark import PROMPTS, BenchmarkSet, list_samples
+from mimicbrush.evaluation.build.collection import Collection
+from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
+from mimicbrush.evaluation.build.plan import Quota
+from mimicbrush.evaluation.build.triplets import PROVENANCE, Account, make_triplets, write_prompts, write_texts
+from mimicbrush.evaluation.faults import find_faults, refuse_faults
+
+MAX_LINES = 10
+"""Skipped photographs that are named on the console; provenance.json and the contact sheet name all."""
+
+
+def build_set(benchmark: BenchmarkSet, quotas: Sequence[Quota], sources: Collection, references: Collection) -> None:
+    """Write the set, its texts and its contact sheet, check it, and say what was made."""
+    output = benchmark.folder
+    account = make_triplets(quotas, sources, references, output)
+    write_texts(account, output)
+    # Inner-ID is measured against the source, not against a text.
+    if benchmark.track == "inter_id":
+        write_prompts(account, output)
+    refuse_faults({str(output): find_faults(benchmark, frozenset({"reference_mask"}))})
+    samples = list_samples(benchmark)
+    sheet = write_contact_sheet(account, samples, output)
+    _name_skipped(account, str(output / PROVENANCE))
+    print(account.sentence())
+    if benchmark.track == "inter_id" and (unfilled := sum(sample.prompt is None for sample in samples)):
+        print(f"prompts to fill in: {unfilled}, in {output / PROMPTS}")
+    print(f"{benchmark.task}, {benchmark.track}: {len(samples)} triplets -> {output}; look the masks over: {sheet}")
+
+
+def _name_skipped(account: Account, elsewhere: str) -> None:
+    for path, why in list(account.skipped.items())[:MAX_LINES]:
+        print(f"skipped {path}: {why.reason}: {why.detail}")
+    if len(account.skipped) > MAX_LINES:
+        print(f"and {len(account.skipped) - MAX_LINES} more, in {elsewhere}")

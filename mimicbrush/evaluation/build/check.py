@@ -1,0 +1,40 @@
+"""A benchmark folder checked without editing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import BenchmarkSet, find_pictures, list_samples
+from mimicbrush.evaluation.faults import Need, find_faults, refuse_faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig:
+    """Name every fault of a benchmark, without an edit."""
+
+    folder: Path
+    """A set's folder, or one in which sets lie, at any depth."""
+    needs: list[Need] = field(default_factory=list)
+    """What every sample must have for the metrics to come: prompt (CLIP-T), reference_mask (DINO-I, CLIP-I)."""
+
+
+def check_folder(config: CheckConfig) -> None:
+    """Print a line for every set; raises one UserError that names every fault of every set."""
+    # Faults depend on the pictures alone, so any task and track will do.
+    sets = [BenchmarkSet(folder=folder, task="texture", track="inter_id") for folder in _set_folders(config.folder)]
+    refuse_faults({str(benchmark.folder): find_faults(benchmark, frozenset(config.needs)) for benchmark in sets})
+    for benchmark in sets:
+        samples = list_samples(benchmark)
+        masks = sum(sample.reference_mask is not None for sample in samples)
+        prompts = sum(sample.prompt is not None for sample in samples)
+        print(f"{benchmark.folder}: sound; {len(samples)} samples, {masks} reference masks, {prompts} prompts")
+
+
+def _set_folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give a benchmark set or a folder of sets")
+    folders = [inner for inner in (folder, *sorted(folder.rglob("*"))) if inner.is_dir() and find_pictures(inner)]
+    # A folder without a picture is a fault of its own, which `find_faults` words.
+    return folders or [folder]

@@ -1,0 +1,128 @@
+"""A folder of photographs with their masks, each prepared when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.masks import Mask, MaskConfig, check_area, make_masker
+from mimicbrush.evaluation.build.photographs import (
+    Photograph,
+    Unusable,
+    file_hash,
+    list_photographs,
+    read_picture,
+)
+from mimicbrush.files import whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionConfig:
+    """A folder of photographs."""
+
+    folder: Path
+    """Where they lie, at any depth."""
+    metadata: Path | None = None
+    """CSV with columns file, group, licence, url, kept in provenance.json; samples of one group are not independent."""
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    """How they are masked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeConfig:
+    """Which sizes go into the benchmark."""
+
+    max_side: int = 1024
+    """Larger photographs are shrunk to this longer side, in pixels."""
+    min_side: int = 128
+    """Photographs whose shorter side is below are skipped, in pixels."""
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.min_side <= self.max_side:
+            raise ValueError(f"size.min_side {self.min_side} must lie between 16 and size.max_side {self.max_side}")
+
+
+class Prepared(NamedTuple):
+    """A photograph as it goes into the benchmark, with its mask."""
+
+    photograph: Photograph
+    image: Image.Image
+    mask: Mask
+    provenance: dict
+    """Where picture and mask come from, as JSON."""
+
+
+class Collection:
+    """Photographs by their relative path; those that no mask file, box or click is given for are left out.
+
+    Masks are kept in the folder `masks`, so that an interrupted build goes on.
+    Raises UserError where the folder, or what the masks are made from, is missing or unsound.
+    """
+
+    def __init__(self, config: CollectionConfig, size: SizeConfig, *, seed: int, masks: Path) -> None:
+        self.config, self.size, self.masks = config, size, masks
+        found = list_photographs(config.folder, config.metadata)
+        self.masker = make_masker(config.masks, found, seed=seed)
+        self.photographs = {file: photograph for file, photograph in found.items() if self.masker.knows(file)}
+        self.unmarked = [file for file in found if file not in self.photographs]
+        if not self.photographs:
+            told = config.masks.folder if config.masks.method == "files" else config.masks.regions
+            raise UserError(f"{told}: tells for none of the {len(found)} photographs in {config.folder} what to mask")
+        self.tried: set[str] = set()
+        self.skipped: dict[str, Unusable] = {}
+
+    def prepare(self, file: str) -> Prepared:
+        """Raises Unusable where the photograph or its mask cannot be used, and remembers that."""
+        if file in self.skipped:
+            raise self.skipped[file]
+        self.tried.add(file)
+        try:
+            return self._prepare(self.photographs[file])
+        except Unusable as error:
+            self.skipped[file] = error
+            raise
+
+    def _prepare(self, photograph: Photograph) -> Prepared:
+        picture = read_picture(photograph, max_side=self.size.max_side, min_side=self.size.min_side)
+        path = (self.masks / photograph.file).with_suffix(".png")
+        if path.is_file():
+            mask = np.array(Image.open(path)) > 127
+        else:
+            mask = self.masker.mask(picture)
+            check_area(mask, self.config.masks)
+            write_png(mask_picture(mask), path)
+        provenance = {
+            "file": photograph.file,
+            "sha256": photograph.sha256,
+            "size": list(picture.full_size),
+            **photograph.origin,
+            "mask": self.masker.describe(photograph.file),
+        }
+        return Prepared(photograph, picture.image, mask, provenance)
+
+    def inputs(self) -> Iterator[str]:
+        """A line for each file that the result depends on: its name and hash."""
+        for file, photograph in self.photographs.items():
+            yield f"{file} {photograph.sha256}"
+        masks = self.config.masks
+        drawn = sorted(masks.folder.rglob("*.png")) if masks.method == "files" else []
+        for path in [*drawn, *([masks.regions] if masks.regions else [])]:
+            yield f"{path.name} {file_hash(path)}"
+
+
+def mask_picture(mask: Mask) -> Image.Image:
+    """Black and white, 8 bits."""
+    return Image.fromarray(mask.astype(np.uint8) * 255)
+
+
+def write_png(image: Image.Image, path: Path) -> None:
+    """Whole or not at all; a file that is there was written by the same run and is left alone."""
+    if not path.is_file():
+        with whole(path) as partial:
+            image.save(partial)

@@ -1,0 +1,67 @@
+"""Inner-ID: source and reference are two photographs of one subject (the paper's appendix A, on DreamBooth's set)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import BenchmarkSet, Task
+from mimicbrush.evaluation.build.built_set import build_set
+from mimicbrush.evaluation.build.collection import Collection, CollectionConfig, SizeConfig
+from mimicbrush.evaluation.build.masks import require_chosen_parts
+from mimicbrush.evaluation.build.photographs import Photograph
+from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
+from mimicbrush.evaluation.build.triplets import claim_set
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerIdConfig:
+    """Triplets of two photographs of one subject, from a folder of subjects with several photographs each."""
+
+    subjects: CollectionConfig
+    """Photographs in one folder for each subject: dog/00.jpg, dog/01.jpg, ..."""
+    output: Path
+    """Folder of the set, data/benchmark/TextureTrans/WithinInstance for instance."""
+    task: Task
+    """texture: masks are of whole objects; parts: of discriminative parts, which files, boxes or clicks must tell."""
+    triplets_per_subject: int = 1
+    """Triplets of each subject, with different sources as long as there are enough."""
+    size: SizeConfig = field(default_factory=SizeConfig)
+    """Which sizes go into the benchmark."""
+    seed: int = 0
+    """Seed of the draw and of GrabCut."""
+
+    def __post_init__(self) -> None:
+        if self.triplets_per_subject < 1:
+            raise ValueError(f"triplets_per_subject is {self.triplets_per_subject}, expected at least 1")
+        require_chosen_parts(self.task, subjects=self.subjects.masks)
+
+
+def build_inner_id(config: InnerIdConfig) -> None:
+    """Build an inner-ID set. Raises UserError where an input is missing, or no triplet can be made."""
+    subjects = Collection(config.subjects, config.size, seed=config.seed, masks=config.output / "masks")
+    quotas = plan_inner_id(subjects.photographs, config.triplets_per_subject, seed=config.seed)
+    claim_set(config.output, config, subjects.inputs())
+    benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inner_id")
+    build_set(benchmark, quotas, subjects, subjects)
+
+
+def plan_inner_id(photographs: dict[str, Photograph], per_subject: int, *, seed: int) -> list[Quota]:
+    """A quota for each subject; raises UserError where photographs lie outside a subject's folder."""
+    subjects: dict[str, list[str]] = {}
+    for file in photographs:
+        subjects.setdefault(PurePosixPath(file).parent.as_posix(), []).append(file)
+    if "." in subjects:
+        raise UserError(f"{subjects['.'][0]}: lies in no subject's folder; expected files such as dog/00.jpg")
+    return [
+        Quota(subject, per_subject, _candidates(subject, shuffled(files, seed, subject), photographs))
+        for subject, files in sorted(subjects.items())
+    ]
+
+
+def _candidates(subject: str, files: list[str], photographs: dict[str, Photograph]) -> Iterator[Candidate]:
+    for source, reference in crossed(files, [*files[1:], files[0]]):
+        if source != reference:
+            yield Candidate(source, reference, photographs[source].origin.get("group", subject))

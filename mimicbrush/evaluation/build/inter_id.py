@@ -1,0 +1,106 @@
+"""Inter-ID: source and reference show two things (the paper's appendix A, on photographs of Pexels)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import BenchmarkSet, Task
+from mimicbrush.evaluation.build.built_set import build_set
+from mimicbrush.evaluation.build.collection import Collection, CollectionConfig, SizeConfig
+from mimicbrush.evaluation.build.masks import require_chosen_parts
+from mimicbrush.evaluation.build.photographs import Photograph, file_hash
+from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
+from mimicbrush.evaluation.build.triplets import claim_set
+
+Photographs = dict[str, Photograph]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterIdConfig:
+    """Triplets of a source and another thing's reference, from two folders."""
+
+    sources: CollectionConfig
+    """Photographs to edit."""
+    references: CollectionConfig
+    """Photographs to imitate."""
+    output: Path
+    """Folder of the set, data/benchmark/TextureTrans/CrossInstance for instance."""
+    task: Task
+    """texture: masks are of whole objects; parts: of the parts to compose, which files, boxes or clicks must tell."""
+    pairs: Path | None = None
+    """CSV with columns source, reference[, prompt]: the triplets, in order. Without it they are drawn."""
+    num_triplets: int = 30
+    """Triplets to draw where `pairs` is not given; no source comes twice before all have come once."""
+    size: SizeConfig = field(default_factory=SizeConfig)
+    """Which sizes go into the benchmark."""
+    seed: int = 0
+    """Seed of the draw and of GrabCut."""
+
+    def __post_init__(self) -> None:
+        if self.num_triplets < 1:
+            raise ValueError(f"num_triplets is {self.num_triplets}, expected at least 1")
+        require_chosen_parts(self.task, sources=self.sources.masks, references=self.references.masks)
+
+
+def build_inter_id(config: InterIdConfig) -> None:
+    """Build an inter-ID set. Raises UserError where an input is missing, or no triplet can be made."""
+    masks = config.output / "masks"
+    sources = Collection(config.sources, config.size, seed=config.seed, masks=masks / "sources")
+    references = Collection(config.references, config.size, seed=config.seed, masks=masks / "references")
+    if config.pairs:
+        quotas = read_pairs(config.pairs, sources.photographs, references.photographs)
+        told = [file_hash(config.pairs)]
+    else:
+        drawn = draw_pairs(sources.photographs, references.photographs, seed=config.seed)
+        quotas, told = [Quota("the draw", config.num_triplets, drawn)], []
+    claim_set(config.output, config, [*sources.inputs(), "", *references.inputs(), *told])
+    benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inter_id")
+    build_set(benchmark, quotas, sources, references)
+
+
+def draw_pairs(sources: Photographs, references: Photographs, *, seed: int) -> Iterator[Candidate]:
+    """Every pair, in a drawn order that first lets each source come once."""
+    for source, reference in crossed(shuffled(sources, seed, "sources"), shuffled(references, seed, "references")):
+        yield _candidate(sources, source, reference)
+
+
+def read_pairs(path: Path, sources: Photographs, references: Photographs) -> list[Quota]:
+    """A quota of one for each row of the CSV.
+
+    Raises UserError where columns are missing, or naming every row that is no pair of photographs or comes twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path}: no such text file; expected a CSV with columns source, reference[, prompt]") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"source", "reference"} <= set(reader.fieldnames or ()):
+        raise UserError(f"{path}: has columns {reader.fieldnames}; expected source, reference[, prompt]")
+    rows = list(reader)
+    faults = [fault for place, row in enumerate(rows) for fault in _row_faults(rows, place, sources, references)]
+    if faults:
+        raise UserError("\n".join([f"{path}: {len(faults)} faults; mend them:", *(f"- {fault}" for fault in faults)]))
+    candidates = [_candidate(sources, row["source"], row["reference"], row.get("prompt") or None) for row in rows]
+    return [Quota(f"{each.source} and {each.reference}", 1, [each]) for each in candidates]
+
+
+def _row_faults(rows: list[dict], place: int, sources: Photographs, references: Photographs) -> list[str]:
+    source, reference = rows[place]["source"], rows[place]["reference"]
+    line = f"row {place + 1}"
+    faults = [f"{line}: {source} is not among the sources, or has no mask"] if source not in sources else []
+    if reference not in references:
+        faults.append(f"{line}: {reference} is not among the references, or has no mask")
+    if not faults and sources[source].sha256 == references[reference].sha256:
+        faults.append(f"{line}: source and reference are the same picture")
+    if any((row["source"], row["reference"]) == (source, reference) for row in rows[:place]):
+        faults.append(f"{line}: {source} with {reference} came before")
+    return faults
+
+
+def _candidate(sources: Photographs, source: str, reference: str, prompt: str | None = None) -> Candidate:
+    return Candidate(source, reference, sources[source].origin.get("group", source), prompt)

@@ -1,0 +1,117 @@
+"""Photographs as they come: listed, and read as RGB of a limited size."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import FORMATS
+from mimicbrush.imaging import eight_bits
+from mimicbrush.metadata import read_metadata
+
+
+class Unusable(Exception):  # noqa: N818 - it says what a photograph is, and is counted rather than reported
+    """A photograph that gives no triplet: `reason` is a slug to count by, `detail` a sentence."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photograph:
+    """A file, and what is known of it."""
+
+    file: str
+    """Path relative to its collection, with forward slashes."""
+    path: Path
+    sha256: str
+    origin: dict[str, str]
+    """group, licence, url, where the metadata say so."""
+
+
+class Picture(NamedTuple):
+    """A photograph as it goes into the benchmark."""
+
+    file: str
+    image: Image.Image
+    """RGB, upright, of limited size."""
+    full_size: tuple[int, int]
+    """Width and height before the limit: in these pixels boxes and clicks are given."""
+
+    @property
+    def scale(self) -> float:
+        """Pixels here for one of the photograph's."""
+        return self.image.width / self.full_size[0]
+
+
+def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Photograph]:
+    """Every picture file under the folder, by its relative path.
+
+    Raises UserError where there is none, or where two differ by their suffix alone and could not have two masks.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of photographs")
+    paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)) and path.is_file())
+    if not paths:
+        raise UserError(f"{folder}: holds no photograph; expected files such as dog/00.jpg")
+    stems = Counter(path.relative_to(folder).with_suffix("").as_posix() for path in paths)
+    twice = [stem for stem, count in stems.items() if count > 1]
+    if twice:
+        raise UserError(f"{folder}: {', '.join(twice)}: there in more than one format; keep one of each")
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
+    origins = read_metadata(metadata, files)
+    return {
+        file: Photograph(file=file, path=path, sha256=file_hash(path), origin=origins.get(file, {}))
+        for file, path in files.items()
+    }
+
+
+def _is_picture(relative: Path) -> bool:
+    hidden = any(part.startswith(".") for part in relative.parts)
+    return not hidden and relative.suffix.lower().removeprefix(".") in FORMATS
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Picture:
+    """Upright RGB whose longer side is at most `max_side`; raises Unusable where that cannot be had."""
+    try:
+        with Image.open(photograph.path) as file:
+            upright = ImageOps.exif_transpose(file)
+            image = to_rgb(upright)
+    except Unusable:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise Unusable(
+            "unreadable", " ".join(str(error).replace(str(photograph.path), photograph.file).split())
+        ) from None
+    full_size = image.size
+    if min(full_size) < min_side:
+        raise Unusable("too_small", f"{full_size[0]}x{full_size[1]}, expected at least {min_side} pixels a side")
+    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    return Picture(photograph.file, image, full_size)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB: transparency over white, 16-bit grey by its upper byte, palettes and CMYK converted.
+
+    Raises Unusable for modes whose range nobody knows (32-bit integers and floats).
+    """
+    if image.mode in ("I", "F"):
+        raise Unusable("unknown_range", f"pixels of mode {image.mode}; save it with 8 bits a channel")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return eight_bits(image).convert("RGB")

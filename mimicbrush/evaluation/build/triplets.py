@@ -1,0 +1,179 @@
+"""Candidates become triplets of the released layout, with the account of what was skipped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import (
+    GROUPS,
+    MASK,
+    PROMPTS,
+    REFERENCE,
+    REFERENCE_MASK,
+    SOURCE,
+    UNFILLED,
+    find_pictures,
+    is_filled,
+    read_texts,
+)
+from mimicbrush.evaluation.build.collection import Collection, Prepared, mask_picture, write_png
+from mimicbrush.evaluation.build.photographs import Unusable
+from mimicbrush.evaluation.build.plan import Candidate, Quota
+from mimicbrush.evaluation.faults import refuse_faults, text_faults
+from mimicbrush.files import installed_versions, write_json
+from mimicbrush.run_folder import CONFIG_NAME, claim
+
+PROVENANCE = "provenance.json"
+TEMPLATE = f"{UNFILLED}: what the edited picture shows, with #what comes from the reference# between these signs"
+MAX_NAMED = 8
+"""Quotas that could not be filled, as far as a line names them; provenance.json names all."""
+PACKAGES = ("mimicbrush", "numpy", "opencv-python-headless", "pillow", "transformers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triplet:
+    """A triplet that was written."""
+
+    id: str
+    group: str
+    prompt: str | None
+    source: dict
+    """Provenance of source and mask."""
+    reference: dict
+    """Provenance of reference and its mask."""
+
+
+@dataclass(kw_only=True)
+class Account:
+    """What became of the candidates."""
+
+    wanted: int
+    triplets: list[Triplet] = field(default_factory=list)
+    short: dict[str, str] = field(default_factory=dict)
+    """Quotas that could not be filled, with `1 of 2`."""
+    skipped: dict[str, Unusable] = field(default_factory=dict)
+    """Photographs that were tried and cannot be used."""
+    tried: int = 0
+    unmarked: list[str] = field(default_factory=list)
+    """Photographs that were left out because no mask file, box or click was given for them."""
+
+    def sentence(self) -> str:
+        """`made 29 of 30 triplets; skipped 4 of 63 photographs tried: 3 mask_large, 1 unreadable; too few from cat`"""
+        counts = Counter(error.reason for error in self.skipped.values())
+        reasons = ": " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) if counts else ""
+        clauses = [
+            f"made {len(self.triplets)} of {self.wanted} triplets",
+            f"skipped {len(self.skipped)} of {self.tried} photographs tried{reasons}",
+        ]
+        if self.unmarked:
+            clauses.append(f"{len(self.unmarked)} left out for want of a mask, box or click")
+        if self.short:
+            clauses.append(f"too few from {_first(list(self.short))}")
+        return "; ".join(clauses)
+
+
+def _first(names: list[str]) -> str:
+    """So many names as are read on a line."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """All that a built set depends on."""
+
+    settings: object
+    inputs: str
+    """Fingerprint of photographs, drawn masks, boxes and pairs."""
+
+
+def claim_set(output: Path, settings: object, inputs: Iterable[str]) -> None:
+    """Take the output folder, or check that this very build is under way in it.
+
+    Raises UserError where it holds another run's set, or one that nobody built.
+    """
+    if output.is_dir() and find_pictures(output) and not (output / CONFIG_NAME).is_file():
+        raise UserError(f"{output}: holds a benchmark that was not built here; choose another output")
+    fingerprint = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
+    claim(output, Origin(settings=settings, inputs=fingerprint), free=("settings.output",))
+
+
+def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Collection, output: Path) -> Account:
+    """Fill every quota and write its triplets, numbered in order. Raises UserError where there is not one."""
+    account = Account(wanted=sum(quota.wanted for quota in quotas))
+    with tqdm(total=account.wanted, desc="triplets", unit="triplet") as progress:
+        for quota in quotas:
+            before = len(account.triplets)
+            for candidate in quota.candidates:
+                if len(account.triplets) == before + quota.wanted:
+                    break
+                pair = _prepare(candidate, sources, references)
+                if pair:
+                    account.triplets.append(_write(f"{len(account.triplets):03d}", candidate, pair, output))
+                    progress.update()
+            made = len(account.triplets) - before
+            if made < quota.wanted:
+                account.short[quota.name] = f"{made} of {quota.wanted}"
+    for collection in {id(each): each for each in (sources, references)}.values():
+        account.skipped |= {str(collection.config.folder / file): why for file, why in collection.skipped.items()}
+        account.tried += len(collection.tried)
+        account.unmarked += [str(collection.config.folder / file) for file in collection.unmarked]
+    if not account.triplets:
+        first = next((f"; first {path}: {why.detail}" for path, why in account.skipped.items()), "")
+        raise UserError(f"{sources.config.folder}: {account.sentence()}{first}")
+    return account
+
+
+def _prepare(candidate: Candidate, sources: Collection, references: Collection) -> tuple[Prepared, Prepared] | None:
+    """Both photographs; None where one cannot be used, or where they are copies of one."""
+    try:
+        source, reference = sources.prepare(candidate.source), references.prepare(candidate.reference)
+    except Unusable:
+        return None
+    return (source, reference) if source.photograph.sha256 != reference.photograph.sha256 else None
+
+
+def _write(name: str, candidate: Candidate, pair: tuple[Prepared, Prepared], output: Path) -> Triplet:
+    source, reference = pair
+    write_png(source.image, output / f"{name}{SOURCE}")
+    write_png(mask_picture(source.mask), output / f"{name}{MASK}")
+    write_png(reference.image, output / f"{name}{REFERENCE}")
+    write_png(mask_picture(reference.mask), output / f"{name}{REFERENCE_MASK}")
+    return Triplet(
+        id=name,
+        group=candidate.group,
+        prompt=candidate.prompt,
+        source=source.provenance,
+        reference=reference.provenance,
+    )
+
+
+def write_texts(account: Account, output: Path) -> None:
+    """groups.json and provenance.json."""
+    write_json({each.id: each.group for each in account.triplets}, output / GROUPS)
+    provenance = {
+        "triplets": {each.id: {"source": each.source, "reference": each.reference} for each in account.triplets},
+        "skipped": {path: {"reason": why.reason, "detail": why.detail} for path, why in account.skipped.items()},
+        "unmarked": account.unmarked,
+        "too_few": account.short,
+        "versions": installed_versions(PACKAGES),
+    }
+    write_json(provenance, output / PROVENANCE)
+
+
+def write_prompts(account: Account, output: Path) -> None:
+    """prompts.json: the pairs' own, and a template for the others; what was filled in by hand is kept.
+
+    Raises UserError where the file there is unsound.
+    """
+    path = output / PROMPTS
+    refuse_faults({str(output): text_faults(path, {each.id: each for each in account.triplets})})
+    written = {name: text for name, text in read_texts(path).items() if is_filled(text)}
+    write_json({each.id: written.get(each.id) or each.prompt or TEMPLATE for each in account.triplets}, path)

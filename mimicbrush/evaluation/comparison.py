@@ -1,0 +1,186 @@
+"""Two editors on the same samples: paired differences and win rates, for each metric of each set.
+
+Pairs match by set, id and seed. Intervals are bootstrapped over groups, as everywhere: seeds of one sample, and samples
+of one photograph, are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from mimicbrush.statistics import Better, Interval, compare_pairs, win
+
+if TYPE_CHECKING:
+    from mimicbrush.evaluation.results import EditResult
+
+Verdict = Literal["better", "worse", "undecided", "equal", ""]
+
+
+class Directed(Protocol):
+    """A metric, as far as a comparison needs it."""
+
+    better: Better | None
+
+
+class PairedSample(NamedTuple):
+    """One sample's values by the first and by the second editor; infinity counts."""
+
+    id: str
+    seed: int
+    group: str
+    first: float
+    second: float
+
+    @property
+    def difference(self) -> float:
+        """Second minus first; 0 where both are infinite."""
+        return 0.0 if self.first == self.second else self.second - self.first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The second editor against the first, by one metric on one set."""
+
+    set_name: str
+    metric: str
+    better: Better | None
+    first: str
+    second: str
+    samples: list[PairedSample]
+    """Those that both editors have a value for; may be empty."""
+    difference: Interval | None
+    """Mean of second minus first, over the pairs whose values are both finite."""
+    win_rate: Interval | None
+    """Share of samples in which the second is better, a tie counting half; None where no direction is better."""
+    note: str
+    """What the numbers leave out."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Is the second better? Undecided where the difference's interval holds 0, or comes of a single group.
+
+        Where every difference is infinite, the win rate's interval and 0.5 decide.
+        """
+        if self.better is None or not self.samples:
+            return ""
+        if not self.differs:
+            return "equal"
+        if self.difference:
+            (_, low, high, _, groups), even, rises = self.difference, 0.0, self.better == "higher"
+        else:
+            (_, low, high, _, groups), even, rises = self.win_rate, 0.5, True
+        if groups < 2 or low <= even <= high:
+            return "undecided"
+        return "better" if (low > even) == rises else "worse"
+
+    @property
+    def differs(self) -> bool:
+        """Whether any sample's values differ."""
+        return any(sample.difference for sample in self.samples)
+
+    @property
+    def outcomes(self) -> tuple[int, int, int]:
+        """Wins, ties and losses of the second; zeros where no direction is better."""
+        if self.better is None:
+            return 0, 0, 0
+        wins = [win(sample.first, sample.second, self.better) for sample in self.samples]
+        return wins.count(1.0), wins.count(0.5), wins.count(0.0)
+
+    def fields(self) -> dict:
+        """The comparison as JSON, without its samples."""
+        wins, ties, losses = self.outcomes
+        return {
+            "set": self.set_name,
+            "metric": self.metric,
+            "better": self.better,
+            "first": self.first,
+            "second": self.second,
+            "samples": len(self.samples),
+            "difference": self.difference and self.difference._asdict(),
+            "win_rate": self.win_rate and self.win_rate._asdict(),
+            "wins": wins,
+            "ties": ties,
+            "losses": losses,
+            "verdict": self.verdict,
+            "note": self.note,
+        }
+
+
+def compare_editors(edits: Sequence[EditResult], metrics: Mapping[str, Directed]) -> list[Comparison]:
+    """Every editor against the first one of `edits`, on every set and by every metric that has values there."""
+    first, *others = dict.fromkeys(edit.editor for edit in edits)
+    return [
+        comparison
+        for other in others
+        for comparison in compare_edits(
+            [edit for edit in edits if edit.editor == first],
+            [edit for edit in edits if edit.editor == other],
+            metrics,
+            first=first,
+            second=other,
+        )
+    ]
+
+
+def compare_edits(
+    first_edits: Sequence[EditResult],
+    second_edits: Sequence[EditResult],
+    metrics: Mapping[str, Directed],
+    *,
+    first: str,
+    second: str,
+) -> list[Comparison]:
+    """One editor's edits against another's, on the samples that both were given; first, second: their names."""
+    answers = {(edit.set_name, edit.id, edit.seed): edit for edit in second_edits}
+    pairs = [(edit, answers[key]) for edit in first_edits if (key := (edit.set_name, edit.id, edit.seed)) in answers]
+    comparisons = []
+    for set_name in dict.fromkeys(edit.set_name for edit, _ in pairs):
+        members = [pair for pair in pairs if pair[0].set_name == set_name]
+        # What was computed for neither editor, for want of its network's weights, is no comparison.
+        valued = {name for pair in members for edit in pair for name in metrics if _value(edit, name) is not None}
+        comparisons += [
+            _compare(members, name, metric.better, first, second) for name, metric in metrics.items() if name in valued
+        ]
+    return comparisons
+
+
+def _compare(
+    pairs: Sequence[tuple[EditResult, EditResult]], metric: str, better: Better | None, first: str, second: str
+) -> Comparison:
+    samples, missing = [], {first: 0, second: 0}
+    for one, other in pairs:
+        values = [_value(edit, metric) for edit in (one, other)]
+        if None not in values:
+            samples.append(PairedSample(one.id, one.seed, one.group, *values))
+        for name, value in zip(missing, values, strict=True):
+            missing[name] += value is None
+    columns = [[getattr(sample, field) for sample in samples] for field in ("first", "second", "group")]
+    paired = compare_pairs(*columns, better=better) if samples else None
+    return Comparison(
+        set_name=pairs[0][0].set_name,
+        metric=metric,
+        better=better,
+        first=first,
+        second=second,
+        samples=samples,
+        difference=paired and paired.difference,
+        win_rate=paired and paired.win_rate,
+        note="; ".join(_left_out(len(pairs), len(samples), missing, paired.infinite if paired else 0, better)),
+    )
+
+
+def _value(edit: EditResult, metric: str) -> float | None:
+    return edit.scores[metric].value if metric in edit.scores else None
+
+
+def _left_out(total: int, kept: int, missing: dict[str, int], infinite: int, better: Better | None) -> list[str]:
+    notes = []
+    if kept < total:
+        whose = ", ".join(f"{count} by {name}" for name, count in missing.items() if count)
+        notes.append(f"{total - kept} of {total} pairs left out, which lack a value: {whose}")
+    if infinite:
+        counted = ", and the win rate counts" if better else ""
+        notes.append(f"{infinite} of {kept} pairs hold an infinite value, which the difference leaves out{counted}")
+    return notes

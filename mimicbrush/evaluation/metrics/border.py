@@ -1,0 +1,63 @@
+"""What happens outside the mask, and at its border: preservation and seams."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimicbrush.evaluation.metrics.edit import Edit, NotComputableError
+from mimicbrush.evaluation.metrics.regions import grow
+
+FEATHER_REACH = 10
+"""Pixels beyond the mask that a feathered paste-back may touch: the release blurs ten times with a 3 x 3 window."""
+SEAM_REACH = 8
+"""Pixels on either side of the border with which a seam is compared."""
+
+
+def change_outside(edit: Edit) -> float:
+    """Largest change of a channel, in grey levels, further from the mask than a feathered border reaches."""
+    return float(_changes_outside(edit).max())
+
+
+def mean_change_outside(edit: Edit) -> float:
+    """Mean change of all channels, in grey levels, over the same pixels; exactly 0 where nothing changed."""
+    return float(_changes_outside(edit).mean())
+
+
+def seam_energy(edit: Edit) -> float:
+    """How much the mask's border stands out in the edit, over how much it does in the source: 1 is an invisible seam.
+
+    In one picture, *across* is the mean absolute difference, in grey levels, of all horizontal and vertical pairs of
+    neighbouring pixels of which one is masked and one is not; *beside* is that of all pairs on one side of the border,
+    within 8 pixels of it. Then prominence = (across + 1) / (beside + 1), and
+
+        seam = prominence(edit) / prominence(source).
+
+    So a stronger texture alone is no seam (it raises both means), and an object's outline that lies on the border is
+    none either (the source has it, too). One grey level keeps flat pictures finite, and rounding from counting.
+    Below 1 the border is smoother than the source's.
+    """
+    return _prominence(edit.edited, edit.mask) / _prominence(edit.source, edit.mask)
+
+
+def _changes_outside(edit: Edit) -> NDArray[np.int64]:
+    outside = ~grow(edit.mask, FEATHER_REACH)
+    if not outside.any():
+        raise NotComputableError(f"every pixel lies within {FEATHER_REACH} pixels of the mask")
+    return np.abs(edit.edited[outside].astype(int) - edit.source[outside].astype(int))
+
+
+def _prominence(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
+    near = grow(mask, SEAM_REACH) & grow(~mask, SEAM_REACH)
+    across, beside = [], []
+    for axis in (0, 1):
+        before, after = (np.delete(np.arange(mask.shape[axis]), place) for place in (-1, 0))
+        first, second = (np.take(mask, part, axis) for part in (before, after))
+        both_near = np.take(near, before, axis) & np.take(near, after, axis)
+        difference = np.abs(np.diff(picture.astype(np.int16), axis=axis)).mean(axis=2)
+        across.append(difference[first != second])
+        beside.append(difference[(first == second) & both_near])
+    across, beside = np.concatenate(across), np.concatenate(beside)
+    if not across.size or not beside.size:
+        raise NotComputableError("the mask has no border with pixels beside it")
+    return float((across.mean() + 1) / (beside.mean() + 1))

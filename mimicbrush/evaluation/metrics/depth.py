@@ -1,0 +1,40 @@
+"""Depth maps of pictures by Depth Anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from transformers import DepthAnythingForDepthEstimation
+from transformers.modeling_outputs import DepthEstimatorOutput
+
+from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor, load_weights
+
+NUM_REMEMBERED = 128
+"""Maps of about 1 MiB."""
+
+
+class DepthEstimator:
+    """Depth Anything with its own preprocessing; pictures one by one, as each keeps its proportions."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.network = load_weights(DepthAnythingForDepthEstimation, folder).to(device)
+        self.processor = load_processor(folder)
+        self.memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
+
+    def estimate(self, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """(H, W, 3) -> (H, W): inverse depth up to scale and shift."""
+        (depth,) = self.memory.look_up([picture], lambda unknown: [self._predict(*unknown)])
+        resized = self.processor.post_process_depth_estimation(
+            DepthEstimatorOutput(predicted_depth=depth), [picture.shape[:2]]
+        )
+        return resized[0]["predicted_depth"].double().numpy()
+
+    @exactly()
+    def _predict(self, picture: NDArray[np.uint8]) -> Tensor:
+        inputs = self.processor(images=Image.fromarray(picture), return_tensors="pt").to(self.network.device)
+        return self.network(**inputs).predicted_depth.cpu()

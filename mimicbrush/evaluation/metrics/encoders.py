@@ -1,0 +1,85 @@
+"""Pictures and texts to unit vectors: DINO, DINOv2, CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import AutoTokenizer, CLIPModel, Dinov2Model, PreTrainedModel, ViTModel
+
+from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor, load_weights
+
+BATCH_SIZE = 16
+"""Pictures at once, all of one size by then."""
+NUM_REMEMBERED = 4096
+"""Vectors of a few KiB."""
+
+
+class ImageEncoder:
+    """A network of transformers with its own preprocessing; `features` takes its pixels to one vector a picture."""
+
+    def __init__(
+        self, network: PreTrainedModel, folder: Path, features: Callable[[PreTrainedModel, Tensor], Tensor]
+    ) -> None:
+        self.network = network
+        self.features = features
+        self.processor = load_processor(folder)
+        self.memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
+
+    def embed(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """N pictures (h, w, 3), each of its own size -> (N, D) in float64, each of length 1."""
+        return torch.stack(self.memory.look_up(pictures, self._embed))
+
+    @exactly()
+    def _embed(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
+        vectors = []
+        for first in range(0, len(pictures), BATCH_SIZE):
+            batch = [Image.fromarray(picture) for picture in pictures[first : first + BATCH_SIZE]]
+            pixels = self.processor(images=batch, return_tensors="pt").pixel_values
+            vectors += unit(self.features(self.network, pixels.to(self.network.device)))
+        return vectors
+
+
+class ClipEncoder(ImageEncoder):
+    """CLIP: its pictures and its texts lie in one space."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        network = load_weights(CLIPModel, folder).to(device)
+        super().__init__(network, folder, lambda clip, pixels: clip.get_image_features(pixels).pooler_output)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.text_memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """N texts -> (N, D) in float64, each of length 1; what is beyond CLIP's 77 tokens is cut off."""
+        return torch.stack(self.text_memory.look_up(texts, self._embed_texts))
+
+    @exactly()
+    def _embed_texts(self, texts: Sequence[str]) -> list[Tensor]:
+        length = self.network.config.text_config.max_position_embeddings
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=length, return_tensors="pt")
+        return unit(self.network.get_text_features(**tokens.to(self.network.device)).pooler_output)
+
+
+def load_dino(folder: Path, device: torch.device) -> ImageEncoder:
+    """Embeds by the class token."""
+    return ImageEncoder(load_weights(ViTModel, folder, add_pooling_layer=False).to(device), folder, _class_token)
+
+
+def load_dinov2(folder: Path, device: torch.device) -> ImageEncoder:
+    """Embeds by the class token."""
+    return ImageEncoder(load_weights(Dinov2Model, folder).to(device), folder, _class_token)
+
+
+def unit(vectors: Tensor) -> list[Tensor]:
+    """Rows of (N, D) at length 1, in float64 on the CPU."""
+    return list(normalize(vectors.double().cpu(), dim=1))
+
+
+def _class_token(network: PreTrainedModel, pixels: Tensor) -> Tensor:
+    return network(pixels).last_hidden_state[:, 0]

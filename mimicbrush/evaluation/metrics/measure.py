@@ -1,0 +1,37 @@
+"""Scores of many edits by many metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mimicbrush.evaluation.metrics.edit import Edit, Score
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import Metric
+
+LACKS = {"reference_mask": "the sample has no reference mask", "prompt": "the sample has no prompt"}
+
+
+def measure(edits: Sequence[Edit], metrics: Mapping[str, Metric], models: Models) -> list[dict[str, Score]]:
+    """The scores of every edit, by metric: each has a value, or a reason why not.
+
+    A score depends on its edit alone, not on the others or their order. Raises UserError where weights are there and
+    cannot be read.
+    """
+    absent = models.missing(metric.model for metric in metrics.values() if metric.model)
+    columns = {name: _column(metric, edits, models, absent) for name, metric in metrics.items()}
+    return [{name: column[row] for name, column in columns.items()} for row in range(len(edits))]
+
+
+def _column(metric: Metric, edits: Sequence[Edit], models: Models, absent: Mapping[str, str]) -> list[Score]:
+    if metric.model in absent:
+        return [Score(None, absent[metric.model])] * len(edits)
+    reasons = [_lacking(metric, edit) for edit in edits]
+    able = [edit for edit, reason in zip(edits, reasons, strict=True) if not reason]
+    scores = iter(metric.compute(able, models) if able else [])
+    return [Score(None, reason) if reason else next(scores) for reason in reasons]
+
+
+def _lacking(metric: Metric, edit: Edit) -> str:
+    """Why the edit cannot be scored, or nothing."""
+    lacks = [LACKS[need] for need in sorted(metric.needs) if getattr(edit, need) is None]
+    return ", ".join(lacks)

@@ -1,0 +1,81 @@
+"""What networks of transformers share: loading from a local folder, exact arithmetic, remembered results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
+
+from mimicbrush.errors import UserError
+
+M = TypeVar("M", bound=PreTrainedModel)
+T = TypeVar("T")
+
+
+def load_weights(kind: type[M], folder: Path, **options: object) -> M:
+    """A network in float32, for evaluation only; raises UserError where the folder does not hold all of it."""
+    try:
+        network, found = kind.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise UserError(f"{folder}: no {kind.__name__} could be loaded ({reason}); fetch it again") from None
+    if found["missing_keys"]:
+        missing = sorted(map(str, found["missing_keys"]))
+        raise UserError(f"{folder} lacks {len(missing)} tensors of {kind.__name__}, first {missing[0]}; fetch it again")
+    return network.eval().requires_grad_(False)
+
+
+def load_processor(folder: Path) -> BaseImageProcessor:
+    """The network's own preprocessing, by Pillow everywhere: torchvision, where installed, resizes otherwise."""
+    return AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+
+
+@contextmanager
+def exactly() -> Iterator[None]:
+    """Without gradients, and in full float32: TensorFloat-32 changes scores by more than the batch or order may."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+class Memory(Generic[T]):
+    """The last results by the content of what they came of: one source or reference meets every editor."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._results: OrderedDict[str, T] = OrderedDict()
+
+    def look_up(self, items: Sequence[NDArray[np.uint8] | str], compute: Callable[[list], Sequence[T]]) -> list[T]:
+        """A result for each item; `compute` is handed those that are unknown, each once."""
+        keys = [_digest(item) for item in items]
+        found = {key: self._results[key] for key in keys if key in self._results}
+        unknown = {key: item for key, item in zip(keys, items, strict=True) if key not in found}
+        if unknown:
+            found |= zip(unknown, compute(list(unknown.values())), strict=True)
+        for key in keys:
+            self._results[key] = found[key]
+            self._results.move_to_end(key)
+        while len(self._results) > self.size:
+            self._results.popitem(last=False)
+        return [found[key] for key in keys]
+
+
+def _digest(item: NDArray[np.uint8] | str) -> str:
+    if isinstance(item, str):
+        return item
+    return hashlib.sha256(f"{item.shape}".encode() + np.ascontiguousarray(item).tobytes()).hexdigest()

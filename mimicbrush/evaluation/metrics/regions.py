@@ -1,0 +1,50 @@
+"""Parts of a picture that metrics look at. *Box*: the tight bounding box of a mask."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mimicbrush.evaluation.metrics.edit import NotComputableError
+
+WHITE = 255
+
+
+def box(mask: NDArray[np.bool_], *, at_least: int = 1, needed_by: str = "the metric") -> tuple[slice, slice]:
+    """Rows and columns of the mask's bounding box, each side grown to `at_least` pixels within the picture.
+
+    Raises NotComputableError where the picture itself is smaller, in the name of `needed_by`.
+    """
+    height, width = mask.shape
+    if min(height, width) < at_least:
+        raise NotComputableError(f"the picture is {width}x{height}, {needed_by} needs {at_least} pixels")
+    rows, columns = (_span(mask.any(axis=axis), at_least) for axis in (1, 0))
+    return rows, columns
+
+
+def subject_on_white(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(H, W, 3) -> (s, s, 3): the masked part alone, cropped to its box and centred on a white square.
+
+    The paper removes the background and crops (appendix A); white and the square are ours, as it names neither.
+    """
+    crop = np.where(mask[..., None], picture, np.uint8(WHITE))[box(mask)]
+    height, width = crop.shape[:2]
+    side = max(height, width)
+    square = np.full((side, side, 3), WHITE, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = crop
+    return square
+
+
+def grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Every pixel at most `reach` rows and columns from one of the mask."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
+
+
+def _span(hit: NDArray[np.bool_], at_least: int) -> slice:
+    first, last = np.flatnonzero(hit)[[0, -1]]
+    length = max(int(last - first) + 1, at_least)
+    start = (int(first) + int(last) + 1) // 2 - length // 2
+    start = min(max(0, start), len(hit) - length)
+    return slice(start, start + length)

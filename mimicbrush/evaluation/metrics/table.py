@@ -1,0 +1,224 @@
+"""METRICS: what edits are judged by, each with its unit, its direction, and the tasks and tracks that it applies to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from mimicbrush.evaluation.benchmark import Task, Track
+from mimicbrush.evaluation.metrics.border import (
+    FEATHER_REACH,
+    change_outside,
+    mean_change_outside,
+    seam_energy,
+)
+from mimicbrush.evaluation.metrics.edit import Edit, Score, score_each
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.pixels import colour_distance, psnr_box, psnr_mask, ssim_box
+from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
+from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
+
+Need = Literal["reference_mask", "prompt"]
+"""What a sample may lack: fields of Edit."""
+Compute = Callable[[Sequence[Edit], Models], list[Score]]
+
+TEXTURE: frozenset[Task] = frozenset({"texture"})
+BOTH_TASKS: frozenset[Task] = frozenset({"texture", "parts"})
+INNER: frozenset[Track] = frozenset({"inner_id"})
+INTER: frozenset[Track] = frozenset({"inter_id"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number for one edit."""
+
+    title: str
+    unit: str = ""
+    better: Literal["higher", "lower"] | None
+    """None: the number describes and does not judge."""
+    tasks: frozenset[Task] = BOTH_TASKS
+    tracks: frozenset[Track]
+    meaning: str
+    """One sentence for the report."""
+    needs: frozenset[Need] = frozenset()
+    """What a sample must have to be scored."""
+    model: str | None = None
+    """The field of ModelsConfig that names its network; None where it needs no weights."""
+    column: str | None = None
+    """Its column in the paper's tables."""
+    compute: Compute
+    """Scores of edits that have what it needs, in their order."""
+
+
+def metrics_of(task: Task, track: Track) -> dict[str, Metric]:
+    """The metrics of a set, by name, in the order of the tables."""
+    return {name: metric for name, metric in METRICS.items() if task in metric.tasks and track in metric.tracks}
+
+
+def each(function: Callable[[Edit], float]) -> Compute:
+    """A metric that needs no network, from its function of one edit."""
+    return lambda edits, models: score_each(function, edits)
+
+
+METRICS: dict[str, Metric] = {
+    "ssim": Metric(
+        title="SSIM",
+        better="higher",
+        tracks=INNER,
+        column="SSIM",
+        meaning="structural similarity of the edit and the truth in the mask's box; 1 for equal pictures",
+        compute=each(ssim_box),
+    ),
+    "psnr": Metric(
+        title="PSNR",
+        unit="dB",
+        better="higher",
+        tracks=INNER,
+        column="PSNR",
+        meaning="peak signal-to-noise ratio of the edit against the truth in the mask's box",
+        compute=each(psnr_box),
+    ),
+    "psnr_mask": Metric(
+        title="PSNR in mask",
+        unit="dB",
+        better="higher",
+        tracks=INNER,
+        meaning="the same over the masked pixels alone, without the untouched background inside the box",
+        compute=each(psnr_mask),
+    ),
+    "lpips": Metric(
+        title="LPIPS",
+        better="lower",
+        tracks=INNER,
+        model="alexnet",
+        column="LPIPS",
+        meaning="perceptual distance of the edit and the truth in the mask's box, by AlexNet's features; 0 for equal "
+        "pictures",
+        compute=partial(perceptual_distance, network="alexnet"),
+    ),
+    "lpips_vgg": Metric(
+        title="LPIPS, VGG",
+        better="lower",
+        tracks=INNER,
+        model="vgg16",
+        meaning="the same by VGG16's features; the paper does not say which it took",
+        compute=partial(perceptual_distance, network="vgg16"),
+    ),
+    "dino": Metric(
+        title="DINO-I",
+        unit="x 100",
+        better="higher",
+        tracks=INTER,
+        needs=frozenset({"reference_mask"}),
+        model="dino",
+        column="DINO-I",
+        meaning="cosine of DINO's class tokens, edited region against the reference's masked part, backgrounds white",
+        compute=partial(image_similarity, network="dino"),
+    ),
+    "dinov2": Metric(
+        title="DINOv2-I",
+        unit="x 100",
+        better="higher",
+        tracks=INTER,
+        needs=frozenset({"reference_mask"}),
+        model="dinov2",
+        meaning="the same by DINOv2, which the paper cites without saying which of the two it took",
+        compute=partial(image_similarity, network="dinov2"),
+    ),
+    "clip_image": Metric(
+        title="CLIP-I",
+        unit="x 100",
+        better="higher",
+        tracks=INTER,
+        needs=frozenset({"reference_mask"}),
+        model="clip",
+        column="CLIP-I",
+        meaning="the same by CLIP's image embeddings",
+        compute=partial(image_similarity, network="clip"),
+    ),
+    "clip_text": Metric(
+        title="CLIP-T",
+        unit="x 100",
+        better="higher",
+        tracks=INTER,
+        needs=frozenset({"prompt"}),
+        model="clip",
+        column="CLIP-T",
+        meaning="cosine of CLIP's embeddings of the whole edited picture and of the prompt",
+        compute=text_similarity,
+    ),
+    "colour_distance": Metric(
+        title="Colour distance",
+        unit="0 to 1",
+        better="lower",
+        tracks=INTER,
+        needs=frozenset({"reference_mask"}),
+        meaning="Hellinger distance of colour histograms, edited region against the reference's masked part: "
+        "0 where the edit has the reference's colours in their shares",
+        compute=each(colour_distance),
+    ),
+    "source_ssim": Metric(
+        title="SSIM with the source",
+        better=None,
+        tracks=INTER,
+        meaning="agreement with the source, not quality: inter-ID has no truth, and a copy of the source scores 1",
+        compute=each(ssim_box),
+    ),
+    "source_psnr": Metric(
+        title="PSNR with the source",
+        unit="dB",
+        better=None,
+        tracks=INTER,
+        meaning="agreement with the source, not quality",
+        compute=each(psnr_box),
+    ),
+    "edge_agreement": Metric(
+        title="Edge agreement",
+        unit="-1 to 1",
+        better="higher",
+        tasks=TEXTURE,
+        tracks=INNER | INTER,
+        meaning="correlation of edge strength inside the mask, edit against source, fine texture blurred: a copy "
+        "of the source scores 1, an unrelated texture about 0",
+        compute=each(edge_agreement),
+    ),
+    "depth_agreement": Metric(
+        title="Depth agreement",
+        unit="-1 to 1",
+        better="higher",
+        tasks=TEXTURE,
+        tracks=INNER | INTER,
+        model="depth",
+        meaning="correlation of Depth Anything's maps of edit and source inside the mask; a copy of the source "
+        "scores 1",
+        compute=depth_agreement,
+    ),
+    "seam": Metric(
+        title="Seam energy",
+        unit="of the source's",
+        better="lower",
+        tracks=INNER | INTER,
+        meaning="how much neighbouring pixels differ across the mask's border, compared with beside it, over the same "
+        "in the source: 1 is an invisible seam",
+        compute=each(seam_energy),
+    ),
+    "change_outside": Metric(
+        title="Change outside",
+        unit="levels",
+        better="lower",
+        tracks=INNER | INTER,
+        meaning=f"largest change further than {FEATHER_REACH} pixels from the mask, in grey levels of 255; 0 is best",
+        compute=each(change_outside),
+    ),
+    "mean_change_outside": Metric(
+        title="Mean change outside",
+        unit="levels",
+        better="lower",
+        tracks=INNER | INTER,
+        meaning="mean change of the same pixels' channels; exactly 0 where nothing changed",
+        compute=each(mean_change_outside),
+    ),
+}
+"""Every metric by name, in the order of the tables."""

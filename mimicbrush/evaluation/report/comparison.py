@@ -1,0 +1,136 @@
+"""comparison.html: two editors side by side, in numbers, sample by sample, and in pictures where they differ most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from mimicbrush.evaluation.comparison import Comparison, PairedSample
+from mimicbrush.evaluation.recorded import RecordedMetric, Side
+from mimicbrush.evaluation.report.charts import outcome, sorted_differences, verdict_legend
+from mimicbrush.evaluation.report.numbers import comparison_table
+from mimicbrush.evaluation.report.samples import (
+    SIDE,
+    STYLE,
+    card_title,
+    given_pictures,
+    picture,
+    score_list,
+    truth_pictures,
+)
+from mimicbrush.evaluation.results import EditResult
+from mimicbrush.evaluation.tables import column_title, format_number
+from mimicbrush.files import write_text
+from mimicbrush.page import bullets, charts, escape, heading, page, paragraph
+
+NUM_EXTREMES = 2
+"""Samples shown for each metric in which the second gains most, and as many in which it loses most."""
+
+
+def write_comparison_report(
+    comparisons: Sequence[Comparison],
+    first: Side,
+    second: Side,
+    metrics: Mapping[str, RecordedMetric],
+    notes: Sequence[str],
+    output: Path,
+) -> Path:
+    """Write comparison.html into the output folder and return its path."""
+    sections = [
+        *(paragraph(f"{side.label}: {side.run.folder}, {side.run.date}", note=True) for side in (first, second)),
+        paragraph(
+            f"Each number is of the samples and seeds that both have: what {second.label} scores less what "
+            f"{first.label} scores. Brackets hold 95 % intervals, bootstrapped over source photographs. The win rate "
+            "is the share of samples in which the second is better, ties counting half: 0.5 is no difference. Better "
+            "or worse: the interval of the difference leaves out 0."
+        ),
+        bullets(notes),
+    ]
+    for set_name in dict.fromkeys(comparison.set_name for comparison in comparisons):
+        members = [comparison for comparison in comparisons if comparison.set_name == set_name]
+        sections += [heading(set_name), *_set_sections(members, first, second, metrics)]
+    path = output / "comparison.html"
+    write_text(page(f"{second.label} against {first.label}", sections, style=STYLE), path)
+    return path
+
+
+def _set_sections(
+    comparisons: Sequence[Comparison], first: Side, second: Side, metrics: Mapping[str, RecordedMetric]
+) -> list[str]:
+    drawn = [one for one in comparisons if one.differs]
+    equal = [metrics[one.metric].title for one in comparisons if one.samples and one not in drawn]
+    outcomes = [outcome(sample, one) for one in drawn for sample in one.samples]
+    return [
+        comparison_table(comparisons, metrics),
+        bullets([f"{metrics[one.metric].title}: {one.note}." for one in comparisons if one.note]),
+        heading("Every sample", level=3),
+        verdict_legend(outcomes),
+        charts([sorted_differences(one, column_title(metrics[one.metric])) for one in drawn]),
+        bullets([f"Equal in every sample: {', '.join(equal)}."] if equal else []),
+        heading("Where they differ most", level=3),
+        *_extremes(drawn, first, second, metrics),
+    ]
+
+
+def _extremes(
+    comparisons: Sequence[Comparison], first: Side, second: Side, metrics: Mapping[str, RecordedMetric]
+) -> list[str]:
+    """A card for each sample that is among the largest gains or losses by any metric."""
+    reasons: dict[tuple[str, int], list[str]] = {}
+    for one in comparisons:
+        for sample, word in _largest(one):
+            change = f"{'+' if sample.difference > 0 else ''}{format_number(sample.difference)}"
+            reasons.setdefault((sample.id, sample.seed), []).append(f"{word} in {metrics[one.metric].title}, {change}")
+    if not reasons:
+        return [paragraph("Nowhere.")]
+    set_name = comparisons[0].set_name
+    folder = first.run.samples[set_name, next(iter(reasons))[0]].folder
+    if not folder.is_dir():
+        return [paragraph(f"The set's pictures are no longer in {folder}, seen from here; so none is shown.")]
+    shown = {one.metric: metrics[one.metric] for one in comparisons}
+    return [_card(set_name, name, seed, words, first, second, shown) for (name, seed), words in reasons.items()]
+
+
+def _largest(comparison: Comparison) -> list[tuple[PairedSample, str]]:
+    """The samples with the largest gains and losses of the second, with the word for each."""
+    if comparison.better is None:
+        return []
+    sign = 1 if comparison.better == "higher" else -1
+    ranked = sorted(comparison.samples, key=lambda sample: -sign * sample.difference)
+    gains = [(sample, "gain") for sample in ranked[:NUM_EXTREMES] if outcome(sample, comparison) == "better"]
+    losses = [(sample, "loss") for sample in ranked[::-1][:NUM_EXTREMES] if outcome(sample, comparison) == "worse"]
+    return gains + losses
+
+
+def _card(
+    set_name: str,
+    name: str,
+    seed: int,
+    reasons: Sequence[str],
+    first: Side,
+    second: Side,
+    metrics: Mapping[str, RecordedMetric],
+) -> str:
+    sample = first.run.samples[set_name, name]
+    figures = given_pictures(sample, side=SIDE)
+    for side in (first, second):
+        (edit,) = (one for one in side.edits if (one.set_name, one.id, one.seed) == (set_name, name, seed))
+        figures.append(_edit_figure(side, edit, metrics))
+    figures += truth_pictures(sample, side=SIDE)
+    why = paragraph(f"Seed {seed}: {'; '.join(reasons)}.", note=True)
+    return (
+        f"<article class='card'>{card_title(sample)}{why}"
+        f"<div class='pictures' style='--count: {len(figures)}'>{''.join(figures)}</div></article>"
+    )
+
+
+def _edit_figure(side: Side, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
+    path, scores = side.run.picture(edit), score_list(edit, metrics)
+    if path.is_file():
+        return picture(Image.open(path), side.label, side=SIDE, below=scores)
+    return (
+        f"<figure><p class='failure'>{escape(path)} is gone</p>"
+        f"<figcaption>{escape(side.label)}</figcaption>{scores}</figure>"
+    )

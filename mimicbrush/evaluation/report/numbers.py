@@ -1,0 +1,232 @@
+"""The report's numbers: failures, what was not computed, means beside the published ones, paired comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mimicbrush.evaluation.benchmark import BenchmarkSet
+from mimicbrush.evaluation.comparison import Comparison
+from mimicbrush.evaluation.metrics import Metric
+from mimicbrush.evaluation.published import (
+    COLUMNS,
+    INCONSISTENCIES,
+    UNSTATED,
+    PublishedRow,
+    published_ablations,
+    published_rows,
+)
+from mimicbrush.evaluation.report.charts import difference_chart, verdict_legend
+from mimicbrush.evaluation.report.samples import sort_link
+from mimicbrush.evaluation.results import EditResult, Results, Summary
+from mimicbrush.evaluation.tables import ARROWS, column_title, format_interval, format_number
+from mimicbrush.page import Markup, breakable, bullets, charts, escape, fold, folded, heading, paragraph, table
+
+MEBIBYTE = 2**20
+
+
+def failures_section(edits: Sequence[EditResult]) -> list[str]:
+    """Every edit that gave no picture, by its reason; nothing where all succeeded."""
+    failed: dict[tuple[str, str, str], list[EditResult]] = {}
+    for edit in edits:
+        if edit.failure:
+            failed.setdefault((edit.editor, edit.set_name, edit.failure), []).append(edit)
+    if not failed:
+        return []
+    total = sum(map(len, failed.values()))
+    return [
+        "<div class='failures'>",
+        heading(f"{total} of {len(edits)} edits failed"),
+        paragraph("They have no picture and no scores; the means below are over the others."),
+        *(_failure(editor, set_name, reason, members) for (editor, set_name, reason), members in failed.items()),
+        "</div>",
+    ]
+
+
+def _failure(editor: str, set_name: str, reason: str, edits: Sequence[EditResult]) -> str:
+    seeds: dict[str, list[int]] = {}
+    for edit in edits:
+        seeds.setdefault(edit.id, []).append(edit.seed)
+    named = [f"{name} (seed {', '.join(map(str, numbers))})" for name, numbers in seeds.items()]
+    link = f"<a href='#{escape(set_name)}.failed=1'>{breakable(set_name)}</a>"
+    return (
+        f"<p><b>{breakable(editor)}</b> on {link}: {escape(reason)}<br>"
+        f"<span class='note'>{len(edits)} edits: {escape(', '.join(named))}</span></p>"
+    )
+
+
+def not_computed_section(results: Results, metrics: Mapping[str, Metric]) -> list[str]:
+    """Metrics without their weights, and the command that fetches each; nothing where all were computed."""
+    if not results.not_computed:
+        return []
+    lines = [f"{metrics[name].title}: {reason}" for name, reason in results.not_computed.items()]
+    return [heading("Not computed"), bullets(lines)]
+
+
+def means_tables(
+    results: Results, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
+) -> list[str]:
+    """Two tables: the paper's metrics with its published rows, and ours with time and memory."""
+    paper = {name: metric for name, metric in metrics.items() if metric.column in COLUMNS[benchmark_set.track]}
+    ours = {name: metric for name, metric in metrics.items() if name not in paper}
+    editors = results.config.editors
+    further = [
+        [
+            breakable(editor),
+            *(_mean(results, set_name, editor, name) for name in ours),
+            *_costs(results.edits, set_name, editor),
+        ]
+        for editor in editors
+    ]
+    return [
+        *(_paper_table(results, set_name, benchmark_set, paper) if paper else []),
+        heading("Further measures", level=3),
+        table(
+            ["editor", *map(column_title, ours.values()), f"time (s){ARROWS['lower']}", "peak memory (MiB) ↓"], further
+        ),
+        bullets(_summary_notes(results, set_name, metrics)),
+        folded("What the measures mean", [_meaning(results, name, metric) for name, metric in metrics.items()]),
+    ]
+
+
+def comparisons_part(comparisons: Sequence[Comparison], metrics: Mapping[str, Metric]) -> list[str]:
+    """One set's comparisons with its first editor, drawn and as a table; nothing where there is no other editor."""
+    if not comparisons:
+        return []
+    by_metric = {
+        name: [one for one in comparisons if one.metric == name and one.difference]
+        for name in dict.fromkeys(comparison.metric for comparison in comparisons)
+    }
+    drawn = {name: members for name, members in by_metric.items() if any(one.differs for one in members)}
+    equal = [metrics[name].title for name, members in by_metric.items() if members and name not in drawn]
+    return [
+        heading(f"Against {comparisons[0].first}, sample by sample", level=3),
+        paragraph(
+            f"Mean difference to {comparisons[0].first} over the same samples, with its 95 % interval. Better or "
+            "worse: the interval leaves out 0, which in one comparison of twenty chance does too."
+        ),
+        verdict_legend([one.verdict for members in drawn.values() for one in members]),
+        charts([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),
+        bullets(
+            [*([f"Equal for every editor: {', '.join(equal)}."] if equal else []), *_left_out(comparisons, metrics)]
+        ),
+        fold("As a table", comparison_table(comparisons, metrics)),
+    ]
+
+
+def _left_out(comparisons: Sequence[Comparison], metrics: Mapping[str, Metric]) -> list[str]:
+    return _grouped(((one.second, one.note), metrics[one.metric].title) for one in comparisons if one.note)
+
+
+def comparison_table(comparisons: Sequence[Comparison], metrics: Mapping[str, Metric]) -> str:
+    """A row a comparison, below a line that names the two editors."""
+    header = ["metric", "difference", "win rate", "wins, ties, losses", "second is", "samples"]
+    rows: list[list[object]] = []
+    for names in dict.fromkeys((one.second, one.first) for one in comparisons):
+        rows.append([breakable(" against ".join(names))])
+        rows += [_comparison_row(one, metrics) for one in comparisons if (one.second, one.first) == names]
+    return table(header, rows)
+
+
+def _comparison_row(comparison: Comparison, metrics: Mapping[str, Metric]) -> list[object]:
+    return [
+        column_title(metrics[comparison.metric]),
+        _interval(format_interval(comparison.difference, sign="+")),
+        _interval(format_interval(comparison.win_rate)),
+        ", ".join(map(str, comparison.outcomes)) if comparison.better else "",
+        Markup(f"<span class='{comparison.verdict}'>{comparison.verdict}</span>"),
+        len(comparison.samples),
+    ]
+
+
+def _paper_table(
+    results: Results, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
+) -> list[str]:
+    task, track = benchmark_set.task, benchmark_set.track
+    header = ["editor", *map(column_title, metrics.values())]
+    measured = [
+        [breakable(editor), *(_mean(results, set_name, editor, name) for name in metrics)]
+        for editor in results.config.editors
+    ]
+    published = [_published(row, metrics) for row in published_rows(task)]
+    rows = [["measured here"], *measured, ["published (other pictures, other code)"], *published]
+    classes = ["", *[""] * len(measured), "", *["published"] * len(published)]
+    ablations = [_published(row, metrics) for row in published_ablations(task)]
+    return [
+        heading("The paper's measures", level=3),
+        table(header, rows, classes=classes),
+        fold("Published ablations (Tables 3 and 4)", table(header, ablations, classes=["published"] * len(ablations))),
+        bullets(
+            [
+                "Published numbers are of the paper's own benchmark, which was never released: on any other pictures "
+                "they show the order of magnitude, and do not compare with those measured here.",
+                UNSTATED[track],
+                *filter(None, [INCONSISTENCIES[task].get(track, "")]),
+                *(["For texture transfer the paper gives no other method's numbers."] if task == "texture" else []),
+            ]
+        ),
+    ]
+
+
+def _published(row: PublishedRow, metrics: Mapping[str, Metric]) -> list[str]:
+    values = [f"{row.values[metric.column]:.2f}" for metric in metrics.values()]
+    return [f"{row.name}, Table {row.table}", *values]
+
+
+def _mean(results: Results, set_name: str, editor: str, metric: str) -> Markup | str:
+    """The mean, which leads to its samples, over its interval."""
+    if metric in results.not_computed:
+        return Markup("<span class='none'>not computed</span>")
+    summary = results.summaries[set_name, editor, metric]
+    if summary.mean is None:
+        return Markup("<span class='none'>no value</span>")
+    edits = sum((edit.set_name, edit.editor) == (set_name, editor) for edit in results.edits)
+    link = sort_link(set_name, editor, metric, format_number(summary.mean))
+    return Markup(link + _span(summary) + _below(f"{summary.count} of {edits} edits" if summary.count < edits else ""))
+
+
+def _span(summary: Summary) -> str:
+    if summary.low is None or summary.low == summary.high:
+        return ""
+    return _below(f"[{format_number(summary.low)}, {format_number(summary.high)}]")
+
+
+def _below(text: str) -> str:
+    return f"<span class='interval'>{escape(text)}</span>" if text else ""
+
+
+def _interval(text: str) -> Markup:
+    """`0.1 [0.0, 0.2]`: the brackets below the number."""
+    mean, _, brackets = text.partition(" ")
+    return Markup(escape(mean) + _below(brackets))
+
+
+def _costs(edits: Sequence[EditResult], set_name: str, editor: str) -> list[str]:
+    """Mean seconds and the highest memory of an editor's edits."""
+    members = [edit for edit in edits if (edit.set_name, edit.editor) == (set_name, editor)]
+    seconds = [edit.seconds for edit in members if edit.seconds is not None]
+    memory = [edit.peak_memory for edit in members if edit.peak_memory is not None]
+    return [
+        format_number(sum(seconds) / len(seconds)) if seconds else "not recorded",
+        f"{max(memory) / MEBIBYTE:.0f}" if memory else "not recorded",
+    ]
+
+
+def _summary_notes(results: Results, set_name: str, metrics: Mapping[str, Metric]) -> list[str]:
+    return _grouped(
+        ((editor, summary.note), metrics[metric].title)
+        for (name, editor, metric), summary in results.summaries.items()
+        if name == set_name and summary.note and metric not in results.not_computed
+    )
+
+
+def _grouped(notes: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
+    """((editor, note), metric's title) -> lines that say each note once, for all metrics that it is true of."""
+    titles: dict[tuple[str, str], list[str]] = {}
+    for key, title in notes:
+        titles.setdefault(key, []).append(title)
+    return [f"{editor}: {note} ({', '.join(names)})." for (editor, note), names in titles.items()]
+
+
+def _meaning(results: Results, name: str, metric: Metric) -> str:
+    variant = f" ({results.variants[name]})" if results.variants.get(name) else ""
+    return f"{metric.title}{variant}: {metric.meaning}."

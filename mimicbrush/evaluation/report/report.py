@@ -1,0 +1,82 @@
+"""The report's sections, in their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mimicbrush.config import dump_config
+from mimicbrush.evaluation.benchmark import BenchmarkSet
+from mimicbrush.evaluation.metrics import METRICS
+from mimicbrush.evaluation.report.numbers import (
+    comparisons_part,
+    failures_section,
+    means_tables,
+    not_computed_section,
+)
+from mimicbrush.evaluation.report.samples import SCRIPT, SIDE, STYLE, count_pictures, samples_section, thumbnail_side
+from mimicbrush.evaluation.report.training import data_section, reference_use_section, training_section
+from mimicbrush.evaluation.results import Results, set_metrics
+from mimicbrush.files import digest, write_text
+from mimicbrush.page import escape, heading, page, paragraph, table
+
+TASKS = {"texture": "Texture transfer", "parts": "Part composition"}
+TRACKS = {
+    "inner_id": "inner-ID: the reference shows the same thing at another time, and the source itself is the truth",
+    "inter_id": "inter-ID: the reference shows another thing, and there is no truth",
+}
+
+
+def write_report(results: Results) -> Path:
+    """Write report.html into the output folder and return its path."""
+    side = thumbnail_side(count_pictures(results))
+    sections = [_introduction(results), *failures_section(results.edits), *not_computed_section(results, METRICS)]
+    for set_name, benchmark_set in results.config.sets.items():
+        sections += _set_sections(results, set_name, benchmark_set, side)
+    sections += reference_use_section(results.reference_use) + training_section(results.config.training_run)
+    sections += data_section(results.config.data_summaries) + _settings_section(results)
+    path = results.config.output / "report.html"
+    write_text(page("Imitative editing: evaluation", sections, style=STYLE, script=SCRIPT), path)
+    return path
+
+
+def _introduction(results: Results) -> str:
+    seeds = ", ".join(map(str, results.config.seeds))
+    return paragraph(
+        f"{results.date} · {results.hardware} · {'seed' if len(results.config.seeds) == 1 else 'seeds'} {seeds}",
+        note=True,
+    ) + paragraph(
+        "Each editor is given a source picture, a mask and a reference picture, and repaints the masked region so that "
+        "it imitates the matching part of the reference. An arrow tells which direction is better (↑ higher, ↓ lower); "
+        "a number without an arrow describes and does not judge. Brackets hold 95 % intervals, bootstrapped over "
+        "source photographs. A mean leads to its samples, worst first."
+    )
+
+
+def _set_sections(results: Results, set_name: str, benchmark_set: BenchmarkSet, side: int) -> list[str]:
+    metrics, num_samples = set_metrics(results.config, set_name), len(results.samples[set_name])
+    computed = {name: metric for name, metric in metrics.items() if name not in results.not_computed}
+    smaller = f" Thumbnails are {side} pixels wide, because there are so many." if side < SIDE else ""
+    return [
+        heading(set_name),
+        paragraph(f"{TASKS[benchmark_set.task]}, {TRACKS[benchmark_set.track]}. {num_samples} samples."),
+        *means_tables(results, set_name, benchmark_set, metrics),
+        *comparisons_part([one for one in results.comparisons if one.set_name == set_name], METRICS),
+        heading("Samples", level=3),
+        paragraph(f"All {num_samples}; the mask is outlined.{smaller}", note=True),
+        samples_section(results, set_name, computed, side=side),
+    ]
+
+
+def _settings_section(results: Results) -> list[str]:
+    weights = {f"weights of {name}": mark for name, mark in results.weights.items() if mark != digest([])}
+    rows = [
+        *weights.items(),
+        *results.versions.items(),
+        ("hardware", results.hardware),
+        ("wall time of this call, s", results.seconds),
+    ]
+    return [
+        heading("Settings"),
+        table(["what", "value"], rows),
+        f"<pre>{escape(dump_config(results.config))}</pre>",
+    ]

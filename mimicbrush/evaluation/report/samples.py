@@ -1,0 +1,160 @@
+"""Every sample as a card: source, mask, reference, every edit with its scores, truth. Sorted by assets/samples.js.
+
+Without JavaScript the cards stand in order of id, and all seeds are shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.metrics import Metric, Score
+from mimicbrush.evaluation.outline import outlined
+from mimicbrush.evaluation.results import EditResult, Results
+from mimicbrush.evaluation.tables import format_number
+from mimicbrush.imaging import read_image, read_mask, to_pil
+from mimicbrush.page import breakable, escape, thumbnail
+
+ASSETS = Path(__file__).parents[2] / "assets"
+STYLE = (ASSETS / "samples.css").read_text(encoding="utf-8")
+SCRIPT = (ASSETS / "samples.js").read_text(encoding="utf-8")
+
+SIDE, SMALLEST_SIDE = 264, 120
+"""Pixels of a thumbnail's longer side: the first where there are few pictures, the other where there are thousands."""
+NUM_AT_FULL_SIZE = 500
+"""Thumbnails of SIDE pixels that a page may hold; more are made smaller, so that the page stays below some 12 MB."""
+
+
+def thumbnail_side(num_pictures: int) -> int:
+    """The longer side of each of so many thumbnails, in pixels."""
+    return max(SMALLEST_SIDE, round(SIDE * min(1.0, math.sqrt(NUM_AT_FULL_SIZE / num_pictures))))
+
+
+def count_pictures(results: Results) -> int:
+    """Thumbnails of the whole page: three or four a sample, and one an edit."""
+    samples = [sample for members in results.samples.values() for sample in members]
+    return sum(3 + (sample.track == "inner_id") for sample in samples) + len(results.edits)
+
+
+def samples_section(results: Results, set_name: str, metrics: Mapping[str, Metric], *, side: int) -> str:
+    """All cards of a set, with the controls that sort and filter them; metrics: those that the cards show."""
+    samples = results.samples[set_name]
+    edits: dict[str, list[EditResult]] = {sample.id: [] for sample in samples}
+    for edit in results.edits:
+        if edit.set_name == set_name:
+            edits[edit.id].append(edit)
+    cards = [_card(results, sample, edits[sample.id], metrics, side) for sample in samples]
+    return (
+        f"<section class='samples' id='{escape(set_name)}-samples' data-set='{escape(set_name)}'>"
+        f"{_controls(results, metrics)}<div class='cards'>{''.join(cards)}</div></section>"
+    )
+
+
+def sort_link(set_name: str, editor: str, metric: str, text: str) -> str:
+    """A link that shows a set's samples by an editor's metric, worst first."""
+    address = f"#{set_name}.editor={editor}&{set_name}.metric={metric}&{set_name}.order=worst"
+    return f"<a class='sort' href='{escape(address)}'>{escape(text)}</a>"
+
+
+def picture(image: Image.Image, caption: str, *, side: int, below: str = "") -> str:
+    """A figure of a card; below: HTML that follows the caption."""
+    return f"<figure>{thumbnail(image, side, caption)}<figcaption>{escape(caption)}</figcaption>{below}</figure>"
+
+
+def given_pictures(sample: Sample, *, side: int) -> list[str]:
+    """What every editor was given, as it was read: turned upright, and 8 bits deep."""
+    source = to_pil(read_image(sample.source))
+    mask = Image.fromarray(read_mask(sample.mask)[0].numpy() > 0.5).convert("L")
+    return [
+        picture(source, "source", side=side),
+        picture(outlined(source, mask), "mask", side=side),
+        picture(to_pil(read_image(sample.reference)), "reference", side=side),
+    ]
+
+
+def truth_pictures(sample: Sample, *, side: int) -> list[str]:
+    """The truth, on inner-ID."""
+    if sample.track != "inner_id":
+        return []
+    return [picture(to_pil(read_image(sample.source)), "truth = source", side=side)]
+
+
+def card_title(sample: Sample) -> str:
+    """The id, and the prompt where there is one."""
+    prompt = f" {escape(sample.prompt.replace('#', ''))}" if sample.prompt else ""
+    return f"<h4>{escape(sample.id)}<span>{prompt}</span></h4>"
+
+
+def _card(
+    results: Results, sample: Sample, edits: Sequence[EditResult], metrics: Mapping[str, Metric], side: int
+) -> str:
+    figures = given_pictures(sample, side=side)
+    figures += [_edit_figure(results, edit, metrics, side) for edit in edits]
+    figures += truth_pictures(sample, side=side)
+    in_a_row = len(figures) - len(edits) + len(results.config.editors)
+    return (
+        f"<article class='card' data-id='{escape(sample.id)}'>{card_title(sample)}"
+        f"<div class='pictures' style='--count: {in_a_row}'>{''.join(figures)}</div></article>"
+    )
+
+
+def _edit_figure(results: Results, edit: EditResult, metrics: Mapping[str, Metric], side: int) -> str:
+    # The script leaves one seed and hides its name.
+    seed = f"<span class='seed'>, seed {edit.seed}</span>" if len(results.config.seeds) > 1 else ""
+    if edit.failure:
+        name, shown, scores = "edit failed", f"<p class='failure'>failed: {escape(edit.failure)}</p>", ""
+    else:
+        path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
+        name, shown = "edit", thumbnail(Image.open(path), side, f"{edit.id} by {edit.editor}, seed {edit.seed}")
+        scores = score_list(edit, metrics)
+    return (
+        f"<figure class='{name}' data-editor='{escape(edit.editor)}' data-seed='{edit.seed}'>{shown}"
+        f"<figcaption>{breakable(edit.editor)}{seed}</figcaption>{scores}</figure>"
+    )
+
+
+def score_list(edit: EditResult, metrics: Mapping[str, Metric]) -> str:
+    """An edit's scores by those of `metrics` that its set has."""
+    lines = [_score(name, metric, edit.scores[name]) for name, metric in metrics.items() if name in edit.scores]
+    return f"<dl>{''.join(lines)}</dl>"
+
+
+def _score(name: str, metric: Metric, score: Score) -> str:
+    """A line under an edit; `data-value` as JavaScript reads it."""
+    if score.value is None:
+        value, shown, hint = "", "none", f"{metric.title}: {score.reason}"
+    else:
+        value = f" data-value='{'Infinity' if math.isinf(score.value) else repr(score.value)}'"
+        shown, hint = format_number(score.value), metric.title
+    return (
+        f"<div data-metric='{name}'{value} title='{escape(hint)}'><dt>{escape(metric.title)}</dt><dd>{shown}</dd></div>"
+    )
+
+
+def _controls(results: Results, metrics: Mapping[str, Metric]) -> str:
+    """Hidden until the script shows them."""
+    directions = {name: metric.better or "" for name, metric in metrics.items()}
+    by_metric = "".join(
+        f"<option value='{name}' data-better='{directions[name]}'>{escape(metric.title)}</option>"
+        for name, metric in metrics.items()
+    )
+    editors = _options({editor: editor for editor in results.config.editors})
+    seeds = _options({str(seed): str(seed) for seed in results.config.seeds})
+    return (
+        "<form class='controls' hidden>"
+        f"<label>order <select name='order'>{_options({'id': 'by id', 'worst': 'worst first', 'best': 'best first'})}"
+        "</select></label>"
+        f"<label>of <select name='editor'>{editors}</select></label>"
+        f"<label>by <select name='metric'>{by_metric}</select></label>"
+        f"<label{'' if len(results.config.seeds) > 1 else ' hidden'}>seed <select name='seed'>{seeds}</select></label>"
+        "<label><input type='checkbox' name='failed'> failures only</label>"
+        "<output></output></form>"
+    )
+
+
+def _options(options: dict[str, str]) -> str:
+    return "".join(f"<option value='{escape(value)}'>{escape(text)}</option>" for value, text in options.items())

@@ -1,0 +1,106 @@
+"""The report's sections about the network and its data: reference use, training, shards."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from PIL import Image
+
+from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
+from mimicbrush.evaluation.tables import format_number
+from mimicbrush.files import read_object
+from mimicbrush.model.reference_use import COMPARISONS
+from mimicbrush.page import bullets, figure, heading, paragraph, strip, table
+
+PREVIEW_WIDTH = 1100
+NUM_PREVIEWS = 3
+
+
+def reference_use_section(reference_use: dict[str, dict[str, ReferenceUse | None]]) -> list[str]:
+    """A table for each kind of pairs, a row an editor; nothing where it was not asked for."""
+    if not reference_use:
+        return []
+    tables = []
+    for pairs, uses in reference_use.items():
+        rows = [[editor, *format_reference_use(use)] for editor, use in uses.items()]
+        tables.append(table([f"pairs: {pairs}", *(f"{name} ↑" for name in COMPARISONS)], rows))
+    return [
+        heading("Reference use"),
+        paragraph(
+            "Does the network imitate, or merely inpaint? On pairs of which the truth is known, noise is predicted"
+            " with the right reference and with a wrong one, and the errors inside the mask are compared. The table"
+            " gives the share of pairs in which the right reference gives the lower error (↑ higher is better): 0.5 is"
+            " chance, what a network that ignores its reference reaches; 1 means that the right reference always"
+            " helps. Brackets hold 95 % intervals over clips and photographs."
+        ),
+        *tables,
+        bullets([f"{name}: {meaning}." for name, meaning in COMPARISONS.items()]),
+    ]
+
+
+def training_section(folder: Path | None) -> list[str]:
+    """Losses and previews of a folder that train.py wrote."""
+    if folder is None:
+        return []
+    curve = folder / "loss.png"
+    return [
+        heading("Training"),
+        *_losses(_read_csv(folder / "metrics.csv")),
+        *([strip([figure(curve, "Loss over training steps")])] if curve.is_file() else []),
+        *_previews(sorted((folder / "previews").glob("*.png"))),
+    ]
+
+
+def _losses(records: list[dict[str, str]]) -> list[str]:
+    """The first and the last recorded losses."""
+    if not records:
+        return []
+    ends = [records[0], records[-1]] if len(records) > 1 else records
+    header = ["recorded", *(f"step {float(record['step']):.0f} ↓" for record in ends)]
+    names = [name for name in ends[0] if name.startswith("loss")]
+    # A cell is empty where no sample of that kind has been seen.
+    rows = [[name, *(format_number(float(record[name])) if record[name] else "" for record in ends)] for name in names]
+    return [
+        table(header, rows),
+        paragraph("Loss: mean squared error of what the network predicts, noise or velocity.", note=True),
+    ]
+
+
+def _previews(paths: list[Path]) -> list[str]:
+    """A few preview sheets, from the first to the last."""
+    if not paths:
+        return []
+    chosen = sorted({round(place * (len(paths) - 1) / (NUM_PREVIEWS - 1)) for place in range(NUM_PREVIEWS)})
+    explanation = (
+        "Previews on held-out pairs, a pair a row: masked source, reference, edit without and with the source's shape"
+        " map, truth."
+    )
+    return [paragraph(explanation), *(strip([_preview(paths[number])]) for number in chosen)]
+
+
+def _preview(path: Path) -> str:
+    image = Image.open(path).convert("RGB")
+    image.thumbnail((PREVIEW_WIDTH, 4 * PREVIEW_WIDTH), Image.Resampling.LANCZOS)
+    step = path.stem.rpartition("-")[2]
+    return figure(image, f"After step {int(step)}" if step.isdigit() else path.stem)
+
+
+def data_section(paths: list[Path]) -> list[str]:
+    """What sharding kept and skipped; files that are absent are left out."""
+    rows = []
+    for path in filter(Path.is_file, paths):
+        summary = read_object(path, "noun", "inputs", "kept", "skipped", "pairs")
+        skipped = ", ".join(f"{len(names)} {reason}" for reason, names in summary["skipped"].items())
+        inputs = f"{summary['inputs']} {summary['noun']}"
+        rows.append([path.parent.name, inputs, summary["kept"], skipped or "none", summary["pairs"]])
+    if not rows:
+        return []
+    return [heading("Data"), table(["shards", "inputs", "kept", "skipped", "pairs"], rows)]
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+from PIL import Image
+
+from mimicbrush.evaluation.build.collection import CollectionConfig, SizeConfig
+from mimicbrush.evaluation.build.inner_id import InnerIdConfig, build_inner_id
+from mimicbrush.evaluation.outline import OUTLINE, outlined
+
+
+def test_outline_runs_around_the_mask_and_not_over_it():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:20, 10:30] = 255
+    shown = np.array(outlined(Image.new("RGB", (40, 40)), Image.fromarray(mask)))
+    line = (shown == OUTLINE).all(axis=2)
+    assert line.sum() == 12 * 22 - 10 * 20
+    assert not line[mask > 0].any() and line[9, 9] and line[20, 30]
+
+
+def test_sheet_shows_both_pictures_of_every_triplet_and_what_was_skipped(make_photographs, tmp_path):
+    folder = make_photographs("<dog>/00.jpg", "<dog>/01.jpg", "<dog>/02.jpg")
+    (folder / "<dog>/01.jpg").write_bytes(b"no picture")
+    subjects = CollectionConfig(folder=folder)
+    size = SizeConfig(max_side=128, min_side=64)
+    options = {"task": "texture", "size": size, "triplets_per_subject": 2}
+    build_inner_id(InnerIdConfig(subjects=subjects, output=tmp_path / "set", **options))
+    sheet = (tmp_path / "set" / "contact_sheet.html").read_text()
+    pictures = [Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r"base64,([^']+)'", sheet)]
+    assert [picture.size for picture in pictures] == [(128, 112)] * 4
+    assert not re.findall(r"(?:src|href)='(?!data:)", sheet)
+    assert "000 · &lt;dog&gt;" in sheet and "<dog>" not in sheet
+    assert "skipped 1 of 3 photographs" in sheet and "01.jpg: unreadable" in sheet

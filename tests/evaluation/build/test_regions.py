@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.regions import Click, Region, read_regions
+
+FILES = ["dog/00.jpg", "dog/01.jpg"]
+
+
+def test_csv_and_json_say_the_same(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "file,x0,y0,x1,y1,x,y,label\ndog/00.jpg,1,2,30,40,,,\ndog/00.jpg,,,,,5,6,\ndog/01.jpg,,,,,7,8,0\n"
+    )
+    content = {
+        "dog/00.jpg": {"box": [1, 2, 30, 40], "clicks": [[5, 6]]},
+        "dog/01.jpg": {"clicks": [[7, 8, 0]]},
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    expected = {
+        "dog/00.jpg": Region(box=(1, 2, 30, 40), clicks=(Click(5, 6, 1),)),
+        "dog/01.jpg": Region(clicks=(Click(7, 8, 0),)),
+    }
+    assert read_regions(tmp_path / "a.csv", FILES) == read_regions(tmp_path / "a.json", FILES) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\n1,2\n", "has columns"),
+        ("file,x0,y0,x1,y1\ndog/00.jpg,1,2,3,\n", "could not convert"),
+        ("file,x0,y0,x1,y1\ndog/00.jpg,1,2,3,4\ndog/00.jpg,1,2,3,4\n", "gives dog/00.jpg two boxes"),
+        ("file,x,y\ndog/00.jpg,,\n", "neither x0 nor x"),
+        ("file,x,y\ndog/07.jpg,1,2\ncat.jpg,1,2\n", "names cat.jpg, dog/07.jpg, which are not there"),
+    ],
+)
+def test_broken_csv_is_explained(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_regions(tmp_path / "a.csv", FILES)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"dog/00.jpg": 3}', '{"dog/00.jpg": {}}', '{"dog/00.jpg": {"box": [1]}}']
+)
+def test_broken_json_is_explained(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match="expected a CSV"):
+        read_regions(tmp_path / "a.json", FILES)
+
+
+def test_regions_scale_and_know_whether_they_fit():
+    region = Region(box=(10, 20, 30, 40), clicks=(Click(50, 60),))
+    assert region.scaled(0.5) == Region(box=(5, 10, 15, 20), clicks=(Click(25, 30, 1),))
+    assert region.fits(50, 60) and not region.fits(49, 60)
+    assert not Region(box=(10, 20, 10, 40)).fits(100, 100)

@@ -1,0 +1,35 @@
+"""Edits whose pictures are known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mimicbrush.evaluation.metrics import METRICS, Edit, Models, Score, measure
+
+
+def make_edit(*, seed: int = 0, **changes) -> Edit:
+    """Random pictures, and an L-shaped mask in which the edit differs from the source."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((48, 60), bool)
+    mask[10:30, 5:40] = True
+    mask[10:20, 5:20] = False
+    source = rng.integers(0, 256, (48, 60, 3), np.uint8)
+    fields = {
+        "source": source,
+        "mask": mask,
+        "edited": np.where(mask[..., None], rng.integers(0, 256, source.shape, np.uint8), source),
+        "reference": rng.integers(0, 256, (20, 20, 3), np.uint8),
+        "reference_mask": np.ones((20, 20), bool),
+        "prompt": f"a toy of #texture {seed}#",
+    }
+    return Edit(**(fields | changes))
+
+
+def score(edit: Edit, name: str, models: Models | None = None) -> Score:
+    """One metric of one edit."""
+    return measure([edit], {name: METRICS[name]}, models or Models())[0][name]
+
+
+def value(edit: Edit, name: str, models: Models | None = None) -> float:
+    """The number alone."""
+    return score(edit, name, models).value

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from mimicbrush.evaluation.metrics import METRICS, NETWORKS, metrics_of
+
+OURS = ["seam", "change_outside", "mean_change_outside"]
+SHAPE = ["edge_agreement", "depth_agreement"]
+INNER = ["ssim", "psnr", "psnr_mask", "lpips", "lpips_vgg"]
+INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source_ssim", "source_psnr"]
+
+
+@pytest.mark.parametrize(
+    ("task", "track", "expected"),
+    [
+        ("parts", "inner_id", INNER + OURS),
+        ("texture", "inner_id", INNER + SHAPE + OURS),
+        ("parts", "inter_id", INTER + OURS),
+        ("texture", "inter_id", INTER + SHAPE + OURS),
+    ],
+)
+def test_metrics_of_each_set(task, track, expected):
+    assert list(metrics_of(task, track)) == expected
+
+
+def test_the_papers_columns_are_there_once():
+    columns = [metric.column for metric in METRICS.values() if metric.column]
+    assert columns == ["SSIM", "PSNR", "LPIPS", "DINO-I", "CLIP-I", "CLIP-T"]
+
+
+def test_every_metric_says_what_it_means():
+    for metric in METRICS.values():
+        assert metric.title and metric.meaning and metric.tracks and metric.tasks
+        assert metric.better in {"higher", "lower", None}
+        assert metric.model is None or metric.model in NETWORKS
+    assert len({metric.title for metric in METRICS.values()}) == len(METRICS)
