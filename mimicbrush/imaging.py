@@ -5,9 +5,11 @@ Pixels are RGB float in [0, 1], channels first. Masks are 1 where the edit happe
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import kornia
 import numpy as np
 import torch
@@ -18,6 +20,8 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 
+FEATHER_SIDE = 512
+"""Pixels of the canvas for which the release chose its feather."""
 FEATHER_PASSES = 10
 """Of the release's blur with [1, 2, 1] / 4 in each direction: together a Gaussian of sqrt(5) pixels."""
 
@@ -33,17 +37,17 @@ class Placement(NamedTuple):
 
 def read_image(path: Path) -> Tensor:
     """(3, H, W) in [0, 1]; EXIF orientation applied. Raises UserError if the file is missing or no picture."""
-    return from_pil(_open(path))
+    return from_pil(open_image(path))
 
 
 def read_mask(path: Path) -> Tensor:
     """(1, H, W), 0 or 1, thresholded at mid-grey. Raises UserError if the file is missing or no picture."""
-    return mask_from_pil(_open(path))
+    return mask_from_pil(open_image(path))
 
 
 def read_levels(path: Path) -> Tensor:
     """(1, H, W), 0 to 255: a mask before the threshold. Raises UserError if the file is missing or no picture."""
-    return torch.from_numpy(_levels(_open(path)))[None]
+    return torch.from_numpy(_levels(open_image(path)))[None]
 
 
 def from_pil(image: Image.Image) -> Tensor:
@@ -69,7 +73,8 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
 
 
-def _open(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
+    """As it is stored, decoded; raises UserError if the file is missing or no picture."""
     try:
         with Image.open(path) as file:
             file.load()
@@ -81,9 +86,9 @@ def _open(path: Path) -> Image.Image:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """(3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
+    """(4, H, W) with alpha, (3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
     array = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(array if array.shape[2] == 3 else array[..., 0])
+    return Image.fromarray(array if array.shape[2] > 1 else array[..., 0])
 
 
 def write_image(image: Tensor, path: Path) -> None:
@@ -140,18 +145,42 @@ def blacken(source: Tensor, mask: Tensor) -> Tensor:
     return source * (mask < 0.5)
 
 
-def feather(mask: Tensor, passes: int = FEATHER_PASSES) -> Tensor:
-    """Soften a mask's border; (B, 1, H, W). Each pass adds half a pixel to the variance."""
+def feather(mask: Tensor, scale: float = 1.0) -> Tensor:
+    """Soften a mask's border; (B, 1, H, W), on the CPU where scale is above 1.
+
+    scale: the edited picture's side in times the release's 512 pixels. Up to 1 its sqrt(5) pixels, above 1 as many
+    times more, so that a seam is as soft as what lies within it, scaled up.
+    """
+    if scale > 1:
+        return torch.stack([_blur(single[0], scale) for single in mask])[:, None]
     kernel = mask.new_tensor([[0.25, 0.5, 0.25]])
-    for _ in range(passes):
+    for _ in range(FEATHER_PASSES):
         mask = kornia.filters.filter2d_separable(mask, kernel, kernel, border_type="reflect")
     return mask
 
 
-def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, passes: int = FEATHER_PASSES) -> Tensor:
+def _blur(mask: Tensor, scale: float) -> Tensor:
+    """(H, W), by OpenCV: its kernel may be wider than the picture."""
+    side, sigma = 2 * math.ceil(FEATHER_PASSES * scale) + 1, math.sqrt(FEATHER_PASSES / 2) * scale
+    return torch.from_numpy(cv2.GaussianBlur(mask.contiguous().numpy(), (side, side), sigma))
+
+
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, scale: float = 1.0) -> Tensor:
     """Composite the edited picture over the source through the feathered mask.
 
-    edited, source: (B, 3, H, W); mask: (B, 1, H, W). Where the feathered mask is 0 the source is kept bit for bit.
+    edited, source: (B, 3, H, W); mask: (B, 1, H, W); scale: as in `feather`. Where the feathered mask is 0 the source
+    is kept bit for bit.
     """
-    alpha = feather(mask, passes)
+    alpha = feather(mask, scale)
     return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
+
+
+def match_colours(edited: Tensor, source: Tensor, mask: Tensor, *, scale: float = 1.0) -> Tensor:
+    """Shift the edited picture's channels so that it has the source's mean colour on the seam around the mask.
+
+    The network repaints that ring, too, where the truth is known: what it gets wrong there it gets wrong inside.
+    edited: (N, 3, H, W); source: (1, 3, H, W); mask: (1, 1, H, W); scale: as in `feather`.
+    """
+    ring = ((feather(mask, scale) > 0) & (mask < 0.5)).to(edited.dtype)
+    shift = ((source - edited) * ring).sum(dim=(2, 3), keepdim=True) / ring.sum().clamp(min=1)
+    return (edited + shift).clamp(0, 1)

@@ -1,74 +1,212 @@
-"""Imitative editing in one call on pictures: what `mimicbrush.edit` and notebooks use."""
+"""Imitative editing in one call, in diffusers' manner: what `mimicbrush.edit` and notebooks use."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DConditionModel
+from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from PIL import Image
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
-from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor, Precision
-from mimicbrush.imaging import from_pil, mask_from_pil, to_pil
-from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import save_pretrained
+from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor, Regions
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import to_pil
+from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
+from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
+from mimicbrush.model.sampling import make_scheduler
+from mimicbrush.model.weights import load_network, load_scheduler, save_pretrained
+from mimicbrush.pictures import Box, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.requests import ReferenceRequest
 
+Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
+"""Of diffusers: told the pipeline, the step, its timestep and {"latents": ...}; returns what takes their place."""
 
-class MimicBrushPipeline:
-    """Holds a network; each call edits one picture.
 
-    pipe = MimicBrushPipeline.from_pretrained("runs/demo/train")
-    (edited,) = pipe(image=source, mask_image=mask, reference_image=reference)
+class MimicBrushPipeline(DiffusionPipeline):
+    """Repaints the masked part of a picture after a reference.
+
+    pipe = MimicBrushPipeline.from_pretrained("runs/demo/train").to("cuda")
+    edited = pipe(image=source, mask_image=mask, reference_image=reference).images[0]
+
+    Components are those of an exported folder, each a model of diffusers or transformers: they may be moved, offloaded,
+    swapped, sliced or tiled (`pipe.vae.enable_tiling()`) as there. `network` computes with whatever they are.
     """
 
-    def __init__(self, network: MimicBrushNetwork) -> None:
-        self.network = network
+    # The order in which an edit calls them. The reference U-Net takes turns with `unet`, and thus stays beside it.
+    model_cpu_offload_seq = "depth_model->shape_projector->image_encoder->image_projector->unet->vae"
+    _optional_components = ("depth_model",)
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        reference_unet: UNet2DConditionModel,
+        vae: AutoencoderKL,
+        image_encoder: CLIPVisionModelWithProjection,
+        image_projector: ImageProjector,
+        shape_projector: ShapeProjector,
+        scheduler: SchedulerMixin,
+        depth_model: DepthAnythingForDepthEstimation | None = None,
+        network_options: Mapping | None = None,
+    ) -> None:
+        """network_options: fields of `NetworkOptions`; without a depth model, shapes are the source's edges."""
+        super().__init__()
+        self.register_modules(
+            unet=unet,
+            reference_unet=reference_unet,
+            vae=vae,
+            image_encoder=image_encoder,
+            image_projector=image_projector,
+            shape_projector=shape_projector,
+            scheduler=scheduler,
+            depth_model=depth_model,
+        )
+        self.register_to_config(network_options=dict(network_options or {}))
+
+    @classmethod
+    def from_network(cls, network: MimicBrushNetwork, scheduler: SchedulerMixin | None = None) -> MimicBrushPipeline:
+        """Over a network in memory, whose parts it shares."""
+        return cls(
+            unet=network.imitative_unet,
+            reference_unet=network.reference_unet,
+            vae=network.autoencoder,
+            image_encoder=network.image_encoder.clip,
+            image_projector=network.image_projector,
+            shape_projector=network.shape_projector,
+            scheduler=scheduler or make_scheduler(network.options.prediction_type),
+            depth_model=getattr(network.shape_map, "depth_model", None),
+            network_options=asdict(network.options),
+        )
 
     @classmethod
     def from_pretrained(
-        cls, weights: str | Path, *, use_ema: bool = True, device: str = "auto", precision: Precision = "auto"
+        cls, weights: str | Path, *, use_ema: bool = True, torch_dtype: torch.dtype = torch.float32
     ) -> MimicBrushPipeline:
-        """From a training run, an exported folder or hub repository, or a released mimicbrush.bin.
+        """On the CPU, from a training run, an exported folder or hub repository, or a released mimicbrush.bin.
 
-        precision: `auto` is float16 on a GPU, as in the release, and float32 elsewhere.
-        Raises UserError where there are no such weights.
+        use_ema: a run's averaged weights; torch_dtype: of all but the depth model, which stays in float32 as in the
+        release. Raises UserError where there are no such weights, or they are half copied.
         """
-        return cls(MimicBrushEditor(weights, use_ema=use_ema, device=device, precision=precision).network)
+        return cls.from_network(
+            load_network(weights, use_ema=use_ema).to_precision(torch_dtype), load_scheduler(weights)
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the network as one folder in diffusers' layout; raises UserError where the folder exists."""
-        save_pretrained(self.network, Path(folder))
+        """Write the components as one folder in diffusers' layout; raises UserError where the folder exists."""
+        save_pretrained(self.network, Path(folder), scheduler=self.scheduler)
+
+    @property
+    def network(self) -> MimicBrushNetwork:
+        """The components, as they are now, put together."""
+        options = NetworkOptions(**self.config.network_options)
+        has_depth = self.depth_model is not None
+        return MimicBrushNetwork(
+            imitative_unet=self.unet,
+            reference_unet=self.reference_unet,
+            autoencoder=self.vae,
+            image_encoder=ImageEncoder(self.image_encoder),
+            image_projector=self.image_projector,
+            shape_map=DepthShape(self.depth_model, options.depth_input) if has_depth else EdgeShape(),
+            shape_projector=self.shape_projector,
+            options=options,
+        ).eval()
+
+    def set_attention_slice(self, slice_size: int | str | None) -> None:
+        """Nothing: attention never holds all its scores here, and slicing would replace what sees the reference."""
 
     def __call__(
         self,
-        image: Image.Image,
-        mask_image: Image.Image,
-        reference_image: Image.Image,
+        image: Picture,
+        mask_image: Picture,
+        reference_image: Picture | Sequence[Picture],
         *,
+        reference_box: Box | Sequence[Box | None] | None = None,
+        reference_mask_image: Picture | Sequence[Picture | None] | None = None,
         keep_shape: bool = False,
         num_inference_steps: int = 50,
         guidance_scale: float = 5.0,
-        scheduler: str = "DDIMScheduler",
-        geometry: Geometry = "exact",
         num_images_per_prompt: int = 1,
-        seed: int = 0,
-    ) -> list[Image.Image]:
-        """Repaint the white part of `mask_image` after the reference; the results have seeds seed, seed + 1, ...
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        crop_to_mask: bool = False,
+        regions: Regions = "together",
+        context: float = 2.0,
+        match_colour: bool = False,
+        geometry: Geometry = "exact",
+        output_type: Literal["pil", "np", "pt"] = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: Callback | None = None,
+    ) -> ImagePipelineOutput | tuple:
+        """Repaint the white part of `mask_image` so that it imitates the matching part of the reference.
 
-        Raises UserError where mask and image differ in size or the mask is empty.
+        Pictures are PIL's, arrays (H, W, C) or tensors (C, H, W), in [0, 1] or uint8. Several references are put side
+        by side on one canvas; reference_box (left, top, right, bottom) or reference_mask_image show which part of each
+        is meant. keep_shape: follow the shape of what is under the mask, for a new texture. crop_to_mask, regions,
+        context, match_colour, geometry: as in `MimicBrushEditor`. generator: one for all results or one each.
+        output_type: PIL pictures, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha channel is the source's, and so is
+        every pixel that the feathered mask does not reach. An exception in callback_on_step_end ends the edit.
+        Raises UserError, one sentence, for what cannot be edited.
         """
+        if num_images_per_prompt < 1:
+            raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
+        network, source = self.network, as_source(image)
         request = ReferenceRequest(
-            source=from_pil(image)[None],
-            mask=mask_from_pil(mask_image)[None],
-            reference=from_pil(reference_image),
+            source=source.pixels[None],
+            mask=as_edit_mask(mask_image, source.pixels)[None],
+            reference=as_reference(reference_image, boxes=reference_box, masks=reference_mask_image, size=network.size),
             keep_shape=keep_shape,
-            seed=seed,
         )
         editor = MimicBrushEditor(
-            self.network,
+            network,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            scheduler=scheduler,
+            scheduler=self.scheduler,
             geometry=geometry,
+            crop_to_mask=crop_to_mask,
+            regions=regions,
+            context=context,
+            match_colour=match_colour,
         )
-        (samples,) = editor.sample_batch([request], num_samples=num_images_per_prompt)
-        return [to_pil(edited[0]) for edited in samples]
+        generators = _one_each(generator, num_images_per_prompt)
+        with self.progress_bar(total=num_inference_steps) as bar:
+
+            def on_step(step: int, latents: Tensor) -> Tensor | None:
+                bar.total = len(self.scheduler.timesteps)
+                bar.update()
+                if callback_on_step_end is None:
+                    return None
+                changed = callback_on_step_end(self, step, self.scheduler.timesteps[step], {"latents": latents})
+                return (changed or {}).get("latents")
+
+            (samples,) = editor.sample_batch(
+                [request], num_samples=num_images_per_prompt, generators=generators, on_step=on_step
+            )
+        self.maybe_free_model_hooks()
+        images = _pack([sample[0] for sample in samples], source, output_type)
+        return ImagePipelineOutput(images=images) if return_dict else (images,)
+
+
+def _one_each(generator: torch.Generator | list[torch.Generator] | None, num: int) -> list[torch.Generator]:
+    if isinstance(generator, list):
+        if len(generator) != num:
+            raise UserError(f"{len(generator)} generators for {num} results; give one for each, or one for all")
+        return generator
+    return [generator or torch.default_generator] * num
+
+
+def _pack(samples: list[Tensor], source: Source, output_type: str) -> list[Image.Image] | np.ndarray | Tensor:
+    """Samples (3, H, W), with the source's alpha channel."""
+    if source.alpha is not None:
+        samples = [torch.cat([sample, source.alpha]) for sample in samples]
+    if output_type == "pil":
+        pictures = [to_pil(sample) for sample in samples]
+        for picture in pictures:
+            picture.info["icc_profile"] = source.icc_profile
+        return pictures
+    stacked = torch.stack(samples)
+    return stacked.permute(0, 2, 3, 1).numpy() if output_type == "np" else stacked

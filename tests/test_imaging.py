@@ -10,6 +10,7 @@ from mimicbrush.imaging import (
     blacken,
     feather,
     letterbox,
+    match_colours,
     paste_back,
     place,
     read_image,
@@ -60,10 +61,33 @@ def test_paste_back_leaves_what_the_feather_does_not_reach_bit_identical():
     assert torch.equal(pasted[untouched], source[untouched])
 
 
-def test_paste_back_without_feather_is_a_hard_cut():
-    source, edited, mask = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
-    mask[..., 4:8, 4:8] = 1
-    assert torch.equal(paste_back(edited, source, mask, passes=0), torch.where(mask > 0, edited, source))
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.001, 4.0])
+def test_feather_of_a_straight_border_is_a_gaussian_that_grows_with_the_scale(scale):
+    mask = torch.zeros(1, 1, 9, 401)
+    mask[..., 200:] = 1
+    distance = torch.arange(401.0) - 199.5
+    expected = torch.special.ndtr(distance / (5**0.5 * max(1, scale)))
+    torch.testing.assert_close(feather(mask, scale)[0, 0, 4], expected, rtol=0, atol=4e-3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0, 30.0])
+def test_feather_reaches_ten_pixels_of_the_canvas_and_no_further(scale):
+    mask = torch.zeros(1, 1, 5, 1001)
+    mask[..., 500:] = 1
+    touched = (feather(mask, scale)[0, 0, 2] > 0).nonzero()[0].item()
+    assert 500 - 10 * scale <= touched <= 500 - 5 * scale
+
+
+def test_matched_colours_agree_on_the_seam_and_keep_the_texture():
+    source, mask = smooth_image(64, 64)[None] * 0.5 + 0.2, torch.zeros(1, 1, 64, 64)
+    mask[..., 24:40, 24:40] = 1
+    tinted = source + torch.tensor([0.1, -0.05, 0.02])[:, None, None]
+    torch.testing.assert_close(match_colours(tinted, source, mask), source, rtol=0, atol=1e-5)
+
+
+def test_matching_colours_without_a_seam_changes_nothing():
+    edited, mask = smooth_image(20, 20)[None], torch.ones(1, 1, 20, 20)
+    assert torch.equal(match_colours(edited, edited / 2, mask), edited)
 
 
 def test_written_picture_reads_back_to_the_grey_level(tmp_path):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mimicbrush.bench.clock import describe_machine, peak_memory, reset_peak_memory
+from mimicbrush.bench.edits import bench_edits
 from mimicbrush.bench.literal import literal_sample, make_literal
 from mimicbrush.editors.mimicbrush import choose_device
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
@@ -28,7 +29,7 @@ NUM_RUN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SampleBenchConfig:
-    """Time a sampling step against the released algorithm, by size of the latents; weights are random."""
+    """Time a sampling step against the released algorithm, and whole edits with the tiny preset; weights are random."""
 
     widths: tuple[int, ...] = (64, 128, 256, 256)
     """Of both U-Nets; Stable Diffusion 1.5 has 320, 640, 1280, 1280."""
@@ -87,6 +88,7 @@ def bench_sampling(config: SampleBenchConfig) -> None:
     for latent_size in config.latent_sizes:
         for timestep in ("current", "zero"):
             _compare(config, latent_size, timestep, device)
+    bench_edits(device=device, repeats=config.repeats)
 
 
 def bench_network(config: SampleBenchConfig, latent_size: int, timestep: str) -> NetworkConfig:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from diffusers import SchedulerMixin
 from torch import Tensor
 
 from mimicbrush import imaging, released_imaging
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import binarise
+from mimicbrush.imaging import FEATHER_SIDE, binarise, match_colours
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
+from mimicbrush.regions import Region, crop_regions, whole_picture
 from mimicbrush.requests import Editor, ReferenceRequest
 
 Geometry = Literal["exact", "released"]
@@ -23,13 +27,32 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 GEOMETRIES = {"exact": imaging, "released": released_imaging}
 
+MAX_CONTEXT = 100
+"""Of a crop, in times the longer side of what is masked."""
+
 POSTERIOR_SEED = 0
 """Of the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so that samples of one
 edit share everything but their noise."""
 
 
+Regions = Literal["together", "separate"]
+"""One crop around all of the mask, or one around each of its connected parts."""
+
+
+class Part(NamedTuple):
+    """One region of one frame of a request: what one row of the network's batch repaints."""
+
+    request: ReferenceRequest
+    number: int
+    region: Region
+
+    def of(self, pictures: Tensor) -> Tensor:
+        """Its pixels (C, h, w) of the request's pictures (T, C, H, W)."""
+        return pictures[self.number, :, self.region.rows, self.region.columns]
+
+
 class Prepared(NamedTuple):
-    """One frame on the network's square canvas."""
+    """A part on the network's square canvas."""
 
     source: Tensor
     mask: Tensor
@@ -42,8 +65,11 @@ class MimicBrushEditor(Editor):
     checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in
     memory. use_ema: a run's averaged weights; keep_shape: follow the source's shape map or do not, whatever the request
     says; device: `auto` takes a GPU where there is one, a network in memory stays where it is; precision: `auto` is
-    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of diffusers; geometry: `released`
-    scales, pads and pastes as the released code does.
+    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of diffusers, by name or made;
+    geometry: `released` scales, pads and pastes as the released code does.
+    crop_to_mask: work on a square crop around the mask, `context` times as long as what is masked, so that edits of
+    large pictures stay sharp; regions: one crop for all of the mask, or one for each connected part; match_colour:
+    shift the result's colours until they agree with the source's around the mask.
     Raises UserError where the weights are missing or do not fit.
     """
 
@@ -53,8 +79,12 @@ class MimicBrushEditor(Editor):
         *,
         num_inference_steps: int = 50,
         guidance_scale: float = 5.0,
-        scheduler: str = "DDIMScheduler",
+        scheduler: str | SchedulerMixin = "DDIMScheduler",
         geometry: Geometry = "exact",
+        crop_to_mask: bool = False,
+        regions: Regions = "together",
+        context: float = 2.0,
+        match_colour: bool = False,
         use_ema: bool = True,
         keep_shape: bool | None = None,
         device: str = "auto",
@@ -67,14 +97,22 @@ class MimicBrushEditor(Editor):
             self.network = (
                 load_network(checkpoint, use_ema=use_ema).to(place).to_precision(choose_dtype(precision, place))
             )
-        limit = make_scheduler(name=scheduler).config.num_train_timesteps
+        if isinstance(scheduler, str):
+            scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
+        limit = scheduler.config.num_train_timesteps
         if not 1 <= num_inference_steps <= limit:
             raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {limit}")
+        if not 1 <= context <= MAX_CONTEXT:
+            raise UserError(f"context is {context:g}, expected 1 to {MAX_CONTEXT} times the longer side of the mask")
         self.num_inference_steps = num_inference_steps
         self.guidance_scale = guidance_scale
         self.scheduler = scheduler
         self.keep_shape = keep_shape
         self.geometry = GEOMETRIES[geometry]
+        self.crop_to_mask = crop_to_mask
+        self.regions = regions
+        self.context = context
+        self.match_colour = match_colour
 
     def edit(self, request: ReferenceRequest) -> Tensor:
         return self.edit_batch([request])[0]
@@ -83,59 +121,89 @@ class MimicBrushEditor(Editor):
         return [samples[0] for samples in self.sample_batch(requests)]
 
     @torch.no_grad()
-    def sample_batch(self, requests: list[ReferenceRequest], *, num_samples: int = 1) -> list[list[Tensor]]:
+    def sample_batch(
+        self,
+        requests: list[ReferenceRequest],
+        *,
+        num_samples: int = 1,
+        generators: list[torch.Generator] | None = None,
+        on_step: Callable[[int, Tensor], Tensor | None] | None = None,
+    ) -> list[list[Tensor]]:
         """`num_samples` results of each request, with seeds seed, seed + 1, ...; all are denoised together.
 
-        Each result equals what its seed alone would give.
+        Each result equals what its seed alone would give. generators: one per sample in place of the seeds', from which
+        a request's frames and regions draw in turn; on_step: as in `sample`.
         """
-        frames = [(request, number) for request in requests for number in range(len(request.source))]
-        prepared = [self._prepare(request, number) for request, number in frames]
-        generators = seeded_generators([request.seed + k for request, _ in frames for k in range(num_samples)])
+        divided = [self._parts(request) for request in requests]
+        parts = list(chain.from_iterable(divided))
+        seeds = [part.request.seed + number for part in parts for number in range(num_samples)]
+        drawn_from = generators * len(parts) if generators else seeded_generators(seeds)
         latent = sample(
             self.network,
-            self._condition(prepared, [self._keeps_shape(request) for request, _ in frames]),
-            draw_noise(self.network, generators),
-            scheduler=make_scheduler(self.network.options.prediction_type, self.scheduler),
+            self._condition(parts),
+            draw_noise(self.network, drawn_from),
+            scheduler=self.scheduler,
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
-            generators=generators,
+            generators=drawn_from,
+            on_step=on_step,
         )
-        decoded = self.network.decode(latent).cpu().unflatten(0, (len(frames), num_samples))
-        edited = [
-            self._finish(canvases, request, number) for canvases, (request, number) in zip(decoded, frames, strict=True)
-        ]
-        return _per_request(edited, requests)
+        canvases = iter(self.network.decode(latent).cpu().split(num_samples))
+        return [self._finish(parts, canvases, num_samples) for parts in divided]
+
+    def _parts(self, request: ReferenceRequest) -> list[Part]:
+        parts = []
+        for number, mask in enumerate(request.mask):
+            if self.crop_to_mask or self.regions == "separate":
+                size, separate = self.network.size, self.regions == "separate"
+                regions = crop_regions(mask, size=size, context=self.context, separate=separate)
+            else:
+                regions = [whole_picture(mask)]
+            parts += [Part(request, number, region) for region in regions]
+        return parts
 
     def _keeps_shape(self, request: ReferenceRequest) -> bool:
         return request.keep_shape if self.keep_shape is None else self.keep_shape
 
-    def _prepare(self, request: ReferenceRequest, number: int) -> Prepared:
+    def _prepare(self, part: Part) -> Prepared:
         size, letterbox = self.network.size, self.geometry.letterbox
-        source, _ = letterbox(request.source[number], size, fill=1.0)
-        mask, _ = letterbox(request.mask[number], size, fill=0.0)
-        reference, _ = letterbox(request.reference, size, fill=1.0)
+        source, _ = letterbox(part.of(part.request.source), size, fill=1.0)
+        mask, _ = letterbox(part.of(part.request.mask), size, fill=0.0)
+        reference, _ = letterbox(part.request.reference, size, fill=1.0)
         return Prepared(source, binarise(mask), reference)
 
-    def _condition(self, prepared: list[Prepared], keep_shape: list[bool]) -> Conditions:
-        device = self.network.device
+    def _condition(self, parts: list[Part]) -> Conditions:
+        device, prepared = self.network.device, [self._prepare(part) for part in parts]
         source, mask, reference = (
-            torch.stack([getattr(frame, name) for frame in prepared]).to(device)
-            for name in ("source", "mask", "reference")
+            torch.stack([getattr(frame, name) for frame in prepared]).to(device) for name in Prepared._fields
         )
-        generators = seeded_generators([POSTERIOR_SEED] * len(prepared))
-        return self.network.condition(source, mask, reference, torch.tensor(keep_shape, device=device), generators)
+        keep_shape = torch.tensor([self._keeps_shape(part.request) for part in parts], device=device)
+        generators = seeded_generators([POSTERIOR_SEED] * len(parts))
+        conditions = self.network.condition(source, mask, reference, keep_shape, generators)
+        if any(part.request.reference is not parts[0].request.reference for part in parts):
+            return conditions
+        # One reference for all: its features are computed once.
+        return conditions._replace(
+            image_tokens=conditions.image_tokens[:1], reference_latent=conditions.reference_latent[:1]
+        )
 
-    def _finish(self, canvases: Tensor, request: ReferenceRequest, number: int) -> Tensor:
-        """(N, 3, size, size) -> (N, 3, H, W), pasted into frame `number` of the source."""
-        source, mask = request.source[number : number + 1], request.mask[number : number + 1]
-        edited = self.geometry.unletterbox(canvases, *source.shape[-2:])
-        return self.geometry.paste_back(edited.to(source), source, mask)
+    def _finish(self, parts: list[Part], canvases: Iterator[Tensor], num_samples: int) -> list[Tensor]:
+        """Of one request: as many times (T, 3, H, W)."""
+        results = parts[0].request.source.repeat(num_samples, 1, 1, 1, 1)
+        for part in parts:
+            self._paste(next(canvases), part, results[:, part.number])
+        return list(results)
 
-
-def _per_request(frames: list[Tensor], requests: list[ReferenceRequest]) -> list[list[Tensor]]:
-    """Samples (N, 3, H, W) of each frame in order -> for each request, N times (T, 3, H, W)."""
-    remaining = iter(frames)
-    return [list(torch.stack([next(remaining) for _ in request.source], dim=1)) for request in requests]
+    def _paste(self, canvas: Tensor, part: Part, result: Tensor) -> None:
+        """Put samples (N, 3, size, size) of a part into its place in results (N, 3, H, W)."""
+        mask = part.region.mask[None]
+        height, width = mask.shape[-2:]
+        scale = max(height, width) / FEATHER_SIDE
+        edited = self.geometry.unletterbox(canvas, height, width).to(result)
+        if self.match_colour:
+            edited = match_colours(edited, part.of(part.request.source)[None], mask, scale=scale)
+        place = result[..., part.region.rows, part.region.columns]
+        place.copy_(self.geometry.paste_back(edited, place, mask, scale=scale))
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:

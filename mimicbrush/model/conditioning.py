@@ -16,6 +16,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
+from mimicbrush.model.offload import execution_device
+
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -40,9 +42,9 @@ class ImageEncoder(nn.Module):
     def absent(self) -> Tensor:
         """The states of no picture: of an all-zero *normalised* input, as in the release, (1, N, C); computed once."""
         if self.absent_states is None:
-            size, weight = self.clip.config.image_size, self.clip.visual_projection.weight
-            with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
-                self.absent_states = self.encode_pixels(weight.new_zeros(1, 3, size, size))
+            size, device = self.clip.config.image_size, execution_device(self.clip)
+            with torch.no_grad(), torch.autocast(device.type, enabled=False):
+                self.absent_states = self.encode_pixels(torch.zeros(1, 3, size, size, device=device))
         return self.absent_states
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
@@ -102,8 +104,8 @@ class DepthShape(nn.Module):
         Depth is zeroed at the depth model's input, not after it: the released weights saw that.
         """
         if self.absent_map is None:
-            like = next(self.depth_model.parameters())
-            self.absent_map = self._estimate(like.new_zeros(1, 3, self.size, self.size))
+            device = execution_device(self.depth_model)
+            self.absent_map = self._estimate(torch.zeros(1, 3, self.size, self.size, device=device))
         return self.absent_map
 
     def normalise(self, source: Tensor) -> Tensor:
@@ -117,7 +119,7 @@ class DepthShape(nn.Module):
     def _estimate(self, pixels: Tensor) -> Tensor:
         # In the weights' own precision, as in the release, which runs everything else in half.
         with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
-            return self.depth_model(pixels).predicted_depth[:, None]
+            return self.depth_model(pixels.to(self.depth_model.dtype)).predicted_depth[:, None]
 
 
 class ShapeProjector(ModelMixin, ConfigMixin):

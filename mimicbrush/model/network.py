@@ -21,11 +21,12 @@ from mimicbrush.model.conditioning import (
     ImageProjector,
     ShapeProjector,
 )
+from mimicbrush.model.offload import execution_device, fetch_weights
 from mimicbrush.model.reference_attention import (
     AttentionContext,
+    CapturedStates,
     ReferenceFeatures,
     ReferenceProjections,
-    ReferenceStates,
     project_states,
 )
 
@@ -75,7 +76,10 @@ class NetworkOptions:
 
 
 class Conditions(NamedTuple):
-    """Everything the imitative U-Net is told about B edits; each computed once per edit."""
+    """Everything the imitative U-Net is told about B edits; each computed once per edit.
+
+    For `sample`, references may be fewer: each is then for as many edits, side by side.
+    """
 
     mask: Tensor
     """(B, 1, h, w), 1 where the edit happens, at latent size."""
@@ -126,7 +130,8 @@ class MimicBrushNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.imitative_unet.device
+        """Where it computes, also while its weights wait elsewhere."""
+        return execution_device(self.imitative_unet)
 
     def to_precision(self, dtype: torch.dtype) -> MimicBrushNetwork:
         """Compute in this precision, latents and the depth model always in float32; changes it in place."""
@@ -204,15 +209,17 @@ class MimicBrushNetwork(nn.Module):
 
         Gradients reach the projections always, the reference U-Net only where it is trained.
         """
-        states: ReferenceStates = {}
+        captured = CapturedStates()
         timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
         latent, tokens = (given.to(self.reference_unet.dtype) for given in (reference_latent, image_tokens))
-        kwargs = {"context": AttentionContext(captured=states)}
+        kwargs = {"context": AttentionContext(captured=captured)}
         is_trained = any(parameter.requires_grad for parameter in self.reference_unet.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained):
             self.reference_unet(latent, timestep, tokens, cross_attention_kwargs=kwargs, return_dict=False)
         by_reference = self.options.reference_projections == "reference"
-        return project_states(states, self.reference_unet if by_reference else self.imitative_unet)
+        projecting = self.reference_unet if by_reference else self.imitative_unet
+        fetch_weights(projecting)
+        return project_states(captured.states, projecting)
 
     def predict(
         self,

@@ -35,10 +35,20 @@ def shared_layers(unet: UNet2DConditionModel) -> list[str]:
     return [name for name in _attention_layers(unet) if name.endswith("attn1") and not name.startswith("down_blocks")]
 
 
+class CapturedStates:
+    """Takes states as a dict does, but is none: hooks that move a module's inputs between devices copy dicts."""
+
+    def __init__(self) -> None:
+        self.states: ReferenceStates = {}
+
+    def __setitem__(self, name: str, states: Tensor) -> None:
+        self.states[name] = states
+
+
 class AttentionContext(NamedTuple):
     """What the attention layers are told beside their tokens: the one entry, `context`, of cross_attention_kwargs."""
 
-    captured: ReferenceStates | None = None
+    captured: CapturedStates | ReferenceStates | None = None
     """Filled by the reference U-Net."""
     reference: ReferenceFeatures | None = None
     """For the imitative U-Net's first R <= B rows; the others have none."""

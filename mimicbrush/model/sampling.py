@@ -65,22 +65,22 @@ def sample(
     num_inference_steps: int = 50,
     guidance_scale: float = 5.0,
     generators: list[torch.Generator] | None = None,
-    on_step: Callable[[int, Tensor], None] | None = None,
+    on_step: Callable[[int, Tensor], Tensor | None] | None = None,
     progress: bool = False,
 ) -> Tensor:
     """Denoise N samples of each of B edits together: noise (B·N, 4, h, w) -> edited latents, in the same order.
 
-    noise: the samples of one edit side by side; what is known of an edit, its reference's features among it, is
-    computed once for all of them. generators: one per row, for schedulers that add noise on the way.
-    on_step: told the number of each finished step and its latents.
+    noise: the samples of one edit side by side; what is known of an edit is computed once for all of them, and the
+    features of a reference once for all edits that share it. generators: one per row, for schedulers that add noise on
+    the way. on_step: told the number of each finished step and its latents; those that it returns, if any, take their
+    place, and what it raises ends the sampling.
     Guidance: unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1).
     A guidance_scale of 1 or less is no guidance, as in diffusers, and computes no unconditional rows.
     """
-    num_samples, rest = divmod(len(noise), len(conditions.mask))
-    if rest or not num_samples:
+    if not len(noise) or any(len(noise) % len(value) for value in conditions):
         raise ValueError(f"{len(noise)} rows of noise for {len(conditions.mask)} edits; expected a multiple")
     guided = guidance_scale > 1
-    rows = Conditions(*(_repeat(value, num_samples) for value in conditions))
+    rows = Conditions(*(_repeat(value, len(noise) // len(value)) for value in conditions))
     rows = _with_unconditional(network, rows) if guided else rows
     _set_timesteps(scheduler, num_inference_steps, noise.device)
     noisy_step = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
@@ -88,7 +88,7 @@ def sample(
     for step, timestep in enumerate(tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False)):
         if features is None or network.options.reference_timestep == "current":
             features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
-            features = _repeat_features(features, num_samples)
+            features = _repeat_features(features, len(noise) // len(conditions.reference_latent))
         scaled = scheduler.scale_model_input(latent, timestep)
         scaled = torch.cat([scaled, scaled]) if guided else scaled
         prediction = network.predict(scaled, timestep, rows, features, twins=guided)
@@ -96,8 +96,8 @@ def sample(
             conditional, unconditional = prediction.chunk(2)
             prediction = torch.lerp(unconditional, conditional, guidance_scale)
         latent = scheduler.step(prediction, timestep, latent, **noisy_step, return_dict=False)[0]
-        if on_step is not None:
-            on_step(step, latent)
+        replaced = on_step(step, latent) if on_step is not None else None
+        latent = latent if replaced is None else replaced
     return latent
 
 
@@ -107,10 +107,11 @@ def seeded_generators(seeds: list[int]) -> list[torch.Generator]:
 
 
 def draw_noise(network: MimicBrushNetwork, generators: list[torch.Generator]) -> Tensor:
-    """(B, 4, h, w): each row from its own generator."""
+    """(B, 4, h, w): each row from its generator; rows that share one draw from it in turn."""
     side = network.size // network.stride
     shape = (network.imitative_unet.config.out_channels, side, side)
-    return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(network.device)
+    rows = [torch.randn(shape, generator=generator, device=generator.device) for generator in generators]
+    return torch.stack(rows).to(network.device)
 
 
 def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Conditions:

@@ -22,6 +22,8 @@ def test_the_released_algorithm_written_out_gives_what_ours_gives():
 
 def test_one_line_for_each_size_and_timestep(capsys):
     bench_sampling(TINY)
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(" 16 x")]
+    said = capsys.readouterr().out
+    assert "first step done" in said and "4 samples of 10 steps together" in said
+    lines = [line.split() for line in said.splitlines() if line.startswith(" 16 x")]
     assert [line[3] for line in lines] == ["current", "zero"]
     assert all(float(line[6]) > 0 and float(line[7]) < 1e-4 for line in lines)

@@ -9,7 +9,7 @@ from mimicbrush.model.weights.build import (
     read_weights,
 )
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, full_size_network, released_network
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.parts import load_part, widen_conv_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run import checkpoint_of, read_checkpoint
@@ -26,6 +26,7 @@ __all__ = [
     "load_network",
     "load_part",
     "load_release",
+    "load_scheduler",
     "load_strictly",
     "read_checkpoint",
     "read_weights",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import diffusers
 import torch
+from diffusers import SchedulerMixin
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -21,7 +22,7 @@ from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.sampling import make_scheduler
 from mimicbrush.model.weights.config import NetworkConfig
-from mimicbrush.model.weights.hub import reason_of
+from mimicbrush.model.weights.hub import local_folder, reason_of
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
 
 INDEX_NAME = "model_index.json"
@@ -42,10 +43,17 @@ FOLDERS = {
 TRANSFORMERS = {"image_encoder": CLIPVisionModelWithProjection, "shape_map": DepthAnythingForDepthEstimation}
 
 
-def save_pretrained(network: MimicBrushNetwork, folder: Path, *, dtype: torch.dtype | None = None) -> None:
+def save_pretrained(
+    network: MimicBrushNetwork,
+    folder: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    scheduler: SchedulerMixin | None = None,
+) -> None:
     """Write every part, the options and the scheduler; the folder appears whole or not at all.
 
-    dtype: of the stored weights, as they are by default. Raises UserError where the folder exists.
+    dtype: of the stored weights, as they are by default; scheduler: the release's by default. Raises UserError where
+    the folder exists.
     """
     if folder.exists():
         raise UserError(f"{folder} exists; choose another output or delete it")
@@ -57,11 +65,23 @@ def save_pretrained(network: MimicBrushNetwork, folder: Path, *, dtype: torch.dt
     for subfolder, model in models.items():
         stored = model if dtype in (None, model.dtype) else nn.Module.to(copy.deepcopy(model), dtype)
         stored.save_pretrained(partial / subfolder)
-    models["scheduler"] = make_scheduler(network.options.prediction_type)
+    models["scheduler"] = scheduler or make_scheduler(network.options.prediction_type)
     models["scheduler"].save_pretrained(partial / "scheduler")
     write_json(asdict(network.options), partial / OPTIONS_NAME)
     write_json(_index(models), partial / INDEX_NAME)
     partial.rename(folder)
+
+
+def load_scheduler(weights: str | Path) -> SchedulerMixin | None:
+    """The scheduler beside the weights of an exported folder; None where there is none."""
+    folder = local_folder(str(weights))
+    if not (folder / "scheduler").is_dir():
+        return None
+    _, name = read_object(folder / INDEX_NAME, "scheduler")["scheduler"]
+    try:
+        return getattr(diffusers, name).from_pretrained(folder, subfolder="scheduler")
+    except (AttributeError, OSError, ValueError) as error:
+        raise UserError(f"{folder / 'scheduler'}: damaged ({reason_of(error)}); copy or convert it again") from None
 
 
 def is_exported(folder: Path) -> bool:

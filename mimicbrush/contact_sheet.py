@@ -1,0 +1,31 @@
+"""Titled pictures side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+CELL = 384
+"""Pixels a side."""
+TITLE = 36
+MARGIN = 12
+
+
+def draw_sheet(titled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """A grid, as square as may be, of pictures scaled to one size, each under its title."""
+    columns = math.ceil(math.sqrt(len(titled)))
+    rows = math.ceil(len(titled) / columns)
+    width, height = CELL + MARGIN, CELL + TITLE + MARGIN
+    sheet = Image.new("RGB", (columns * width + MARGIN, rows * height + MARGIN), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
+    for number, (title, picture) in enumerate(titled):
+        row, column = divmod(number, columns)
+        left, top = MARGIN + column * width, MARGIN + row * height
+        draw.text((left + CELL / 2, top + TITLE / 2), title, "black", font, anchor="mm")
+        upright = ImageOps.exif_transpose(picture).convert("RGBA")
+        cell = ImageOps.contain(upright, (CELL, CELL))
+        place = (left + (CELL - cell.width) // 2, top + TITLE + (CELL - cell.height) // 2)
+        sheet.paste(cell, place, cell)
+    return sheet

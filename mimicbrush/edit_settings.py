@@ -1,0 +1,45 @@
+"""The settings of an edit travel in its PNG, so that it can be made again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from mimicbrush.errors import UserError
+from mimicbrush.files import whole
+from mimicbrush.imaging import open_image
+
+KEY = "mimicbrush"
+"""Of the PNG's text."""
+NOT_SETTINGS = ("batch", "replay", "output", "force")
+"""What is asked of one command, not of the edit."""
+
+
+def save_with_settings(edited: Image.Image, path: Path, config: object) -> None:
+    """Write a PNG with the fields of `config`, a dataclass, in its text; paths are made absolute."""
+    note = PngInfo()
+    settings = {name: _plain(value) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
+    note.add_text(KEY, json.dumps(settings))
+    with whole(path) as partial:
+        edited.save(partial, pnginfo=note)
+
+
+def read_settings(path: Path) -> dict:
+    """The settings in a PNG; raises UserError where it holds none."""
+    try:
+        settings = json.loads(getattr(open_image(path), "text", {})[KEY])
+    except (KeyError, ValueError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: holds no settings of an edit; expected a PNG written by `python -m mimicbrush.edit`")
+    return settings
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value.resolve()) if isinstance(value, Path) else value

@@ -1,0 +1,212 @@
+"""What people hand in, PIL pictures, arrays or tensors, as the tensors that editors take.
+
+Pixels leave as RGB float in [0, 1], channels first, upright (EXIF orientation applied). Raises UserError, one clear
+sentence, for what no edit can be made of.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import letterbox
+
+Picture = Image.Image | np.ndarray | Tensor
+Box = Sequence[int]
+"""Left, top, right, bottom, in pixels, as PIL has it."""
+
+MAX_PIXELS = 100_000_000
+"""Of a picture: more is 1.2 GB in single precision, and each result as much again."""
+MIN_REFERENCE_SIDE = 32
+SOFT = 4 / 255
+"""Values of a mask further than this from black and white are called grey."""
+
+log = logging.getLogger(__name__)
+
+
+class Source(NamedTuple):
+    """A picture to edit."""
+
+    pixels: Tensor
+    """(3, H, W)"""
+    alpha: Tensor | None
+    """(1, H, W), where it has transparency; editing leaves it as it is."""
+    icc_profile: bytes | None
+    """Of an RGB picture, without which its pixels would mean other colours."""
+
+
+def as_source(image: Picture) -> Source:
+    """The picture to edit, of any mode."""
+    channels = _channels(image, "image")
+    if min(channels.shape[1:]) < 2:
+        raise UserError(f"image is {_size(channels)} pixels, expected at least 2 a side; choose a larger picture")
+    profile = image.info.get("icc_profile") if isinstance(image, Image.Image) and image.mode[:3] == "RGB" else None
+    return Source(_rgb(channels), channels[3:] if len(channels) == 4 else None, profile)
+
+
+def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
+    """(1, H, W), 0 or 1, of the size of `pixels`; transparent is black, greys are thresholded in the middle."""
+    channels = _channels(mask_image, name)
+    if channels.shape[1:] != pixels.shape[1:]:
+        raise UserError(
+            f"{name} is {_size(channels)} pixels and {of} {_size(pixels)}, upright as their EXIF orientation says;"
+            " export both at one size"
+        )
+    grey = channels[:3].mean(dim=0, keepdim=True)
+    grey = grey * channels[3:] if len(channels) == 4 else grey
+    soft = int(((grey - grey.round()).abs() > SOFT).sum())
+    if soft:
+        log.warning("%s has %d grey or half-transparent pixels: those above mid-grey count as white", name, soft)
+    mask = (grey > 127.5 / 255).float()
+    if not mask.any():
+        hint = "; what is transparent counts as black" if len(channels) == 4 else ""
+        raise UserError(f"{name} is empty; paint the region that is meant white{hint}")
+    return mask
+
+
+def as_edit_mask(mask_image: Picture, source: Tensor) -> Tensor:
+    """(1, H, W), 0 or 1: something is edited, and something stays."""
+    mask = as_mask(mask_image, source)
+    if mask.all():
+        raise UserError("mask_image is all white, so nothing of the source would be kept; leave black what is to stay")
+    return mask
+
+
+def as_reference(
+    images: Picture | Sequence[Picture],
+    *,
+    boxes: Box | Sequence[Box | None] | None = None,
+    masks: Picture | Sequence[Picture | None] | None = None,
+    size: int = 512,
+) -> Tensor:
+    """(3, h, w): one reference, cropped to its box and to what its mask shows, or several side by side on one canvas.
+
+    boxes, masks: one for each reference, or None for those that stay whole; what a mask hides is white, as padding is.
+    size: pixels a side of the cells that several references get, as the network sees them (paper, 4.4).
+    """
+    pictures = list(images) if isinstance(images, list | tuple) else [images]
+    if not pictures:
+        raise UserError("no reference_image; give one picture or a list of pictures")
+    if boxes is not None and not (len(boxes) and isinstance(boxes[0], list | tuple | None)):
+        boxes = [boxes]
+    masks = [masks] if isinstance(masks, Picture) else masks
+    for name, given in (("reference_box", boxes), ("reference_mask_image", masks)):
+        if given is not None and len(given) != len(pictures):
+            raise UserError(f"{len(given)} of {name} for {len(pictures)} references; give one each, or None")
+    nothing = [None] * len(pictures)
+    cut = [_cut(*each) for each in zip(pictures, boxes or nothing, masks or nothing, strict=True)]
+    return cut[0] if len(cut) == 1 else _tile(cut, size)
+
+
+def _cut(image: Picture, box: Box | None, mask: Picture | None) -> Tensor:
+    channels = _channels(image, "reference_image")
+    # White behind what is transparent, as around what is padded.
+    reference = _rgb(channels) if len(channels) < 4 else _rgb(channels) * channels[3:] + 1 - channels[3:]
+    if mask is not None:
+        shown = as_mask(mask, reference, name="reference_mask_image", of="reference_image")
+        reference = torch.where(shown > 0.5, reference, 1.0)
+        rows, columns = (shown[0].any(dim=axis).nonzero() for axis in (1, 0))
+        reference = reference[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if box is not None:
+        if mask is not None:
+            raise UserError("a reference has a box and a mask; give one of the two")
+        reference = _crop(reference, box)
+    if min(reference.shape[1:]) < MIN_REFERENCE_SIDE:
+        what = "reference_image" if box is None and mask is None else "the reference, cropped,"
+        raise UserError(
+            f"{what} is {_size(reference)} pixels, expected at least {MIN_REFERENCE_SIDE} a side; give a larger one"
+        )
+    return reference
+
+
+def _crop(picture: Tensor, box: Box) -> Tensor:
+    height, width = picture.shape[1:]
+    if len(box) != 4 or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
+        raise UserError(
+            f"reference_box is {list(box)}; expected left, top, right, bottom within {width} x {height} pixels"
+        )
+    left, top, right, bottom = box
+    return picture[:, top:bottom, left:right]
+
+
+def _tile(pictures: Sequence[Tensor], size: int) -> Tensor:
+    """Cells of a grid, as square as may be, in reading order on white."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    canvas = torch.ones(3, rows * size, columns * size)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        cell = canvas[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
+        cell.copy_(letterbox(picture, size, fill=1.0)[0])
+    return canvas
+
+
+def _channels(picture: Picture, name: str) -> Tensor:
+    """(1, 3 or 4, H, W) in [0, 1]; the fourth is alpha."""
+    if isinstance(picture, Image.Image):
+        array = _from_pil(picture, name)
+    elif isinstance(picture, np.ndarray):
+        array = torch.from_numpy(np.ascontiguousarray(picture if picture.ndim == 3 else picture[..., None]))
+        array = array.permute(2, 0, 1) if array.ndim == 3 else array
+    elif isinstance(picture, Tensor):
+        array = picture.detach().cpu()
+        array = array[0] if array.ndim == 4 and len(array) == 1 else array
+        array = array[None] if array.ndim == 2 else array
+    else:
+        raise UserError(f"{name} is a {type(picture).__name__}, expected a PIL picture, an array or a tensor")
+    if array.ndim != 3 or len(array) not in (1, 3, 4) or not array.numel():
+        raise UserError(f"{name} has shape {tuple(picture.shape)}; expected arrays (H, W, C) and tensors (C, H, W)")
+    _check_pixels(array.shape[2], array.shape[1], name)
+    return _in_unit_range(array, name)
+
+
+def _from_pil(picture: Image.Image, name: str) -> Tensor:
+    _check_pixels(*picture.size, name)
+    try:
+        picture = ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{name} cannot be read ({error}); save or download it again") from None
+    if picture.mode.startswith("I;16"):
+        return torch.from_numpy(np.asarray(picture).astype(np.float32) / 65535)[None]
+    if picture.mode in ("I", "F"):
+        raise UserError(f"{name} has mode {picture.mode}, whose white is not known; export it with 8 or 16 bits")
+    has_alpha = picture.has_transparency_data
+    array = np.array(picture.convert("RGBA" if has_alpha else "RGB"))
+    return torch.from_numpy(array).permute(2, 0, 1)
+
+
+def _in_unit_range(array: Tensor, name: str) -> Tensor:
+    whole = {torch.uint8: 255, torch.uint16: 65535}
+    if array.dtype in whole:
+        return array.float() / whole[array.dtype]
+    array = array.float()
+    if not array.isfinite().all():
+        raise UserError(f"{name} holds NaN or infinity; pass finite values in [0, 1]")
+    if array.min() < 0 or array.max() > 1:
+        raise UserError(
+            f"{name} has values from {array.min():g} to {array.max():g}; expected [0, 1], or 0 to 255 as uint8"
+        )
+    return array
+
+
+def _rgb(channels: Tensor) -> Tensor:
+    return channels[:3] if len(channels) >= 3 else channels.expand(3, -1, -1)
+
+
+def _check_pixels(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"{name} is {width} x {height} pixels, expected at most {MAX_PIXELS // 1_000_000} million; scale it down"
+        )
+
+
+def _size(picture: Tensor) -> str:
+    return f"{picture.shape[-1]} x {picture.shape[-2]}"

@@ -1,0 +1,74 @@
+"""Where in a picture the network works: all of it, or square crops around what the mask covers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mimicbrush.errors import UserError
+
+MAX_REGIONS = 16
+"""Of one picture, edited apart: all are denoised together, and a mask with more has specks."""
+
+
+class Region(NamedTuple):
+    """A part of a picture that is repainted in one go."""
+
+    rows: slice
+    columns: slice
+    mask: Tensor
+    """(1, h, w), of these rows and columns: what is pasted. Other regions' pixels among them are hidden, too."""
+
+
+def whole_picture(mask: Tensor) -> Region:
+    """mask: (1, H, W)."""
+    return Region(slice(0, mask.shape[1]), slice(0, mask.shape[2]), mask)
+
+
+def crop_regions(mask: Tensor, *, size: int, context: float, separate: bool) -> list[Region]:
+    """Square crops of a picture around what its mask (1, H, W) covers; of an empty one, the whole picture.
+
+    size: least pixels a side, so that nothing is scaled up that need not be; context: sides of a crop to the longer one
+    of what is masked in it; a crop ends where the picture ends. separate: a crop for each connected part of the mask,
+    or one for all. Raises UserError where the parts are too many.
+    """
+    parts = _connected_parts(mask) if separate else [mask]
+    return [_crop(part, size, context) if (part > 0.5).any() else whole_picture(part) for part in parts]
+
+
+def _connected_parts(mask: Tensor) -> list[Tensor]:
+    """(1, H, W) each; corners connect."""
+    num, labels = cv2.connectedComponents((mask[0] > 0.5).numpy().astype(np.uint8), connectivity=8)
+    if num - 1 > MAX_REGIONS:
+        raise UserError(
+            f"the mask has {num - 1} separate regions, expected at most {MAX_REGIONS}; remove specks, or edit them"
+            " together"
+        )
+    found = torch.from_numpy(labels)[None]
+    return [(found == number).to(mask.dtype) for number in range(1, num)] or [mask]
+
+
+def _crop(mask: Tensor, size: int, context: float) -> Region:
+    hit = mask[0] > 0.5
+    (top, bottom), (left, right) = (_span(hit.any(dim=axis)) for axis in (1, 0))
+    side = max(size, round(context * max(bottom - top, right - left)))
+    rows = _window(top, bottom, side, hit.shape[0])
+    columns = _window(left, right, side, hit.shape[1])
+    return Region(rows, columns, mask[:, rows, columns])
+
+
+def _span(hit: Tensor) -> tuple[int, int]:
+    """First True of a (N,) row, and behind its last."""
+    where = hit.nonzero()
+    return int(where[0]), int(where[-1]) + 1
+
+
+def _window(start: int, stop: int, side: int, length: int) -> slice:
+    """`side` pixels about the middle of start and stop, moved into [0, length), or all of them."""
+    side = min(side, length)
+    first = min(max(0, (start + stop - side) // 2), length - side)
+    return slice(first, first + side)

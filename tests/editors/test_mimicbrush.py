@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.errors import UserError
+from mimicbrush.requests import ReferenceRequest
+from tests.conftest import SIZE
+
+A, B = (slice(20, 30), slice(20, 30)), (slice(120, 130), slice(160, 170))
+
+
+def request_of(*regions, seed: int = 0, height: int = 150, width: int = 200) -> ReferenceRequest:
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.zeros(1, 1, height, width)
+    for rows, columns in regions:
+        mask[0, 0, rows, columns] = 1
+    source = torch.rand(1, 3, height, width, generator=generator)
+    return ReferenceRequest(source=source, mask=mask, reference=torch.rand(3, 40, 40, generator=generator))
+
+
+def editor_of(network, **options) -> MimicBrushEditor:
+    return MimicBrushEditor(network, num_inference_steps=1, **options)
+
+
+@pytest.fixture
+def echo(network, monkeypatch):
+    """A network that repaints what it was shown, unmasked; `.seen`: sources and masks it was given."""
+    network.seen = []
+    condition = network.condition
+
+    def remember(source, mask, *rest):
+        network.seen.append((source, mask))
+        return condition(source, mask, *rest)
+
+    monkeypatch.setattr(network, "condition", remember)
+    monkeypatch.setattr(network, "decode", lambda latent: network.seen[-1][0])
+    return network
+
+
+def test_a_crop_of_the_networks_size_loses_nothing(echo):
+    request = request_of(A)
+    torch.testing.assert_close(editor_of(echo, crop_to_mask=True).edit(request), request.source)
+    assert (editor_of(echo).edit(request) - request.source).abs().max() > 0.01
+
+
+def test_a_crop_sees_all_regions_hidden_and_pastes_its_own(echo, monkeypatch):
+    near = (A[0], slice(32, 38))
+    request = request_of(A, near)
+    grey = torch.tensor([0.25, 0.75])[:, None, None, None].expand(2, 3, SIZE, SIZE)
+    monkeypatch.setattr(echo, "decode", lambda latent: grey)
+    edited = editor_of(echo, regions="separate").edit(request)
+    _, masks = echo.seen[-1]
+    assert masks.sum(dim=(1, 2, 3)).tolist() == [160, 160]
+    assert (edited[0, :, 24:26, 24:26] - 0.25).abs().max() < 0.05
+    assert (edited[0, :, 24:26, 36:38] - 0.75).abs().max() < 0.35
+
+
+@pytest.mark.parametrize("options", [{}, {"crop_to_mask": True}, {"regions": "separate"}, {"match_colour": True}])
+@pytest.mark.parametrize("geometry", ["exact", "released"])
+def test_far_from_the_mask_the_source_is_kept_bit_for_bit(network, options, geometry):
+    request = request_of(A, B)
+    edited = editor_of(network, geometry=geometry, **options).edit(request)
+    reach = 10
+    far = torch.nn.functional.max_pool2d(request.mask, 2 * reach + 1, 1, reach) == 0
+    assert far.any() and torch.equal(edited * far, request.source * far)
+    assert not torch.equal(edited[..., A[0], A[1]], request.source[..., A[0], A[1]])
+
+
+def test_regions_share_the_features_of_their_reference(network):
+    rows = {"reference": [], "imitative": []}
+    network.reference_unet.register_forward_pre_hook(lambda _, args: rows["reference"].append(len(args[0])))
+    network.imitative_unet.register_forward_pre_hook(lambda _, args: rows["imitative"].append(len(args[0])))
+    editor_of(network, regions="separate").sample_batch([request_of(A, B)], num_samples=3)
+    assert rows == {"reference": [1], "imitative": [2 * 2 * 3]}
+
+
+def test_a_region_edited_beside_another_equals_its_edit_alone(network):
+    both, alone = request_of(A, B), request_of(A)
+    editor = editor_of(network, regions="separate")
+    place = (..., slice(10, 40), slice(10, 40))
+    torch.testing.assert_close(editor.edit(both)[place], editor.edit(alone)[place], rtol=0, atol=1e-4)
+
+
+def test_given_generators_replace_the_seeds(network):
+    request = request_of(A)
+    generators = [torch.Generator().manual_seed(5), torch.Generator().manual_seed(6)]
+    ((five, six),) = editor_of(network).sample_batch([request], num_samples=2, generators=generators)
+    for seed, sample in ((5, five), (6, six)):
+        seeded = ReferenceRequest(source=request.source, mask=request.mask, reference=request.reference, seed=seed)
+        torch.testing.assert_close(editor_of(network).edit(seeded), sample, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("context", [0.5, float("nan"), 1e9])
+def test_a_senseless_context_is_refused(network, context):
+    with pytest.raises(UserError, match=r"context is .*expected 1 to 100"):
+        editor_of(network, context=context)
+
+
+def test_the_feather_of_a_crop_grows_with_it(network, monkeypatch):
+    monkeypatch.setattr(network, "decode", lambda latent: torch.ones(1, 3, SIZE, SIZE))
+    widths = []
+    for side in (256, 1024):
+        request = request_of((slice(side // 2, side), slice(0, side // 2)), height=side, width=side)
+        request = ReferenceRequest(
+            source=torch.zeros_like(request.source), mask=request.mask, reference=request.reference
+        )
+        edited = editor_of(network, crop_to_mask=True).edit(request)
+        widths.append(int(((edited > 0) & (edited < 0.999))[0, 0, 3 * side // 4].sum()))
+    assert 1.7 < widths[1] / widths[0] < 2.3
