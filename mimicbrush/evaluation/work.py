@@ -86,7 +86,7 @@ def _edit(editor: Editor, name: str, config: EvaluateConfig, share: Samples, sam
             editor, share[set_name], folder, seed=seed, batch_size=config.batch_size, references=references
         ):
             failed += bool(record.failure)
-            progress.set_postfix_str(f"{name}, {failed} failed" if failed else name)
+            progress.set_postfix_str(f"{name}, {failed} failed" if failed else name, refresh=False)
             progress.update()
 
 
