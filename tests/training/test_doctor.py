@@ -286,7 +286,7 @@ def test_a_fault_ends_the_run_before_it_begins(config, monkeypatch):
     monkeypatch.setattr(network_module, "blacken", lambda source, mask: blacken(source, 1 - mask))
     with pytest.raises(UserError, match=r"mend what the doctor found \(mask\)"):
         fit(config, monkeypatch)
-    assert not list(config.output.iterdir())
+    assert not config.output.exists()
 
 
 def test_one_batch_is_told_to_be_learned_or_not(config, monkeypatch, capsys):
