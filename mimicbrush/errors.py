@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class UserError(ValueError):
@@ -12,6 +12,12 @@ class UserError(ValueError):
 
     Several mistakes at once are a list: lines that begin with `- `, indented or not.
     """
+
+
+def some_of(names: Sequence[object], most: int = 3) -> str:
+    """`a, b, c and 4 more`: as many as are read on a line."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
 
 
 def run_command(main: Callable[[], None]) -> None:

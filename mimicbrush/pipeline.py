@@ -13,6 +13,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DCo
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from PIL import Image
 from torch import Tensor
+from tqdm.auto import tqdm
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
 from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor, Regions
@@ -174,21 +175,28 @@ class MimicBrushPipeline(DiffusionPipeline):
         )
         generators = _one_each(generator, num_images_per_prompt)
         with self.progress_bar(total=num_inference_steps) as bar:
-
-            def on_step(step: int, latents: Tensor) -> Tensor | None:
-                bar.total = len(self.scheduler.timesteps)
-                bar.update()
-                if callback_on_step_end is None:
-                    return None
-                changed = callback_on_step_end(self, step, self.scheduler.timesteps[step], {"latents": latents})
-                return (changed or {}).get("latents")
-
             (samples,) = editor.sample_batch(
-                [request], num_samples=num_images_per_prompt, generators=generators, on_step=on_step
+                [request],
+                num_samples=num_images_per_prompt,
+                generators=generators,
+                on_step=self._reporter(bar, callback_on_step_end),
             )
         self.maybe_free_model_hooks()
         images = _pack([sample[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
+
+    def _reporter(self, bar: tqdm, callback: Callback | None) -> Callable[[int, Tensor], Tensor | None]:
+        """What sampling calls after each step: moves the bar, and hands the latents to the callback."""
+
+        def report(step: int, latents: Tensor) -> Tensor | None:
+            bar.total = len(self.scheduler.timesteps)
+            bar.update()
+            if callback is None:
+                return None
+            changed = callback(self, step, self.scheduler.timesteps[step], {"latents": latents})
+            return (changed or {}).get("latents")
+
+        return report
 
 
 def _one_each(generator: torch.Generator | list[torch.Generator] | None, num: int) -> list[torch.Generator]:

@@ -1,4 +1,4 @@
-"""What is checked before the first edit, and which folders belong to an evaluation: all faults are named together."""
+"""What is checked before the first edit: all faults are named together."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from mimicbrush.files import read_object
 from mimicbrush.requests import Editor
 
 
-def check_inputs(config: EvaluateConfig, models: Models) -> dict[str, list[Sample]]:
+def check_inputs(config: EvaluateConfig, not_computed: Mapping[str, str]) -> dict[str, list[Sample]]:
     """The samples of every set, once nothing stands in the way of the first edit. Writes nothing.
 
+    not_computed: metrics that cannot be computed, and why, which is a fault where they were asked for by name.
     Raises one UserError that names every missing or unsound picture, checkpoint, folder and chosen metric, and every
     folder of results that is another run's.
     """
@@ -38,7 +39,7 @@ def check_inputs(config: EvaluateConfig, models: Models) -> dict[str, list[Sampl
         ],
     }
     faults = inputs | {
-        "metrics": _metric_faults(config, models),
+        "metrics": _metric_faults(config, not_computed),
         **{f"editors.{name}": _editor_faults(name, config, samples) for name in config.editors},
     }
     sound = [name for name in config.editors if not faults[f"editors.{name}"]]
@@ -123,11 +124,11 @@ def _check_pairs(heldout: HeldoutConfig) -> None:
         raise UserError(f"{heldout.shards}: {found} pairs, heldout.num_pairs asks for {heldout.num_pairs}; lower it")
 
 
-def _metric_faults(config: EvaluateConfig, models: Models) -> list[str]:
+def _metric_faults(config: EvaluateConfig, not_computed: Mapping[str, str]) -> list[str]:
     """Metrics asked for by name must have a set that they apply to, and weights that can be read."""
     applicable = {name for members in config.sets.values() for name in metrics_of(members.task, members.track)}
     others = [f"{name} applies to none of the sets" for name in config.metrics if name not in applicable]
-    return others + [f"{name}: {reason}" for name, reason in not_computable(config, models).items() if config.metrics]
+    return others + [f"{name}: {not_computed[name]}" for name in config.metrics if name in not_computed]
 
 
 def _editor_faults(name: str, config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]]) -> list[str]:

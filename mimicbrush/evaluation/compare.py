@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mimicbrush.config import parse_config
-from mimicbrush.errors import UserError, run_command
+from mimicbrush.errors import UserError, run_command, some_of
 from mimicbrush.evaluation.comparison import Comparison, compare_edits
 from mimicbrush.evaluation.recorded import RecordedMetric, RecordedRun, Side, read_run
 from mimicbrush.evaluation.report.comparison import write_comparison_report
@@ -23,8 +23,6 @@ from mimicbrush.evaluation.tables import align, column_title, format_interval
 from mimicbrush.files import whole, write_json
 
 PROGRAM = "python -m mimicbrush.evaluation.compare RUN_A RUN_B"
-NUM_NAMED = 3
-"""Samples that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +107,7 @@ def check_pictures(first: Side, second: Side) -> None:
     ]
     if differ:
         raise UserError(
-            f"{folders} show other pictures under the same id ({_some(differ)}); evaluate both on one benchmark"
+            f"{folders} show other pictures under the same id ({some_of(differ)}); evaluate both on one benchmark"
         )
 
 
@@ -197,13 +195,7 @@ def _side(side: Side) -> dict:
 def _describe(keys: set[tuple[str, str, int]]) -> str:
     """`set inner_id, seed 1, ids 000, 001, 002, …`."""
     sets, ids, seeds = (sorted({key[place] for key in keys}) for place in (0, 1, 2))
-    return f"sets {_some(sets)}, seeds {_some(seeds)}, ids {_some(ids)}"
-
-
-def _some(names: Sequence[object]) -> str:
-    return ", ".join(map(str, names[:NUM_NAMED])) + (
-        f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
-    )
+    return f"sets {some_of(sets)}, seeds {some_of(seeds)}, ids {some_of(ids)}"
 
 
 if __name__ == "__main__":

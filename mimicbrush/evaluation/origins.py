@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mimicbrush.config import find_class
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.run import HELDOUT, EditorSpec, EvaluateConfig
 from mimicbrush.files import digest
@@ -17,8 +17,6 @@ from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 
 WEIGHT_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".safetensors"})
 WEIGHT_CONFIGS = frozenset({"config.json", "network.json"})
-MAX_NAMED = 3
-"""Folders that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +66,9 @@ def find_other_runs(
             place = folder if name == CONFIG_NAME else folder / name
             folders.setdefault(difference, []).append(str(place.relative_to(config.output)))
     return [
-        f"{config.output} holds another run in {_some(places)}: {difference}; choose another output or delete these"
+        f"{config.output} holds another run in {some_of(places)}: {difference}; choose another output or delete these"
         for difference, places in folders.items()
     ]
-
-
-def _some(places: list[str]) -> str:
-    more = f" and {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
-    return ", ".join(places[:MAX_NAMED]) + more
 
 
 def judged_editors(config: EvaluateConfig) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import (
     GROUPS,
     MASK,
@@ -75,14 +75,8 @@ class Account:
         if self.unmarked:
             clauses.append(f"{len(self.unmarked)} left out for want of a mask, box or click")
         if self.short:
-            clauses.append(f"too few from {_first(list(self.short))}")
+            clauses.append(f"too few from {some_of(list(self.short), MAX_NAMED)}")
         return "; ".join(clauses)
-
-
-def _first(names: list[str]) -> str:
-    """So many names as are read on a line."""
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
 
 
 @dataclass(frozen=True, kw_only=True)
