@@ -10,7 +10,7 @@ from mimicbrush.config import find_class
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.run import HELDOUT, EditorSpec, EvaluateConfig
-from mimicbrush.files import digest
+from mimicbrush.files import digest, shipped
 from mimicbrush.model.weights import checkpoint_of
 from mimicbrush.requests import Editor, TextRequest
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
@@ -86,7 +86,7 @@ def weights_of(spec: EditorSpec) -> str:
     """Fingerprint of the weight files that the editor's arguments name, so that a retrained network is another."""
     files: list[Path] = []
     for value in spec.init_args.values():
-        path = Path(value) if isinstance(value, str) else None
+        path = Path(shipped(value)) if isinstance(value, str) else None
         if path and checkpoint_of(path).is_file():
             files.append(checkpoint_of(path))
         elif path and path.is_dir():

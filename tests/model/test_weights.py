@@ -304,6 +304,10 @@ class TestParts:
             with pytest.raises(UserError, match=name):
                 read_weights(str(tmp_path / name))
 
+    def test_weights_that_are_not_shipped_are_named_with_those_that_are(self):
+        with pytest.raises(UserError, match=r"asset:none: no such weights .* there are .*asset:autoencoder"):
+            read_weights("asset:none")
+
     def test_weights_without_a_trained_part_are_refused(self):
         source = as_trained(initialise(network_config()))
         del source.parts["image_projector"]

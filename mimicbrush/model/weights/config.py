@@ -28,8 +28,9 @@ class NetworkConfig(NetworkOptions):
     """The parts of the network, where their weights come from, and how they meet."""
 
     weights: str | None = None
-    """Trained weights to start from, in place of the parts' own: a released mimicbrush.bin, a training run, or a folder
-    or hub repository made by `python -m mimicbrush.model.weights convert`. Sizes and options stay those given here."""
+    """Trained weights to start from, in place of the parts' own: a released mimicbrush.bin, a training run, a folder or
+    hub repository made by `python -m mimicbrush.model.weights convert`, or asset:NAME for what comes with this package.
+    Sizes and options stay those given here."""
     imitative_unet: PartConfig = field(default_factory=PartConfig)
     """4, 9 or 13 input channels; 9 are read as Stable Diffusion inpainting's. Random weights start as the reference's,
     as two U-Nets of one family do."""

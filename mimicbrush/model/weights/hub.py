@@ -11,13 +11,18 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from mimicbrush.errors import UserError
+from mimicbrush.files import shipped
 
 FILE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
 UNREACHABLE = ("ConnectionError", "ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled")
 
 
 def local_folder(name: str) -> Path:
-    """A path on this machine: `name` itself, or a hub repository's, fetched; raises UserError where neither is."""
+    """A path on this machine: `name` itself, shipped weights (asset:NAME), or a hub repository's, fetched.
+
+    Raises UserError where none is.
+    """
+    name = shipped(name)
     path = Path(name)
     if path.exists() or path.suffix in FILE_SUFFIXES or name.count("/") != 1:
         return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
-from importlib import resources
 from typing import Literal, TypeVar
 
 import torch
@@ -16,6 +15,7 @@ from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
 from mimicbrush.errors import UserError
+from mimicbrush.files import shipped
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.reference_attention import make_imitative, make_reference
 from mimicbrush.model.weights.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
@@ -117,7 +117,7 @@ def _from_source(name: str, config: PartConfig, load: Callable[..., T], **option
         options["subfolder"] = config.subfolder
     try:
         with quiet_hub():
-            return load(_resolve(config.pretrained), **options)
+            return load(shipped(config.pretrained), **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
         raise UserError(
@@ -125,13 +125,6 @@ def _from_source(name: str, config: PartConfig, load: Callable[..., T], **option
             f" local folder{inside} in diffusers' or transformers' layout as network.{name}.pretrained, to train.py or"
             " to `python -m mimicbrush.model.weights convert`"
         ) from None
-
-
-def _resolve(pretrained: str) -> str:
-    """`asset:NAME` -> the folder of weights shipped in this package; anything else as it is."""
-    if not pretrained.startswith("asset:"):
-        return pretrained
-    return str(resources.files("mimicbrush") / "assets" / pretrained.removeprefix("asset:"))
 
 
 def _imitative_start(
