@@ -56,7 +56,10 @@ class PairBatch(NamedTuple):
     reference: Tensor
     """(B, 3, S, S) uint8, white padding; equal to the source where the pair is a still's."""
     keypoints: Tensor
-    """(B, K, 2): x, y of matched keypoints in the square source, in [0, 1]; NaN where there are fewer."""
+    """(B, K, 4): matched keypoints, x, y in the square source and x, y in the square reference, in [0, 1]; NaN where
+    there are fewer."""
+    is_still: Tensor
+    """(B,) bool: the reference is the source's own picture, so that every point of it is its own match."""
     object_mask: Tensor
     """(B, 1, S, S) bool: objects of the source; all False where there are none to be hidden."""
     source_box: list[Placement]
@@ -78,7 +81,9 @@ class AugmentedPairs(NamedTuple):
     reference: Tensor
     """(B, 3, S, S) in [0, 1]."""
     keypoints: Tensor
-    """(B, K, 2), as in PairBatch."""
+    """(B, K, 2), in the source."""
+    matches: Tensor
+    """(B, K, 4): the keypoints in source and reference; of a still, points drawn anywhere in it."""
     object_mask: Tensor
     """(B, 1, S, S) bool."""
     area: Tensor
@@ -97,6 +102,9 @@ class InpaintingBatch(NamedTuple):
     key: list[str]
     group: list[str]
     """What a pair comes from, a clip or a photograph: pairs of one group are not independent."""
+    matches: Tensor
+    """(B, K, 4): x, y of points in the source, and of the same points in the reference, in [0, 1]; NaN where there are
+    fewer than K, which may be 0, and outside of [0, 1] where one has left its picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +129,7 @@ def decode_pair(
         reference, reference_box = (
             (source, source_box) if pair.reference is None else _decode_square(pair.reference, size)
         )
-        keypoints = _square_keypoints(pair.keypoints, source_box, size, rng)
+        keypoints = _square_keypoints(pair.keypoints, source_box, reference_box, size, rng)
         object_mask = _choose_objects(pair.masks, source_box, size, rng)
     except DamagedSampleError as error:
         raise DamagedSampleError(f"{pair.key}: {error}") from None
@@ -129,6 +137,7 @@ def decode_pair(
         source=source[None],
         reference=reference[None],
         keypoints=keypoints[None],
+        is_still=torch.tensor([pair.reference is None]),
         object_mask=object_mask[None],
         source_box=[source_box],
         reference_box=[reference_box],
@@ -168,10 +177,12 @@ def augment(pairs: PairBatch, config: AugmentConfig, generator: torch.Generator)
         area = paint_areas([*pairs.source_box, *pairs.reference_box], size, device)
         images = random_colours(images, config, generator, area=area).masked_fill_(~area, 1.0)
         source, reference = warp_images(images, grid, fill=1.0).chunk(2)
+        matches = _matches(pairs, generator)
         return AugmentedPairs(
             source,
             reference,
-            warp_points(pairs.keypoints, maps[:num]),
+            warp_points(pairs.keypoints[..., :2], maps[:num]),
+            torch.cat([warp_points(matches[..., :2], maps[:num]), warp_points(matches[..., 2:], maps[num:])], dim=2),
             warp_images(pairs.object_mask.float(), grid[:num], fill=0.0) > 0.5,
             warp_areas(pairs.source_box, grid[:num]),
         )
@@ -188,6 +199,7 @@ def mask_augmented(
         config,
         generator,
         area=moved.area,
+        matches=moved.matches,
     )
 
 
@@ -199,17 +211,24 @@ def mask_pairs(
     generator: torch.Generator,
     *,
     area: Tensor | None = None,
+    matches: Tensor | None = None,
 ) -> InpaintingBatch:
     """Pairs with masks drawn for them; pictures become floats where they are bytes.
 
-    area: (B, 1, S, S) bool, where the source's picture is seen; by default where it was put when it was decoded.
+    keypoints: (B, K, 2), in the source; area: (B, 1, S, S) bool, where the source's picture is seen, by default where
+    it was put when it was decoded; matches: (B, K, 4), by default the pairs' keypoints.
     """
     with _full_precision(pairs.source):
         if area is None:
             area = paint_areas(pairs.source_box, pairs.source.shape[-1], pairs.source.device)
         mask = draw_masks(keypoints, object_mask.bool(), area, config, generator)
         return InpaintingBatch(
-            _to_float(pairs.source), mask.float(), _to_float(pairs.reference), pairs.key, pairs.group
+            source=_to_float(pairs.source),
+            mask=mask.float(),
+            reference=_to_float(pairs.reference),
+            key=pairs.key,
+            group=pairs.group,
+            matches=pairs.keypoints if matches is None else matches,
         )
 
 
@@ -293,9 +312,22 @@ def _slices(box: Placement) -> tuple[slice, slice, slice]:
     return slice(None), slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
 
 
-def _square_keypoints(keypoints: Sequence[Sequence[float]], box: Placement, size: int, rng: random.Random) -> Tensor:
-    """Source points of the picture -> points of its padded square, at most MAX_KEYPOINTS, filled up with NaN."""
-    square = torch.full((MAX_KEYPOINTS, 2), float("nan"))
+def _matches(pairs: PairBatch, generator: torch.Generator) -> Tensor:
+    """(B, K, 4), before anything is moved: keypoints, or points drawn in a still."""
+    device, num_points = pairs.source.device, pairs.keypoints.shape[1]
+    boxes = torch.tensor(pairs.source_box)[:, None] / pairs.source.shape[-1]
+    top, left, height, width = boxes.unbind(dim=-1)
+    drawn = torch.rand(len(boxes), num_points, 2, generator=generator)
+    points = torch.stack([left + width * drawn[..., 0], top + height * drawn[..., 1]], dim=2)
+    own = torch.cat([points, points], dim=2).to(device, non_blocking=True)
+    return torch.where(pairs.is_still[:, None, None], own, pairs.keypoints)
+
+
+def _square_keypoints(
+    keypoints: Sequence[Sequence[float]], source: Placement, reference: Placement, size: int, rng: random.Random
+) -> Tensor:
+    """Points of the two pictures -> (MAX_KEYPOINTS, 4) points of their padded squares, filled up with NaN."""
+    square = torch.full((MAX_KEYPOINTS, 4), float("nan"))
     if not keypoints:
         return square
     chosen = rng.sample(keypoints, MAX_KEYPOINTS) if len(keypoints) > MAX_KEYPOINTS else keypoints
@@ -306,7 +338,8 @@ def _square_keypoints(keypoints: Sequence[Sequence[float]], box: Placement, size
     # Also of those that are not chosen: whether a sample is damaged must not depend on a draw.
     if points.shape[1:] != (4,) or not ((points >= 0) & (points <= 1)).all():
         raise DamagedSampleError("keypoints must be four numbers from 0 to 1 each: source x, y, reference x, y")
-    points = np.array(chosen)[:, :2] * (box.width, box.height) + (box.left, box.top)
+    sides = (source.width, source.height, reference.width, reference.height)
+    points = np.array(chosen) * sides + (source.left, source.top, reference.left, reference.top)
     square[: len(points)] = torch.from_numpy(points / size)
     return square
 

@@ -223,7 +223,7 @@ def heldout_batches(
     batches = []
     for first in range(0, num_pairs, batch_size):
         batch = collate([decode_pair(pair, size, rng) for pair in pairs[first : first + batch_size]])
-        batches.append(mask_pairs(batch, batch.keypoints, batch.object_mask, mask or MaskConfig(), generator))
+        batches.append(mask_pairs(batch, batch.keypoints[..., :2], batch.object_mask, mask or MaskConfig(), generator))
     return batches
 
 

@@ -64,6 +64,7 @@ def sample_batches(samples: Sequence[Sample], size: int, batch_size: int) -> lis
                 ),
                 key=[sample.id for sample in members],
                 group=[sample.group for sample in members],
+                matches=torch.zeros(len(members), 0, 4),
             )
         )
     return batches

@@ -230,14 +230,16 @@ class MimicBrushNetwork(nn.Module):
         *,
         keep_reference: Tensor | None = None,
         twins: bool = False,
+        queries: CapturedStates | None = None,
     ) -> Tensor:
         """What the imitative U-Net makes of a noisy latent: (B, 4, h, w), noise or velocity, see `NetworkOptions`.
 
         reference: features for the first R <= B rows, the rest have none; keep_reference: (R,) bool, false for rows
         that are to ignore theirs. Their image tokens are the caller's to replace.
         twins: the second half of the rows differs from the first in its image tokens and reference alone.
+        queries: takes those of the layers that see the reference.
         """
-        context = AttentionContext(reference=reference, keep_reference=keep_reference, twins=twins)
+        context = AttentionContext(queries=queries, reference=reference, keep_reference=keep_reference, twins=twins)
         latents = (noisy_latent, conditions.mask, conditions.background_latent, conditions.shape_latent)
         predicted = self.imitative_unet(
             torch.cat(latents, dim=1).to(self.imitative_unet.dtype),

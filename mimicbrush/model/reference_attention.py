@@ -50,6 +50,8 @@ class AttentionContext(NamedTuple):
 
     captured: CapturedStates | ReferenceStates | None = None
     """Filled by the reference U-Net."""
+    queries: CapturedStates | ReferenceStates | None = None
+    """Filled by the imitative U-Net's layers that see the reference: (B, L, heads, C / heads)."""
     reference: ReferenceFeatures | None = None
     """For the imitative U-Net's first R <= B rows; the others have none."""
     keep_reference: Tensor | None = None
@@ -114,6 +116,8 @@ class ReferenceAttention:
     def __call__(self, attn: Attention, hidden_states: Tensor, *args, context=NO_CONTEXT, **kwargs) -> Tensor:
         """hidden_states: (B, L, C) -> (B, L, C)."""
         query, own = attn.to_q(hidden_states), _project(attn, hidden_states)
+        if context.queries is not None:
+            context.queries[self.name] = query.unflatten(-1, (attn.heads, -1))
         if not context.reference or self.blend == 0:
             return _project_out(attn, attend(query, own, num_heads=attn.heads))
         theirs = KeyValue(*(states.to(query.dtype) for states in context.reference[self.name]))

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 
 from mimicbrush.files import whole
 
-LOSSES = {"loss": "whole", "loss_inside": "inside", "loss_outside": "outside"}
+LOSSES = {"loss": "whole", "loss_inside": "inside", "loss_outside": "outside", "loss_matching": "matching"}
 """Column -> what training_step calls it."""
 BANDS = ("loss_0_249", "loss_250_499", "loss_500_749", "loss_750_999")
 """Columns of the whole loss by timestep, in quarters: the later, the more noise."""
@@ -31,7 +31,8 @@ def draw_training(rows: Rows, path: Path) -> None:
     """loss.png: losses, gradient norm, learning rate and speed over steps; lines light as recorded, bold smoothed."""
     figure = Figure(figsize=(13.5, 7), dpi=120, layout="constrained")
     (loss, bands, gradient), (rate, speed, time) = figure.subplots(2, 3, sharex=True)
-    _lines(loss, rows, LOSSES, ("whole latent", "inside the mask", "outside the mask"), (BLACK, ORANGE, BLUE))
+    names = ("whole latent", "inside the mask", "outside the mask", "matching (nats)")
+    _lines(loss, rows, LOSSES, names, (BLACK, ORANGE, BLUE, GREEN))
     _bad_steps(loss, rows)
     _lines(bands, rows, BANDS, [name.removeprefix("loss_").replace("_", "–") for name in BANDS], GRADED)
     _lines(gradient, rows, ["grad_norm"], [None], [BLUE])

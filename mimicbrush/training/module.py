@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import torch
 from lightning import LightningModule
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, augment_and_mask
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatures
 from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.training.loss import prediction_loss
+from mimicbrush.training.matching import MatchingLoss, matching_loss
 from mimicbrush.training.optimizer import make_optimizer
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.trainable import choose_trained, fetchable_tensors, trained_parameters
@@ -49,7 +52,7 @@ class MimicBrushModule(LightningModule):
         self.left_out = fetchable_tensors(network, fetchable_parts)
 
     def training_step(self, pairs: PairBatch, batch_idx: int) -> dict[str, Tensor]:
-        """`loss`, and what is recorded: (B,) each of `timestep`, and of the losses `whole`, `inside`, `outside`."""
+        """`loss`, and what is recorded, (B,) each: `timestep`, the losses `whole`, `inside`, `outside`, `matching`."""
         batch = self.draw_batch(pairs)
         generator = self._generator("noise", self.global_step, *pairs.position[:1])
         latent = self.network.encode(batch.source, generator)
@@ -60,14 +63,19 @@ class MimicBrushModule(LightningModule):
         timestep, noise = self._draw_noise(latent, generator)
         noisy = self.scheduler.add_noise(latent, noise, timestep)
         reference = self.network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
-        prediction = self.network.predict(noisy, timestep, conditions, reference, keep_reference=keep_reference)
+        queries = CapturedStates()
+        prediction = self.network.predict(
+            noisy, timestep, conditions, reference, keep_reference=keep_reference, queries=queries
+        )
         target = prediction_target(self.scheduler, latent, noise, timestep)
         losses = prediction_loss(prediction, target, conditions.mask, mask_weight=self.recipe.mask_weight)
+        matching = self._matching(queries, reference, batch.matches, keep_reference)
         return {
-            "loss": losses.whole.mean(),
+            "loss": losses.whole.mean() + self.recipe.matching_weight * matching.mean,
             "whole": losses.whole.detach(),
             "inside": losses.inside,
             "outside": losses.outside,
+            "matching": matching.each,
             "timestep": timestep,
         }
 
@@ -99,6 +107,16 @@ class MimicBrushModule(LightningModule):
     def _drop_tokens(self, conditions: Conditions, keep: Tensor) -> Conditions:
         absent = self.network.absent_tokens()
         return conditions._replace(image_tokens=torch.where(keep[:, None, None], conditions.image_tokens, absent))
+
+    def _matching(
+        self, queries: CapturedStates, reference: ReferenceFeatures, matches: Tensor, keep: Tensor
+    ) -> MatchingLoss:
+        """Of the samples that train with their reference; nothing is computed where it has no weight."""
+        if not self.recipe.matching_weight:
+            unknown = torch.full(keep.shape, math.nan, device=keep.device)
+            return MatchingLoss(mean=torch.zeros((), device=keep.device), each=unknown)
+        matches = torch.where(keep[:, None, None], self._to_device(matches), math.nan)
+        return matching_loss(queries.states, reference, matches)
 
     def _draw_noise(self, latent: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         num_timesteps = self.scheduler.config.num_train_timesteps

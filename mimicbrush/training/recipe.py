@@ -21,6 +21,9 @@ class RecipeConfig:
     """AdamW's weight decay; at 0 it is Adam, which the paper names."""
     mask_weight: float = 1.0
     """Loss weight of the masked latent positions relative to the others; the authors use 1."""
+    matching_weight: float = 0.0
+    """Loss weight of joint attention's distance from matched keypoints and, in stills, from matched points. Ours; for
+    U-Nets of random weights, which else find no matching place for thousands of steps. 0: none, as in the paper."""
     reference_drop_prob: float = 0.1
     """Chance that a sample trains without its reference, tokens and features together, for classifier-free guidance
     (paper, 4.1)."""
@@ -48,6 +51,8 @@ class RecipeConfig:
             raise ValueError(
                 "train_reference trains the whole reference U-Net, reference_lora adapters alone; unset one"
             )
+        if self.matching_weight < 0:
+            raise ValueError(f"matching_weight is {self.matching_weight}, expected at least 0")
         if self.mask_weight <= 0:
             raise ValueError(f"mask_weight is {self.mask_weight}, expected a positive number")
         for name in ("reference_drop_prob", "shape_drop_prob"):

@@ -87,8 +87,10 @@ def test_source_and_reference_know_their_own_place():
 
 
 def test_keypoints_are_those_of_the_square():
-    batch = batch_of(pair(source=encoded(96, 48), keypoints=[(0.5, 0.0, 0.1, 0.1), (0.0, 1.0, 0.9, 0.9)]), size=64)
-    torch.testing.assert_close(batch.keypoints[0, :2], torch.tensor([[0.5, 0.25], [0.0, 0.75]]))
+    points = [(0.5, 0.0, 0.0, 0.0), (0.0, 1.0, 1.0, 0.5)]
+    batch = batch_of(pair(source=encoded(96, 48), reference=encoded(48, 96), keypoints=points), size=64)
+    expected = torch.tensor([[0.5, 0.25, 0.25, 0.0], [0.0, 0.75, 0.75, 0.5]])
+    torch.testing.assert_close(batch.keypoints[0, :2], expected)
     assert batch.keypoints[0, 2:].isnan().all()
     many = batch_of(pair(keypoints=[(number / 100, 0.5, 0.5, 0.5) for number in range(100)]))
     assert many.keypoints[0, :, 0].unique().numel() == MAX_KEYPOINTS
@@ -190,6 +192,26 @@ def test_keypoints_follow_the_augmented_source():
     assert min(found) > 0.5
 
 
+@pytest.mark.parametrize("is_still", [True, False])
+def test_matches_show_the_same_thing_after_the_augmentation(is_still):
+    """Red grows to the right and green downwards, so that a colour tells the place."""
+    column, row = np.meshgrid(np.arange(96), np.arange(64))
+    ramp = to_bytes(np.stack([column * 2, row * 3, np.full_like(row, 90)], axis=2).astype(np.uint8), "PNG")
+    points = [(0.1 * x, 0.1 * y, 0.1 * x, 0.1 * y) for x in range(1, 10) for y in range(1, 10)]
+    given = {"reference": None} if is_still else {"reference": ramp, "keypoints": points}
+    pairs = batch_of(*[pair(source=ramp, **given)] * 4, size=64)
+    batch = augment_and_mask(pairs, BatchConfig(augment=AugmentConfig(colour_prob=0)), generator())
+    seen = ((batch.matches > 0.05) & (batch.matches < 0.95)).all(dim=2)
+    assert seen.sum() > 60
+    cells = (batch.matches.nan_to_num(0).clamp(0, 0.99) * 64).long()
+    which = torch.arange(4)[:, None]
+    here = batch.source[which, :, cells[..., 1], cells[..., 0]][seen]
+    there = batch.reference[which, :, cells[..., 3], cells[..., 2]][seen]
+    # Beside the edge, a pixel is mixed with the white around it.
+    assert (here - there).abs().amax(dim=1).quantile(0.9) < 0.05
+    assert here[:, :2].std(dim=0).min() > 0.1
+
+
 def test_source_and_reference_are_augmented_independently():
     pairs = batch_of(*make_pairs(4))
     batch = augment_and_mask(pairs._replace(reference=pairs.source), BatchConfig(), generator())
@@ -232,7 +254,7 @@ def test_autocast_changes_nothing():
 
 def test_masks_for_judging_need_no_augmentation():
     pairs = batch_of(*make_pairs(3))
-    batch = mask_pairs(pairs, pairs.keypoints, pairs.object_mask, MaskConfig(), generator())
+    batch = mask_pairs(pairs, pairs.keypoints[..., :2], pairs.object_mask, MaskConfig(), generator())
     torch.testing.assert_close(batch.source, pairs.source / 255)
     assert batch.mask.dtype == batch.reference.dtype == torch.float32
 

@@ -24,16 +24,17 @@ def plain_pairs(num: int, seed: int) -> PairBatch:
     generator = torch.Generator().manual_seed(seed)
     colours = torch.randint(256, (num, 3, 1, 1), dtype=torch.uint8, generator=generator).expand(num, 3, SIZE, SIZE)
     names = [f"{seed}-{number}" for number in range(num)]
-    points, objects = torch.full((num, 4, 2), float("nan")), torch.zeros(num, 1, SIZE, SIZE, dtype=torch.bool)
+    points, objects = torch.full((num, 4, 4), float("nan")), torch.zeros(num, 1, SIZE, SIZE, dtype=torch.bool)
     boxes = [Placement(0, 0, SIZE, SIZE)] * num
-    return PairBatch(colours, colours, points, objects, boxes, boxes, names, names, [*range(num)], [])
+    still = torch.ones(num, dtype=torch.bool)
+    return PairBatch(colours, colours, points, still, objects, boxes, boxes, names, names, [*range(num)], [])
 
 
 def reference_use(module: MimicBrushModule) -> float:
     pairs = plain_pairs(48, seed=-1)
     mask = torch.ones(48, 1, SIZE, SIZE)
     mask[..., :4, :4] = 0
-    batch = InpaintingBatch(pairs.source / 255, mask, pairs.reference / 255, pairs.key, pairs.group)
+    batch = InpaintingBatch(pairs.source / 255, mask, pairs.reference / 255, pairs.key, pairs.group, pairs.keypoints)
     return measure_reference_use(module.network, [batch])["another / both"].mean
 
 

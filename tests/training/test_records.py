@@ -16,7 +16,7 @@ from mimicbrush.training import records
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import SIGNALS
 from mimicbrush.training.clock import BatchClock
-from mimicbrush.training.curves import BANDS, draw_reference_use, draw_training, smoothed
+from mimicbrush.training.curves import BANDS, LOSSES, draw_reference_use, draw_training, smoothed
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.previews import COLUMNS, Previews
 from mimicbrush.training.records import DamagedSamples, append_record, forget_after, read_records, write_records
@@ -29,14 +29,14 @@ QUIET = {"preview_every": 0, "reference_use_every": 0}
 
 def outputs(whole: list[float], timestep: list[int]) -> dict[str, torch.Tensor]:
     losses = torch.tensor(whole)
-    return {"whole": losses, "inside": losses, "outside": losses, "timestep": torch.tensor(timestep)}
+    return {**dict.fromkeys(LOSSES.values(), losses), "timestep": torch.tensor(timestep)}
 
 
 def test_losses_fall_into_quarters_of_the_timesteps():
     sums, counts, num = records._sums([outputs([1.0, 2.0], [0, 249]), outputs([4.0, 8.0], [250, 999])])
     assert num == 4
-    assert sums[3:].tolist() == [3, 4, 0, 8]
-    assert counts[3:].tolist() == [2, 1, 0, 1]
+    assert sums[-4:].tolist() == [3, 4, 0, 8]
+    assert counts[-4:].tolist() == [2, 1, 0, 1]
 
 
 def test_losses_that_are_not_finite_are_left_out_of_the_mean():
