@@ -211,20 +211,27 @@ def heldout_batches(
     batch_size: int = 16,
     mask: MaskConfig | None = None,
 ) -> list[InpaintingBatch]:
-    """A fixed choice of `num_pairs` pairs with fixed grid masks and no augmentation, spread evenly over groups.
-
-    Raises UserError where the shards hold fewer pairs, or pairs of fewer than two groups.
-    """
-    pairs = _spread_over_groups(read_pairs(list_shards(shards)), num_pairs, lambda pair: pair.origin.get("group"))
-    num_groups = len({pair.origin.get("group") for pair in pairs})
-    if len(pairs) < num_pairs or num_groups < 2:
-        raise UserError(f"{shards}: {len(pairs)} pairs of {num_groups} groups, needs {num_pairs} pairs of 2 or more")
+    """`heldout_pairs` with fixed masks and no augmentation."""
+    pairs = heldout_pairs(shards, num_pairs)
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     batches = []
     for first in range(0, num_pairs, batch_size):
         batch = collate([decode_pair(pair, size, rng) for pair in pairs[first : first + batch_size]])
         batches.append(mask_pairs(batch, batch.keypoints[..., :2], batch.object_mask, mask or MaskConfig(), generator))
     return batches
+
+
+def heldout_pairs(shards: Path, num_pairs: int) -> list[FramePair]:
+    """A fixed choice of pairs, spread evenly over groups; stills without a pseudo-pair are none.
+
+    Raises UserError where the shards hold fewer pairs, or pairs of fewer than two groups.
+    """
+    found = (pair for pair in read_pairs(list_shards(shards)) if pair.reference is not None)
+    pairs = _spread_over_groups(found, num_pairs, lambda pair: pair.origin.get("group"))
+    num_groups = len({pair.origin.get("group") for pair in pairs})
+    if len(pairs) < num_pairs or num_groups < 2:
+        raise UserError(f"{shards}: {len(pairs)} pairs of {num_groups} groups, needs {num_pairs} pairs of 2 or more")
+    return pairs
 
 
 def _spread_over_groups(

@@ -61,6 +61,8 @@ class NetworkOptions:
     reference U-Net's own (the paper's equation 1), whose last used layer then keeps these two."""
     reference_blend: float = 0.5
     """Share of joint attention, the rest is plain self-attention: 0.5 in the release, 1.0 in the paper's equation 1."""
+    use_image_tokens: bool = True
+    """Whether cross-attention is told the reference's image tokens; false is an ablation: it is always told none."""
     reference_timestep: ReferenceTimestep = "current"
     """Timestep of the reference U-Net: each step's own, as in the release (the paper is silent), or zero; its features
     are then computed once per edit."""
@@ -188,6 +190,8 @@ class MimicBrushNetwork(nn.Module):
 
     def image_tokens(self, reference: Tensor) -> Tensor:
         """(B, 3, H, W) -> cross-attention tokens (B, N, C)."""
+        if not self.options.use_image_tokens:
+            return self.absent_tokens().expand(len(reference), -1, -1)
         with torch.no_grad():
             states = self.image_encoder(reference)
         return self.image_projector(states.to(self.image_projector.dtype))

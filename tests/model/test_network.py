@@ -87,3 +87,11 @@ def test_pictures_encoded_a_few_at_a_time_have_the_same_latents(network, monkeyp
     monkeypatch.setattr("mimicbrush.model.network.PIXELS_AT_ONCE", 2 * SIZE * SIZE)
     some = network.encode(pictures, torch.Generator().manual_seed(0))
     torch.testing.assert_close(some, whole, rtol=0, atol=1e-5)
+
+
+def test_without_image_tokens_every_reference_is_told_as_none():
+    references = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    told = initialise(network_config()).image_tokens(references)
+    assert not torch.allclose(told[0], told[1])
+    network = initialise(network_config(use_image_tokens=False))
+    assert torch.equal(network.image_tokens(references), network.absent_tokens().expand(3, -1, -1))

@@ -17,13 +17,18 @@ SIDE = 240
 """CSS pixels of a picture's longer side; two pictures and a gap are half the page."""
 
 
-def write_contact_sheet(account: Account, samples: list[Sample], output: Path) -> Path:
-    """Write contact_sheet.html into the output folder and return its path."""
+MEND_MASKS = (
+    "If not: mend or delete masks in a copy of the folder masks, and build again from it with masks.method files."
+)
+
+
+def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *, advice: str = MEND_MASKS) -> Path:
+    """Write contact_sheet.html into the output folder and return its path; advice: what to do about bad masks."""
     sections = [
         paragraph(f"{account.sentence()}.", note=True),
         paragraph(
-            "Left the source, right the reference, with their masks' outlines: is every mask where it belongs? If not:"
-            " mend or delete masks in a copy of the folder masks, and build again from it with masks.method files."
+            "Left the source, right the reference, with their masks' outlines: is every mask where it belongs?"
+            f" {advice}"
         ),
         charts([_card(each, sample) for each, sample in zip(account.triplets, samples, strict=True)]),
     ]
@@ -44,11 +49,13 @@ def _card(triplet: Triplet, sample: Sample) -> str:
     return f"<div>{title}{strip(pictures)}{paragraph(sample.prompt) if sample.prompt else ''}</div>"
 
 
-def _thumbnail(picture: Path, mask: Path, label: str) -> str:
-    """The picture with its mask's outline, kept sharper than it is shown for dense screens."""
-    levels = Image.open(mask).convert("L")
-    share = np.mean(np.array(levels) > 127)
-    image = outlined(Image.open(picture).convert("RGB"), levels)
+def _thumbnail(picture: Path, mask: Path | None, label: str) -> str:
+    """The picture with its mask's outline, if it has one, kept sharper than it is shown for dense screens."""
+    image = Image.open(picture).convert("RGB")
+    if mask:
+        levels = Image.open(mask).convert("L")
+        label = f"{label} · mask {np.mean(np.array(levels) > 127):.0%}"
+        image = outlined(image, levels)
     width = round(SIDE * image.width / max(image.size))
     image.thumbnail((SIDE * 3 // 2, SIDE * 3 // 2), Image.Resampling.LANCZOS)
-    return figure(image, f"{label} · mask {share:.0%}", width=max(1, width))
+    return figure(image, label, width=max(1, width))

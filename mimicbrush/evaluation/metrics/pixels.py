@@ -19,18 +19,13 @@ HISTOGRAM_BINS = 8
 
 def ssim_box(edit: Edit) -> float:
     """SSIM of edit and source in the box: 11 x 11 Gaussian window, mean of the RGB channels, 1 for equal pictures."""
-    crop = box(edit.mask, at_least=SSIM_WINDOW, needed_by="SSIM's window")
-    return float(
-        structural_similarity(
-            edit.edited[crop],
-            edit.source[crop],
-            channel_axis=2,
-            data_range=255,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
-    )
+    return _ssim(edit)[0]
+
+
+def ssim_mask(edit: Edit) -> float:
+    """The mean of the same map over the masked pixels alone."""
+    _, similarity, hidden = _ssim(edit)
+    return float(similarity[hidden].mean())
 
 
 def psnr_box(edit: Edit) -> float:
@@ -46,15 +41,39 @@ def psnr_mask(edit: Edit) -> float:
 
 def colour_distance(edit: Edit) -> float:
     """Hellinger distance, 0 to 1, of the edited region's colour histogram to that of the reference's masked part."""
-    edited = _histogram(edit.edited[edit.mask])
-    reference = _histogram(edit.reference[edit.reference_mask])
-    # The sum passes 1 by rounding where the histograms are equal.
-    return float(np.sqrt(max(0.0, 1 - np.sqrt(edited * reference).sum())))
+    return _hellinger(edit.edited[edit.mask], edit.reference[edit.reference_mask])
+
+
+def colour_distance_truth(edit: Edit) -> float:
+    """Hellinger distance, 0 to 1, of the edited region's colour histogram to that of the source there."""
+    return _hellinger(edit.edited[edit.mask], edit.source[edit.mask])
+
+
+def _ssim(edit: Edit) -> tuple[float, NDArray[np.float64], NDArray[np.bool_]]:
+    """Mean and map (h, w, 3) in the box, and the mask there."""
+    crop = box(edit.mask, at_least=SSIM_WINDOW, needed_by="SSIM's window")
+    mean, similarity = structural_similarity(
+        edit.edited[crop],
+        edit.source[crop],
+        channel_axis=2,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    return float(mean), similarity, edit.mask[crop]
 
 
 def _psnr(edited: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     error = float(np.mean((edited.astype(np.float64) - truth) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def _hellinger(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Of the colour histograms of two sets of pixels, (N, 3) each."""
+    # The sum passes 1 by rounding where the histograms are equal.
+    return float(np.sqrt(max(0.0, 1 - np.sqrt(_histogram(first) * _histogram(second)).sum())))
 
 
 def _histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -16,7 +16,14 @@ from mimicbrush.evaluation.metrics.border import (
 )
 from mimicbrush.evaluation.metrics.edit import Edit, Score, score_each
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.pixels import colour_distance, psnr_box, psnr_mask, ssim_box
+from mimicbrush.evaluation.metrics.pixels import (
+    colour_distance,
+    colour_distance_truth,
+    psnr_box,
+    psnr_mask,
+    ssim_box,
+    ssim_mask,
+)
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
 from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
 
@@ -78,13 +85,28 @@ METRICS: dict[str, Metric] = {
         meaning="peak signal-to-noise ratio of the edit against the truth in the mask's box",
         compute=each(psnr_box),
     ),
+    "ssim_mask": Metric(
+        title="SSIM in mask",
+        better="higher",
+        tracks=INNER,
+        meaning="structural similarity over the masked pixels alone, without the untouched background inside the box",
+        compute=each(ssim_mask),
+    ),
     "psnr_mask": Metric(
         title="PSNR in mask",
         unit="dB",
         better="higher",
         tracks=INNER,
-        meaning="the same over the masked pixels alone, without the untouched background inside the box",
+        meaning="the same over the masked pixels alone",
         compute=each(psnr_mask),
+    ),
+    "colour_distance_truth": Metric(
+        title="Colour distance to the truth",
+        unit="0 to 1",
+        better="lower",
+        tracks=INNER,
+        meaning="Hellinger distance of colour histograms, edited region against the truth there",
+        compute=each(colour_distance_truth),
     ),
     "lpips": Metric(
         title="LPIPS",

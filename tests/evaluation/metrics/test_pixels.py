@@ -74,6 +74,27 @@ def test_colour_distance_by_hand():
     assert value(edit._replace(reference=half), "colour_distance") == pytest.approx(math.sqrt(1 - math.sqrt(0.5)))
 
 
+def test_colour_distance_to_the_truth_is_that_of_the_masked_pixels():
+    edit = make_edit()
+    assert value(edit._replace(edited=edit.source), "colour_distance_truth") == 0
+    grey = np.full_like(edit.source, 7)
+    inside = np.where(edit.mask[..., None], grey, edit.source)
+    found = value(edit._replace(edited=inside), "colour_distance_truth")
+    assert found == value(edit._replace(edited=grey), "colour_distance_truth") > 0.5
+
+
+def test_ssim_in_the_mask_leaves_out_the_rest_of_the_box():
+    """Far from the mask's corner, an L-shaped mask's box holds pixels that no masked one's window reaches."""
+    mask = np.zeros((64, 64), bool)
+    mask[4:60, 4:12] = mask[4:12, 4:60] = True
+    edit = make_edit(source=np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), mask=mask)
+    spoilt = edit.source.copy()
+    spoilt[40:60, 40:60] = 0
+    edit = edit._replace(edited=spoilt)
+    assert value(edit, "ssim") < 0.95
+    assert value(edit, "ssim_mask") == pytest.approx(1)
+
+
 def test_colour_distance_looks_at_the_masked_part_of_the_reference_alone():
     upper = np.zeros((20, 20), bool)
     upper[:10] = True

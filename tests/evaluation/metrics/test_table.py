@@ -6,7 +6,7 @@ from mimicbrush.evaluation.metrics import METRICS, NETWORKS, metrics_of
 
 OURS = ["seam", "change_outside", "mean_change_outside"]
 SHAPE = ["edge_agreement", "depth_agreement"]
-INNER = ["ssim", "psnr", "psnr_mask", "lpips", "lpips_vgg"]
+INNER = ["ssim", "psnr", "ssim_mask", "psnr_mask", "colour_distance_truth", "lpips", "lpips_vgg"]
 INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source_ssim", "source_psnr"]
 
 

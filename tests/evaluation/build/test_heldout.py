@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mimicbrush.data.shards import list_shards, read_pairs
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
+from mimicbrush.evaluation.build.heldout import HeldoutSetConfig, build_heldout
+from mimicbrush.evaluation.faults import find_faults
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_pairs_become_triplets_without_their_padding(shards, tmp_path):
+    build_heldout(HeldoutSetConfig(shards=[shards["heldout"]], output=tmp_path / "set", num_pairs=4, size=48))
+    benchmark = BenchmarkSet(folder=tmp_path / "set", task="parts", track="inner_id")
+    assert find_faults(benchmark, frozenset()) == []
+    samples = list_samples(benchmark)
+    assert len(samples) == 4
+    pairs = {pair.key: pair for pair in read_pairs(list_shards(shards["heldout"]))}
+    provenance = json.loads((tmp_path / "set" / "provenance.json").read_text())["triplets"]
+    for sample in samples:
+        pair = pairs[provenance[sample.id]["source"]["file"]]
+        assert sample.group == str(pair.origin.get("group", pair.key))
+        source, mask = pixels(sample.source), pixels(sample.mask)
+        assert max(source.shape) == 48 and source.shape[:2] == mask.shape
+        assert 0 < (mask == 255).mean() < 1 and set(np.unique(mask)) == {0, 255}
+
+
+def test_the_same_command_goes_on_and_another_seed_is_another_set(shards, tmp_path):
+    config = HeldoutSetConfig(shards=[shards["heldout"]], output=tmp_path / "set", num_pairs=2, size=48)
+    build_heldout(config)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "set").glob("*.png")}
+    (tmp_path / "set" / "001_source_mask.png").unlink()
+    build_heldout(config)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "set").glob("*.png")} == before
+    with pytest.raises(UserError, match="another run: .*seed was 0, is 1"):
+        build_heldout(
+            HeldoutSetConfig(shards=[shards["heldout"]], output=tmp_path / "set", num_pairs=2, size=48, seed=1)
+        )
