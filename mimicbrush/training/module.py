@@ -63,7 +63,7 @@ class MimicBrushModule(LightningModule):
         timestep, noise = self._draw_noise(latent, generator)
         noisy = self.scheduler.add_noise(latent, noise, timestep)
         reference = self.network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
-        queries = CapturedStates()
+        queries = CapturedStates() if self.recipe.matching_weight else None
         prediction = self.network.predict(
             noisy, timestep, conditions, reference, keep_reference=keep_reference, queries=queries
         )
@@ -109,10 +109,10 @@ class MimicBrushModule(LightningModule):
         return conditions._replace(image_tokens=torch.where(keep[:, None, None], conditions.image_tokens, absent))
 
     def _matching(
-        self, queries: CapturedStates, reference: ReferenceFeatures, matches: Tensor, keep: Tensor
+        self, queries: CapturedStates | None, reference: ReferenceFeatures, matches: Tensor, keep: Tensor
     ) -> MatchingLoss:
         """Of the samples that train with their reference; nothing is computed where it has no weight."""
-        if not self.recipe.matching_weight:
+        if queries is None:
             unknown = torch.full(keep.shape, math.nan, device=keep.device)
             return MatchingLoss(mean=torch.zeros((), device=keep.device), each=unknown)
         matches = torch.where(keep[:, None, None], self._to_device(matches), math.nan)
