@@ -36,15 +36,17 @@ def order(
         raise UserError("nothing is painted yet; paint over what should change")
     mask.save(folder / "mask.png")
     loading = {name: getattr(config, name) for name in LoadConfig.__dataclass_fields__}
-    return EditConfig(
-        **loading,
-        **settings,
-        source=_copy(source, folder, "source", config),
-        mask=folder / "mask.png",
-        reference=_copy(reference, folder, "reference", config),
-        reference_box=crop_box(reference.strokes, reference.size) if reference.size else None,
-        output=folder / "result.png",
-    )
+    pictures = {
+        "source": _copy(source, folder, "source"),
+        "mask": folder / "mask.png",
+        "reference": _copy(reference, folder, "reference"),
+        "reference_box": crop_box(reference.strokes, reference.size) if reference.size else None,
+        "output": folder / "result.png",
+    }
+    try:
+        return EditConfig(**loading, **pictures, **settings)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def mask_of(source: Painting, config: DemoConfig) -> Image.Image | None:
@@ -76,6 +78,6 @@ def _check(config: DemoConfig, settings: dict) -> None:
             raise UserError(f"{name} is {settings[name]}, expected 1 to {limit}")
 
 
-def _copy(painting: Painting, folder: Path, name: str, config: DemoConfig) -> Path:
+def _copy(painting: Painting, folder: Path, name: str) -> Path:
     suffix = painting.picture.suffix.lower()
     return Path(shutil.copyfile(painting.picture, folder / f"{name}{suffix}"))
