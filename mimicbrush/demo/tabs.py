@@ -81,7 +81,13 @@ def _settings(config: DemoConfig) -> tuple[Settings, gr.Gallery]:
         with gr.Column(min_width=280):
             keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
             shape = gr.Gallery(
-                label="Shape that is kept", visible=False, columns=4, height=200, object_fit="contain", buttons=[]
+                label="Shape that is kept",
+                visible=False,
+                columns=2,
+                height=220,
+                object_fit="contain",
+                buttons=[],
+                elem_classes="shape",
             )
         with gr.Column(min_width=280):
             crop_to_mask = gr.Checkbox(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,9 @@ def source(tmp_path: Path) -> Painting:
 @pytest.fixture
 def reference(tmp_path: Path) -> Painting:
     return Painting(picture=write_picture(tmp_path / "other.png", seed=1), size=(80, 60))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -16,13 +16,7 @@ from mimicbrush.demo.tabs import TABS, Tab
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.errors import UserError
 from mimicbrush.requests import ReferenceRequest, TextRequest
-from tests.demo.conftest import write_picture
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.demo.conftest import free_port, write_picture
 
 
 @pytest.fixture
