@@ -25,6 +25,7 @@ class Example(NamedTuple):
     reference: Photograph
     box: tuple[int, int, int, int] | None = None
     keep_shape: bool = False
+    crop_to_mask: bool = False
 
 
 def _mirrored_cat() -> NDArray[np.uint8]:
@@ -37,13 +38,14 @@ def _brush(size: float, *points: tuple[float, float]) -> tuple[Stroke, ...]:
 
 EXAMPLES = (
     Example(
-        "An eye, after its mirror image",
+        "Eye, mirrored",
         skimage.data.chelsea,
         _brush(84, (165, 115), (180, 113)),
         _mirrored_cat,
+        crop_to_mask=True,
     ),
     Example(
-        "A saucer of cat's fur, shape kept",
+        "Saucer of fur",
         skimage.data.coffee,
         _brush(70, (150, 240), (180, 300), (260, 345), (340, 330), (400, 270), (415, 210)),
         skimage.data.chelsea,
@@ -51,13 +53,13 @@ EXAMPLES = (
         keep_shape=True,
     ),
     Example(
-        "Grass between the stones",
+        "Grass on gravel",
         skimage.data.gravel,
         _brush(120, (170, 260), (260, 220), (350, 280)),
         skimage.data.grass,
     ),
     Example(
-        "A suit of bricks",
+        "Suit of bricks",
         skimage.data.astronaut,
         _brush(90, (110, 330), (90, 440)),
         skimage.data.brick,

@@ -9,20 +9,26 @@ from time import monotonic
 from typing import NamedTuple
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import EXAMPLES, write_example
 from mimicbrush.demo.orders import bundle, mask_of, order
-from mimicbrush.demo.painting import Painting
+from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.studio import Step, StoppedError, Studio, Update, Waiting
-from mimicbrush.demo.uploads import PREVIEW_SIDE, accept, compare, look_at, read
+from mimicbrush.demo.uploads import accept, compare, look_at, read
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.edit import EditConfig
 from mimicbrush.editors.mimicbrush import Regions
 from mimicbrush.errors import UserError
 
 SAME = gr.skip()
+ABOUT_DOWNLOADS = (
+    '<p class="hint">The picture holds its settings; the zip also holds what was uploaded, and how to replay it.</p>'
+)
+MAP_HEIGHT = 320
+PREVIEW_SIZE = (384, 384)
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
 
 
@@ -69,36 +75,42 @@ class ReferenceHandlers:
         self.config = config
         self.workspace = workspace
 
-    def look_at_source(self, painting: Painting | None) -> Painting | None:
-        return painting and look_at(painting, self.config.limits, self.workspace.folder())
+    def look_at_source(self, source: PainterData) -> PainterData:
+        return to_browser(look_at(from_browser(source), self.config.limits, self.workspace.folder()))
 
-    def look_at_reference(self, painting: Painting | None) -> Painting | None:
-        return painting and look_at(painting, self.config.limits, self.workspace.folder(), is_reference=True)
+    def look_at_reference(self, reference: PainterData) -> PainterData:
+        painting, limits = from_browser(reference), self.config.limits
+        return to_browser(look_at(painting, limits, self.workspace.folder(), is_reference=True))
 
-    def show_shape(self, source: Painting | None, keep_shape: bool, crop_to_mask: bool, regions: Regions) -> dict:
-        """The maps that an edit would follow; none while nothing is to be kept."""
-        if not keep_shape or source is None:
+    def show_shape(self, source: PainterData | None, keep_shape: bool, crop_to_mask: bool, regions: Regions) -> dict:
+        """The map that an edit would follow; none while nothing is to be kept."""
+        painting = from_browser(source)
+        if not keep_shape or painting is None:
             return gr.update(visible=False)
-        mask = mask_of(source, self.config)
-        image = read(source.picture, self.config.limits)
+        where = {"crop_to_mask": crop_to_mask, "regions": regions, "geometry": self.config.geometry}
         try:
-            maps = self.studio.shape_maps(
-                image, mask, crop_to_mask=crop_to_mask, regions=regions, geometry=self.config.geometry
-            )
+            image, mask = read(painting.picture, self.config.limits), mask_of(painting, self.config)
+            maps = self.studio.shape_maps(image, mask, **where)
         except UserError:  # told when the edit is asked for
             return gr.update(visible=False)
-        for shape_map in maps:
-            shape_map.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-        return gr.update(value=maps, visible=True)
+        return gr.update(value=_side_by_side(maps), visible=True)
+
+    def follow_strokes(
+        self, source: PainterData | None, keep_shape: bool, crop_to_mask: bool, regions: Regions
+    ) -> dict:
+        """As `show_shape`, where the map depends on what is painted."""
+        if not (crop_to_mask or regions == "separate"):
+            return SAME
+        return self.show_shape(source, keep_shape, crop_to_mask, regions)
 
     def edit(
-        self, request: gr.Request, source: Painting | None, reference: Painting | None, *settings: object
+        self, request: gr.Request, source: PainterData | None, reference: PainterData | None, *settings: object
     ) -> Iterator[View]:
         """Views of the right side until the results are there, or why there are none."""
         start = monotonic()
         try:
-            folder = self.workspace.folder()
-            config = order(self.config, folder, source, reference, **_numbers(Settings(*settings)))
+            folder, pictures = self.workspace.folder(), (from_browser(source), from_browser(reference))
+            config = order(self.config, folder, *pictures, **_numbers(Settings(*settings)))
             yield _running(_status("Starting …"), clear=True)
             for update in self.studio.edit(config, visitor=request.session_hash):
                 yield _progress(update)
@@ -120,19 +132,25 @@ class ReferenceHandlers:
         return results.comparisons[event.index], str(results.outputs[event.index])
 
     def load_example(self, event: gr.SelectData) -> tuple:
-        """Source, reference and keep_shape."""
+        """Source, reference, keep_shape and crop_to_mask."""
         example, folder, limits = EXAMPLES[event.index], self.workspace.folder(), self.config.limits
         source, reference = write_example(example, folder)
         shown = [
             accept(painting, limits, self.workspace.folder(), is_reference=painting is reference)
             for painting in (source, reference)
         ]
-        return *shown, example.keep_shape
+        return *map(to_browser, shown), example.keep_shape, example.crop_to_mask
 
 
 def thumbnails() -> list[tuple[Image.Image, str]]:
     """Of the examples."""
     return [(Image.fromarray(example.source()), example.title) for example in EXAMPLES]
+
+
+def _side_by_side(maps: list[Image.Image]) -> Image.Image:
+    """Of one height."""
+    scaled = [each.resize((max(1, each.width * MAP_HEIGHT // each.height), MAP_HEIGHT)) for each in maps]
+    return Image.fromarray(np.hstack([np.asarray(each) for each in scaled]))
 
 
 def _numbers(settings: Settings) -> dict:
@@ -166,7 +184,7 @@ def _progress(update: Update) -> View:
 
 
 def _preview(step: Step) -> object:
-    return SAME if step.preview is None else gr.update(value=step.preview, visible=True)
+    return SAME if step.preview is None else gr.update(value=step.preview.resize(PREVIEW_SIZE), visible=True)
 
 
 def _finished(config: EditConfig, seconds: float) -> View:
@@ -177,13 +195,21 @@ def _finished(config: EditConfig, seconds: float) -> View:
         comparisons.append(compare(config.source, path, folder))
     results, several = Results(config.outputs, comparisons), len(comparisons) > 1
     gallery = [(after, f"seed {seed}") for (_, after), seed in zip(comparisons, config.seeds, strict=True)]
-    return _idle(_status(f"Done in {seconds:.1f} s."))._replace(
-        slider=gr.update(value=comparisons[0], visible=True),
+    done = _status(f"Done in {seconds:.1f} s. Before on the left, after on the right.") + ABOUT_DOWNLOADS
+    return _idle(done)._replace(
+        slider=gr.update(value=comparisons[0], slider_position=_middle(config.mask), visible=True),
         gallery=gr.update(value=gallery if several else [], selected_index=0 if several else None, visible=several),
         picture=gr.update(value=str(config.outputs[0]), visible=True),
         bundle=gr.update(value=str(bundle(config)), visible=True),
         results=results,
     )
+
+
+def _middle(mask: Path) -> float:
+    """Of what is white, in percent of the width."""
+    with Image.open(mask) as picture:
+        left, _, right, _ = picture.getbbox()
+        return 50 * (left + right) / picture.width
 
 
 def _status(text: str, *, problem: bool = False) -> str:

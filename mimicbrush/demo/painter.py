@@ -21,7 +21,7 @@ MAX_STROKES = 2000
 
 
 class PainterData(GradioModel):
-    """What travels between page and browser. Gradio checks that each file was uploaded or made here."""
+    """A Painting on its way between page and browser. Gradio checks that each file was uploaded or made here."""
 
     picture: FileData | None = None
     mask: FileData | None = None
@@ -32,48 +32,47 @@ class PainterData(GradioModel):
     error: str = ""
 
 
-class Painter(gr.HTML):
-    """Its value is a Painting; `upload` is told when a file has come that has not been looked at.
+def make_painter(*, limits: Limits, title: str, hint: str, cropping: bool = False, **options: object) -> gr.HTML:
+    """Its value is PainterData; `upload` tells of a file that has not been looked at, `input` of a stroke.
 
     cropping: instead of a mask, one box may be drawn.
     """
+    painter = gr.HTML(
+        html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
+        js_on_load=(PARTS / "painter.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        title=title,
+        hint=hint,
+        cropping=cropping,
+        upload_mb=limits.upload_mb,
+        **options,
+    )
+    # Not a subclass: beside the source of each, Gradio writes a stub file.
+    painter.data_model = PainterData
+    return painter
 
-    data_model = PainterData
 
-    def __init__(self, *, limits: Limits, title: str, hint: str, cropping: bool = False, **options: object) -> None:
-        super().__init__(
-            html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
-            js_on_load=(PARTS / "painter.js").read_text(encoding="utf-8"),
-            apply_default_css=False,
-            title=title,
-            hint=hint,
-            cropping=cropping,
-            upload_mb=limits.upload_mb,
-            **options,
-        )
+def from_browser(data: PainterData | None) -> Painting | None:
+    if data is None or data.picture is None:
+        return None
+    return Painting(
+        picture=Path(data.picture.path),
+        mask=data.mask and Path(data.mask.path),
+        strokes=tuple(data.strokes),
+        size=data.size,
+    )
 
-    def preprocess(self, payload: PainterData | None) -> Painting | None:
-        if payload is None or payload.picture is None:
-            return None
-        return Painting(
-            picture=Path(payload.picture.path),
-            mask=payload.mask and Path(payload.mask.path),
-            strokes=tuple(payload.strokes),
-            size=payload.size,
-        )
 
-    def postprocess(self, value: Painting | None) -> PainterData | None:
-        if value is None:
-            return None
-        previews = {f"{name}_preview": _file(path) for name, path in value.previews.items()}
-        return PainterData(
-            picture=value.picture and _file(value.picture),
-            mask=value.mask and _file(value.mask),
-            strokes=list(value.strokes),
-            size=value.size,
-            error=value.error,
-            **previews,
-        )
+def to_browser(painting: Painting) -> PainterData:
+    previews = {f"{name}_preview": _file(path) for name, path in painting.previews.items()}
+    return PainterData(
+        picture=painting.picture and _file(painting.picture),
+        mask=painting.mask and _file(painting.mask),
+        strokes=list(painting.strokes),
+        size=painting.size,
+        error=painting.error,
+        **previews,
+    )
 
 
 def _file(path: Path) -> FileData:

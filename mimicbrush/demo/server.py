@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,6 +27,8 @@ def serve(config: DemoConfig) -> None:
     """Load the weights and show the page until interrupted; raises UserError where the port or weights are wrong."""
     check_port(config)
     pipe = load_pipeline(config)
+    # What visitors uploaded is deleted when the page is told to end, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="mimicbrush-demo-") as folder:
         page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, Workspace(Path(folder)))
         url = launch(page, config)

@@ -13,16 +13,24 @@ import gradio as gr
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import NOTHING_YET, ReferenceHandlers, Settings, View, thumbnails
-from mimicbrush.demo.painter import Painter
+from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.editors.mimicbrush import Regions
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
 KEEP_SHAPE = (
-    "What is painted over keeps its shape, shown below, and takes only the reference's texture; off, the shape may"
-    " change, too."
+    "What is painted over keeps its shape, of which a map is shown, and takes the texture of the reference. Off, its"
+    " shape may change, too."
 )
+CLOSE_UP = "On a square around what is painted: a small part of a large picture stays sharp."
+GUIDANCE = "How strongly the reference is followed."
+SEED = "The same seed gives the same result."
+REGIONS = "Edited in one go, or each on its own."
+MATCH_COLOUR = "Shift them until they agree with the surroundings."
+
+PLAIN = {"show_label": False, "interactive": False, "buttons": []}
+"""Of what only shows pictures."""
 
 
 class Tab(NamedTuple):
@@ -47,9 +55,10 @@ def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> N
 
     source.upload(handlers.look_at_source, source, source, **quiet)
     reference.upload(handlers.look_at_reference, reference, reference, **quiet)
-    examples.select(handlers.load_example, None, [*pictures, settings.keep_shape], **quiet)
-    changes = [source.upload, source.input, source.change, *(control.change for control in shaped[1:])]
+    examples.select(handlers.load_example, None, [*pictures, settings.keep_shape, settings.crop_to_mask], **quiet)
+    changes = [control.change for control in shaped]
     gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **quiet)
+    source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **quiet)
     view.edit.click(handlers.edit, [*pictures, *settings], [*view], concurrency_limit=None, **quiet)
     view.stop.click(handlers.stop, queue=False, **quiet)
     view.gallery.select(handlers.choose, view.results, [view.slider, view.picture], **quiet)
@@ -58,13 +67,13 @@ def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> N
 TABS: dict[type[EditRequest], Tab] = {ReferenceRequest: Tab("After a reference", reference_tab)}
 
 
-def _pictures(config: DemoConfig) -> tuple[Painter, Painter]:
+def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
     with gr.Column(min_width=280):
-        source = Painter(
+        source = make_painter(
             limits=config.limits, title="Picture", hint="Paint over what should change.", elem_classes="source bare"
         )
     with gr.Column(min_width=280):
-        reference = Painter(
+        reference = make_painter(
             limits=config.limits,
             title="Reference",
             hint="Shows what should be there instead. Drag a box around the part that is meant, or leave it whole.",
@@ -74,36 +83,23 @@ def _pictures(config: DemoConfig) -> tuple[Painter, Painter]:
     return source, reference
 
 
-def _settings(config: DemoConfig) -> tuple[Settings, gr.Gallery]:
+def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:
     """Controls named and ordered as the fields of Settings, and where shape maps are shown."""
     limits = config.limits
     with gr.Row():
         with gr.Column(min_width=280):
             keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
-            shape = gr.Gallery(
-                label="Shape that is kept",
-                visible=False,
-                columns=2,
-                height=220,
-                object_fit="contain",
-                buttons=[],
-                elem_classes="shape",
-            )
-        with gr.Column(min_width=280):
-            crop_to_mask = gr.Checkbox(
-                label="Work close up",
-                info="On a square around what is painted, so that a small part of a large picture stays sharp.",
-            )
+            crop_to_mask = gr.Checkbox(label="Work close up", info=CLOSE_UP)
+        shape = gr.Image(visible=False, height=200, min_width=280, elem_classes="shape", **PLAIN)
     with gr.Row():
         num_images = gr.Slider(1, limits.results, 1, step=1, label="Results", min_width=200)
         steps = gr.Slider(1, limits.steps, config.num_inference_steps, step=1, label="Steps", min_width=200)
-    with gr.Accordion("More settings", open=False), gr.Row():
-        guidance = gr.Slider(
-            1, 20, config.guidance_scale, step=0.1, label="Guidance", info="How strongly the reference is followed."
-        )
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0, info="The same seed gives the same result.")
-        regions = gr.Radio(list(get_args(Regions)), value="together", label="Several painted parts")
-        match_colour = gr.Checkbox(label="Match colours", info="Shift them until they agree with the surroundings.")
+    with gr.Accordion("More settings", open=False):
+        with gr.Row():
+            guidance = gr.Slider(1, 20, config.guidance_scale, step=0.1, label="Guidance", info=GUIDANCE, min_width=240)
+            seed = gr.Number(0, label="Seed", precision=0, minimum=0, info=SEED, min_width=240)
+        regions = gr.Radio(list(get_args(Regions)), value="together", label="Several painted parts", info=REGIONS)
+        match_colour = gr.Checkbox(label="Match colours", info=MATCH_COLOUR)
     return Settings(keep_shape, crop_to_mask, regions, match_colour, num_images, steps, guidance, seed), shape
 
 
@@ -113,30 +109,23 @@ def _results() -> View:
         edit = gr.Button("Edit", variant="primary", elem_classes="edit-button", scale=2, min_width=120)
         stop = gr.Button("Stop", variant="stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
     status = gr.HTML(NOTHING_YET, elem_classes="status bare")
-    preview = gr.Image(label="On the way", visible=False, interactive=False, buttons=[], elem_classes="preview")
-    slider = gr.ImageSlider(label="Before and after", visible=False, interactive=False, buttons=["fullscreen"])
-    gallery = gr.Gallery(
-        label="Results", visible=False, columns=4, height=140, allow_preview=False, buttons=[], elem_classes="results"
+    preview = gr.Image(visible=False, elem_classes="preview", **PLAIN)
+    slider = gr.ImageSlider(
+        visible=False, show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="slider"
     )
+    gallery = _gallery(columns=4, visible=False, elem_classes="results")
     with gr.Row():
-        picture = gr.DownloadButton(
-            "Download picture", visible=False, min_width=140, size="md", elem_classes="download-picture"
-        )
-        bundle = gr.DownloadButton(
-            "Download all (zip)", visible=False, min_width=140, size="md", elem_classes="download-all"
-        )
+        button = {"visible": False, "size": "md", "min_width": 140}
+        picture = gr.DownloadButton("Download picture", elem_classes="download-picture", **button)
+        bundle = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)
     return View(status, edit, stop, preview, slider, gallery, picture, bundle, results=gr.State())
 
 
 def _examples() -> gr.Gallery:
-    return gr.Gallery(
-        thumbnails(),
-        label="Examples: choose one, then press Edit",
-        columns=len(EXAMPLES),
-        height="auto",
-        object_fit="cover",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
-        elem_classes="examples",
-    )
+    gr.Markdown("**Examples**: choose one, then press Edit.", elem_classes="heading")
+    return _gallery(thumbnails(), columns=len(EXAMPLES), elem_classes="examples")
+
+
+def _gallery(pictures: list | None = None, **options: object) -> gr.Gallery:
+    """Pictures of which one is chosen."""
+    return gr.Gallery(pictures, height="auto", object_fit="cover", allow_preview=False, **PLAIN, **options)

@@ -32,9 +32,14 @@ def config(weights: Path) -> DemoConfig:
     return DemoConfig(weights=str(weights), device="cpu")
 
 
+@pytest.fixture(scope="session")
+def pipe(weights: Path) -> MimicBrushPipeline:
+    return MimicBrushPipeline.from_pretrained(weights)
+
+
 @pytest.fixture
-def studio(config: DemoConfig) -> Studio:
-    return Studio(MimicBrushPipeline.from_pretrained(config.weights), config.limits)
+def studio(pipe: MimicBrushPipeline, config: DemoConfig) -> Studio:
+    return Studio(pipe, config.limits)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from mimicbrush.demo.page import build_page
 from mimicbrush.demo.server import launch
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
-from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest
 from tests.demo.conftest import free_port, write_picture
 
@@ -42,11 +41,6 @@ def browser():
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def pipe(weights: Path) -> MimicBrushPipeline:
-    return MimicBrushPipeline.from_pretrained(weights)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from PIL import Image
 from mimicbrush import edit
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import ReferenceHandlers, Settings, View
+from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
 from tests.demo.conftest import write_picture
 
@@ -35,7 +36,12 @@ def handlers(studio, config, workspace) -> ReferenceHandlers:
 
 
 def last_view(handlers: ReferenceHandlers, *pictures: Painting | None, **changes: object) -> View:
-    return list(handlers.edit(VISITOR, *pictures, *SETTINGS._replace(**changes)))[-1]
+    return list(handlers.edit(VISITOR, *sent(*pictures), *SETTINGS._replace(**changes)))[-1]
+
+
+def sent(*paintings: Painting | None) -> list[PainterData | None]:
+    """As they come from the browser."""
+    return [painting and to_browser(painting) for painting in paintings]
 
 
 def pixels(path: Path | str) -> np.ndarray:
@@ -98,7 +104,7 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
 
 def test_unexpected_errors_free_the_page_and_rise(handlers, source, reference, monkeypatch):
     monkeypatch.setattr(handlers.studio, "edit", lambda *_, **__: 1 / 0)
-    views = handlers.edit(VISITOR, source, reference, *SETTINGS)
+    views = handlers.edit(VISITOR, *sent(source, reference), *SETTINGS)
     assert "Starting" in next(views).status
     view = next(views)
     assert "unexpected" in view.status and view.edit["interactive"]
@@ -107,7 +113,7 @@ def test_unexpected_errors_free_the_page_and_rise(handlers, source, reference, m
 
 
 def test_stop_leaves_a_page_that_can_edit_again(handlers, source, reference):
-    views = handlers.edit(VISITOR, source, reference, *SETTINGS._replace(num_inference_steps=100))
+    views = handlers.edit(VISITOR, *sent(source, reference), *SETTINGS._replace(num_inference_steps=100))
     next(views)
     running = next(views)
     assert "Step 1 of 100" in running.status and running.stop["interactive"]
@@ -121,21 +127,24 @@ def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
     halves.paste(255, (40, 0, 80, 60))
     halves.save(tmp_path / "halves.png")
     source = Painting(picture=tmp_path / "halves.png", strokes=())
-    (shape,) = handlers.show_shape(source, True, False, "together")["value"]
-    levels = np.asarray(shape)
-    assert levels.shape == (60, 80) and levels[30, 36:44].max() > 200 and levels[8:52, 5:30].max() == 0
+    levels = np.asarray(handlers.show_shape(*sent(source), True, False, "together")["value"].resize((80, 60)))
+    assert levels[30, 36:44].max() > 200 and levels[8:52, 5:30].max() == 0
     strokes = tuple(Stroke(tool="box", points=[(x, 5), (x + 8, 20)]) for x in (2, 70))
     painted = replace(source, strokes=strokes)
-    assert len(handlers.show_shape(painted, True, True, "separate")["value"]) == 2
-    assert handlers.show_shape(painted, False, True, "separate") == gr.update(visible=False)
+    assert handlers.show_shape(*sent(painted), True, True, "separate")["value"].size == (640, 320)
+    assert handlers.follow_strokes(*sent(painted), True, True, "separate")["visible"]
+    assert handlers.follow_strokes(*sent(painted), True, False, "together") == gr.skip()
+    assert handlers.show_shape(*sent(painted), False, True, "separate") == gr.update(visible=False)
     assert handlers.show_shape(None, True, False, "together") == gr.update(visible=False)
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_are_ready_to_be_edited(handlers, number):
-    source, reference, keep_shape = handlers.load_example(SimpleNamespace(index=number))
-    assert not source.error and not reference.error and keep_shape == EXAMPLES[number].keep_shape
-    view = last_view(handlers, source, reference, num_inference_steps=1)
+    source, reference, keep_shape, crop_to_mask = handlers.load_example(SimpleNamespace(index=number))
+    assert not source.error and not reference.error
+    chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}
+    source, reference = from_browser(source), from_browser(reference)
+    view = last_view(handlers, source, reference, num_inference_steps=1, **chosen)
     assert "Done" in view.status
     changed = (pixels(source.picture) != pixels(view.results.outputs[0])).any(axis=-1)
     assert 0.005 < changed.mean() < 0.5
