@@ -33,7 +33,10 @@ def serve(config: DemoConfig) -> None:
         page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, Workspace(Path(folder)))
         url = launch(page, config)
         print(f"{url} shows the page; Ctrl-C ends it", flush=True)
-        page.block_thread()
+        try:
+            page.block_thread()
+        finally:
+            page.close(verbose=False)
 
 
 def check_port(config: DemoConfig) -> None:
