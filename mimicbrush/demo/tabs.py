@@ -19,10 +19,7 @@ from mimicbrush.demo.workspace import Workspace
 from mimicbrush.editors.mimicbrush import Regions
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
-KEEP_SHAPE = (
-    "What is painted over keeps its shape, of which a map is shown, and takes the texture of the reference. Off, its"
-    " shape may change, too."
-)
+KEEP_SHAPE = "What is painted over keeps its shape, as a map shows it, and takes only the reference's texture."
 CLOSE_UP = "On a square around what is painted: a small part of a large picture stays sharp."
 GUIDANCE = "How strongly the reference is followed."
 SEED = "The same seed gives the same result."
