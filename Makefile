@@ -2,13 +2,14 @@
 # make test       lint, import contracts and the quick tests
 # make test-all   these and the slow tests
 # make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
+# make test-browser the page in Chromium
 # Each sets up .venv by itself; the second time that is quick.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo check-demo test test-all test-slurm lint format clean
+.PHONY: demo check-demo test test-all test-slurm test-browser lint format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -31,6 +32,9 @@ test-all: test
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
+
+test-browser: $(READY)
+	$(BIN)/python -m pytest -m browser tests/demo
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -21,16 +21,33 @@ from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import whole, write_json
 from mimicbrush.imaging import open_image
 from mimicbrush.model.sampling import make_scheduler, seeded_generators
-from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.pipeline import Callback, MimicBrushPipeline
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditConfig:
-    """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
+class LoadConfig:
+    """What edits, and where."""
 
     weights: str
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, or a released
     mimicbrush.bin."""
+    scheduler: str | None = None
+    """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the weights' own,
+    DDIMScheduler unless they say otherwise."""
+    geometry: Geometry = "exact"
+    """How pictures are scaled and pasted; `released` as the released code does, to reproduce its results."""
+    use_ema: bool = True
+    """Of a training run, the averaged weights."""
+    device: str = "auto"
+    """auto takes a GPU where there is one."""
+    precision: Precision = "auto"
+    """Of the computation; auto is float16 on a GPU, as in the release, and float32 elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditConfig(LoadConfig):
+    """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
+
     source: Path | None = None
     """The picture to edit."""
     mask: Path | None = None
@@ -62,17 +79,6 @@ class EditConfig:
     """Sampling steps."""
     guidance_scale: float = 5.0
     """How strongly to follow the reference; 1 or less is no guidance."""
-    scheduler: str | None = None
-    """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the weights' own,
-    DDIMScheduler unless they say otherwise."""
-    geometry: Geometry = "exact"
-    """How pictures are scaled and pasted; `released` as the released code does, to reproduce its results."""
-    use_ema: bool = True
-    """Of a training run, the averaged weights."""
-    device: str = "auto"
-    """auto takes a GPU where there is one."""
-    precision: Precision = "auto"
-    """Of the computation; auto is float16 on a GPU, as in the release, and float32 elsewhere."""
     num_images: int = 1
     """Results, with seeds seed, seed + 1, ..."""
     seed: int = 0
@@ -125,7 +131,7 @@ def main() -> None:
     if not edits:
         print("nothing to do: every output is there")
         return
-    pipe = _load(config)
+    pipe = load_pipeline(config)
     if config.batch is None:
         edit(pipe, config)
         return
@@ -135,8 +141,17 @@ def main() -> None:
         raise UserError(f"{config.batch}: nothing could be edited; the first: {failures[0]}")
 
 
-def edit(pipe: MimicBrushPipeline, config: EditConfig) -> None:
-    """One edit, read, made and written; raises UserError where its pictures do not allow it."""
+def edit(
+    pipe: MimicBrushPipeline,
+    config: EditConfig,
+    *,
+    portable: bool = False,
+    callback_on_step_end: Callback | None = None,
+) -> None:
+    """One edit, read, made and written; raises UserError where its pictures do not allow it.
+
+    portable: as in `save_with_settings`; callback_on_step_end: as in the pipeline.
+    """
     source, references = open_image(config.source), [open_image(path) for path in config.references]
     results = pipe(
         image=source,
@@ -154,9 +169,11 @@ def edit(pipe: MimicBrushPipeline, config: EditConfig) -> None:
         context=config.context,
         match_colour=config.match_colour,
         geometry=config.geometry,
+        callback_on_step_end=callback_on_step_end,
     ).images
     for edited, seed, path in zip(results, config.seeds, config.outputs, strict=True):
-        save_with_settings(edited, path, replace(config, seed=seed, num_images=1, output=path, grid=False))
+        single = replace(config, seed=seed, num_images=1, output=path, grid=False)
+        save_with_settings(edited, path, single, portable=portable)
         print(f"edited with seed {seed} -> {path}")
     if config.grid:
         titled = [("source", source), *(("reference", reference) for reference in references)]
@@ -211,7 +228,8 @@ def _replayed(arguments: list[str], path: Path) -> Path | None:
     return None
 
 
-def _load(config: EditConfig) -> MimicBrushPipeline:
+def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
+    """The weights, on their device; raises UserError where there are none, or no such device."""
     device = choose_device(config.device)
     dtype = choose_dtype(config.precision, device)
     pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, torch_dtype=dtype).to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,10 +20,14 @@ NOT_SETTINGS = ("batch", "replay", "output", "force")
 """What is asked of one command, not of the edit."""
 
 
-def save_with_settings(edited: Image.Image, path: Path, config: object) -> None:
-    """Write a PNG with the fields of `config`, a dataclass, in its text; paths are made absolute."""
+def save_with_settings(edited: Image.Image, path: Path, config: object, *, portable: bool = False) -> None:
+    """Write a PNG with the fields of `config`, a dataclass, in its text; paths are made absolute.
+
+    portable: paths are names alone, to be replayed in the folder that holds the pictures.
+    """
     note = PngInfo()
-    settings = {name: _plain(value) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
+    place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
+    settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
     note.add_text(KEY, json.dumps(settings))
     with whole(path) as partial:
         edited.save(partial, pnginfo=note)
@@ -39,7 +44,7 @@ def read_settings(path: Path) -> dict:
     return settings
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, place: Callable[[Path], str]) -> object:
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return str(value.resolve()) if isinstance(value, Path) else value
+        return [_plain(item, place) for item in value]
+    return place(value) if isinstance(value, Path) else value

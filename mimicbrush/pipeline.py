@@ -185,6 +185,31 @@ class MimicBrushPipeline(DiffusionPipeline):
         images = _pack([sample[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
+    def shape_maps(
+        self,
+        image: Picture,
+        mask_image: Picture | None = None,
+        *,
+        crop_to_mask: bool = False,
+        regions: Regions = "together",
+        context: float = 2.0,
+        geometry: Geometry = "exact",
+    ) -> list[Image.Image]:
+        """What `keep_shape` would follow, to be looked at: one grey picture, or one for each crop around the mask."""
+        source = as_source(image).pixels
+        mask = torch.ones_like(source[:1]) if mask_image is None else as_edit_mask(mask_image, source)
+        editor = MimicBrushEditor(
+            self.network,
+            scheduler=self.scheduler,
+            geometry=geometry,
+            crop_to_mask=crop_to_mask,
+            regions=regions,
+            context=context,
+        )
+        maps = editor.shape_maps(ReferenceRequest(source=source[None], mask=mask[None], reference=source))
+        self.maybe_free_model_hooks()
+        return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
+
     def _reporter(self, bar: tqdm, callback: Callback | None) -> Callable[[int, Tensor], Tensor | None]:
         """What sampling calls after each step: moves the bar, and hands the latents to the callback."""
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
+from mimicbrush.model.conditioning import EdgeShape
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import PartConfig, initialise, load_release
 from mimicbrush.pictures import as_reference
@@ -280,3 +281,16 @@ def test_several_references_share_a_canvas_in_reading_order():
     assert canvas.shape == (3, 16, 16)
     corners = canvas[:, ::8, ::8].flatten(1).T.round().tolist()
     assert corners == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
+
+
+def test_shape_maps_are_those_that_an_edit_follows(pipe, monkeypatch):
+    maps, forward = [], EdgeShape.forward
+    monkeypatch.setattr(EdgeShape, "forward", lambda self, *told: maps.append(forward(self, *told)) or maps[-1])
+    image, mask = random_picture(height=120, width=120), Image.fromarray(np.pad(MASK, ((60, 0), (40, 0))))
+    edit(pipe, image=image, mask_image=mask, keep_shape=True, crop_to_mask=True)
+    (shown,) = pipe.shape_maps(image, mask, crop_to_mask=True)
+    assert torch.equal(maps[0], maps[1]) and shown.size == (32, 32)
+    levels = maps[0][0, 0] - maps[0].min()
+    np.testing.assert_allclose(np.asarray(shown), levels / levels.max() * 255, atol=1)
+    (whole,) = pipe.shape_maps(image)
+    assert whole.size == image.size

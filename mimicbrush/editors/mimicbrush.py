@@ -151,6 +151,17 @@ class MimicBrushEditor(Editor):
         canvases = iter(self.network.decode(latent).cpu().split(num_samples))
         return [self._finish(parts, canvases, num_samples) for parts in divided]
 
+    @torch.no_grad()
+    def shape_maps(self, request: ReferenceRequest) -> list[Tensor]:
+        """What `keep_shape` follows: a map (1, h, w) of each region's own size, in the units of the shape's network."""
+        parts = self._parts(request)
+        sources = torch.stack([self._prepare(part).source for part in parts]).to(self.network.device)
+        maps = self.network.shape_map(sources, torch.ones(len(parts), dtype=torch.bool)).float().cpu()
+        return [
+            imaging.unletterbox(shape_map[None], *part.region.mask.shape[1:])[0]
+            for shape_map, part in zip(maps, parts, strict=True)
+        ]
+
     def _parts(self, request: ReferenceRequest) -> list[Part]:
         parts = []
         for number, mask in enumerate(request.mask):

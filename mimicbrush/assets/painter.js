@@ -1,0 +1,187 @@
+// Runs once for each painter. `props.value` is what painter.py calls PainterData; strokes are in the picture's pixels.
+const find = (selector) => element.querySelector(selector);
+const stage = find(".painter-stage"), picture = find(".painter-picture"), canvas = find(".painter-canvas");
+const cursor = find(".painter-cursor"), sizeInput = find(".painter-size input"), error = find(".painter-error");
+const context = canvas.getContext("2d");
+const cropping = props.cropping;
+let tool = cropping ? "box" : "brush", current = null, maskImage = null;
+
+// --- what is shown -------------------------------------------------------------------------------------------------
+
+const strokes = () => props.value?.strokes ?? [];
+const scale = () => canvas.width / props.value.size[0];
+
+function draw() {
+  context.globalCompositeOperation = "source-over";
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  const all = current ? [...strokes(), current] : strokes();
+  if (cropping) {
+    drawCrop(all.at(-1));
+    return;
+  }
+  const colour = getComputedStyle(canvas).color;
+  context.fillStyle = context.strokeStyle = colour;
+  context.lineCap = context.lineJoin = "round";
+  if (maskImage) {
+    context.drawImage(maskImage, 0, 0, canvas.width, canvas.height);
+    context.globalCompositeOperation = "source-in";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }
+  all.forEach(drawStroke);
+}
+
+function drawStroke(stroke) {
+  const points = stroke.points.map(([x, y]) => [x * scale(), y * scale()]);
+  context.globalCompositeOperation = stroke.tool === "eraser" ? "destination-out" : "source-over";
+  if (stroke.tool === "box") {
+    context.fillRect(...rectangle(points[0], points.at(-1)));
+    return;
+  }
+  context.lineWidth = stroke.size * scale();
+  context.beginPath();
+  context.moveTo(...points[0]);
+  points.forEach((point) => context.lineTo(...point));
+  context.stroke();
+}
+
+function drawCrop(stroke) {
+  if (!stroke) return;
+  const corners = stroke.points.map(([x, y]) => [x * scale(), y * scale()]);
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.clearRect(...rectangle(corners[0], corners.at(-1)));
+}
+
+const rectangle = ([x0, y0], [x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)];
+
+function load(url) {
+  return new Promise((resolve, reject) => {
+    const image = new Image();
+    image.onload = () => resolve(image);
+    image.onerror = reject;
+    image.src = url;
+  });
+}
+
+async function show() {
+  const value = props.value, ready = Boolean(value?.picture_preview);
+  find(".painter-drop").hidden = ready;
+  for (const part of [stage, find(".painter-tools"), find(".painter-change")]) part.hidden = !ready;
+  complain(value?.error ?? "");
+  if (!ready) return;
+  const shown = await load(value.picture_preview.url);
+  maskImage = value.mask_preview ? await load(value.mask_preview.url) : null;
+  picture.src = shown.src;
+  canvas.width = shown.naturalWidth;
+  canvas.height = shown.naturalHeight;
+  draw();
+}
+
+function complain(message) {
+  error.textContent = message;
+  error.hidden = !message;
+  element.querySelector(".painter").classList.remove("painter-busy");
+}
+
+// --- files ---------------------------------------------------------------------------------------------------------
+
+async function take(file, name) {
+  complain("");
+  if (!file) return;
+  if (file.size > props.upload_mb * 1e6) {
+    complain(`${file.name} is larger than ${props.upload_mb} MB; scale it down.`);
+    return;
+  }
+  element.querySelector(".painter").classList.add("painter-busy");
+  try {
+    const { path, url } = await upload(file);
+    const data = { path, url, orig_name: file.name, meta: { _type: "gradio.FileData" } };
+    props.value = name === "mask" ? { ...props.value, mask: data } : { picture: data, strokes: [] };
+    trigger("upload");
+  } catch (problem) {
+    complain(`${file.name} could not be uploaded; check that the page still runs.`);
+  }
+}
+
+function listen(input, name) {
+  input.addEventListener("change", () => {
+    take(input.files[0], name);
+    input.value = "";
+  });
+}
+
+element.querySelectorAll(".painter-file").forEach((input) => listen(input, "picture"));
+if (!cropping) listen(find(".painter-mask-file"), "mask");
+element.addEventListener("dragover", (event) => event.preventDefault());
+element.addEventListener("drop", (event) => {
+  event.preventDefault();
+  take(event.dataTransfer.files[0], "picture");
+});
+
+// --- tools ---------------------------------------------------------------------------------------------------------
+
+function remember(changed, mask = props.value.mask) {
+  const preview = mask ? props.value.mask_preview : null;
+  props.value = { ...props.value, strokes: changed, mask, mask_preview: preview };
+  if (!mask) maskImage = null;
+  trigger("input");
+  draw();
+}
+
+element.querySelectorAll("[data-tool]").forEach((button) => button.addEventListener("click", () => {
+  tool = button.dataset.tool;
+  element.querySelectorAll("[data-tool]").forEach((other) => other.setAttribute("aria-pressed", other === button));
+}));
+find("[data-action=undo]").addEventListener("click", () => remember(strokes().slice(0, -1)));
+find("[data-action=clear]").addEventListener("click", () => remember([], null));
+
+function at(event) {
+  const box = canvas.getBoundingClientRect(), [width, height] = props.value.size;
+  return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+}
+
+const brushSize = () => Math.max(1, (sizeInput.value / 100) * Math.max(...props.value.size));
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button > 0) return;
+  event.preventDefault();
+  canvas.setPointerCapture(event.pointerId);
+  const size = tool === "box" ? 1 : brushSize();
+  current = { tool, size, points: [at(event)] };
+  draw();
+});
+canvas.addEventListener("pointermove", (event) => {
+  moveCursor(event);
+  if (!current) return;
+  const moves = event.getCoalescedEvents?.() ?? [];
+  const points = (moves.length ? moves : [event]).map(at);
+  current.points = tool === "box" ? [current.points[0], points.at(-1)] : [...current.points, ...points];
+  draw();
+});
+canvas.addEventListener("pointerup", () => {
+  if (!current) return;
+  const done = current, isBox = tool === "box";
+  current = null;
+  if (isBox && done.points.length < 2) draw();
+  else remember(cropping ? [done] : [...strokes(), done]);
+});
+canvas.addEventListener("pointercancel", () => {
+  current = null;
+  draw();
+});
+canvas.addEventListener("pointerleave", () => (cursor.hidden = true));
+
+function moveCursor(event) {
+  cursor.hidden = tool === "box" || event.pointerType === "touch";
+  if (cursor.hidden) return;
+  const box = canvas.getBoundingClientRect(), side = brushSize() * (box.width / props.value.size[0]);
+  Object.assign(cursor.style, {
+    width: `${side}px`,
+    height: `${side}px`,
+    left: `${event.clientX - box.left - side / 2}px`,
+    top: `${event.clientY - box.top - side / 2}px`,
+  });
+}
+
+watch("value", show);
+show();

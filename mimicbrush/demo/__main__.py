@@ -1,0 +1,17 @@
+"""`python -m mimicbrush.demo --weights runs/demo/train`: edit pictures in the browser."""
+
+from mimicbrush.config import parse_config
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.errors import run_command
+
+
+def main() -> None:
+    config = parse_config(DemoConfig, program="python -m mimicbrush.demo")
+    # After the config: --help need not wait for Gradio.
+    from mimicbrush.demo.server import serve
+
+    serve(config)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,59 @@
+"""What the page shows, where, and how much it lets visitors ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mimicbrush.edit import LoadConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one visitor may ask of the machine."""
+
+    upload_mb: int = 50
+    """Of one uploaded file."""
+    megapixels: int = 25
+    """Of one picture."""
+    steps: int = 100
+    """Of one edit."""
+    results: int = 4
+    """Of one edit."""
+    seconds: int = 600
+    """That one edit may compute; then it is stopped."""
+    waiting: int = 8
+    """Edits that wait for the one that is computed; more are refused."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < (0 if name == "waiting" else 1):
+                raise ValueError(f"limits.{name} is {value}, expected at least {0 if name == 'waiting' else 1}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(LoadConfig):
+    """A page in the browser: paint a mask on a picture, show a reference, and edit."""
+
+    weights: str = "asset:tiny"
+    """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
+    mimicbrush.bin, or the small weights that are shipped."""
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 lets other machines in."""
+    port: int = 7860
+    """Port to listen at."""
+    open_browser: bool = False
+    """Show the page at once."""
+    num_inference_steps: int = 20
+    """Sampling steps that the page proposes."""
+    guidance_scale: float = 5.0
+    """Guidance that the page proposes."""
+    limits: Limits = field(default_factory=Limits)
+    """What one visitor may ask of the machine."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"port is {self.port}, expected 1 to 65535")
+        if not 1 <= self.num_inference_steps <= self.limits.steps:
+            raise ValueError(
+                f"num_inference_steps is {self.num_inference_steps}, expected 1 to limits.steps = {self.limits.steps}"
+            )

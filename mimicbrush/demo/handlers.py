@@ -1,0 +1,227 @@
+"""What happens when a visitor uploads, paints, or presses a button: Gradio calls these, and `tabs` says when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.examples import EXAMPLES, write_example
+from mimicbrush.demo.orders import bundle, mask_of, order
+from mimicbrush.demo.painter import PainterData, from_browser, to_browser
+from mimicbrush.demo.studio import Step, StoppedError, Studio, Update, Waiting
+from mimicbrush.demo.uploads import accept, compare, look_at, read
+from mimicbrush.demo.workspace import Workspace
+from mimicbrush.edit import EditConfig
+from mimicbrush.editors.mimicbrush import Regions
+from mimicbrush.errors import UserError
+
+SAME = gr.skip()
+ABOUT_DOWNLOADS = (
+    '<p class="hint">The picture holds its settings; the zip also holds what was uploaded, and how to replay it.</p>'
+)
+MAP_HEIGHT = 320
+PREVIEW_SIZE = (384, 384)
+NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
+
+
+class Settings(NamedTuple):
+    """What a visitor sets beside the pictures; fields of EditConfig, in the order of the page's components."""
+
+    keep_shape: bool
+    crop_to_mask: bool
+    regions: Regions
+    match_colour: bool
+    num_images: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+
+
+class Results(NamedTuple):
+    """Of one edit."""
+
+    outputs: list[Path]
+    comparisons: list[tuple[Path, Path]]
+    """Source and result, as the browser shows them."""
+
+
+class View(NamedTuple):
+    """New contents of the page's right side, in the order of its components."""
+
+    status: str
+    edit: dict
+    stop: dict
+    preview: object = SAME
+    slider: object = SAME
+    gallery: object = SAME
+    picture: object = SAME
+    bundle: object = SAME
+    results: object = SAME
+
+
+class ReferenceHandlers:
+    """Of a page that edits after a reference."""
+
+    def __init__(self, studio: Studio, config: DemoConfig, workspace: Workspace) -> None:
+        self.studio = studio
+        self.config = config
+        self.workspace = workspace
+
+    def look_at_source(self, source: PainterData) -> PainterData:
+        return to_browser(look_at(from_browser(source), self.config.limits, self.workspace.folder()))
+
+    def look_at_reference(self, reference: PainterData) -> PainterData:
+        painting, limits = from_browser(reference), self.config.limits
+        return to_browser(look_at(painting, limits, self.workspace.folder(), is_reference=True))
+
+    def show_shape(self, source: PainterData | None, keep_shape: bool, crop_to_mask: bool, regions: Regions) -> dict:
+        """The map that an edit would follow; none while nothing is to be kept."""
+        painting = from_browser(source)
+        if not keep_shape or painting is None:
+            return gr.update(visible=False)
+        where = {"crop_to_mask": crop_to_mask, "regions": regions, "geometry": self.config.geometry}
+        try:
+            image, mask = read(painting.picture, self.config.limits), mask_of(painting, self.config)
+            maps = self.studio.shape_maps(image, mask, **where)
+        except UserError:  # told when the edit is asked for
+            return gr.update(visible=False)
+        return gr.update(value=_side_by_side(maps), visible=True)
+
+    def follow_strokes(
+        self, source: PainterData | None, keep_shape: bool, crop_to_mask: bool, regions: Regions
+    ) -> dict:
+        """As `show_shape`, where the map depends on what is painted."""
+        if not (crop_to_mask or regions == "separate"):
+            return SAME
+        return self.show_shape(source, keep_shape, crop_to_mask, regions)
+
+    def edit(
+        self, request: gr.Request, source: PainterData | None, reference: PainterData | None, *settings: object
+    ) -> Iterator[View]:
+        """Views of the right side until the results are there, or why there are none."""
+        start = monotonic()
+        try:
+            folder, pictures = self.workspace.folder(), (from_browser(source), from_browser(reference))
+            config = order(self.config, folder, *pictures, **_numbers(Settings(*settings)))
+            yield _running(_status("Starting …"), clear=True)
+            for update in self.studio.edit(config, visitor=request.session_hash):
+                yield _progress(update)
+            yield _finished(config, monotonic() - start)
+        except StoppedError:
+            yield _idle(_status("Stopped."))
+        except UserError as error:
+            yield _idle(_status(_sentence(str(error)), problem=True))
+        except Exception:
+            yield _idle(_status("Something unexpected happened; the log of the server has more.", problem=True))
+            raise
+
+    def stop(self, request: gr.Request) -> None:
+        """Also called when a visitor leaves."""
+        self.studio.stop(request.session_hash)
+
+    def choose(self, results: Results, event: gr.SelectData) -> tuple:
+        """Slider and download of another result."""
+        return results.comparisons[event.index], str(results.outputs[event.index])
+
+    def load_example(self, event: gr.SelectData) -> tuple:
+        """Source, reference, keep_shape and crop_to_mask."""
+        example, folder, limits = EXAMPLES[event.index], self.workspace.folder(), self.config.limits
+        source, reference = write_example(example, folder)
+        shown = [
+            accept(painting, limits, self.workspace.folder(), is_reference=painting is reference)
+            for painting in (source, reference)
+        ]
+        return *map(to_browser, shown), example.keep_shape, example.crop_to_mask
+
+
+def thumbnails() -> list[tuple[Image.Image, str]]:
+    """Of the examples."""
+    return [(Image.fromarray(example.source()), example.title) for example in EXAMPLES]
+
+
+def _side_by_side(maps: list[Image.Image]) -> Image.Image:
+    """Of one height."""
+    scaled = [each.resize((max(1, each.width * MAP_HEIGHT // each.height), MAP_HEIGHT)) for each in maps]
+    return Image.fromarray(np.hstack([np.asarray(each) for each in scaled]))
+
+
+def _numbers(settings: Settings) -> dict:
+    """Fields of the types that EditConfig has: sliders hand over floats, an emptied number None."""
+    told = settings._asdict()
+    for name in ("num_images", "num_inference_steps", "seed"):
+        if told[name] is None or told[name] != int(told[name]):
+            raise UserError(f"{name} is {told[name]}, expected a whole number")
+        told[name] = int(told[name])
+    return told
+
+
+def _running(status: str, *, clear: bool = False, preview: object = SAME) -> View:
+    view = View(status, gr.update(interactive=False), gr.update(interactive=True), preview)
+    if not clear:
+        return view
+    hidden = gr.update(visible=False)
+    return view._replace(preview=hidden, slider=hidden, gallery=hidden, picture=hidden, bundle=hidden, results=None)
+
+
+def _idle(status: str) -> View:
+    hidden = gr.update(visible=False)
+    return View(status, gr.update(interactive=True), gr.update(interactive=False), preview=hidden)
+
+
+def _progress(update: Update) -> View:
+    if isinstance(update, Waiting):
+        edits = "One edit comes" if update.ahead == 1 else f"{update.ahead} edits come"
+        return _running(_status(f"{edits} before yours."))
+    return _running(_progress_bar(update), preview=_preview(update))
+
+
+def _preview(step: Step) -> object:
+    return SAME if step.preview is None else gr.update(value=step.preview.resize(PREVIEW_SIZE), visible=True)
+
+
+def _finished(config: EditConfig, seconds: float) -> View:
+    comparisons = []
+    for path in config.outputs:
+        folder = path.with_suffix("")
+        folder.mkdir()
+        comparisons.append(compare(config.source, path, folder))
+    results, several = Results(config.outputs, comparisons), len(comparisons) > 1
+    gallery = [(after, f"seed {seed}") for (_, after), seed in zip(comparisons, config.seeds, strict=True)]
+    done = _status(f"Done in {seconds:.1f} s. Before on the left, after on the right.") + ABOUT_DOWNLOADS
+    return _idle(done)._replace(
+        slider=gr.update(value=comparisons[0], slider_position=_middle(config.mask), visible=True),
+        gallery=gr.update(value=gallery if several else [], selected_index=0 if several else None, visible=several),
+        picture=gr.update(value=str(config.outputs[0]), visible=True),
+        bundle=gr.update(value=str(bundle(config)), visible=True),
+        results=results,
+    )
+
+
+def _middle(mask: Path) -> float:
+    """Of what is white, in percent of the width."""
+    with Image.open(mask) as picture:
+        left, _, right, _ = picture.getbbox()
+        return 50 * (left + right) / picture.width
+
+
+def _status(text: str, *, problem: bool = False) -> str:
+    return f'<p class="problem" role="alert">{escape(text)}</p>' if problem else f'<p role="status">{escape(text)}</p>'
+
+
+def _progress_bar(step: Step) -> str:
+    left = f", about {step.seconds_left:.0f} s left" if step.seconds_left >= 1 else ""
+    return f'<progress max="{step.total}" value="{step.number}" aria-label="Sampling"></progress>' + _status(
+        f"Step {step.number} of {step.total}{left}"
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,83 @@
+"""From what a visitor set on the page to an edit of the shell's kind, and to what is downloaded of it."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.painting import Painting, crop_box, draw_mask
+from mimicbrush.demo.uploads import named, read
+from mimicbrush.edit import EditConfig, LoadConfig
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import to_pil
+from mimicbrush.pictures import as_mask, as_source
+
+HOW_TO_REPLAY = "python -m mimicbrush.edit --replay {result} --output again.png"
+
+
+def order(
+    config: DemoConfig, folder: Path, source: Painting | None, reference: Painting | None, **settings: object
+) -> EditConfig:
+    """An edit whose pictures lie in `folder`, the uploaded ones byte for byte.
+
+    settings: fields of EditConfig. Raises UserError where something is missing or beyond the page's limits.
+    """
+    if source is None:
+        raise UserError("no picture yet; choose one, then paint over what should change")
+    if reference is None:
+        raise UserError("no reference yet; choose a picture that shows what should be there instead")
+    _check(config, settings)
+    mask = mask_of(source, config)
+    if mask is None:
+        raise UserError("nothing is painted yet; paint over what should change")
+    mask.save(folder / "mask.png")
+    loading = {name: getattr(config, name) for name in LoadConfig.__dataclass_fields__}
+    pictures = {
+        "source": _copy(source, folder, "source"),
+        "mask": folder / "mask.png",
+        "reference": _copy(reference, folder, "reference"),
+        "reference_box": crop_box(reference.strokes, reference.size) if reference.size else None,
+        "output": folder / "result.png",
+    }
+    try:
+        return EditConfig(**loading, **pictures, **settings)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def mask_of(source: Painting, config: DemoConfig) -> Image.Image | None:
+    """Black and white, of the upright picture's own size; None where nothing is painted."""
+    with named(source.picture):
+        pixels = as_source(read(source.picture, config.limits)).pixels
+    start = None
+    if source.mask is not None:
+        with named(source.mask):
+            start = to_pil(as_mask(read(source.mask, config.limits), pixels))
+    mask = draw_mask(source.strokes, (pixels.shape[2], pixels.shape[1]), start)
+    return mask if mask.getbbox() else None
+
+
+def bundle(edit: EditConfig) -> Path:
+    """A zip beside the results, with all that is needed to make them again."""
+    path = edit.output.with_name("edit.zip")
+    replay = HOW_TO_REPLAY.format(result=edit.outputs[0].name)
+    with zipfile.ZipFile(path, "w") as archive:
+        for picture in (edit.source, edit.mask, *edit.references, *edit.outputs):
+            archive.write(picture, f"edit/{picture.name}")
+        archive.writestr("edit/replay.txt", f"In this folder, with the same weights:\n\n{replay}\n")
+    return path
+
+
+def _check(config: DemoConfig, settings: dict) -> None:
+    for name, limit in (("num_inference_steps", config.limits.steps), ("num_images", config.limits.results)):
+        if not 1 <= settings[name] <= limit:
+            raise UserError(f"{name} is {settings[name]}, expected 1 to {limit}")
+
+
+def _copy(painting: Painting, folder: Path, name: str) -> Path:
+    suffix = painting.picture.suffix.lower()
+    return Path(shutil.copyfile(painting.picture, folder / f"{name}{suffix}"))

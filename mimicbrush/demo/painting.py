@@ -1,0 +1,81 @@
+"""What a visitor hands in with a brush: strokes on a picture, and the mask or the box that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, Field, FiniteFloat
+
+Coordinate = Annotated[FiniteFloat, Field(ge=-1e6, le=1e6)]
+
+
+class Stroke(BaseModel):
+    """One movement with a tool, in pixels of the upright picture.
+
+    points: where a brush went, or two opposite corners of a box; size: the brush's diameter.
+    """
+
+    tool: Literal["brush", "eraser", "box"]
+    points: list[tuple[Coordinate, Coordinate]] = Field(min_length=1, max_length=20_000)
+    size: Annotated[FiniteFloat, Field(ge=1, le=10_000)] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painting:
+    """A picture and what was painted on it."""
+
+    picture: Path | None
+    """As it was uploaded; None where it was refused."""
+    mask: Path | None = None
+    """An uploaded mask, on which the strokes go on."""
+    strokes: Sequence[Stroke] = ()
+    size: tuple[int, int] | None = None
+    """Width and height of the upright picture; None until it has been looked at."""
+    previews: dict[str, Path] = field(default_factory=dict)
+    """`picture` and `mask` as the browser shows them."""
+    error: str = ""
+    """Why what was uploaded last was refused."""
+
+
+def draw_mask(strokes: Sequence[Stroke], size: tuple[int, int], start: Image.Image | None = None) -> Image.Image:
+    """White where strokes left colour; size: width, height; start: a black and white mask that they begin with."""
+    canvas = np.zeros(size[::-1], np.uint8) if start is None else np.array(start.convert("L"))
+    for stroke in strokes:
+        _draw(stroke, canvas)
+    return Image.fromarray(canvas)
+
+
+def crop_box(strokes: Sequence[Stroke], size: tuple[int, int]) -> list[int] | None:
+    """Left, top, right, bottom of the last box within the picture; None where there is none with an area."""
+    boxes = [_corners(stroke, size) for stroke in strokes if stroke.tool == "box"]
+    if not boxes:
+        return None
+    left, top, right, bottom = boxes[-1]
+    return [left, top, right, bottom] if left < right and top < bottom else None
+
+
+def _draw(stroke: Stroke, canvas: NDArray[np.uint8]) -> None:
+    colour = 0 if stroke.tool == "eraser" else 255
+    if stroke.tool == "box":
+        left, top, right, bottom = _corners(stroke, canvas.shape[::-1])
+        canvas[top:bottom, left:right] = colour
+        return
+    # Pixel centres lie at halves in the browser, at whole numbers here.
+    points = np.round(np.array(stroke.points) - 0.5).astype(np.int32)
+    cv2.polylines(canvas, [points], False, colour, thickness=max(1, round(stroke.size)))
+    for end in (points[0], points[-1]):
+        cv2.circle(canvas, end.tolist(), round(stroke.size / 2), colour, thickness=-1)
+
+
+def _corners(stroke: Stroke, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    (x0, x1), (y0, y1) = zip(stroke.points[0], stroke.points[-1], strict=True)
+    left, right = sorted(round(min(max(0, x), size[0])) for x in (x0, x1))
+    top, bottom = sorted(round(min(max(0, y), size[1])) for y in (y0, y1))
+    return left, top, right, bottom

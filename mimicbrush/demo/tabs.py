@@ -1,0 +1,128 @@
+"""Which controls an editor gets, by what it is guided by: one tab for each class of requests.
+
+An editor that takes text or motion gets a page by a function like `reference_tab` and a line in TABS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, get_args
+
+import gradio as gr
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.examples import EXAMPLES
+from mimicbrush.demo.handlers import NOTHING_YET, ReferenceHandlers, Settings, View, thumbnails
+from mimicbrush.demo.painter import make_painter
+from mimicbrush.demo.studio import Studio
+from mimicbrush.demo.workspace import Workspace
+from mimicbrush.editors.mimicbrush import Regions
+from mimicbrush.requests import EditRequest, ReferenceRequest
+
+KEEP_SHAPE = "What is painted over keeps its shape, as a map shows it, and takes only the reference's texture."
+CLOSE_UP = "On a square around what is painted: a small part of a large picture stays sharp."
+GUIDANCE = "How strongly the reference is followed."
+SEED = "The same seed gives the same result."
+REGIONS = "Edited in one go, or each on its own."
+MATCH_COLOUR = "Shift them until they agree with the surroundings."
+
+PLAIN = {"show_label": False, "interactive": False, "buttons": []}
+"""Of what only shows pictures."""
+
+
+class Tab(NamedTuple):
+    title: str
+    build: Callable[[Studio, DemoConfig, Workspace], None]
+    """Draws the controls and connects them, within a gr.Blocks."""
+
+
+def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> None:
+    """Picture and reference beside each other, settings below them, the result on the right."""
+    handlers = ReferenceHandlers(studio, config, workspace)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=2, min_width=320):
+            with gr.Row():
+                source, reference = _pictures(config)
+            settings, shape = _settings(config)
+        with gr.Column(scale=1, min_width=320):
+            view = _results()
+    examples = _examples()
+    pictures, shaped = [source, reference], [source, settings.keep_shape, settings.crop_to_mask, settings.regions]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+
+    source.upload(handlers.look_at_source, source, source, **quiet)
+    reference.upload(handlers.look_at_reference, reference, reference, **quiet)
+    examples.select(handlers.load_example, None, [*pictures, settings.keep_shape, settings.crop_to_mask], **quiet)
+    changes = [control.change for control in shaped]
+    gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **quiet)
+    source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **quiet)
+    view.edit.click(handlers.edit, [*pictures, *settings], [*view], concurrency_limit=None, **quiet)
+    view.stop.click(handlers.stop, queue=False, **quiet)
+    view.gallery.select(handlers.choose, view.results, [view.slider, view.picture], **quiet)
+
+
+TABS: dict[type[EditRequest], Tab] = {ReferenceRequest: Tab("After a reference", reference_tab)}
+
+
+def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
+    with gr.Column(min_width=280):
+        source = make_painter(
+            limits=config.limits, title="Picture", hint="Paint over what should change.", elem_classes="source bare"
+        )
+    with gr.Column(min_width=280):
+        reference = make_painter(
+            limits=config.limits,
+            title="Reference",
+            hint="Shows what should be there instead. Drag a box around the part that is meant, or leave it whole.",
+            cropping=True,
+            elem_classes="reference bare",
+        )
+    return source, reference
+
+
+def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:
+    """Controls named and ordered as the fields of Settings, and where shape maps are shown."""
+    limits = config.limits
+    with gr.Row():
+        with gr.Column(min_width=280):
+            keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
+            crop_to_mask = gr.Checkbox(label="Work close up", info=CLOSE_UP)
+        shape = gr.Image(visible=False, height=200, min_width=280, elem_classes="shape", **PLAIN)
+    with gr.Row():
+        num_images = gr.Slider(1, limits.results, 1, step=1, label="Results", min_width=200)
+        steps = gr.Slider(1, limits.steps, config.num_inference_steps, step=1, label="Steps", min_width=200)
+    with gr.Accordion("More settings", open=False):
+        with gr.Row():
+            guidance = gr.Slider(1, 20, config.guidance_scale, step=0.1, label="Guidance", info=GUIDANCE, min_width=240)
+            seed = gr.Number(0, label="Seed", precision=0, minimum=0, info=SEED, min_width=240)
+        regions = gr.Radio(list(get_args(Regions)), value="together", label="Several painted parts", info=REGIONS)
+        match_colour = gr.Checkbox(label="Match colours", info=MATCH_COLOUR)
+    return Settings(keep_shape, crop_to_mask, regions, match_colour, num_images, steps, guidance, seed), shape
+
+
+def _results() -> View:
+    """Components named and ordered as the fields of View."""
+    with gr.Row():
+        edit = gr.Button("Edit", variant="primary", elem_classes="edit-button", scale=2, min_width=120)
+        stop = gr.Button("Stop", variant="stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
+    status = gr.HTML(NOTHING_YET, elem_classes="status bare")
+    preview = gr.Image(visible=False, elem_classes="preview", **PLAIN)
+    slider = gr.ImageSlider(
+        visible=False, show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="slider"
+    )
+    gallery = _gallery(columns=4, visible=False, elem_classes="results")
+    with gr.Row():
+        button = {"visible": False, "size": "md", "min_width": 140}
+        picture = gr.DownloadButton("Download picture", elem_classes="download-picture", **button)
+        bundle = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)
+    return View(status, edit, stop, preview, slider, gallery, picture, bundle, results=gr.State())
+
+
+def _examples() -> gr.Gallery:
+    gr.Markdown("**Examples**: choose one, then press Edit.", elem_classes="heading")
+    return _gallery(thumbnails(), columns=len(EXAMPLES), elem_classes="examples")
+
+
+def _gallery(pictures: list | None = None, **options: object) -> gr.Gallery:
+    """Pictures of which one is chosen."""
+    return gr.Gallery(pictures, height="auto", object_fit="cover", allow_preview=False, **PLAIN, **options)

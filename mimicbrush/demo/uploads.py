@@ -1,0 +1,102 @@
+"""Uploaded pictures: read once, refused in one sentence, and made small enough to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from mimicbrush.demo.config import Limits
+from mimicbrush.demo.painting import Painting
+from mimicbrush.errors import UserError
+from mimicbrush.imaging import from_pil, open_image, place, resize, to_pil
+from mimicbrush.pictures import as_edit_mask, as_reference, as_source
+
+PREVIEW_SIDE = 1280
+"""Longer side of what the browser shows."""
+
+
+def look_at(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
+    """What was uploaded last, with its size and previews in `folder`, or with why it is refused."""
+    try:
+        return accept(painting, limits, folder, is_reference=is_reference)
+    except UserError as error:
+        # A refused mask leaves the picture and what is painted on it.
+        kept = accept(replace(painting, mask=None), limits, folder) if painting.mask else Painting(picture=None)
+        return replace(kept, error=str(error))
+
+
+def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
+    """The same with its size and previews; raises UserError where no edit can be made of it."""
+    with named(painting.picture):
+        image = read(painting.picture, limits)
+        source = as_source(image)
+        if is_reference:
+            as_reference(image)
+    shown = source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha])
+    looked_at = replace(
+        painting,
+        size=(shown.shape[2], shown.shape[1]),
+        previews={"picture": _write(shrink(shown), folder / "picture.png")},
+    )
+    if painting.mask is None:
+        return looked_at
+    with named(painting.mask):
+        mask = as_edit_mask(read(painting.mask, limits), source.pixels)
+    previews = looked_at.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
+    # An uploaded mask takes the place of what was painted.
+    return replace(looked_at, strokes=(), previews=previews)
+
+
+def read(path: Path, limits: Limits) -> Image.Image:
+    """An uploaded picture, whose size is looked at before it is decoded; raises UserError where it is too large."""
+    if path.stat().st_size > limits.upload_mb * 1e6:
+        raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
+    try:
+        with Image.open(path) as file:
+            width, height = file.size
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: far more than {limits.megapixels} million pixels; scale it down") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise UserError(f"{path}: not a readable picture; upload a PNG or JPEG") from None
+    if width * height > limits.megapixels * 1e6:
+        raise UserError(
+            f"{path}: {width} x {height} pixels, expected at most {limits.megapixels} million; scale it down"
+        )
+    return open_image(path)
+
+
+def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:
+    """Two pictures of one size as the browser shows them."""
+    return tuple(
+        _write(shrink(from_pil(open_image(path))), folder / f"{name}.png")
+        for name, path in (("before", before), ("after", after))
+    )
+
+
+def shrink(picture: Tensor) -> Tensor:
+    """(C, H, W) with its longer side at most PREVIEW_SIDE."""
+    if max(picture.shape[1:]) <= PREVIEW_SIDE:
+        return picture
+    box = place(*picture.shape[1:], PREVIEW_SIDE)
+    return resize(picture, box.height, box.width)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors name the file as the visitor knows it, not where it lies on this machine."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error).replace(str(path), path.name)
+        raise UserError(message if path.name in message else f"{path.name}: {message}") from None
+
+
+def _write(picture: Tensor, path: Path) -> Path:
+    to_pil(picture).save(path)
+    return path

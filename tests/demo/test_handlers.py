@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from mimicbrush import edit
+from mimicbrush.demo.examples import EXAMPLES
+from mimicbrush.demo.handlers import ReferenceHandlers, Settings, View
+from mimicbrush.demo.painter import PainterData, from_browser, to_browser
+from mimicbrush.demo.painting import Painting, Stroke
+from tests.demo.conftest import write_picture
+
+VISITOR = SimpleNamespace(session_hash="a")
+SETTINGS = Settings(
+    keep_shape=False,
+    crop_to_mask=False,
+    regions="together",
+    match_colour=False,
+    num_images=1,
+    num_inference_steps=2,
+    guidance_scale=5.0,
+    seed=3,
+)
+
+
+@pytest.fixture
+def handlers(studio, config, workspace) -> ReferenceHandlers:
+    return ReferenceHandlers(studio, config, workspace)
+
+
+def last_view(handlers: ReferenceHandlers, *pictures: Painting | None, **changes: object) -> View:
+    return list(handlers.edit(VISITOR, *sent(*pictures), *SETTINGS._replace(**changes)))[-1]
+
+
+def sent(*paintings: Painting | None) -> list[PainterData | None]:
+    """As they come from the browser."""
+    return [painting and to_browser(painting) for painting in paintings]
+
+
+def pixels(path: Path | str) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_an_edit_changes_the_painted_part_and_nothing_else(handlers, source, reference, tmp_path, suffix):
+    source = replace(source, picture=write_picture(tmp_path / f"large{suffix}", size=(160, 120)))
+    view = last_view(handlers, source, reference)
+    before, after = pixels(source.picture), pixels(view.results.outputs[0])
+    assert "Done" in view.status and view.edit["interactive"] and not view.stop["interactive"]
+    assert (before != after)[15:30, 20:40].mean() > 0.9
+    far = np.ones(before.shape[:2], bool)
+    far[:50, :60] = False
+    assert np.array_equal(before[far], after[far])
+
+
+def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, reference, tmp_path, monkeypatch):
+    cropped = replace(reference, strokes=(Stroke(tool="box", points=[(4, 4), (60, 44)]),))
+    view = last_view(handlers, source, cropped, num_images=2, seed=7, crop_to_mask=True)
+    with zipfile.ZipFile(view.bundle["value"]) as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    folder = tmp_path / "elsewhere" / "edit"
+    assert (folder / "source.png").read_bytes() == source.picture.read_bytes()
+    assert "--replay result-1.png" in (folder / "replay.txt").read_text()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["edit", "--replay", "result-2.png", "--output", "again.png"])
+    edit.main()
+    difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[1])
+    assert np.abs(difference).max() <= 1
+    assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.outputs[0]))
+
+
+def test_another_result_is_chosen(handlers, source, reference):
+    results = last_view(handlers, source, reference, num_images=3).results
+    (before, after), picture = handlers.choose(results, SimpleNamespace(index=2))
+    assert picture == str(results.outputs[2]) and Image.open(before).size == Image.open(after).size == (80, 60)
+
+
+def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, reference):
+    erased = replace(source, strokes=(Stroke(tool="eraser", size=9, points=[(1, 1)]),))
+    everything = replace(source, strokes=(Stroke(tool="box", points=[(0, 0), (80, 60)]),))
+    tiny_box = replace(reference, strokes=(Stroke(tool="box", points=[(0, 0), (20, 20)]),))
+    for pictures, changes, sentence in (
+        ((None, reference), {}, "No picture yet; choose one"),
+        ((source, None), {}, "No reference yet"),
+        ((erased, reference), {}, "Nothing is painted yet; paint over what should change."),
+        ((everything, reference), {}, "all white, so nothing of the source would be kept"),
+        ((source, tiny_box), {}, "20 x 20 pixels, expected at least 32 a side"),
+        ((source, reference), {"num_inference_steps": 5000}, "is 5000, expected 1 to 100."),
+        ((source, reference), {"num_images": 5}, "is 5, expected 1 to 4."),
+        ((source, reference), {"seed": None}, "Seed is None, expected a whole number."),
+        ((source, reference), {"seed": -1}, "Seed is -1, expected 0 to 2^63."),
+    ):
+        view = last_view(handlers, *pictures, **changes)
+        assert sentence in view.status and 'role="alert"' in view.status and view.edit["interactive"]
+        assert str(handlers.workspace.served.parent) not in view.status
+
+
+def test_unexpected_errors_free_the_page_and_rise(handlers, source, reference, monkeypatch):
+    monkeypatch.setattr(handlers.studio, "edit", lambda *_, **__: 1 / 0)
+    views = handlers.edit(VISITOR, *sent(source, reference), *SETTINGS)
+    assert "Starting" in next(views).status
+    view = next(views)
+    assert "unexpected" in view.status and view.edit["interactive"]
+    with pytest.raises(ZeroDivisionError):
+        next(views)
+
+
+def test_stop_leaves_a_page_that_can_edit_again(handlers, source, reference):
+    views = handlers.edit(VISITOR, *sent(source, reference), *SETTINGS._replace(num_inference_steps=100))
+    next(views)
+    running = next(views)
+    assert "Step 1 of 100" in running.status and running.stop["interactive"]
+    handlers.stop(VISITOR)
+    assert "Stopped" in list(views)[-1].status
+    assert "Done" in last_view(handlers, source, reference).status
+
+
+def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
+    halves = Image.new("L", (80, 60))
+    halves.paste(255, (40, 0, 80, 60))
+    halves.save(tmp_path / "halves.png")
+    source = Painting(picture=tmp_path / "halves.png", strokes=())
+    levels = np.asarray(handlers.show_shape(*sent(source), True, False, "together")["value"].resize((80, 60)))
+    assert levels[30, 36:44].max() > 200 and levels[8:52, 5:30].max() == 0
+    strokes = tuple(Stroke(tool="box", points=[(x, 5), (x + 8, 20)]) for x in (2, 70))
+    painted = replace(source, strokes=strokes)
+    assert handlers.show_shape(*sent(painted), True, True, "separate")["value"].size == (640, 320)
+    assert handlers.follow_strokes(*sent(painted), True, True, "separate")["visible"]
+    assert handlers.follow_strokes(*sent(painted), True, False, "together") == gr.skip()
+    assert handlers.show_shape(*sent(painted), False, True, "separate") == gr.update(visible=False)
+    assert handlers.show_shape(None, True, False, "together") == gr.update(visible=False)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_examples_are_ready_to_be_edited(handlers, number):
+    source, reference, keep_shape, crop_to_mask = handlers.load_example(SimpleNamespace(index=number))
+    assert not source.error and not reference.error
+    chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}
+    source, reference = from_browser(source), from_browser(reference)
+    view = last_view(handlers, source, reference, num_inference_steps=1, **chosen)
+    assert "Done" in view.status
+    changed = (pixels(source.picture) != pixels(view.results.outputs[0])).any(axis=-1)
+    assert 0.005 < changed.mean() < 0.5

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mimicbrush.demo.config import Limits
+from mimicbrush.demo.painting import Painting
+from mimicbrush.demo.uploads import PREVIEW_SIDE, look_at
+from tests.demo.conftest import BOX, write_picture
+
+
+def shown(path: Path, folder: Path, *, limits: Limits | None = None, **options: object) -> Painting:
+    return look_at(Painting(picture=path), limits or Limits(), folder, **options)
+
+
+def without_pixels(path: Path, width: int, height: int) -> Path:
+    """A PNG that claims to be of this size."""
+    Image.new("1", (1, 1)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
+    path.write_bytes(content)
+    return path
+
+
+def test_a_preview_is_upright_and_small(tmp_path):
+    image = Image.new("RGB", (2000, 100))
+    image.paste((255, 0, 0), (0, 0, 1000, 100))
+    exif = image.getexif()
+    exif[0x0112] = 6  # turned by 90 degrees when shown
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    painting = shown(tmp_path / "turned.jpg", tmp_path)
+    preview = Image.open(painting.previews["picture"])
+    assert painting.size == (100, 2000) and preview.size == (PREVIEW_SIDE // 20, PREVIEW_SIDE)
+    assert preview.getpixel((30, 100))[0] > 200 > 50 > preview.getpixel((30, 1200))[0]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "L", "1", "CMYK", "I;16"])
+def test_every_mode_that_can_be_edited_can_be_shown(tmp_path, mode):
+    path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
+    if mode == "I;16":
+        Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80) * 13).save(path)
+    else:
+        write_picture(path, mode=mode)
+    painting = shown(path, tmp_path)
+    assert not painting.error and painting.size == (80, 60)
+    assert Image.open(painting.previews["picture"]).mode == ("RGBA" if mode in ("RGBA", "LA") else "RGB")
+
+
+def test_what_cannot_be_edited_is_refused_in_a_sentence_without_its_folder(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    write_picture(tmp_path / "half.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:3000])
+    write_picture(tmp_path / "thin.png", size=(1, 50))
+    write_picture(tmp_path / "small.png", size=(31, 50))
+    without_pixels(tmp_path / "bomb.png", 60_000, 60_000)
+    for name, options, sentence in (
+        ("text.png", {}, r"text\.png: not a readable picture"),
+        ("half.png", {}, r"half\.png: not a readable picture"),
+        ("thin.png", {}, r"thin\.png: image is 1 x 50 pixels, expected at least 2 a side"),
+        ("bomb.png", {}, r"bomb\.png: far more than 25 million pixels"),
+        ("small.png", {"is_reference": True}, r"small\.png: reference_image is 31 x 50 pixels, expected at least 32"),
+    ):
+        painting = shown(tmp_path / name, tmp_path, **options)
+        assert painting.picture is None and str(tmp_path) not in painting.error
+        assert re.match(sentence, painting.error), painting.error
+
+
+def test_limits_are_looked_at_before_decoding(tmp_path):
+    path = without_pixels(tmp_path / "wide.png", 20_000, 2000)
+    assert "20000 x 2000 pixels, expected at most 25 million" in shown(path, tmp_path).error
+    (tmp_path / "heavy.png").write_bytes(b"0" * 1_000_001)
+    assert "larger than 1 MB" in shown(tmp_path / "heavy.png", tmp_path, limits=Limits(upload_mb=1)).error
+
+
+def look_at_mask(folder: Path, mask: Image.Image) -> Painting:
+    mask.save(folder / "mask.png")
+    painting = Painting(picture=write_picture(folder / "p.png"), mask=folder / "mask.png", strokes=(BOX,))
+    return look_at(painting, Limits(), folder)
+
+
+def test_an_uploaded_mask_takes_the_place_of_strokes(tmp_path):
+    mask = Image.new("L", (80, 60))
+    mask.paste(255, (5, 5, 30, 20))
+    painting = look_at_mask(tmp_path, mask)
+    assert painting.mask and not painting.strokes and not painting.error
+    preview = Image.open(painting.previews["mask"])
+    assert preview.getchannel("A").getbbox() == (5, 5, 30, 20)
+
+
+@pytest.mark.parametrize(
+    ("size", "colour", "named"),
+    [((80, 60), 0, "is empty"), ((80, 60), 255, "is all white"), ((60, 80), 255, "60 x 80 pixels and image 80 x 60")],
+)
+def test_a_refused_mask_leaves_the_picture_and_its_strokes(tmp_path, size, colour, named):
+    painting = look_at_mask(tmp_path, Image.new("L", size, colour))
+    assert named in painting.error and painting.error.startswith("mask.png")
+    assert painting.picture and painting.strokes == (BOX,) and painting.mask is None and "picture" in painting.previews
