@@ -94,9 +94,7 @@ class MimicBrushPipeline(DiffusionPipeline):
         use_ema: a run's averaged weights; torch_dtype: of all but the depth model, which stays in float32 as in the
         release. Raises UserError where there are no such weights, or they are half copied.
         """
-        return cls.from_network(
-            load_network(weights, use_ema=use_ema).to_precision(torch_dtype), load_scheduler(weights)
-        )
+        return cls.from_network(load_network(weights, use_ema=use_ema, dtype=torch_dtype), load_scheduler(weights))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the components as one folder in diffusers' layout; raises UserError where the folder exists."""

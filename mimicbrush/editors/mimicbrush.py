@@ -94,9 +94,8 @@ class MimicBrushEditor(Editor):
             self.network = checkpoint
         else:
             place = choose_device(device)
-            self.network = (
-                load_network(checkpoint, use_ema=use_ema).to(place).to_precision(choose_dtype(precision, place))
-            )
+            dtype = choose_dtype(precision, place)
+            self.network = load_network(checkpoint, use_ema=use_ema, dtype=dtype).to(place)
         if isinstance(scheduler, str):
             scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
         limit = scheduler.config.num_train_timesteps

@@ -136,8 +136,8 @@ class MimicBrushNetwork(nn.Module):
     def to_precision(self, dtype: torch.dtype) -> MimicBrushNetwork:
         """Compute in this precision, latents and the depth model always in float32; changes it in place."""
         for name, part in self.named_children():
-            if name != "shape_map":
-                nn.Module.to(part, dtype)  # diffusers' own warns of float32 modules, of which there are none
+            # Not by diffusers' own, which warns of modules that are to stay in float32: of these there are none.
+            nn.Module.to(part, torch.float32 if name == "shape_map" else dtype)
         return self
 
     @torch.no_grad()
