@@ -53,7 +53,8 @@ class EditConfig:
     crop_to_mask: bool = False
     """Work on a square crop around the mask: edits of large pictures stay sharp."""
     regions: Regions = "together"
-    """One crop for all of the mask, or one for each of its connected parts."""
+    """together: one crop for all of the mask; separate: one for each of its connected parts; in_turn: the same, one
+    after the other, each seeing what became of those before it, and in the memory of one."""
     context: float = 2.0
     """Side of a crop, in times the longer side of what is masked."""
     match_colour: bool = False

@@ -154,7 +154,7 @@ def _channels(picture: Picture, name: str) -> Tensor:
     if isinstance(picture, Image.Image):
         array = _from_pil(picture, name)
     elif isinstance(picture, np.ndarray):
-        array = torch.from_numpy(np.ascontiguousarray(picture if picture.ndim == 3 else picture[..., None]))
+        array = torch.from_numpy(np.require(picture if picture.ndim == 3 else picture[..., None], requirements="CW"))
         array = array.permute(2, 0, 1) if array.ndim == 3 else array
     elif isinstance(picture, Tensor):
         array = picture.detach().cpu()

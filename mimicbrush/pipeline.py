@@ -148,7 +148,8 @@ class MimicBrushPipeline(DiffusionPipeline):
         is meant. keep_shape: follow the shape of what is under the mask, for a new texture. crop_to_mask, regions,
         context, match_colour, geometry: as in `MimicBrushEditor`. generator: one for all results or one each.
         output_type: PIL pictures, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha channel is the source's, and so is
-        every pixel that the feathered mask does not reach. An exception in callback_on_step_end ends the edit.
+        every pixel that the feathered mask does not reach. callback_on_step_end: its steps begin anew with each region
+        that is edited in turn; an exception in it ends the edit.
         Raises UserError, one sentence, for what cannot be edited.
         """
         if num_images_per_prompt < 1:
@@ -172,22 +173,25 @@ class MimicBrushPipeline(DiffusionPipeline):
             match_colour=match_colour,
         )
         generators = _one_each(generator, num_images_per_prompt)
-        with self.progress_bar(total=num_inference_steps) as bar:
+        num_rounds = editor.num_rounds(request)
+        with self.progress_bar(total=num_inference_steps * num_rounds) as bar:
             (samples,) = editor.sample_batch(
                 [request],
                 num_samples=num_images_per_prompt,
                 generators=generators,
-                on_step=self._reporter(bar, callback_on_step_end),
+                on_step=self._reporter(bar, num_rounds, callback_on_step_end),
             )
         self.maybe_free_model_hooks()
         images = _pack([sample[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
-    def _reporter(self, bar: tqdm, callback: Callback | None) -> Callable[[int, Tensor], Tensor | None]:
+    def _reporter(
+        self, bar: tqdm, num_rounds: int, callback: Callback | None
+    ) -> Callable[[int, Tensor], Tensor | None]:
         """What sampling calls after each step: moves the bar, and hands the latents to the callback."""
 
         def report(step: int, latents: Tensor) -> Tensor | None:
-            bar.total = len(self.scheduler.timesteps)
+            bar.total = len(self.scheduler.timesteps) * num_rounds
             bar.update()
             if callback is None:
                 return None

@@ -147,6 +147,22 @@ def test_a_callback_may_replace_latents_and_stop(pipe):
         edit(pipe, callback_on_step_end=stop)
 
 
+def test_progress_counts_the_steps_of_all_regions_that_are_edited_in_turn(pipe, monkeypatch):
+    bars, progress_bar = [], pipe.progress_bar
+    monkeypatch.setattr(pipe, "progress_bar", lambda **options: bars.append(progress_bar(**options)) or bars[-1])
+    pipe.set_progress_bar_config(disable=False)
+    two, steps = MASK.copy(), []
+    two[50:55, 70:75] = 255
+    edit(
+        pipe,
+        mask_image=two,
+        regions="in_turn",
+        callback_on_step_end=lambda pipe, step, timestep, told: steps.append(step) or told,
+    )
+    assert steps == [0, 1, 0, 1]
+    assert (bars[0].n, bars[0].total) == (4, 4)
+
+
 def test_several_results_have_their_own_generators(pipe):
     seeds = [torch.Generator().manual_seed(seed) for seed in (4, 5)]
     both = edit(pipe, num_images_per_prompt=2, generator=seeds)
