@@ -13,15 +13,19 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
 from mimicbrush.config import parse_config
 from mimicbrush.contact_sheet import draw_sheet
 from mimicbrush.edit_settings import read_settings, save_with_settings
 from mimicbrush.editors.mimicbrush import Geometry, Precision, Regions, choose_device, choose_dtype
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import whole, write_json
-from mimicbrush.imaging import open_image
+from mimicbrush.imaging import open_image, to_pil
 from mimicbrush.model.sampling import make_scheduler, seeded_generators
+from mimicbrush.pictures import colour_profile
 from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.sixteen_bits import read_sixteen_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +42,18 @@ class EditConfig:
     reference: list[Path] | Path | None = None
     """The picture to imitate; several, '[a.png, b.png]', are put side by side on one canvas."""
     output: Path | None = None
-    """PNG to write; several results get -1, -2, ... before the suffix."""
+    """PNG to write, of 16 bits where the source is a PNG of 16; several results get -1, -2, ... before the suffix."""
     batch: Path | None = None
-    """A CSV with columns source, mask, reference, output, and optionally seed and keep_shape, in place of the four
-    above; paths are relative to it. Rows whose output is there are left out, so the same command goes on."""
+    """A CSV with columns source, mask, reference, output, and optionally seed, keep_shape, reference_box and
+    reference_mask, in place of the four above; paths are relative to it, and several references stand there as here.
+    Rows whose output is there are left out, so the same command goes on."""
     replay: Path | None = None
     """A PNG written by this command: its settings stand for all that is not given, which then is output alone."""
-    reference_box: list[int] | None = None
-    """Left, top, right, bottom of what is meant in the reference, in pixels: '[10, 20, 200, 180]'."""
-    reference_mask: Path | None = None
-    """White where the reference shows what is meant."""
+    reference_box: list[int] | list[list[int] | None] | None = None
+    """Left, top, right, bottom of what is meant in the reference, in pixels: '[10, 20, 200, 180]'; of several, one
+    each: '[[10, 20, 200, 180], null]'."""
+    reference_mask: Path | list[Path | None] | None = None
+    """White where the reference shows what is meant; of several, one each: '[null, m.png]'."""
     keep_shape: bool = False
     """Follow the shape of what is there (texture transfer)."""
     crop_to_mask: bool = False
@@ -139,12 +145,14 @@ def main() -> None:
 def edit(pipe: MimicBrushPipeline, config: EditConfig) -> None:
     """One edit, read, made and written; raises UserError where its pictures do not allow it."""
     source, references = open_image(config.source), [open_image(path) for path in config.references]
+    deep = read_sixteen_bits(config.source)
+    masks = config.reference_mask if isinstance(config.reference_mask, list) else [config.reference_mask]
     results = pipe(
-        image=source,
+        image=source if deep is None else deep,
         mask_image=open_image(config.mask),
         reference_image=references,
-        reference_box=config.reference_box and [config.reference_box],
-        reference_mask_image=config.reference_mask and open_image(config.reference_mask),
+        reference_box=config.reference_box,
+        reference_mask_image=config.reference_mask and [path and open_image(path) for path in masks],
         keep_shape=config.keep_shape,
         num_inference_steps=config.num_inference_steps,
         guidance_scale=config.guidance_scale,
@@ -155,13 +163,17 @@ def edit(pipe: MimicBrushPipeline, config: EditConfig) -> None:
         context=config.context,
         match_colour=config.match_colour,
         geometry=config.geometry,
+        output_type="pil" if deep is None else "pt",
     ).images
+    profile = colour_profile(source)
     for edited, seed, path in zip(results, config.seeds, config.outputs, strict=True):
-        save_with_settings(edited, path, replace(config, seed=seed, num_images=1, output=path, grid=False))
+        settings = replace(config, seed=seed, num_images=1, output=path, grid=False)
+        save_with_settings(edited, path, settings, icc_profile=profile)
         print(f"edited with seed {seed} -> {path}")
     if config.grid:
         titled = [("source", source), *(("reference", reference) for reference in references)]
-        titled += [(f"seed {seed}", edited) for seed, edited in zip(config.seeds, results, strict=True)]
+        shown = results if deep is None else map(to_pil, results)
+        titled += [(f"seed {seed}", edited) for seed, edited in zip(config.seeds, shown, strict=True)]
         with whole(config.sheet) as partial:
             draw_sheet(titled).save(partial)
 
@@ -174,7 +186,8 @@ def read_batch(config: EditConfig) -> list[EditConfig]:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a readable CSV ({error})") from None
-    needed, optional = {"source", "mask", "reference", "output"}, {"seed", "keep_shape"}
+    needed = {"source", "mask", "reference", "output"}
+    optional = {"seed", "keep_shape", "reference_box", "reference_mask"}
     columns = set(rows[0]) if rows else set()
     if not needed <= columns <= needed | optional:
         raise UserError(
@@ -190,16 +203,34 @@ def read_batch(config: EditConfig) -> list[EditConfig]:
 
 
 def _of_row(config: EditConfig, row: dict[str, str], where: str) -> EditConfig:
-    paths = {name: config.batch.parent / (row[name] or "") for name in ("source", "mask", "reference", "output")}
+    folder = config.batch.parent
+    paths = {name: folder / (row[name] or "") for name in ("source", "mask", "output")}
     switches = {"": config.keep_shape, "true": True, "1": True, "false": False, "0": False}
     keep_shape = (row.get("keep_shape") or "").strip().lower()
     if keep_shape not in switches:
         raise UserError(f"{where}: keep_shape is {keep_shape}, expected true or false")
     try:
+        paths["reference"] = _in_folder(_listed(row["reference"] or ""), folder)
+        if row.get("reference_mask"):
+            paths["reference_mask"] = _in_folder(_listed(row["reference_mask"]), folder)
+        box = _listed(row["reference_box"]) if row.get("reference_box") else config.reference_box
         seed = int(row.get("seed") or config.seed)
-        return replace(config, batch=None, seed=seed, keep_shape=switches[keep_shape], **paths)
-    except ValueError as error:
+        switched = switches[keep_shape]
+        return replace(config, batch=None, seed=seed, keep_shape=switched, reference_box=box, **paths)
+    except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _listed(cell: str) -> object:
+    """A list in brackets, as on the command line, or the cell's text."""
+    return yaml.safe_load(cell) if cell.startswith("[") else cell
+
+
+def _in_folder(names: object, folder: Path) -> list[Path | None] | Path:
+    """Paths relative to the CSV."""
+    if isinstance(names, list):
+        return [name and folder / str(name) for name in names]
+    return folder / names
 
 
 def _replayed(arguments: list[str], path: Path) -> Path | None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DConditionModel
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
+from diffusers.utils.torch_utils import get_device
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -116,6 +117,20 @@ class MimicBrushPipeline(DiffusionPipeline):
             options=options,
         ).eval()
 
+    def enable_sequential_cpu_offload(
+        self, gpu_id: int | None = None, device: torch.device | str | None = None
+    ) -> None:
+        """Weights wait in the CPU's memory and go to the GPU a layer at a time: least memory, and slow.
+
+        Raises UserError without a GPU.
+        """
+        if torch.device(device or get_device()).type == "cpu":
+            raise UserError(
+                "sequential offload brings layers to a GPU, and none is here or asked for; on the CPU all weights are in"
+                " memory anyway, halved by torch_dtype=torch.bfloat16"
+            )
+        super().enable_sequential_cpu_offload(gpu_id, device)
+
     def set_attention_slice(self, slice_size: int | str | None) -> None:
         """Nothing: attention never holds all its scores here, and slicing would replace what sees the reference."""
 
@@ -147,9 +162,10 @@ class MimicBrushPipeline(DiffusionPipeline):
         by side on one canvas; reference_box (left, top, right, bottom) or reference_mask_image show which part of each
         is meant. keep_shape: follow the shape of what is under the mask, for a new texture. crop_to_mask, regions,
         context, match_colour, geometry: as in `MimicBrushEditor`. generator: one for all results or one each.
-        output_type: PIL pictures, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha channel is the source's, and so is
-        every pixel that the feathered mask does not reach. callback_on_step_end: its steps begin anew with each region
-        that is edited in turn; an exception in it ends the edit.
+        output_type: PIL pictures, of 8 bits whatever the source has, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha
+        channel is the source's, and so is every pixel that the feathered mask does not reach.
+        callback_on_step_end: its steps begin anew with each region that is edited in turn; an exception in it ends the
+        edit.
         Raises UserError, one sentence, for what cannot be edited.
         """
         if num_images_per_prompt < 1:
