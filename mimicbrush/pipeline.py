@@ -126,8 +126,8 @@ class MimicBrushPipeline(DiffusionPipeline):
         """
         if torch.device(device or get_device()).type == "cpu":
             raise UserError(
-                "sequential offload brings layers to a GPU, and none is here or asked for; on the CPU all weights are in"
-                " memory anyway, halved by torch_dtype=torch.bfloat16"
+                "sequential offload brings layers to a GPU, and none is here or asked for; leave it out, as on the CPU"
+                " all weights are in its memory anyway"
             )
         super().enable_sequential_cpu_offload(gpu_id, device)
 

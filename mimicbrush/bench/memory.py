@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mimicbrush.bench.edits import PRESET
 from mimicbrush.bench.memory_count import WAYS, Way, WayName, count_memory
 from mimicbrush.bench.networks import Size
 from mimicbrush.config import load_config
-from mimicbrush.editors.mimicbrush import choose_device
+from mimicbrush.editors.mimicbrush import Precision, choose_device, choose_dtype
 from mimicbrush.files import write_json
 from mimicbrush.model.weights import NetworkConfig, full_size_network, save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
@@ -39,7 +39,9 @@ class MemoryBenchConfig:
     weights: str | None = None
     """Trained weights of these sizes, in place of constant ones."""
     ways: tuple[WayName, ...] = ()
-    """Rows, in order; all but the first are in bfloat16. Empty: all."""
+    """Rows, in order; empty: all."""
+    dtype: Precision = "auto"
+    """Of the rows that are not named after theirs; auto is float16 on a GPU and float32 elsewhere, as in edits."""
     num_images: int = 1
     """Results of the edit, denoised together."""
     num_inference_steps: int = 1
@@ -118,6 +120,7 @@ def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, floa
 
 def _row(name: WayName, weights: str, config: MemoryBenchConfig, device: torch.device) -> MemoryRow:
     way = WAYS[name]
+    way = replace(way, dtype=way.dtype or choose_dtype(config.dtype, device))
     counted = count_memory(shaped_network(_network(config)), way, num_images=config.num_images)
     most = max(counted, key=counted.get)
     row = {"name": name, "counted": counted[most] / 2**30, "counted_at": most}

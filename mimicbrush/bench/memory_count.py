@@ -25,7 +25,8 @@ WayName = Literal["float32", "bfloat16", "vae_slicing", "vae_tiling", "model_off
 class Way:
     """How to load and run the pipeline."""
 
-    dtype: torch.dtype = torch.bfloat16
+    dtype: torch.dtype | None = None
+    """None: whatever suits the device."""
     offload: Literal["none", "model", "sequential"] = "none"
     """Of diffusers: weights wait in the CPU's memory, a model or a layer at a time goes to the GPU."""
     slicing: bool = False
@@ -40,7 +41,7 @@ class Way:
 
 WAYS: dict[WayName, Way] = {
     "float32": Way(dtype=torch.float32),
-    "bfloat16": Way(),
+    "bfloat16": Way(dtype=torch.bfloat16),
     "vae_slicing": Way(slicing=True),
     "vae_tiling": Way(tiling=True),
     "model_offload": Way(offload="model"),
@@ -61,7 +62,7 @@ RESIDENT = {
 def count_memory(network: MimicBrushNetwork, way: Way, *, num_images: int = 1) -> dict[str, int]:
     """Part of an edit -> bytes in use at most, of weights and of everything else.
 
-    network: of any device, meta among them; is put into the way's precision.
+    network: of any device, meta among them; is put into the way's precision, which is to be given.
     """
     network.to_precision(way.dtype)
     with FakeTensorMode(), torch.no_grad():

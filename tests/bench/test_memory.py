@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
-from mimicbrush.bench.memory import MemoryBenchConfig, bench_memory
+from mimicbrush.bench.memory import MemoryBenchConfig, bench_memory, measure
 from mimicbrush.bench.memory_count import WAYS, count_memory
-from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.model.weights import PartConfig, initialise, save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.cost import num_bytes_of, shaped_network
 from mimicbrush.training.counting import LiveBytes
@@ -29,7 +30,8 @@ def test_what_is_counted_is_what_an_edit_holds(num_images):
 
 
 def test_each_way_saves_what_it_says():
-    counted = {name: count_memory(shaped_network(CONFIG), way, num_images=4) for name, way in WAYS.items()}
+    ways = {name: replace(way, dtype=way.dtype or torch.bfloat16) for name, way in WAYS.items()}
+    counted = {name: count_memory(shaped_network(CONFIG), way, num_images=4) for name, way in ways.items()}
     peaks = {name: max(parts.values()) for name, parts in counted.items()}
     single, half = (
         num_bytes_of(shaped_network(CONFIG).to_precision(dtype)) for dtype in (torch.float32, torch.bfloat16)
@@ -41,13 +43,20 @@ def test_each_way_saves_what_it_says():
         assert counted["sequential_offload"][part] < counted["model_offload"][part] < plain
 
 
+def test_loading_and_editing_are_measured(tmp_path):
+    save_pretrained(initialise(CONFIG), tmp_path / "weights")
+    measured = measure(str(tmp_path / "weights"), WAYS["float32"], MemoryBenchConfig(device="cpu"))
+    # More than what is imported, and no more than this machine's tests would bear.
+    assert 0.2 < measured["loading"] < 8 and 0.2 < measured["editing"] < 8 and measured["seconds"] > 0
+
+
+@pytest.mark.slow
 def test_rows_are_measured_each_in_its_own_process_and_written(tmp_path, capsys):
     output = tmp_path / "memory.json"
     ways = ("float32", "sequential_offload")
     bench_memory(MemoryBenchConfig(network="tiny", ways=ways, device="cpu", output=output))
     measured, counted = json.loads(output.read_text())["rows"]
     assert [measured["name"], counted["name"]] == [*ways]
-    # More than what is imported, and no more than this machine's tests would bear.
     assert 0.2 < measured["loading"] < 4 and 0.2 < measured["editing"] < 4 and measured["gpu"] is None
     assert counted["loading"] is None and counted["failure"] == "not measured: needs a GPU"
     assert "float32" in capsys.readouterr().out
