@@ -12,6 +12,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
@@ -80,6 +81,10 @@ class EditConfig:
     """auto takes a GPU where there is one."""
     precision: Precision = "auto"
     """Of the computation; auto is float16 on a GPU, as in the release, and float32 elsewhere."""
+    offload: Literal["none", "model", "sequential"] = "none"
+    """Weights wait in the CPU's memory and go to the GPU a model or a layer at a time: less memory, and slower."""
+    vae_tiling: bool = False
+    """Let the autoencoder work on overlapping tiles: less memory, and slightly other results."""
     num_images: int = 1
     """Results, with seeds seed, seed + 1, ..."""
     seed: int = 0
@@ -246,7 +251,15 @@ def _replayed(arguments: list[str], path: Path) -> Path | None:
 def _load(config: EditConfig) -> MimicBrushPipeline:
     device = choose_device(config.device)
     dtype = choose_dtype(config.precision, device)
-    pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, torch_dtype=dtype).to(device)
+    pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, torch_dtype=dtype)
+    if config.offload == "none":
+        pipe.to(device)
+    elif config.offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.enable_sequential_cpu_offload(device=device)
+    if config.vae_tiling:
+        pipe.vae.enable_tiling()
     if config.scheduler is not None:
         pipe.scheduler = make_scheduler(pipe.scheduler.config.prediction_type, config.scheduler)
     pipe.set_progress_bar_config(desc="sampling", leave=False, disable=None)

@@ -139,6 +139,17 @@ def test_a_batch_is_read_before_anything_is_edited(pictures, monkeypatch, row, n
         run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, row)))
 
 
+def test_offloaded_and_in_tiles_it_edits_too(pictures, monkeypatch):
+    run(monkeypatch, *arguments_for(pictures))
+    run(
+        monkeypatch,
+        *arguments_for(pictures, output=pictures / "low.png", offload="model", device="cpu"),
+        "--vae_tiling",
+    )
+    difference = pixels(pictures / "e.png").astype(int) - pixels(pictures / "low.png")
+    assert np.abs(difference).max() <= 1  # the tiny network's pictures are one tile
+
+
 @pytest.mark.parametrize("by_csv", [False, True])
 def test_each_reference_has_its_own_box_or_mask(pictures, monkeypatch, by_csv):
     """What they leave out does not matter."""
@@ -231,6 +242,10 @@ REFUSED = {
     "half-copied weights": (
         lambda at: {"weights": without(at, "vae/diffusion_pytorch_model.safetensors")},
         r"vae: no \.safetensors file; convert the weights again, or copy the folder whole",
+    ),
+    "offload without a GPU": (
+        lambda at: {"offload": "sequential", "device": "cpu"},
+        "sequential offload brings layers to a GPU, and none is here or asked for",
     ),
     "no mask": (lambda at: {"mask": None, "output": None}, "mask, output not given"),
     "nothing to replay": (lambda at: {"replay": at / "s.png"}, r"s\.png: holds no settings of an edit"),
