@@ -12,6 +12,9 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+import yaml
 
 from mimicbrush.config import parse_config
 from mimicbrush.contact_sheet import draw_sheet
@@ -19,9 +22,11 @@ from mimicbrush.edit_settings import read_settings, save_with_settings
 from mimicbrush.editors.mimicbrush import Geometry, Precision, Regions, choose_device, choose_dtype
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import whole, write_json
-from mimicbrush.imaging import open_image
+from mimicbrush.imaging import open_image, to_pil
 from mimicbrush.model.sampling import make_scheduler, seeded_generators
+from mimicbrush.pictures import colour_profile
 from mimicbrush.pipeline import Callback, MimicBrushPipeline
+from mimicbrush.sixteen_bits import read_sixteen_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,10 @@ class LoadConfig:
     """auto takes a GPU where there is one."""
     precision: Precision = "auto"
     """Of the computation; auto is float16 on a GPU, as in the release, and float32 elsewhere."""
+    offload: Literal["none", "model", "sequential"] = "none"
+    """Weights wait in the CPU's memory and go to the GPU a model or a layer at a time: less memory, and slower."""
+    vae_tiling: bool = False
+    """Let the autoencoder work on overlapping tiles: less memory, and slightly other results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,22 +64,25 @@ class EditConfig(LoadConfig):
     reference: list[Path] | Path | None = None
     """The picture to imitate; several, '[a.png, b.png]', are put side by side on one canvas."""
     output: Path | None = None
-    """PNG to write; several results get -1, -2, ... before the suffix."""
+    """PNG to write, of 16 bits where the source is a PNG of 16; several results get -1, -2, ... before the suffix."""
     batch: Path | None = None
-    """A CSV with columns source, mask, reference, output, and optionally seed and keep_shape, in place of the four
-    above; paths are relative to it. Rows whose output is there are left out, so the same command goes on."""
+    """A CSV with columns source, mask, reference, output, and optionally seed, keep_shape, reference_box and
+    reference_mask, in place of the four above; paths are relative to it, and several references stand there as here.
+    Rows whose output is there are left out, so the same command goes on."""
     replay: Path | None = None
     """A PNG written by this command: its settings stand for all that is not given, which then is output alone."""
-    reference_box: list[int] | None = None
-    """Left, top, right, bottom of what is meant in the reference, in pixels: '[10, 20, 200, 180]'."""
-    reference_mask: Path | None = None
-    """White where the reference shows what is meant."""
+    reference_box: list[int] | list[list[int] | None] | None = None
+    """Left, top, right, bottom of what is meant in the reference, in pixels: '[10, 20, 200, 180]'; of several, one
+    each: '[[10, 20, 200, 180], null]'."""
+    reference_mask: Path | list[Path | None] | None = None
+    """White where the reference shows what is meant; of several, one each: '[null, m.png]'."""
     keep_shape: bool = False
     """Follow the shape of what is there (texture transfer)."""
     crop_to_mask: bool = False
     """Work on a square crop around the mask: edits of large pictures stay sharp."""
     regions: Regions = "together"
-    """One crop for all of the mask, or one for each of its connected parts."""
+    """together: one crop for all of the mask; separate: one for each of its connected parts; in_turn: the same, one
+    after the other, each seeing what became of those before it, and in the memory of one."""
     context: float = 2.0
     """Side of a crop, in times the longer side of what is masked."""
     match_colour: bool = False
@@ -153,12 +165,14 @@ def edit(
     portable: as in `save_with_settings`; callback_on_step_end: as in the pipeline.
     """
     source, references = open_image(config.source), [open_image(path) for path in config.references]
+    deep = read_sixteen_bits(config.source)
+    masks = config.reference_mask if isinstance(config.reference_mask, list) else [config.reference_mask]
     results = pipe(
-        image=source,
+        image=source if deep is None else deep,
         mask_image=open_image(config.mask),
         reference_image=references,
-        reference_box=config.reference_box and [config.reference_box],
-        reference_mask_image=config.reference_mask and open_image(config.reference_mask),
+        reference_box=config.reference_box,
+        reference_mask_image=config.reference_mask and [path and open_image(path) for path in masks],
         keep_shape=config.keep_shape,
         num_inference_steps=config.num_inference_steps,
         guidance_scale=config.guidance_scale,
@@ -169,15 +183,18 @@ def edit(
         context=config.context,
         match_colour=config.match_colour,
         geometry=config.geometry,
+        output_type="pil" if deep is None else "pt",
         callback_on_step_end=callback_on_step_end,
     ).images
+    profile = colour_profile(source)
     for edited, seed, path in zip(results, config.seeds, config.outputs, strict=True):
         single = replace(config, seed=seed, num_images=1, output=path, grid=False)
-        save_with_settings(edited, path, single, portable=portable)
+        save_with_settings(edited, path, single, portable=portable, icc_profile=profile)
         print(f"edited with seed {seed} -> {path}")
     if config.grid:
         titled = [("source", source), *(("reference", reference) for reference in references)]
-        titled += [(f"seed {seed}", edited) for seed, edited in zip(config.seeds, results, strict=True)]
+        shown = results if deep is None else map(to_pil, results)
+        titled += [(f"seed {seed}", edited) for seed, edited in zip(config.seeds, shown, strict=True)]
         with whole(config.sheet) as partial:
             draw_sheet(titled).save(partial)
 
@@ -190,7 +207,8 @@ def read_batch(config: EditConfig) -> list[EditConfig]:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a readable CSV ({error})") from None
-    needed, optional = {"source", "mask", "reference", "output"}, {"seed", "keep_shape"}
+    needed = {"source", "mask", "reference", "output"}
+    optional = {"seed", "keep_shape", "reference_box", "reference_mask"}
     columns = set(rows[0]) if rows else set()
     if not needed <= columns <= needed | optional:
         raise UserError(
@@ -206,16 +224,34 @@ def read_batch(config: EditConfig) -> list[EditConfig]:
 
 
 def _of_row(config: EditConfig, row: dict[str, str], where: str) -> EditConfig:
-    paths = {name: config.batch.parent / (row[name] or "") for name in ("source", "mask", "reference", "output")}
+    folder = config.batch.parent
+    paths = {name: folder / (row[name] or "") for name in ("source", "mask", "output")}
     switches = {"": config.keep_shape, "true": True, "1": True, "false": False, "0": False}
     keep_shape = (row.get("keep_shape") or "").strip().lower()
     if keep_shape not in switches:
         raise UserError(f"{where}: keep_shape is {keep_shape}, expected true or false")
     try:
+        paths["reference"] = _in_folder(_listed(row["reference"] or ""), folder)
+        if row.get("reference_mask"):
+            paths["reference_mask"] = _in_folder(_listed(row["reference_mask"]), folder)
+        box = _listed(row["reference_box"]) if row.get("reference_box") else config.reference_box
         seed = int(row.get("seed") or config.seed)
-        return replace(config, batch=None, seed=seed, keep_shape=switches[keep_shape], **paths)
-    except ValueError as error:
+        switched = switches[keep_shape]
+        return replace(config, batch=None, seed=seed, keep_shape=switched, reference_box=box, **paths)
+    except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _listed(cell: str) -> object:
+    """A list in brackets, as on the command line, or the cell's text."""
+    return yaml.safe_load(cell) if cell.startswith("[") else cell
+
+
+def _in_folder(names: object, folder: Path) -> list[Path | None] | Path:
+    """Paths relative to the CSV."""
+    if isinstance(names, list):
+        return [name and folder / str(name) for name in names]
+    return folder / names
 
 
 def _replayed(arguments: list[str], path: Path) -> Path | None:
@@ -232,7 +268,15 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
     """The weights, on their device; raises UserError where there are none, or no such device."""
     device = choose_device(config.device)
     dtype = choose_dtype(config.precision, device)
-    pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, torch_dtype=dtype).to(device)
+    pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, torch_dtype=dtype)
+    if config.offload == "none":
+        pipe.to(device)
+    elif config.offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.enable_sequential_cpu_offload(device=device)
+    if config.vae_tiling:
+        pipe.vae.enable_tiling()
     if config.scheduler is not None:
         pipe.scheduler = make_scheduler(pipe.scheduler.config.prediction_type, config.scheduler)
     pipe.set_progress_bar_config(desc="sampling", leave=False, disable=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import NamedTuple
+from warnings import catch_warnings
 
 import cv2
 import kornia
@@ -52,8 +53,10 @@ def read_levels(path: Path) -> Tensor:
 
 def from_pil(image: Image.Image) -> Tensor:
     """(3, H, W) in [0, 1]; EXIF orientation applied."""
-    array = np.asarray(eight_bits(ImageOps.exif_transpose(image)).convert("RGB"), dtype=np.float32) / 255
-    return torch.from_numpy(array).permute(2, 0, 1)
+    upright = ImageOps.exif_transpose(image)
+    if is_sixteen_bits(upright):
+        return from_sixteen_bits(upright).expand(3, -1, -1)
+    return torch.from_numpy(np.asarray(upright.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)
 
 
 def mask_from_pil(image: Image.Image) -> Tensor:
@@ -66,22 +69,33 @@ def _levels(image: Image.Image) -> np.ndarray:
     return np.array(eight_bits(ImageOps.exif_transpose(image)).convert("L"))
 
 
+def is_sixteen_bits(image: Image.Image) -> bool:
+    """Whether it is grey of 16 bits; colours of so many are 8-bit ones when Pillow has read them."""
+    return image.mode.startswith("I;16")
+
+
+def from_sixteen_bits(image: Image.Image) -> Tensor:
+    """Grey of 16 bits -> (1, H, W) in [0, 1]: 65535 is white."""
+    return torch.from_numpy(np.asarray(image).astype(np.float32) / 65535)[None]
+
+
 def eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey by its upper byte, anything else as it is: Pillow's own conversion clips, mostly to white."""
-    if not image.mode.startswith("I;16"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    """16-bit grey at the nearest of 8 bits, anything else as it is: Pillow's own conversion clips, mostly to white."""
+    return to_pil(from_sixteen_bits(image)) if is_sixteen_bits(image) else image
 
 
 def open_image(path: Path) -> Image.Image:
     """As it is stored, decoded; raises UserError if the file is missing or no picture."""
     try:
-        with Image.open(path) as file:
+        # Pillow warns of what it reads all the same; how large is too large, callers say.
+        with catch_warnings(category=Image.DecompressionBombWarning, action="ignore"), Image.open(path) as file:
             file.load()
             return file
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: too large to be read ({str(error).partition(',')[0]}); scale it down") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: not a readable picture ({error})") from None
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import letterbox
+from mimicbrush.imaging import from_sixteen_bits, is_sixteen_bits, letterbox
 
 Picture = Image.Image | np.ndarray | Tensor
 Box = Sequence[int]
@@ -48,8 +48,13 @@ def as_source(image: Picture) -> Source:
     channels = _channels(image, "image")
     if min(channels.shape[1:]) < 2:
         raise UserError(f"image is {_size(channels)} pixels, expected at least 2 a side; choose a larger picture")
-    profile = image.info.get("icc_profile") if isinstance(image, Image.Image) and image.mode[:3] == "RGB" else None
+    profile = colour_profile(image) if isinstance(image, Image.Image) else None
     return Source(_rgb(channels), channels[3:] if len(channels) == 4 else None, profile)
+
+
+def colour_profile(image: Image.Image) -> bytes | None:
+    """Of an RGB picture; other modes' profiles mean nothing to the RGB that is made of them."""
+    return image.info.get("icc_profile") if image.mode.startswith("RGB") else None
 
 
 def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
@@ -129,9 +134,10 @@ def _cut(image: Picture, box: Box | None, mask: Picture | None) -> Tensor:
 
 def _crop(picture: Tensor, box: Box) -> Tensor:
     height, width = picture.shape[1:]
-    if len(box) != 4 or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
+    whole = len(box) == 4 and all(isinstance(side, int | np.integer) for side in box)
+    if not whole or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         raise UserError(
-            f"reference_box is {list(box)}; expected left, top, right, bottom within {width} x {height} pixels"
+            f"reference_box is {list(box)}; expected whole left, top, right, bottom within {width} x {height} pixels"
         )
     left, top, right, bottom = box
     return picture[:, top:bottom, left:right]
@@ -154,7 +160,7 @@ def _channels(picture: Picture, name: str) -> Tensor:
     if isinstance(picture, Image.Image):
         array = _from_pil(picture, name)
     elif isinstance(picture, np.ndarray):
-        array = torch.from_numpy(np.ascontiguousarray(picture if picture.ndim == 3 else picture[..., None]))
+        array = torch.from_numpy(np.require(picture if picture.ndim == 3 else picture[..., None], requirements="CW"))
         array = array.permute(2, 0, 1) if array.ndim == 3 else array
     elif isinstance(picture, Tensor):
         array = picture.detach().cpu()
@@ -174,8 +180,8 @@ def _from_pil(picture: Image.Image, name: str) -> Tensor:
         picture = ImageOps.exif_transpose(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{name} cannot be read ({error}); save or download it again") from None
-    if picture.mode.startswith("I;16"):
-        return torch.from_numpy(np.asarray(picture).astype(np.float32) / 65535)[None]
+    if is_sixteen_bits(picture):
+        return from_sixteen_bits(picture)
     if picture.mode in ("I", "F"):
         raise UserError(f"{name} has mode {picture.mode}, whose white is not known; export it with 8 or 16 bits")
     has_alpha = picture.has_transparency_data

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, SchedulerMixin, UNet2DConditionModel
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
+from diffusers.utils.torch_utils import get_device
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -94,9 +95,7 @@ class MimicBrushPipeline(DiffusionPipeline):
         use_ema: a run's averaged weights; torch_dtype: of all but the depth model, which stays in float32 as in the
         release. Raises UserError where there are no such weights, or they are half copied.
         """
-        return cls.from_network(
-            load_network(weights, use_ema=use_ema).to_precision(torch_dtype), load_scheduler(weights)
-        )
+        return cls.from_network(load_network(weights, use_ema=use_ema, dtype=torch_dtype), load_scheduler(weights))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the components as one folder in diffusers' layout; raises UserError where the folder exists."""
@@ -117,6 +116,20 @@ class MimicBrushPipeline(DiffusionPipeline):
             shape_projector=self.shape_projector,
             options=options,
         ).eval()
+
+    def enable_sequential_cpu_offload(
+        self, gpu_id: int | None = None, device: torch.device | str | None = None
+    ) -> None:
+        """Weights wait in the CPU's memory and go to the GPU a layer at a time: least memory, and slow.
+
+        Raises UserError without a GPU.
+        """
+        if torch.device(device or get_device()).type == "cpu":
+            raise UserError(
+                "sequential offload brings layers to a GPU, and none is here or asked for; leave it out, as on the CPU"
+                " all weights are in its memory anyway"
+            )
+        super().enable_sequential_cpu_offload(gpu_id, device)
 
     def set_attention_slice(self, slice_size: int | str | None) -> None:
         """Nothing: attention never holds all its scores here, and slicing would replace what sees the reference."""
@@ -149,8 +162,10 @@ class MimicBrushPipeline(DiffusionPipeline):
         by side on one canvas; reference_box (left, top, right, bottom) or reference_mask_image show which part of each
         is meant. keep_shape: follow the shape of what is under the mask, for a new texture. crop_to_mask, regions,
         context, match_colour, geometry: as in `MimicBrushEditor`. generator: one for all results or one each.
-        output_type: PIL pictures, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha channel is the source's, and so is
-        every pixel that the feathered mask does not reach. An exception in callback_on_step_end ends the edit.
+        output_type: PIL pictures, of 8 bits whatever the source has, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha
+        channel is the source's, and so is every pixel that the feathered mask does not reach.
+        callback_on_step_end: its steps begin anew with each region that is edited in turn; an exception in it ends the
+        edit.
         Raises UserError, one sentence, for what cannot be edited.
         """
         if num_images_per_prompt < 1:
@@ -174,12 +189,13 @@ class MimicBrushPipeline(DiffusionPipeline):
             match_colour=match_colour,
         )
         generators = _one_each(generator, num_images_per_prompt)
-        with self.progress_bar(total=num_inference_steps) as bar:
+        num_rounds = editor.num_rounds(request)
+        with self.progress_bar(total=num_inference_steps * num_rounds) as bar:
             (samples,) = editor.sample_batch(
                 [request],
                 num_samples=num_images_per_prompt,
                 generators=generators,
-                on_step=self._reporter(bar, callback_on_step_end),
+                on_step=self._reporter(bar, num_rounds, callback_on_step_end),
             )
         self.maybe_free_model_hooks()
         images = _pack([sample[0] for sample in samples], source, output_type)
@@ -210,11 +226,13 @@ class MimicBrushPipeline(DiffusionPipeline):
         self.maybe_free_model_hooks()
         return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
 
-    def _reporter(self, bar: tqdm, callback: Callback | None) -> Callable[[int, Tensor], Tensor | None]:
+    def _reporter(
+        self, bar: tqdm, num_rounds: int, callback: Callback | None
+    ) -> Callable[[int, Tensor], Tensor | None]:
         """What sampling calls after each step: moves the bar, and hands the latents to the callback."""
 
         def report(step: int, latents: Tensor) -> Tensor | None:
-            bar.total = len(self.scheduler.timesteps)
+            bar.total = len(self.scheduler.timesteps) * num_rounds
             bar.update()
             if callback is None:
                 return None

@@ -12,7 +12,7 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 
 MAX_REGIONS = 16
-"""Of one picture, edited apart: all are denoised together, and a mask with more has specks."""
+"""Of one picture, edited apart: each costs as much as an edit, and a mask with more has specks."""
 
 
 class Region(NamedTuple):

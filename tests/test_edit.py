@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from mimicbrush import edit
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, run_command
 from mimicbrush.model.weights import initialise, save_pretrained
 from tests.conftest import network_config
 
@@ -47,6 +50,15 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
+def ended(monkeypatch, capsys, *arguments: object) -> tuple[int, list[str]]:
+    """The command's exit status, and the lines that it says of errors."""
+    try:
+        run_command(lambda: run(monkeypatch, *arguments))
+    except SystemExit as end:
+        return end.code, capsys.readouterr().err.splitlines()
+    return 0, []
+
+
 def test_an_edit_is_replayed_from_its_picture_and_overridden(pictures, monkeypatch):
     run(monkeypatch, *arguments_for(pictures, seed=3, crop_to_mask="true", reference_box="[4, 4, 60, 44]"))
     run(monkeypatch, "--replay", pictures / "e.png", "--output", pictures / "again.png")
@@ -77,8 +89,13 @@ def test_nothing_is_overwritten_without_force(pictures, monkeypatch):
     assert (pictures / "e.png").read_bytes() != before
 
 
+BATCH = {"source": None, "mask": None, "reference": None, "output": None}
+"""What a batch is given without."""
+
+
 def write_batch(folder: Path, *rows: dict) -> Path:
-    plain = {"source": "s.png", "mask": "m.png", "reference": "r.png", "seed": "", "keep_shape": ""}
+    plain = {"source": "s.png", "mask": "m.png", "reference": "r.png"}
+    plain |= dict.fromkeys(("seed", "keep_shape", "reference_box", "reference_mask"), "")
     with (folder / "edits.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [*plain, "output"])
         writer.writeheader()
@@ -97,7 +114,7 @@ def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypa
         {"output": "c.png", "source": "text.png"},
         {"output": "done.png"},
     )
-    common = {"source": None, "mask": None, "reference": None, "output": None, "batch": batch}
+    common = {**BATCH, "batch": batch}
     run(monkeypatch, *arguments_for(pictures, **common))
     said = capsys.readouterr()
     assert "edited 2 of 3; 1 skipped" in said.out and "text.png: not a readable picture" in said.err
@@ -114,12 +131,67 @@ def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypa
         ({"output": "a.jpg"}, r"row 2: output is .*a\.jpg, expected a name ending in \.png"),
         ({"output": "a.png", "seed": "x"}, "row 2: invalid literal"),
         ({"output": "a.png", "keep_shape": "maybe"}, "row 2: keep_shape is maybe"),
+        ({"output": "a.png", "reference_box": "[1, 2"}, "row 2: while parsing a flow sequence"),
     ],
 )
 def test_a_batch_is_read_before_anything_is_edited(pictures, monkeypatch, row, named):
-    common = {"source": None, "mask": None, "reference": None, "output": None, "batch": write_batch(pictures, row)}
     with pytest.raises(UserError, match=named):
-        run(monkeypatch, *arguments_for(pictures, **common))
+        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, row)))
+
+
+def test_offloaded_and_in_tiles_it_edits_too(pictures, monkeypatch):
+    run(monkeypatch, *arguments_for(pictures))
+    run(
+        monkeypatch,
+        *arguments_for(pictures, output=pictures / "low.png", offload="model", device="cpu"),
+        "--vae_tiling",
+    )
+    difference = pixels(pictures / "e.png").astype(int) - pixels(pictures / "low.png")
+    assert np.abs(difference).max() <= 1  # the tiny network's pictures are one tile
+
+
+@pytest.mark.parametrize("by_csv", [False, True])
+def test_each_reference_has_its_own_box_or_mask(pictures, monkeypatch, by_csv):
+    """What they leave out does not matter."""
+    shown = np.zeros((50, 70), np.uint8)
+    shown[5:45, 10:60] = 255
+    Image.fromarray(shown).save(pictures / "shown.png")
+    results = []
+    for fill in (0, 200):
+        for name, box in (("r", (4, 4, 60, 44)), ("other", (10, 5, 60, 45))):
+            picture = Image.new("RGB", (70, 50), (fill, fill, fill))
+            picture.paste(Image.open(pictures / f"{name}.png").crop(box), box)
+            picture.save(pictures / f"{name}-{fill}.png")
+        lists = {
+            "reference": f"[r-{fill}.png, other-{fill}.png]",
+            "reference_box": "[[4, 4, 60, 44], null]",
+            "reference_mask": "[null, shown.png]",
+        }
+        output = pictures / f"e-{fill}.png"
+        if by_csv:
+            batch = write_batch(pictures, {"output": output.name, **lists})
+            run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
+        else:
+            monkeypatch.chdir(pictures)
+            run(monkeypatch, *arguments_for(pictures, output=output, **lists))
+        run(monkeypatch, "--replay", output, "--output", pictures / f"again-{fill}.png")
+        results += [pixels(output), pixels(pictures / f"again-{fill}.png")]
+    assert all(np.array_equal(results[0], result) for result in results)
+
+
+# --- Bad input ------------------------------------------------------------------------------------------------------
+
+
+def saved(folder: Path, picture: Image.Image | np.ndarray, **options: object) -> Path:
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.save(folder / "odd.png", **options)
+    return folder / "odd.png"
+
+
+def sixteen_bits(folder: Path) -> Path:
+    levels = np.random.default_rng(0).integers(0, 65536, (50, 70, 3), dtype=np.uint16)
+    assert cv2.imwrite(str(folder / "deep.png"), levels)
+    return folder / "deep.png"
 
 
 def truncated(folder: Path) -> Path:
@@ -127,16 +199,107 @@ def truncated(folder: Path) -> Path:
     return folder / "half.png"
 
 
-def test_broken_files_and_missing_arguments_end_in_one_sentence(pictures, monkeypatch):
-    (pictures / "text.png").write_text("no picture")
-    for changes, named in (
-        ({"source": truncated(pictures)}, r"half\.png: not a readable picture"),
-        ({"mask": pictures / "text.png"}, r"text\.png: not a readable picture"),
-        ({"reference": pictures / "absent.png"}, r"absent\.png: no such picture"),
-        ({"mask": None, "output": None}, "mask, output not given"),
-        ({"replay": pictures / "s.png"}, r"s\.png: holds no settings of an edit"),
-        ({"weights": pictures}, r"expected a mimicbrush\.bin"),
-        ({"batch": pictures / "edits.csv"}, "batch names sources"),
-    ):
-        with pytest.raises(UserError, match=named):
-            run(monkeypatch, *arguments_for(pictures, **changes))
+def text(folder: Path) -> Path:
+    (folder / "text.png").write_text("no picture")
+    return folder / "text.png"
+
+
+def without(folder: Path, lost: str) -> Path:
+    shutil.copytree(folder / "weights", folder / "copied")
+    (folder / "copied" / lost).unlink()
+    return folder / "copied"
+
+
+REFUSED = {
+    "mask empty": (lambda at: {"mask": saved(at, Image.new("L", (70, 50)))}, "mask_image is empty; paint"),
+    "mask transparent": (lambda at: {"mask": saved(at, Image.new("RGBA", (70, 50)))}, "transparent counts as black"),
+    "mask white": (lambda at: {"mask": saved(at, Image.new("L", (70, 50), 255))}, "mask_image is all white"),
+    "mask of another size": (lambda at: {"mask": saved(at, Image.new("L", (70, 51), 255))}, "70 x 51 .* 70 x 50"),
+    "mask absent": (lambda at: {"mask": at / "absent.png"}, r"absent\.png: no such picture"),
+    "image one pixel wide": (
+        lambda at: {"source": saved(at, Image.new("RGB", (1, 50)))},
+        "image is 1 x 50 pixels, expected at least 2",
+    ),
+    "image of 120 million pixels": (
+        lambda at: {"source": saved(at, Image.new("1", (20_000, 6_000)))},
+        "image is 20000 x 6000 pixels, expected at most 100 million; scale it down",
+    ),
+    "image of 400 million pixels": (
+        lambda at: {"source": saved(at, Image.new("1", (20_000, 20_000)))},
+        r"odd\.png: too large to be read .*; scale it down",
+    ),
+    "image truncated": (lambda at: {"source": truncated(at)}, r"half\.png: not a readable picture"),
+    "image not an image": (lambda at: {"source": text(at)}, r"text\.png: not a readable picture"),
+    "reference small": (
+        lambda at: {"reference": saved(at, Image.new("RGB", (31, 50)))},
+        "reference_image is 31 x 50 pixels, expected at least 32",
+    ),
+    "reference truncated": (lambda at: {"reference": truncated(at)}, r"half\.png: not a readable picture"),
+    "box outside": (lambda at: {"reference_box": "[0, 0, 71, 50]"}, "reference_box is .* within 70 x 50"),
+    "boxes of others": (lambda at: {"reference_box": "[null, null]"}, "2 of reference_box for 1 references"),
+    "no such weights": (lambda at: {"weights": at / "absent"}, r"does not exist; expected a mimicbrush\.bin"),
+    "folder without weights": (lambda at: {"weights": at}, r"holds no weights; expected a mimicbrush\.bin"),
+    "half-copied weights": (
+        lambda at: {"weights": without(at, "vae/diffusion_pytorch_model.safetensors")},
+        r"vae: no \.safetensors file; convert the weights again, or copy the folder whole",
+    ),
+    "offload without a GPU": (
+        lambda at: {"offload": "sequential", "device": "cpu"},
+        "sequential offload brings layers to a GPU, and none is here or asked for",
+    ),
+    "no mask": (lambda at: {"mask": None, "output": None}, "mask, output not given"),
+    "nothing to replay": (lambda at: {"replay": at / "s.png"}, r"s\.png: holds no settings of an edit"),
+    "batch and more": (lambda at: {"batch": at / "edits.csv"}, "batch names sources"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_edited_ends_in_one_sentence_and_status_two(pictures, monkeypatch, capsys, case):
+    make, said = REFUSED[case]
+    status, lines = ended(monkeypatch, capsys, *arguments_for(pictures, **make(pictures)))
+    assert status == 2 and len(lines) == 1
+    assert re.search(rf"^error: .*{said}", lines[0])
+    assert not (pictures / "e.png").exists()
+
+
+ODD = {
+    "RGBA": lambda at: saved(at, Image.open(at / "s.png").convert("RGBA")),
+    "P": lambda at: saved(at, Image.open(at / "s.png").convert("P")),
+    "LA": lambda at: saved(at, Image.open(at / "s.png").convert("LA")),
+    "CMYK": lambda at: cmyk(at),
+    "I;16": lambda at: saved(at, np.arange(3500, dtype=np.uint16).reshape(50, 70) * 18),
+    "RGB;16": sixteen_bits,
+}
+
+
+def cmyk(folder: Path) -> Path:
+    Image.open(folder / "s.png").convert("CMYK").save(folder / "odd.tif")
+    return folder / "odd.tif"
+
+
+@pytest.mark.parametrize("mode", ODD)
+def test_pictures_of_any_mode_are_edited_and_keep_what_the_mask_does_not_reach(pictures, monkeypatch, mode):
+    source = ODD[mode](pictures)
+    run(monkeypatch, *arguments_for(pictures, source=source))
+    deep = mode.endswith("16")
+    read = (lambda path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) if deep else upright_pixels
+    before, after = read(source), read(pictures / "e.png")
+    before = np.repeat(before[..., None], 3, axis=2) if before.ndim == 2 else before
+    assert after.dtype == (np.uint16 if deep else np.uint8)
+    assert np.array_equal(before[:8], after[:8]) and not np.array_equal(before, after)
+    run(monkeypatch, "--replay", pictures / "e.png", "--output", pictures / "again.png")
+    assert np.array_equal(read(pictures / "again.png"), after)
+
+
+def upright_pixels(path: Path) -> np.ndarray:
+    picture = Image.open(path)
+    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+
+
+def test_a_mask_with_grey_edges_is_thresholded_and_it_is_said(pictures, monkeypatch, caplog):
+    mask = np.asarray(Image.open(pictures / "m.png")).copy()
+    mask[19, 20:40] = 100
+    run(monkeypatch, *arguments_for(pictures, mask=saved(pictures, mask)))
+    run(monkeypatch, *arguments_for(pictures, output=pictures / "sharp.png"))
+    assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "sharp.png"))
+    assert "mask_image has 20 grey or half-transparent pixels" in caplog.text

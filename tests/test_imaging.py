@@ -110,9 +110,9 @@ def test_unreadable_pictures_are_named(tmp_path):
         read_mask(tmp_path / "absent.png")
 
 
-def test_sixteen_bits_are_read_by_their_upper_byte(tmp_path):
-    levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
-    Image.fromarray(levels * 256).save(tmp_path / "grey.png")
-    assert torch.equal(read_levels(tmp_path / "grey.png")[0], torch.from_numpy(levels.astype(np.uint8)))
-    assert torch.equal(read_image(tmp_path / "grey.png")[0] * 255, torch.from_numpy(levels.astype(np.float32)))
-    assert read_mask(tmp_path / "grey.png").mean() == 0.5
+def test_white_of_sixteen_bits_is_65535(tmp_path):
+    levels = np.linspace(0, 65535, 256 * 64).round().astype(np.uint16).reshape(128, 128)
+    Image.fromarray(levels).save(tmp_path / "grey.png")
+    assert np.array_equal(read_levels(tmp_path / "grey.png")[0], np.round(levels / 257))
+    torch.testing.assert_close(read_image(tmp_path / "grey.png")[1], torch.from_numpy(levels / 65535).float())
+    assert np.array_equal(read_mask(tmp_path / "grey.png")[0], levels > 32767)

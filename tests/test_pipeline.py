@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from accelerate import cpu_offload
 from diffusers import UniPCMultistepScheduler
 from PIL import Image
 
@@ -121,6 +122,28 @@ def test_offloaded_it_edits_the_same(depth):
         torch.testing.assert_close(edit(pipe, keep_shape=True), plain, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"reference_projections": "reference", "reference_timestep": "zero"}])
+def test_with_weights_a_layer_at_a_time_it_edits_the_same(options):
+    pipe = MimicBrushPipeline.from_network(
+        initialise(network_config(depth=PartConfig(arguments=DEPTH), **options)).eval()
+    )
+    plain = edit(pipe, keep_shape=True)
+    # Sequential offload does this, for a GPU only: elsewhere than in its call no layer has weights.
+    for model in pipe.components.values():
+        if isinstance(model, torch.nn.Module):
+            cpu_offload(model, torch.device("cpu"))
+    assert {parameter.device.type for parameter in pipe.unet.parameters()} == {"meta"}
+    for _ in range(2):
+        torch.testing.assert_close(edit(pipe, keep_shape=True), plain, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_sequential_offload_needs_a_gpu(pipe):
+    for options in ({}, {"device": "cpu"}):
+        with pytest.raises(UserError, match="sequential offload brings layers to a GPU, and none is here"):
+            pipe.enable_sequential_cpu_offload(**options)
+
+
 def test_low_memory_switches_change_nothing(pipe):
     plain = edit(pipe, num_images_per_prompt=2)
     pipe.enable_attention_slicing()
@@ -146,6 +169,22 @@ def test_a_callback_may_replace_latents_and_stop(pipe):
 
     with pytest.raises(InterruptedError):
         edit(pipe, callback_on_step_end=stop)
+
+
+def test_progress_counts_the_steps_of_all_regions_that_are_edited_in_turn(pipe, monkeypatch):
+    bars, progress_bar = [], pipe.progress_bar
+    monkeypatch.setattr(pipe, "progress_bar", lambda **options: bars.append(progress_bar(**options)) or bars[-1])
+    pipe.set_progress_bar_config(disable=False)
+    two, steps = MASK.copy(), []
+    two[50:55, 70:75] = 255
+    edit(
+        pipe,
+        mask_image=two,
+        regions="in_turn",
+        callback_on_step_end=lambda pipe, step, timestep, told: steps.append(step) or told,
+    )
+    assert steps == [0, 1, 0, 1]
+    assert (bars[0].n, bars[0].total) == (4, 4)
 
 
 def test_several_results_have_their_own_generators(pipe):
@@ -248,6 +287,7 @@ def test_a_half_copied_folder_is_named(pipe, tmp_path, lost, named):
         ({"reference_image": torch.full((3, 60, 80), torch.inf)}, "reference_image holds NaN or infinity"),
         ({"reference_box": (0, 0, 20, 60)}, "the reference, cropped, is 20 x 60"),
         ({"reference_box": (0, 0, 81, 60)}, r"reference_box is \[0, 0, 81, 60\]; expected .* within 80 x 60"),
+        ({"reference_box": (0, 0, 40.5, 60)}, r"reference_box is \[0, 0, 40\.5, 60\]; expected whole left, top"),
         ({"reference_box": [None, None]}, "2 of reference_box for 1 references"),
         ({"reference_mask_image": MASK[:30]}, "reference_mask_image is 80 x 30 pixels and reference_image 80 x 60"),
         ({"num_images_per_prompt": 0}, "num_images_per_prompt is 0"),
@@ -258,6 +298,21 @@ def test_what_cannot_be_edited_is_said_in_one_sentence(pipe, changes, named):
     with pytest.raises(UserError, match=named) as raised:
         edit(pipe, **changes)
     assert "\n" not in str(raised.value)
+
+
+def test_a_truncated_picture_is_said_to_be_unreadable(pipe, tmp_path):
+    random_picture().save(tmp_path / "whole.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:4000])
+    with pytest.raises(UserError, match=r"image cannot be read \(.*\); save or download it again"):
+        edit(pipe, image=Image.open(tmp_path / "half.png"))
+
+
+def test_sixteen_bits_lose_nothing_where_the_mask_does_not_reach(pipe):
+    source = np.random.default_rng(0).integers(0, 65536, (60, 80, 4), dtype=np.uint16)
+    (edited,) = edit(pipe, image=source, output_type="np")
+    levels = (edited * 65535).round().astype(np.uint16)
+    assert np.array_equal(levels[:5], source[:5]) and np.array_equal(levels[..., 3], source[..., 3])
+    assert not np.array_equal(levels[20:30, 30:45], source[20:30, 30:45])
 
 
 def test_a_wide_picture_is_edited_and_stays_far_from_its_mask(pipe):

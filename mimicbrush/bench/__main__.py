@@ -1,6 +1,7 @@
-"""`python -m mimicbrush.bench train | sample | data | loader | metrics`."""
+"""`python -m mimicbrush.bench train | sample | data | loader | metrics | memory`."""
 
 from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
+from mimicbrush.bench.memory import MemoryBenchConfig, bench_memory
 from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics
 from mimicbrush.bench.preparation import PreparationBenchConfig, bench_preparation
 from mimicbrush.bench.sampling import SampleBenchConfig, bench_sampling
@@ -16,6 +17,7 @@ def main() -> None:
         "data": (PreparationBenchConfig, bench_preparation),
         "loader": (LoaderBenchConfig, bench_loader),
         "metrics": (MetricsBenchConfig, bench_metrics),
+        "memory": (MemoryBenchConfig, bench_memory),
     }
     run_subcommand(commands, program="python -m mimicbrush.bench")
 

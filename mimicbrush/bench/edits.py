@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from mimicbrush.config import load_config
 from mimicbrush.model.weights import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.training.clock import ClockKind, now
 from mimicbrush.training.run import TrainConfig
 
 PRESET = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
@@ -19,15 +19,17 @@ NUM_SAMPLES = 4
 NUM_STEPS = 10
 
 
-def bench_edits(*, device: torch.device, repeats: int) -> None:
+def bench_edits(*, device: torch.device, repeats: int, clock: ClockKind) -> None:
     """Print what edits cost with the tiny preset's network, of random weights."""
-    started = time.perf_counter()
+    started = now(clock)
     network = initialise(load_config(TrainConfig, PRESET).network).eval()
     pipe = MimicBrushPipeline.from_network(network).to(device)
     pipe.set_progress_bar_config(disable=True)
-    loaded = time.perf_counter()
-    first = _until_first_step(pipe)
-    print(f"\ntiny preset: made in {loaded - started:.2f} s; first step done {first:.2f} s after the call, cold")
+    loaded = now(clock)
+    first = _until_first_step(pipe, clock)
+    print(
+        f"\ntiny preset: made in {loaded - started:.2f} s; first step done {first:.2f} {clock} s after the call, cold"
+    )
 
     def together() -> None:
         _edit(pipe, num_images_per_prompt=NUM_SAMPLES)
@@ -36,7 +38,7 @@ def bench_edits(*, device: torch.device, repeats: int) -> None:
         for _ in range(NUM_SAMPLES):
             _edit(pipe)
 
-    both = [(_seconds(together), _seconds(one_by_one)) for _ in range(repeats)]
+    both = [(_seconds(together, clock), _seconds(one_by_one, clock)) for _ in range(repeats)]
     batch, singles = (statistics.median(column) for column in zip(*both, strict=True))
     print(
         f"{NUM_SAMPLES} samples of {NUM_STEPS} steps together {batch:.2f} s, one by one {singles:.2f} s:"
@@ -52,19 +54,19 @@ def _edit(pipe: MimicBrushPipeline, **options: object) -> None:
     pipe(source, mask, reference, num_inference_steps=NUM_STEPS, generator=generator, output_type="pt", **options)
 
 
-def _until_first_step(pipe: MimicBrushPipeline) -> float:
+def _until_first_step(pipe: MimicBrushPipeline, clock: ClockKind) -> float:
     moments = []
 
     def note(*told: object) -> dict:
-        moments.append(time.perf_counter())
+        moments.append(now(clock))
         return {}
 
-    started = time.perf_counter()
+    started = now(clock)
     _edit(pipe, callback_on_step_end=note)
     return moments[0] - started
 
 
-def _seconds(run: Callable[[], None]) -> float:
-    started = time.perf_counter()
+def _seconds(run: Callable[[], None], clock: ClockKind) -> float:
+    started = now(clock)
     run()
-    return time.perf_counter() - started
+    return now(clock) - started

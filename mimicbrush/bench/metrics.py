@@ -15,6 +15,7 @@ from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.networks import Size, write_networks
 from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Models, measure
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.sampling import repeat_features
 from mimicbrush.model.weights import full_size_network, initialise
 from mimicbrush.training.clock import ClockKind, matrix_rate, now
 from mimicbrush.training.cost import shaped_network
@@ -71,16 +72,22 @@ def bench_metrics(config: MetricsBenchConfig) -> None:
     print(f"all metrics: {share:.2%} of its FLOPs, {total.seconds / seconds / steps:.2%} of its time")
 
 
-def guided_step(network: MimicBrushNetwork) -> None:
-    """The networks' part of one step of one edit with guidance; on the meta device nothing is computed."""
+def guided_step(network: MimicBrushNetwork, *, num_images: int = 1) -> None:
+    """The networks' part of one step of one edit with guidance; on the meta device nothing is computed.
+
+    num_images: results of the edit, which share its reference.
+    """
     side = network.size // network.stride
     width = network.imitative_unet.config.cross_attention_dim
     with torch.device(network.device), torch.no_grad():
         latent, timestep = torch.zeros(1, 4, side, side), torch.zeros((), dtype=torch.long)
-        conditions = Conditions(latent[:, :1], latent, latent, torch.zeros(1, NUM_TOKENS, width), latent)
-        rows = Conditions(*(torch.cat([value, value]) for value in conditions))
+        tokens = torch.zeros(1, NUM_TOKENS, width, dtype=network.imitative_unet.dtype)
+        conditions = Conditions(latent[:, :1], latent, latent, tokens, latent)
+        num_rows = 2 * num_images
+        rows = Conditions(*(torch.cat([value] * num_rows) for value in conditions))
         features = network.reference_features(latent, timestep, conditions.image_tokens)
-        network.predict(torch.cat([latent, latent]), timestep, rows, features, twins=True)
+        features = repeat_features(features, num_images)
+        network.predict(torch.cat([latent] * num_rows), timestep, rows, features, twins=True)
 
 
 def random_edits(size: int, seeds: Iterable[int]) -> list[Edit]:

@@ -88,7 +88,7 @@ def bench_sampling(config: SampleBenchConfig) -> None:
     for latent_size in config.latent_sizes:
         for timestep in ("current", "zero"):
             _compare(config, latent_size, timestep, device)
-    bench_edits(device=device, repeats=config.repeats)
+    bench_edits(device=device, repeats=config.repeats, clock=config.clock)
 
 
 def bench_network(config: SampleBenchConfig, latent_size: int, timestep: str) -> NetworkConfig:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -35,8 +36,11 @@ POSTERIOR_SEED = 0
 edit share everything but their noise."""
 
 
-Regions = Literal["together", "separate"]
-"""One crop around all of the mask, or one around each of its connected parts."""
+OnStep = Callable[[int, Tensor], Tensor | None]
+
+Regions = Literal["together", "separate", "in_turn"]
+"""One crop around all of the mask, or one around each of its connected parts: all denoised at once, or one after the
+other, each seeing what became of those before it, in the memory of one."""
 
 
 class Part(NamedTuple):
@@ -68,8 +72,8 @@ class MimicBrushEditor(Editor):
     float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of diffusers, by name or made;
     geometry: `released` scales, pads and pastes as the released code does.
     crop_to_mask: work on a square crop around the mask, `context` times as long as what is masked, so that edits of
-    large pictures stay sharp; regions: one crop for all of the mask, or one for each connected part; match_colour:
-    shift the result's colours until they agree with the source's around the mask.
+    large pictures stay sharp; regions: one crop for all of the mask, or one for each connected part, denoised together
+    or in turn; match_colour: shift the result's colours until they agree with the source's around the mask.
     Raises UserError where the weights are missing or do not fit.
     """
 
@@ -94,9 +98,8 @@ class MimicBrushEditor(Editor):
             self.network = checkpoint
         else:
             place = choose_device(device)
-            self.network = (
-                load_network(checkpoint, use_ema=use_ema).to(place).to_precision(choose_dtype(precision, place))
-            )
+            dtype = choose_dtype(precision, place)
+            self.network = load_network(checkpoint, use_ema=use_ema, dtype=dtype).to(place)
         if isinstance(scheduler, str):
             scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
         limit = scheduler.config.num_train_timesteps
@@ -127,17 +130,54 @@ class MimicBrushEditor(Editor):
         *,
         num_samples: int = 1,
         generators: list[torch.Generator] | None = None,
-        on_step: Callable[[int, Tensor], Tensor | None] | None = None,
+        on_step: OnStep | None = None,
     ) -> list[list[Tensor]]:
         """`num_samples` results of each request, with seeds seed, seed + 1, ...; all are denoised together.
 
         Each result equals what its seed alone would give. generators: one per sample in place of the seeds', from which
-        a request's frames and regions draw in turn; on_step: as in `sample`.
+        a request's frames and regions draw in turn; on_step: as in `sample`, once for each of `num_rounds`.
         """
+        if self.regions == "in_turn":
+            return self._sample_in_turn(requests, num_samples, generators, on_step)
         divided = [self._parts(request) for request in requests]
+        drawn_from = generators * sum(map(len, divided)) if generators else None
+        return self._sample(divided, num_samples, drawn_from, on_step)
+
+    def num_rounds(self, request: ReferenceRequest) -> int:
+        """How often sampling begins anew: for each region, where they are edited in turn."""
+        return len(self._rounds(request)) if self.regions == "in_turn" else 1
+
+    def _sample_in_turn(
+        self,
+        requests: list[ReferenceRequest],
+        num_samples: int,
+        generators: list[torch.Generator] | None,
+        on_step: OnStep | None,
+    ) -> list[list[Tensor]]:
+        """Samples see different pictures after the first round: each is a request of its own."""
+        asked = [replace(request, seed=request.seed + n) for request in requests for n in range(num_samples)]
+        own_generators = generators * len(requests) if generators else [None] * len(asked)
+        rounds, results = [self._rounds(request) for request in asked], [request.source for request in asked]
+        for turn in range(max(map(len, rounds))):
+            going = [number for number in range(len(asked)) if turn < len(rounds[number])]
+            divided = [_on_what_became(results[number], rounds[number][turn:]) for number in going]
+            drawn_from = [own_generators[n] for n, parts in zip(going, divided, strict=True) for _ in parts]
+            edited = self._sample(divided, 1, drawn_from if generators else None, on_step)
+            for number, (result,) in zip(going, edited, strict=True):
+                results[number] = result
+        return [results[first : first + num_samples] for first in range(0, len(results), num_samples)]
+
+    def _sample(
+        self,
+        divided: list[list[Part]],
+        num_samples: int,
+        drawn_from: list[torch.Generator] | None,
+        on_step: OnStep | None,
+    ) -> list[list[Tensor]]:
+        """divided: the parts of each request; drawn_from: a generator for each row, or those of the seeds."""
         parts = list(chain.from_iterable(divided))
-        seeds = [part.request.seed + number for part in parts for number in range(num_samples)]
-        drawn_from = generators * len(parts) if generators else seeded_generators(seeds)
+        if drawn_from is None:
+            drawn_from = seeded_generators([part.request.seed + n for part in parts for n in range(num_samples)])
         latent = sample(
             self.network,
             self._condition(parts),
@@ -163,15 +203,20 @@ class MimicBrushEditor(Editor):
         ]
 
     def _parts(self, request: ReferenceRequest) -> list[Part]:
-        parts = []
+        parts, separate = [], self.regions != "together"
         for number, mask in enumerate(request.mask):
-            if self.crop_to_mask or self.regions == "separate":
-                size, separate = self.network.size, self.regions == "separate"
-                regions = crop_regions(mask, size=size, context=self.context, separate=separate)
+            if self.crop_to_mask or separate:
+                regions = crop_regions(mask, size=self.network.size, context=self.context, separate=separate)
             else:
                 regions = [whole_picture(mask)]
             parts += [Part(request, number, region) for region in regions]
         return parts
+
+    def _rounds(self, request: ReferenceRequest) -> list[list[Part]]:
+        """Parts by the round in which they are edited: one of each frame that has so many."""
+        parts = self._parts(request)
+        frames = [[part for part in parts if part.number == number] for number in range(len(request.mask))]
+        return [[part for part in taken if part is not None] for taken in zip_longest(*frames)]
 
     def _keeps_shape(self, request: ReferenceRequest) -> bool:
         return request.keep_shape if self.keep_shape is None else self.keep_shape
@@ -215,6 +260,14 @@ class MimicBrushEditor(Editor):
             edited = match_colours(edited, part.of(part.request.source)[None], mask, scale=scale)
         place = result[..., part.region.rows, part.region.columns]
         place.copy_(self.geometry.paste_back(edited, place, mask, scale=scale))
+
+
+def _on_what_became(source: Tensor, rounds: list[list[Part]]) -> list[Part]:
+    """Parts of the first of the rounds to come, on the pictures so far, with all that is to come still hidden."""
+    mask = torch.zeros_like(rounds[0][0].request.mask)
+    for part in chain.from_iterable(rounds):
+        part.of(mask).add_(part.region.mask)
+    return [part._replace(request=replace(part.request, source=source, mask=mask)) for part in rounds[0]]
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:

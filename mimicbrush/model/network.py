@@ -37,8 +37,8 @@ Generators = torch.Generator | list[torch.Generator] | None
 
 
 PIXELS_AT_ONCE = 4 * 512 * 512
-"""Of pictures that the autoencoder encodes in one pass: all of a batch at once would take more memory than anything
-else in a step that checkpoints its activations."""
+"""Of pictures that the autoencoder encodes or decodes in one pass: all of a batch at once would take more memory than
+anything else in an edit, or in a training step that checkpoints its activations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +138,8 @@ class MimicBrushNetwork(nn.Module):
     def to_precision(self, dtype: torch.dtype) -> MimicBrushNetwork:
         """Compute in this precision, latents and the depth model always in float32; changes it in place."""
         for name, part in self.named_children():
-            if name != "shape_map":
-                nn.Module.to(part, dtype)  # diffusers' own warns of float32 modules, of which there are none
+            # Not by diffusers' own, which warns of modules that are to stay in float32: of these there are none.
+            nn.Module.to(part, torch.float32 if name == "shape_map" else dtype)
         return self
 
     @torch.no_grad()
@@ -156,7 +156,9 @@ class MimicBrushNetwork(nn.Module):
     def decode(self, latent: Tensor) -> Tensor:
         """Latent (B, 4, h, w) -> pixels (B, 3, H, W) in [0, 1]."""
         scaled = (latent / self.autoencoder.config.scaling_factor).to(self.autoencoder.dtype)
-        return (self.autoencoder.decode(scaled).sample.float() / 2 + 0.5).clamp(0, 1)
+        some = scaled.split(max(1, PIXELS_AT_ONCE // (latent[0, 0].numel() * self.stride**2)))
+        pixels = torch.cat([self.autoencoder.decode(latents).sample.float() for latents in some])
+        return (pixels / 2 + 0.5).clamp(0, 1)
 
     def condition(
         self,

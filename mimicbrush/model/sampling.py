@@ -88,7 +88,7 @@ def sample(
     for step, timestep in enumerate(tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False)):
         if features is None or network.options.reference_timestep == "current":
             features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
-            features = _repeat_features(features, len(noise) // len(conditions.reference_latent))
+            features = repeat_features(features, len(noise) // len(conditions.reference_latent))
         scaled = scheduler.scale_model_input(latent, timestep)
         scaled = torch.cat([scaled, scaled]) if guided else scaled
         prediction = network.predict(scaled, timestep, rows, features, twins=guided)
@@ -134,5 +134,6 @@ def _repeat(rows: Tensor, num: int) -> Tensor:
     return rows if num == 1 else rows.repeat_interleave(num, dim=0)
 
 
-def _repeat_features(features: ReferenceFeatures, num: int) -> ReferenceFeatures:
+def repeat_features(features: ReferenceFeatures, num: int) -> ReferenceFeatures:
+    """Those of each reference `num` times, side by side: for so many samples."""
     return {name: KeyValue(*(_repeat(states, num) for states in pair)) for name, pair in features.items()}

@@ -130,7 +130,7 @@ def count_cost(
     trained = {name: num_trained_of(part) for name, part in network.named_children()}
     num_trained = sum(trained.values())
     with FakeTensorMode():
-        twin = _fake_twin(network)
+        twin = fake_twin(network)
         parameters = [parameter for parameter in twin.parameters() if parameter.requires_grad]
         live, saved = LiveBytes(twin.parameters()), SavedBytes(twin.parameters())
         with live:
@@ -206,7 +206,7 @@ def _shape_latent(network: MimicBrushNetwork, source: Tensor) -> Tensor:
     return network.shape_projector(shape_map.to(network.shape_projector.dtype)).float()
 
 
-def _fake_twin(network: MimicBrushNetwork) -> MimicBrushNetwork:
+def fake_twin(network: MimicBrushNetwork) -> MimicBrushNetwork:
     """The same network with fake parameters and buffers, on the CPU: to be called where fake tensors are made."""
     fakes = {id(parameter): _fake(parameter) for parameter in network.parameters()}
     fakes |= {id(buffer): torch.empty(buffer.shape, dtype=buffer.dtype) for buffer in network.buffers()}

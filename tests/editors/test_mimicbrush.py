@@ -57,7 +57,49 @@ def test_a_crop_sees_all_regions_hidden_and_pastes_its_own(echo, monkeypatch):
     assert (edited[0, :, 24:26, 36:38] - 0.75).abs().max() < 0.35
 
 
-@pytest.mark.parametrize("options", [{}, {"crop_to_mask": True}, {"regions": "separate"}, {"match_colour": True}])
+def test_in_turn_a_crop_sees_what_became_of_those_before_it(echo, monkeypatch):
+    near = (A[0], slice(32, 38))
+    grey = iter([0.25, 0.75])
+    monkeypatch.setattr(echo, "decode", lambda latent: torch.full((1, 3, SIZE, SIZE), next(grey)))
+    edited = editor_of(echo, regions="in_turn").edit(request_of(A, near))
+    (first, both), (second, one) = echo.seen
+    assert (both.sum(), one.sum()) == (160, 60)
+    assert (first[both.expand_as(first) > 0] != 0.25).any()
+    # The first region's middle, in the crop of 32 pixels around the second, which spans columns 19 to 51.
+    assert (second[0, :, 14:16, 5:7] - 0.25).abs().max() < 0.1
+    assert (edited[0, :, 24:26, 24:26] - 0.25).abs().max() < 0.05
+    assert (edited[0, :, 24:26, 35] - 0.75).abs().max() < 0.35
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_regions_far_apart_are_the_same_in_turn_and_at_once(network, seeded):
+    requests = [request_of(A, B, seed=1), request_of(B, seed=2)]
+    results = []
+    for regions in ("separate", "in_turn"):
+        # Generators are drawn from in another order where there are several requests.
+        asked, own = (requests, None) if seeded else (requests[:1], [torch.Generator().manual_seed(n) for n in (5, 6)])
+        results.append(editor_of(network, regions=regions).sample_batch(asked, num_samples=2, generators=own))
+    for at_once, in_turn in zip(*results, strict=True):
+        torch.testing.assert_close(torch.stack(in_turn), torch.stack(at_once), rtol=0, atol=1e-4)
+        assert not torch.equal(in_turn[0], in_turn[1])
+
+
+def test_in_turn_one_region_is_denoised_at_a_time(network, monkeypatch):
+    rows, predict = [], network.predict
+    monkeypatch.setattr(
+        network, "predict", lambda noisy, *rest, **kw: rows.append(len(noisy)) or predict(noisy, *rest, **kw)
+    )
+    for regions in ("separate", "in_turn"):
+        editor = editor_of(network, regions=regions, guidance_scale=1.0)
+        editor.edit(request_of(A, B))
+        assert editor.num_rounds(request_of(A, B)) == {"separate": 1, "in_turn": 2}[regions]
+    assert rows == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"crop_to_mask": True}, {"regions": "separate"}, {"regions": "in_turn"}, {"match_colour": True}],
+)
 @pytest.mark.parametrize("geometry", ["exact", "released"])
 def test_far_from_the_mask_the_source_is_kept_bit_for_bit(network, options, geometry):
     request = request_of(A, B)

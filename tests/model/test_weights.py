@@ -224,6 +224,18 @@ class TestFolder:
             assert_same_weights(loaded, network)
             assert loaded.options == network.options
 
+    @pytest.mark.parametrize("stored", [torch.float16, torch.float32])
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+    def test_it_is_loaded_in_the_asked_precision_whatever_it_is_stored_in(self, tmp_path, stored, dtype):
+        network = initialise(depth_config(), seed=3)
+        save_pretrained(network, tmp_path / "folder", dtype=stored)
+        loaded = load_network(tmp_path / "folder", dtype=dtype)
+        rounded = {name: tensor.to(stored) for name, tensor in network.state_dict().items()}
+        for name, tensor in loaded.state_dict().items():
+            expected = torch.float32 if name.startswith("shape_map") else dtype
+            assert tensor.dtype == expected
+            assert torch.equal(tensor, rounded[name].to(expected))
+
     def test_it_is_diffusers_layout(self, tmp_path):
         network = initialise(depth_config())
         save_pretrained(network, tmp_path / "folder")

@@ -18,7 +18,7 @@ from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.release import read_release
 from mimicbrush.model.weights.run import is_run, read_run, read_run_config, read_run_seed
-from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, in_float32, load_strictly
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, in_precision_of, load_strictly
 
 TRAINED_PARTS = ("imitative_unet", "image_projector", "shape_projector")
 """Parts that all trained weights hold."""
@@ -26,56 +26,60 @@ FROZEN_PARTS = ("autoencoder", "image_encoder", "shape_map")
 """Parts that are never trained."""
 
 
-def initialise(config: NetworkConfig, *, seed: int = 0, trained: TrainedWeights | None = None) -> MimicBrushNetwork:
+def initialise(
+    config: NetworkConfig,
+    *,
+    seed: int = 0,
+    trained: TrainedWeights | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> MimicBrushNetwork:
     """Build the network: parts pretrained, or drawn from `seed`, with the weights of `config.weights` in their place.
 
-    trained: a checkpoint's tensors, which come before both.
+    trained: a checkpoint's tensors, which come before both; dtype: of all but the depth model, which stays in float32.
     Raises UserError where weights are not found or do not fit.
     """
-    sources = [with_adapters_folded(trained, config)] if trained else []
-    if config.weights and (trained is None or _left_out_parts(config, trained)):
-        sources.insert(0, read_weights(config.weights))
-    for source in sources:
-        _check_trained_parts(source)
-    given = {name: (source, tensors) for source in sources for name, tensors in source.parts.items()}
+    given = _given_tensors(config, trained)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = MimicBrushNetwork(**build_parts(config, given), options=config.options)
     _check_parts(network)
-    for name, (source, tensors) in given.items():
-        load_strictly(getattr(network, name), in_float32(tensors), f"{source.origin}, {name},", assign=True)
-    for source in sources:
-        _warn_of_other_options(source, config)
+    network.to_precision(dtype)
+    for name in list(given):
+        # Taken out, so that what was stored in another precision goes as soon as it is converted, a part at a time.
+        origin, tensors = given.pop(name)
+        part = getattr(network, name)
+        load_strictly(part, in_precision_of(part, tensors), f"{origin}, {name},", assign=True)
     for name in FROZEN_PARTS:
         getattr(network, name).requires_grad_(False).eval()
     return network
 
 
-def load_network(weights: str | Path, *, use_ema: bool = True) -> MimicBrushNetwork:
+def load_network(weights: str | Path, *, use_ema: bool = True, dtype: torch.dtype = torch.float32) -> MimicBrushNetwork:
     """The network of a training run, an exported folder or hub repository, or a released mimicbrush.bin, for editing.
 
-    use_ema: a run's averaged weights, where it has them. Raises UserError where weights are missing or do not fit.
+    use_ema: a run's averaged weights, where it has them; dtype: of all but the depth model, which stays in float32.
+    Raises UserError where weights are missing or do not fit.
     """
     path = find_weights(str(weights))
     if is_exported(path):
-        return from_pretrained(path)
+        return from_pretrained(path, dtype=dtype)
     if path.is_file():
-        return load_release(path, released_network())
+        return load_release(path, released_network(), dtype=dtype)
     trained = read_run(path, use_ema=use_ema)
-    return initialise(read_run_config(path), seed=read_run_seed(path), trained=trained).eval()
+    return initialise(read_run_config(path), seed=read_run_seed(path), trained=trained, dtype=dtype).eval()
 
 
-def load_release(path: Path, config: NetworkConfig) -> MimicBrushNetwork:
+def load_release(path: Path, config: NetworkConfig, *, dtype: torch.dtype = torch.float32) -> MimicBrushNetwork:
     """The network of a released checkpoint, for editing; raises UserError where it does not fit `config`."""
-    return initialise(replace(config, weights=str(path))).eval()
+    return initialise(replace(config, weights=str(path)), dtype=dtype).eval()
 
 
-def from_pretrained(folder: str | Path) -> MimicBrushNetwork:
+def from_pretrained(folder: str | Path, *, dtype: torch.dtype = torch.float32) -> MimicBrushNetwork:
     """The network of an exported folder or hub repository, for editing; raises UserError where it holds none."""
     path = local_folder(str(folder))
     if not is_exported(path):
         raise UserError(f"{path}: not a folder made by `python -m mimicbrush.model.weights convert`")
-    return initialise(folder_config(path)).eval()
+    return initialise(folder_config(path), dtype=dtype).eval()
 
 
 def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
@@ -126,6 +130,17 @@ def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
 def _part_names(weights: str) -> Collection[str]:
     path = find_weights(weights)
     return FOLDERS if is_exported(path) else read_weights(weights).parts
+
+
+def _given_tensors(config: NetworkConfig, trained: TrainedWeights | None) -> dict[str, tuple[str, Tensors]]:
+    """Part -> where its tensors were read, and these; parts that are loaded or drawn on their own are left out."""
+    sources = [with_adapters_folded(trained, config)] if trained else []
+    if config.weights and (trained is None or _left_out_parts(config, trained)):
+        sources.insert(0, read_weights(config.weights))
+    for source in sources:
+        _check_trained_parts(source)
+        _warn_of_other_options(source, config)
+    return {name: (source.origin, tensors) for source in sources for name, tensors in source.parts.items()}
 
 
 def _bases(config: NetworkConfig, names: set[str]) -> dict[str, Tensors]:

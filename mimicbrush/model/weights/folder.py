@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
@@ -151,13 +154,26 @@ def _read_transformer(folder: Path, kind: type[PreTrainedModel]) -> Tensors:
     """By transformers' own way: it stores other names than its models have."""
     _weight_files(folder)
     try:
-        model, found = kind.from_pretrained(folder, use_safetensors=True, dtype="auto", output_loading_info=True)
+        with _without_bars():
+            model, found = kind.from_pretrained(folder, use_safetensors=True, dtype="auto", output_loading_info=True)
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}: damaged ({reason_of(error)}); copy or convert it again") from None
     if found["missing_keys"] or found["mismatched_keys"]:
         faults = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
         raise UserError(f"{folder}: {len(faults)} tensors missing or misshaped, first {faults[0]}; convert it again")
     return model.state_dict()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Without transformers' progress bar, which would stand before whatever a command says."""
+    were_shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if were_shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -50,9 +50,13 @@ def is_tensors(content: object) -> bool:
     )
 
 
-def in_float32(tensors: Tensors) -> Tensors:
-    """Weights stored in half precision are computed in float32, unless autocast says otherwise."""
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+def in_precision_of(module: nn.Module, tensors: Tensors) -> Tensors:
+    """The weights in the precision in which the module computes, whatever they are stored in."""
+    dtypes = {name: own.dtype for name, own in module.state_dict().items()}
+    return {
+        name: tensor.to(dtypes.get(name, tensor.dtype)) if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def load_strictly(

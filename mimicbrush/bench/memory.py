@@ -1,0 +1,171 @@
+"""Peak memory of an edit for each way to save some, each in a process of its own, so that its peak is its own."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from mimicbrush.bench.clock import describe_machine, peak_memory, reset_peak_memory
+from mimicbrush.bench.edits import PRESET
+from mimicbrush.bench.memory_count import WAYS, Way, WayName, count_memory
+from mimicbrush.bench.networks import Size
+from mimicbrush.config import load_config
+from mimicbrush.editors.mimicbrush import Precision, choose_device, choose_dtype
+from mimicbrush.files import write_json
+from mimicbrush.model.weights import NetworkConfig, full_size_network, save_pretrained
+from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.training.clock import now
+from mimicbrush.training.cost import shaped_network
+from mimicbrush.training.run import TrainConfig
+
+CPU = torch.device("cpu")
+CONSTANT = 0.01
+"""All weights: memory does not depend on their values, and random ones take minutes to draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryBenchConfig:
+    """Measure the peak memory of an edit in float32, in bfloat16, with offload, and with a sliced or tiled VAE."""
+
+    network: Size = "full"
+    """Its sizes: the release's, or the tiny preset's. Weights are constant, from a temporary folder in half precision,
+    5 GiB for the release's."""
+    weights: str | None = None
+    """Trained weights of these sizes, in place of constant ones."""
+    ways: tuple[WayName, ...] = ()
+    """Rows, in order; empty: all."""
+    dtype: Precision = "auto"
+    """Of the rows that are not named after theirs; auto is float16 on a GPU and float32 elsewhere, as in edits."""
+    num_images: int = 1
+    """Results of the edit, denoised together."""
+    num_inference_steps: int = 1
+    """Steps of the edit: memory is that of the first."""
+    device: str = "auto"
+    """auto takes a GPU where there is one. On a CPU offloading saves nothing, and is only counted."""
+    output: Path | None = None
+    """A JSON file for the results."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_images", "num_inference_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.output and self.output.suffix != ".json":
+            raise ValueError(f"output is {self.output}, expected a name that ends in .json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryRow:
+    """One way; all figures are GiB."""
+
+    name: str
+    counted: float
+    """Of tensors on the device, at the edit's peak."""
+    counted_at: str
+    """The part of the edit that needs most."""
+    loading: float | None = None
+    """Resident memory of the process at most, until the pipeline is ready."""
+    editing: float | None = None
+    """The same, during the edit."""
+    gpu: float | None = None
+    """Of the GPU's allocator at most, loading and editing."""
+    seconds: float | None = None
+    """Of the edit."""
+    failure: str = ""
+    """Why nothing was measured."""
+
+
+def bench_memory(config: MemoryBenchConfig) -> None:
+    device = choose_device(config.device)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = config.weights or _write_weights(config, Path(folder) / "weights")
+        what = f"{config.num_images} results of {config.num_inference_steps} steps, {config.weights or config.network}"
+        print(f"{describe_machine(device)}; {what}; GiB\n")
+        print("                     counted  most in   loading  editing      GPU  seconds")
+        rows = []
+        for name in config.ways or tuple(WAYS):
+            rows.append(_row(name, weights, config, device))
+            print(_line(rows[-1]), flush=True)
+    if config.output:
+        write_json({"machine": describe_machine(device), "what": what, "rows": list(map(asdict, rows))}, config.output)
+
+
+def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, float | None]:
+    """Load and edit in this process: fields of MemoryRow."""
+    device = choose_device(config.device)
+    pipe = MimicBrushPipeline.from_pretrained(weights, torch_dtype=way.dtype)
+    pipe.set_progress_bar_config(disable=True)
+    way.prepare(pipe.vae)
+    if way.offload == "none":
+        pipe.to(device)
+    else:
+        enable = {"model": pipe.enable_model_cpu_offload, "sequential": pipe.enable_sequential_cpu_offload}
+        enable[way.offload](device=device)
+    loading = peak_memory(CPU)
+    reset_peak_memory(CPU)
+    started = now()
+    _edit(pipe, config)
+    return {
+        "loading": loading,
+        "editing": peak_memory(CPU),
+        "gpu": peak_memory(device) if device.type == "cuda" else None,
+        "seconds": now() - started,
+    }
+
+
+def _row(name: WayName, weights: str, config: MemoryBenchConfig, device: torch.device) -> MemoryRow:
+    way = WAYS[name]
+    way = replace(way, dtype=way.dtype or choose_dtype(config.dtype, device))
+    counted = count_memory(shaped_network(_network(config)), way, num_images=config.num_images)
+    most = max(counted, key=counted.get)
+    row = {"name": name, "counted": counted[most] / 2**30, "counted_at": most}
+    if way.offload != "none" and device.type == "cpu":
+        return MemoryRow(**row, failure="not measured: needs a GPU")
+    # A new process, not a fork of this one: its peak is that of what it does alone.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            return MemoryRow(**row, **pool.submit(measure, weights, way, config).result())
+        except (BrokenProcessPool, torch.OutOfMemoryError):
+            return MemoryRow(**row, failure="out of memory")
+
+
+def _network(config: MemoryBenchConfig) -> NetworkConfig:
+    return full_size_network() if config.network == "full" else load_config(TrainConfig, PRESET).network
+
+
+def _write_weights(config: MemoryBenchConfig, folder: Path) -> str:
+    network = shaped_network(_network(config)).half().to_empty(device="cpu")
+    for tensor in network.state_dict().values():
+        tensor.fill_(CONSTANT)
+    save_pretrained(network, folder)
+    return str(folder)
+
+
+def _edit(pipe: MimicBrushPipeline, config: MemoryBenchConfig) -> None:
+    """At the network's own size, with everything that takes memory."""
+    size, generator = pipe.network.size, torch.Generator().manual_seed(0)
+    source, reference = torch.rand(2, 3, size, size, generator=generator)
+    mask = torch.zeros(1, size, size)
+    mask[:, size // 4 : -size // 4, size // 4 : -size // 4] = 1
+    pipe(
+        source,
+        mask,
+        reference,
+        keep_shape=True,
+        num_inference_steps=config.num_inference_steps,
+        num_images_per_prompt=config.num_images,
+        generator=generator,
+    )
+
+
+def _line(row: MemoryRow) -> str:
+    figures = "".join(
+        f"{'-' if value is None else format(value, '.2f'):>9s}"
+        for value in (row.loading, row.editing, row.gpu, row.seconds)
+    )
+    return f"{row.name:20s} {row.counted:7.2f}  {row.counted_at:8s}{row.failure or figures}"
