@@ -6,6 +6,7 @@ import io
 import logging
 import zlib
 from pathlib import Path
+from warnings import catch_warnings
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ def read_sixteen_bits(path: Path) -> NDArray[np.uint16] | None:
 
     path: known to be a readable picture. A TIFF of 16 bits and several channels is none either, but warned of.
     """
-    with Image.open(path) as file:
+    with catch_warnings(category=Image.DecompressionBombWarning, action="ignore"), Image.open(path) as file:
         bits = np.ravel(getattr(file, "tag_v2", {}).get(BITS_PER_SAMPLE, 0))
         orientation = file.getexif().get(ORIENTATION, 1)
     if len(bits) > 1 and bits.max() > 8:
