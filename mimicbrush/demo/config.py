@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mimicbrush.edit import LoadConfig
+from mimicbrush.files import SHIPPED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +46,17 @@ class DemoConfig(LoadConfig):
     """Show the page at once."""
     num_inference_steps: int = 20
     """Sampling steps that the page proposes."""
-    guidance_scale: float = 5.0
-    """Guidance that the page proposes."""
+    guidance_scale: float | None = None
+    """Guidance that the page proposes; null: 5, as in the release, or 2 with the shipped weights."""
     limits: Limits = field(default_factory=Limits)
     """What one visitor may ask of the machine."""
+
+    @property
+    def proposed_guidance(self) -> float:
+        """The shipped weights did best with 2 on pairs that they were trained on (README's log)."""
+        if self.guidance_scale is not None:
+            return self.guidance_scale
+        return 2.0 if self.weights.startswith(SHIPPED) else 5.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:

@@ -93,7 +93,9 @@ def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:
         steps = gr.Slider(1, limits.steps, config.num_inference_steps, step=1, label="Steps", min_width=200)
     with gr.Accordion("More settings", open=False):
         with gr.Row():
-            guidance = gr.Slider(1, 20, config.guidance_scale, step=0.1, label="Guidance", info=GUIDANCE, min_width=240)
+            guidance = gr.Slider(
+                1, 20, config.proposed_guidance, step=0.1, label="Guidance", info=GUIDANCE, min_width=240
+            )
             seed = gr.Number(0, label="Seed", precision=0, minimum=0, info=SEED, min_width=240)
         regions = gr.Radio(list(get_args(Regions)), value="together", label="Several painted parts", info=REGIONS)
         match_colour = gr.Checkbox(label="Match colours", info=MATCH_COLOUR)
