@@ -224,6 +224,12 @@ class TestFolder:
             assert_same_weights(loaded, network)
             assert loaded.options == network.options
 
+    def test_it_does_not_say_where_its_parts_came_from(self, tmp_path):
+        initialise(network_config()).autoencoder.save_pretrained(tmp_path / "secret")
+        config = network_config(autoencoder=PartConfig(pretrained=str(tmp_path / "secret")))
+        save_pretrained(initialise(config), tmp_path / "folder")
+        assert not [path for path in (tmp_path / "folder").rglob("*.json") if "secret" in path.read_text()]
+
     @pytest.mark.parametrize("stored", [torch.float16, torch.float32])
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
     def test_it_is_loaded_in_the_asked_precision_whatever_it_is_stored_in(self, tmp_path, stored, dtype):

@@ -68,11 +68,17 @@ def save_pretrained(
     for subfolder, model in models.items():
         stored = model if dtype in (None, model.dtype) else nn.Module.to(copy.deepcopy(model), dtype)
         stored.save_pretrained(partial / subfolder)
+        _forget_origin(partial / subfolder / "config.json")
     models["scheduler"] = scheduler or make_scheduler(network.options.prediction_type)
     models["scheduler"].save_pretrained(partial / "scheduler")
     write_json(asdict(network.options), partial / OPTIONS_NAME)
     write_json(_index(models), partial / INDEX_NAME)
     partial.rename(folder)
+
+
+def _forget_origin(config: Path) -> None:
+    """Take out where on this machine the part was loaded from, which diffusers notes and nobody else has."""
+    write_json({name: value for name, value in read_object(config).items() if name != "_name_or_path"}, config)
 
 
 def load_scheduler(weights: str | Path) -> SchedulerMixin | None:
