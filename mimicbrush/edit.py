@@ -34,8 +34,8 @@ class LoadConfig:
     """What edits, and where."""
 
     weights: str
-    """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, or a released
-    mimicbrush.bin."""
+    """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
+    mimicbrush.bin, or asset:tiny, the small weights that come with the package (guidance_scale 2 suits them)."""
     scheduler: str | None = None
     """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the weights' own,
     DDIMScheduler unless they say otherwise."""

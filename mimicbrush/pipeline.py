@@ -170,6 +170,8 @@ class MimicBrushPipeline(DiffusionPipeline):
         """
         if num_images_per_prompt < 1:
             raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
+        if output_type not in ("pil", "np", "pt"):
+            raise UserError(f"output_type is {output_type}, expected pil, np or pt")
         network, source = self.network, as_source(image)
         request = ReferenceRequest(
             source=source.pixels[None],

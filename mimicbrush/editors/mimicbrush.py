@@ -28,6 +28,9 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 GEOMETRIES = {"exact": imaging, "released": released_imaging}
 
+MAX_GUIDANCE = 100
+"""Far beyond what anyone uses: more gives pictures of noise."""
+
 MAX_CONTEXT = 100
 """Of a crop, in times the longer side of what is masked."""
 
@@ -102,9 +105,12 @@ class MimicBrushEditor(Editor):
             self.network = load_network(checkpoint, use_ema=use_ema, dtype=dtype).to(place)
         if isinstance(scheduler, str):
             scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
-        limit = scheduler.config.num_train_timesteps
+        # Offset steps would begin behind the last timestep.
+        limit = scheduler.config.num_train_timesteps - scheduler.config.get("steps_offset", 0)
         if not 1 <= num_inference_steps <= limit:
             raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {limit}")
+        if not 0 <= guidance_scale <= MAX_GUIDANCE:
+            raise UserError(f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}")
         if not 1 <= context <= MAX_CONTEXT:
             raise UserError(f"context is {context:g}, expected 1 to {MAX_CONTEXT} times the longer side of the mask")
         self.num_inference_steps = num_inference_steps
