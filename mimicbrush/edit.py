@@ -294,7 +294,15 @@ def _try(pipe: MimicBrushPipeline, config: EditConfig) -> str:
 
 
 def _unfinished(edits: list[EditConfig], *, force: bool) -> list[EditConfig]:
-    return [edit for edit in edits if force or not all(path.exists() for path in edit.outputs)]
+    """What is still to be made; of an edit some of whose results are there, each of the others on its own."""
+    unfinished = []
+    for edit in edits:
+        missing = [pair for pair in zip(edit.seeds, edit.outputs, strict=True) if force or not pair[1].exists()]
+        if len(missing) == len(edit.outputs):
+            unfinished.append(edit)
+        else:
+            unfinished += [replace(edit, seed=seed, num_images=1, output=path, grid=False) for seed, path in missing]
+    return unfinished
 
 
 def _refuse_existing(config: EditConfig) -> None:

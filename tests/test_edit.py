@@ -139,6 +139,18 @@ def test_a_batch_is_read_before_anything_is_edited(pictures, monkeypatch, row, n
         run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, row)))
 
 
+def test_a_batch_makes_only_the_results_that_are_missing(pictures, monkeypatch):
+    options = {**BATCH, "batch": write_batch(pictures, {"output": "a.png", "seed": "5"}), "num_images": 2}
+    run(monkeypatch, *arguments_for(pictures, **options))
+    second = pixels(pictures / "a-2.png")
+    (pictures / "a-2.png").unlink()
+    Image.open(pictures / "s.png").save(pictures / "a-1.png")
+    before = (pictures / "a-1.png").read_bytes()
+    run(monkeypatch, *arguments_for(pictures, **options))
+    assert (pictures / "a-1.png").read_bytes() == before
+    assert np.array_equal(pixels(pictures / "a-2.png"), second)
+
+
 def test_offloaded_and_in_tiles_it_edits_too(pictures, monkeypatch):
     run(monkeypatch, *arguments_for(pictures))
     run(
