@@ -21,8 +21,8 @@ from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.results import RowResult, TrainResults, print_results, write_results
 from mimicbrush.bench.timeline import StepTimer
 from mimicbrush.config import load_config
-from mimicbrush.data.batch import PairBatch, collate, decode_pair
 from mimicbrush.data.datamodule import PairData, SourceConfig
+from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.shards import FramePair
 from mimicbrush.editors.mimicbrush import choose_device
 from mimicbrush.model.network import MimicBrushNetwork

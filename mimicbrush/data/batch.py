@@ -1,21 +1,11 @@
-"""From frame pairs to training batches: decode and collate in the worker; augment and mask on the device."""
+"""From decoded pairs to training batches: augment and mask, on the device."""
 
 from __future__ import annotations
 
-import io
-import math
-import random
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mimicbrush.data.augment import (
@@ -28,49 +18,8 @@ from mimicbrush.data.augment import (
     warp_images,
     warp_points,
 )
-from mimicbrush.data.masking import MAX_OBJECT_AREA, MIN_OBJECT_AREA, MaskConfig, draw_masks
-from mimicbrush.data.shards import DamagedSampleError, FramePair
-from mimicbrush.imaging import Placement, place, resize
-
-MAX_KEYPOINTS = 64
-"""Matched keypoints handed to a batch per sample; more change no cell that matters."""
-MAX_SEGMENTS = 3
-"""Most segments of a still that are hidden together."""
-MIN_SIDE, MAX_SIDE = 16, 16_384
-"""Pixels of a stored picture's sides; others are taken for damage."""
-MAX_ASPECT = 8
-"""Longer to shorter side of a stored picture: beyond it, hardly anything is left in the square."""
-DRAFT_MARGIN = 1.5
-"""A JPEG may be decoded at a half, a quarter or an eighth of its size, where that is still so much above what is
-wanted: then no grey level differs by more than 2 from a full decoding."""
-
-
-class PairBatch(NamedTuple):
-    """Decoded pairs, padded to squares, before anything random is drawn on the device.
-
-    Pictures travel as bytes: a quarter of what floats take to pin and move.
-    """
-
-    source: Tensor
-    """(B, 3, S, S) uint8, white padding."""
-    reference: Tensor
-    """(B, 3, S, S) uint8, white padding; equal to the source where the pair is a still's."""
-    keypoints: Tensor
-    """(B, K, 4): matched keypoints, x, y in the square source and x, y in the square reference, in [0, 1]; NaN where
-    there are fewer."""
-    is_still: Tensor
-    """(B,) bool: the reference is the source's own picture, so that every point of it is its own match."""
-    object_mask: Tensor
-    """(B, 1, S, S) bool: objects of the source; all False where there are none to be hidden."""
-    source_box: list[Placement]
-    """Where the picture lies in its square: the rest is padding."""
-    reference_box: list[Placement]
-    key: list[str]
-    group: list[str]
-    position: list[int]
-    """Places in the order of all samples that the run ever sees: what is drawn for a batch depends on them alone."""
-    skipped: list[str]
-    """Keys of damaged samples in whose stead others stand here."""
+from mimicbrush.data.decode import PairBatch, to_float
+from mimicbrush.data.masking import MaskConfig, draw_masks
 
 
 class AugmentedPairs(NamedTuple):
@@ -117,48 +66,6 @@ class BatchConfig:
     """Geometry and colour, of source and reference independently."""
 
 
-def decode_pair(
-    pair: FramePair, size: int, rng: random.Random, *, position: int = 0, skipped: Sequence[str] = ()
-) -> PairBatch:
-    """One pair as a batch of one: pictures padded to white squares, keypoints moved along, objects chosen.
-
-    Raises DamagedSampleError, which names the sample, where a picture, a mask or the keypoints cannot be used.
-    """
-    try:
-        source, source_box = _decode_square(pair.source, size)
-        reference, reference_box = (
-            (source, source_box) if pair.reference is None else _decode_square(pair.reference, size)
-        )
-        keypoints = _square_keypoints(pair.keypoints, source_box, reference_box, size, rng)
-        object_mask = _choose_objects(pair.masks, source_box, size, rng)
-    except DamagedSampleError as error:
-        raise DamagedSampleError(f"{pair.key}: {error}") from None
-    return PairBatch(
-        source=source[None],
-        reference=reference[None],
-        keypoints=keypoints[None],
-        is_still=torch.tensor([pair.reference is None]),
-        object_mask=object_mask[None],
-        source_box=[source_box],
-        reference_box=[reference_box],
-        key=[pair.key],
-        group=[str(pair.origin.get("group", pair.key))],
-        position=[position],
-        skipped=list(skipped),
-    )
-
-
-def collate(samples: Sequence[PairBatch]) -> PairBatch:
-    """Join batches of one."""
-    columns = zip(*samples, strict=True)
-    return PairBatch(
-        *(
-            torch.cat(column) if isinstance(column[0], Tensor) else list(chain.from_iterable(column))
-            for column in columns
-        )
-    )
-
-
 def augment_and_mask(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> InpaintingBatch:
     """Draw augmentations and masks. Target, mask and keypoints all come from the same augmented source."""
     return mask_augmented(pairs, augment(pairs, config.augment, generator), config.mask, generator)
@@ -173,7 +80,7 @@ def augment(pairs: PairBatch, config: AugmentConfig, generator: torch.Generator)
     with _full_precision(pairs.source):
         maps = random_homographies(2 * num, config, generator)
         grid = sampling_grid(maps, size, device)
-        images = _to_float(torch.cat([pairs.source, pairs.reference]))
+        images = to_float(torch.cat([pairs.source, pairs.reference]))
         area = paint_areas([*pairs.source_box, *pairs.reference_box], size, device)
         images = random_colours(images, config, generator, area=area).masked_fill_(~area, 1.0)
         source, reference = warp_images(images, grid, fill=1.0).chunk(2)
@@ -192,124 +99,29 @@ def mask_augmented(
     pairs: PairBatch, moved: AugmentedPairs, config: MaskConfig, generator: torch.Generator
 ) -> InpaintingBatch:
     """Draw masks for what `augment` has made of the pairs."""
-    return mask_pairs(
-        pairs._replace(source=moved.source, reference=moved.reference),
-        moved.keypoints,
-        moved.object_mask,
-        config,
-        generator,
-        area=moved.area,
+    with _full_precision(pairs.source):
+        mask = draw_masks(moved.keypoints, moved.object_mask, moved.area, config, generator)
+    return InpaintingBatch(
+        source=moved.source,
+        mask=mask.float(),
+        reference=moved.reference,
+        key=pairs.key,
+        group=pairs.group,
         matches=moved.matches,
     )
 
 
-def mask_pairs(
-    pairs: PairBatch,
-    keypoints: Tensor,
-    object_mask: Tensor,
-    config: MaskConfig,
-    generator: torch.Generator,
-    *,
-    area: Tensor | None = None,
-    matches: Tensor | None = None,
-) -> InpaintingBatch:
-    """Pairs with masks drawn for them; pictures become floats where they are bytes.
-
-    keypoints: (B, K, 2), in the source; area: (B, 1, S, S) bool, where the source's picture is seen, by default where
-    it was put when it was decoded; matches: (B, K, 4), by default the pairs' keypoints.
-    """
-    with _full_precision(pairs.source):
-        if area is None:
-            area = paint_areas(pairs.source_box, pairs.source.shape[-1], pairs.source.device)
-        mask = draw_masks(keypoints, object_mask.bool(), area, config, generator)
-        return InpaintingBatch(
-            source=_to_float(pairs.source),
-            mask=mask.float(),
-            reference=_to_float(pairs.reference),
-            key=pairs.key,
-            group=pairs.group,
-            matches=pairs.keypoints if matches is None else matches,
-        )
-
-
-def decode_image(encoded: bytes, mode: Literal["RGB", "L"]) -> Tensor:
-    """(3, H, W), or (1, H, W) for L, in [0, 1]. Raises DamagedSampleError where it is no whole picture."""
-    with _open(encoded) as image:
-        return _to_float(_to_bytes(image, mode))
-
-
-def _decode_square(encoded: bytes, size: int) -> tuple[Tensor, Placement]:
-    """(3, size, size) uint8 with white padding, and where the picture lies in it."""
-    with _open(encoded) as image:
-        # By the stored size: after `draft` a picture has a smaller one, rounded up.
-        box = place(image.height, image.width, size)
-        image.draft("RGB", (math.ceil(box.width * DRAFT_MARGIN), math.ceil(box.height * DRAFT_MARGIN)))
-        scaled = resize(_to_bytes(image, "RGB"), box.height, box.width)
-    canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
-    canvas[_slices(box)] = scaled
-    return canvas, box
-
-
-def _choose_objects(masks: list[bytes], box: Placement, size: int, rng: random.Random) -> Tensor:
-    """(1, size, size) bool: the union of 1 to MAX_SEGMENTS segments, in random order, as far as they fit.
-
-    Together they cover MIN_OBJECT_AREA to MAX_OBJECT_AREA of the picture; where none do, nothing is chosen.
-    """
-    canvas = torch.zeros(1, size, size, dtype=torch.bool)
-    if not masks:
-        return canvas
-    wanted, taken = rng.randint(1, MAX_SEGMENTS), 0
-    union = torch.zeros(box.height, box.width, dtype=torch.bool)
-    for encoded in rng.sample(masks, len(masks)):
-        joined = union | _decode_mask(encoded, box, size)
-        if _share(joined) <= MAX_OBJECT_AREA:
-            union, taken = joined, taken + 1
-        if taken == wanted:
-            break
-    if _share(union) >= MIN_OBJECT_AREA:
-        canvas[_slices(box)] = union
-    return canvas
-
-
-def _decode_mask(encoded: bytes, box: Placement, size: int) -> Tensor:
-    """(box.height, box.width), True where the mask is above mid-grey."""
-    with _open(encoded) as image:
-        if place(image.height, image.width, size) != box:
-            raise DamagedSampleError(f"mask of {image.size} pixels does not fit its picture")
-        return resize(_to_bytes(image, "L"), box.height, box.width)[0] > 127
-
-
-def _share(mask: Tensor) -> float:
-    return mask.count_nonzero().item() / mask.numel()
-
-
-@contextmanager
-def _open(encoded: bytes) -> Iterator[Image.Image]:
-    """A picture of a plausible size; whatever Pillow's decoders raise inside becomes DamagedSampleError."""
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            short, long = sorted(image.size)
-            if short < MIN_SIDE or long > MAX_SIDE or long > MAX_ASPECT * short:
-                raise DamagedSampleError(
-                    f"picture of {image.size} pixels, expected sides of {MIN_SIDE} to {MAX_SIDE}, at most"
-                    f" {MAX_ASPECT}:1"
-                )
-            yield image
-    except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error, zlib.error) as error:
-        raise DamagedSampleError(f"not a readable picture ({error})") from None
-    except Image.DecompressionBombError as error:
-        raise DamagedSampleError(f"not a plausible picture ({error})") from None
-
-
-def _to_bytes(image: Image.Image, mode: Literal["RGB", "L"]) -> Tensor:
-    """(3, H, W) or (1, H, W) uint8."""
-    # Pillow's convert copies even where there is nothing to convert.
-    array = np.array(image if image.mode == mode else image.convert(mode))
-    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)
-
-
-def _slices(box: Placement) -> tuple[slice, slice, slice]:
-    return slice(None), slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+def mask_pairs(pairs: PairBatch, config: MaskConfig, generator: torch.Generator) -> InpaintingBatch:
+    """Draw masks for pairs as they were decoded, without augmentation."""
+    unmoved = AugmentedPairs(
+        source=to_float(pairs.source),
+        reference=to_float(pairs.reference),
+        keypoints=pairs.keypoints[..., :2],
+        matches=pairs.keypoints,
+        object_mask=pairs.object_mask,
+        area=paint_areas(pairs.source_box, pairs.source.shape[-1], pairs.source.device),
+    )
+    return mask_augmented(pairs, unmoved, config, generator)
 
 
 def _matches(pairs: PairBatch, generator: torch.Generator) -> Tensor:
@@ -321,31 +133,6 @@ def _matches(pairs: PairBatch, generator: torch.Generator) -> Tensor:
     points = torch.stack([left + width * drawn[..., 0], top + height * drawn[..., 1]], dim=2)
     own = torch.cat([points, points], dim=2).to(device, non_blocking=True)
     return torch.where(pairs.is_still[:, None, None], own, pairs.keypoints)
-
-
-def _square_keypoints(
-    keypoints: Sequence[Sequence[float]], source: Placement, reference: Placement, size: int, rng: random.Random
-) -> Tensor:
-    """Points of the two pictures -> (MAX_KEYPOINTS, 4) points of their padded squares, filled up with NaN."""
-    square = torch.full((MAX_KEYPOINTS, 4), float("nan"))
-    if not keypoints:
-        return square
-    chosen = rng.sample(keypoints, MAX_KEYPOINTS) if len(keypoints) > MAX_KEYPOINTS else keypoints
-    try:
-        points = np.array(keypoints, dtype=np.float64)
-    except (TypeError, ValueError):
-        points = np.full(1, math.nan)
-    # Also of those that are not chosen: whether a sample is damaged must not depend on a draw.
-    if points.shape[1:] != (4,) or not ((points >= 0) & (points <= 1)).all():
-        raise DamagedSampleError("keypoints must be four numbers from 0 to 1 each: source x, y, reference x, y")
-    sides = (source.width, source.height, reference.width, reference.height)
-    points = np.array(chosen) * sides + (source.left, source.top, reference.left, reference.top)
-    square[: len(points)] = torch.from_numpy(points / size)
-    return square
-
-
-def _to_float(images: Tensor) -> Tensor:
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def _full_precision(images: Tensor) -> torch.autocast:

@@ -14,7 +14,8 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, collate, decode_pair, mask_pairs
+from mimicbrush.data.batch import BatchConfig, InpaintingBatch, mask_pairs
+from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.masking import MaskConfig
 from mimicbrush.data.order import MixtureOrder, Place, SourceOrder
 from mimicbrush.data.shards import DamagedSampleError, FramePair, list_shards, open_shards, read_pairs
@@ -217,7 +218,7 @@ def heldout_batches(
     batches = []
     for first in range(0, num_pairs, batch_size):
         batch = collate([decode_pair(pair, size, rng) for pair in pairs[first : first + batch_size]])
-        batches.append(mask_pairs(batch, batch.keypoints[..., :2], batch.object_mask, mask or MaskConfig(), generator))
+        batches.append(mask_pairs(batch, mask or MaskConfig(), generator))
     return batches
 
 

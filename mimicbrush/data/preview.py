@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.data.batch import AugmentedPairs, BatchConfig, InpaintingBatch, PairBatch, augment, mask_augmented
+from mimicbrush.data.batch import AugmentedPairs, BatchConfig, InpaintingBatch, augment, mask_augmented
+from mimicbrush.data.decode import PairBatch
 from mimicbrush.imaging import blacken
 
 GAP = 4

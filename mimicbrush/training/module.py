@@ -9,7 +9,8 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch, augment_and_mask
+from mimicbrush.data.batch import BatchConfig, InpaintingBatch, augment_and_mask
+from mimicbrush.data.decode import PairBatch
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatures
 from mimicbrush.model.sampling import make_scheduler, prediction_target

@@ -10,7 +10,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from mimicbrush.data.batch import InpaintingBatch, PairBatch
+from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.data.decode import PairBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.imaging import write_image
 from mimicbrush.training.module import MimicBrushModule

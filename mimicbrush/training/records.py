@@ -17,7 +17,7 @@ from lightning import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mimicbrush.data.batch import PairBatch
+from mimicbrush.data.decode import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import append_text, write_text
 from mimicbrush.training.clock import BatchClock, matrix_rate

@@ -15,7 +15,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mimicbrush.data.batch import PairBatch
+from mimicbrush.data.decode import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
 from mimicbrush.imaging import blacken, write_image

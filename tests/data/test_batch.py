@@ -8,16 +8,8 @@ import torch
 from PIL import Image
 
 from mimicbrush.data.augment import AugmentConfig
-from mimicbrush.data.batch import (
-    MAX_KEYPOINTS,
-    BatchConfig,
-    augment,
-    augment_and_mask,
-    collate,
-    decode_image,
-    decode_pair,
-    mask_pairs,
-)
+from mimicbrush.data.batch import BatchConfig, augment, augment_and_mask, mask_pairs
+from mimicbrush.data.decode import MAX_KEYPOINTS, collate, decode_image, decode_pair
 from mimicbrush.data.masking import MaskConfig
 from mimicbrush.data.shards import DamagedSampleError, FramePair
 from mimicbrush.imaging import Placement, letterbox
@@ -254,7 +246,7 @@ def test_autocast_changes_nothing():
 
 def test_masks_for_judging_need_no_augmentation():
     pairs = batch_of(*make_pairs(3))
-    batch = mask_pairs(pairs, pairs.keypoints[..., :2], pairs.object_mask, MaskConfig(), generator())
+    batch = mask_pairs(pairs, MaskConfig(), generator())
     torch.testing.assert_close(batch.source, pairs.source / 255)
     assert batch.mask.dtype == batch.reference.dtype == torch.float32
 

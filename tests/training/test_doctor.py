@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 
 import train
 from mimicbrush.config import dump_config
-from mimicbrush.data.batch import PairBatch, collate
 from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.decode import PairBatch, collate
 from mimicbrush.data.preview import GAP
 from mimicbrush.data.shards import list_shards, open_shards, write_shard
 from mimicbrush.errors import UserError

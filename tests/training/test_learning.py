@@ -6,7 +6,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from mimicbrush.data.augment import AugmentConfig
-from mimicbrush.data.batch import BatchConfig, InpaintingBatch, PairBatch
+from mimicbrush.data.batch import BatchConfig, InpaintingBatch
+from mimicbrush.data.decode import PairBatch
 from mimicbrush.data.masking import MaskConfig
 from mimicbrush.imaging import Placement
 from mimicbrush.model.reference_use import measure_reference_use

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mimicbrush.data.batch import collate, decode_pair, mask_pairs
+from mimicbrush.data.batch import mask_pairs
 from mimicbrush.data.datamodule import heldout_pairs
+from mimicbrush.data.decode import collate, decode_pair
 from mimicbrush.data.masking import MaskConfig
 from mimicbrush.data.shards import FramePair, list_shards
 from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, BenchmarkSet, list_samples
@@ -65,7 +66,7 @@ def _write(
     name: str, pair: FramePair, config: HeldoutSetConfig, rng: random.Random, generator: torch.Generator
 ) -> Triplet:
     square = collate([decode_pair(pair, config.size, rng)])
-    hidden = mask_pairs(square, square.keypoints[..., :2], square.object_mask, config.mask, generator)
+    hidden = mask_pairs(square, config.mask, generator)
     (source_box,), (reference_box,) = square.source_box, square.reference_box
     pictures = {
         SOURCE: _unpad(hidden.source, source_box),

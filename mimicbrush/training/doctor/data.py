@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicbrush.data.batch import decode_image, decode_pair
 from mimicbrush.data.datamodule import DataConfig, SourceConfig, heldout_batches
+from mimicbrush.data.decode import decode_image, decode_pair
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, list_shards, open_shards, read_index
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.run import TrainConfig

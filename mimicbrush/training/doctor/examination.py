@@ -11,8 +11,8 @@ import torch
 from lightning import Trainer
 from lightning.fabric.utilities import move_data_to_device
 
-from mimicbrush.data.batch import collate
 from mimicbrush.data.datamodule import PairData
+from mimicbrush.data.decode import collate
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import write_image
 from mimicbrush.training.checkpoints import StopSignals

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mimicbrush.data.batch import InpaintingBatch, PairBatch
+from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.data.decode import PairBatch
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.training.counting import count_flops
 from mimicbrush.training.doctor.findings import Finding
