@@ -8,3 +8,13 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.1.0"
+__all__ = ["MimicBrushPipeline", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """`from mimicbrush import MimicBrushPipeline`, which loads its libraries then and not with the package."""
+    if name == "MimicBrushPipeline":
+        from mimicbrush.pipeline import MimicBrushPipeline
+
+        return MimicBrushPipeline
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

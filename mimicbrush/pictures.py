@@ -66,6 +66,8 @@ def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of
             " export both at one size"
         )
     grey = channels[:3].mean(dim=0, keepdim=True)
+    if 0 < grey.max() <= 1.5 / 255:
+        raise UserError(f"{name} is at most 1 of 255, nearly black; if 1 means edit, multiply it by 255")
     grey = grey * channels[3:] if len(channels) == 4 else grey
     soft = int(((grey - grey.round()).abs() > SOFT).sum())
     if soft:

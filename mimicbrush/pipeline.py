@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,8 @@ from mimicbrush.model.sampling import make_scheduler
 from mimicbrush.model.weights import load_network, load_scheduler, save_pretrained
 from mimicbrush.pictures import Box, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.requests import ReferenceRequest
+
+log = logging.getLogger(__name__)
 
 Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 """Of diffusers: told the pipeline, the step, its timestep and {"latents": ...}; returns what takes their place."""
@@ -163,7 +166,8 @@ class MimicBrushPipeline(DiffusionPipeline):
         is meant. keep_shape: follow the shape of what is under the mask, for a new texture. crop_to_mask, regions,
         context, match_colour, geometry: as in `MimicBrushEditor`. generator: one for all results or one each.
         output_type: PIL pictures, of 8 bits whatever the source has, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha
-        channel is the source's, and so is every pixel that the feathered mask does not reach.
+        channel is the source's, and so is every pixel that the feathered mask does not reach: 10 pixels from its
+        border, of which 8 bits show about 6, and as many times more as what is edited is longer than 512 pixels.
         callback_on_step_end: its steps begin anew with each region that is edited in turn; an exception in it ends the
         edit.
         Raises UserError, one sentence, for what cannot be edited.
@@ -190,16 +194,9 @@ class MimicBrushPipeline(DiffusionPipeline):
             context=context,
             match_colour=match_colour,
         )
-        generators = _one_each(generator, num_images_per_prompt)
-        num_rounds = editor.num_rounds(request)
-        with self.progress_bar(total=num_inference_steps * num_rounds) as bar:
-            (samples,) = editor.sample_batch(
-                [request],
-                num_samples=num_images_per_prompt,
-                generators=generators,
-                on_step=self._reporter(bar, num_rounds, callback_on_step_end),
-            )
-        self.maybe_free_model_hooks()
+        for hint in editor.hints(request):
+            log.warning(hint)
+        samples = self._sample(editor, request, _one_each(generator, num_images_per_prompt), callback_on_step_end)
         images = _pack([sample[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
@@ -227,6 +224,25 @@ class MimicBrushPipeline(DiffusionPipeline):
         maps = editor.shape_maps(ReferenceRequest(source=source[None], mask=mask[None], reference=source))
         self.maybe_free_model_hooks()
         return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
+
+    def _sample(
+        self,
+        editor: MimicBrushEditor,
+        request: ReferenceRequest,
+        generators: list[torch.Generator],
+        callback: Callback | None,
+    ) -> list[Tensor]:
+        """A result (1, 3, H, W) for each generator, under a progress bar."""
+        num_rounds = editor.num_rounds(request)
+        with self.progress_bar(total=editor.num_inference_steps * num_rounds) as bar:
+            (samples,) = editor.sample_batch(
+                [request],
+                num_samples=len(generators),
+                generators=generators,
+                on_step=self._reporter(bar, num_rounds, callback),
+            )
+        self.maybe_free_model_hooks()
+        return samples
 
     def _reporter(
         self, bar: tqdm, num_rounds: int, callback: Callback | None

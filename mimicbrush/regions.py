@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+from mimicbrush.imaging import FEATHER_SIDE, feather
 
 MAX_REGIONS = 16
 """Of one picture, edited apart: each costs as much as an edit, and a mask with more has specks."""
+
+SMALL = 1 / 8
+"""Of the network's canvas: a mask shorter than that is worth a crop."""
 
 
 class Region(NamedTuple):
@@ -38,6 +42,28 @@ def crop_regions(mask: Tensor, *, size: int, context: float, separate: bool) -> 
     """
     parts = _connected_parts(mask) if separate else [mask]
     return [_crop(part, size, context) if (part > 0.5).any() else whole_picture(part) for part in parts]
+
+
+def describe_small_mask(region: Region, *, size: int, cropped: bool) -> str | None:
+    """What to tell a person whose mask lets little of an edit be seen; None where nothing is to be said.
+
+    size: pixels a side of the network's canvas; cropped: the region is a crop already.
+    """
+    height, width = region.mask.shape[1:]
+    hit, longer = region.mask[0] > 0.5, max(height, width)
+    if not hit.any():
+        return None
+    masked = max(stop - start for start, stop in (_span(hit.any(dim=axis)) for axis in (0, 1)))
+    seen = masked * size / longer
+    if not cropped and longer > size and seen < SMALL * size:
+        return (
+            f"the mask is {masked} pixels long in a picture of {width} x {height}, {seen:.0f} of the {size} that the"
+            " network sees; crop_to_mask repaints it in full detail"
+        )
+    shown = float(feather(region.mask[None], longer / FEATHER_SIDE).max())
+    if shown < 0.5:
+        return f"the mask is thinner than its soft edge, so at most {shown:.0%} of the edit shows; paint it wider"
+    return None
 
 
 def _connected_parts(mask: Tensor) -> list[Tensor]:

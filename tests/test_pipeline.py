@@ -9,6 +9,7 @@ from accelerate import cpu_offload
 from diffusers import UniPCMultistepScheduler
 from PIL import Image
 
+import mimicbrush
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
 from mimicbrush.model.conditioning import EdgeShape
@@ -274,6 +275,7 @@ def test_a_half_copied_folder_is_named(pipe, tmp_path, lost, named):
     ("changes", "named"),
     [
         ({"mask_image": np.zeros((60, 80), np.uint8)}, "mask_image is empty; paint"),
+        ({"mask_image": MASK // 255}, "mask_image is at most 1 of 255, nearly black; if 1 means edit, multiply"),
         ({"mask_image": Image.new("RGBA", (80, 60))}, "empty; .*transparent counts as black"),
         ({"mask_image": np.full((60, 80), 255, np.uint8)}, "mask_image is all white"),
         ({"mask_image": np.full((60, 70), 255, np.uint8)}, "mask_image is 70 x 60 pixels and image 80 x 60"),
@@ -333,6 +335,17 @@ def test_soft_masks_are_thresholded_and_it_is_said(pipe, caplog):
     soft[20] = 100
     assert torch.equal(edit(pipe, mask_image=soft), edit(pipe, mask_image=np.where(soft > 127, MASK, 0)))
     assert "mask_image has 80 grey or half-transparent pixels" in caplog.text
+
+
+def test_a_mask_that_wants_a_crop_is_edited_and_it_is_said(pipe, caplog):
+    mask = np.zeros((240, 320), np.uint8)
+    mask[100:110, 100:110] = 255
+    edit(pipe, image=random_picture(height=240, width=320), mask_image=mask)
+    assert "crop_to_mask repaints it in full detail" in caplog.text
+
+
+def test_the_package_hands_out_the_pipeline():
+    assert mimicbrush.MimicBrushPipeline is MimicBrushPipeline
 
 
 def test_several_references_share_a_canvas_in_reading_order():

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mimicbrush.errors import UserError
-from mimicbrush.regions import MAX_REGIONS, crop_regions
+from mimicbrush.regions import MAX_REGIONS, crop_regions, describe_small_mask, whole_picture
 
 
 def mask_of(*boxes: tuple[int, int, int, int], height: int = 300, width: int = 400) -> torch.Tensor:
@@ -54,3 +54,18 @@ def test_specks_are_counted_and_refused():
     specks = [(4 * number, 4 * number + 1, 0, 1) for number in range(MAX_REGIONS + 1)]
     with pytest.raises(UserError, match=r"17 separate regions, expected at most 16"):
         crop_regions(mask_of(*specks), size=16, context=1.0, separate=True)
+
+
+def test_a_small_mask_in_a_large_picture_is_said_to_want_a_crop_and_a_cropped_one_is_not():
+    mask = mask_of((100, 120, 200, 230))
+    assert "5 of the 64" in describe_small_mask(whole_picture(mask), size=64, cropped=False)
+    (crop,) = crop_regions(mask, size=64, context=2.0, separate=False)
+    assert describe_small_mask(crop, size=64, cropped=True) is None
+    assert describe_small_mask(whole_picture(mask), size=512, cropped=False) is None  # a crop would be no larger
+    assert describe_small_mask(whole_picture(mask_of((100, 160, 200, 260))), size=64, cropped=False) is None
+
+
+def test_a_mask_thinner_than_its_soft_edge_is_said_to_show_little():
+    assert "at most 3%" in describe_small_mask(whole_picture(mask_of((100, 101, 200, 201))), size=512, cropped=False)
+    assert "thinner" in describe_small_mask(whole_picture(mask_of((100, 101, 0, 400))), size=512, cropped=False)
+    assert describe_small_mask(whole_picture(mask_of((100, 105, 0, 400))), size=512, cropped=False) is None

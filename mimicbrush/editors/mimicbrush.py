@@ -18,7 +18,7 @@ from mimicbrush.imaging import FEATHER_SIDE, binarise, match_colours
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
-from mimicbrush.regions import Region, crop_regions, whole_picture
+from mimicbrush.regions import Region, crop_regions, describe_small_mask, whole_picture
 from mimicbrush.requests import Editor, ReferenceRequest
 
 Geometry = Literal["exact", "released"]
@@ -152,6 +152,12 @@ class MimicBrushEditor(Editor):
     def num_rounds(self, request: ReferenceRequest) -> int:
         """How often sampling begins anew: for each region, where they are edited in turn."""
         return len(self._rounds(request)) if self.regions == "in_turn" else 1
+
+    def hints(self, request: ReferenceRequest) -> list[str]:
+        """Sentences for a person whose mask lets little of an edit be seen."""
+        cropped, size = self.crop_to_mask or self.regions != "together", self.network.size
+        said = [describe_small_mask(part.region, size=size, cropped=cropped) for part in self._parts(request)]
+        return [sentence for sentence in said if sentence]
 
     def _sample_in_turn(
         self,
