@@ -54,7 +54,7 @@ class VideoShardConfig:
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     """How pictures are stored."""
     decoder: Decoder = "auto"
-    """decord, pyav, or auto: PyAV, which tells damaged frames and was no slower for any codec tried (README.md here)."""
+    """decord, pyav, or auto: PyAV, which tells damaged frames and was no slower for any codec tried."""
     exact_frames: bool = False
     """Decode the very frames of the random moments, not the reference frames before them: half as slow again."""
     keypoints: bool = True
