@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush import edit
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import ReferenceHandlers, Settings, View
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
+from mimicbrush.edit.command import main
 from tests.demo.conftest import write_picture
 
 VISITOR = SimpleNamespace(session_hash="a")
@@ -70,7 +70,7 @@ def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, ref
     assert "--replay result-1.png" in (folder / "replay.txt").read_text()
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", ["edit", "--replay", "result-2.png", "--output", "again.png"])
-    edit.main()
+    main()
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[1])
     assert np.abs(difference).max() <= 1
     assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.outputs[0]))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from pathlib import Path
@@ -10,53 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush import edit
-from mimicbrush.errors import UserError, run_command
-from mimicbrush.model.weights import initialise, save_pretrained
-from tests.conftest import network_config
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder with weights, s.png, m.png, r.png and other.png."""
-    save_pretrained(initialise(network_config()).eval(), tmp_path / "weights")
-    rng = np.random.default_rng(0)
-    for name in ("s", "r", "other"):
-        Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    mask = np.zeros((50, 70), np.uint8)
-    mask[20:30, 20:40] = 255
-    Image.fromarray(mask).save(tmp_path / "m.png")
-    return tmp_path
-
-
-def run(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr("sys.argv", ["edit", *map(str, arguments)])
-    edit.main()
-
-
-def arguments_for(folder: Path, **changes: object) -> list[object]:
-    told = {
-        "weights": folder / "weights",
-        "source": folder / "s.png",
-        "mask": folder / "m.png",
-        "reference": folder / "r.png",
-        "output": folder / "e.png",
-        "num_inference_steps": 2,
-    }
-    return [word for name, value in (told | changes).items() if value is not None for word in (f"--{name}", value)]
-
-
-def pixels(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path))
-
-
-def ended(monkeypatch, capsys, *arguments: object) -> tuple[int, list[str]]:
-    """The command's exit status, and the lines that it says of errors."""
-    try:
-        run_command(lambda: run(monkeypatch, *arguments))
-    except SystemExit as end:
-        return end.code, capsys.readouterr().err.splitlines()
-    return 0, []
+from mimicbrush.errors import UserError
+from tests.edit.conftest import BATCH, arguments_for, ended, pixels, run, write_batch
 
 
 def test_an_edit_is_replayed_from_its_picture_and_overridden(pictures, monkeypatch):
@@ -87,68 +41,6 @@ def test_nothing_is_overwritten_without_force(pictures, monkeypatch):
     assert (pictures / "e.png").read_bytes() == before
     run(monkeypatch, *arguments_for(pictures, seed=1), "--force")
     assert (pictures / "e.png").read_bytes() != before
-
-
-BATCH = {"source": None, "mask": None, "reference": None, "output": None}
-"""What a batch is given without."""
-
-
-def write_batch(folder: Path, *rows: dict) -> Path:
-    plain = {"source": "s.png", "mask": "m.png", "reference": "r.png"}
-    plain |= dict.fromkeys(("seed", "keep_shape", "reference_box", "reference_mask"), "")
-    with (folder / "edits.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*plain, "output"])
-        writer.writeheader()
-        writer.writerows({**plain, **row} for row in rows)
-    return folder / "edits.csv"
-
-
-def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypatch, capsys):
-    (pictures / "text.png").write_text("no picture")
-    Image.open(pictures / "s.png").save(pictures / "done.png")
-    before = (pictures / "done.png").read_bytes()
-    batch = write_batch(
-        pictures,
-        {"output": "a.png", "seed": "5"},
-        {"output": "b.png", "keep_shape": "true"},
-        {"output": "c.png", "source": "text.png"},
-        {"output": "done.png"},
-    )
-    common = {**BATCH, "batch": batch}
-    run(monkeypatch, *arguments_for(pictures, **common))
-    said = capsys.readouterr()
-    assert "edited 2 of 3; 1 skipped" in said.out and "text.png: not a readable picture" in said.err
-    assert (pictures / "done.png").read_bytes() == before
-    run(monkeypatch, *arguments_for(pictures, seed=5))
-    assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "a.png"))
-    with pytest.raises(UserError, match=r"nothing could be edited; the first: .*text\.png"):
-        run(monkeypatch, *arguments_for(pictures, **common))
-
-
-@pytest.mark.parametrize(
-    ("row", "named"),
-    [
-        ({"output": "a.jpg"}, r"row 2: output is .*a\.jpg, expected a name ending in \.png"),
-        ({"output": "a.png", "seed": "x"}, "row 2: invalid literal"),
-        ({"output": "a.png", "keep_shape": "maybe"}, "row 2: keep_shape is maybe"),
-        ({"output": "a.png", "reference_box": "[1, 2"}, "row 2: while parsing a flow sequence"),
-    ],
-)
-def test_a_batch_is_read_before_anything_is_edited(pictures, monkeypatch, row, named):
-    with pytest.raises(UserError, match=named):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, row)))
-
-
-def test_a_batch_makes_only_the_results_that_are_missing(pictures, monkeypatch):
-    options = {**BATCH, "batch": write_batch(pictures, {"output": "a.png", "seed": "5"}), "num_images": 2}
-    run(monkeypatch, *arguments_for(pictures, **options))
-    second = pixels(pictures / "a-2.png")
-    (pictures / "a-2.png").unlink()
-    Image.open(pictures / "s.png").save(pictures / "a-1.png")
-    before = (pictures / "a-1.png").read_bytes()
-    run(monkeypatch, *arguments_for(pictures, **options))
-    assert (pictures / "a-1.png").read_bytes() == before
-    assert np.array_equal(pixels(pictures / "a-2.png"), second)
 
 
 def test_offloaded_and_in_tiles_it_edits_too(pictures, monkeypatch):

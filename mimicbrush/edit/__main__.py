@@ -1,0 +1,12 @@
+"""Edit pictures from the shell: one, or all that a CSV lists.
+
+python -m mimicbrush.edit --weights runs/demo/train --source s.png --mask m.png --reference r.png --output e.png
+python -m mimicbrush.edit --weights runs/demo/train --batch edits.csv
+python -m mimicbrush.edit --replay e.png --output again.png
+"""
+
+from mimicbrush.edit.command import main
+from mimicbrush.errors import run_command
+
+if __name__ == "__main__":
+    run_command(main)
