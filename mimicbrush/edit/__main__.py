@@ -5,8 +5,17 @@ python -m mimicbrush.edit --weights runs/demo/train --batch edits.csv
 python -m mimicbrush.edit --replay e.png --output again.png
 """
 
-from mimicbrush.edit.command import main
 from mimicbrush.errors import run_command
 
+STOPPED = "stopped; the same command begins anew"
+
+
+def main() -> None:
+    # Imported in what is guarded: Ctrl-C while libraries load ends in one line, too.
+    from mimicbrush.edit import command
+
+    command.main()
+
+
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, stopped=STOPPED)

@@ -20,9 +20,8 @@ PROGRAM = "python -m mimicbrush.edit"
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        config = parse_config(
-            EditConfig, default=_replayed(sys.argv[1:], Path(folder) / "settings.yaml"), program=PROGRAM
-        )
+        replayed = _replayed(sys.argv[1:], Path(folder) / "settings.yaml")
+        config = parse_config(EditConfig, default=replayed, program=PROGRAM)
     edits = [config] if config.batch is None else unfinished(read_batch(config), force=config.force)
     if config.batch is None and not config.force:
         _refuse_existing(config)
@@ -33,7 +32,10 @@ def main() -> None:
     if config.batch is None:
         edit(pipe, config)
         return
-    failures = [reason for reason in (_try(pipe, single) for single in edits) if reason]
+    try:
+        failures = [reason for reason in (_try(pipe, single) for single in edits) if reason]
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; what is written stays, and the same command makes the rest") from None
     print(f"edited {len(edits) - len(failures)} of {len(edits)}; {len(failures)} skipped")
     if len(failures) == len(edits):
         raise UserError(f"{config.batch}: nothing could be edited; the first: {failures[0]}")

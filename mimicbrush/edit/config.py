@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.editors.mimicbrush import Geometry, Precision, Regions
+from mimicbrush.requests import Geometry, Precision, Regions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.edit.command import main
+from mimicbrush.edit.__main__ import STOPPED, main
 from mimicbrush.errors import run_command
 from mimicbrush.model.weights import initialise, save_pretrained
 from tests.conftest import network_config
@@ -55,7 +55,7 @@ def pixels(path: Path) -> np.ndarray:
 def ended(monkeypatch, capsys, *arguments: object) -> tuple[int, list[str]]:
     """The command's exit status, and the lines that it says of errors."""
     try:
-        run_command(lambda: run(monkeypatch, *arguments))
+        run_command(lambda: run(monkeypatch, *arguments), stopped=STOPPED)
     except SystemExit as end:
         return end.code, capsys.readouterr().err.splitlines()
     return 0, []
