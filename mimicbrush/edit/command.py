@@ -3,66 +3,93 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from mimicbrush.config import parse_config
-from mimicbrush.edit.batch import read_batch, unfinished
+from tqdm import tqdm
+
+from mimicbrush.edit.batch import is_unfinished, missing_results, read_batch
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.editing import edit, load_pipeline
-from mimicbrush.edit.settings import read_settings
-from mimicbrush.errors import UserError
-from mimicbrush.files import write_json
-from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.edit.contact_sheet import write_sheet
+from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
+from mimicbrush.edit.replay import parse_command
+from mimicbrush.errors import UserError, some_of
 
-PROGRAM = "python -m mimicbrush.edit"
+if TYPE_CHECKING:
+    from mimicbrush.pipeline import MimicBrushPipeline
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        replayed = _replayed(sys.argv[1:], Path(folder) / "settings.yaml")
-        config = parse_config(EditConfig, default=replayed, program=PROGRAM)
-    edits = [config] if config.batch is None else unfinished(read_batch(config), force=config.force)
-    if config.batch is None and not config.force:
-        _refuse_existing(config)
-    if not edits:
-        print("nothing to do: every output is there")
-        return
-    pipe = load_pipeline(config)
+    config = parse_command(sys.argv[1:])
     if config.batch is None:
-        edit(pipe, config)
+        _edit_one(config)
         return
     try:
-        failures = [reason for reason in (_try(pipe, single) for single in edits) if reason]
+        _edit_batch(config, read_batch(config))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; what is written stays, and the same command makes the rest") from None
-    print(f"edited {len(edits) - len(failures)} of {len(edits)}; {len(failures)} skipped")
-    if len(failures) == len(edits):
-        raise UserError(f"{config.batch}: nothing could be edited; the first: {failures[0]}")
 
 
-def _replayed(arguments: list[str], path: Path) -> Path | None:
-    """The settings in the picture that --replay names, written to a config file that the other arguments override."""
-    for number, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name == "--replay":
-            write_json(read_settings(Path(value or "".join(arguments[number + 1 : number + 2]))), path)
-            return path
-    return None
-
-
-def _try(pipe: MimicBrushPipeline, config: EditConfig) -> str:
-    """Why an edit of a batch was skipped; empty where it was made."""
-    try:
-        edit(pipe, config)
-    except UserError as error:
-        print(f"skipped {config.output}: {error}", file=sys.stderr)
-        return str(error)
-    return ""
-
-
-def _refuse_existing(config: EditConfig) -> None:
-    wanted = [*config.outputs, *([config.sheet] if config.grid else [])]
-    existing = [str(path) for path in wanted if path.exists()]
-    if existing:
+def _edit_one(config: EditConfig) -> None:
+    existing = [str(path) for path in config.written if path.exists()]
+    if existing and not config.force:
         raise UserError(f"{', '.join(existing)} exists; choose another --output or pass --force")
+    inputs = read_inputs(config)
+    _make(_load_pipeline(config), config, inputs)
+
+
+def _edit_batch(config: EditConfig, edits: Mapping[int, EditConfig]) -> None:
+    """edits: by their line in the CSV."""
+    unfinished = {line: edit for line, edit in edits.items() if is_unfinished(edit)}
+    faults = _find_faults(unfinished)
+    ready = {line: edit for line, edit in unfinished.items() if line not in faults}
+    pipe = _load_pipeline(config) if any(map(missing_results, ready.values())) else None
+    for line, edit in tqdm(ready.items(), desc="batch", unit="edit", disable=None):
+        try:
+            _make(pipe, edit, read_inputs(edit))
+        except UserError as error:
+            faults[line] = _skip(line, error)
+    made = [edit for line, edit in ready.items() if line not in faults]
+    folders = sorted({str(edit.output.parent) for edit in made})
+    print(
+        f"edited {len(made)} of {len(edits)} rows{' -> ' * bool(made)}{some_of(folders)};"
+        f" already there: {len(edits) - len(unfinished)}; skipped: {len(faults)}"
+    )
+    if faults:
+        listed = "\n".join(f"- line {line}: {reason}" for line, reason in sorted(faults.items()))
+        raise UserError(f"{config.batch}: mend what was skipped, and run the same command:\n{listed}")
+
+
+def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, str]:
+    """What is wrong with pictures, known before minutes go into weights."""
+    faults = {}
+    for line, edit in edits.items():
+        try:
+            with without_warnings():  # they come when the row is edited
+                read_inputs(edit)
+        except UserError as error:
+            faults[line] = _skip(line, error)
+    return faults
+
+
+def _skip(line: int, error: UserError) -> str:
+    tqdm.write(f"skipped line {line}: {error}", file=sys.stderr)
+    return str(error)
+
+
+def _load_pipeline(config: EditConfig) -> MimicBrushPipeline:
+    # Imported only now: diffusers and transformers take longer than finding out what is wrong with a picture.
+    from mimicbrush.edit.editing import load_pipeline
+
+    return load_pipeline(config)
+
+
+def _make(pipe: MimicBrushPipeline | None, config: EditConfig, inputs: Inputs) -> None:
+    """What is missing of one edit; pipe: None where only its contact sheet is."""
+    if pipe is not None:
+        from mimicbrush.edit.editing import edit
+
+        for part in missing_results(config):
+            edit(pipe, part, inputs)
+    if config.grid:
+        write_sheet(config, inputs)

@@ -48,7 +48,8 @@ class EditConfig(LoadConfig):
     batch: Path | None = None
     """A CSV with columns source, mask, reference, output, and optionally seed, keep_shape, reference_box and
     reference_mask, in place of the four above; paths are relative to it, and several references stand there as here.
-    Rows whose output is there are left out, so the same command goes on."""
+    Rows whose output is there are left out, so the same command goes on. Rows that cannot be edited are skipped, and
+    named at the end; the exit status is 2 as long as there are such rows."""
     replay: Path | None = None
     """A PNG written by this command: its settings stand for all that is not given, which then is output alone."""
     reference_box: list[int] | list[list[int] | None] | None = None
@@ -76,7 +77,8 @@ class EditConfig(LoadConfig):
     seed: int = 0
     """Of the noise."""
     grid: bool = False
-    """Also write a contact sheet, -grid before the suffix: source, references, and each result under its seed."""
+    """Also write a contact sheet, -grid before the suffix: source, references, what is meant in them, and each
+    result under its seed."""
     force: bool = False
     """Overwrite existing files."""
 
@@ -90,12 +92,54 @@ class EditConfig(LoadConfig):
             raise ValueError(f"output is {self.output}, expected a name ending in .png")
         if self.num_images < 1:
             raise ValueError(f"num_images is {self.num_images}, expected at least 1")
-        if not 0 <= self.seed < 2**63 - self.num_images:
-            raise ValueError(f"seed is {self.seed}, expected 0 to 2^63")
+        if not 0 <= self.seed <= 2**63 - self.num_images:
+            raise ValueError(f"seed is {self.seed}, expected 0 to 2^63 - {self.num_images}")
+        if self.batch is None:
+            self._check_references()
+            self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        written = {path.resolve() for path in self.written}
+        for option, paths in self.pictures.items():
+            twice = next((path for path in paths if path and path.resolve() in written), None)
+            if twice is not None:
+                raise ValueError(f"output would overwrite {option} {twice}; choose another output")
+
+    def _check_references(self) -> None:
+        for name, given in (("reference_box", self.boxes), ("reference_mask", self.reference_masks)):
+            if len(given) != len(self.references):
+                raise ValueError(
+                    f"{len(given)} of {name} for {len(self.references)} references; give one each, or null"
+                )
 
     @property
     def references(self) -> list[Path]:
         return self.reference if isinstance(self.reference, list) else [self.reference]
+
+    @property
+    def boxes(self) -> list[list[int] | None]:
+        """One for each reference."""
+        box = self.reference_box
+        if box is None:
+            return [None] * len(self.references)
+        return box if box and isinstance(box[0], list | None) else [box]
+
+    @property
+    def reference_masks(self) -> list[Path | None]:
+        """One for each reference."""
+        if self.reference_mask is None:
+            return [None] * len(self.references)
+        return self.reference_mask if isinstance(self.reference_mask, list) else [self.reference_mask]
+
+    @property
+    def pictures(self) -> dict[str, list[Path | None]]:
+        """The files that are read, by the option that names them."""
+        return {
+            "source": [self.source],
+            "mask": [self.mask],
+            "reference": self.references,
+            "reference_mask": self.reference_masks,
+        }
 
     @property
     def seeds(self) -> list[int]:
@@ -107,6 +151,10 @@ class EditConfig(LoadConfig):
         if self.num_images == 1:
             return [self.output]
         return [_beside(self.output, str(number + 1)) for number in range(self.num_images)]
+
+    @property
+    def written(self) -> list[Path]:
+        return [*self.outputs, *([self.sheet] if self.grid else [])]
 
     @property
     def sheet(self) -> Path:

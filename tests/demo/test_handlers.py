@@ -95,7 +95,7 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
         ((source, reference), {"num_inference_steps": 5000}, "is 5000, expected 1 to 100."),
         ((source, reference), {"num_images": 5}, "is 5, expected 1 to 4."),
         ((source, reference), {"seed": None}, "Seed is None, expected a whole number."),
-        ((source, reference), {"seed": -1}, "Seed is -1, expected 0 to 2^63."),
+        ((source, reference), {"seed": -1}, "Seed is -1, expected 0 to 2^63 - 1."),
     ):
         view = last_view(handlers, *pictures, **changes)
         assert sentence in view.status and 'role="alert"' in view.status and view.edit["interactive"]

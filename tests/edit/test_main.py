@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mimicbrush.edit import command
+from mimicbrush.edit import editing
 from tests.edit.conftest import BATCH, arguments_for, ended, write_batch
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +28,8 @@ def test_ctrl_c_while_editing_says_what_is_left_to_do(pictures, monkeypatch, cap
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "load_pipeline", lambda _: None)
-    monkeypatch.setattr(command, "edit", interrupt)
+    monkeypatch.setattr(editing, "load_pipeline", lambda _: object())
+    monkeypatch.setattr(editing, "edit", interrupt)
     options = {**BATCH, "batch": write_batch(pictures, {"output": "a.png"})} if several else {}
     status, lines = ended(monkeypatch, capsys, *arguments_for(pictures, **options))
     said = "what is written stays, and the same command makes the rest" if several else "the same command begins anew"
