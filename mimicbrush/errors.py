@@ -20,8 +20,11 @@ def some_of(names: Sequence[object], most: int = 3) -> str:
     return ", ".join(map(str, names[:most])) + more
 
 
-def run_command(main: Callable[[], None]) -> None:
-    """Run a command's `main`; a UserError ends it in one line (or a list) and exit status 2, anything else rises."""
+def run_command(main: Callable[[], None], *, stopped: str = "stopped; the same command goes on from here") -> None:
+    """Run a command's `main`; a UserError ends it in one line (or a list) and exit status 2, anything else rises.
+
+    stopped: what Ctrl-C ends it with, and exit status 130, unless its KeyboardInterrupt brings words of its own.
+    """
     try:
         main()
     except UserError as error:
@@ -29,8 +32,8 @@ def run_command(main: Callable[[], None]) -> None:
         message = str(error).rpartition(f"{UserError.__name__}: ")[2]
         print(f"error: {_unwrapped(message)}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(interrupt.args[0] if interrupt.args else stopped, file=sys.stderr)
         raise SystemExit(130) from None
 
 

@@ -43,11 +43,11 @@ class Source(NamedTuple):
     """Of an RGB picture, without which its pixels would mean other colours."""
 
 
-def as_source(image: Picture) -> Source:
-    """The picture to edit, of any mode."""
-    channels = _channels(image, "image")
+def as_source(image: Picture, *, name: str = "image") -> Source:
+    """The picture to edit, of any mode. name: what sentences about it call it."""
+    channels = _channels(image, name)
     if min(channels.shape[1:]) < 2:
-        raise UserError(f"image is {_size(channels)} pixels, expected at least 2 a side; choose a larger picture")
+        raise UserError(f"{name} is {_size(channels)} pixels, expected at least 2 a side; choose a larger picture")
     profile = colour_profile(image) if isinstance(image, Image.Image) else None
     return Source(_rgb(channels), channels[3:] if len(channels) == 4 else None, profile)
 
@@ -79,11 +79,11 @@ def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of
     return mask
 
 
-def as_edit_mask(mask_image: Picture, source: Tensor) -> Tensor:
+def as_edit_mask(mask_image: Picture, source: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
     """(1, H, W), 0 or 1: something is edited, and something stays."""
-    mask = as_mask(mask_image, source)
+    mask = as_mask(mask_image, source, name=name, of=of)
     if mask.all():
-        raise UserError("mask_image is all white, so nothing of the source would be kept; leave black what is to stay")
+        raise UserError(f"{name} is all white, so nothing of the source would be kept; leave black what is to stay")
     return mask
 
 
@@ -109,37 +109,49 @@ def as_reference(
         if given is not None and len(given) != len(pictures):
             raise UserError(f"{len(given)} of {name} for {len(pictures)} references; give one each, or None")
     nothing = [None] * len(pictures)
-    cut = [_cut(*each) for each in zip(pictures, boxes or nothing, masks or nothing, strict=True)]
+    cut = [
+        cut_reference(picture, box=box, mask=mask)
+        for picture, box, mask in zip(pictures, boxes or nothing, masks or nothing, strict=True)
+    ]
     return cut[0] if len(cut) == 1 else _tile(cut, size)
 
 
-def _cut(image: Picture, box: Box | None, mask: Picture | None) -> Tensor:
-    channels = _channels(image, "reference_image")
+def cut_reference(
+    image: Picture,
+    *,
+    box: Box | None,
+    mask: Picture | None,
+    name: str = "reference_image",
+    box_name: str = "reference_box",
+    mask_name: str = "reference_mask_image",
+) -> Tensor:
+    """(3, h, w): what is meant in one reference. The names are what sentences call picture, box and mask."""
+    channels = _channels(image, name)
     # White behind what is transparent, as around what is padded.
     reference = _rgb(channels) if len(channels) < 4 else _rgb(channels) * channels[3:] + 1 - channels[3:]
     if mask is not None:
-        shown = as_mask(mask, reference, name="reference_mask_image", of="reference_image")
+        shown = as_mask(mask, reference, name=mask_name, of=name)
         reference = torch.where(shown > 0.5, reference, 1.0)
         rows, columns = (shown[0].any(dim=axis).nonzero() for axis in (1, 0))
         reference = reference[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if box is not None:
         if mask is not None:
-            raise UserError("a reference has a box and a mask; give one of the two")
-        reference = _crop(reference, box)
+            raise UserError(f"{name} has a box and a mask; give one of the two")
+        reference = _crop(reference, box, box_name)
     if min(reference.shape[1:]) < MIN_REFERENCE_SIDE:
-        what = "reference_image" if box is None and mask is None else "the reference, cropped,"
+        what = name if box is None and mask is None else f"{name}, cropped,"
         raise UserError(
             f"{what} is {_size(reference)} pixels, expected at least {MIN_REFERENCE_SIDE} a side; give a larger one"
         )
     return reference
 
 
-def _crop(picture: Tensor, box: Box) -> Tensor:
+def _crop(picture: Tensor, box: Box, name: str) -> Tensor:
     height, width = picture.shape[1:]
     whole = len(box) == 4 and all(isinstance(side, int | np.integer) for side in box)
     if not whole or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         raise UserError(
-            f"reference_box is {list(box)}; expected whole left, top, right, bottom within {width} x {height} pixels"
+            f"{name} is {list(box)}; expected whole left, top, right, bottom within {width} x {height} pixels"
         )
     left, top, right, bottom = box
     return picture[:, top:bottom, left:right]

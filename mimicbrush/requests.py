@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+
+Geometry = Literal["exact", "released"]
+"""How pictures come to the network's canvas and back: without a pixel's shift, or as in the released code."""
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+Regions = Literal["together", "separate", "in_turn"]
+"""One crop around all of the mask, or one around each of its connected parts: all denoised at once, or one after the
+other, each seeing what became of those before it, in the memory of one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -289,7 +289,7 @@ def test_a_half_copied_folder_is_named(pipe, tmp_path, lost, named):
         ({"reference_image": random_picture(width=31)}, "reference_image is 31 x 60 pixels, expected at least 32"),
         ({"reference_image": []}, "no reference_image"),
         ({"reference_image": torch.full((3, 60, 80), torch.inf)}, "reference_image holds NaN or infinity"),
-        ({"reference_box": (0, 0, 20, 60)}, "the reference, cropped, is 20 x 60"),
+        ({"reference_box": (0, 0, 20, 60)}, "reference_image, cropped, is 20 x 60"),
         ({"reference_box": (0, 0, 81, 60)}, r"reference_box is \[0, 0, 81, 60\]; expected .* within 80 x 60"),
         ({"reference_box": (0, 0, 40.5, 60)}, r"reference_box is \[0, 0, 40\.5, 60\]; expected whole left, top"),
         ({"reference_box": [None, None]}, "2 of reference_box for 1 references"),

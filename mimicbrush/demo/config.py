@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mimicbrush.edit import LoadConfig
+from mimicbrush.edit.config import LoadConfig
 from mimicbrush.files import SHIPPED
 
 

@@ -19,7 +19,7 @@ from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.studio import Step, StoppedError, Studio, Update, Waiting
 from mimicbrush.demo.uploads import accept, compare, look_at, read
 from mimicbrush.demo.workspace import Workspace
-from mimicbrush.edit import EditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.editors.mimicbrush import Regions
 from mimicbrush.errors import UserError
 

@@ -11,7 +11,7 @@ from PIL import Image
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.painting import Painting, crop_box, draw_mask
 from mimicbrush.demo.uploads import named, read
-from mimicbrush.edit import EditConfig, LoadConfig
+from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import to_pil
 from mimicbrush.pictures import as_mask, as_source

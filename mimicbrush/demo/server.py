@@ -18,7 +18,7 @@ from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.page import STYLE, THEME, build_page
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
-from mimicbrush.edit import load_pipeline
+from mimicbrush.edit.editing import load_pipeline
 from mimicbrush.errors import UserError
 from mimicbrush.requests import ReferenceRequest
 

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.edit import EditConfig, edit
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.editing import edit
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import to_pil
 from mimicbrush.pipeline import MimicBrushPipeline

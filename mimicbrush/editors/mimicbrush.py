@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from diffusers import SchedulerMixin
@@ -19,12 +19,7 @@ from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
 from mimicbrush.regions import Region, crop_regions, describe_small_mask, whole_picture
-from mimicbrush.requests import Editor, ReferenceRequest
-
-Geometry = Literal["exact", "released"]
-"""How pictures come to the network's canvas and back: without a pixel's shift, or as in the released code."""
-
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+from mimicbrush.requests import Editor, Geometry, Precision, ReferenceRequest, Regions
 
 GEOMETRIES = {"exact": imaging, "released": released_imaging}
 
@@ -40,10 +35,6 @@ edit share everything but their noise."""
 
 
 OnStep = Callable[[int, Tensor], Tensor | None]
-
-Regions = Literal["together", "separate", "in_turn"]
-"""One crop around all of the mask, or one around each of its connected parts: all denoised at once, or one after the
-other, each seeing what became of those before it, in the memory of one."""
 
 
 class Part(NamedTuple):

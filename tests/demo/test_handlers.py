@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush import edit
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import ReferenceHandlers, Settings, View
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
+from mimicbrush.edit.command import main
 from tests.demo.conftest import write_picture
 
 VISITOR = SimpleNamespace(session_hash="a")
@@ -70,7 +70,7 @@ def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, ref
     assert "--replay result-1.png" in (folder / "replay.txt").read_text()
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", ["edit", "--replay", "result-2.png", "--output", "again.png"])
-    edit.main()
+    main()
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[1])
     assert np.abs(difference).max() <= 1
     assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.outputs[0]))
@@ -95,7 +95,7 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
         ((source, reference), {"num_inference_steps": 5000}, "is 5000, expected 1 to 100."),
         ((source, reference), {"num_images": 5}, "is 5, expected 1 to 4."),
         ((source, reference), {"seed": None}, "Seed is None, expected a whole number."),
-        ((source, reference), {"seed": -1}, "Seed is -1, expected 0 to 2^63."),
+        ((source, reference), {"seed": -1}, "Seed is -1, expected 0 to 2^63 - 1."),
     ):
         view = last_view(handlers, *pictures, **changes)
         assert sentence in view.status and 'role="alert"' in view.status and view.edit["interactive"]

@@ -11,7 +11,7 @@ from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.orders import order
 from mimicbrush.demo.painting import Painting
 from mimicbrush.demo.studio import Line, Step, StoppedError, Studio, Waiting
-from mimicbrush.edit import EditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import UserError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
@@ -119,6 +120,11 @@ def _from_source(name: str, config: PartConfig, load: Callable[..., T], **option
         with quiet_hub():
             return load(shipped(config.pretrained), **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if Path(shipped(config.pretrained), config.subfolder or "").is_dir():
+            raise UserError(
+                f"{name}: {Path(config.pretrained, config.subfolder or '')} could not be loaded ({reason_of(error)});"
+                " convert the weights again, or copy the folder whole"
+            ) from None
         inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
         raise UserError(
             f"{name}: {config.pretrained} could not be loaded ({reason_of(error)}); allow access to the hub, or give a"

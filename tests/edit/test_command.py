@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from pathlib import Path
@@ -10,53 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush import edit
-from mimicbrush.errors import UserError, run_command
-from mimicbrush.model.weights import initialise, save_pretrained
-from tests.conftest import network_config
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder with weights, s.png, m.png, r.png and other.png."""
-    save_pretrained(initialise(network_config()).eval(), tmp_path / "weights")
-    rng = np.random.default_rng(0)
-    for name in ("s", "r", "other"):
-        Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    mask = np.zeros((50, 70), np.uint8)
-    mask[20:30, 20:40] = 255
-    Image.fromarray(mask).save(tmp_path / "m.png")
-    return tmp_path
-
-
-def run(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr("sys.argv", ["edit", *map(str, arguments)])
-    edit.main()
-
-
-def arguments_for(folder: Path, **changes: object) -> list[object]:
-    told = {
-        "weights": folder / "weights",
-        "source": folder / "s.png",
-        "mask": folder / "m.png",
-        "reference": folder / "r.png",
-        "output": folder / "e.png",
-        "num_inference_steps": 2,
-    }
-    return [word for name, value in (told | changes).items() if value is not None for word in (f"--{name}", value)]
-
-
-def pixels(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path))
-
-
-def ended(monkeypatch, capsys, *arguments: object) -> tuple[int, list[str]]:
-    """The command's exit status, and the lines that it says of errors."""
-    try:
-        run_command(lambda: run(monkeypatch, *arguments))
-    except SystemExit as end:
-        return end.code, capsys.readouterr().err.splitlines()
-    return 0, []
+from mimicbrush.errors import UserError
+from tests.edit.conftest import BATCH, arguments_for, ended, pixels, run, write_batch
 
 
 def test_an_edit_is_replayed_from_its_picture_and_overridden(pictures, monkeypatch):
@@ -65,6 +19,27 @@ def test_an_edit_is_replayed_from_its_picture_and_overridden(pictures, monkeypat
     run(monkeypatch, f"--replay={pictures / 'again.png'}", "--output", pictures / "other_seed.png", "--seed", 4)
     assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "again.png"))
     assert not np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "other_seed.png"))
+
+
+@pytest.mark.parametrize("changed", ["source", "mask", "reference", "reference_mask"])
+def test_a_replay_notices_a_picture_that_changed_since(pictures, monkeypatch, changed):
+    Image.new("L", (70, 50), 255).save(pictures / "shown.png")
+    run(monkeypatch, *arguments_for(pictures, reference_mask=pictures / "shown.png"))
+    name = {"source": "s.png", "mask": "m.png", "reference": "r.png", "reference_mask": "shown.png"}[changed]
+    picture = Image.open(pictures / name)
+    picture.putpixel((25, 25), 255 - picture.getpixel((25, 25)) if picture.mode == "L" else (1, 2, 3))
+    picture.save(pictures / name)
+    replay = ("--replay", pictures / "e.png", "--output", pictures / "again.png")
+    with pytest.raises(UserError, match=rf"^{changed} .*{name} has changed since .*e\.png was made"):
+        run(monkeypatch, *replay)
+    assert not (pictures / "again.png").exists()
+    run(monkeypatch, *replay, f"--{changed}", pictures / name)
+    assert (pictures / "again.png").exists()
+
+
+def test_pictures_are_looked_at_before_weights_are_loaded(pictures, monkeypatch):
+    with pytest.raises(UserError, match=r"mask .*absent\.png: no such picture"):
+        run(monkeypatch, *arguments_for(pictures, weights=pictures / "no weights", mask=pictures / "absent.png"))
 
 
 def test_each_of_several_results_is_replayed_alone(pictures, monkeypatch):
@@ -87,68 +62,6 @@ def test_nothing_is_overwritten_without_force(pictures, monkeypatch):
     assert (pictures / "e.png").read_bytes() == before
     run(monkeypatch, *arguments_for(pictures, seed=1), "--force")
     assert (pictures / "e.png").read_bytes() != before
-
-
-BATCH = {"source": None, "mask": None, "reference": None, "output": None}
-"""What a batch is given without."""
-
-
-def write_batch(folder: Path, *rows: dict) -> Path:
-    plain = {"source": "s.png", "mask": "m.png", "reference": "r.png"}
-    plain |= dict.fromkeys(("seed", "keep_shape", "reference_box", "reference_mask"), "")
-    with (folder / "edits.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*plain, "output"])
-        writer.writeheader()
-        writer.writerows({**plain, **row} for row in rows)
-    return folder / "edits.csv"
-
-
-def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypatch, capsys):
-    (pictures / "text.png").write_text("no picture")
-    Image.open(pictures / "s.png").save(pictures / "done.png")
-    before = (pictures / "done.png").read_bytes()
-    batch = write_batch(
-        pictures,
-        {"output": "a.png", "seed": "5"},
-        {"output": "b.png", "keep_shape": "true"},
-        {"output": "c.png", "source": "text.png"},
-        {"output": "done.png"},
-    )
-    common = {**BATCH, "batch": batch}
-    run(monkeypatch, *arguments_for(pictures, **common))
-    said = capsys.readouterr()
-    assert "edited 2 of 3; 1 skipped" in said.out and "text.png: not a readable picture" in said.err
-    assert (pictures / "done.png").read_bytes() == before
-    run(monkeypatch, *arguments_for(pictures, seed=5))
-    assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "a.png"))
-    with pytest.raises(UserError, match=r"nothing could be edited; the first: .*text\.png"):
-        run(monkeypatch, *arguments_for(pictures, **common))
-
-
-@pytest.mark.parametrize(
-    ("row", "named"),
-    [
-        ({"output": "a.jpg"}, r"row 2: output is .*a\.jpg, expected a name ending in \.png"),
-        ({"output": "a.png", "seed": "x"}, "row 2: invalid literal"),
-        ({"output": "a.png", "keep_shape": "maybe"}, "row 2: keep_shape is maybe"),
-        ({"output": "a.png", "reference_box": "[1, 2"}, "row 2: while parsing a flow sequence"),
-    ],
-)
-def test_a_batch_is_read_before_anything_is_edited(pictures, monkeypatch, row, named):
-    with pytest.raises(UserError, match=named):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, row)))
-
-
-def test_a_batch_makes_only_the_results_that_are_missing(pictures, monkeypatch):
-    options = {**BATCH, "batch": write_batch(pictures, {"output": "a.png", "seed": "5"}), "num_images": 2}
-    run(monkeypatch, *arguments_for(pictures, **options))
-    second = pixels(pictures / "a-2.png")
-    (pictures / "a-2.png").unlink()
-    Image.open(pictures / "s.png").save(pictures / "a-1.png")
-    before = (pictures / "a-1.png").read_bytes()
-    run(monkeypatch, *arguments_for(pictures, **options))
-    assert (pictures / "a-1.png").read_bytes() == before
-    assert np.array_equal(pixels(pictures / "a-2.png"), second)
 
 
 def test_offloaded_and_in_tiles_it_edits_too(pictures, monkeypatch):
@@ -222,19 +135,25 @@ def without(folder: Path, lost: str) -> Path:
     return folder / "copied"
 
 
+def with_empty(folder: Path, emptied: str) -> Path:
+    shutil.copytree(folder / "weights", folder / "copied")
+    (folder / "copied" / emptied).write_text("")
+    return folder / "copied"
+
+
 REFUSED = {
-    "mask empty": (lambda at: {"mask": saved(at, Image.new("L", (70, 50)))}, "mask_image is empty; paint"),
+    "mask empty": (lambda at: {"mask": saved(at, Image.new("L", (70, 50)))}, r"mask .*odd\.png is empty; paint"),
     "mask transparent": (lambda at: {"mask": saved(at, Image.new("RGBA", (70, 50)))}, "transparent counts as black"),
-    "mask white": (lambda at: {"mask": saved(at, Image.new("L", (70, 50), 255))}, "mask_image is all white"),
+    "mask white": (lambda at: {"mask": saved(at, Image.new("L", (70, 50), 255))}, r"mask .*odd\.png is all white"),
     "mask of another size": (lambda at: {"mask": saved(at, Image.new("L", (70, 51), 255))}, "70 x 51 .* 70 x 50"),
-    "mask absent": (lambda at: {"mask": at / "absent.png"}, r"absent\.png: no such picture"),
+    "mask absent": (lambda at: {"mask": at / "absent.png"}, r"mask .*absent\.png: no such picture"),
     "image one pixel wide": (
         lambda at: {"source": saved(at, Image.new("RGB", (1, 50)))},
-        "image is 1 x 50 pixels, expected at least 2",
+        r"source .*odd\.png is 1 x 50 pixels, expected at least 2",
     ),
     "image of 120 million pixels": (
         lambda at: {"source": saved(at, Image.new("1", (20_000, 6_000)))},
-        "image is 20000 x 6000 pixels, expected at most 100 million; scale it down",
+        r"source .*odd\.png is 20000 x 6000 pixels, expected at most 100 million; scale it down",
     ),
     "image of 400 million pixels": (
         lambda at: {"source": saved(at, Image.new("1", (20_000, 20_000)))},
@@ -244,10 +163,10 @@ REFUSED = {
     "image not an image": (lambda at: {"source": text(at)}, r"text\.png: not a readable picture"),
     "reference small": (
         lambda at: {"reference": saved(at, Image.new("RGB", (31, 50)))},
-        "reference_image is 31 x 50 pixels, expected at least 32",
+        r"reference .*odd\.png is 31 x 50 pixels, expected at least 32",
     ),
     "reference truncated": (lambda at: {"reference": truncated(at)}, r"half\.png: not a readable picture"),
-    "box outside": (lambda at: {"reference_box": "[0, 0, 71, 50]"}, "reference_box is .* within 70 x 50"),
+    "box outside": (lambda at: {"reference_box": "[0, 0, 71, 50]"}, r"reference_box of .*r\.png is .* within 70 x 50"),
     "boxes of others": (lambda at: {"reference_box": "[null, null]"}, "2 of reference_box for 1 references"),
     "no such weights": (lambda at: {"weights": at / "absent"}, r"does not exist; expected a mimicbrush\.bin"),
     "folder without weights": (lambda at: {"weights": at}, r"holds no weights; expected a mimicbrush\.bin"),
@@ -255,6 +174,23 @@ REFUSED = {
         lambda at: {"weights": without(at, "vae/diffusion_pytorch_model.safetensors")},
         r"vae: no \.safetensors file; convert the weights again, or copy the folder whole",
     ),
+    "float16 without a GPU": (
+        lambda at: {"precision": "float16", "device": "cpu"},
+        "precision is float16, which is for GPUs",
+    ),
+    "seed below": (lambda at: {"seed": -1}, "seed is -1, expected 0 to 2\\^63 - 1"),
+    "seed above": (lambda at: {"seed": 2**63, "num_images": 2}, "expected 0 to 2\\^63 - 2"),
+    "output in place of the source": (
+        lambda at: {"source": at / "s.png", "output": at / "." / "s.png"},
+        r"output would overwrite source .*s\.png",
+    ),
+    "empty file among the weights": (
+        lambda at: {"weights": with_empty(at, "unet/config.json")},
+        r"unet could not be loaded \(.*\); convert the weights again, or copy the folder whole",
+    ),
+    "box small": (lambda at: {"reference_box": "[0, 0, 20, 20]"}, r"reference .*r\.png, cropped, is 20 x 20 pixels"),
+    "no such picture to replay": (lambda at: {"replay": at / "absent.png"}, r"absent\.png: no such picture"),
+    "replay and config": (lambda at: {"replay": at / "s.png", "config": at / "c.yaml"}, "both bring settings"),
     "offload without a GPU": (
         lambda at: {"offload": "sequential", "device": "cpu"},
         "sequential offload brings layers to a GPU, and none is here or asked for",
@@ -314,4 +250,5 @@ def test_a_mask_with_grey_edges_is_thresholded_and_it_is_said(pictures, monkeypa
     run(monkeypatch, *arguments_for(pictures, mask=saved(pictures, mask)))
     run(monkeypatch, *arguments_for(pictures, output=pictures / "sharp.png"))
     assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "sharp.png"))
-    assert "mask_image has 20 grey or half-transparent pixels" in caplog.text
+    (said,) = caplog.messages
+    assert said.startswith(f"mask {pictures / 'odd.png'} has 20 grey or half-transparent pixels")

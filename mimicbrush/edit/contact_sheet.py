@@ -7,10 +7,29 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.inputs import Inputs
+from mimicbrush.files import whole
+from mimicbrush.imaging import eight_bits, open_image, to_pil
+
 CELL = 384
 """Pixels a side."""
 TITLE = 36
 MARGIN = 12
+
+
+def write_sheet(config: EditConfig, inputs: Inputs) -> None:
+    """Source, references, what the network sees of those with a box or a mask, and finished results by their seeds."""
+    titled = [("source", to_pil(inputs.source))]
+    for path, box, mask, seen in zip(
+        config.references, config.boxes, config.reference_masks, inputs.references, strict=True
+    ):
+        titled.append(("reference", open_image(path)))
+        if box or mask:
+            titled.append(("what is meant in it", to_pil(seen)))
+    titled += [(f"seed {seed}", open_image(path)) for seed, path in zip(config.seeds, config.outputs, strict=True)]
+    with whole(config.sheet) as partial:
+        draw_sheet(titled).save(partial)
 
 
 def draw_sheet(titled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
@@ -24,7 +43,7 @@ def draw_sheet(titled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
         row, column = divmod(number, columns)
         left, top = MARGIN + column * width, MARGIN + row * height
         draw.text((left + CELL / 2, top + TITLE / 2), title, "black", font, anchor="mm")
-        upright = ImageOps.exif_transpose(picture).convert("RGBA")
+        upright = eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
         cell = ImageOps.contain(upright, (CELL, CELL))
         place = (left + (CELL - cell.width) // 2, top + TITLE + (CELL - cell.height) // 2)
         sheet.paste(cell, place, cell)

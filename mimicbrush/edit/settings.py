@@ -7,49 +7,47 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.inputs import Inputs
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
-from mimicbrush.imaging import open_image
+from mimicbrush.imaging import open_image, to_pil
 from mimicbrush.sixteen_bits import encode_sixteen_bits
 
 KEY = "mimicbrush"
 """Of the PNG's text."""
+FINGERPRINTS = "sha256"
+"""Of the pictures, beside the settings."""
 NOT_SETTINGS = ("batch", "replay", "output", "force")
 """What is asked of one command, not of the edit."""
 
 
 def save_with_settings(
-    edited: Image.Image | Tensor,
-    path: Path,
-    config: object,
-    *,
-    portable: bool = False,
-    icc_profile: bytes | None = None,
+    edited: Tensor, path: Path, config: EditConfig, inputs: Inputs, *, portable: bool = False
 ) -> None:
-    """Write a PNG with the fields of `config`, a dataclass, in its text; paths are made absolute.
+    """Write (3 or 4, H, W) in [0, 1] as a PNG of the source's depth and colour profile, with `config` in its text.
 
-    edited: a picture with its own colour profile, or (3 or 4, H, W) in [0, 1] to be kept in 16 bits, with this one.
-    portable: paths are names alone, to be replayed in the folder that holds the pictures.
+    Paths are made absolute; portable: they are names alone, to be replayed in the folder that holds the pictures.
     """
     note = PngInfo()
     place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
     settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
-    note.add_text(KEY, json.dumps(settings))
+    note.add_text(KEY, json.dumps({**settings, FINGERPRINTS: inputs.fingerprints}))
     with whole(path) as partial:
-        if isinstance(edited, Tensor):
-            partial.write_bytes(encode_sixteen_bits(edited, text=note, icc_profile=icc_profile))
+        if inputs.is_deep:
+            partial.write_bytes(encode_sixteen_bits(edited, text=note, icc_profile=inputs.icc_profile))
         else:
-            edited.save(partial, pnginfo=note)
+            to_pil(edited).save(partial, pnginfo=note, icc_profile=inputs.icc_profile)
 
 
 def read_settings(path: Path) -> dict:
-    """The settings in a PNG; raises UserError where it holds none."""
+    """The settings in a PNG, and FINGERPRINTS if it is not older than these; raises UserError where it holds none."""
+    picture = open_image(path)
     try:
-        settings = json.loads(getattr(open_image(path), "text", {})[KEY])
+        settings = json.loads(getattr(picture, "text", {})[KEY])
     except (KeyError, ValueError):
         settings = None
     if not isinstance(settings, dict):

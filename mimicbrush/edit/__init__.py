@@ -1,0 +1,1 @@
+"""Edits from the shell, one or many; their results can be made again."""

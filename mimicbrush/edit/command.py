@@ -1,0 +1,95 @@
+"""From the command line to edits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from mimicbrush.edit.batch import is_unfinished, missing_results, read_batch
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.contact_sheet import write_sheet
+from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
+from mimicbrush.edit.replay import parse_command
+from mimicbrush.errors import UserError, some_of
+
+if TYPE_CHECKING:
+    from mimicbrush.pipeline import MimicBrushPipeline
+
+
+def main() -> None:
+    config = parse_command(sys.argv[1:])
+    if config.batch is None:
+        _edit_one(config)
+        return
+    try:
+        _edit_batch(config, read_batch(config))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; what is written stays, and the same command makes the rest") from None
+
+
+def _edit_one(config: EditConfig) -> None:
+    existing = [str(path) for path in config.written if path.exists()]
+    if existing and not config.force:
+        raise UserError(f"{', '.join(existing)} exists; choose another --output or pass --force")
+    inputs = read_inputs(config)
+    _make(_load_pipeline(config), config, inputs)
+
+
+def _edit_batch(config: EditConfig, edits: Mapping[int, EditConfig]) -> None:
+    """edits: by their line in the CSV."""
+    unfinished = {line: edit for line, edit in edits.items() if is_unfinished(edit)}
+    faults = _find_faults(unfinished)
+    ready = {line: edit for line, edit in unfinished.items() if line not in faults}
+    pipe = _load_pipeline(config) if any(map(missing_results, ready.values())) else None
+    for line, edit in tqdm(ready.items(), desc="batch", unit="edit", disable=None):
+        try:
+            _make(pipe, edit, read_inputs(edit))
+        except UserError as error:
+            faults[line] = _skip(line, error)
+    made = [edit for line, edit in ready.items() if line not in faults]
+    folders = sorted({str(edit.output.parent) for edit in made})
+    print(
+        f"edited {len(made)} of {len(edits)} rows{' -> ' * bool(made)}{some_of(folders)};"
+        f" already there: {len(edits) - len(unfinished)}; skipped: {len(faults)}"
+    )
+    if faults:
+        listed = "\n".join(f"- line {line}: {reason}" for line, reason in sorted(faults.items()))
+        raise UserError(f"{config.batch}: mend what was skipped, and run the same command:\n{listed}")
+
+
+def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, str]:
+    """What is wrong with pictures, known before minutes go into weights."""
+    faults = {}
+    for line, edit in edits.items():
+        try:
+            with without_warnings():  # they come when the row is edited
+                read_inputs(edit)
+        except UserError as error:
+            faults[line] = _skip(line, error)
+    return faults
+
+
+def _skip(line: int, error: UserError) -> str:
+    tqdm.write(f"skipped line {line}: {error}", file=sys.stderr)
+    return str(error)
+
+
+def _load_pipeline(config: EditConfig) -> MimicBrushPipeline:
+    # Imported only now: diffusers and transformers take longer than finding out what is wrong with a picture.
+    from mimicbrush.edit.editing import load_pipeline
+
+    return load_pipeline(config)
+
+
+def _make(pipe: MimicBrushPipeline | None, config: EditConfig, inputs: Inputs) -> None:
+    """What is missing of one edit; pipe: None where only its contact sheet is."""
+    if pipe is not None:
+        from mimicbrush.edit.editing import edit
+
+        for part in missing_results(config):
+            edit(pipe, part, inputs)
+    if config.grid:
+        write_sheet(config, inputs)

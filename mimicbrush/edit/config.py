@@ -1,0 +1,166 @@
+"""What an edit from the shell is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mimicbrush.requests import Geometry, Precision, Regions
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig:
+    """What edits, and where."""
+
+    weights: str
+    """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
+    mimicbrush.bin, or asset:tiny, the small weights that come with the package (guidance_scale 2 suits them)."""
+    scheduler: str | None = None
+    """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the weights' own,
+    DDIMScheduler unless they say otherwise."""
+    geometry: Geometry = "exact"
+    """How pictures are scaled and pasted; `released` as the released code does, to reproduce its results."""
+    use_ema: bool = True
+    """Of a training run, the averaged weights."""
+    device: str = "auto"
+    """auto takes a GPU where there is one."""
+    precision: Precision = "auto"
+    """Of the computation; auto is float16 on a GPU, as in the release, and float32 elsewhere."""
+    offload: Literal["none", "model", "sequential"] = "none"
+    """Weights wait in the CPU's memory and go to the GPU a model or a layer at a time: less memory, and slower."""
+    vae_tiling: bool = False
+    """Let the autoencoder work on overlapping tiles: less memory, and slightly other results."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditConfig(LoadConfig):
+    """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
+
+    source: Path | None = None
+    """The picture to edit."""
+    mask: Path | None = None
+    """White where the edit happens; of the source's size."""
+    reference: list[Path] | Path | None = None
+    """The picture to imitate; several, '[a.png, b.png]', are put side by side on one canvas."""
+    output: Path | None = None
+    """PNG to write, of 16 bits where the source is a PNG of 16; several results get -1, -2, ... before the suffix."""
+    batch: Path | None = None
+    """A CSV with columns source, mask, reference, output, and optionally seed, keep_shape, reference_box and
+    reference_mask, in place of the four above; paths are relative to it, and several references stand there as here.
+    Rows whose output is there are left out, so the same command goes on. Rows that cannot be edited are skipped, and
+    named at the end; the exit status is 2 as long as there are such rows."""
+    replay: Path | None = None
+    """A PNG written by this command: its settings stand for all that is not given, which then is output alone."""
+    reference_box: list[int] | list[list[int] | None] | None = None
+    """Left, top, right, bottom of what is meant in the reference, in pixels: '[10, 20, 200, 180]'; of several, one
+    each: '[[10, 20, 200, 180], null]'."""
+    reference_mask: Path | list[Path | None] | None = None
+    """White where the reference shows what is meant; of several, one each: '[null, m.png]'."""
+    keep_shape: bool = False
+    """Follow the shape of what is there (texture transfer)."""
+    crop_to_mask: bool = False
+    """Work on a square crop around the mask: edits of large pictures stay sharp."""
+    regions: Regions = "together"
+    """together: one crop for all of the mask; separate: one for each of its connected parts; in_turn: the same, one
+    after the other, each seeing what became of those before it, and in the memory of one."""
+    context: float = 2.0
+    """Side of a crop, in times the longer side of what is masked."""
+    match_colour: bool = False
+    """Shift the result's colours until they agree with the source's around the mask."""
+    num_inference_steps: int = 50
+    """Sampling steps."""
+    guidance_scale: float = 5.0
+    """How strongly to follow the reference; 1 or less is no guidance."""
+    num_images: int = 1
+    """Results, with seeds seed, seed + 1, ..."""
+    seed: int = 0
+    """Of the noise."""
+    grid: bool = False
+    """Also write a contact sheet, -grid before the suffix: source, references, what is meant in them, and each
+    result under its seed."""
+    force: bool = False
+    """Overwrite existing files."""
+
+    def __post_init__(self) -> None:
+        missing = [name for name in ("source", "mask", "reference", "output") if getattr(self, name) is None]
+        if self.batch is None and missing:
+            raise ValueError(f"{', '.join(missing)} not given; give them, or a CSV of edits as batch")
+        if self.batch is not None and len(missing) < 4:
+            raise ValueError("batch names sources, masks, references and outputs; give it alone")
+        if self.output is not None and self.output.suffix.lower() != ".png":
+            raise ValueError(f"output is {self.output}, expected a name ending in .png")
+        if self.num_images < 1:
+            raise ValueError(f"num_images is {self.num_images}, expected at least 1")
+        if not 0 <= self.seed <= 2**63 - self.num_images:
+            raise ValueError(f"seed is {self.seed}, expected 0 to 2^63 - {self.num_images}")
+        if self.batch is None:
+            self._check_references()
+            self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        written = {path.resolve() for path in self.written}
+        for option, paths in self.pictures.items():
+            twice = next((path for path in paths if path and path.resolve() in written), None)
+            if twice is not None:
+                raise ValueError(f"output would overwrite {option} {twice}; choose another output")
+
+    def _check_references(self) -> None:
+        for name, given in (("reference_box", self.boxes), ("reference_mask", self.reference_masks)):
+            if len(given) != len(self.references):
+                raise ValueError(
+                    f"{len(given)} of {name} for {len(self.references)} references; give one each, or null"
+                )
+
+    @property
+    def references(self) -> list[Path]:
+        return self.reference if isinstance(self.reference, list) else [self.reference]
+
+    @property
+    def boxes(self) -> list[list[int] | None]:
+        """One for each reference."""
+        box = self.reference_box
+        if box is None:
+            return [None] * len(self.references)
+        return box if box and isinstance(box[0], list | None) else [box]
+
+    @property
+    def reference_masks(self) -> list[Path | None]:
+        """One for each reference."""
+        if self.reference_mask is None:
+            return [None] * len(self.references)
+        return self.reference_mask if isinstance(self.reference_mask, list) else [self.reference_mask]
+
+    @property
+    def pictures(self) -> dict[str, list[Path | None]]:
+        """The files that are read, by the option that names them."""
+        return {
+            "source": [self.source],
+            "mask": [self.mask],
+            "reference": self.references,
+            "reference_mask": self.reference_masks,
+        }
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.seed + number for number in range(self.num_images)]
+
+    @property
+    def outputs(self) -> list[Path]:
+        """One for each result."""
+        if self.num_images == 1:
+            return [self.output]
+        return [_beside(self.output, str(number + 1)) for number in range(self.num_images)]
+
+    @property
+    def written(self) -> list[Path]:
+        return [*self.outputs, *([self.sheet] if self.grid else [])]
+
+    @property
+    def sheet(self) -> Path:
+        """The contact sheet."""
+        return _beside(self.output, "grid")
+
+
+def _beside(path: Path, addition: str) -> Path:
+    return path.with_name(f"{path.stem}-{addition}{path.suffix}")

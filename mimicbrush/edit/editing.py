@@ -1,0 +1,74 @@
+"""One edit: weights, pictures in, results out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from tqdm import tqdm
+
+from mimicbrush.edit.config import EditConfig, LoadConfig
+from mimicbrush.edit.inputs import Inputs, read_inputs
+from mimicbrush.edit.settings import save_with_settings
+from mimicbrush.editors.mimicbrush import choose_device, choose_dtype
+from mimicbrush.errors import UserError
+from mimicbrush.model.sampling import make_scheduler, seeded_generators
+from mimicbrush.pipeline import Callback, MimicBrushPipeline
+
+
+def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
+    """The weights, on their device; raises UserError where there are none, or no such device."""
+    device = choose_device(config.device)
+    dtype = choose_dtype(config.precision, device)
+    if dtype == torch.float16 and device.type == "cpu":
+        raise UserError("precision is float16, which is for GPUs, and this runs on the CPU; choose float32 or bfloat16")
+    pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, torch_dtype=dtype)
+    if config.offload == "none":
+        pipe.to(device)
+    elif config.offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.enable_sequential_cpu_offload(device=device)
+    if config.vae_tiling:
+        pipe.vae.enable_tiling()
+    if config.scheduler is not None:
+        pipe.scheduler = make_scheduler(pipe.scheduler.config.prediction_type, config.scheduler)
+    pipe.set_progress_bar_config(desc="sampling", leave=False, disable=None)
+    return pipe
+
+
+def edit(
+    pipe: MimicBrushPipeline,
+    config: EditConfig,
+    inputs: Inputs | None = None,
+    *,
+    portable: bool = False,
+    callback_on_step_end: Callback | None = None,
+) -> None:
+    """One edit, made and written; raises UserError where its pictures do not allow it.
+
+    inputs: its pictures, where they have been read; portable: as in `save_with_settings`; callback_on_step_end:
+    as in the pipeline.
+    """
+    inputs = inputs or read_inputs(config, portable=portable)
+    results = pipe(
+        image=inputs.source,
+        mask_image=inputs.mask,
+        reference_image=inputs.references,
+        keep_shape=config.keep_shape,
+        num_inference_steps=config.num_inference_steps,
+        guidance_scale=config.guidance_scale,
+        num_images_per_prompt=config.num_images,
+        generator=seeded_generators(config.seeds),
+        crop_to_mask=config.crop_to_mask,
+        regions=config.regions,
+        context=config.context,
+        match_colour=config.match_colour,
+        geometry=config.geometry,
+        output_type="pt",
+        callback_on_step_end=callback_on_step_end,
+    ).images
+    for edited, seed, path in zip(results, config.seeds, config.outputs, strict=True):
+        single = replace(config, seed=seed, num_images=1, output=path, grid=False)
+        save_with_settings(edited, path, single, inputs, portable=portable)
+        tqdm.write(f"edited with seed {seed} -> {path}")

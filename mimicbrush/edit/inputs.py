@@ -1,0 +1,95 @@
+"""The pictures of an edit, read and checked before a network is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.errors import UserError
+from mimicbrush.files import sha256
+from mimicbrush.imaging import open_image
+from mimicbrush.pictures import as_edit_mask, as_source, colour_profile, cut_reference
+from mimicbrush.sixteen_bits import read_sixteen_bits
+
+
+class Inputs(NamedTuple):
+    """What the network is shown, and what is kept of the files."""
+
+    source: Tensor
+    """(3, H, W) in [0, 1], or with alpha (4, H, W)."""
+    mask: Tensor
+    """(1, H, W), 0 or 1."""
+    references: list[Tensor]
+    """(3, h, w) each, cropped to what is meant."""
+    icc_profile: bytes | None
+    """The source's."""
+    is_deep: bool
+    """Whether the source has 16 bits a channel, and so has what is made of it."""
+    fingerprints: dict[str, list[str | None]]
+    """SHA-256 of each option's files."""
+
+
+def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
+    """The pictures of one edit; raises UserError, which names option and file, where no edit can be made of them.
+
+    portable: it names files without their folders, which a visitor of the page need not know.
+    """
+    called = (lambda path: path and path.name) if portable else (lambda path: path)
+    picture = _open("source", config.source)
+    deep = read_sixteen_bits(config.source)
+    source_name, mask_name = f"source {called(config.source)}", f"mask {called(config.mask)}"
+    source = as_source(picture if deep is None else deep, name=source_name)
+    mask = as_edit_mask(_open("mask", config.mask), source.pixels, name=mask_name, of=source_name)
+    references = [
+        _read_reference(path, box, mask_path, called)
+        for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True)
+    ]
+    return Inputs(
+        source=source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha]),
+        mask=mask,
+        references=references,
+        icc_profile=colour_profile(picture),
+        is_deep=deep is not None,
+        fingerprints=fingerprints(config),
+    )
+
+
+def fingerprints(config: EditConfig) -> dict[str, list[str | None]]:
+    """SHA-256 of the bytes of each option's files; None for a file that is not given."""
+    return {option: [path and sha256(path) for path in paths] for option, paths in config.pictures.items()}
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """For pictures that are read again later."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _read_reference(path: Path, box: list[int] | None, mask_path: Path | None, called: Callable) -> Tensor:
+    return cut_reference(
+        _open("reference", path),
+        box=box,
+        mask=mask_path and _open("reference_mask", mask_path),
+        name=f"reference {called(path)}",
+        box_name=f"reference_box of {called(path)}",
+        mask_name=f"reference_mask {called(mask_path)}",
+    )
+
+
+def _open(option: str, path: Path) -> Image.Image:
+    try:
+        return open_image(path)
+    except UserError as error:
+        raise UserError(f"{option} {error}") from None

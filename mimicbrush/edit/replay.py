@@ -1,0 +1,52 @@
+"""An edit made again: the settings in its PNG stand for what the command line does not say."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mimicbrush.config import parse_config
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.settings import FINGERPRINTS, read_settings
+from mimicbrush.errors import UserError
+from mimicbrush.files import sha256, write_json
+
+PROGRAM = "python -m mimicbrush.edit"
+
+
+def parse_command(arguments: Sequence[str]) -> EditConfig:
+    """The command line, over the settings of the picture that --replay names, if it names one.
+
+    Raises UserError where they do not fit, or a picture that they name has changed since.
+    """
+    replayed = _value_of("--replay", arguments)
+    if replayed is None:
+        return parse_config(EditConfig, arguments, program=PROGRAM)
+    given = {argument.partition("=")[0].removeprefix("--") for argument in arguments}
+    if "config" in given:
+        raise UserError("--replay and --config both bring settings; give one of the two")
+    settings = read_settings(replayed)
+    fingerprints = settings.pop(FINGERPRINTS, {})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "settings.json"
+        write_json(settings, path)
+        config = parse_config(EditConfig, arguments, default=path, program=PROGRAM)
+    for option in fingerprints.keys() - given:
+        for picture, fingerprint in zip(config.pictures[option], fingerprints[option], strict=False):
+            if picture and picture.is_file() and sha256(picture) != fingerprint:
+                raise UserError(
+                    f"{option} {picture} has changed since {replayed} was made; bring the old one back, or take"
+                    f" this one with --{option} {picture}"
+                )
+    return config
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> Path | None:
+    """What is given as `--option VALUE` or `--option=VALUE`; None where nothing is."""
+    for number, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        value = value or "".join(arguments[number + 1 : number + 2])
+        if name == option and value and not value.startswith("--"):
+            return Path(value)
+    return None

@@ -1,0 +1,71 @@
+"""A folder to edit in, and the command as it is given there."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mimicbrush.edit.__main__ import STOPPED, main
+from mimicbrush.errors import run_command
+from mimicbrush.model.weights import initialise, save_pretrained
+from tests.conftest import network_config
+
+BATCH = {"source": None, "mask": None, "reference": None, "output": None}
+"""What a batch is given without."""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with weights, s.png, m.png, r.png and other.png."""
+    save_pretrained(initialise(network_config()).eval(), tmp_path / "weights")
+    rng = np.random.default_rng(0)
+    for name in ("s", "r", "other"):
+        Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    mask = np.zeros((50, 70), np.uint8)
+    mask[20:30, 20:40] = 255
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    return tmp_path
+
+
+def run(monkeypatch, *arguments: object) -> None:
+    monkeypatch.setattr("sys.argv", ["edit", *map(str, arguments)])
+    main()
+
+
+def arguments_for(folder: Path, **changes: object) -> list[object]:
+    told = {
+        "weights": folder / "weights",
+        "source": folder / "s.png",
+        "mask": folder / "m.png",
+        "reference": folder / "r.png",
+        "output": folder / "e.png",
+        "num_inference_steps": 2,
+    }
+    return [word for name, value in (told | changes).items() if value is not None for word in (f"--{name}", value)]
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def ended(monkeypatch, capsys, *arguments: object) -> tuple[int, list[str]]:
+    """The command's exit status, and the lines that it says of errors."""
+    try:
+        run_command(lambda: run(monkeypatch, *arguments), stopped=STOPPED)
+    except SystemExit as end:
+        return end.code, capsys.readouterr().err.splitlines()
+    return 0, []
+
+
+def write_batch(folder: Path, *rows: dict) -> Path:
+    plain = {"source": "s.png", "mask": "m.png", "reference": "r.png"}
+    plain |= dict.fromkeys(("seed", "keep_shape", "reference_box", "reference_mask"), "")
+    with (folder / "edits.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*plain, "output"])
+        writer.writeheader()
+        writer.writerows({**plain, **row} for row in rows)
+    return folder / "edits.csv"

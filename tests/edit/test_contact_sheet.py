@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.contact_sheet import CELL, MARGIN, TITLE, write_sheet
+from mimicbrush.edit.inputs import read_inputs
+
+
+def test_a_sheet_shows_what_is_meant_in_a_reference(pictures):
+    """Red within the box, and blue around it."""
+    reference = Image.new("RGB", (100, 100), "blue")
+    reference.paste("red", (20, 20, 60, 60))
+    reference.save(pictures / "r.png")
+    Image.new("RGB", (70, 50)).save(pictures / "e.png")
+    config = EditConfig(
+        weights="none",
+        source=pictures / "s.png",
+        mask=pictures / "m.png",
+        reference=pictures / "r.png",
+        reference_box=[20, 20, 60, 60],
+        output=pictures / "e.png",
+    )
+    write_sheet(config, read_inputs(config))
+    sheet = np.asarray(Image.open(config.sheet))
+    top, left = MARGIN + TITLE, MARGIN + CELL + MARGIN
+    whole, meant = sheet[top : top + CELL, left : left + CELL], sheet[-MARGIN - CELL : -MARGIN, MARGIN : MARGIN + CELL]
+    assert (whole[2, 2] == (0, 0, 255)).all() and (whole[CELL * 2 // 5, CELL * 2 // 5] == (255, 0, 0)).all()
+    assert (meant == (255, 0, 0)).all()
