@@ -21,18 +21,8 @@ PREVIEW_SIDE = 1280
 """Longer side of what the browser shows."""
 
 
-def look_at(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
-    """What was uploaded last, with its size and previews in `folder`, or with why it is refused."""
-    try:
-        return accept(painting, limits, folder, is_reference=is_reference)
-    except UserError as error:
-        # A refused mask leaves the picture and what is painted on it.
-        kept = accept(replace(painting, mask=None), limits, folder) if painting.mask else Painting(picture=None)
-        return replace(kept, error=str(error))
-
-
 def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
-    """The same with its size and previews; raises UserError where no edit can be made of it."""
+    """An uploaded picture with its size and previews, in `folder`; raises UserError where no edit can be made of it."""
     with named(painting.picture):
         image = read(painting.picture, limits)
         source = as_source(image)
@@ -49,8 +39,7 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
     with named(painting.mask):
         mask = as_edit_mask(read(painting.mask, limits), source.pixels)
     previews = looked_at.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
-    # An uploaded mask takes the place of what was painted.
-    return replace(looked_at, strokes=(), previews=previews)
+    return replace(looked_at, previews=previews)
 
 
 def read(path: Path, limits: Limits) -> Image.Image:

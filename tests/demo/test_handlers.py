@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.data_classes import FileData
 from PIL import Image
 
 from mimicbrush import edit
@@ -138,10 +139,47 @@ def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
     assert handlers.show_shape(None, True, False, "together") == gr.update(visible=False)
 
 
+def chosen(before: PainterData, **files: Path) -> PainterData:
+    """What the browser sends when somebody chooses another file."""
+    return before.model_copy(update={name: FileData(path=str(path)) for name, path in files.items()})
+
+
+def test_a_bad_upload_leaves_what_was_there(handlers, source, tmp_path):
+    (tmp_path / "notes.png").write_text("no picture")
+    write_picture(tmp_path / "small.png", size=(10, 10))
+    before = handlers.look_at_source(chosen(PainterData(), new_picture=source.picture))
+    before = before.model_copy(update={"strokes": list(source.strokes)})
+    for files, sentence in (
+        ({"new_picture": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
+        ({"new_mask": tmp_path / "small.png"}, "small.png: mask_image is 10 x 10 pixels"),
+        ({"new_mask": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
+    ):
+        after = handlers.look_at_source(chosen(before, **files))
+        assert sentence in after.error and after.model_copy(update={"error": ""}) == before
+    refused = handlers.look_at_source(chosen(PainterData(), new_picture=tmp_path / "notes.png"))
+    assert refused.error and from_browser(refused) is None
+
+
+def test_a_new_picture_or_mask_takes_the_place_of_strokes(handlers, source, tmp_path):
+    mask = Image.new("L", (80, 60))
+    mask.paste(255, (5, 5, 30, 20))
+    mask.save(tmp_path / "mask.png")
+    masked = handlers.look_at_source(chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
+    assert masked.mask.path == str(tmp_path / "mask.png") and not masked.strokes and masked.mask_preview
+    other = write_picture(tmp_path / "next.png", size=(40, 50))
+    replaced = handlers.look_at_source(chosen(masked, new_picture=other))
+    assert replaced.size == (40, 50) and replaced.mask is None and replaced.new_picture is None
+
+
+def test_an_upload_that_breaks_the_reader_is_told_and_logged(handlers, source, monkeypatch, caplog):
+    monkeypatch.setattr("mimicbrush.demo.handlers.accept", lambda *_, **__: 1 / 0)
+    assert "unexpected" in handlers.look_at_reference(chosen(PainterData(), new_picture=source.picture)).error
+    assert "ZeroDivisionError" in caplog.text
+
+
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_are_ready_to_be_edited(handlers, number):
     source, reference, keep_shape, crop_to_mask = handlers.load_example(SimpleNamespace(index=number))
-    assert not source.error and not reference.error
     chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}
     source, reference = from_browser(source), from_browser(reference)
     view = last_view(handlers, source, reference, num_inference_steps=1, **chosen)

@@ -69,9 +69,9 @@ def test_a_forged_path_is_not_taken_for_an_upload(client, workspace, tmp_path):
         (str(stolen), None, False),
         (f"{workspace.served}/../../stolen.png", {"_type": "gradio.FileData"}, False),
     ):
-        value = {"picture": {"path": path, "meta": meta}, "strokes": []}
+        value = {"new_picture": {"path": path, "meta": meta}, "strokes": []}
         answer = call(client, "look_at_source", value)
-        assert ("picture_preview" in answer) == is_taken, answer
+        assert ("picture.png" in answer) == is_taken, answer
 
 
 def call(client: httpx.Client, name: str, *data: object) -> str:
