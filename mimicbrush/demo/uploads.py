@@ -19,6 +19,8 @@ from mimicbrush.pictures import as_edit_mask, as_reference, as_source
 
 PREVIEW_SIDE = 1280
 """Longer side of what the browser shows."""
+MAX_ASPECT = 24
+"""Longer side to shorter: on a phone, the shorter one is then shown a dozen pixels wide."""
 
 
 def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
@@ -28,10 +30,16 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
         source = as_source(image)
         if is_reference:
             as_reference(image)
+    width, height = source.pixels.shape[2], source.pixels.shape[1]
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UserError(
+            f"{painting.picture.name}: {width} x {height} pixels, too narrow to paint on here, where the longer side may"
+            f" be {MAX_ASPECT} times the shorter; cut out the part that matters"
+        )
     shown = source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha])
     looked_at = replace(
         painting,
-        size=(shown.shape[2], shown.shape[1]),
+        size=(width, height),
         previews={"picture": _write(shrink(shown), folder / "picture.png")},
     )
     if painting.mask is None:
