@@ -20,7 +20,14 @@ from mimicbrush.editors.mimicbrush import Regions
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
 KEEP_SHAPE = "What is painted over keeps its shape, as a map shows it, and takes only the reference's texture."
-CLOSE_UP = "On a square around what is painted: a small part of a large picture stays sharp."
+PAINT = (
+    "Paint over what should change. The result blends in over about 6 pixels around it, over more in pictures larger"
+    " than 512."
+)
+CLOSE_UP = (
+    "Only a square around what is painted is worked on, and stays sharp: choose it where that is less than half as wide"
+    " and high as the picture."
+)
 GUIDANCE = "How strongly the reference is followed."
 SEED = "The same seed gives the same result."
 REGIONS = "Edited in one go, or each on its own."
@@ -66,9 +73,7 @@ TABS: dict[type[EditRequest], Tab] = {ReferenceRequest: Tab("After a reference",
 
 def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
     with gr.Column(min_width=280):
-        source = make_painter(
-            limits=config.limits, title="Picture", hint="Paint over what should change.", elem_classes="source bare"
-        )
+        source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
     with gr.Column(min_width=280):
         reference = make_painter(
             limits=config.limits,
