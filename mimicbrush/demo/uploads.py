@@ -24,7 +24,7 @@ MAX_ASPECT = 24
 
 
 def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
-    """An uploaded picture with its size and previews, in `folder`; raises UserError where no edit can be made of it."""
+    """A picture with its size, and its previews in `folder`; raises UserError where no edit can be made of it."""
     with named(painting.picture):
         image = read(painting.picture, limits)
         source = as_source(image)
