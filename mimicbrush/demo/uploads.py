@@ -33,8 +33,8 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
     width, height = source.pixels.shape[2], source.pixels.shape[1]
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise UserError(
-            f"{painting.picture.name}: {width} x {height} pixels, too narrow to paint on here, where the longer side may"
-            f" be {MAX_ASPECT} times the shorter; cut out the part that matters"
+            f"{painting.picture.name}: {width} x {height} pixels, too narrow to be painted on; expected a longer side"
+            f" of at most {MAX_ASPECT} times the shorter; cut out the part that matters"
         )
     shown = source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha])
     looked_at = replace(

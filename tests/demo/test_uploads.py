@@ -71,7 +71,7 @@ def test_what_cannot_be_edited_is_refused_in_a_sentence_without_its_folder(tmp_p
         ("text.png", {}, r"text\.png: not a readable picture"),
         ("half.png", {}, r"half\.png: not a readable picture"),
         ("thin.png", {}, r"thin\.png: image is 1 x 50 pixels, expected at least 2 a side"),
-        ("tape.png", {}, r"tape\.png: 20000 x 100 pixels, too narrow to paint on here"),
+        ("tape.png", {}, r"tape\.png: 20000 x 100 pixels, too narrow to be painted on"),
         ("tape.png", {"is_reference": True}, r"tape\.png: 20000 x 100 pixels, too narrow"),
         ("bomb.png", {}, r"bomb\.png: far more than 25 million pixels"),
         ("small.png", {"is_reference": True}, r"small\.png: reference_image is 31 x 50 pixels, expected at least 32"),
