@@ -140,6 +140,11 @@ element.querySelectorAll("[data-tool]").forEach((button) => button.addEventListe
 }));
 find("[data-action=undo]").addEventListener("click", () => remember(strokes().slice(0, -1)));
 find("[data-action=clear]").addEventListener("click", () => remember([], null));
+find("[data-action=remove]")?.addEventListener("click", () => {
+  props.value = { strokes: [] };
+  trigger("input");
+  show();
+});
 
 function at(event) {
   const box = canvas.getBoundingClientRect(), [width, height] = props.value.size;

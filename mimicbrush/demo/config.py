@@ -24,6 +24,8 @@ class Limits:
     """Of one edit."""
     results: int = 4
     """Of one edit."""
+    references: int = 4
+    """Of one edit, side by side on one canvas."""
     seconds: int = 600
     """That one edit may compute; then it is stopped."""
     waiting: int = 8

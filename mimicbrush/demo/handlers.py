@@ -106,14 +106,17 @@ class ReferenceHandlers:
             return SAME
         return self.show_shape(source, keep_shape, crop_to_mask, regions)
 
-    def edit(
-        self, request: gr.Request, source: PainterData | None, reference: PainterData | None, *settings: object
-    ) -> Iterator[View]:
-        """Views of the right side until the results are there, or why there are none."""
-        start = monotonic()
+    def edit(self, request: gr.Request, source: PainterData | None, *given: object) -> Iterator[View]:
+        """Views of the right side until the results are there, or why there are none.
+
+        given: as many references as there may be, None where there is none, then the settings.
+        """
+        start, most = monotonic(), self.config.limits.references
         try:
-            folder, pictures = self.workspace.folder(), (from_browser(source), from_browser(reference))
-            config = order(self.config, folder, *pictures, **_numbers(Settings(*settings)))
+            references = [from_browser(reference) for reference in given[:most]]
+            settings = _numbers(Settings(*given[most:]))
+            shown = [reference for reference in references if reference is not None]
+            config = order(self.config, self.workspace.folder(), from_browser(source), shown, **settings)
             yield _running(_status("Starting …"), clear=True)
             for update in self.studio.edit(config, visitor=request.session_hash):
                 yield _progress(update)
@@ -135,14 +138,15 @@ class ReferenceHandlers:
         return results.comparisons[event.index], str(results.outputs[event.index])
 
     def load_example(self, event: gr.SelectData) -> tuple:
-        """Source, reference, keep_shape and crop_to_mask."""
+        """Source, references, keep_shape and crop_to_mask."""
         example, folder, limits = EXAMPLES[event.index], self.workspace.folder(), self.config.limits
         source, reference = write_example(example, folder)
         shown = [
             accept(painting, limits, self.workspace.folder(), is_reference=painting is reference)
             for painting in (source, reference)
         ]
-        return *map(to_browser, shown), example.keep_shape, example.crop_to_mask
+        no_further = [None] * (limits.references - 1)
+        return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask
 
     def _look_at(self, data: PainterData, *, is_reference: bool = False) -> PainterData:
         """With what was uploaded last, or with why it is refused, and what was there before."""

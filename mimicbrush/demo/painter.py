@@ -38,10 +38,12 @@ class PainterData(GradioModel):
     """Why what was chosen last was refused."""
 
 
-def make_painter(*, limits: Limits, title: str, hint: str, cropping: bool = False, **options: object) -> gr.HTML:
+def make_painter(
+    *, limits: Limits, title: str, hint: str, cropping: bool = False, removable: bool = False, **options: object
+) -> gr.HTML:
     """Its value is PainterData; `upload` tells of a file that has not been looked at, `input` of a stroke.
 
-    cropping: instead of a mask, one box may be drawn.
+    cropping: instead of a mask, one box may be drawn; removable: a button takes the picture away.
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
@@ -50,6 +52,7 @@ def make_painter(*, limits: Limits, title: str, hint: str, cropping: bool = Fals
         title=title,
         hint=hint,
         cropping=cropping,
+        removable=removable,
         upload_mb=limits.upload_mb,
         **options,
     )

@@ -19,6 +19,7 @@ from mimicbrush.demo.workspace import Workspace
 from mimicbrush.editors.mimicbrush import Regions
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
+FURTHER = "The same thing from other sides, say: all are put side by side on one canvas, each cut to its box."
 KEEP_SHAPE = "What is painted over keeps its shape, as a map shows it, and takes only the reference's texture."
 PAINT = (
     "Paint over what should change. The result blends in over about 6 pixels around it, over more in pictures larger"
@@ -50,15 +51,17 @@ def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> N
         with gr.Column(scale=2, min_width=320):
             with gr.Row():
                 source, reference = _pictures(config)
+            references = [reference, *_further_references(config)]
             settings, shape = _settings(config)
         with gr.Column(scale=1, min_width=320):
             view = _results()
     examples = _examples()
-    pictures, shaped = [source, reference], [source, settings.keep_shape, settings.crop_to_mask, settings.regions]
+    pictures, shaped = [source, *references], [source, settings.keep_shape, settings.crop_to_mask, settings.regions]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
 
     source.upload(handlers.look_at_source, source, source, **quiet)
-    reference.upload(handlers.look_at_reference, reference, reference, **quiet)
+    for reference in references:
+        reference.upload(handlers.look_at_reference, reference, reference, **quiet)
     examples.select(handlers.load_example, None, [*pictures, settings.keep_shape, settings.crop_to_mask], **quiet)
     changes = [control.change for control in shaped]
     gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **quiet)
@@ -83,6 +86,27 @@ def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
             elem_classes="reference bare",
         )
     return source, reference
+
+
+def _further_references(config: DemoConfig) -> list[gr.HTML]:
+    if config.limits.references == 1:
+        return []
+    with gr.Accordion("Further references", open=False, elem_classes="further"):
+        gr.Markdown(FURTHER, elem_classes="hint")
+        with gr.Row():
+            return [_further_reference(config, number) for number in range(2, config.limits.references + 1)]
+
+
+def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
+    return make_painter(
+        limits=config.limits,
+        title=f"Reference {number}",
+        hint="",
+        cropping=True,
+        removable=True,
+        min_width=180,
+        elem_classes=f"reference-{number} bare",
+    )
 
 
 def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:

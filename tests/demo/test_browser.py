@@ -142,6 +142,26 @@ def test_what_is_painted_changes_and_nothing_else(visit, pictures):
     assert (changed.max(axis=0) <= painted.max(axis=0) + 12).all()
 
 
+def test_further_references_are_added_and_removed(visit, pictures, tmp_path):
+    page = visit()
+    upload(page, "source", pictures[0])
+    upload(page, "reference", pictures[1])
+    drag(page, "source", (0.25, 0.5), (0.45, 0.5))
+    page.get_by_text("Further references").click()
+    upload(page, "reference-2", write_picture(tmp_path / "side.png", size=(100, 80), seed=2))
+    upload(page, "reference-3", write_picture(tmp_path / "back.png", size=(100, 80), seed=3))
+    drag(page, "reference-3", (0.1, 0.1), (0.8, 0.9))
+    page.locator(".reference-2").get_by_text("Remove").click()
+    page.locator(".reference-2 .painter-drop").wait_for()
+    press_edit(page)
+    settings = json.loads(Image.open(io.BytesIO(download(page, "download-picture"))).text["mimicbrush"])
+    assert settings["reference"] == ["reference.png", "reference-2.png"]
+    assert settings["reference_box"][0] is None
+    np.testing.assert_allclose(settings["reference_box"][1], [10, 8, 80, 72], atol=2)
+    page.locator(".examples img").first.click()
+    page.locator(".reference-3 .painter-drop").wait_for()
+
+
 def test_box_eraser_undo_and_clear(visit, pictures):
     page = visit()
     upload(page, "source", pictures[0])
