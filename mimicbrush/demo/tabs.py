@@ -92,21 +92,22 @@ def _further_references(config: DemoConfig) -> list[gr.HTML]:
     if config.limits.references == 1:
         return []
     with gr.Accordion("Further references", open=False, elem_classes="further"):
-        gr.Markdown(FURTHER, elem_classes="hint")
+        gr.HTML(f'<p class="hint">{FURTHER}</p>', elem_classes="bare")
         with gr.Row():
             return [_further_reference(config, number) for number in range(2, config.limits.references + 1)]
 
 
 def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
-    return make_painter(
-        limits=config.limits,
-        title=f"Reference {number}",
-        hint="",
-        cropping=True,
-        removable=True,
-        min_width=180,
-        elem_classes=f"reference-{number} bare",
-    )
+    # A row breaks between columns alone.
+    with gr.Column(min_width=180):
+        return make_painter(
+            limits=config.limits,
+            title=f"Reference {number}",
+            hint="",
+            cropping=True,
+            removable=True,
+            elem_classes=f"reference-{number} bare",
+        )
 
 
 def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:
