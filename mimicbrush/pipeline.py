@@ -23,7 +23,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.imaging import to_pil
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
-from mimicbrush.model.sampling import make_scheduler
+from mimicbrush.model.sampling import OnStep, make_scheduler
 from mimicbrush.model.weights import load_network, load_scheduler, save_pretrained
 from mimicbrush.pictures import Box, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.requests import ReferenceRequest
@@ -31,7 +31,8 @@ from mimicbrush.requests import ReferenceRequest
 log = logging.getLogger(__name__)
 
 Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
-"""Of diffusers: told the pipeline, the step, its timestep and {"latents": ...}; returns what takes their place."""
+"""Of diffusers: told the pipeline, the step, its timestep and {"latents": ..., "pred_original_sample": ...}, the latter
+as the latents are predicted to become; returns {"latents": ...} that take their place."""
 
 
 class MimicBrushPipeline(DiffusionPipeline):
@@ -244,17 +245,16 @@ class MimicBrushPipeline(DiffusionPipeline):
         self.maybe_free_model_hooks()
         return samples
 
-    def _reporter(
-        self, bar: tqdm, num_rounds: int, callback: Callback | None
-    ) -> Callable[[int, Tensor], Tensor | None]:
+    def _reporter(self, bar: tqdm, num_rounds: int, callback: Callback | None) -> OnStep:
         """What sampling calls after each step: moves the bar, and hands the latents to the callback."""
 
-        def report(step: int, latents: Tensor) -> Tensor | None:
+        def report(step: int, latents: Tensor, pred_original_sample: Tensor) -> Tensor | None:
             bar.total = len(self.scheduler.timesteps) * num_rounds
             bar.update()
             if callback is None:
                 return None
-            changed = callback(self, step, self.scheduler.timesteps[step], {"latents": latents})
+            told = {"latents": latents, "pred_original_sample": pred_original_sample}
+            changed = callback(self, step, self.scheduler.timesteps[step], told)
             return (changed or {}).get("latents")
 
         return report

@@ -174,6 +174,21 @@ def test_a_callback_may_replace_latents_and_stop(pipe):
         edit(pipe, callback_on_step_end=stop)
 
 
+def test_a_callback_is_told_the_original_that_is_predicted_and_cannot_replace_it(pipe):
+    told = []
+
+    def note(pipe, step, timestep, tensors):
+        told.append(tensors)
+        return tensors | {"pred_original_sample": torch.zeros(1)}
+
+    assert torch.equal(edit(pipe, callback_on_step_end=note), edit(pipe))
+    first, last = (each["pred_original_sample"] for each in told)
+    assert first.shape == last.shape == told[0]["latents"].shape
+    # The released DDIM ends a whisker before noise is gone.
+    torch.testing.assert_close(last, told[-1]["latents"], rtol=0, atol=0.2)
+    assert (first - told[0]["latents"]).abs().mean() > (last - told[-1]["latents"]).abs().mean()
+
+
 def test_progress_counts_the_steps_of_all_regions_that_are_edited_in_turn(pipe, monkeypatch):
     bars, progress_bar = [], pipe.progress_bar
     monkeypatch.setattr(pipe, "progress_bar", lambda **options: bars.append(progress_bar(**options)) or bars[-1])

@@ -12,8 +12,8 @@ import yaml
 import evaluate
 import train
 from data_prep import shard_sam, shard_videos
-from mimicbrush import edit
 from mimicbrush.config import dump_config
+from mimicbrush.edit import command as edit
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import read_image, write_image
 from mimicbrush.model.weights import read_checkpoint

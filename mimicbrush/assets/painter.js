@@ -68,6 +68,7 @@ async function show() {
   find(".painter-drop").hidden = ready;
   for (const part of [stage, find(".painter-tools"), find(".painter-change")]) part.hidden = !ready;
   complain(value?.error ?? "");
+  setBusy(Boolean(value?.new_picture || value?.new_mask));
   if (!ready) return;
   const shown = await load(value.picture_preview.url);
   maskImage = value.mask_preview ? await load(value.mask_preview.url) : null;
@@ -80,7 +81,10 @@ async function show() {
 function complain(message) {
   error.textContent = message;
   error.hidden = !message;
-  element.querySelector(".painter").classList.remove("painter-busy");
+}
+
+function setBusy(busy) {
+  find(".painter").classList.toggle("painter-busy", busy);
 }
 
 // --- files ---------------------------------------------------------------------------------------------------------
@@ -92,14 +96,15 @@ async function take(file, name) {
     complain(`${file.name} is larger than ${props.upload_mb} MB; scale it down.`);
     return;
   }
-  element.querySelector(".painter").classList.add("painter-busy");
+  setBusy(true);
   try {
     const { path, url } = await upload(file);
     const data = { path, url, orig_name: file.name, meta: { _type: "gradio.FileData" } };
-    props.value = name === "mask" ? { ...props.value, mask: data } : { picture: data, strokes: [] };
+    props.value = { ...props.value, [name]: data, error: "" };
     trigger("upload");
   } catch (problem) {
     complain(`${file.name} could not be uploaded; check that the page still runs.`);
+    setBusy(false);
   }
 }
 
@@ -110,20 +115,21 @@ function listen(input, name) {
   });
 }
 
-element.querySelectorAll(".painter-file").forEach((input) => listen(input, "picture"));
-if (!cropping) listen(find(".painter-mask-file"), "mask");
+element.querySelectorAll(".painter-file").forEach((input) => listen(input, "new_picture"));
+if (!cropping) listen(find(".painter-mask-file"), "new_mask");
 element.addEventListener("dragover", (event) => event.preventDefault());
 element.addEventListener("drop", (event) => {
   event.preventDefault();
-  take(event.dataTransfer.files[0], "picture");
+  take(event.dataTransfer.files[0], "new_picture");
 });
 
 // --- tools ---------------------------------------------------------------------------------------------------------
 
 function remember(changed, mask = props.value.mask) {
   const preview = mask ? props.value.mask_preview : null;
-  props.value = { ...props.value, strokes: changed, mask, mask_preview: preview };
+  props.value = { ...props.value, strokes: changed, mask, mask_preview: preview, error: "" };
   if (!mask) maskImage = null;
+  complain("");
   trigger("input");
   draw();
 }
@@ -134,6 +140,11 @@ element.querySelectorAll("[data-tool]").forEach((button) => button.addEventListe
 }));
 find("[data-action=undo]").addEventListener("click", () => remember(strokes().slice(0, -1)));
 find("[data-action=clear]").addEventListener("click", () => remember([], null));
+find("[data-action=remove]")?.addEventListener("click", () => {
+  props.value = { strokes: [] };
+  trigger("input");
+  show();
+});
 
 function at(event) {
   const box = canvas.getBoundingClientRect(), [width, height] = props.value.size;

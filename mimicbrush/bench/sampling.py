@@ -159,7 +159,7 @@ def _run(
     reset_peak_memory(noise.device)
     stamps, latents = [now(config.clock)], []
 
-    def on_step(step: int, latent: Tensor) -> None:
+    def on_step(step: int, latent: Tensor, *_: Tensor) -> None:
         stamps.append(now(config.clock))
         latents.append(latent)
 

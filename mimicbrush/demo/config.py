@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from mimicbrush.edit.config import LoadConfig
 from mimicbrush.files import SHIPPED
+
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:.]+\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,8 @@ class Limits:
     """Of one edit."""
     results: int = 4
     """Of one edit."""
+    references: int = 4
+    """Of one edit, side by side on one canvas."""
     seconds: int = 600
     """That one edit may compute; then it is stopped."""
     waiting: int = 8
@@ -39,9 +45,13 @@ class DemoConfig(LoadConfig):
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
     mimicbrush.bin, or the small weights that are shipped."""
     host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 lets other machines in."""
+    """Address to listen at; 0.0.0.0 lets other machines in, and is answered under every name unless allowed_hosts
+    are given."""
     port: int = 7860
     """Port to listen at."""
+    allowed_hosts: list[str] = field(default_factory=list)
+    """Names under which the page is asked for beside 127.0.0.1, localhost, [::1] and host, for instance a proxy's:
+    '[mimic.example.org]', '["*.example.org"]'; requests for others get 400."""
     open_browser: bool = False
     """Show the page at once."""
     num_inference_steps: int = 20
@@ -58,9 +68,19 @@ class DemoConfig(LoadConfig):
             return self.guidance_scale
         return 2.0 if self.weights.startswith(SHIPPED) else 5.0
 
+    @property
+    def names(self) -> list[str]:
+        """All that the page answers to, without ports; `*` is any."""
+        if self.host in ("0.0.0.0", "::") and not self.allowed_hosts:
+            return ["*"]
+        return [*LOCAL_NAMES, f"[{self.host}]" if ":" in self.host else self.host, *self.allowed_hosts]
+
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
             raise ValueError(f"port is {self.port}, expected 1 to 65535")
+        for name in self.allowed_hosts:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"allowed_hosts has {name}, expected a name or address without a port, or *.a.name")
         if not 1 <= self.num_inference_steps <= self.limits.steps:
             raise ValueError(
                 f"num_inference_steps is {self.num_inference_steps}, expected 1 to limits.steps = {self.limits.steps}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -15,9 +16,9 @@ from PIL import Image
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import EXAMPLES, write_example
 from mimicbrush.demo.orders import bundle, mask_of, order
-from mimicbrush.demo.painter import PainterData, from_browser, to_browser
+from mimicbrush.demo.painter import PainterData, from_browser, refused, to_browser, with_new
 from mimicbrush.demo.studio import Step, StoppedError, Studio, Update, Waiting
-from mimicbrush.demo.uploads import accept, compare, look_at, read
+from mimicbrush.demo.uploads import accept, compare, read
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.editors.mimicbrush import Regions
@@ -29,7 +30,10 @@ ABOUT_DOWNLOADS = (
 )
 MAP_HEIGHT = 320
 PREVIEW_SIZE = (384, 384)
+UNEXPECTED = "Something unexpected happened; the log of the server has more."
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
+
+log = logging.getLogger(__name__)
 
 
 class Settings(NamedTuple):
@@ -76,11 +80,10 @@ class ReferenceHandlers:
         self.workspace = workspace
 
     def look_at_source(self, source: PainterData) -> PainterData:
-        return to_browser(look_at(from_browser(source), self.config.limits, self.workspace.folder()))
+        return self._look_at(source)
 
     def look_at_reference(self, reference: PainterData) -> PainterData:
-        painting, limits = from_browser(reference), self.config.limits
-        return to_browser(look_at(painting, limits, self.workspace.folder(), is_reference=True))
+        return self._look_at(reference, is_reference=True)
 
     def show_shape(self, source: PainterData | None, keep_shape: bool, crop_to_mask: bool, regions: Regions) -> dict:
         """The map that an edit would follow; none while nothing is to be kept."""
@@ -103,14 +106,17 @@ class ReferenceHandlers:
             return SAME
         return self.show_shape(source, keep_shape, crop_to_mask, regions)
 
-    def edit(
-        self, request: gr.Request, source: PainterData | None, reference: PainterData | None, *settings: object
-    ) -> Iterator[View]:
-        """Views of the right side until the results are there, or why there are none."""
-        start = monotonic()
+    def edit(self, request: gr.Request, source: PainterData | None, *given: object) -> Iterator[View]:
+        """Views of the right side until the results are there, or why there are none.
+
+        given: as many references as there may be, None where there is none, then the settings.
+        """
+        start, most = monotonic(), self.config.limits.references
         try:
-            folder, pictures = self.workspace.folder(), (from_browser(source), from_browser(reference))
-            config = order(self.config, folder, *pictures, **_numbers(Settings(*settings)))
+            references = [from_browser(reference) for reference in given[:most]]
+            settings = _numbers(Settings(*given[most:]))
+            shown = [reference for reference in references if reference is not None]
+            config = order(self.config, self.workspace.folder(), from_browser(source), shown, **settings)
             yield _running(_status("Starting …"), clear=True)
             for update in self.studio.edit(config, visitor=request.session_hash):
                 yield _progress(update)
@@ -120,7 +126,7 @@ class ReferenceHandlers:
         except UserError as error:
             yield _idle(_status(_sentence(str(error)), problem=True))
         except Exception:
-            yield _idle(_status("Something unexpected happened; the log of the server has more.", problem=True))
+            yield _idle(_status(UNEXPECTED, problem=True))
             raise
 
     def stop(self, request: gr.Request) -> None:
@@ -132,14 +138,26 @@ class ReferenceHandlers:
         return results.comparisons[event.index], str(results.outputs[event.index])
 
     def load_example(self, event: gr.SelectData) -> tuple:
-        """Source, reference, keep_shape and crop_to_mask."""
+        """Source, references, keep_shape and crop_to_mask."""
         example, folder, limits = EXAMPLES[event.index], self.workspace.folder(), self.config.limits
         source, reference = write_example(example, folder)
         shown = [
             accept(painting, limits, self.workspace.folder(), is_reference=painting is reference)
             for painting in (source, reference)
         ]
-        return *map(to_browser, shown), example.keep_shape, example.crop_to_mask
+        no_further = [None] * (limits.references - 1)
+        return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask
+
+    def _look_at(self, data: PainterData, *, is_reference: bool = False) -> PainterData:
+        """With what was uploaded last, or with why it is refused, and what was there before."""
+        folder = self.workspace.folder()
+        try:
+            return to_browser(accept(with_new(data), self.config.limits, folder, is_reference=is_reference))
+        except UserError as error:
+            return refused(data, str(error))
+        except Exception:
+            log.exception("an upload could not be looked at")
+            return refused(data, UNEXPECTED)
 
 
 def thumbnails() -> list[tuple[Image.Image, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +21,7 @@ HOW_TO_REPLAY = "python -m mimicbrush.edit --replay {result} --output again.png"
 
 
 def order(
-    config: DemoConfig, folder: Path, source: Painting | None, reference: Painting | None, **settings: object
+    config: DemoConfig, folder: Path, source: Painting | None, references: Sequence[Painting], **settings: object
 ) -> EditConfig:
     """An edit whose pictures lie in `folder`, the uploaded ones byte for byte.
 
@@ -28,7 +29,7 @@ def order(
     """
     if source is None:
         raise UserError("no picture yet; choose one, then paint over what should change")
-    if reference is None:
+    if not references:
         raise UserError("no reference yet; choose a picture that shows what should be there instead")
     _check(config, settings)
     mask = mask_of(source, config)
@@ -39,10 +40,8 @@ def order(
     pictures = {
         "source": _copy(source, folder, "source"),
         "mask": folder / "mask.png",
-        "reference": _copy(reference, folder, "reference"),
-        "reference_box": crop_box(reference.strokes, reference.size) if reference.size else None,
         "output": folder / "result.png",
-    }
+    } | _copied(references, folder)
     try:
         return EditConfig(**loading, **pictures, **settings)
     except ValueError as error:
@@ -76,6 +75,16 @@ def _check(config: DemoConfig, settings: dict) -> None:
     for name, limit in (("num_inference_steps", config.limits.steps), ("num_images", config.limits.results)):
         if not 1 <= settings[name] <= limit:
             raise UserError(f"{name} is {settings[name]}, expected 1 to {limit}")
+
+
+def _copied(references: Sequence[Painting], folder: Path) -> dict:
+    """Pictures and boxes as the shell is told them: a single one is no list."""
+    names = ["reference", *(f"reference-{number}" for number in range(2, len(references) + 1))]
+    paths = [_copy(reference, folder, name) for reference, name in zip(references, names, strict=True)]
+    boxes = [crop_box(reference.strokes, reference.size) if reference.size else None for reference in references]
+    if len(paths) == 1:
+        return {"reference": paths[0], "reference_box": boxes[0]}
+    return {"reference": paths, "reference_box": boxes if any(boxes) else None}
 
 
 def _copy(painting: Painting, folder: Path, name: str) -> Path:

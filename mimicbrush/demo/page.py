@@ -18,6 +18,10 @@ INTRODUCTION = (
     "# MimicBrush\nPaint over a part of a picture and show a reference: that part is repainted so that it imitates"
     " what matches it there. Everything else stays as it is."
 )
+ABOUT_SHIPPED_WEIGHTS = (
+    "These are the small weights that come with the package: a demonstration that sees 64 x 64 pixels, so results are"
+    " blurred; start the page with `--weights` for others."
+)
 STYLE = (resources.files("mimicbrush") / "assets" / "demo.css").read_text(encoding="utf-8")
 FONTS = ("system-ui", "sans-serif")
 THEME = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
@@ -29,6 +33,8 @@ def build_page(studios: dict[type[EditRequest], Studio], config: DemoConfig, wor
     """A tab for each editor, named by the class of requests that it answers; a single one needs no tab."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False) as page:
         gr.Markdown(INTRODUCTION)
+        if config.weights == "asset:tiny":
+            gr.Markdown(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice")
         if len(studios) == 1:
             ((kind, studio),) = studios.items()
             TABS[kind].build(studio, config, workspace)

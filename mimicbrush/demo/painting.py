@@ -31,8 +31,8 @@ class Stroke(BaseModel):
 class Painting:
     """A picture and what was painted on it."""
 
-    picture: Path | None
-    """As it was uploaded; None where it was refused."""
+    picture: Path
+    """As it was uploaded."""
     mask: Path | None = None
     """An uploaded mask, on which the strokes go on."""
     strokes: Sequence[Stroke] = ()
@@ -40,8 +40,6 @@ class Painting:
     """Width and height of the upright picture; None until it has been looked at."""
     previews: dict[str, Path] = field(default_factory=dict)
     """`picture` and `mask` as the browser shows them."""
-    error: str = ""
-    """Why what was uploaded last was refused."""
 
 
 def draw_mask(strokes: Sequence[Stroke], size: tuple[int, int], start: Image.Image | None = None) -> Image.Image:

@@ -9,12 +9,11 @@ import tempfile
 from pathlib import Path
 
 import gradio as gr
-from starlette.datastructures import URL
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.guard import Guard, tell_briefly
 from mimicbrush.demo.page import STYLE, THEME, build_page
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
@@ -54,6 +53,9 @@ def check_port(config: DemoConfig) -> None:
 
 def launch(page: gr.Blocks, config: DemoConfig) -> str:
     """Serve in the background; its address."""
+    tell_briefly()
+    # Another site's name that is made to lead here (DNS rebinding) is not among those answered to.
+    names = Middleware(TrustedHostMiddleware, allowed_hosts=config.names, www_redirect=False)
     _, url, _ = page.launch(
         server_name=config.host,
         server_port=config.port,
@@ -68,20 +70,6 @@ def launch(page: gr.Blocks, config: DemoConfig) -> str:
         run_history=False,
         ssr_mode=False,
         enable_monitoring=False,
-        app_kwargs={"middleware": [Middleware(RefuseRemote)], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": [names, Middleware(Guard)], "docs_url": None, "redoc_url": None},
     )
     return url
-
-
-class RefuseRemote:
-    """Gradio fetches what lies behind `file=https://...` for whoever asks; here it does not."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = URL(scope=scope).path if scope["type"] == "http" else ""
-        if "file=http" in path or "/proxy=" in path:
-            await PlainTextResponse("Forbidden", status_code=403)(scope, receive, send)
-            return
-        await self.app(scope, receive, send)

@@ -43,7 +43,7 @@ class Step(NamedTuple):
     total: int
     seconds_left: float
     preview: Image.Image | None
-    """What the latents of the first result look like, on the network's canvas; None where decoding would cost much."""
+    """What the first result is predicted to look like, on the network's canvas; None where decoding would cost much."""
 
 
 Update = Waiting | Step
@@ -161,16 +161,16 @@ class _Watch:
                 " ask for fewer steps or results"
             )
         if monotonic() - self.last_report >= REPORT_SECONDS or number in (1, total):
-            preview = self._preview(pipe, told["latents"], seconds)
+            preview = self._preview(pipe, told["pred_original_sample"], seconds)
             self.report(Step(number, total, seconds / number * (total - number), preview))
             self.last_report = monotonic()
         return told
 
-    def _preview(self, pipe: MimicBrushPipeline, latents: Tensor, seconds: float) -> Image.Image | None:
+    def _preview(self, pipe: MimicBrushPipeline, predicted: Tensor, seconds: float) -> Image.Image | None:
         if self.preview_seconds + self.last_preview_seconds > PREVIEW_SHARE * seconds:
             return None
         start = monotonic()
-        preview = to_pil(pipe.network.decode(latents[:1])[0])
+        preview = to_pil(pipe.network.decode(predicted[:1])[0])
         self.last_preview_seconds = monotonic() - start
         self.preview_seconds += self.last_preview_seconds
         return preview

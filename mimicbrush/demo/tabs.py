@@ -19,8 +19,16 @@ from mimicbrush.demo.workspace import Workspace
 from mimicbrush.editors.mimicbrush import Regions
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
+FURTHER = "The same thing from other sides, say: all are put side by side on one canvas, each cut to its box."
 KEEP_SHAPE = "What is painted over keeps its shape, as a map shows it, and takes only the reference's texture."
-CLOSE_UP = "On a square around what is painted: a small part of a large picture stays sharp."
+PAINT = (
+    "Paint over what should change. The result blends in over about 6 pixels around it, over more in pictures larger"
+    " than 512."
+)
+CLOSE_UP = (
+    "Only a square around what is painted is worked on, and stays sharp: choose it where that is less than half as wide"
+    " and high as the picture."
+)
 GUIDANCE = "How strongly the reference is followed."
 SEED = "The same seed gives the same result."
 REGIONS = "Edited in one go, or each on its own."
@@ -43,15 +51,17 @@ def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> N
         with gr.Column(scale=2, min_width=320):
             with gr.Row():
                 source, reference = _pictures(config)
+            references = [reference, *_further_references(config)]
             settings, shape = _settings(config)
         with gr.Column(scale=1, min_width=320):
             view = _results()
     examples = _examples()
-    pictures, shaped = [source, reference], [source, settings.keep_shape, settings.crop_to_mask, settings.regions]
+    pictures, shaped = [source, *references], [source, settings.keep_shape, settings.crop_to_mask, settings.regions]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
 
     source.upload(handlers.look_at_source, source, source, **quiet)
-    reference.upload(handlers.look_at_reference, reference, reference, **quiet)
+    for reference in references:
+        reference.upload(handlers.look_at_reference, reference, reference, **quiet)
     examples.select(handlers.load_example, None, [*pictures, settings.keep_shape, settings.crop_to_mask], **quiet)
     changes = [control.change for control in shaped]
     gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **quiet)
@@ -66,9 +76,7 @@ TABS: dict[type[EditRequest], Tab] = {ReferenceRequest: Tab("After a reference",
 
 def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
     with gr.Column(min_width=280):
-        source = make_painter(
-            limits=config.limits, title="Picture", hint="Paint over what should change.", elem_classes="source bare"
-        )
+        source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
     with gr.Column(min_width=280):
         reference = make_painter(
             limits=config.limits,
@@ -78,6 +86,28 @@ def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
             elem_classes="reference bare",
         )
     return source, reference
+
+
+def _further_references(config: DemoConfig) -> list[gr.HTML]:
+    if config.limits.references == 1:
+        return []
+    with gr.Accordion("Further references", open=False, elem_classes="further"):
+        gr.HTML(f'<p class="hint">{FURTHER}</p>', elem_classes="bare")
+        with gr.Row():
+            return [_further_reference(config, number) for number in range(2, config.limits.references + 1)]
+
+
+def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
+    # A row breaks between columns alone.
+    with gr.Column(min_width=180):
+        return make_painter(
+            limits=config.limits,
+            title=f"Reference {number}",
+            hint="",
+            cropping=True,
+            removable=True,
+            elem_classes=f"reference-{number} bare",
+        )
 
 
 def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:

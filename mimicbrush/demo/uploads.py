@@ -19,29 +19,27 @@ from mimicbrush.pictures import as_edit_mask, as_reference, as_source
 
 PREVIEW_SIDE = 1280
 """Longer side of what the browser shows."""
-
-
-def look_at(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
-    """What was uploaded last, with its size and previews in `folder`, or with why it is refused."""
-    try:
-        return accept(painting, limits, folder, is_reference=is_reference)
-    except UserError as error:
-        # A refused mask leaves the picture and what is painted on it.
-        kept = accept(replace(painting, mask=None), limits, folder) if painting.mask else Painting(picture=None)
-        return replace(kept, error=str(error))
+MAX_ASPECT = 24
+"""Longer side to shorter: on a phone, the shorter one is then shown a dozen pixels wide."""
 
 
 def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
-    """The same with its size and previews; raises UserError where no edit can be made of it."""
+    """A picture with its size, and its previews in `folder`; raises UserError where no edit can be made of it."""
     with named(painting.picture):
         image = read(painting.picture, limits)
         source = as_source(image)
         if is_reference:
             as_reference(image)
+    width, height = source.pixels.shape[2], source.pixels.shape[1]
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UserError(
+            f"{painting.picture.name}: {width} x {height} pixels, too narrow to be painted on; expected a longer side"
+            f" of at most {MAX_ASPECT} times the shorter; cut out the part that matters"
+        )
     shown = source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha])
     looked_at = replace(
         painting,
-        size=(shown.shape[2], shown.shape[1]),
+        size=(width, height),
         previews={"picture": _write(shrink(shown), folder / "picture.png")},
     )
     if painting.mask is None:
@@ -49,8 +47,7 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
     with named(painting.mask):
         mask = as_edit_mask(read(painting.mask, limits), source.pixels)
     previews = looked_at.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
-    # An uploaded mask takes the place of what was painted.
-    return replace(looked_at, strokes=(), previews=previews)
+    return replace(looked_at, previews=previews)
 
 
 def read(path: Path, limits: Limits) -> Image.Image:

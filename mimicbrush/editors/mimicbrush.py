@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -16,7 +16,7 @@ from mimicbrush import imaging, released_imaging
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import FEATHER_SIDE, binarise, match_colours
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
 from mimicbrush.regions import Region, crop_regions, describe_small_mask, whole_picture
 from mimicbrush.requests import Editor, Geometry, Precision, ReferenceRequest, Regions
@@ -32,9 +32,6 @@ MAX_CONTEXT = 100
 POSTERIOR_SEED = 0
 """Of the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so that samples of one
 edit share everything but their noise."""
-
-
-OnStep = Callable[[int, Tensor], Tensor | None]
 
 
 class Part(NamedTuple):

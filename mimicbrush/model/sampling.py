@@ -16,6 +16,10 @@ from mimicbrush.model.attention import KeyValue
 from mimicbrush.model.network import Conditions, MimicBrushNetwork, PredictionType
 from mimicbrush.model.reference_attention import ReferenceFeatures
 
+OnStep = Callable[[int, Tensor, Tensor], Tensor | None]
+"""Told the number of a finished step, its latents and what they are predicted to become; returns what takes the
+latents' place, if anything."""
+
 
 def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDIMScheduler") -> SchedulerMixin:
     """A sampler over the noise schedule of Stable Diffusion, on which the network is trained.
@@ -55,6 +59,22 @@ def prediction_target(scheduler: DDIMScheduler, latent: Tensor, noise: Tensor, t
     return noise
 
 
+def predict_original(
+    scheduler: SchedulerMixin, prediction: Tensor, seen: Tensor, timestep: Tensor, *, instead: Tensor
+) -> Tensor:
+    """The latent without noise that a prediction means; `instead` where a scheduler has no such noise schedule.
+
+    seen: the noisy latent as the network is given it. However a sampler scales its own latents, that one is always
+    sqrt(a) latent + sqrt(1 - a) noise: few samplers tell what they predict, and this holds for all.
+    """
+    if not hasattr(scheduler, "alphas_cumprod"):
+        return instead
+    a = scheduler.alphas_cumprod[round(float(timestep))].item()
+    if scheduler.config.prediction_type == "v_prediction":
+        return a**0.5 * seen - (1 - a) ** 0.5 * prediction
+    return (seen - (1 - a) ** 0.5 * prediction) / a**0.5
+
+
 @torch.no_grad()
 def sample(
     network: MimicBrushNetwork,
@@ -65,15 +85,14 @@ def sample(
     num_inference_steps: int = 50,
     guidance_scale: float = 5.0,
     generators: list[torch.Generator] | None = None,
-    on_step: Callable[[int, Tensor], Tensor | None] | None = None,
+    on_step: OnStep | None = None,
     progress: bool = False,
 ) -> Tensor:
     """Denoise N samples of each of B edits together: noise (B·N, 4, h, w) -> edited latents, in the same order.
 
     noise: the samples of one edit side by side; what is known of an edit is computed once for all of them, and the
     features of a reference once for all edits that share it. generators: one per row, for schedulers that add noise on
-    the way. on_step: told the number of each finished step and its latents; those that it returns, if any, take their
-    place, and what it raises ends the sampling.
+    the way. on_step: what it raises ends the sampling.
     Guidance: unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1).
     A guidance_scale of 1 or less is no guidance, as in diffusers, and computes no unconditional rows.
     """
@@ -95,9 +114,11 @@ def sample(
         if guided:
             conditional, unconditional = prediction.chunk(2)
             prediction = torch.lerp(unconditional, conditional, guidance_scale)
+        seen = scaled[: len(latent)]
         latent = scheduler.step(prediction, timestep, latent, **noisy_step, return_dict=False)[0]
-        replaced = on_step(step, latent) if on_step is not None else None
-        latent = latent if replaced is None else replaced
+        if on_step is not None:
+            replaced = on_step(step, latent, predict_original(scheduler, prediction, seen, timestep, instead=latent))
+            latent = latent if replaced is None else replaced
     return latent
 
 

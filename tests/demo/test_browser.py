@@ -142,6 +142,26 @@ def test_what_is_painted_changes_and_nothing_else(visit, pictures):
     assert (changed.max(axis=0) <= painted.max(axis=0) + 12).all()
 
 
+def test_further_references_are_added_and_removed(visit, pictures, tmp_path):
+    page = visit()
+    upload(page, "source", pictures[0])
+    upload(page, "reference", pictures[1])
+    drag(page, "source", (0.25, 0.5), (0.45, 0.5))
+    page.get_by_text("Further references").click()
+    upload(page, "reference-2", write_picture(tmp_path / "side.png", size=(100, 80), seed=2))
+    upload(page, "reference-3", write_picture(tmp_path / "back.png", size=(100, 80), seed=3))
+    drag(page, "reference-3", (0.1, 0.1), (0.8, 0.9))
+    page.locator(".reference-2").get_by_text("Remove").click()
+    page.locator(".reference-2 .painter-drop").wait_for()
+    press_edit(page)
+    settings = json.loads(Image.open(io.BytesIO(download(page, "download-picture"))).text["mimicbrush"])
+    assert settings["reference"] == ["reference.png", "reference-2.png"]
+    assert settings["reference_box"][0] is None
+    np.testing.assert_allclose(settings["reference_box"][1], [10, 8, 80, 72], atol=2)
+    page.locator(".examples img").first.click()
+    page.locator(".reference-3 .painter-drop").wait_for()
+
+
 def test_box_eraser_undo_and_clear(visit, pictures):
     page = visit()
     upload(page, "source", pictures[0])
@@ -175,7 +195,8 @@ def test_a_mask_is_uploaded_or_refused(visit, pictures, tmp_path):
     mask[100:140, 50:90] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     field.set_input_files(tmp_path / "mask.png")
-    page.locator(".source .painter-error").wait_for(state="hidden")
+    page.locator(".source .painter-busy").wait_for(state="detached")
+    assert not page.locator(".source .painter-error").is_visible()
     press_edit(page)
     assert np.array_equal(downloaded_mask(page), mask)
 
@@ -206,6 +227,22 @@ def test_bad_uploads_and_missing_parts_are_told_in_the_page(visit, pictures, tmp
     upload(page, "reference", pictures[1])
     page.locator("button.edit-button").click()
     page.locator(STATUS, has_text="Nothing is painted yet").wait_for()
+
+
+def test_a_bad_upload_leaves_what_was_painted(visit, pictures, tmp_path):
+    page = visit()
+    upload(page, "source", pictures[0])
+    upload(page, "reference", pictures[1])
+    drag(page, "source", (0.25, 0.5), (0.45, 0.5))
+    (tmp_path / "half.png").write_bytes(pictures[0].read_bytes()[:3000])
+    page.locator(".source .painter-change input").set_input_files(tmp_path / "half.png")
+    page.locator(".source .painter-error", has_text="half.png: not a readable picture").wait_for()
+    assert page.locator(".source .painter-canvas").is_visible()
+    drag(page, "source", (0.25, 0.25), (0.45, 0.25))
+    assert not page.locator(".source .painter-error").is_visible()
+    press_edit(page)
+    mask = downloaded_mask(page)
+    assert mask[120, 110] and mask[60, 110] and not mask[200].any()
 
 
 def test_a_second_visitor_waits_and_is_told(visit, pictures, slowly):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.data_classes import FileData
 from PIL import Image
 
 from mimicbrush.demo.examples import EXAMPLES
@@ -15,6 +16,7 @@ from mimicbrush.demo.handlers import ReferenceHandlers, Settings, View
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.edit.command import main
+from mimicbrush.edit.settings import read_settings
 from tests.demo.conftest import write_picture
 
 VISITOR = SimpleNamespace(session_hash="a")
@@ -36,7 +38,12 @@ def handlers(studio, config, workspace) -> ReferenceHandlers:
 
 
 def last_view(handlers: ReferenceHandlers, *pictures: Painting | None, **changes: object) -> View:
-    return list(handlers.edit(VISITOR, *sent(*pictures), *SETTINGS._replace(**changes)))[-1]
+    return list(start(handlers, *pictures, **changes))[-1]
+
+
+def start(handlers: ReferenceHandlers, source: Painting | None, *references: Painting | None, **changes: object):
+    none = [None] * (handlers.config.limits.references - len(references))
+    return handlers.edit(VISITOR, *sent(source, *references), *none, *SETTINGS._replace(**changes))
 
 
 def sent(*paintings: Painting | None) -> list[PainterData | None]:
@@ -76,6 +83,26 @@ def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, ref
     assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.outputs[0]))
 
 
+def test_several_references_and_their_boxes_are_replayed(handlers, source, reference, tmp_path, monkeypatch):
+    other = write_picture(tmp_path / "side.jpg", seed=2)
+    boxed = replace(reference, picture=other, strokes=(Stroke(tool="box", points=[(4, 4), (60, 44)]),))
+    view = last_view(handlers, source, reference, None, boxed)
+    with zipfile.ZipFile(view.bundle["value"]) as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    folder = tmp_path / "elsewhere" / "edit"
+    assert (folder / "reference-2.jpg").read_bytes() == other.read_bytes()
+    settings = read_settings(folder / "result.png")
+    assert settings["reference"] == ["reference.png", "reference-2.jpg"]
+    assert settings["reference_box"] == [None, [4, 4, 60, 44]]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["edit", "--replay", "result.png", "--output", "again.png"])
+    main()
+    difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[0])
+    assert np.abs(difference).max() <= 1
+    alone = pixels(last_view(handlers, source, reference).results.outputs[0])
+    assert not np.array_equal(alone, pixels(view.results.outputs[0]))
+
+
 def test_another_result_is_chosen(handlers, source, reference):
     results = last_view(handlers, source, reference, num_images=3).results
     (before, after), picture = handlers.choose(results, SimpleNamespace(index=2))
@@ -104,7 +131,7 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
 
 def test_unexpected_errors_free_the_page_and_rise(handlers, source, reference, monkeypatch):
     monkeypatch.setattr(handlers.studio, "edit", lambda *_, **__: 1 / 0)
-    views = handlers.edit(VISITOR, *sent(source, reference), *SETTINGS)
+    views = start(handlers, source, reference)
     assert "Starting" in next(views).status
     view = next(views)
     assert "unexpected" in view.status and view.edit["interactive"]
@@ -113,7 +140,7 @@ def test_unexpected_errors_free_the_page_and_rise(handlers, source, reference, m
 
 
 def test_stop_leaves_a_page_that_can_edit_again(handlers, source, reference):
-    views = handlers.edit(VISITOR, *sent(source, reference), *SETTINGS._replace(num_inference_steps=100))
+    views = start(handlers, source, reference, num_inference_steps=100)
     next(views)
     running = next(views)
     assert "Step 1 of 100" in running.status and running.stop["interactive"]
@@ -138,10 +165,48 @@ def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
     assert handlers.show_shape(None, True, False, "together") == gr.update(visible=False)
 
 
+def chosen(before: PainterData, **files: Path) -> PainterData:
+    """What the browser sends when somebody chooses another file."""
+    return before.model_copy(update={name: FileData(path=str(path)) for name, path in files.items()})
+
+
+def test_a_bad_upload_leaves_what_was_there(handlers, source, tmp_path):
+    (tmp_path / "notes.png").write_text("no picture")
+    write_picture(tmp_path / "small.png", size=(10, 10))
+    before = handlers.look_at_source(chosen(PainterData(), new_picture=source.picture))
+    before = before.model_copy(update={"strokes": list(source.strokes)})
+    for files, sentence in (
+        ({"new_picture": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
+        ({"new_mask": tmp_path / "small.png"}, "small.png: mask_image is 10 x 10 pixels"),
+        ({"new_mask": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
+    ):
+        after = handlers.look_at_source(chosen(before, **files))
+        assert sentence in after.error and after.model_copy(update={"error": ""}) == before
+    refused = handlers.look_at_source(chosen(PainterData(), new_picture=tmp_path / "notes.png"))
+    assert refused.error and from_browser(refused) is None
+
+
+def test_a_new_picture_or_mask_takes_the_place_of_strokes(handlers, source, tmp_path):
+    mask = Image.new("L", (80, 60))
+    mask.paste(255, (5, 5, 30, 20))
+    mask.save(tmp_path / "mask.png")
+    masked = handlers.look_at_source(chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
+    assert masked.mask.path == str(tmp_path / "mask.png") and not masked.strokes and masked.mask_preview
+    other = write_picture(tmp_path / "next.png", size=(40, 50))
+    replaced = handlers.look_at_source(chosen(masked, new_picture=other))
+    assert replaced.size == (40, 50) and replaced.mask is None and replaced.new_picture is None
+
+
+def test_an_upload_that_breaks_the_reader_is_told_and_logged(handlers, source, monkeypatch, caplog):
+    monkeypatch.setattr("mimicbrush.demo.handlers.accept", lambda *_, **__: 1 / 0)
+    assert "unexpected" in handlers.look_at_reference(chosen(PainterData(), new_picture=source.picture)).error
+    assert "ZeroDivisionError" in caplog.text
+
+
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_are_ready_to_be_edited(handlers, number):
-    source, reference, keep_shape, crop_to_mask = handlers.load_example(SimpleNamespace(index=number))
-    assert not source.error and not reference.error
+    source, reference, *further, keep_shape, crop_to_mask = handlers.load_example(SimpleNamespace(index=number))
+    assert further == [None] * 3
     chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}
     source, reference = from_browser(source), from_browser(reference)
     view = last_view(handlers, source, reference, num_inference_steps=1, **chosen)

@@ -21,7 +21,7 @@ from tests.demo.conftest import free_port, write_picture
 
 @pytest.fixture
 def client(studio: Studio, config: DemoConfig, workspace: Workspace) -> Iterator[httpx.Client]:
-    config = replace(config, port=free_port(), limits=Limits(upload_mb=1))
+    config = replace(config, port=free_port(), limits=Limits(upload_mb=1), allowed_hosts=["page.example.org"])
     page = build_page({ReferenceRequest: studio}, config, workspace)
     url = launch(page, config)
     with httpx.Client(base_url=url, trust_env=False) as client:
@@ -69,9 +69,84 @@ def test_a_forged_path_is_not_taken_for_an_upload(client, workspace, tmp_path):
         (str(stolen), None, False),
         (f"{workspace.served}/../../stolen.png", {"_type": "gradio.FileData"}, False),
     ):
-        value = {"picture": {"path": path, "meta": meta}, "strokes": []}
+        value = {"new_picture": {"path": path, "meta": meta}, "strokes": []}
         answer = call(client, "look_at_source", value)
-        assert ("picture_preview" in answer) == is_taken, answer
+        assert ("picture.png" in answer) == is_taken, answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:{port}", 200),
+        ("page.example.org:81", 200),
+        ("evil.example.com:{port}", 400),
+        ("127.0.0.1.evil.example.com", 400),
+        ("[::2]:{port}", 400),
+        ("", 400),
+    ],
+)
+def test_only_names_that_it_was_told_are_answered(client, host, status):
+    headers = {"Host": host.format(port=client.base_url.port)}
+    for method, path in (("GET", "/"), ("GET", "/config"), ("POST", "/gradio_api/upload")):
+        answer = client.request(method, path, headers=headers)
+        assert (answer.status_code == 400 and "host" in answer.text) == (status == 400), answer.text
+
+
+def test_names_follow_from_the_address():
+    assert DemoConfig(host="0.0.0.0").names == DemoConfig(host="::").names == ["*"]
+    assert "*" not in DemoConfig(host="0.0.0.0", allowed_hosts=["a.org"]).names
+    assert "192.0.2.7" in DemoConfig(host="192.0.2.7").names and "[fe80::1]" in DemoConfig(host="fe80::1").names
+    for name in ("a.org:80", "a.*", "*a.org", "https://a.org", ""):
+        with pytest.raises(ValueError, match="expected a name or address without a port"):
+            DemoConfig(allowed_hosts=[name])
+
+
+@pytest.mark.parametrize("path", ["http://example.org/a.png", "https://example.org/a.png", "HTTPS://example.org/a.png"])
+def test_a_file_of_another_machine_is_refused_before_it_is_fetched(client, path, monkeypatch, caplog):
+    fetched = []
+    monkeypatch.setattr(
+        "gradio.processing_utils.async_ssrf_protected_download", lambda *given, **_: fetched.append(given)
+    )
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    for data in ([{"new_picture": file}], [file], [{"deep": [[file]]}]):
+        for where in ("queue/join", "run/look_at_source", "call/look_at_source"):
+            answer = client.post(f"/gradio_api/{where}", json={"data": data, "fn_index": 0, "session_hash": "s"})
+            assert answer.status_code == 403
+    assert not fetched and "names a file of another machine" in caplog.text
+
+
+def test_a_request_that_makes_no_sense_is_a_line_in_the_log(client, caplog, capfd):
+    join = "/gradio_api/queue/join"
+    for path, body in (
+        (join, {"data": [], "fn_index": 9999, "session_hash": "s"}),
+        ("/gradio_api/run/nonsense", {"data": []}),
+        ("/gradio_api/call/v2/nonsense", {}),
+        ("/gradio_api/component_server", {"data": 1, "component_id": 9999, "fn_name": "x", "session_hash": "s"}),
+    ):
+        assert client.post(path, json=body).status_code == 400
+    for data in ([], ["x"], [{"picture": {"path": "x", "meta": None}}], [{"strokes": [{"tool": "bucket"}]}]):
+        assert '"success":false' in call(client, "look_at_source", *data)
+    assert client.post(join, content=b"{{{").status_code == 422
+    assert client.post("/gradio_api/upload", content=b"nothing").status_code == 400
+    assert client.get("/").status_code == 200
+    told = caplog.text + "".join(capfd.readouterr())
+    assert "Traceback" not in told and told.count("was refused: ") == 8
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_our_own_mistakes_keep_their_traceback(client, studio, monkeypatch, capfd):
+    monkeypatch.setattr(studio, "stop", lambda *_: 1 / 0)
+    call(client, "leave")
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_a_body_without_end_is_refused(client, monkeypatch):
+    monkeypatch.setattr("mimicbrush.demo.guard.MAX_BODY", 1000)
+    body = {"data": ["x" * 1000], "fn_index": 0, "session_hash": "s"}
+    assert client.post("/gradio_api/queue/join", json=body).status_code == 413
 
 
 def call(client: httpx.Client, name: str, *data: object) -> str:

@@ -20,7 +20,7 @@ def make(config: DemoConfig, source: Painting, reference: Painting, tmp_path: Pa
     def make(**settings: object) -> EditConfig:
         folder = tmp_path / f"order{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        return order(config, folder, source, reference, **{"num_images": 1, "num_inference_steps": 2} | settings)
+        return order(config, folder, source, [reference], **{"num_images": 1, "num_inference_steps": 2} | settings)
 
     return make
 

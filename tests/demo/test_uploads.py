@@ -10,12 +10,19 @@ from PIL import Image
 
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painting import Painting
-from mimicbrush.demo.uploads import PREVIEW_SIDE, look_at
-from tests.demo.conftest import BOX, write_picture
+from mimicbrush.demo.uploads import PREVIEW_SIDE, accept
+from mimicbrush.errors import UserError
+from tests.demo.conftest import write_picture
 
 
 def shown(path: Path, folder: Path, *, limits: Limits | None = None, **options: object) -> Painting:
-    return look_at(Painting(picture=path), limits or Limits(), folder, **options)
+    return accept(Painting(picture=path), limits or Limits(), folder, **options)
+
+
+def refusal(path: Path, folder: Path, **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        shown(path, folder, **options)
+    return str(caught.value)
 
 
 def without_pixels(path: Path, width: int, height: int) -> Path:
@@ -48,7 +55,7 @@ def test_every_mode_that_can_be_edited_can_be_shown(tmp_path, mode):
     else:
         write_picture(path, mode=mode)
     painting = shown(path, tmp_path)
-    assert not painting.error and painting.size == (80, 60)
+    assert painting.size == (80, 60)
     assert Image.open(painting.previews["picture"]).mode == ("RGBA" if mode in ("RGBA", "LA") else "RGB")
 
 
@@ -58,38 +65,38 @@ def test_what_cannot_be_edited_is_refused_in_a_sentence_without_its_folder(tmp_p
     (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:3000])
     write_picture(tmp_path / "thin.png", size=(1, 50))
     write_picture(tmp_path / "small.png", size=(31, 50))
+    write_picture(tmp_path / "tape.png", size=(20_000, 100))
     without_pixels(tmp_path / "bomb.png", 60_000, 60_000)
     for name, options, sentence in (
         ("text.png", {}, r"text\.png: not a readable picture"),
         ("half.png", {}, r"half\.png: not a readable picture"),
         ("thin.png", {}, r"thin\.png: image is 1 x 50 pixels, expected at least 2 a side"),
+        ("tape.png", {}, r"tape\.png: 20000 x 100 pixels, too narrow to be painted on"),
+        ("tape.png", {"is_reference": True}, r"tape\.png: 20000 x 100 pixels, too narrow"),
         ("bomb.png", {}, r"bomb\.png: far more than 25 million pixels"),
         ("small.png", {"is_reference": True}, r"small\.png: reference_image is 31 x 50 pixels, expected at least 32"),
     ):
-        painting = shown(tmp_path / name, tmp_path, **options)
-        assert painting.picture is None and str(tmp_path) not in painting.error
-        assert re.match(sentence, painting.error), painting.error
+        told = refusal(tmp_path / name, tmp_path, **options)
+        assert re.match(sentence, told) and str(tmp_path) not in told
 
 
 def test_limits_are_looked_at_before_decoding(tmp_path):
     path = without_pixels(tmp_path / "wide.png", 20_000, 2000)
-    assert "20000 x 2000 pixels, expected at most 25 million" in shown(path, tmp_path).error
+    assert "20000 x 2000 pixels, expected at most 25 million" in refusal(path, tmp_path)
     (tmp_path / "heavy.png").write_bytes(b"0" * 1_000_001)
-    assert "larger than 1 MB" in shown(tmp_path / "heavy.png", tmp_path, limits=Limits(upload_mb=1)).error
+    assert "larger than 1 MB" in refusal(tmp_path / "heavy.png", tmp_path, limits=Limits(upload_mb=1))
 
 
-def look_at_mask(folder: Path, mask: Image.Image) -> Painting:
+def with_mask(folder: Path, mask: Image.Image) -> Painting:
     mask.save(folder / "mask.png")
-    painting = Painting(picture=write_picture(folder / "p.png"), mask=folder / "mask.png", strokes=(BOX,))
-    return look_at(painting, Limits(), folder)
+    painting = Painting(picture=write_picture(folder / "p.png"), mask=folder / "mask.png")
+    return accept(painting, Limits(), folder)
 
 
-def test_an_uploaded_mask_takes_the_place_of_strokes(tmp_path):
+def test_an_uploaded_mask_is_shown(tmp_path):
     mask = Image.new("L", (80, 60))
     mask.paste(255, (5, 5, 30, 20))
-    painting = look_at_mask(tmp_path, mask)
-    assert painting.mask and not painting.strokes and not painting.error
-    preview = Image.open(painting.previews["mask"])
+    preview = Image.open(with_mask(tmp_path, mask).previews["mask"])
     assert preview.getchannel("A").getbbox() == (5, 5, 30, 20)
 
 
@@ -97,7 +104,6 @@ def test_an_uploaded_mask_takes_the_place_of_strokes(tmp_path):
     ("size", "colour", "named"),
     [((80, 60), 0, "is empty"), ((80, 60), 255, "is all white"), ((60, 80), 255, "60 x 80 pixels and image 80 x 60")],
 )
-def test_a_refused_mask_leaves_the_picture_and_its_strokes(tmp_path, size, colour, named):
-    painting = look_at_mask(tmp_path, Image.new("L", size, colour))
-    assert named in painting.error and painting.error.startswith("mask.png")
-    assert painting.picture and painting.strokes == (BOX,) and painting.mask is None and "picture" in painting.previews
+def test_a_mask_that_cannot_be_used_is_refused(tmp_path, size, colour, named):
+    with pytest.raises(UserError, match=rf"mask\.png: .*{named}"):
+        with_mask(tmp_path, Image.new("L", size, colour))

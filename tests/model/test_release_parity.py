@@ -105,7 +105,7 @@ def test_latents_after_each_step(released):
         scheduler=make_scheduler(),
         num_inference_steps=CONFIG["steps"],
         guidance_scale=CONFIG["guidance_scale"],
-        on_step=lambda step, latent: latents.append(latent),
+        on_step=lambda step, latent, _: latents.append(latent),
     )
     assert_equal(torch.stack(latents), NUMBERS["latents"])
 

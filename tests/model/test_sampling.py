@@ -1,9 +1,19 @@
+import inspect
+
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 
 from mimicbrush.errors import UserError
 from mimicbrush.model.reference_use import _noise_error_scale
-from mimicbrush.model.sampling import draw_noise, make_scheduler, prediction_target, sample, seeded_generators
+from mimicbrush.model.sampling import (
+    draw_noise,
+    make_scheduler,
+    predict_original,
+    prediction_target,
+    sample,
+    seeded_generators,
+)
 from mimicbrush.model.weights import initialise
 from tests.conftest import SIZE, network_config
 
@@ -168,9 +178,38 @@ def test_reference_at_timestep_zero_is_computed_once_for_all_samples():
 
 def test_each_step_is_told(network):
     seen = []
-    final = run(network, conditions_of(network, 1), [0], on_step=lambda step, latent: seen.append((step, latent)))
+    final = run(network, conditions_of(network, 1), [0], on_step=lambda step, latent, _: seen.append((step, latent)))
     assert [step for step, _ in seen] == [0, 1, 2]
     assert torch.equal(seen[-1][1], final)
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize(
+    "name", ["DDIMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"]
+)
+def test_each_step_tells_the_original_that_its_scheduler_predicts(network, monkeypatch, name, prediction_type):
+    """Two of diffusers' schedulers hand it out with each step, two keep it for the next."""
+    scheduler, told, theirs = make_scheduler(prediction_type, name), [], []
+    step = scheduler.step
+
+    def spy(*given, return_dict: bool, **options):
+        output = step(*given, **options)
+        kept = output.pred_original_sample if "pred_original_sample" in output else scheduler.model_outputs[-1]
+        theirs.append(kept)
+        return (output.prev_sample,)
+
+    monkeypatch.setattr(spy, "__signature__", inspect.signature(step), raising=False)
+    monkeypatch.setattr(scheduler, "step", spy)
+    run(network, conditions_of(network, 1), [0], scheduler=scheduler, on_step=lambda *given: told.append(given[2]))
+    assert len(told) == 3
+    # Euler's second timestep is 499.5, whose noise is taken to be that of a neighbour.
+    torch.testing.assert_close(torch.stack(told), torch.stack(theirs), rtol=5e-3, atol=5e-3)
+
+
+def test_a_scheduler_without_such_a_noise_schedule_tells_its_latents():
+    latents, nothing = torch.rand(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
+    flow = FlowMatchEulerDiscreteScheduler()
+    assert predict_original(flow, nothing, nothing, torch.tensor(500.0), instead=latents) is latents
 
 
 @torch.no_grad()
