@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -16,19 +17,24 @@ NEEDED = ("source", "mask", "reference", "output")
 OPTIONAL = ("seed", "keep_shape", "reference_box", "reference_mask")
 
 
-def read_batch(config: EditConfig) -> dict[int, EditConfig]:
-    """One config for each row of the CSV, by its line.
+class Batch(NamedTuple):
+    """What a CSV asks for, by its lines."""
 
-    Raises UserError where it is no such CSV, or an edit would overwrite another or what another reads.
-    """
-    edits = {}
+    edits: dict[int, EditConfig]
+    faults: dict[int, str]
+    """Of rows whose cells do not fit."""
+
+
+def read_batch(config: EditConfig) -> Batch:
+    """Raises UserError where it is no such CSV, or an edit would overwrite another or what another reads."""
+    edits, faults = {}, {}
     for line, row in _read_rows(config.batch).items():
         try:
             edits[line] = _of_row(config, row)
         except ValueError as error:
-            raise UserError(f"{config.batch}, line {line}: {error}") from None
+            faults[line] = str(error)
     _refuse_overwriting(config.batch, edits)
-    return edits
+    return Batch(edits, faults)
 
 
 def is_unfinished(edit: EditConfig) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mimicbrush.edit.batch import is_unfinished, missing_results, read_batch
+from mimicbrush.edit.batch import Batch, is_unfinished, missing_results, read_batch
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.contact_sheet import write_sheet
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
@@ -33,31 +34,25 @@ def main() -> None:
 def _edit_one(config: EditConfig) -> None:
     existing = [str(path) for path in config.written if path.exists()]
     if existing and not config.force:
-        raise UserError(f"{', '.join(existing)} exists; choose another --output or pass --force")
+        raise UserError(
+            f"{', '.join(existing)} exists; choose another --output or pass --force"
+        )
     inputs = read_inputs(config)
     _make(_load_pipeline(config), config, inputs)
 
 
-def _edit_batch(config: EditConfig, edits: Mapping[int, EditConfig]) -> None:
-    """edits: by their line in the CSV."""
-    unfinished = {line: edit for line, edit in edits.items() if is_unfinished(edit)}
-    faults = _find_faults(unfinished)
+def _edit_batch(config: EditConfig, batch: Batch) -> None:
+    unfinished = {line: edit for line, edit in batch.edits.items() if is_unfinished(edit)}
+    faults = {line: _skip(line, reason) for line, reason in batch.faults.items()} | _find_faults(unfinished)
     ready = {line: edit for line, edit in unfinished.items() if line not in faults}
-    pipe = _load_pipeline(config) if any(map(missing_results, ready.values())) else None
+    needed = {line for line, edit in ready.items() if missing_results(edit)}
+    pipe = _load_pipeline(config) if needed else None
     for line, edit in tqdm(ready.items(), desc="batch", unit="edit", disable=None):
         try:
             _make(pipe, edit, read_inputs(edit))
         except UserError as error:
             faults[line] = _skip(line, error)
-    made = [edit for line, edit in ready.items() if line not in faults]
-    folders = sorted({str(edit.output.parent) for edit in made})
-    print(
-        f"edited {len(made)} of {len(edits)} rows{' -> ' * bool(made)}{some_of(folders)};"
-        f" already there: {len(edits) - len(unfinished)}; skipped: {len(faults)}"
-    )
-    if faults:
-        listed = "\n".join(f"- line {line}: {reason}" for line, reason in sorted(faults.items()))
-        raise UserError(f"{config.batch}: mend what was skipped, and run the same command:\n{listed}")
+    _report(config.batch, batch, [line for line in ready if line in needed], faults)
 
 
 def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, str]:
@@ -72,9 +67,23 @@ def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, str]:
     return faults
 
 
-def _skip(line: int, error: UserError) -> str:
-    tqdm.write(f"skipped line {line}: {error}", file=sys.stderr)
-    return str(error)
+def _skip(line: int, reason: UserError | str) -> str:
+    tqdm.write(f"skipped line {line}: {reason}", file=sys.stderr)
+    return str(reason)
+
+
+def _report(path: Path, batch: Batch, tried: Sequence[int], faults: Mapping[int, str]) -> None:
+    """What was made and where; raises UserError, which names them, where rows could not be."""
+    made = [batch.edits[line] for line in tried if line not in faults]
+    folders = sorted({str(edit.output.parent) for edit in made})
+    num_rows = len(batch.edits) + len(batch.faults)
+    print(
+        f"edited {len(made)} of {num_rows} rows{' -> ' * bool(made)}{some_of(folders)};"
+        f" already there: {num_rows - len(made) - len(faults)}; skipped: {len(faults)}"
+    )
+    if faults:
+        listed = "\n".join(f"- line {line}: {reason}" for line, reason in sorted(faults.items()))
+        raise UserError(f"{path}: mend what was skipped, and run the same command:\n{listed}")
 
 
 def _load_pipeline(config: EditConfig) -> MimicBrushPipeline:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.requests import Geometry, Precision, Regions
+from mimicbrush.requests import Geometry, Precision, Regions, check_sampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,9 @@ class EditConfig(LoadConfig):
             raise ValueError(f"num_images is {self.num_images}, expected at least 1")
         if not 0 <= self.seed <= 2**63 - self.num_images:
             raise ValueError(f"seed is {self.seed}, expected 0 to 2^63 - {self.num_images}")
+        check_sampling(
+            num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale, context=self.context
+        )
         if self.batch is None:
             self._check_references()
             self._check_outputs()

@@ -23,7 +23,8 @@ def parse_command(arguments: Sequence[str]) -> EditConfig:
     replayed = _value_of("--replay", arguments)
     if replayed is None:
         return parse_config(EditConfig, arguments, program=PROGRAM)
-    given = {argument.partition("=")[0].removeprefix("--") for argument in arguments}
+    options = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    given = {option.removeprefix("--") for option in options}
     if "config" in given:
         raise UserError("--replay and --config both bring settings; give one of the two")
     settings = read_settings(replayed)
@@ -32,7 +33,7 @@ def parse_command(arguments: Sequence[str]) -> EditConfig:
         path = Path(folder) / "settings.json"
         write_json(settings, path)
         config = parse_config(EditConfig, arguments, default=path, program=PROGRAM)
-    for option in fingerprints.keys() - given:
+    for option in fingerprints.keys() & config.pictures.keys() - given:
         for picture, fingerprint in zip(config.pictures[option], fingerprints[option], strict=False):
             if picture and picture.is_file() and sha256(picture) != fingerprint:
                 raise UserError(

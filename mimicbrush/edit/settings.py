@@ -30,11 +30,14 @@ def save_with_settings(
 ) -> None:
     """Write (3 or 4, H, W) in [0, 1] as a PNG of the source's depth and colour profile, with `config` in its text.
 
-    Paths are made absolute; portable: they are names alone, to be replayed in the folder that holds the pictures.
+    Paths are made absolute, and so are weights on disk; portable: they are names alone, to be replayed in the folder
+    that holds the pictures, with the weights given anew.
     """
     note = PngInfo()
     place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
     settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
+    if Path(config.weights).exists():
+        settings["weights"] = place(Path(config.weights).resolve())
     note.add_text(KEY, json.dumps({**settings, FINGERPRINTS: inputs.fingerprints}))
     with whole(path) as partial:
         if inputs.is_deep:
@@ -48,9 +51,10 @@ def read_settings(path: Path) -> dict:
     picture = open_image(path)
     try:
         settings = json.loads(getattr(picture, "text", {})[KEY])
-    except (KeyError, ValueError):
-        settings = None
-    if not isinstance(settings, dict):
+        fingerprints = list(settings.get(FINGERPRINTS, {}).values())
+    except (KeyError, ValueError, AttributeError):
+        fingerprints = [None]
+    if not all(isinstance(of_option, list) for of_option in fingerprints):
         raise UserError(f"{path}: holds no settings of an edit; expected a PNG written by `python -m mimicbrush.edit`")
     return settings
 

@@ -19,15 +19,9 @@ from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
 from mimicbrush.regions import Region, crop_regions, describe_small_mask, whole_picture
-from mimicbrush.requests import Editor, Geometry, Precision, ReferenceRequest, Regions
+from mimicbrush.requests import Editor, Geometry, Precision, ReferenceRequest, Regions, check_sampling
 
 GEOMETRIES = {"exact": imaging, "released": released_imaging}
-
-MAX_GUIDANCE = 100
-"""Far beyond what anyone uses: more gives pictures of noise."""
-
-MAX_CONTEXT = 100
-"""Of a crop, in times the longer side of what is masked."""
 
 POSTERIOR_SEED = 0
 """Of the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so that samples of one
@@ -94,13 +88,10 @@ class MimicBrushEditor(Editor):
         if isinstance(scheduler, str):
             scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
         # Offset steps would begin behind the last timestep.
-        limit = scheduler.config.num_train_timesteps - scheduler.config.get("steps_offset", 0)
-        if not 1 <= num_inference_steps <= limit:
-            raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {limit}")
-        if not 0 <= guidance_scale <= MAX_GUIDANCE:
-            raise UserError(f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}")
-        if not 1 <= context <= MAX_CONTEXT:
-            raise UserError(f"context is {context:g}, expected 1 to {MAX_CONTEXT} times the longer side of the mask")
+        max_steps = scheduler.config.num_train_timesteps - scheduler.config.get("steps_offset", 0)
+        check_sampling(
+            num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, context=context, max_steps=max_steps
+        )
         self.num_inference_steps = num_inference_steps
         self.guidance_scale = guidance_scale
         self.scheduler = scheduler

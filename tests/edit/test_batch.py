@@ -34,6 +34,14 @@ def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypa
     assert "edited 0 of 4 rows; already there: 3; skipped: 1" in capsys.readouterr().out
 
 
+def test_rows_with_bad_cells_are_named_together_and_the_others_are_made(pictures, monkeypatch, capsys):
+    rows = {"output": "a.png"}, {"output": "b.png", "seed": "x"}, {"output": "c.png", "seed": "-4"}
+    with pytest.raises(UserError, match=r"\n- line 3: seed is x, .*\n- line 4: seed is -4"):
+        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
+    assert (pictures / "a.png").exists()
+    assert "edited 1 of 3 rows" in capsys.readouterr().out
+
+
 def forbidden(*_: object) -> None:
     raise AssertionError("nothing needs the weights")
 
@@ -51,7 +59,7 @@ def forbidden(*_: object) -> None:
         ({"output": "s.png"}, r"line 2: output would overwrite source .*s\.png"),
     ],
 )
-def test_a_batch_is_read_before_anything_is_edited(pictures, monkeypatch, row, named):
+def test_a_row_that_cannot_be_meant_is_named_by_its_line(pictures, monkeypatch, row, named):
     with pytest.raises(UserError, match=named):
         run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, row)))
 
@@ -90,9 +98,10 @@ def test_a_csv_that_cannot_be_meant_is_refused_before_anything_is_edited(picture
         run(monkeypatch, *arguments_for(pictures, **BATCH, batch=pictures / "edits.csv"))
 
 
-def test_a_grid_asked_for_later_is_made_of_the_finished_results(pictures, monkeypatch):
+def test_a_grid_asked_for_later_is_made_of_the_finished_results(pictures, monkeypatch, capsys):
     options = arguments_for(pictures, **BATCH, batch=write_batch(pictures, {"output": "a.png"}), num_images=2)
     run(monkeypatch, *options)
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
     run(monkeypatch, *options, "--grid")
+    assert "edited 0 of 1 rows; already there: 1; skipped: 0" in capsys.readouterr().out
     assert Image.open(pictures / "a-grid.png").size == (2 * 396 + 12, 2 * 432 + 12)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mimicbrush.errors import UserError
 from tests.edit.conftest import BATCH, arguments_for, ended, pixels, run, write_batch
@@ -35,6 +36,24 @@ def test_a_replay_notices_a_picture_that_changed_since(pictures, monkeypatch, ch
     assert not (pictures / "again.png").exists()
     run(monkeypatch, *replay, f"--{changed}", pictures / name)
     assert (pictures / "again.png").exists()
+
+
+def test_an_edit_with_relative_weights_is_replayed_from_another_folder(pictures, monkeypatch):
+    monkeypatch.chdir(pictures)
+    run(monkeypatch, *arguments_for(pictures, weights="weights"))
+    (pictures / "elsewhere").mkdir()
+    monkeypatch.chdir(pictures / "elsewhere")
+    run(monkeypatch, "--replay", pictures / "e.png", "--output", "again.png")
+    assert np.array_equal(pixels(pictures / "e.png"), pixels(Path("again.png")))
+
+
+def test_a_value_that_looks_like_an_option_overrides_none(pictures, monkeypatch):
+    (pictures / "weights").rename(pictures / "reference")
+    monkeypatch.chdir(pictures)
+    run(monkeypatch, *arguments_for(pictures, weights="reference"))
+    Image.open("s.png").save("r.png")
+    with pytest.raises(UserError, match=r"reference .*r\.png has changed since"):
+        run(monkeypatch, "--replay", "e.png", "--output", "again.png", "--weights", "reference")
 
 
 def test_pictures_are_looked_at_before_weights_are_loaded(pictures, monkeypatch):
@@ -141,6 +160,14 @@ def with_empty(folder: Path, emptied: str) -> Path:
     return folder / "copied"
 
 
+def noted(folder: Path, text: str) -> Path:
+    """A PNG with a text where settings are looked for."""
+    note = PngInfo()
+    note.add_text("mimicbrush", text)
+    Image.new("RGB", (8, 8)).save(folder / "odd.png", pnginfo=note)
+    return folder / "odd.png"
+
+
 REFUSED = {
     "mask empty": (lambda at: {"mask": saved(at, Image.new("L", (70, 50)))}, r"mask .*odd\.png is empty; paint"),
     "mask transparent": (lambda at: {"mask": saved(at, Image.new("RGBA", (70, 50)))}, "transparent counts as black"),
@@ -194,6 +221,22 @@ REFUSED = {
     "offload without a GPU": (
         lambda at: {"offload": "sequential", "device": "cpu"},
         "sequential offload brings layers to a GPU, and none is here or asked for",
+    ),
+    "no steps": (
+        lambda at: {"num_inference_steps": 0, "weights": at / "absent"},
+        "num_inference_steps is 0, expected 1 to 1000",
+    ),
+    "guidance below": (
+        lambda at: {"guidance_scale": -1, "weights": at / "absent"},
+        "guidance_scale is -1, expected 0 to 100",
+    ),
+    "fingerprints of another kind": (
+        lambda at: {"replay": noted(at, '{"sha256": {"source": 3}}')},
+        r"odd\.png: holds no settings of an edit",
+    ),
+    "fingerprints that are none": (
+        lambda at: {"replay": noted(at, '{"sha256": ["x"]}')},
+        r"odd\.png: holds no settings of an edit",
     ),
     "no mask": (lambda at: {"mask": None, "output": None}, "mask, output not given"),
     "nothing to replay": (lambda at: {"replay": at / "s.png"}, r"s\.png: holds no settings of an edit"),
