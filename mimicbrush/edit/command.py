@@ -34,9 +34,7 @@ def main() -> None:
 def _edit_one(config: EditConfig) -> None:
     existing = [str(path) for path in config.written if path.exists()]
     if existing and not config.force:
-        raise UserError(
-            f"{', '.join(existing)} exists; choose another --output or pass --force"
-        )
+        raise UserError(f"{', '.join(existing)} exists; choose another --output or pass --force")
     inputs = read_inputs(config)
     _make(_load_pipeline(config), config, inputs)
 
