@@ -102,7 +102,7 @@ class ReferenceHandlers:
         self, source: PainterData | None, keep_shape: bool, crop_to_mask: bool, regions: Regions
     ) -> dict:
         """As `show_shape`, where the map depends on what is painted."""
-        if not (crop_to_mask or regions == "separate"):
+        if not (crop_to_mask or regions != "together"):
             return SAME
         return self.show_shape(source, keep_shape, crop_to_mask, regions)
 
@@ -133,13 +133,14 @@ class ReferenceHandlers:
         """Also called when a visitor leaves."""
         self.studio.stop(request.session_hash)
 
-    def choose(self, results: Results, event: gr.SelectData) -> tuple:
+    def choose(self, results: Results | None, event: gr.SelectData) -> tuple:
         """Slider and download of another result."""
-        return results.comparisons[event.index], str(results.outputs[event.index])
+        number = _chosen(event, 0 if results is None else len(results.outputs))
+        return results.comparisons[number], str(results.outputs[number])
 
     def load_example(self, event: gr.SelectData) -> tuple:
         """Source, references, keep_shape and crop_to_mask."""
-        example, folder, limits = EXAMPLES[event.index], self.workspace.folder(), self.config.limits
+        example, folder, limits = EXAMPLES[_chosen(event, len(EXAMPLES))], self.workspace.folder(), self.config.limits
         source, reference = write_example(example, folder)
         shown = [
             accept(painting, limits, self.workspace.folder(), is_reference=painting is reference)
@@ -165,6 +166,13 @@ def thumbnails() -> list[tuple[Image.Image, str]]:
     return [(Image.fromarray(example.source()), example.title) for example in EXAMPLES]
 
 
+def _chosen(event: gr.SelectData, number: int) -> int:
+    """Which of so many pictures of a gallery; raises gr.Error, a message on the page, where there is no such one."""
+    if not (isinstance(event.index, int) and 0 <= event.index < number):
+        raise gr.Error("There is no such picture; choose one that is shown.", print_exception=False)
+    return event.index
+
+
 def _side_by_side(maps: list[Image.Image]) -> Image.Image:
     """Of one height."""
     scaled = [each.resize((max(1, each.width * MAP_HEIGHT // each.height), MAP_HEIGHT)) for each in maps]
@@ -175,7 +183,7 @@ def _numbers(settings: Settings) -> dict:
     """Fields of the types that EditConfig has: sliders hand over floats, an emptied number None."""
     told = settings._asdict()
     for name in ("num_images", "num_inference_steps", "seed"):
-        if told[name] is None or told[name] != int(told[name]):
+        if told[name] is None or not float(told[name]).is_integer():
             raise UserError(f"{name} is {told[name]}, expected a whole number")
         told[name] = int(told[name])
     return told

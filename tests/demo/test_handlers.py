@@ -122,6 +122,7 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
         ((source, reference), {"num_inference_steps": 5000}, "is 5000, expected 1 to 100."),
         ((source, reference), {"num_images": 5}, "is 5, expected 1 to 4."),
         ((source, reference), {"seed": None}, "Seed is None, expected a whole number."),
+        ((source, reference), {"num_images": float("nan")}, "Num_images is nan, expected a whole number."),
         ((source, reference), {"seed": -1}, "Seed is -1, expected 0 to 2^63 - 1."),
     ):
         view = last_view(handlers, *pictures, **changes)
@@ -160,6 +161,8 @@ def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
     painted = replace(source, strokes=strokes)
     assert handlers.show_shape(*sent(painted), True, True, "separate")["value"].size == (640, 320)
     assert handlers.follow_strokes(*sent(painted), True, True, "separate")["visible"]
+    assert handlers.follow_strokes(*sent(painted), True, False, "separate")["visible"]
+    assert handlers.follow_strokes(*sent(painted), True, False, "in_turn")["visible"]
     assert handlers.follow_strokes(*sent(painted), True, False, "together") == gr.skip()
     assert handlers.show_shape(*sent(painted), False, True, "separate") == gr.update(visible=False)
     assert handlers.show_shape(None, True, False, "together") == gr.update(visible=False)

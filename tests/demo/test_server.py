@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
 from mimicbrush.demo.config import DemoConfig, Limits
 from mimicbrush.demo.page import build_page
@@ -118,6 +119,21 @@ def test_a_file_of_another_machine_is_refused_before_it_is_fetched(client, path,
     assert not fetched and "names a file of another machine" in caplog.text
 
 
+@pytest.mark.parametrize("route", ["file=", "file/"])
+@pytest.mark.parametrize("scheme", ["http:", "https:", "HTTPS:", "%68ttp:", "http%3A", "%20http:"])
+def test_no_route_to_files_fetches_one_of_another_machine(client, route, scheme, monkeypatch):
+    fetched = []
+
+    async def fetch(url: str, _: object) -> PlainTextResponse:
+        fetched.append(url)
+        return PlainTextResponse("fetched")
+
+    monkeypatch.setattr("gradio.routes.secure_url_stream_response", fetch)
+    for method in ("GET", "HEAD"):
+        assert client.request(method, f"/gradio_api/{route}{scheme}//example.org/a.png").status_code == 403
+    assert not fetched
+
+
 def test_a_request_that_makes_no_sense_is_a_line_in_the_log(client, caplog, capfd):
     join = "/gradio_api/queue/join"
     for path, body in (
@@ -134,7 +150,33 @@ def test_a_request_that_makes_no_sense_is_a_line_in_the_log(client, caplog, capf
     assert client.get("/").status_code == 200
     told = caplog.text + "".join(capfd.readouterr())
     assert "Traceback" not in told and told.count("was refused: ") == 8
-    assert all("\n" not in record.getMessage() for record in caplog.records)
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
+def test_a_visitor_writes_no_lines_of_the_log(client, caplog):
+    forged = "%0aFAKE%0d%1b%5b31m"
+    remote = {"path": "http://example.org/a.png"}
+    assert client.post(f"/{forged}", json=remote).status_code == 403
+    assert client.post(f"/gradio_api/run/{forged}", json={"data": []}).status_code == 400
+    assert client.post(f"/gradio_api/run/FAKE%0d%1b%5b31m{forged}", json={"data": []}).status_code == 400
+    told = [record.getMessage() for record in caplog.records if "FAKE" in record.getMessage()]
+    assert len(told) == 3 and all(map(str.isprintable, told)), told
+
+
+@pytest.mark.parametrize("forged", [999, -1, "x", 1.0, None])
+def test_a_picture_that_is_not_there_is_told_in_a_sentence(client, forged, caplog, capfd):
+    for name, data in (("load_example", []), ("choose", [None])):
+        assert "There is no such picture" in call(client, name, *data, event_data={"index": forged, "value": None})
+    assert "Traceback" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_full_disk_is_no_fault_of_the_visitors(client, tmp_path, monkeypatch, caplog):
+    async def fail(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("gradio.routes.upload_fn", fail)
+    assert upload(client, write_picture(tmp_path / "p.png")).status_code == 500
+    assert "Traceback" in caplog.text and "No space left" in caplog.text
 
 
 def test_our_own_mistakes_keep_their_traceback(client, studio, monkeypatch, capfd):
@@ -145,15 +187,21 @@ def test_our_own_mistakes_keep_their_traceback(client, studio, monkeypatch, capf
 
 def test_a_body_without_end_is_refused(client, monkeypatch):
     monkeypatch.setattr("mimicbrush.demo.guard.MAX_BODY", 1000)
-    body = {"data": ["x" * 1000], "fn_index": 0, "session_hash": "s"}
-    assert client.post("/gradio_api/queue/join", json=body).status_code == 413
+    for body in (
+        {"json": {"data": ["x" * 1000], "fn_index": 0, "session_hash": "s"}},
+        {"content": iter([b"x" * 600] * 2)},
+        {"files": {"files": ("a.png", b"x" * 1000)}},
+    ):
+        assert client.post("/gradio_api/queue/join", **body).status_code == 413
+    assert client.post("/gradio_api/upload", files={"files": ("a.png", b"x" * 1000)}).status_code == 200
 
 
-def call(client: httpx.Client, name: str, *data: object) -> str:
+def call(client: httpx.Client, name: str, *data: object, event_data: dict | None = None) -> str:
     """What the server sends back for an event of the page."""
     functions = client.get("/config").json()["dependencies"]
     (number,) = (function["id"] for function in functions if function["api_name"] == name)
-    joined = client.post("/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": "s"})
+    event = {"data": data, "fn_index": number, "session_hash": "s", "event_data": event_data}
+    joined = client.post("/gradio_api/queue/join", json=event)
     assert joined.status_code == 200
     with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "s"}, timeout=60) as stream:
         return "".join(stream.iter_text())
