@@ -148,8 +148,11 @@ find("[data-action=remove]")?.addEventListener("click", () => {
 
 function at(event) {
   const box = canvas.getBoundingClientRect(), [width, height] = props.value.size;
-  return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+  return [hundredths((event.clientX - box.left) / box.width * width), hundredths((event.clientY - box.top) / box.height * height)];
 }
+
+// Finer than anyone paints, and half of what all digits would be to send.
+const hundredths = (value) => Math.round(value * 100) / 100;
 
 const brushSize = () => Math.max(1, (sizeInput.value / 100) * Math.max(...props.value.size));
 
