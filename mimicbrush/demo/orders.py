@@ -14,10 +14,14 @@ from mimicbrush.demo.painting import Painting, crop_box, draw_mask
 from mimicbrush.demo.uploads import named, read
 from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.errors import UserError
+from mimicbrush.files import SHIPPED
 from mimicbrush.imaging import to_pil
 from mimicbrush.pictures import as_mask, as_source
 
-HOW_TO_REPLAY = "python -m mimicbrush.edit --replay {result} --output again.png"
+HOW_TO_REPLAY = """In this folder, with the weights that the page was started with:
+
+python -m mimicbrush.edit --weights {weights} --replay {result} --output again.png
+"""
 
 
 def order(
@@ -63,11 +67,13 @@ def mask_of(source: Painting, config: DemoConfig) -> Image.Image | None:
 def bundle(edit: EditConfig) -> Path:
     """A zip beside the results, with all that is needed to make them again."""
     path = edit.output.with_name("edit.zip")
-    replay = HOW_TO_REPLAY.format(result=edit.outputs[0].name)
+    # Where a server's weights lie is not a visitor's business.
+    weights = edit.weights if edit.weights.startswith(SHIPPED) else "WEIGHTS"
+    replay = HOW_TO_REPLAY.format(weights=weights, result=edit.outputs[0].name)
     with zipfile.ZipFile(path, "w") as archive:
         for picture in (edit.source, edit.mask, *edit.references, *edit.outputs):
             archive.write(picture, f"edit/{picture.name}")
-        archive.writestr("edit/replay.txt", f"In this folder, with the same weights:\n\n{replay}\n")
+        archive.writestr("edit/replay.txt", replay)
     return path
 
 

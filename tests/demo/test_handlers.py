@@ -74,9 +74,11 @@ def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, ref
         archive.extractall(tmp_path / "elsewhere")
     folder = tmp_path / "elsewhere" / "edit"
     assert (folder / "source.png").read_bytes() == source.picture.read_bytes()
-    assert "--replay result-1.png" in (folder / "replay.txt").read_text()
+    assert "--weights WEIGHTS --replay result-1.png" in (folder / "replay.txt").read_text()
+    assert str(handlers.config.weights) not in str(read_settings(folder / "result-1.png"))
+    weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.argv", ["edit", "--replay", "result-2.png", "--output", "again.png"])
+    monkeypatch.setattr("sys.argv", ["edit", *weights, "--replay", "result-2.png", "--output", "again.png"])
     main()
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[1])
     assert np.abs(difference).max() <= 1
@@ -94,8 +96,9 @@ def test_several_references_and_their_boxes_are_replayed(handlers, source, refer
     settings = read_settings(folder / "result.png")
     assert settings["reference"] == ["reference.png", "reference-2.jpg"]
     assert settings["reference_box"] == [None, [4, 4, 60, 44]]
+    weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.argv", ["edit", "--replay", "result.png", "--output", "again.png"])
+    monkeypatch.setattr("sys.argv", ["edit", *weights, "--replay", "result.png", "--output", "again.png"])
     main()
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[0])
     assert np.abs(difference).max() <= 1
