@@ -92,14 +92,21 @@ class MimicBrushPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(
-        cls, weights: str | Path, *, use_ema: bool = True, torch_dtype: torch.dtype = torch.float32
+        cls,
+        weights: str | Path,
+        *,
+        use_ema: bool = True,
+        dtype: torch.dtype = torch.float32,
+        torch_dtype: torch.dtype | None = None,
     ) -> MimicBrushPipeline:
         """On the CPU, from a training run, an exported folder or hub repository, or a released mimicbrush.bin.
 
-        use_ema: a run's averaged weights; torch_dtype: of all but the depth model, which stays in float32 as in the
-        release. Raises UserError where there are no such weights, or they are half copied.
+        use_ema: a run's averaged weights; dtype: of all but the depth model, which stays in float32 as in the
+        release; torch_dtype: what diffusers used to call it. Raises UserError where there are no such weights, or they
+        are half copied.
         """
-        return cls.from_network(load_network(weights, use_ema=use_ema, dtype=torch_dtype), load_scheduler(weights))
+        network = load_network(weights, use_ema=use_ema, dtype=torch_dtype or dtype)
+        return cls.from_network(network, load_scheduler(weights))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the components as one folder in diffusers' layout; raises UserError where the folder exists."""

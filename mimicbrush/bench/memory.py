@@ -98,7 +98,7 @@ def bench_memory(config: MemoryBenchConfig) -> None:
 def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, float | None]:
     """Load and edit in this process: fields of MemoryRow."""
     device = choose_device(config.device)
-    pipe = MimicBrushPipeline.from_pretrained(weights, torch_dtype=way.dtype)
+    pipe = MimicBrushPipeline.from_pretrained(weights, dtype=way.dtype)
     pipe.set_progress_bar_config(disable=True)
     way.prepare(pipe.vae)
     if way.offload == "none":

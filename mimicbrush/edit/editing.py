@@ -22,7 +22,7 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
     dtype = choose_dtype(config.precision, device)
     if dtype == torch.float16 and device.type == "cpu":
         raise UserError("precision is float16, which is for GPUs, and this runs on the CPU; choose float32 or bfloat16")
-    pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, torch_dtype=dtype)
+    pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, dtype=dtype)
     if config.offload == "none":
         pipe.to(device)
     elif config.offload == "model":

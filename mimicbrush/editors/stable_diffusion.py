@@ -40,7 +40,7 @@ class StableDiffusionInpainting(Editor):
             with quiet_hub():
                 self.pipeline = StableDiffusionInpaintPipeline.from_pretrained(
                     pretrained,
-                    torch_dtype=choose_dtype(precision, place),
+                    dtype=choose_dtype(precision, place),
                     variant=variant,
                     # A blackened false alarm would be scored as an edit.
                     safety_checker=None,

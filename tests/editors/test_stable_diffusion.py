@@ -59,7 +59,7 @@ def folder(tmp_path_factory) -> Path:
             attention_head_dim=4,
             norm_num_groups=4,
         ),
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

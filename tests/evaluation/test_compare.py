@@ -11,7 +11,7 @@ import pytest
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.compare import CompareConfig, choose_sides, main
-from tests.evaluation.test_evaluate import IDENTITY, PASTE, mean_colour, one_set
+from tests.evaluation.small import IDENTITY, PASTE, mean_colour, one_set
 
 
 @pytest.fixture

@@ -1,123 +1,28 @@
-"""The whole command on small sets: edits, numbers, resuming, refusals."""
+"""The whole command on small sets: edits and numbers."""
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from mimicbrush.bench.networks import write_networks
 from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
-from mimicbrush.editors.baselines import Identity
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.metrics import METRICS
 from mimicbrush.evaluation.run import EvaluateConfig
 from mimicbrush.model.weights import save_pretrained
-from mimicbrush.requests import Editor, ReferenceRequest, TextRequest
 from tests.conftest import make_pairs
+from tests.evaluation.small import IDENTITY, PASTE, STAND_INS, numbers, one_set, strict_json
 
 REPOSITORY = Path(__file__).parents[2]
-BASELINES = "mimicbrush.editors.baselines"
-IDENTITY = {"class_path": f"{BASELINES}.Identity"}
-PASTE = {"class_path": f"{BASELINES}.ReferencePaste"}
-
-
-class SeededNoise(Editor):
-    """Fills the mask with noise of the request's seed and the source's own mean: wrong if batches mix samples up."""
-
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(request.seed)
-        noise = torch.rand(request.source.shape, generator=generator) * request.source.mean()
-        return torch.where(request.mask > 0.5, noise, request.source)
-
-
-class Broken(Editor):
-    """Answers with NaN, as a diverged network does."""
-
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return torch.full_like(request.source, math.nan)
-
-
-class RefusesDark(Editor):
-    """Refuses sources below a mean brightness, and counts how often it is asked."""
-
-    def __init__(self, below: float = 0.49) -> None:
-        self.below = below
-
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        if request.source.mean() < self.below:
-            raise UserError(f"too dark: {request.source.mean():.3f}")
-        return request.source
-
-
-class Sentence(Editor):
-    """Answers with a grey whose level is the prompt's length."""
-
-    request_class = TextRequest
-
-    def edit(self, request: TextRequest) -> torch.Tensor:
-        return torch.where(request.mask > 0.5, torch.tensor(len(request.prompt) / 255), request.source)
-
-
-class Shapeless(Editor):
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return request.source[..., :5]
-
-
-class Bytes(Editor):
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return (request.source * 255).byte()
-
-
-class Nothing(Editor):
-    def edit(self, request: ReferenceRequest) -> None:
-        return None
-
-
-class TooFew(Identity):
-    def edit_batch(self, requests: list[ReferenceRequest]) -> list[torch.Tensor]:
-        return super().edit_batch(requests)[1:]
-
-
-class Loaded(Editor):
-    """Takes a checkpoint and has no use for it."""
-
-    def __init__(self, checkpoint: str) -> None:
-        self.checkpoint = checkpoint
-
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return request.source
-
-
-def mean_colour(**arguments) -> dict:
-    return {"class_path": f"{BASELINES}.MeanColour", "init_args": arguments}
-
-
-def one_set(folder: Path, track: str = "inner_id") -> dict:
-    return {"small": {"folder": str(folder), "task": "texture", "track": track}}
-
-
-def strict_json(path: Path) -> dict:
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return json.loads(path.read_text(), parse_constant=refuse)
-
-
-def numbers(output: Path) -> list:
-    """Every sample's scores and every mean, without times."""
-    results = strict_json(output / "results.json")
-    names = ("set", "editor", "seed", "id", "scores", "failure")
-    return [[[edit[name] for name in names] for edit in results["edits"]], results["means"]]
 
 
 def test_identity_is_perfect_and_its_infinity_is_json(evaluate, make_set):
@@ -157,57 +62,17 @@ def test_reference_paste_scores_what_a_hand_calculation_gives(evaluate, make_set
 
 
 def test_numbers_do_not_depend_on_the_batch(evaluate, make_set, tmp_path):
-    editors = {"noise": {"class_path": f"{__name__}.SeededNoise"}}
+    editors = {"noise": {"class_path": f"{STAND_INS}.SeededNoise"}}
     fields = {"sets": one_set(make_set(number=5), "inter_id"), "editors": editors}
     alone = evaluate({**fields, "batch_size": 1, "output": str(tmp_path / "alone")})
     together = evaluate({**fields, "batch_size": 4, "output": str(tmp_path / "together")})
     assert numbers(alone) == numbers(together)
 
 
-def test_interrupted_evaluation_goes_on_where_it_stopped(evaluate, make_set):
-    fields = {"sets": one_set(make_set(number=4)), "editors": {"paste": PASTE, "identity": IDENTITY}}
-    output = evaluate(fields)
-    before = numbers(output)
-    lost, *kept = sorted((output / "edits" / "small" / "paste" / "1").glob("*.png"))
-    times = [path.stat().st_mtime_ns for path in kept]
-    content = lost.read_bytes()
-    lost.unlink()
-
-    evaluate({**fields, "batch_size": 3})
-
-    assert [path.stat().st_mtime_ns for path in kept] == times
-    assert lost.read_bytes() == content
-    assert numbers(output) == before
-
-
-def test_editors_may_be_added_to_a_finished_evaluation(evaluate, make_set):
-    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
-    output = evaluate(fields)
-    evaluate({**fields, "editors": {"identity": IDENTITY, "paste": PASTE}})
-    assert {edit["editor"] for edit in strict_json(output / "results.json")["edits"]} == {"identity", "paste"}
-
-
-def test_seeds_may_be_added_to_a_finished_evaluation(evaluate, make_set):
-    fields = {"sets": one_set(make_set()), "editors": {"noise": {"class_path": f"{__name__}.SeededNoise"}}}
-    output = evaluate({**fields, "seeds": [1]})
-    first = output / "edits" / "small" / "noise" / "1" / "000.png"
-    made = first.stat().st_mtime_ns
-    evaluate({**fields, "seeds": [1, 2]})
-    results = strict_json(output / "results.json")
-    assert first.stat().st_mtime_ns == made
-    assert [(edit["seed"], edit["id"]) for edit in results["edits"]] == [
-        (seed, name) for seed in (1, 2) for name in ("000", "001", "002")
-    ]
-    (psnr,) = (mean for mean in results["means"] if mean["metric"] == "psnr_mask")
-    # Two seeds of one photograph are one group.
-    assert (psnr["count"], psnr["groups"]) == (6, 3)
-    assert first.read_bytes() != (first.parents[1] / "2" / "000.png").read_bytes()
-
-
 @pytest.mark.parametrize("num_tasks", [2, 5])
 def test_tasks_and_a_last_call_give_the_numbers_of_one(evaluate, make_set, tmp_path, num_tasks):
     editors = {
-        "noise": {"class_path": f"{__name__}.SeededNoise"},
+        "noise": {"class_path": f"{STAND_INS}.SeededNoise"},
         "swapped": {**PASTE, "references": "swapped"},
     }
     sets = {**one_set(make_set(number=4)), "more": {**one_set(make_set("more", 3))["small"], "track": "inter_id"}}
@@ -298,7 +163,7 @@ def test_swapped_references_are_another_groups(evaluate, make_set):
 def test_one_refused_edit_costs_no_other(evaluate, make_set):
     folder = make_set(number=4)
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / "002_source.png")
-    fields = {"sets": one_set(folder), "editors": {"choosy": {"class_path": f"{__name__}.RefusesDark"}}}
+    fields = {"sets": one_set(folder), "editors": {"choosy": {"class_path": f"{STAND_INS}.RefusesDark"}}}
     results = strict_json(evaluate(fields) / "results.json")
     failures = {edit["id"]: edit["failure"] for edit in results["edits"]}
     assert failures == {"000": "", "001": "", "002": "too dark: 0.000", "003": ""}
@@ -318,7 +183,7 @@ def test_editors_guided_by_text_are_given_the_prompt(evaluate, make_set):
     folder = make_set(number=2)
     prompts = folder / "prompts.json"
     prompts.write_text(json.dumps({"001": "a #red# hat"}))
-    fields = {"sets": one_set(folder), "editors": {"sentence": {"class_path": f"{__name__}.Sentence"}}}
+    fields = {"sets": one_set(folder), "editors": {"sentence": {"class_path": f"{STAND_INS}.Sentence"}}}
     edits = evaluate(fields) / "edits" / "small" / "sentence" / "1"
     levels = [np.asarray(Image.open(edits / name))[15, 10, 0] for name in ("000.png", "001.png")]
     assert levels == [0, len("a red hat")]
@@ -327,195 +192,9 @@ def test_editors_guided_by_text_are_given_the_prompt(evaluate, make_set):
         evaluate(fields)
 
 
-def test_prompts_may_be_written_after_the_edits_of_editors_that_need_none(evaluate, make_set):
-    folder = make_set()
-    fields = {"sets": one_set(folder), "editors": {"identity": IDENTITY}}
-    evaluate(fields)
-    (folder / "prompts.json").write_text(json.dumps({"001": "a red hat"}))
-    evaluate(fields)
-
-
-def test_changed_edits_are_scored_again(evaluate, make_set):
-    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
-    output = evaluate(fields)
-    Image.new("RGB", (40, 40)).save(output / "edits" / "small" / "identity" / "1" / "001.png")
-    evaluate(fields)
-    psnr = {edit["id"]: edit["scores"]["psnr"] for edit in strict_json(output / "results.json")["edits"]}
-    assert psnr["000"] == psnr["002"] == "inf" and psnr["001"] < 20
-
-
-def test_a_changed_reference_mask_is_scored_again_though_the_edit_is_the_same(evaluate, make_set, tmp_path):
-    folder = make_set()
-    fields = {"sets": one_set(folder, "inter_id"), "editors": {"identity": IDENTITY}}
-    output = evaluate(fields)
-    mask = np.zeros((30, 36), np.uint8)
-    mask[:6, :6] = 255
-    Image.fromarray(mask).save(folder / "001_reference_mask.png")
-    shutil.rmtree(output / "edits")
-    fresh = evaluate({**fields, "output": str(tmp_path / "fresh")})
-    assert numbers(evaluate(fields)) == numbers(fresh)
-
-
-def test_other_groups_are_another_run_where_references_are_swapped(evaluate, make_set):
-    folder = make_set(number=4)
-    fields = {"sets": one_set(folder), "editors": {"paste": {**PASTE, "references": "swapped"}}}
-    evaluate(fields)
-    (folder / "groups.json").write_text(json.dumps({"000": "a", "001": "b", "002": "a", "003": "b"}))
-    with pytest.raises(UserError, match=r"references\.000 was 002_reference\.png, is 00[13]_reference\.png"):
-        evaluate(fields)
-
-
-def test_damaged_scores_and_records_are_mended_or_named(evaluate, make_set):
-    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
-    output = evaluate(fields)
-    before = numbers(output)
-    for name, text in (("000", "{"), ("001", '{"scores": 3}'), ("002", "[]")):
-        (output / "scores" / "small" / "identity" / "1" / f"{name}.json").write_text(text)
-    assert numbers(evaluate(fields)) == before
-    edited = output / "edits" / "small" / "identity" / "1" / "001.png"
-    edited.write_bytes(edited.read_bytes()[:60])
-    with pytest.raises(UserError, match=r"001\.png: not a readable picture .* delete it"):
-        evaluate(fields)
-    edited.unlink()
-    assert numbers(evaluate(fields)) == before
-
-
-@pytest.mark.parametrize("broken", ["Shapeless", "Bytes", "Nothing", "TooFew"])
-def test_what_is_no_edit_is_named(evaluate, make_set, broken):
-    fields = {"sets": one_set(make_set()), "editors": {"odd": {"class_path": f"{__name__}.{broken}"}}}
-    with pytest.raises(UserError, match=rf"{broken} answered .* expected a"):
-        evaluate(fields)
-
-
-def test_unreadable_weights_of_a_chosen_metric_stop_before_the_first_edit(evaluate, make_set, tmp_path):
-    (tmp_path / "alexnet.pth").write_bytes(b"no weights")
-    fields = {
-        "sets": one_set(make_set()),
-        "editors": {"identity": IDENTITY},
-        "models": {"alexnet": str(tmp_path / "alexnet.pth")},
-    }
-    with pytest.raises(UserError, match=r"metrics: lpips: .*does not hold torchvision's alexnet"):
-        evaluate({**fields, "metrics": ["lpips"]})
-    assert not (tmp_path / "out").exists()
-    results = strict_json(evaluate(fields) / "results.json")
-    assert "does not hold torchvision's alexnet" in results["metrics"]["lpips"]["not_computed"]
-    assert results["edits"][0]["scores"]["lpips"] is None and results["edits"][0]["scores"]["psnr"] == "inf"
-
-
 def test_metrics_are_chosen_by_name(evaluate, make_set):
     output = evaluate({"sets": one_set(make_set()), "editors": {"identity": IDENTITY}, "metrics": ["psnr"]})
     assert strict_json(output / "results.json")["edits"][0]["scores"] == {"psnr": "inf"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        (
-            {"editors": {"fill": {"class_path": f"{BASELINES}.MeanColour", "init_args": {"ring": 3}}}},
-            "ring was 5, is 3",
-        ),
-    ],
-)
-def test_another_runs_output_is_refused(evaluate, make_set, changes, named):
-    fields = {"sets": one_set(make_set()), "editors": {"fill": mean_colour(ring=5)}}
-    evaluate(fields)
-    with pytest.raises(UserError, match=named):
-        evaluate({**fields, **changes})
-
-
-def test_changed_pictures_are_another_run(evaluate, make_set):
-    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
-    evaluate(fields)
-    make_set(size=48)
-    with pytest.raises(UserError, match="pictures was"):
-        evaluate(fields)
-
-
-def test_retrained_weights_are_another_run(evaluate, make_set, tmp_path):
-    weights = tmp_path / "weights.ckpt"
-    weights.write_bytes(b"first")
-    editors = {"loaded": {"class_path": f"{__name__}.Loaded", "init_args": {"checkpoint": str(weights)}}}
-    fields = {"sets": one_set(make_set()), "editors": editors}
-    evaluate(fields)
-    weights.write_bytes(b"second")
-    with pytest.raises(UserError, match="weights was"):
-        evaluate(fields)
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"editors": {"typo": {"class_path": f"{BASELINES}.Identiti"}}}, "Identiti"),
-        ({"editors": {"fill": mean_colour(width=3)}}, "width"),
-        ({"editors": {"nan": {"class_path": f"{__name__}.Broken"}}}, "nan: all 3 edits failed, the first: .* NaN"),
-        ({"editors": {"x": {**IDENTITY, "references": "mixed"}}}, "references is mixed, expected own or swapped"),
-        ({"editors": {"x": {**IDENTITY, "weights": 1}}}, "editors.x"),
-        ({"seeds": [1, 1]}, "each once"),
-        ({"seeds": []}, "at least one"),
-        ({"sets": {"heldout": {"folder": ".", "task": "parts", "track": "inter_id"}}}, "choose another name"),
-        ({"data_summaries": [__file__]}, "data_summaries: .*damaged"),
-        ({"metrics": ["beauty"]}, "metrics names beauty"),
-        ({"metrics": ["colour_distance"]}, "colour_distance applies to none of the sets"),
-        ({"work": {"task": 2, "num_tasks": 2}}, "task is 2"),
-        ({"editors": {"../up": IDENTITY}}, "names a folder"),
-        ({"editors": {"bare": {"init_args": {}}}}, "class_path"),
-        ({"heldout": {"shards": "nowhere"}}, "heldout.shards: nowhere: no such folder"),
-        ({"training_run": "nowhere"}, "training_run: nowhere: no such folder"),
-        ({"sets": one_set(Path("nowhere")), "inputs_from": "make demo"}, "the inputs are made by: make demo"),
-    ],
-)
-def test_mistakes_end_in_a_user_error(evaluate, make_set, changes, named):
-    with pytest.raises(UserError, match=named):
-        evaluate({"sets": one_set(make_set()), "editors": {"identity": IDENTITY}, **changes})
-
-
-def test_mended_class_path_is_not_another_run(evaluate, make_set):
-    fields = {"sets": one_set(make_set())}
-    with pytest.raises(UserError):
-        evaluate({**fields, "editors": {"identity": {"class_path": f"{BASELINES}.Identiti"}}})
-    evaluate({**fields, "editors": {"identity": IDENTITY}})
-
-
-def test_every_fault_is_named_at_once_before_anything_is_written(evaluate, make_set, tmp_path):
-    good, bad = make_set("good"), make_set("bad")
-    evaluate({"sets": one_set(good), "editors": {"fill": mean_colour(ring=5)}})
-    (bad / "002_source_mask.png").unlink()
-    before = sorted((tmp_path / "out").rglob("*"))
-    fields = {
-        "sets": {**one_set(good), "bad": {"folder": str(bad), "task": "parts", "track": "inner_id"}},
-        "editors": {
-            "fill": mean_colour(ring=3),
-            "typo": {"class_path": f"{BASELINES}.Identiti"},
-            "absent": {
-                "class_path": "mimicbrush.editors.mimicbrush.MimicBrushEditor",
-                "init_args": {"checkpoint": "nowhere"},
-            },
-        },
-        "training_run": "never",
-        "metrics": ["colour_distance"],
-    }
-    with pytest.raises(UserError) as caught:
-        evaluate(fields)
-    for fault in (
-        "002: source mask is missing",
-        "- training_run\n  - never: no such folder",
-        "colour_distance applies to none",
-        "- editors.typo\n  - mimicbrush.editors.baselines.Identiti: no such class",
-        "- editors.absent\n  - nowhere does not exist",
-    ):
-        assert fault in str(caught.value)
-    assert sorted((tmp_path / "out").rglob("*")) == before
-    (bad / "002_source_mask.png").write_bytes((bad / "001_source_mask.png").read_bytes())
-    with pytest.raises(UserError, match=r"(?s)training_run.*ring was 5, is 3"):
-        evaluate(fields)
-
-
-def test_bad_set_stops_before_the_first_edit(evaluate, make_set, tmp_path):
-    folder = make_set()
-    (folder / "002_source_mask.png").unlink()
-    with pytest.raises(UserError, match="002: source mask is missing"):
-        evaluate({"sets": one_set(folder), "editors": {"identity": IDENTITY}})
-    assert not (tmp_path / "out").exists()
 
 
 def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_path):

@@ -14,7 +14,7 @@ from mimicbrush.evaluation.published import published_rows
 from mimicbrush.evaluation.report.numbers import means_tables, not_computed_section
 from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SIDE, SMALLEST_SIDE, thumbnail_side
 from mimicbrush.evaluation.results import Summary
-from tests.evaluation.test_evaluate import IDENTITY, PASTE, RefusesDark, one_set
+from tests.evaluation.small import IDENTITY, PASTE, RefusesDark, one_set
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")

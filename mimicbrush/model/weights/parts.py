@@ -54,8 +54,7 @@ def load_part(name: str, config: PartConfig, kind: type[T]) -> T:
         return _from_arguments(name, config, kind)
     # Only safetensors: nothing executable is ever loaded. Weights stored in half precision are computed in float32
     # unless autocast says otherwise.
-    dtype = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
-    options = {"use_safetensors": True, dtype: torch.float32, "output_loading_info": True}
+    options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
     part, found = _from_source(name, config, kind.from_pretrained, **options)
     if found["missing_keys"]:
         missing = sorted(map(str, found["missing_keys"]))
