@@ -130,16 +130,20 @@ def make_pairs(num: int, *, seed: int = 0, stills: bool = False, num_groups: int
     ]
 
 
-@pytest.fixture
-def shards(tmp_path: Path) -> dict[str, Path]:
-    """Folders of finished shards: videos, stills, heldout."""
+def make_shards(folder: Path) -> dict[str, Path]:
+    """Folders of finished shards in `folder`: videos, stills, heldout."""
     folders = {}
     for seed, (name, stills) in enumerate({"videos": False, "stills": True, "heldout": False}.items()):
-        folders[name] = tmp_path / "shards" / name
+        folders[name] = folder / name
         for number in range(2):
             pairs = make_pairs(8, seed=10 * seed + number, stills=stills)
             write_shard(folders[name] / f"{name}-{number:06d}.tar", pairs, {})
     return folders
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> dict[str, Path]:
+    return make_shards(tmp_path / "shards")
 
 
 def make_checkout(folder: Path) -> Path:

@@ -19,17 +19,16 @@ from mimicbrush.model.weights import read_checkpoint
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.records import read_records
 from mimicbrush.training.run import RunConfig, TrainConfig
-from tests.conftest import REPOSITORY, network_config
+from tests.conftest import REPOSITORY, make_shards, network_config
 
 NUM_STEPS = 60
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
 
 
-@pytest.fixture
-def config(shards: dict[str, Path], tmp_path: Path) -> TrainConfig:
+def make_config(shards: dict[str, Path], output: Path) -> TrainConfig:
     sources = [SourceConfig(shards=shards["videos"], weight=0.7), SourceConfig(shards=shards["stills"], weight=0.3)]
     return TrainConfig(
-        output=tmp_path / "run",
+        output=output,
         network=network_config(),
         data=DataConfig(sources=sources, batch_size=4, num_workers=0),
         recipe=RecipeConfig(learning_rate=1e-3, warmup_steps=10, train_reference=True),
@@ -42,6 +41,20 @@ def config(shards: dict[str, Path], tmp_path: Path) -> TrainConfig:
             record_every=5,
         ),
     )
+
+
+@pytest.fixture
+def config(shards: dict[str, Path], tmp_path: Path) -> TrainConfig:
+    return make_config(shards, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """A run that has ended as it should."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    config = make_config(make_shards(folder / "shards"), folder / "run")
+    finish(config)
+    return config
 
 
 def start(config: TrainConfig, *overrides: str) -> subprocess.Popen:
@@ -91,16 +104,13 @@ def check_equal(config: TrainConfig, other: TrainConfig) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(config):
-    whole = elsewhere(config, "whole")
-    finish(whole)
-    for num_workers in (0, 1, 2, 4):
-        killed = elsewhere(config, f"killed-{num_workers}")
-        workers = f"--data.num_workers={num_workers}"
-        assert interrupt(killed, signal.SIGKILL, workers).returncode == -signal.SIGKILL
-        assert 0 < read_checkpoint(killed.output / "checkpoints" / "last.ckpt")["global_step"] < NUM_STEPS
-        finish(killed, workers)
-        check_equal(killed, whole)
+@pytest.mark.parametrize("num_workers", [0, 1, 2, 4])
+def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(uninterrupted, tmp_path, num_workers):
+    killed, workers = replace(uninterrupted, output=tmp_path / "killed"), f"--data.num_workers={num_workers}"
+    assert interrupt(killed, signal.SIGKILL, workers).returncode == -signal.SIGKILL
+    assert 0 < read_checkpoint(killed.output / "checkpoints" / "last.ckpt")["global_step"] < NUM_STEPS
+    finish(killed, workers)
+    check_equal(killed, uninterrupted)
 
 
 @pytest.mark.slow
@@ -129,9 +139,8 @@ def test_two_ranks_resume_too_and_as_one_that_accumulates(config):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(config, number):
-    whole, stopped = elsewhere(config, "whole"), elsewhere(config, "stopped")
-    finish(whole)
+def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(uninterrupted, tmp_path, number):
+    stopped = replace(uninterrupted, output=tmp_path / "stopped")
     process = interrupt(stopped, number, "--run.checkpoint_every=1000", "--data.num_workers=2")
     said = process.communicate()[0]
     assert process.returncode == 128 + number, said
@@ -139,7 +148,7 @@ def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(config, number
     assert "Traceback" not in said
     assert read_checkpoint(stopped.output / "checkpoints" / "last.ckpt")["global_step"] >= 20
     finish(stopped)
-    check_equal(stopped, whole)
+    check_equal(stopped, uninterrupted)
 
 
 def test_another_number_of_samples_a_step_is_refused(config):
