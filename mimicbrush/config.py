@@ -42,12 +42,12 @@ def parse_config(
     parser = _parser(config_class, program)
     arguments = list(sys.argv[1:] if argv is None else argv)
     arguments = _config_first(_spell_out(arguments, set(_flags(config_class))))
-    if default is not None and not (arguments and arguments[0].startswith("--config")):
+    if default is not None and arguments[:1] != ["--config"]:
         arguments = ["--config", str(default), *arguments]
     arguments, entries = _split_entries(arguments, config_class)
     for option, value in pairwise(arguments):
         if option == "--config":
-            _refuse_repeated_keys(Path(value))
+            _check_file(Path(value))
     try:
         namespace = parser.parse_args(arguments)
         fields = parser.instantiate(namespace)
@@ -81,8 +81,6 @@ def dump_config(config: object) -> str:
 
 def load_config(config_class: type[T], path: Path) -> T:
     """Read a YAML file into a config; raises UserError if it is missing or does not fit."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such config file")
     return parse_config(config_class, ["--config", str(path)])
 
 
@@ -169,8 +167,10 @@ def _with_entries(fields: dict, entries: Mapping[str, object]) -> dict:
     return fields
 
 
-def _refuse_repeated_keys(path: Path) -> None:
-    """YAML keeps the last of two equal keys without a word."""
+def _check_file(path: Path) -> None:
+    """Raises UserError where there is none, or a key stands there twice: YAML keeps the last without a word."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such config file")
     try:
         nodes = [yaml.compose(path.read_text(encoding="utf-8"))]
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -193,7 +193,7 @@ def _config_first(arguments: list[str]) -> list[str]:
         if argument == "--config":
             first += [argument, *[value for value in [next(remaining, None)] if value is not None]]
         elif argument.startswith("--config="):
-            first.append(argument)
+            first += argument.split("=", 1)
         else:
             rest.append(argument)
     return first + rest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import yaml
 
 from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.settings import find_other_settings
 from mimicbrush.errors import UserError
 
 NEEDED = ("source", "mask", "reference", "output")
@@ -22,19 +24,20 @@ class Batch(NamedTuple):
 
     edits: dict[int, EditConfig]
     faults: dict[int, str]
-    """Of rows whose cells do not fit."""
+    """Of rows whose cells do not fit, or whose output is another's, or another's picture."""
 
 
 def read_batch(config: EditConfig) -> Batch:
-    """Raises UserError where it is no such CSV, or an edit would overwrite another or what another reads."""
+    """Raises UserError where it is no such CSV."""
     edits, faults = {}, {}
     for line, row in _read_rows(config.batch).items():
         try:
             edits[line] = _of_row(config, row)
         except ValueError as error:
             faults[line] = str(error)
-    _refuse_overwriting(config.batch, edits)
-    return Batch(edits, faults)
+    overwriting = _find_overwriting(edits)
+    sound = {line: edit for line, edit in edits.items() if line not in overwriting}
+    return Batch(sound, faults | overwriting)
 
 
 def is_unfinished(edit: EditConfig) -> bool:
@@ -44,12 +47,16 @@ def is_unfinished(edit: EditConfig) -> bool:
 
 def missing_results(edit: EditConfig) -> list[EditConfig]:
     """What is still to be made; of an edit some of whose results are there, each of the others on its own."""
-    missing = [
-        (seed, path) for seed, path in zip(edit.seeds, edit.outputs, strict=True) if edit.force or not path.exists()
-    ]
-    if len(missing) == edit.num_images:
-        return [edit]
-    return [replace(edit, seed=seed, num_images=1, output=path, grid=False) for seed, path in missing]
+    missing = [single for single in edit.singles if edit.force or not single.output.exists()]
+    return [edit] if len(missing) == edit.num_images else missing
+
+
+def find_results_of_others(edit: EditConfig) -> str | None:
+    """The first finished result that was made with other settings; None where all are this edit's."""
+    for single in edit.singles:
+        if not edit.force and single.output.exists() and (other := find_other_settings(single)):
+            return f"{single.output} is there, and was made otherwise ({other}); choose another output or pass --force"
+    return None
 
 
 def _read_rows(path: Path) -> dict[int, dict[str, str]]:
@@ -59,7 +66,7 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
             reader = csv.reader(file)
             lines = [(reader.line_num, list(map(str.strip, cells))) for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable CSV ({error})") from None
+        raise UserError(f"{path}: not a readable CSV ({getattr(error, 'strerror', None) or error})") from None
     (_, columns), *rows = [(line, cells) for line, cells in lines if any(cells)] or [(1, [])]
     _check_columns(path, columns)
     if not rows:
@@ -135,20 +142,24 @@ def _in_folder(names: object, folder: Path) -> list[Path | None] | Path:
     return folder / names
 
 
-def _refuse_overwriting(path: Path, edits: Mapping[int, EditConfig]) -> None:
-    read = {
+def _find_overwriting(edits: Mapping[int, EditConfig]) -> dict[int, str]:
+    """Lines whose output is a picture that another line reads, or another line's output; of those none is made."""
+    readers = {
         picture.resolve(): f"{option} of line {line}"
         for line, edit in edits.items()
         for option, pictures in edit.pictures.items()
         for picture in pictures
         if picture
     }
-    written: dict[Path, int] = {}
+    writers: dict[Path, list[int]] = defaultdict(list)
     for line, edit in edits.items():
         for output in edit.written:
-            place = output.resolve()
-            if place in read:
-                raise UserError(f"{path}, line {line}: {output} would overwrite the {read[place]}; choose another")
-            if place in written:
-                raise UserError(f"{path}: {output} is written by lines {written[place]} and {line}; give each its own")
-            written[place] = line
+            writers[output.resolve()].append(line)
+    faults = {}
+    for place, lines in writers.items():
+        if place in readers:
+            faults |= dict.fromkeys(lines, f"{place} would overwrite the {readers[place]}; choose another output")
+        elif len(lines) > 1:
+            listed = " and ".join(map(str, lines))
+            faults |= dict.fromkeys(lines, f"{place} is written by lines {listed}; give each its own")
+    return faults

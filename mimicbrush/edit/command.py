@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mimicbrush.edit.batch import Batch, is_unfinished, missing_results, read_batch
+from mimicbrush.edit.batch import Batch, find_results_of_others, is_unfinished, missing_results, read_batch
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.contact_sheet import write_sheet
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
 from mimicbrush.edit.replay import parse_command
 from mimicbrush.errors import UserError, some_of
+from mimicbrush.files import check_writable
 
 if TYPE_CHECKING:
     from mimicbrush.pipeline import MimicBrushPipeline
@@ -34,14 +35,17 @@ def main() -> None:
 def _edit_one(config: EditConfig) -> None:
     existing = [str(path) for path in config.written if path.exists()]
     if existing and not config.force:
-        raise UserError(f"{', '.join(existing)} exists; choose another --output or pass --force")
-    inputs = read_inputs(config)
+        exist = "exist" if len(existing) > 1 else "exists"
+        raise UserError(f"{', '.join(existing)} {exist}; choose another --output or pass --force")
+    inputs = _check(config)
     _make(_load_pipeline(config), config, inputs)
 
 
 def _edit_batch(config: EditConfig, batch: Batch) -> None:
-    unfinished = {line: edit for line, edit in batch.edits.items() if is_unfinished(edit)}
-    faults = {line: _skip(line, reason) for line, reason in batch.faults.items()} | _find_faults(unfinished)
+    others = {line: other for line, edit in batch.edits.items() if (other := find_results_of_others(edit))}
+    faults = {line: _skip(line, reason) for line, reason in {**batch.faults, **others}.items()}
+    unfinished = {line: edit for line, edit in batch.edits.items() if line not in faults and is_unfinished(edit)}
+    faults |= _find_faults(unfinished)
     ready = {line: edit for line, edit in unfinished.items() if line not in faults}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
     pipe = _load_pipeline(config) if needed else None
@@ -54,15 +58,23 @@ def _edit_batch(config: EditConfig, batch: Batch) -> None:
 
 
 def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, str]:
-    """What is wrong with pictures, known before minutes go into weights."""
+    """What is wrong with pictures and places, known before minutes go into weights."""
     faults = {}
     for line, edit in edits.items():
         try:
             with without_warnings():  # they come when the row is edited
-                read_inputs(edit)
+                _check(edit)
         except UserError as error:
             faults[line] = _skip(line, error)
     return faults
+
+
+def _check(edit: EditConfig) -> Inputs:
+    """The pictures; raises UserError where no edit can be made of them, or its results cannot be written."""
+    inputs = read_inputs(edit)
+    for path in edit.written:
+        check_writable(path)
+    return inputs
 
 
 def _skip(line: int, reason: UserError | str) -> str:
@@ -100,3 +112,4 @@ def _make(pipe: MimicBrushPipeline | None, config: EditConfig, inputs: Inputs) -
             edit(pipe, part, inputs)
     if config.grid:
         write_sheet(config, inputs)
+        tqdm.write(f"contact sheet -> {config.sheet}")

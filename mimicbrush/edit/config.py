@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -154,6 +154,14 @@ class EditConfig(LoadConfig):
         if self.num_images == 1:
             return [self.output]
         return [_beside(self.output, str(number + 1)) for number in range(self.num_images)]
+
+    @property
+    def singles(self) -> list[EditConfig]:
+        """Each result as an edit of its own."""
+        return [
+            replace(self, seed=seed, num_images=1, output=path, grid=False)
+            for seed, path in zip(self.seeds, self.outputs, strict=True)
+        ]
 
     @property
     def written(self) -> list[Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from tqdm import tqdm
 
@@ -68,7 +66,6 @@ def edit(
         output_type="pt",
         callback_on_step_end=callback_on_step_end,
     ).images
-    for edited, seed, path in zip(results, config.seeds, config.outputs, strict=True):
-        single = replace(config, seed=seed, num_images=1, output=path, grid=False)
-        save_with_settings(edited, path, single, inputs, portable=portable)
-        tqdm.write(f"edited with seed {seed} -> {path}")
+    for edited, single in zip(results, config.singles, strict=True):
+        save_with_settings(edited, single, inputs, portable=portable)
+        tqdm.write(f"edited with seed {single.seed} -> {single.output}")

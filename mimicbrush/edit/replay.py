@@ -8,11 +8,13 @@ from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.inputs import changed_pictures
 from mimicbrush.edit.settings import FINGERPRINTS, read_settings
 from mimicbrush.errors import UserError
-from mimicbrush.files import sha256, write_json
+from mimicbrush.files import write_json
 
 PROGRAM = "python -m mimicbrush.edit"
+LISTS = ("--reference", "--reference_box", "--reference_mask")
 
 
 def parse_command(arguments: Sequence[str]) -> EditConfig:
@@ -20,6 +22,7 @@ def parse_command(arguments: Sequence[str]) -> EditConfig:
 
     Raises UserError where they do not fit, or a picture that they name has changed since.
     """
+    _refuse_repeated(arguments)
     replayed = _value_of("--replay", arguments)
     if replayed is None:
         return parse_config(EditConfig, arguments, program=PROGRAM)
@@ -33,14 +36,23 @@ def parse_command(arguments: Sequence[str]) -> EditConfig:
         path = Path(folder) / "settings.json"
         write_json(settings, path)
         config = parse_config(EditConfig, arguments, default=path, program=PROGRAM)
-    for option in fingerprints.keys() & config.pictures.keys() - given:
-        for picture, fingerprint in zip(config.pictures[option], fingerprints[option], strict=False):
-            if picture and picture.is_file() and sha256(picture) != fingerprint:
-                raise UserError(
-                    f"{option} {picture} has changed since {replayed} was made; bring the old one back, or take"
-                    f" this one with --{option} {picture}"
-                )
+    for option, picture in changed_pictures(config, fingerprints):
+        if option not in given:
+            raise UserError(
+                f"{option} {picture} has changed since {replayed} was made; bring the old one back, or take"
+                f" this one with --{option} {picture}"
+            )
     return config
+
+
+def _refuse_repeated(arguments: Sequence[str]) -> None:
+    """The parser would take the last without a word; who gives one twice means several."""
+    names = [argument.partition("=")[0] for argument in arguments]
+    for option in LISTS:
+        if names.count(option) > 1:
+            raise UserError(
+                f"{option} is given {names.count(option)} times; give several as one list: {option} '[a, b]'"
+            )
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> Path | None:

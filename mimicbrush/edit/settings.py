@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.inputs import Inputs
+from mimicbrush.edit.inputs import Inputs, changed_pictures
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.imaging import open_image, to_pil
@@ -23,23 +23,19 @@ FINGERPRINTS = "sha256"
 """Of the pictures, beside the settings."""
 NOT_SETTINGS = ("batch", "replay", "output", "force")
 """What is asked of one command, not of the edit."""
+MACHINE = ("device", "precision", "offload", "vae_tiling")
+"""Settings that decide where and how it is computed, and hardly what comes out."""
 
 
-def save_with_settings(
-    edited: Tensor, path: Path, config: EditConfig, inputs: Inputs, *, portable: bool = False
-) -> None:
+def save_with_settings(edited: Tensor, config: EditConfig, inputs: Inputs, *, portable: bool = False) -> None:
     """Write (3 or 4, H, W) in [0, 1] as a PNG of the source's depth and colour profile, with `config` in its text.
 
     Paths are made absolute, and so are weights on disk; portable: they are names alone, to be replayed in the folder
     that holds the pictures, with the weights given anew.
     """
     note = PngInfo()
-    place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
-    settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
-    if Path(config.weights).exists():
-        settings["weights"] = place(Path(config.weights).resolve())
-    note.add_text(KEY, json.dumps({**settings, FINGERPRINTS: inputs.fingerprints}))
-    with whole(path) as partial:
+    note.add_text(KEY, json.dumps({**_settings(config, portable), FINGERPRINTS: inputs.fingerprints}))
+    with whole(config.output) as partial:
         if inputs.is_deep:
             partial.write_bytes(encode_sixteen_bits(edited, text=note, icc_profile=inputs.icc_profile))
         else:
@@ -56,6 +52,30 @@ def read_settings(path: Path) -> dict:
         fingerprints = [None]
     if not all(isinstance(of_option, list) for of_option in fingerprints):
         raise UserError(f"{path}: holds no settings of an edit; expected a PNG written by `python -m mimicbrush.edit`")
+    return settings
+
+
+def find_other_settings(config: EditConfig) -> str | None:
+    """How the settings in its finished result are not those of `config`; None where they are, or there are none."""
+    try:
+        found = read_settings(config.output)
+    except UserError:
+        return None
+    changed = changed_pictures(config, found.pop(FINGERPRINTS, {}))
+    if changed:
+        return " has changed since: ".join(map(str, changed[0]))
+    asked = _settings(config)
+    for name in asked.keys() & found.keys() - set(MACHINE):
+        if asked[name] != found[name]:
+            return f"{name} was {found[name]}, is {asked[name]}"
+    return None
+
+
+def _settings(config: EditConfig, portable: bool = False) -> dict:
+    place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
+    settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
+    if Path(config.weights).exists():
+        settings["weights"] = place(Path(config.weights).resolve())
     return settings
 
 

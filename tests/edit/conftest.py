@@ -69,3 +69,9 @@ def write_batch(folder: Path, *rows: dict) -> Path:
         writer.writeheader()
         writer.writerows({**plain, **row} for row in rows)
     return folder / "edits.csv"
+
+
+def saved(folder: Path, picture: Image.Image | np.ndarray, **options: object) -> Path:
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.save(folder / "odd.png", **options)
+    return folder / "odd.png"

@@ -76,6 +76,35 @@ def test_a_batch_makes_only_the_results_that_are_missing(pictures, monkeypatch):
     assert np.array_equal(pixels(pictures / "a-2.png"), second)
 
 
+def test_rows_that_would_overwrite_are_named_and_the_others_are_made(pictures, monkeypatch):
+    twice, read = {"output": "a.png"}, {"output": "r.png", "reference": "s.png"}
+    batch = write_batch(pictures, twice, {"output": "b.png"}, twice, read, {"output": "c.png"})
+    before = (pictures / "r.png").read_bytes()
+    named = (
+        r"\n- line 2: .*a\.png is written by lines 2 and 4.*\n- line 4: .*"
+        r"\n- line 5: .*r\.png would overwrite the reference of line \d"
+    )
+    with pytest.raises(UserError, match=named):
+        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
+    assert (pictures / "b.png").exists() and (pictures / "c.png").exists() and not (pictures / "a.png").exists()
+    assert (pictures / "r.png").read_bytes() == before
+
+
+def test_results_that_were_made_otherwise_are_named_and_stay(pictures, monkeypatch):
+    batch = write_batch(pictures, {"output": "a.png"}, {"output": "b.png", "seed": "5"})
+    options = arguments_for(pictures, **BATCH, batch=batch)
+    run(monkeypatch, *options)
+    monkeypatch.setattr(editing, "load_pipeline", forbidden)
+    run(monkeypatch, *options, "--vae_tiling", "--precision", "float32")
+    with pytest.raises(UserError, match=r"line 2: .*a\.png is there, and .* \(context was 2\.0, is 3\.0\)"):
+        run(monkeypatch, *options, "--context", "3")
+    with pytest.raises(UserError, match=r"\n- line 2: .*\(seed was 0, is 4\)[^\n]*$"):
+        run(monkeypatch, *options, "--seed", "4")
+    Image.open(pictures / "r.png").rotate(90).save(pictures / "r.png")
+    with pytest.raises(UserError, match=r"line 3: .*\(reference has changed since: .*r\.png\)"):
+        run(monkeypatch, *options)
+
+
 HEADER = "source,mask,reference,output"
 
 
@@ -87,8 +116,6 @@ HEADER = "source,mask,reference,output"
         (HEADER.replace(",", ";") + "\ns.png;m.png;r.png;a.png\n", "commas between the columns"),
         (f"{HEADER}\n\ns.png,m.png\n", "line 3: reference, output empty"),
         (f"{HEADER}\ns.png,m.png,[r.png, s.png],a.png\n", '5 cells for 4 columns; put a cell .* in "quotes"'),
-        (f"{HEADER}\ns.png,m.png,r.png,a.png\nr.png,m.png,s.png,a.png\n", "written by lines 2 and 3"),
-        (f"{HEADER}\ns.png,m.png,r.png,a.png\na.png,m.png,r.png,b.png\n", "overwrite the source of line 3"),
     ],
 )
 def test_a_csv_that_cannot_be_meant_is_refused_before_anything_is_edited(pictures, monkeypatch, text, named):

@@ -1,0 +1,150 @@
+"""What cannot be edited, each in one sentence."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from mimicbrush.errors import UserError
+from tests.edit.conftest import arguments_for, ended, run, saved
+
+
+def truncated(folder: Path) -> Path:
+    (folder / "half.png").write_bytes((folder / "s.png").read_bytes()[:2000])
+    return folder / "half.png"
+
+
+def text(folder: Path) -> Path:
+    (folder / "text.png").write_text("no picture")
+    return folder / "text.png"
+
+
+def without(folder: Path, lost: str) -> Path:
+    shutil.copytree(folder / "weights", folder / "copied")
+    (folder / "copied" / lost).unlink()
+    return folder / "copied"
+
+
+def with_empty(folder: Path, emptied: str) -> Path:
+    shutil.copytree(folder / "weights", folder / "copied")
+    (folder / "copied" / emptied).write_text("")
+    return folder / "copied"
+
+
+def noted(folder: Path, text: str) -> Path:
+    """A PNG with a text where settings are looked for."""
+    note = PngInfo()
+    note.add_text("mimicbrush", text)
+    Image.new("RGB", (8, 8)).save(folder / "odd.png", pnginfo=note)
+    return folder / "odd.png"
+
+
+def folder(at: Path) -> Path:
+    (at / "dir.png").mkdir()
+    return at / "dir.png"
+
+
+REFUSED = {
+    "mask empty": (lambda at: {"mask": saved(at, Image.new("L", (70, 50)))}, r"mask .*odd\.png is empty; paint"),
+    "mask transparent": (lambda at: {"mask": saved(at, Image.new("RGBA", (70, 50)))}, "transparent counts as black"),
+    "mask white": (lambda at: {"mask": saved(at, Image.new("L", (70, 50), 255))}, r"mask .*odd\.png is all white"),
+    "mask of another size": (lambda at: {"mask": saved(at, Image.new("L", (70, 51), 255))}, "70 x 51 .* 70 x 50"),
+    "mask absent": (lambda at: {"mask": at / "absent.png"}, r"mask .*absent\.png: no such picture"),
+    "image one pixel wide": (
+        lambda at: {"source": saved(at, Image.new("RGB", (1, 50)))},
+        r"source .*odd\.png is 1 x 50 pixels, expected at least 2",
+    ),
+    "image of 120 million pixels": (
+        lambda at: {"source": saved(at, Image.new("1", (20_000, 6_000)))},
+        r"source .*odd\.png is 20000 x 6000 pixels, expected at most 100 million; scale it down",
+    ),
+    "image of 400 million pixels": (
+        lambda at: {"source": saved(at, Image.new("1", (20_000, 20_000)))},
+        r"odd\.png: too large to be read .*; scale it down",
+    ),
+    "image truncated": (lambda at: {"source": truncated(at)}, r"half\.png: not a readable picture"),
+    "image not an image": (lambda at: {"source": text(at)}, r"text\.png: not a readable picture"),
+    "reference small": (
+        lambda at: {"reference": saved(at, Image.new("RGB", (31, 50)))},
+        r"reference .*odd\.png is 31 x 50 pixels, expected at least 32",
+    ),
+    "reference truncated": (lambda at: {"reference": truncated(at)}, r"half\.png: not a readable picture"),
+    "box outside": (lambda at: {"reference_box": "[0, 0, 71, 50]"}, r"reference_box of .*r\.png is .* within 70 x 50"),
+    "boxes of others": (lambda at: {"reference_box": "[null, null]"}, "2 of reference_box for 1 references"),
+    "no such weights": (lambda at: {"weights": at / "absent"}, r"does not exist; expected a mimicbrush\.bin"),
+    "folder without weights": (lambda at: {"weights": at}, r"holds no weights; expected a mimicbrush\.bin"),
+    "half-copied weights": (
+        lambda at: {"weights": without(at, "vae/diffusion_pytorch_model.safetensors")},
+        r"vae: no \.safetensors file; convert the weights again, or copy the folder whole",
+    ),
+    "float16 without a GPU": (
+        lambda at: {"precision": "float16", "device": "cpu"},
+        "precision is float16, which is for GPUs",
+    ),
+    "seed below": (lambda at: {"seed": -1}, "seed is -1, expected 0 to 2\\^63 - 1"),
+    "seed above": (lambda at: {"seed": 2**63, "num_images": 2}, "expected 0 to 2\\^63 - 2"),
+    "output a folder": (
+        lambda at: {"output": folder(at), "force": True, "weights": at / "absent"},
+        r"dir\.png is a folder; choose another output",
+    ),
+    "output where no file can be": (
+        lambda at: {"output": "/proc/e.png", "weights": at / "absent"},
+        r"/proc/e\.png: cannot be written \(.*\); choose another output",
+    ),
+    "output in place of the source": (
+        lambda at: {"source": at / "s.png", "output": at / "." / "s.png"},
+        r"output would overwrite source .*s\.png",
+    ),
+    "empty file among the weights": (
+        lambda at: {"weights": with_empty(at, "unet/config.json")},
+        r"unet could not be loaded \(.*\); convert the weights again, or copy the folder whole",
+    ),
+    "box small": (lambda at: {"reference_box": "[0, 0, 20, 20]"}, r"reference .*r\.png, cropped, is 20 x 20 pixels"),
+    "no such picture to replay": (lambda at: {"replay": at / "absent.png"}, r"absent\.png: no such picture"),
+    "replay and config": (lambda at: {"replay": at / "s.png", "config": at / "c.yaml"}, "both bring settings"),
+    "offload without a GPU": (
+        lambda at: {"offload": "sequential", "device": "cpu"},
+        "sequential offload brings layers to a GPU, and none is here or asked for",
+    ),
+    "no steps": (
+        lambda at: {"num_inference_steps": 0, "weights": at / "absent"},
+        "num_inference_steps is 0, expected 1 to 1000",
+    ),
+    "guidance below": (
+        lambda at: {"guidance_scale": -1, "weights": at / "absent"},
+        "guidance_scale is -1, expected 0 to 100",
+    ),
+    "fingerprints of another kind": (
+        lambda at: {"replay": noted(at, '{"sha256": {"source": 3}}')},
+        r"odd\.png: holds no settings of an edit",
+    ),
+    "fingerprints that are none": (
+        lambda at: {"replay": noted(at, '{"sha256": ["x"]}')},
+        r"odd\.png: holds no settings of an edit",
+    ),
+    "no mask": (lambda at: {"mask": None, "output": None}, "mask, output not given"),
+    "nothing to replay": (lambda at: {"replay": at / "s.png"}, r"s\.png: holds no settings of an edit"),
+    "batch and more": (lambda at: {"batch": at / "edits.csv"}, "batch names sources"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_edited_ends_in_one_sentence_and_status_two(pictures, monkeypatch, capsys, case):
+    make, said = REFUSED[case]
+    status, lines = ended(monkeypatch, capsys, *arguments_for(pictures, **make(pictures)))
+    assert status == 2 and len(lines) == 1
+    assert re.search(rf"^error: .*{said}", lines[0])
+    assert not (pictures / "e.png").exists()
+
+
+@pytest.mark.parametrize("option", ["reference", "reference_box", "reference_mask"])
+def test_an_option_given_twice_is_asked_for_as_a_list(pictures, monkeypatch, option):
+    with pytest.raises(
+        UserError, match=rf"--{option} is given 2 times; give several as one list: --{option} '\[a, b\]'"
+    ):
+        run(monkeypatch, *arguments_for(pictures, **{option: "first"}), f"--{option}=second")
