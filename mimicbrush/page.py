@@ -16,7 +16,11 @@ STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+/* A shadow lies on the right edge while there is more to scroll to; the cover above it comes with the table's end. */
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto;
+  --shadow: color-mix(in srgb, CanvasText 35%, transparent);
+  background: linear-gradient(to left, Canvas 1.5rem, transparent) right / 3rem 100% no-repeat local,
+    linear-gradient(to left, var(--shadow), transparent) right / 1.2rem 100% no-repeat; }
 td { font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { background: var(--soft); }
@@ -38,6 +42,12 @@ h1, summary, li { overflow-wrap: anywhere; } summary { cursor: pointer; }
 @media (max-width: 600px) {
 th { white-space: normal; vertical-align: bottom; } th, td { padding: .3rem .45rem; }
 td:first-child { white-space: normal; overflow-wrap: break-word; max-width: 8.5rem; }
+th:first-child, td:first-child:not([colspan]) { box-shadow: inset -1px 0 var(--line); }
+}
+@media print {
+/* Paper does not scroll, and what is one thing stays on one sheet. */
+table { overflow: visible; font-size: .7rem; } th, td { white-space: normal; padding: .2rem .25rem; }
+tr, figure { break-inside: avoid; } h2, h3, h4 { break-after: avoid; }
 }
 """
 
@@ -60,8 +70,8 @@ def page(title: str, sections: Sequence[str], *, style: str = "", script: str = 
 
 
 def escape(text: object) -> str:
-    """Text as HTML, also within quotes; a number stays on the line of its `%`."""
-    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", escape_html(str(text), quote=True))
+    """Text as HTML, also within quotes; a number stays on the line of its `%`, a word on that of its arrow."""
+    return re.sub(r"(?<=\d) (?=%)| (?=[↑↓])", "\N{NO-BREAK SPACE}", escape_html(str(text), quote=True))
 
 
 def breakable(name: str) -> Markup:

@@ -3,11 +3,16 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
+import subprocess
 
+import numpy as np
+import pytest
 from PIL import Image
 
 from mimicbrush.page import Markup, breakable, figure, heading, page, paragraph, strip, table, thumbnail
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 
 
@@ -43,6 +48,10 @@ def test_percentages_stay_on_one_line():
     assert paragraph("a 95 % interval") == "<p>a 95\N{NO-BREAK SPACE}% interval</p>"
 
 
+def test_arrows_stay_on_the_line_of_their_name():
+    assert "<th>PSNR (dB)\N{NO-BREAK SPACE}↑</th>" in table(["PSNR (dB) ↑"], [])
+
+
 def test_cells_that_are_markup_stay_so_and_a_lone_cell_spans_the_table():
     shown = table(["a", "b"], [["both"], [breakable("x_<y>"), Markup("<b>1</b>")]], classes=["", "marked"])
     assert "<td colspan='2'>both</td>" in shown
@@ -58,3 +67,19 @@ def test_thumbnail_is_a_small_jpeg_that_says_its_size():
 
 def test_script_and_style_are_inlined():
     assert "<script>1 < 2</script>" in page("title", [], style=".x {}", script="1 < 2")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+@pytest.mark.slow
+@pytest.mark.parametrize(("columns", "shaded"), [(3, False), (90, True)])
+def test_shadow_tells_that_a_table_goes_on(columns, shaded, tmp_path):
+    empty = [""] * columns
+    (tmp_path / "page.html").write_text(page("title", [table(empty, [empty] * 30)]))
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=800,400"]
+    shot = tmp_path / "shot.png"
+    subprocess.run(
+        [*command, f"--screenshot={shot}", f"file://{tmp_path}/page.html"], capture_output=True, timeout=120, check=True
+    )
+    # The table's place ends 16 pixels from the window's edge.
+    edge = np.asarray(Image.open(shot).convert("L"))[200:380, 781]
+    assert (np.median(edge) < 200) == shaded

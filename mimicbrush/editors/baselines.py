@@ -29,7 +29,10 @@ class Identity(Editor):
 
 
 class MeanColour(Editor):
-    """Fills the mask with the mean colour of a ring around it, `ring` pixels wide. Knows no reference."""
+    """Fills the mask with the mean colour of a ring around it. Knows no reference.
+
+    ring: its width in pixels.
+    """
 
     def __init__(self, ring: int = 16) -> None:
         if ring < 1:

@@ -12,6 +12,11 @@ from mimicbrush.evaluation.metrics import METRICS, Metric, ModelsConfig, metrics
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 References = Literal["own", "swapped"]
+REFERENCES: dict[References, str] = {
+    "own": "",
+    "swapped": "Each sample is edited with the reference of another group, to see whether the right one matters.",
+}
+"""What the report says of an editor by the references that it is given."""
 HELDOUT = "heldout"
 """What held-out pairs are called where the sets are called by their names."""
 SUMMARY_FIELDS = ("noun", "inputs", "kept", "skipped", "pairs")

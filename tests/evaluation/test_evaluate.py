@@ -225,8 +225,8 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
         "agreement with the source",
     ):
         assert text in report
-    # A card a sample: source, mask, reference, one edit; and the loss curve and two previews.
-    assert report.count("<img ") == 3 * 4 + 3
+    # Three samples: source, mask, reference, edit on a card, three of these in the first rows; curve, two previews.
+    assert report.count("<img ") == 3 * (4 + 3) + 3
     assert "src='http" not in report
     assert strict_json(output / "results.json")["reference_use"] == {"heldout": {"identity": "not defined"}}
 

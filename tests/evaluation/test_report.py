@@ -11,10 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from mimicbrush.evaluation.published import published_rows
-from mimicbrush.evaluation.report.numbers import means_tables, not_computed_section
+from mimicbrush.evaluation.report.editors import editors_part
+from mimicbrush.evaluation.report.numbers import further_part, paper_part
 from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SIDE, SMALLEST_SIDE, thumbnail_side
 from mimicbrush.evaluation.results import Summary
-from tests.evaluation.small import IDENTITY, PASTE, RefusesDark, one_set
+from mimicbrush.evaluation.run import EvaluateConfig
+from tests.evaluation.small import IDENTITY, PASTE, Loaded, RefusesDark, Shapeless, one_set
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
@@ -57,8 +59,10 @@ def test_failures_come_first_and_means_say_how_many_edits_they_are_of(report):
 def test_every_sample_is_there_in_order_of_id_without_javascript(report):
     text = report({"identity": IDENTITY, "paste": PASTE})
     assert re.findall(r"<article class='card' data-id='(\d+)'", text) == ["000", "001", "002"]
-    # Source, mask, reference, two edits, truth.
-    assert text.count("<img ") == text.count("loading='lazy'") == 3 * 6
+    # Source, mask, reference, two edits, truth; in sight of the first table they stand without the mask's own picture.
+    glance, cards = text.split("class='cards'")
+    assert cards.count("<img ") == cards.count("loading='lazy'") == 3 * 6
+    assert glance.count("<img ") == glance.count("loading='lazy'") == 3 * 5
     assert "class='controls' hidden" in text
     assert not re.findall(r"(?:src|href)='(?!data:|#)", text)
 
@@ -92,10 +96,57 @@ def test_a_metric_without_weights_is_not_computed_and_says_how(report):
         summaries={("set", "ours", "lpips"): Summary(None, None, None, 0, 0, "3 of 3 not computed")},
     )
     benchmark_set = SimpleNamespace(task="parts", track="inner_id")
-    text = "".join(means_tables(results, "set", benchmark_set, {"lpips": metric}))
-    assert "<td>ours</td><td><span class='none'>not computed</span></td>" in text
-    assert "<td>0.28</td>" in text
-    assert "python -m fetch" in "".join(not_computed_section(results, {"lpips": metric}))
+    paper = "".join(paper_part(results, "set", benchmark_set, {"lpips": metric}))
+    assert "<td>ours</td><td><span class='none'>not computed</span></td>" in paper
+    assert "<td>0.28</td>" in paper
+    further = "".join(further_part(results, "set", benchmark_set, {"lpips": metric}))
+    assert "<summary>Not computed: LPIPS</summary>" in further and "python -m fetch" in further
+    # Another set's metrics are named there.
+    assert "Not computed" not in "".join(further_part(results, "set", benchmark_set, {}))
+
+
+def test_pictures_come_after_the_first_table_and_what_lacks_weights_after_the_numbers(report):
+    text = report({"paste": PASTE})
+    places = [text.index(part) for part in ("The paper&#x27;s measures", "<img ", "Further measures", "Not computed:")]
+    assert places == sorted(places) and "<h2>Not computed" not in text
+
+
+def test_glance_spreads_over_the_set_and_shows_failures(make_set, evaluate):
+    output = evaluate({"sets": one_set(make_set(number=7), "inter_id"), "editors": {"paste": PASTE, "flaky": FLAKY}})
+    glance = (output / "report.html").read_text().partition("class='glance'")[2].partition("</table>")[0]
+    assert re.findall(r"alt='source of (\d+)'", glance) == ["000", "003", "006"]
+    failed = glance.count("<span class='none'>failed</span>")
+    assert failed > 0 and glance.count("by flaky") == 3 - failed and "truth" not in glance
+
+
+def test_editors_are_explained_by_their_classes():
+    def network(checkpoint: str, **fields) -> dict:
+        arguments = {"checkpoint": checkpoint, "steps": 5}
+        return {"class_path": f"{Loaded.__module__}.Loaded", "init_args": arguments, **fields}
+
+    editors = {
+        "ours": network("runs/x"),
+        "control": network("runs/x", references="swapped"),
+        "theirs": network("asset:tiny"),
+        "paste": PASTE,
+        "mute": {"class_path": f"{Shapeless.__module__}.Shapeless"},
+    }
+    config = EvaluateConfig(output=Path("out"), sets={"small": None}, editors=editors)
+    names = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", editors_part(config))
+    assert names == [
+        ("ours", "Takes a checkpoint and has no use for it. Here: checkpoint runs/x."),
+        (
+            "control",
+            "The same as ours. Each sample is edited with the reference of another group, to see whether the right one "
+            "matters.",
+        ),
+        (
+            "theirs",
+            "Takes a checkpoint and has no use for it. Here: checkpoint asset:tiny, which comes with the package.",
+        ),
+        ("paste", "Pastes the reference, resized to the mask&#x27;s bounding box, through the mask."),
+        ("mute", f"{Shapeless.__module__}.Shapeless."),
+    ]
 
 
 def test_many_pictures_are_smaller_and_none_is_left_out():
@@ -104,9 +155,10 @@ def test_many_pictures_are_smaller_and_none_is_left_out():
     assert thumbnail_side(10**6) == SMALLEST_SIDE
 
 
-def browse(page: Path, address: str = "") -> str:
+def browse(page: Path, address: str = "", *, window: str = "800,600") -> str:
     """The page's elements after its scripts have run."""
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
+    command.append(f"--window-size={window}")
     return subprocess.run(
         [*command, f"file://{page}{address}"], capture_output=True, text=True, timeout=120, check=True
     ).stdout
@@ -160,3 +212,20 @@ def test_page_fits_a_phone(report, tmp_path):
     )
     widest, screen = map(int, re.search(r"<title>(\d+) of (\d+)</title>", browse(frame)).groups())
     assert widest == screen <= 390
+
+
+@NEEDS_BROWSER
+@pytest.mark.slow
+def test_desktop_shows_tables_whole_measures_by_their_names_and_rows_of_equal_length(report, tmp_path):
+    text = report({f"number_{number}_of_seven": PASTE for number in range(7)})
+    measure = """
+        const cut = (name) => [...document.querySelectorAll(name)].filter((one) => one.scrollWidth > one.clientWidth);
+        const rows = {};
+        for (const { offsetTop } of document.querySelector(".pictures").children)
+          rows[offsetTop] = (rows[offsetTop] || 0) + 1;
+        document.title = `${cut("table").length} ${cut("dt").length} ${Object.values(rows).join("+")}`;
+    """
+    page = tmp_path / "page.html"
+    page.write_text(text.replace("</body>", f"<script>{measure}</script></body>"))
+    # Source, mask, reference, seven edits, truth.
+    assert "<title>0 0 6+5</title>" in browse(page, window="1280,6000")

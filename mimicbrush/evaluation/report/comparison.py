@@ -13,10 +13,11 @@ from mimicbrush.evaluation.report.charts import outcome, sorted_differences, ver
 from mimicbrush.evaluation.report.numbers import comparison_table
 from mimicbrush.evaluation.report.samples import (
     SIDE,
-    STYLE,
     card_title,
+    cards_style,
     given_pictures,
     picture,
+    pictures,
     score_list,
     truth_pictures,
 )
@@ -27,6 +28,8 @@ from mimicbrush.page import bullets, charts, escape, heading, page, paragraph
 
 NUM_EXTREMES = 2
 """Samples shown for each metric in which the second gains most, and as many in which it loses most."""
+NUM_PICTURES = (5, 6)
+"""Of a card: three given and two edits, and the truth on inner-ID."""
 
 
 def write_comparison_report(
@@ -52,7 +55,7 @@ def write_comparison_report(
         members = [comparison for comparison in comparisons if comparison.set_name == set_name]
         sections += [heading(set_name), *_set_sections(members, first, second, metrics)]
     path = output / "comparison.html"
-    write_text(page(f"{second.label} against {first.label}", sections, style=STYLE), path)
+    write_text(page(f"{second.label} against {first.label}", sections, style=cards_style(NUM_PICTURES)), path)
     return path
 
 
@@ -120,10 +123,7 @@ def _card(
         figures.append(_edit_figure(side, edit, metrics))
     figures += truth_pictures(sample, side=SIDE)
     why = paragraph(f"Seed {seed}: {'; '.join(reasons)}.", note=True)
-    return (
-        f"<article class='card'>{card_title(sample)}{why}"
-        f"<div class='pictures' style='--count: {len(figures)}'>{''.join(figures)}</div></article>"
-    )
+    return f"<article class='card'>{card_title(sample)}{why}{pictures(figures, len(figures))}</article>"
 
 
 def _edit_figure(side: Side, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:

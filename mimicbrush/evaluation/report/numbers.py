@@ -1,4 +1,4 @@
-"""The report's numbers: failures, what was not computed, means beside the published ones, paired comparisons."""
+"""The report's numbers: failures, means beside the published ones, what was not computed, paired comparisons."""
 
 from __future__ import annotations
 
@@ -54,38 +54,49 @@ def _failure(editor: str, set_name: str, reason: str, edits: Sequence[EditResult
     )
 
 
-def not_computed_section(results: Results, metrics: Mapping[str, Metric]) -> list[str]:
-    """Metrics without their weights, and the command that fetches each; nothing where all were computed."""
-    if not results.not_computed:
-        return []
-    lines = [f"{metrics[name].title}: {reason}" for name, reason in results.not_computed.items()]
-    return [heading("Not computed"), bullets(lines)]
-
-
-def means_tables(
+def paper_part(
     results: Results, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
-    """Two tables: the paper's metrics with its published rows, and ours with time and memory."""
-    paper = {name: metric for name, metric in metrics.items() if metric.column in COLUMNS[benchmark_set.track]}
-    ours = {name: metric for name, metric in metrics.items() if name not in paper}
-    editors = results.config.editors
-    further = [
+    """The paper's metrics with its published rows; nothing where none of them was asked for."""
+    paper = {name: metric for name, metric in metrics.items() if _is_papers(metric, benchmark_set)}
+    return _paper_table(results, set_name, benchmark_set, paper) if paper else []
+
+
+def further_part(
+    results: Results, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
+) -> list[str]:
+    """Our own metrics with time and memory, what all of them mean, and which are not computed."""
+    ours = {
+        name: metric
+        for name, metric in metrics.items()
+        if not _is_papers(metric, benchmark_set) and name not in results.not_computed
+    }
+    rows = [
         [
             breakable(editor),
             *(_mean(results, set_name, editor, name) for name in ours),
             *_costs(results.edits, set_name, editor),
         ]
-        for editor in editors
+        for editor in results.config.editors
     ]
     return [
-        *(_paper_table(results, set_name, benchmark_set, paper) if paper else []),
         heading("Further measures", level=3),
-        table(
-            ["editor", *map(column_title, ours.values()), f"time (s){ARROWS['lower']}", "peak memory (MiB) ↓"], further
-        ),
+        table(["editor", *map(column_title, ours.values()), f"time (s){ARROWS['lower']}", "peak memory (MiB) ↓"], rows),
         bullets(_summary_notes(results, set_name, metrics)),
         folded("What the measures mean", [_meaning(results, name, metric) for name, metric in metrics.items()]),
+        _not_computed(results, metrics),
     ]
+
+
+def _is_papers(metric: Metric, benchmark_set: BenchmarkSet) -> bool:
+    return metric.column in COLUMNS[benchmark_set.track]
+
+
+def _not_computed(results: Results, metrics: Mapping[str, Metric]) -> str:
+    """Metrics without their weights, and on a click the command that fetches each; empty where all were computed."""
+    reasons = {metrics[name].title: reason for name, reason in results.not_computed.items() if name in metrics}
+    lines = [f"{title}: {reason}" for title, reason in reasons.items()]
+    return folded(f"Not computed: {'; '.join(reasons)}", lines) if reasons else ""
 
 
 def comparisons_part(comparisons: Sequence[Comparison], metrics: Mapping[str, Metric]) -> list[str]:
@@ -152,18 +163,22 @@ def _paper_table(
     rows = [["measured here"], *measured, ["published (other pictures, other code)"], *published]
     classes = ["", *[""] * len(measured), "", *["published"] * len(published)]
     ablations = [_published(row, metrics) for row in published_ablations(task)]
+    notes = [
+        UNSTATED[track],
+        *filter(None, [INCONSISTENCIES[task].get(track, "")]),
+        *(["For texture transfer the paper gives no other method's numbers."] if task == "texture" else []),
+    ]
     return [
         heading("The paper's measures", level=3),
         table(header, rows, classes=classes),
-        fold("Published ablations (Tables 3 and 4)", table(header, ablations, classes=["published"] * len(ablations))),
-        bullets(
-            [
-                "Published numbers are of the paper's own benchmark, which was never released: on any other pictures "
-                "they show the order of magnitude, and do not compare with those measured here.",
-                UNSTATED[track],
-                *filter(None, [INCONSISTENCIES[task].get(track, "")]),
-                *(["For texture transfer the paper gives no other method's numbers."] if task == "texture" else []),
-            ]
+        paragraph(
+            "Published numbers are of the paper's own benchmark, which was never released: on any other pictures "
+            "they show the order of magnitude, and do not compare with those measured here.",
+            note=True,
+        ),
+        fold(
+            "More about the published numbers, and ablations (Tables 3 and 4)",
+            bullets(notes) + table(header, ablations, classes=["published"] * len(ablations)),
         ),
     ]
 

@@ -7,13 +7,17 @@ from pathlib import Path
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import BenchmarkSet
 from mimicbrush.evaluation.metrics import METRICS
-from mimicbrush.evaluation.report.numbers import (
-    comparisons_part,
-    failures_section,
-    means_tables,
-    not_computed_section,
+from mimicbrush.evaluation.report.editors import editors_part, glance_part
+from mimicbrush.evaluation.report.numbers import comparisons_part, failures_section, further_part, paper_part
+from mimicbrush.evaluation.report.samples import (
+    SCRIPT,
+    SIDE,
+    cards_style,
+    count_pictures,
+    pictures_in_a_card,
+    samples_section,
+    thumbnail_side,
 )
-from mimicbrush.evaluation.report.samples import SCRIPT, SIDE, STYLE, count_pictures, samples_section, thumbnail_side
 from mimicbrush.evaluation.report.training import data_section, reference_use_section, training_section
 from mimicbrush.evaluation.results import Results
 from mimicbrush.evaluation.run import set_metrics
@@ -30,13 +34,14 @@ TRACKS = {
 def write_report(results: Results) -> Path:
     """Write report.html into the output folder and return its path."""
     side = thumbnail_side(count_pictures(results))
-    sections = [_introduction(results), *failures_section(results.edits), *not_computed_section(results, METRICS)]
+    sections = [_introduction(results), editors_part(results.config), *failures_section(results.edits)]
     for set_name, benchmark_set in results.config.sets.items():
         sections += _set_sections(results, set_name, benchmark_set, side)
     sections += reference_use_section(results.reference_use) + training_section(results.config.training_run)
     sections += data_section(results.config.data_summaries) + _settings_section(results)
     path = results.config.output / "report.html"
-    write_text(page("Imitative editing: evaluation", sections, style=STYLE, script=SCRIPT), path)
+    style = cards_style(pictures_in_a_card(results, set_name) for set_name in results.config.sets)
+    write_text(page("Imitative editing: evaluation", sections, style=style, script=SCRIPT), path)
     return path
 
 
@@ -60,10 +65,13 @@ def _set_sections(results: Results, set_name: str, benchmark_set: BenchmarkSet, 
     return [
         heading(set_name),
         paragraph(f"{TASKS[benchmark_set.task]}, {TRACKS[benchmark_set.track]}. {num_samples} samples."),
-        *means_tables(results, set_name, benchmark_set, metrics),
+        *paper_part(results, set_name, benchmark_set, metrics),
+        heading("A few samples", level=3),
+        *glance_part(results, set_name, side=side),
+        *further_part(results, set_name, benchmark_set, metrics),
         *comparisons_part([one for one in results.comparisons if one.set_name == set_name], METRICS),
-        heading("Samples", level=3),
-        paragraph(f"All {num_samples}; the mask is outlined.{smaller}", note=True),
+        heading("All samples", level=3),
+        paragraph(f"The mask is outlined.{smaller}", note=True),
         samples_section(results, set_name, computed, side=side),
     ]
 

@@ -6,7 +6,7 @@ Without JavaScript the cards stand in order of id, and all seeds are shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -20,13 +20,35 @@ from mimicbrush.imaging import read_image, read_mask, to_pil
 from mimicbrush.page import breakable, escape, thumbnail
 
 ASSETS = Path(__file__).parents[2] / "assets"
-STYLE = (ASSETS / "samples.css").read_text(encoding="utf-8")
+_STYLE = (ASSETS / "samples.css").read_text(encoding="utf-8")
 SCRIPT = (ASSETS / "samples.js").read_text(encoding="utf-8")
 
 SIDE, SMALLEST_SIDE = 264, 120
 """Pixels of a thumbnail's longer side: the first where there are few pictures, the other where there are thousands."""
 NUM_AT_FULL_SIZE = 500
 """Thumbnails of SIDE pixels that a page may hold; more are made smaller, so that the page stays below some 12 MB."""
+NARROWEST, GAP = 7.2, 0.7
+"""Of a card's picture, which leaves a phone two a row, and between two; in rem as samples.css."""
+
+
+def cards_style(counts: Iterable[int]) -> str:
+    """The CSS of cards that hold so many pictures each."""
+    return _STYLE + "".join(_even_rows(count) for count in sorted(set(counts)))
+
+
+def _even_rows(count: int) -> str:
+    """For each width of a card the most columns that fit and leave no row much shorter: 6 + 5, not 9 + 2."""
+    columns = sorted({math.ceil(count / rows) for rows in range(1, count + 1)} - {1})
+    return "".join(
+        f"@container (min-width: {number * NARROWEST + (number - 1) * GAP:.1f}rem) {{ .pictures.of-{count} "
+        f"{{ grid-template-columns: repeat({number}, minmax(0, {SIDE}px)); }} }}\n"
+        for number in columns
+    )
+
+
+def pictures_in_a_card(results: Results, set_name: str) -> int:
+    """What was given, an edit of each editor, and the truth on inner-ID."""
+    return 3 + len(results.config.editors) + (results.config.sets[set_name].track == "inner_id")
 
 
 def thumbnail_side(num_pictures: int) -> int:
@@ -47,7 +69,8 @@ def samples_section(results: Results, set_name: str, metrics: Mapping[str, Metri
     for edit in results.edits:
         if edit.set_name == set_name:
             edits[edit.id].append(edit)
-    cards = [_card(results, sample, edits[sample.id], metrics, side) for sample in samples]
+    count = pictures_in_a_card(results, set_name)
+    cards = [_card(results, sample, edits[sample.id], metrics, side, count) for sample in samples]
     return (
         f"<section class='samples' id='{escape(set_name)}-samples' data-set='{escape(set_name)}'>"
         f"{_controls(results, metrics)}<div class='cards'>{''.join(cards)}</div></section>"
@@ -89,16 +112,19 @@ def card_title(sample: Sample) -> str:
     return f"<h4>{escape(sample.id)}<span>{prompt}</span></h4>"
 
 
+def pictures(figures: Sequence[str], count: int) -> str:
+    """A card's figures in rows as `cards_style` lays out so many."""
+    return f"<div class='pictures of-{count}'>{''.join(figures)}</div>"
+
+
 def _card(
-    results: Results, sample: Sample, edits: Sequence[EditResult], metrics: Mapping[str, Metric], side: int
+    results: Results, sample: Sample, edits: Sequence[EditResult], metrics: Mapping[str, Metric], side: int, count: int
 ) -> str:
     figures = given_pictures(sample, side=side)
     figures += [_edit_figure(results, edit, metrics, side) for edit in edits]
     figures += truth_pictures(sample, side=side)
-    in_a_row = len(figures) - len(edits) + len(results.config.editors)
     return (
-        f"<article class='card' data-id='{escape(sample.id)}'>{card_title(sample)}"
-        f"<div class='pictures' style='--count: {in_a_row}'>{''.join(figures)}</div></article>"
+        f"<article class='card' data-id='{escape(sample.id)}'>{card_title(sample)}{pictures(figures, count)}</article>"
     )
 
 

@@ -1,0 +1,100 @@
+"""A sentence about each editor, out of its class and its config, and a few samples as all of them edit them."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+
+from PIL import Image
+
+from mimicbrush.config import find_class
+from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.outline import outlined
+from mimicbrush.evaluation.results import EditResult, Results
+from mimicbrush.evaluation.run import REFERENCES, EditorSpec, EvaluateConfig
+from mimicbrush.files import SHIPPED
+from mimicbrush.imaging import read_image, read_mask, to_pil
+from mimicbrush.page import Markup, breakable, escape, paragraph, table, thumbnail
+from mimicbrush.requests import Editor
+
+NUM_GLANCES = 3
+"""Samples shown beside the first table."""
+GLANCE_SIDE = 168
+"""Pixels of such a picture's longer side."""
+
+
+def editors_part(config: EvaluateConfig) -> str:
+    """What each editor is, in the order of the tables."""
+    lines = "".join(f"<li><b>{breakable(name)}</b>: {escape(_sentence(config, name))}</li>" for name in config.editors)
+    return f"<p>The editors:</p><ul class='note editors'>{lines}</ul>"
+
+
+def glance_part(results: Results, set_name: str, *, side: int) -> list[str]:
+    """A row each for the first, the middle and the last sample: what was given, every editor's picture, the truth."""
+    samples, seed = results.samples[set_name], results.config.seeds[0]
+    places = {round(step * (len(samples) - 1) / (NUM_GLANCES - 1)) for step in range(NUM_GLANCES)}
+    chosen = [samples[place] for place in sorted(places)]
+    edits = {(edit.id, edit.editor): edit for edit in results.edits if (edit.set_name, edit.seed) == (set_name, seed)}
+    truth = ["truth"] if chosen[0].track == "inner_id" else []
+    header = ["source, mask outlined", "reference", *map(breakable, results.config.editors), *truth]
+    rows = [_glance(results, sample, edits, min(side, GLANCE_SIDE)) for sample in chosen]
+    named = ", ".join(sample.id for sample in chosen)
+    where = f"<a href='#{escape(set_name)}-samples'>below</a>"
+    return [
+        f"<p class='note'>Taken by their place in the set: {escape(named)}. All, with their scores, stand {where}.</p>"
+        if len(chosen) < len(samples)
+        else paragraph(f"All samples: {named}.", note=True),
+        f"<div class='glance' style='--count: {len(header)}'>{table(header, rows)}</div>",
+    ]
+
+
+def _sentence(config: EvaluateConfig, name: str) -> str:
+    """What an editor does, after its class's docstring, and whose references it is given."""
+    specs = {other: config.editor(other) for other in config.editors}
+    spec = specs[name]
+    twin = next(other for other in specs if specs[other] == replace(spec, references=specs[other].references))
+    said = _meaning(spec, list(specs.values())) if twin == name else f"The same as {twin}."
+    return f"{said} {REFERENCES[spec.references]}".strip()
+
+
+def _meaning(spec: EditorSpec, others: list[EditorSpec]) -> str:
+    """The first paragraph of the class's docstring, and the arguments in which editors of that class differ."""
+    text = inspect.cleandoc(find_class(spec.class_path, Editor).__doc__ or f"{spec.class_path}.")
+    first = " ".join(text.partition("\n\n")[0].split())
+    alike = [other.init_args for other in others if other.class_path == spec.class_path]
+    own = [
+        f"{key} {_value(value)}"
+        for key, value in spec.init_args.items()
+        if any(arguments.get(key) != value for arguments in alike)
+    ]
+    return f"{first} Here: {', '.join(own)}." if own else first
+
+
+def _value(value: object) -> str:
+    name = str(value)
+    return f"{name}, which comes with the package" if name.startswith(SHIPPED) else name
+
+
+def _glance(
+    results: Results, sample: Sample, edits: dict[tuple[str, str], EditResult], side: int
+) -> list[Markup | str]:
+    source = to_pil(read_image(sample.source))
+    mask = Image.fromarray(read_mask(sample.mask)[0].numpy() > 0.5).convert("L")
+    truth = [source] if sample.track == "inner_id" else []
+    return [
+        _picture(outlined(source, mask), f"source of {sample.id}", side),
+        _picture(to_pil(read_image(sample.reference)), f"reference of {sample.id}", side),
+        *(_edit(results, edits[sample.id, editor], side) for editor in results.config.editors),
+        *(_picture(image, f"truth of {sample.id}", side) for image in truth),
+    ]
+
+
+def _edit(results: Results, edit: EditResult, side: int) -> Markup:
+    if edit.failure:
+        return Markup("<span class='none'>failed</span>")
+    path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
+    return _picture(Image.open(path), f"{edit.id} by {edit.editor}", side)
+
+
+def _picture(image: Image.Image, alt: str, side: int) -> Markup:
+    return Markup(thumbnail(image, side, alt))
