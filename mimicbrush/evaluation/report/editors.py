@@ -18,7 +18,7 @@ from mimicbrush.page import Markup, breakable, escape, paragraph, table, thumbna
 from mimicbrush.requests import Editor
 
 NUM_GLANCES = 3
-"""Samples shown beside the first table."""
+"""Samples shown before the first table."""
 GLANCE_SIDE = 168
 """Pixels of such a picture's longer side."""
 
