@@ -4,17 +4,46 @@ const stage = find(".painter-stage"), picture = find(".painter-picture"), canvas
 const cursor = find(".painter-cursor"), sizeInput = find(".painter-size input"), error = find(".painter-error");
 const context = canvas.getContext("2d");
 const cropping = props.cropping;
-let tool = cropping ? "box" : "brush", current = null, maskImage = null;
+let tool = cropping ? "box" : "brush", current = null;
+
+// --- what was done -------------------------------------------------------------------------------------------------
+
+// Strokes, and between them what begins anew: an uploaded mask `{ mask, mask_preview }`, or `{}`, a cleared canvas.
+// Undo takes back the last one, whichever it is.
+let steps = [], shownPicture = null;
+
+const lastStart = () => steps.findLast((step) => !step.points);
+
+// The part of `props.value` that the steps make.
+function painted() {
+  const start = lastStart(), strokes = steps.slice(steps.lastIndexOf(start) + 1);
+  return {
+    mask: start?.mask ?? null,
+    mask_preview: start?.mask_preview ?? null,
+    strokes: cropping ? strokes.slice(-1) : strokes,
+  };
+}
+
+const fingerprint = ({ mask, strokes }) => JSON.stringify([mask?.path, (strokes ?? []).map(({ tool, points }) => [tool, points])]);
+
+// What the server sent: an uploaded mask is one more step, another picture has no past.
+function follow(value) {
+  const samePicture = value?.picture?.path === shownPicture;
+  if (samePicture && fingerprint(value ?? {}) === fingerprint(painted())) return;
+  const start = value?.mask ? [{ mask: value.mask, mask_preview: value.mask_preview }] : [];
+  const isNewMask = samePicture && value?.mask && !value.strokes.length;
+  steps = [...(isNewMask ? steps : []), ...start, ...(value?.strokes ?? [])];
+  shownPicture = value?.picture?.path;
+}
 
 // --- what is shown -------------------------------------------------------------------------------------------------
 
-const strokes = () => props.value?.strokes ?? [];
 const scale = () => canvas.width / props.value.size[0];
 
 function draw() {
   context.globalCompositeOperation = "source-over";
   context.clearRect(0, 0, canvas.width, canvas.height);
-  const all = current ? [...strokes(), current] : strokes();
+  const { strokes } = painted(), all = current ? [...strokes, current] : strokes, mask = lastStart()?.image;
   if (cropping) {
     drawCrop(all.at(-1));
     return;
@@ -22,8 +51,8 @@ function draw() {
   const colour = getComputedStyle(canvas).color;
   context.fillStyle = context.strokeStyle = colour;
   context.lineCap = context.lineJoin = "round";
-  if (maskImage) {
-    context.drawImage(maskImage, 0, 0, canvas.width, canvas.height);
+  if (mask) {
+    context.drawImage(mask, 0, 0, canvas.width, canvas.height);
     context.globalCompositeOperation = "source-in";
     context.fillRect(0, 0, canvas.width, canvas.height);
   }
@@ -69,9 +98,11 @@ async function show() {
   for (const part of [stage, find(".painter-tools"), find(".painter-change")]) part.hidden = !ready;
   complain(value?.error ?? "");
   setBusy(Boolean(value?.new_picture || value?.new_mask));
+  follow(value);
   if (!ready) return;
   const shown = await load(value.picture_preview.url);
-  maskImage = value.mask_preview ? await load(value.mask_preview.url) : null;
+  const start = lastStart();
+  if (start?.mask) start.image ??= await load(start.mask_preview.url);
   picture.src = shown.src;
   canvas.width = shown.naturalWidth;
   canvas.height = shown.naturalHeight;
@@ -125,10 +156,9 @@ element.addEventListener("drop", (event) => {
 
 // --- tools ---------------------------------------------------------------------------------------------------------
 
-function remember(changed, mask = props.value.mask) {
-  const preview = mask ? props.value.mask_preview : null;
-  props.value = { ...props.value, strokes: changed, mask, mask_preview: preview, error: "" };
-  if (!mask) maskImage = null;
+function remember(changed) {
+  steps = changed;
+  props.value = { ...props.value, ...painted(), error: "" };
   complain("");
   trigger("input");
   draw();
@@ -138,8 +168,11 @@ element.querySelectorAll("[data-tool]").forEach((button) => button.addEventListe
   tool = button.dataset.tool;
   element.querySelectorAll("[data-tool]").forEach((other) => other.setAttribute("aria-pressed", other === button));
 }));
-find("[data-action=undo]").addEventListener("click", () => remember(strokes().slice(0, -1)));
-find("[data-action=clear]").addEventListener("click", () => remember([], null));
+find("[data-action=undo]").addEventListener("click", () => remember(steps.slice(0, -1)));
+find("[data-action=clear]").addEventListener("click", () => {
+  const last = steps.at(-1);
+  if (last?.points || last?.mask) remember([...steps, {}]);
+});
 find("[data-action=remove]")?.addEventListener("click", () => {
   props.value = { strokes: [] };
   trigger("input");
@@ -177,7 +210,7 @@ canvas.addEventListener("pointerup", () => {
   const done = current, isBox = tool === "box";
   current = null;
   if (isBox && done.points.length < 2) draw();
-  else remember(cropping ? [done] : [...strokes(), done]);
+  else remember([...steps, done]);
 });
 canvas.addEventListener("pointercancel", () => {
   current = null;

@@ -38,14 +38,14 @@ def _brush(size: float, *points: tuple[float, float]) -> tuple[Stroke, ...]:
 
 EXAMPLES = (
     Example(
-        "Eye, mirrored",
+        "Eye after its mirror image",
         skimage.data.chelsea,
         _brush(84, (165, 115), (180, 113)),
         _mirrored_cat,
         crop_to_mask=True,
     ),
     Example(
-        "Saucer of fur",
+        "Saucer after cat fur",
         skimage.data.coffee,
         _brush(70, (150, 240), (180, 300), (260, 345), (340, 330), (400, 270), (415, 210)),
         skimage.data.chelsea,
@@ -53,13 +53,13 @@ EXAMPLES = (
         keep_shape=True,
     ),
     Example(
-        "Grass on gravel",
+        "Gravel after grass",
         skimage.data.gravel,
         _brush(120, (170, 260), (260, 220), (350, 280)),
         skimage.data.grass,
     ),
     Example(
-        "Suit of bricks",
+        "Suit after bricks",
         skimage.data.astronaut,
         _brush(90, (110, 330), (90, 440)),
         skimage.data.brick,

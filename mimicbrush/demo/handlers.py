@@ -31,6 +31,9 @@ ABOUT_DOWNLOADS = (
 MAP_HEIGHT = 320
 PREVIEW_SIZE = (384, 384)
 UNEXPECTED = "Something unexpected happened; the log of the server has more."
+SLIDER_POSITION = 0
+"""In percent of the width: all of the edit is seen first."""
+BEFORE = '<p role="status">Below is what was made before.</p>'
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
 
 log = logging.getLogger(__name__)
@@ -60,9 +63,9 @@ class Results(NamedTuple):
 class View(NamedTuple):
     """New contents of the page's right side, in the order of its components."""
 
-    status: str
-    edit: dict
-    stop: dict
+    status: object = SAME
+    edit: object = SAME
+    stop: object = SAME
     preview: object = SAME
     slider: object = SAME
     gallery: object = SAME
@@ -79,8 +82,11 @@ class ReferenceHandlers:
         self.config = config
         self.workspace = workspace
 
-    def look_at_source(self, source: PainterData) -> PainterData:
-        return self._look_at(source)
+    def look_at_source(self, source: PainterData) -> tuple:
+        """With what was uploaded last, and a view: without the results of another picture."""
+        looked_at = self._look_at(source)
+        is_another = source.new_picture is not None and not looked_at.error
+        return looked_at, *(_without_results() if is_another else View())
 
     def look_at_reference(self, reference: PainterData) -> PainterData:
         return self._look_at(reference, is_reference=True)
@@ -106,27 +112,29 @@ class ReferenceHandlers:
             return SAME
         return self.show_shape(source, keep_shape, crop_to_mask, regions)
 
-    def edit(self, request: gr.Request, source: PainterData | None, *given: object) -> Iterator[View]:
-        """Views of the right side until the results are there, or why there are none.
+    def edit(
+        self, request: gr.Request, before: Results | None, source: PainterData | None, *given: object
+    ) -> Iterator[View]:
+        """Views of the right side until the results are there, or why there are none, and again those of before.
 
         given: as many references as there may be, None where there is none, then the settings.
         """
         start, most = monotonic(), self.config.limits.references
         try:
             references = [from_browser(reference) for reference in given[:most]]
-            settings = _numbers(Settings(*given[most:]))
+            settings = Settings(*given[most:])._asdict()
             shown = [reference for reference in references if reference is not None]
             config = order(self.config, self.workspace.folder(), from_browser(source), shown, **settings)
-            yield _running(_status("Starting …"), clear=True)
+            yield _starting()
             for update in self.studio.edit(config, visitor=request.session_hash):
                 yield _progress(update)
             yield _finished(config, monotonic() - start)
         except StoppedError:
-            yield _idle(_status("Stopped."))
+            yield _unfinished(_status("Stopped."), before)
         except UserError as error:
-            yield _idle(_status(_sentence(str(error)), problem=True))
+            yield _unfinished(_status(_sentence(str(error)), problem=True), before)
         except Exception:
-            yield _idle(_status(UNEXPECTED, problem=True))
+            yield _unfinished(_status(UNEXPECTED, problem=True), before)
             raise
 
     def stop(self, request: gr.Request) -> None:
@@ -139,7 +147,7 @@ class ReferenceHandlers:
         return results.comparisons[number], str(results.outputs[number])
 
     def load_example(self, event: gr.SelectData) -> tuple:
-        """Source, references, keep_shape and crop_to_mask."""
+        """Source, references, keep_shape, crop_to_mask, and a view without the results of another picture."""
         example, folder, limits = EXAMPLES[_chosen(event, len(EXAMPLES))], self.workspace.folder(), self.config.limits
         source, reference = write_example(example, folder)
         shown = [
@@ -147,7 +155,7 @@ class ReferenceHandlers:
             for painting in (source, reference)
         ]
         no_further = [None] * (limits.references - 1)
-        return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask
+        return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask, *_without_results()
 
     def _look_at(self, data: PainterData, *, is_reference: bool = False) -> PainterData:
         """With what was uploaded last, or with why it is refused, and what was there before."""
@@ -179,27 +187,35 @@ def _side_by_side(maps: list[Image.Image]) -> Image.Image:
     return Image.fromarray(np.hstack([np.asarray(each) for each in scaled]))
 
 
-def _numbers(settings: Settings) -> dict:
-    """Fields of the types that EditConfig has: sliders hand over floats, an emptied number None."""
-    told = settings._asdict()
-    for name in ("num_images", "num_inference_steps", "seed"):
-        if told[name] is None or not float(told[name]).is_integer():
-            raise UserError(f"{name} is {told[name]}, expected a whole number")
-        told[name] = int(told[name])
-    return told
+def _without_results() -> View:
+    return View(NOTHING_YET, results=None, **_results_shown(0))
 
 
-def _running(status: str, *, clear: bool = False, preview: object = SAME) -> View:
-    view = View(status, gr.update(interactive=False), gr.update(interactive=True), preview)
-    if not clear:
-        return view
-    hidden = gr.update(visible=False)
-    return view._replace(preview=hidden, slider=hidden, gallery=hidden, picture=hidden, bundle=hidden, results=None)
+def _starting() -> View:
+    """What was made before is out of sight, and kept."""
+    return _running(_status("Starting …"), preview=gr.update(visible=False))._replace(**_results_shown(0))
+
+
+def _results_shown(number: int) -> dict[str, dict]:
+    """Fields of View: one result needs no gallery, and none nothing."""
+    some, several = gr.update(visible=number > 0), gr.update(visible=number > 1)
+    return {"slider": some, "gallery": several, "picture": some, "bundle": some}
+
+
+def _running(status: str, *, preview: object = SAME) -> View:
+    return View(status, gr.update(interactive=False), gr.update(interactive=True), preview)
 
 
 def _idle(status: str) -> View:
     hidden = gr.update(visible=False)
     return View(status, gr.update(interactive=True), gr.update(interactive=False), preview=hidden)
+
+
+def _unfinished(status: str, before: Results | None) -> View:
+    """Why, and what was made before, if anything was."""
+    if before is None:
+        return _idle(status + NOTHING_YET)
+    return _idle(status + BEFORE)._replace(**_results_shown(len(before.outputs)))
 
 
 def _progress(update: Update) -> View:
@@ -221,21 +237,14 @@ def _finished(config: EditConfig, seconds: float) -> View:
         comparisons.append(compare(config.source, path, folder))
     results, several = Results(config.outputs, comparisons), len(comparisons) > 1
     gallery = [(after, f"seed {seed}") for (_, after), seed in zip(comparisons, config.seeds, strict=True)]
-    done = _status(f"Done in {seconds:.1f} s. Before on the left, after on the right.") + ABOUT_DOWNLOADS
-    return _idle(done)._replace(
-        slider=gr.update(value=comparisons[0], slider_position=_middle(config.mask), visible=True),
+    done = _status(f"Done in {seconds:.1f} s. Drag the handle to the right to see what was there before.")
+    return _idle(done + ABOUT_DOWNLOADS)._replace(
+        slider=gr.update(value=comparisons[0], slider_position=SLIDER_POSITION, visible=True),
         gallery=gr.update(value=gallery if several else [], selected_index=0 if several else None, visible=several),
         picture=gr.update(value=str(config.outputs[0]), visible=True),
         bundle=gr.update(value=str(bundle(config)), visible=True),
         results=results,
     )
-
-
-def _middle(mask: Path) -> float:
-    """Of what is white, in percent of the width."""
-    with Image.open(mask) as picture:
-        left, _, right, _ = picture.getbbox()
-        return 50 * (left + right) / picture.width
 
 
 def _status(text: str, *, problem: bool = False) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.numbers import check_numbers
 from mimicbrush.demo.painting import Painting, crop_box, draw_mask
-from mimicbrush.demo.uploads import named, read
+from mimicbrush.demo.uploads import MASK, PICTURE, named, read
 from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.errors import UserError
 from mimicbrush.files import SHIPPED
@@ -35,10 +36,12 @@ def order(
         raise UserError("no picture yet; choose one, then paint over what should change")
     if not references:
         raise UserError("no reference yet; choose a picture that shows what should be there instead")
-    _check(config, settings)
+    settings = check_numbers(settings, config.limits)
     mask = mask_of(source, config)
     if mask is None:
         raise UserError("nothing is painted yet; paint over what should change")
+    if mask.getextrema() == (255, 255):
+        raise UserError("all of the picture is painted over; erase where it should stay as it is")
     mask.save(folder / "mask.png")
     loading = {name: getattr(config, name) for name in LoadConfig.__dataclass_fields__}
     pictures = {
@@ -55,11 +58,11 @@ def order(
 def mask_of(source: Painting, config: DemoConfig) -> Image.Image | None:
     """Black and white, of the upright picture's own size; None where nothing is painted."""
     with named(source.picture):
-        pixels = as_source(read(source.picture, config.limits)).pixels
+        pixels = as_source(read(source.picture, config.limits), name=PICTURE).pixels
     start = None
     if source.mask is not None:
         with named(source.mask):
-            start = to_pil(as_mask(read(source.mask, config.limits), pixels))
+            start = to_pil(as_mask(read(source.mask, config.limits), pixels, name=MASK, of=PICTURE))
     mask = draw_mask(source.strokes, (pixels.shape[2], pixels.shape[1]), start)
     return mask if mask.getbbox() else None
 
@@ -75,12 +78,6 @@ def bundle(edit: EditConfig) -> Path:
             archive.write(picture, f"edit/{picture.name}")
         archive.writestr("edit/replay.txt", replay)
     return path
-
-
-def _check(config: DemoConfig, settings: dict) -> None:
-    for name, limit in (("num_inference_steps", config.limits.steps), ("num_images", config.limits.results)):
-        if not 1 <= settings[name] <= limit:
-            raise UserError(f"{name} is {settings[name]}, expected 1 to {limit}")
 
 
 def _copied(references: Sequence[Painting], folder: Path) -> dict:

@@ -20,7 +20,8 @@ INTRODUCTION = (
 )
 ABOUT_SHIPPED_WEIGHTS = (
     "These are the small weights that come with the package: a demonstration that sees 64 x 64 pixels, so results are"
-    " blurred; start the page with `--weights` for others."
+    " blurred, and colours far from those that it was trained on are missed. Start the page with `--weights` for"
+    " others."
 )
 STYLE = (resources.files("mimicbrush") / "assets" / "demo.css").read_text(encoding="utf-8")
 FONTS = ("system-ui", "sans-serif")

@@ -13,6 +13,7 @@ import gradio as gr
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import NOTHING_YET, ReferenceHandlers, Settings, View, thumbnails
+from mimicbrush.demo.numbers import Number, numbers
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
@@ -34,6 +35,10 @@ SEED = "The same seed gives the same result."
 REGIONS = "Edited in one go, or each on its own."
 MATCH_COLOUR = "Shift them until they agree with the surroundings."
 
+FORGET_PROBLEM = """(told) => told.replace(/<p class="problem".*?<\\/p>/s, "")"""
+"""Of the status, once something was changed that may mend it."""
+SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
+"""On a phone, the picture is far above the examples."""
 PLAIN = {"show_label": False, "interactive": False, "buttons": []}
 """Of what only shows pictures."""
 
@@ -59,14 +64,18 @@ def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> N
     pictures, shaped = [source, *references], [source, settings.keep_shape, settings.crop_to_mask, settings.regions]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
 
-    source.upload(handlers.look_at_source, source, source, **quiet)
+    source.upload(handlers.look_at_source, source, [source, *view], **quiet)
     for reference in references:
         reference.upload(handlers.look_at_reference, reference, reference, **quiet)
-    examples.select(handlers.load_example, None, [*pictures, settings.keep_shape, settings.crop_to_mask], **quiet)
+    example = [*pictures, settings.keep_shape, settings.crop_to_mask, *view]
+    examples.select(handlers.load_example, None, example, **quiet).then(None, js=SHOW_PICTURE)
+    touched = [control.input for control in (*pictures, *settings)] + [picture.upload for picture in pictures]
+    gr.on(touched, None, view.status, view.status, js=FORGET_PROBLEM, **quiet)
     changes = [control.change for control in shaped]
     gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **quiet)
     source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **quiet)
-    view.edit.click(handlers.edit, [*pictures, *settings], [*view], concurrency_limit=None, **quiet)
+    given = [view.results, *pictures, *settings]
+    view.edit.click(handlers.edit, given, [*view], concurrency_limit=None, **quiet)
     view.stop.click(handlers.stop, queue=False, **quiet)
     view.gallery.select(handlers.choose, view.results, [view.slider, view.picture], **quiet)
 
@@ -112,24 +121,30 @@ def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
 
 def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:
     """Controls named and ordered as the fields of Settings, and where shape maps are shown."""
-    limits = config.limits
+    bounds = numbers(config.limits)
     with gr.Row():
         with gr.Column(min_width=280):
             keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
             crop_to_mask = gr.Checkbox(label="Work close up", info=CLOSE_UP)
         shape = gr.Image(visible=False, height=200, min_width=280, elem_classes="shape", **PLAIN)
     with gr.Row():
-        num_images = gr.Slider(1, limits.results, 1, step=1, label="Results", min_width=200)
-        steps = gr.Slider(1, limits.steps, config.num_inference_steps, step=1, label="Steps", min_width=200)
+        num_images = _slider(bounds["num_images"], 1, min_width=200)
+        steps = _slider(bounds["num_inference_steps"], config.num_inference_steps, min_width=200)
     with gr.Accordion("More settings", open=False):
         with gr.Row():
-            guidance = gr.Slider(
-                1, 20, config.proposed_guidance, step=0.1, label="Guidance", info=GUIDANCE, min_width=240
-            )
-            seed = gr.Number(0, label="Seed", precision=0, minimum=0, info=SEED, min_width=240)
+            guidance = _slider(bounds["guidance_scale"], config.proposed_guidance, info=GUIDANCE, min_width=240)
+            seed = gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)
         regions = gr.Radio(list(get_args(Regions)), value="together", label="Several painted parts", info=REGIONS)
         match_colour = gr.Checkbox(label="Match colours", info=MATCH_COLOUR)
     return Settings(keep_shape, crop_to_mask, regions, match_colour, num_images, steps, guidance, seed), shape
+
+
+def _slider(number: Number, value: float, **options: object) -> gr.Slider:
+    step = 1 if number.is_whole else 0.1
+    slider = gr.Slider(number.least, number.most, value, step=step, label=number.label, **options)
+    # Gradio would refuse what is typed beyond the bounds itself, without the field's name; `Number.check` names it.
+    slider.preprocess = lambda typed: typed
+    return slider
 
 
 def _results() -> View:

@@ -15,21 +15,24 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painting import Painting
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import from_pil, open_image, place, resize, to_pil
-from mimicbrush.pictures import as_edit_mask, as_reference, as_source
+from mimicbrush.pictures import as_edit_mask, as_source, cut_reference
 
 PREVIEW_SIDE = 1280
 """Longer side of what the browser shows."""
 MAX_ASPECT = 24
 """Longer side to shorter: on a phone, the shorter one is then shown a dozen pixels wide."""
 
+PICTURE, MASK, REFERENCE = "the picture", "the mask", "the reference"
+"""What sentences call them: a visitor sees no parameters."""
+
 
 def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
     """A picture with its size, and its previews in `folder`; raises UserError where no edit can be made of it."""
     with named(painting.picture):
         image = read(painting.picture, limits)
-        source = as_source(image)
+        source = as_source(image, name=REFERENCE if is_reference else PICTURE)
         if is_reference:
-            as_reference(image)
+            cut_reference(image, box=None, mask=None, name=REFERENCE)
     width, height = source.pixels.shape[2], source.pixels.shape[1]
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise UserError(
@@ -45,7 +48,7 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
     if painting.mask is None:
         return looked_at
     with named(painting.mask):
-        mask = as_edit_mask(read(painting.mask, limits), source.pixels)
+        mask = as_edit_mask(read(painting.mask, limits), source.pixels, name=MASK, of=PICTURE)
     previews = looked_at.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
     return replace(looked_at, previews=previews)
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.page import build_page
 from mimicbrush.demo.painting import Painting, Stroke
+from mimicbrush.demo.server import launch
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.model.weights import initialise, save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.requests import ReferenceRequest
 from tests.conftest import network_config
+from tests.demo.browsing import DESKTOP, HEIGHT, MILLISECONDS, WIDTH
 
 BOX = Stroke(tool="box", points=[(20, 15), (40, 30)])
 
@@ -71,3 +79,60 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("needs chromium (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def url(pipe, config, workspace: Workspace) -> Iterator[str]:
+    config = replace(config, port=free_port(), num_inference_steps=3)
+    page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, workspace)
+    yield launch(page, config)
+    page.close()
+
+
+@pytest.fixture
+def slowly(pipe) -> Iterator[None]:
+    """Steps that leave time to press a button."""
+    hook = pipe.unet.register_forward_pre_hook(lambda *_: sleep(0.3))
+    yield
+    hook.remove()
+
+
+@pytest.fixture
+def visit(browser, url: str) -> Iterator[Callable]:
+    """Opens the page as another visitor; at the end no request may have left this machine."""
+    contexts, asked = [], set()
+
+    def visit(viewport: dict = DESKTOP, **options: object):
+        contexts.append(browser.new_context(viewport=viewport, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(MILLISECONDS)
+        page.on("request", lambda request: asked.add(request.url))
+        page.goto(url)
+        page.locator(".source .painter-drop").wait_for()
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    strangers = [address for address in asked if not address.startswith((url, "data:", "blob:"))]
+    assert asked and not strangers
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[Path, Path]:
+    return (
+        write_picture(tmp_path / "photo.png", size=(WIDTH, HEIGHT)),
+        write_picture(tmp_path / "other.png", size=(100, 80), seed=1),
+    )

@@ -12,9 +12,10 @@ from gradio.data_classes import FileData
 from PIL import Image
 
 from mimicbrush.demo.examples import EXAMPLES
-from mimicbrush.demo.handlers import ReferenceHandlers, Settings, View
+from mimicbrush.demo.handlers import ReferenceHandlers, Results, Settings, View
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
+from mimicbrush.demo.studio import StoppedError
 from mimicbrush.edit.command import main
 from mimicbrush.edit.settings import read_settings
 from tests.demo.conftest import write_picture
@@ -41,9 +42,15 @@ def last_view(handlers: ReferenceHandlers, *pictures: Painting | None, **changes
     return list(start(handlers, *pictures, **changes))[-1]
 
 
-def start(handlers: ReferenceHandlers, source: Painting | None, *references: Painting | None, **changes: object):
+def start(
+    handlers: ReferenceHandlers,
+    source: Painting | None,
+    *references: Painting | None,
+    before: Results | None = None,
+    **changes: object,
+):
     none = [None] * (handlers.config.limits.references - len(references))
-    return handlers.edit(VISITOR, *sent(source, *references), *none, *SETTINGS._replace(**changes))
+    return handlers.edit(VISITOR, before, *sent(source, *references), *none, *SETTINGS._replace(**changes))
 
 
 def sent(*paintings: Painting | None) -> list[PainterData | None]:
@@ -120,13 +127,12 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
         ((None, reference), {}, "No picture yet; choose one"),
         ((source, None), {}, "No reference yet"),
         ((erased, reference), {}, "Nothing is painted yet; paint over what should change."),
-        ((everything, reference), {}, "all white, so nothing of the source would be kept"),
+        ((everything, reference), {}, "All of the picture is painted over"),
         ((source, tiny_box), {}, "20 x 20 pixels, expected at least 32 a side"),
-        ((source, reference), {"num_inference_steps": 5000}, "is 5000, expected 1 to 100."),
-        ((source, reference), {"num_images": 5}, "is 5, expected 1 to 4."),
-        ((source, reference), {"seed": None}, "Seed is None, expected a whole number."),
-        ((source, reference), {"num_images": float("nan")}, "Num_images is nan, expected a whole number."),
-        ((source, reference), {"seed": -1}, "Seed is -1, expected 0 to 2^63 - 1."),
+        ((source, reference), {"num_inference_steps": 5000}, "Steps is 5000, expected a whole number from 1 to 100."),
+        ((source, reference), {"num_images": 5}, "Results is 5, expected a whole number from 1 to 4."),
+        ((source, reference), {"guidance_scale": 0.5}, "Guidance is 0.5, expected a number from 1 to 20."),
+        ((source, reference), {"seed": None}, "Seed is empty, expected a whole number from 0 to"),
     ):
         view = last_view(handlers, *pictures, **changes)
         assert sentence in view.status and 'role="alert"' in view.status and view.edit["interactive"]
@@ -149,8 +155,18 @@ def test_stop_leaves_a_page_that_can_edit_again(handlers, source, reference):
     running = next(views)
     assert "Step 1 of 100" in running.status and running.stop["interactive"]
     handlers.stop(VISITOR)
-    assert "Stopped" in list(views)[-1].status
+    stopped = list(views)[-1]
+    assert "Stopped" in stopped.status and "The result appears here" in stopped.status
     assert "Done" in last_view(handlers, source, reference).status
+
+
+def test_what_was_made_before_returns_after_a_fault(handlers, source, reference, monkeypatch):
+    before = last_view(handlers, source, reference, num_images=2).results
+    monkeypatch.setattr(handlers.studio, "edit", lambda *_, **__: (_ for _ in ()).throw(StoppedError))
+    starting, ended = start(handlers, source, reference, before=before)
+    assert not starting.slider["visible"] and starting.results == gr.skip()
+    assert "Stopped." in ended.status and "Below is what was made before." in ended.status
+    assert all(part["visible"] for part in (ended.slider, ended.gallery, ended.picture, ended.bundle))
 
 
 def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
@@ -179,16 +195,17 @@ def chosen(before: PainterData, **files: Path) -> PainterData:
 def test_a_bad_upload_leaves_what_was_there(handlers, source, tmp_path):
     (tmp_path / "notes.png").write_text("no picture")
     write_picture(tmp_path / "small.png", size=(10, 10))
-    before = handlers.look_at_source(chosen(PainterData(), new_picture=source.picture))
+    before, *_ = handlers.look_at_source(chosen(PainterData(), new_picture=source.picture))
     before = before.model_copy(update={"strokes": list(source.strokes)})
     for files, sentence in (
         ({"new_picture": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
-        ({"new_mask": tmp_path / "small.png"}, "small.png: mask_image is 10 x 10 pixels"),
+        ({"new_mask": tmp_path / "small.png"}, "small.png: the mask is 10 x 10 pixels and the picture 80 x 60"),
         ({"new_mask": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
     ):
-        after = handlers.look_at_source(chosen(before, **files))
+        after, *view = handlers.look_at_source(chosen(before, **files))
+        assert View(*view) == View()
         assert sentence in after.error and after.model_copy(update={"error": ""}) == before
-    refused = handlers.look_at_source(chosen(PainterData(), new_picture=tmp_path / "notes.png"))
+    refused, *_ = handlers.look_at_source(chosen(PainterData(), new_picture=tmp_path / "notes.png"))
     assert refused.error and from_browser(refused) is None
 
 
@@ -196,10 +213,12 @@ def test_a_new_picture_or_mask_takes_the_place_of_strokes(handlers, source, tmp_
     mask = Image.new("L", (80, 60))
     mask.paste(255, (5, 5, 30, 20))
     mask.save(tmp_path / "mask.png")
-    masked = handlers.look_at_source(chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
+    masked, *view = handlers.look_at_source(chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
+    assert View(*view) == View()
     assert masked.mask.path == str(tmp_path / "mask.png") and not masked.strokes and masked.mask_preview
     other = write_picture(tmp_path / "next.png", size=(40, 50))
-    replaced = handlers.look_at_source(chosen(masked, new_picture=other))
+    replaced, *view = handlers.look_at_source(chosen(masked, new_picture=other))
+    assert View(*view).results is None and View(*view).slider == gr.update(visible=False)
     assert replaced.size == (40, 50) and replaced.mask is None and replaced.new_picture is None
 
 
@@ -211,8 +230,9 @@ def test_an_upload_that_breaks_the_reader_is_told_and_logged(handlers, source, m
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_are_ready_to_be_edited(handlers, number):
-    source, reference, *further, keep_shape, crop_to_mask = handlers.load_example(SimpleNamespace(index=number))
-    assert further == [None] * 3
+    source, reference, *rest = handlers.load_example(SimpleNamespace(index=number))
+    further, (keep_shape, crop_to_mask), view = rest[:3], rest[3:5], View(*rest[5:])
+    assert further == [None] * 3 and view.results is None
     chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}
     source, reference = from_browser(source), from_browser(reference)
     view = last_view(handlers, source, reference, num_inference_steps=1, **chosen)

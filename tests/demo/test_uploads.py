@@ -70,11 +70,11 @@ def test_what_cannot_be_edited_is_refused_in_a_sentence_without_its_folder(tmp_p
     for name, options, sentence in (
         ("text.png", {}, r"text\.png: not a readable picture"),
         ("half.png", {}, r"half\.png: not a readable picture"),
-        ("thin.png", {}, r"thin\.png: image is 1 x 50 pixels, expected at least 2 a side"),
+        ("thin.png", {}, r"thin\.png: the picture is 1 x 50 pixels, expected at least 2 a side"),
         ("tape.png", {}, r"tape\.png: 20000 x 100 pixels, too narrow to be painted on"),
         ("tape.png", {"is_reference": True}, r"tape\.png: 20000 x 100 pixels, too narrow"),
         ("bomb.png", {}, r"bomb\.png: far more than 25 million pixels"),
-        ("small.png", {"is_reference": True}, r"small\.png: reference_image is 31 x 50 pixels, expected at least 32"),
+        ("small.png", {"is_reference": True}, r"small\.png: the reference is 31 x 50 pixels, expected at least 32"),
     ):
         told = refusal(tmp_path / name, tmp_path, **options)
         assert re.match(sentence, told) and str(tmp_path) not in told
@@ -102,7 +102,11 @@ def test_an_uploaded_mask_is_shown(tmp_path):
 
 @pytest.mark.parametrize(
     ("size", "colour", "named"),
-    [((80, 60), 0, "is empty"), ((80, 60), 255, "is all white"), ((60, 80), 255, "60 x 80 pixels and image 80 x 60")],
+    [
+        ((80, 60), 0, "is empty"),
+        ((80, 60), 255, "is all white"),
+        ((60, 80), 255, "the mask is 60 x 80 pixels and the picture 80 x 60"),
+    ],
 )
 def test_a_mask_that_cannot_be_used_is_refused(tmp_path, size, colour, named):
     with pytest.raises(UserError, match=rf"mask\.png: .*{named}"):

@@ -1,0 +1,50 @@
+"""What a visitor does in Debian's Chromium: nothing is downloaded, and nothing but the page is asked for."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WIDTH, HEIGHT = 320, 240
+STATUS = ".block.status"
+MILLISECONDS = 60_000
+"""A busy machine may take that long."""
+
+
+def upload(page, place: str, path: Path) -> None:
+    page.locator(f".{place} .painter-drop input").set_input_files(path)
+    page.locator(f".{place} .painter-canvas").wait_for()
+
+
+def drag(page, place: str, *points: tuple[float, float]) -> None:
+    """Draw with the mouse through points in fractions of the picture."""
+    canvas = page.locator(f".{place} .painter-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for point in at:
+        page.mouse.move(*point, steps=4)
+    page.mouse.up()
+
+
+def press_edit(page, expected: str = "Done in") -> None:
+    page.locator("button.edit-button").click()
+    page.locator(STATUS, has_text=expected).wait_for()
+
+
+def download(page, button: str) -> bytes:
+    with page.expect_download() as started:
+        page.locator(f".{button}").click()
+    return Path(started.value.path()).read_bytes()
+
+
+def downloaded_mask(page) -> np.ndarray:
+    with zipfile.ZipFile(io.BytesIO(download(page, "download-all"))) as archive:
+        return np.asarray(Image.open(io.BytesIO(archive.read("edit/mask.png"))))
