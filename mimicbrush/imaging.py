@@ -84,12 +84,13 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return to_pil(from_sixteen_bits(image)) if is_sixteen_bits(image) else image
 
 
-def open_image(path: Path) -> Image.Image:
-    """As it is stored, decoded; raises UserError if the file is missing or no picture."""
+def open_image(path: Path, *, decode: bool = True) -> Image.Image:
+    """As it is stored, or undecoded its header alone; raises UserError if the file is missing or no picture."""
     try:
         # Pillow warns of what it reads all the same; how large is too large, callers say.
         with catch_warnings(category=Image.DecompressionBombWarning, action="ignore"), Image.open(path) as file:
-            file.load()
+            if decode:
+                file.load()
             return file
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture") from None

@@ -44,11 +44,12 @@ def save_with_settings(edited: Tensor, config: EditConfig, inputs: Inputs, *, po
 
 def read_settings(path: Path) -> dict:
     """The settings in a PNG, and FINGERPRINTS if it is not older than these; raises UserError where it holds none."""
-    picture = open_image(path)
+    # They stand before the pixels, which need not be decoded: a batch looks at every result that is there.
+    picture = open_image(path, decode=False)
     try:
-        settings = json.loads(getattr(picture, "text", {})[KEY])
+        settings = json.loads(picture.info[KEY])
         fingerprints = list(settings.get(FINGERPRINTS, {}).values())
-    except (KeyError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         fingerprints = [None]
     if not all(isinstance(of_option, list) for of_option in fingerprints):
         raise UserError(f"{path}: holds no settings of an edit; expected a PNG written by `python -m mimicbrush.edit`")
@@ -65,10 +66,9 @@ def find_other_settings(config: EditConfig) -> str | None:
     if changed:
         return " has changed since: ".join(map(str, changed[0]))
     asked = _settings(config)
-    for name in asked.keys() & found.keys() - set(MACHINE):
-        if asked[name] != found[name]:
-            return f"{name} was {found[name]}, is {asked[name]}"
-    return None
+    differing = (name for name in asked if name in found and name not in MACHINE and asked[name] != found[name])
+    name = next(differing, None)
+    return name and f"{name} was {found[name]}, is {asked[name]}"
 
 
 def _settings(config: EditConfig, portable: bool = False) -> dict:
