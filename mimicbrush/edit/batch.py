@@ -51,12 +51,13 @@ def missing_results(edit: EditConfig) -> list[EditConfig]:
     return [edit] if len(missing) == edit.num_images else missing
 
 
-def find_results_of_others(edit: EditConfig) -> str | None:
-    """The first finished result that was made with other settings; None where all are this edit's."""
+def refuse_results_of_others(edit: EditConfig) -> None:
+    """Raises UserError where a finished result was made with other settings, and is not to be overwritten."""
     for single in edit.singles:
         if not edit.force and single.output.exists() and (other := find_other_settings(single)):
-            return f"{single.output} is there, and was made otherwise ({other}); choose another output or pass --force"
-    return None
+            raise UserError(
+                f"{single.output} is there, and was made otherwise ({other}); choose another output or pass --force"
+            )
 
 
 def _read_rows(path: Path) -> dict[int, dict[str, str]]:

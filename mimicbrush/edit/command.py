@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mimicbrush.edit.batch import Batch, find_results_of_others, is_unfinished, missing_results, read_batch
+from mimicbrush.edit.batch import Batch, is_unfinished, missing_results, read_batch, refuse_results_of_others
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.contact_sheet import write_sheet
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
@@ -42,11 +42,8 @@ def _edit_one(config: EditConfig) -> None:
 
 
 def _edit_batch(config: EditConfig, batch: Batch) -> None:
-    others = {line: other for line, edit in batch.edits.items() if (other := find_results_of_others(edit))}
-    faults = {line: _skip(line, reason) for line, reason in {**batch.faults, **others}.items()}
-    unfinished = {line: edit for line, edit in batch.edits.items() if line not in faults and is_unfinished(edit)}
-    faults |= _find_faults(unfinished)
-    ready = {line: edit for line, edit in unfinished.items() if line not in faults}
+    faults = {line: _skip(line, reason) for line, reason in batch.faults.items()} | _find_faults(batch.edits)
+    ready = {line: edit for line, edit in batch.edits.items() if line not in faults and is_unfinished(edit)}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
     pipe = _load_pipeline(config) if needed else None
     for line, edit in tqdm(ready.items(), desc="batch", unit="edit", disable=None):
@@ -58,12 +55,15 @@ def _edit_batch(config: EditConfig, batch: Batch) -> None:
 
 
 def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, str]:
-    """What is wrong with pictures and places, known before minutes go into weights."""
+    """What is wrong with results that are there, and with pictures and places of those that are not, known before
+    minutes go into weights."""
     faults = {}
     for line, edit in edits.items():
         try:
-            with without_warnings():  # they come when the row is edited
-                _check(edit)
+            refuse_results_of_others(edit)
+            if is_unfinished(edit):
+                with without_warnings():  # they come when the row is edited
+                    _check(edit)
         except UserError as error:
             faults[line] = _skip(line, error)
     return faults
