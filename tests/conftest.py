@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
 torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZE = 32
 
 UNET = {

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -11,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mimicbrush.page import Markup, breakable, figure, heading, page, paragraph, strip, table, thumbnail
+from tests.conftest import CHROMIUM
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 
 
@@ -69,13 +68,13 @@ def test_script_and_style_are_inlined():
     assert "<script>1 < 2</script>" in page("title", [], style=".x {}", script="1 < 2")
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 @pytest.mark.slow
 @pytest.mark.parametrize(("columns", "shaded"), [(3, False), (90, True)])
 def test_shadow_tells_that_a_table_goes_on(columns, shaded, tmp_path):
     empty = [""] * columns
     (tmp_path / "page.html").write_text(page("title", [table(empty, [empty] * 30)]))
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=800,400"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=800,400"]
     shot = tmp_path / "shot.png"
     subprocess.run(
         [*command, f"--screenshot={shot}", f"file://{tmp_path}/page.html"], capture_output=True, timeout=120, check=True

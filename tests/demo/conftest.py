@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,8 +21,8 @@ from mimicbrush.demo.workspace import Workspace
 from mimicbrush.model.weights import initialise, save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest
-from tests.conftest import network_config
-from tests.demo.browsing import DESKTOP, HEIGHT, MILLISECONDS, WIDTH
+from tests.conftest import CHROMIUM, network_config
+from tests.demo.browsing import DESKTOP, HEIGHT, MILLISECONDS, WIDTH, upload
 
 BOX = Stroke(tool="box", points=[(20, 15), (40, 30)])
 
@@ -84,11 +83,10 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
+    if CHROMIUM is None:
         pytest.skip("needs chromium (Debian: apt-get install chromium)")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
 
@@ -136,3 +134,12 @@ def pictures(tmp_path: Path) -> tuple[Path, Path]:
         write_picture(tmp_path / "photo.png", size=(WIDTH, HEIGHT)),
         write_picture(tmp_path / "other.png", size=(100, 80), seed=1),
     )
+
+
+@pytest.fixture
+def page(visit, pictures):
+    """The page with a picture and a reference on it."""
+    page = visit()
+    upload(page, "source", pictures[0])
+    upload(page, "reference", pictures[1])
+    return page

@@ -25,10 +25,7 @@ from tests.demo.conftest import write_picture
 pytestmark = pytest.mark.browser
 
 
-def test_what_is_painted_changes_and_nothing_else(visit, pictures):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_what_is_painted_changes_and_nothing_else(page, pictures):
     drag(page, "source", (0.25, 0.5), (0.45, 0.5))
     drag(page, "reference", (0.1, 0.1), (0.8, 0.9))
     press_edit(page)
@@ -45,10 +42,7 @@ def test_what_is_painted_changes_and_nothing_else(visit, pictures):
     assert (changed.max(axis=0) <= painted.max(axis=0) + 12).all()
 
 
-def test_further_references_are_added_and_removed(visit, pictures, tmp_path):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_further_references_are_added_and_removed(page, tmp_path):
     drag(page, "source", (0.25, 0.5), (0.45, 0.5))
     page.get_by_text("Further references").click()
     upload(page, "reference-2", write_picture(tmp_path / "side.png", size=(100, 80), seed=2))
@@ -65,10 +59,7 @@ def test_further_references_are_added_and_removed(visit, pictures, tmp_path):
     page.locator(".reference-3 .painter-drop").wait_for()
 
 
-def test_stop_ends_an_edit_and_the_next_one_runs(visit, pictures, slowly):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_stop_ends_an_edit_and_the_next_one_runs(page, slowly):
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))
     page.get_by_label("number input for Steps").fill("100")
     press_edit(page, "of 100")
@@ -78,10 +69,7 @@ def test_stop_ends_an_edit_and_the_next_one_runs(visit, pictures, slowly):
     press_edit(page)
 
 
-def test_what_was_made_before_returns_when_an_edit_is_stopped_or_refused(visit, pictures, slowly):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_what_was_made_before_returns_when_an_edit_is_stopped_or_refused(page, slowly):
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))
     page.get_by_label("number input for Results").fill("2")
     press_edit(page)
@@ -105,10 +93,7 @@ def test_what_was_made_before_returns_when_an_edit_is_stopped_or_refused(visit, 
     press_edit(page)
 
 
-def test_another_picture_takes_the_results_of_the_former_away(visit, pictures, tmp_path):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_another_picture_takes_the_results_of_the_former_away(page, tmp_path):
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))
     press_edit(page)
     slider, change = page.locator(".slider"), page.locator(".source .painter-change input")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from tests.demo.browsing import (
     HEIGHT,
+    MILLISECONDS,
     STATUS,
     WIDTH,
     downloaded_mask,
@@ -22,10 +24,7 @@ from tests.demo.conftest import write_picture
 pytestmark = pytest.mark.browser
 
 
-def test_box_eraser_undo_and_clear(visit, pictures):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_box_eraser_undo_and_clear(page):
     tools = page.locator(".source .painter-tools")
     drag(page, "source", (0.1, 0.1), (0.2, 0.1))
     tools.get_by_text("Clear").click()
@@ -44,10 +43,7 @@ def test_box_eraser_undo_and_clear(visit, pictures):
     np.testing.assert_allclose([rows.min(), rows.max(), columns.min(), columns.max()], [60, 179, 80, 239], atol=2)
 
 
-def test_a_mask_is_uploaded_or_refused(visit, pictures, tmp_path):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_a_mask_is_uploaded_or_refused(page, tmp_path):
     field = page.locator(".source .painter-mask-file")
     field.set_input_files(write_picture(tmp_path / "small.png", size=(10, 10)))
     error = page.locator(".source .painter-error")
@@ -77,10 +73,7 @@ def test_bad_uploads_and_missing_parts_are_told_in_the_page(visit, pictures, tmp
     page.locator(f"{STATUS} [role=alert]").wait_for(state="detached")
 
 
-def test_a_bad_upload_leaves_what_was_painted(visit, pictures, tmp_path):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def test_a_bad_upload_leaves_what_was_painted(page, pictures, tmp_path):
     drag(page, "source", (0.25, 0.5), (0.45, 0.5))
     (tmp_path / "half.png").write_bytes(pictures[0].read_bytes()[:3000])
     page.locator(".source .painter-change input").set_input_files(tmp_path / "half.png")
@@ -111,18 +104,22 @@ def coverage(page, place: str = "source") -> float:
     )
 
 
-def test_undo_takes_back_clearing_and_an_uploaded_mask(visit, pictures, tmp_path):
-    page = visit()
-    upload(page, "source", pictures[0])
-    upload(page, "reference", pictures[1])
+def wait_for_coverage(page, share: float) -> None:
+    """Until the canvas shows what the server sent."""
+    deadline = monotonic() + MILLISECONDS / 1000
+    while coverage(page) != pytest.approx(share, abs=0.002):
+        assert monotonic() < deadline, f"{coverage(page)} of the canvas is painted, expected {share}"
+        page.wait_for_timeout(50)
+
+
+def test_undo_takes_back_clearing_and_an_uploaded_mask(page, tmp_path):
     undo, clear = (page.locator(".source .painter-tools").get_by_text(name) for name in ("Undo", "Clear"))
     drag(page, "source", (0.1, 0.1), (0.2, 0.1))
     drag(page, "source", (0.7, 0.8), (0.9, 0.8))
     both = coverage(page)
     mask = white_box(tmp_path / "mask.png")
     page.locator(".source .painter-mask-file").set_input_files(tmp_path / "mask.png")
-    page.locator(".source .painter-busy").wait_for(state="detached")
-    page.wait_for_timeout(500)
+    wait_for_coverage(page, mask.mean() / 255)
     clear.click()
     clear.click()
     assert coverage(page) == 0 < both

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,10 +15,10 @@ from mimicbrush.evaluation.report.numbers import further_part, paper_part
 from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SIDE, SMALLEST_SIDE, thumbnail_side
 from mimicbrush.evaluation.results import Summary
 from mimicbrush.evaluation.run import EvaluateConfig
+from tests.conftest import CHROMIUM
 from tests.evaluation.small import IDENTITY, PASTE, Loaded, RefusesDark, Shapeless, one_set
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+NEEDS_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 # Of the three pictures of `make_set`, two lie below this mean.
 FLAKY = {
     "class_path": f"{RefusesDark.__module__}.{RefusesDark.__name__}",
@@ -59,7 +58,7 @@ def test_failures_come_first_and_means_say_how_many_edits_they_are_of(report):
 def test_every_sample_is_there_in_order_of_id_without_javascript(report):
     text = report({"identity": IDENTITY, "paste": PASTE})
     assert re.findall(r"<article class='card' data-id='(\d+)'", text) == ["000", "001", "002"]
-    # Source, mask, reference, two edits, truth; in sight of the first table they stand without the mask's own picture.
+    # Source, mask, reference, two edits, truth; before the tables they stand without the mask's own picture.
     glance, cards = text.split("class='cards'")
     assert cards.count("<img ") == cards.count("loading='lazy'") == 3 * 6
     assert glance.count("<img ") == glance.count("loading='lazy'") == 3 * 5
@@ -157,7 +156,7 @@ def test_many_pictures_are_smaller_and_none_is_left_out():
 
 def browse(page: Path, address: str = "", *, window: str = "800,600") -> str:
     """The page's elements after its scripts have run."""
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
     command.append(f"--window-size={window}")
     return subprocess.run(
         [*command, f"file://{page}{address}"], capture_output=True, text=True, timeout=120, check=True
