@@ -50,7 +50,7 @@ def test_a_mask_is_uploaded_or_refused(page, tmp_path):
     error.get_by_text("small.png: the mask is 10 x 10 pixels and the picture 320 x 240").wait_for()
     mask = white_box(tmp_path / "mask.png")
     field.set_input_files(tmp_path / "mask.png")
-    page.locator(".source .painter-busy").wait_for(state="detached")
+    wait_for_coverage(page, mask.mean() / 255)
     assert not error.is_visible()
     press_edit(page)
     assert np.array_equal(downloaded_mask(page), mask)
