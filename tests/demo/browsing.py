@@ -35,8 +35,18 @@ def drag(page, place: str, *points: tuple[float, float]) -> None:
 
 
 def press_edit(page, expected: str = "Done in") -> None:
+    """Returns when the page has said so of this edit, whatever it says of the one before."""
+    page.evaluate(f"document.querySelectorAll('{STATUS} p').forEach((told) => told.classList.add('old'))")
     page.locator("button.edit-button").click()
-    page.locator(STATUS, has_text=expected).wait_for()
+    page.locator(f"{STATUS} p:not(.old)", has_text=expected).first.wait_for()
+
+
+def choose(page, number: int) -> None:
+    """One of several results; returns when it is the one that is compared."""
+    compared = "[...document.querySelectorAll('.slider img')].map((picture) => picture.src).join()"
+    before = page.evaluate(compared)
+    page.locator(".results img").nth(number).click()
+    page.wait_for_function(f"(before) => {compared} !== before", arg=before)
 
 
 def download(page, button: str) -> bytes:
