@@ -17,7 +17,7 @@ from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import EXAMPLES, write_example
 from mimicbrush.demo.orders import bundle, mask_of, order
 from mimicbrush.demo.painter import PainterData, from_browser, refused, to_browser, with_new
-from mimicbrush.demo.studio import Step, StoppedError, Studio, Update, Waiting
+from mimicbrush.demo.studio import Step, StoppedError, Studio, SupersededError, Update, Waiting
 from mimicbrush.demo.uploads import accept, compare, read
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.edit.config import EditConfig
@@ -82,11 +82,11 @@ class ReferenceHandlers:
         self.config = config
         self.workspace = workspace
 
-    def look_at_source(self, source: PainterData) -> tuple:
-        """With what was uploaded last, and a view: without the results of another picture."""
+    def look_at_source(self, request: gr.Request, source: PainterData) -> tuple:
+        """With what was uploaded last, and a view: without the results of another picture, whose edit ends."""
         looked_at = self._look_at(source)
         is_another = source.new_picture is not None and not looked_at.error
-        return looked_at, *(_without_results() if is_another else View())
+        return looked_at, *(self._without_results(request) if is_another else View())
 
     def look_at_reference(self, reference: PainterData) -> PainterData:
         return self._look_at(reference, is_reference=True)
@@ -129,6 +129,8 @@ class ReferenceHandlers:
             for update in self.studio.edit(config, visitor=request.session_hash):
                 yield _progress(update)
             yield _finished(config, monotonic() - start)
+        except SupersededError:
+            yield _idle(NOTHING_YET)._replace(results=None)
         except StoppedError:
             yield _unfinished(_status("Stopped."), before)
         except UserError as error:
@@ -146,7 +148,7 @@ class ReferenceHandlers:
         number = _chosen(event, 0 if results is None else len(results.outputs))
         return results.comparisons[number], str(results.outputs[number])
 
-    def load_example(self, event: gr.SelectData) -> tuple:
+    def load_example(self, request: gr.Request, event: gr.SelectData) -> tuple:
         """Source, references, keep_shape, crop_to_mask, and a view without the results of another picture."""
         example, folder, limits = EXAMPLES[_chosen(event, len(EXAMPLES))], self.workspace.folder(), self.config.limits
         source, reference = write_example(example, folder)
@@ -155,7 +157,13 @@ class ReferenceHandlers:
             for painting in (source, reference)
         ]
         no_further = [None] * (limits.references - 1)
-        return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask, *_without_results()
+        view = self._without_results(request)
+        return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask, *view
+
+    def _without_results(self, request: gr.Request) -> View:
+        """Of another picture, which is not edited further either."""
+        self.studio.stop(request.session_hash, SupersededError)
+        return View(NOTHING_YET, results=None, **_results_shown(0))
 
     def _look_at(self, data: PainterData, *, is_reference: bool = False) -> PainterData:
         """With what was uploaded last, or with why it is refused, and what was there before."""
@@ -185,10 +193,6 @@ def _side_by_side(maps: list[Image.Image]) -> Image.Image:
     """Of one height."""
     scaled = [each.resize((max(1, each.width * MAP_HEIGHT // each.height), MAP_HEIGHT)) for each in maps]
     return Image.fromarray(np.hstack([np.asarray(each) for each in scaled]))
-
-
-def _without_results() -> View:
-    return View(NOTHING_YET, results=None, **_results_shown(0))
 
 
 def _starting() -> View:

@@ -29,6 +29,10 @@ class StoppedError(Exception):
     """A visitor wants no more of an edit."""
 
 
+class SupersededError(StoppedError):
+    """The picture that is edited is not the visitor's any more."""
+
+
 class Waiting(NamedTuple):
     """Before an edit's turn comes."""
 
@@ -54,15 +58,15 @@ class Ticket:
 
     def __init__(self, visitor: str) -> None:
         self.visitor = visitor
-        self._stopped = threading.Event()
+        self._reason: type[StoppedError] | None = None
 
-    def stop(self) -> None:
-        self._stopped.set()
+    def stop(self, reason: type[StoppedError] = StoppedError) -> None:
+        self._reason = reason
 
     def check(self) -> None:
-        """Raises StoppedError once `stop` was called."""
-        if self._stopped.is_set():
-            raise StoppedError
+        """Raises the reason once `stop` was called."""
+        if self._reason is not None:
+            raise self._reason
 
 
 class Line:
@@ -97,12 +101,12 @@ class Line:
         with self._changed:
             self._changed.wait(seconds)
 
-    def stop(self, visitor: str) -> None:
+    def stop(self, visitor: str, reason: type[StoppedError]) -> None:
         """All tickets of that visitor."""
         with self._changed:
             for ticket in self._tickets:
                 if ticket.visitor == visitor:
-                    ticket.stop()
+                    ticket.stop(reason)
             self._changed.notify_all()
 
 
@@ -118,7 +122,7 @@ class Studio:
     def edit(self, config: EditConfig, *, visitor: str) -> Iterator[Update]:
         """Reports until the results are written; closed early, it ends the computing.
 
-        Raises StoppedError after `stop`, and UserError for what cannot be edited or takes too long.
+        Raises the reason given to `stop`, and UserError for what cannot be edited or takes too long.
         """
         with self._line.join(visitor) as ticket:
             while ahead := self._line.ahead(ticket):
@@ -127,9 +131,9 @@ class Studio:
                 ticket.check()
             yield from _follow(lambda report: self._compute(config, ticket, report), ticket)
 
-    def stop(self, visitor: str) -> None:
+    def stop(self, visitor: str, reason: type[StoppedError] = StoppedError) -> None:
         """End the edits of that visitor, waiting or computed, at their next step."""
-        self._line.stop(visitor)
+        self._line.stop(visitor, reason)
 
     def shape_maps(self, image: Image.Image, mask: Image.Image | None, **options: object) -> list[Image.Image]:
         """As in the pipeline, between edits."""
@@ -140,6 +144,7 @@ class Studio:
         with self._device:
             watch = _Watch(ticket, report, self.limits.seconds)
             edit(self.pipe, config, portable=True, callback_on_step_end=watch)
+            ticket.check()
 
 
 class _Watch:

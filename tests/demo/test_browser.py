@@ -108,6 +108,23 @@ def test_another_picture_takes_the_results_of_the_former_away(page, tmp_path):
     assert not page.locator(".download-picture").is_visible() and not page.locator(".download-all").is_visible()
 
 
+def test_another_picture_ends_the_edit_of_the_former(page, slowly, tmp_path):
+    drag(page, "source", (0.2, 0.5), (0.4, 0.5))
+    page.get_by_label("number input for Steps").fill("100")
+    press_edit(page, "of 100")
+    page.locator(".source .painter-change input").set_input_files(
+        write_picture(tmp_path / "next.png", size=(100, 90), seed=3)
+    )
+    for part in (".source .painter-canvas[width='100']", "button.edit-button:enabled"):
+        page.locator(part).wait_for()
+    page.locator(STATUS, has_text="The result appears here.").wait_for()
+    page.locator(".preview").wait_for(state="hidden")
+    drag(page, "source", (0.2, 0.5), (0.4, 0.5))
+    page.get_by_label("number input for Steps").fill("2")
+    press_edit(page)
+    assert downloaded_mask(page).shape == (90, 100)
+
+
 def test_all_of_the_edit_is_seen_first(visit):
     page = visit()
     page.locator(".examples img").first.click()

@@ -12,7 +12,7 @@ from gradio.data_classes import FileData
 from PIL import Image
 
 from mimicbrush.demo.examples import EXAMPLES
-from mimicbrush.demo.handlers import ReferenceHandlers, Results, Settings, View
+from mimicbrush.demo.handlers import NOTHING_YET, ReferenceHandlers, Results, Settings, View
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.demo.studio import StoppedError
@@ -195,17 +195,17 @@ def chosen(before: PainterData, **files: Path) -> PainterData:
 def test_a_bad_upload_leaves_what_was_there(handlers, source, tmp_path):
     (tmp_path / "notes.png").write_text("no picture")
     write_picture(tmp_path / "small.png", size=(10, 10))
-    before, *_ = handlers.look_at_source(chosen(PainterData(), new_picture=source.picture))
+    before, *_ = handlers.look_at_source(VISITOR, chosen(PainterData(), new_picture=source.picture))
     before = before.model_copy(update={"strokes": list(source.strokes)})
     for files, sentence in (
         ({"new_picture": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
         ({"new_mask": tmp_path / "small.png"}, "small.png: the mask is 10 x 10 pixels and the picture 80 x 60"),
         ({"new_mask": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
     ):
-        after, *view = handlers.look_at_source(chosen(before, **files))
+        after, *view = handlers.look_at_source(VISITOR, chosen(before, **files))
         assert View(*view) == View()
         assert sentence in after.error and after.model_copy(update={"error": ""}) == before
-    refused, *_ = handlers.look_at_source(chosen(PainterData(), new_picture=tmp_path / "notes.png"))
+    refused, *_ = handlers.look_at_source(VISITOR, chosen(PainterData(), new_picture=tmp_path / "notes.png"))
     assert refused.error and from_browser(refused) is None
 
 
@@ -213,13 +213,27 @@ def test_a_new_picture_or_mask_takes_the_place_of_strokes(handlers, source, tmp_
     mask = Image.new("L", (80, 60))
     mask.paste(255, (5, 5, 30, 20))
     mask.save(tmp_path / "mask.png")
-    masked, *view = handlers.look_at_source(chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
+    masked, *view = handlers.look_at_source(VISITOR, chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
     assert View(*view) == View()
     assert masked.mask.path == str(tmp_path / "mask.png") and not masked.strokes and masked.mask_preview
     other = write_picture(tmp_path / "next.png", size=(40, 50))
-    replaced, *view = handlers.look_at_source(chosen(masked, new_picture=other))
+    replaced, *view = handlers.look_at_source(VISITOR, chosen(masked, new_picture=other))
     assert View(*view).results is None and View(*view).slider == gr.update(visible=False)
     assert replaced.size == (40, 50) and replaced.mask is None and replaced.new_picture is None
+
+
+def test_another_picture_ends_the_edit_of_the_former(handlers, source, reference, tmp_path):
+    before = last_view(handlers, source, reference).results
+    for change in (
+        lambda: handlers.look_at_source(VISITOR, chosen(PainterData(), new_picture=reference.picture)),
+        lambda: handlers.load_example(VISITOR, SimpleNamespace(index=0)),
+    ):
+        views = start(handlers, source, reference, before=before, num_inference_steps=100)
+        next(views)
+        assert "Step 1 of 100" in next(views).status
+        change()
+        ended = list(views)[-1]
+        assert ended.status == NOTHING_YET and ended.results is None and ended.edit["interactive"]
 
 
 def test_an_upload_that_breaks_the_reader_is_told_and_logged(handlers, source, monkeypatch, caplog):
@@ -230,7 +244,7 @@ def test_an_upload_that_breaks_the_reader_is_told_and_logged(handlers, source, m
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_are_ready_to_be_edited(handlers, number):
-    source, reference, *rest = handlers.load_example(SimpleNamespace(index=number))
+    source, reference, *rest = handlers.load_example(VISITOR, SimpleNamespace(index=number))
     further, (keep_shape, crop_to_mask), view = rest[:3], rest[3:5], View(*rest[5:])
     assert further == [None] * 3 and view.results is None
     chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}

@@ -10,7 +10,7 @@ import pytest
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.orders import order
 from mimicbrush.demo.painting import Painting
-from mimicbrush.demo.studio import Line, Step, StoppedError, Studio, Waiting
+from mimicbrush.demo.studio import Line, Step, StoppedError, Studio, SupersededError, Waiting
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import UserError
 
@@ -54,6 +54,12 @@ def test_stop_ends_the_computing_at_the_next_step(studio, make, monkeypatch):
     assert 1 <= done < 100 and not edit.output.exists()
     list(studio.edit(make(), visitor="a"))
     assert len(called) == done + 2
+
+
+def test_a_picture_that_changes_while_the_result_is_written_ends_its_edit_too(studio, make, monkeypatch):
+    monkeypatch.setattr("mimicbrush.demo.studio.edit", lambda *_, **__: studio.stop("a", SupersededError))
+    with pytest.raises(SupersededError):
+        list(studio.edit(make(), visitor="a"))
 
 
 def test_a_visitor_who_leaves_ends_the_computing(studio, make, monkeypatch):
