@@ -92,21 +92,23 @@ function load(url) {
   });
 }
 
+// Nothing can be painted on before it is there, whole.
 async function show() {
   const value = props.value, ready = Boolean(value?.picture_preview);
-  find(".painter-drop").hidden = ready;
-  for (const part of [stage, find(".painter-tools"), find(".painter-change")]) part.hidden = !ready;
   complain(value?.error ?? "");
   setBusy(Boolean(value?.new_picture || value?.new_mask));
   follow(value);
-  if (!ready) return;
-  const shown = await load(value.picture_preview.url);
-  const start = lastStart();
-  if (start?.mask) start.image ??= await load(start.mask_preview.url);
-  picture.src = shown.src;
-  canvas.width = shown.naturalWidth;
-  canvas.height = shown.naturalHeight;
-  draw();
+  if (ready) {
+    const shown = await load(value.picture_preview.url), start = lastStart();
+    if (start?.mask) start.image ??= await load(start.mask_preview.url);
+    if (value.picture.path !== shownPicture) return;  // another came meanwhile
+    picture.src = shown.src;
+    canvas.width = shown.naturalWidth;
+    canvas.height = shown.naturalHeight;
+    draw();
+  }
+  find(".painter-drop").hidden = ready;
+  for (const part of [stage, find(".painter-tools"), find(".painter-change")]) part.hidden = !ready;
 }
 
 function complain(message) {

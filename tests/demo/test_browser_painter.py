@@ -141,8 +141,8 @@ def test_undo_takes_back_clearing_and_an_uploaded_mask(page, tmp_path):
 def test_what_an_example_paints_and_boxes_comes_back(visit):
     page = visit()
     page.locator(".examples img").nth(1).click()
-    page.locator(".reference .painter-canvas").wait_for()
     for place, name in (("source", "Clear"), ("reference", "Whole picture")):
+        page.locator(f".{place} .painter-canvas").wait_for()
         tools = page.locator(f".{place} .painter-tools")
         before = coverage(page, place)
         tools.get_by_text(name).click()
