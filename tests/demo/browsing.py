@@ -44,6 +44,7 @@ def press_edit(page, expected: str = "Done in") -> None:
 def choose(page, number: int) -> None:
     """One of several results; returns when it is the one that is compared."""
     compared = "[...document.querySelectorAll('.slider img')].map((picture) => picture.src).join()"
+    page.locator(".slider img").first.wait_for()
     before = page.evaluate(compared)
     page.locator(".results img").nth(number).click()
     page.wait_for_function(f"(before) => {compared} !== before", arg=before)

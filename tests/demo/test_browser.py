@@ -98,6 +98,7 @@ def test_another_picture_takes_the_results_of_the_former_away(page, tmp_path):
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))
     press_edit(page)
     slider, change = page.locator(".slider"), page.locator(".source .painter-change input")
+    slider.wait_for()
     (tmp_path / "notes.png").write_text("no picture")
     change.set_input_files(tmp_path / "notes.png")
     page.locator(".source .painter-error", has_text="not a readable picture").wait_for()
@@ -130,6 +131,7 @@ def test_all_of_the_edit_is_seen_first(visit):
     page.locator(".examples img").first.click()
     page.locator(".reference .painter-canvas").wait_for()
     press_edit(page)
+    page.locator(".slider .inner").wait_for()
     left = "document.querySelector('{}').getBoundingClientRect().left"
     page.wait_for_function(f"Math.abs({left.format('.slider .inner')} - {left.format('.slider')}) < 10")
 
