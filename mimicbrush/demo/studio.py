@@ -61,7 +61,9 @@ class Ticket:
         self._reason: type[StoppedError] | None = None
 
     def stop(self, reason: type[StoppedError] = StoppedError) -> None:
-        self._reason = reason
+        """What is superseded stays so, also where its visitor stops it as well."""
+        if self._reason is None or issubclass(reason, self._reason):
+            self._reason = reason
 
     def check(self) -> None:
         """Raises the reason once `stop` was called."""

@@ -56,8 +56,11 @@ def test_stop_ends_the_computing_at_the_next_step(studio, make, monkeypatch):
     assert len(called) == done + 2
 
 
-def test_a_picture_that_changes_while_the_result_is_written_ends_its_edit_too(studio, make, monkeypatch):
-    monkeypatch.setattr("mimicbrush.demo.studio.edit", lambda *_, **__: studio.stop("a", SupersededError))
+@pytest.mark.parametrize(
+    "reasons", [(SupersededError,), (SupersededError, StoppedError), (StoppedError, SupersededError)]
+)
+def test_a_picture_that_changes_while_the_result_is_written_ends_its_edit_too(studio, make, monkeypatch, reasons):
+    monkeypatch.setattr("mimicbrush.demo.studio.edit", lambda *_, **__: [studio.stop("a", each) for each in reasons])
     with pytest.raises(SupersededError):
         list(studio.edit(make(), visitor="a"))
 
