@@ -41,7 +41,10 @@ def shipped(name: str) -> str:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix, that takes its place at the end; an exception leaves neither."""
+    """A temporary path beside `path`, with its suffix, that takes its place at the end; an exception leaves neither.
+
+    Both the file and its new name are on the disk before this returns: a power cut leaves the old file or the new one.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,7 +53,9 @@ def whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
-        partial.rename(path)
+        sync(partial)
+        partial.replace(path)
+        sync(path.parent)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -58,6 +63,23 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; raises OSError where they cannot be."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":  # Windows opens no folder, and writes names at once
+        return
+    # Windows syncs only what is open for writing.
+    number = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        # File systems that cannot sync a folder say so in one of these ways.
+        if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(number)
 
 
 def check_writable(path: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -88,8 +87,6 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
             raise ValueError(f"{path}: two pairs share a key")
         with partial.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            # The index vouches for the tar also after a power cut.
-            os.fsync(file.fileno())
         size, offsets = partial.stat().st_size, find_samples(partial)
     if not keys:
         path.unlink()

@@ -1,0 +1,65 @@
+"""Files appear whole or not at all, also after a power cut; packages have floors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from mimicbrush.errors import UserError
+from mimicbrush.files import sync, whole
+from tests.conftest import REPOSITORY
+
+
+def test_a_file_is_on_the_disk_before_its_name_and_both_before_whole_returns(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append(os.fstat(number).st_ino), fsync(number)))
+    monkeypatch.setattr(Path, "replace", lambda path, target: (done.append("renamed"), replace(path, target))[1])
+    path = tmp_path / "a.txt"
+    with whole(path) as partial:
+        partial.write_text("x")
+    assert done == [path.stat().st_ino, "renamed", tmp_path.stat().st_ino]
+
+
+def test_a_disk_that_fails_while_syncing_leaves_the_file_before(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+
+    def fail(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match="No space left on device"), whole(path) as partial:
+        partial.write_text("after")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+def test_a_file_system_that_syncs_no_folders_is_no_fault(tmp_path, monkeypatch):
+    def fail(number):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    sync(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="Invalid argument"):
+        sync(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "faulty"),
+    [("lightning", "2.6.5"), ("torch", "2.9.1"), ("transformers", "5.4"), ("pillow", "12.2"), ("gradio", "6.6")],
+)
+def test_versions_with_known_faults_lie_below_the_floors(name, faulty):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    listed = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["demo"]])
+    allowed = next(requirement.specifier for requirement in listed if requirement.name == name)
+    assert not allowed.contains(faulty)
+    pin = next(
+        line for line in (REPOSITORY / "constraints.txt").read_text().splitlines() if line.startswith(f"{name}==")
+    )
+    assert allowed.contains(pin.partition("==")[2])
