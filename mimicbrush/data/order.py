@@ -13,11 +13,40 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mimicbrush.seeds import seed_of
+
 CHUNK = 4096
 """Positions whose sources are drawn at once."""
+ORDER_VERSION = 2
+"""Version of the order of samples; a run resumes with the version that its checkpoint names."""
 
-_SOURCES, _SHARDS, _SAMPLES = range(3)
-"""What a random stream is for: streams of one seed must differ."""
+
+class Streams(NamedTuple):
+    """The random streams of one order: an independent one for each purpose and its numbers.
+
+    In version 1, which runs begun before version 2 keep, two streams can be the same: NumPy pads [seed, 0, 1] with
+    zeros, so that the sources of chunk 1 are drawn from the numbers of [seed, 0, 1, 0], the shards of the first pass.
+    """
+
+    seed: int
+    version: int = ORDER_VERSION
+
+    def of_sources(self, chunk: int) -> np.random.Generator:
+        """Draws the source of each position of a chunk."""
+        return self._generator("sources", [0, chunk], chunk)
+
+    def of_shards(self, source: int, number: int) -> np.random.Generator:
+        """Draws the order of a source's shards in a pass."""
+        return self._generator("shards", [source, 1, number], source, number)
+
+    def of_samples(self, source: int, number: int, window: int) -> np.random.Generator:
+        """Draws the order of the samples of a window of a source's pass."""
+        return self._generator("samples", [source, 2, number, window], source, number, window)
+
+    def _generator(self, purpose: str, first_version: list[int], *numbers: int) -> np.random.Generator:
+        if self.version == 1:
+            return np.random.default_rng([number % 2**63 for number in (self.seed, *first_version)])
+        return np.random.default_rng(seed_of(self.seed, "order", purpose, *numbers))
 
 
 class Place(NamedTuple):
@@ -32,13 +61,15 @@ class SourceOrder:
     """Passes over one source, without end: each visits every sample once, in an order of its own.
 
     samples: for each shard the numbers of its usable samples. window: shards are taken in random order, and together
-    until they hold this many samples, which are then mixed; reading stays within a few shards at a time.
+    until they hold this many samples, which are then mixed; reading stays within a few shards at a time. number: the
+    source's place in the mixture.
     """
 
-    def __init__(self, samples: Sequence[np.ndarray], *, window: int, seed: tuple[int, ...]) -> None:
+    def __init__(self, samples: Sequence[np.ndarray], *, window: int, streams: Streams, number: int = 0) -> None:
         self.samples = samples
         self.window = window
-        self.seed = seed
+        self.streams = streams
+        self.number = number
         self.num_samples = sum(map(len, samples))
         self._starts_of_pass = lru_cache(maxsize=2)(self._draw_pass)
         self._window_of_pass = lru_cache(maxsize=2)(self._draw_window)
@@ -51,7 +82,7 @@ class SourceOrder:
         return self._window_of_pass(number, window)[place - starts[window]]
 
     def __getstate__(self) -> dict:
-        return {name: vars(self)[name] for name in ("samples", "window", "seed")}
+        return {name: vars(self)[name] for name in ("samples", "window", "streams", "number")}
 
     def __setstate__(self, state: dict) -> None:
         self.__init__(**state)
@@ -60,7 +91,7 @@ class SourceOrder:
         """The shards of each window of a pass, and the place in the pass at which each window starts."""
         windows, starts, held = [], [], self.window
         place = 0
-        for shard in _rng(*self.seed, _SHARDS, number).permutation(len(self.samples)).tolist():
+        for shard in self.streams.of_shards(self.number, number).permutation(len(self.samples)).tolist():
             if held >= self.window:
                 windows.append([])
                 starts.append(place)
@@ -73,16 +104,17 @@ class SourceOrder:
     def _draw_window(self, number: int, window: int) -> list[tuple[int, int]]:
         windows, _ = self._starts_of_pass(number)
         held = [(shard, sample) for shard in windows[window] for sample in self.samples[shard].tolist()]
-        return [held[place] for place in _rng(*self.seed, _SAMPLES, number, window).permutation(len(held)).tolist()]
+        drawn = self.streams.of_samples(self.number, number, window).permutation(len(held))
+        return [held[place] for place in drawn.tolist()]
 
 
 class MixtureOrder:
     """The order of all samples: each position draws its source by the weights, and takes that source's next turn."""
 
-    def __init__(self, sources: Sequence[SourceOrder], weights: Sequence[float], *, seed: int) -> None:
+    def __init__(self, sources: Sequence[SourceOrder], weights: Sequence[float], *, streams: Streams) -> None:
         self.sources = sources
         self.share = np.asarray(weights, dtype=np.float64) / sum(weights)
-        self.seed = seed
+        self.streams = streams
         self._turns_before = np.zeros((1, len(sources)), dtype=np.int64)
         self._draws_of_chunk = lru_cache(maxsize=2)(self._draw_chunk)
 
@@ -92,7 +124,7 @@ class MixtureOrder:
         return Place(source, *self.sources[source][self._turn(chunk, place, source)])
 
     def __getstate__(self) -> dict:
-        return {"sources": self.sources, "weights": self.share.tolist(), "seed": self.seed}
+        return {"sources": self.sources, "weights": self.share.tolist(), "streams": self.streams}
 
     def __setstate__(self, state: dict) -> None:
         self.__init__(**state)
@@ -117,8 +149,4 @@ class MixtureOrder:
         return np.bincount(self._draw_chunk(chunk), minlength=len(self.sources))
 
     def _draw_chunk(self, chunk: int) -> np.ndarray:
-        return _rng(self.seed, _SOURCES, chunk).choice(len(self.sources), size=CHUNK, p=self.share).astype(np.int32)
-
-
-def _rng(*seed: int) -> np.random.Generator:
-    return np.random.default_rng([number % 2**63 for number in seed])
+        return self.streams.of_sources(chunk).choice(len(self.sources), size=CHUNK, p=self.share).astype(np.int32)

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, prediction_target
+from mimicbrush.seeds import seed_of
 from mimicbrush.statistics import Interval, bootstrap_mean
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def measure_reference_use(
     another = _others_references(batches)
     errors: dict[str, list[Tensor]] = {}
     for number, batch in enumerate(tqdm(batches, desc="reference use", disable=not progress, leave=False)):
-        generator = torch.Generator().manual_seed(seed * 100_003 + number)
+        generator = torch.Generator().manual_seed(seed_of(seed, "reference use", number))
         for name, error in _errors(network, batch, another[number], generator, keep_shape).items():
             errors.setdefault(name, []).append(error.cpu())
     network.train(training)

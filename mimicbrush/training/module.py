@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import torch
@@ -14,6 +13,7 @@ from mimicbrush.data.decode import PairBatch
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatures
 from mimicbrush.model.sampling import make_scheduler, prediction_target
+from mimicbrush.seeds import seed_of
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.matching import MatchingLoss, matching_loss
 from mimicbrush.training.optimizer import make_optimizer
@@ -127,9 +127,3 @@ class MimicBrushModule(LightningModule):
     def _to_device(self, drawn: Tensor) -> Tensor:
         """Without waiting for what the device still has to do."""
         return drawn.to(self.device, non_blocking=True)
-
-
-def seed_of(*parts: object) -> int:
-    """A seed that is far from that of any other parts."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % 2**63

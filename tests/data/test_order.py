@@ -1,18 +1,31 @@
 import pickle
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
 
-from mimicbrush.data.order import CHUNK, MixtureOrder, SourceOrder
+from mimicbrush.data.order import CHUNK, MixtureOrder, SourceOrder, Streams
 
 
-def source(num_shards: int = 7, num_samples: int = 10, *, window: int = 25, seed: int = 0) -> SourceOrder:
-    return SourceOrder([np.arange(num_samples)] * num_shards, window=window, seed=(seed,))
+def source(num_shards: int = 7, num_samples: int = 10, *, window: int = 25, **where) -> SourceOrder:
+    return SourceOrder([np.arange(num_samples)] * num_shards, window=window, **{"streams": Streams(0)} | where)
 
 
-def mixture(seed: int = 0) -> MixtureOrder:
-    return MixtureOrder([source(seed=1), source(30, seed=2)], [0.7, 0.3], seed=seed)
+def mixture(seed: int = 0, version: int = 2) -> MixtureOrder:
+    streams = Streams(seed, version)
+    sources = [source(streams=streams), source(30, streams=streams, number=1)]
+    return MixtureOrder(sources, [0.7, 0.3], streams=streams)
+
+
+def all_streams(version: int) -> dict[tuple, np.random.Generator]:
+    """Every purpose with every small number that a run of three sources can ask for."""
+    streams, few = Streams(0, version), range(3)
+    return {
+        **{("sources", chunk): streams.of_sources(chunk) for chunk in range(9)},
+        **{("shards", *numbers): streams.of_shards(*numbers) for numbers in product(few, few)},
+        **{("samples", *numbers): streams.of_samples(*numbers) for numbers in product(few, few, few)},
+    }
 
 
 def test_each_pass_visits_every_sample_once():
@@ -30,7 +43,7 @@ def test_a_window_mixes_its_shards_and_no_others():
 
 
 def test_excluded_samples_never_come():
-    order = SourceOrder([np.array([0, 2]), np.array([1])], window=100, seed=(0,))
+    order = SourceOrder([np.array([0, 2]), np.array([1])], window=100, streams=Streams(0))
     assert sorted(order[turn] for turn in range(3)) == [(0, 0), (0, 2), (1, 1)]
 
 
@@ -55,3 +68,25 @@ def test_a_position_is_found_without_those_before_it():
 def test_another_seed_is_another_order():
     assert [mixture()[n] for n in range(50)] == [mixture()[n] for n in range(50)]
     assert [mixture()[n] for n in range(50)] != [mixture(1)[n] for n in range(50)]
+
+
+def test_no_two_streams_of_a_seed_are_the_same():
+    first_numbers = {name: generator.integers(2**63) for name, generator in all_streams(version=2).items()}
+    assert len(set(first_numbers.values())) == len(first_numbers) == 45
+
+
+def test_streams_of_large_seeds_differ_too():
+    """NumPy cuts numbers into words of 32 bits: [2**32 + 5] and [5, 1] are the same to it."""
+    assert Streams(2**32 + 5).of_shards(0, 0).integers(2**63) != Streams(5).of_shards(1, 0).integers(2**63)
+
+
+def test_the_first_version_keeps_its_streams():
+    """Runs begun with it resume with it; these are numpy's own numbers for the lists it used."""
+    streams = Streams(3, version=1)
+    for generator, entropy in (
+        (streams.of_sources(4), [3, 0, 4]),
+        (streams.of_shards(1, 4), [3, 1, 1, 4]),
+        (streams.of_samples(1, 4, 5), [3, 1, 2, 4, 5]),
+    ):
+        assert generator.integers(2**63) == np.random.default_rng(entropy).integers(2**63)
+    assert [mixture()[n] for n in range(50)] != [mixture(version=1)[n] for n in range(50)]
