@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count, repeat
+from itertools import chain, count, repeat, zip_longest
 from pathlib import Path
 
 import torch
@@ -17,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch, mask_pairs
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.masking import MaskConfig
-from mimicbrush.data.order import MixtureOrder, Place, SourceOrder
-from mimicbrush.data.shards import DamagedSampleError, FramePair, list_shards, open_shards, read_pairs
+from mimicbrush.data.order import ORDER_VERSION, MixtureOrder, Place, SourceOrder, Streams
+from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.errors import UserError
 
 MAX_SKIPPED = 16
@@ -73,13 +74,19 @@ class PairDataset(Dataset):
     def __init__(self, config: DataConfig, *, size: int, seed: int) -> None:
         self.size = size
         self.seed = seed
+        self.config = config
         self.shards = [open_shards(source.shards) for source in config.sources]
-        samples = [[shard.samples for shard in shards] for shards in self.shards]
+        self.use_order(ORDER_VERSION)
+
+    def use_order(self, version: int) -> None:
+        """Take the samples in the order of this version; see ORDER_VERSION."""
+        self.order_version = version
+        streams, window = Streams(self.seed, version), self.config.shuffle_window
         sources = [
-            SourceOrder(usable, window=config.shuffle_window, seed=(seed, number))
-            for number, usable in enumerate(samples)
+            SourceOrder([shard.samples for shard in shards], window=window, streams=streams, number=number)
+            for number, shards in enumerate(self.shards)
         ]
-        self.order = MixtureOrder(sources, [source.weight for source in config.sources], seed=seed)
+        self.order = MixtureOrder(sources, [source.weight for source in self.config.sources], streams=streams)
 
     @property
     def fingerprint(self) -> str:
@@ -168,6 +175,7 @@ class PairData(LightningDataModule):
         return {
             "position": 0 if self.only_first else seen,
             "samples_per_step": self._samples_per_step,
+            "order_version": self.dataset.order_version,
             "fingerprint": self.dataset.fingerprint,
         }
 
@@ -186,6 +194,8 @@ class PairData(LightningDataModule):
                 f" x run.accumulate {self.trainer.accumulate_grad_batches} are {self._samples_per_step}; change one of"
                 " them so that a step stays the same"
             )
+        # Checkpoints written before there were versions name none.
+        self.dataset.use_order(state_dict.get("order_version", 1))
         self.start = state_dict["position"]
 
     @property
@@ -212,36 +222,46 @@ def heldout_batches(
     batch_size: int = 16,
     mask: MaskConfig | None = None,
 ) -> list[InpaintingBatch]:
-    """`heldout_pairs` with fixed masks and no augmentation."""
+    """`heldout_pairs` with fixed masks and no augmentation. Raises UserError where a picture is damaged too."""
     pairs = heldout_pairs(shards, num_pairs)
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     batches = []
     for first in range(0, num_pairs, batch_size):
-        batch = collate([decode_pair(pair, size, rng) for pair in pairs[first : first + batch_size]])
+        with _naming(shards):
+            batch = collate([decode_pair(pair, size, rng) for pair in pairs[first : first + batch_size]])
         batches.append(mask_pairs(batch, mask or MaskConfig(), generator))
     return batches
 
 
 def heldout_pairs(shards: Path, num_pairs: int) -> list[FramePair]:
-    """A fixed choice of pairs, spread evenly over groups; stills without a pseudo-pair are none.
+    """The pairs that `choose_heldout` chooses; no other one is read. Raises UserError where one is damaged too."""
+    with _naming(shards):
+        return [shard.read(sample) for shard, sample in choose_heldout(shards, num_pairs)]
 
-    Raises UserError where the shards hold fewer pairs, or pairs of fewer than two groups.
+
+def choose_heldout(folder: Path, num_pairs: int) -> list[tuple[Shard, int]]:
+    """A fixed choice of samples, spread evenly over groups; stills without a pseudo-pair are none.
+
+    Raises UserError where the folder holds fewer pairs, or pairs of fewer than two groups.
     """
-    found = (pair for pair in read_pairs(list_shards(shards)) if pair.reference is not None)
-    pairs = _spread_over_groups(found, num_pairs, lambda pair: pair.origin.get("group"))
-    num_groups = len({pair.origin.get("group") for pair in pairs})
-    if len(pairs) < num_pairs or num_groups < 2:
-        raise UserError(f"{shards}: {len(pairs)} pairs of {num_groups} groups, needs {num_pairs} pairs of 2 or more")
-    return pairs
+    groups: dict[str, list[tuple[Shard, int]]] = {}
+    for shard in open_shards(folder):
+        for sample, group in zip(shard.samples.tolist(), shard.find_groups(), strict=True):
+            if group is not None:
+                groups.setdefault(group, []).append((shard, sample))
+    turns = list(chain.from_iterable(zip_longest(*groups.values())))
+    chosen = [place for place in turns if place is not None][:num_pairs]
+    num_groups = min(len(groups), len(chosen))
+    if len(chosen) < num_pairs or num_groups < 2:
+        found = f"{folder}: {len(chosen)} pairs of {num_groups} groups, needs {num_pairs} pairs of 2 or more"
+        raise UserError(f"{found}; ask for fewer pairs or hold more clips out")
+    return chosen
 
 
-def _spread_over_groups(
-    pairs: Iterator[FramePair], num: int, group_of: Callable[[FramePair], object]
-) -> list[FramePair]:
-    """The first `num` pairs when groups take turns."""
-    groups: dict[object, list[FramePair]] = {}
-    for pair in pairs:
-        groups.setdefault(group_of(pair), []).append(pair)
-    turns = (group[turn] for turn in count() for group in groups.values() if turn < len(group))
-    total = sum(map(len, groups.values()))
-    return [next(turns) for _ in range(min(num, total))]
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Held-out pairs are a fixed choice: none stands in a damaged one's stead."""
+    try:
+        yield
+    except DamagedSampleError as damage:
+        raise UserError(f"{folder}: a held-out pair is damaged ({damage}); shard the held-out data anew") from None

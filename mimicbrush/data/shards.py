@@ -69,6 +69,9 @@ class ShardIndex:
     """One picture for each reason for which something was dropped: {reason, name, picture (JPEG in base64)}."""
     offsets: list[int] = field(default_factory=list)
     """Byte of the tar at which each sample begins, and where the last one ends; empty in shards of earlier versions."""
+    groups: list[str | None] = field(default_factory=list)
+    """For each sample the group it belongs to, None where it has no stored reference; empty in shards of earlier
+    versions."""
     version: int = FORMAT_VERSION
 
 
@@ -78,11 +81,13 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
     `inputs` and `examples` may be filled while `pairs` is consumed: they are read afterwards.
     """
     keys: list[str] = []
+    groups: list[str | None] = []
     with whole(path) as partial:
         with wds.TarWriter(str(partial), encoder=False, mtime=0) as writer:
             for pair in pairs:
                 writer.write(_to_sample(pair))
                 keys.append(pair.key)
+                groups.append(None if pair.reference is None else _group(pair.origin))
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: two pairs share a key")
         with partial.open("rb") as file:
@@ -98,6 +103,7 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
         inputs=inputs,
         examples=list(examples),
         offsets=offsets if keys else [],
+        groups=groups,
     )
     write_json(asdict(index), index_path(path))
     return index
@@ -139,6 +145,19 @@ class Shard:
     """Numbers of its samples that are not excluded."""
     offsets: np.ndarray
     """See ShardIndex."""
+    groups: list[str | None]
+    """See ShardIndex."""
+
+    def find_groups(self) -> list[str | None]:
+        """The group of each of `samples`, None where one has no stored reference.
+
+        From the index; in shards of earlier versions from the samples' headers and JSON. No picture is read.
+        Raises UserError where the shard is damaged.
+        """
+        groups = self.groups or _read_groups(self.path)
+        if len(groups) != len(self.offsets) - 1:
+            raise UserError(f"{self.path}: a sample is damaged; delete the shard and its index, and shard again")
+        return [groups[sample] for sample in self.samples]
 
     def read(self, sample: int) -> FramePair:
         """The pair of this number; raises DamagedSampleError where it cannot be read."""
@@ -156,10 +175,11 @@ def open_shards(folder: Path) -> list[Shard]:
     for path, index in indexes.items():
         samples = [number for number, key in enumerate(index.keys) if key not in excluded]
         offsets = index.offsets or find_samples(path)
-        if len(offsets) != index.pairs + 1:
+        if len(offsets) != index.pairs + 1 or len(index.groups) not in (0, index.pairs):
             raise UserError(f"{path}: its index does not fit it; delete both and shard again")
         if samples:
-            shards.append(Shard(path, index.sha256, np.array(samples, np.int32), np.array(offsets, np.int64)))
+            numbers = np.array(samples, np.int32), np.array(offsets, np.int64)
+            shards.append(Shard(path, index.sha256, *numbers, index.groups))
     if not shards:
         raise UserError(f"{folder}: all samples are excluded by {EXCLUDED_NAME}; merge the folder again")
     return shards
@@ -232,6 +252,29 @@ def read_sample(shard: Path, first: int, last: int) -> FramePair:
         return to_pair(sample)
     except (tarfile.TarError, ValueError, KeyError, TypeError, UserError) as error:
         raise DamagedSampleError(f"{shard}, byte {first}: {error}") from None
+
+
+def _read_groups(shard: Path) -> list[str | None]:
+    """The `groups` of a shard whose index lacks them."""
+    groups: dict[str, str | None] = {}
+    with_reference = set()
+    try:
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                key, _, name = member.name.partition(".")
+                groups.setdefault(key, None)
+                if name.startswith("reference"):
+                    with_reference.add(key)
+                elif name == "json":
+                    groups[key] = _group(json.load(tar.extractfile(member))["origin"])
+    except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{shard}: damaged ({error}); delete it and its index, and shard again") from None
+    return [group if key in with_reference else None for key, group in groups.items()]
+
+
+def _group(origin: dict) -> str:
+    """Pairs of one group are not independent; so are all for which none is known."""
+    return str(origin.get("group", ""))
 
 
 def _to_sample(pair: FramePair) -> dict:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mimicbrush.config import instantiate
-from mimicbrush.data.shards import list_shards, read_index
+from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
 from mimicbrush.evaluation.edits import unfinished
@@ -115,13 +115,7 @@ def _heldout_faults(heldout: HeldoutConfig | None) -> list[str]:
         return []
     if not heldout.shards.is_dir():
         return [f"{heldout.shards}: no such folder"]
-    return _said(_check_pairs, heldout)
-
-
-def _check_pairs(heldout: HeldoutConfig) -> None:
-    found = sum(read_index(shard).pairs for shard in list_shards(heldout.shards))
-    if found < heldout.num_pairs:
-        raise UserError(f"{heldout.shards}: {found} pairs, heldout.num_pairs asks for {heldout.num_pairs}; lower it")
+    return _said(choose_heldout, heldout.shards, heldout.num_pairs)
 
 
 def _metric_faults(config: EvaluateConfig, not_computed: Mapping[str, str]) -> list[str]:

@@ -1,13 +1,25 @@
 import json
+import tarfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from mimicbrush.data.datamodule import BatchPositions, DataConfig, PairData, PairDataset, SourceConfig, heldout_batches
-from mimicbrush.data.shards import index_path, list_shards, read_index
+from mimicbrush.data.datamodule import (
+    BatchPositions,
+    DataConfig,
+    PairData,
+    PairDataset,
+    SourceConfig,
+    choose_heldout,
+    heldout_batches,
+    heldout_pairs,
+)
+from mimicbrush.data.shards import index_path, list_shards, open_shards, read_index, read_pairs, write_shard
 from mimicbrush.errors import UserError
-from tests.conftest import SIZE
+from tests.conftest import SIZE, make_pairs
 
 
 def config(shards, **changes) -> DataConfig:
@@ -119,6 +131,93 @@ def test_heldout_batches_are_fixed_and_spread_over_groups(shards):
     assert Counter(group for batch in first for group in batch.group) == dict.fromkeys(
         ("group0", "group1", "group2", "group3"), 2
     )
+
+
+def test_chosen_pairs_alone_are_read(shards, monkeypatch):
+    """The first of each group, in the order of the shards; nothing else of a tar is opened."""
+    read = []
+    monkeypatch.setattr("mimicbrush.data.shards.read_sample", lambda shard, *ends: read.append((shard.name, *ends)))
+    with monkeypatch.context() as without_tars:
+        without_tars.setattr("tarfile.open", lambda *_: pytest.fail("a tar is searched though its index says enough"))
+        heldout_pairs(shards["heldout"], 5)
+    first = list_shards(shards["heldout"])[0]
+    offsets = read_index(first).offsets
+    assert read == [(first.name, *offsets[number : number + 2]) for number in range(5)]
+
+
+def test_the_choice_is_that_of_all_pairs_read(shards):
+    """As it was made when whole folders were read: groups take turns, stills without a stored reference are none."""
+    write_shard(
+        shards["heldout"] / "heldout-000000.tar", make_pairs(3, seed=5, stills=True) + make_pairs(9, seed=6), {}
+    )
+    groups = {}
+    for pair in read_pairs(list_shards(shards["heldout"])):
+        if pair.reference is not None:
+            groups.setdefault(pair.origin["group"], []).append(pair)
+    turns = [group[turn] for turn in range(9) for group in groups.values() if turn < len(group)]
+    assert heldout_pairs(shards["heldout"], 12) == turns[:12]
+
+
+def test_the_choice_is_the_same_in_shards_whose_indexes_name_no_groups(shards):
+    write_shard(
+        shards["heldout"] / "heldout-000000.tar", make_pairs(3, seed=5, stills=True) + make_pairs(9, seed=6), {}
+    )
+    named = heldout_pairs(shards["heldout"], 12)
+    for shard in list_shards(shards["heldout"]):
+        index = json.loads(index_path(shard).read_text())
+        del index["groups"]
+        index_path(shard).write_text(json.dumps(index))
+    assert heldout_pairs(shards["heldout"], 12) == named
+
+
+def test_choosing_in_shards_without_groups_reads_headers_and_json_alone(tmp_path, monkeypatch):
+    path = tmp_path / "old-000000.tar"
+    pairs = [replace(pair, source=pair.source + bytes(100_000)) for pair in make_pairs(8)]
+    write_shard(path, pairs, {})
+    index = json.loads(index_path(path).read_text())
+    del index["groups"]
+    index_path(path).write_text(json.dumps(index))
+    (shard,), read = open_shards(tmp_path), []
+    original = tarfile.open
+
+    def open_counting(path):
+        file = path.open("rb")
+        counted = SimpleNamespace(
+            seek=file.seek, tell=file.tell, read=lambda size: read.append(size) or file.read(size)
+        )
+        return original(fileobj=counted)
+
+    monkeypatch.setattr("tarfile.open", open_counting)
+    assert shard.find_groups() == [pair.origin["group"] for pair in pairs]
+    assert 0 < sum(read) < 50_000
+
+
+def test_a_damaged_held_out_pair_is_named(shards):
+    damage(list_shards(shards["heldout"])[0], 1)
+    with pytest.raises(UserError, match="a held-out pair is damaged"):
+        heldout_batches(shards["heldout"], SIZE, 8, 0)
+
+
+def test_too_few_pairs_are_said(shards):
+    with pytest.raises(UserError, match="16 pairs of 4 groups, needs 17 pairs of 2 or more; ask for fewer"):
+        choose_heldout(shards["heldout"], 17)
+
+
+def test_a_run_begun_with_the_first_order_resumes_with_it(shards):
+    """Checkpoints of that time name no version."""
+    data, old = (PairData(config(shards), size=SIZE, seed=0) for _ in range(2))
+    data.trainer = old.trainer = SimpleNamespace(world_size=1, accumulate_grad_batches=1, global_step=2)
+    old.dataset.use_order(1)
+    state = data.state_dict()
+    assert state["order_version"] == 2
+    del state["order_version"]
+    data.load_state_dict(state)
+    assert data.start == 8
+    keys = [[sample.key for _, sample in zip(range(4), each.loader(8), strict=False)] for each in (data, old)]
+    assert keys[0] == keys[1]
+    assert data.state_dict()["order_version"] == 1
+    new = PairData(config(shards), size=SIZE, seed=0)
+    assert keys[0] != [sample.key for _, sample in zip(range(4), new.loader(8), strict=False)]
 
 
 def test_bad_mixtures_are_refused(shards):

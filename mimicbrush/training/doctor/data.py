@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicbrush.data.datamodule import DataConfig, SourceConfig, heldout_batches
+from mimicbrush.data.datamodule import DataConfig, SourceConfig, choose_heldout
 from mimicbrush.data.decode import decode_image, decode_pair
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, list_shards, open_shards, read_index
 from mimicbrush.training.doctor.findings import Finding
@@ -99,7 +99,7 @@ def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
     of_previews = run.num_previews if run.preview_every else 0
     wanted = max(of_previews, run.num_reference_use_pairs if run.reference_use_every else 0)
     if config.data.heldout is not None and wanted:
-        heldout_batches(config.data.heldout, config.network.size, wanted, config.seed)
+        choose_heldout(config.data.heldout, wanted)
         yield Finding("held-out", "ok", f"it holds the {wanted} pairs that this run judges on")
 
 
