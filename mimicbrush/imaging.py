@@ -22,7 +22,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 
 FEATHER_SIDE = 512
-"""Pixels of the canvas for which the release chose its feather."""
+"""Pixels of the canvas for which the release chose its feather; only `feather_scale` needs it."""
 FEATHER_PASSES = 10
 """Of the release's blur with [1, 2, 1] / 4 in each direction: together a Gaussian of sqrt(5) pixels."""
 
@@ -160,12 +160,29 @@ def blacken(source: Tensor, mask: Tensor) -> Tensor:
     return source * (mask < 0.5)
 
 
-def feather(mask: Tensor, scale: float = 1.0) -> Tensor:
-    """Soften a mask's border; (B, 1, H, W), on the CPU where scale is above 1.
+def feather_scale(height: int, width: int) -> float:
+    """How many times wider than the release's the feather of a picture of this size is; at least 1.
 
-    scale: the edited picture's side in times the release's 512 pixels. Up to 1 its sqrt(5) pixels, above 1 as many
-    times more, so that a seam is as soft as what lies within it, scaled up.
+    The network's canvas is scaled up to the picture's longer side, and the feather grows with it: a seam is as soft as
+    what lies within it.
     """
+    return max(1.0, max(height, width) / FEATHER_SIDE)
+
+
+def feather_reach(height: int, width: int) -> int:
+    """Pixels beyond its mask that an edit of a picture of this size may change, pasted back whole or in crops.
+
+    A crop is no larger than its picture, so its feather reaches no further.
+    """
+    return math.ceil(FEATHER_PASSES * feather_scale(height, width))
+
+
+def feather(mask: Tensor) -> Tensor:
+    """Soften a mask's border, a Gaussian of sqrt(5) pixels times `feather_scale`.
+
+    mask: (B, 1, H, W) of the picture, or the crop, that is pasted; on the CPU where it is longer than 512 pixels.
+    """
+    scale = feather_scale(*mask.shape[-2:])
     if scale > 1:
         return torch.stack([_blur(single[0], scale) for single in mask])[:, None]
     kernel = mask.new_tensor([[0.25, 0.5, 0.25]])
@@ -180,22 +197,21 @@ def _blur(mask: Tensor, scale: float) -> Tensor:
     return torch.from_numpy(cv2.GaussianBlur(mask.contiguous().numpy(), (side, side), sigma))
 
 
-def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, scale: float = 1.0) -> Tensor:
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     """Composite the edited picture over the source through the feathered mask.
 
-    edited, source: (B, 3, H, W); mask: (B, 1, H, W); scale: as in `feather`. Where the feathered mask is 0 the source
-    is kept bit for bit.
+    edited, source: (B, 3, H, W); mask: (B, 1, H, W). Where the feathered mask is 0 the source is kept bit for bit.
     """
-    alpha = feather(mask, scale)
+    alpha = feather(mask)
     return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
 
 
-def match_colours(edited: Tensor, source: Tensor, mask: Tensor, *, scale: float = 1.0) -> Tensor:
+def match_colours(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     """Shift the edited picture's channels so that it has the source's mean colour on the seam around the mask.
 
     The network repaints that ring, too, where the truth is known: what it gets wrong there it gets wrong inside.
-    edited: (N, 3, H, W); source: (1, 3, H, W); mask: (1, 1, H, W); scale: as in `feather`.
+    edited: (N, 3, H, W); source: (1, 3, H, W); mask: (1, 1, H, W).
     """
-    ring = ((feather(mask, scale) > 0) & (mask < 0.5)).to(edited.dtype)
+    ring = ((feather(mask) > 0) & (mask < 0.5)).to(edited.dtype)
     shift = ((source - edited) * ring).sum(dim=(2, 3), keepdim=True) / ring.sum().clamp(min=1)
     return (edited + shift).clamp(0, 1)

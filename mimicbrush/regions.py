@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import FEATHER_SIDE, feather
 
 MAX_REGIONS = 16
 """Of one picture, edited apart: each costs as much as an edit, and a mask with more has specks."""
@@ -44,10 +44,11 @@ def crop_regions(mask: Tensor, *, size: int, context: float, separate: bool) -> 
     return [_crop(part, size, context) if (part > 0.5).any() else whole_picture(part) for part in parts]
 
 
-def describe_small_mask(region: Region, *, size: int, cropped: bool) -> str | None:
+def describe_small_mask(region: Region, *, size: int, cropped: bool, feather: Callable[[Tensor], Tensor]) -> str | None:
     """What to tell a person whose mask lets little of an edit be seen; None where nothing is to be said.
 
-    size: pixels a side of the network's canvas; cropped: the region is a crop already.
+    size: pixels a side of the network's canvas; cropped: the region is a crop already; feather: how the geometry of
+    the edit softens a mask (1, 1, h, w).
     """
     height, width = region.mask.shape[1:]
     hit, longer = region.mask[0] > 0.5, max(height, width)
@@ -60,7 +61,7 @@ def describe_small_mask(region: Region, *, size: int, cropped: bool) -> str | No
             f"the mask is {masked} pixels long in a picture of {width} x {height}, {seen:.0f} of the {size} that the"
             " network sees; crop_to_mask repaints it in full detail"
         )
-    shown = float(feather(region.mask[None], longer / FEATHER_SIDE).max())
+    shown = float(feather(region.mask[None]).max())
     if shown < 0.5:
         return f"the mask is thinner than its soft edge, so at most {shown:.0%} of the edit shows; paint it wider"
     return None

@@ -34,15 +34,17 @@ def unletterbox(canvas: Tensor, height: int, width: int) -> Tensor:
     return scaled[..., top : top + height, left : left + width]
 
 
-def paste_back(edited: Tensor, source: Tensor, mask: Tensor, *, scale: float = 1.0) -> Tensor:
-    """Composite through the feathered mask: edited (N, 3, H, W), source (1, 3, H, W), mask (1, 1, H, W).
-
-    scale: not looked at, as the release feathers pictures of all sizes by the same few pixels.
-    """
+def feather(mask: Tensor) -> Tensor:
+    """Soften a mask's border by the same few pixels in pictures of all sizes: (1, 1, H, W)."""
     alpha = _to_array(mask[0])
     for _ in range(FEATHER_PASSES):
         alpha = cv2.GaussianBlur(alpha, (3, 3), 0)
-    alpha = _to_tensor(alpha)
+    return _to_tensor(alpha)[None]
+
+
+def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+    """Composite through the feathered mask: edited (N, 3, H, W), source (1, 3, H, W), mask (1, 1, H, W)."""
+    alpha = feather(mask)
     return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
 
 

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from mimicbrush import released_imaging
 from mimicbrush.errors import UserError
+from mimicbrush.imaging import feather
 from mimicbrush.regions import MAX_REGIONS, crop_regions, describe_small_mask, whole_picture
 
 
@@ -58,14 +60,34 @@ def test_specks_are_counted_and_refused():
 
 def test_a_small_mask_in_a_large_picture_is_said_to_want_a_crop_and_a_cropped_one_is_not():
     mask = mask_of((100, 120, 200, 230))
-    assert "5 of the 64" in describe_small_mask(whole_picture(mask), size=64, cropped=False)
+    assert "5 of the 64" in describe_small_mask(whole_picture(mask), size=64, cropped=False, feather=feather)
     (crop,) = crop_regions(mask, size=64, context=2.0, separate=False)
-    assert describe_small_mask(crop, size=64, cropped=True) is None
-    assert describe_small_mask(whole_picture(mask), size=512, cropped=False) is None  # a crop would be no larger
-    assert describe_small_mask(whole_picture(mask_of((100, 160, 200, 260))), size=64, cropped=False) is None
+    assert describe_small_mask(crop, size=64, cropped=True, feather=feather) is None
+    assert (
+        describe_small_mask(whole_picture(mask), size=512, cropped=False, feather=feather) is None
+    )  # a crop would be no larger
+    assert (
+        describe_small_mask(whole_picture(mask_of((100, 160, 200, 260))), size=64, cropped=False, feather=feather)
+        is None
+    )
 
 
 def test_a_mask_thinner_than_its_soft_edge_is_said_to_show_little():
-    assert "at most 3%" in describe_small_mask(whole_picture(mask_of((100, 101, 200, 201))), size=512, cropped=False)
-    assert "thinner" in describe_small_mask(whole_picture(mask_of((100, 101, 0, 400))), size=512, cropped=False)
-    assert describe_small_mask(whole_picture(mask_of((100, 105, 0, 400))), size=512, cropped=False) is None
+    assert "at most 3%" in describe_small_mask(
+        whole_picture(mask_of((100, 101, 200, 201))), size=512, cropped=False, feather=feather
+    )
+    assert "thinner" in describe_small_mask(
+        whole_picture(mask_of((100, 101, 0, 400))), size=512, cropped=False, feather=feather
+    )
+    assert (
+        describe_small_mask(whole_picture(mask_of((100, 105, 0, 400))), size=512, cropped=False, feather=feather)
+        is None
+    )
+
+
+def test_the_released_feather_hides_thin_masks_of_large_pictures_less():
+    mask = torch.zeros(1, 100, 2048)
+    mask[:, 40:46, 500:1500] = 1
+    options = {"size": 2048, "cropped": True}
+    assert "thinner" in describe_small_mask(whole_picture(mask), **options, feather=feather)
+    assert describe_small_mask(whole_picture(mask), **options, feather=released_imaging.feather) is None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mimicbrush import imaging, released_imaging
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import FEATHER_SIDE, binarise, match_colours
+from mimicbrush.imaging import binarise, match_colours
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
@@ -135,7 +135,10 @@ class MimicBrushEditor(Editor):
     def hints(self, request: ReferenceRequest) -> list[str]:
         """Sentences for a person whose mask lets little of an edit be seen."""
         cropped, size = self.crop_to_mask or self.regions != "together", self.network.size
-        said = [describe_small_mask(part.region, size=size, cropped=cropped) for part in self._parts(request)]
+        said = [
+            describe_small_mask(part.region, size=size, cropped=cropped, feather=self.geometry.feather)
+            for part in self._parts(request)
+        ]
         return [sentence for sentence in said if sentence]
 
     def _sample_in_turn(
@@ -245,12 +248,11 @@ class MimicBrushEditor(Editor):
         """Put samples (N, 3, size, size) of a part into its place in results (N, 3, H, W)."""
         mask = part.region.mask[None]
         height, width = mask.shape[-2:]
-        scale = max(height, width) / FEATHER_SIDE
         edited = self.geometry.unletterbox(canvas, height, width).to(result)
         if self.match_colour:
-            edited = match_colours(edited, part.of(part.request.source)[None], mask, scale=scale)
+            edited = match_colours(edited, part.of(part.request.source)[None], mask)
         place = result[..., part.region.rows, part.region.columns]
-        place.copy_(self.geometry.paste_back(edited, place, mask, scale=scale))
+        place.copy_(self.geometry.paste_back(edited, place, mask))
 
 
 def _on_what_became(source: Tensor, rounds: list[list[Part]]) -> list[Part]:

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from mimicbrush.evaluation.metrics.edit import Edit, NotComputableError
 from mimicbrush.evaluation.metrics.regions import grow
+from mimicbrush.imaging import feather_reach
 
-FEATHER_REACH = 10
-"""Pixels beyond the mask that a feathered paste-back may touch: the release blurs ten times with a 3 x 3 window."""
 SEAM_REACH = 8
 """Pixels on either side of the border with which a seam is compared."""
 
@@ -41,9 +40,10 @@ def seam_energy(edit: Edit) -> float:
 
 
 def _changes_outside(edit: Edit) -> NDArray[np.int64]:
-    outside = ~grow(edit.mask, FEATHER_REACH)
+    reach = feather_reach(*edit.mask.shape)
+    outside = ~grow(edit.mask, reach)
     if not outside.any():
-        raise NotComputableError(f"every pixel lies within {FEATHER_REACH} pixels of the mask")
+        raise NotComputableError(f"every pixel lies within {reach} pixels of the mask")
     return np.abs(edit.edited[outside].astype(int) - edit.source[outside].astype(int))
 
 

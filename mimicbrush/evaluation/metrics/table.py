@@ -9,7 +9,6 @@ from typing import Literal
 
 from mimicbrush.evaluation.benchmark import Need, Task, Track
 from mimicbrush.evaluation.metrics.border import (
-    FEATHER_REACH,
     change_outside,
     mean_change_outside,
     seam_energy,
@@ -26,6 +25,7 @@ from mimicbrush.evaluation.metrics.pixels import (
 )
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
 from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
+from mimicbrush.imaging import FEATHER_PASSES, FEATHER_SIDE
 
 Compute = Callable[[Sequence[Edit], Models], list[Score]]
 
@@ -229,7 +229,8 @@ METRICS: dict[str, Metric] = {
         unit="levels",
         better="lower",
         tracks=INNER | INTER,
-        meaning=f"largest change further than {FEATHER_REACH} pixels from the mask, in grey levels of 255; 0 is best",
+        meaning=f"largest change, in grey levels of 255, further from the mask than a feathered edge reaches: "
+        f"{FEATHER_PASSES} pixels, and as many times more as the picture is longer than {FEATHER_SIDE}; 0 is best",
         compute=each(change_outside),
     ),
     "mean_change_outside": Metric(

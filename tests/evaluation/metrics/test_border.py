@@ -29,6 +29,16 @@ def test_change_outside_forgives_the_feather_and_nothing_more():
     assert value(make_edit(source=flat(100), mask=MASK, edited=far), "change_outside") == 7
 
 
+@pytest.mark.parametrize(("width", "reach"), [(512, 10), (1024, 20), (1100, 22)])
+def test_change_outside_forgives_more_in_larger_pictures(width, reach):
+    source, mask = np.full((60, width, 3), 100, np.uint8), np.zeros((60, width), bool)
+    mask[:, :100] = True
+    near, far = source.copy(), source.copy()
+    near[:, 100 : 100 + reach], far[:, 100 + reach] = 0, 93
+    assert value(make_edit(source=source, mask=mask, edited=near), "change_outside") == 0
+    assert value(make_edit(source=source, mask=mask, edited=far), "change_outside") == 7
+
+
 def test_mean_change_outside_by_hand():
     far = flat(100)
     far[50, 25] = [93, 100, 102]
