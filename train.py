@@ -7,12 +7,11 @@ from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
-from mimicbrush.model.weights import checkpoint_of
 from mimicbrush.run_folder import claim, refuse_other_run
-from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.checkpoints import StopSignals, find_start
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.ranks import is_first
-from mimicbrush.training.run import FREE, TrainConfig, check_checkpoint, finished_steps, make_data, make_module
+from mimicbrush.training.run import FREE, TrainConfig, check_checkpoint, make_data, make_module
 from mimicbrush.training.trainer import end_early, fit, make_trainer
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
@@ -23,26 +22,27 @@ def main() -> None:
     if config.check:
         raise SystemExit(check(config, free=FREE) if is_first() else 0)
     refuse_other_run(config.output, config, free=FREE)
-    start_step = finished_steps(config)
-    if start_step >= config.run.max_steps:
-        print(f"already trained {start_step} of {config.run.max_steps} steps -> {config.output}")
+    start = find_start(config.output)
+    if start.step >= config.run.max_steps:
+        print(f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}")
         return
     stop = StopSignals()
     # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
     stop.install([signal.SIGUSR1])
     module, data, trainer = make_module(config), make_data(config), make_trainer(config, stop)
-    checkpoint = checkpoint_of(config.output) if start_step else None
-    if checkpoint:
-        check_checkpoint(module, checkpoint)
+    if start.checkpoint:
+        check_checkpoint(module, start.checkpoint)
     # Only now, when everything has been found and built: a failed start binds nobody.
     if is_first():
+        if start.fault:
+            print(start.fault)
         examine(config, module, data, trainer)
         claim(config.output, config, free=FREE)
-    fit(trainer, module, data, checkpoint)
+    fit(trainer, module, data, start.checkpoint)
     if stop.received:
         end_early(config, stop, trainer)
     if trainer.is_global_zero:
-        print(f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}")
+        print(f"trained steps {start.step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}")
 
 
 if __name__ == "__main__":

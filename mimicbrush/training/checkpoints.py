@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning import LightningModule, Trainer
@@ -17,29 +18,77 @@ from torch.optim import Optimizer
 
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
-from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.model.weights import (
+    DamagedFileError,
+    checkpoint_of,
+    previous_checkpoint_of,
+    read_checkpoint,
+    torch_save,
+)
 from mimicbrush.training.steps import StepCallback
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """Of a scheduler that wants the machine back, of the keyboard, of Slurm before a job's time is over."""
 
 
+LAST, PREVIOUS = (path.name for path in (checkpoint_of(Path()), previous_checkpoint_of(Path())))
+
+
+class Start(NamedTuple):
+    """From where a run goes on."""
+
+    step: int
+    checkpoint: Path | None
+    fault: str
+    """What is wrong with the newest checkpoint, where it is not the one that is taken; else empty."""
+
+
+def find_start(run: Path) -> Start:
+    """The newest checkpoint that can be read; raises UserError where there are some, and none of them can be."""
+    faults = []
+    there = [path for path in (checkpoint_of(run), previous_checkpoint_of(run)) if path.is_file()]
+    for path in there:
+        try:
+            step = read_checkpoint(path)["global_step"]
+        except DamagedFileError as error:
+            faults.append(str(error))
+            continue
+        if path.name == PREVIOUS:
+            faults = faults or [f"{checkpoint_of(run)}: not there"]
+        said = f"{'; '.join(faults)}; going on from {PREVIOUS}, step {step}" if faults else ""
+        return Start(step, path, said)
+    if faults:
+        kept = sorted(path.name for path in checkpoint_of(run).parent.glob("step-*.ckpt"))
+        other = (
+            f"copy {kept[-1]} over {LAST}" if kept else f"delete {checkpoint_of(run).parent} to train from the start"
+        )
+        raise UserError(f"{'; '.join(faults)}; or {other}")
+    return Start(0, None, "")
+
+
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes to a file beside, and puts it in place when all of it is on the disk."""
+    """Writes to a file beside, and puts it in place when all of it is on the disk.
+
+    A `last.ckpt` that is replaced stays as `previous.ckpt`, unless it is damaged and `previous.ckpt` was loaded.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last_is_damaged = False
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
         """Raises UserError where the disk is full; the checkpoint before stays."""
-        with whole(Path(path)) as partial, partial.open("wb") as file:
-            try:
-                torch.save(checkpoint, file)
-            except RuntimeError as error:
-                # What torch makes of a write that fails.
-                raise UserError(f"{path}: cannot be written ({error}); is the disk full?") from None
-            file.flush()
-            os.fsync(file.fileno())
+        path = Path(path)
+        with whole(path) as partial:
+            torch_save(checkpoint, partial)
+            if path.name == LAST:
+                if not self.last_is_damaged:
+                    _keep_as_previous(path)
+                self.last_is_damaged = False
 
     def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
         """Mapped from the file: ranks of a node share its memory, and nothing executable is loaded."""
+        self.last_is_damaged = Path(path).name == PREVIOUS
         return read_checkpoint(Path(path))
 
 
@@ -64,7 +113,7 @@ class Checkpoints(StepCallback):
         _check_agreement(trainer)
         if trainer.is_global_zero:
             # What runs leave that were killed while they wrote.
-            for partial in self.path.parent.glob(f".{self.path.stem}.*.partial{self.path.suffix}"):
+            for partial in self.path.parent.glob(".*.partial.ckpt"):
                 partial.unlink(missing_ok=True)
 
     def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
@@ -138,6 +187,18 @@ def requeue() -> bool:
         return subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
     except OSError:
         return False
+
+
+def _keep_as_previous(path: Path) -> None:
+    """Give the file that is about to be replaced a second name; each name is at every moment that of a whole file."""
+    previous = path.with_name(PREVIOUS)
+    if not path.is_file():
+        return
+    try:
+        with whole(previous) as partial:
+            partial.hardlink_to(path)
+    except (OSError, UserError):  # a file system without hard links
+        path.replace(previous)
 
 
 def _link(path: Path, kept: Path) -> None:

@@ -12,7 +12,6 @@ from mimicbrush.data.datamodule import DataConfig, PairData
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import (
     NetworkConfig,
-    checkpoint_of,
     fetchable_parts,
     initialise,
     read_checkpoint,
@@ -57,9 +56,9 @@ class RunConfig:
     channels_last: bool = True
     """Memory order of the convolutions, in which they are faster on CPUs, and on GPUs in half precision."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints; each takes the place of the one before."""
+    """Steps between checkpoints; the last two stay, so that a run can go on should the newest be damaged."""
     keep_checkpoint_every: int = 0
-    """Steps between checkpoints that stay; 0: only the last one does."""
+    """Steps between checkpoints that stay; 0: only the last two do."""
     record_every: int = 50
     """Steps between lines of metrics.csv."""
     preview_every: int = 1000
@@ -127,12 +126,6 @@ _KEPT = ("precision", "frozen_precision", "ema_decay")
 _CHANGEABLE = tuple(f"run.{each.name}" for each in fields(RunConfig) if each.name not in _KEPT)
 FREE = ("output", "check", *_CHANGEABLE, "data.num_workers", "data.timeout", "data.batch_size")
 """What may change between calls of one run; data.batch_size only as long as a step keeps its samples."""
-
-
-def finished_steps(config: TrainConfig) -> int:
-    """Steps of the last checkpoint, 0 where there is none. Raises UserError if it cannot be read."""
-    path = checkpoint_of(config.output)
-    return read_checkpoint(path)["global_step"] if path.is_file() else 0
 
 
 def check_checkpoint(module: MimicBrushModule, path: Path) -> None:

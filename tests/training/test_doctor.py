@@ -223,7 +223,7 @@ def test_devices_that_are_not_there_end_in_one_line(config):
 def test_a_full_disk_is_a_fault(config, module, monkeypatch):
     assert verdicts(check_disk(module, config)).keys() == {"ok"}
     monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
-    assert "not even two fit" in verdicts(check_disk(module, config))["fault"]
+    assert "the last two and the one being written do not fit" in verdicts(check_disk(module, config))["fault"]
 
 
 def test_random_weights_of_a_big_network_are_a_warning(config, module, monkeypatch):

@@ -12,10 +12,11 @@ from mimicbrush.model.weights.config import NetworkConfig, PartConfig, full_size
 from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.parts import load_part, widen_conv_in
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.run import checkpoint_of, read_checkpoint
-from mimicbrush.model.weights.tensors import load_strictly, require_fit
+from mimicbrush.model.weights.run import checkpoint_of, previous_checkpoint_of, read_checkpoint
+from mimicbrush.model.weights.tensors import DamagedFileError, load_strictly, require_fit, torch_save
 
 __all__ = [
+    "DamagedFileError",
     "NetworkConfig",
     "PartConfig",
     "checkpoint_of",
@@ -28,11 +29,13 @@ __all__ = [
     "load_release",
     "load_scheduler",
     "load_strictly",
+    "previous_checkpoint_of",
     "read_checkpoint",
     "read_weights",
     "released_network",
     "require_fit",
     "save_pretrained",
     "save_release",
+    "torch_save",
     "widen_conv_in",
 ]

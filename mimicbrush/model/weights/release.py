@@ -12,7 +12,7 @@ from mimicbrush.files import whole
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.run import is_checkpoint
-from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors, torch_load
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors, torch_load, torch_save
 
 RELEASED_NAMES = {
     "unet": "imitative_unet",
@@ -75,7 +75,7 @@ def save_release(
         num = network.image_encoder.clip.vision_model.embeddings.num_positions
         content["image_encoder"][POSITION_IDS] = torch.arange(num)[None]
     with whole(path) as partial:
-        torch.save(content, partial)
+        torch_save(content, partial)
 
 
 def release_parts(network: MimicBrushNetwork, dtype: torch.dtype | None = None) -> dict[str, Tensors]:

@@ -9,7 +9,7 @@ import yaml
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.config import NetworkConfig
-from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors, torch_load
+from mimicbrush.model.weights.tensors import DamagedFileError, Tensors, TrainedWeights, is_tensors, torch_load
 
 PREFIX = "network."
 
@@ -24,13 +24,26 @@ def checkpoint_of(run: Path) -> Path:
     return run / "checkpoints" / "last.ckpt"
 
 
+def previous_checkpoint_of(run: Path) -> Path:
+    """Where the checkpoint before the last one lies."""
+    return run / "checkpoints" / "previous.ckpt"
+
+
 def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
     """The last checkpoint's tensors, averaged (EMA) where it has them; raises UserError where there is none.
 
-    Frozen parts that can be fetched again are not in it.
+    Frozen parts that can be fetched again are not in it. A damaged one is refused also where the one before is there:
+    nobody who asks for a run's weights shall get older ones unawares.
     """
     path = checkpoint_of(run)
-    checkpoint = read_checkpoint(path)
+    try:
+        checkpoint = read_checkpoint(path)
+    except DamagedFileError as error:
+        if not previous_checkpoint_of(run).is_file():
+            raise
+        raise DamagedFileError(
+            f"{error}, or run the command that trained it again, which goes on from previous.ckpt"
+        ) from None
     averaged = checkpoint.get("ema", {}) if use_ema else {}
     parts = split_parts({**checkpoint["state_dict"], **averaged})
     return TrainedWeights("training run", str(path), parts, _read_config(run)["network"])
@@ -50,7 +63,9 @@ def read_checkpoint(path: Path) -> dict:
     """A checkpoint's tensors and plain values; raises UserError where it is damaged or not one of train.py's."""
     checkpoint = torch_load(path)
     if not is_checkpoint(checkpoint):
-        raise UserError(f"{path}: not a checkpoint of train.py; delete it to train from the start, or copy it again")
+        raise UserError(
+            f"{path}: not a checkpoint of train.py; delete the folder to train from the start, or copy it again"
+        )
     return checkpoint
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +17,13 @@ from mimicbrush.errors import UserError
 Tensors = dict[str, Tensor]
 
 MAX_NAMED = 3
+
+MARK = b"sha256:"
+"""What precedes the digest at the end of a file."""
+LENGTH = (len(MARK) + 2 * hashlib.sha256().digest_size).to_bytes(2, "little")
+"""What precedes the mark: a zip archive's last field, the length of its comment."""
+CHUNK = 2**22
+"""Bytes that are digested at once."""
 
 
 class TrainedWeights(NamedTuple):
@@ -29,17 +39,83 @@ class TrainedWeights(NamedTuple):
     """The network's options as recorded beside the weights; of a release, those that its code hard-codes."""
 
 
+class DamagedFileError(UserError):
+    """A file of tensors that cannot be read, or whose bytes are not those that were written."""
+
+
+def torch_save(content: object, path: Path) -> None:
+    """`torch.save`, and a SHA-256 digest of all that it wrote at the file's end, which `torch_load` verifies.
+
+    The digest is the comment of the zip archive that torch writes: `torch.load` and other readers pass over it.
+    Raises UserError where the disk is full.
+    """
+    with path.open("wb+") as file:
+        digesting = _Digesting(file)
+        try:
+            torch.save(content, digesting)
+        except RuntimeError as error:
+            # What torch makes of a write that fails.
+            raise UserError(f"{path}: cannot be written ({error}); is the disk full?") from None
+        # In place of the length of the comment, which is 0.
+        file.seek(-len(LENGTH), os.SEEK_END)
+        file.write(LENGTH + MARK + digesting.digest.hexdigest().encode())
+
+
+class _Digesting:
+    """A file for `torch.save` that digests what passes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
 def torch_load(path: Path) -> object:
-    """What `torch.save` wrote, tensors and plain values only; raises UserError where the file is damaged or foreign."""
+    """The content of a file of `torch.save`: tensors and plain containers only, whatever the file's name.
+
+    Raises DamagedFileError where it is damaged, foreign, or holds anything else, which is never loaded. Files of
+    `torch_save` are verified; others, and those of older versions, hold no digest.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        status = path.stat()
+        damaged = _is_damaged(path.resolve(), status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    if damaged:
+        raise DamagedFileError(f"{path}: damaged (its bytes are not those that were written); copy it again")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises half a dozen kinds for a damaged or foreign file
-        raise UserError(
+        raise DamagedFileError(
             f"{path}: not a readable checkpoint ({type(error).__name__}: truncated, of another format, or holding more"
             " than tensors, which is never loaded); copy or download it again"
         ) from None
+
+
+@lru_cache(maxsize=1024)
+def _is_damaged(path: Path, size: int, changed: int) -> bool:
+    """Whether a file holds a digest that is not that of its bytes; found out once while it stays as it is."""
+    end = len(LENGTH) + len(MARK) + 2 * hashlib.sha256().digest_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - end))
+        length, mark, written = (file.read(num) for num in (len(LENGTH), len(MARK), end))
+        # Both, or it was written without: one flipped bit does not make a file of `torch_save` look like that.
+        if length != LENGTH and mark != MARK:
+            return False
+        file.seek(0)
+        digest = hashlib.sha256()
+        left = size - end
+        while left > 0 and (chunk := file.read(min(left, CHUNK))):
+            digest.update(chunk)
+            left -= len(chunk)
+    digest.update(bytes(len(LENGTH)))
+    return (length, mark, written) != (LENGTH, MARK, digest.hexdigest().encode())
 
 
 def is_tensors(content: object) -> bool:

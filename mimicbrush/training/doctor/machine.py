@@ -13,12 +13,13 @@ from torch import nn
 
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import NetworkConfig, checkpoint_of, read_checkpoint, read_weights
+from mimicbrush.model.weights import NetworkConfig, checkpoint_of, previous_checkpoint_of, read_checkpoint, read_weights
 from mimicbrush.run_folder import find_difference
+from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import TrainConfig, check_checkpoint, finished_steps
+from mimicbrush.training.run import TrainConfig, check_checkpoint
 from mimicbrush.training.trainable import trained_parameters
 
 BIG = 20_000_000
@@ -127,14 +128,17 @@ def check_memory(
 
 
 def check_disk(module: MimicBrushModule, config: TrainConfig) -> Iterator[Finding]:
-    """Room for the checkpoints that stay, the last one, and the one that takes its place."""
+    """Room for the checkpoints that stay, the last two, and the one that is being written."""
     size, every = checkpoint_size(module), config.run.keep_checkpoint_every
-    kept = config.run.max_steps // every if every else 0
+    there = sum(path.is_file() for path in (checkpoint_of(config.output), previous_checkpoint_of(config.output)))
+    last = 3 - there
+    most = (config.run.max_steps // every if every else 0) + last
     free = shutil.disk_usage(_existing(config.output)).free
-    facts = f"{_size(free)} free at {config.output}, {kept + 2} checkpoints of {_size(size)} at most"
-    if free < 2 * size:
-        yield Finding("disk", "fault", f"{facts}: not even two fit; make room or choose another --output")
-    elif free < (kept + 2) * size:
+    facts = f"{_size(free)} free at {config.output}, {most} more checkpoints of {_size(size)} at most"
+    if free < last * size:
+        said = f"{facts}: the last two and the one being written do not fit; make room or choose another --output"
+        yield Finding("disk", "fault", said)
+    elif free < most * size:
         said = f"{facts}: they will not all fit; make room, or raise run.keep_checkpoint_every ({every})"
         yield Finding("disk", "warning", said)
     else:
@@ -148,7 +152,9 @@ def check_resume(config: TrainConfig, free: tuple[str, ...]) -> Iterator[Finding
         said = f"{config.output} holds another run: {difference}; choose another output or delete the folder"
         yield Finding("output", "fault", said)
         return
-    step = finished_steps(config)
+    step, _, fault = find_start(config.output)
+    if fault:
+        yield Finding("output", "warning", fault)
     if step >= config.run.max_steps:
         said = f"already trained {step} of {config.run.max_steps} steps; raise run.max_steps to go on"
         yield Finding("output", "ok", said)
@@ -160,8 +166,8 @@ def check_resume(config: TrainConfig, free: tuple[str, ...]) -> Iterator[Finding
 
 def check_going_on(config: TrainConfig, module: MimicBrushModule, data: PairData, num_ranks: int) -> Iterator[Finding]:
     """Whether the checkpoint fits the network and the data. Raises UserError where it does not."""
-    path = checkpoint_of(config.output)
-    if not path.is_file():
+    path = find_start(config.output).checkpoint
+    if path is None:
         return
     check_checkpoint(module, path)
     state = read_checkpoint(path).get(type(data).__qualname__, {})

@@ -1,0 +1,160 @@
+"""Damaged checkpoints are noticed and named, and the run goes on from the one before."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from mimicbrush.errors import UserError
+from mimicbrush.model.weights import DamagedFileError, load_network, read_checkpoint, torch_save
+from mimicbrush.model.weights.tensors import torch_load
+from mimicbrush.training.checkpoints import WholeCheckpoints, find_start
+from mimicbrush.training.doctor.machine import check_resume
+from mimicbrush.training.records import read_records
+from mimicbrush.training.run import FREE
+from tests.conftest import make_shards
+from tests.training.test_training import config, fit
+
+QUIET = {"preview_every": 0, "reference_use_every": 0, "checkpoint_every": 2, "record_every": 1}
+
+
+def flip(path: Path, offset: int) -> None:
+    """Flip one bit of a byte, in a new file: the old one may have a second name."""
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1 << (offset % 8)
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with shards and a run of five steps, whose last two checkpoints are of steps 4 and 5."""
+    folder = tmp_path_factory.mktemp("finished")
+    make_shards(folder / "shards")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        train_again(folder, monkeypatch)
+    return folder
+
+
+def train_again(folder: Path, monkeypatch: pytest.MonkeyPatch, **run) -> None:
+    """The command that made the run `finished`."""
+    shards = {name: folder / "shards" / name for name in ("videos", "stills", "heldout")}
+    settings = config(shards, folder / "run", max_steps=5, **QUIET | run)
+    fit(settings, folder, monkeypatch)
+
+
+@pytest.fixture
+def checkpoints(finished: Path) -> Iterator[Path]:
+    """The run's checkpoints, which are put back afterwards, as are its records."""
+    shutil.copytree(finished / "run", finished / "before")
+    yield finished / "run" / "checkpoints"
+    shutil.rmtree(finished / "run")
+    (finished / "before").rename(finished / "run")
+
+
+def test_every_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / "a.ckpt"
+    torch_save({"state_dict": {"weight": torch.arange(4.0)}, "global_step": 1}, path)
+    assert torch_load(path)["state_dict"]["weight"].tolist() == [0, 1, 2, 3]
+    assert torch.load(path, weights_only=True)["global_step"] == 1
+    whole = path.read_bytes()
+    damaged = tmp_path / "damaged.ckpt"
+    for offset in (*range(0, len(whole) - 100, 5), *range(len(whole) - 100, len(whole))):
+        content = bytearray(whole)
+        content[offset] ^= 1 << (offset % 8)
+        # Another name each time: what was verified once is not read again.
+        damaged = damaged.rename(tmp_path / f"{offset}.ckpt") if offset else damaged
+        damaged.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=r"\.ckpt: damaged|not a readable checkpoint"):
+            torch_load(damaged)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "empty"])
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(finished, checkpoints, monkeypatch, capsys, damage):
+    last = checkpoints / "last.ckpt"
+    whole = read_checkpoint(last)
+    content = last.read_bytes()
+    last.unlink()
+    if damage == "flipped":
+        last.write_bytes(content)
+        flip(last, len(content) // 3)
+    else:
+        last.touch()
+    train_again(finished, monkeypatch)
+    said = capsys.readouterr().out
+    assert re.search(r"last\.ckpt: .*; going on from previous\.ckpt, step 4", said)
+    assert "trained steps 5 to 5" in said
+    after = read_checkpoint(last)
+    torch.testing.assert_close(after["state_dict"], whole["state_dict"], rtol=0, atol=0)
+    torch.testing.assert_close(after["ema"], whole["ema"], rtol=0, atol=0)
+    assert [row["step"] for row in read_records(finished / "run" / "metrics.csv")] == [1, 2, 3, 4, 5]
+    # The damaged one has not taken the place of the one that the run went on from.
+    assert read_checkpoint(checkpoints / "previous.ckpt")["global_step"] == 4
+
+
+def test_two_damaged_checkpoints_are_named_in_one_sentence(finished, checkpoints, monkeypatch):
+    for name in ("last.ckpt", "previous.ckpt"):
+        flip(checkpoints / name, 500)
+    with pytest.raises(
+        UserError, match=r"last\.ckpt: damaged .*previous\.ckpt: damaged .*delete .*checkpoints"
+    ) as error:
+        train_again(finished, monkeypatch)
+    assert "\n" not in str(error.value)
+    shutil.copy(finished / "before" / "checkpoints" / "last.ckpt", checkpoints / "step-0000003.ckpt")
+    with pytest.raises(UserError, match=r"or copy step-0000003\.ckpt over last\.ckpt"):
+        find_start(finished / "run")
+
+
+def test_a_damaged_checkpoint_makes_no_edits_of_older_weights(finished, checkpoints):
+    flip(checkpoints / "last.ckpt", 500)
+    with pytest.raises(UserError, match=r"last\.ckpt: damaged .*goes on from previous\.ckpt"):
+        load_network(finished / "run")
+
+
+def test_the_doctor_names_a_damaged_checkpoint(finished, checkpoints, monkeypatch, shards):
+    settings = config(shards, finished / "run", max_steps=9)
+    flip(checkpoints / "last.ckpt", 500)
+    monkeypatch.setattr("mimicbrush.training.doctor.machine.find_difference", lambda *args, **kwargs: None)
+    warning, ok = check_resume(settings, FREE)
+    assert (warning.verdict, ok.verdict) == ("warning", "ok")
+    assert "last.ckpt: damaged" in warning.said
+    assert "goes on from step 4" in ok.said
+
+
+def test_a_checkpoint_without_a_digest_stands_in_for_one_that_is_gone(finished, checkpoints, monkeypatch, capsys):
+    (checkpoints / "last.ckpt").unlink()
+    content = read_checkpoint(checkpoints / "previous.ckpt")
+    (checkpoints / "previous.ckpt").unlink()
+    torch.save(content, checkpoints / "previous.ckpt")
+    train_again(finished, monkeypatch)
+    assert "trained steps 5 to 5" in capsys.readouterr().out
+
+
+def test_two_checkpoints_stay_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    plugin = WholeCheckpoints()
+    for step in (1, 2, 3):
+        plugin.save_checkpoint({"global_step": step, "state_dict": {}}, tmp_path / "last.ckpt")
+    assert {path.name: read_checkpoint(path)["global_step"] for path in tmp_path.iterdir()} == {
+        "last.ckpt": 3,
+        "previous.ckpt": 2,
+    }
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_both_before(tmp_path, monkeypatch):
+    plugin = WholeCheckpoints()
+    for step in (1, 2):
+        plugin.save_checkpoint({"global_step": step, "state_dict": {}}, tmp_path / "last.ckpt")
+    monkeypatch.setattr(torch, "save", lambda *args: (_ for _ in ()).throw(RuntimeError("unexpected pos 64 vs 0")))
+    with pytest.raises(UserError, match="is the disk full"):
+        plugin.save_checkpoint({"global_step": 3, "state_dict": {}}, tmp_path / "last.ckpt")
+    steps = {path.name: read_checkpoint(path)["global_step"] for path in tmp_path.iterdir()}
+    assert steps == {"last.ckpt": 2, "previous.ckpt": 1}
