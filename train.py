@@ -31,7 +31,7 @@ def main() -> None:
     stop.install([signal.SIGUSR1])
     module, data, trainer = make_module(config), make_data(config), make_trainer(config, stop)
     if start.checkpoint:
-        check_checkpoint(module, start.checkpoint)
+        check_checkpoint(module, start.checkpoint, config.network)
     # Only now, when everything has been found and built: a failed start binds nobody.
     if is_first():
         if start.fault:

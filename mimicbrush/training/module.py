@@ -13,6 +13,7 @@ from mimicbrush.data.decode import PairBatch
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatures
 from mimicbrush.model.sampling import make_scheduler, prediction_target
+from mimicbrush.model.weights import tensor_digests
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.matching import MatchingLoss, matching_loss
@@ -51,6 +52,12 @@ class MimicBrushModule(LightningModule):
         self.strict_loading = False
         choose_trained(network, recipe, seed=seed)
         self.left_out = fetchable_tensors(network, fetchable_parts)
+        self.left_out_digests: dict[str, str] = {}
+
+    def setup(self, stage: str) -> None:
+        # Once: they are frozen. Now, on the CPU, and not while a signal waits for the first checkpoint.
+        tensors = self.network.state_dict()
+        self.left_out_digests = tensor_digests({name: tensors[name] for name in sorted(self.left_out)})
 
     def training_step(self, pairs: PairBatch, batch_idx: int) -> dict[str, Tensor]:
         """`loss`, and what is recorded, (B,) each: `timestep`, the losses `whole`, `inside`, `outside`, `matching`."""
@@ -96,6 +103,7 @@ class MimicBrushModule(LightningModule):
         checkpoint["state_dict"] = {
             name: tensor for name, tensor in tensors.items() if name.removeprefix("network.") not in self.left_out
         }
+        checkpoint["left_out"] = self.left_out_digests
 
     def _generator(self, purpose: str, *numbers: int) -> torch.Generator:
         """On the CPU: the same seed gives the same numbers on every device."""

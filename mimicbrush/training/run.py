@@ -16,6 +16,8 @@ from mimicbrush.model.weights import (
     initialise,
     read_checkpoint,
     require_fit,
+    require_unchanged,
+    split_parts,
 )
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
@@ -128,10 +130,15 @@ FREE = ("output", "check", *_CHANGEABLE, "data.num_workers", "data.timeout", "da
 """What may change between calls of one run; data.batch_size only as long as a step keeps its samples."""
 
 
-def check_checkpoint(module: MimicBrushModule, path: Path) -> None:
-    """Raise UserError, naming tensors, where the checkpoint to resume from is of another network."""
-    tensors = {name.removeprefix("network."): value for name, value in read_checkpoint(path)["state_dict"].items()}
+def check_checkpoint(module: MimicBrushModule, path: Path, config: NetworkConfig) -> None:
+    """Raise UserError, naming tensors, where the checkpoint to resume from is of another network, or was trained with
+    other frozen weights than those that `config` fetches now."""
+    checkpoint = read_checkpoint(path)
+    tensors = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
     require_fit(module.network, tensors, str(path), may_lack=module.left_out)
+    fetched = {name: value for name, value in module.network.state_dict().items() if name in module.left_out}
+    digests, sources = checkpoint.get("left_out", {}), lambda: fetchable_parts(config)
+    require_unchanged(digests, split_parts(fetched), str(path), sources)
 
 
 def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -> MimicBrushModule:
@@ -155,7 +162,7 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
         config.data.batch,
         max_steps=config.run.max_steps,
         seed=config.seed,
-        fetchable_parts=fetchable_parts(config.network),
+        fetchable_parts=tuple(fetchable_parts(config.network)),
     )
     store_frozen(network, config.run.frozen_precision)
     return module

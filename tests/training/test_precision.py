@@ -123,4 +123,4 @@ def test_a_run_previews_resumes_and_loads_in_single_precision(shards, tmp_path, 
     assert dtypes(load_network(tmp_path / "run")) == {torch.float32}
     # A run may go on in another precision than it began.
     single = replace(settings, run=replace(settings.run, frozen_precision="float32"))
-    check_checkpoint(make_module(single), tmp_path / "run" / "checkpoints" / "last.ckpt")
+    check_checkpoint(make_module(single), tmp_path / "run" / "checkpoints" / "last.ckpt", single.network)

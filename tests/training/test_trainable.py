@@ -162,10 +162,10 @@ def test_a_run_resumes_with_its_adapters_and_another_rank_is_refused(shards, tmp
     wider = replace(ADAPTERS, imitative_lora=4)
     module = make_module(replace(adapter_config(shards, tmp_path / "run"), recipe=wider))
     with pytest.raises(UserError, match=r"misshaped \(.*lora_A.default.weight is \(2, 8\), expected \(4, 8\)"):
-        check_checkpoint(module, tmp_path / "run" / "checkpoints" / "last.ckpt")
+        check_checkpoint(module, tmp_path / "run" / "checkpoints" / "last.ckpt", network_config())
     plain = make_module(config(shards, tmp_path / "run"))
     with pytest.raises(UserError, match="unexpected"):
-        check_checkpoint(plain, tmp_path / "run" / "checkpoints" / "last.ckpt")
+        check_checkpoint(plain, tmp_path / "run" / "checkpoints" / "last.ckpt", network_config())
 
 
 def test_a_base_that_is_gone_is_named(shards, tmp_path, monkeypatch):

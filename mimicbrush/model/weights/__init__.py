@@ -9,10 +9,11 @@ from mimicbrush.model.weights.build import (
     read_weights,
 )
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, full_size_network, released_network
+from mimicbrush.model.weights.digests import require_unchanged, tensor_digests
 from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.parts import load_part, widen_conv_in
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.run import checkpoint_of, previous_checkpoint_of, read_checkpoint
+from mimicbrush.model.weights.run import checkpoint_of, previous_checkpoint_of, read_checkpoint, split_parts
 from mimicbrush.model.weights.tensors import DamagedFileError, load_strictly, require_fit, torch_save
 
 __all__ = [
@@ -34,8 +35,11 @@ __all__ = [
     "read_weights",
     "released_network",
     "require_fit",
+    "require_unchanged",
     "save_pretrained",
     "save_release",
+    "split_parts",
+    "tensor_digests",
     "torch_save",
     "widen_conv_in",
 ]

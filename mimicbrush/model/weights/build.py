@@ -13,6 +13,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.lora import fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
+from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.folder import FOLDERS, INDEX_NAME, OPTIONS_NAME, folder_config, is_exported, read_folder
 from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.parts import build_parts
@@ -43,6 +44,11 @@ def initialise(
         torch.manual_seed(seed)
         network = MimicBrushNetwork(**build_parts(config, given), options=config.options)
     _check_parts(network)
+    if trained is not None:
+        # Before anything is cast: digests are of the precision in which the run saw the tensors.
+        left_out = _left_out_parts(config, trained)
+        found = {name: given[name][1] if name in given else getattr(network, name).state_dict() for name in left_out}
+        require_unchanged(trained.left_out, found, trained.origin, lambda: fetchable_parts(config))
     network.to_precision(dtype)
     for name in list(given):
         # Taken out, so that what was stored in another precision goes as soon as it is converted, a part at a time.
@@ -94,7 +100,12 @@ def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
         return read_folder(path)
     config = read_run_config(path)
     run = with_adapters_folded(read_run(path, use_ema=use_ema), config)
-    return run._replace(parts={**read_weights(config.weights).parts, **run.parts}) if config.weights else run
+    if config.weights is None:
+        return run
+    start = read_weights(config.weights).parts
+    left_out = {name: tensors for name, tensors in start.items() if name not in run.parts}
+    require_unchanged(run.left_out, left_out, run.origin, lambda: fetchable_parts(config))
+    return run._replace(parts={**start, **run.parts})
 
 
 def with_adapters_folded(run: TrainedWeights, config: NetworkConfig) -> TrainedWeights:
@@ -104,6 +115,7 @@ def with_adapters_folded(run: TrainedWeights, config: NetworkConfig) -> TrainedW
     """
     adapted = {name: tensors for name, tensors in run.parts.items() if has_adapters(tensors)}
     bases = _bases(config, {name for name, tensors in adapted.items() if lacks_base(tensors)})
+    require_unchanged(run.left_out, bases, run.origin, lambda: fetchable_parts(config))
     folded = {name: fold({**bases.get(name, {}), **tensors}) for name, tensors in adapted.items()}
     return run._replace(parts={**run.parts, **folded})
 
@@ -120,11 +132,13 @@ def find_weights(name: str) -> Path:
     )
 
 
-def fetchable_parts(config: NetworkConfig) -> tuple[str, ...]:
-    """Parts that come from elsewhere: checkpoints leave out what of them is frozen."""
+def fetchable_parts(config: NetworkConfig) -> dict[str, str]:
+    """Part that comes from elsewhere -> from where: checkpoints leave out what of it is frozen."""
     given = _part_names(config.weights) if config.weights else ()
-    parts = _large_parts(config)
-    return tuple(name for name, part in parts.items() if name in given or part.pretrained is not None)
+    sources = {
+        name: config.weights if name in given else part.pretrained for name, part in _large_parts(config).items()
+    }
+    return {name: source for name, source in sources.items() if source is not None}
 
 
 def _part_names(weights: str) -> Collection[str]:

@@ -46,7 +46,8 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
         ) from None
     averaged = checkpoint.get("ema", {}) if use_ema else {}
     parts = split_parts({**checkpoint["state_dict"], **averaged})
-    return TrainedWeights("training run", str(path), parts, _read_config(run)["network"])
+    left_out = checkpoint.get("left_out", {})
+    return TrainedWeights("training run", str(path), parts, _read_config(run)["network"], left_out)
 
 
 def read_run_config(run: Path) -> NetworkConfig:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Literal, NamedTuple
 
 import torch
@@ -37,6 +38,8 @@ class TrainedWeights(NamedTuple):
     these may stand without their base, until `with_adapters_folded`."""
     options: dict
     """The network's options as recorded beside the weights; of a release, those that its code hard-codes."""
+    left_out: Mapping[str, str] = MappingProxyType({})
+    """`part.tensor` -> digest of each frozen tensor that a run's checkpoint leaves out, as it was during training."""
 
 
 class DamagedFileError(UserError):

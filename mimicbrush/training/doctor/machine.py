@@ -169,7 +169,7 @@ def check_going_on(config: TrainConfig, module: MimicBrushModule, data: PairData
     path = find_start(config.output).checkpoint
     if path is None:
         return
-    check_checkpoint(module, path)
+    check_checkpoint(module, path, config.network)
     state = read_checkpoint(path).get(type(data).__qualname__, {})
     samples = num_ranks * config.data.batch_size * config.run.accumulate
     if state.get("fingerprint", data.dataset.fingerprint) != data.dataset.fingerprint:
