@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
+from mimicbrush.machine import require_posix
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.training.checkpoints import StopSignals, find_start
 from mimicbrush.training.doctor import check, examine
@@ -19,6 +20,7 @@ DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 
 def main() -> None:
     config = parse_config(TrainConfig, default=DEFAULT_CONFIG)
+    require_posix("training")
     if config.check:
         raise SystemExit(check(config, free=FREE) if is_first() else 0)
     refuse_other_run(config.output, config, free=FREE)

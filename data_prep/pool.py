@@ -7,20 +7,20 @@ a time limit, behind which its process is killed, and a bound on memory.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from multiprocessing import forkserver
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import cv2
 from pebble import ProcessExpired, ProcessPool
+
+from mimicbrush.machine import PROC, usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,7 +59,7 @@ def map_in_order(
     pipe: they must be small (a kibibyte), so that a dying worker cannot leave half of one. Exceptions of `function`
     rise here.
     """
-    num_workers = workers or len(os.sched_getaffinity(0))
+    num_workers = workers or usable_cores()
     pool = ProcessPool(
         num_workers,
         max_tasks=TASKS_PER_WORKER,
@@ -111,8 +111,10 @@ def start_worker(memory: float | None = None) -> None:
     cv2.setNumThreads(1)
     end_with_parent()
     if memory is not None and sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        bound = pages * resource.getpagesize() + int(memory * GIBIBYTE)
+        import resource  # only where there is one
+
+        pages = int((PROC / "statm").read_text().split()[0])
+        bound = pages * mmap.PAGESIZE + int(memory * GIBIBYTE)
         resource.setrlimit(resource.RLIMIT_AS, (bound, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
@@ -123,6 +125,8 @@ def worker_context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["data_prep.forkserver"])
+    from multiprocessing import forkserver
+
     # Here rather than in a thread of the pool's, with which the server would end.
     forkserver.ensure_running()
     return context

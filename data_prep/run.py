@@ -81,7 +81,7 @@ def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_F
 
 def _is_barren(output: Path, config: object) -> bool:
     """Whether the folder holds a run of this very command that kept nothing: only then may its files go."""
-    fields = yaml.safe_load((output / CONFIG_NAME).read_text())
+    fields = yaml.safe_load((output / CONFIG_NAME).read_text(encoding="utf-8"))
     same_command = isinstance(fields, dict) and fields.keys() == asdict(config).keys()
     return same_command and all(index.pairs == 0 for index in read_indexes(output))
 

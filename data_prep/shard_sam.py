@@ -31,6 +31,7 @@ from data_prep.work import Outcome, Stopwatch
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import run_command
+from mimicbrush.machine import require_posix
 from mimicbrush.metadata import read_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,7 +155,9 @@ def _similarity(source: NDArray[np.uint8], reference: NDArray[np.uint8]) -> floa
 
 
 def main() -> None:
-    print(shard_sam(parse_config(SamShardConfig, default=ROOT / "configs/data/sam.yaml")))
+    config = parse_config(SamShardConfig, default=ROOT / "configs/data/sam.yaml")
+    require_posix("sharding")
+    print(shard_sam(config))
 
 
 if __name__ == "__main__":

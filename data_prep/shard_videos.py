@@ -33,6 +33,7 @@ from data_prep.work import Outcome, Stopwatch
 from mimicbrush.config import parse_config
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UserError, run_command
+from mimicbrush.machine import require_posix
 from mimicbrush.metadata import read_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -202,7 +203,9 @@ def _record(footage: Footage, selection: Selection, matches: Sequence[list[Match
 
 
 def main() -> None:
-    print(shard_videos(parse_config(VideoShardConfig, default=ROOT / "configs/data/videos.yaml")))
+    config = parse_config(VideoShardConfig, default=ROOT / "configs/data/videos.yaml")
+    require_posix("sharding")
+    print(shard_videos(config))
 
 
 if __name__ == "__main__":

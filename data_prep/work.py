@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import pickle
 import re
 import shutil
@@ -26,6 +24,7 @@ from data_prep.run import Unit, WorkConfig, slug
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.files import NO_ROOM
+from mimicbrush.machine import usable_cores
 
 
 class Outcome(NamedTuple):
@@ -85,7 +84,7 @@ def shard_inputs(
     names = [name for unit in units for name in unit.names]
     if not names:
         return Effort(0, 0, 0, 0.0, {})
-    workers = min(work.workers or len(os.sched_getaffinity(0)), len(names))
+    workers = min(work.workers or usable_cores(), len(names))
     watch, num_pairs = Stopwatch(), 0
     with _parcels(units[0].shard) as parcels, tqdm(total=len(names), unit=noun) as progress:
         send = partial(_send, read=read, parcels=parcels)
@@ -127,6 +126,8 @@ def _parcels(shard: Path) -> Iterator[Path]:
 
     Raises UserError where another process is at work on these shards.
     """
+    import fcntl  # only where there is one
+
     owner = re.sub(r"-\d{6}$", "", shard.stem)
     folder = shard.parent / f".{owner}.parcels"
     folder.mkdir(exist_ok=True)

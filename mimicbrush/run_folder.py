@@ -46,7 +46,7 @@ def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (),
 
 def _read(path: Path) -> dict:
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         document = None
     if not isinstance(document, dict):

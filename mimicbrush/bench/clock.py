@@ -1,4 +1,4 @@
-"""Wall seconds and peak memory."""
+"""Wall seconds, and the machine they were measured on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from mimicbrush.training.clock import now
 T = TypeVar("T")
 
 NUM_WARM_UPS = 2
-PROCESS = Path("/proc/self")
-"""What Linux tells of this process."""
 
 
 class Clock:
@@ -51,25 +49,6 @@ def describe_machine(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, {threads}"
     return f"{_processor()}, {threads}"
-
-
-def reset_peak_memory(device: torch.device) -> None:
-    """Start counting anew."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    elif PROCESS.is_dir():
-        (PROCESS / "clear_refs").write_text("5")
-
-
-def peak_memory(device: torch.device) -> float:
-    """GiB since the last reset: of the GPU's allocator, or of the whole process; NaN where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    if not PROCESS.is_dir():
-        return float("nan")
-    status = (PROCESS / "status").read_text()
-    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(kibibytes) / 2**20
 
 
 def _processor() -> str:

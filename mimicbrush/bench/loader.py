@@ -13,6 +13,7 @@ import torch
 from mimicbrush.bench.clock import describe_machine
 from mimicbrush.config import load_config
 from mimicbrush.data.datamodule import DataConfig, PairData, SourceConfig
+from mimicbrush.machine import usable_cores
 from mimicbrush.training.clock import now
 from mimicbrush.training.run import TrainConfig
 
@@ -53,7 +54,7 @@ def bench_loader(bench: LoaderBenchConfig) -> None:
     sources = [SourceConfig(shards=bench.shards, weight=1.0)] if bench.shards else config.data.sources
     batch_size = bench.batch_size or config.data.batch_size
     data = replace(config.data, sources=sources, batch_size=batch_size, heldout=None)
-    machine = f"{describe_machine(torch.device('cpu'))}, {os.cpu_count()} cores"
+    machine = f"{describe_machine(torch.device('cpu'))}, {usable_cores()} cores"
     print(f"{machine}; {batch_size} pairs of {size} pixels a batch; a GPU needs {bench.needed:g} a second")
     print(f"workers   pairs/s   a second of a busy core   {bench.cores} cores, in GPUs fed")
     for num_workers in bench.workers:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 
-from mimicbrush.bench.clock import describe_machine, peak_memory, reset_peak_memory
+from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.edits import PRESET
 from mimicbrush.bench.memory_count import WAYS, Way, WayName, count_memory
 from mimicbrush.bench.networks import Size
 from mimicbrush.config import load_config
 from mimicbrush.editors.mimicbrush import Precision, choose_device, choose_dtype
 from mimicbrush.files import write_json
+from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.model.weights import NetworkConfig, full_size_network, save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.clock import now
@@ -106,14 +107,14 @@ def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, floa
     else:
         enable = {"model": pipe.enable_model_cpu_offload, "sequential": pipe.enable_sequential_cpu_offload}
         enable[way.offload](device=device)
-    loading = peak_memory(CPU)
-    reset_peak_memory(CPU)
+    loading = peak_memory(CPU) / 2**30
+    peak_is_known = reset_peak_memory(CPU)
     started = now()
     _edit(pipe, config)
     return {
         "loading": loading,
-        "editing": peak_memory(CPU),
-        "gpu": peak_memory(device) if device.type == "cuda" else None,
+        "editing": peak_memory(CPU) / 2**30 if peak_is_known else None,
+        "gpu": peak_memory(device) / 2**30 if device.type == "cuda" else None,
         "seconds": now() - started,
     }
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import mmap
 import platform
-import resource
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -26,6 +25,7 @@ from mimicbrush.bench.clips import BenchClip, render_clips
 from mimicbrush.bench.obvious import SSIM_HIGH, SSIM_LOW, decode_sequentially, prepare_by_decord, prepare_obviously
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
+from mimicbrush.machine import PROC, usable_cores
 
 PAIRS_FOR = {6: 4, 16: 12}
 """At most so many pairs are kept of a clip, by the number of its decoded frames."""
@@ -71,7 +71,7 @@ def bench_preparation(config: PreparationBenchConfig) -> None:
         raise UserError("decord is not installed here, and it is what this benchmark compares with")
     cv2.setNumThreads(1)
     clips = render_clips(config.clips)
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs; CPU seconds per clip, one process\n")
+    print(f"{platform.processor() or platform.machine()}, {usable_cores()} CPUs; CPU seconds per clip, one process\n")
     for num_frames in config.frames:
         for kind in dict.fromkeys((clip.resolution, clip.keyframe_interval) for clip in clips):
             chosen = [clip for clip in clips if (clip.resolution, clip.keyframe_interval) == kind]
@@ -196,5 +196,5 @@ def _report_memory(clip: BenchClip, num_clips: int) -> None:
 
 
 def _resident() -> int:
-    """Bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    """Bytes; for Linux."""
+    return int((PROC / "statm").read_text().split()[1]) * mmap.PAGESIZE

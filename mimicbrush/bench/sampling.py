@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.bench.clock import describe_machine, peak_memory, reset_peak_memory
+from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.edits import bench_edits
 from mimicbrush.bench.literal import literal_sample, make_literal
 from mimicbrush.editors.mimicbrush import choose_device
+from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
@@ -156,7 +158,7 @@ def _run(
     noise: Tensor,
     config: SampleBenchConfig,
 ) -> Steps:
-    reset_peak_memory(noise.device)
+    peak_is_known = reset_peak_memory(noise.device)
     stamps, latents = [now(config.clock)], []
 
     def on_step(step: int, latent: Tensor, *_: Tensor) -> None:
@@ -174,7 +176,8 @@ def _run(
     )
     first, *later = (after - before for before, after in pairwise(stamps))
     rest = statistics.mean(later) * (config.num_inference_steps - 1)
-    return Steps((first + rest) / config.num_inference_steps, latents[-1], peak_memory(noise.device))
+    peak = peak_memory(noise.device) / 2**30 if peak_is_known else math.nan
+    return Steps((first + rest) / config.num_inference_steps, latents[-1], peak)
 
 
 def _compiled(network: MimicBrushNetwork) -> MimicBrushNetwork:

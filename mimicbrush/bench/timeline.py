@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from mimicbrush.bench.clock import peak_memory, reset_peak_memory
+from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.training.clock import now
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class StepTimer(Callback):
         self.wall = float("nan")
         """Seconds of all timed steps."""
         self.peak = float("nan")
-        """GiB"""
+        """GiB of the timed steps; NaN where the system does not tell."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.timeline = Timeline(module.device)
@@ -117,7 +117,7 @@ class StepTimer(Callback):
             self._stop(trainer, module.device)
 
     def _start(self, device: torch.device) -> None:
-        reset_peak_memory(device)
+        self.peak_is_known = reset_peak_memory(device)
         self.wall = now()
         self.timeline.stamps.clear()
         self.timeline.enter(DATA)
@@ -125,7 +125,9 @@ class StepTimer(Callback):
     def _stop(self, trainer: Trainer, device: torch.device) -> None:
         self.wall = now() - self.wall
         self.num_steps = trainer.max_steps - self.num_warm_ups
-        self.seconds, self.peak = self.timeline.seconds(), peak_memory(device)
+        self.seconds = self.timeline.seconds()
+        if self.peak_is_known:
+            self.peak = peak_memory(device) / 2**30
 
 
 def _between(begin: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:

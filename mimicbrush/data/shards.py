@@ -118,7 +118,7 @@ def read_index(shard: Path) -> ShardIndex:
     """The index of a shard; raises UserError if it is missing, unreadable or of another version."""
     path = index_path(shard)
     try:
-        index = ShardIndex(**json.loads(path.read_text()))
+        index = ShardIndex(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no index, so the shard is unfinished; run the sharding command again") from None
     except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:

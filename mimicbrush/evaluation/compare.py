@@ -137,7 +137,7 @@ def write_comparison(
         "comparisons": [comparison.fields() for comparison in comparisons],
     }
     write_json(document, output / "comparison.json")
-    with whole(output / "comparison.csv") as partial, partial.open("w", newline="") as file:
+    with whole(output / "comparison.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "metric", "id", "seed", "group", first.label, second.label, "difference"])
         for comparison in comparisons:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,10 +17,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.files import read_object, write_json
 from mimicbrush.imaging import write_image
+from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.requests import Editor, EditRequest
-
-RESET_PEAK = "5"
-"""Written to clear_refs, it sets a process's peak of resident memory back to what is resident now (Linux, proc(5))."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +79,9 @@ def make_edits(
 
 def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | None, EditRecord]]:
     """One result a request; where a batch is refused its requests are answered one by one."""
-    peak_is_known = _reset_peak_memory()
+    # An editor may be of any device; where there is a GPU, it is taken to use that.
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    peak_is_known = reset_peak_memory(device)
     started = time.perf_counter()
     try:
         edits = editor.edit_batch(requests)
@@ -93,7 +92,7 @@ def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | No
     except torch.OutOfMemoryError as error:
         raise UserError(f"{len(requests)} edits at once do not fit into memory; lower batch_size ({error})") from None
     seconds = round((time.perf_counter() - started) / len(requests), 4)
-    record = EditRecord(seconds=seconds, peak_memory=_peak_memory() if peak_is_known else None)
+    record = EditRecord(seconds=seconds, peak_memory=int(peak_memory(device)) if peak_is_known else None)
     if not isinstance(edits, list | tuple) or len(edits) != len(requests):
         raise UserError(
             f"{_name(editor)} answered {len(requests)} requests with {edits!r:.60}, expected a list of edits"
@@ -126,22 +125,3 @@ def _write(sample: Sample, edit: Tensor | None, record: EditRecord, folder: Path
 
 def _record_path(folder: Path, sample: Sample) -> Path:
     return folder / f"{sample.id}.json"
-
-
-def _reset_peak_memory() -> bool:
-    """False where the system does not allow it, and so does not tell an edit's peak (only Linux does)."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        return True
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
-        return True
-    return False
-
-
-def _peak_memory() -> int:
-    """Bytes at the peak since the reset."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))

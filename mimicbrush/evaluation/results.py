@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from mimicbrush.evaluation.reference_use import ReferenceUse, read_reference_use
 from mimicbrush.evaluation.run import EvaluateConfig, set_metrics
 from mimicbrush.evaluation.scoring import Scoring, metrics_code, number_to_json, scoring_of, variant_of
 from mimicbrush.files import digest, installed_versions, whole, write_json
+from mimicbrush.machine import usable_cores
 from mimicbrush.statistics import bootstrap_mean
 
 PACKAGES = (
@@ -147,7 +147,7 @@ def write_results(results: Results) -> None:
     """Write results.json and results.csv into the output folder."""
     output = results.config.output
     write_json(_document(results), output / "results.json")
-    with whole(output / "results.csv") as partial, partial.open("w", newline="") as file:
+    with whole(output / "results.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "editor", "seed", "id", "group", "seconds", "peak_memory", "failure", *METRICS])
         for edit in results.edits:
@@ -268,4 +268,4 @@ def _hardware() -> str:
     """Processor or accelerator, in words."""
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return f"CPU, {platform.machine()}, {os.cpu_count()} cores"
+    return f"CPU, {platform.machine()}, {usable_cores()} cores"

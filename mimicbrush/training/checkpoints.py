@@ -27,8 +27,9 @@ from mimicbrush.model.weights import (
 )
 from mimicbrush.training.steps import StepCallback
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""Of a scheduler that wants the machine back, of the keyboard, of Slurm before a job's time is over."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
+"""Of a scheduler that wants the machine back, of the keyboard, of Slurm before a job's time is over;
+Windows lacks the last."""
 
 
 LAST, PREVIOUS = (path.name for path in (checkpoint_of(Path()), previous_checkpoint_of(Path())))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +18,7 @@ from torch.optim import Optimizer
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import append_text, write_text
+from mimicbrush.machine import peak_memory
 from mimicbrush.training.clock import BatchClock, matrix_rate
 from mimicbrush.training.curves import BANDS, LOSSES, draw_training
 from mimicbrush.training.module import MimicBrushModule
@@ -116,7 +115,7 @@ class Records(StepCallback):
         sums, counts, num_images = _sums(self.outputs)
         waited = self.clock.waited - self.waited_before
         totals = torch.cat([sums, counts, torch.tensor([num_images, waited], device=device)])
-        memory = torch.tensor(_peak_memory(device), device=device)
+        memory = torch.tensor(peak_memory(device) / GIBIBYTE, device=device)
         if trainer.world_size > 1:
             torch.distributed.all_reduce(totals)
             torch.distributed.all_reduce(memory, torch.distributed.ReduceOp.MAX)
@@ -239,11 +238,3 @@ def _gather(items: list[str], trainer: Trainer) -> list[str]:
     gathered: list[list[str]] = [[] for _ in range(trainer.world_size)]
     torch.distributed.all_gather_object(gathered, items)
     return [item for part in gathered for item in part]
-
-
-def _peak_memory(device: torch.device) -> float:
-    """GiB, of the GPU, or of this process where there is none."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / GIBIBYTE
-    # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / GIBIBYTE

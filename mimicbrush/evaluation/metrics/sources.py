@@ -95,7 +95,8 @@ def weight_files(folder: Path) -> list[Path]:
     for name in WEIGHT_FILES:
         path = folder / name
         if path.is_file() and path.suffix == ".json":
-            return [folder / part for part in sorted(set(json.loads(path.read_text())["weight_map"].values()))]
+            weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+            return [folder / part for part in sorted(set(weight_map.values()))]
         if path.is_file():
             return [path]
     return []
