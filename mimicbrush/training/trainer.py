@@ -26,7 +26,7 @@ from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.progress import Progress
-from mimicbrush.training.ranks import find_ranks, is_first
+from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks, is_first
 from mimicbrush.training.records import Records
 from mimicbrush.training.run import TrainConfig
 from mimicbrush.training.watch import Watch
@@ -57,7 +57,7 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
         precision=run.precision,
         strategy=ranks.strategy,
         accumulate_grad_batches=run.accumulate,
-        callbacks=_callbacks(config, stop, clock),
+        callbacks=_callbacks(config, stop, clock, ranks),
         profiler=clock,
         plugins=[WholeCheckpoints(), ranks.environment],
         use_distributed_sampler=False,
@@ -112,12 +112,14 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message="The `srun` command is available.*")
 
 
-def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock) -> list[Callback]:
+def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock, ranks: Ranks) -> list[Callback]:
     run = config.run
     watch = Watch(run.watch, config.output / "bad_steps")
     averaged = AveragedWeights(run.ema_decay, watch)
     records = Records(config.output, run.record_every, watch, clock)
     callbacks = [watch, averaged, records, Progress(records, watch), *_heldout_callbacks(config, averaged)]
+    if ranks.strategy != "auto" and not ranks.inherit_cores:
+        callbacks.append(CoreCheck(config.data.num_workers))
     if config.overfit:
         callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
     # Last, so that a checkpoint vouches for everything its step has written.

@@ -46,16 +46,16 @@ SlurmdLogFile=$FOLDER/slurmd-%n.log
 KillWait=10
 ReturnToService=2
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/affinity
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-# What the nodes have is declared, not measured.
+# What the nodes have is declared, not measured: tasks are bound to cores only where a test says to which.
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=DEFAULT CPUs=64 RealMemory=1000000 Gres=gpu:8
+NodeName=DEFAULT CPUs=64 CpuBind=none RealMemory=1000000 Gres=gpu:8
 NodeName=${NODES[0]} NodeHostname=$HOST NodeAddr=127.0.0.1 Port=6918
 NodeName=${NODES[1]} NodeHostname=$HOST NodeAddr=127.0.0.1 Port=6919
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP

@@ -76,6 +76,21 @@ def test_two_nodes_train_as_one(training: Training) -> None:
     assert_as_uninterrupted(training, "nodes")
 
 
+def test_ranks_are_compared_with_the_cores_they_are_bound_to(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["--run.max_steps=2", "--data.num_workers=1"]
+    for name, binding in {"apart": "map_cpu:0,1", "together": "mask_cpu:0x3,0x3"}.items():
+        monkeypatch.setenv("SLURM_CPU_BIND", binding)
+        log = " ".join(training.start(name, *settings).wait().log.split())
+        assert training.steps(name) == [1, 2]
+        expected = {
+            "apart": "1 rank with 1 loader worker on 1 core of",
+            "together": "2 ranks with 1 loader worker each",
+        }
+        assert [said for said in expected.values() if said in log] == [expected[name]]
+
+
 def after_some_steps(training: Training, output: str, options: list[str] = TWO_RANKS) -> Job:
     # The uninterrupted run has no loader's worker; Slurm's signals reach it too, and it changes nothing.
     job = training.start(output, "--data.num_workers=1", options=options)

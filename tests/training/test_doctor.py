@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 import train
-from mimicbrush.config import dump_config
+from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.data.decode import PairBatch, collate
 from mimicbrush.data.preview import GAP
@@ -22,16 +23,18 @@ from mimicbrush.model import network as network_module
 from mimicbrush.model.weights import PartConfig, read_checkpoint
 from mimicbrush.training import doctor
 from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.doctor import machine
 from mimicbrush.training.doctor.data import IN_FULL, check_heldout, check_source
-from mimicbrush.training.doctor.findings import Finding, describe
-from mimicbrush.training.doctor.machine import check_device, check_disk, check_weights
+from mimicbrush.training.doctor.findings import Finding, collect, describe
+from mimicbrush.training.doctor.machine import check_cores, check_disk, check_weights
 from mimicbrush.training.doctor.pictures import MIN_SIDE
 from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.ranks import CoreCheck, RankCores
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.run import RunConfig, TrainConfig, make_data, make_module
 from mimicbrush.training.trainer import make_trainer
-from tests.conftest import SIZE, make_pairs, network_config
+from tests.conftest import REPOSITORY, SIZE, make_pairs, network_config
 
 TRAINED_AUTOENCODER = PartConfig(pretrained="asset:autoencoder")
 
@@ -208,9 +211,45 @@ def test_broken_weights_are_found(config, module):
 # --- The run and its machine ---------------------------------------------------------------------------------------
 
 
-def test_more_workers_than_cores_are_a_warning(config):
-    config = replace(config, data=replace(config.data, num_workers=4096))
-    assert "4096 loader workers" in verdicts(check_device(config, make_trainer(config, StopSignals())))["warning"]
+def of_cores(config: TrainConfig, monkeypatch, num_cores: int, *, num_workers: int, devices: int) -> dict[str, str]:
+    own = RankCores("node", frozenset(range(num_cores)), num_cores)
+    monkeypatch.setattr(machine, "own_cores", lambda: own)
+    run, data = replace(config.run, devices=devices), replace(config.data, num_workers=num_workers)
+    config = replace(config, run=run, data=data)
+    return verdicts(collect("workers", check_cores, config, make_trainer(config, StopSignals())))
+
+
+def test_ranks_that_lightning_starts_share_the_cores(config, monkeypatch):
+    found = of_cores(config, monkeypatch, 4, num_workers=1, devices=2)
+    assert found == {"ok": "2 ranks with 1 loader worker each on 4 cores of node"}
+    assert "lower data.num_workers to 1" in of_cores(config, monkeypatch, 4, num_workers=2, devices=2)["warning"]
+    assert "3 ranks share 2 cores of node" in of_cores(config, monkeypatch, 2, num_workers=0, devices=3)["fault"]
+
+
+def test_tasks_of_a_slurm_step_have_cores_of_their_own(config, monkeypatch):
+    """At the numbers of slurm/train.sh, and where each task is bound to a single core."""
+    numbers = {"STEP_NUM_TASKS": 8, "STEP_NUM_NODES": 1, "NTASKS": 8, "NTASKS_PER_NODE": 8, "NNODES": 1}
+    step = {f"SLURM_{name}": str(number) for name, number in numbers.items()}
+    step |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "train"}
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    for num_cores, num_workers in ((8, 7), (1, 0)):
+        found = of_cores(config, monkeypatch, num_cores, num_workers=num_workers, devices=1)
+        assert "compared when all have met" in found["ok"]
+    assert (
+        "1 rank with 8 loader workers on 8 cores"
+        in of_cores(config, monkeypatch, 8, num_workers=8, devices=1)["warning"]
+    )
+    callbacks = make_trainer(config, StopSignals()).callbacks
+    assert [type(one) for one in callbacks].count(CoreCheck) == 1
+
+
+def test_the_presets_workers_fit_the_cores_that_slurm_gives_a_rank():
+    head = (REPOSITORY / "slurm" / "train.sh").read_text()
+    cores = int(re.search(r"--cpus-per-task=(\d+)", head).group(1))
+    presets = sorted((REPOSITORY / "configs" / "train").glob("mimicbrush*.yaml"))
+    workers = {path.name: load_config(TrainConfig, path).data.num_workers for path in presets}
+    assert len(workers) == 5 and max(workers.values()) + 1 <= cores, workers
 
 
 def test_devices_that_are_not_there_end_in_one_line(config):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from mimicbrush.errors import UserError
-from mimicbrush.training.ranks import find_ranks, is_first
+from mimicbrush.training import ranks
+from mimicbrush.training.ranks import CoreCheck, RankCores, find_ranks, fullest_share, is_first
 from tests.training.test_resume import config, start  # noqa: F401
 
 VARIABLES = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_JOB_NAME", "RANK", "LOCAL_RANK")
@@ -73,6 +77,79 @@ def test_tasks_that_nodes_cannot_share_are_refused(monkeypatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="3 tasks on 2 nodes"):
         find_ranks("auto", 1)
+
+
+# --- CPU cores -----------------------------------------------------------------------------------------------------
+
+
+def rank(*cores: int, node: str = "node", usable: int = 0) -> RankCores:
+    return RankCores(node, frozenset(cores), usable or len(cores))
+
+
+def bound(num_ranks: int, cores_each: int) -> list[RankCores]:
+    """Ranks with cores of their own, as Slurm's task/affinity binds them."""
+    return [rank(*range(number * cores_each, (number + 1) * cores_each)) for number in range(num_ranks)]
+
+
+def test_bound_ranks_have_their_own_cores():
+    share = fullest_share(bound(8, 8))
+    assert share[1:] == (1, 8)
+    assert not share.is_crowded(7)
+    assert share.is_crowded(8)
+    assert fullest_share(bound(2, 1))[1:] == (1, 1)
+    fullest_share(bound(2, 1)).refuse_too_many()
+
+
+def test_ranks_that_share_a_mask_share_its_cores():
+    share = fullest_share([rank(*range(64))] * 8)
+    assert share[1:] == (8, 64)
+    assert not share.is_crowded(7)
+    assert share.is_crowded(8)
+    with pytest.raises(UserError, match="3 ranks share 2 cores of node; start fewer ranks"):
+        fullest_share([rank(0, 1)] * 3).refuse_too_many()
+
+
+def test_the_worst_cores_of_all_nodes_count():
+    sockets = [rank(*range(16))] * 4 + [rank(*range(16, 32))] * 4
+    assert fullest_share(sockets)[1:] == (4, 16)
+    assert fullest_share([*bound(2, 8), rank(0, 1, node="other"), rank(0, 1, node="other")]) == ("other", 2, 2)
+    # A rank on one core of those that two others share.
+    assert fullest_share([rank(0, 1, 2, 3), rank(0, 1, 2, 3), rank(2)])[1:] == (1, 1)
+    # As many cores as the container's CPU time is enough for.
+    assert fullest_share([rank(*range(64), usable=16)] * 4)[1:] == (4, 16)
+
+
+def test_a_share_says_what_fits():
+    share = fullest_share(bound(8, 8))
+    assert share.describe(8) == "1 rank with 8 loader workers on 8 cores of node"
+    assert share.remedy().startswith("lower data.num_workers to 7, ")
+    share = fullest_share([rank(*range(16))] * 4)
+    assert share.describe(8) == "4 ranks with 8 loader workers each on 16 cores of node"
+    assert share.remedy().startswith("lower data.num_workers to 3, ")
+
+
+def met(monkeypatch, num_workers: int, cores: Sequence[RankCores]) -> list[str]:
+    """What is printed when ranks with these cores have met."""
+
+    def gather(into: list, own: RankCores) -> None:
+        into[:] = cores
+
+    monkeypatch.setattr(ranks, "own_cores", lambda: cores[0])
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    trainer, printed = SimpleNamespace(world_size=len(cores), strategy=strategy), []
+    CoreCheck(num_workers).on_fit_start(trainer, SimpleNamespace(print=printed.append))
+    return printed
+
+
+def test_ranks_compare_their_cores_when_they_have_met(monkeypatch):
+    assert met(monkeypatch, 7, bound(8, 8)) == []
+    (said,) = met(monkeypatch, 8, [rank(*range(64))] * 8)
+    assert said.startswith("8 ranks with 8 loader workers each on 64 cores of node wait for each other: lower ")
+    # What the doctor has said of the first rank is not said again.
+    assert met(monkeypatch, 8, bound(8, 8)) == []
+    with pytest.raises(UserError, match="3 ranks share 2 cores"):
+        met(monkeypatch, 0, [rank(0, 1)] * 3)
 
 
 def children(pid: int) -> list[int]:

@@ -26,6 +26,7 @@ from mimicbrush.training.doctor.data import (
 )
 from mimicbrush.training.doctor.findings import Finding, collect, describe, faults_of
 from mimicbrush.training.doctor.machine import (
+    check_cores,
     check_device,
     check_disk,
     check_going_on,
@@ -109,6 +110,7 @@ def _check_data(config: TrainConfig, num_ranks: int, depth: Depth) -> list[Findi
 def _check_parts(config: TrainConfig, module: MimicBrushModule, trainer: Trainer, *, counted: bool) -> list[Finding]:
     return [
         *collect("device", check_device, config, trainer),
+        *collect("workers", check_cores, config, trainer),
         *collect("weights", check_weights, config.network, module.network),
         *collect("parameters", check_parameters, module.network),
         *collect("memory", check_memory, module, config, trainer.strategy.root_device, counted=counted),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from lightning import Trainer
 from torch import nn
 
 from mimicbrush.data.datamodule import PairData
+from mimicbrush.machine import usable_memory
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig, checkpoint_of, previous_checkpoint_of, read_checkpoint, read_weights
 from mimicbrush.run_folder import find_difference
@@ -19,6 +19,7 @@ from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.ranks import find_ranks, fullest_share, own_cores
 from mimicbrush.training.run import TrainConfig, check_checkpoint
 from mimicbrush.training.trainable import trained_parameters
 
@@ -29,7 +30,7 @@ CONFIG_FIELDS = {"shape_map": "depth"}
 
 
 def check_device(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
-    """The device, its precision, and the processes beside it."""
+    """The device and its precision."""
     device, precision = trainer.strategy.root_device, config.run.precision
     num_ranks = trainer.num_devices * trainer.num_nodes
     ranks = "1 rank" if num_ranks == 1 else f"{num_ranks} ranks"
@@ -48,14 +49,24 @@ def check_device(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
         yield Finding("device", "warning", f"{facts}: slower than 32-true on most CPUs; take --run.precision 32-true")
     else:
         yield Finding("device", "ok", facts)
-    workers, cores = config.data.num_workers * trainer.num_devices, len(os.sched_getaffinity(0))
-    if device.type == "cpu" and trainer.num_devices > cores:
-        yield Finding("device", "fault", f"{trainer.num_devices} ranks on {cores} cores; lower run.devices")
-    if workers > cores:
-        said = f"{workers} loader workers on {cores} cores wait for each other; lower data.num_workers"
-        yield Finding("workers", "warning", f"{said} ({trainer.num_devices} ranks have {config.data.num_workers} each)")
+
+
+def check_cores(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
+    """CPU cores for ranks and loader workers. Raises UserError where CPU ranks have fewer cores than they are.
+
+    Of ranks that are there already only this one's cores are known; `CoreCheck` compares all when they have met.
+    """
+    inherit = find_ranks(config.run.devices, config.run.num_nodes).inherit_cores
+    share = fullest_share([own_cores()] * (trainer.num_devices if inherit else 1))
+    if trainer.strategy.root_device.type == "cpu":
+        share.refuse_too_many()
+    facts = share.describe(config.data.num_workers)
+    if share.is_crowded(config.data.num_workers):
+        yield Finding("workers", "warning", f"{facts} wait for each other: {share.remedy()}")
+    elif share.num_ranks < trainer.num_devices:
+        yield Finding("workers", "ok", f"{facts}; those of the other ranks are compared when all have met")
     else:
-        yield Finding("workers", "ok", f"{workers} loader workers, {cores} cores")
+        yield Finding("workers", "ok", facts)
 
 
 def check_weights(config: NetworkConfig, network: MimicBrushNetwork) -> Iterator[Finding]:
@@ -204,11 +215,7 @@ def _memory_of(device: torch.device) -> int:
     """Bytes: of the GPU, or of this machine and what its container may use."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    control = Path("/sys/fs/cgroup/memory.max")
-    if control.is_file() and control.read_text().strip().isdigit():
-        limits.append(int(control.read_text()))
-    return min(limits)
+    return usable_memory()
 
 
 def _existing(folder: Path) -> Path:
