@@ -41,7 +41,7 @@ def main() -> None:
         examine(config, module, data, trainer)
         claim(config.output, config, free=FREE)
     fit(trainer, module, data, start.checkpoint)
-    if stop.received:
+    if stop.agreed:
         end_early(config, stop, trainer)
     if trainer.is_global_zero:
         print(f"trained steps {start.step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}")

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mimicbrush.device import send
 from mimicbrush.imaging import Placement
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -88,7 +89,7 @@ def random_homographies(num: int, config: AugmentConfig, generator: torch.Genera
 def sampling_grid(homographies: Tensor, size: int, device: torch.device | str = "cpu") -> Tensor:
     """(B, size, size, 2): x and y in [-1, 1] from which each pixel of the moved pictures comes."""
     # Inverted where they were drawn, on the CPU: a GPU's solver makes the host wait.
-    backward = torch.linalg.inv(homographies).to(device, non_blocking=True)
+    backward = send(torch.linalg.inv(homographies), device)
     centres = (2 * torch.arange(size, device=device) + 1) / size - 1
     of_x, of_y, constant = backward[..., None].unbind(dim=2)
     rays = (of_x * centres)[:, :, None, :] + (of_y * centres + constant)[..., None]
@@ -121,7 +122,7 @@ def paint_areas(areas: Sequence[Placement], size: int, device: torch.device | st
 
 def warp_points(points: Tensor, homographies: Tensor) -> Tensor:
     """Move points (B, K, 2), x and y in [0, 1], by the same homographies; NaN stays NaN."""
-    moved = kornia.geometry.transform_points(homographies.to(points, non_blocking=True), points * 2 - 1)
+    moved = kornia.geometry.transform_points(send(homographies.to(points.dtype), points.device), points * 2 - 1)
     return (moved + 1) / 2
 
 
@@ -142,7 +143,7 @@ def random_colours(
     colour = _hue_turns(draws[:, 3]) @ (saturation * torch.eye(3) + (1 - saturation) * grey)
     # Exactly the identity where nothing changes, without the rounding of the products above.
     colour = torch.where(touched[..., None], colour, torch.eye(3)) * brightness * contrast
-    colour, offset = (part.to(images, non_blocking=True) for part in (colour, (1 - contrast) * brightness))
+    colour, offset = (send(part.to(images.dtype), images.device) for part in (colour, (1 - contrast) * brightness))
     offset = offset * _mean_luma(images, area)
     return torch.baddbmm(offset, colour, images.flatten(2)).clamp_(0, 1).view_as(images)
 
@@ -152,7 +153,7 @@ def _mean_luma(images: Tensor, area: Tensor | None) -> Tensor:
     pixels = images.flatten(2)
     weights = torch.ones_like(pixels[:, :1]) if area is None else area.flatten(2).to(images)
     means = pixels @ weights.mT / weights.sum(dim=2, keepdim=True)
-    return (LUMA.to(images, non_blocking=True) @ means)[..., None]
+    return (send(LUMA.to(images.dtype), images.device) @ means)[..., None]
 
 
 def _hue_turns(turns: Tensor) -> Tensor:
@@ -166,7 +167,7 @@ def _hue_turns(turns: Tensor) -> Tensor:
 
 def _edges(areas: Sequence[Placement], device: torch.device | str) -> Tensor:
     """Top, left, height and width, each (B, 1, 1)."""
-    return torch.tensor(areas).T.to(device, non_blocking=True)[..., None, None]
+    return send(torch.tensor(areas).T, device)[..., None, None]
 
 
 def _signed(num: int, columns: int, generator: torch.Generator) -> Tensor:

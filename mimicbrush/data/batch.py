@@ -20,6 +20,7 @@ from mimicbrush.data.augment import (
 )
 from mimicbrush.data.decode import PairBatch, to_float
 from mimicbrush.data.masking import MaskConfig, draw_masks
+from mimicbrush.device import send
 
 
 class AugmentedPairs(NamedTuple):
@@ -131,7 +132,7 @@ def _matches(pairs: PairBatch, generator: torch.Generator) -> Tensor:
     top, left, height, width = boxes.unbind(dim=-1)
     drawn = torch.rand(len(boxes), num_points, 2, generator=generator)
     points = torch.stack([left + width * drawn[..., 0], top + height * drawn[..., 1]], dim=2)
-    own = torch.cat([points, points], dim=2).to(device, non_blocking=True)
+    own = send(torch.cat([points, points], dim=2), device)
     return torch.where(pairs.is_still[:, None, None], own, pairs.keypoints)
 
 

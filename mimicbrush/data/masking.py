@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mimicbrush.device import send
+
 MIN_OBJECT_AREA, MAX_OBJECT_AREA = 0.02, 0.5
 """Shares of a still that its chosen segments cover together."""
 MIN_PART = 0.01
@@ -120,10 +122,10 @@ def grid_masks(keypoints: Tensor, area: Tensor, config: MaskConfig, generator: t
     num, size, most = len(area), area.shape[-1], config.max_cells
     num_cells = torch.randint(config.min_cells, most + 1, (num, 1), generator=generator)
     chance, tie = torch.rand(2, num, most, most, generator=generator)
-    num_cells, chance, tie = (draw.to(area.device, non_blocking=True) for draw in (num_cells, chance, tie))
+    num_cells, chance, tie = (send(draw, area.device) for draw in (num_cells, chance, tie))
     cell = torch.arange(size, device=area.device) * num_cells // size
     seen = _count_pixels(area[:, 0], cell, most)
-    points = _count_points(keypoints.to(area.device), num_cells, most)
+    points = _count_points(send(keypoints, area.device), num_cells, most)
     if config.hot_cells == "matched":
         hot = points > 0
     else:
@@ -142,7 +144,7 @@ def grid_masks(keypoints: Tensor, area: Tensor, config: MaskConfig, generator: t
 
 def box_masks(area: Tensor, generator: torch.Generator) -> Tensor:
     """One box per sample, (B, 1, S, S): each side a share of the picture's bounding box."""
-    share, place = torch.rand(2, len(area), 2, generator=generator).to(area.device, non_blocking=True)
+    share, place = send(torch.rand(2, len(area), 2, generator=generator), area.device)
     share = BOX_SIDES[0] + (BOX_SIDES[1] - BOX_SIDES[0]) * share
     start = place * (1 - share)
     inside = [
@@ -169,7 +171,7 @@ def brush_masks(area: Tensor, generator: torch.Generator) -> Tensor:
     vertices = 1 - (vertices.remainder(2) - 1).abs()
     radius = (STROKE_WIDTHS[0] + (STROKE_WIDTHS[1] - STROKE_WIDTHS[0]) * width[..., 0]) / 2
     radius[torch.arange(MAX_STROKES) >= num_strokes] = -1.0
-    vertices, radius = vertices.to(area.device, non_blocking=True), radius.to(area.device, non_blocking=True)
+    vertices, radius = send(vertices, area.device), send(radius, area.device)
     first, extent = _bounds(area)
     vertices = (first[:, None, None] + vertices * extent[:, None, None]) / size
     distance = _distance_to_strokes(vertices, radius, min(COARSE, size))
@@ -191,7 +193,7 @@ def _draw_kinds(num: int, shares: Sequence[float], generator: torch.Generator) -
 
 def _where(choice: Tensor, area: Tensor) -> Tensor:
     """(B,) -> (B, 1, 1, 1) on the masks' device."""
-    return choice.to(area.device, non_blocking=True)[:, None, None, None]
+    return send(choice, area.device)[:, None, None, None]
 
 
 def _last_usable(masks: Sequence[Tensor], area: Tensor) -> Tensor:
@@ -280,14 +282,15 @@ def _roughen(mask: Tensor, generator: torch.Generator) -> Tensor:
     The release dilates and erodes patches one by one, up to 250 times a picture, which a batch on a GPU cannot.
     """
     size, coarse = mask.shape[-1], min(COARSE, mask.shape[-1])
-    blur = torch.rand(len(mask), 1, generator=generator).expand(-1, 2)
+    blur = torch.rand(len(mask), 1, generator=generator)
     level = torch.rand(len(mask), 1, NUM_WAVES, NUM_WAVES, generator=generator)
-    blur, level = blur.to(mask.device, non_blocking=True), level.to(mask.device, non_blocking=True)
     blur = coarse * (OUTLINE_BLURS[0] + (OUTLINE_BLURS[1] - OUTLINE_BLURS[0]) * blur)
-    kernel = 2 * int(3 * OUTLINE_BLURS[1] * coarse) + 1
+    # Made on the CPU: kornia's own blur looks at the deviations, for which the host would wait.
+    kernel = kornia.filters.get_gaussian_kernel1d(2 * int(3 * OUTLINE_BLURS[1] * coarse) + 1, blur)
+    kernel = send(kernel, mask.device)
     small = F.interpolate(mask.float(), (coarse, coarse), mode="area")
-    blurred = kornia.filters.gaussian_blur2d(small, (kernel, kernel), blur, border_type="replicate")
-    level = OUTLINE_LEVELS[0] + (OUTLINE_LEVELS[1] - OUTLINE_LEVELS[0]) * _enlarge(level, coarse)
+    blurred = kornia.filters.filter2d_separable(small, kernel, kernel, border_type="replicate")
+    level = OUTLINE_LEVELS[0] + (OUTLINE_LEVELS[1] - OUTLINE_LEVELS[0]) * _enlarge(send(level, mask.device), coarse)
     return (_enlarge(blurred - level, size) > 0) & mask.flatten(1).any(dim=1)[:, None, None, None] | mask
 
 

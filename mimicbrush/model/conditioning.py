@@ -16,6 +16,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
+from mimicbrush.device import send
 from mimicbrush.model.offload import execution_device
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -64,7 +65,7 @@ class EdgeShape(nn.Module):
         """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored: its map is zero."""
         luma = kornia.color.rgb_to_grayscale(source)
         edges = kornia.filters.sobel(luma).clamp(0, 1)
-        return edges * keep.to(edges.device, non_blocking=True)[:, None, None, None]
+        return edges * send(keep, edges.device)[:, None, None, None]
 
 
 class DepthShape(nn.Module):
@@ -91,7 +92,7 @@ class DepthShape(nn.Module):
         """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored."""
         maps = self.absent().repeat(len(source), 1, 1, 1)
         # Told from the CPU, where training draws it, nothing waits for the device.
-        rows = keep.nonzero().flatten().to(source.device, non_blocking=True)
+        rows = send(keep.nonzero().flatten(), source.device)
         return maps.index_copy(0, rows, self.estimate(source[rows])) if len(rows) else maps
 
     def estimate(self, source: Tensor) -> Tensor:
@@ -171,4 +172,4 @@ def _forget_absent(module: ImageEncoder | DepthShape, _: object) -> None:
 
 
 def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)[:, None, None]
+    return send(torch.tensor(values, dtype=like.dtype), like.device)[:, None, None]

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
+from mimicbrush.device import send
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import blacken
 from mimicbrush.model.conditioning import (
@@ -149,7 +151,9 @@ class MimicBrushNetwork(nn.Module):
         some = pixels.split(max(1, PIXELS_AT_ONCE // image[0, 0].numel()))
         parameters = torch.cat([self.autoencoder.encode(pictures).latent_dist.parameters for pictures in some])
         # In single precision, where a seed draws the same noise whatever the autoencoder computes in.
-        sampled = DiagonalGaussianDistribution(parameters.float()).sample(generator)
+        posterior = DiagonalGaussianDistribution(parameters.float())
+        # Not the posterior's own `sample`, which waits for the device where the generator is on the CPU.
+        sampled = posterior.mean + posterior.std * _draw_noise_like(posterior.mean, generator)
         return sampled * self.autoencoder.config.scaling_factor
 
     @torch.no_grad()
@@ -262,3 +266,11 @@ class MimicBrushNetwork(nn.Module):
             found, wanted = tuple(picture.shape), expected if name != "mask" else (len(source), 1, *expected[2:])
             if found != wanted:
                 raise UserError(f"{name} is {found}, this network needs {wanted}; letterbox pictures to {self.size}")
+
+
+def _draw_noise_like(values: Tensor, generator: Generators) -> Tensor:
+    """Drawn where the generators are, by one for all or one per row."""
+    first = generator[0] if isinstance(generator, list) else generator
+    drawn_on = values.device if first is None else first.device
+    noise = randn_tensor(values.shape, generator=generator, device=drawn_on, dtype=values.dtype)
+    return send(noise, values.device)

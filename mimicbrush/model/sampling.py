@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler, SchedulerMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mimicbrush.device import send
 from mimicbrush.errors import UserError
 from mimicbrush.model.attention import KeyValue
 from mimicbrush.model.network import Conditions, MimicBrushNetwork, PredictionType
@@ -132,7 +133,7 @@ def draw_noise(network: MimicBrushNetwork, generators: list[torch.Generator]) ->
     side = network.size // network.stride
     shape = (network.imitative_unet.config.out_channels, side, side)
     rows = [torch.randn(shape, generator=generator, device=generator.device) for generator in generators]
-    return torch.stack(rows).to(network.device)
+    return send(torch.stack(rows), network.device)
 
 
 def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Conditions:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from lightning import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimicbrush.training.module import trained_parameters
 from mimicbrush.training.steps import StepCallback
@@ -27,19 +27,22 @@ class AveragedWeights(StepCallback):
         self.decay = decay
         self.watch = watch
         self.average: dict[str, Tensor] = {}
+        self._trained: list[nn.Parameter] = []
+        """In the order of `average`. Finding them among all parameters takes milliseconds."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        current = trained_parameters(module)
         if not self.average:
-            self.average = {name: value.detach().clone() for name, value in trained_parameters(module).items()}
+            self.average = {name: value.detach().clone() for name, value in current.items()}
         self.average = {name: value.to(module.device) for name, value in self.average.items()}
+        self._trained = [current[name] for name in self.average]
 
     @torch.no_grad()
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
         if self.watch is not None and self.watch.skipped:
             return
         decay = min(self.decay, (1 + step) / (10 + step))
-        current = trained_parameters(module)
-        torch._foreach_lerp_(list(self.average.values()), [current[name] for name in self.average], 1 - decay)
+        torch._foreach_lerp_(list(self.average.values()), self._trained, 1 - decay)
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
         checkpoint["ema"] = self.average
@@ -50,12 +53,11 @@ class AveragedWeights(StepCallback):
     @contextmanager
     def applied(self, module: LightningModule) -> Iterator[None]:
         """The averaged weights in place of the trained ones."""
-        current = trained_parameters(module)
-        kept = {name: value.data for name, value in current.items()}
-        for name, value in self.average.items():
-            current[name].data = value
+        kept = [parameter.data for parameter in self._trained]
+        for parameter, value in zip(self._trained, self.average.values(), strict=True):
+            parameter.data = value
         try:
             yield
         finally:
-            for name, value in kept.items():
-                current[name].data = value
+            for parameter, value in zip(self._trained, kept, strict=True):
+                parameter.data = value

@@ -7,14 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
-from torch.optim import Optimizer
 
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
@@ -105,7 +104,6 @@ class Checkpoints(StepCallback):
         self.every = every
         self.keep_every = keep_every
         self.stop = stop
-        self.is_stopping = False
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
@@ -117,17 +115,13 @@ class Checkpoints(StepCallback):
             for partial in self.path.parent.glob(".*.partial.ckpt"):
                 partial.unlink(missing_ok=True)
 
-    def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
-        # Ranks agree where `Watch` has them wait already, not behind the optimiser.
-        self.is_stopping = self.stop.agreed(trainer)
-
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
         is_kept = self.keep_every and step % self.keep_every == 0
-        if self.is_stopping or is_kept or step % self.every == 0 or step == trainer.max_steps:
+        if self.stop.agreed or is_kept or step % self.every == 0 or step == trainer.max_steps:
             trainer.save_checkpoint(self.path, weights_only=False)
         if is_kept and trainer.is_global_zero:
             _link(self.path, self.path.with_name(f"step-{step:07d}.ckpt"))
-        if self.is_stopping:
+        if self.stop.agreed:
             trainer.should_stop = True
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
@@ -147,20 +141,22 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        """By this process."""
+        self.agreed: signal.Signals | None = None
+        """By some rank, when all of them last asked each other: the same on all."""
 
     def install(self, signals: Iterable[signal.Signals] = SIGNALS) -> None:
         """Take the place of the handlers that were there."""
         for number in signals:
             signal.signal(number, self._note)
 
-    def agreed(self, trainer: Trainer) -> bool:
-        """Whether any rank has received one; all ranks must ask, and all get the same answer."""
-        if trainer.world_size > 1:
-            heard = torch.tensor(int(self.received or 0), device=trainer.strategy.root_device)
-            torch.distributed.all_reduce(heard, torch.distributed.ReduceOp.MAX)
-            if heard.item():
-                self.received = signal.Signals(int(heard.item()))
-        return self.received is not None
+    def votes(self) -> list[float]:
+        """1 for the signal that this process has received, 0 for all others: to be added up over all ranks."""
+        return [float(number == self.received) for number in SIGNALS]
+
+    def agree(self, votes: Sequence[float]) -> None:
+        """Take the votes of all ranks for what each of them has received; of several signals the first of SIGNALS."""
+        self.agreed = next((number for number, vote in zip(SIGNALS, votes, strict=True) if vote), None)
 
     def _note(self, number: int, frame: object) -> None:
         if number == signal.SIGINT and self.received:

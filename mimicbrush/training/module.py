@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch, augment_and_mask
 from mimicbrush.data.decode import PairBatch
+from mimicbrush.device import send
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatures
 from mimicbrush.model.sampling import make_scheduler, prediction_target
@@ -134,4 +135,4 @@ class MimicBrushModule(LightningModule):
 
     def _to_device(self, drawn: Tensor) -> Tensor:
         """Without waiting for what the device still has to do."""
-        return drawn.to(self.device, non_blocking=True)
+        return send(drawn, self.device)

@@ -94,12 +94,12 @@ def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
     """Say on which signal the run has stopped, and exit with its status; before a Slurm job's end, queue it again."""
     if trainer.is_global_zero:
         then = "the same command goes on from here"
-        if stop.received == signal.SIGUSR1 and requeue():
+        if stop.agreed == signal.SIGUSR1 and requeue():
             then = "the job is in the queue again and goes on from here"
-        print(f"stopped by {stop.received.name} after step {trainer.global_step} -> {config.output}; {then}")
+        print(f"stopped by {stop.agreed.name} after step {trainer.global_step} -> {config.output}; {then}")
     # srun ends all ranks as soon as one has failed: none leaves before the job is in the queue.
     trainer.strategy.barrier()
-    raise SystemExit(128 + stop.received)
+    raise SystemExit(128 + stop.agreed)
 
 
 def _quieten_lightning() -> None:
@@ -114,7 +114,7 @@ def _quieten_lightning() -> None:
 
 def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock, ranks: Ranks) -> list[Callback]:
     run = config.run
-    watch = Watch(run.watch, config.output / "bad_steps")
+    watch = Watch(run.watch, config.output / "bad_steps", stop)
     averaged = AveragedWeights(run.ema_decay, watch)
     records = Records(config.output, run.record_every, watch, clock)
     callbacks = [watch, averaged, records, Progress(records, watch), *_heldout_callbacks(config, averaged)]

@@ -1,4 +1,7 @@
-"""Gradients are clipped, and steps that would harm the weights are left out, named, and kept to look at."""
+"""What all ranks agree on in each step: whether it harms the weights, and whether the run is to stop.
+
+Gradients are clipped, and steps that would harm the weights are left out, named, and kept to look at.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mimicbrush.data.decode import PairBatch
+from mimicbrush.device import send
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
 from mimicbrush.imaging import blacken, write_image
+from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.module import MimicBrushModule
 
 MIN_LOSSES = 50
@@ -54,11 +59,14 @@ class Watch(Callback):
     """Between the backward pass and the optimiser. Skipped steps count as steps: data and schedule go on.
 
     folder: for what bad steps leave behind: the batch's keys, losses, and pictures as the network saw them.
+    stop: learns here of signals that any rank has received, so that a step has one exchange between ranks beside that
+    of gradients, and one wait for the device.
     """
 
-    def __init__(self, config: WatchConfig, folder: Path) -> None:
+    def __init__(self, config: WatchConfig, folder: Path, stop: StopSignals) -> None:
         self.config = config
         self.folder = folder
+        self.stop = stop
         self.losses: deque[float] = deque(maxlen=config.spike_window)
         """Of the last good steps, over all ranks."""
         self.grad_norm = math.nan
@@ -68,7 +76,7 @@ class Watch(Callback):
         self.num_bad = 0
         self.num_bad_in_a_row = 0
         self._batches: list[PairBatch] = []
-        self._loss = torch.tensor(0.0)
+        self._loss: Tensor | float = 0.0
 
     @property
     def smooth_loss(self) -> float:
@@ -81,16 +89,17 @@ class Watch(Callback):
 
     def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: Tensor) -> None:
         # Lightning has divided it by the number of batches that are accumulated.
-        self._loss = self._loss.to(loss.device) + loss.detach()
+        self._loss = self._loss + loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, module: MimicBrushModule, optimizer: Optimizer) -> None:
         scale = _unscale(trainer, optimizer)
         parameters = [value for group in optimizer.param_groups for value in group["params"] if value.grad is not None]
         norm = torch.nn.utils.get_total_norm([value.grad for value in parameters])
-        loss, self.grad_norm = _mean_over_ranks(trainer, self._loss / (scale or 1), norm)
+        numbers = [self._loss, norm] if scale is None else [self._loss / scale, norm, scale]
+        loss, self.grad_norm, *scales = self._agree(trainer, *numbers)
         fault = self._fault(loss)
         # Usual under float16: its scaler leaves such a step out and lowers the scale, until there is none to lower.
-        overflow = math.isfinite(loss) and not math.isfinite(self.grad_norm) and scale is not None and scale >= 1
+        overflow = math.isfinite(loss) and not math.isfinite(self.grad_norm) and any(scale >= 1 for scale in scales)
         self.skipped = overflow or fault is not None
         if fault and not overflow:
             self._report(trainer, module, loss, fault)
@@ -101,7 +110,7 @@ class Watch(Callback):
             self.num_bad_in_a_row = 0
             if self.config.gradient_clip:
                 torch.nn.utils.clip_grads_with_norm_(parameters, self.config.gradient_clip, norm)
-        self._batches, self._loss = [], torch.zeros_like(self._loss)
+        self._batches, self._loss = [], 0.0
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
         checkpoint["watch"] = {"losses": list(self.losses), "num_bad": self.num_bad, "in_a_row": self.num_bad_in_a_row}
@@ -110,6 +119,21 @@ class Watch(Callback):
         state = checkpoint["watch"]
         self.losses.extend(state["losses"])
         self.num_bad, self.num_bad_in_a_row = state["num_bad"], state["in_a_row"]
+
+    def _agree(self, trainer: Trainer, *numbers: Tensor) -> list[float]:
+        """Their means over all ranks. With them goes whether a rank was asked to stop.
+
+        Here, and nowhere else in a step, the host waits for the device.
+        """
+        values = torch.stack(numbers)
+        if trainer.world_size == 1:
+            self.stop.agree(self.stop.votes())
+            return values.tolist()
+        values = torch.cat([values, send(torch.tensor(self.stop.votes()), values.device)])
+        torch.distributed.all_reduce(values)
+        means = (values / trainer.world_size).tolist()
+        self.stop.agree(means[len(numbers) :])
+        return means[: len(numbers)]
 
     def _fault(self, loss: float) -> str | None:
         if not math.isfinite(loss):
@@ -156,7 +180,7 @@ class Watch(Callback):
         return path
 
 
-def _unscale(trainer: Trainer, optimizer: Optimizer) -> float | None:
+def _unscale(trainer: Trainer, optimizer: Optimizer) -> Tensor | None:
     """Undo float16's scaling of the gradients; returns the scale, None where there is none."""
     scaler = getattr(trainer.precision_plugin, "scaler", None)
     if scaler is None:
@@ -164,12 +188,5 @@ def _unscale(trainer: Trainer, optimizer: Optimizer) -> float | None:
     # Lightning leaves it to a fused optimiser, which would do so only after the clipping.
     if getattr(optimizer, "_step_supports_amp_scaling", False):
         scaler.unscale_(optimizer)
-    return scaler.get_scale()
-
-
-def _mean_over_ranks(trainer: Trainer, *numbers: Tensor) -> list[float]:
-    """All ranks must agree on what is a bad step."""
-    values = torch.stack(numbers)
-    if trainer.world_size > 1:
-        torch.distributed.all_reduce(values)
-    return (values / trainer.world_size).tolist()
+    # Its own `get_scale` would make the host wait.
+    return scaler.scale(torch.ones((), device=trainer.strategy.root_device))

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from PIL import Image
 
 from mimicbrush.data.augment import AugmentConfig
@@ -256,9 +257,7 @@ def test_a_gpu_draws_the_same_batch_and_never_waits():
     pairs = batch_of(*make_pairs(4), *make_pairs(2, stills=True))
     config = BatchConfig(mask=MaskConfig(box_share=1, brush_share=1))
     expected = augment_and_mask(pairs, config, generator())
-    moved = pairs._replace(
-        **{name: getattr(pairs, name).cuda() for name in ("source", "reference", "keypoints", "object_mask")}
-    )
+    moved = move_data_to_device(pairs, torch.device("cuda"))
     augment_and_mask(moved, config, generator())
     torch.cuda.set_sync_debug_mode("error")
     try:

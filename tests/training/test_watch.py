@@ -2,6 +2,8 @@
 
 import json
 import math
+import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.training.checkpoints import SIGNALS, StopSignals
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.watch import MIN_LOSSES, Watch, WatchConfig
 from tests.conftest import SIZE
@@ -105,7 +108,7 @@ class KeylessWatch(Watch):
 
 
 def train_line(tmp_path, batches: list[tuple[float, float]], plugins=(), **changes) -> tuple[Line, Watch]:
-    line, watch = Line(), KeylessWatch(WatchConfig(**changes), tmp_path)
+    line, watch = Line(), KeylessWatch(WatchConfig(**changes), tmp_path, StopSignals())
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -149,6 +152,30 @@ def test_many_bad_steps_in_a_row_end_the_run_and_others_do_not(tmp_path):
     assert watch.num_bad == 18
     with pytest.raises(UserError, match=r"bad step 10 in a row: go on with a lower recipe\.learning_rate"):
         train_line(tmp_path, [bad] * 10)
+
+
+def test_ranks_exchange_once_a_step_and_stop_together(tmp_path, monkeypatch):
+    """The other rank has a loss of 3, a norm of 5, and was asked to stop by Slurm; this one by nobody."""
+    watch, exchanged = KeylessWatch(WatchConfig(), tmp_path, StopSignals()), []
+
+    def all_reduce(values):
+        exchanged.append(values.tolist())
+        values += torch.tensor([3.0, 5.0, *(float(number == signal.SIGUSR1) for number in SIGNALS)])
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    agreed = watch._agree(SimpleNamespace(world_size=2), torch.tensor(1.0), torch.tensor(3.0))
+    assert agreed == [2.0, 4.0]
+    assert exchanged == [[1.0, 3.0, 0.0, 0.0, 0.0]]
+    assert (watch.stop.agreed, watch.stop.received) == (signal.SIGUSR1, None)
+
+
+def test_one_rank_agrees_with_itself(tmp_path):
+    watch = KeylessWatch(WatchConfig(), tmp_path, StopSignals())
+    watch._agree(SimpleNamespace(world_size=1), torch.tensor(1.0))
+    assert watch.stop.agreed is None
+    watch.stop._note(signal.SIGTERM, None)
+    assert watch._agree(SimpleNamespace(world_size=1), torch.tensor(1.0)) == [1.0]
+    assert watch.stop.agreed is signal.SIGTERM
 
 
 def test_gradients_are_clipped(tmp_path, monkeypatch):

@@ -1,0 +1,238 @@
+"""A second device on a machine that has none, to see where the host waits for it.
+
+The device computes on the CPU, behind tensors that claim to be elsewhere: values are right, every copy between the two
+is an operation that can be seen, and tensors of both do not mix. What would make the host wait for a GPU is noted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import torch
+from lightning.pytorch.accelerators import Accelerator
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils import backend_registration
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
+
+from tests.conftest import REPOSITORY
+
+aten = torch.ops.aten
+NAME = "far"
+PACKAGE = str(REPOSITORY / "mimicbrush")
+
+READS = {
+    aten._local_scalar_dense,
+    aten.nonzero,
+    aten.masked_select,
+    aten._unique2,
+    aten.unique_dim,
+    aten.unique_consecutive,
+    aten.repeat_interleave,
+    aten.bincount,
+    aten.equal,
+    aten.is_nonzero,
+    aten._linalg_check_errors,
+}
+"""Operations whose result the host has to know: a number, or the size of what comes out."""
+COPIES = {aten._to_copy, aten.copy_}
+INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
+# Boolean indices are counted on the device before they are used.
+BOOLEANS = (torch.bool, torch.uint8)
+
+
+class Wait(NamedTuple):
+    """A moment in which the host waits until the device has done all that it was given."""
+
+    operation: str
+    where: str
+    """The innermost function of ours, and of a library where that is the one that waits."""
+
+
+class FarTensor(Tensor):
+    """Claims to be on the device; `near` holds its values."""
+
+    near: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, near: Tensor) -> FarTensor:
+        far = Tensor._make_wrapper_subclass(
+            cls, near.shape, strides=near.stride(), dtype=near.dtype, device=torch.device(NAME, 0)
+        )
+        far.near = near
+        return far
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return _compute(func, args, kwargs or {})
+
+
+class FarDevice(TorchDispatchMode):
+    """Within, tensors can be sent to the device; `waits` are those of the host since the list was emptied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        if not hasattr(torch, NAME):
+            _register()
+        self.device = torch.device(NAME, 0)
+        self.waits: list[Wait] = []
+        self._python = _PythonCalls(self)
+
+    def __enter__(self) -> FarDevice:
+        self._python.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._python.__exit__(*error)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if not _is_far(kwargs.get("device")) and not any(map(_is_far, tree_leaves((args, kwargs)))):
+            return func(*args, **kwargs)
+        if _makes_wait(func, args, kwargs):
+            self.note(str(func.overloadpacket))
+        return _compute(func, args, kwargs)
+
+    def note(self, operation: str) -> None:
+        """Note that the host waits, here."""
+        self.waits.append(Wait(operation, _where()))
+
+
+class FarAccelerator(Accelerator):
+    """As Lightning sees the device."""
+
+    def setup_device(self, device: torch.device) -> None: ...
+
+    def teardown(self) -> None: ...
+
+    def get_device_stats(self, device: torch.device) -> dict:
+        return {}
+
+    @staticmethod
+    def parse_devices(devices: object) -> int:
+        return 1
+
+    @staticmethod
+    def get_parallel_devices(devices: object) -> list[torch.device]:
+        return [torch.device(NAME, 0)]
+
+    @staticmethod
+    def auto_device_count() -> int:
+        return 1
+
+    @staticmethod
+    def is_available() -> bool:
+        return True
+
+    @staticmethod
+    def name() -> str:
+        return NAME
+
+
+class _Module(backend_registration._DummyBackendModule):
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16, torch.float16]
+
+
+class _PythonCalls(TorchFunctionMode):
+    """What the dispatcher is not told of."""
+
+    def __init__(self, device: FarDevice) -> None:
+        super().__init__()
+        self.device = device
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is Tensor.pin_memory:
+            pinned = args[0].clone()
+            pinned.is_pinned_for_far = True
+            return pinned
+        if func is Tensor.tolist and _is_far(args[0]):
+            return args[0].cpu().tolist()
+        if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") and not _is_far(args[0]):
+            return func(*args, **kwargs | {"device": "cpu"}).to(kwargs["device"])
+        return func(*args, **kwargs)
+
+
+def _register() -> None:
+    backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+    # Autocast casts nothing there.
+    FarDevice.autocast = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
+    FarDevice.autocast.fallback(torch.library.fallthrough_kernel)
+
+
+def _is_far(value: object) -> bool:
+    """Whether a tensor is on the device, or a device is it."""
+    return value.type == NAME if isinstance(value, torch.device) else isinstance(value, FarTensor)
+
+
+def _compute(func, args: tuple, kwargs: dict) -> object:
+    """What the operation makes of the values; on the device where its operands are, or where it is told to be."""
+    device = kwargs.get("device")
+    leaves, structure = tree_flatten((args, kwargs))
+    far = [value for value in leaves if isinstance(value, FarTensor)]
+    is_far = bool(far) if device is None else _is_far(device)
+    if far and func.overloadpacket not in COPIES | INDEXING:
+        strays = [value for value in leaves if type(value) is Tensor and value.dim()]
+        assert not strays, f"{func} mixes tensors of two devices"
+    args, kwargs = tree_unflatten(
+        [value.near if isinstance(value, FarTensor) else value for value in leaves], structure
+    )
+    if device is not None:
+        kwargs["device"] = torch.device("cpu")
+    result = func(*args, **kwargs)
+    if func.overloadpacket is aten._to_copy and device is not None:
+        # Another device is another tensor; the CPU's own copy to itself may be none.
+        result = result.clone()
+    if not is_far:
+        return result
+    owners = {id(value.near): value for value in far}
+
+    def wrap(value: Tensor) -> Tensor:
+        # Operations in place return what they were given.
+        return owners[id(value)] if id(value) in owners else FarTensor(value)
+
+    return tree_map_only(Tensor, wrap, result)
+
+
+def _makes_wait(func, args: tuple, kwargs: dict) -> bool:
+    packet = func.overloadpacket
+    if packet is aten.repeat_interleave:
+        return kwargs.get("output_size") is None
+    if packet in READS:
+        return True
+    if packet in INDEXING:
+        indices = [index for index in args[1] if index is not None]
+        return any(index.dtype in BOOLEANS or not _is_far(index) for index in indices)
+    if packet not in COPIES:
+        return False
+    if packet is aten.copy_:
+        source, goes_far = args[1], _is_far(args[0])
+        non_blocking = args[2] if len(args) > 2 else kwargs.get("non_blocking", False)
+    else:
+        device = kwargs.get("device")
+        source, non_blocking = args[0], kwargs.get("non_blocking", False)
+        goes_far = _is_far(source) if device is None else _is_far(device)
+    if _is_far(source) == goes_far:
+        return False
+    # A driver stages pageable memory itself, behind all that was begun before: `non_blocking` alone does not help.
+    return not non_blocking or (goes_far and not getattr(source, "is_pinned_for_far", False))
+
+
+def _where() -> str:
+    """The innermost functions of ours and of a library on the stack, this file left out."""
+    ours, library = "", ""
+    frame = sys._getframe()
+    while frame and not ours:
+        path = frame.f_code.co_filename
+        place = f"{path.rpartition('/')[2]}:{frame.f_code.co_qualname}"
+        if path.startswith(PACKAGE):
+            ours = place
+        elif "site-packages" in path and "/torch/" not in path and not library:
+            library = place
+        frame = frame.f_back
+    return " < ".join(place for place in (library, ours) if place)

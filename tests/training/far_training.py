@@ -1,0 +1,156 @@
+"""What `test_waiting.py` asks of a device that is far away: in a process of its own, as torch cannot forget a device.
+
+    python -m tests.training.far_training FOLDER
+
+Prints a JSON object; FOLDER is for shards and runs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.strategies import SingleDeviceStrategy
+
+from mimicbrush.data.batch import BatchConfig, augment_and_mask
+from mimicbrush.data.datamodule import PairData
+from mimicbrush.data.masking import MaskConfig
+from mimicbrush.device import send
+from mimicbrush.model.weights import PartConfig
+from mimicbrush.training import trainer as training
+from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.run import TrainConfig, make_data, make_module
+from tests.conftest import DEPTH, make_shards, network_config
+from tests.training.far_device import FarAccelerator, FarDevice
+from tests.training.test_training import config
+
+NUM_STEPS = 3
+RECORDED = 2
+"""The step of which a line of metrics.csv is written."""
+ALL_MASKS = BatchConfig(mask=MaskConfig(box_share=1, brush_share=1))
+
+
+class StepWaits(Callback):
+    """The waits of each step, from its first batch to the next step's; the run stops after NUM_STEPS."""
+
+    def __init__(self, far: FarDevice) -> None:
+        self.far = far
+        self.of_steps: list[list[tuple[str, str]]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: object, batch_idx: int) -> None:
+        if self.of_steps:
+            self.of_steps[-1] += self.far.waits
+        # Those before the first batch are the network's way to the device.
+        self.far.waits.clear()
+        if trainer.global_step == len(self.of_steps):
+            self.of_steps.append([])
+        trainer.should_stop = trainer.global_step == NUM_STEPS
+
+
+def make_config(folder: Path) -> TrainConfig:
+    """Depth, matching, every kind of mask, a trained reference U-Net, accumulated batches; nothing else is due."""
+    network = network_config(depth=PartConfig(arguments=DEPTH))
+    run = {"max_steps": 1000, "record_every": RECORDED, "checkpoint_every": 1000, "accumulate": 2}
+    quiet = {"preview_every": 0, "reference_use_every": 0}
+    made = config(make_shards(folder / "shards"), folder / "run", network=network, **run, **quiet)
+    recipe = replace(made.recipe, matching_weight=0.1, train_reference=True)
+    return replace(made, recipe=recipe, data=replace(made.data, batch=ALL_MASKS))
+
+
+def train(config: TrainConfig, far: FarDevice, precision: MixedPrecision | None = None) -> dict[str, list]:
+    """The losses of the run's steps, and the waits of each: far away."""
+    with far:
+        strategy = SingleDeviceStrategy(far.device, accelerator=FarAccelerator(), precision_plugin=precision)
+        training.Trainer = lambda **fields: Trainer(**fields | {"accelerator": "auto", "strategy": strategy})
+        module, data = make_module(config), make_data(config)
+        trainer, waits = training.make_trainer(config, StopSignals()), StepWaits(far)
+        trainer.callbacks.insert(0, waits)
+        data.train_dataloader = lambda: _pinning(data)
+        training.fit(trainer, module, data, None)
+    return {"waits": waits.of_steps[:NUM_STEPS], "losses": list(trainer.callbacks[1].losses)}
+
+
+def _pinning(data: PairData) -> torch.utils.data.DataLoader:
+    """As the data's own is where there is a GPU."""
+    loader = PairData.train_dataloader(data)
+    loader.pin_memory = True
+    return loader
+
+
+def train_here(config: TrainConfig) -> list[float]:
+    """The losses of the same steps on the CPU."""
+    training.Trainer = Trainer
+    config = replace(config, run=replace(config.run, max_steps=NUM_STEPS))
+    trainer = training.make_trainer(config, StopSignals())
+    training.fit(trainer, make_module(config), make_data(config), None)
+    return list(trainer.callbacks[0].losses)
+
+
+def draw(config: TrainConfig, far: FarDevice) -> bool:
+    """Whether a batch drawn far away is the one drawn here."""
+    pairs = next(iter(make_data(config).loader()))
+    here = augment_and_mask(pairs, config.data.batch, torch.Generator().manual_seed(0))
+    with far:
+        moved = move_data_to_device(pairs, far.device)
+        there = augment_and_mask(moved, config.data.batch, torch.Generator().manual_seed(0))
+    return torch.equal(there.mask.near, here.mask) and torch.allclose(there.source.near, here.source, atol=1e-6)
+
+
+def count_waits(far: FarDevice) -> dict[str, int]:
+    """Of single operations, whose number is known."""
+    near = torch.arange(4.0)
+    with far:
+        there = send(near, far.device)
+        mask = there > 1
+        cases: dict[str, Callable[[], object]] = {
+            "send": lambda: send(near, far.device),
+            "arithmetic": lambda: (there + 1).sum() * 2,
+            "backward": lambda: (there.detach().requires_grad_() * 2).sum().backward(),
+            "pinned and non-blocking": lambda: near.pin_memory().to(far.device, non_blocking=True),
+            "pageable and non-blocking": lambda: near.to(far.device, non_blocking=True),
+            "pinned and blocking": lambda: near.pin_memory().to(far.device),
+            "made there from a list": lambda: torch.tensor([1.0], device=far.device),
+            "copied into": lambda: there.clone().copy_(near),
+            "brought back": there.cpu,
+            "a list": there.tolist,
+            "a number": lambda: there[0].item(),
+            "a condition": lambda: bool(there[0] > 0),
+            "places": mask.nonzero,
+            "a boolean index": lambda: there[mask],
+            "an index of the CPU": lambda: there[torch.tensor([0, 1])],
+            "an index of the device": lambda: there[send(torch.tensor([0, 1]), far.device)],
+            "an inverse": lambda: torch.linalg.inv(there.view(2, 2)),
+        }
+        counts = {}
+        for name, case in cases.items():
+            far.waits.clear()
+            case()
+            counts[name] = len(far.waits)
+    return counts
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    far, settings = FarDevice(), make_config(folder)
+    adapters = RecipeConfig(learning_rate=1e-3, warmup_steps=1, imitative_lora=2, reference_lora=2)
+    half = MixedPrecision("16-mixed", far.device.type, torch.amp.GradScaler(far.device.type))
+    results = {
+        "counts": count_waits(far),
+        "same batch": draw(settings, far),
+        "here": train_here(settings),
+        "float32": train(settings, far),
+        "float16": train(replace(settings, recipe=adapters, run=replace(settings.run, accumulate=1)), far, half),
+    }
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
