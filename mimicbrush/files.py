@@ -20,6 +20,16 @@ from mimicbrush.errors import UserError
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 """Disk full, quota used up, file larger than allowed; a folder that may not be written to."""
 
+# fmt: off
+FILE_SUFFIXES = frozenset({
+    ".bin", ".ckpt", ".csv", ".gguf", ".gz", ".h5", ".html", ".jpeg", ".jpg", ".json",
+    ".md", ".mp4", ".msgpack", ".npy", ".npz", ".onnx", ".pdf", ".pickle", ".pkl", ".png",
+    ".pt", ".pth", ".safetensors", ".tar", ".tgz", ".txt", ".webm", ".webp", ".yaml", ".yml",
+    ".zip",
+})
+# fmt: on
+"""Names that end so mean a file to whoever gives them."""
+
 SHIPPED = "asset:"
 """What precedes the name of weights that this package ships."""
 
@@ -80,6 +90,12 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(number)
+
+
+def refuse_file_name(folder: Path) -> None:
+    """For an output that becomes a folder: raises UserError where its name is that of a file, unless it is there."""
+    if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
+        raise UserError(f"{folder} would become a folder, and ends in {folder.suffix} like a file; leave that out")
 
 
 def check_writable(path: Path) -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
-from mimicbrush.files import write_text
+from mimicbrush.files import refuse_file_name, write_text
 
 CONFIG_NAME = "config.yaml"
 
@@ -40,6 +40,7 @@ def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (),
     if in_the_way:
         raise UserError(f"{folder}: cannot be an output folder, as {in_the_way} is a file; choose another output")
     if not path.is_file():
+        refuse_file_name(folder)
         return None
     return _first_difference(_read(path), yaml.safe_load(dump_config(config)), free)
 

@@ -11,6 +11,7 @@ import torch
 
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import UserError, run_command
+from mimicbrush.files import FILE_SUFFIXES
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import find_weights, load_network, load_release, read_weights
 from mimicbrush.model.weights.config import NetworkConfig, released_network
@@ -19,6 +20,8 @@ from mimicbrush.model.weights.presets import fitting_presets
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
 
+RELEASE_SUFFIX = ".bin"
+"""Of a file in the released layout."""
 CONFIGS = Path("configs/train")
 """Where the presets lie, in the project's root."""
 
@@ -64,8 +67,13 @@ def inspect(config: InspectConfig) -> None:
 def convert(config: ConvertConfig) -> None:
     if config.output.exists():
         raise UserError(f"{config.output} exists; choose another output or delete it")
+    if config.output.suffix != RELEASE_SUFFIX and config.output.suffix.lower() in FILE_SUFFIXES:
+        raise UserError(
+            f"{config.output}: no file of that kind is written; give a name without {config.output.suffix} for a folder"
+            f" of safetensors, or one ending in {RELEASE_SUFFIX} for the released layout"
+        )
     network, dtype = _load(config), getattr(torch, config.dtype)
-    if config.output.suffix == ".bin":
+    if config.output.suffix == RELEASE_SUFFIX:
         save_release(network, config.output, dtype=dtype, position_ids=config.position_ids)
     else:
         save_pretrained(network, config.output, dtype=dtype)
