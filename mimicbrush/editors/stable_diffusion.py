@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mimicbrush.editors.mimicbrush import Precision, choose_device, choose_dtype
 from mimicbrush.errors import UserError
+from mimicbrush.hub import quiet_libraries, reason_of
 from mimicbrush.imaging import binarise, letterbox, paste_back, unletterbox
 from mimicbrush.model.sampling import seeded_generators
-from mimicbrush.model.weights.hub import quiet_hub, reason_of
 from mimicbrush.requests import Editor, EditRequest, TextRequest
 
 
@@ -37,7 +37,7 @@ class StableDiffusionInpainting(Editor):
     ) -> None:
         place = choose_device(device)
         try:
-            with quiet_hub():
+            with quiet_libraries():
                 self.pipeline = StableDiffusionInpaintPipeline.from_pretrained(
                     pretrained,
                     dtype=choose_dtype(precision, place),

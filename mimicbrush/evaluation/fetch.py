@@ -15,7 +15,7 @@ from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.evaluation.metrics import NETWORKS, Models, ModelsConfig
 from mimicbrush.evaluation.metrics.sources import NAMED_HASH, cached_file, is_repository, is_url, weight_files
-from mimicbrush.model.weights.hub import quiet_hub, reason_of
+from mimicbrush.hub import quiet_libraries, reason_of
 
 SECONDS = 10
 """Without an answer, after which a server counts as out of reach."""
@@ -87,7 +87,7 @@ def _fetch_file(url: str, path: Path) -> None:
 
 def _fetch_repository(source: str) -> None:
     try:
-        with quiet_hub():
+        with quiet_libraries():
             folder = Path(snapshot_download(source, allow_patterns=SMALL_FILES + PREFERRED_WEIGHTS))
             if not weight_files(folder):
                 snapshot_download(source, allow_patterns=OLD_WEIGHTS)

@@ -7,7 +7,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ from mimicbrush.model.weights.presets import fitting_presets, known_presets
 from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts
 from mimicbrush.model.weights.tensors import TrainedWeights
 from mimicbrush.training.run import TrainConfig
-from tests.conftest import DEPTH, REPOSITORY, UNET, network_config
+from tests.conftest import AUTOENCODER, DEPTH, REPOSITORY, UNET, network_config
 
 LAYOUT = json.loads((REPOSITORY / "tests" / "assets" / "golden" / "release_layout.json").read_text())
 
@@ -263,6 +263,20 @@ class TestFolder:
         with pytest.warns(UserWarning, match=r"trained with reference_blend 0\.5, not 1\.0"):
             initialise(network_config(weights=str(tmp_path / "folder"), reference_blend=1.0))
 
+    def test_a_run_from_before_parts_had_revisions_is_warned_of_nothing(self, recwarn):
+        """Its frozen parts are left out, and its config says less of where they come from."""
+        config = depth_config()
+        options = json.loads(json.dumps(asdict(config)))
+        for name in ("reference_unet", "autoencoder", "image_encoder", "depth"):
+            del options[name]["variant"], options[name]["revision"]
+        source = as_trained(initialise(config))._replace(options=options)
+        for name in ("reference_unet", "autoencoder", "image_encoder", "shape_map"):
+            del source.parts[name]
+        initialise(config, trained=source)
+        assert not [warning for warning in recwarn if "was trained with" in str(warning.message)]
+        with pytest.warns(UserWarning, match="was trained with autoencoder"):
+            initialise(replace(config, autoencoder=PartConfig(arguments=AUTOENCODER, variant="fp16")), trained=source)
+
     def test_existing_folder_is_left_alone(self, tmp_path):
         (tmp_path / "folder").mkdir()
         with pytest.raises(UserError, match="exists"):
@@ -278,7 +292,10 @@ class TestFolder:
             ),
             (lambda folder: shutil.rmtree(folder / "depth_model"), r"depth_model: no \.safetensors file"),
             (lambda folder: (folder / "network.json").write_text("{"), r"network\.json: damaged"),
-            (lambda folder: (folder / "vae" / "config.json").unlink(), "autoencoder: .*could not be loaded"),
+            (
+                lambda folder: (folder / "vae" / "config.json").unlink(),
+                r"autoencoder: .*/vae holds diffusion_pytorch_model\.safetensors, no config\.json",
+            ),
         ],
         ids=["missing", "damaged", "depth", "options", "config"],
     )
@@ -350,6 +367,21 @@ class TestCommand:
         assert "parameters in float32" in capsys.readouterr().out
         back, first = (torch.load(file, weights_only=True) for file in (tmp_path / "back.bin", path))
         torch.testing.assert_close(back, first, rtol=0, atol=0)
+
+    @pytest.mark.parametrize("name", ["x.safetensors", "x.ckpt", "x.pt", "x.PTH", "x.BIN", "x.onnx", "x.zip"])
+    def test_a_folder_is_not_named_like_a_file(self, tmp_path, monkeypatch, released_file, name):
+        path, network = released_file
+        with pytest.raises(
+            UserError, match=rf"{name}: no file of that kind .* ending in \.bin for the released layout"
+        ):
+            self.run(monkeypatch, "convert", "--weights", path, "--output", tmp_path / name)
+        with pytest.raises(UserError, match=f"{name} would become a folder"):
+            save_pretrained(network, tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+    def test_a_version_in_a_folders_name_is_no_suffix(self, tmp_path):
+        save_pretrained(initialise(network_config()), tmp_path / "mine.v1.5")
+        assert from_pretrained(tmp_path / "mine.v1.5")
 
     def test_inspect_counts(self, tmp_path, monkeypatch, capsys, released_file):
         path, network = released_file

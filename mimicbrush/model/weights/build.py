@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 from mimicbrush.errors import UserError
+from mimicbrush.hub import local_folder
 from mimicbrush.model.lora import fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.folder import FOLDERS, INDEX_NAME, OPTIONS_NAME, folder_config, is_exported, read_folder
-from mimicbrush.model.weights.hub import local_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.release import read_release
 from mimicbrush.model.weights.run import is_run, read_run, read_run_config, read_run_seed
@@ -198,8 +198,15 @@ def _warn_of_other_options(source: TrainedWeights, config: NetworkConfig) -> Non
     compared |= {"depth" if name == "shape_map" else name for name in _left_out_parts(config, source)}
     for name, ours in asdict(config).items():
         theirs = source.options.get(name)
-        if name in compared and theirs is not None and theirs != (list(ours) if isinstance(ours, tuple) else ours):
+        if name in compared and theirs is not None and _plain(theirs) != _plain(ours):
             warnings.warn(f"{source.origin} was trained with {name} {theirs}, not {ours}", stacklevel=2)
+
+
+def _plain(option: object) -> object:
+    """An option as YAML gives it, without the fields that are null, which an older run may not have had."""
+    if isinstance(option, dict):
+        return {name: value for name, value in option.items() if value is not None}
+    return list(option) if isinstance(option, tuple) else option
 
 
 def _check_parts(network: MimicBrushNetwork) -> None:

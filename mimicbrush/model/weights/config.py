@@ -16,11 +16,17 @@ class PartConfig:
     """One pretrained part, or the sizes of a random one."""
 
     pretrained: str | None = None
-    """Hub name, local folder, or `asset:NAME` for weights shipped with this package; null: random weights."""
+    """Hub repository, local folder, `asset:NAME` for weights shipped with this package, or, for the U-Nets and the
+    autoencoder, a single Stable Diffusion file (.ckpt, .safetensors); null: random weights."""
     subfolder: str | None = None
     """Folder of the part inside `pretrained`, for instance `unet`."""
+    variant: str | None = None
+    """Variant of the files of weights, for instance `fp16` or `non_ema`; null: the plain ones, or the only variant."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub repository; null: `main`. Only a full commit hash stays the same for ever."""
     arguments: dict = field(default_factory=dict)
-    """Sizes, where `pretrained` is null: the arguments of the part's diffusers or transformers config."""
+    """Sizes, where `pretrained` is null or a single file without a config.json beside it: the arguments of the part's
+    diffusers or transformers config; of a single file, empty means those of Stable Diffusion 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,12 +20,12 @@ from transformers.utils import logging as transformers_logging
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
-from mimicbrush.files import read_object, write_json
+from mimicbrush.files import read_object, refuse_file_name, write_json
+from mimicbrush.hub import local_folder, reason_of
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.sampling import make_scheduler
 from mimicbrush.model.weights.config import NetworkConfig
-from mimicbrush.model.weights.hub import local_folder, reason_of
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
 
 INDEX_NAME = "model_index.json"
@@ -60,6 +60,7 @@ def save_pretrained(
     """
     if folder.exists():
         raise UserError(f"{folder} exists; choose another output or delete it")
+    refuse_file_name(folder)
     partial = folder.with_name(f".{folder.name}.partial")
     if any(parent.is_file() for parent in folder.parents):
         raise UserError(f"{folder}: cannot be a folder, as a file is in its path; choose another output")

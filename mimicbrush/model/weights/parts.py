@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -16,13 +17,25 @@ from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
 from mimicbrush.errors import UserError
-from mimicbrush.files import shipped
+from mimicbrush.hub import (
+    DIFFUSERS,
+    TRANSFORMERS,
+    PartFiles,
+    find_part,
+    is_repository,
+    is_single_file,
+    quiet_libraries,
+    reason_of,
+)
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.reference_attention import make_imitative, make_reference
 from mimicbrush.model.weights.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
-from mimicbrush.model.weights.hub import quiet_hub, reason_of
+from mimicbrush.model.weights.single_file import load_single_file, read_single_file, single_file_config
+from mimicbrush.model.weights.tensors import torch_load
 
 T = TypeVar("T", bound=nn.Module)
+
+log = logging.getLogger(__name__)
 
 
 def build_parts(config: NetworkConfig, given: Collection[str]) -> dict[str, nn.Module]:
@@ -48,18 +61,24 @@ def build_parts(config: NetworkConfig, given: Collection[str]) -> dict[str, nn.M
     }
 
 
-def load_part(name: str, config: PartConfig, kind: type[T]) -> T:
-    """A pretrained part, or a random one of the given sizes; raises UserError where it is not to be had."""
+def load_part(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtype = torch.float32) -> T:
+    """A pretrained part, or a random one of the given sizes; raises UserError where it is not to be had.
+
+    dtype: of its weights, whatever they are stored in.
+    """
     if config.pretrained is None:
-        return _from_arguments(name, config, kind)
-    # Only safetensors: nothing executable is ever loaded. Weights stored in half precision are computed in float32
-    # unless autocast says otherwise.
-    options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
-    part, found = _from_source(name, config, kind.from_pretrained, **options)
-    if found["missing_keys"]:
-        missing = sorted(map(str, found["missing_keys"]))
-        raise UserError(f"{name}: {config.pretrained} lacks {len(missing)} tensors, first {missing[0]}; copy it again")
-    return part
+        part = _from_arguments(name, config, kind)
+        return part if dtype == torch.float32 else nn.Module.to(part, dtype)
+    try:
+        if is_single_file(config.pretrained):
+            part = load_single_file(Path(config.pretrained), kind, arguments=config.arguments, dtype=dtype)
+            return _require_whole(part, config.pretrained, missing=())
+        found = _find(config, kind)
+        for note in found.notes:
+            log.warning("%s: %s", name, note)
+        return _load(found, kind, dtype)
+    except UserError as error:
+        raise UserError(f"{name}: {error}; {_advice(name, config)}") from None
 
 
 def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"]) -> UNet2DConditionModel:
@@ -98,9 +117,62 @@ def _memory(*, empty: bool) -> AbstractContextManager:
 
 
 def _sized_part(name: str, config: PartConfig, kind: type[T]) -> T:
-    if issubclass(kind, PreTrainedModel):
-        return kind(_from_source(name, config, kind.config_class.from_pretrained))
-    return kind.from_config(_from_source(name, config, kind.load_config))
+    """Of a part's config alone, without its weights."""
+    try:
+        if is_single_file(config.pretrained):
+            path = Path(config.pretrained)
+            return kind.from_config(single_file_config(path, kind, read_single_file(path), config.arguments))
+        folder = _find(config, kind, with_weights=False).folder
+        with quiet_libraries():
+            if issubclass(kind, PreTrainedModel):
+                return kind(kind.config_class.from_pretrained(folder))
+            return kind.from_config(kind.load_config(folder))
+    except UserError as error:
+        raise UserError(f"{name}: {error}; {_advice(name, config)}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name}: {config.pretrained}: {reason_of(error)}; {_advice(name, config)}") from None
+
+
+def _find(config: PartConfig, kind: type[T], *, with_weights: bool = True) -> PartFiles:
+    return find_part(
+        config.pretrained,
+        TRANSFORMERS if issubclass(kind, PreTrainedModel) else DIFFUSERS,
+        class_name=kind.__name__,
+        subfolder=config.subfolder,
+        variant=config.variant,
+        revision=config.revision,
+        with_weights=with_weights,
+    )
+
+
+def _load(found: PartFiles, kind: type[T], dtype: torch.dtype) -> T:
+    """By the library's own way: files may name tensors as its older models did."""
+    if not found.choice.is_safe:
+        for path in found.files:
+            torch_load(path)  # says so where a file would have to be executed
+    options = {"variant": found.choice.variant, "use_safetensors": found.choice.is_safe, "local_files_only": True}
+    try:
+        with quiet_libraries():
+            part, report = kind.from_pretrained(found.folder, dtype=dtype, output_loading_info=True, **options)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{found.folder} could not be loaded ({reason_of(error)})") from None
+    return _require_whole(part, str(found.folder), missing=sorted(map(str, report["missing_keys"])))
+
+
+def _require_whole(part: T, origin: str, missing: Sequence[str]) -> T:
+    missing = missing or [name for name, tensor in part.state_dict().items() if tensor.is_meta]
+    if missing:
+        raise UserError(f"{origin} lacks {len(missing)} tensors, first {missing[0]}")
+    return part
+
+
+def _advice(name: str, config: PartConfig) -> str:
+    inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
+    first = "allow access to the hub, or give" if is_repository(config.pretrained) else "give"
+    return (
+        f"{first} a local folder{inside} in diffusers' or transformers' layout as network.{name}.pretrained, to"
+        " train.py or to `python -m mimicbrush.model.weights convert`"
+    )
 
 
 def _from_arguments(name: str, config: PartConfig, kind: type[T]) -> T:
@@ -110,26 +182,6 @@ def _from_arguments(name: str, config: PartConfig, kind: type[T]) -> T:
         return kind(**config.arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name}.arguments do not make a {kind.__name__}: {error}") from None
-
-
-def _from_source(name: str, config: PartConfig, load: Callable[..., T], **options: object) -> T:
-    if config.subfolder:
-        options["subfolder"] = config.subfolder
-    try:
-        with quiet_hub():
-            return load(shipped(config.pretrained), **options)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if Path(shipped(config.pretrained), config.subfolder or "").is_dir():
-            raise UserError(
-                f"{name}: {Path(config.pretrained, config.subfolder or '')} could not be loaded ({reason_of(error)});"
-                " convert the weights again, or copy the folder whole"
-            ) from None
-        inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
-        raise UserError(
-            f"{name}: {config.pretrained} could not be loaded ({reason_of(error)}); allow access to the hub, or give a"
-            f" local folder{inside} in diffusers' or transformers' layout as network.{name}.pretrained, to train.py or"
-            " to `python -m mimicbrush.model.weights convert`"
-        ) from None
 
 
 def _imitative_start(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -93,7 +94,8 @@ def torch_load(path: Path) -> object:
     if damaged:
         raise DamagedFileError(f"{path}: damaged (its bytes are not those that were written); copy it again")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Files of torch before 1.6 are no archives, and can only be read whole.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # torch raises half a dozen kinds for a damaged or foreign file
         raise DamagedFileError(
             f"{path}: not a readable checkpoint ({type(error).__name__}: truncated, of another format, or holding more"

@@ -1,0 +1,212 @@
+"""Parts out of a single Stable Diffusion file, named as Stable Diffusion's own code names tensors."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
+
+from mimicbrush.errors import UserError
+from mimicbrush.model.weights import PartConfig, initialise, load_part
+from mimicbrush.model.weights.single_file import single_file_config
+from tests.conftest import AUTOENCODER, UNET, network_config
+from tests.hub_layouts import make_unet
+
+RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
+OUTSIDE = {
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+}
+LAYERS = UNET["layers_per_block"]
+
+
+def original_unet_name(name: str) -> str:
+    """Diffusers' name of a U-Net's tensor -> Stable Diffusion's."""
+    module, _, rest = name.rpartition(".")
+    if module in OUTSIDE:
+        return f"{OUTSIDE[module]}.{rest}"
+    if match := re.fullmatch(r"(down|up)_blocks\.(\d)\.(resnets|attentions)\.(\d)\.(.*)", name):
+        side, block, kind, layer, inside = match.groups()
+        step = LAYERS + 1
+        number = step * int(block) + int(layer) + (side == "down")
+        where = f"{'input' if side == 'down' else 'output'}_blocks.{number}.{0 if kind == 'resnets' else 1}"
+        return f"{where}.{_original_resnet(inside) if kind == 'resnets' else inside}"
+    if match := re.fullmatch(r"down_blocks\.(\d)\.downsamplers\.0\.conv\.(.*)", name):
+        return f"input_blocks.{(LAYERS + 1) * (int(match[1]) + 1)}.0.op.{match[2]}"
+    if match := re.fullmatch(r"up_blocks\.(\d)\.upsamplers\.0\.conv\.(.*)", name):
+        return f"output_blocks.{(LAYERS + 1) * int(match[1]) + LAYERS}.1.conv.{match[2]}"
+    if match := re.fullmatch(r"mid_block\.resnets\.(\d)\.(.*)", name):
+        return f"middle_block.{2 * int(match[1])}.{_original_resnet(match[2])}"
+    return re.sub(r"^mid_block\.attentions\.0\.", "middle_block.1.", name)
+
+
+def _original_resnet(inside: str) -> str:
+    module, _, rest = inside.rpartition(".")
+    return f"{RESNET[module]}.{rest}"
+
+
+def original_autoencoder(tensors: dict[str, Tensor], num_blocks: int) -> dict[str, Tensor]:
+    """An autoencoder's tensors as Stable Diffusion names and shapes them."""
+    attention = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+    found = {}
+    for name, tensor in tensors.items():
+        new = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", name)
+        if "mid_block.attentions.0." in new:
+            for ours, theirs in attention.items():
+                new = new.replace(f"mid_block.attentions.0.{ours}.", f"mid.attn_1.{theirs}.")
+            if tensor.ndim == 2:
+                tensor = tensor[:, :, None, None]
+        new = re.sub(r"down_blocks\.(\d)\.resnets\.(\d)", r"down.\1.block.\2", new)
+        new = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", new)
+        new = re.sub(r"up_blocks\.(\d)", lambda m: f"up.{num_blocks - 1 - int(m[1])}", new)
+        new = re.sub(r"resnets\.(\d)", r"block.\1", new).replace("upsamplers.0", "upsample")
+        found[new.replace("conv_norm_out", "norm_out").replace("conv_shortcut", "nin_shortcut")] = tensor
+    return found
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[UNet2DConditionModel, AutoencoderKL]:
+    torch.manual_seed(0)
+    return make_unet(9), AutoencoderKL(**AUTOENCODER)
+
+
+@pytest.fixture(scope="module")
+def tensors(parts) -> dict[str, Tensor]:
+    """Both parts, and what is in such files besides."""
+    unet, autoencoder = parts
+    inside = {f"model.diffusion_model.{original_unet_name(name)}": t for name, t in unet.state_dict().items()}
+    encoder = original_autoencoder(autoencoder.state_dict(), len(AUTOENCODER["block_out_channels"]))
+    inside |= {f"first_stage_model.{name}": tensor for name, tensor in encoder.items()}
+    inside["cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"] = torch.zeros(2, 2)
+    return {name: tensor.contiguous() for name, tensor in inside.items()}
+
+
+def write(path: Path, tensors: dict[str, Tensor]) -> Path:
+    if path.suffix == ".safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save({"state_dict": tensors, "global_step": 3}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["sd.ckpt", "sd.safetensors", "sd.pt"])
+def test_unet_and_autoencoder_are_read_without_the_hub(parts, tensors, tmp_path, name):
+    path = write(tmp_path / name, tensors)
+    network = initialise(
+        network_config(
+            # A preset's subfolder means nothing to a file.
+            imitative_unet=PartConfig(pretrained=str(path), subfolder="unet", arguments=UNET),
+            autoencoder=PartConfig(pretrained=str(path), arguments=AUTOENCODER),
+        )
+    )
+    unet, autoencoder = parts
+    torch.testing.assert_close(network.imitative_unet.conv_in.weight[:, :9], unet.conv_in.weight, rtol=0, atol=0)
+    found = {name: tensor for name, tensor in network.imitative_unet.state_dict().items() if "conv_in" not in name}
+    expected = {name: tensor for name, tensor in unet.state_dict().items() if name in found}
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    torch.testing.assert_close(network.autoencoder.state_dict(), autoencoder.state_dict(), rtol=0, atol=0)
+
+
+def test_precision_is_the_asked_one(tensors, tmp_path):
+    path = write(tmp_path / "sd.ckpt", {name: tensor.half() for name, tensor in tensors.items()})
+    config = PartConfig(pretrained=str(path), arguments=UNET)
+    for dtype in (torch.float32, torch.bfloat16):
+        unet = load_part("reference_unet", config, UNet2DConditionModel, dtype=dtype)
+        assert {parameter.dtype for parameter in unet.parameters()} == {dtype}
+
+
+def test_a_config_beside_the_file_is_used(parts, tmp_path):
+    """One file out of a folder in diffusers' layout."""
+    parts[0].save_pretrained(tmp_path)
+    (path,) = tmp_path.glob("*.safetensors")
+    unet = load_part("imitative_unet", PartConfig(pretrained=str(path)), UNet2DConditionModel)
+    torch.testing.assert_close(unet.state_dict(), parts[0].state_dict(), rtol=0, atol=0)
+
+
+def test_sizes_are_stable_diffusions_where_none_are_given(tmp_path):
+    first = torch.empty(320, 9, 3, 3, device="meta")
+    tensors = {"model.diffusion_model.input_blocks.0.0.weight": first}
+    config = single_file_config(tmp_path / "sd.ckpt", UNet2DConditionModel, tensors, {})
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**config)
+        autoencoder = AutoencoderKL(**single_file_config(tmp_path / "sd.ckpt", AutoencoderKL, {}, {}))
+    assert unet.conv_in.weight.shape == first.shape
+    assert sum(parameter.numel() for parameter in unet.parameters()) == 859_535_364
+    assert sum(parameter.numel() for parameter in autoencoder.parameters()) == 83_653_863
+
+
+def test_an_original_checkpoint_names_a_class_of_lightning_and_runs_nothing(parts, tensors, tmp_path, monkeypatch):
+    """As Lightning 1 wrote it: the callback's class is a key beside the tensors. It is not imported."""
+    module = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+    module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": module.__name__})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    path = tmp_path / "sd.ckpt"
+    torch.save({"state_dict": tensors, "callbacks": {module.ModelCheckpoint: {"best_model_score": None}}}, path)
+    monkeypatch.delitem(sys.modules, module.__name__)
+    unet = load_part("imitative_unet", PartConfig(pretrained=str(path), arguments=UNET), UNet2DConditionModel)
+    assert torch.equal(unet.conv_out.weight, parts[0].conv_out.weight)
+    assert module.__name__ not in sys.modules
+
+
+def test_nothing_in_a_pickle_is_executed(tensors, tmp_path):
+    class Bomb:
+        def __reduce__(self) -> tuple:
+            return Path.touch, (tmp_path / "exploded",)
+
+    torch.save({"state_dict": tensors, "extra": Bomb()}, tmp_path / "a.ckpt")
+    (tmp_path / "b.ckpt").write_bytes(pickle.dumps({"state_dict": Bomb()}))
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "config.json").write_text(json.dumps({"_class_name": "UNet2DConditionModel", **UNET}))
+    torch.save({"conv_in.weight": Bomb()}, tmp_path / "part" / "diffusion_pytorch_model.bin")
+    for name in ("a.ckpt", "b.ckpt", "part"):
+        config = PartConfig(pretrained=str(tmp_path / name), arguments=UNET)
+        with pytest.raises(UserError, match=r"imitative_unet: .*which is never loaded"):
+            load_part("imitative_unet", config, UNet2DConditionModel)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_what_is_lacking_is_said(tensors, tmp_path):
+    only = {name: tensor for name, tensor in tensors.items() if name.startswith("first_stage_model")}
+    path = write(tmp_path / "vae.ckpt", only)
+    load_part("autoencoder", PartConfig(pretrained=str(path), arguments=AUTOENCODER), AutoencoderKL)
+    cases = {
+        "does not hold a UNet2DConditionModel of these sizes": (path, UNET),
+        "nowhere.ckpt: no such file": (tmp_path / "nowhere.ckpt", UNET),
+        "nowhere.safetensors: no such file": (tmp_path / "nowhere.safetensors", UNET),
+        "of these sizes": (write(tmp_path / "sd.ckpt", tensors), UNET | {"block_out_channels": [8, 8]}),
+        "expected tensors by name": (write(tmp_path / "empty.ckpt", {}), UNET),
+    }
+    for message, (file, arguments) in cases.items():
+        with pytest.raises(UserError, match=f"imitative_unet: .*{message}"):
+            load_part("imitative_unet", PartConfig(pretrained=str(file), arguments=arguments), UNet2DConditionModel)
+    del tensors["model.diffusion_model.middle_block.1.norm.weight"]
+    with pytest.raises(UserError, match="imitative_unet: "):
+        config = PartConfig(pretrained=str(write(tmp_path / "less.ckpt", tensors)), arguments=UNET)
+        load_part("imitative_unet", config, UNet2DConditionModel)
+
+
+@pytest.mark.parametrize("kind", [CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation])
+def test_other_parts_need_a_folder(tmp_path, kind):
+    (tmp_path / "model.safetensors").write_text("")
+    with pytest.raises(UserError, match="only a U-Net or an autoencoder is read from a single file; give a folder"):
+        load_part("depth", PartConfig(pretrained=str(tmp_path / "model.safetensors")), kind)
