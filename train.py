@@ -12,8 +12,8 @@ from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.training.checkpoints import StopSignals, find_start
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.ranks import is_first
-from mimicbrush.training.run import FREE, TrainConfig, check_checkpoint, make_data, make_module
-from mimicbrush.training.trainer import end_early, fit, make_trainer
+from mimicbrush.training.run import FREE, TrainConfig, check_checkpoint, make_data, make_module, share_step
+from mimicbrush.training.trainer import end_early, fit, make_trainer, num_ranks_of
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 
@@ -31,14 +31,16 @@ def main() -> None:
     stop = StopSignals()
     # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
     stop.install([signal.SIGUSR1])
-    module, data, trainer = make_module(config), make_data(config), make_trainer(config, stop)
+    module, trainer = make_module(config), make_trainer(config, stop)
+    shared = share_step(config, num_ranks_of(trainer))
+    data = make_data(shared)
     if start.checkpoint:
         check_checkpoint(module, start.checkpoint, config.network)
     # Only now, when everything has been found and built: a failed start binds nobody.
     if is_first():
         if start.fault:
             print(start.fault)
-        examine(config, module, data, trainer)
+        examine(shared, module, data, trainer)
         claim(config.output, config, free=FREE)
     fit(trainer, module, data, start.checkpoint)
     if stop.agreed:

@@ -10,6 +10,7 @@
 #SBATCH --output=%x-%j.log
 #SBATCH --open-mode=append
 # Usage: sbatch --nodes=2 slurm/train.sh --config configs/train/mimicbrush.yaml; every task is one rank.
+# The ranks share run.samples_per_step, so that the batch stays the preset's on any number of nodes.
 # Nodes, GPUs and time come from here or the command line: --ntasks-per-node=4 --gpus-per-node=4; without GPUs --gpus-per-node=0.
 # Five minutes before its time is up, every rank is sent SIGUSR1: the run is saved, queued again, and goes on where it was.
 set -euo pipefail

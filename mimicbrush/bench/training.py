@@ -136,6 +136,7 @@ def bench_config(bench: TrainBenchConfig, device: torch.device) -> TrainConfig:
     run = replace(
         config.run,
         max_steps=NUM_WARM_UPS + bench.repeats,
+        samples_per_step=None,
         accumulate=1,
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,

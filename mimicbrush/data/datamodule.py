@@ -49,7 +49,7 @@ class DataConfig:
     heldout: Path | None = None
     """Folder of shards that training never sees, for previews and reference use."""
     batch_size: int = 8
-    """Pairs a batch on each device."""
+    """Pairs a batch on each device; at most so many where run.samples_per_step is set."""
     num_workers: int = 1
     """Processes that read and decode; 0 reads in the training process."""
     shuffle_window: int = 10_000
@@ -191,8 +191,8 @@ class PairData(LightningDataModule):
         if before != self._samples_per_step:
             raise UserError(
                 f"this run takes {before} samples a step, now {ranks} ranks x data.batch_size {self.config.batch_size}"
-                f" x run.accumulate {self.trainer.accumulate_grad_batches} are {self._samples_per_step}; change one of"
-                " them so that a step stays the same"
+                f" x run.accumulate {self.trainer.accumulate_grad_batches} are {self._samples_per_step}; set"
+                f" run.samples_per_step to {before}"
             )
         # Checkpoints written before there were versions name none.
         self.dataset.use_order(state_dict.get("order_version", 1))

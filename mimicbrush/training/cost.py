@@ -27,7 +27,7 @@ from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.optimizer import OptimizerName
 from mimicbrush.training.precision import COMPUTED_IN, Precision
-from mimicbrush.training.run import TrainConfig, make_module
+from mimicbrush.training.run import TrainConfig, make_module, share_step
 
 STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
 """Optimiser state of one trained parameter: two moments."""
@@ -94,10 +94,12 @@ class Cost:
 
 
 def cost_of_run(config: TrainConfig) -> Cost:
-    """Of a run's steps on one device, from its config alone.
+    """Of a run's steps on one of its devices, from its config alone.
 
     Raises UserError where the sizes of a pretrained part are not to be had.
     """
+    run = config.run
+    config = share_step(config, run.num_nodes * (run.devices if isinstance(run.devices, int) else 1))
     # Counting needs no optimiser, which may not be installed here.
     countable = replace(config, recipe=replace(config.recipe, optimizer="adamw"))
     network = make_module(countable, shaped_network(config.network)).network

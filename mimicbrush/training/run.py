@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from mimicbrush.data.datamodule import DataConfig, PairData
+from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import (
     NetworkConfig,
@@ -32,8 +33,11 @@ class RunConfig:
 
     max_steps: int = 100_000
     """Optimiser steps."""
-    accumulate: int = 1
-    """Batches whose gradients are summed for one step."""
+    samples_per_step: int | None = None
+    """Samples whose gradients make one step, shared equally among all devices, each of which takes its share in equal
+    batches of at most data.batch_size. null: devices x data.batch_size x accumulate."""
+    accumulate: int | None = None
+    """Batches whose gradients are summed for one step; null: as many as samples_per_step takes, without it 1."""
     watch: WatchConfig = field(default_factory=WatchConfig)
     """Clipping of gradients, and what happens to steps that would harm the weights."""
     precision: Precision = "bf16-mixed"
@@ -77,7 +81,10 @@ class RunConfig:
     """Whether wandb gets the records too; without an account, choose offline."""
 
     def __post_init__(self) -> None:
-        counts = ("max_steps", "accumulate", "num_nodes", "checkpoint_every", "record_every", "preview_steps")
+        for name in ("samples_per_step", "accumulate"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1, or null")
+        counts = ("max_steps", "num_nodes", "checkpoint_every", "record_every", "preview_steps")
         for name in (*counts, "num_previews"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
@@ -130,6 +137,35 @@ FREE = ("output", "check", *_CHANGEABLE, "data.num_workers", "data.timeout", "da
 """What may change between calls of one run; data.batch_size only as long as a step keeps its samples."""
 
 
+def share_step(config: TrainConfig, num_ranks: int) -> TrainConfig:
+    """The config whose `data.batch_size` and `run.accumulate` make up each rank's share of a step.
+
+    Raises UserError where `run.samples_per_step` cannot be shared equally, or `run.accumulate` contradicts it.
+    """
+    samples, batch_size, accumulate = config.run.samples_per_step, config.data.batch_size, config.run.accumulate
+    if samples is None:
+        return replace(config, run=replace(config.run, accumulate=accumulate or 1))
+    taken = num_ranks * batch_size * (accumulate or 1)
+    if accumulate is not None and taken != samples:
+        raise UserError(
+            f"run.samples_per_step is {samples}, but {num_ranks} ranks x data.batch_size {batch_size} x run.accumulate"
+            f" {accumulate} are {taken}; leave run.accumulate out, and it follows from run.samples_per_step"
+        )
+    if samples % num_ranks:
+        fitting = ", ".join(str(number) for number in range(1, samples + 1) if samples % number == 0)
+        raise UserError(
+            f"run.samples_per_step {samples} cannot be shared equally among {num_ranks} ranks; take one of {fitting}"
+            f" ranks, or make run.samples_per_step a multiple of {num_ranks}"
+        )
+    share = samples // num_ranks
+    batch_size = max(size for size in range(1, min(share, batch_size) + 1) if share % size == 0)
+    return replace(
+        config,
+        data=replace(config.data, batch_size=batch_size),
+        run=replace(config.run, accumulate=share // batch_size),
+    )
+
+
 def check_checkpoint(module: MimicBrushModule, path: Path, config: NetworkConfig) -> None:
     """Raise UserError, naming tensors, where the checkpoint to resume from is of another network, or was trained with
     other frozen weights than those that `config` fetches now."""
@@ -169,5 +205,5 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
 
 
 def make_data(config: TrainConfig) -> PairData:
-    """The mixture of sources."""
+    """The mixture of sources; the config is that of `share_step`."""
     return PairData(config.data, size=config.network.size, seed=config.seed, only_first=config.overfit)

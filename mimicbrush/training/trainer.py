@@ -28,7 +28,7 @@ from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.progress import Progress
 from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks, is_first
 from mimicbrush.training.records import Records
-from mimicbrush.training.run import TrainConfig
+from mimicbrush.training.run import TrainConfig, share_step
 from mimicbrush.training.watch import Watch
 
 
@@ -48,7 +48,7 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
     torch.set_float32_matmul_precision("high" if config.run.tf32 else "highest")
     run, ranks = config.run, find_ranks(config.run.devices, config.run.num_nodes)
     clock = BatchClock()
-    return Trainer(
+    trainer = Trainer(
         max_steps=run.max_steps,
         max_epochs=-1,
         accelerator=run.accelerator,
@@ -56,7 +56,6 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
         num_nodes=ranks.num_nodes,
         precision=run.precision,
         strategy=ranks.strategy,
-        accumulate_grad_batches=run.accumulate,
         callbacks=_callbacks(config, stop, clock, ranks),
         profiler=clock,
         plugins=[WholeCheckpoints(), ranks.environment],
@@ -67,6 +66,14 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
         log_every_n_steps=run.record_every,
         default_root_dir=config.output,
     )
+    # How many devices "auto" is, Lightning alone knows.
+    trainer.accumulate_grad_batches = share_step(config, num_ranks_of(trainer)).run.accumulate
+    return trainer
+
+
+def num_ranks_of(trainer: Trainer) -> int:
+    """Processes that train together, known before they have met."""
+    return trainer.num_devices * trainer.num_nodes
 
 
 def fit(trainer: Trainer, module: MimicBrushModule, data: PairData, checkpoint: Path | None) -> None:

@@ -126,14 +126,15 @@ def test_a_killed_run_that_accumulates_does_so_too(config):
 @pytest.mark.slow
 def test_two_ranks_resume_too_and_as_one_that_accumulates(config):
     """Two ranks of two samples, killed, go on; one rank of twice two samples takes the same steps but for rounding."""
-    two = ("--run.devices=2", "--data.batch_size=2")
+    one = ("--run.samples_per_step=4", "--data.batch_size=2")
+    two = ("--run.devices=2", *one)
     whole, killed, alone = (elsewhere(config, name) for name in ("whole", "killed", "alone"))
     finish(whole, *two)
     assert interrupt(killed, signal.SIGKILL, *two).returncode == -signal.SIGKILL
     finish(killed, *two)
     check_equal(killed, whole)
     interrupt(alone, signal.SIGTERM, *two)
-    finish(alone, "--data.batch_size=2", "--run.accumulate=2")
+    finish(alone, *one)
     torch.testing.assert_close(weights(alone), weights(whole), rtol=1e-3, atol=1e-4)
 
 

@@ -27,7 +27,7 @@ from mimicbrush.model.weights import (
     save_release,
 )
 from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module
+from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module, share_step
 from tests.conftest import DEPTH, REPOSITORY, SIZE, UNET, network_config
 from tests.training.test_training import config, fit
 
@@ -193,5 +193,8 @@ MEMORY_PRESETS = sorted((REPOSITORY / "configs" / "train").glob("mimicbrush_*gb.
 @pytest.mark.parametrize("path", MEMORY_PRESETS, ids=lambda path: path.stem)
 def test_memory_presets_train_the_papers_batch(path):
     preset, paper = (load_config(TrainConfig, path.with_name(name)) for name in (path.name, "mimicbrush.yaml"))
-    assert preset.run.devices * preset.run.num_nodes * preset.run.accumulate * preset.data.batch_size == 64
+    num_ranks = preset.run.devices * preset.run.num_nodes
+    shared = share_step(preset, num_ranks)
+    assert num_ranks * shared.run.accumulate * shared.data.batch_size == 64
+    assert shared.data.batch_size == preset.data.batch_size
     assert preset.network == paper.network

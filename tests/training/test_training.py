@@ -14,6 +14,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.imaging import FEATHER_PASSES
 from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise, load_network, read_checkpoint, save_release
 from mimicbrush.requests import ReferenceRequest
+from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.records import read_records
 from mimicbrush.training.run import RunConfig, TrainConfig, make_module
@@ -113,6 +114,22 @@ def test_accumulated_batches_are_one_step(shards, tmp_path, monkeypatch):
     fit(config(shards, tmp_path / "run", accumulate=3, max_steps=2), tmp_path, monkeypatch)
     assert [row["step"] for row in read_records(tmp_path / "run" / "metrics.csv")] == [1, 2]
     assert [path.name for path in (tmp_path / "run" / "previews").iterdir()] == ["step-0000002.png"]
+
+
+def test_a_step_keeps_its_samples_in_other_batches(shards, tmp_path, monkeypatch):
+    """Begun in batches of 4, resumed in batches of at most 3, with the samples that follow."""
+    run, seen = tmp_path / "run", []
+    training_step = MimicBrushModule.training_step
+    monkeypatch.setattr(
+        MimicBrushModule,
+        "training_step",
+        lambda self, pairs, n: seen.append(pairs.position) or training_step(self, pairs, n),
+    )
+    fit(config(shards, run, max_steps=1), tmp_path, monkeypatch)
+    with pytest.raises(UserError, match=r"x run.accumulate 1 are 3; set run.samples_per_step to 4"):
+        fit(config(shards, run), tmp_path, monkeypatch, "--data.batch_size=3")
+    fit(config(shards, run, samples_per_step=4), tmp_path, monkeypatch, "--data.batch_size=3")
+    assert seen[-2:] == [[4, 5], [6, 7]]
 
 
 def test_a_checkpoint_of_another_network_is_not_resumed(shards, tmp_path, monkeypatch):

@@ -33,13 +33,14 @@ from mimicbrush.training.doctor.machine import (
     check_memory,
     check_parameters,
     check_resume,
+    check_step,
     check_weights,
 )
 from mimicbrush.training.doctor.pictures import batch_sheet, round_trip_sheet
 from mimicbrush.training.doctor.trial import Trial, check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import TrainConfig, make_data, make_module
-from mimicbrush.training.trainer import make_trainer
+from mimicbrush.training.run import TrainConfig, make_data, make_module, share_step
+from mimicbrush.training.trainer import make_trainer, num_ranks_of
 
 T = TypeVar("T")
 
@@ -49,8 +50,8 @@ FOLDER = "check"
 
 def examine(config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer) -> None:
     """Before the first step: prints in short, and raises UserError where it finds a fault; leaves weights and random
-    numbers as they are."""
-    findings = _check_data(config, _num_ranks(trainer), BEFORE_A_RUN)
+    numbers as they are. The config is that of `share_step`."""
+    findings = _check_data(config, num_ranks_of(trainer), BEFORE_A_RUN)
     findings += _check_parts(config, module, trainer, counted=False)
     if not faults_of(findings):
         findings += _try(config, module, data, trainer, pictures=None)
@@ -71,15 +72,17 @@ def check(config: TrainConfig, *, free: tuple[str, ...]) -> int:
     # Whether the held-out pairs are enough is asked apart, so that nothing hides behind it.
     without_heldout = replace(config, data=replace(config.data, heldout=None))
     trainer = _make("device", findings, lambda: make_trainer(without_heldout, StopSignals()))
-    num_ranks = _num_ranks(trainer) if trainer else 1
+    num_ranks = num_ranks_of(trainer) if trainer else 1
+    if trainer:
+        config = share_step(config, num_ranks)
+        findings += collect("step", check_step, config, num_ranks)
     of_data = _check_data(config, num_ranks, IN_FULL)
     findings += [*of_data, *collect("held-out", check_heldout_pairs, config)]
     data = None if faults_of(of_data) else _make("data", findings, lambda: make_data(config))
     if module and trainer:
         findings += _check_parts(config, module, trainer, counted=True)
-    if module and data:
-        findings += collect("checkpoint", check_going_on, config, module, data, num_ranks)
     if module and data and trainer:
+        findings += collect("checkpoint", check_going_on, config, module, data, num_ranks)
         findings += _try(config, module, data, trainer, pictures=config.output / FOLDER)
     # What makes several parts impossible was said by each of them.
     findings = list({finding.said: finding for finding in findings}.values())
@@ -97,7 +100,7 @@ def _make(name: str, findings: list[Finding], make: Callable[[], T]) -> T | None
 
 
 def _check_data(config: TrainConfig, num_ranks: int, depth: Depth) -> list[Finding]:
-    samples = num_ranks * config.data.batch_size * config.run.accumulate
+    samples = num_ranks * config.data.batch_size * (config.run.accumulate or 1)
     kwargs = {"size": config.network.size, "samples_per_step": samples, "depth": depth}
     found = [
         finding
@@ -158,7 +161,3 @@ def _write_pictures(trial: Trial, folder: Path) -> Iterator[Finding]:
     write_image(batch_sheet(trial), folder / "batch.png")
     write_image(round_trip_sheet(trial), folder / "round_trip.png")
     yield Finding("pictures", "ok", f"{folder}: batch.png, round_trip.png")
-
-
-def _num_ranks(trainer: Trainer) -> int:
-    return trainer.num_devices * trainer.num_nodes

@@ -22,6 +22,7 @@ from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import find_ranks, fullest_share, own_cores
 from mimicbrush.training.run import TrainConfig, check_checkpoint
 from mimicbrush.training.trainable import trained_parameters
+from mimicbrush.training.trainer import num_ranks_of
 
 BIG = 20_000_000
 """Parameters of a part whose random weights would be a mistake; the tiny preset's parts have a tenth."""
@@ -32,7 +33,7 @@ CONFIG_FIELDS = {"shape_map": "depth"}
 def check_device(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
     """The device and its precision."""
     device, precision = trainer.strategy.root_device, config.run.precision
-    num_ranks = trainer.num_devices * trainer.num_nodes
+    num_ranks = num_ranks_of(trainer)
     ranks = "1 rank" if num_ranks == 1 else f"{num_ranks} ranks"
     emulated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cuda":
@@ -67,6 +68,14 @@ def check_cores(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
         yield Finding("workers", "ok", f"{facts}; those of the other ranks are compared when all have met")
     else:
         yield Finding("workers", "ok", facts)
+
+
+def check_step(config: TrainConfig, num_ranks: int) -> Iterator[Finding]:
+    """How many samples a step takes, and in which batches. The config is that of `share_step`."""
+    batch_size, accumulate = config.data.batch_size, config.run.accumulate
+    samples = num_ranks * batch_size * accumulate
+    said = f"{samples} samples: {num_ranks} ranks x {accumulate} batches of {batch_size}"
+    yield Finding("step", "ok", said)
 
 
 def check_weights(config: NetworkConfig, network: MimicBrushNetwork) -> Iterator[Finding]:
@@ -132,7 +141,8 @@ def check_memory(
     there = _memory_of(device)
     facts = f"{_size(needed)} by count, {what}; {_size(there)} there"
     if needed > there:
-        said = "lower data.batch_size and raise run.accumulate, set run.gradient_checkpointing, or train less"
+        smaller = "lower data.batch_size" + (" and raise run.accumulate" if config.run.samples_per_step is None else "")
+        said = f"{smaller}, set run.gradient_checkpointing, or train less"
         yield Finding("memory", "fault", f"{facts}; {said}")
     else:
         yield Finding("memory", "ok", facts)
@@ -187,7 +197,7 @@ def check_going_on(config: TrainConfig, module: MimicBrushModule, data: PairData
         yield Finding("checkpoint", "fault", "the shards are not those the run began with; bring them back")
     elif state.get("samples_per_step", samples) != samples:
         said = f"the run takes {state['samples_per_step']} samples a step, now {num_ranks} ranks x data.batch_size"
-        said += f" x run.accumulate are {samples}; change one of them so that a step stays the same"
+        said += f" x run.accumulate are {samples}; set run.samples_per_step to {state['samples_per_step']}"
         yield Finding("checkpoint", "fault", said)
     else:
         yield Finding("checkpoint", "ok", f"{path.name} fits the network and the shards")
