@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from mimicbrush.config import parse_config
@@ -14,7 +15,8 @@ from mimicbrush.evaluation.report import write_report
 from mimicbrush.evaluation.results import gather_results, write_results
 from mimicbrush.evaluation.run import EvaluateConfig
 from mimicbrush.evaluation.tables import console_text
-from mimicbrush.evaluation.work import edit_all, refuse_failed_editors, score_all, share_of
+from mimicbrush.evaluation.work import Samples, edit_all, refuse_failed_editors, score_all, share_of
+from mimicbrush.folder_lock import held
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "eval" / "tiny.yaml"
 
@@ -25,6 +27,14 @@ def main() -> None:
     models = Models(config.models)
     not_computed = not_computable(config, models)
     samples = check_inputs(config, not_computed)
+    # Tasks of an array share the folder; nobody else does.
+    with held(config.output, share=config.work.name):
+        evaluate(config, samples, models=models, not_computed=not_computed, started=started)
+
+
+def evaluate(
+    config: EvaluateConfig, samples: Samples, *, models: Models, not_computed: Collection[str], started: float
+) -> None:
     claim_results(config, samples)
     share = share_of(samples, config.work)
     edit_all(config, share, samples)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
+from mimicbrush.folder_lock import held
 from mimicbrush.machine import require_posix
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.training.checkpoints import StopSignals, find_start
@@ -24,6 +26,12 @@ def main() -> None:
     if config.check:
         raise SystemExit(check(config, free=FREE) if is_first() else 0)
     refuse_other_run(config.output, config, free=FREE)
+    # Before anything is read that another run might change; the first rank holds it for all.
+    with held(config.output) if is_first() else nullcontext():
+        train(config)
+
+
+def train(config: TrainConfig) -> None:
     start = find_start(config.output)
     if start.step >= config.run.max_steps:
         print(f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}")

@@ -39,6 +39,7 @@ from data_prep.work import Effort, Outcome, shard_inputs
 from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import read_object, write_json
+from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import CONFIG_NAME
 
 LOG_NAME = "log.jsonl"
@@ -60,10 +61,12 @@ def shard_and_merge(
 
     read: an input's outcome; sizes: bytes of each input; kind: `video` or `still`. Raises UserError for a mistake.
     """
-    claim_output(config.output, config)
-    units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
-    effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)
-    return _finish(config.output, effort, inputs=sizes, noun=f"{kind}s", work=config.work)
+    # Tasks of an array share the folder; nobody else does.
+    with held(config.output, share=f"{config.work.task:04d}" if config.work.num_tasks > 1 else ""):
+        claim_output(config.output, config)
+        units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
+        effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)
+        return _finish(config.output, effort, inputs=sizes, noun=f"{kind}s", work=config.work)
 
 
 def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
@@ -167,7 +170,11 @@ def _unfinished(efforts: Sequence[dict]) -> str:
 
 
 def main() -> None:
-    print(merge(folder_argument("merge.py")))
+    output = folder_argument("merge.py")
+    _read_config(output)
+    # Beside tasks that are still at work: what they have finished is merged.
+    with held(output, share="merge"):
+        print(merge(output))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from data_prep.pool import Failure, map_in_order
 from data_prep.run import claim_output
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
+from mimicbrush.folder_lock import held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +62,12 @@ def render_demo(config: DemoConfig) -> None:
     """Render whatever is missing. Raises UserError where the folder holds a demo of another config."""
     for photograph in (*TRAIN.values(), *HELD_OUT.values()):
         load(photograph)
-    claim_output(config.output, config, free=("output", "workers"), results="videos/*/*.mp4")
-    _render_clips(config.output / "videos" / "train", TRAIN, config.train_clips, config)
-    _render_clips(config.output / "videos" / "heldout", HELD_OUT, config.heldout_clips, config)
-    _render_stills(config)
-    _render_benchmark(config)
+    with held(config.output):
+        claim_output(config.output, config, free=("output", "workers"), results="videos/*/*.mp4")
+        _render_clips(config.output / "videos" / "train", TRAIN, config.train_clips, config)
+        _render_clips(config.output / "videos" / "heldout", HELD_OUT, config.heldout_clips, config)
+        _render_stills(config)
+        _render_benchmark(config)
 
 
 def _render_clips(folder: Path, photographs: dict[str, Photograph], num_each: int, config: DemoConfig) -> None:

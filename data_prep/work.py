@@ -122,26 +122,16 @@ def _write_unit(
 
 @contextmanager
 def _parcels(shard: Path) -> Iterator[Path]:
-    """A hidden folder beside the shards, in which outcomes pass from the workers to the writer.
-
-    Raises UserError where another process is at work on these shards.
-    """
-    import fcntl  # only where there is one
-
+    """A hidden folder beside the shards, in which outcomes pass from the workers to the writer."""
     owner = re.sub(r"-\d{6}$", "", shard.stem)
     folder = shard.parent / f".{owner}.parcels"
     folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{shard.parent}: another command is writing here; wait for it, or stop it") from None
-        for abandoned in shard.parent.glob(f".{owner}-[0-9][0-9][0-9][0-9][0-9][0-9].*.partial.*"):
-            abandoned.unlink()  # by a command that was killed
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    for abandoned in shard.parent.glob(f".{owner}-[0-9][0-9][0-9][0-9][0-9][0-9].*.partial.*"):
+        abandoned.unlink()  # by a command that was killed
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _send(name: str, *, read: Callable[[str], Outcome], parcels: Path) -> Path:

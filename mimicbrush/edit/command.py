@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
 from mimicbrush.edit.replay import parse_command
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.files import check_writable
+from mimicbrush.folder_lock import held
 
 if TYPE_CHECKING:
     from mimicbrush.pipeline import MimicBrushPipeline
@@ -27,7 +29,11 @@ def main() -> None:
         _edit_one(config)
         return
     try:
-        _edit_batch(config, read_batch(config))
+        batch = read_batch(config)
+        with ExitStack() as stack:
+            for folder in _folders(batch):
+                stack.enter_context(held(folder))
+            _edit_batch(config, batch)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; what is written stays, and the same command makes the rest") from None
 
@@ -39,6 +45,12 @@ def _edit_one(config: EditConfig) -> None:
         raise UserError(f"{', '.join(existing)} {exist}; choose another --output or pass --force")
     inputs = _check(config)
     _make(_load_pipeline(config), config, inputs)
+
+
+def _folders(batch: Batch) -> list[Path]:
+    """Where results are to be made; what cannot be a folder is found out row by row."""
+    folders = {edit.output.parent.resolve() for edit in batch.edits.values() if is_unfinished(edit)}
+    return sorted(folder for folder in folders if not any(path.is_file() for path in (folder, *folder.parents)))
 
 
 def _edit_batch(config: EditConfig, batch: Batch) -> None:

@@ -26,6 +26,7 @@ from mimicbrush.data.decode import decode_image
 from mimicbrush.data.shards import list_shards, read_pairs
 from mimicbrush.errors import run_command
 from mimicbrush.files import write_json
+from mimicbrush.folder_lock import held
 from mimicbrush.imaging import letterbox, resize
 from mimicbrush.model.weights import PartConfig, load_part
 from mimicbrush.run_folder import claim
@@ -95,7 +96,12 @@ def main() -> None:
     heldout = _squares(config.heldout, config.judged_size)
     torch.manual_seed(config.seed)
     autoencoder = start_of(config).to(memory_format=torch.channels_last)
-    claim(config.output, config, name="training.yaml")
+    with held(config.output):
+        claim(config.output, config, name="training.yaml")
+        _train_and_save(autoencoder, heldout, config)
+
+
+def _train_and_save(autoencoder: AutoencoderKL, heldout: Tensor, config: AutoencoderConfig) -> None:
     started = time.monotonic()
     train(autoencoder, config)
     minutes = (time.monotonic() - started) / 60

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import fcntl
+import os
 import re
 import resource
 import signal
@@ -20,6 +20,7 @@ from data_prep.shard_videos import VideoShardConfig, list_videos, main, shard_vi
 from data_prep.summary import describe
 from mimicbrush.data.shards import FramePair, list_shards, read_pairs
 from mimicbrush.errors import UserError
+from mimicbrush.folder_lock import held
 from tests.data_prep.conftest import (
     SIDE,
     done_last,
@@ -115,12 +116,16 @@ def test_a_killed_command_goes_on_as_if_it_had_not_been(clips: Path, tmp_path: P
 
 
 def test_two_commands_do_not_write_to_one_folder(clips: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "out" / ".videos.parcels"
-    folder.mkdir(parents=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another command is writing here"):
-            shard_videos(config_for(clips, tmp_path / "out"))
+    output, alone = tmp_path / "out", config_for(clips, tmp_path / "out")
+    first, second = (config_for(clips, output, work=WorkConfig(task=task, num_tasks=2)) for task in (0, 1))
+    with held(output), pytest.raises(UserError, match=f"{output} is held by process {os.getpid()} on"):
+        shard_videos(alone)
+    # Tasks of an array share it; a command that works alone waits for all of them.
+    with held(output, share="0000"):
+        for refused in (alone, first):
+            with pytest.raises(UserError, match="is held by process"):
+                shard_videos(refused)
+        shard_videos(second)
 
 
 def test_a_full_disk_is_said_and_can_be_mended(clips: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from PIL import Image
 
 from mimicbrush.edit import editing
 from mimicbrush.errors import UserError
+from mimicbrush.folder_lock import held
 from tests.edit.conftest import BATCH, arguments_for, pixels, run, write_batch
 
 
@@ -32,6 +33,16 @@ def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypa
     with pytest.raises(UserError, match=named):
         run(monkeypatch, *options)
     assert "edited 0 of 4 rows; already there: 3; skipped: 1" in capsys.readouterr().out
+
+
+def test_a_batch_is_refused_where_another_command_writes(pictures, monkeypatch):
+    batch = write_batch(pictures, {"output": "a.png"}, {"output": "there/b.png"})
+    for folder in (pictures, pictures / "there"):
+        with held(folder), pytest.raises(UserError, match=f"{folder} is held by process"):
+            run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
+    assert not (pictures / "a.png").exists()
+    run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
+    assert not list(pictures.rglob(".lock*"))
 
 
 def test_rows_with_bad_cells_are_named_together_and_the_others_are_made(pictures, monkeypatch, capsys):

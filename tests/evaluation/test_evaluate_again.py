@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mimicbrush.errors import UserError
+from mimicbrush.folder_lock import held
 from tests.evaluation.small import BASELINES, IDENTITY, PASTE, STAND_INS, mean_colour, numbers, one_set, strict_json
 
 
@@ -27,6 +28,19 @@ def test_interrupted_evaluation_goes_on_where_it_stopped(evaluate, make_set):
     assert [path.stat().st_mtime_ns for path in kept] == times
     assert lost.read_bytes() == content
     assert numbers(output) == before
+
+
+def test_tasks_share_the_folder_and_a_whole_evaluation_has_it_alone(evaluate, make_set):
+    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY}}
+    output = evaluate(fields)
+    with held(output, share="0000"):
+        evaluate({**fields, "work": {"task": 1, "num_tasks": 2}})
+        for refused in (fields, {**fields, "work": {"task": 0, "num_tasks": 2}}):
+            with pytest.raises(UserError, match=f"{output} is held by process"):
+                evaluate(refused)
+    with held(output), pytest.raises(UserError, match=f"{output} is held by process"):
+        evaluate({**fields, "work": {"task": 1, "num_tasks": 2}})
+    evaluate(fields)
 
 
 def test_editors_may_be_added_to_a_finished_evaluation(evaluate, make_set):

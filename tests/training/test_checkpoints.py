@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mimicbrush.errors import UserError
+from mimicbrush.folder_lock import FolderHeldError, held
 from mimicbrush.model.weights import DamagedFileError, load_network, read_checkpoint, torch_save
 from mimicbrush.model.weights.tensors import torch_load
 from mimicbrush.training.checkpoints import WholeCheckpoints, find_start
@@ -20,7 +21,7 @@ from mimicbrush.training.run import FREE
 from tests.conftest import make_shards
 from tests.training.test_training import config, fit
 
-QUIET = {"preview_every": 0, "reference_use_every": 0, "checkpoint_every": 2, "record_every": 1}
+QUIET = {"max_steps": 5, "preview_every": 0, "reference_use_every": 0, "checkpoint_every": 2, "record_every": 1}
 
 
 def flip(path: Path, offset: int) -> None:
@@ -44,7 +45,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train_again(folder: Path, monkeypatch: pytest.MonkeyPatch, **run) -> None:
     """The command that made the run `finished`."""
     shards = {name: folder / "shards" / name for name in ("videos", "stills", "heldout")}
-    settings = config(shards, folder / "run", max_steps=5, **QUIET | run)
+    settings = config(shards, folder / "run", **QUIET | run)
     fit(settings, folder, monkeypatch)
 
 
@@ -158,3 +159,13 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_before(tmp_path, monkey
         plugin.save_checkpoint({"global_step": 3, "state_dict": {}}, tmp_path / "last.ckpt")
     steps = {path.name: read_checkpoint(path)["global_step"] for path in tmp_path.iterdir()}
     assert steps == {"last.ckpt": 2, "previous.ckpt": 1}
+
+
+def test_a_second_run_in_a_folder_is_refused_before_it_changes_anything(finished, checkpoints, monkeypatch):
+    half = checkpoints / ".last.elsewhere-7.partial.ckpt"
+    half.write_bytes(b"half-written")
+    records = (finished / "run" / "metrics.csv").read_bytes()
+    with held(finished / "run"), pytest.raises(FolderHeldError, match="is held by process"):
+        train_again(finished, monkeypatch, max_steps=7)
+    assert half.read_bytes() == b"half-written"
+    assert (finished / "run" / "metrics.csv").read_bytes() == records

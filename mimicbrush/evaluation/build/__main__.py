@@ -1,21 +1,37 @@
 """`python -m mimicbrush.evaluation.build inner_id | inter_id | heldout | check`."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import run_command
 from mimicbrush.evaluation.build.check import CheckConfig, check_folder
 from mimicbrush.evaluation.build.heldout import HeldoutSetConfig, build_heldout
 from mimicbrush.evaluation.build.inner_id import InnerIdConfig, build_inner_id
 from mimicbrush.evaluation.build.inter_id import InterIdConfig, build_inter_id
+from mimicbrush.folder_lock import held
+
+T = TypeVar("T", InnerIdConfig, InterIdConfig, HeldoutSetConfig)
 
 
 def main() -> None:
     commands = {
-        "inner_id": (InnerIdConfig, build_inner_id),
-        "inter_id": (InterIdConfig, build_inter_id),
-        "heldout": (HeldoutSetConfig, build_heldout),
+        "inner_id": (InnerIdConfig, _alone(build_inner_id)),
+        "inter_id": (InterIdConfig, _alone(build_inter_id)),
+        "heldout": (HeldoutSetConfig, _alone(build_heldout)),
         "check": (CheckConfig, check_folder),
     }
     run_subcommand(commands, program="python -m mimicbrush.evaluation.build")
+
+
+def _alone(build: Callable[[T], None]) -> Callable[[T], None]:
+    """Hold the output folder while a set is built in it."""
+
+    def build_alone(config: T) -> None:
+        with held(config.output):
+            build(config)
+
+    return build_alone
 
 
 if __name__ == "__main__":

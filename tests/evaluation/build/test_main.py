@@ -6,6 +6,7 @@ import pytest
 
 from mimicbrush.errors import run_command
 from mimicbrush.evaluation.build.__main__ import main
+from mimicbrush.folder_lock import held
 
 
 def run(monkeypatch, *arguments: str) -> None:
@@ -19,7 +20,11 @@ def test_a_set_is_built_and_checked_from_the_shell(make_photographs, tmp_path, m
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     masks = ["--subjects.masks.method", "box", "--subjects.masks.regions", str(tmp_path / "boxes.json")]
     output = ["--output", str(tmp_path / "set")]
-    run(monkeypatch, "inner_id", "--subjects.folder", str(folder), "--task", "parts", *masks, *output)
+    build = ["inner_id", "--subjects.folder", str(folder), "--task", "parts", *masks, *output]
+    with held(tmp_path / "set"), pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, *build)
+    assert f"error: {tmp_path / 'set'} is held by process" in capsys.readouterr().err
+    run(monkeypatch, *build)
     run(monkeypatch, "check", "--folder", str(tmp_path / "set"), "--needs", "[reference_mask]")
     assert f"{tmp_path / 'set'}: sound; 1 samples, 1 reference masks, 0 prompts" in capsys.readouterr().out
     with pytest.raises(SystemExit) as end:

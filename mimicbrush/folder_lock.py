@@ -1,0 +1,260 @@
+"""One command at a time writes into a folder; whoever comes second is told who holds it.
+
+The holder keeps two things in a hidden file of the folder: an operating system's lock, which ends with its process
+however that ends, and a note of who it is, whose time it renews every few seconds. Where the lock is refused, the
+holder lives. Not every network file system carries locks from one machine to another, so where the lock is free and
+the note is another machine's, its time decides: a holder that does not renew it for a minute has ended.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import shlex
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mimicbrush.errors import UserError
+
+NAME = ".lock"
+BEAT = 10.0
+"""Seconds between two renewals of the note's time."""
+PATIENCE = 60.0
+"""Seconds without a renewal after which a holder on another machine counts as ended."""
+LONG_AGO = 600.0
+"""Seconds since the last renewal after which it does so at once: no two clocks of a cluster differ by as much."""
+REFUSED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+"""What systems answer where another has the lock; with anything else they say that there are none."""
+LOCKED_BYTE = 2**30
+"""Behind the note: Windows lets nobody read what is locked."""
+
+
+class FolderHeldError(UserError):
+    """Another command is at work in the folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds a folder."""
+
+    token: str
+    """Tells it from every other holder."""
+    host: str
+    pid: int
+    since: str
+    command: str
+    job: str
+    """Slurm's number of it; empty outside of Slurm."""
+    restarts: int
+    """How often Slurm has put that job back into its queue."""
+
+    def describe(self) -> str:
+        job = f", Slurm job {self.job}," if self.job else ""
+        return f"process {self.pid} on {self.host}{job} since {self.since} ({self.command})"
+
+
+@contextmanager
+def held(folder: Path, share: str = "") -> Iterator[None]:
+    """Hold a folder for this process, and make it where it is not there.
+
+    share: name of a part that is held alone: parts are held side by side, and the whole only without any of them.
+    Raises FolderHeldError, which says who holds it, and UserError where nothing can be written there.
+    """
+    made = _make(folder)
+    own = folder / (f"{NAME}-{share}" if share else NAME)
+    try:
+        with _locked(own):
+            # Only now: of two that come at the same time, at least one sees the other.
+            for other in [folder / NAME] if share else sorted(folder.glob(f"{NAME}-*")):
+                _refuse_held(other)
+            yield
+    finally:
+        # What was made for nothing goes again.
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+
+
+def _make(folder: Path) -> list[Path]:
+    """Returns what had to be made, the innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another output") from None
+    return missing
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    number, is_locked = _open(path)
+    try:
+        _refuse_living_holder(path, is_locked)
+        holder = _this_process()
+        _write(number, holder)
+        stop = threading.Event()
+        beat = threading.Thread(target=_renew, args=(path, holder, stop), daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            beat.join()
+            # Windows removes no open file: an empty one stays there, which holds nothing.
+            os.ftruncate(number, 0)
+            with suppress(OSError):
+                path.unlink()
+    finally:
+        _close(number)
+
+
+def _refuse_held(path: Path) -> None:
+    """Raise FolderHeldError where another process holds this file."""
+    if not path.is_file():
+        return
+    number, is_locked = _open(path, shared=True)
+    try:
+        _refuse_living_holder(path, is_locked)
+    finally:
+        _close(number)
+
+
+def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
+    """The open file, and whether its lock is ours; raises FolderHeldError where it is another's.
+
+    shared: others may look at the same time.
+    """
+    while True:
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be written ({error.strerror}); mend that or choose another output"
+            ) from None
+        _open_files.add(number)
+        try:
+            _lock(number, shared)
+        except OSError as error:
+            if error.errno not in REFUSED:
+                return number, False
+            _close(number)
+            raise FolderHeldError(_refusal(path, _read(path))) from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(number), path.stat()):
+                return number, True
+        # Its holder has ended, and removed it, between our two calls.
+        _close(number)
+
+
+def _lock(number: int, shared: bool) -> None:
+    """Raises OSError where another has it, or where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        _lock_on_windows(number)
+    else:
+        fcntl.flock(number, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+def _lock_on_windows(number: int) -> None:
+    try:
+        import msvcrt
+    except ImportError:
+        raise OSError(errno.ENOSYS, "no locks here") from None
+    os.lseek(number, LOCKED_BYTE, os.SEEK_SET)
+    msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+
+
+_open_files: set[int] = set()
+"""Numbers of the lock files that this process has open."""
+
+
+def _close(number: int) -> None:
+    _open_files.discard(number)
+    os.close(number)
+
+
+def _forget_in_child() -> None:
+    """A forked child, such as a loader's worker, would hold the lock for as long as it outlives this process."""
+    for number in _open_files:
+        os.close(number)
+    _open_files.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _refuse_living_holder(path: Path, is_locked: bool) -> None:
+    """Raise FolderHeldError where the note is of a holder that the operating system's lock says nothing of."""
+    holder, ours = _read(path), _this_process()
+    if holder is None or (is_locked and holder.host == ours.host):
+        return
+    if holder.job and holder.job == ours.job and holder.restarts < ours.restarts:
+        return  # Slurm has ended this job's former start before it began this one.
+    renewed = path.stat().st_mtime_ns
+    if time.time() - renewed / 1e9 > LONG_AGO:
+        return
+    print(f"{path.parent}: looking for {PATIENCE:g} s whether {holder.describe()} still lives", file=sys.stderr)
+    for _ in range(round(PATIENCE)):
+        time.sleep(1)
+        if _time_of(path) != renewed:
+            raise FolderHeldError(_refusal(path, holder))
+
+
+def _time_of(path: Path) -> int:
+    """When the note was renewed; of a file that is opened anew, because NFS answers for others from its memory."""
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_mtime_ns
+
+
+def _refusal(path: Path, holder: Holder | None) -> str:
+    who = holder.describe() if holder else "another process"
+    return f"{path.parent} is held by {who}; wait for it, stop it, or choose another output"
+
+
+def _this_process() -> Holder:
+    return Holder(
+        token=uuid.uuid4().hex,
+        host=platform.node(),
+        pid=os.getpid(),
+        since=time.strftime("%Y-%m-%d %H:%M:%S"),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
+        job=os.environ.get("SLURM_JOB_ID", ""),
+        restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+    )
+
+
+def _write(number: int, holder: Holder) -> None:
+    os.ftruncate(number, 0)
+    os.lseek(number, 0, os.SEEK_SET)
+    os.write(number, json.dumps(asdict(holder)).encode())
+    os.fsync(number)
+
+
+def _read(path: Path) -> Holder | None:
+    """The holder, None where there is none, or while it writes its note."""
+    try:
+        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _renew(path: Path, holder: Holder, stop: threading.Event) -> None:
+    """Show that this process lives; end it where another has taken the folder, which took it for dead."""
+    while not stop.wait(BEAT):
+        other = _read(path)
+        if other is not None and other.token != holder.token:
+            said = f"{path.parent} was taken over, as this process had not answered for long, by {other.describe()}"
+            print(f"error: {said}; stopped", file=sys.stderr, flush=True)
+            os._exit(2)
+        with suppress(OSError):
+            os.utime(path)

@@ -1,0 +1,193 @@
+"""A folder has one holder, who is named to whoever comes second, and whose end sets it free however it comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mimicbrush import folder_lock
+from mimicbrush.errors import UserError
+from mimicbrush.folder_lock import NAME, FolderHeldError, held
+from tests.conftest import REPOSITORY
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from mimicbrush.folder_lock import held
+with held(Path(sys.argv[1])):
+    if os.fork() == 0:  # as a loader's worker, which outlives its parent for a while
+        os.close(1)
+        time.sleep(60)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def write_note(path: Path, **fields: object) -> None:
+    """Of a holder on another machine, as it lies there while it lives, and when it was killed."""
+    note = {"token": "t", "host": "elsewhere", "pid": 17, "since": "2026-11-28 11:00:00", "command": "train.py"}
+    path.write_text(json.dumps({**note, "job": "", "restarts": 0, **fields}))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were slept, none of them in truth."""
+    slept: list[float] = []
+    monkeypatch.setattr(folder_lock.time, "sleep", slept.append)
+    return slept
+
+
+def test_the_second_is_told_who_holds_it_and_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    with held(tmp_path / "a" / "run"):
+        with pytest.raises(FolderHeldError) as error, held(tmp_path / "a" / "run"):
+            pass
+        # The refused one has not taken the first one's lock away.
+        with pytest.raises(FolderHeldError), held(tmp_path / "a" / "run"):
+            pass
+    said = str(error.value)
+    assert said.startswith(
+        f"{tmp_path / 'a' / 'run'} is held by process {os.getpid()} on {platform.node()}, Slurm job 4711,"
+    )
+    assert said.endswith("; wait for it, stop it, or choose another output")
+    assert "\n" not in said
+    with held(tmp_path / "a" / "run"):
+        pass
+    # Nothing was made in it, so nothing stays.
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_goes_with_an_exception_and_leaves_what_was_written(tmp_path):
+    with pytest.raises(KeyboardInterrupt), held(tmp_path / "run"):
+        (tmp_path / "run" / "a.txt").touch()
+        raise KeyboardInterrupt
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.txt"]
+
+
+def test_parts_are_held_side_by_side_and_the_whole_alone(tmp_path):
+    with held(tmp_path, share="0001"):
+        with held(tmp_path, share="0002"):
+            for share in ("0001", "0002", ""):
+                with pytest.raises(FolderHeldError), held(tmp_path, share=share):
+                    pass
+        with pytest.raises(FolderHeldError), held(tmp_path):
+            pass
+    with held(tmp_path), pytest.raises(FolderHeldError), held(tmp_path, share="0001"):
+        pass
+    with held(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_killed_holder_holds_no_more_though_its_child_lives(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True, start_new_session=True)
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(FolderHeldError, match=f"is held by process {process.pid} on"), held(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        with held(tmp_path):
+            pass
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_holder_on_another_machine_that_renews_its_note_lives(tmp_path, monkeypatch):
+    write_note(tmp_path / NAME, job="12")
+    monkeypatch.setattr(folder_lock.time, "sleep", lambda seconds: os.utime(tmp_path / NAME))
+    with pytest.raises(FolderHeldError, match="by process 17 on elsewhere, Slurm job 12, since"), held(tmp_path):
+        pass
+    assert "elsewhere" in (tmp_path / NAME).read_text()
+
+
+def test_a_holder_on_another_machine_that_is_silent_for_a_minute_has_ended(tmp_path, clock, capsys):
+    write_note(tmp_path / NAME)
+    with held(tmp_path):
+        assert json.loads((tmp_path / NAME).read_text())["host"] == platform.node()
+    assert sum(clock) == 60
+    assert "looking for 60 s whether process 17 on elsewhere" in capsys.readouterr().err
+
+
+def test_nobody_waits_for_a_holder_that_has_ended_for_certain(tmp_path, clock, monkeypatch):
+    write_note(tmp_path / NAME, host=platform.node())  # its lock has gone with it
+    with held(tmp_path):
+        pass
+    write_note(tmp_path / NAME)
+    os.utime(tmp_path / NAME, (0, 0))
+    with held(tmp_path):
+        pass
+    write_note(tmp_path / NAME, job="12", restarts=1)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    with held(tmp_path):
+        pass
+    (tmp_path / NAME).write_text("{torn")
+    with held(tmp_path):
+        pass
+    assert clock == []
+
+
+def test_two_steps_of_one_job_are_not_each_others_former_start(tmp_path, clock, monkeypatch):
+    write_note(tmp_path / NAME, job="12")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    with held(tmp_path):
+        pass
+    assert sum(clock) == 60
+
+
+@pytest.mark.parametrize("lost", ["fcntl", "flock"])
+def test_without_locks_of_the_system_the_note_alone_decides(tmp_path, monkeypatch, clock, lost):
+    if lost == "fcntl":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    else:
+        fcntl = pytest.importorskip("fcntl")
+
+        def unsupported(number, how):
+            raise OSError(38, "Function not implemented")
+
+        monkeypatch.setattr(fcntl, "flock", unsupported)
+    write_note(tmp_path / NAME, host=platform.node())
+    with held(tmp_path):
+        assert sum(clock) == 60
+        monkeypatch.setattr(folder_lock.time, "sleep", lambda seconds: os.utime(tmp_path / NAME))
+        with pytest.raises(FolderHeldError), held(tmp_path):
+            pass
+
+
+def test_a_holder_renews_its_note_and_ends_where_another_has_taken_the_folder(tmp_path, monkeypatch, capsys):
+    write_note(tmp_path / NAME, token="ours")
+    os.utime(tmp_path / NAME, (0, 0))
+    ours = folder_lock._read(tmp_path / NAME)
+
+    class Beats:
+        def wait(self, seconds: float) -> bool:
+            if (tmp_path / NAME).stat().st_mtime > 0:
+                write_note(tmp_path / NAME, token="another's", pid=18)
+            return False
+
+    def end(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit) as ended:
+        folder_lock._renew(tmp_path / NAME, ours, Beats())
+    assert ended.value.code == 2
+    assert "was taken over, as this process had not answered for long, by process 18" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_a_folder_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be made"), held(tmp_path / "file" / "run"):
+        pass
