@@ -24,7 +24,7 @@ from mimicbrush.imaging import to_pil
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.sampling import OnStep, make_scheduler
-from mimicbrush.model.weights import load_network, load_scheduler, save_pretrained
+from mimicbrush.model.weights import LoraLoader, load_network, load_scheduler, save_pretrained
 from mimicbrush.pictures import Box, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.requests import ReferenceRequest
 
@@ -35,14 +35,15 @@ Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict
 as the latents are predicted to become; returns {"latents": ...} that take their place."""
 
 
-class MimicBrushPipeline(DiffusionPipeline):
+class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
     """Repaints the masked part of a picture after a reference.
 
     pipe = MimicBrushPipeline.from_pretrained("runs/demo/train").to("cuda")
     edited = pipe(image=source, mask_image=mask, reference_image=reference).images[0]
 
     Components are those of an exported folder, each a model of diffusers or transformers: they may be moved, offloaded,
-    swapped, sliced or tiled (`pipe.vae.enable_tiling()`) as there. `network` computes with whatever they are.
+    swapped, sliced or tiled (`pipe.vae.enable_tiling()`) as there. `network` computes with whatever they are. LoRA
+    files are loaded as there, too: `load_lora_weights`, `set_adapters`, `unload_lora_weights`.
     """
 
     # The order in which an edit calls them. The reference U-Net takes turns with `unet`, and thus stays beside it.
@@ -109,7 +110,10 @@ class MimicBrushPipeline(DiffusionPipeline):
         return cls.from_network(network, load_scheduler(weights))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the components as one folder in diffusers' layout; raises UserError where the folder exists."""
+        """Write the components as they compute now, with loaded LoRA files in them, as one folder in diffusers' layout.
+
+        Raises UserError where the folder exists.
+        """
         save_pretrained(self.network, Path(folder), scheduler=self.scheduler)
 
     @property

@@ -76,6 +76,7 @@ class DemoConfig(LoadConfig):
         return [*LOCAL_NAMES, f"[{self.host}]" if ":" in self.host else self.host, *self.allowed_hosts]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.port <= 65535:
             raise ValueError(f"port is {self.port}, expected 1 to 65535")
         for name in self.allowed_hosts:

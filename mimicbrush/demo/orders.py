@@ -72,7 +72,8 @@ def bundle(edit: EditConfig) -> Path:
     path = edit.output.with_name("edit.zip")
     # Where a server's weights lie is not a visitor's business.
     weights = edit.weights if edit.weights.startswith(SHIPPED) else "WEIGHTS"
-    replay = HOW_TO_REPLAY.format(weights=weights, result=edit.outputs[0].name)
+    loaded = f"{weights} --lora LORA" if edit.lora else weights
+    replay = HOW_TO_REPLAY.format(weights=loaded, result=edit.outputs[0].name)
     with zipfile.ZipFile(path, "w") as archive:
         for picture in (edit.source, edit.mask, *edit.references, *edit.outputs):
             archive.write(picture, f"edit/{picture.name}")

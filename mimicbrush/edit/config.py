@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,10 @@ class LoadConfig:
     weights: str
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
     mimicbrush.bin, or asset:tiny, the small weights that come with the package (guidance_scale 2 suits them)."""
+    lora: Path | None = None
+    """A LoRA file made by `python -m mimicbrush.model.weights lora`, whose base the weights are."""
+    lora_scale: float = 1.0
+    """How far the LoRA file changes the weights: 0 not at all, 1 as far as it was trained."""
     scheduler: str | None = None
     """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the weights' own,
     DDIMScheduler unless they say otherwise."""
@@ -31,6 +36,14 @@ class LoadConfig:
     """Weights wait in the CPU's memory and go to the GPU a model or a layer at a time: less memory, and slower."""
     vae_tiling: bool = False
     """Let the autoencoder work on overlapping tiles: less memory, and slightly other results."""
+
+    def __post_init__(self) -> None:
+        if self.lora is not None and not self.lora.is_file():
+            raise ValueError(f"lora is {self.lora}, where no file is; give a LoRA file or leave it out")
+        if self.lora is None and self.lora_scale != 1:
+            raise ValueError(f"lora_scale is {self.lora_scale}, but no lora is given; give the LoRA file to scale")
+        if not math.isfinite(self.lora_scale):
+            raise ValueError(f"lora_scale is {self.lora_scale}, expected a finite number, 1 as trained")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +96,7 @@ class EditConfig(LoadConfig):
     """Overwrite existing files."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         missing = [name for name in ("source", "mask", "reference", "output") if getattr(self, name) is None]
         if self.batch is None and missing:
             raise ValueError(f"{', '.join(missing)} not given; give them, or a CSV of edits as batch")
@@ -136,13 +150,18 @@ class EditConfig(LoadConfig):
 
     @property
     def pictures(self) -> dict[str, list[Path | None]]:
-        """The files that are read, by the option that names them."""
+        """The pictures that are read, by the option that names them."""
         return {
             "source": [self.source],
             "mask": [self.mask],
             "reference": self.references,
             "reference_mask": self.reference_masks,
         }
+
+    @property
+    def files(self) -> dict[str, list[Path | None]]:
+        """The files that a result is made of, by the option that names them."""
+        return self.pictures | ({"lora": [self.lora]} if self.lora else {})
 
     @property
     def seeds(self) -> list[int]:

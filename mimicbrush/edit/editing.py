@@ -11,6 +11,7 @@ from mimicbrush.edit.settings import save_with_settings
 from mimicbrush.editors.mimicbrush import choose_device, choose_dtype
 from mimicbrush.errors import UserError
 from mimicbrush.model.sampling import make_scheduler, seeded_generators
+from mimicbrush.model.weights import read_lora
 from mimicbrush.pipeline import Callback, MimicBrushPipeline
 
 
@@ -20,7 +21,12 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
     dtype = choose_dtype(config.precision, device)
     if dtype == torch.float16 and device.type == "cpu":
         raise UserError("precision is float16, which is for GPUs, and this runs on the CPU; choose float32 or bfloat16")
+    if config.lora is not None:
+        read_lora(config.lora)  # before minutes go into the weights
     pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, dtype=dtype)
+    if config.lora is not None:
+        pipe.load_lora_weights(config.lora, "lora")
+        pipe.set_adapters("lora", config.lora_scale)
     if config.offload == "none":
         pipe.to(device)
     elif config.offload == "model":

@@ -64,14 +64,14 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
 
 def fingerprints(config: EditConfig) -> dict[str, list[str | None]]:
     """SHA-256 of the bytes of each option's files; None for a file that is not given."""
-    return {option: [path and sha256(path) for path in paths] for option, paths in config.pictures.items()}
+    return {option: [path and sha256(path) for path in paths] for option, paths in config.files.items()}
 
 
 def changed_pictures(config: EditConfig, fingerprints: Mapping[str, Sequence[str | None]]) -> list[tuple[str, Path]]:
     """Option and file of what is no longer as it was; a file that is gone has not changed."""
     return [
         (option, path)
-        for option, paths in config.pictures.items()
+        for option, paths in config.files.items()
         for path, fingerprint in zip(paths, fingerprints.get(option, []), strict=False)
         if path and path.is_file() and sha256(path) != fingerprint
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
 from PIL.PngImagePlugin import PngInfo
@@ -66,6 +66,8 @@ def find_other_settings(config: EditConfig) -> str | None:
     if changed:
         return " has changed since: ".join(map(str, changed[0]))
     asked = _settings(config)
+    # Results from before an option existed were made with its default.
+    found = {each.name: each.default for each in fields(config) if each.default is not MISSING} | found
     differing = (name for name in asked if name in found and name not in MACHINE and asked[name] != found[name])
     name = next(differing, None)
     return name and f"{name} was {found[name]}, is {asked[name]}"

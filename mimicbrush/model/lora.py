@@ -46,9 +46,14 @@ def fold(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name in tensors:
         if name.endswith(DOWN):
             layer = name.removesuffix(DOWN)
-            up, down, weight = tensors[layer + UP], tensors[name], folded[_weight(name, ".")]
-            folded[_weight(name, ".")] = torch.addmm(weight.float(), up.float(), down.float())
+            weight = folded[_weight(name, ".")]
+            folded[_weight(name, ".")] = add_low_rank(weight, up=tensors[layer + UP], down=tensors[name])
     return folded
+
+
+def add_low_rank(weight: Tensor, *, up: Tensor, down: Tensor, scale: float = 1.0) -> Tensor:
+    """W + scale B A in float32: (out, in), B (out, rank), A (rank, in)."""
+    return torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
 
 
 def _weight(adapter: str, between: str) -> str:

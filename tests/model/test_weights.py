@@ -6,13 +6,14 @@ import json
 import pickle
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 
 from mimicbrush.config import load_config
@@ -252,6 +253,17 @@ class TestFolder:
         assert all((tmp_path / "folder" / name).is_dir() for name in parts)
         stock = UNet2DConditionModel.from_pretrained(tmp_path / "folder", subfolder="unet")
         torch.testing.assert_close(stock.state_dict(), network.imitative_unet.state_dict(), rtol=0, atol=0)
+
+    @pytest.mark.parametrize("trusted", [False, True])
+    def test_plain_diffusers_names_the_package_that_it_needs(self, tmp_path, monkeypatch, trusted):
+        save_pretrained(initialise(network_config()), tmp_path / "folder")
+        monkeypatch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "mimicbrush"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "mimicbrush", None)
+        error, said = (ImportError, "install the package, and") if trusted else (ValueError, "install_the_mimicbrush_")
+        with pytest.raises(error, match=said):
+            DiffusionPipeline.from_pretrained(tmp_path / "folder", trust_remote_code=trusted)
 
     def test_training_goes_on_from_it(self, tmp_path):
         save_pretrained(initialise(network_config(), seed=3), tmp_path / "folder")

@@ -11,6 +11,9 @@ from mimicbrush.model.weights.build import (
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, full_size_network, released_network
 from mimicbrush.model.weights.digests import require_unchanged, tensor_digests
 from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
+from mimicbrush.model.weights.lora_export import export_lora
+from mimicbrush.model.weights.lora_file import read_lora
+from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.model.weights.parts import load_part, widen_conv_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run import checkpoint_of, previous_checkpoint_of, read_checkpoint, split_parts
@@ -18,9 +21,11 @@ from mimicbrush.model.weights.tensors import DamagedFileError, load_strictly, re
 
 __all__ = [
     "DamagedFileError",
+    "LoraLoader",
     "NetworkConfig",
     "PartConfig",
     "checkpoint_of",
+    "export_lora",
     "fetchable_parts",
     "from_pretrained",
     "full_size_network",
@@ -32,6 +37,7 @@ __all__ = [
     "load_strictly",
     "previous_checkpoint_of",
     "read_checkpoint",
+    "read_lora",
     "read_weights",
     "released_network",
     "require_fit",

@@ -1,4 +1,4 @@
-"""Look at trained weights, and rewrite them: `python -m mimicbrush.model.weights inspect | convert`."""
+"""Look at trained weights, and rewrite them: `python -m mimicbrush.model.weights inspect | convert | lora`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import find_weights, load_network, load_release, read_weights
 from mimicbrush.model.weights.config import NetworkConfig, released_network
 from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.lora_export import export_lora
+from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.model.weights.presets import fitting_presets
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
@@ -52,8 +54,29 @@ class ConvertConfig:
     """For a mimicbrush.bin only: sizes of what it holds, and where the autoencoder and the depth model come from."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Write what a run has trained, adapters (LoRA) and what is trained beside them, as a file for `edit --lora`."""
+
+    weights: str
+    """A training run with recipe.imitative_lora."""
+    output: Path
+    """The .safetensors file to write."""
+    base: Path | None = None
+    """Folder to make of the weights that training started from, in diffusers' layout: what `edit --weights` needs
+    beside the file, where they are not trained weights already."""
+    use_ema: bool = True
+    """The averaged weights."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Precision of the stored tensors."""
+
+    def __post_init__(self) -> None:
+        if self.output.suffix != ".safetensors":
+            raise ValueError(f"output is {self.output}, expected a name ending in .safetensors")
+
+
 def main() -> None:
-    commands = {"inspect": (InspectConfig, inspect), "convert": (ConvertConfig, convert)}
+    commands = {"inspect": (InspectConfig, inspect), "convert": (ConvertConfig, convert), "lora": (LoraConfig, lora)}
     run_subcommand(commands, program="python -m mimicbrush.model.weights")
 
 
@@ -79,6 +102,22 @@ def convert(config: ConvertConfig) -> None:
         save_pretrained(network, config.output, dtype=dtype)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     print(f"{config.weights}: {_grouped(num_parameters)} parameters in {config.dtype} -> {config.output}")
+
+
+def lora(config: LoraConfig) -> None:
+    for path in (config.output, config.base):
+        if path is not None and path.exists():
+            raise UserError(f"{path} exists; choose another output or delete it")
+    base = export_lora(config.weights, config.output, use_ema=config.use_ema, dtype=getattr(torch, config.dtype))
+    written = read_lora(config.output)
+    num_parameters = sum(each.up.numel() + each.down.numel() for each in written.adapters.values())
+    print(
+        f"{config.weights}: {len(written.adapters)} adapters of {_grouped(num_parameters)} parameters and"
+        f" {len(written.whole)} tensors trained beside them -> {config.output}; base: {written.base}"
+    )
+    if config.base is not None:
+        save_pretrained(base, config.base)
+        print(f"the base -> {config.base}")
 
 
 def describe(weights: TrainedWeights) -> list[str]:

@@ -16,6 +16,7 @@ from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.folder import FOLDERS, INDEX_NAME, OPTIONS_NAME, folder_config, is_exported, read_folder
+from mimicbrush.model.weights.lora_file import is_lora
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.release import read_release
 from mimicbrush.model.weights.run import is_run, read_run, read_run_config, read_run_seed
@@ -123,6 +124,8 @@ def with_adapters_folded(run: TrainedWeights, config: NetworkConfig) -> TrainedW
 def find_weights(name: str) -> Path:
     """Where trained weights lie on this machine, fetched if need be; raises UserError where nothing lies there."""
     path = local_folder(name)
+    if is_lora(path):
+        raise UserError(f"{path} is a LoRA file; give it as --lora to `python -m mimicbrush.edit`, beside its base")
     if path.is_file() or is_exported(path) or is_run(path):
         return path
     what = "holds no weights" if path.is_dir() else "does not exist"

@@ -58,9 +58,10 @@ def tensor_digest(tensor: Tensor, precision: str | None = None) -> str:
     return f"{precision}:{total.hexdigest()}"
 
 
-def tensor_digests(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+def tensor_digests(tensors: Mapping[str, Tensor], precision: str | None = None) -> dict[str, str]:
     """The digest of each tensor."""
-    return dict(zip(tensors, _on_all_cores(tensor_digest, tensors.values()), strict=True))
+    digests = _on_all_cores(lambda tensor: tensor_digest(tensor, precision), tensors.values())
+    return dict(zip(tensors, digests, strict=True))
 
 
 def changed_tensors(digests: Mapping[str, str], tensors: Mapping[str, Tensor]) -> list[str]:

@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
-from mimicbrush.files import read_object, refuse_file_name, write_json
+from mimicbrush.files import read_object, refuse_file_name, write_json, write_text
 from mimicbrush.hub import local_folder, reason_of
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
@@ -31,6 +31,16 @@ from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
 INDEX_NAME = "model_index.json"
 OPTIONS_NAME = "network.json"
 """The network's options, for which diffusers' layout has no room."""
+
+PLAIN_DIFFUSERS = "install_the_mimicbrush_package"
+"""The module that plain diffusers asks to run, and names, when it is to load such a folder; it only says what to do."""
+SAID_TO_PLAIN_DIFFUSERS = '''"""What diffusers runs when it is to load this folder by itself."""
+
+raise ImportError(
+    "this folder holds a pipeline of the package mimicbrush, which diffusers alone cannot load: install the package,"
+    " and load the folder with mimicbrush.MimicBrushPipeline.from_pretrained"
+)
+'''
 
 FOLDERS = {
     "imitative_unet": ("unet", ""),
@@ -73,6 +83,7 @@ def save_pretrained(
     models["scheduler"] = scheduler or make_scheduler(network.options.prediction_type)
     models["scheduler"].save_pretrained(partial / "scheduler")
     write_json(asdict(network.options), partial / OPTIONS_NAME)
+    write_text(SAID_TO_PLAIN_DIFFUSERS, partial / f"{PLAIN_DIFFUSERS}.py")
     write_json(_index(models), partial / INDEX_NAME)
     partial.rename(folder)
 
@@ -135,7 +146,9 @@ def _stored_models(network: MimicBrushNetwork) -> dict[str, nn.Module]:
 def _index(models: dict[str, object]) -> dict:
     """What lies in which subfolder, as diffusers writes it."""
     kinds = {name: [type(model).__module__.split(".")[0], type(model).__name__] for name, model in models.items()}
-    return {"_class_name": "MimicBrushPipeline", "_diffusers_version": diffusers.__version__, **kinds}
+    # A name alone would be looked for in diffusers, and end in an AttributeError.
+    class_name = [PLAIN_DIFFUSERS, "MimicBrushPipeline"]
+    return {"_class_name": class_name, "_diffusers_version": diffusers.__version__, **kinds}
 
 
 def _has_depth(folder: Path) -> bool:

@@ -171,7 +171,7 @@ def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: Coll
     unexpected = sorted(tensors.keys() - own.keys())
     missing = sorted(own.keys() - tensors.keys() - set(may_lack))
     unlike = [name for name, value in tensors.items() if name in own and value.dtype != own[name].dtype]
-    broken = [name for name, value in tensors.items() if not _is_finite(value)]
+    broken = [name for name, value in tensors.items() if not is_finite(value)]
     by_kind = (
         ("missing", missing),
         ("unexpected", unexpected),
@@ -182,7 +182,8 @@ def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: Coll
     return [f"{len(names)} {kind} ({_shortened(names)})" for kind, names in by_kind if names]
 
 
-def _is_finite(tensor: Tensor) -> bool:
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or infinite."""
     # The sum is NaN or infinite where an element is, at a fraction of the memory of looking at each.
     return tensor.is_meta or not tensor.is_floating_point() or bool(tensor.sum(dtype=torch.float64).isfinite())
 

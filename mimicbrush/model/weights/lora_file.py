@@ -1,0 +1,182 @@
+"""A training run's adapters as a file of their own: PEFT's tensor names, safetensors, what they fit in the metadata.
+
+Plain diffusers loads the U-Nets' adapters: `unet.load_lora_adapter(FILE, prefix="unet")`, or `load_lora_weights(FILE)`
+of a Stable Diffusion pipeline. What else a run trains (the imitative U-Net's first layer, both projectors) stands
+beside them, whole, under names that diffusers passes over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mimicbrush.errors import UserError, some_of
+from mimicbrush.files import whole
+from mimicbrush.model.lora import DOWN, PROJECTIONS, UP
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights.digests import tensor_digests
+from mimicbrush.model.weights.folder import FOLDERS
+from mimicbrush.model.weights.tensors import Tensors, is_finite
+
+METADATA_KEY = "mimicbrush"
+BESIDE = "beside_lora."
+"""Before the names of whole tensors: diffusers demands `lora` in every name, and skips what begins with no model's."""
+FILE_DOWN, FILE_UP = ".lora_A.weight", ".lora_B.weight"
+PRECISIONS = ("float16", "bfloat16")
+"""In which bases are exported and computed: a base may be any of these roundings of the trained one."""
+
+
+class Adapter(NamedTuple):
+    """What is added to a linear layer's weight: alpha / rank times B A."""
+
+    down: Tensor
+    """A, (rank, in)"""
+    up: Tensor
+    """B, (out, rank)"""
+    rank: int
+    alpha: float
+
+
+class LoraFile(NamedTuple):
+    """What such a file holds."""
+
+    path: Path
+    base: str
+    """What it was trained upon, in its run's words."""
+    fingerprints: dict[str, dict[str, str]]
+    """Part -> precision -> fingerprint of the frozen tensors it was trained with."""
+    adapters: dict[str, Adapter]
+    """`part.layer` -> its adapter."""
+    whole: Tensors
+    """`part.tensor` -> the trained tensor, in place of the base's."""
+
+
+def is_lora(path: Path) -> bool:
+    """Whether this file has been written by `save_lora`."""
+    try:
+        with safe_open(path, "pt") as file:
+            return METADATA_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def save_lora(
+    path: Path, parts: Mapping[str, Tensors], *, base: str, fingerprints: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Write trained tensors by part, adapters under peft's names; raises UserError where the file cannot be written."""
+    tensors, config = {}, {}
+    for part, trained in parts.items():
+        folder, _ = FOLDERS[part]
+        for name, tensor in trained.items():
+            tensors[_name_in_file(folder, name)] = tensor.contiguous()
+        ranks = {len(tensor) for name, tensor in trained.items() if name.endswith(DOWN)}
+        if ranks:
+            (rank,) = ranks
+            config |= {f"{folder}.r": rank, f"{folder}.lora_alpha": rank, f"{folder}.target_modules": PROJECTIONS}
+    described = {"base": base, "fingerprints": fingerprints}
+    metadata = {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(config), METADATA_KEY: json.dumps(described)}
+    with whole(path) as partial:
+        save_file(tensors, partial, metadata)
+
+
+def read_lora(path: Path) -> LoraFile:
+    """Raises UserError where it is no such file, or a damaged one."""
+    tensors, metadata = _read(path)
+    try:
+        described, config = (json.loads(metadata[key]) for key in (METADATA_KEY, LORA_ADAPTER_METADATA_KEY))
+        recorded = {part: dict(each) for part, each in described["fingerprints"].items()}
+        sizes = {name: (int(config[f"{name}.r"]), float(config[f"{name}.lora_alpha"])) for name in _folders(tensors)}
+        base = str(described["base"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UserError(
+            f"{path}: not a LoRA file of this package, but {len(tensors)} tensors ({some_of(sorted(tensors), 2)});"
+            " expected what `python -m mimicbrush.model.weights lora` makes of a training run"
+        ) from None
+    parts = {folder: part for part, (folder, _) in FOLDERS.items()}
+    adapters, replaced, faults = {}, {}, [name for name, tensor in tensors.items() if not is_finite(tensor)]
+    for name, tensor in tensors.items():
+        folder, _, inside = name.removeprefix(BESIDE).partition(".")
+        ours = f"{parts.get(folder)}.{inside}"
+        if folder not in parts:
+            faults.append(name)
+        elif name.startswith(BESIDE):
+            replaced[ours] = tensor
+        elif name.endswith(FILE_DOWN) and (partner := name.replace(FILE_DOWN, FILE_UP)) in tensors:
+            adapters[ours.removesuffix(FILE_DOWN)] = Adapter(tensor, tensors[partner], *sizes[folder])
+        elif name.replace(FILE_UP, FILE_DOWN) not in tensors.keys() - {name}:
+            faults.append(name)
+    if faults:
+        raise UserError(
+            f"{path}: {len(faults)} tensors are damaged, without their partner or of no adapter ({some_of(faults)});"
+            " export it again"
+        )
+    return LoraFile(path, base, recorded, adapters, replaced)
+
+
+def require_lora_fits(lora: LoraFile, network: MimicBrushNetwork) -> None:
+    """Raise UserError, naming layers, where the network has not those that the file changes, or of other sizes."""
+    modules, tensors = dict(network.named_modules()), dict(network.named_parameters())
+    missing = [layer for layer in lora.adapters if not isinstance(modules.get(layer), nn.Linear)]
+    missing += [name for name in lora.whole if name not in tensors]
+    misshaped = []
+    for layer, (down, up, rank, _) in lora.adapters.items():
+        if layer not in missing:
+            out, into = modules[layer].weight.shape
+            found, expected = (tuple(up.shape), tuple(down.shape)), ((out, rank), (rank, into))
+            if found != expected:
+                misshaped.append(f"{layer} has B and A {found}, expected {expected}")
+    for name, tensor in lora.whole.items():
+        if name not in missing and tensor.shape != tensors[name].shape:
+            misshaped.append(f"{name} is {tuple(tensor.shape)}, expected {tuple(tensors[name].shape)}")
+    kinds = (("that it has not", missing), ("of other sizes", misshaped))
+    faults = [f"{len(names)} {kind} ({some_of(names)})" for kind, names in kinds if names]
+    if faults:
+        raise UserError(
+            f"{lora.path} does not fit this network, of whose layers it changes {' and '.join(faults)}; it was trained"
+            f" upon {lora.base}"
+        )
+
+
+def fingerprint(tensors: Mapping[str, Tensor], precision: str) -> str:
+    """Of a part's tensors, rounded to this precision."""
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    lines = [f"{name} {digest}" for name, digest in sorted(tensor_digests(floating, precision).items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def fingerprints(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, str]]:
+    """Part -> precision -> fingerprint of its tensors."""
+    return {part: {each: fingerprint(named, each) for each in PRECISIONS} for part, named in tensors.items()}
+
+
+def _name_in_file(folder: str, name: str) -> str:
+    for ours, theirs in ((DOWN, FILE_DOWN), (UP, FILE_UP)):
+        if name.endswith(ours):
+            return f"{folder}.{name.removesuffix(ours)}{theirs}"
+    return f"{BESIDE}{folder}.{name}"
+
+
+def _folders(tensors: Tensors) -> set[str]:
+    """Of the models that have adapters."""
+    return {name.partition(".")[0] for name in tensors if name.endswith(FILE_DOWN) and not name.startswith(BESIDE)}
+
+
+def _read(path: Path) -> tuple[Tensors, dict[str, str]]:
+    if not path.is_file():
+        raise UserError(f"{path}: {'a folder, not a LoRA file' if path.is_dir() else 'no such file'}")
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: not a readable safetensors file ({error}); expected a LoRA file made by"
+            " `python -m mimicbrush.model.weights lora`, copy or export it again"
+        ) from None

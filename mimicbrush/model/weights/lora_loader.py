@@ -1,0 +1,138 @@
+"""LoRA files on a network: added to its weights, scaled, and taken out again without a trace."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mimicbrush.errors import UserError
+from mimicbrush.model.lora import add_low_rank
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights.lora_file import LoraFile, fingerprint, read_lora, require_lora_fits
+from mimicbrush.model.weights.run import split_parts
+
+log = logging.getLogger(__name__)
+
+
+class LoraLoader:
+    """A pipeline's methods for LoRA files, named as in diffusers.
+
+    Scaled by s, an adapter adds s B A to its layer's weight, and a tensor trained beside the adapters moves the base's
+    by s of the way: at 0 the network is the base, bit for bit, at 1 the run. Weights are changed in place, so that an
+    edit is as fast as without; the base's tensors are kept, in the memory where they were.
+    """
+
+    network: MimicBrushNetwork
+
+    def load_lora_weights(
+        self, path: str | Path, adapter_name: str | None = None, *, weight_name: str | None = None
+    ) -> None:
+        """Add a file made by `python -m mimicbrush.model.weights lora`, at scale 1, to those that are active.
+
+        weight_name: of the file, where `path` is its folder. Warns where the file was trained upon another base.
+        Raises UserError where the file is damaged or does not fit, or weights wait on no device.
+        """
+        lora = read_lora(Path(path, weight_name or ""))
+        network, loras = self.network, self._loras
+        name = adapter_name or f"default_{len(loras.files)}"
+        if name in loras.files:
+            raise UserError(f"an adapter {name} is loaded already; choose another adapter_name or unload it")
+        require_lora_fits(lora, network)
+        loras.require_weights(network)
+        _warn_of_other_base(lora, loras.base_tensors(network))
+        loras.files[name] = lora
+        self.set_adapters([*loras.scales, name], [*loras.scales.values(), 1.0])
+
+    def set_adapters(self, adapter_names: str | Sequence[str], adapter_weights: float | Sequence[float] = 1.0) -> None:
+        """Make these the active adapters, at these scales: one for all, or one each. The others rest at 0.
+
+        Raises UserError where an adapter is not loaded.
+        """
+        names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
+        scales = [adapter_weights] * len(names) if isinstance(adapter_weights, int | float) else list(adapter_weights)
+        loaded = ", ".join(self._loras.files) or "none"
+        if unknown := [name for name in names if name not in self._loras.files]:
+            raise UserError(f"no adapter {unknown[0]} is loaded; loaded: {loaded}")
+        if len(names) != len(scales):
+            raise UserError(f"{len(scales)} adapter_weights for {len(names)} adapters; give one for all, or one each")
+        self._loras.apply(self.network, dict(zip(names, scales, strict=True)))
+
+    def get_active_adapters(self) -> list[str]:
+        """Names of what `set_adapters` has made active."""
+        return list(self._loras.scales)
+
+    def unload_lora_weights(self) -> None:
+        """Back to the base's own tensors."""
+        self._loras.apply(self.network, {})
+        self._loras.files.clear()
+
+    @property
+    def _loras(self) -> LoadedLoras:
+        return vars(self).setdefault("_loaded_loras", LoadedLoras())
+
+
+class LoadedLoras:
+    """The files by adapter name, the scales of the active ones, and the base's tensors that they change."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, LoraFile] = {}
+        self.scales: dict[str, float] = {}
+        self.base: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def apply(self, network: MimicBrushNetwork, scales: dict[str, float]) -> None:
+        """Give the network the base's weights and what the files add to them at these scales; others add nothing."""
+        self.require_weights(network)
+        parameters = dict(network.named_parameters())
+        for name in {name: None for lora in self.files.values() for name in _changed(lora)}:
+            base = self.base.setdefault(name, parameters[name].data)
+            value = base
+            for adapter_name, scale in scales.items():
+                value = _added(value, base, self.files[adapter_name], name, scale)
+            parameters[name].data = value.to(parameters[name])
+        self.scales = scales
+
+    def base_tensors(self, network: MimicBrushNetwork) -> dict[str, Tensor]:
+        """The network's tensors without what is loaded."""
+        return {**network.state_dict(), **self.base}
+
+    def require_weights(self, network: MimicBrushNetwork) -> None:
+        """Raise UserError where weights are elsewhere until they are needed, as in sequential offload."""
+        if any(parameter.is_meta for parameter in network.parameters()):
+            raise UserError("weights that are offloaded layer by layer cannot be changed; load LoRA files before that")
+
+
+def _changed(lora: LoraFile) -> list[str]:
+    """Names of the parameters that the file changes."""
+    return [*(f"{layer}.weight" for layer in lora.adapters), *lora.whole]
+
+
+def _added(value: Tensor, base: Tensor, lora: LoraFile, name: str, scale: float) -> Tensor:
+    """`value` and what the file adds to this parameter, in float32; at 0 `value` itself."""
+    adapter, trained = lora.adapters.get(name.removesuffix(".weight")), lora.whole.get(name)
+    if scale == 0:
+        return value
+    if adapter is not None:
+        up, down = (each.to(value.device) for each in (adapter.up, adapter.down))
+        value = add_low_rank(value, up=up, down=down, scale=scale * adapter.alpha / adapter.rank)
+    if trained is not None:
+        value = value.float() + scale * (trained.to(base.device, torch.float32) - base.float())
+    return value
+
+
+def _warn_of_other_base(lora: LoraFile, tensors: dict[str, Tensor]) -> None:
+    parts = split_parts({name: tensor for name, tensor in tensors.items() if name not in lora.whole})
+    other = [
+        part
+        for part, by_precision in lora.fingerprints.items()
+        if all(fingerprint(parts.get(part, {}), precision) != found for precision, found in by_precision.items())
+    ]
+    if other:
+        log.warning(
+            f"{lora.path} was trained upon {lora.base}, and these weights have another {', '.join(other)}: edits will"
+            " not be those of its run; load it upon that base"
+        )

@@ -1,0 +1,331 @@
+"""A run's adapters as a file: its base and the file are the run, in this pipeline, in the shell, and in diffusers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from mimicbrush.demo.orders import bundle
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.errors import UserError
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights import __main__ as command
+from mimicbrush.model.weights import export_lora, initialise, load_network, save_pretrained
+from mimicbrush.pipeline import MimicBrushPipeline
+from tests.conftest import make_shards, network_config
+from tests.edit.conftest import BATCH, arguments_for, pixels, run, write_batch
+from tests.training.test_trainable import ADAPTERS, adapter_config
+from tests.training.test_training import config, fit
+
+LAYER = "mid_block.attentions.0.transformer_blocks.0.attn2.to_q"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with base (exported), run (adapters trained upon it), lora.safetensors, and pictures."""
+    folder = tmp_path_factory.mktemp("lora")
+    shards = make_shards(folder / "shards")
+    save_pretrained(initialise(network_config(), seed=5).eval(), folder / "base")
+    settings = adapter_config(shards, folder / "run", network_config(weights=str(folder / "base")), ema_decay=0.5)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fit(settings, folder, monkeypatch)
+    export_lora(str(folder / "run"), folder / "lora.safetensors")
+    rng = np.random.default_rng(0)
+    for name in ("s", "r"):
+        Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(folder / f"{name}.png")
+    mask = np.zeros((50, 70), np.uint8)
+    mask[10:40, 10:50] = 255
+    Image.fromarray(mask).save(folder / "m.png")
+    return folder
+
+
+@pytest.fixture
+def pipe(made) -> MimicBrushPipeline:
+    return MimicBrushPipeline.from_pretrained(made / "base")
+
+
+def weights(network: MimicBrushNetwork) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def assert_equal(found: dict, expected: dict, *, atol: float = 0) -> None:
+    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+def test_at_scale_one_the_base_is_the_run_at_zero_itself_and_between_in_between(made, pipe):
+    base, run = weights(pipe.network), weights(load_network(made / "run"))
+    assert not torch.allclose(run["imitative_unet.conv_in.weight"], base["imitative_unet.conv_in.weight"], atol=1e-4)
+    pipe.load_lora_weights(made / "lora.safetensors")
+    assert pipe.get_active_adapters() == ["default_0"]
+    assert_equal(weights(pipe.network), run, atol=1e-6)
+    pipe.set_adapters("default_0", 0.0)
+    assert_equal(weights(pipe.network), base)
+    pipe.set_adapters(["default_0"], [0.25])
+    assert_equal(weights(pipe.network), {name: base[name].lerp(run[name], 0.25) for name in base}, atol=1e-6)
+    pipe.unload_lora_weights()
+    assert_equal(weights(pipe.network), base)
+    assert pipe.get_active_adapters() == []
+
+
+def test_without_averages_it_is_the_run_without_averages(made, pipe, tmp_path):
+    export_lora(str(made / "run"), tmp_path / "last.safetensors", use_ema=False)
+    pipe.load_lora_weights(tmp_path, weight_name="last.safetensors")
+    assert_equal(weights(pipe.network), weights(load_network(made / "run", use_ema=False)), atol=1e-6)
+
+
+def test_several_adapters_add_up_and_what_is_not_named_rests(made, pipe):
+    base = weights(pipe.network)
+    for name in ("first", "second"):
+        pipe.load_lora_weights(made / "lora.safetensors", name)
+    pipe.set_adapters(["first", "second"], [0.25, 0.5])
+    both = weights(pipe.network)
+    pipe.set_adapters("second", 0.75)
+    assert_equal(both, weights(pipe.network), atol=1e-6)
+    with pytest.raises(UserError, match="no adapter third is loaded; loaded: first, second"):
+        pipe.set_adapters("third")
+    with pytest.raises(UserError, match="an adapter first is loaded already"):
+        pipe.load_lora_weights(made / "lora.safetensors", "first")
+    pipe.unload_lora_weights()
+    assert_equal(weights(pipe.network), base)
+
+
+def test_what_is_saved_with_a_file_loaded_is_the_run(made, pipe, tmp_path):
+    pipe.load_lora_weights(made / "lora.safetensors")
+    pipe.save_pretrained(tmp_path / "merged")
+    assert_equal(weights(load_network(tmp_path / "merged")), weights(load_network(made / "run")), atol=1e-6)
+
+
+def test_the_file_says_what_it_is(made):
+    with safe_open(made / "lora.safetensors", "pt") as file:
+        metadata, names = file.metadata(), list(file.keys())
+    adapters = json.loads(metadata["lora_adapter_metadata"])
+    assert (adapters["unet.r"], adapters["unet.lora_alpha"], adapters["reference_unet.r"]) == (2, 2, 3)
+    assert adapters["unet.target_modules"] == ["to_q", "to_k", "to_v", "to_out.0"]
+    described = json.loads(metadata["mimicbrush"])
+    assert described["base"] == str(made / "base")
+    assert described["fingerprints"].keys() == {"imitative_unet", "reference_unet", "autoencoder", "image_encoder"}
+    assert {name for name in names if "unet.conv_in" in name} == {
+        "beside_lora.unet.conv_in.weight",
+        "beside_lora.unet.conv_in.bias",
+    }
+    assert f"unet.{LAYER}.lora_A.weight" in names
+
+
+@pytest.mark.parametrize(("folder", "part"), [("unet", "imitative_unet"), ("reference_unet", "reference_unet")])
+def test_plain_diffusers_loads_the_adapters_of_both_unets(made, pipe, folder, part):
+    layer = getattr(pipe.network, part).get_submodule(LAYER).weight
+    stock = UNet2DConditionModel.from_pretrained(made / "base" / "unet", low_cpu_mem_usage=False)
+    stock.get_submodule(LAYER).weight.data = layer.data.clone()
+    stock.load_lora_adapter(str(made / "lora.safetensors"), prefix=folder)
+    stock.fuse_lora()
+    expected = load_network(made / "run").state_dict()[f"{part}.{LAYER}.weight"]
+    found = stock.get_submodule(LAYER).get_base_layer().weight
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert not torch.equal(found, layer)
+
+
+def test_a_stable_diffusion_pipeline_loads_the_file(made):
+    stock = UNet2DConditionModel.from_pretrained(made / "base" / "unet")
+    absent = dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
+    network = initialise(network_config())
+    plain = StableDiffusionPipeline(
+        vae=network.autoencoder, unet=stock, scheduler=DDIMScheduler(), requires_safety_checker=False, **absent
+    )
+    plain.load_lora_weights(str(made / "lora.safetensors"))
+    adapter = stock.get_submodule(LAYER)
+    found = adapter.lora_B["default_0"].weight @ adapter.lora_A["default_0"].weight
+    tensors = load_file(made / "lora.safetensors")
+    assert torch.equal(found, tensors[f"unet.{LAYER}.lora_B.weight"] @ tensors[f"unet.{LAYER}.lora_A.weight"])
+
+
+def test_another_base_is_warned_of_and_the_same_in_half_precision_is_not(made, tmp_path, caplog):
+    for dtype in (torch.float16, torch.bfloat16):
+        MimicBrushPipeline.from_pretrained(made / "base", dtype=dtype).load_lora_weights(made / "lora.safetensors")
+    save_pretrained(load_network(made / "base"), tmp_path / "half", dtype=torch.bfloat16)
+    MimicBrushPipeline.from_pretrained(tmp_path / "half").load_lora_weights(made / "lora.safetensors")
+    assert caplog.messages == []
+    other = initialise(network_config(), seed=5)
+    torch.nn.init.ones_(other.reference_unet.conv_in.bias)
+    MimicBrushPipeline.from_network(other).load_lora_weights(made / "lora.safetensors")
+    (said,) = caplog.messages
+    assert f"was trained upon {made / 'base'}, and these weights have another reference_unet: edits will" in said
+
+
+def test_layers_and_ranks_that_do_not_fit_are_named(made, tmp_path, pipe):
+    before = weights(pipe.network)
+    tensors = load_file(made / "lora.safetensors")
+    with safe_open(made / "lora.safetensors", "pt") as file:
+        metadata = file.metadata()
+
+    def refused(changed: dict[str, torch.Tensor], match: str) -> None:
+        save_file(changed, tmp_path / "other.safetensors", metadata)
+        with pytest.raises(UserError, match=match):
+            pipe.load_lora_weights(tmp_path / "other.safetensors")
+
+    down, up = f"unet.{LAYER}.lora_A.weight", f"unet.{LAYER}.lora_B.weight"
+    refused(
+        tensors | {down: torch.zeros(4, tensors[down].shape[1])},
+        rf"1 of other sizes \(imitative_unet\.{LAYER} has B and A \(\(16, 2\), \(4, 16\)\), expected \(\(16, 2\), \(2",
+    )
+    refused(
+        tensors | {name.replace(LAYER, "mid_block.to_q"): tensors[name].clone() for name in (down, up)},
+        r"1 that it has not \(imitative_unet\.mid_block\.to_q\); it was trained upon .*base",
+    )
+    refused(
+        tensors | {"beside_lora.unet.conv_in.weight": torch.zeros(8, 4, 3, 3)},
+        r"imitative_unet\.conv_in\.weight is \(8, 4, 3, 3\), expected \(8, 13, 3, 3\)",
+    )
+    refused({name: tensor for name, tensor in tensors.items() if name != up}, rf"without their partner .*{LAYER}")
+    refused(tensors | {"text_encoder.x.lora_A.weight": torch.zeros(2, 2)}, "not a LoRA file|of no adapter")
+    refused(tensors | {down: torch.full_like(tensors[down], torch.nan)}, "1 tensors are damaged")
+    assert_equal(weights(pipe.network), before)
+
+
+def test_what_is_no_such_file_is_refused_in_one_sentence(made, tmp_path, pipe):
+    content = (made / "lora.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
+    (tmp_path / "text.safetensors").write_text("no tensors")
+    shutil.copy(made / "base" / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "unet.safetensors")
+    for name, match in {
+        "cut.safetensors": "not a readable safetensors file",
+        "text.safetensors": "not a readable safetensors file",
+        "unet.safetensors": "not a LoRA file of this package, but .* tensors",
+        "absent.safetensors": "no such file",
+        "": "a folder, not a LoRA file",
+    }.items():
+        with pytest.raises(UserError, match=match):
+            pipe.load_lora_weights(tmp_path / name)
+    with pytest.raises(UserError, match=r"is a LoRA file; give it as --lora"):
+        load_network(made / "lora.safetensors")
+
+
+def test_only_runs_with_adapters_are_exported(made, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="base: not a training run"):
+        export_lora(str(made / "base"), tmp_path / "lora.safetensors")
+    shards = {name: made / "shards" / name for name in ("videos", "stills", "heldout")}
+    whole = config(shards, tmp_path / "whole", preview_every=0, reference_use_every=0)
+    fit(replace(whole, recipe=replace(ADAPTERS, imitative_lora=0)), tmp_path, monkeypatch)
+    with pytest.raises(
+        UserError, match=r"trains the whole imitative_unet, not adapters \(recipe\.imitative_lora is 0\)"
+    ):
+        export_lora(str(tmp_path / "whole"), tmp_path / "lora.safetensors")
+    assert not (tmp_path / "lora.safetensors").exists()
+
+
+def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkeypatch, capsys):
+    shards = {name: made / "shards" / name for name in ("videos", "stills", "heldout")}
+    fit(adapter_config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    lora, base = tmp_path / "lora.safetensors", tmp_path / "base"
+    told = ["lora", "--weights", tmp_path / "run", "--output", lora, "--base", base]
+    monkeypatch.setattr("sys.argv", ["weights", *map(str, told)])
+    command.main()
+    said = capsys.readouterr().out
+    assert "adapters of" in said
+    assert "base: imitative_unet from random weights, reference_unet from random weights\nthe base -> " in said
+    pipe = MimicBrushPipeline.from_pretrained(base)
+    assert_equal(weights(pipe.network), weights(initialise(network_config(), seed=0)))
+    pipe.load_lora_weights(lora)
+    assert_equal(weights(pipe.network), weights(load_network(tmp_path / "run")), atol=1e-6)
+    with pytest.raises(UserError, match=r"lora\.safetensors exists"):
+        command.main()
+
+
+def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path, monkeypatch):
+    edit = {"weights": made / "base", "lora": made / "lora.safetensors", "guidance_scale": 3}
+    for name, told in {
+        "run": {"weights": made / "run", "lora": None},
+        "lora": {},
+        "half": {"lora_scale": 0.5},
+        "none": {"lora_scale": 0},
+        "base": {"lora": None},
+    }.items():
+        run(monkeypatch, *arguments_for(made, **edit | told | {"output": tmp_path / f"{name}.png"}))
+    run(monkeypatch, "--replay", tmp_path / "half.png", "--output", tmp_path / "again.png")
+    found = {path.stem: pixels(path).astype(int) for path in tmp_path.glob("*.png")}
+    assert abs(found["lora"] - found["run"]).max() <= 1
+    assert np.array_equal(found["none"], found["base"])
+    assert np.array_equal(found["again"], found["half"])
+    assert abs(found["lora"] - found["base"]).max() > 8
+    assert abs(found["half"] - found["lora"]).max() > 2
+    recorded = json.loads(Image.open(tmp_path / "half.png").info["mimicbrush"])
+    assert (recorded["lora"], recorded["lora_scale"]) == (str(made / "lora.safetensors"), 0.5)
+    assert len(recorded["sha256"]["lora"][0]) == 64
+
+
+def test_a_batch_uses_the_file_and_a_replay_notices_that_it_changed(made, tmp_path, monkeypatch):
+    for name in ("s.png", "m.png", "r.png", "lora.safetensors"):
+        shutil.copy(made / name, tmp_path)
+    told = {"weights": made / "base", "lora": tmp_path / "lora.safetensors"}
+    batch = write_batch(tmp_path, {"output": "a.png"}, {"output": "b.png", "seed": "1"})
+    run(monkeypatch, *arguments_for(tmp_path, **told | BATCH, batch=batch))
+    run(monkeypatch, *arguments_for(tmp_path, **told))
+    assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "e.png"))
+    with pytest.raises(UserError, match=r"a\.png is there, and was made otherwise \(lora was .*is None\)"):
+        run(monkeypatch, *arguments_for(tmp_path, **told | BATCH | {"lora": None}, batch=batch))
+    export_lora(str(made / "run"), tmp_path / "lora.safetensors", use_ema=False)
+    replay = ("--replay", tmp_path / "a.png", "--output", tmp_path / "again.png")
+    with pytest.raises(UserError, match=r"^lora .*lora\.safetensors has changed since .*a\.png was made"):
+        run(monkeypatch, *replay)
+    (tmp_path / "lora.safetensors").unlink()
+    with pytest.raises(UserError, match=r"lora is .*lora\.safetensors, where no file is"):
+        run(monkeypatch, *replay)
+    run(monkeypatch, *replay, "--lora", made / "lora.safetensors")
+    assert np.array_equal(pixels(tmp_path / "again.png"), pixels(tmp_path / "a.png"))
+
+
+def test_a_result_from_before_there_were_lora_files_was_made_without(made, tmp_path, monkeypatch):
+    for name in ("s.png", "m.png", "r.png"):
+        shutil.copy(made / name, tmp_path)
+    batch = write_batch(tmp_path, {"output": "a.png"})
+    told = BATCH | {"weights": made / "base", "batch": batch}
+    run(monkeypatch, *arguments_for(tmp_path, **told))
+    forget(tmp_path / "a.png", "lora", "lora_scale")
+    run(monkeypatch, *arguments_for(tmp_path, **told))
+    with pytest.raises(UserError, match=r"made otherwise \(lora was None, is .*lora\.safetensors\)"):
+        run(monkeypatch, *arguments_for(tmp_path, **told, lora=made / "lora.safetensors"))
+
+
+def forget(path: Path, *names: str) -> None:
+    picture = Image.open(path)
+    settings = {name: value for name, value in json.loads(picture.info["mimicbrush"]).items() if name not in names}
+    note = PngInfo()
+    note.add_text("mimicbrush", json.dumps(settings))
+    picture.save(path, pnginfo=note)
+
+
+def test_the_pages_zip_says_that_a_file_was_used(made, tmp_path):
+    for name in ("s.png", "m.png", "r.png"):
+        shutil.copy(made / name, tmp_path)
+    shutil.copy(tmp_path / "s.png", tmp_path / "e.png")
+    pictures = {"source": "s", "mask": "m", "reference": "r", "output": "e"}
+    told = {option: tmp_path / f"{name}.png" for option, name in pictures.items()}
+    with zipfile.ZipFile(bundle(EditConfig(weights="runs/x", lora=made / "lora.safetensors", **told))) as archive:
+        assert b"--weights WEIGHTS --lora LORA --replay" in archive.read("edit/replay.txt")
+
+
+@pytest.mark.parametrize(
+    ("told", "match"),
+    [
+        ({"lora": "absent.safetensors"}, r"lora is absent\.safetensors, where no file is"),
+        ({"lora_scale": 0.5}, r"lora_scale is 0\.5, but no lora is given"),
+        ({"lora": "lora.safetensors", "lora_scale": ".inf"}, "lora_scale is inf, expected a finite number"),
+        ({"lora": "m.png"}, "not a readable safetensors file"),
+    ],
+)
+def test_an_edit_that_cannot_use_its_file_says_so(made, monkeypatch, told, match):
+    monkeypatch.chdir(made)
+    with pytest.raises(UserError, match=match):
+        run(monkeypatch, *arguments_for(made, weights=made / "base", **told))
+    assert not (made / "e.png").exists()
