@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from typing import Literal
 
 import torch
@@ -46,6 +47,10 @@ class StableDiffusionInpainting(Editor):
                     safety_checker=None,
                     requires_safety_checker=False,
                 )
+        except UnpicklingError:
+            raise UserError(
+                f"{pretrained}: a weight file holds more than tensors, which is never loaded; give another folder"
+            ) from None
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{pretrained}: no inpainting pipeline of diffusers ({reason_of(error)}); give its folder or repository"

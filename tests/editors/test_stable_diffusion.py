@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 
@@ -46,3 +48,23 @@ def test_batch_gives_what_single_edits_give(editor):
 def test_missing_weights_are_named(tmp_path):
     with pytest.raises(UserError, match=f"{tmp_path}: no inpainting pipeline of diffusers"):
         StableDiffusionInpainting(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("part", "safe", "unsafe"),
+    [
+        ("unet", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"),
+        ("text_encoder", "model.safetensors", "pytorch_model.bin"),
+    ],
+)
+def test_code_in_a_weight_file_is_not_run(inpainting_folder, tmp_path, part, safe, unsafe):
+    class Harmful:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    folder = shutil.copytree(inpainting_folder, tmp_path / "copy")
+    (folder / part / safe).unlink()
+    torch.save({"conv_in.weight": Harmful()}, folder / part / unsafe)
+    with pytest.raises(UserError, match=str(folder)):
+        StableDiffusionInpainting(str(folder), device="cpu")
+    assert not (tmp_path / "ran").exists()

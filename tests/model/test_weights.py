@@ -31,12 +31,15 @@ from mimicbrush.model.weights import (
     released_network,
     save_pretrained,
     save_release,
+    torch_save,
 )
 from mimicbrush.model.weights.__main__ import main
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.presets import fitting_presets, known_presets
 from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts
+from mimicbrush.model.weights.run import read_run
 from mimicbrush.model.weights.tensors import TrainedWeights
+from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.run import TrainConfig
 from tests.conftest import AUTOENCODER, DEPTH, REPOSITORY, UNET, network_config
 
@@ -134,11 +137,20 @@ class TestRelease:
             def __reduce__(self) -> tuple:
                 return Path.touch, (tmp_path / "exploded",)
 
-        torch.save({name: Bomb() for name in RELEASED_NAMES}, tmp_path / "a.bin")
-        (tmp_path / "b.bin").write_bytes(pickle.dumps(Bomb()))
-        for name in ("a.bin", "b.bin"):
+        archive = {name: Bomb() for name in RELEASED_NAMES}
+        for suffix in (".bin", ".ckpt", ".pt", ".pth", ".safetensors", ""):
+            path = tmp_path / f"a{suffix}"
+            for write in (torch.save, torch_save, lambda content, path: path.write_bytes(pickle.dumps(content))):
+                write(archive, path)
+                with pytest.raises(UserError, match="never loaded"):
+                    load_network(path)
+        run = tmp_path / "run" / "checkpoints"
+        run.mkdir(parents=True)
+        for name in ("last.ckpt", "previous.ckpt"):
+            torch.save({"state_dict": {"a": Bomb()}, "global_step": 1}, run / name)
+        for read in (lambda: read_run(tmp_path / "run"), lambda: find_start(tmp_path / "run")):
             with pytest.raises(UserError, match="never loaded"):
-                load_release(tmp_path / name, depth_config())
+                read()
         assert not (tmp_path / "exploded").exists()
 
     @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.metrics.pretrained import exactly
+from mimicbrush.model.weights import torch_load
 
 Backbone = Literal["alexnet", "vgg16"]
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -52,7 +53,7 @@ def load_features(backbone: Backbone, path: Path) -> nn.Sequential:
     """The convolutions of torchvision's weight file, or of one that has their tensors; raises UserError otherwise."""
     layers = STACKS[backbone]()
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        weights = torch_load(path)
         layers.load_state_dict({name: weights[f"features.{name}"] for name in layers.state_dict()})
     except Exception as error:  # torch raises half a dozen kinds for a file that is no checkpoint
         reason = str(error).strip().splitlines()[0]
@@ -63,7 +64,7 @@ def load_features(backbone: Backbone, path: Path) -> nn.Sequential:
 def load_heads(backbone: Backbone) -> list[Tensor]:
     """LPIPS's own weights, one (1, C, 1, 1) for each layer that is compared, as they come with torchmetrics."""
     folder = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_models"
-    weights = torch.load(folder / f"{HEADS[backbone]}.pth", map_location="cpu", weights_only=True)
+    weights = torch_load(folder / f"{HEADS[backbone]}.pth")
     return [weights[f"lin{number}.model.1.weight"] for number in range(len(TAPS[backbone]))]
 
 

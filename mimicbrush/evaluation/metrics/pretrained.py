@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 
 from mimicbrush.errors import UserError
+from mimicbrush.hub import weight_files
+from mimicbrush.model.weights import torch_load
 
 M = TypeVar("M", bound=PreTrainedModel)
 T = TypeVar("T")
@@ -23,6 +25,9 @@ T = TypeVar("T")
 
 def load_weights(kind: type[M], folder: Path, **options: object) -> M:
     """A network in float32, for evaluation only; raises UserError where the folder does not hold all of it."""
+    for path in weight_files(folder):
+        if path.suffix != ".safetensors":
+            torch_load(path)  # says so where a file would have to be executed
     try:
         network, found = kind.from_pretrained(
             folder, local_files_only=True, dtype=torch.float32, output_loading_info=True, **options

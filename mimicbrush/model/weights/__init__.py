@@ -17,7 +17,7 @@ from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.model.weights.parts import load_part, widen_conv_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run import checkpoint_of, previous_checkpoint_of, read_checkpoint, split_parts
-from mimicbrush.model.weights.tensors import DamagedFileError, load_strictly, require_fit, torch_save
+from mimicbrush.model.weights.tensors import DamagedFileError, load_strictly, require_fit, torch_load, torch_save
 
 __all__ = [
     "DamagedFileError",
@@ -46,6 +46,7 @@ __all__ = [
     "save_release",
     "split_parts",
     "tensor_digests",
+    "torch_load",
     "torch_save",
     "widen_conv_in",
 ]

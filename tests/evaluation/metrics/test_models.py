@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -134,6 +135,19 @@ def test_weights_in_half_precision_are_computed_in_float32(dino):
     ViTModel.from_pretrained(dino, add_pooling_layer=False).half().save_pretrained(dino)
     encoder = Models(ModelsConfig(dino=str(dino)), device="cpu").load("dino")
     assert next(encoder.network.parameters()).dtype == torch.float32
+
+
+def test_code_in_a_weight_file_is_not_run(dino, tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    (dino / "model.safetensors").unlink()
+    for write in (torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))):
+        write({"embeddings.cls_token": Harmful()}, dino / "pytorch_model.bin")
+        with pytest.raises(UserError, match=r"pytorch_model\.bin: .* more than tensors, which is never loaded"):
+            Models(ModelsConfig(dino=str(dino)), device="cpu").load("dino")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_weights_that_lack_tensors_are_refused(dino):
