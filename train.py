@@ -10,12 +10,20 @@ from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
 from mimicbrush.folder_lock import held
 from mimicbrush.machine import require_posix
-from mimicbrush.run_folder import claim, refuse_other_run
+from mimicbrush.run_folder import claim
 from mimicbrush.training.checkpoints import StopSignals, find_start
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.ranks import is_first
-from mimicbrush.training.run import FREE, TrainConfig, check_checkpoint, make_data, make_module, share_step
-from mimicbrush.training.trainer import end_early, fit, make_trainer, num_ranks_of
+from mimicbrush.training.run import (
+    FREE,
+    TrainConfig,
+    check_checkpoint,
+    make_data,
+    make_module,
+    require_same_run,
+    share_step,
+)
+from mimicbrush.training.trainer import describe_left_out, end_early, fit, make_trainer, num_ranks_of
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 
@@ -24,8 +32,8 @@ def main() -> None:
     config = parse_config(TrainConfig, default=DEFAULT_CONFIG)
     require_posix("training")
     if config.check:
-        raise SystemExit(check(config, free=FREE) if is_first() else 0)
-    refuse_other_run(config.output, config, free=FREE)
+        raise SystemExit(check(config) if is_first() else 0)
+    require_same_run(config)
     # Before anything is read that another run might change; the first rank holds it for all.
     with held(config.output) if is_first() else nullcontext():
         train(config)
@@ -54,7 +62,8 @@ def train(config: TrainConfig) -> None:
     if stop.agreed:
         end_early(config, stop, trainer)
     if trainer.is_global_zero:
-        print(f"trained steps {start.step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}")
+        done = f"trained steps {start.step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}"
+        print(done + describe_left_out(config, trainer))
 
 
 if __name__ == "__main__":

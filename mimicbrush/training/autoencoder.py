@@ -112,7 +112,8 @@ def _train_and_save(autoencoder: AutoencoderKL, heldout: Tensor, config: Autoenc
     psnr = reconstruction_psnr(autoencoder.float(), heldout)
     card = {"reconstruction_psnr_db": psnr, "pictures": len(heldout), "minutes": minutes}
     write_json(card, config.output / "card.json")
-    print(f"reconstruction PSNR {psnr:.2f} dB on {len(heldout)} held-out pictures -> {config.output}")
+    judged = f"reconstruction PSNR {psnr:.2f} dB on {len(heldout)} held-out pictures"
+    print(f"trained steps 1 to {config.max_steps}, {judged}: autoencoder and card -> {config.output}")
 
 
 def start_of(config: AutoencoderConfig) -> AutoencoderKL:

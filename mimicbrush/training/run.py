@@ -13,6 +13,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import (
     NetworkConfig,
+    checkpoint_of,
     fetchable_parts,
     initialise,
     read_checkpoint,
@@ -20,6 +21,7 @@ from mimicbrush.model.weights import (
     require_unchanged,
     split_parts,
 )
+from mimicbrush.run_folder import find_difference
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
 from mimicbrush.training.precision import FrozenPrecision, Precision, store_frozen
@@ -163,6 +165,28 @@ def share_step(config: TrainConfig, num_ranks: int) -> TrainConfig:
         config,
         data=replace(config.data, batch_size=batch_size),
         run=replace(config.run, accumulate=share // batch_size),
+    )
+
+
+def require_same_run(config: TrainConfig) -> None:
+    """Raise UserError where the output folder holds a run with other settings."""
+    other = describe_other_run(config)
+    if other:
+        raise UserError(other)
+
+
+def describe_other_run(config: TrainConfig) -> str | None:
+    """In which setting the output folder's run differs, and what to do; None where it can go on, or there is none."""
+    difference = find_difference(config.output, config, free=FREE)
+    if difference is None:
+        return None
+    said = f"{config.output} holds another run: {difference}"
+    # Another network may not take the weights.
+    if difference.startswith("network.") or not checkpoint_of(config.output).is_file():
+        return f"{said}; choose another output or delete the folder"
+    return (
+        f"{said}; set it back to resume, or start a new run from these weights with --network.weights {config.output}"
+        " --output NEW, in which optimiser and step count start anew"
     )
 
 

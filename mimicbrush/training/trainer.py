@@ -103,10 +103,24 @@ def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
         then = "the same command goes on from here"
         if stop.agreed == signal.SIGUSR1 and requeue():
             then = "the job is in the queue again and goes on from here"
-        print(f"stopped by {stop.agreed.name} after step {trainer.global_step} -> {config.output}; {then}")
+        left_out = describe_left_out(config, trainer)
+        print(f"stopped by {stop.agreed.name} after step {trainer.global_step} -> {config.output}{left_out}; {then}")
     # srun ends all ranks as soon as one has failed: none leaves before the job is in the queue.
     trainer.strategy.barrier()
     raise SystemExit(128 + stop.agreed)
+
+
+def describe_left_out(config: TrainConfig, trainer: Trainer) -> str:
+    """What the run has passed over since its first step, and where that is kept: the end of its last line."""
+    num_bad = next(callback.num_bad for callback in trainer.callbacks if isinstance(callback, Watch))
+    damaged = next(callback.damaged for callback in trainer.callbacks if isinstance(callback, Records))
+    said = ""
+    if num_bad:
+        said += f"; {num_bad} {'step' if num_bad == 1 else 'steps'} skipped, see {config.output / 'bad_steps'}"
+    if damaged.named:
+        num = len(damaged.named)
+        said += f"; {num} damaged {'sample' if num == 1 else 'samples'} replaced, see {damaged.path}"
+    return said
 
 
 def _quieten_lightning() -> None:

@@ -17,7 +17,6 @@ from mimicbrush.model.weights.tensors import torch_load
 from mimicbrush.training.checkpoints import WholeCheckpoints, find_start
 from mimicbrush.training.doctor.machine import check_resume
 from mimicbrush.training.records import read_records
-from mimicbrush.training.run import FREE
 from tests.conftest import make_shards
 from tests.training.test_training import config, fit
 
@@ -120,8 +119,8 @@ def test_a_damaged_checkpoint_makes_no_edits_of_older_weights(finished, checkpoi
 def test_the_doctor_names_a_damaged_checkpoint(finished, checkpoints, monkeypatch, shards):
     settings = config(shards, finished / "run", max_steps=9)
     flip(checkpoints / "last.ckpt", 500)
-    monkeypatch.setattr("mimicbrush.training.doctor.machine.find_difference", lambda *args, **kwargs: None)
-    warning, ok = check_resume(settings, FREE)
+    monkeypatch.setattr("mimicbrush.training.doctor.machine.describe_other_run", lambda *args, **kwargs: None)
+    warning, ok = check_resume(settings)
     assert (warning.verdict, ok.verdict) == ("warning", "ok")
     assert "last.ckpt: damaged" in warning.said
     assert "goes on from step 4" in ok.said

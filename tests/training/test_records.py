@@ -107,6 +107,7 @@ def test_a_run_records_all_columns(shards, tmp_path, monkeypatch, capsys):
     assert (run / "damaged.txt").read_text() == "videos/1: no picture\n"
     said = capsys.readouterr()
     assert said.out.count("videos/1: no picture") == 1
+    assert said.out.endswith(f"-> {run}; 1 damaged sample replaced, see {run / 'damaged.txt'}\n")
     # No terminal: a plain line with each record.
     lines = [line for line in said.err.splitlines() if line.startswith("step ")]
     assert [line.split("  ")[0] for line in lines] == ["step 2/3", "step 3/3"]
@@ -131,7 +132,7 @@ def test_waiting_is_timed_only_while_a_batch_is_asked_for(monkeypatch):
     assert (clock.asked, clock.waited) == (10, 3)
 
 
-def test_a_stopped_run_records_its_last_steps_and_draws_them(shards, tmp_path, monkeypatch):
+def test_a_stopped_run_records_its_last_steps_and_draws_them(shards, tmp_path, monkeypatch, capsys):
     original = MimicBrushModule.training_step
 
     def step_and_signal(self, pairs, batch_idx):
@@ -145,6 +146,8 @@ def test_a_stopped_run_records_its_last_steps_and_draws_them(shards, tmp_path, m
     try:
         with pytest.raises(SystemExit):
             fit(config(shards, run, max_steps=50, record_every=2, **QUIET), tmp_path, monkeypatch)
+        said = capsys.readouterr().out.splitlines()[-1]
+        assert said == f"stopped by SIGTERM after step 3 -> {run}; the same command goes on from here"
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,8 +12,17 @@ from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import FEATHER_PASSES
-from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise, load_network, read_checkpoint, save_release
+from mimicbrush.model.weights import (
+    NetworkConfig,
+    PartConfig,
+    checkpoint_of,
+    initialise,
+    load_network,
+    read_checkpoint,
+    save_release,
+)
 from mimicbrush.requests import ReferenceRequest
+from mimicbrush.run_folder import claim
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.records import read_records
@@ -98,8 +107,30 @@ def test_previews_and_reference_use_leave_training_untouched(shards, tmp_path, m
 
 def test_another_run_in_the_folder_is_refused(shards, tmp_path, monkeypatch):
     fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
-    with pytest.raises(UserError, match=r"holds another run: recipe.learning_rate was 0.001, is 0.1"):
-        fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--recipe.learning_rate", "0.1")
+    settings = config(shards, tmp_path / "run", preview_every=0, reference_use_every=0)
+    with pytest.raises(UserError, match=r"holds another run: recipe.learning_rate was 0.001, is 0.1") as refused:
+        fit(settings, tmp_path, monkeypatch, "--recipe.learning_rate", "0.1")
+    way_out = f"--network.weights {tmp_path / 'run'} --output NEW"
+    assert f"set it back to resume, or start a new run from these weights with {way_out}," in str(refused.value)
+    taken = way_out.replace("NEW", str(tmp_path / "new")).split()
+    fit(settings, tmp_path, monkeypatch, "--recipe.learning_rate", "0.1", *taken)
+    assert read_checkpoint(tmp_path / "new" / "checkpoints" / "last.ckpt")["global_step"] == 2
+
+
+@pytest.mark.parametrize("field", ["seed", "run.ema_decay", "recipe.imitative_lora", "data.shuffle_window"])
+def test_a_refused_setting_comes_with_a_way_out(shards, tmp_path, monkeypatch, field):
+    settings = config(shards, tmp_path / "run")
+    claim(settings.output, settings)
+    change = [f"--{field}", {"run.ema_decay": "0.5"}.get(field, "7")]
+    with pytest.raises(UserError, match=rf"{field} was .*; choose another output or delete the folder"):
+        fit(settings, tmp_path, monkeypatch, *change)
+    checkpoint_of(settings.output).parent.mkdir()
+    checkpoint_of(settings.output).touch()
+    with pytest.raises(UserError, match=rf"{field} was .*--network.weights .*--output NEW"):
+        fit(settings, tmp_path, monkeypatch, *change)
+    # Weights of another network would not fit.
+    with pytest.raises(UserError, match=r"network\.size was 32, is 64; choose another output or delete the folder"):
+        fit(settings, tmp_path, monkeypatch, "--network.size", "64")
 
 
 def test_a_failed_start_binds_nobody(shards, tmp_path, monkeypatch):

@@ -51,9 +51,14 @@ def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shard
         torch.testing.assert_close(after[part], before[part], rtol=0, atol=0)
     moments = [checkpoint["optimizer_states"][0]["state"] for checkpoint in (before, after)]
     torch.testing.assert_close(moments[1], moments[0], rtol=0, atol=0)
-    assert "step 2: the loss is not finite" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("step 2: the loss is not finite") for line in said)
+    assert said[-1] == f"trained steps 1 to 2: checkpoint and records -> {run}; 1 step skipped, see {run / 'bad_steps'}"
 
     fit(config(shards, run, max_steps=2, **NO_PICTURES), tmp_path, monkeypatch, "--run.max_steps", "3")
+    # Of the whole run, not of this call.
+    assert "trained steps 3 to 3: " in (last := capsys.readouterr().out.splitlines()[-1])
+    assert "; 1 step skipped" in last
     resumed = last_checkpoint(run)
     assert resumed["watch"]["num_bad"] == 1
     assert resumed["watch"]["losses"][0] == after["watch"]["losses"][0]

@@ -62,12 +62,12 @@ def examine(config: TrainConfig, module: MimicBrushModule, data: PairData, train
         raise UserError(f"the run has not begun: mend what the doctor found ({named}); `--check` shows everything")
 
 
-def check(config: TrainConfig, *, free: tuple[str, ...]) -> int:
+def check(config: TrainConfig) -> int:
     """Examine in full, leave pictures in the output folder's `check`, train nothing.
 
-    free: as in `claim`. Returns the exit status: 2 where there is a fault, else 0.
+    Returns the exit status: 2 where there is a fault, else 0.
     """
-    findings = collect("output", check_resume, config, free)
+    findings = collect("output", check_resume, config)
     module = _make("network", findings, lambda: make_module(config))
     # Whether the held-out pairs are enough is asked apart, so that nothing hides behind it.
     without_heldout = replace(config, data=replace(config.data, heldout=None))

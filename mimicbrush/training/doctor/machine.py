@@ -14,13 +14,12 @@ from mimicbrush.data.datamodule import PairData
 from mimicbrush.machine import usable_memory
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig, checkpoint_of, previous_checkpoint_of, read_checkpoint, read_weights
-from mimicbrush.run_folder import find_difference
 from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import find_ranks, fullest_share, own_cores
-from mimicbrush.training.run import TrainConfig, check_checkpoint
+from mimicbrush.training.run import TrainConfig, check_checkpoint, describe_other_run
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import num_ranks_of
 
@@ -166,12 +165,11 @@ def check_disk(module: MimicBrushModule, config: TrainConfig) -> Iterator[Findin
         yield Finding("disk", "ok", facts)
 
 
-def check_resume(config: TrainConfig, free: tuple[str, ...]) -> Iterator[Finding]:
+def check_resume(config: TrainConfig) -> Iterator[Finding]:
     """Whether the output folder is this run's, and from which step it goes on. Raises UserError where it cannot be."""
-    difference = find_difference(config.output, config, free=free)
-    if difference:
-        said = f"{config.output} holds another run: {difference}; choose another output or delete the folder"
-        yield Finding("output", "fault", said)
+    other = describe_other_run(config)
+    if other:
+        yield Finding("output", "fault", other)
         return
     step, _, fault = find_start(config.output)
     if fault:
