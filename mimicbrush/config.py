@@ -76,7 +76,7 @@ def run_subcommand(commands: Mapping[str, tuple[type[T], Callable[[T], None]]], 
 
 def dump_config(config: object) -> str:
     """The resolved config as YAML text."""
-    return yaml.safe_dump(_plain(asdict(config)), sort_keys=False)
+    return yaml.safe_dump(to_plain(config), sort_keys=False)
 
 
 def load_config(config_class: type[T], path: Path) -> T:
@@ -199,12 +199,14 @@ def _config_first(arguments: list[str]) -> list[str]:
     return first + rest
 
 
-def _plain(value: object) -> object:
-    """Paths to strings and tuples to lists, all the way down."""
+def to_plain(value: object) -> object:
+    """What YAML can hold: dataclasses as dicts, tuples as lists and paths as strings, all the way down."""
+    if is_dataclass(value):
+        value = asdict(value)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 import yaml
 
-from mimicbrush.config import dump_config
+from mimicbrush.config import dump_config, to_plain
 from mimicbrush.errors import UserError
 from mimicbrush.files import refuse_file_name, write_text
 
@@ -33,7 +34,8 @@ def refuse_other_run(folder: Path, config: object, *, free: tuple[str, ...] = ()
 def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> str | None:
     """The first field in which the folder's run differs from `config`; None where there is none, or no run.
 
-    Writes nothing. Raises UserError where the folder cannot be one.
+    A field that came after the run was begun counts as its default there. Writes nothing. Raises UserError where the
+    folder cannot be one.
     """
     path = folder / name
     in_the_way = next((place for place in (folder, *folder.parents) if place.is_file()), None)
@@ -42,7 +44,7 @@ def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (),
     if not path.is_file():
         refuse_file_name(folder)
         return None
-    return _first_difference(_read(path), yaml.safe_load(dump_config(config)), free)
+    return _first_difference(_with_defaults(_read(path), config), to_plain(config), free)
 
 
 def _read(path: Path) -> dict:
@@ -53,6 +55,24 @@ def _read(path: Path) -> dict:
     if not isinstance(document, dict):
         raise UserError(f"{path}: not the config of a run; choose another output or delete the folder")
     return document
+
+
+def _with_defaults(stored: object, config: object) -> object:
+    """The stored document, completed by the defaults of fields that came after its run was begun.
+
+    A later field's default is what was done before there was the field; where it is not, its owner says so itself.
+    """
+    if isinstance(config, list | tuple) and isinstance(stored, list) and len(stored) == len(config):
+        return [_with_defaults(*pair) for pair in zip(stored, config, strict=True)]
+    if not is_dataclass(config) or not isinstance(stored, dict):
+        return stored
+    completed = {name: _with_defaults(value, getattr(config, name, None)) for name, value in stored.items()}
+    for each in fields(config):
+        if each.name not in stored and each.default is not MISSING:
+            completed[each.name] = to_plain(each.default)
+        elif each.name not in stored and each.default_factory is not MISSING:
+            completed[each.name] = to_plain(each.default_factory())
+    return completed
 
 
 def _first_difference(old: object, new: object, free: tuple[str, ...], where: str = "") -> str | None:

@@ -102,6 +102,16 @@ def test_a_folder_belongs_to_one_run(tmp_path):
         claim(tmp_path / "run", Example(output=Path("x"), band=Band(low=0.2)), free=("steps",))
 
 
+def test_a_run_from_before_an_option_was_begun_with_its_default(tmp_path):
+    (tmp_path / "config.yaml").write_text("output: x\nband: {low: 0.1}\n")
+    claim(tmp_path, Example(output=Path("x")))
+    (tmp_path / "config.yaml").write_text("output: x\nband: {low: 0.1}\n")
+    with pytest.raises(UserError, match=r"band.high was 0.9, is 0.8"):
+        claim(tmp_path, Example(output=Path("x"), band=Band(high=0.8)))
+    with pytest.raises(UserError, match=r"steps was 3, is 9"):
+        claim(tmp_path, Example(output=Path("x"), steps=9))
+
+
 def test_an_output_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be an output folder"):
