@@ -10,6 +10,7 @@ import torch
 
 from mimicbrush.data.datamodule import DataConfig, PairData
 from mimicbrush.errors import UserError
+from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import (
     NetworkConfig,
@@ -212,10 +213,11 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
         network.to(memory_format=torch.channels_last)
     if config.run.gradient_checkpointing:
         for unet in (network.imitative_unet, network.reference_unet):
-            unet.enable_gradient_checkpointing()
+            enable_gradient_checkpointing(unet)
     if config.run.compile:
         for unet in (network.imitative_unet, network.reference_unet):
-            unet.compile()
+            # Whole or not at all: a graph break would leave most of it uncompiled without a word.
+            unet.compile(fullgraph=True)
     module = MimicBrushModule(
         network,
         config.recipe,

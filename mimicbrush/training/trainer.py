@@ -77,14 +77,25 @@ def num_ranks_of(trainer: Trainer) -> int:
 
 
 def fit(trainer: Trainer, module: MimicBrushModule, data: PairData, checkpoint: Path | None) -> None:
-    """Train, from a checkpoint on where there is one; raises UserError where a worker or another rank has died."""
+    """Train, from a checkpoint on where there is one; raises UserError where a worker or another rank has died,
+    and where compiling fails."""
     try:
         trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     except (RuntimeError, ConnectionError, EOFError) as error:
+        if _is_of_compiling(error):
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"run.compile: a U-Net cannot be compiled whole ({reason}); set it to false") from None
         reason = _death(error)
         if reason is None:
             raise
         raise UserError(f"{reason}; the same command goes on from the last checkpoint") from None
+
+
+def _is_of_compiling(error: Exception) -> bool:
+    # Here, because it takes seconds to import where nothing is compiled.
+    from torch._dynamo.exc import TorchDynamoException
+
+    return isinstance(error, TorchDynamoException)
 
 
 def _death(error: Exception) -> str | None:

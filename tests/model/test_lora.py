@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 
+from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.lora import add_lora, fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import initialise
@@ -88,7 +89,7 @@ def test_gradient_checkpointing_changes_no_gradient(projections):
     network = stirred(adapted(reference_projections=projections)).train()
     checkpointed = copy.deepcopy(network)
     for unet in (checkpointed.imitative_unet, checkpointed.reference_unet):
-        unet.enable_gradient_checkpointing()
+        enable_gradient_checkpointing(unet)
     torch.testing.assert_close(gradients(checkpointed), gradients(network), rtol=1e-4, atol=1e-6)
 
 

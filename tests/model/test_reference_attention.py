@@ -5,6 +5,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from mimicbrush.model.attention import KeyValue, attend_with_reference
+from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.reference_attention import (
     AttentionContext,
     make_imitative,
@@ -222,7 +223,7 @@ def test_gradient_checkpointing_changes_no_gradient(train_reference: bool):
         reference.requires_grad_(train_reference)
         for net in (imitative.train(), reference.train()):
             if checkpointing:
-                net.enable_gradient_checkpointing()
+                enable_gradient_checkpointing(net)
         run(
             imitative, inputs(2), reference=features_of(reference, inputs(2, seed=5), imitative)
         ).square().mean().backward()
