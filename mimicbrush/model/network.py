@@ -217,14 +217,17 @@ class MimicBrushNetwork(nn.Module):
     def reference_features(self, reference_latent: Tensor, timestep: Tensor, image_tokens: Tensor) -> ReferenceFeatures:
         """Keys and values of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C).
 
-        Gradients reach the projections always, the reference U-Net only where it is trained.
+        Gradients flow to the image tokens as well, through the cross-attention of the reference U-Net, frozen or not;
+        detached tokens leave that path out, and a frozen reference U-Net then records nothing for a backward pass.
         """
         captured = CapturedStates()
         timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
         latent, tokens = (given.to(self.reference_unet.dtype) for given in (reference_latent, image_tokens))
         kwargs = {"context": AttentionContext(captured=captured)}
-        is_trained = any(parameter.requires_grad for parameter in self.reference_unet.parameters())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained):
+        is_differentiable = tokens.requires_grad or any(
+            weight.requires_grad for weight in self.reference_unet.parameters()
+        )
+        with torch.set_grad_enabled(torch.is_grad_enabled() and is_differentiable):
             self.reference_unet(latent, timestep, tokens, cross_attention_kwargs=kwargs, return_dict=False)
         by_reference = self.options.reference_projections == "reference"
         projecting = self.reference_unet if by_reference else self.imitative_unet

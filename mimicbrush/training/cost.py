@@ -27,6 +27,7 @@ from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.optimizer import OptimizerName
 from mimicbrush.training.precision import COMPUTED_IN, Precision
+from mimicbrush.training.recipe import ReferenceGradient
 from mimicbrush.training.run import TrainConfig, make_module, share_step
 
 STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
@@ -110,6 +111,7 @@ def cost_of_run(config: TrainConfig) -> Cost:
         optimizer=config.recipe.optimizer,
         accumulate=config.run.accumulate,
         shape_drop_prob=config.recipe.shape_drop_prob,
+        reference_gradient=config.recipe.reference_gradient,
     )
 
 
@@ -122,12 +124,14 @@ def count_cost(
     averaged: bool = True,
     accumulate: int = 1,
     shape_drop_prob: float = 0.0,
+    reference_gradient: ReferenceGradient = "full",
 ) -> Cost:
     """Count a training step of the network as it is: what is trained, in which dtypes, with checkpointing or without.
 
     The network may be of any device, meta among them, and stays untouched. precision: Lightning's; optimizer: one of
     STATE_BYTES; accumulate: batches for one step, of which the gradients of the former ones are kept; shape_drop_prob:
-    share of the images whose depth is not computed; memory is that of batches in which all are.
+    share of the images whose depth is not computed; memory is that of batches in which all are; reference_gradient: the
+    recipe's.
     """
     trained = {name: num_trained_of(part) for name, part in network.named_children()}
     num_trained = sum(trained.values())
@@ -140,7 +144,7 @@ def count_cost(
             for parameter in parameters:
                 parameter.grad = torch.empty_like(parameter)
             with torch.autocast("cpu", COMPUTED_IN[precision], enabled=precision != "32-true"), saved:
-                loss, flops = _forward(twin, batch_size)
+                loss, flops = _forward(twin, batch_size, reference_gradient)
             if accumulate == 1:
                 twin.zero_grad()
             _, flops[BACKWARD] = count_flops(loss.backward)
@@ -177,7 +181,9 @@ def shaped_network(config: NetworkConfig, *, train_reference: bool = False) -> M
 # --- The step -------------------------------------------------------------------------------------------------------
 
 
-def _forward(network: MimicBrushNetwork, batch_size: int) -> tuple[Tensor, dict[str, float]]:
+def _forward(
+    network: MimicBrushNetwork, batch_size: int, reference_gradient: ReferenceGradient
+) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch of nothing, and the FLOPs of each part of FORWARD."""
     size = network.size
     source, reference = torch.rand(2, batch_size, 3, size, size)
@@ -191,7 +197,8 @@ def _forward(network: MimicBrushNetwork, batch_size: int) -> tuple[Tensor, dict[
     shape_latent, of_shape = count_flops(lambda: _shape_latent(network, source))
     reference_latent, background_latent = latents.chunk(2)
     conditions = Conditions(network.shrink_mask(mask), background_latent, shape_latent, tokens, reference_latent)
-    seen, of_reference = count_flops(lambda: network.reference_features(reference_latent, timestep, tokens))
+    told = tokens if reference_gradient == "full" else tokens.detach()
+    seen, of_reference = count_flops(lambda: network.reference_features(reference_latent, timestep, told))
     predicted, of_imitative = count_flops(
         lambda: network.predict(latent, timestep, conditions, seen, keep_reference=keep)
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
+from diffusers import DDIMScheduler
 from torch import Tensor
 
 
@@ -28,6 +30,18 @@ def prediction_loss(prediction: Tensor, target: Tensor, mask: Tensor, *, mask_we
         inside=_mean(squared, mask).detach(),
         outside=_mean(squared, 1 - mask).detach(),
     )
+
+
+def min_snr_weight(scheduler: DDIMScheduler, timestep: Tensor, gamma: float) -> Tensor:
+    """Min-SNR loss weights (arXiv 2303.09556, section 3.4): (B,) timesteps -> (B,), in [0, 1].
+
+    With a = alphas_cumprod and SNR = a / (1 - a): min(SNR, gamma) / SNR for noise, min(SNR, gamma) / (SNR + 1) for
+    velocity. Both are written without a division by SNR or 1 - a, so that either may be 0.
+    """
+    a = scheduler.alphas_cumprod.to(timestep.device)[timestep]
+    if scheduler.config.prediction_type == "v_prediction":
+        return torch.minimum(a, gamma * (1 - a))
+    return (gamma * (1 - a) / a).clamp(max=1)
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatur
 from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.model.weights import tensor_digests
 from mimicbrush.seeds import seed_of
-from mimicbrush.training.loss import prediction_loss
+from mimicbrush.training.loss import min_snr_weight, prediction_loss
 from mimicbrush.training.matching import MatchingLoss, matching_loss
 from mimicbrush.training.optimizer import make_optimizer
 from mimicbrush.training.recipe import RecipeConfig
@@ -48,6 +48,8 @@ class MimicBrushModule(LightningModule):
         self.seed = seed
         self.flops_per_image: float | None = None
         """Of a training step, once somebody has counted them."""
+        self.reference_gradient = recipe.reference_gradient
+        """The recipe's, or in a resumed run the one it was begun with."""
         self.scheduler = make_scheduler(network.options.prediction_type)
         # Checkpoints leave out what can be fetched again, so a resumed run finds fewer tensors than it has.
         self.strict_loading = False
@@ -61,7 +63,10 @@ class MimicBrushModule(LightningModule):
         self.left_out_digests = tensor_digests({name: tensors[name] for name in sorted(self.left_out)})
 
     def training_step(self, pairs: PairBatch, batch_idx: int) -> dict[str, Tensor]:
-        """`loss`, and what is recorded, (B,) each: `timestep`, the losses `whole`, `inside`, `outside`, `matching`."""
+        """`loss`, and what is recorded, (B,) each: `timestep`, the losses `whole`, `inside`, `outside`, `matching`.
+
+        What is recorded has no loss weights, so that runs with different ones can be compared.
+        """
         batch = self.draw_batch(pairs)
         generator = self._generator("noise", self.global_step, *pairs.position[:1])
         latent = self.network.encode(batch.source, generator)
@@ -71,7 +76,7 @@ class MimicBrushModule(LightningModule):
         conditions = self._drop_tokens(conditions, keep_reference)
         timestep, noise = self._draw_noise(latent, generator)
         noisy = self.scheduler.add_noise(latent, noise, timestep)
-        reference = self.network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
+        reference = self._reference_features(conditions, timestep)
         queries = CapturedStates() if self.recipe.matching_weight else None
         prediction = self.network.predict(
             noisy, timestep, conditions, reference, keep_reference=keep_reference, queries=queries
@@ -80,7 +85,7 @@ class MimicBrushModule(LightningModule):
         losses = prediction_loss(prediction, target, conditions.mask, mask_weight=self.recipe.mask_weight)
         matching = self._matching(queries, reference, batch.matches, keep_reference)
         return {
-            "loss": losses.whole.mean() + self.recipe.matching_weight * matching.mean,
+            "loss": self._weighted_mean(losses.whole, timestep) + self.recipe.matching_weight * matching.mean,
             "whole": losses.whole.detach(),
             "inside": losses.inside,
             "outside": losses.outside,
@@ -105,6 +110,17 @@ class MimicBrushModule(LightningModule):
             name: tensor for name, tensor in tensors.items() if name.removeprefix("network.") not in self.left_out
         }
         checkpoint["left_out"] = self.left_out_digests
+        checkpoint["reference_gradient"] = self.reference_gradient
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        # Before there was a choice, a frozen reference U-Net got detached tokens, a trained one did not.
+        former = "full" if trained_parameters(self.network.reference_unet) else "detached"
+        self.reference_gradient = checkpoint.get("reference_gradient", former)
+        if self.reference_gradient != self.recipe.reference_gradient:
+            self.print(
+                f"recipe.reference_gradient stays {self.reference_gradient}, with which this run was begun; for"
+                f" {self.recipe.reference_gradient}, start another from its weights: --network.weights RUN --output NEW"
+            )
 
     def _generator(self, purpose: str, *numbers: int) -> torch.Generator:
         """On the CPU: the same seed gives the same numbers on every device."""
@@ -117,6 +133,17 @@ class MimicBrushModule(LightningModule):
     def _drop_tokens(self, conditions: Conditions, keep: Tensor) -> Conditions:
         absent = self.network.absent_tokens()
         return conditions._replace(image_tokens=torch.where(keep[:, None, None], conditions.image_tokens, absent))
+
+    def _reference_features(self, conditions: Conditions, timestep: Tensor) -> ReferenceFeatures:
+        tokens = conditions.image_tokens
+        if self.reference_gradient == "detached":
+            tokens = tokens.detach()
+        return self.network.reference_features(conditions.reference_latent, timestep, tokens)
+
+    def _weighted_mean(self, losses: Tensor, timestep: Tensor) -> Tensor:
+        if not self.recipe.min_snr_gamma:
+            return losses.mean()
+        return (min_snr_weight(self.scheduler, timestep, self.recipe.min_snr_gamma) * losses).mean()
 
     def _matching(
         self, queries: CapturedStates | None, reference: ReferenceFeatures, matches: Tensor, keep: Tensor

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mimicbrush.training.optimizer import OptimizerName
+
+ReferenceGradient = Literal["full", "detached"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,9 @@ class RecipeConfig:
     matching_weight: float = 0.0
     """Loss weight of joint attention's distance from matched keypoints and, in stills, from matched points. Ours; for
     U-Nets of random weights, which else find no matching place for thousands of steps. 0: none, as in the paper."""
+    min_snr_gamma: float = 0.0
+    """Min-SNR loss weights (arXiv 2303.09556), which weaken timesteps whose signal-to-noise ratio exceeds gamma; that
+    paper uses 5. 0: all timesteps weigh the same, as in the MimicBrush paper. Recorded losses are never weighted."""
     reference_drop_prob: float = 0.1
     """Chance that a sample trains without its reference, tokens and features together, for classifier-free guidance
     (paper, 4.1)."""
@@ -31,6 +37,9 @@ class RecipeConfig:
     """Chance that a sample trains without its source's shape map (paper, 3.2)."""
     train_reference: bool = False
     """Train the reference U-Net too; by default it stays as it was loaded."""
+    reference_gradient: ReferenceGradient = "full"
+    """Gradient of the image projector, whose tokens enter the cross-attention of both U-Nets: full, or detached, which
+    leaves out the path through the reference U-Net and spares the backward pass of a frozen one."""
     imitative_lora: int = 0
     """Rank of the adapters (LoRA) trained in place of the imitative U-Net, whose first layer is trained beside them;
     0: all of it is trained."""
@@ -53,6 +62,10 @@ class RecipeConfig:
             )
         if self.matching_weight < 0:
             raise ValueError(f"matching_weight is {self.matching_weight}, expected at least 0")
+        if self.min_snr_gamma < 0:
+            raise ValueError(
+                f"min_snr_gamma is {self.min_snr_gamma}, expected a positive number, or 0 for equal weights"
+            )
         if self.mask_weight <= 0:
             raise ValueError(f"mask_weight is {self.mask_weight}, expected a positive number")
         for name in ("reference_drop_prob", "shape_drop_prob"):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import PartConfig, initialise
 from mimicbrush.requests import ReferenceRequest
@@ -9,17 +10,22 @@ from tests.conftest import DEPTH, SIZE, network_config
 from tests.model.test_reference_attention import literal_attention
 
 
-def gradients(network: MimicBrushNetwork) -> dict[str, torch.Tensor]:
-    """Of the imitative U-Net and the projections, after one prediction for two pictures, one without its reference."""
+def loss_of(network: MimicBrushNetwork) -> torch.Tensor:
+    """Of one prediction for two pictures, one without its reference."""
     generator = torch.Generator().manual_seed(0)
     source, reference = torch.rand(2, 2, 3, SIZE, SIZE, generator=generator)
     mask = torch.zeros(2, 1, SIZE, SIZE)
     mask[..., : SIZE // 2] = 1
     told = network.condition(source, mask, reference, torch.tensor([True, False]), generator)
     timestep, keep = torch.tensor([100, 700]), torch.tensor([True, False])
-    noisy = torch.randn(2, 4, SIZE // 4, SIZE // 4, generator=generator)
+    noisy = torch.randn(2, 4, SIZE // 4, SIZE // 4, generator=generator).to(network.imitative_unet.dtype)
     features = network.reference_features(told.reference_latent, timestep, told.image_tokens)
-    network.predict(noisy, timestep, told, features, keep_reference=keep).square().mean().backward()
+    return network.predict(noisy, timestep, told, features, keep_reference=keep).square().mean()
+
+
+def gradients(network: MimicBrushNetwork) -> dict[str, torch.Tensor]:
+    """Of the imitative U-Net and the projections."""
+    loss_of(network).backward()
     return {
         name: parameter.grad.clone()
         for name, parameter in network.named_parameters()
@@ -35,7 +41,7 @@ def test_gradients_are_those_of_the_literal_formula(monkeypatch, train_reference
     network.reference_unet.requires_grad_(train_reference)
     for unet in (network.imitative_unet.train(), network.reference_unet.train()):
         if checkpointing:
-            unet.enable_gradient_checkpointing()
+            enable_gradient_checkpointing(unet)
     found = gradients(network)
     literal = initialise(network_config())
     literal.reference_unet.requires_grad_(train_reference)
@@ -44,6 +50,43 @@ def test_gradients_are_those_of_the_literal_formula(monkeypatch, train_reference
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("projections", ["imitative", "reference"])
+def test_a_frozen_reference_unet_passes_on_the_image_projectors_gradient(projections, checkpointing):
+    """The tokens enter the cross-attention of both U-Nets: equal to finite differences, and to an unfrozen one's."""
+    network = initialise(network_config(reference_projections=projections)).double()
+    network.reference_unet.requires_grad_(False)
+    for unet in (network.imitative_unet, network.reference_unet):
+        if checkpointing:
+            enable_gradient_checkpointing(unet)
+    found = gradients(network)
+    weight = network.image_projector.projector.weight
+    direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1), dtype=weight.dtype)
+    losses = []
+    with torch.no_grad():
+        for step in (1e-5, -1e-5):
+            weight += step * direction
+            losses.append(loss_of(network))
+            weight -= step * direction
+    difference = (losses[0] - losses[1]) / 2e-5
+    slope = (found["image_projector.projector.weight"] * direction).sum()
+    torch.testing.assert_close(slope, difference, rtol=1e-6, atol=0)
+
+    network.zero_grad()
+    network.reference_unet.requires_grad_(True)
+    torch.testing.assert_close(gradients(network), found, rtol=1e-9, atol=1e-12)
+
+
+def test_detached_tokens_record_nothing_in_a_frozen_reference_unet():
+    network = initialise(network_config())
+    network.reference_unet.requires_grad_(False)
+    latent, tokens = torch.randn(1, 4, 8, 8), torch.randn(1, 3, 16, requires_grad=True)
+    for given, is_recorded in ((tokens, True), (tokens.detach(), False)):
+        network.imitative_unet.requires_grad_(False)
+        features = network.reference_features(latent, torch.tensor([5]), given)
+        assert all(pair.key.requires_grad == is_recorded for pair in features.values())
 
 
 def make_literal(network: MimicBrushNetwork, monkeypatch) -> None:

@@ -131,6 +131,7 @@ def check_memory(
             precision=config.run.precision,
             optimizer=config.recipe.optimizer,
             accumulate=config.run.accumulate,
+            reference_gradient=config.recipe.reference_gradient,
         )
         needed, what = cost.memory, f"{_size(cost.activations)} of them activations of {config.data.batch_size} pairs"
     else:
