@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mimicbrush.pictures.reading import decode_bytes, mask_bytes, rgb_bytes
+
 EXAMPLE_HEIGHT = 96
 
 
@@ -52,17 +54,13 @@ def encode_mask(mask: NDArray[np.bool_]) -> bytes:
 
 
 def decode_image(encoded: bytes) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB, EXIF orientation ignored as COCO's masks do; raises ValueError if it is no picture."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
-    if image is None:
-        raise ValueError("not a readable picture")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    """(H, W, 3) RGB, upright, on white; raises ValueError if it is no picture."""
+    return rgb_bytes(decode_bytes(encoded).levels)
 
 
 def decode_mask(encoded: bytes) -> NDArray[np.bool_]:
-    """(H, W), True where an 8-bit picture is above mid-grey."""
-    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE) > 127
+    """(H, W), True where a mask is above mid-grey."""
+    return mask_bytes(decode_bytes(encoded).levels) > 127
 
 
 def to_grey(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:

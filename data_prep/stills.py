@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from data_prep.images import decode_image
 from data_prep.inputs import (
     UnreadableInput,
     check_file,
@@ -26,6 +26,7 @@ from data_prep.inputs import (
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
 from mimicbrush.metadata import ORIGIN_FIELDS
+from mimicbrush.pictures.reading import decode_bytes, rgb_bytes, swaps_sides, turn_upright
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
@@ -168,7 +169,7 @@ def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
 
 
 def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Generator) -> Still:
-    """Decode a still and some of its good masks.
+    """Decode a still, upright and on white, and some of its good masks.
 
     Raises UnreadableInput (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
     no_good_mask).
@@ -179,10 +180,13 @@ def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Gener
     if files.picture is None:
         raise UnreadableInput("missing_picture", "no picture beside the JSON")
     try:
-        image = decode_image(files.picture.read())
-    except ValueError as error:
-        raise UnreadableInput("bad_picture", str(error)) from None
-    masks = _good_masks(content["annotations"], image.shape[:2], config, generator)
+        picture = decode_bytes(files.picture.read())
+    except (ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableInput("bad_picture", first_line(error)) from None
+    image, orientation = rgb_bytes(picture.levels), picture.orientation
+    # COCO's masks are drawn on the pixels as they are stored, whatever EXIF says.
+    stored = image.shape[1::-1] if swaps_sides(orientation) else image.shape[:2]
+    masks = [turn_upright(mask, orientation) for mask in _good_masks(content["annotations"], stored, config, generator)]
     facts = content["image"] if isinstance(content.get("image"), dict) else {}
     known = {name: facts.get(name) for name in ORIGIN_FIELDS}
     return Still(

@@ -1,4 +1,4 @@
-"""Geometry and compositing of pictures: no networks.
+"""Geometry, compositing and writing of pictures: no networks. `pictures` reads them.
 
 Pixels are RGB float in [0, 1], channels first. Masks are 1 where the edit happens.
 """
@@ -8,17 +8,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import NamedTuple
-from warnings import catch_warnings
 
 import cv2
 import kornia
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 
 FEATHER_SIDE = 512
@@ -34,70 +31,6 @@ class Placement(NamedTuple):
     left: int
     height: int
     width: int
-
-
-def read_image(path: Path) -> Tensor:
-    """(3, H, W) in [0, 1]; EXIF orientation applied. Raises UserError if the file is missing or no picture."""
-    return from_pil(open_image(path))
-
-
-def read_mask(path: Path) -> Tensor:
-    """(1, H, W), 0 or 1, thresholded at mid-grey. Raises UserError if the file is missing or no picture."""
-    return mask_from_pil(open_image(path))
-
-
-def read_levels(path: Path) -> Tensor:
-    """(1, H, W), 0 to 255: a mask before the threshold. Raises UserError if the file is missing or no picture."""
-    return torch.from_numpy(_levels(open_image(path)))[None]
-
-
-def from_pil(image: Image.Image) -> Tensor:
-    """(3, H, W) in [0, 1]; EXIF orientation applied."""
-    upright = ImageOps.exif_transpose(image)
-    if is_sixteen_bits(upright):
-        return from_sixteen_bits(upright).expand(3, -1, -1)
-    return torch.from_numpy(np.asarray(upright.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)
-
-
-def mask_from_pil(image: Image.Image) -> Tensor:
-    """(1, H, W), 0 or 1, thresholded at mid-grey; EXIF orientation applied."""
-    return torch.from_numpy((_levels(image) > 127).astype(np.float32))[None]
-
-
-def _levels(image: Image.Image) -> np.ndarray:
-    """(H, W), 8 bits; EXIF orientation applied."""
-    return np.array(eight_bits(ImageOps.exif_transpose(image)).convert("L"))
-
-
-def is_sixteen_bits(image: Image.Image) -> bool:
-    """Whether it is grey of 16 bits; colours of so many are 8-bit ones when Pillow has read them."""
-    return image.mode.startswith("I;16")
-
-
-def from_sixteen_bits(image: Image.Image) -> Tensor:
-    """Grey of 16 bits -> (1, H, W) in [0, 1]: 65535 is white."""
-    return torch.from_numpy(np.asarray(image).astype(np.float32) / 65535)[None]
-
-
-def eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey at the nearest of 8 bits, anything else as it is: Pillow's own conversion clips, mostly to white."""
-    return to_pil(from_sixteen_bits(image)) if is_sixteen_bits(image) else image
-
-
-def open_image(path: Path, *, decode: bool = True) -> Image.Image:
-    """As it is stored, or undecoded its header alone; raises UserError if the file is missing or no picture."""
-    try:
-        # Pillow warns of what it reads all the same; how large is too large, callers say.
-        with catch_warnings(category=Image.DecompressionBombWarning, action="ignore"), Image.open(path) as file:
-            if decode:
-                file.load()
-            return file
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such picture") from None
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: too large to be read ({str(error).partition(',')[0]}); scale it down") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: not a readable picture ({error})") from None
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -177,6 +177,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         by side on one canvas; reference_box (left, top, right, bottom) or reference_mask_image show which part of each
         is meant. keep_shape: follow the shape of what is under the mask, for a new texture. crop_to_mask, regions,
         context, match_colour, geometry: as in `MimicBrushEditor`. generator: one for all results or one each.
+        The network sees transparent parts of source and reference white, and transparent parts of a mask are black.
         output_type: PIL pictures, of 8 bits whatever the source has, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha
         channel is the source's, and so is every pixel that the feathered mask does not reach: 10 pixels from its
         border, of which 8 bits show about 6, and as many times more as what is edited is longer than 512 pixels.
@@ -280,9 +281,8 @@ def _one_each(generator: torch.Generator | list[torch.Generator] | None, num: in
 
 
 def _pack(samples: list[Tensor], source: Source, output_type: str) -> list[Image.Image] | np.ndarray | Tensor:
-    """Samples (3, H, W), with the source's alpha channel."""
-    if source.alpha is not None:
-        samples = [torch.cat([sample, source.alpha]) for sample in samples]
+    """Samples (3, H, W), with the source's transparency."""
+    samples = [source.restore(sample) for sample in samples]
     if output_type == "pil":
         pictures = [to_pil(sample) for sample in samples]
         for picture in pictures:

@@ -14,12 +14,10 @@ from mimicbrush.imaging import (
     match_colours,
     paste_back,
     place,
-    read_image,
-    read_levels,
-    read_mask,
     unletterbox,
     write_image,
 )
+from mimicbrush.pictures import read_image, read_levels, read_mask
 
 GREY_LEVEL = 1 / 255
 

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import skimage
 from numpy.typing import NDArray
-from PIL import Image
 
-from data_prep.images import shrink
+from data_prep.images import decode_image, shrink
 from mimicbrush.errors import UserError
 
 SHORT_SIDE = 512
@@ -169,8 +168,7 @@ def load(photograph: Photograph) -> NDArray[np.uint8]:
     path = Path(skimage.__file__).parent / "data" / photograph.file
     if not path.is_file():
         raise UserError(f"{path}: not in this scikit-image {skimage.__version__}; install scikit-image from PyPI")
-    with Image.open(path) as file:
-        return shrink(np.asarray(file.convert("RGB")), SHORT_SIDE)
+    return shrink(decode_image(path.read_bytes()), SHORT_SIDE)
 
 
 def is_grey(image: NDArray[np.uint8]) -> bool:

@@ -20,6 +20,7 @@ from torch import Tensor
 from mimicbrush.data.masking import MAX_OBJECT_AREA, MIN_OBJECT_AREA
 from mimicbrush.data.shards import DamagedSampleError, FramePair
 from mimicbrush.imaging import Placement, place, resize
+from mimicbrush.pictures.reading import levels_of, mask_bytes, orientation_of, rgb_bytes, swaps_sides
 
 MAX_KEYPOINTS = 64
 """Matched keypoints handed to a batch per sample; more change no cell that matters."""
@@ -107,16 +108,17 @@ def collate(samples: Sequence[PairBatch]) -> PairBatch:
 def decode_image(encoded: bytes, mode: Literal["RGB", "L"]) -> Tensor:
     """(3, H, W), or (1, H, W) for L, in [0, 1]. Raises DamagedSampleError where it is no whole picture."""
     with _open(encoded) as image:
-        return to_float(_to_bytes(image, mode))
+        return to_float(_to_bytes(image, encoded, mode))
 
 
 def _decode_square(encoded: bytes, size: int) -> tuple[Tensor, Placement]:
     """(3, size, size) uint8 with white padding, and where the picture lies in it."""
     with _open(encoded) as image:
         # By the stored size: after `draft` a picture has a smaller one, rounded up.
-        box = place(image.height, image.width, size)
-        image.draft("RGB", (math.ceil(box.width * DRAFT_MARGIN), math.ceil(box.height * DRAFT_MARGIN)))
-        scaled = resize(_to_bytes(image, "RGB"), box.height, box.width)
+        box = _place_upright(image, size)
+        wanted = (math.ceil(box.width * DRAFT_MARGIN), math.ceil(box.height * DRAFT_MARGIN))
+        image.draft("RGB", wanted[::-1] if swaps_sides(orientation_of(image)) else wanted)
+        scaled = resize(_to_bytes(image, encoded, "RGB"), box.height, box.width)
     canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
     canvas[_slices(box)] = scaled
     return canvas, box
@@ -146,9 +148,9 @@ def _choose_objects(masks: list[bytes], box: Placement, size: int, rng: random.R
 def _decode_mask(encoded: bytes, box: Placement, size: int) -> Tensor:
     """(box.height, box.width), True where the mask is above mid-grey."""
     with _open(encoded) as image:
-        if place(image.height, image.width, size) != box:
+        if _place_upright(image, size) != box:
             raise DamagedSampleError(f"mask of {image.size} pixels does not fit its picture")
-        return resize(_to_bytes(image, "L"), box.height, box.width)[0] > 127
+        return resize(_to_bytes(image, encoded, "L"), box.height, box.width)[0] > 127
 
 
 def _share(mask: Tensor) -> float:
@@ -173,11 +175,15 @@ def _open(encoded: bytes) -> Iterator[Image.Image]:
         raise DamagedSampleError(f"not a plausible picture ({error})") from None
 
 
-def _to_bytes(image: Image.Image, mode: Literal["RGB", "L"]) -> Tensor:
-    """(3, H, W) or (1, H, W) uint8."""
-    # Pillow's convert copies even where there is nothing to convert.
-    array = np.array(image if image.mode == mode else image.convert(mode))
-    return torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)
+def _to_bytes(image: Image.Image, encoded: bytes, mode: Literal["RGB", "L"]) -> Tensor:
+    """(3, H, W) or, of a mask, (1, H, W) uint8, upright."""
+    levels = levels_of(image, encoded)
+    return torch.from_numpy(rgb_bytes(levels) if mode == "RGB" else mask_bytes(levels)[..., None]).permute(2, 0, 1)
+
+
+def _place_upright(image: Image.Image, size: int) -> Placement:
+    height, width = image.size if swaps_sides(orientation_of(image)) else image.size[::-1]
+    return place(height, width, size)
 
 
 def _slices(box: Placement) -> tuple[slice, slice, slice]:

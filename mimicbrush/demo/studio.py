@@ -137,7 +137,7 @@ class Studio:
         """End the edits of that visitor, waiting or computed, at their next step."""
         self._line.stop(visitor, reason)
 
-    def shape_maps(self, image: Image.Image, mask: Image.Image | None, **options: object) -> list[Image.Image]:
+    def shape_maps(self, image: Tensor, mask: Image.Image | None, **options: object) -> list[Image.Image]:
         """As in the pipeline, between edits."""
         with self._device:
             return self.pipe.shape_maps(image, mask, **options)

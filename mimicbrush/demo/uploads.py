@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painting import Painting
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import from_pil, open_image, place, resize, to_pil
-from mimicbrush.pictures import as_edit_mask, as_source, cut_reference
+from mimicbrush.imaging import place, resize, to_pil
+from mimicbrush.pictures import as_edit_mask, as_source, cut_reference, read_channels, read_image
 
 PREVIEW_SIDE = 1280
 """Longer side of what the browser shows."""
@@ -39,7 +38,7 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
             f"{painting.picture.name}: {width} x {height} pixels, too narrow to be painted on; expected a longer side"
             f" of at most {MAX_ASPECT} times the shorter; cut out the part that matters"
         )
-    shown = source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha])
+    shown = source.pixels if source.layer is None else source.layer
     looked_at = replace(
         painting,
         size=(width, height),
@@ -53,8 +52,11 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
     return replace(looked_at, previews=previews)
 
 
-def read(path: Path, limits: Limits) -> Image.Image:
-    """An uploaded picture, whose size is looked at before it is decoded; raises UserError where it is too large."""
+def read(path: Path, limits: Limits) -> Tensor:
+    """An uploaded picture, (1, 3 or 4, H, W), whose size is looked at before it is decoded.
+
+    Raises UserError where it is too large or no picture.
+    """
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
     try:
@@ -68,13 +70,13 @@ def read(path: Path, limits: Limits) -> Image.Image:
         raise UserError(
             f"{path}: {width} x {height} pixels, expected at most {limits.megapixels} million; scale it down"
         )
-    return open_image(path)
+    return read_channels(path)
 
 
 def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:
     """Two pictures of one size as the browser shows them."""
     return tuple(
-        _write(shrink(from_pil(open_image(path))), folder / f"{name}.png")
+        _write(shrink(read_image(path)), folder / f"{name}.png")
         for name, path in (("before", before), ("after", after))
     )
 

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs
 from mimicbrush.files import whole
-from mimicbrush.imaging import eight_bits, open_image, to_pil
+from mimicbrush.imaging import to_pil
+from mimicbrush.pictures import read_channels
 
 CELL = 384
 """Pixels a side."""
@@ -24,10 +25,11 @@ def write_sheet(config: EditConfig, inputs: Inputs) -> None:
     for path, box, mask, seen in zip(
         config.references, config.boxes, config.reference_masks, inputs.references, strict=True
     ):
-        titled.append(("reference", open_image(path)))
+        titled.append(("reference", to_pil(read_channels(path))))
         if box or mask:
             titled.append(("what is meant in it", to_pil(seen)))
-    titled += [(f"seed {seed}", open_image(path)) for seed, path in zip(config.seeds, config.outputs, strict=True)]
+    results = zip(config.seeds, config.outputs, strict=True)
+    titled += [(f"seed {seed}", to_pil(read_channels(path))) for seed, path in results]
     with whole(config.sheet) as partial:
         draw_sheet(titled).save(partial)
 
@@ -43,8 +45,7 @@ def draw_sheet(titled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
         row, column = divmod(number, columns)
         left, top = MARGIN + column * width, MARGIN + row * height
         draw.text((left + CELL / 2, top + TITLE / 2), title, "black", font, anchor="mm")
-        upright = eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
-        cell = ImageOps.contain(upright, (CELL, CELL))
+        cell = ImageOps.contain(picture.convert("RGBA"), (CELL, CELL))
         place = (left + (CELL - cell.width) // 2, top + TITLE + (CELL - cell.height) // 2)
         sheet.paste(cell, place, cell)
     return sheet

@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from PIL import Image
+import numpy as np
 from torch import Tensor
 
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.files import sha256
-from mimicbrush.imaging import open_image
-from mimicbrush.pictures import as_edit_mask, as_source, colour_profile, cut_reference
-from mimicbrush.sixteen_bits import read_sixteen_bits
+from mimicbrush.pictures import as_edit_mask, as_source, cut_reference
+from mimicbrush.pictures.reading import Decoded, decode_file, to_channels
 
 
 class Inputs(NamedTuple):
@@ -43,21 +41,20 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
     portable: it names files without their folders, which a visitor of the page need not know.
     """
     called = (lambda path: path and path.name) if portable else (lambda path: path)
-    picture = _open("source", config.source)
-    deep = read_sixteen_bits(config.source)
+    picture = _decode("source", config.source)
     source_name, mask_name = f"source {called(config.source)}", f"mask {called(config.mask)}"
-    source = as_source(picture if deep is None else deep, name=source_name)
-    mask = as_edit_mask(_open("mask", config.mask), source.pixels, name=mask_name, of=source_name)
+    source = as_source(to_channels(picture.levels), name=source_name)
+    mask = as_edit_mask(_channels("mask", config.mask), source.pixels, name=mask_name, of=source_name)
     references = [
         _read_reference(path, box, mask_path, called)
         for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True)
     ]
     return Inputs(
-        source=source.pixels if source.alpha is None else torch.cat([source.pixels, source.alpha]),
+        source=source.pixels if source.layer is None else source.layer,
         mask=mask,
         references=references,
-        icc_profile=colour_profile(picture),
-        is_deep=deep is not None,
+        icc_profile=picture.icc_profile,
+        is_deep=picture.levels.dtype == np.uint16,
         fingerprints=fingerprints(config),
     )
 
@@ -89,17 +86,21 @@ def without_warnings() -> Iterator[None]:
 
 def _read_reference(path: Path, box: list[int] | None, mask_path: Path | None, called: Callable) -> Tensor:
     return cut_reference(
-        _open("reference", path),
+        _channels("reference", path),
         box=box,
-        mask=mask_path and _open("reference_mask", mask_path),
+        mask=mask_path and _channels("reference_mask", mask_path),
         name=f"reference {called(path)}",
         box_name=f"reference_box of {called(path)}",
         mask_name=f"reference_mask {called(mask_path)}",
     )
 
 
-def _open(option: str, path: Path) -> Image.Image:
+def _channels(option: str, path: Path) -> Tensor:
+    return to_channels(_decode(option, path).levels)
+
+
+def _decode(option: str, path: Path) -> Decoded:
     try:
-        return open_image(path)
+        return decode_file(path)
     except UserError as error:
         raise UserError(f"{option} {error}") from None

@@ -14,7 +14,8 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs, changed_pictures
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
-from mimicbrush.imaging import open_image, to_pil
+from mimicbrush.imaging import to_pil
+from mimicbrush.pictures import open_image
 from mimicbrush.sixteen_bits import encode_sixteen_bits
 
 KEY = "mimicbrush"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from mimicbrush.files import sha256
-from mimicbrush.imaging import read_image, read_mask
 from mimicbrush.model.reference_use import next_of_another_group
+from mimicbrush.pictures import read_image, read_mask
 from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
 Task = Literal["texture", "parts"]

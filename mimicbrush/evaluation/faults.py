@@ -28,7 +28,7 @@ from mimicbrush.evaluation.benchmark import (
     find_pictures,
     is_filled,
 )
-from mimicbrush.imaging import read_image, read_levels
+from mimicbrush.pictures import read_image, read_levels
 
 MIN_SIDE = 16
 """Pixels; less shows nothing to imitate."""

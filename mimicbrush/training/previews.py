@@ -15,8 +15,9 @@ from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
-from mimicbrush.imaging import blacken, from_pil, to_pil, write_image
+from mimicbrush.imaging import blacken, to_pil, write_image
 from mimicbrush.model.reference_use import measure_reference_use
+from mimicbrush.pictures import from_pil
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.curves import draw_reference_use

@@ -46,7 +46,7 @@ def test_every_fault_is_named_at_once(make_set):
         "001: mask is empty; paint the region to edit white",
         "002: mask is full, which leaves nothing to keep",
         "003: mask is 30x20, source is 40x40; export both at one size",
-        "004: source (004_source.png) is not a readable picture (cannot identify image file '004_source.png')",
+        "004: source (004_source.png) is not a readable picture (of no known format)",
         "005: reference is missing (005_reference.png)",
         "006: reference mask is 9x9, reference is 36x30; export both at one size",
         "007: mask is grey in 77.5% of its pixels; paint it in black and white alone",

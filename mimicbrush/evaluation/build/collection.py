@@ -20,6 +20,7 @@ from mimicbrush.evaluation.build.photographs import (
     read_picture,
 )
 from mimicbrush.files import whole
+from mimicbrush.pictures import read_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class Collection:
         picture = read_picture(photograph, max_side=self.size.max_side, min_side=self.size.min_side)
         path = (self.masks / photograph.file).with_suffix(".png")
         if path.is_file():
-            mask = np.array(Image.open(path)) > 127
+            mask = read_mask(path)[0].numpy() > 0.5
         else:
             mask = self.masker.mask(picture)
             check_area(mask, self.config.masks)

@@ -11,7 +11,9 @@ from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.triplets import Account, Triplet
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.files import write_text
+from mimicbrush.imaging import to_pil
 from mimicbrush.page import charts, figure, folded, heading, page, paragraph, strip
+from mimicbrush.pictures import read_image, read_mask
 
 SIDE = 240
 """CSS pixels of a picture's longer side; two pictures and a gap are half the page."""
@@ -51,9 +53,9 @@ def _card(triplet: Triplet, sample: Sample) -> str:
 
 def _thumbnail(picture: Path, mask: Path | None, label: str) -> str:
     """The picture with its mask's outline, if it has one, kept sharper than it is shown for dense screens."""
-    image = Image.open(picture).convert("RGB")
+    image = to_pil(read_image(picture))
     if mask:
-        levels = Image.open(mask).convert("L")
+        levels = to_pil(read_mask(mask))
         label = f"{label} · mask {np.mean(np.array(levels) > 127):.0%}"
         image = outlined(image, levels)
     width = round(SIDE * image.width / max(image.size))

@@ -11,14 +11,16 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Task
 from mimicbrush.evaluation.build.photographs import Picture, Unusable, file_hash
 from mimicbrush.evaluation.build.regions import Region, read_regions
 from mimicbrush.evaluation.build.segment_anything import SegmentAnything
 from mimicbrush.evaluation.faults import MAX_GREY, grey_share
+from mimicbrush.pictures.reading import decode_file, mask_bytes
 
 Method = Literal["files", "box", "grabcut", "sam"]
 Mask = NDArray[np.bool_]
@@ -135,9 +137,8 @@ class FileMasker(Masker):
     def mask(self, picture: Picture) -> Mask:
         path = self._path(picture.file)
         try:
-            with Image.open(path) as file:
-                levels = ImageOps.exif_transpose(file).convert("L")
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+            levels = Image.fromarray(mask_bytes(decode_file(path).levels))
+        except UserError:
             raise Unusable("mask_unreadable", f"{path.name} is not a readable picture") from None
         if levels.size not in (picture.full_size, picture.image.size):
             found, expected = ("x".join(map(str, size)) for size in (levels.size, picture.full_size))

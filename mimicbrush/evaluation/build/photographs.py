@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import FORMATS
-from mimicbrush.imaging import eight_bits
 from mimicbrush.metadata import read_metadata
+from mimicbrush.pictures.reading import decode_file, rgb_bytes
 
 
 class Unusable(Exception):  # noqa: N818 - it says what a photograph is, and is counted rather than reported
@@ -86,14 +86,10 @@ def file_hash(path: Path) -> str:
 
 
 def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Picture:
-    """Upright RGB whose longer side is at most `max_side`; raises Unusable where that cannot be had."""
+    """Upright RGB on white whose longer side is at most `max_side`; raises Unusable where that cannot be had."""
     try:
-        with Image.open(photograph.path) as file:
-            upright = ImageOps.exif_transpose(file)
-            image = to_rgb(upright)
-    except Unusable:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        image = Image.fromarray(rgb_bytes(decode_file(photograph.path).levels))
+    except UserError as error:
         raise Unusable(
             "unreadable", " ".join(str(error).replace(str(photograph.path), photograph.file).split())
         ) from None
@@ -102,16 +98,3 @@ def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Pic
         raise Unusable("too_small", f"{full_size[0]}x{full_size[1]}, expected at least {min_side} pixels a side")
     image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     return Picture(photograph.file, image, full_size)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB: transparency over white, 16-bit grey by its upper byte, palettes and CMYK converted.
-
-    Raises Unusable for modes whose range nobody knows (32-bit integers and floats).
-    """
-    if image.mode in ("I", "F"):
-        raise Unusable("unknown_range", f"pixels of mode {image.mode}; save it with 8 bits a channel")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return eight_bits(image).convert("RGB")

@@ -16,8 +16,9 @@ from mimicbrush.evaluation.metrics import Metric, Score
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.tables import format_number
-from mimicbrush.imaging import read_image, read_mask, to_pil
+from mimicbrush.imaging import to_pil
 from mimicbrush.page import breakable, escape, thumbnail
+from mimicbrush.pictures import read_image, read_mask
 
 ASSETS = Path(__file__).parents[2] / "assets"
 _STYLE = (ASSETS / "samples.css").read_text(encoding="utf-8")

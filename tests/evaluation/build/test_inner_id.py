@@ -154,7 +154,7 @@ def test_folder_in_which_all_is_broken_fails(make_photographs, tmp_path):
     folder = make_photographs("dog/00.jpg", "dog/01.jpg")
     for path in folder.rglob("*.jpg"):
         path.write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"made 0 of 1 triplets; .* 2 unreadable; .* first .*00\.jpg: cannot identify"):
+    with pytest.raises(UserError, match=r"made 0 of 1 triplets; .* first .*00\.jpg: not a readable"):
         build_inner_id(config_of(folder, tmp_path / "set"))
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,7 +10,6 @@ from mimicbrush.evaluation.build.photographs import (
     file_hash,
     list_photographs,
     read_picture,
-    to_rgb,
 )
 
 
@@ -49,37 +47,18 @@ def test_orientation_is_applied_before_the_limit(tmp_path):
     assert picture.scale == 0.5 and not picture.image.getexif()
 
 
-def test_every_kind_of_picture_becomes_the_same_rgb():
-    colour = Image.new("RGB", (4, 4), (255, 0, 0))
-    half = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
-    palette = colour.quantize(4)
-    palette.info["transparency"] = palette.getpixel((0, 0))
-    sixteen = Image.fromarray(np.full((4, 4), 0xFF80, np.uint16))
-    found = {
-        "palette": to_rgb(colour.quantize(4)),
-        "cmyk": to_rgb(colour.convert("CMYK")),
-        "transparent": to_rgb(half),
-        "transparent palette": to_rgb(palette),
-        "16 bits": to_rgb(sixteen),
-        "black and white": to_rgb(Image.new("1", (4, 4), 1)),
-    }
-    white = {"transparent", "transparent palette", "16 bits", "black and white"}
-    assert {name for name, image in found.items() if image.getpixel((1, 1)) == (255, 255, 255)} == white
-    assert {name for name, image in found.items() if image.getpixel((1, 1)) == (255, 0, 0)} == {"palette", "cmyk"}
-    assert all(image.mode == "RGB" for image in found.values())
-
-
-def test_pixels_of_unknown_range_are_unusable():
-    with pytest.raises(Unusable, match="mode F"):
-        to_rgb(Image.new("F", (4, 4)))
-
-
 def test_unusable_files_say_why(tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     Image.new("RGB", (200, 10)).save(tmp_path / "flat.png")
     Image.new("RGB", (64, 64)).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:60])
-    for name, reason in (("text.jpg", "unreadable"), ("cut.png", "unreadable"), ("flat.png", "too_small")):
+    Image.new("F", (64, 64)).save(tmp_path / "float.tif")
+    for name, reason in (
+        ("text.jpg", "unreadable"),
+        ("cut.png", "unreadable"),
+        ("float.tif", "unreadable"),
+        ("flat.png", "too_small"),
+    ):
         with pytest.raises(Unusable) as caught:
             read(tmp_path / name)
         assert caught.value.reason == reason

@@ -1,7 +1,7 @@
 """What people hand in, PIL pictures, arrays or tensors, as the tensors that editors take.
 
-Pixels leave as RGB float in [0, 1], channels first, upright (EXIF orientation applied). Raises UserError, one clear
-sentence, for what no edit can be made of.
+Pixels leave as RGB float in [0, 1], channels first; what PIL pictures mean is said in `reading`. Raises UserError, one
+clear sentence, for what no edit can be made of.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import from_sixteen_bits, is_sixteen_bits, letterbox
+from mimicbrush.imaging import letterbox
+from mimicbrush.pictures.reading import (
+    BROKEN,
+    UnknownWhiteError,
+    colour_profile,
+    levels_of,
+    mask_levels,
+    on_white,
+)
 
 Picture = Image.Image | np.ndarray | Tensor
 Box = Sequence[int]
@@ -36,11 +44,25 @@ class Source(NamedTuple):
     """A picture to edit."""
 
     pixels: Tensor
-    """(3, H, W)"""
-    alpha: Tensor | None
-    """(1, H, W), where it has transparency; editing leaves it as it is."""
+    """(3, H, W), as a network sees it: transparent parts white."""
+    layer: Tensor | None
+    """(4, H, W), its own colours and alpha where it has transparency; editing leaves alpha as it is."""
     icc_profile: bytes | None
-    """Of an RGB picture, without which its pixels would mean other colours."""
+    """The meaning of an RGB picture's pixels, where it is told."""
+
+    def restore(self, edited: Tensor) -> Tensor:
+        """An edit (3, H, W) of `pixels` with the source's transparency: (4, H, W), or as it is where there is none.
+
+        Untouched pixels are the source's own bit for bit, hidden colours among them. The others get colours that look
+        as in the edit once they lie on white, as far as their alpha allows.
+        """
+        if self.layer is None:
+            return edited
+        colours, alpha = self.layer[:3], self.layer[3:]
+        seen_through = ((edited - (1 - alpha)) / alpha.clamp(min=1e-6)).clamp(0, 1)
+        repainted = torch.where(alpha > 0, seen_through, edited)
+        untouched = (edited == self.pixels).all(dim=0, keepdim=True)
+        return torch.cat([torch.where(untouched, colours, repainted), alpha])
 
 
 def as_source(image: Picture, *, name: str = "image") -> Source:
@@ -49,12 +71,7 @@ def as_source(image: Picture, *, name: str = "image") -> Source:
     if min(channels.shape[1:]) < 2:
         raise UserError(f"{name} is {_size(channels)} pixels, expected at least 2 a side; choose a larger picture")
     profile = colour_profile(image) if isinstance(image, Image.Image) else None
-    return Source(_rgb(channels), channels[3:] if len(channels) == 4 else None, profile)
-
-
-def colour_profile(image: Image.Image) -> bytes | None:
-    """Of an RGB picture; other modes' profiles mean nothing to the RGB that is made of them."""
-    return image.info.get("icc_profile") if image.mode.startswith("RGB") else None
+    return Source(on_white(channels), channels if len(channels) == 4 else None, profile)
 
 
 def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
@@ -65,10 +82,9 @@ def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of
             f"{name} is {_size(channels)} pixels and {of} {_size(pixels)}, upright as their EXIF orientation says;"
             " export both at one size"
         )
-    grey = channels[:3].mean(dim=0, keepdim=True)
-    if 0 < grey.max() <= 1.5 / 255:
+    if 0 < mask_levels(channels[:3]).max() <= 1.5 / 255:
         raise UserError(f"{name} is at most 1 of 255, nearly black; if 1 means edit, multiply it by 255")
-    grey = grey * channels[3:] if len(channels) == 4 else grey
+    grey = mask_levels(channels)
     soft = int(((grey - grey.round()).abs() > SOFT).sum())
     if soft:
         log.warning("%s has %d grey or half-transparent pixels: those above mid-grey count as white", name, soft)
@@ -126,9 +142,7 @@ def cut_reference(
     mask_name: str = "reference_mask_image",
 ) -> Tensor:
     """(3, h, w): what is meant in one reference. The names are what sentences call picture, box and mask."""
-    channels = _channels(image, name)
-    # White behind what is transparent, as around what is padded.
-    reference = _rgb(channels) if len(channels) < 4 else _rgb(channels) * channels[3:] + 1 - channels[3:]
+    reference = on_white(_channels(image, name))
     if mask is not None:
         shown = as_mask(mask, reference, name=mask_name, of=name)
         reference = torch.where(shown > 0.5, reference, 1.0)
@@ -191,16 +205,11 @@ def _channels(picture: Picture, name: str) -> Tensor:
 def _from_pil(picture: Image.Image, name: str) -> Tensor:
     _check_pixels(*picture.size, name)
     try:
-        picture = ImageOps.exif_transpose(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return torch.from_numpy(levels_of(picture)).permute(2, 0, 1)
+    except UnknownWhiteError as error:
+        raise UserError(f"{name} {error}") from None
+    except (*BROKEN, Image.DecompressionBombError) as error:
         raise UserError(f"{name} cannot be read ({error}); save or download it again") from None
-    if is_sixteen_bits(picture):
-        return from_sixteen_bits(picture)
-    if picture.mode in ("I", "F"):
-        raise UserError(f"{name} has mode {picture.mode}, whose white is not known; export it with 8 or 16 bits")
-    has_alpha = picture.has_transparency_data
-    array = np.array(picture.convert("RGBA" if has_alpha else "RGB"))
-    return torch.from_numpy(array).permute(2, 0, 1)
 
 
 def _in_unit_range(array: Tensor, name: str) -> Tensor:
@@ -215,10 +224,6 @@ def _in_unit_range(array: Tensor, name: str) -> Tensor:
             f"{name} has values from {array.min():g} to {array.max():g}; expected [0, 1], or 0 to 255 as uint8"
         )
     return array
-
-
-def _rgb(channels: Tensor) -> Tensor:
-    return channels[:3] if len(channels) >= 3 else channels.expand(3, -1, -1)
 
 
 def _check_pixels(width: int, height: int, name: str) -> None:

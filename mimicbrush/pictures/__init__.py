@@ -1,0 +1,37 @@
+"""What a picture means, wherever it enters: `reading` opens files, `given` takes what callers hand in."""
+
+from mimicbrush.pictures.given import (
+    Box,
+    Picture,
+    Source,
+    as_edit_mask,
+    as_mask,
+    as_reference,
+    as_source,
+    cut_reference,
+)
+from mimicbrush.pictures.reading import (
+    from_pil,
+    open_image,
+    read_channels,
+    read_image,
+    read_levels,
+    read_mask,
+)
+
+__all__ = [
+    "Box",
+    "Picture",
+    "Source",
+    "as_edit_mask",
+    "as_mask",
+    "as_reference",
+    "as_source",
+    "cut_reference",
+    "from_pil",
+    "open_image",
+    "read_channels",
+    "read_image",
+    "read_levels",
+    "read_mask",
+]
