@@ -45,6 +45,14 @@ def write_image(image: Tensor, path: Path) -> None:
         to_pil(image).save(partial)
 
 
+def write_frames(frames: Tensor, path: Path) -> None:
+    """Write (T, 3, H, W) in [0, 1] as an animated PNG, lossless, and one frame as `write_image` does."""
+    first, *others = (to_pil(frame) for frame in frames)
+    with whole(path) as partial:
+        # Without durations, which would let Pillow join frames that are alike.
+        first.save(partial, **({"save_all": True, "append_images": others} if others else {}))
+
+
 def resize(image: Tensor, height: int, width: int) -> Tensor:
     """Bilinear, antialiased; (..., C, H, W) to (..., C, height, width)."""
     if tuple(image.shape[-2:]) == (height, width):

@@ -1,7 +1,8 @@
 """Benchmark sets in the released layout: what a set and a sample are; `faults.py` finds what is wrong with one.
 
 A set is a folder of `<id>_source.png`, `<id>_source_mask.png`, `<id>_reference.png`, with `<id>_reference_mask.png` and
-`prompts.json` ({id: text}; # signs mark the edited concept) where there are any. `groups.json` ({id: name}), ours,
+`prompts.json` ({id: text}; # signs mark the edited concept) where there are any. A source that is an animated PNG is a
+clip; its mask has as many frames, or one for all. `groups.json` ({id: name}), ours,
 tells which samples are not independent, made of one photograph for instance: intervals are bootstrapped over groups.
 Task and track come from the config, not from the folder's name.
 """
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from torch import Tensor
+
 from mimicbrush.files import sha256
 from mimicbrush.model.reference_use import next_of_another_group
-from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.pictures import read_frames, read_image, read_mask_frames
 from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
 Task = Literal["texture", "parts"]
@@ -84,6 +87,11 @@ class Sample:
         """Every picture of the sample."""
         return [path for path in (self.source, self.mask, self.reference, self.reference_mask) if path]
 
+    def frames(self) -> tuple[Tensor, Tensor]:
+        """Source (T, 3, H, W) and mask (T, 1, H, W), as they are edited and scored."""
+        source, mask = read_frames(self.source), read_mask_frames(self.mask)
+        return source, mask.expand(len(source), -1, -1, -1) if len(mask) == 1 else mask
+
     def request(
         self, seed: int, *, guided_by: type[EditRequest] = ReferenceRequest, reference: Path | None = None
     ) -> EditRequest:
@@ -91,7 +99,8 @@ class Sample:
 
         guided_by: the class of request that the editor takes; reference: another than the sample's own.
         """
-        common = {"source": read_image(self.source)[None], "mask": read_mask(self.mask)[None], "seed": seed}
+        source, mask = self.frames()
+        common = {"source": source, "mask": mask, "seed": seed}
         if issubclass(guided_by, TextRequest):
             return guided_by(**common, prompt=(self.prompt or "").replace("#", ""))
         return guided_by(**common, reference=read_image(reference or self.reference), keep_shape=self.task == "texture")

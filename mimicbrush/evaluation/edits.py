@@ -1,6 +1,7 @@
 """Editors at work: every edited picture is written once, whole, and never made again.
 
-Beside `<id>.png` lies `<id>.json`: what the edit cost or, where there is no picture, why not.
+A result of several frames is one file as well, an animated PNG. Beside `<id>.png` lies `<id>.json`: what the edit cost
+or, where there is no picture, why not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.files import read_object, write_json
-from mimicbrush.imaging import write_image
+from mimicbrush.imaging import write_frames
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.requests import Editor, EditRequest
 
@@ -34,7 +35,7 @@ class EditRecord:
 
 
 def edited_path(folder: Path, sample: Sample) -> Path:
-    """The edited picture of a sample in a folder of edits."""
+    """The edited picture of a sample in a folder of edits, with all of its frames."""
     return folder / f"{sample.id}.png"
 
 
@@ -118,7 +119,7 @@ def _write(sample: Sample, edit: Tensor | None, record: EditRecord, folder: Path
     if edit is not None and not torch.isfinite(edit).all():
         record = EditRecord(failure="the edit holds NaN or infinity; are the weights sound?")
     if not record.failure:
-        write_image(edit[0], edited_path(folder, sample))
+        write_frames(edit, edited_path(folder, sample))
     write_json(asdict(record), _record_path(folder, sample))
     return record
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,7 +29,8 @@ from mimicbrush.evaluation.benchmark import (
     find_pictures,
     is_filled,
 )
-from mimicbrush.pictures import read_image, read_levels
+from mimicbrush.pictures import count_frames, read_image, read_levels
+from mimicbrush.pictures.reading import decode_frames, mask_bytes
 
 MIN_SIDE = 16
 """Pixels; less shows nothing to imitate."""
@@ -89,10 +91,12 @@ def _sample_faults(folder: Path, name: str, parts: Mapping[str, list[Path]]) -> 
         faults += _file_faults(folder / f"{name}{suffix}", name, _what(suffix), parts.get(suffix[:-4], []))
     source = _try_read(read_image, folder, name, SOURCE, faults)
     reference = _try_read(read_image, folder, name, REFERENCE, faults)
-    mask = _try_read(read_levels, folder, name, MASK, faults)
+    mask = _try_read(_read_mask_levels, folder, name, MASK, faults)
     reference_mask = _try_read(read_levels, folder, name, REFERENCE_MASK, faults)
     faults += _size_faults(f"{name}: source", source) + _size_faults(f"{name}: reference", reference)
     faults += _mask_faults(f"{name}: mask", mask, "source", source, may_be_full=False)
+    if source is not None and mask is not None:
+        faults += _frame_faults(name, *(count_frames(folder / f"{name}{suffix}") for suffix in (SOURCE, MASK)))
     faults += _mask_faults(f"{name}: reference mask", reference_mask, "reference", reference, may_be_full=True)
     return faults
 
@@ -130,6 +134,17 @@ def _size_faults(label: str, picture: Tensor | None) -> list[str]:
     if picture is None or min(picture.shape[1:]) >= MIN_SIDE:
         return []
     return [f"{label} is {_size(picture)}, expected at least {MIN_SIDE} pixels a side"]
+
+
+def _read_mask_levels(path: Path) -> Tensor:
+    """(1, H, W) in 0..255: of a clip's mask, what is masked in any frame."""
+    return torch.from_numpy(np.max([mask_bytes(levels) for levels in decode_frames(path)], axis=0))[None]
+
+
+def _frame_faults(name: str, source: int, mask: int) -> list[str]:
+    if mask in (1, source):
+        return []
+    return [f"{name}: mask has {mask} frames, source has {source}; export as many, or one for all"]
 
 
 def _mask_faults(

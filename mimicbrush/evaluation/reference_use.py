@@ -50,7 +50,10 @@ def record_reference_use(
 
 
 def sample_batches(samples: Sequence[Sample], size: int, batch_size: int) -> list[InpaintingBatch]:
-    """The samples of a set as held-out pairs on square canvases: what is to be recovered is the source."""
+    """The samples of a set as held-out pairs on square canvases: what is to be recovered is the source.
+
+    Of a clip, the first frame.
+    """
     batches = []
     for first in range(0, len(samples), batch_size):
         members = samples[first : first + batch_size]

@@ -1,15 +1,20 @@
-"""Scores of the finished edits, from the pictures on disk: kept, and computed again where anything has changed."""
+"""Scores of the finished edits, from the pictures on disk: kept, and computed again where anything has changed.
+
+Each frame of a clip is scored as a picture of its own; the clip's score is the mean over its frames.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from mimicbrush import imaging, pictures
 from mimicbrush.errors import UserError
@@ -20,10 +25,10 @@ from mimicbrush.evaluation.metrics import Edit, Metric, Models, Score, measure
 from mimicbrush.evaluation.run import EvaluateConfig, set_metrics
 from mimicbrush.files import digest, write_json
 from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.pictures import read_frames, read_image, read_mask
 
 BATCH_SIZE = 16
-"""Edits that the networks of metrics are shown at once."""
+"""Frames that the networks of metrics are shown at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +61,31 @@ class Scoring:
         known = {name: self.read(sample) for name, sample in finished.items()}
         for lacking, members in _by_lack(known, self.metrics).items():
             chosen = {name: self.metrics[name] for name in lacking}
-            for first in range(0, len(members), BATCH_SIZE):
-                batch = [finished[name] for name in members[first : first + BATCH_SIZE]]
-                found = measure([read_edit(sample, self.edits) for sample in batch], chosen, self.models)
-                for sample, new in zip(batch, found, strict=True):
+            for batch in self._batches(finished[name] for name in members):
+                for sample, new in self._measure(batch, chosen):
                     self._write(sample, known[sample.id] | new)
                     yield sample
+
+    def _batches(self, samples: Iterable[Sample]) -> Iterator[dict[Sample, list[Edit]]]:
+        """Samples with their edits' frames, no more of them than fill BATCH_SIZE frames."""
+        batch: dict[Sample, list[Edit]] = {}
+        for sample in samples:
+            batch[sample] = read_edit(sample, self.edits)
+            if sum(map(len, batch.values())) >= BATCH_SIZE:
+                yield batch
+                batch = {}
+        if batch:
+            yield batch
+
+    def _measure(
+        self, batch: Mapping[Sample, list[Edit]], chosen: Mapping[str, Metric]
+    ) -> Iterator[tuple[Sample, dict[str, Score]]]:
+        frames = list(chain.from_iterable(batch.values()))
+        parts = (frames[first : first + BATCH_SIZE] for first in range(0, len(frames), BATCH_SIZE))
+        found = chain.from_iterable(measure(part, chosen, self.models) for part in parts)
+        for sample, own in batch.items():
+            scores = list(islice(found, len(own)))
+            yield sample, {name: mean_score([frame[name] for frame in scores]) for name in chosen}
 
     def _write(self, sample: Sample, found: Mapping[str, Score]) -> None:
         entries = {
@@ -110,24 +134,42 @@ def variant_of(metric: Metric, models: Models) -> str:
     return models.variant(metric.model) if metric.model else ""
 
 
-def read_edit(sample: Sample, folder: Path) -> Edit:
-    """A finished edit with all that it is compared with; raises UserError where its picture is damaged."""
+def read_edit(sample: Sample, folder: Path) -> list[Edit]:
+    """A finished edit's frames with all that they are compared with; raises UserError where its picture is damaged."""
     path = edited_path(folder, sample)
-    source = read_image(sample.source)
+    source, mask = sample.frames()
     try:
-        edited = read_image(path)
+        edited = read_frames(path)
     except UserError as error:
         raise UserError(f"{error}; delete it, and the same command makes it again") from None
     if edited.shape != source.shape:
-        raise UserError(f"{path} is not of its source's size; delete it, and the same command makes it again")
-    return Edit(
-        source=np.asarray(to_pil(source)),
-        mask=read_mask(sample.mask)[0].numpy() > 0.5,
-        edited=np.asarray(to_pil(edited)),
-        reference=np.asarray(to_pil(read_image(sample.reference))),
-        reference_mask=read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None,
-        prompt=sample.prompt,
-    )
+        raise UserError(
+            f"{path} is {_extent(edited)}, its source {_extent(source)}; delete it, and the same command makes it again"
+        )
+    reference = np.asarray(to_pil(read_image(sample.reference)))
+    reference_mask = read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None
+    return [
+        Edit(
+            source=np.asarray(to_pil(before)),
+            mask=hidden[0].numpy() > 0.5,
+            edited=np.asarray(to_pil(after)),
+            reference=reference,
+            reference_mask=reference_mask,
+            prompt=sample.prompt,
+        )
+        for before, hidden, after in zip(source, mask, edited, strict=True)
+    ]
+
+
+def mean_score(frames: Sequence[Score]) -> Score:
+    """A clip's score: the mean over its frames that have a value; where none has, the first one's reason."""
+    values = [frame.value for frame in frames if frame.value is not None]
+    return Score(sum(values) / len(values)) if values else frames[0]
+
+
+def _extent(frames: Tensor) -> str:
+    num, _, height, width = frames.shape
+    return f"{width}x{height}" if num == 1 else f"{num} frames of {width}x{height}"
 
 
 def number_to_json(value: float | None) -> float | str | None:

@@ -11,12 +11,15 @@ from mimicbrush.pictures.given import (
     cut_reference,
 )
 from mimicbrush.pictures.reading import (
+    count_frames,
     from_pil,
     open_image,
     read_channels,
+    read_frames,
     read_image,
     read_levels,
     read_mask,
+    read_mask_frames,
 )
 
 __all__ = [
@@ -27,11 +30,14 @@ __all__ = [
     "as_mask",
     "as_reference",
     "as_source",
+    "count_frames",
     "cut_reference",
     "from_pil",
     "open_image",
     "read_channels",
+    "read_frames",
     "read_image",
     "read_levels",
     "read_mask",
+    "read_mask_frames",
 ]

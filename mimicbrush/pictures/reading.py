@@ -8,7 +8,7 @@
 - Colours: RGB stays as stored whatever its ICC profile, which goes into the result: converting would change every
   pixel that an edit must leave alone. CMYK has no meaning without its profile and is converted by it to sRGB, or by
   Pillow's formula where there is none. A mask's grey is the luma of Rec. 601, as in Pillow.
-- Of several frames the first counts.
+- Frames: of several the first counts, except where `read_frames` asks for all of an animated PNG.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
 from mimicbrush.errors import UserError
@@ -78,6 +78,21 @@ def decode_bytes(encoded: bytes, *, name: str = "a picture") -> Decoded:
         raise ValueError("not a readable picture (of no known format)") from None
     except BROKEN as error:
         raise ValueError(f"not a readable picture ({error})") from None
+
+
+def decode_frames(path: Path) -> list[NDArray]:
+    """All frames of an animated PNG, each as in `Decoded`, or the one picture of another file; raises UserError."""
+    if count_frames(path) == 1:
+        return [decode_file(path).levels]
+    with _told(path), _quiet(), Image.open(path) as image:
+        return [levels_of(frame) for frame in ImageSequence.Iterator(image)]
+
+
+def count_frames(path: Path) -> int:
+    """Frames of an animated PNG, by its header, 1 of another picture; raises UserError if it is missing or none."""
+    with _told(path), _quiet(), Image.open(path) as image:
+        # Further pictures in other formats are previews, gain maps or pages more often than frames.
+        return getattr(image, "n_frames", 1) if image.format == "PNG" else 1
 
 
 def levels_of(image: Image.Image, encoded: bytes = b"") -> NDArray:
@@ -172,6 +187,17 @@ def read_channels(path: Path) -> Tensor:
 def read_image(path: Path) -> Tensor:
     """(3, H, W) in [0, 1], on white; raises UserError if the file is missing or no picture."""
     return on_white(read_channels(path))
+
+
+def read_frames(path: Path) -> Tensor:
+    """(T, 3, H, W) in [0, 1], on white; a still has T = 1. Raises UserError if the file is missing or no picture."""
+    return torch.stack([on_white(to_channels(levels)) for levels in decode_frames(path)])
+
+
+def read_mask_frames(path: Path) -> Tensor:
+    """(T, 1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is missing or no picture."""
+    frames = [torch.from_numpy(mask_bytes(levels)) for levels in decode_frames(path)]
+    return (torch.stack(frames)[:, None] > 127).float()
 
 
 def read_mask(path: Path) -> Tensor:

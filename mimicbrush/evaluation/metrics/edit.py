@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class Edit(NamedTuple):
-    """An edited picture with all that it may be compared with; 8-bit RGB at the source's own resolution."""
+    """An edited picture, or frame, with all that it may be compared with; 8-bit RGB at the source's own resolution."""
 
     source: NDArray[np.uint8]
     """(H, W, 3), the truth on inner-ID."""

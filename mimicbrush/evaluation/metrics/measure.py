@@ -33,5 +33,7 @@ def _column(metric: Metric, edits: Sequence[Edit], models: Models, absent: Mappi
 
 def _lacking(metric: Metric, edit: Edit) -> str:
     """Why the edit cannot be scored, or nothing."""
+    if metric.looks_inside and not edit.mask.any():
+        return "nothing is masked"
     lacks = [LACKS[need] for need in sorted(metric.needs) if getattr(edit, need) is None]
     return ", ".join(lacks)

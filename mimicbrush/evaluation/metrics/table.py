@@ -51,6 +51,8 @@ class Metric:
     """What a sample must have to be scored."""
     model: str | None = None
     """The field of ModelsConfig that names its network; None where it needs no weights."""
+    looks_inside: bool = True
+    """Whether it needs something masked; a frame of a clip may have nothing."""
     column: str | None = None
     """Its column in the paper's tables."""
     compute: Compute
@@ -167,6 +169,7 @@ METRICS: dict[str, Metric] = {
         model="clip",
         column="CLIP-T",
         meaning="cosine of CLIP's embeddings of the whole edited picture and of the prompt",
+        looks_inside=False,
         compute=text_similarity,
     ),
     "colour_distance": Metric(
@@ -231,6 +234,7 @@ METRICS: dict[str, Metric] = {
         tracks=INNER | INTER,
         meaning=f"largest change, in grey levels of 255, further from the mask than a feathered edge reaches: "
         f"{FEATHER_PASSES} pixels, and as many times more as the picture is longer than {FEATHER_SIDE}; 0 is best",
+        looks_inside=False,
         compute=each(change_outside),
     ),
     "mean_change_outside": Metric(
@@ -239,6 +243,7 @@ METRICS: dict[str, Metric] = {
         better="lower",
         tracks=INNER | INTER,
         meaning="mean change of the same pixels' channels; exactly 0 where nothing changed",
+        looks_inside=False,
         compute=each(mean_change_outside),
     ),
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from mimicbrush.evaluation.comparison import Comparison, PairedSample
 from mimicbrush.evaluation.recorded import RecordedMetric, Side
 from mimicbrush.evaluation.report.charts import outcome, sorted_differences, verdict_legend
@@ -15,6 +13,7 @@ from mimicbrush.evaluation.report.samples import (
     SIDE,
     card_title,
     cards_style,
+    frames_note,
     given_pictures,
     picture,
     pictures,
@@ -24,7 +23,9 @@ from mimicbrush.evaluation.report.samples import (
 from mimicbrush.evaluation.results import EditResult
 from mimicbrush.evaluation.tables import column_title, format_number
 from mimicbrush.files import write_text
+from mimicbrush.imaging import to_pil
 from mimicbrush.page import bullets, charts, escape, heading, page, paragraph
+from mimicbrush.pictures import read_image
 
 NUM_EXTREMES = 2
 """Samples shown for each metric in which the second gains most, and as many in which it loses most."""
@@ -129,7 +130,7 @@ def _card(
 def _edit_figure(side: Side, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
     path, scores = side.run.picture(edit), score_list(edit, metrics)
     if path.is_file():
-        return picture(Image.open(path), side.label, side=SIDE, below=scores)
+        return picture(to_pil(read_image(path)), side.label + frames_note(path), side=SIDE, below=scores)
     return (
         f"<figure><p class='failure'>{escape(path)} is gone</p>"
         f"<figcaption>{escape(side.label)}</figcaption>{scores}</figure>"

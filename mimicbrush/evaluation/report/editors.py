@@ -94,7 +94,7 @@ def _edit(results: Results, edit: EditResult, side: int) -> Markup:
     if edit.failure:
         return Markup("<span class='none'>failed</span>")
     path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
-    return _picture(Image.open(path), f"{edit.id} by {edit.editor}", side)
+    return _picture(to_pil(read_image(path)), f"{edit.id} by {edit.editor}", side)
 
 
 def _picture(image: Image.Image, alt: str, side: int) -> Markup:

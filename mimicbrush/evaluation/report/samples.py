@@ -18,7 +18,7 @@ from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.imaging import to_pil
 from mimicbrush.page import breakable, escape, thumbnail
-from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.pictures import count_frames, read_image, read_mask
 
 ASSETS = Path(__file__).parents[2] / "assets"
 _STYLE = (ASSETS / "samples.css").read_text(encoding="utf-8")
@@ -90,14 +90,21 @@ def picture(image: Image.Image, caption: str, *, side: int, below: str = "") -> 
 
 
 def given_pictures(sample: Sample, *, side: int) -> list[str]:
-    """What every editor was given, as it was read: turned upright, and 8 bits deep."""
+    """What every editor was given, as it was read: upright, on white, 8 bits deep, of a clip the first frame."""
+    clip = frames_note(sample.source)
     source = to_pil(read_image(sample.source))
     mask = Image.fromarray(read_mask(sample.mask)[0].numpy() > 0.5).convert("L")
     return [
-        picture(source, "source", side=side),
+        picture(source, f"source{clip}", side=side),
         picture(outlined(source, mask), "mask", side=side),
         picture(to_pil(read_image(sample.reference)), "reference", side=side),
     ]
+
+
+def frames_note(path: Path) -> str:
+    """What a caption adds for a clip, of which the first frame is shown; nothing for a still."""
+    num = count_frames(path)
+    return f", frame 1 of {num}" if num > 1 else ""
 
 
 def truth_pictures(sample: Sample, *, side: int) -> list[str]:
@@ -136,7 +143,9 @@ def _edit_figure(results: Results, edit: EditResult, metrics: Mapping[str, Metri
         name, shown, scores = "edit failed", f"<p class='failure'>failed: {escape(edit.failure)}</p>", ""
     else:
         path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
-        name, shown = "edit", thumbnail(Image.open(path), side, f"{edit.id} by {edit.editor}, seed {edit.seed}")
+        clip = frames_note(path)
+        edited = to_pil(read_image(path))
+        name, shown = "edit", thumbnail(edited, side, f"{edit.id} by {edit.editor}, seed {edit.seed}{clip}")
         scores = score_list(edit, metrics)
     return (
         f"<figure class='{name}' data-editor='{escape(edit.editor)}' data-seed='{edit.seed}'>{shown}"
