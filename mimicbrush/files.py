@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -55,24 +56,56 @@ def whole(path: Path) -> Iterator[Path]:
 
     Both the file and its new name are on the disk before this returns: a power cut leaves the old file or the new one.
     """
+    partial = _beside(path)
+    try:
+        with _room_for(path):
+            yield partial
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """As `whole`, of a folder; raises UserError where it is there already."""
+    if path.exists():
+        raise UserError(f"{path} exists; choose another output or delete it")
+    partial = _beside(path)
+    try:
+        with _room_for(path):
+            yield partial
+            for inside in (*partial.rglob("*"), partial):
+                sync(inside)
+            if path.exists():
+                raise UserError(f"{path} was made by another command in the meantime; choose another output")
+            partial.rename(path)
+            sync(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the same folder, which is made, that no other process has."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
     # Tasks of a cluster share folders, and process numbers repeat between its nodes.
-    partial = path.with_name(f".{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
+    return path.with_name(f".{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Raise UserError where the disk is full, or may not be written to."""
     try:
-        yield partial
-        sync(partial)
-        partial.replace(path)
-        sync(path.parent)
+        yield
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the same command") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
@@ -118,14 +151,10 @@ def write_text(text: str, path: Path) -> None:
 
 def append_text(text: str, path: Path) -> None:
     """Add UTF-8 text to the end of a file, which is made where there is none."""
-    try:
+    with _room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(text)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the same command") from None
 
 
 def write_json(content: object, path: Path) -> None:

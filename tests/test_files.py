@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from mimicbrush.errors import UserError
-from mimicbrush.files import sync, whole
+from mimicbrush.files import sync, whole, whole_folder
 from mimicbrush.run_folder import refuse_other_run
 from tests.conftest import REPOSITORY
 
@@ -49,6 +49,24 @@ def test_a_file_system_that_syncs_no_folders_is_no_fault(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Invalid argument"):
         sync(tmp_path / "file")
+
+
+def test_a_folder_appears_whole_or_not_at_all_and_under_no_name_that_two_share(tmp_path):
+    with whole_folder(tmp_path / "made") as partial:
+        (partial / "inside").mkdir(parents=True)
+        (partial / "inside" / "a.txt").write_text("x")
+        assert str(os.getpid()) in partial.name
+        assert not (tmp_path / "made").exists()
+    assert (tmp_path / "made" / "inside" / "a.txt").read_text() == "x"
+    with pytest.raises(UserError, match="made exists; choose another output"), whole_folder(tmp_path / "made"):
+        pass
+    with pytest.raises(UserError, match="was made by another"), whole_folder(tmp_path / "other") as partial:
+        partial.mkdir()
+        (tmp_path / "other").mkdir()
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "stopped") as partial:
+        partial.mkdir()
+        raise KeyboardInterrupt
+    assert {path.name for path in tmp_path.iterdir()} == {"made", "other"}
 
 
 @pytest.mark.parametrize(

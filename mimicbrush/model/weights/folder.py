@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -20,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
-from mimicbrush.files import read_object, refuse_file_name, write_json, write_text
+from mimicbrush.files import read_object, refuse_file_name, whole_folder, write_json, write_text
 from mimicbrush.hub import local_folder, reason_of
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
@@ -68,24 +67,20 @@ def save_pretrained(
     dtype: of the stored weights, as they are by default; scheduler: the release's by default. Raises UserError where
     the folder exists.
     """
-    if folder.exists():
-        raise UserError(f"{folder} exists; choose another output or delete it")
     refuse_file_name(folder)
-    partial = folder.with_name(f".{folder.name}.partial")
     if any(parent.is_file() for parent in folder.parents):
         raise UserError(f"{folder}: cannot be a folder, as a file is in its path; choose another output")
-    shutil.rmtree(partial, ignore_errors=True)
-    models = {FOLDERS[name][0]: model for name, model in _stored_models(network).items()}
-    for subfolder, model in models.items():
-        stored = model if dtype in (None, model.dtype) else nn.Module.to(copy.deepcopy(model), dtype)
-        stored.save_pretrained(partial / subfolder)
-        _forget_origin(partial / subfolder / "config.json")
-    models["scheduler"] = scheduler or make_scheduler(network.options.prediction_type)
-    models["scheduler"].save_pretrained(partial / "scheduler")
-    write_json(asdict(network.options), partial / OPTIONS_NAME)
-    write_text(SAID_TO_PLAIN_DIFFUSERS, partial / f"{PLAIN_DIFFUSERS}.py")
-    write_json(_index(models), partial / INDEX_NAME)
-    partial.rename(folder)
+    with whole_folder(folder) as partial:
+        models = {FOLDERS[name][0]: model for name, model in _stored_models(network).items()}
+        for subfolder, model in models.items():
+            stored = model if dtype in (None, model.dtype) else nn.Module.to(copy.deepcopy(model), dtype)
+            stored.save_pretrained(partial / subfolder)
+            _forget_origin(partial / subfolder / "config.json")
+        models["scheduler"] = scheduler or make_scheduler(network.options.prediction_type)
+        models["scheduler"].save_pretrained(partial / "scheduler")
+        write_json(asdict(network.options), partial / OPTIONS_NAME)
+        write_text(SAID_TO_PLAIN_DIFFUSERS, partial / f"{PLAIN_DIFFUSERS}.py")
+        write_json(_index(models), partial / INDEX_NAME)
 
 
 def _forget_origin(config: Path) -> None:
