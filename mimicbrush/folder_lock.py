@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,8 +73,7 @@ def held(folder: Path, share: str = "") -> Iterator[None]:
     try:
         with _locked(own):
             # Only now: of two that come at the same time, at least one sees the other.
-            for other in [folder / NAME] if share else sorted(folder.glob(f"{NAME}-*")):
-                _refuse_held(other)
+            _refuse_held([folder / NAME] if share else sorted(folder.glob(f"{NAME}-*")))
             yield
     finally:
         # What was made for nothing goes again.
@@ -97,7 +96,7 @@ def _make(folder: Path) -> list[Path]:
 def _locked(path: Path) -> Iterator[None]:
     number, is_locked = _open(path)
     try:
-        _refuse_living_holder(path, is_locked)
+        _watch(_doubtful_holder(path, is_locked))
         holder = _this_process()
         _write(number, holder)
         stop = threading.Event()
@@ -116,15 +115,19 @@ def _locked(path: Path) -> Iterator[None]:
         _close(number)
 
 
-def _refuse_held(path: Path) -> None:
-    """Raise FolderHeldError where another process holds this file."""
-    if not path.is_file():
-        return
-    number, is_locked = _open(path, shared=True)
+def _refuse_held(paths: Sequence[Path]) -> None:
+    """Raise FolderHeldError where another process holds one of these files."""
+    numbers, doubtful = [], {}
     try:
-        _refuse_living_holder(path, is_locked)
+        for path in paths:
+            if path.is_file():
+                number, is_locked = _open(path, shared=True)
+                numbers.append(number)
+                doubtful |= _doubtful_holder(path, is_locked)
+        _watch(doubtful)
     finally:
-        _close(number)
+        for number in numbers:
+            _close(number)
 
 
 def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
@@ -134,7 +137,10 @@ def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
     """
     while True:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)  # who was refused may have removed it again
             number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            continue
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be written ({error.strerror}); mend that or choose another output"
@@ -193,21 +199,30 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_in_child)
 
 
-def _refuse_living_holder(path: Path, is_locked: bool) -> None:
-    """Raise FolderHeldError where the note is of a holder that the operating system's lock says nothing of."""
+def _doubtful_holder(path: Path, is_locked: bool) -> dict[Path, Holder]:
+    """The holder, if the operating system's lock, which is free, does not tell for certain that it has ended."""
     holder, ours = _read(path), _this_process()
     if holder is None or (is_locked and holder.host == ours.host):
-        return
+        return {}
     if holder.job and holder.job == ours.job and holder.restarts < ours.restarts:
-        return  # Slurm has ended this job's former start before it began this one.
-    renewed = path.stat().st_mtime_ns
-    if time.time() - renewed / 1e9 > LONG_AGO:
+        return {}  # Slurm has ended this job's former start before it began this one.
+    if time.time() - _time_of(path) / 1e9 > LONG_AGO:
+        return {}
+    return {path: holder}
+
+
+def _watch(holders: Mapping[Path, Holder]) -> None:
+    """Raise FolderHeldError as soon as one of them renews its note; for those that do not, wait until it is certain."""
+    if not holders:
         return
+    path, holder = next(iter(holders.items()))
     print(f"{path.parent}: looking for {PATIENCE:g} s whether {holder.describe()} still lives", file=sys.stderr)
+    renewed = {path: _time_of(path) for path in holders}
     for _ in range(round(PATIENCE)):
         time.sleep(1)
-        if _time_of(path) != renewed:
-            raise FolderHeldError(_refusal(path, holder))
+        for path, holder in holders.items():
+            if _time_of(path) != renewed[path]:
+                raise FolderHeldError(_refusal(path, holder))
 
 
 def _time_of(path: Path) -> int:

@@ -120,6 +120,16 @@ def test_a_holder_on_another_machine_that_is_silent_for_a_minute_has_ended(tmp_p
     assert "looking for 60 s whether process 17 on elsewhere" in capsys.readouterr().err
 
 
+def test_all_parts_are_watched_at_once(tmp_path, clock, monkeypatch):
+    for task in ("0000", "0001", "0002"):
+        write_note(tmp_path / f"{NAME}-{task}")
+    with held(tmp_path):
+        assert sum(clock) == 60
+    monkeypatch.setattr(folder_lock.time, "sleep", lambda seconds: os.utime(tmp_path / f"{NAME}-0001"))
+    with pytest.raises(FolderHeldError, match="is held by process 17 on elsewhere"), held(tmp_path):
+        pass
+
+
 def test_nobody_waits_for_a_holder_that_has_ended_for_certain(tmp_path, clock, monkeypatch):
     write_note(tmp_path / NAME, host=platform.node())  # its lock has gone with it
     with held(tmp_path):
