@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -32,6 +33,7 @@ REFUSALS = {
     "RevisionNotFoundError": "it has no such revision",
 }
 NOISY_LIBRARIES = ("huggingface_hub", "diffusers", "transformers")
+MODULES_WITH_BARS = ("diffusers.utils.logging", "transformers.utils.logging")
 CONFIG = "config.json"
 MAX_LISTED = 12
 
@@ -276,6 +278,11 @@ def quiet_libraries() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
+    # Only of libraries that somebody has imported: they take seconds.
+    modules = [sys.modules[name] for name in MODULES_WITH_BARS if name in sys.modules]
+    with_bars = [module for module in modules if module.is_progress_bar_enabled()]
+    for module in with_bars:
+        module.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="huggingface_hub")
@@ -283,6 +290,8 @@ def quiet_libraries() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        for module in with_bars:
+            module.enable_progress_bar()
 
 
 def reason_of(error: BaseException) -> str:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from pickle import UnpicklingError
-from typing import Literal
+from dataclasses import replace
 
 import torch
-from diffusers import StableDiffusionInpaintPipeline
+from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline, UNet2DConditionModel
 from torch import Tensor
+from transformers import CLIPTextModel
 
 from mimicbrush.editors.mimicbrush import Precision, choose_device, choose_dtype
 from mimicbrush.errors import UserError
-from mimicbrush.hub import quiet_libraries, reason_of
+from mimicbrush.hub import open_place, quiet_libraries, reason_of
 from mimicbrush.imaging import binarise, letterbox, paste_back, unletterbox
 from mimicbrush.model.sampling import seeded_generators
+from mimicbrush.model.weights import PartConfig, load_pretrained
 from mimicbrush.requests import Editor, EditRequest, TextRequest
+
+PARTS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
+"""Folders with weights, and the models in them."""
+SMALL_FOLDERS = ("tokenizer", "scheduler")
 
 
 class StableDiffusionInpainting(Editor):
     """Repaints the masked region after a sentence, on a padded square, and pastes it back at the source's own size.
 
-    pretrained: a folder or hub repository in diffusers' layout. A sample without a prompt is inpainted without guidance
-    by text. Raises UserError where the weights are missing or damaged.
+    pretrained: a folder or hub repository in diffusers' layout; variant: of its files of weights, by default the plain
+    ones or the only variant; revision: branch, tag or commit of a repository, `main` by default.
+    A sample without a prompt is inpainted without guidance by text. Raises UserError where the weights are missing or
+    damaged.
     """
 
     request_class = TextRequest
@@ -32,26 +39,17 @@ class StableDiffusionInpainting(Editor):
         *,
         num_inference_steps: int = 50,
         guidance_scale: float = 7.5,
-        variant: Literal["fp16"] | None = None,
+        variant: str | None = None,
+        revision: str | None = None,
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
         place = choose_device(device)
         try:
-            with quiet_libraries():
-                self.pipeline = StableDiffusionInpaintPipeline.from_pretrained(
-                    pretrained,
-                    dtype=choose_dtype(precision, place),
-                    variant=variant,
-                    # A blackened false alarm would be scored as an edit.
-                    safety_checker=None,
-                    requires_safety_checker=False,
-                )
-        except UnpicklingError:
-            raise UserError(
-                f"{pretrained}: a weight file holds more than tensors, which is never loaded; give another folder"
-            ) from None
-        except (OSError, ValueError) as error:
+            self.pipeline = load_pipeline(
+                pretrained, variant=variant, revision=revision, dtype=choose_dtype(precision, place)
+            )
+        except (OSError, ValueError) as error:  # a UserError is a ValueError
             raise UserError(
                 f"{pretrained}: no inpainting pipeline of diffusers ({reason_of(error)}); give its folder or repository"
             ) from None
@@ -86,3 +84,25 @@ class StableDiffusionInpainting(Editor):
     def _finish(self, canvases: list[Tensor], request: EditRequest) -> Tensor:
         edited = unletterbox(torch.stack(canvases), *request.source.shape[-2:])
         return paste_back(edited.to(request.source), request.source, request.mask)
+
+
+def load_pipeline(
+    pretrained: str, *, variant: str | None, revision: str | None, dtype: torch.dtype
+) -> StableDiffusionInpaintPipeline:
+    """The pipeline without its safety checker: a blackened false alarm would be scored as an edit.
+
+    Raises UserError, OSError or ValueError where it is not to be had whole.
+    """
+    config = PartConfig(pretrained=pretrained, variant=variant, revision=revision)
+    parts = {
+        name: load_pretrained(name, replace(config, subfolder=name), kind, dtype=dtype) for name, kind in PARTS.items()
+    }
+    place = open_place(pretrained, revision)
+    if place.is_partial and not all(map(place.inside, SMALL_FOLDERS)):
+        place.complete()
+    for name in SMALL_FOLDERS:
+        place.fetch(name, place.inside(name))
+    folder = place.fetch("", ["model_index.json"])
+    without = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    with quiet_libraries():
+        return StableDiffusionInpaintPipeline.from_pretrained(folder, local_files_only=True, **parts, **without)

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from huggingface_hub import constants, get_session, snapshot_download
+from huggingface_hub import constants, get_session
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.evaluation.metrics import NETWORKS, Models, ModelsConfig
-from mimicbrush.evaluation.metrics.sources import NAMED_HASH, cached_file, is_repository, is_url, weight_files
-from mimicbrush.hub import quiet_libraries, reason_of
+from mimicbrush.evaluation.metrics.sources import NAMED_HASH, cached_file, is_url
+from mimicbrush.hub import TRANSFORMERS, find_part, is_repository
 
 SECONDS = 10
 """Without an answer, after which a server counts as out of reach."""
-SMALL_FILES = ["*.json", "*.txt"]
+SMALL_FILES = ("*config.json", "tokenizer.json", "vocab.json", "merges.txt", "special_tokens_map.json")
+"""Of preprocessing and of a tokenizer."""
 ADVICE = "go online, or copy the repository's files to this machine and give their folder"
-PREFERRED_WEIGHTS, OLD_WEIGHTS = ["*.safetensors"], ["pytorch_model.bin"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +87,9 @@ def _fetch_file(url: str, path: Path) -> None:
 
 def _fetch_repository(source: str) -> None:
     try:
-        with quiet_libraries():
-            folder = Path(snapshot_download(source, allow_patterns=SMALL_FILES + PREFERRED_WEIGHTS))
-            if not weight_files(folder):
-                snapshot_download(source, allow_patterns=OLD_WEIGHTS)
-    except Exception as error:  # the hub's client raises a dozen kinds
-        raise UserError(f"{source} cannot be fetched ({reason_of(error)}); {ADVICE}") from None
+        find_part(source, TRANSFORMERS, class_name="", extra=SMALL_FILES)
+    except UserError as error:
+        raise UserError(f"{error}; {ADVICE}") from None
 
 
 def _find_hub_fault() -> str | None:

@@ -6,10 +6,13 @@ import shutil
 
 import pytest
 import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
 from mimicbrush.errors import UserError
 from mimicbrush.requests import TextRequest
+from tests.hub_layouts import INPAINTING, LAYOUTS
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +71,27 @@ def test_code_in_a_weight_file_is_not_run(inpainting_folder, tmp_path, part, saf
     with pytest.raises(UserError, match=str(folder)):
         StableDiffusionInpainting(str(folder), device="cpu")
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_repositorys_own_layout_is_read(inpainting_folder, editor, tmp_path, monkeypatch, caplog):
+    """No plain safetensors, and nothing asked of the hub: as stable-diffusion-v1-5/stable-diffusion-inpainting is."""
+    layout = LAYOUTS[INPAINTING]
+    snapshot = tmp_path / "models--stable-diffusion-v1-5--stable-diffusion-inpainting" / "snapshots" / layout["commit"]
+    shutil.copytree(inpainting_folder / "tokenizer", snapshot / "tokenizer")  # in its library's present format
+    for name in [name for name in layout["files"] if not name.startswith("tokenizer/")]:
+        kept = inpainting_folder / name
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).write_bytes(kept.read_bytes() if kept.is_file() else b"{}")
+    for name in ("unet", "vae", "text_encoder"):
+        (path,) = (inpainting_folder / name).glob("*.safetensors")
+        half = {key: tensor.half() for key, tensor in load_file(path).items()}
+        save_file(half, snapshot / name / path.name.replace(".safetensors", ".fp16.safetensors"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    loaded = StableDiffusionInpainting(
+        INPAINTING, revision=layout["commit"], num_inference_steps=2, device="cpu", precision="float32"
+    )
+    assert [message.partition(" ")[0] for message in caplog.messages] == ["unet:", "vae:", "text_encoder:"]
+    assert loaded.pipeline.unet.dtype == torch.float32
+    request = make_request("red hat")
+    assert torch.allclose(loaded.edit(request), editor.edit(request), atol=0.02)

@@ -39,7 +39,8 @@ class Hub(BaseHTTPRequestHandler):
         self.asked.append(path)
         repository = self.root / "someone" / "dino"
         if path in ("/", "/api/models/someone/dino/revision/main"):
-            body = json.dumps({"id": "someone/dino", "sha": COMMIT, "siblings": []}).encode()
+            siblings = [{"rfilename": file.name} for file in sorted(repository.glob("*"))]
+            body = json.dumps({"id": "someone/dino", "sha": COMMIT, "siblings": siblings}).encode()
         elif path.startswith("/api/models/someone/dino/tree/"):
             files = sorted(repository.iterdir())
             body = json.dumps(

@@ -10,10 +10,13 @@ from transformers import SamModel, SamProcessor
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.regions import Region
+from mimicbrush.evaluation.metrics.pretrained import load_weights
+from mimicbrush.evaluation.metrics.sources import AbsentError, find_folder
+from mimicbrush.hub import TRANSFORMERS, find_part
 
 
 class SegmentAnything:
-    """Masks for boxes and clicks. name: a folder or a hub repository; only safetensors are loaded.
+    """Masks for boxes and clicks. name: a folder or a hub repository; nothing in it is executed.
 
     Raises UserError where the weights are not on this machine, and may not or cannot be fetched.
     """
@@ -22,9 +25,12 @@ class SegmentAnything:
         self.name = name
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self.processor = SamProcessor.from_pretrained(name, local_files_only=not download)
-            model = SamModel.from_pretrained(name, local_files_only=not download, use_safetensors=True)
-        except (OSError, ValueError) as error:
+            if download:
+                find_part(name, TRANSFORMERS, class_name="SamModel", extra=("*config.json",))
+            folder = find_folder(name, "sam")
+            model = load_weights(SamModel, folder)
+            self.processor = SamProcessor.from_pretrained(folder, local_files_only=True)
+        except (AbsentError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0].split(". ")[0]
             hint = "check the name and the connection" if download else "set masks.sam_download to fetch it"
             raise UserError(f"{name}: no SAM to load ({reason}); give a folder of its weights, or {hint}") from None

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import weight_files
+from mimicbrush.hub import TRANSFORMERS, choose_weights, quiet_libraries, reason_of, weight_files
 from mimicbrush.model.weights import torch_load
 
 M = TypeVar("M", bound=PreTrainedModel)
@@ -28,13 +28,15 @@ def load_weights(kind: type[M], folder: Path, **options: object) -> M:
     for path in weight_files(folder):
         if path.suffix != ".safetensors":
             torch_load(path)  # says so where a file would have to be executed
+    choice = choose_weights([path.name for path in folder.iterdir()], TRANSFORMERS)
+    if choice is None:
+        raise UserError(f"{folder} holds no weights of {kind.__name__}; fetch it again")
+    options |= {"variant": choice.variant, "use_safetensors": choice.is_safe, "local_files_only": True}
     try:
-        network, found = kind.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True, **options
-        )
+        with quiet_libraries():
+            network, found = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UserError(f"{folder}: no {kind.__name__} could be loaded ({reason}); fetch it again") from None
+        raise UserError(f"{folder}: no {kind.__name__} could be loaded ({reason_of(error)}); fetch it again") from None
     if found["missing_keys"]:
         missing = sorted(map(str, found["missing_keys"]))
         raise UserError(f"{folder} lacks {len(missing)} tensors of {kind.__name__}, first {missing[0]}; fetch it again")

@@ -12,11 +12,11 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 
+from mimicbrush.errors import UserError
 from mimicbrush.files import sha256
+from mimicbrush.hub import is_repository, weight_files
 
 FETCH = "python -m mimicbrush.evaluation.fetch"
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-"""What transformers reads, the first of these that is there."""
 NAMED_HASH = re.compile(r"-([0-9a-f]{8,})\.")
 """In the names of torchvision's files, and of whatever follows torch.hub's custom."""
 
@@ -27,11 +27,6 @@ class AbsentError(Exception):
 
 def is_url(source: str) -> bool:
     return source.startswith(("https://", "http://"))
-
-
-def is_repository(source: str) -> bool:
-    """Whether this names a repository of the hub, rather than a path: `owner/name`, and no such folder here."""
-    return re.fullmatch(r"[\w-]+/[\w.-]+", source) is not None and not Path(source).exists()
 
 
 def find_folder(source: str, model_type: str, *, has_tokenizer: bool = False) -> Path:
@@ -50,10 +45,13 @@ def find_folder(source: str, model_type: str, *, has_tokenizer: bool = False) ->
     found = _model_type(folder / "config.json")
     if found != model_type:
         raise AbsentError(f"{source}: expected a network of type {model_type}, found {found}")
-    lacking = list(_lacking(folder, has_tokenizer))
+    try:
+        lacking, paths = list(_lacking(folder, has_tokenizer)), weight_files(folder)
+    except UserError as error:  # a damaged index
+        raise AbsentError(str(error)) from None
     if lacking:
         raise AbsentError(f"{source} lacks {', '.join(lacking)}")
-    for path in weight_files(folder):
+    for path in paths:
         _check_whole(path)
     return folder
 
@@ -90,18 +88,6 @@ def fetch_command(name: str, source: str, default: str) -> str:
     return f"mend models.{name}, or leave it at its default, which is fetched by: {FETCH} --models '[{name}]'"
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The files that transformers would read, sorted."""
-    for name in WEIGHT_FILES:
-        path = folder / name
-        if path.is_file() and path.suffix == ".json":
-            weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-            return [folder / part for part in sorted(set(weight_map.values()))]
-        if path.is_file():
-            return [path]
-    return []
-
-
 def short_digest(path: Path) -> str:
     """The first eight hex digits of a file's SHA-256."""
     return sha256(path)[:8]
@@ -109,8 +95,8 @@ def short_digest(path: Path) -> str:
 
 def _lacking(folder: Path, has_tokenizer: bool) -> Iterator[str]:
     if not weight_files(folder):
-        yield WEIGHT_FILES[0]
-    if not (folder / "preprocessor_config.json").is_file():
+        yield "model.safetensors"
+    if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         yield "preprocessor_config.json"
     pieces = [folder / name for name in ("vocab.json", "merges.txt")]
     if has_tokenizer and not (folder / "tokenizer.json").is_file() and not all(map(Path.is_file, pieces)):

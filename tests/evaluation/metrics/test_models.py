@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import ViTModel
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
@@ -130,7 +131,6 @@ def test_networks_are_loaded_once_in_float32_for_evaluation(models):
 
 
 def test_weights_in_half_precision_are_computed_in_float32(dino):
-    from transformers import ViTModel
 
     ViTModel.from_pretrained(dino, add_pooling_layer=False).half().save_pretrained(dino)
     encoder = Models(ModelsConfig(dino=str(dino)), device="cpu").load("dino")
@@ -163,3 +163,21 @@ def test_weights_that_lack_tensors_are_refused(dino):
 def test_absent_network_is_a_users_error(no_caches):
     with pytest.raises(UserError, match="facebook/dino-vits16 is not on this machine; fetch it by"):
         Models(device="cpu").load("dino")
+
+
+@pytest.mark.parametrize("kind", ["variant", "pickle", "shards"])
+def test_weights_are_read_in_every_format(networks, tmp_path, kind):
+    folder = Path(shutil.copytree(networks.dino, tmp_path / "dino"))
+    network = ViTModel.from_pretrained(folder, add_pooling_layer=False)
+    (folder / "model.safetensors").unlink()
+    if kind == "variant":
+        network.half().save_pretrained(folder, variant="fp16")
+    elif kind == "pickle":
+        torch.save(network.state_dict(), folder / "pytorch_model.bin")
+    else:
+        network.save_pretrained(folder, max_shard_size="20KB")
+        assert len(list(folder.glob("*.safetensors"))) > 1
+    models = Models(ModelsConfig(dino=str(folder)), device="cpu")
+    assert not models.missing(["dino"])
+    assert models.load("dino").network.dtype == torch.float32
+    assert "tensors" not in models.variant("dino")
