@@ -13,7 +13,7 @@ from mimicbrush.machine import require_posix
 from mimicbrush.run_folder import claim
 from mimicbrush.training.checkpoints import StopSignals, find_start
 from mimicbrush.training.doctor import check, examine
-from mimicbrush.training.ranks import is_first
+from mimicbrush.training.ranks import is_first, let_first_speak
 from mimicbrush.training.run import (
     FREE,
     TrainConfig,
@@ -44,6 +44,7 @@ def train(config: TrainConfig) -> None:
     if start.step >= config.run.max_steps:
         print(f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}")
         return
+    let_first_speak()
     stop = StopSignals()
     # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
     stop.install([signal.SIGUSR1])

@@ -1,10 +1,11 @@
-"""`python -m mimicbrush.bench train | sample | data | loader | metrics | memory`."""
+"""`python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start`."""
 
 from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
 from mimicbrush.bench.memory import MemoryBenchConfig, bench_memory
 from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics
 from mimicbrush.bench.preparation import PreparationBenchConfig, bench_preparation
 from mimicbrush.bench.sampling import SampleBenchConfig, bench_sampling
+from mimicbrush.bench.start import StartBenchConfig, bench_start
 from mimicbrush.bench.training import TrainBenchConfig, bench_training
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import run_command
@@ -18,6 +19,7 @@ def main() -> None:
         "loader": (LoaderBenchConfig, bench_loader),
         "metrics": (MetricsBenchConfig, bench_metrics),
         "memory": (MemoryBenchConfig, bench_memory),
+        "start": (StartBenchConfig, bench_start),
     }
     run_subcommand(commands, program="python -m mimicbrush.bench")
 

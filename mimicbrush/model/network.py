@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -137,11 +139,16 @@ class MimicBrushNetwork(nn.Module):
         """Where it computes, also while its weights wait elsewhere."""
         return execution_device(self.imitative_unet)
 
-    def to_precision(self, dtype: torch.dtype) -> MimicBrushNetwork:
-        """Compute in this precision, latents and the depth model always in float32; changes it in place."""
+    def to_precision(
+        self, dtype: torch.dtype, precisions: Mapping[str, torch.dtype] = MappingProxyType({})
+    ) -> MimicBrushNetwork:
+        """Compute in this precision, latents and the depth model always in float32; changes it in place.
+
+        precisions: part -> another dtype for it.
+        """
         for name, part in self.named_children():
             # Not by diffusers' own, which warns of modules that are to stay in float32: of these there are none.
-            nn.Module.to(part, torch.float32 if name == "shape_map" else dtype)
+            nn.Module.to(part, torch.float32 if name == "shape_map" else precisions.get(name, dtype))
         return self
 
     @torch.no_grad()

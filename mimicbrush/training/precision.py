@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.training.recipe import RecipeConfig
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 FrozenPrecision = Literal["float32", "bfloat16", "float16"]
@@ -21,6 +22,14 @@ COMPUTED_IN: dict[Precision, torch.dtype] = {
 
 KEPT = "shape_map"
 """The depth model computes in float32, as in the release."""
+
+
+def frozen_precisions(recipe: RecipeConfig, precision: FrozenPrecision) -> dict[str, torch.dtype]:
+    """Part -> the dtype in which it is kept: those of which nothing is trained, and which can be loaded in it."""
+    frozen = ["autoencoder", "image_encoder"]
+    if not recipe.train_reference and not recipe.reference_lora:
+        frozen.append("reference_unet")
+    return dict.fromkeys(frozen, getattr(torch, precision))
 
 
 def store_frozen(network: MimicBrushNetwork, precision: FrozenPrecision) -> None:

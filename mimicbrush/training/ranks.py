@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Sequence
@@ -63,6 +64,12 @@ def is_first() -> bool:
     else:
         names = ("SLURM_PROCID",) if _is_task() else ("NODE_RANK", "LOCAL_RANK")
     return not any(int(os.environ.get(name, 0)) for name in names)
+
+
+def let_first_speak() -> None:
+    """Silence the notes of other ranks on the parts they load: they are the first one's."""
+    if not is_first():
+        logging.getLogger("mimicbrush.model").setLevel(logging.ERROR)
 
 
 def _is_task() -> bool:

@@ -25,7 +25,7 @@ from mimicbrush.model.weights import (
 from mimicbrush.run_folder import find_difference
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
-from mimicbrush.training.precision import FrozenPrecision, Precision, store_frozen
+from mimicbrush.training.precision import FrozenPrecision, Precision, frozen_precisions, store_frozen
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.watch import WatchConfig
 
@@ -208,7 +208,9 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
     network: one that stands in for it; it is changed in place.
     """
     require_optimizer(config.recipe.optimizer)
-    network = network or initialise(config.network, seed=config.seed)
+    if network is None:
+        precisions = frozen_precisions(config.recipe, config.run.frozen_precision)
+        network = initialise(config.network, seed=config.seed, precisions=precisions)
     if config.run.channels_last:
         network.to(memory_format=torch.channels_last)
     if config.run.gradient_checkpointing:

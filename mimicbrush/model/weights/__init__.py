@@ -14,7 +14,7 @@ from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.model.weights.lora_loader import LoraLoader
-from mimicbrush.model.weights.parts import load_part, widen_conv_in
+from mimicbrush.model.weights.parts import load_part, load_pretrained, widen_conv_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run import checkpoint_of, previous_checkpoint_of, read_checkpoint, split_parts
 from mimicbrush.model.weights.tensors import DamagedFileError, load_strictly, require_fit, torch_load, torch_save
@@ -32,6 +32,7 @@ __all__ = [
     "initialise",
     "load_network",
     "load_part",
+    "load_pretrained",
     "load_release",
     "load_scheduler",
     "load_strictly",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -34,23 +35,25 @@ def initialise(
     seed: int = 0,
     trained: TrainedWeights | None = None,
     dtype: torch.dtype = torch.float32,
+    precisions: Mapping[str, torch.dtype] = MappingProxyType({}),
 ) -> MimicBrushNetwork:
     """Build the network: parts pretrained, or drawn from `seed`, with the weights of `config.weights` in their place.
 
-    trained: a checkpoint's tensors, which come before both; dtype: of all but the depth model, which stays in float32.
+    trained: a checkpoint's tensors, which come before both; dtype: of all but the depth model, which stays in float32;
+    precisions: part -> another dtype than that, in which it is loaded straight away, for less memory on the way.
     Raises UserError where weights are not found or do not fit.
     """
     given = _given_tensors(config, trained)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = MimicBrushNetwork(**build_parts(config, given), options=config.options)
+        network = MimicBrushNetwork(**build_parts(config, given, precisions), options=config.options)
     _check_parts(network)
     if trained is not None:
         # Before anything is cast: digests are of the precision in which the run saw the tensors.
         left_out = _left_out_parts(config, trained)
         found = {name: given[name][1] if name in given else getattr(network, name).state_dict() for name in left_out}
         require_unchanged(trained.left_out, found, trained.origin, lambda: fetchable_parts(config))
-    network.to_precision(dtype)
+    network.to_precision(dtype, precisions)
     for name in list(given):
         # Taken out, so that what was stored in another precision goes as soon as it is converted, a part at a time.
         origin, tensors = given.pop(name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 import torch
@@ -38,13 +39,26 @@ T = TypeVar("T", bound=nn.Module)
 log = logging.getLogger(__name__)
 
 
-def build_parts(config: NetworkConfig, given: Collection[str]) -> dict[str, nn.Module]:
-    """Every part by name: those in `given` have shapes but no weights, which the caller is about to put in."""
-    autoencoder = _part("autoencoder", config, AutoencoderKL, empty="autoencoder" in given)
-    reference = _part("reference_unet", config, UNet2DConditionModel, empty="reference_unet" in given)
+def build_parts(
+    config: NetworkConfig, given: Collection[str], precisions: Mapping[str, torch.dtype] = MappingProxyType({})
+) -> dict[str, nn.Module]:
+    """Every part by name: those in `given` have shapes but no weights, which the caller is about to put in.
+
+    precisions: of parts that are loaded in another than float32, without a copy in it where that can be.
+    """
+
+    def part(name: str, kind: type[T]) -> T:
+        return _part(name, config, kind, empty=name in given, dtype=precisions.get(name, torch.float32))
+
+    autoencoder = part("autoencoder", AutoencoderKL)
+    if _is_copied(config) and "imitative_unet" not in given:
+        # The copy is trained from the reference's full precision.
+        reference = _part("reference_unet", config, UNet2DConditionModel, empty="reference_unet" in given)
+    else:
+        reference = part("reference_unet", UNet2DConditionModel)
     with _memory(empty="imitative_unet" in given):
         imitative = widen_conv_in(_imitative_start(config, reference, given), config.conv_in)
-    clip = _part("image_encoder", config, CLIPVisionModelWithProjection, empty="image_encoder" in given)
+    clip = part("image_encoder", CLIPVisionModelWithProjection)
     with _memory(empty="image_projector" in given):
         image_projector = ImageProjector(clip.config.hidden_size, imitative.config.cross_attention_dim)
     with _memory(empty="shape_projector" in given):
@@ -70,15 +84,23 @@ def load_part(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtyp
         part = _from_arguments(name, config, kind)
         return part if dtype == torch.float32 else nn.Module.to(part, dtype)
     try:
-        if is_single_file(config.pretrained):
-            part = load_single_file(Path(config.pretrained), kind, arguments=config.arguments, dtype=dtype)
-            return _require_whole(part, config.pretrained, missing=())
-        found = _find(config, kind)
-        for note in found.notes:
-            log.warning("%s: %s", name, note)
-        return _load(found, kind, dtype)
+        return load_pretrained(name, config, kind, dtype=dtype)
     except UserError as error:
         raise UserError(f"{name}: {error}; {_advice(name, config)}") from None
+
+
+def load_pretrained(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtype) -> T:
+    """A pretrained part; logs a line where something else than what was named is taken.
+
+    name: of the part, for that line. Raises UserError where it is not to be had.
+    """
+    if is_single_file(config.pretrained):
+        part = load_single_file(Path(config.pretrained), kind, arguments=config.arguments, dtype=dtype)
+        return _require_whole(part, config.pretrained, missing=())
+    found = _find(config, kind)
+    for note in found.notes:
+        log.warning("%s: %s", name, note)
+    return _load(found, kind, dtype)
 
 
 def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"]) -> UNet2DConditionModel:
@@ -102,11 +124,11 @@ def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"
     return unet
 
 
-def _part(name: str, config: NetworkConfig, kind: type[T], *, empty: bool) -> T:
+def _part(name: str, config: NetworkConfig, kind: type[T], *, empty: bool, dtype: torch.dtype = torch.float32) -> T:
     """The part of this field of the config; `empty`: its shapes only."""
     part: PartConfig = getattr(config, name)
     if not empty:
-        return load_part(name, part, kind)
+        return load_part(name, part, kind, dtype=dtype)
     with _memory(empty=True):
         return _from_arguments(name, part, kind) if part.pretrained is None else _sized_part(name, part, kind)
 
@@ -184,10 +206,15 @@ def _from_arguments(name: str, config: PartConfig, kind: type[T]) -> T:
         raise UserError(f"{name}.arguments do not make a {kind.__name__}: {error}") from None
 
 
+def _is_copied(config: NetworkConfig) -> bool:
+    """Whether the imitative U-Net starts as the reference U-Net."""
+    return config.imitative_unet.pretrained is None and not config.imitative_unet.arguments
+
+
 def _imitative_start(
     config: NetworkConfig, reference: UNet2DConditionModel, given: Collection[str]
 ) -> UNet2DConditionModel:
-    if config.imitative_unet.pretrained is None and not config.imitative_unet.arguments:
+    if _is_copied(config):
         is_given = "imitative_unet" in given
         return UNet2DConditionModel.from_config(reference.config) if is_given else copy.deepcopy(reference)
     return _part("imitative_unet", config, UNet2DConditionModel, empty="imitative_unet" in given)

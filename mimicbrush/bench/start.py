@@ -1,0 +1,123 @@
+"""What a training rank's start takes of the host: peak memory, from full-size parts in their real formats."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, DepthAnythingConfig, PreTrainedModel
+from transformers import DepthAnythingForDepthEstimation as DepthAnything
+
+from mimicbrush.bench.clock import describe_machine
+from mimicbrush.bench.edits import PRESET
+from mimicbrush.bench.networks import Size
+from mimicbrush.config import load_config
+from mimicbrush.files import write_json
+from mimicbrush.machine import peak_memory
+from mimicbrush.model.weights import NetworkConfig, PartConfig, full_size_network, initialise
+from mimicbrush.training.clock import now
+from mimicbrush.training.precision import frozen_precisions, store_frozen
+from mimicbrush.training.run import RunConfig, TrainConfig
+
+CPU = torch.device("cpu")
+STORED = {"imitative_unet": torch.float16}
+"""Part -> the dtype of its files, where it is not float32: the inpainting repository holds the fp16 variant alone."""
+KINDS = {
+    "imitative_unet": UNet2DConditionModel,
+    "reference_unet": UNet2DConditionModel,
+    "autoencoder": AutoencoderKL,
+    "image_encoder": CLIPVisionModelWithProjection,
+    "depth": DepthAnything,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartBenchConfig:
+    """Measure the peak of host memory while a rank loads its network, frozen parts in bfloat16 at once or at last.
+
+    Random weights from a temporary folder (8 GB for the release's sizes), in the formats of the presets' repositories.
+    """
+
+    network: Size = "full"
+    """Its sizes: the release's, or the tiny preset's."""
+    output: Path | None = None
+    """A JSON file for the results."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRow:
+    """One way of loading."""
+
+    name: str
+    held: float
+    """GiB of weights afterwards."""
+    peak: float
+    """GiB resident at most, the files that are mapped among them."""
+    seconds: float
+
+
+def bench_start(config: StartBenchConfig) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        network = write_parts(_sizes(config), Path(folder))
+        print(f"{describe_machine(CPU)}; {config.network} sizes; GiB\n\n{'':36s}  held   peak  seconds")
+        rows = []
+        for name in ("frozen parts straight in bfloat16", "all in float32, then stored"):
+            # A new process: its peak is its own.
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                rows.append(pool.submit(measure, name, network, straight=name.startswith("frozen")).result())
+            row = rows[-1]
+            print(f"{row.name:36s} {row.held:5.2f}  {row.peak:5.2f}  {row.seconds:7.1f}", flush=True)
+    if config.output:
+        write_json({"machine": describe_machine(CPU), "rows": list(map(asdict, rows))}, config.output)
+
+
+def measure(name: str, network: NetworkConfig, *, straight: bool) -> StartRow:
+    """Build the network in this process, its frozen parts in bfloat16 at last."""
+    run = RunConfig(frozen_precision="bfloat16")
+    recipe = TrainConfig.__dataclass_fields__["recipe"].default_factory()
+    started = now()
+    precisions = frozen_precisions(recipe, run.frozen_precision) if straight else {}
+    built = initialise(network, precisions=precisions)
+    built.reference_unet.requires_grad_(False)
+    store_frozen(built, run.frozen_precision)
+    seconds = now() - started
+    held = sum(tensor.nbytes for tensor in built.state_dict().values())
+    return StartRow(name=name, held=held / 2**30, peak=peak_memory(CPU) / 2**30, seconds=seconds)
+
+
+def write_parts(sizes: NetworkConfig, folder: Path) -> NetworkConfig:
+    """Write every part with random weights, one at a time; returns a config that loads them."""
+    parts = {}
+    for name, kind in KINDS.items():
+        settings: PartConfig | None = getattr(sizes, name)
+        if settings is None or settings.pretrained:
+            continue
+        arguments = settings.arguments or sizes.reference_unet.arguments  # none: the imitative U-Net is a copy
+        dtype = STORED.get(name, torch.float32)
+        model = _random(kind, arguments | ({"in_channels": 9} if name == "imitative_unet" else {}), dtype)
+        model.save_pretrained(folder / name, variant="fp16" if dtype == torch.float16 else None)
+        parts[name] = PartConfig(pretrained=str(folder / name))
+        del model
+    return replace(sizes, **parts)
+
+
+def _random(kind: type[nn.Module], arguments: dict, dtype: torch.dtype) -> nn.Module:
+    configs = {CLIPVisionModelWithProjection: CLIPVisionConfig, DepthAnything: DepthAnythingConfig}
+    with torch.device("meta"):
+        model = kind(configs[kind](**arguments)) if issubclass(kind, PreTrainedModel) else kind(**arguments)
+    model = nn.Module.to(model, dtype).to_empty(device="cpu")
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.02)
+    return model
+
+
+def _sizes(config: StartBenchConfig) -> NetworkConfig:
+    if config.network == "full":
+        return full_size_network()
+    return replace(load_config(TrainConfig, PRESET).network, weights=None, depth=None)

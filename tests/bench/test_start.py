@@ -1,0 +1,16 @@
+"""The start bench loads tiny parts in the formats of the real ones."""
+
+from __future__ import annotations
+
+from mimicbrush.bench.start import measure, write_parts
+from mimicbrush.model.weights import PartConfig
+from tests.conftest import DEPTH, network_config
+
+
+def test_every_part_is_written_and_loaded(tmp_path):
+    network = write_parts(network_config(depth=PartConfig(arguments=DEPTH)), tmp_path)
+    (half,) = (tmp_path / "imitative_unet").glob("*.safetensors")
+    assert half.name == "diffusion_pytorch_model.fp16.safetensors"
+    rows = [measure(str(straight), network, straight=straight) for straight in (True, False)]
+    assert rows[0].held == rows[1].held > 0
+    assert all(row.peak > row.held for row in rows)
