@@ -46,7 +46,7 @@ def save_with_settings(edited: Tensor, config: EditConfig, inputs: Inputs, *, po
 def read_settings(path: Path) -> dict:
     """The settings in a PNG, and FINGERPRINTS if it is not older than these; raises UserError where it holds none."""
     # They stand before the pixels, which need not be decoded: a batch looks at every result that is there.
-    picture = open_image(path, decode=False)
+    picture = open_image(path)
     try:
         settings = json.loads(picture.info[KEY])
         fingerprints = list(settings.get(FINGERPRINTS, {}).values())

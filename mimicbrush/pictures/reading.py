@@ -215,11 +215,9 @@ def from_pil(image: Image.Image) -> Tensor:
     return on_white(to_channels(levels_of(image)))
 
 
-def open_image(path: Path, *, decode: bool = True) -> Image.Image:
-    """As it is stored, or undecoded its header alone; raises UserError if the file is missing or no picture."""
+def open_image(path: Path) -> Image.Image:
+    """A picture's header, with its size and texts, undecoded; raises UserError if it is missing or no picture."""
     with _told(path), _quiet(), Image.open(path) as file:
-        if decode:
-            file.load()
         return file
 
 

@@ -139,6 +139,16 @@ def test_a_mask_that_wants_a_crop_is_edited_and_it_is_said(pipe, caplog):
     assert "crop_to_mask repaints it in full detail" in caplog.text
 
 
+def test_what_is_hidden_behind_transparency_does_not_matter(pipe):
+    sources = [np.array(random_picture("RGBA")) for _ in range(2)]
+    sources[0][..., 3] = sources[1][..., 3] = np.where(np.arange(80) < 35, 0, 255)  # through the masked region
+    sources[1][:, :35, :3] = 7
+    first, second = (np.asarray(edit(pipe, image=Image.fromarray(source), output_type="pil")[0]) for source in sources)
+    assert np.array_equal(first[:, 35:], second[:, 35:])
+    for source, edited in zip(sources, (first, second), strict=True):
+        assert np.array_equal(edited[:5], source[:5]) and np.array_equal(edited[..., 3], source[..., 3])
+
+
 def test_several_references_share_a_canvas_in_reading_order():
     colours = [Image.new("RGB", (40, 40), colour) for colour in ("red", "lime", "blue")]
     canvas = as_reference(colours, size=8)
