@@ -102,16 +102,18 @@ def sample(
     guided = guidance_scale > 1
     rows = Conditions(*(_repeat(value, len(noise) // len(value)) for value in conditions))
     rows = _with_unconditional(network, rows) if guided else rows
-    _set_timesteps(scheduler, num_inference_steps, noise.device)
+    _set_timesteps(scheduler, num_inference_steps)
+    timesteps = send(scheduler.timesteps, noise.device)
     noisy_step = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     latent, features = noise * scheduler.init_noise_sigma, None
     for step, timestep in enumerate(tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False)):
+        told = timesteps[step]
         if features is None or network.options.reference_timestep == "current":
-            features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
+            features = network.reference_features(conditions.reference_latent, told, conditions.image_tokens)
             features = repeat_features(features, len(noise) // len(conditions.reference_latent))
         scaled = scheduler.scale_model_input(latent, timestep)
         scaled = torch.cat([scaled, scaled]) if guided else scaled
-        prediction = network.predict(scaled, timestep, rows, features, twins=guided)
+        prediction = network.predict(scaled, told, rows, features, twins=guided)
         if guided:
             conditional, unconditional = prediction.chunk(2)
             prediction = torch.lerp(unconditional, conditional, guidance_scale)
@@ -143,9 +145,10 @@ def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> C
     return doubled._replace(image_tokens=torch.cat([conditions.image_tokens, absent]))
 
 
-def _set_timesteps(scheduler: SchedulerMixin, num_inference_steps: int, device: torch.device) -> None:
+def _set_timesteps(scheduler: SchedulerMixin, num_inference_steps: int) -> None:
+    """On the CPU: schedulers look up and compare timesteps, for which the host would wait in each step."""
     try:
-        scheduler.set_timesteps(num_inference_steps, device=device)
+        scheduler.set_timesteps(num_inference_steps, device="cpu")
     except ValueError as error:  # some need several steps to begin with
         name = type(scheduler).__name__
         raise UserError(f"{name} cannot sample in {num_inference_steps} steps ({error}); take more steps") from None

@@ -23,17 +23,19 @@ from mimicbrush.data.batch import BatchConfig, augment_and_mask
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.masking import MaskConfig
 from mimicbrush.device import send
-from mimicbrush.model.weights import PartConfig
+from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.model.weights import PartConfig, initialise
 from mimicbrush.training import trainer as training
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.run import TrainConfig, make_data, make_module
-from tests.conftest import DEPTH, make_shards, network_config
+from tests.conftest import DEPTH, SIZE, make_shards, network_config
 from tests.training.far_device import FarAccelerator, FarDevice
 from tests.training.test_training import config
 
 NUM_STEPS = 3
 RECORDED = 2
+SCHEDULERS = ("DDIMScheduler", "EulerAncestralDiscreteScheduler")
 """The step of which a line of metrics.csv is written."""
 ALL_MASKS = BatchConfig(mask=MaskConfig(box_share=1, brush_share=1))
 
@@ -104,6 +106,27 @@ def draw(config: TrainConfig, far: FarDevice) -> bool:
     return torch.equal(there.mask.near, here.mask) and torch.allclose(there.source.near, here.source, atol=1e-6)
 
 
+def sample_with(name: str, far: FarDevice) -> list[tuple[str, str]]:
+    """The waits of a guided edit from the end of its first step to that of its last."""
+    network = initialise(network_config()).eval()
+    with far, torch.no_grad():
+        network.to(far.device)
+        picture, keep = torch.rand(1, 3, SIZE, SIZE, device=far.device), torch.zeros(1, dtype=torch.bool)
+        generators = seeded_generators([0])
+        conditions = network.condition(picture, picture[:, :1].round(), picture, keep, generators)
+        seen: list[tuple[str, str]] = []
+
+        def on_step(step: int, latent: torch.Tensor, original: torch.Tensor) -> None:
+            seen[:] = far.waits if step else []
+            if not step:
+                far.waits.clear()
+
+        noise, scheduler = draw_noise(network, generators), make_scheduler(name=name)
+        steps = {"num_inference_steps": 4, "generators": generators, "on_step": on_step}
+        sample(network, conditions, noise, scheduler=scheduler, **steps)
+    return seen
+
+
 def count_waits(far: FarDevice) -> dict[str, int]:
     """Of single operations, whose number is known."""
     near = torch.arange(4.0)
@@ -144,6 +167,7 @@ def main(folder: Path) -> None:
     half = MixedPrecision("16-mixed", far.device.type, torch.amp.GradScaler(far.device.type))
     results = {
         "counts": count_waits(far),
+        "sampling": {name: sample_with(name, far) for name in SCHEDULERS},
         "same batch": draw(settings, far),
         "here": train_here(settings),
         "float32": train(settings, far),

@@ -66,6 +66,16 @@ def test_the_host_waits_once_a_step(far, precision):
         assert set(places) == meant.keys(), f"step {step}"
 
 
+def test_a_sampling_step_waits_for_nothing_but_noise_that_a_scheduler_draws_on_the_cpu(far):
+    for name, waits in far["sampling"].items():
+        expected = (
+            []
+            if name == "DDIMScheduler"
+            else [["aten._to_copy", "torch_utils.py:randn_tensor < sampling.py:sample"]] * 3
+        )
+        assert waits == expected, name
+
+
 class Strict(Callback):
     """From the second step on, a wait that is not meant raises RuntimeError."""
 
