@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +25,7 @@ from transformers import (
 
 from mimicbrush.evaluation.metrics import ModelsConfig
 from mimicbrush.evaluation.metrics.lpips import STACKS
+from mimicbrush.files import sha256
 from mimicbrush.model.weights import full_size_network
 
 Size = Literal["tiny", "full"]
@@ -114,7 +114,7 @@ def write_features(folder: Path, backbone: Literal["alexnet", "vgg16"]) -> Path:
     weights = {f"features.{name}": tensor for name, tensor in STACKS[backbone]().state_dict().items()}
     path = folder / f"{backbone}.pth"
     torch.save(weights, path)
-    return path.rename(folder / f"{backbone}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth")
+    return path.rename(folder / f"{backbone}-{sha256(path)[:8]}.pth")
 
 
 def _byte_tokenizer() -> CLIPTokenizer:

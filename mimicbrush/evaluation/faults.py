@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from mimicbrush.evaluation.benchmark import (
     find_pictures,
     is_filled,
 )
+from mimicbrush.files import sha256
 from mimicbrush.pictures import count_frames, read_image, read_levels
 from mimicbrush.pictures.reading import decode_frames, mask_bytes
 
@@ -196,7 +196,7 @@ def _twin_faults(folder: Path, ids: Mapping[str, object]) -> list[str]:
         files = [folder / f"{name}{suffix}" for suffix in (SOURCE, MASK, REFERENCE)]
         if not all(path.is_file() for path in files):
             continue
-        content = " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+        content = " ".join(map(sha256, files))
         if content in first:
             faults.append(f"{name}: source, mask and reference are those of {first[content]}; delete one of the two")
         first.setdefault(content, name)

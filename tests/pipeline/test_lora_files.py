@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import cpu_offload
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -105,6 +106,13 @@ def test_what_is_saved_with_a_file_loaded_is_the_run(made, pipe, tmp_path):
     pipe.load_lora_weights(made / "lora.safetensors")
     pipe.save_pretrained(tmp_path / "merged")
     assert_equal(weights(load_network(tmp_path / "merged")), weights(load_network(made / "run")), atol=1e-6)
+
+
+def test_weights_that_are_offloaded_layer_by_layer_are_left_alone(made, pipe):
+    cpu_offload(pipe.unet)
+    with pytest.raises(UserError, match="load LoRA files before that"):
+        pipe.load_lora_weights(made / "lora.safetensors")
+    assert pipe.get_active_adapters() == []
 
 
 def test_the_file_says_what_it_is(made):

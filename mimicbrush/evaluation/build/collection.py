@@ -15,11 +15,10 @@ from mimicbrush.evaluation.build.masks import Mask, MaskConfig, check_area, make
 from mimicbrush.evaluation.build.photographs import (
     Photograph,
     Unusable,
-    file_hash,
     list_photographs,
     read_picture,
 )
-from mimicbrush.files import whole
+from mimicbrush.files import sha256, whole
 from mimicbrush.pictures import read_mask
 
 
@@ -114,7 +113,7 @@ class Collection:
         masks = self.config.masks
         drawn = sorted(masks.folder.rglob("*.png")) if masks.method == "files" else []
         for path in [*drawn, *([masks.regions] if masks.regions else [])]:
-            yield f"{path.name} {file_hash(path)}"
+            yield f"{path.name} {sha256(path)}"
 
 
 def mask_picture(mask: Mask) -> Image.Image:

@@ -13,9 +13,10 @@ from mimicbrush.evaluation.benchmark import BenchmarkSet, Task
 from mimicbrush.evaluation.build.built_set import build_set
 from mimicbrush.evaluation.build.collection import Collection, CollectionConfig, SizeConfig
 from mimicbrush.evaluation.build.masks import require_chosen_parts
-from mimicbrush.evaluation.build.photographs import Photograph, file_hash
+from mimicbrush.evaluation.build.photographs import Photograph
 from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.triplets import claim_set
+from mimicbrush.files import sha256
 
 Photographs = dict[str, Photograph]
 
@@ -54,7 +55,7 @@ def build_inter_id(config: InterIdConfig) -> None:
     references = Collection(config.references, config.size, seed=config.seed, masks=masks / "references")
     if config.pairs:
         quotas = read_pairs(config.pairs, sources.photographs, references.photographs)
-        told = [file_hash(config.pairs)]
+        told = [sha256(config.pairs)]
     else:
         drawn = draw_pairs(sources.photographs, references.photographs, seed=config.seed)
         quotas, told = [Quota("the draw", config.num_triplets, drawn)], []

@@ -16,10 +16,11 @@ from scipy.ndimage import binary_fill_holes
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Task
-from mimicbrush.evaluation.build.photographs import Picture, Unusable, file_hash
+from mimicbrush.evaluation.build.photographs import Picture, Unusable
 from mimicbrush.evaluation.build.regions import Region, read_regions
 from mimicbrush.evaluation.build.segment_anything import SegmentAnything
 from mimicbrush.evaluation.faults import MAX_GREY, grey_share
+from mimicbrush.files import sha256
 from mimicbrush.pictures.reading import decode_file, mask_bytes
 
 Method = Literal["files", "box", "grabcut", "sam"]
@@ -132,7 +133,7 @@ class FileMasker(Masker):
         return self._path(file).is_file()
 
     def describe(self, file: str) -> dict:
-        return {"method": "files", "file": self._path(file).name, "sha256": file_hash(self._path(file))}
+        return {"method": "files", "file": self._path(file).name, "sha256": sha256(self._path(file))}
 
     def mask(self, picture: Picture) -> Mask:
         path = self._path(picture.file)

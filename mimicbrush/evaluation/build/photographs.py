@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import FORMATS
+from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.reading import decode_file, rgb_bytes
 
@@ -69,7 +69,7 @@ def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Ph
     files = {path.relative_to(folder).as_posix(): path for path in paths}
     origins = read_metadata(metadata, files)
     return {
-        file: Photograph(file=file, path=path, sha256=file_hash(path), origin=origins.get(file, {}))
+        file: Photograph(file=file, path=path, sha256=sha256(path), origin=origins.get(file, {}))
         for file, path in files.items()
     }
 
@@ -77,12 +77,6 @@ def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Ph
 def _is_picture(relative: Path) -> bool:
     hidden = any(part.startswith(".") for part in relative.parts)
     return not hidden and relative.suffix.lower().removeprefix(".") in FORMATS
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Picture:

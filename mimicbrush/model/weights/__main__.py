@@ -11,7 +11,7 @@ import torch
 
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import UserError, run_command
-from mimicbrush.files import FILE_SUFFIXES
+from mimicbrush.files import FILE_SUFFIXES, refuse_file_name
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import find_weights, load_network, load_release, read_weights
 from mimicbrush.model.weights.config import NetworkConfig, released_network
@@ -108,6 +108,8 @@ def lora(config: LoraConfig) -> None:
     for path in (config.output, config.base):
         if path is not None and path.exists():
             raise UserError(f"{path} exists; choose another output or delete it")
+    if config.base is not None:
+        refuse_file_name(config.base)
     base = export_lora(config.weights, config.output, use_ema=config.use_ema, dtype=getattr(torch, config.dtype))
     written = read_lora(config.output)
     num_parameters = sum(each.up.numel() + each.down.numel() for each in written.adapters.values())

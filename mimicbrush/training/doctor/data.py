@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -15,6 +14,7 @@ import numpy as np
 from mimicbrush.data.datamodule import DataConfig, SourceConfig, choose_heldout
 from mimicbrush.data.decode import decode_image, decode_pair
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, list_shards, open_shards, read_index
+from mimicbrush.files import sha256
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.run import TrainConfig
 
@@ -175,9 +175,7 @@ def _check_digests(name: str, shards: Sequence[Shard], most: int) -> Iterator[Fi
     for shard in sorted(shards, key=lambda shard: shard.offsets[-1]):
         if checked and read + shard.offsets[-1] > most:
             break
-        with shard.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != shard.sha256:
+        if sha256(shard.path) != shard.sha256:
             damaged.append(shard.path.name)
         checked, read = checked + 1, read + shard.offsets[-1]
     if damaged:

@@ -7,14 +7,14 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.photographs import (
     Photograph,
     Unusable,
-    file_hash,
     list_photographs,
     read_picture,
 )
+from mimicbrush.files import sha256
 
 
 def read(path, *, max_side=1024, min_side=16):
-    photograph = Photograph(file=path.name, path=path, sha256=file_hash(path), origin={})
+    photograph = Photograph(file=path.name, path=path, sha256=sha256(path), origin={})
     return read_picture(photograph, max_side=max_side, min_side=min_side)
 
 
