@@ -98,7 +98,7 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         _watch(_doubtful_holder(path, is_locked))
         holder = _this_process()
-        _write(number, holder)
+        _write(path, number, holder)
         stop = threading.Event()
         beat = threading.Thread(target=_renew, args=(path, holder, stop), daemon=True)
         beat.start()
@@ -248,11 +248,14 @@ def _this_process() -> Holder:
     )
 
 
-def _write(number: int, holder: Holder) -> None:
-    os.ftruncate(number, 0)
-    os.lseek(number, 0, os.SEEK_SET)
-    os.write(number, json.dumps(asdict(holder)).encode())
-    os.fsync(number)
+def _write(path: Path, number: int, holder: Holder) -> None:
+    try:
+        os.ftruncate(number, 0)
+        os.lseek(number, 0, os.SEEK_SET)
+        os.write(number, json.dumps(asdict(holder)).encode())
+        os.fsync(number)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or choose another output") from None
 
 
 def _read(path: Path) -> Holder | None:

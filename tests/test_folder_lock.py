@@ -201,3 +201,12 @@ def test_a_place_that_cannot_be_a_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be made"), held(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    def fail(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"), held(tmp_path / "run"):
+        pass

@@ -108,6 +108,7 @@ def _is_damaged(path: Path, size: int, changed: int) -> bool:
     """Whether a file holds a digest that is not that of its bytes; found out once while it stays as it is."""
     end = len(LENGTH) + len(MARK) + 2 * hashlib.sha256().digest_size
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size  # of a run that goes on, it may be a newer file by now
         file.seek(max(0, size - end))
         length, mark, written = (file.read(num) for num in (len(LENGTH), len(MARK), end))
         # Both, or it was written without: one flipped bit does not make a file of `torch_save` look like that.
