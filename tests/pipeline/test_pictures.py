@@ -140,6 +140,7 @@ def test_a_mask_that_wants_a_crop_is_edited_and_it_is_said(pipe, caplog):
 
 
 def test_what_is_hidden_behind_transparency_does_not_matter(pipe):
+    torch.nn.init.normal_(pipe.unet.conv_in.weight)  # at first, an untrained network does not see its source
     sources = [np.array(random_picture("RGBA")) for _ in range(2)]
     sources[0][..., 3] = sources[1][..., 3] = np.where(np.arange(80) < 35, 0, 255)  # through the masked region
     sources[1][:, :35, :3] = 7
