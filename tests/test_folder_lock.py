@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -173,6 +174,24 @@ def test_without_locks_of_the_system_the_note_alone_decides(tmp_path, monkeypatc
         assert sum(clock) == 60
         monkeypatch.setattr(folder_lock.time, "sleep", lambda seconds: os.utime(tmp_path / NAME))
         with pytest.raises(FolderHeldError), held(tmp_path):
+            pass
+
+
+def test_windows_locks_a_byte_behind_the_note(tmp_path, monkeypatch):
+    locked: set[int] = set()
+
+    def locking(number: int, mode: int, num_bytes: int) -> None:
+        place = os.lseek(number, 0, os.SEEK_CUR)
+        assert (mode, num_bytes, place > 1000) == (2, 1, True)
+        if locked:
+            raise OSError(13, "Permission denied")
+        locked.add(place)
+
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=locking))
+    with held(tmp_path):
+        assert (tmp_path / NAME).stat().st_size < 1000
+        with pytest.raises(FolderHeldError, match=f"is held by process {os.getpid()} on"), held(tmp_path):
             pass
 
 
