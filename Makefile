@@ -3,13 +3,14 @@
 # make test-all   these and the slow tests
 # make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
 # make test-browser the page in Chromium
+# make check-gpu  training and editing on one GPU, ten minutes at most -> runs/check_gpu/results.md
 # Each sets up .venv by itself; the second time that is quick.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo check-demo test test-all test-slurm test-browser lint format clean
+.PHONY: demo check-demo test test-all test-slurm test-browser check-gpu lint format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -35,6 +36,9 @@ test-slurm: $(READY)
 
 test-browser: $(READY)
 	$(BIN)/python -m pytest -m browser tests/demo
+
+check-gpu: $(READY)
+	$(BIN)/python -m mimicbrush.bench gpu
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
-"""`python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start`."""
+"""`python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start | gpu`."""
 
+from mimicbrush.bench.gpu import GpuCheckConfig, check_gpu
 from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
 from mimicbrush.bench.memory import MemoryBenchConfig, bench_memory
 from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics
@@ -20,6 +21,7 @@ def main() -> None:
         "metrics": (MetricsBenchConfig, bench_metrics),
         "memory": (MemoryBenchConfig, bench_memory),
         "start": (StartBenchConfig, bench_start),
+        "gpu": (GpuCheckConfig, check_gpu),
     }
     run_subcommand(commands, program="python -m mimicbrush.bench")
 

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.edits import PRESET
@@ -110,7 +111,7 @@ def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, floa
     loading = peak_memory(CPU) / 2**30
     peak_is_known = reset_peak_memory(CPU)
     started = now()
-    _edit(pipe, config)
+    run_edit(pipe, num_inference_steps=config.num_inference_steps, num_images=config.num_images)
     return {
         "loading": loading,
         "editing": peak_memory(CPU) / 2**30 if peak_is_known else None,
@@ -147,21 +148,22 @@ def _write_weights(config: MemoryBenchConfig, folder: Path) -> str:
     return str(folder)
 
 
-def _edit(pipe: MimicBrushPipeline, config: MemoryBenchConfig) -> None:
-    """At the network's own size, with everything that takes memory."""
+def run_edit(pipe: MimicBrushPipeline, *, num_inference_steps: int, num_images: int = 1) -> Tensor:
+    """Results (num_images, 3, H, W) of an edit at the network's own size, with everything that takes memory."""
     size, generator = pipe.network.size, torch.Generator().manual_seed(0)
     source, reference = torch.rand(2, 3, size, size, generator=generator)
     mask = torch.zeros(1, size, size)
     mask[:, size // 4 : -size // 4, size // 4 : -size // 4] = 1
-    pipe(
+    return pipe(
         source,
         mask,
         reference,
         keep_shape=True,
-        num_inference_steps=config.num_inference_steps,
-        num_images_per_prompt=config.num_images,
+        num_inference_steps=num_inference_steps,
+        num_images_per_prompt=num_images,
         generator=generator,
-    )
+        output_type="pt",
+    ).images
 
 
 def _line(row: MemoryRow) -> str:

@@ -79,6 +79,19 @@ class Steps(NamedTuple):
     """GiB"""
 
 
+class Comparison(NamedTuple):
+    """The released algorithm and ours, medians of the runs, in this order."""
+
+    seconds: tuple[float, float]
+    """Of a step."""
+    ratio: float
+    """Released to ours, of seconds."""
+    difference: float
+    """The largest, of the last latents."""
+    peaks: tuple[float, float]
+    """GiB"""
+
+
 def bench_sampling(config: SampleBenchConfig) -> None:
     device = choose_device(config.device)
     print(f"{describe_machine(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
@@ -89,7 +102,7 @@ def bench_sampling(config: SampleBenchConfig) -> None:
     print("latents   reference at   released, ms   ours, ms   ratio   largest difference   peak GiB, both")
     for latent_size in config.latent_sizes:
         for timestep in ("current", "zero"):
-            _compare(config, latent_size, timestep, device)
+            print(_line(latent_size, timestep, compare_steps(config, latent_size, timestep, device)))
     bench_edits(device=device, repeats=config.repeats, clock=config.clock)
 
 
@@ -123,8 +136,8 @@ def random_conditions(network: MimicBrushNetwork, num_edits: int) -> Conditions:
     return Conditions((background[:, :1] > 0).to(background), background, shape, image_tokens, reference)
 
 
-def _compare(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> None:
-    """Print one line; rounds of the two take turns, so that a slow moment of the machine meets both."""
+def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> Comparison:
+    """Time both algorithms; their rounds take turns, so that a slow moment of the machine meets both."""
     dtype = getattr(torch, config.dtype)
     network = initialise(bench_network(config, latent_size, timestep)).eval().to(device, dtype)
     network.to(memory_format=torch.channels_last)
@@ -139,15 +152,23 @@ def _compare(config: SampleBenchConfig, latent_size: int, timestep: str, device:
         for name, edit in edits.items():
             steps[name].append(edit())
     released, ours = steps["released"][1:], steps["ours"][1:]
-    ratio = statistics.median(slow.seconds / fast.seconds for slow, fast in zip(released, ours, strict=True))
-    difference = (released[-1].latent - ours[-1].latent).abs().max().item()
     seconds, peaks = (
-        [statistics.median(getattr(run, field) for run in runs) for runs in (released, ours)]
+        tuple(statistics.median(getattr(run, field) for run in runs) for runs in (released, ours))
         for field in ("seconds", "peak")
     )
-    print(
-        f"{latent_size:3d} x {latent_size:<3d} {timestep:>13s} {seconds[0] * 1e3:14.1f} {seconds[1] * 1e3:10.1f}"
-        f" {ratio:7.2f} {difference:20.1e} {peaks[0]:10.2f} {peaks[1]:6.2f}"
+    return Comparison(
+        seconds=seconds,
+        ratio=statistics.median(slow.seconds / fast.seconds for slow, fast in zip(released, ours, strict=True)),
+        difference=(released[-1].latent - ours[-1].latent).abs().max().item(),
+        peaks=peaks,
+    )
+
+
+def _line(latent_size: int, timestep: str, found: Comparison) -> str:
+    milliseconds = [1e3 * seconds for seconds in found.seconds]
+    return (
+        f"{latent_size:3d} x {latent_size:<3d} {timestep:>13s} {milliseconds[0]:14.1f} {milliseconds[1]:10.1f}"
+        f" {found.ratio:7.2f} {found.difference:20.1e} {found.peaks[0]:10.2f} {found.peaks[1]:6.2f}"
     )
 
 

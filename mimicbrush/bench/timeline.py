@@ -93,6 +93,8 @@ class StepTimer(Callback):
         """Seconds of all timed steps."""
         self.peak = float("nan")
         """GiB of the timed steps; NaN where the system does not tell."""
+        self.losses: list[torch.Tensor] = []
+        """Of every step, the first ones too."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.timeline = Timeline(module.device)
@@ -109,7 +111,8 @@ class StepTimer(Callback):
     def on_after_backward(self, *args) -> None:
         self.timeline.enter(OPTIMISER)
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Mapping, *args) -> None:
+        self.losses.append(outputs["loss"].detach())
         self.timeline.enter(DATA)
         if trainer.global_step == self.num_warm_ups:
             self._start(module.device)

@@ -159,8 +159,14 @@ def row_configs(bench: TrainBenchConfig, config: TrainConfig, device: torch.devi
 
 def random_pairs(num: int, size: int) -> PairBatch:
     """Pairs of smooth random pictures, as the loader delivers them."""
+    pairs = random_frame_pairs(num, size)
+    return collate([decode_pair(pair, size, Random(0), position=number) for number, pair in enumerate(pairs)])
+
+
+def random_frame_pairs(num: int, size: int) -> list[FramePair]:
+    """The same, as they are stored in shards."""
     generator = np.random.default_rng(0)
-    pairs = [
+    return [
         FramePair(
             key=f"pair{number}",
             source=_random_picture(generator, size),
@@ -172,7 +178,6 @@ def random_pairs(num: int, size: int) -> PairBatch:
         )
         for number in range(num)
     ]
-    return collate([decode_pair(pair, size, Random(0), position=number) for number, pair in enumerate(pairs)])
 
 
 # --- One row --------------------------------------------------------------------------------------------------------
@@ -181,9 +186,9 @@ def random_pairs(num: int, size: int) -> PairBatch:
 def _measure(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device: torch.device) -> RowResult:
     """Train for a few steps, from a state that knows nothing of the rows before."""
     title = ROWS[name][0]
-    _forget_rows(device)
+    forget_rows(device)
     try:
-        timer = _train(bench, name, config, device)
+        timer = time_steps(bench, config, device, compile_encoders=name == "compile_encoders")
     except torch.OutOfMemoryError:
         return RowResult(name=name, title=title, failure="out of memory")
     except torch._dynamo.exc.TorchDynamoException as error:
@@ -199,14 +204,16 @@ def _measure(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device
     )
 
 
-def _train(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device: torch.device) -> StepTimer:
-    """By the trainer of a real run, without its checkpoints."""
+def time_steps(
+    bench: TrainBenchConfig, config: TrainConfig, device: torch.device, *, compile_encoders: bool = False
+) -> StepTimer:
+    """Time the steps of the config, by the trainer of a real run, without its checkpoints."""
     with tempfile.TemporaryDirectory() as folder:
         config = replace(config, output=Path(folder))
         # Two billion random numbers are drawn faster where they are needed.
         with device if bench.network == "full" else nullcontext():
             module = make_module(config)
-        if name == "compile_encoders":
+        if compile_encoders:
             _compile_encoders(module.network)
         trainer, timer = make_trainer(config, StopSignals()), StepTimer(NUM_WARM_UPS)
         kept = [one for one in trainer.callbacks if not isinstance(one, Checkpoints | Progress)]
@@ -231,7 +238,8 @@ def _compile_encoders(network: MimicBrushNetwork) -> None:
     network.image_encoder.clip.compile()
 
 
-def _forget_rows(device: torch.device) -> None:
+def forget_rows(device: torch.device) -> None:
+    """Free what was compiled or allocated before, so that nothing of it counts for what comes."""
     torch._dynamo.reset()
     gc.collect()
     if device.type == "cuda":

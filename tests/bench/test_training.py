@@ -54,10 +54,10 @@ def test_real_shards_go_through_the_loader(train_config, shards, capsys):
 
 
 def test_a_row_without_memory_is_named_and_the_others_go_on(train_config, monkeypatch, tmp_path, capsys):
-    def refuse(*args) -> None:
+    def refuse(*args, **kwargs) -> None:
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(training, "_train", refuse)
+    monkeypatch.setattr(training, "time_steps", refuse)
     output = tmp_path / "train.json"
     rows = ("float32", "configured")
     bench_training(TrainBenchConfig(train_config=train_config, rows=rows, repeats=1, device="cpu", output=output))

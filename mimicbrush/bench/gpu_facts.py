@@ -1,0 +1,63 @@
+"""What the checks of `python -m mimicbrush.bench gpu` have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from mimicbrush.bench.networks import Size
+from mimicbrush.config import load_config
+from mimicbrush.model.weights import NetworkConfig, full_size_network
+from mimicbrush.training.run import TrainConfig
+
+PRESET = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
+MEMORY_SHARES = (0.75, 1.15)
+"""Of the counted peak, between which the measured one is expected: libraries have workspaces, allocators have gaps."""
+SLACK = 0.5
+"""GiB that the measured peak may lie beyond these."""
+
+
+class Skipped(Exception):  # noqa: N818
+    """Why a check cannot be made here."""
+
+
+@dataclass
+class Setup:
+    """What all checks are told."""
+
+    network: Size
+    batch_size: int
+    device: torch.device
+    folder: Path
+    """Empties itself at the end."""
+    preset: Path = PRESET
+    """Training config of the small network."""
+    first_loss: float | None = None
+    """Of the first training step of the first check that trained."""
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def network_config(self) -> NetworkConfig:
+        """The network that edits are measured with."""
+        return full_size_network() if self.network == "full" else load_config(TrainConfig, self.preset).network
+
+
+class Facts(NamedTuple):
+    """What a check has found."""
+
+    expected: str
+    measured: str
+    is_ok: bool
+    first_loss: float | None = None
+    """Of the first training step."""
+
+
+def is_as_counted(peak: float, counted: float, *, least: float = MEMORY_SHARES[0]) -> bool:
+    """Whether a measured peak, GiB, is the counted one but for what is not counted."""
+    return least * counted - SLACK <= peak <= MEMORY_SHARES[1] * counted + SLACK

@@ -1,0 +1,214 @@
+"""Checks of training: steps with each option, waiting, resuming, and two ranks."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from mimicbrush.bench.gpu_facts import MEMORY_SHARES, Facts, Setup, Skipped, is_as_counted
+from mimicbrush.bench.training import PLAIN, TrainBenchConfig, bench_config, random_frame_pairs, time_steps
+from mimicbrush.config import dump_config, load_config
+from mimicbrush.data.datamodule import SourceConfig
+from mimicbrush.data.shards import write_shard
+from mimicbrush.errors import UserError
+from mimicbrush.machine import usable_cores
+from mimicbrush.model.weights import checkpoint_of, read_checkpoint
+from mimicbrush.training.checkpoints import StopSignals, find_start
+from mimicbrush.training.cost import cost_of_run
+from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.run import TrainConfig, make_data, make_module
+from mimicbrush.training.trainable import trained_parameters
+from mimicbrush.training.trainer import fit, make_trainer
+
+NUM_TIMED = 5
+"""Timed training steps, after three that are not."""
+LOSS_TOLERANCE = 0.02
+"""Of the first step's loss, relative to that of the first check: the same weights, batch and noise, other rounding."""
+RANK_TOLERANCE = 0.05
+"""Of what training has changed: how far two ranks' weights may be from one rank's."""
+TRAIN_SCRIPT = Path(__file__).parents[2] / "train.py"
+
+
+# --- Training steps -------------------------------------------------------------------------------------------------
+
+
+def check_steps(
+    setup: Setup,
+    *,
+    run: Mapping[str, Any],
+    recipe: Mapping[str, Any] | None = None,
+    compile_encoders: bool = False,
+) -> Facts:
+    """Steps with these options: their first loss is that of every other check, and their peak the counted one."""
+    if run.get("compile") and not setup.is_gpu:
+        raise Skipped("needs a GPU: compiling for a CPU takes minutes, and tests do it")
+    source = {"network": "full"} if setup.network == "full" else {"train_config": setup.preset}
+    bench = TrainBenchConfig(**source, batch_size=setup.batch_size, repeats=NUM_TIMED)
+    config = bench_config(bench, setup.device)
+    config = replace(
+        config, run=replace(config.run, **PLAIN | run), recipe=replace(config.recipe, **_untrained() | (recipe or {}))
+    )
+    counted = cost_of_run(config).memory / 2**30
+    if setup.is_gpu and counted > torch.cuda.get_device_properties(setup.device).total_memory / 2**30:
+        raise Skipped(f"{counted:.1f} GiB by count, more than this GPU has; lower --batch_size")
+    try:
+        timer = time_steps(bench, config, setup.device, compile_encoders=compile_encoders)
+    except UserError as error:
+        if config.recipe.optimizer != "adamw":
+            raise Skipped(str(error)) from None
+        raise
+    losses = torch.stack(timer.losses).tolist()
+    expected, measured = [_expected_loss(setup)], [f"loss {losses[0]:.4f} to {losses[-1]:.4f}"]
+    is_ok = all(map(math.isfinite, losses)) and _is_near(losses[0], setup.first_loss)
+    if setup.is_gpu:
+        is_ok = is_ok and is_as_counted(timer.peak, counted, least=0 if run.get("compile") else MEMORY_SHARES[0])
+        expected.append(f"{counted:.1f} GiB counted")
+        measured.append(f"{timer.peak:.1f} GiB")
+    rate = timer.num_steps * setup.batch_size / timer.wall
+    measured.append(f"{rate:.3g} images/s, {1e3 * timer.wall / timer.num_steps:.0f} ms a step")
+    return Facts(", ".join(expected), ", ".join(measured), is_ok, first_loss=losses[0])
+
+
+def check_waits(setup: Setup) -> Facts:
+    """Count how often the host waits for the GPU in steps after the first."""
+    if not setup.is_gpu:
+        raise Skipped("needs a GPU; tests/training/test_waiting.py counts on the CPU")
+    config = _run_config(setup, "waits", max_steps=6)
+    trainer, waits = make_trainer(config, StopSignals()), _Waits()
+    trainer.callbacks.insert(0, waits)
+    fit(trainer, make_module(config), make_data(config), None)
+    found = f"{waits.num} in {waits.num_steps} steps" + "".join(f"; {place}" for place in sorted(waits.places))
+    return Facts("one wait a step: whether it harms the weights", found, waits.num <= waits.num_steps)
+
+
+class _Waits(Callback):
+    """Counts torch's warnings of calls that wait, in every step but the first and the last."""
+
+    def __init__(self) -> None:
+        self.num = self.num_steps = 0
+        self.places: set[str] = set()
+
+    def on_train_batch_start(self, trainer: Trainer, *args: object) -> None:
+        if trainer.global_step:
+            self.caught = warnings.catch_warnings(record=True)
+            self.warned = self.caught.__enter__()
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *args: object) -> None:
+        if trainer.global_step == 1:
+            return
+        torch.cuda.set_sync_debug_mode("default")
+        self.caught.__exit__(None, None, None)
+        # The last step writes records and a checkpoint, behind this callback.
+        waits = [warning for warning in self.warned if "synchroniz" in str(warning.message)]
+        self.num, self.num_steps = self.num + len(waits), self.num_steps + 1
+        self.places |= {f"{Path(warning.filename).name}:{warning.lineno}" for warning in waits}
+
+
+# --- Whole runs of the tiny network ---------------------------------------------------------------------------------
+
+
+def check_resume(setup: Setup) -> Facts:
+    """A run that is stopped and goes on ends where an uninterrupted one does: exactly, or as near as that to itself."""
+    whole, again = (_train(_run_config(setup, name, max_steps=4)) for name in ("whole", "again"))
+    _train(_run_config(setup, "resumed", max_steps=2))
+    resumed = _train(_run_config(setup, "resumed", max_steps=4))
+    limit, found = _distance(whole, again), _distance(whole, resumed)
+    return Facts(f"within {limit:.1e}, two equal runs' distance", f"{found:.1e}", found <= limit)
+
+
+def check_ranks(setup: Setup) -> Facts:
+    """Two ranks take the steps that one takes with twice the pairs, but for rounding."""
+    num, what = (torch.cuda.device_count(), "GPUs") if setup.is_gpu else (usable_cores(), "CPU cores")
+    if num < 2:
+        raise Skipped(f"needs 2 {what}, found {num}")
+    # In float32, where the order in which ranks' gradients are summed is all that rounding can differ by.
+    exact = {"max_steps": 4, "precision": "32-true", "tf32": False}
+    config = _run_config(setup, "one", **exact)
+    before = trained_parameters(make_module(config))
+    alone = _train(config)
+    config = _run_config(setup, "two", **exact, devices=2)
+    config = replace(config, data=replace(config.data, batch_size=config.data.batch_size // 2))
+    path = setup.folder / "two.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    # Lightning starts the second rank by the command line, which is not this process's.
+    command = [sys.executable, str(TRAIN_SCRIPT), "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"train.py ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
+    share = _distance(alone, _weights_of(config)) / _distance(alone, before)
+    return Facts(
+        f"one rank's weights within {RANK_TOLERANCE:.0%} of what changed", f"{share:.2%}", share <= RANK_TOLERANCE
+    )
+
+
+def _run_config(setup: Setup, name: str, *, max_steps: int, **run: Any) -> TrainConfig:
+    """A short run of the tiny preset on random pairs."""
+    shards = setup.folder / "shards"
+    config = load_config(TrainConfig, setup.preset)
+    if not shards.is_dir():
+        write_shard(shards / "pairs-000000.tar", random_frame_pairs(16, config.network.size), {})
+    fields = {
+        "max_steps": max_steps,
+        "precision": "bf16-mixed" if setup.is_gpu else "32-true",
+        "accelerator": "gpu" if setup.is_gpu else "cpu",
+        "devices": 1,
+        "checkpoint_every": 2,
+        "preview_every": 0,
+        "reference_use_every": 0,
+    }
+    source = SourceConfig(shards=shards, weight=1.0)
+    return replace(
+        config,
+        output=setup.folder / name,
+        data=replace(config.data, sources=[source], heldout=None, batch_size=4, num_workers=0),
+        recipe=replace(config.recipe, warmup_steps=0, cooldown_steps=0),
+        run=replace(config.run, **fields | run),
+    )
+
+
+def _train(config: TrainConfig) -> dict[str, Tensor]:
+    """As train.py does, from the last checkpoint on; the trained weights."""
+    start = find_start(config.output)
+    module, data, trainer = make_module(config), make_data(config), make_trainer(config, StopSignals())
+    fit(trainer, module, data, start.checkpoint)
+    return _weights_of(config)
+
+
+def _weights_of(config: TrainConfig) -> dict[str, Tensor]:
+    """By the module's names: the weights in a run's last checkpoint."""
+    return read_checkpoint(checkpoint_of(config.output))["state_dict"]
+
+
+def _distance(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """The root of the summed squared differences of the weights that both hold."""
+    names = one.keys() & other.keys()
+    return math.sqrt(sum((one[name].double() - other[name].cpu().double()).square().sum().item() for name in names))
+
+
+# --- What is expected -----------------------------------------------------------------------------------------------
+
+
+def _untrained() -> dict[str, Any]:
+    """Of the recipe: what checks switch on, switched off."""
+    names = ("train_reference", "imitative_lora", "reference_lora", "optimizer", "matching_weight")
+    return {name: getattr(RecipeConfig(), name) for name in names}
+
+
+def _expected_loss(setup: Setup) -> str:
+    return f"first loss {setup.first_loss:.4f} ± {LOSS_TOLERANCE:.0%}" if setup.first_loss else "finite losses"
+
+
+def _is_near(loss: float, expected: float | None) -> bool:
+    return expected is None or abs(loss / expected - 1) <= LOSS_TOLERANCE
