@@ -42,7 +42,8 @@ def main() -> None:
 def train(config: TrainConfig) -> None:
     start = find_start(config.output)
     if start.step >= config.run.max_steps:
-        print(f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}")
+        already = f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}"
+        print(f"{already}; raise run.max_steps to train on")
         return
     let_first_speak()
     stop = StopSignals()
