@@ -23,7 +23,7 @@ from mimicbrush.training.run import (
     require_same_run,
     share_step,
 )
-from mimicbrush.training.trainer import describe_left_out, end_early, fit, make_trainer, num_ranks_of
+from mimicbrush.training.trainer import describe_end, end_early, fit, make_trainer, num_ranks_of
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"
 
@@ -45,6 +45,9 @@ def train(config: TrainConfig) -> None:
         already = f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}"
         print(f"{already}; raise run.max_steps to train on")
         return
+    if start.heldout.is_over(config.run.patience):
+        print(f"already stopped early, after step {start.step}: {start.heldout.describe()} -> {config.output}")
+        return
     let_first_speak()
     stop = StopSignals()
     # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
@@ -64,8 +67,7 @@ def train(config: TrainConfig) -> None:
     if stop.agreed:
         end_early(config, stop, trainer)
     if trainer.is_global_zero:
-        done = f"trained steps {start.step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}"
-        print(done + describe_left_out(config, trainer))
+        print(describe_end(config, trainer, start.step))
 
 
 if __name__ == "__main__":

@@ -240,9 +240,10 @@ def heldout_pairs(shards: Path, num_pairs: int) -> list[FramePair]:
         return [shard.read(sample) for shard, sample in choose_heldout(shards, num_pairs)]
 
 
-def choose_heldout(folder: Path, num_pairs: int) -> list[tuple[Shard, int]]:
+def choose_heldout(folder: Path, num_pairs: int, *, or_fewer: bool = False) -> list[tuple[Shard, int]]:
     """A fixed choice of samples, spread evenly over groups; stills without a pseudo-pair are none.
 
+    or_fewer: as many as there are, where these are fewer.
     Raises UserError where the folder holds fewer pairs, or pairs of fewer than two groups.
     """
     groups: dict[str, list[tuple[Shard, int]]] = {}
@@ -253,7 +254,7 @@ def choose_heldout(folder: Path, num_pairs: int) -> list[tuple[Shard, int]]:
     turns = list(chain.from_iterable(zip_longest(*groups.values())))
     chosen = [place for place in turns if place is not None][:num_pairs]
     num_groups = min(len(groups), len(chosen))
-    if len(chosen) < num_pairs or num_groups < 2:
+    if (len(chosen) < num_pairs and not or_fewer) or num_groups < 2:
         found = f"{folder}: {len(chosen)} pairs of {num_groups} groups, needs {num_pairs} pairs of 2 or more"
         raise UserError(f"{found}; ask for fewer pairs or hold more clips out")
     return chosen

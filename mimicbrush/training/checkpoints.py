@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from lightning import LightningModule, Trainer
@@ -19,12 +19,17 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.model.weights import (
     DamagedFileError,
+    best_checkpoint_of,
     checkpoint_of,
     previous_checkpoint_of,
     read_checkpoint,
     torch_save,
 )
+from mimicbrush.training.early_stop import HeldoutProgress, progress_in
 from mimicbrush.training.steps import StepCallback
+
+if TYPE_CHECKING:
+    from mimicbrush.training.heldout_loss import HeldoutLoss
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
 """Of a scheduler that wants the machine back, of the keyboard, of Slurm before a job's time is over;
@@ -41,6 +46,8 @@ class Start(NamedTuple):
     checkpoint: Path | None
     fault: str
     """What is wrong with the newest checkpoint, where it is not the one that is taken; else empty."""
+    heldout: HeldoutProgress = HeldoutProgress()
+    """How the held-out loss has gone until then."""
 
 
 def find_start(run: Path) -> Start:
@@ -49,14 +56,15 @@ def find_start(run: Path) -> Start:
     there = [path for path in (checkpoint_of(run), previous_checkpoint_of(run)) if path.is_file()]
     for path in there:
         try:
-            step = read_checkpoint(path)["global_step"]
+            checkpoint = read_checkpoint(path)
         except DamagedFileError as error:
             faults.append(str(error))
             continue
+        step = checkpoint["global_step"]
         if path.name == PREVIOUS:
             faults = faults or [f"{checkpoint_of(run)}: not there"]
         said = f"{'; '.join(faults)}; going on from {PREVIOUS}, step {step}" if faults else ""
-        return Start(step, path, said)
+        return Start(step, path, said, progress_in(checkpoint))
     if faults:
         kept = sorted(path.name for path in checkpoint_of(run).parent.glob("step-*.ckpt"))
         other = (
@@ -95,11 +103,15 @@ class WholeCheckpoints(TorchCheckpointIO):
 class Checkpoints(StepCallback):
     """`last.ckpt` every so many steps, at the end, and when `stop` asks for it.
 
-    keep_every: steps between checkpoints that stay, as `step-0010000.ckpt`; 0: none.
+    keep_every: steps between checkpoints that stay, as `step-0010000.ckpt`; 0: none. heldout_loss: where it is the
+    lowest so far, the checkpoint stays as `best.ckpt`; where it is over, training ends.
     """
 
-    def __init__(self, path: Path, every: int, keep_every: int, stop: StopSignals) -> None:
+    def __init__(
+        self, path: Path, every: int, keep_every: int, stop: StopSignals, heldout_loss: HeldoutLoss | None = None
+    ) -> None:
         super().__init__()
+        self.heldout_loss = heldout_loss
         self.path = path
         self.every = every
         self.keep_every = keep_every
@@ -116,12 +128,17 @@ class Checkpoints(StepCallback):
                 partial.unlink(missing_ok=True)
 
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
-        is_kept = self.keep_every and step % self.keep_every == 0
-        if self.stop.agreed or is_kept or step % self.every == 0 or step == trainer.max_steps:
+        kept = [f"step-{step:07d}.ckpt"] if self.keep_every and step % self.keep_every == 0 else []
+        if self.heldout_loss is not None and self.heldout_loss.is_best(step):
+            kept.append(best_checkpoint_of(Path()).name)
+        is_over = self.heldout_loss is not None and self.heldout_loss.is_over
+        is_last = step == trainer.max_steps or bool(self.stop.agreed) or is_over
+        if kept or is_last or step % self.every == 0:
             trainer.save_checkpoint(self.path, weights_only=False)
-        if is_kept and trainer.is_global_zero:
-            _link(self.path, self.path.with_name(f"step-{step:07d}.ckpt"))
-        if self.stop.agreed:
+        if trainer.is_global_zero:
+            for name in kept:
+                _link(self.path, self.path.with_name(name))
+        if self.stop.agreed or is_over:
             trainer.should_stop = True
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
@@ -200,9 +217,8 @@ def _keep_as_previous(path: Path) -> None:
 
 def _link(path: Path, kept: Path) -> None:
     """A second name of the same file: `path` is replaced by the next checkpoint, not overwritten."""
-    kept.unlink(missing_ok=True)
-    try:
-        kept.hardlink_to(path)
-    except OSError:  # a file system without hard links
-        with whole(kept) as partial:
+    with whole(kept) as partial:
+        try:
+            partial.hardlink_to(path)
+        except OSError:  # a file system without hard links
             shutil.copyfile(path, partial)

@@ -33,6 +33,10 @@ def draw_training(rows: Rows, path: Path) -> None:
     (loss, bands, gradient), (rate, speed, time) = figure.subplots(2, 3, sharex=True)
     names = ("whole latent", "inside the mask", "outside the mask", "matching (nats)")
     _lines(loss, rows, LOSSES, names, (BLACK, ORANGE, BLUE, GREEN))
+    # Few lines have it: only these are joined.
+    judged = [row for row in rows if not math.isnan(row.get("heldout_loss", math.nan))]
+    if judged:
+        _lines(loss, judged, ["heldout_loss"], ["held-out, whole latent"], [PURPLE], smooth=False)
     _bad_steps(loss, rows)
     _lines(bands, rows, BANDS, [name.removeprefix("loss_").replace("_", "–") for name in BANDS], GRADED)
     _lines(gradient, rows, ["grad_norm"], [None], [BLUE])

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from lightning import Trainer
@@ -26,6 +27,9 @@ from mimicbrush.training.precision import COMPUTED_IN
 from mimicbrush.training.steps import StepCallback
 from mimicbrush.training.watch import Watch
 
+if TYPE_CHECKING:
+    from mimicbrush.training.heldout_loss import HeldoutLoss
+
 NUM_TIMESTEPS = 1000
 """Of the noise schedule, shared among BANDS."""
 DRAW_EVERY = 10
@@ -40,8 +44,11 @@ class Records(StepCallback):
     previews, measurements and checkpoints do not count.
     """
 
-    def __init__(self, folder: Path, every: int, watch: Watch, clock: BatchClock) -> None:
+    def __init__(
+        self, folder: Path, every: int, watch: Watch, clock: BatchClock, heldout_loss: HeldoutLoss | None = None
+    ) -> None:
         super().__init__()
+        self.heldout_loss = heldout_loss
         self.csv_path = folder / "metrics.csv"
         self.plot_path = folder / "loss.png"
         self.every = every
@@ -80,8 +87,10 @@ class Records(StepCallback):
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if math.isfinite(self.watch.grad_norm):
             self.norms.append(self.watch.grad_norm)
-        if step % self.every == 0 or step == trainer.max_steps:
-            self._flush(trainer, module, step)
+        is_judged = self.heldout_loss is not None and self.heldout_loss.is_due(step)
+        columns = self.heldout_loss.measure(trainer, module, step) if is_judged else {}
+        if step % self.every == 0 or step == trainer.max_steps or is_judged:
+            self._flush(trainer, module, step, columns)
 
     def on_train_end(self, trainer: Trainer, module: MimicBrushModule) -> None:
         """After the last step, or that at which all ranks were asked to stop."""
@@ -101,8 +110,12 @@ class Records(StepCallback):
         self.seconds = 0.0
         self.waited_before = self.clock.waited
 
-    def _flush(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
-        row, skipped = {"step": step, **self._measure(trainer, module)}, _gather(self.skipped, trainer)
+    def _flush(
+        self, trainer: Trainer, module: MimicBrushModule, step: int, columns: dict[str, float] | None = None
+    ) -> None:
+        """columns: further ones of this line."""
+        row = {"step": step, **self._measure(trainer, module), **(columns or {})}
+        skipped = _gather(self.skipped, trainer)
         self._start_line()
         if trainer.is_global_zero:
             for message in self.damaged.note(skipped):

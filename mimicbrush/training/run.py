@@ -80,6 +80,12 @@ class RunConfig:
     """Steps between measurements of reference use; 0: none."""
     num_reference_use_pairs: int = 128
     """Held-out pairs of that measurement."""
+    heldout_loss_every: int = 1000
+    """Steps between measurements of the held-out loss; checkpoints/best.ckpt is that of the lowest. 0: none."""
+    num_heldout_loss_pairs: int = 64
+    """Held-out pairs of that measurement, or as many as there are."""
+    patience: int | None = None
+    """Training stops when the held-out loss has not fallen for so many measurements; null: never."""
     wandb: Literal["off", "offline", "online"] = "off"
     """Whether wandb gets the records too; without an account, choose offline."""
 
@@ -91,7 +97,7 @@ class RunConfig:
         for name in (*counts, "num_previews"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("keep_checkpoint_every", "preview_every", "reference_use_every"):
+        for name in ("keep_checkpoint_every", "preview_every", "reference_use_every", "heldout_loss_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
         other = {"bf16-mixed": "float16", "16-mixed": "bfloat16"}.get(self.precision)
@@ -99,8 +105,14 @@ class RunConfig:
             raise ValueError(f"frozen_precision is {other}, precision {self.precision}; make both the same half")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay}, expected 0 to less than 1")
-        if self.num_reference_use_pairs < 2:
-            raise ValueError(f"num_reference_use_pairs is {self.num_reference_use_pairs}, expected at least 2")
+        for name in ("num_reference_use_pairs", "num_heldout_loss_pairs"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 2")
+        if self.patience is not None and (self.patience < 1 or not self.heldout_loss_every):
+            raise ValueError(
+                f"patience is {self.patience}, heldout_loss_every {self.heldout_loss_every}; patience counts"
+                " measurements of the held-out loss: both must be at least 1, or patience null"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +137,8 @@ class TrainConfig:
     """Train nothing: examine data, network and machine, say all that was found, and leave pictures in output/check."""
 
     def __post_init__(self) -> None:
+        if self.run.patience is not None and self.data.heldout is None:
+            raise ValueError("run.patience needs held-out pairs; give data.heldout, or set run.patience to null")
         has_adapters = self.recipe.imitative_lora or self.recipe.reference_lora
         if has_adapters and self.run.frozen_precision != "float32" and self.run.precision == "32-true":
             raise ValueError(

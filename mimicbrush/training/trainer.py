@@ -16,12 +16,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 
 from mimicbrush.config import dump_config
-from mimicbrush.data.datamodule import PairData, heldout_batches
+from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.data.datamodule import PairData, choose_heldout, heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights import checkpoint_of
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
 from mimicbrush.training.clock import BatchClock
+from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.previews import Previews, ReferenceUse
@@ -134,6 +136,14 @@ def describe_left_out(config: TrainConfig, trainer: Trainer) -> str:
     return said
 
 
+def describe_end(config: TrainConfig, trainer: Trainer, start_step: int) -> str:
+    """The run's last words: what it has trained, and why it stopped where that was before its last step."""
+    done = f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}"
+    judged = [callback for callback in trainer.callbacks if isinstance(callback, HeldoutLoss) and callback.is_over]
+    early = [f"stopped early: {callback.progress.describe()}" for callback in judged]
+    return "\n".join([*early, done + describe_left_out(config, trainer)])
+
+
 def _quieten_lightning() -> None:
     """Keep its warnings; drop advertisements, and warnings of what is meant: frozen parts are in eval mode."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -148,15 +158,18 @@ def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock, ranks:
     run = config.run
     watch = Watch(run.watch, config.output / "bad_steps", stop)
     averaged = AveragedWeights(run.ema_decay, watch)
-    records = Records(config.output, run.record_every, watch, clock)
+    heldout_loss = _heldout_loss(config, averaged)
+    records = Records(config.output, run.record_every, watch, clock, heldout_loss)
     callbacks = [watch, averaged, records, Progress(records, watch), *_heldout_callbacks(config, averaged)]
+    if heldout_loss:
+        callbacks.append(heldout_loss)
     if ranks.strategy != "auto" and not ranks.inherit_cores:
         callbacks.append(CoreCheck(config.data.num_workers))
     if config.overfit:
         callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
     # Last, so that a checkpoint vouches for everything its step has written.
     path = checkpoint_of(config.output)
-    return [*callbacks, Checkpoints(path, run.checkpoint_every, run.keep_checkpoint_every, stop)]
+    return [*callbacks, Checkpoints(path, run.checkpoint_every, run.keep_checkpoint_every, stop, heldout_loss)]
 
 
 def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[Callback]:
@@ -175,6 +188,18 @@ def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[C
         batches = heldout_batches(heldout, size, run.num_reference_use_pairs, config.seed)
         callbacks.append(ReferenceUse(config.output, batches, averaged, every=run.reference_use_every))
     return callbacks
+
+
+def _heldout_loss(config: TrainConfig, averaged: AveragedWeights) -> HeldoutLoss | None:
+    """On all ranks, which must agree on what is best; the first alone holds pairs."""
+    run, heldout = config.run, config.data.heldout
+    if heldout is None or not run.heldout_loss_every:
+        return None
+    batches: list[InpaintingBatch] = []
+    if is_first():
+        num_pairs = len(choose_heldout(heldout, run.num_heldout_loss_pairs, or_fewer=True))
+        batches = heldout_batches(heldout, config.network.size, num_pairs, config.seed, mask=config.data.batch.mask)
+    return HeldoutLoss(batches, averaged, every=run.heldout_loss_every, patience=run.patience, seed=config.seed)
 
 
 def _loggers(config: TrainConfig) -> list[Logger]:

@@ -16,7 +16,13 @@ from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.model.weights.parts import load_part, load_pretrained, widen_conv_in
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.run import checkpoint_of, previous_checkpoint_of, read_checkpoint, split_parts
+from mimicbrush.model.weights.run import (
+    best_checkpoint_of,
+    checkpoint_of,
+    previous_checkpoint_of,
+    read_checkpoint,
+    split_parts,
+)
 from mimicbrush.model.weights.tensors import DamagedFileError, load_strictly, require_fit, torch_load, torch_save
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "LoraLoader",
     "NetworkConfig",
     "PartConfig",
+    "best_checkpoint_of",
     "checkpoint_of",
     "export_lora",
     "fetchable_parts",

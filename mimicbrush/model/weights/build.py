@@ -67,13 +67,14 @@ def initialise(
 def load_network(weights: str | Path, *, use_ema: bool = True, dtype: torch.dtype = torch.float32) -> MimicBrushNetwork:
     """The network of a training run, an exported folder or hub repository, or a released mimicbrush.bin, for editing.
 
+    Of a run its last checkpoint, or one that is named, such as RUN/checkpoints/best.ckpt.
     use_ema: a run's averaged weights, where it has them; dtype: of all but the depth model, which stays in float32.
     Raises UserError where weights are missing or do not fit.
     """
     path = find_weights(str(weights))
     if is_exported(path):
         return from_pretrained(path, dtype=dtype)
-    if path.is_file():
+    if path.is_file() and not is_run(path):
         return load_release(path, released_network(), dtype=dtype)
     trained = read_run(path, use_ema=use_ema)
     return initialise(read_run_config(path), seed=read_run_seed(path), trained=trained, dtype=dtype).eval()
@@ -98,7 +99,7 @@ def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
     A run that itself started from such weights has left its frozen parts to them: they are read from there.
     """
     path = find_weights(name)
-    if path.is_file():
+    if path.is_file() and not is_run(path):
         return read_release(path)
     if is_exported(path):
         return read_folder(path)

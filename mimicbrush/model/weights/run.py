@@ -14,14 +14,19 @@ from mimicbrush.model.weights.tensors import DamagedFileError, Tensors, TrainedW
 PREFIX = "network."
 
 
-def is_run(folder: Path) -> bool:
-    """Whether train.py has left a checkpoint in this folder."""
-    return checkpoint_of(folder).is_file()
+def is_run(path: Path) -> bool:
+    """Whether this is a folder in which train.py has left a checkpoint, or a checkpoint in such a folder."""
+    return checkpoint_of(path).is_file()
 
 
 def checkpoint_of(run: Path) -> Path:
-    """Where a run's last checkpoint lies."""
-    return run / "checkpoints" / "last.ckpt"
+    """Where a run's last checkpoint lies; of a path such as RUN/checkpoints/best.ckpt, that very checkpoint."""
+    return run if _is_checkpoint_of_run(run) else run / "checkpoints" / "last.ckpt"
+
+
+def best_checkpoint_of(run: Path) -> Path:
+    """Where the checkpoint with the lowest held-out loss lies."""
+    return run / "checkpoints" / "best.ckpt"
 
 
 def previous_checkpoint_of(run: Path) -> Path:
@@ -30,7 +35,7 @@ def previous_checkpoint_of(run: Path) -> Path:
 
 
 def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
-    """The last checkpoint's tensors, averaged (EMA) where it has them; raises UserError where there is none.
+    """The tensors of the checkpoint, averaged (EMA) where it has them; raises UserError where there is none.
 
     Frozen parts that can be fetched again are not in it. A damaged one is refused also where the one before is there:
     nobody who asks for a run's weights shall get older ones unawares.
@@ -39,7 +44,7 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
     try:
         checkpoint = read_checkpoint(path)
     except DamagedFileError as error:
-        if not previous_checkpoint_of(run).is_file():
+        if _is_checkpoint_of_run(run) or not previous_checkpoint_of(run).is_file():
             raise
         raise DamagedFileError(
             f"{error}, or run the command that trained it again, which goes on from previous.ckpt"
@@ -86,8 +91,13 @@ def split_parts(tensors: Tensors) -> dict[str, Tensors]:
     return parts
 
 
+def _is_checkpoint_of_run(path: Path) -> bool:
+    return path.suffix == ".ckpt" and path.parent.name == "checkpoints" and path.is_file()
+
+
 def _read_config(run: Path) -> dict:
-    path = run / "config.yaml"
+    folder = run.parents[1] if _is_checkpoint_of_run(run) else run
+    path = folder / "config.yaml"
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {"seed": int(document["seed"]), "network": dict(document["network"])}

@@ -94,13 +94,16 @@ def check_heldout(config: DataConfig, depth: Depth) -> Iterator[Finding]:
 
 
 def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
-    """Whether previews and reference use find as many pairs as they ask for. Raises UserError where they do not."""
+    """Whether previews, reference use and the held-out loss find their pairs. Raises UserError where they do not."""
     run = config.run
     of_previews = run.num_previews if run.preview_every else 0
     wanted = max(of_previews, run.num_reference_use_pairs if run.reference_use_every else 0)
     if config.data.heldout is not None and wanted:
         choose_heldout(config.data.heldout, wanted)
         yield Finding("held-out", "ok", f"it holds the {wanted} pairs that this run judges on")
+    if config.data.heldout is not None and run.heldout_loss_every:
+        chosen = choose_heldout(config.data.heldout, run.num_heldout_loss_pairs, or_fewer=True)
+        yield Finding("held-out loss", "ok", f"{len(chosen)} pairs, every {run.heldout_loss_every} steps")
 
 
 def _look(shards: Sequence[Shard], size: int, num: int) -> tuple[list[Look], list[str]]:

@@ -13,7 +13,14 @@ from torch import nn
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.machine import usable_memory
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import NetworkConfig, checkpoint_of, previous_checkpoint_of, read_checkpoint, read_weights
+from mimicbrush.model.weights import (
+    NetworkConfig,
+    best_checkpoint_of,
+    checkpoint_of,
+    previous_checkpoint_of,
+    read_checkpoint,
+    read_weights,
+)
 from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.doctor.findings import Finding
@@ -149,11 +156,13 @@ def check_memory(
 
 
 def check_disk(module: MimicBrushModule, config: TrainConfig) -> Iterator[Finding]:
-    """Room for the checkpoints that stay, the last two, and the one that is being written."""
+    """Room for the checkpoints that stay, the last two, the best one, and the one that is being written."""
     size, every = checkpoint_size(module), config.run.keep_checkpoint_every
     there = sum(path.is_file() for path in (checkpoint_of(config.output), previous_checkpoint_of(config.output)))
     last = 3 - there
-    most = (config.run.max_steps // every if every else 0) + last
+    has_best = bool(config.run.heldout_loss_every and config.data.heldout)
+    best = int(has_best and not best_checkpoint_of(config.output).is_file())
+    most = (config.run.max_steps // every if every else 0) + last + best
     free = shutil.disk_usage(_existing(config.output)).free
     facts = f"{_size(free)} free at {config.output}, {most} more checkpoints of {_size(size)} at most"
     if free < last * size:
@@ -172,10 +181,13 @@ def check_resume(config: TrainConfig) -> Iterator[Finding]:
     if other:
         yield Finding("output", "fault", other)
         return
-    step, _, fault = find_start(config.output)
-    if fault:
-        yield Finding("output", "warning", fault)
-    if step >= config.run.max_steps:
+    start = find_start(config.output)
+    step = start.step
+    if start.fault:
+        yield Finding("output", "warning", start.fault)
+    if start.heldout.is_over(config.run.patience):
+        yield Finding("output", "ok", f"stopped early, after step {step}: {start.heldout.describe()}")
+    elif step >= config.run.max_steps:
         said = f"already trained {step} of {config.run.max_steps} steps; raise run.max_steps to go on"
         yield Finding("output", "ok", said)
     elif step:

@@ -1,0 +1,150 @@
+"""The loss on held-out pairs with fixed masks, timesteps and noise: which checkpoint is best, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.sampling import make_scheduler, prediction_target
+from mimicbrush.seeds import seed_of
+from mimicbrush.training.averaging import AveragedWeights
+from mimicbrush.training.early_stop import KEY, HeldoutProgress, progress_in
+from mimicbrush.training.loss import prediction_loss
+from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.previews import evaluating
+
+TIMESTEPS_PER_PAIR = 4
+"""One in each quarter of the schedule; within the quarters the pairs' timesteps are evenly spaced."""
+
+
+class PairLosses(NamedTuple):
+    """(N,) each, on the CPU: of each pair the mean over its timesteps, as in `LossParts`."""
+
+    whole: Tensor
+    inside: Tensor
+
+
+class HeldoutLoss(Callback):
+    """Measures the loss on held-out pairs every so many steps, with the averaged weights.
+
+    `Records` asks it for its columns. The first rank measures, from generators of its own, and tells the others; on
+    these `batches` is empty.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[InpaintingBatch],
+        averaged: AveragedWeights,
+        *,
+        every: int,
+        patience: int | None,
+        seed: int,
+    ) -> None:
+        self.batches = batches
+        self.averaged = averaged
+        self.every = every
+        self.patience = patience
+        self.seed = seed
+        self.progress = HeldoutProgress()
+
+    def is_due(self, step: int) -> bool:
+        """Whether the loss is measured after this step."""
+        return step % self.every == 0
+
+    def is_best(self, step: int) -> bool:
+        """Whether the loss was measured after this step, and was the lowest so far."""
+        return self.progress.best_step == step > 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether training stops early."""
+        return self.progress.is_over(self.patience)
+
+    def measure(self, trainer: Trainer, module: MimicBrushModule, step: int) -> dict[str, float]:
+        """The columns of this step: mean over the pairs and its standard error. A call for all ranks."""
+        columns: dict[str, float] = {}
+        if trainer.is_global_zero:
+            with self.averaged.applied(module), evaluating(module):
+                losses = heldout_losses(module.network, self.batches, seed=self.seed)
+            columns = {
+                "heldout_loss": losses.whole.mean().item(),
+                "heldout_loss_error": (losses.whole.std() / math.sqrt(len(losses.whole))).item(),
+                "heldout_loss_inside": losses.inside.nanmean().item(),
+            }
+        # The others wait here, as they would at their next exchange of gradients.
+        columns = trainer.strategy.broadcast(columns)
+        self.progress = self.progress.after(columns["heldout_loss"], step)
+        best = (
+            "the lowest" if self.is_best(step) else f"lowest {self.progress.best:.4f}, step {self.progress.best_step}"
+        )
+        said = f"{columns['heldout_loss']:.4f} ± {columns['heldout_loss_error']:.4f}"
+        module.print(f"step {step}: held-out loss {said} ({best})")
+        return columns
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        checkpoint[KEY] = asdict(self.progress)
+
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
+        self.progress = progress_in(checkpoint)
+
+
+@torch.no_grad()
+def heldout_losses(network: MimicBrushNetwork, batches: Sequence[InpaintingBatch], *, seed: int) -> PairLosses:
+    """The loss of each pair, in order; seed: of timesteps, noise and of which pairs keep their shape map.
+
+    Every pair has its reference, and every other one its shape map. The loss is that of training without weights of
+    masked positions or of timesteps, so that runs of different recipes can be compared.
+    """
+    num_pairs = sum(len(batch.source) for batch in batches)
+    timesteps = stratified_timesteps(num_pairs, network, seed)
+    first, losses = 0, []
+    for number, batch in enumerate(batches):
+        num = len(batch.source)
+        keep_shape = torch.arange(first, first + num) % 2 == 0
+        generator = torch.Generator().manual_seed(seed_of(seed, "held-out loss", number))
+        losses.append(_batch_losses(network, batch, timesteps[first : first + num], keep_shape, generator))
+        first += num
+    return PairLosses(*(torch.cat(column).cpu() for column in zip(*losses, strict=True)))
+
+
+def stratified_timesteps(num_pairs: int, network: MimicBrushNetwork, seed: int) -> Tensor:
+    """(num_pairs, TIMESTEPS_PER_PAIR), each column in its part of the schedule, and evenly spaced in it."""
+    num_timesteps = make_scheduler(network.options.prediction_type).config.num_train_timesteps
+    generator = torch.Generator().manual_seed(seed_of(seed, "held-out timesteps"))
+    # Shuffled: pairs that follow each other are of different groups, in turns.
+    places = torch.stack([torch.randperm(num_pairs, generator=generator) for _ in range(TIMESTEPS_PER_PAIR)], dim=1)
+    places += num_pairs * torch.arange(TIMESTEPS_PER_PAIR)
+    # At the middle of equal parts.
+    return (2 * places + 1) * num_timesteps // (2 * num_pairs * TIMESTEPS_PER_PAIR)
+
+
+def _batch_losses(
+    network: MimicBrushNetwork,
+    batch: InpaintingBatch,
+    timesteps: Tensor,
+    keep_shape: Tensor,
+    generator: torch.Generator,
+) -> PairLosses:
+    device, scheduler = network.device, make_scheduler(network.options.prediction_type)
+    source, mask, reference = (part.to(device) for part in (batch.source, batch.mask, batch.reference))
+    latent = network.encode(source, generator)
+    conditions = network.condition(source, mask, reference, keep_shape, generator)
+    parts = []
+    for timestep in timesteps.to(device).unbind(dim=1):
+        noise = torch.randn(latent.shape, generator=generator).to(device)
+        noisy = scheduler.add_noise(latent, noise, timestep)
+        features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
+        prediction = network.predict(noisy, timestep, conditions, features)
+        target = prediction_target(scheduler, latent, noise, timestep)
+        parts.append(prediction_loss(prediction, target, conditions.mask))
+    # A mask so small that no latent position is hidden has no loss inside.
+    inside = torch.stack([part.inside for part in parts]).nanmean(dim=0)
+    return PairLosses(torch.stack([part.whole for part in parts]).mean(dim=0), inside)
