@@ -4,6 +4,7 @@
 #SBATCH --ntasks-per-node=8
 #SBATCH --gpus-per-node=8
 #SBATCH --cpus-per-task=8
+#SBATCH --mem=128G
 #SBATCH --time=24:00:00
 #SBATCH --signal=USR1@300
 #SBATCH --requeue
@@ -12,6 +13,8 @@
 # Usage: sbatch --nodes=2 slurm/train.sh --config configs/train/mimicbrush.yaml; every task is one rank.
 # The ranks share run.samples_per_step, so that the batch stays the preset's on any number of nodes.
 # Nodes, GPUs and time come from here or the command line: --ntasks-per-node=4 --gpus-per-node=4; without GPUs --gpus-per-node=0.
+# Memory: a rank has 7.4 GiB to itself at the peak of its start (mimicbrush/training/README.md), so 8 ranks 59 GiB a node; the rest is
+# for their 64 loader workers and the cache of files.
 # Five minutes before its time is up, every rank is sent SIGUSR1: the run is saved, queued again, and goes on where it was.
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?submit with sbatch from the project folder}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Event, Thread
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -26,6 +28,8 @@ from mimicbrush.training.precision import frozen_precisions, store_frozen
 from mimicbrush.training.run import RunConfig, TrainConfig
 
 CPU = torch.device("cpu")
+STATUS = Path("/proc/self/status")
+"""Where Linux tells a process of its memory."""
 STORED = {"imitative_unet": torch.float16}
 """Part -> the dtype of its files, where it is not float32: the inpainting repository holds the fp16 variant alone."""
 KINDS = {
@@ -50,29 +54,33 @@ class StartBenchConfig:
     """A JSON file for the results."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class StartRow:
     """One way of loading."""
 
     name: str
     held: float
     """GiB of weights afterwards."""
-    peak: float
-    """GiB resident at most, the files that are mapped among them."""
+    private: float
+    """GiB at most that no other process shares: of all ranks on a node, these add up. NaN where Linux does not tell."""
+    resident: float
+    """GiB resident at most, with mapped files, which the ranks of a node share and the system can drop."""
     seconds: float
 
 
 def bench_start(config: StartBenchConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         network = write_parts(_sizes(config), Path(folder))
-        print(f"{describe_machine(CPU)}; {config.network} sizes; GiB\n\n{'':36s}  held   peak  seconds")
+        print(f"{describe_machine(CPU)}; {config.network} sizes; GiB\n\n{'':36s}  held  private  resident  seconds")
         rows = []
         for name in ("frozen parts straight in bfloat16", "all in float32, then stored"):
             # A new process: its peak is its own.
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 rows.append(pool.submit(measure, name, network, straight=name.startswith("frozen")).result())
             row = rows[-1]
-            print(f"{row.name:36s} {row.held:5.2f}  {row.peak:5.2f}  {row.seconds:7.1f}", flush=True)
+            print(
+                f"{row.name:36s} {row.held:5.2f} {row.private:8.2f} {row.resident:9.2f} {row.seconds:8.1f}", flush=True
+            )
     if config.output:
         write_json({"machine": describe_machine(CPU), "rows": list(map(asdict, rows))}, config.output)
 
@@ -83,12 +91,38 @@ def measure(name: str, network: NetworkConfig, *, straight: bool) -> StartRow:
     recipe = TrainConfig.__dataclass_fields__["recipe"].default_factory()
     started = now()
     precisions = frozen_precisions(recipe, run.frozen_precision) if straight else {}
-    built = initialise(network, precisions=precisions)
-    built.reference_unet.requires_grad_(False)
-    store_frozen(built, run.frozen_precision)
+    with PrivateMemory() as private:
+        built = initialise(network, precisions=precisions).to(memory_format=torch.channels_last)
+        built.reference_unet.requires_grad_(False)
+        store_frozen(built, run.frozen_precision)
     seconds = now() - started
     held = sum(tensor.nbytes for tensor in built.state_dict().values())
-    return StartRow(name=name, held=held / 2**30, peak=peak_memory(CPU) / 2**30, seconds=seconds)
+    resident = peak_memory(CPU)
+    return StartRow(name, held / 2**30, private.peak / 2**30, resident / 2**30, seconds)
+
+
+class PrivateMemory:
+    """The most that this process has had to itself within, in bytes, looked at every 10 ms."""
+
+    def __init__(self) -> None:
+        self.peak = math.nan
+        self._ended = Event()
+        self._thread = Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PrivateMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while STATUS.is_file():
+            line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon"))
+            self.peak = max(0.0 if math.isnan(self.peak) else self.peak, int(line.split()[1]) * 2**10)
+            if self._ended.wait(0.01):
+                return
 
 
 def write_parts(sizes: NetworkConfig, folder: Path) -> NetworkConfig:
