@@ -27,7 +27,8 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
 from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, Sample
 from mimicbrush.evaluation.build.masks import FileMasker
-from mimicbrush.evaluation.build.photographs import Photograph, Picture, file_hash, read_picture
+from mimicbrush.evaluation.build.photographs import Photograph, Picture, read_picture
+from mimicbrush.files import sha256
 from mimicbrush.pictures import as_mask, as_source, cut_reference, read_levels
 from tests.pictures import odd_files
 from tests.pictures.odd_files import HEIGHT, MASKS, PICTURES, WIDTH, saved
@@ -96,7 +97,7 @@ def stored(_: Path, encoded: bytes) -> NDArray[np.uint8]:
 def photograph(folder: Path, encoded: bytes) -> NDArray[np.uint8]:
     """The benchmark builder's."""
     path = written(folder / "photograph", encoded)
-    known = Photograph(file=path.name, path=path, sha256=file_hash(path), origin={})
+    known = Photograph(file=path.name, path=path, sha256=sha256(path), origin={})
     return np.asarray(read_picture(known, max_side=WIDTH, min_side=16).image)
 
 
