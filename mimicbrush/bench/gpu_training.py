@@ -129,17 +129,17 @@ def check_resume(setup: Setup) -> Facts:
 
 
 def check_ranks(setup: Setup) -> Facts:
-    """Two ranks take the steps that one takes with twice the pairs, but for rounding."""
+    """Two ranks take the steps that one takes with twice the accumulation, but for rounding."""
     num, what = (torch.cuda.device_count(), "GPUs") if setup.is_gpu else (usable_cores(), "CPU cores")
     if num < 2:
         raise Skipped(f"needs 2 {what}, found {num}")
     # In float32, where the order in which ranks' gradients are summed is all that rounding can differ by.
     exact = {"max_steps": 4, "precision": "32-true", "tf32": False}
-    config = _run_config(setup, "one", **exact)
+    # What is drawn for a batch depends on its first position: one rank takes the batches of two, one after the other.
+    config = _run_config(setup, "one", **exact, accumulate=2)
     before = trained_parameters(make_module(config))
     alone = _train(config)
     config = _run_config(setup, "two", **exact, devices=2)
-    config = replace(config, data=replace(config.data, batch_size=config.data.batch_size // 2))
     path = setup.folder / "two.yaml"
     path.write_text(dump_config(config), encoding="utf-8")
     # Lightning starts the second rank by the command line, which is not this process's.
