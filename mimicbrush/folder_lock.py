@@ -31,6 +31,8 @@ PATIENCE = 60.0
 """Seconds without a renewal after which a holder on another machine counts as ended."""
 LONG_AGO = 600.0
 """Seconds since the last renewal after which it does so at once: no two clocks of a cluster differ by as much."""
+LET_GO = 10.0
+"""Seconds that a process which was forked just before the holder was killed is given to close its copy of the lock."""
 REFUSED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 """What systems answer where another has the lock; with anything else they say that there are none."""
 LOCKED_BYTE = 2**30
@@ -135,6 +137,7 @@ def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
 
     shared: others may look at the same time.
     """
+    patience = LET_GO
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)  # who was refused may have removed it again
@@ -152,7 +155,13 @@ def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
             if error.errno not in REFUSED:
                 return number, False
             _close(number)
-            raise FolderHeldError(_refusal(path, _read(path))) from None
+            holder = _read(path)
+            if patience <= 0 or holder is None or not _has_ended(holder):
+                raise FolderHeldError(_refusal(path, holder)) from None
+            # It forked a child that has not yet come to `_forget_in_child` (or to exec) and holds the lock until then.
+            time.sleep(0.05)
+            patience -= 0.05
+            continue
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(number), path.stat()):
                 return number, True
@@ -197,6 +206,22 @@ def _forget_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _has_ended(holder: Holder) -> bool:
+    """Whether the holder was a process of this machine that has ended, even if its parent has not waited for it yet."""
+    # Windows has no forked children, and its `os.kill` would end the process.
+    if holder.host != platform.node() or not hasattr(os, "fork"):
+        return False
+    try:
+        os.kill(holder.pid, 0)
+        status = Path(f"/proc/{holder.pid}/stat").read_text()
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's process, or a system without /proc
+        return False
+    # The state follows the name, which is in parentheses and may hold anything.
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 def _doubtful_holder(path: Path, is_locked: bool) -> dict[Path, Holder]:

@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,49 @@ def test_a_killed_holder_holds_no_more_though_its_child_lives(tmp_path):
         os.killpg(process.pid, signal.SIGKILL)
         process.stdout.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(params=["waited for", "zombie"])
+def ended(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The number of a process that has ended, and for which its parent, this one, has waited or not."""
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit"], {})
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    if request.param == "waited for":
+        os.waitpid(pid, 0)
+    yield pid
+    if request.param == "zombie":
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_child_that_was_forked_as_its_parent_was_killed_is_given_time_to_let_go(tmp_path, monkeypatch, ended):
+    fcntl = pytest.importorskip("fcntl")
+    write_note(tmp_path / NAME, host=platform.node(), pid=ended)
+    # Its copy of the open file: the lock lasts until the last copy is closed.
+    copy = os.open(tmp_path / NAME, os.O_RDWR)
+    fcntl.flock(copy, fcntl.LOCK_EX)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            os.close(copy)
+
+    monkeypatch.setattr(folder_lock.time, "sleep", sleep)
+    with held(tmp_path):
+        assert len(slept) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_child_that_never_lets_go_is_waited_for_ten_seconds_and_a_living_holder_not_at_all(tmp_path, clock, ended):
+    fcntl = pytest.importorskip("fcntl")
+    with (tmp_path / NAME).open("w") as copy:
+        fcntl.flock(copy, fcntl.LOCK_EX)
+        for pid, seconds in ((os.getpid(), 0), (ended, 10)):
+            write_note(tmp_path / NAME, host=platform.node(), pid=pid)
+            with pytest.raises(FolderHeldError, match=f"is held by process {pid} on"), held(tmp_path):
+                pass
+            assert sum(clock) == pytest.approx(seconds, abs=0.1)
 
 
 def test_a_holder_on_another_machine_that_renews_its_note_lives(tmp_path, monkeypatch):
