@@ -84,11 +84,17 @@ class WholeCheckpoints(TorchCheckpointIO):
         super().__init__()
         self.last_is_damaged = False
 
-    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
-        """Raises UserError where the disk is full; the checkpoint before stays."""
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: Sequence[str] = ()) -> None:
+        """Write it as `path`, and before that under further names in the same folder, which Lightning hands on as
+        `storage_options`: whatever a checkpoint vouches for is there.
+
+        Raises UserError where the disk is full; the checkpoint before stays.
+        """
         path = Path(path)
         with whole(path) as partial:
             torch_save(checkpoint, partial)
+            for name in storage_options or ():
+                _link(partial, path.with_name(name))
             if path.name == LAST:
                 if not self.last_is_damaged:
                     _keep_as_previous(path)
@@ -134,10 +140,7 @@ class Checkpoints(StepCallback):
         is_over = self.heldout_loss is not None and self.heldout_loss.is_over
         is_last = step == trainer.max_steps or bool(self.stop.agreed) or is_over
         if kept or is_last or step % self.every == 0:
-            trainer.save_checkpoint(self.path, weights_only=False)
-        if trainer.is_global_zero:
-            for name in kept:
-                _link(self.path, self.path.with_name(name))
+            trainer.save_checkpoint(self.path, weights_only=False, storage_options=kept)
         if self.stop.agreed or is_over:
             trainer.should_stop = True
 
@@ -216,7 +219,7 @@ def _keep_as_previous(path: Path) -> None:
 
 
 def _link(path: Path, kept: Path) -> None:
-    """A second name of the same file: `path` is replaced by the next checkpoint, not overwritten."""
+    """A second name of the same file: checkpoints are replaced by the next ones, not overwritten."""
     with whole(kept) as partial:
         try:
             partial.hardlink_to(path)

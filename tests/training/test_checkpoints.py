@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import FolderHeldError, held
 from mimicbrush.model.weights import DamagedFileError, load_network, read_checkpoint, torch_save
 from mimicbrush.model.weights.tensors import torch_load
-from mimicbrush.training.checkpoints import WholeCheckpoints, find_start
+from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, find_start
 from mimicbrush.training.doctor.machine import check_resume
 from mimicbrush.training.records import read_records
 from tests.conftest import make_shards
@@ -158,6 +159,47 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_before(tmp_path, monkey
         plugin.save_checkpoint({"global_step": 3, "state_dict": {}}, tmp_path / "last.ckpt")
     steps = {path.name: read_checkpoint(path)["global_step"] for path in tmp_path.iterdir()}
     assert steps == {"last.ckpt": 2, "previous.ckpt": 1}
+
+
+def save_until_killed(folder: Path, monkeypatch: pytest.MonkeyPatch, num_renames: int) -> bool:
+    """Write the checkpoints of steps 1 and 2, both the best so far; killed before a further rename, returns True."""
+    plugin, replace = WholeCheckpoints(), Path.replace
+    renames = iter(range(num_renames))
+
+    def rename(path: Path, target: Path) -> Path:
+        if next(renames, None) is None:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    trainer = SimpleNamespace(max_steps=9, is_global_zero=True)
+    judge = SimpleNamespace(is_best=lambda step: True, is_over=False)
+    callback = Checkpoints(folder / "last.ckpt", 1, 1, StopSignals(), judge)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", rename)
+        for step in (1, 2):
+            checkpoint = {"global_step": step, "state_dict": {}}
+            trainer.save_checkpoint = lambda path, *, weights_only, checkpoint=checkpoint, **names: (
+                plugin.save_checkpoint(checkpoint, path, **names)
+            )
+            try:
+                callback.on_step(trainer, None, step)
+            except KeyboardInterrupt:
+                return True
+    return False
+
+
+def test_whenever_a_run_is_killed_the_checkpoints_that_its_last_one_vouches_for_are_there(tmp_path, monkeypatch):
+    num_renames, found = 0, []
+    while save_until_killed(tmp_path / str(num_renames), monkeypatch, num_renames):
+        there = {path.name: path for path in (tmp_path / str(num_renames)).glob("[!.]*.ckpt")}
+        if "last.ckpt" in there:
+            last, best = (read_checkpoint(there[name])["global_step"] for name in ("last.ckpt", "best.ckpt"))
+            assert best >= last
+            assert {f"step-{step:07d}.ckpt" for step in range(1, last + 1)} <= there.keys()
+            found.append((last, best))
+        num_renames += 1
+    # Killed in between, it has a better one than it knows of, and comes to that again.
+    assert set(found) == {(1, 1), (1, 2)}
 
 
 def test_a_second_run_in_a_folder_is_refused_before_it_changes_anything(finished, checkpoints, monkeypatch):
