@@ -70,6 +70,8 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
     )
     # How many devices "auto" is, Lightning alone knows.
     trainer.accumulate_grad_batches = share_step(config, num_ranks_of(trainer)).run.accumulate
+    # Before each batch ranks would ask the first one whether it got SIGTERM, and wait: `Watch` has asked already.
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
     return trainer
 
 
