@@ -16,7 +16,7 @@ from mimicbrush.evaluation.results import gather_results, write_results
 from mimicbrush.evaluation.run import EvaluateConfig
 from mimicbrush.evaluation.tables import console_text
 from mimicbrush.evaluation.work import Samples, edit_all, refuse_failed_editors, score_all, share_of
-from mimicbrush.folder_lock import held
+from mimicbrush.folder_lock import held, task_share
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "eval" / "tiny.yaml"
 
@@ -27,8 +27,8 @@ def main() -> None:
     models = Models(config.models)
     not_computed = not_computable(config, models)
     samples = check_inputs(config, not_computed)
-    # Tasks of an array share the folder; nobody else does.
-    with held(config.output, share=config.work.name):
+    # Tasks of an array share the folder; no other command may.
+    with held(config.output, share=task_share(config.work.task, config.work.num_tasks)):
         evaluate(config, samples, models=models, not_computed=not_computed, started=started)
 
 

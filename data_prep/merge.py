@@ -36,10 +36,10 @@ from data_prep.run import (
 )
 from data_prep.summary import describe, spaced, summarise
 from data_prep.work import Effort, Outcome, shard_inputs
-from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, index_path
+from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import read_object, write_json
-from mimicbrush.folder_lock import held
+from mimicbrush.folder_lock import held, task_share
 from mimicbrush.run_folder import CONFIG_NAME
 
 LOG_NAME = "log.jsonl"
@@ -61,8 +61,8 @@ def shard_and_merge(
 
     read: an input's outcome; sizes: bytes of each input; kind: `video` or `still`. Raises UserError for a mistake.
     """
-    # Tasks of an array share the folder; nobody else does.
-    with held(config.output, share=f"{config.work.task:04d}" if config.work.num_tasks > 1 else ""):
+    # Tasks of an array share the folder; no other command may.
+    with held(config.output, share=task_share(config.work.task, config.work.num_tasks)):
         claim_output(config.output, config)
         units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
         effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)

@@ -34,7 +34,7 @@ from data_prep.report_pictures import (
     training_view,
 )
 from data_prep.summary import describe, spaced, summarise
-from mimicbrush.data.shards import EXCLUDED_NAME, ShardIndex, index_path, list_shards, read_excluded, read_index
+from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, list_shards, read_excluded, read_index
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import read_object, write_text
 from mimicbrush.page import figure, folded, heading, page, paragraph, strip, table

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.images import decode_image, decode_mask
-from mimicbrush.data.shards import DamagedSampleError, FramePair, read_excluded, to_pair
+from mimicbrush.data.shard_index import read_excluded
+from mimicbrush.data.shards import DamagedSampleError, FramePair, to_pair
 from mimicbrush.errors import UserError
 from mimicbrush.page import figure, paragraph, strip
 

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from mimicbrush.data.shards import ShardIndex, check_shard, index_path, read_index
+from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
+from mimicbrush.folder_lock import task_share
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 
 KEPT = "kept"
@@ -130,8 +131,9 @@ def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: i
     }
     mine = [name for name in sorted(sizes) if task_of(name, work.num_tasks) == work.task]
     left = [name for name in mine if name not in done]
-    if work.num_tasks > 1:
-        prefix = f"{prefix}-{work.task:04d}"
+    share = task_share(work.task, work.num_tasks)
+    if share:
+        prefix = f"{prefix}-{share}"
     units: list[Unit] = []
     number = 0
     for start in range(0, len(left), per_shard):

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from data_prep.run import KEPT, merge_inputs
-from mimicbrush.data.shards import ShardIndex
+from mimicbrush.data.shard_index import ShardIndex
 from mimicbrush.files import installed_versions
 
 BAND_BIN = 0.05

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from data_prep import pool, shard_videos
-from mimicbrush.data.shards import list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import read_pairs
 from tests.conftest import REPOSITORY
 from tests.data_prep.conftest import SIDE, write_clip
 

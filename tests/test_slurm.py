@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mimicbrush.data.shards import list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import read_pairs
 from tests.data_prep.conftest import SIDE, write_clip, write_still
 from tests.evaluation.conftest import write_triplet
 

@@ -21,14 +21,15 @@ from mimicbrush.bench.edits import PRESET
 from mimicbrush.bench.networks import Size
 from mimicbrush.config import load_config
 from mimicbrush.files import write_json
-from mimicbrush.machine import peak_memory
+from mimicbrush.machine import PROC, peak_memory
 from mimicbrush.model.weights import NetworkConfig, PartConfig, full_size_network, initialise
 from mimicbrush.training.clock import now
 from mimicbrush.training.precision import frozen_precisions, store_frozen
+from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.run import RunConfig, TrainConfig
 
 CPU = torch.device("cpu")
-STATUS = Path("/proc/self/status")
+STATUS = PROC / "status"
 """Where Linux tells a process of its memory."""
 STORED = {"imitative_unet": torch.float16}
 """Part -> the dtype of its files, where it is not float32: the inpainting repository holds the fp16 variant alone."""
@@ -88,9 +89,8 @@ def bench_start(config: StartBenchConfig) -> None:
 def measure(name: str, network: NetworkConfig, *, straight: bool) -> StartRow:
     """Build the network in this process, its frozen parts in bfloat16 at last."""
     run = RunConfig(frozen_precision="bfloat16")
-    recipe = TrainConfig.__dataclass_fields__["recipe"].default_factory()
     started = now()
-    precisions = frozen_precisions(recipe, run.frozen_precision) if straight else {}
+    precisions = frozen_precisions(RecipeConfig(), run.frozen_precision) if straight else {}
     with PrivateMemory() as private:
         built = initialise(network, precisions=precisions).to(memory_format=torch.channels_last)
         built.reference_unet.requires_grad_(False)

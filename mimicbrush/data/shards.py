@@ -7,7 +7,6 @@ that the folder's `excluded.json` names.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -19,12 +18,9 @@ from pathlib import Path
 import numpy as np
 import webdataset as wds
 
+from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, read_excluded, sound_indexes
 from mimicbrush.errors import UserError
-from mimicbrush.files import read_object, whole, write_json
-
-FORMAT_VERSION = 1
-EXCLUDED_NAME = "excluded.json"
-"""Samples that are stored and not to be used: {reason: {input: {"keys": [...], ...}}}."""
+from mimicbrush.files import sha256, whole, write_json
 
 
 class DamagedSampleError(Exception):
@@ -55,26 +51,6 @@ class FramePair:
             raise ValueError(f"key {self.key!r} may hold letters, digits, '-' and '_' only")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardIndex:
-    """What a finished shard holds; written last, so that it vouches for the tar."""
-
-    pairs: int
-    bytes: int
-    sha256: str
-    keys: list[str]
-    inputs: dict
-    """What was read for this shard and what became of it, e.g. {clip: {"status": "kept", "pairs": 4}}."""
-    examples: list[dict] = field(default_factory=list)
-    """One picture for each reason for which something was dropped: {reason, name, picture (JPEG in base64)}."""
-    offsets: list[int] = field(default_factory=list)
-    """Byte of the tar at which each sample begins, and where the last one ends; empty in shards of earlier versions."""
-    groups: list[str | None] = field(default_factory=list)
-    """For each sample the group it belongs to, None where it has no stored reference; empty in shards of earlier
-    versions."""
-    version: int = FORMAT_VERSION
-
-
 def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: Sequence[dict] = ()) -> ShardIndex:
     """Write `path` (ending in .tar) and its index, atomically; a shard without pairs is an index alone.
 
@@ -90,49 +66,20 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
                 groups.append(None if pair.reference is None else _group(pair.origin))
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: two pairs share a key")
-        with partial.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size, offsets = partial.stat().st_size, find_samples(partial)
-    if not keys:
-        path.unlink()
     index = ShardIndex(
         pairs=len(keys),
-        bytes=size if keys else 0,
-        sha256=digest if keys else "",
+        bytes=path.stat().st_size if keys else 0,
+        sha256=sha256(path) if keys else "",
         keys=keys,
         inputs=inputs,
         examples=list(examples),
-        offsets=offsets if keys else [],
+        offsets=find_samples(path) if keys else [],
         groups=groups,
     )
+    if not keys:
+        path.unlink()
     write_json(asdict(index), index_path(path))
     return index
-
-
-def index_path(shard: Path) -> Path:
-    """`x-000001.tar` -> `x-000001.json`."""
-    return shard.with_suffix(".json")
-
-
-def read_index(shard: Path) -> ShardIndex:
-    """The index of a shard; raises UserError if it is missing, unreadable or of another version."""
-    path = index_path(shard)
-    try:
-        index = ShardIndex(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no index, so the shard is unfinished; run the sharding command again") from None
-    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a shard index ({error}); delete it and run the sharding command again") from None
-    if index.version != FORMAT_VERSION:
-        raise UserError(f"{path}: format {index.version}, this version reads {FORMAT_VERSION}; shard the data anew")
-    return index
-
-
-def check_shard(shard: Path, index: ShardIndex) -> None:
-    """Raises UserError where a shard is gone or not as long as its index says."""
-    size = shard.stat().st_size if shard.is_file() else 0
-    if size != index.bytes:
-        raise UserError(f"{shard}: {size} bytes, its index says {index.bytes}; delete both and shard again")
 
 
 @dataclass(frozen=True)
@@ -169,7 +116,7 @@ def open_shards(folder: Path) -> list[Shard]:
 
     Raises UserError if there are none, or one is damaged.
     """
-    indexes = _sound_indexes(folder)
+    indexes = sound_indexes(folder)
     excluded = read_excluded(indexes)
     shards = []
     for path, index in indexes.items():
@@ -183,36 +130,6 @@ def open_shards(folder: Path) -> list[Shard]:
     if not shards:
         raise UserError(f"{folder}: all samples are excluded by {EXCLUDED_NAME}; merge the folder again")
     return shards
-
-
-def list_shards(folder: Path) -> list[Path]:
-    """The finished, non-empty shards of a folder, sorted; raises UserError if there are none or one is damaged."""
-    return list(_sound_indexes(folder))
-
-
-def _sound_indexes(folder: Path) -> dict[Path, ShardIndex]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of shards; make it with `python data_prep/shard_videos.py`")
-    indexes = {shard: read_index(shard) for shard in sorted(folder.glob("[!.]*.tar"))}
-    for shard, index in indexes.items():
-        check_shard(shard, index)
-    if not indexes:
-        raise UserError(f"{folder}: holds no finished shard; make some with `python data_prep/shard_videos.py`")
-    return indexes
-
-
-def read_excluded(shards: Iterable[Path]) -> frozenset[str]:
-    """Keys that `excluded.json` names in the folders of the given shards; raises UserError where it is damaged."""
-    keys: set[str] = set()
-    for path in {shard.parent / EXCLUDED_NAME for shard in shards}:
-        if path.is_file():
-            try:
-                keys.update(
-                    key for inputs in read_object(path).values() for one in inputs.values() for key in one["keys"]
-                )
-            except (AttributeError, KeyError, TypeError):
-                raise UserError(f"{path}: not a list of excluded samples; merge the folder again") from None
-    return frozenset(keys)
 
 
 def sample_stages(shards: Sequence[Path]) -> list:

@@ -68,11 +68,6 @@ class ShareConfig:
         if self.num_tasks < 1 or not 0 <= self.task < self.num_tasks:
             raise ValueError(f"task is {self.task} of num_tasks {self.num_tasks}; expected 0 to num_tasks - 1")
 
-    @property
-    def name(self) -> str:
-        """Of this part of the work; empty where it is the whole."""
-        return f"{self.task:04d}" if self.num_tasks > 1 else ""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:

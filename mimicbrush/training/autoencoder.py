@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 from mimicbrush.config import parse_config
 from mimicbrush.data.augment import AugmentConfig, random_colours
 from mimicbrush.data.decode import decode_image
-from mimicbrush.data.shards import list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import run_command
 from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held

@@ -71,7 +71,7 @@ class MimicBrushModule(LightningModule):
         generator = self._generator("noise", self.global_step, *pairs.position[:1])
         latent = self.network.encode(batch.source, generator)
         keep_shape = self._draw_kept(len(latent), self.recipe.shape_drop_prob, generator)
-        keep_reference = self._to_device(self._draw_kept(len(latent), self.recipe.reference_drop_prob, generator))
+        keep_reference = send(self._draw_kept(len(latent), self.recipe.reference_drop_prob, generator), self.device)
         conditions = self.network.condition(batch.source, batch.mask, batch.reference, keep_shape, generator)
         conditions = self._drop_tokens(conditions, keep_reference)
         timestep, noise = self._draw_noise(latent, generator)
@@ -152,14 +152,11 @@ class MimicBrushModule(LightningModule):
         if queries is None:
             unknown = torch.full(keep.shape, math.nan, device=keep.device)
             return MatchingLoss(mean=torch.zeros((), device=keep.device), each=unknown)
-        matches = torch.where(keep[:, None, None], self._to_device(matches), math.nan)
+        matches = torch.where(keep[:, None, None], send(matches, self.device), math.nan)
         return matching_loss(queries.states, reference, matches)
 
     def _draw_noise(self, latent: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         num_timesteps = self.scheduler.config.num_train_timesteps
         timestep = torch.randint(num_timesteps, (len(latent),), generator=generator)
-        return self._to_device(timestep), self._to_device(torch.randn(latent.shape, generator=generator))
-
-    def _to_device(self, drawn: Tensor) -> Tensor:
-        """Without waiting for what the device still has to do."""
-        return send(drawn, self.device)
+        noise = torch.randn(latent.shape, generator=generator)
+        return send(timestep, self.device), send(noise, self.device)

@@ -17,7 +17,8 @@ from mimicbrush.data.datamodule import (
     heldout_batches,
     heldout_pairs,
 )
-from mimicbrush.data.shards import index_path, list_shards, open_shards, read_index, read_pairs, write_shard
+from mimicbrush.data.shard_index import index_path, list_shards, read_index
+from mimicbrush.data.shards import open_shards, read_pairs, write_shard
 from mimicbrush.errors import UserError
 from tests.conftest import SIZE, make_pairs
 

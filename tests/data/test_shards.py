@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from mimicbrush.data.shards import index_path, list_shards, read_index, read_pairs, write_shard
+from mimicbrush.data.shard_index import index_path, list_shards, read_index
+from mimicbrush.data.shards import read_pairs, write_shard
 from mimicbrush.errors import UserError
 from tests.conftest import make_pairs
 

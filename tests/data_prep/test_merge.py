@@ -11,7 +11,8 @@ import pytest
 from data_prep.merge import main, merge
 from data_prep.run import WorkConfig
 from data_prep.shard_videos import shard_videos
-from mimicbrush.data.shards import list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UserError
 from tests.data_prep.conftest import summary_in, write_clip
 from tests.data_prep.test_shard_videos import PAIRS, config_for

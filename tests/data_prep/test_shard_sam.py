@@ -13,7 +13,8 @@ from data_prep.rle import encode_rle
 from data_prep.run import WorkConfig
 from data_prep.shard_sam import SamShardConfig, shard_sam
 from data_prep.stills import MaskConfig, list_stills, read_still
-from mimicbrush.data.shards import FramePair, list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError
 from tests.data_prep.conftest import real_data, summary_in, write_still
 

@@ -18,7 +18,8 @@ from data_prep.pairs import PairConfig
 from data_prep.run import WorkConfig
 from data_prep.shard_videos import VideoShardConfig, list_videos, main, shard_videos
 from data_prep.summary import describe
-from mimicbrush.data.shards import FramePair, list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import held
 from tests.data_prep.conftest import (

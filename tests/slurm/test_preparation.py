@@ -9,7 +9,8 @@ import pytest
 from data_prep.run import WorkConfig
 from data_prep.shard_videos import shard_videos
 from mimicbrush.config import dump_config
-from mimicbrush.data.shards import FramePair, list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import FramePair, read_pairs
 from tests.data_prep.conftest import summary_in, write_clip
 from tests.data_prep.test_shard_videos import config_for
 from tests.slurm.conftest import ON_CPU, Submit

@@ -16,7 +16,8 @@ from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.data.decode import PairBatch, collate
 from mimicbrush.data.preview import GAP
-from mimicbrush.data.shards import list_shards, open_shards, write_shard
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import open_shards, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.imaging import blacken
 from mimicbrush.model import network as network_module

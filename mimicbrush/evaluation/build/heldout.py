@@ -13,7 +13,8 @@ from mimicbrush.data.batch import mask_pairs
 from mimicbrush.data.datamodule import heldout_pairs
 from mimicbrush.data.decode import collate, decode_pair
 from mimicbrush.data.masking import MaskConfig
-from mimicbrush.data.shards import FramePair, list_shards
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import FramePair
 from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, BenchmarkSet, list_samples
 from mimicbrush.evaluation.build.collection import write_png
 from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet

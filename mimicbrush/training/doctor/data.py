@@ -13,7 +13,8 @@ import numpy as np
 
 from mimicbrush.data.datamodule import DataConfig, SourceConfig, choose_heldout
 from mimicbrush.data.decode import decode_image, decode_pair
-from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, list_shards, open_shards, read_index
+from mimicbrush.data.shard_index import list_shards, read_index
+from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.files import sha256
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.run import TrainConfig

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.data.shards import list_shards, read_pairs
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
 from mimicbrush.evaluation.build.heldout import HeldoutSetConfig, build_heldout
