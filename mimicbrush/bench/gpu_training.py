@@ -161,6 +161,8 @@ def _run_config(setup: Setup, name: str, *, max_steps: int, **run: Any) -> Train
         write_shard(shards / "pairs-000000.tar", random_frame_pairs(16, config.network.size), {})
     fields = {
         "max_steps": max_steps,
+        "samples_per_step": None,
+        "patience": None,
         "precision": "bf16-mixed" if setup.is_gpu else "32-true",
         "accelerator": "gpu" if setup.is_gpu else "cpu",
         "devices": 1,

@@ -138,6 +138,7 @@ def bench_config(bench: TrainBenchConfig, device: torch.device) -> TrainConfig:
         max_steps=NUM_WARM_UPS + bench.repeats,
         samples_per_step=None,
         accumulate=1,
+        patience=None,
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
         num_nodes=1,

@@ -9,7 +9,7 @@ from mimicbrush.bench import training
 from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
 from mimicbrush.bench.timeline import Timeline
 from mimicbrush.bench.training import TrainBenchConfig, bench_config, bench_training, row_configs
-from mimicbrush.config import dump_config
+from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.training.run import RunConfig, TrainConfig
 from tests.conftest import network_config
@@ -76,6 +76,14 @@ def test_options_add_up_and_the_configs_own_stand_alone(train_config):
     assert rows["configured"] == config
     assert "bfloat16" not in row_configs(bench, config, CPU)
     assert not row_configs(bench, config, CPU)["channels_last"].run.compile
+
+
+def test_a_config_that_stops_early_is_timed_without_held_out_pairs(train_config, shards):
+    config = load_config(TrainConfig, train_config)
+    data, run = replace(config.data, heldout=shards["heldout"]), replace(config.run, patience=3)
+    train_config.write_text(dump_config(replace(config, data=data, run=run)))
+    timed = bench_config(TrainBenchConfig(train_config=train_config), CPU)
+    assert (timed.data.heldout, timed.run.patience) == (None, None)
 
 
 def test_the_full_size_network_needs_no_hub():

@@ -293,7 +293,9 @@ def test_the_doctor_leaves_the_runs_weights_as_they_would_be(config, monkeypatch
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
-def test_check_trains_nothing_and_writes_into_its_own_folder(config, monkeypatch, capsys):
+def test_check_trains_nothing_and_writes_into_its_own_folder(config, shards, monkeypatch, capsys):
+    # Patience needs held-out pairs, which are examined apart.
+    config = replace(config, data=replace(config.data, heldout=shards["heldout"]), run=replace(config.run, patience=3))
     with pytest.raises(SystemExit) as status:
         fit(config, monkeypatch, "--check")
     assert status.value.code == 0

@@ -70,7 +70,7 @@ def check(config: TrainConfig) -> int:
     findings = collect("output", check_resume, config)
     module = _make("network", findings, lambda: make_module(config))
     # Whether the held-out pairs are enough is asked apart, so that nothing hides behind it.
-    without_heldout = replace(config, data=replace(config.data, heldout=None))
+    without_heldout = replace(config, data=replace(config.data, heldout=None), run=replace(config.run, patience=None))
     trainer = _make("device", findings, lambda: make_trainer(without_heldout, StopSignals()))
     num_ranks = num_ranks_of(trainer) if trainer else 1
     if trainer:
