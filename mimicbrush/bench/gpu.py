@@ -89,7 +89,8 @@ def check_gpu(config: GpuCheckConfig) -> None:
         for name in config.checks or tuple(CHECKS):
             lines.append(kept.get(name) or _run(name, CHECKS[name], setup, budget))
             print(_text(lines[-1]), flush=True)
-            _write(lines, origin, config.output)
+            made = {line.check for line in lines}
+            _write([*lines, *(line for check, line in kept.items() if check not in made)], origin, config.output)
     _finish(lines, config.output)
 
 

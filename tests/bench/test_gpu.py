@@ -25,12 +25,14 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The smallest network in place of the tiny preset's."""
+    """The smallest network in place of the tiny preset's, with settings that a check has to leave out."""
     config = TrainConfig(
         output=tmp_path / "never",
         network=network_config(),
-        data=DataConfig(sources=[SourceConfig(shards=tmp_path / "none", weight=1.0)], num_workers=0),
-        run=RunConfig(precision="32-true", accelerator="cpu", devices=1),
+        data=DataConfig(
+            sources=[SourceConfig(shards=tmp_path / "none", weight=1.0)], heldout=tmp_path / "none", num_workers=0
+        ),
+        run=RunConfig(precision="32-true", accelerator="cpu", devices=1, samples_per_step=16, patience=3),
     )
     path = tmp_path / "preset.yaml"
     path.write_text(dump_config(config))
@@ -64,6 +66,7 @@ def test_everything_that_needs_no_gpu_is_checked(tmp_path, capsys):
 
 def test_a_run_that_does_not_resume_exactly_fails(tmp_path, preset, monkeypatch):
     def forget_the_rest(trainer, module, data, checkpoint) -> None:
+        assert trainer.accumulate_grad_batches == 1
         if checkpoint:
             module.load_state_dict(read_checkpoint(checkpoint)["state_dict"], strict=False)
         trainer.fit(module, data)
@@ -118,6 +121,11 @@ def test_what_was_ok_is_kept_and_what_was_skipped_for_time_is_made(tmp_path, mon
     assert verdicts(minutes=11) == ["ok", "ok"]
     assert runs == ["edit", "sampling"]
     # Other sizes are another table.
+    assert verdicts(minutes=11, batch_size=3) == ["ok", "ok"]
+    assert len(runs) == 4
+    # A command for one check keeps the lines of the others.
+    check_gpu(make_config(tmp_path, "sampling", minutes=11, batch_size=3))
+    assert table(tmp_path).keys() == {"sampling", "edit"}
     assert verdicts(minutes=11, batch_size=3) == ["ok", "ok"]
     assert len(runs) == 4
 
