@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ class Start(NamedTuple):
 def find_start(run: Path) -> Start:
     """The newest checkpoint that can be read; raises UserError where there are some, and none of them can be."""
     faults = []
-    there = [path for path in (checkpoint_of(run), previous_checkpoint_of(run)) if path.is_file()]
+    there = [path for path in (checkpoint_of(run), previous_checkpoint_of(run)) if _is_there(path)]
     for path in there:
         try:
             checkpoint = read_checkpoint(path)
@@ -66,12 +67,31 @@ def find_start(run: Path) -> Start:
         said = f"{'; '.join(faults)}; going on from {PREVIOUS}, step {step}" if faults else ""
         return Start(step, path, said, progress_in(checkpoint))
     if faults:
-        kept = sorted(path.name for path in checkpoint_of(run).parent.glob("step-*.ckpt"))
-        other = (
-            f"copy {kept[-1]} over {LAST}" if kept else f"delete {checkpoint_of(run).parent} to train from the start"
+        # A kept checkpoint may be a second name of a damaged one.
+        folder = checkpoint_of(run).parent
+        kept = sorted(
+            path.name for path in folder.glob("step-*.ckpt") if not any(_are_same(path, damaged) for damaged in there)
         )
+        other = f"copy {kept[-1]} over {LAST}" if kept else f"delete {folder} to train from the start"
         raise UserError(f"{'; '.join(faults)}; or {other}")
     return Start(0, None, "")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; one that the system refuses to look at is there, and reading it says why."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def _are_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from collections.abc import Iterator
@@ -109,6 +110,33 @@ def test_two_damaged_checkpoints_are_named_in_one_sentence(finished, checkpoints
     shutil.copy(finished / "before" / "checkpoints" / "last.ckpt", checkpoints / "step-0000003.ckpt")
     with pytest.raises(UserError, match=r"or copy step-0000003\.ckpt over last\.ckpt"):
         find_start(finished / "run")
+    # A second name of the damaged file would not help.
+    (checkpoints / "step-0000005.ckpt").hardlink_to(checkpoints / "last.ckpt")
+    with pytest.raises(UserError, match=r"or copy step-0000003\.ckpt over last\.ckpt"):
+        find_start(finished / "run")
+
+
+def test_a_checkpoint_that_the_system_cannot_read_is_a_damaged_one(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for step, name in ((1, "previous.ckpt"), (2, "last.ckpt")):
+        torch_save({"state_dict": {}, "global_step": step}, folder / name)
+    for method in ("open", "stat"):
+        with monkeypatch.context() as broken:
+            before = getattr(Path, method)
+
+            def fail(path: Path, *args, before=before, **kwargs):
+                if path.name == "last.ckpt":
+                    raise OSError(errno.EIO, "Input/output error")
+                return before(path, *args, **kwargs)
+
+            broken.setattr(Path, method, fail)
+            start = find_start(tmp_path)
+        assert start.step == 1
+        assert re.search(r"last\.ckpt: cannot be read \(Input/output error\); .*previous\.ckpt, step 1", start.fault)
+    (tmp_path / "folder.ckpt").mkdir()
+    with pytest.raises(DamagedFileError, match=r"folder\.ckpt: cannot be read"):
+        torch_load(tmp_path / "folder.ckpt")
 
 
 def test_a_damaged_checkpoint_makes_no_edits_of_older_weights(finished, checkpoints):

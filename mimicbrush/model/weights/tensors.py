@@ -91,6 +91,8 @@ def torch_load(path: Path) -> object:
         damaged = _is_damaged(path.resolve(), status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DamagedFileError(f"{path}: cannot be read ({error.strerror}); copy it again") from None
     if damaged:
         raise DamagedFileError(f"{path}: damaged (its bytes are not those that were written); copy it again")
     try:
