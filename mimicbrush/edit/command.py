@@ -30,10 +30,13 @@ def main() -> None:
         return
     try:
         batch = read_batch(config)
+        # Before any folder is held: one that cannot be written to is the fault of its rows alone.
+        faults = {line: _skip(line, reason) for line, reason in batch.faults.items()} | _find_faults(batch.edits)
+        sound = {line: edit for line, edit in batch.edits.items() if line not in faults}
         with ExitStack() as stack:
-            for folder in _folders(batch):
+            for folder in sorted({edit.output.parent.resolve() for edit in sound.values() if is_unfinished(edit)}):
                 stack.enter_context(held(folder))
-            _edit_batch(config, batch)
+            _edit_batch(config, batch, sound, faults)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; what is written stays, and the same command makes the rest") from None
 
@@ -47,15 +50,9 @@ def _edit_one(config: EditConfig) -> None:
     _make(_load_pipeline(config), config, inputs)
 
 
-def _folders(batch: Batch) -> list[Path]:
-    """Where results are to be made; what cannot be a folder is found out row by row."""
-    folders = {edit.output.parent.resolve() for edit in batch.edits.values() if is_unfinished(edit)}
-    return sorted(folder for folder in folders if not any(path.is_file() for path in (folder, *folder.parents)))
-
-
-def _edit_batch(config: EditConfig, batch: Batch) -> None:
-    faults = {line: _skip(line, reason) for line, reason in batch.faults.items()} | _find_faults(batch.edits)
-    ready = {line: edit for line, edit in batch.edits.items() if line not in faults and is_unfinished(edit)}
+def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig], faults: dict[int, str]) -> None:
+    """Make what is missing of the sound rows; faults: why each of the others is skipped."""
+    ready = {line: edit for line, edit in sound.items() if is_unfinished(edit)}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
     pipe = _load_pipeline(config) if needed else None
     for line, edit in tqdm(ready.items(), desc="batch", unit="edit", disable=None):

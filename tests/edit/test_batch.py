@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,12 +48,22 @@ def test_a_batch_is_refused_where_another_command_writes(pictures, monkeypatch):
     assert not list(pictures.rglob(".lock*"))
 
 
-def test_rows_with_bad_cells_are_named_together_and_the_others_are_made(pictures, monkeypatch, capsys):
-    rows = {"output": "a.png"}, {"output": "b.png", "seed": "x"}, {"output": "c.png", "seed": "-4"}
-    with pytest.raises(UserError, match=r"\n- line 3: seed is x, .*\n- line 4: seed is -4"):
+def test_rows_with_bad_cells_or_places_are_named_together_and_the_others_are_made(pictures, monkeypatch, capsys):
+    mkdir = Path.mkdir
+
+    def refuse(path: Path, *args, **kwargs) -> None:
+        if path.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        mkdir(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    bad = {"output": "b.png", "seed": "x"}, {"output": "c.png", "seed": "-4"}, {"output": "locked/d.png"}
+    rows = {"output": "a.png"}, *bad
+    named = r"\n- line 3: seed is x, .*\n- line 4: seed is -4.*\n- line 5: .*d\.png: cannot be written \(Permission"
+    with pytest.raises(UserError, match=named):
         run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
     assert (pictures / "a.png").exists()
-    assert "edited 1 of 3 rows" in capsys.readouterr().out
+    assert "edited 1 of 4 rows" in capsys.readouterr().out
 
 
 def forbidden(*_: object) -> None:
