@@ -74,6 +74,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     if path.exists():
         raise UserError(f"{path} exists; choose another output or delete it")
     partial = _beside(path)
+    shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
     try:
         with _room_for(path):
             yield partial

@@ -67,6 +67,11 @@ def test_a_folder_appears_whole_or_not_at_all_and_under_no_name_that_two_share(t
         partial.mkdir()
         raise KeyboardInterrupt
     assert {path.name for path in tmp_path.iterdir()} == {"made", "other"}
+    # What a killed process of the same number has left.
+    (partial / "stale").mkdir(parents=True)
+    with whole_folder(tmp_path / "stopped") as partial:
+        partial.mkdir()
+    assert not list((tmp_path / "stopped").iterdir())
 
 
 @pytest.mark.parametrize(
