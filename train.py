@@ -45,7 +45,7 @@ def train(config: TrainConfig) -> None:
         already = f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}"
         print(f"{already}; raise run.max_steps to train on")
         return
-    if start.heldout.is_over(config.run.patience):
+    if start.heldout.on_pairs(config.run.num_heldout_loss_pairs).is_over(config.run.patience):
         print(f"already stopped early, after step {start.step}: {start.heldout.describe()} -> {config.output}")
         return
     let_first_speak()

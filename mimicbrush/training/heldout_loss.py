@@ -36,7 +36,7 @@ class HeldoutLoss(Callback):
     """Measures the loss on held-out pairs every so many steps, with the averaged weights.
 
     `Records` asks it for its columns. The first rank measures, from generators of its own, and tells the others; on
-    these `batches` is empty.
+    these `batches` is empty. num_pairs: `run.num_heldout_loss_pairs`.
     """
 
     def __init__(
@@ -47,13 +47,14 @@ class HeldoutLoss(Callback):
         every: int,
         patience: int | None,
         seed: int,
+        num_pairs: int,
     ) -> None:
         self.batches = batches
         self.averaged = averaged
         self.every = every
         self.patience = patience
         self.seed = seed
-        self.progress = HeldoutProgress()
+        self.progress = HeldoutProgress(num_pairs=num_pairs)
 
     def is_due(self, step: int) -> bool:
         """Whether the loss is measured after this step."""
@@ -93,7 +94,13 @@ class HeldoutLoss(Callback):
         checkpoint[KEY] = asdict(self.progress)
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
-        self.progress = progress_in(checkpoint)
+        before, num_pairs = progress_in(checkpoint), self.progress.num_pairs
+        self.progress = before.on_pairs(num_pairs)
+        if before.num_pairs not in (None, num_pairs):
+            module.print(
+                f"run.num_heldout_loss_pairs was {before.num_pairs}, is {num_pairs}: losses on different pairs do not"
+                " compare, so the search for the lowest held-out loss starts again"
+            )
 
 
 @torch.no_grad()

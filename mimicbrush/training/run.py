@@ -83,7 +83,8 @@ class RunConfig:
     heldout_loss_every: int = 1000
     """Steps between measurements of the held-out loss; checkpoints/best.ckpt is that of the lowest. 0: none."""
     num_heldout_loss_pairs: int = 64
-    """Held-out pairs of that measurement, or as many as there are."""
+    """Held-out pairs of that measurement, or as many as there are; with another number, the search for the
+    lowest loss starts again."""
     patience: int | None = None
     """Training stops when the held-out loss has not fallen for so many measurements; null: never."""
     wandb: Literal["off", "offline", "online"] = "off"
@@ -150,8 +151,17 @@ class TrainConfig:
 # Of a run's settings, those with which the same command takes other steps.
 _KEPT = ("precision", "frozen_precision", "ema_decay")
 _CHANGEABLE = tuple(f"run.{each.name}" for each in fields(RunConfig) if each.name not in _KEPT)
-FREE = ("output", "check", *_CHANGEABLE, "data.num_workers", "data.timeout", "data.batch_size")
-"""What may change between calls of one run; data.batch_size only as long as a step keeps its samples."""
+FREE = (
+    "output",
+    "check",
+    *_CHANGEABLE,
+    "data.num_workers",
+    "data.timeout",
+    "data.batch_size",
+    "recipe.reference_gradient",
+)
+"""What may change between calls of one run; data.batch_size only as long as a step keeps its samples. A run keeps
+the recipe.reference_gradient of its checkpoint, because the config of an older run does not name it."""
 
 
 def share_step(config: TrainConfig, num_ranks: int) -> TrainConfig:

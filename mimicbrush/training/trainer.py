@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,10 +97,9 @@ def fit(trainer: Trainer, module: MimicBrushModule, data: PairData, checkpoint: 
 
 
 def _is_of_compiling(error: Exception) -> bool:
-    # Here, because it takes seconds to import where nothing is compiled.
-    from torch._dynamo.exc import TorchDynamoException
-
-    return isinstance(error, TorchDynamoException)
+    # Importing it takes seconds; if nobody has imported it, nothing was compiled.
+    exceptions = sys.modules.get("torch._dynamo.exc")
+    return exceptions is not None and isinstance(error, exceptions.TorchDynamoException)
 
 
 def _death(error: Exception) -> str | None:
@@ -201,7 +201,14 @@ def _heldout_loss(config: TrainConfig, averaged: AveragedWeights) -> HeldoutLoss
     if is_first():
         num_pairs = len(choose_heldout(heldout, run.num_heldout_loss_pairs, or_fewer=True))
         batches = heldout_batches(heldout, config.network.size, num_pairs, config.seed, mask=config.data.batch.mask)
-    return HeldoutLoss(batches, averaged, every=run.heldout_loss_every, patience=run.patience, seed=config.seed)
+    return HeldoutLoss(
+        batches,
+        averaged,
+        every=run.heldout_loss_every,
+        patience=run.patience,
+        seed=config.seed,
+        num_pairs=run.num_heldout_loss_pairs,
+    )
 
 
 def _loggers(config: TrainConfig) -> list[Logger]:

@@ -12,8 +12,8 @@ from mimicbrush.model.network import Conditions
 from mimicbrush.model.weights import load_network, read_checkpoint
 from mimicbrush.seeds import seed_of
 from mimicbrush.training import heldout_loss
-from mimicbrush.training.early_stop import HeldoutProgress
-from mimicbrush.training.heldout_loss import PairLosses, heldout_losses, stratified_timesteps
+from mimicbrush.training.early_stop import HeldoutProgress, progress_in
+from mimicbrush.training.heldout_loss import HeldoutLoss, PairLosses, heldout_losses, stratified_timesteps
 from mimicbrush.training.records import read_records
 from mimicbrush.training.run import RunConfig
 from tests.conftest import SIZE
@@ -61,6 +61,33 @@ def test_a_loss_that_is_not_finite_is_no_best_one():
     assert progress.is_over(2)
     assert not progress.is_over(3)
     assert not progress.is_over(None)
+
+
+def test_training_whose_loss_was_never_finite_says_so():
+    progress = HeldoutProgress().after(float("nan"), 10).after(float("inf"), 20)
+    assert progress.is_over(2)
+    assert progress.describe() == (
+        "the held-out loss was not finite in any of 2 evaluations; lower recipe.learning_rate"
+    )
+
+
+def test_another_number_of_pairs_starts_the_search_for_the_lowest_loss_anew(capsys):
+    module, checkpoint = SimpleNamespace(print=print), {}
+    settings = {"every": 1, "patience": 1, "seed": 0}
+    before = HeldoutLoss([], None, num_pairs=4, **settings)
+    before.progress = before.progress.after(0.5, 1).after(0.6, 2)
+    before.on_save_checkpoint(None, None, checkpoint)
+    for num_pairs, is_over in ((4, True), (8, False)):
+        after = HeldoutLoss([], None, num_pairs=num_pairs, **settings)
+        after.on_load_checkpoint(None, module, checkpoint)
+        assert after.is_over == progress_in(checkpoint).on_pairs(num_pairs).is_over(1) == is_over
+    assert after.progress == HeldoutProgress(num_pairs=8)
+    assert capsys.readouterr().out.startswith("run.num_heldout_loss_pairs was 4, is 8: ")
+    # Earlier versions did not store the number.
+    del checkpoint["heldout_loss"]["num_pairs"]
+    after.on_load_checkpoint(None, module, checkpoint)
+    assert after.progress == HeldoutProgress(best=0.5, best_step=1, num_since_best=1, num_pairs=8)
+    assert capsys.readouterr().out == ""
 
 
 def test_it_is_recorded_and_the_best_checkpoint_stays_and_training_is_as_without(shards, tmp_path, monkeypatch):

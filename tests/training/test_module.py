@@ -1,7 +1,9 @@
 """One training step: what the recipe changes in the loss and in the gradients."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,8 +13,9 @@ from mimicbrush.data.decode import PairBatch, collate
 from mimicbrush.errors import UserError
 from mimicbrush.model.reference_attention import NO_CONTEXT, PlainAttention
 from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.training import trainer
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import TrainConfig, make_data, make_module
+from mimicbrush.training.run import TrainConfig, describe_other_run, make_data, make_module
 from tests.conftest import network_config
 from tests.training.test_training import config, fit
 
@@ -69,6 +72,8 @@ def test_a_run_from_before_the_option_goes_on_as_it_was_begun(shards, tmp_path, 
     torch.save(checkpoint, last)
     fields = ("reference_gradient", "min_snr_gamma")
     written.write_text("".join(line for line in written.open() if not any(name in line for name in fields)))
+    # Its config does not tell that the tokens were detached: to say so is no contradiction.
+    assert describe_other_run(replace(settings, recipe=replace(settings.recipe, reference_gradient="detached"))) is None
     fit(settings, tmp_path, monkeypatch, "--run.max_steps", "3")
     assert "recipe.reference_gradient stays detached" in capsys.readouterr().out
     assert read_checkpoint(last)["reference_gradient"] == "detached"
@@ -82,6 +87,16 @@ def test_a_run_from_before_the_option_that_trains_the_reference_unet_had_the_who
 
 def test_a_new_run_trains_with_the_whole_gradient():
     assert TrainConfig(output=Path("x"), data=None).recipe.reference_gradient == "full"
+
+
+def test_a_dead_rank_is_named_without_importing_the_compiler(monkeypatch):
+    def die(*args, **kwargs) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.delitem(sys.modules, "torch._dynamo.exc", raising=False)
+    with pytest.raises(UserError, match="another rank has died"):
+        trainer.fit(SimpleNamespace(fit=die), None, None, None)
+    assert "torch._dynamo.exc" not in sys.modules
 
 
 def test_what_cannot_be_compiled_whole_is_said_in_one_line(shards, tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ def check_resume(config: TrainConfig) -> Iterator[Finding]:
     step = start.step
     if start.fault:
         yield Finding("output", "warning", start.fault)
-    if start.heldout.is_over(config.run.patience):
+    if start.heldout.on_pairs(config.run.num_heldout_loss_pairs).is_over(config.run.patience):
         yield Finding("output", "ok", f"stopped early, after step {step}: {start.heldout.describe()}")
     elif step >= config.run.max_steps:
         said = f"already trained {step} of {config.run.max_steps} steps; raise run.max_steps to go on"
