@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mimicbrush.errors import UserError
+from mimicbrush.files import refuse_file_name
 
 NAME = ".lock"
 BEAT = 10.0
@@ -73,8 +74,10 @@ def held(folder: Path, share: str = "") -> Iterator[None]:
     """Hold a folder for this process, and make it where it is not there.
 
     share: name of a part that is held alone: parts are held side by side, and the whole only without any of them.
-    Raises FolderHeldError, which says who holds it, and UserError where nothing can be written there.
+    Raises FolderHeldError, which says who holds it, and UserError where nothing can be written there, or its name is
+    that of a file.
     """
+    refuse_file_name(folder)
     made = _make(folder)
     own = folder / (f"{NAME}-{share}" if share else NAME)
     try:

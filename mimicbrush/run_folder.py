@@ -9,7 +9,7 @@ import yaml
 
 from mimicbrush.config import dump_config, to_plain
 from mimicbrush.errors import UserError
-from mimicbrush.files import refuse_file_name, write_text
+from mimicbrush.files import write_text
 
 CONFIG_NAME = "config.yaml"
 
@@ -42,7 +42,6 @@ def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (),
     if in_the_way:
         raise UserError(f"{folder}: cannot be an output folder, as {in_the_way} is a file; choose another output")
     if not path.is_file():
-        refuse_file_name(folder)
         return None
     return _first_difference(_with_defaults(_read(path), config), to_plain(config), free)
 

@@ -11,8 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from mimicbrush.errors import UserError
-from mimicbrush.files import sync, whole, whole_folder
-from mimicbrush.run_folder import refuse_other_run
+from mimicbrush.files import refuse_file_name, sync, whole, whole_folder
 from tests.conftest import REPOSITORY
 
 
@@ -89,10 +88,10 @@ def test_versions_with_known_faults_lie_below_the_floors(name, faulty):
     assert allowed.contains(pin.partition("==")[2])
 
 
-def test_a_run_folder_is_not_named_like_a_file(tmp_path):
+def test_an_output_folder_is_not_named_like_a_file(tmp_path):
     for name in ("run.ckpt", "results.csv", "run.PT"):
         with pytest.raises(UserError, match=f"{name} would become a folder, and ends in"):
-            refuse_other_run(tmp_path / name, {})
+            refuse_file_name(tmp_path / name)
     (tmp_path / "old.pt").mkdir()
     for name in ("run", "v1.5", "run.final", "old.pt"):
-        refuse_other_run(tmp_path / name, {})
+        refuse_file_name(tmp_path / name)

@@ -266,6 +266,12 @@ def test_a_place_that_cannot_be_a_folder_is_named(tmp_path):
         pass
 
 
+def test_a_name_of_a_file_is_refused_and_nothing_made(tmp_path):
+    with pytest.raises(UserError, match=r"x\.csv would become a folder"), held(tmp_path / "new" / "x.csv"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
     def fail(number):
         raise OSError(28, "No space left on device")

@@ -21,6 +21,7 @@ from mimicbrush.bench.training import forget_rows
 from mimicbrush.editors.mimicbrush import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.files import digest, read_object, whole, write_json, write_text
+from mimicbrush.folder_lock import held
 from mimicbrush.training.clock import now
 
 Verdict = Literal["ok", "fail", "skipped"]
@@ -76,7 +77,11 @@ class Line:
 
 def check_gpu(config: GpuCheckConfig) -> None:
     """Print and write the table. Raises UserError without the device, SystemExit (1) where a check fails."""
-    device = _device(config)
+    with held(config.output):
+        _check_gpu(config, _device(config))
+
+
+def _check_gpu(config: GpuCheckConfig, device: torch.device) -> None:
     origin = _origin(config, device)
     kept = _kept_lines(config.output, origin)
     lines: list[Line] = []

@@ -21,6 +21,7 @@ from mimicbrush.evaluation.report.comparison import write_comparison_report
 from mimicbrush.evaluation.scoring import number_to_json
 from mimicbrush.evaluation.tables import align, column_title, format_interval
 from mimicbrush.files import whole, write_json
+from mimicbrush.folder_lock import held
 
 PROGRAM = "python -m mimicbrush.evaluation.compare RUN_A RUN_B"
 
@@ -44,13 +45,19 @@ class CompareConfig:
 def main() -> None:
     config = parse_config(CompareConfig, _name_runs(sys.argv[1:]), program=PROGRAM)
     first, second = choose_sides(config)
+    output = config.output or _default_output(first, second)
+    with held(output):
+        compare(first, second, output)
+
+
+def compare(first: Side, second: Side, output: Path) -> None:
+    """Print and write the comparison; raises UserError where the two cannot be compared."""
     metrics = shared_metrics(first.run, second.run)
     check_pictures(first, second)
     comparisons = compare_edits(first.edits, second.edits, metrics, first=first.label, second=second.label)
     if not comparisons:
-        raise UserError(f"{config.run_a} and {config.run_b}: no metric has values in both")
+        raise UserError(f"{first.run.folder} and {second.run.folder}: no metric has values in both")
     notes = comparison_notes(first, second)
-    output = config.output or _default_output(first, second)
     write_comparison(comparisons, first, second, notes, output)
     report = write_comparison_report(comparisons, first, second, metrics, notes, output)
     print(console_text(comparisons, metrics))

@@ -10,6 +10,7 @@ import torch
 
 from mimicbrush.data.datamodule import DataConfig, PairData
 from mimicbrush.errors import UserError
+from mimicbrush.files import refuse_file_name
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import (
@@ -201,7 +202,11 @@ def require_same_run(config: TrainConfig) -> None:
 
 
 def describe_other_run(config: TrainConfig) -> str | None:
-    """In which setting the output folder's run differs, and what to do; None where it can go on, or there is none."""
+    """In which setting the output folder's run differs, and what to do; None where it can go on, or there is none.
+
+    Raises UserError where the folder cannot be one.
+    """
+    refuse_file_name(config.output)  # before ranks meet, and for --check: neither holds the folder
     difference = find_difference(config.output, config, free=FREE)
     if difference is None:
         return None

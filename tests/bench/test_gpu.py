@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def make_config(tmp_path: Path, *checks: str, **fields) -> GpuCheckConfig:
 def table(tmp_path: Path) -> dict[str, dict[str, str]]:
     with (tmp_path / "check" / "results.csv").open(newline="") as file:
         return {line["check"]: line for line in csv.DictReader(file)}
+
+
+def test_an_output_named_like_a_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"x\.json would become a folder"):
+        check_gpu(replace(make_config(tmp_path, "waits"), output=tmp_path / "x.json"))
+    assert not (tmp_path / "x.json").exists()
 
 
 def test_everything_that_needs_no_gpu_is_checked(tmp_path, capsys):

@@ -139,6 +139,12 @@ def test_unknown_editor_and_one_and_the_same_are_refused(compare, runs):
         compare(run_a, run_a)
 
 
+def test_an_output_named_like_a_file_is_refused(compare, runs, tmp_path):
+    with pytest.raises(UserError, match=r"comparison\.html would become a folder"):
+        compare(*runs, "--output", tmp_path / "comparison.html")
+    assert not (tmp_path / "comparison.html").exists()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"edits": 3}'])
 def test_damaged_results_are_refused(compare, runs, text):
     run_a, run_b = runs

@@ -24,6 +24,9 @@ def test_a_set_is_built_and_checked_from_the_shell(make_photographs, tmp_path, m
     with held(tmp_path / "set"), pytest.raises(SystemExit, match="2"):
         run(monkeypatch, *build)
     assert f"error: {tmp_path / 'set'} is held by process" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, *build, "--output", str(tmp_path / "set.png"))
+    assert "set.png would become a folder" in capsys.readouterr().err and not (tmp_path / "set.png").exists()
     run(monkeypatch, *build)
     run(monkeypatch, "check", "--folder", str(tmp_path / "set"), "--needs", "[reference_mask]")
     assert f"{tmp_path / 'set'}: sound; 1 samples, 1 reference masks, 0 prompts" in capsys.readouterr().out
