@@ -8,9 +8,7 @@ import hashlib
 import logging
 import os
 import re
-import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -21,44 +19,17 @@ from huggingface_hub import HfApi, constants, snapshot_download
 
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.files import read_object, shipped
+from mimicbrush.library_messages import quiet_libraries, reason_of
+from mimicbrush.weight_files import Choice, Stems, choose_weights, shard_names
 
 FILE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
 """Of single files of weights."""
 MAIN = "main"
 """The revision of a hub repository that is taken where none is named."""
-UNREACHABLE = ("ConnectionError", "ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled")
-REFUSALS = {
-    "GatedRepoError": "its terms must be accepted on the hub first",
-    "RepositoryNotFoundError": "the hub has no such repository, or it needs a login",
-    "RevisionNotFoundError": "it has no such revision",
-}
-NOISY_LIBRARIES = ("huggingface_hub", "diffusers", "transformers")
-MODULES_WITH_BARS = ("diffusers.utils.logging", "transformers.utils.logging")
 CONFIG = "config.json"
 MAX_LISTED = 12
 
 log = logging.getLogger(__name__)
-
-
-class Stems(NamedTuple):
-    """How a library names files of weights, before any variant and suffix."""
-
-    safetensors: str
-    pickled: str
-
-
-DIFFUSERS = Stems("diffusion_pytorch_model", "diffusion_pytorch_model")
-TRANSFORMERS = Stems("model", "pytorch_model")
-
-
-class Choice(NamedTuple):
-    """One set of weights among those that a folder holds."""
-
-    file: str
-    """The file of weights, or the index of several."""
-    variant: str | None
-    is_safe: bool
-    """Safetensors; else a pickle, which is only ever read as tensors."""
 
 
 class PartFiles(NamedTuple):
@@ -86,8 +57,7 @@ def find_part(
 ) -> PartFiles:
     """Find a part's config and its best weights in a folder or hub repository; fetch what is not on this machine.
 
-    Weights, in this order: safetensors; safetensors of a variant, if only one has them; a pickle; a pickle of a
-    variant, if only one has it. A named variant is the only one looked for.
+    Which weights are best is told by `choose_weights`.
     class_name: of the model, which tells the subfolder where none is named or the named one is missing; extra: patterns
     of further files of the part's folder. Raises UserError, which lists what is there.
     """
@@ -103,29 +73,11 @@ def find_part(
     if choice is None:
         raise UserError(f"{place.at(inside)} holds {_listed(place.inside(inside))}; {_expected(stems, variant)}")
     folder = place.fetch(inside, {*names, choice.file})
-    files = _shards(folder / choice.file)
+    files = shard_names(folder / choice.file)
     folder = place.fetch(inside, {*names, choice.file, *files})
     if choice.variant and not variant:
         notes.append(f"{place.at(inside)} holds no plain weights: taken are those of the variant {choice.variant}")
     return PartFiles(folder, choice, tuple(folder / name for name in files), tuple(notes))
-
-
-def choose_weights(names: Collection[str], stems: Stems, variant: str | None = None) -> Choice | None:
-    """The best weights among the files of one folder, see `find_part`; None where there are none to choose."""
-    found = {(choice.is_safe, choice.variant): choice for choice in _weights(names, stems)}
-    for is_safe in (True, False):
-        if (is_safe, variant) in found:
-            return found[is_safe, variant]
-        variants = [choice for (safe, name), choice in found.items() if safe == is_safe and name]
-        if variant is None and len(variants) == 1:
-            return variants[0]
-    return None
-
-
-def weight_files(folder: Path, stems: Stems = TRANSFORMERS) -> list[Path]:
-    """The files of the best weights in a local folder; empty where it holds none."""
-    choice = choose_weights([path.name for path in folder.glob("*") if path.is_file()], stems)
-    return [folder / name for name in _shards(folder / choice.file)] if choice else []
 
 
 def open_place(pretrained: str, revision: str | None = None) -> Place:
@@ -272,42 +224,6 @@ class HubRepository(Place):
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Without the libraries' own notes, errors and progress bars: what failed is said once, by us."""
-    loggers = [logging.getLogger(name) for name in NOISY_LIBRARIES]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    # Only of libraries that somebody has imported: they take seconds.
-    modules = [sys.modules[name] for name in MODULES_WITH_BARS if name in sys.modules]
-    with_bars = [module for module in modules if module.is_progress_bar_enabled()]
-    for module in with_bars:
-        module.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="huggingface_hub")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        for module in with_bars:
-            module.enable_progress_bar()
-
-
-def reason_of(error: BaseException) -> str:
-    """The first line of an error, or that the hub was not reached, which libraries tell as a missing file."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if type(cause).__name__ in UNREACHABLE:
-            return "the hub cannot be reached"
-        if type(cause).__name__ in REFUSALS:
-            return REFUSALS[type(cause).__name__]
-        cause = cause.__cause__ or cause.__context__
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-@contextmanager
 def _alone(name: str) -> Iterator[None]:
     """Within, no other process of this machine fetches that repository; the system frees a dead process's lock."""
     owner = str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
@@ -352,32 +268,8 @@ def _folders_of(place: Place, class_name: str) -> list[str]:
     return found
 
 
-def _weights(names: Collection[str], stems: Stems) -> Iterator[Choice]:
-    """Every set of weights among a folder's files; a whole file takes the place of an index."""
-    for suffix, stem in (("safetensors", stems.safetensors), ("bin", stems.pickled)):
-        index = rf"{stem}\.{suffix}(?:\.(\w+))?\.index(?:\.(\w+))?\.json"
-        for pattern in (index, rf"{stem}(?:\.(\w+))?\.{suffix}"):
-            for name in sorted(names):
-                match = re.fullmatch(pattern, name)
-                if match:
-                    yield Choice(name, next(filter(None, match.groups()), None), suffix == "safetensors")
-
-
 def _is_first_choice(choice: Choice | None, variant: str | None) -> bool:
     return choice is not None and choice.is_safe and choice.variant == variant
-
-
-def _shards(path: Path) -> list[str]:
-    """Names of the files of weights, beside an index, or the file itself."""
-    if path.suffix != ".json":
-        return [path.name]
-    try:
-        names = sorted(set(read_object(path, "weight_map")["weight_map"].values()))
-    except (AttributeError, TypeError):
-        names = []
-    if not names or any(Path(name).name != name for name in names):
-        raise UserError(f"{path}: damaged, expected names of files beside it; copy or fetch it again")
-    return names
 
 
 def _matching(names: Collection[str], pattern: str) -> list[str]:

@@ -14,7 +14,8 @@ from huggingface_hub import constants
 
 from mimicbrush import hub
 from mimicbrush.errors import UserError
-from mimicbrush.hub import DIFFUSERS, TRANSFORMERS, HubRepository, choose_weights, find_part
+from mimicbrush.hub import HubRepository, find_part
+from mimicbrush.weight_files import DIFFUSERS, TRANSFORMERS, choose_weights
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 D = "diffusion_pytorch_model"

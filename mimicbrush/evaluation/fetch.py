@@ -15,7 +15,8 @@ from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.evaluation.metrics import NETWORKS, Models, ModelsConfig
 from mimicbrush.evaluation.metrics.sources import NAMED_HASH, cached_file, is_url
-from mimicbrush.hub import TRANSFORMERS, find_part, is_repository
+from mimicbrush.hub import find_part, is_repository
+from mimicbrush.weight_files import TRANSFORMERS
 
 SECONDS = 10
 """Without an answer, after which a server counts as out of reach."""

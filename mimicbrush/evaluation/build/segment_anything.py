@@ -12,7 +12,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.regions import Region
 from mimicbrush.evaluation.metrics.pretrained import load_weights
 from mimicbrush.evaluation.metrics.sources import AbsentError, find_folder
-from mimicbrush.hub import TRANSFORMERS, find_part
+from mimicbrush.hub import find_part
+from mimicbrush.weight_files import TRANSFORMERS
 
 
 class SegmentAnything:

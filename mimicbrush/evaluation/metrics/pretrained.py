@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import TRANSFORMERS, choose_weights, quiet_libraries, reason_of, weight_files
+from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.weights import torch_load
+from mimicbrush.weight_files import TRANSFORMERS, choose_weights, weight_files
 
 M = TypeVar("M", bound=PreTrainedModel)
 T = TypeVar("T")

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from mimicbrush.errors import UserError
 from mimicbrush.files import sha256
-from mimicbrush.hub import is_repository, weight_files
+from mimicbrush.hub import is_repository
+from mimicbrush.weight_files import weight_files
 
 FETCH = "python -m mimicbrush.evaluation.fetch"
 NAMED_HASH = re.compile(r"-([0-9a-f]{8,})\.")

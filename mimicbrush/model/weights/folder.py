@@ -20,7 +20,8 @@ from transformers.utils import logging as transformers_logging
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object, refuse_file_name, whole_folder, write_json, write_text
-from mimicbrush.hub import local_folder, reason_of
+from mimicbrush.hub import local_folder
+from mimicbrush.library_messages import reason_of
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.sampling import make_scheduler

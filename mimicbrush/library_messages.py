@@ -1,0 +1,54 @@
+"""Notes and errors of the libraries that load and fetch weights: silenced, and told in our own words."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+UNREACHABLE = ("ConnectionError", "ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled")
+REFUSALS = {
+    "GatedRepoError": "its terms must be accepted on the hub first",
+    "RepositoryNotFoundError": "the hub has no such repository, or it needs a login",
+    "RevisionNotFoundError": "it has no such revision",
+}
+NOISY_LIBRARIES = ("huggingface_hub", "diffusers", "transformers")
+MODULES_WITH_BARS = ("diffusers.utils.logging", "transformers.utils.logging")
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Without the libraries' own notes, errors and progress bars: what failed is said once, by us."""
+    loggers = [logging.getLogger(name) for name in NOISY_LIBRARIES]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    # Only of libraries that somebody has imported: they take seconds.
+    modules = [sys.modules[name] for name in MODULES_WITH_BARS if name in sys.modules]
+    with_bars = [module for module in modules if module.is_progress_bar_enabled()]
+    for module in with_bars:
+        module.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="huggingface_hub")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for module in with_bars:
+            module.enable_progress_bar()
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an error, or that the hub was not reached, which libraries tell as a missing file."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ in UNREACHABLE:
+            return "the hub cannot be reached"
+        if type(cause).__name__ in REFUSALS:
+            return REFUSALS[type(cause).__name__]
+        cause = cause.__cause__ or cause.__context__
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,78 @@
+"""Names of files of weights: how diffusers and transformers name them, and which of a folder's are best."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mimicbrush.errors import UserError
+from mimicbrush.files import read_object
+
+
+class Stems(NamedTuple):
+    """How a library names files of weights, before any variant and suffix."""
+
+    safetensors: str
+    pickled: str
+
+
+DIFFUSERS = Stems("diffusion_pytorch_model", "diffusion_pytorch_model")
+TRANSFORMERS = Stems("model", "pytorch_model")
+
+
+class Choice(NamedTuple):
+    """One set of weights among those that a folder holds."""
+
+    file: str
+    """The file of weights, or the index of several."""
+    variant: str | None
+    is_safe: bool
+    """Safetensors; else a pickle, which is only ever read as tensors."""
+
+
+def choose_weights(names: Collection[str], stems: Stems, variant: str | None = None) -> Choice | None:
+    """The best weights among the files of one folder; None where there are none to choose.
+
+    In this order: safetensors; safetensors of a variant, if only one has them; a pickle; a pickle of a variant, if only
+    one has it. A named variant is the only one looked for.
+    """
+    found = {(choice.is_safe, choice.variant): choice for choice in _weights(names, stems)}
+    for is_safe in (True, False):
+        if (is_safe, variant) in found:
+            return found[is_safe, variant]
+        variants = [choice for (safe, name), choice in found.items() if safe == is_safe and name]
+        if variant is None and len(variants) == 1:
+            return variants[0]
+    return None
+
+
+def weight_files(folder: Path, stems: Stems = TRANSFORMERS) -> list[Path]:
+    """The files of the best weights in a local folder; empty where it holds none."""
+    choice = choose_weights([path.name for path in folder.glob("*") if path.is_file()], stems)
+    return [folder / name for name in shard_names(folder / choice.file)] if choice else []
+
+
+def shard_names(path: Path) -> list[str]:
+    """Names of the files that an index lists, or that of the file itself; raises UserError for a damaged index."""
+    if path.suffix != ".json":
+        return [path.name]
+    try:
+        names = sorted(set(read_object(path, "weight_map")["weight_map"].values()))
+    except (AttributeError, TypeError):
+        names = []
+    if not names or any(Path(name).name != name for name in names):
+        raise UserError(f"{path}: damaged, expected names of files beside it; copy or fetch it again")
+    return names
+
+
+def _weights(names: Collection[str], stems: Stems) -> Iterator[Choice]:
+    """Every set of weights among a folder's files; a whole file takes the place of an index."""
+    for suffix, stem in (("safetensors", stems.safetensors), ("bin", stems.pickled)):
+        index = rf"{stem}\.{suffix}(?:\.(\w+))?\.index(?:\.(\w+))?\.json"
+        for pattern in (index, rf"{stem}(?:\.(\w+))?\.{suffix}"):
+            for name in sorted(names):
+                match = re.fullmatch(pattern, name)
+                if match:
+                    yield Choice(name, next(filter(None, match.groups()), None), suffix == "safetensors")
