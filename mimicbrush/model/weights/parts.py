@@ -18,7 +18,7 @@ from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import PartFiles, find_part, is_repository, is_single_file
+from mimicbrush.hub import CONFIG, PartFiles, find_part, is_repository, is_single_file
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.reference_attention import make_imitative, make_reference
@@ -145,7 +145,8 @@ def _sized_part(name: str, config: PartConfig, kind: type[T]) -> T:
     except UserError as error:
         raise UserError(f"{name}: {error}; {_advice(name, config)}") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{name}: {config.pretrained}: {reason_of(error)}; {_advice(name, config)}") from None
+        where = Path(config.pretrained, config.subfolder or "")
+        raise UserError(f"{name}: {where} could not be loaded ({reason_of(error)}); {_advice(name, config)}") from None
 
 
 def _find(config: PartConfig, kind: type[T], *, with_weights: bool = True) -> PartFiles:
@@ -182,6 +183,8 @@ def _require_whole(part: T, origin: str, missing: Sequence[str]) -> T:
 
 
 def _advice(name: str, config: PartConfig) -> str:
+    if Path(config.pretrained, config.subfolder or "", CONFIG).is_file():
+        return "convert the weights again, or copy the folder whole"  # the part is there, and damaged
     inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
     first = "allow access to the hub, or give" if is_repository(config.pretrained) else "give"
     return (
