@@ -22,10 +22,12 @@ from mimicbrush.files import read_object, shipped
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.weight_files import Choice, Stems, choose_weights, shard_names
 
-FILE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
-"""Of single files of weights."""
+WEIGHT_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
+"""Suffixes of single files of weights."""
 MAIN = "main"
 """The revision of a hub repository that is taken where none is named."""
+LISTING_TIMEOUT = 10.0
+"""Seconds to wait for a list of a repository's files."""
 CONFIG = "config.json"
 MAX_LISTED = 12
 
@@ -57,19 +59,19 @@ def find_part(
 ) -> PartFiles:
     """Find a part's config and its best weights in a folder or hub repository; fetch what is not on this machine.
 
-    Which weights are best is told by `choose_weights`.
-    class_name: of the model, which tells the subfolder where none is named or the named one is missing; extra: patterns
-    of further files of the part's folder. Raises UserError, which lists what is there.
+    `choose_weights` says which weights are best.
+    class_name: of the model, which identifies the subfolder where none is named or the named one is missing; extra:
+    patterns of further files of the part's folder. Raises UserError, which lists what is there.
     """
     place = open_place(pretrained, revision)
     inside, notes = _find_subfolder(place, subfolder, class_name)
-    names = {CONFIG, *(name for pattern in extra for name in _matching(place.inside(inside), pattern))}
     if not with_weights:
-        return PartFiles(place.fetch(inside, names), None, (), tuple(notes))
+        return PartFiles(place.fetch(inside, {CONFIG}), None, (), tuple(notes))
     choice = choose_weights(place.inside(inside), stems, variant)
-    if place.is_partial and not _is_first_choice(choice, variant):
-        place.complete()  # a better one may be on the hub
+    if place.is_partial and (extra or not _is_first_choice(choice, variant)):
+        place.complete()  # better weights, or further files, may be on the hub
         choice = choose_weights(place.inside(inside), stems, variant)
+    names = {CONFIG, *(name for pattern in extra for name in _matching(place.inside(inside), pattern))}
     if choice is None:
         raise UserError(f"{place.at(inside)} holds {_listed(place.inside(inside))}; {_expected(stems, variant)}")
     folder = place.fetch(inside, {*names, choice.file})
@@ -101,7 +103,7 @@ def is_repository(name: str) -> bool:
 def is_single_file(pretrained: str) -> bool:
     """Whether this names one file of weights, rather than a folder or repository."""
     path = Path(pretrained)
-    return path.is_file() or (path.suffix in FILE_SUFFIXES and not path.is_dir())
+    return path.is_file() or (path.suffix.lower() in WEIGHT_SUFFIXES and not path.is_dir())
 
 
 def local_folder(name: str) -> Path:
@@ -111,7 +113,7 @@ def local_folder(name: str) -> Path:
     """
     name = shipped(name)
     path = Path(name)
-    if path.suffix in FILE_SUFFIXES or not is_repository(name):
+    if path.suffix.lower() in WEIGHT_SUFFIXES or not is_repository(name):
         return path
     try:
         with quiet_libraries(), _alone(name):
@@ -162,7 +164,8 @@ class Place:
 class HubRepository(Place):
     """A repository of the hub: its copy on this machine where that suffices, else fetched by one process at a time.
 
-    What is on this machine is not asked for again: a revision that moves, like `main`, stays as it was first fetched.
+    A revision that moves, like `main`, stays at the commit that was fetched first. The hub is asked which files that
+    commit has only where the copy lacks some, for instance plain safetensors.
     """
 
     def __init__(self, name: str, revision: str) -> None:
@@ -203,17 +206,22 @@ class HubRepository(Place):
         folder = storage / "snapshots" / commit
         return folder if folder.is_dir() else None
 
+    @property
+    def _commit(self) -> str:
+        """The commit of the copy on this machine, so that all parts come from one; without a copy, the revision."""
+        return self._cached.name if self._cached else self.revision
+
     def _has(self, names: Collection[str]) -> bool:
         cached = self._cached
         return cached is not None and all((cached / name).is_file() for name in names)
 
     def _list(self) -> set[str]:
-        info = self._ask(lambda: HfApi().repo_info(self.name, revision=self.revision))
+        info = self._ask(lambda: HfApi().repo_info(self.name, revision=self._commit, timeout=LISTING_TIMEOUT))
         return {file.rfilename for file in info.siblings or ()}
 
     def _download(self, names: Collection[str]) -> None:
-        patterns = [glob.escape(name) for name in names]
-        self._ask(lambda: snapshot_download(self.name, revision=self.revision, allow_patterns=patterns))
+        patterns, commit = [glob.escape(name) for name in names], self._commit
+        self._ask(lambda: snapshot_download(self.name, revision=commit, allow_patterns=patterns))
 
     def _ask(self, request: Callable) -> object:
         try:

@@ -129,19 +129,21 @@ class Client:
     """Stands for the hub's client: a repository's files, and what was asked of it."""
 
     def __init__(self, cache: Path, files: dict[str, str]) -> None:
-        self.files, self.downloads, self.listings = files, [], 0
+        self.files, self.downloads, self.listings, self.revisions = files, [], 0, []
         self.snapshot = cache / "models--someone--net" / "snapshots" / COMMIT
         self.reference = cache / "models--someone--net" / "refs" / "main"
         self.is_reachable = True
 
-    def repo_info(self, name: str, *, revision: str):
+    def repo_info(self, name: str, *, revision: str, timeout: float):
         self._check()
+        self.revisions.append(revision)
         self.listings += 1
         siblings = [type("File", (), {"rfilename": file}) for file in self.files]
         return type("Info", (), {"siblings": siblings})
 
     def download(self, name: str, *, revision: str, allow_patterns: list[str]) -> str:
         self._check()
+        self.revisions.append(revision)
         self.downloads.append(sorted(allow_patterns))
         self.put(allow_patterns)
         return str(self.snapshot)
@@ -198,6 +200,20 @@ class TestRepository:
         found = self.find()
         assert found.folder == client.snapshot / "unet"
         assert "taken from someone/net/unet" in found.notes[0]
+
+    def test_a_later_part_comes_from_the_commit_of_the_first(self, client):
+        """`main` may have moved on: the parts of one repository stay of one commit, whose copy is not given up."""
+        self.find(subfolder="unet")
+        assert client.revisions == ["main"] * len(client.revisions)
+        client.revisions.clear()
+        find_part("someone/net", DIFFUSERS, class_name="VAE", subfolder="vae", with_weights=False)
+        assert set(client.revisions) == {COMMIT}
+
+    def test_further_files_are_fetched_where_the_copy_has_the_weights_alone(self, client):
+        client.files["unet/tokenizer.json"] = "{}"
+        client.put(["unet/config.json", f"unet/{D}.safetensors"])
+        folder = self.find(subfolder="unet", extra=("tokenizer.json",)).folder
+        assert (folder / "tokenizer.json").is_file()
 
     def test_a_commit_is_looked_for_as_it_is(self, client):
         client.put(["unet/config.json", f"unet/{D}.safetensors"])

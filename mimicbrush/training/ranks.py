@@ -67,9 +67,10 @@ def is_first() -> bool:
 
 
 def let_first_speak() -> None:
-    """Silence the notes of other ranks on the parts they load: they are the first one's."""
+    """Let only the first rank print notes on the parts that every rank loads."""
     if not is_first():
-        logging.getLogger("mimicbrush.model").setLevel(logging.ERROR)
+        for name in ("mimicbrush.model", "mimicbrush.hub"):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _is_task() -> bool:

@@ -12,12 +12,11 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 
 from mimicbrush.errors import UserError
-from mimicbrush.library_messages import quiet_libraries, reason_of
-from mimicbrush.model.weights import torch_load
+from mimicbrush.hub import PartFiles
+from mimicbrush.model.weights import load_files
 from mimicbrush.weight_files import TRANSFORMERS, choose_weights, weight_files
 
 M = TypeVar("M", bound=PreTrainedModel)
@@ -26,22 +25,14 @@ T = TypeVar("T")
 
 def load_weights(kind: type[M], folder: Path, **options: object) -> M:
     """A network in float32, for evaluation only; raises UserError where the folder does not hold all of it."""
-    for path in weight_files(folder):
-        if path.suffix != ".safetensors":
-            torch_load(path)  # says so where a file would have to be executed
     choice = choose_weights([path.name for path in folder.iterdir()], TRANSFORMERS)
     if choice is None:
         raise UserError(f"{folder} holds no weights of {kind.__name__}; fetch it again")
-    options |= {"variant": choice.variant, "use_safetensors": choice.is_safe, "local_files_only": True}
+    found = PartFiles(folder, choice, tuple(weight_files(folder)), notes=())
     try:
-        with quiet_libraries():
-            network, found = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **options)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: no {kind.__name__} could be loaded ({reason_of(error)}); fetch it again") from None
-    if found["missing_keys"]:
-        missing = sorted(map(str, found["missing_keys"]))
-        raise UserError(f"{folder} lacks {len(missing)} tensors of {kind.__name__}, first {missing[0]}; fetch it again")
-    return network.eval().requires_grad_(False)
+        return load_files(found, kind, **options).eval().requires_grad_(False)
+    except UserError as error:
+        raise UserError(f"{kind.__name__}: {error}; fetch it again") from None
 
 
 def load_processor(folder: Path) -> BaseImageProcessor:

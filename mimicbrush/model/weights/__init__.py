@@ -14,7 +14,7 @@ from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.model.weights.lora_loader import LoraLoader
-from mimicbrush.model.weights.parts import load_part, load_pretrained, widen_conv_in
+from mimicbrush.model.weights.parts import load_files, load_part, load_pretrained, widen_conv_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run import (
     best_checkpoint_of,
@@ -37,6 +37,7 @@ __all__ = [
     "from_pretrained",
     "full_size_network",
     "initialise",
+    "load_files",
     "load_network",
     "load_part",
     "load_pretrained",

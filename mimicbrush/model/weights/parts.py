@@ -93,7 +93,7 @@ def load_pretrained(name: str, config: PartConfig, kind: type[T], *, dtype: torc
     found = _find(config, kind)
     for note in found.notes:
         log.warning("%s: %s", name, note)
-    return _load(found, kind, dtype)
+    return load_files(found, kind, dtype)
 
 
 def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"]) -> UNet2DConditionModel:
@@ -161,12 +161,16 @@ def _find(config: PartConfig, kind: type[T], *, with_weights: bool = True) -> Pa
     )
 
 
-def _load(found: PartFiles, kind: type[T], dtype: torch.dtype) -> T:
-    """By the library's own way: files may name tensors as its older models did."""
+def load_files(found: PartFiles, kind: type[T], dtype: torch.dtype = torch.float32, **options: object) -> T:
+    """A network from files on this machine, loaded by its library, which knows the tensor names of older models.
+
+    options: further arguments of the library's `from_pretrained`. Raises UserError where a file is damaged, would have
+    to be executed, or lacks tensors.
+    """
     if not found.choice.is_safe:
         for path in found.files:
             torch_load(path)  # says so where a file would have to be executed
-    options = {"variant": found.choice.variant, "use_safetensors": found.choice.is_safe, "local_files_only": True}
+    options |= {"variant": found.choice.variant, "use_safetensors": found.choice.is_safe, "local_files_only": True}
     try:
         with quiet_libraries():
             part, report = kind.from_pretrained(found.folder, dtype=dtype, output_loading_info=True, **options)
