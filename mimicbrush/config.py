@@ -200,7 +200,7 @@ def _config_first(arguments: list[str]) -> list[str]:
 
 
 def to_plain(value: object) -> object:
-    """What YAML can hold: dataclasses as dicts, tuples as lists and paths as strings, all the way down."""
+    """Convert to plain YAML values recursively: dataclasses to dicts, tuples to lists, paths to strings."""
     if is_dataclass(value):
         value = asdict(value)
     if isinstance(value, dict):

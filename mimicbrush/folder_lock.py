@@ -1,4 +1,4 @@
-"""One command at a time writes into a folder; whoever comes second is told who holds it.
+"""Locks of output folders: one command writes at a time, and a second one is refused with the holder's name.
 
 The holder keeps two things in a hidden file of the folder: an operating system's lock, which ends with its process
 however that ends, and a note of who it is, whose time it renews every few seconds. Where the lock is refused, the
@@ -35,7 +35,7 @@ LONG_AGO = 600.0
 LET_GO = 10.0
 """Seconds that a process which was forked just before the holder was killed is given to close its copy of the lock."""
 REFUSED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
-"""What systems answer where another has the lock; with anything else they say that there are none."""
+"""Errors that mean that another process has the lock; any other means that the file system has no locks."""
 LOCKED_BYTE = 2**30
 """Behind the note: Windows lets nobody read what is locked."""
 
@@ -154,7 +154,7 @@ def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
             continue
         except OSError as error:
             raise UserError(
-                f"{path}: cannot be written ({error.strerror}); mend that or choose another output"
+                f"{path}: cannot be written ({error.strerror}); fix that or choose another output"
             ) from None
         _open_files.add(number)
         try:
@@ -249,7 +249,7 @@ def _watch(holders: Mapping[Path, Holder]) -> None:
     if not holders:
         return
     path, holder = next(iter(holders.items()))
-    print(f"{path.parent}: looking for {PATIENCE:g} s whether {holder.describe()} still lives", file=sys.stderr)
+    print(f"{path.parent}: looking for {PATIENCE:g} s whether {holder.describe()} is still running", file=sys.stderr)
     renewed = {path: _time_of(path) for path in holders}
     for _ in range(round(PATIENCE)):
         time.sleep(1)
@@ -300,7 +300,7 @@ def _read(path: Path) -> Holder | None:
 
 
 def _renew(path: Path, holder: Holder, stop: threading.Event) -> None:
-    """Show that this process lives; end it where another has taken the folder, which took it for dead."""
+    """Renew the note; end this process where another has taken the folder after missed renewals."""
     while not stop.wait(BEAT):
         other = _read(path)
         if other is not None and other.token != holder.token:

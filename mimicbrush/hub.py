@@ -43,7 +43,7 @@ class PartFiles(NamedTuple):
     files: tuple[Path, ...]
     """Files of weights, sorted."""
     notes: tuple[str, ...]
-    """What was taken in place of what was named: one sentence each."""
+    """One sentence for each file that was used in place of the named one."""
 
 
 def find_part(

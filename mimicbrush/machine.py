@@ -1,4 +1,4 @@
-"""What the system grants this process, on Linux, macOS and Windows: CPU cores, memory, and the peak of its memory."""
+"""CPU cores and memory granted to this process, and its peak memory, on Linux, macOS and Windows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 PROC = Path("/proc/self")
-"""What Linux tells of this process."""
+"""Where Linux describes this process."""
 CGROUPS = Path("/sys/fs/cgroup")
 """Where Linux shows the limits of containers and of Slurm's jobs."""
 RESET_PEAK = "5"

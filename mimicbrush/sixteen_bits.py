@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo, putchunk
 from torch import Tensor
 
 HEADER_SIZE = 33
-"""Of a PNG: its signature and its first chunk."""
+"""Bytes of a PNG's signature and first chunk."""
 
 
 def encode_sixteen_bits(pixels: Tensor, *, text: PngInfo, icc_profile: bytes | None = None) -> bytes:

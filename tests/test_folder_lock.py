@@ -33,7 +33,7 @@ with held(Path(sys.argv[1])):
 
 
 def write_note(path: Path, **fields: object) -> None:
-    """Of a holder on another machine, as it lies there while it lives, and when it was killed."""
+    """The note of a holder on another machine, as it is while the holder runs and after it was killed."""
     note = {"token": "t", "host": "elsewhere", "pid": 17, "since": "2026-11-28 11:00:00", "command": "train.py"}
     path.write_text(json.dumps({**note, "job": "", "restarts": 0, **fields}))
 

@@ -1,4 +1,4 @@
-"""What a process is granted, by files like those of Linux, and without the functions that other systems lack."""
+"""Granted cores and memory, read from files like those of Linux, and without functions that other systems lack."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ RELEASE = BOTH | {
     "data.batch.mask.other_cell_prob": 0.3,
     "recipe.reference_drop_prob": 0.25,
 }
-"""Of the released code: of training it holds the masks and a branch that drops references, and no more."""
+"""Values of the released code, which holds the masks and the dropping of references, and nothing else of training."""
 
 HEADINGS = {"# Not as in the paper:": {"paper"}, "# Not as in the release:": {"release"}}
 HEADINGS["# As in neither:"] = {"paper", "release"}

@@ -1,4 +1,4 @@
-"""What only a GPU can show, in ten minutes at most: one line a check, what is expected beside what is measured."""
+"""GPU checks that fit into ten minutes: a table of expected and measured values, one line per check."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class _Budget:
         return time.monotonic() + planned * slowness <= self.ends
 
     def note(self, planned: float, spent: float) -> None:
-        """What a check has taken."""
+        """Record the planned and the measured seconds of a check."""
         self.planned, self.spent = self.planned + planned, self.spent + spent
 
 
@@ -171,7 +171,7 @@ def _finish(lines: Sequence[Line], output: Path) -> None:
 
 
 def _origin(config: GpuCheckConfig, device: torch.device) -> dict[str, str]:
-    """What the lines hold for."""
+    """The machine, settings and code for which the lines are valid."""
     sizes = f"{config.network} network, {config.batch_size} pairs a step"
     return {"machine": describe_machine(device), "what": sizes, "code": digest(sorted(PACKAGE.rglob("*.py")))}
 

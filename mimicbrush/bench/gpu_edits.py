@@ -19,7 +19,7 @@ from mimicbrush.training.cost import shaped_network
 
 NUM_EDIT_STEPS = 10
 PICTURE_TOLERANCE = 0.02
-"""Of pixels in [0, 1], between an edit and the same edit offloaded."""
+"""Largest difference of pixels in [0, 1] between an edit and the same edit with offloading."""
 
 
 def check_edit(setup: Setup) -> Facts:

@@ -1,4 +1,4 @@
-"""What the checks of `python -m mimicbrush.bench gpu` have in common."""
+"""Types shared by the checks of `python -m mimicbrush.bench gpu`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mimicbrush.training.run import TrainConfig
 
 PRESET = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
 MEMORY_SHARES = (0.75, 1.15)
-"""Of the counted peak, between which the measured one is expected: libraries have workspaces, allocators have gaps."""
+"""Range of measured over counted peak that passes: libraries have workspaces, allocators have gaps."""
 SLACK = 0.5
 """GiB that the measured peak may lie beyond these."""
 
@@ -26,7 +26,7 @@ class Skipped(Exception):  # noqa: N818
 
 @dataclass
 class Setup:
-    """What all checks are told."""
+    """Settings that all checks share."""
 
     network: Size
     batch_size: int
@@ -36,7 +36,7 @@ class Setup:
     preset: Path = PRESET
     """Training config of the small network."""
     first_loss: float | None = None
-    """Of the first training step of the first check that trained."""
+    """Loss of the first training step of the first check that trained."""
 
     @property
     def is_gpu(self) -> bool:
@@ -49,13 +49,13 @@ class Setup:
 
 
 class Facts(NamedTuple):
-    """What a check has found."""
+    """Result of one check."""
 
     expected: str
     measured: str
     is_ok: bool
     first_loss: float | None = None
-    """Of the first training step."""
+    """Loss of the first training step."""
 
 
 def is_as_counted(peak: float, counted: float, *, least: float = MEMORY_SHARES[0]) -> bool:

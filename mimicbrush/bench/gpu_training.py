@@ -33,9 +33,9 @@ from mimicbrush.training.trainer import fit, make_trainer
 NUM_TIMED = 5
 """Timed training steps, after three that are not."""
 LOSS_TOLERANCE = 0.02
-"""Of the first step's loss, relative to that of the first check: the same weights, batch and noise, other rounding."""
+"""Allowed relative difference of the first step's loss from the first check's: only rounding differs."""
 RANK_TOLERANCE = 0.05
-"""Of what training has changed: how far two ranks' weights may be from one rank's."""
+"""Allowed difference between two ranks' weights and one rank's, as a share of what training changed."""
 TRAIN_SCRIPT = Path(__file__).parents[2] / "train.py"
 
 
@@ -120,7 +120,7 @@ class _Waits(Callback):
 
 
 def check_resume(setup: Setup) -> Facts:
-    """A run that is stopped and goes on ends where an uninterrupted one does: exactly, or as near as that to itself."""
+    """A stopped and resumed run ends where an uninterrupted one does: exactly, or as close as two such runs are."""
     whole, again = (_train(_run_config(setup, name, max_steps=4)) for name in ("whole", "again"))
     _train(_run_config(setup, "resumed", max_steps=2))
     resumed = _train(_run_config(setup, "resumed", max_steps=4))
@@ -203,7 +203,7 @@ def _distance(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
 
 
 def _untrained() -> dict[str, Any]:
-    """Of the recipe: what checks switch on, switched off."""
+    """Recipe settings that single checks switch on, switched off."""
     names = ("train_reference", "imitative_lora", "reference_lora", "optimizer", "matching_weight")
     return {name: getattr(RecipeConfig(), name) for name in names}
 

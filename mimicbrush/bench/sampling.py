@@ -83,7 +83,7 @@ class Comparison(NamedTuple):
     """The released algorithm and ours, medians of the runs, in this order."""
 
     seconds: tuple[float, float]
-    """Of a step."""
+    """Seconds per step: the released way, and ours."""
     ratio: float
     """Released to ours, of seconds."""
     difference: float

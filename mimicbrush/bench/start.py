@@ -1,4 +1,4 @@
-"""What a training rank's start takes of the host: peak memory, from full-size parts in their real formats."""
+"""Host memory that a training rank needs at its start, measured with full-size parts in their real formats."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class StepTimer(Callback):
         self.peak = float("nan")
         """GiB of the timed steps; NaN where the system does not tell."""
         self.losses: list[torch.Tensor] = []
-        """Of every step, the first ones too."""
+        """Loss of every step, including the untimed first ones."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.timeline = Timeline(module.device)

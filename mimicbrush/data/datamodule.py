@@ -262,7 +262,7 @@ def choose_heldout(folder: Path, num_pairs: int, *, or_fewer: bool = False) -> l
 
 @contextmanager
 def _naming(folder: Path) -> Iterator[None]:
-    """Held-out pairs are a fixed choice: none stands in a damaged one's stead."""
+    """Held-out pairs are a fixed choice, so a damaged one is not replaced."""
     try:
         yield
     except DamagedSampleError as damage:

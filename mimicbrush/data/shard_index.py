@@ -17,14 +17,14 @@ EXCLUDED_NAME = "excluded.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardIndex:
-    """What a finished shard holds; written last, so that it vouches for the tar."""
+    """Index of a finished shard; it is written last, so its presence means that the tar is whole."""
 
     pairs: int
     bytes: int
     sha256: str
     keys: list[str]
     inputs: dict
-    """What was read for this shard and what became of it, e.g. {clip: {"status": "kept", "pairs": 4}}."""
+    """Inputs of this shard and their outcome, e.g. {clip: {"status": "kept", "pairs": 4}}."""
     examples: list[dict] = field(default_factory=list)
     """One picture for each reason for which something was dropped: {reason, name, picture (JPEG in base64)}."""
     offsets: list[int] = field(default_factory=list)

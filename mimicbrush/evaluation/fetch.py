@@ -21,7 +21,7 @@ from mimicbrush.weight_files import TRANSFORMERS
 SECONDS = 10
 """Without an answer, after which a server counts as out of reach."""
 SMALL_FILES = ("*config.json", "tokenizer.json", "vocab.json", "merges.txt", "special_tokens_map.json")
-"""Of preprocessing and of a tokenizer."""
+"""Configs of preprocessing and files of a tokenizer."""
 ADVICE = "go online, or copy the repository's files to this machine and give their folder"
 
 

@@ -1,4 +1,4 @@
-"""What a picture means, wherever it enters: `reading` opens files, `given` takes what callers hand in."""
+"""Pictures mean the same wherever they enter: `reading` opens files, `given` converts callers' pictures."""
 
 from mimicbrush.pictures.given import (
     Box,

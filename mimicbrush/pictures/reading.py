@@ -38,7 +38,7 @@ BITS_PER_SAMPLE = 258
 PNG, DEPTH_BYTE = b"\x89PNG", 24
 """A PNG's first bytes, and where it tells its bits a channel."""
 BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, IndexError, struct.error)
-"""What Pillow's decoders raise on damaged files."""
+"""Errors that Pillow's decoders raise on damaged files."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Decoded(NamedTuple):
 
 def decode_file(path: Path) -> Decoded:
     """Read a picture; raises UserError if the file is missing or no picture."""
-    with _told(path):
+    with _naming(path):
         return decode_bytes(path.read_bytes(), name=str(path))
 
 
@@ -84,13 +84,13 @@ def decode_frames(path: Path) -> list[NDArray]:
     """All frames of an animated PNG, each as in `Decoded`, or the one picture of another file; raises UserError."""
     if count_frames(path) == 1:
         return [decode_file(path).levels]
-    with _told(path), _quiet(), Image.open(path) as image:
+    with _naming(path), _quiet(), Image.open(path) as image:
         return [levels_of(frame) for frame in ImageSequence.Iterator(image)]
 
 
 def count_frames(path: Path) -> int:
     """Frames of an animated PNG, by its header, 1 of another picture; raises UserError if it is missing or none."""
-    with _told(path), _quiet(), Image.open(path) as image:
+    with _naming(path), _quiet(), Image.open(path) as image:
         # Further pictures in other formats are previews, gain maps or pages more often than frames.
         return getattr(image, "n_frames", 1) if image.format == "PNG" else 1
 
@@ -148,7 +148,7 @@ def to_channels(levels: NDArray) -> Tensor:
 
 
 def on_white(channels: Tensor) -> Tensor:
-    """What a network sees: (3, H, W) of grey, RGB or RGB with alpha, (1, 3 or 4, H, W), transparent parts white."""
+    """Pixels for a network: (1, 3 or 4, H, W), grey, RGB or RGB with alpha, to (3, H, W), transparency on white."""
     if len(channels) < 4:
         return channels.expand(3, -1, -1)
     # Opaque pixels stay bit for bit, as they would not if 1 were added first.
@@ -217,12 +217,12 @@ def from_pil(image: Image.Image) -> Tensor:
 
 def open_image(path: Path) -> Image.Image:
     """A picture's header, with its size and texts, undecoded; raises UserError if it is missing or no picture."""
-    with _told(path), _quiet(), Image.open(path) as file:
+    with _naming(path), _quiet(), Image.open(path) as file:
         return file
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _naming(path: Path) -> Iterator[None]:
     """Errors of reading as a UserError that names the file."""
     try:
         yield
@@ -273,7 +273,7 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(encoded: bytes, key: int | tuple[int, ...] | None) -> NDArray[np.uint16]:
-    """Of a PNG that Pillow could decode."""
+    """Levels of a 16-bit PNG that Pillow could decode."""
     levels = np.atleast_3d(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED))
     if levels.shape[2] > 1:
         levels = levels[..., [2, 1, 0, 3][: levels.shape[2]]]

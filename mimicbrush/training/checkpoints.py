@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mimicbrush.training.heldout_loss import HeldoutLoss
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
-"""Of a scheduler that wants the machine back, of the keyboard, of Slurm before a job's time is over;
+"""From a scheduler that needs the machine, from the keyboard, and from Slurm before a job's time is over;
 Windows lacks the last."""
 
 
@@ -41,12 +41,12 @@ LAST, PREVIOUS = (path.name for path in (checkpoint_of(Path()), previous_checkpo
 
 
 class Start(NamedTuple):
-    """From where a run goes on."""
+    """The step and checkpoint that a run resumes from."""
 
     step: int
     checkpoint: Path | None
     fault: str
-    """What is wrong with the newest checkpoint, where it is not the one that is taken; else empty."""
+    """Why the newest checkpoint is not used; empty where it is."""
     heldout: HeldoutProgress = HeldoutProgress()
     """How the held-out loss has gone until then."""
 
@@ -64,7 +64,7 @@ def find_start(run: Path) -> Start:
         step = checkpoint["global_step"]
         if path.name == PREVIOUS:
             faults = faults or [f"{checkpoint_of(run)}: not there"]
-        said = f"{'; '.join(faults)}; going on from {PREVIOUS}, step {step}" if faults else ""
+        said = f"{'; '.join(faults)}; resuming from {PREVIOUS}, step {step}" if faults else ""
         return Start(step, path, said, progress_in(checkpoint))
     if faults:
         # A kept checkpoint may be a second name of a damaged one.

@@ -95,7 +95,7 @@ class Cost:
 
 
 def cost_of_run(config: TrainConfig) -> Cost:
-    """Of a run's steps on one of its devices, from its config alone.
+    """Count the cost of a run's step on one of its devices from its config alone.
 
     Raises UserError where the sizes of a pretrained part are not to be had.
     """

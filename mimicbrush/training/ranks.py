@@ -112,7 +112,7 @@ class CoreShare(NamedTuple):
         return f"{ranks} with {workers}{each} on {cores} of {self.node}"
 
     def remedy(self) -> str:
-        """What to change so that the cores are crowded no longer."""
+        """The setting to change so that each process has a core."""
         fitting = max(0, self.num_cores // self.num_ranks - 1)
         return f"lower data.num_workers to {fitting}, or give each rank more cores (sbatch --cpus-per-task)"
 

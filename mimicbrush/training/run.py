@@ -161,8 +161,8 @@ FREE = (
     "data.batch_size",
     "recipe.reference_gradient",
 )
-"""What may change between calls of one run; data.batch_size only as long as a step keeps its samples. A run keeps
-the recipe.reference_gradient of its checkpoint, because the config of an older run does not name it."""
+"""Settings that may change between calls of one run; data.batch_size only as long as a step keeps its samples. A run
+keeps the recipe.reference_gradient of its checkpoint, because the config of an older run does not name it."""
 
 
 def share_step(config: TrainConfig, num_ranks: int) -> TrainConfig:
@@ -216,7 +216,7 @@ def describe_other_run(config: TrainConfig) -> str | None:
         return f"{said}; choose another output or delete the folder"
     return (
         f"{said}; set it back to resume, or start a new run from these weights with --network.weights {config.output}"
-        " --output NEW, in which optimiser and step count start anew"
+        " --output NEW, in which the optimiser and the step count start from zero"
     )
 
 

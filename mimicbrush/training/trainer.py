@@ -126,7 +126,7 @@ def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
 
 
 def describe_left_out(config: TrainConfig, trainer: Trainer) -> str:
-    """What the run has passed over since its first step, and where that is kept: the end of its last line."""
+    """Describe skipped steps and replaced samples, and where they are recorded, for the run's last line."""
     num_bad = next(callback.num_bad for callback in trainer.callbacks if isinstance(callback, Watch))
     damaged = next(callback.damaged for callback in trainer.callbacks if isinstance(callback, Records))
     said = ""
@@ -139,7 +139,7 @@ def describe_left_out(config: TrainConfig, trainer: Trainer) -> str:
 
 
 def describe_end(config: TrainConfig, trainer: Trainer, start_step: int) -> str:
-    """The run's last words: what it has trained, and why it stopped where that was before its last step."""
+    """The run's last line: what it trained, and why it stopped if that was before its last step."""
     done = f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}"
     judged = [callback for callback in trainer.callbacks if isinstance(callback, HeldoutLoss) and callback.is_over]
     early = [f"stopped early: {callback.progress.describe()}" for callback in judged]

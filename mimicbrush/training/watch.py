@@ -1,4 +1,4 @@
-"""What all ranks agree on in each step: whether it harms the weights, and whether the run is to stop.
+"""Agreement of all ranks in each step: whether it would harm the weights, and whether the run stops.
 
 Gradients are clipped, and steps that would harm the weights are left out, named, and kept to look at.
 """

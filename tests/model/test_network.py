@@ -11,7 +11,7 @@ from tests.model.test_reference_attention import literal_attention
 
 
 def loss_of(network: MimicBrushNetwork) -> torch.Tensor:
-    """Of one prediction for two pictures, one without its reference."""
+    """Loss of one prediction for two pictures, one without its reference."""
     generator = torch.Generator().manual_seed(0)
     source, reference = torch.rand(2, 2, 3, SIZE, SIZE, generator=generator)
     mask = torch.zeros(2, 1, SIZE, SIZE)

@@ -139,7 +139,7 @@ class _Module(backend_registration._DummyBackendModule):
 
 
 class _PythonCalls(TorchFunctionMode):
-    """What the dispatcher is not told of."""
+    """Calls that do not pass through the dispatcher."""
 
     def __init__(self, device: FarDevice) -> None:
         super().__init__()

@@ -89,7 +89,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(finished, checkp
         last.touch()
     train_again(finished, monkeypatch)
     said = capsys.readouterr().out
-    assert re.search(r"last\.ckpt: .*; going on from previous\.ckpt, step 4", said)
+    assert re.search(r"last\.ckpt: .*; resuming from previous\.ckpt, step 4", said)
     assert "trained steps 5 to 5" in said
     after = read_checkpoint(last)
     torch.testing.assert_close(after["state_dict"], whole["state_dict"], rtol=0, atol=0)
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_the_system_cannot_read_is_a_damaged_one(tmp_path, mon
 
 def test_a_damaged_checkpoint_makes_no_edits_of_older_weights(finished, checkpoints):
     flip(checkpoints / "last.ckpt", 500)
-    with pytest.raises(UserError, match=r"last\.ckpt: damaged .*goes on from previous\.ckpt"):
+    with pytest.raises(UserError, match=r"last\.ckpt: damaged .*resumes from previous\.ckpt"):
         load_network(finished / "run")
 
 

@@ -1,4 +1,4 @@
-"""What ranks tell each other in a step: their gradients, and one message beside them."""
+"""Exchanges among ranks in a step: their gradients, and one message beside them."""
 
 from collections.abc import Iterator
 
@@ -50,7 +50,7 @@ def keep_gradients(exchanges: Exchanges, bucket: torch.distributed.GradBucket) -
 
 
 class NoteEachStep(Callback):
-    """What was exchanged in each step, from its batch to its end, whatever other callbacks did in it."""
+    """Exchanges in each step, from its batch to its end, whichever callbacks ran."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges

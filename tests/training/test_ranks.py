@@ -129,7 +129,7 @@ def test_a_share_says_what_fits():
 
 
 def met(monkeypatch, num_workers: int, cores: Sequence[RankCores]) -> list[str]:
-    """What is printed when ranks with these cores have met."""
+    """Output after ranks with these cores have met."""
 
     def gather(into: list, own: RankCores) -> None:
         into[:] = cores

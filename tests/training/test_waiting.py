@@ -29,7 +29,7 @@ WHERE_RECORDED = {"records.py:Records._measure": "a line of metrics.csv"}
 
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """What a device that is far away was seen to do."""
+    """Counts that the distant device recorded."""
     command = [sys.executable, "-m", "tests.training.far_training", str(tmp_path_factory.mktemp("far"))]
     done = subprocess.run(command, env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -90,7 +90,7 @@ def picture(image: Image.Image, caption: str, *, side: int, below: str = "") -> 
 
 
 def given_pictures(sample: Sample, *, side: int) -> list[str]:
-    """What every editor was given, as it was read: upright, on white, 8 bits deep, of a clip the first frame."""
+    """The input that every editor received: upright, on white, 8 bits deep; the first frame of a clip."""
     clip = frames_note(sample.source)
     source = to_pil(read_image(sample.source))
     mask = Image.fromarray(read_mask(sample.mask)[0].numpy() > 0.5).convert("L")
@@ -102,7 +102,7 @@ def given_pictures(sample: Sample, *, side: int) -> list[str]:
 
 
 def frames_note(path: Path) -> str:
-    """What a caption adds for a clip, of which the first frame is shown; nothing for a still."""
+    """Caption suffix that says a clip's first frame is shown; empty for a still."""
     num = count_frames(path)
     return f", frame 1 of {num}" if num > 1 else ""
 

@@ -23,7 +23,7 @@ from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
 
 RELEASE_SUFFIX = ".bin"
-"""Of a file in the released layout."""
+"""Suffix of a file in the released layout."""
 CONFIGS = Path("configs/train")
 """Where the presets lie, in the project's root."""
 

@@ -41,7 +41,7 @@ def require_unchanged(
     named = ", ".join(f"{part} from {sources[part]}" if part in sources else part for part in parts)
     raise UserError(
         f"{origin} leaves out frozen weights, and those fetched now are not those it was trained with: {len(changed)}"
-        f" tensors have changed ({named}; first {changed[0]}); put the old weights back there, or train anew with"
+        f" tensors have changed ({named}; first {changed[0]}); put the old weights back there, or start a new run with"
         " another output"
     )
 

@@ -35,7 +35,7 @@ PRECISIONS = ("float16", "bfloat16")
 
 
 class Adapter(NamedTuple):
-    """What is added to a linear layer's weight: alpha / rank times B A."""
+    """Low-rank update of a linear layer's weight: alpha / rank times B A."""
 
     down: Tensor
     """A, (rank, in)"""
@@ -46,11 +46,11 @@ class Adapter(NamedTuple):
 
 
 class LoraFile(NamedTuple):
-    """What such a file holds."""
+    """Content of a LoRA file."""
 
     path: Path
     base: str
-    """What it was trained upon, in its run's words."""
+    """The base it was trained on, as its run's config names it."""
     fingerprints: dict[str, dict[str, str]]
     """Part -> precision -> fingerprint of the frozen tensors it was trained with."""
     adapters: dict[str, Adapter]
@@ -146,7 +146,7 @@ def require_lora_fits(lora: LoraFile, network: MimicBrushNetwork) -> None:
 
 
 def fingerprint(tensors: Mapping[str, Tensor], precision: str) -> str:
-    """Of a part's tensors, rounded to this precision."""
+    """SHA-256 of a part's tensors, rounded to this precision."""
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     lines = [f"{name} {digest}" for name, digest in sorted(tensor_digests(floating, precision).items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -165,7 +165,7 @@ def _name_in_file(folder: str, name: str) -> str:
 
 
 def _folders(tensors: Tensors) -> set[str]:
-    """Of the models that have adapters."""
+    """Folders of the models that have adapters."""
     return {name.partition(".")[0] for name in tensors if name.endswith(FILE_DOWN) and not name.startswith(BESIDE)}
 
 

@@ -132,7 +132,7 @@ def _memory(*, empty: bool) -> AbstractContextManager:
 
 
 def _sized_part(name: str, config: PartConfig, kind: type[T]) -> T:
-    """Of a part's config alone, without its weights."""
+    """Build a part from its config, without its weights."""
     try:
         if is_single_file(config.pretrained):
             path = Path(config.pretrained)

@@ -38,7 +38,7 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
     """The tensors of the checkpoint, averaged (EMA) where it has them; raises UserError where there is none.
 
     Frozen parts that can be fetched again are not in it. A damaged one is refused also where the one before is there:
-    nobody who asks for a run's weights shall get older ones unawares.
+    older weights are never returned silently.
     """
     path = checkpoint_of(run)
     try:
@@ -47,7 +47,7 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
         if _is_checkpoint_of_run(run) or not previous_checkpoint_of(run).is_file():
             raise
         raise DamagedFileError(
-            f"{error}, or run the command that trained it again, which goes on from previous.ckpt"
+            f"{error}, or run the command that trained it again, which resumes from previous.ckpt"
         ) from None
     averaged = checkpoint.get("ema", {}) if use_ema else {}
     parts = split_parts({**checkpoint["state_dict"], **averaged})

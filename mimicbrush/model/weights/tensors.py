@@ -21,9 +21,9 @@ Tensors = dict[str, Tensor]
 MAX_NAMED = 3
 
 MARK = b"sha256:"
-"""What precedes the digest at the end of a file."""
+"""Text before the digest at the end of a file."""
 LENGTH = (len(MARK) + 2 * hashlib.sha256().digest_size).to_bytes(2, "little")
-"""What precedes the mark: a zip archive's last field, the length of its comment."""
+"""Bytes before the mark: a zip archive's last field, the length of its comment."""
 CHUNK = 2**22
 """Bytes that are digested at once."""
 
