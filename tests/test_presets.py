@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.config import load_config
-from mimicbrush.training.run import TrainConfig
+from mimicbrush.training.run import TrainConfig, share_step
 from tests.conftest import REPOSITORY
 
 TRAIN = REPOSITORY / "configs" / "train"
@@ -72,8 +72,6 @@ HEADINGS["# As in neither:"] = {"paper", "release"}
 def value_of(config: TrainConfig, field: str) -> object:
     if field == "data.sources.weight":
         return tuple(source.weight for source in config.data.sources)
-    if field == "run.samples_per_step" and config.run.samples_per_step is None:
-        return config.data.batch_size * config.run.devices * (config.run.accumulate or 1)
     value = config
     for name in field.split("."):
         value = getattr(value, name, None)
@@ -102,3 +100,13 @@ def test_the_header_names_every_departure_and_no_other(path):
     config = load_config(TrainConfig, path)
     assert named_in_header(path, "paper") == departures(config, PAPER)
     assert named_in_header(path, "release") == departures(config, RELEASE)
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_step_takes_as_many_samples_on_any_number_of_devices(path):
+    config = load_config(TrainConfig, path)
+    for num_ranks in (1, 2, 4, 8, 16):
+        shared = share_step(config, num_ranks)
+        assert num_ranks * shared.data.batch_size * shared.run.accumulate == config.run.samples_per_step
+    # Where the preset is at home, in batches of the size that it names.
+    assert share_step(config, config.run.devices).data.batch_size == config.data.batch_size
