@@ -8,16 +8,20 @@ from torch import nn
 
 from mimicbrush.model.lora import add_lora
 from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.seeds import seed_of
 from mimicbrush.training.recipe import RecipeConfig
 
 
 def choose_trained(network: MimicBrushNetwork, recipe: RecipeConfig, *, seed: int) -> None:
-    """Freeze what the recipe leaves alone, and add its adapters, drawn from `seed`; changes the network in place."""
+    """Freeze what the recipe leaves alone, and add its adapters; changes the network in place.
+
+    seed: adapters are drawn from it, each U-Net's from a stream of their own.
+    """
     network.reference_unet.requires_grad_(recipe.train_reference)
     if recipe.reference_lora:
-        add_lora(network.reference_unet, recipe.reference_lora, seed=seed)
+        add_lora(network.reference_unet, recipe.reference_lora, seed=seed_of(seed, "lora", "reference_unet"))
     if recipe.imitative_lora:
-        add_lora(network.imitative_unet, recipe.imitative_lora, seed=seed + 1)
+        add_lora(network.imitative_unet, recipe.imitative_lora, seed=seed_of(seed, "lora", "imitative_unet"))
         # Its input channels may be new, and then start at zero.
         network.imitative_unet.conv_in.requires_grad_(True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from mimicbrush.config import load_config
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
-from mimicbrush.model.lora import fold
+from mimicbrush.model.lora import DOWN, add_lora, fold
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import (
     NetworkConfig,
@@ -28,6 +29,7 @@ from mimicbrush.model.weights import (
 )
 from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module, share_step
+from mimicbrush.training.trainable import choose_trained
 from tests.conftest import DEPTH, REPOSITORY, SIZE, UNET, network_config
 from tests.training.test_training import config, fit
 
@@ -73,6 +75,20 @@ def test_a_run_loads_as_plain_weights_that_predict_as_it_did(shards, tmp_path, m
         expected, fresh = predict(module.network, batch), predict(initialise(settings.network), batch)
         torch.testing.assert_close(predict(loaded, batch), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(fresh, expected, atol=1e-3)
+
+
+def test_adapters_of_each_unet_and_seed_are_drawn_for_themselves():
+    recipe, draws = RecipeConfig(imitative_lora=2, reference_lora=2), []
+    for seed in (0, 1):
+        network = initialise(network_config())
+        choose_trained(network, recipe, seed=seed)
+        for part in (network.reference_unet, network.imitative_unet):
+            draws.append(next(value for name, value in part.named_parameters() if name.endswith(DOWN)))
+        # Nor as random parts are drawn.
+        again = initialise(network_config()).reference_unet
+        add_lora(again, 2, seed=seed)
+        draws.append(next(value for name, value in again.named_parameters() if name.endswith(DOWN)))
+    assert not any(torch.equal(*pair) for pair in combinations(draws, 2))
 
 
 def test_adapters_the_first_layer_and_the_projections_move_and_nothing_else(shards, tmp_path, monkeypatch):
