@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -10,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from data_prep import pool, shard_videos
+from mimicbrush import machine
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
+from mimicbrush.training.records import read_records
 from tests.conftest import REPOSITORY
 from tests.data_prep.conftest import SIDE, write_clip
+from tests.training.test_training import config, fit
 
 # Third-party packages first, with all that they have: what they do on Windows is theirs to test.
 WINDOWS = """
@@ -106,12 +110,30 @@ def test_windows_imports_everything_edits_and_evaluates_and_says_what_it_lacks(t
     assert (tmp_path / "edited.png").is_file() and (tmp_path / "out" / "results.json").is_file()
 
 
-def test_macos_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cores, and nothing that only Linux has; loader workers are started, not forked."""
+    monkeypatch.setattr(
+        multiprocessing.context._default_context, "_actual_context", multiprocessing.get_context("spawn")
+    )
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(sys, "platform", "darwin")
-    # Two workers whatever this machine has.
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(pool, "PROC", tmp_path / "proc")
+    for module in (machine, pool):
+        monkeypatch.setattr(module, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroups")
+
+
+def test_macos_trains(macos, shards, tmp_path, monkeypatch, capfd):
+    quiet = {"preview_every": 0, "reference_use_every": 0}
+    fit(config(shards, tmp_path / "run", **quiet), tmp_path, monkeypatch, "--data.num_workers=1")
+    assert "trained steps 1 to 2" in capfd.readouterr().out
+    rows = read_records(tmp_path / "run" / "metrics.csv")
+    assert [row["step"] for row in rows] == [1, 2]
+    assert all(row["loss"] > 0 for row in rows)
+
+
+def test_macos_shards(macos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_clip(tmp_path / "clips" / "a.mp4", 0)
     pairs = ["--pairs.ssim_low=-1", "--pairs.ssim_high=1", "--pairs.min_changed=0"]
     arguments = ["--videos", tmp_path / "clips", "--output", tmp_path / "out", "--short_side", SIDE, *pairs]
