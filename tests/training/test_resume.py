@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -92,6 +93,12 @@ def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
     return {**checkpoint["state_dict"], **{f"ema {name}": value for name, value in checkpoint["ema"].items()}}
 
 
+def heldout_losses(config: TrainConfig) -> dict[int, float]:
+    """By step."""
+    rows = read_records(config.output / "metrics.csv")
+    return {row["step"]: row["heldout_loss"] for row in rows if not math.isnan(row["heldout_loss"])}
+
+
 def elsewhere(config: TrainConfig, name: str) -> TrainConfig:
     return replace(config, output=config.output.with_name(name))
 
@@ -124,15 +131,23 @@ def test_a_killed_run_that_accumulates_does_so_too(config):
 
 
 @pytest.mark.slow
-def test_two_ranks_resume_too_and_as_one_that_accumulates(config):
+def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
     """Two ranks of two samples, killed, go on; one rank of twice two samples takes the same steps but for rounding."""
-    one = ("--run.samples_per_step=4", "--data.batch_size=2")
+    judged = (f"--data.heldout={shards['heldout']}", "--run.heldout_loss_every=30")
+    judged += ("--run.preview_every=0", "--run.reference_use_every=0")
+    one = ("--run.samples_per_step=4", "--data.batch_size=2", *judged)
     two = ("--run.devices=2", *one)
     whole, killed, alone = (elsewhere(config, name) for name in ("whole", "killed", "alone"))
     finish(whole, *two)
     assert interrupt(killed, signal.SIGKILL, *two).returncode == -signal.SIGKILL
     finish(killed, *two)
     check_equal(killed, whole)
+    # The second rank learns what the first one measured: both write the checkpoint of a step that is the best.
+    losses = heldout_losses(whole)
+    assert losses.keys() == {30, 60}
+    assert heldout_losses(killed) == losses
+    best = read_checkpoint(whole.output / "checkpoints" / "best.ckpt")
+    assert best["global_step"] == min(losses, key=losses.get)
     interrupt(alone, signal.SIGTERM, *two)
     finish(alone, *one)
     torch.testing.assert_close(weights(alone), weights(whole), rtol=1e-3, atol=1e-4)
