@@ -108,8 +108,7 @@ class CoreShare(NamedTuple):
         ranks = "1 rank" if self.num_ranks == 1 else f"{self.num_ranks} ranks"
         workers = "1 loader worker" if num_workers == 1 else f"{num_workers} loader workers"
         each = "" if self.num_ranks == 1 else " each"
-        cores = "1 core" if self.num_cores == 1 else f"{self.num_cores} cores"
-        return f"{ranks} with {workers}{each} on {cores} of {self.node}"
+        return f"{ranks} with {workers}{each} on {self._cores()}"
 
     def remedy(self) -> str:
         """The setting to change so that each process has a core."""
@@ -119,8 +118,11 @@ class CoreShare(NamedTuple):
     def refuse_too_many(self) -> None:
         """Raise UserError where the ranks, which compute on the CPU, are more than their cores."""
         if self.num_ranks > self.num_cores:
-            said = f"{self.num_ranks} ranks share {self.num_cores} cores of {self.node}"
+            said = f"{self.num_ranks} ranks share {self._cores()}"
             raise UserError(f"{said}; start fewer ranks (run.devices, --ntasks-per-node, --nproc-per-node)")
+
+    def _cores(self) -> str:
+        return f"{self.num_cores} {'core' if self.num_cores == 1 else 'cores'} of {self.node}"
 
 
 class CoreCheck(Callback):
@@ -146,7 +148,9 @@ class CoreCheck(Callback):
 
 def own_cores() -> RankCores:
     """The cores of this process."""
-    return RankCores(platform.node(), allowed_cores(), usable_cores())
+    # Slurm's name of the node, where it runs this: two nodes may be one host, as in a cluster for tests.
+    node = os.environ.get("SLURMD_NODENAME") or platform.node()
+    return RankCores(node, allowed_cores(), usable_cores())
 
 
 def fullest_share(ranks: Sequence[RankCores]) -> CoreShare:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from mimicbrush.errors import UserError
 from mimicbrush.training import ranks
-from mimicbrush.training.ranks import CoreCheck, RankCores, find_ranks, fullest_share, is_first
+from mimicbrush.training.ranks import CoreCheck, RankCores, find_ranks, fullest_share, is_first, own_cores
 from tests.training.test_resume import config, start  # noqa: F401
 
 VARIABLES = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_JOB_NAME", "RANK", "LOCAL_RANK")
@@ -140,6 +141,14 @@ def met(monkeypatch, num_workers: int, cores: Sequence[RankCores]) -> list[str]:
     trainer, printed = SimpleNamespace(world_size=len(cores), strategy=strategy), []
     CoreCheck(num_workers).on_fit_start(trainer, SimpleNamespace(print=printed.append))
     return printed
+
+
+def test_a_node_has_the_name_that_slurm_gives_it(monkeypatch):
+    """Two nodes of a test cluster are one host, and their cores are not shared as far as Slurm knows."""
+    monkeypatch.setenv("SLURMD_NODENAME", "second")
+    assert own_cores().node == "second"
+    monkeypatch.delenv("SLURMD_NODENAME")
+    assert own_cores().node == platform.node()
 
 
 def test_ranks_compare_their_cores_when_they_have_met(monkeypatch):
