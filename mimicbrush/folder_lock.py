@@ -8,7 +8,6 @@ the note is another machine's, its time decides: a holder that does not renew it
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mimicbrush.errors import UserError
+from mimicbrush.file_lock import close_lock, lock, open_lock
 from mimicbrush.files import refuse_file_name
 
 NAME = ".lock"
@@ -34,10 +34,6 @@ LONG_AGO = 600.0
 """Seconds since the last renewal after which it does so at once: no two clocks of a cluster differ by as much."""
 LET_GO = 10.0
 """Seconds that a process which was forked just before the holder was killed is given to close its copy of the lock."""
-REFUSED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
-"""Errors that mean that another process has the lock; any other means that the file system has no locks."""
-LOCKED_BYTE = 2**30
-"""Behind the note: Windows lets nobody read what is locked."""
 
 
 class FolderHeldError(UserError):
@@ -108,21 +104,34 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         _watch(_doubtful_holder(path, is_locked))
         holder = _this_process()
-        _write(path, number, holder)
-        stop = threading.Event()
-        beat = threading.Thread(target=_renew, args=(path, holder, stop), daemon=True)
-        beat.start()
         try:
-            yield
+            _write(path, number, holder)
+            with _renewing(path, holder):
+                yield
         finally:
-            stop.set()
-            beat.join()
-            # Windows removes no open file: an empty one stays there, which holds nothing.
-            os.ftruncate(number, 0)
-            with suppress(OSError):
-                path.unlink()
+            _remove(path, number)
     finally:
-        _close(number)
+        close_lock(number)
+
+
+@contextmanager
+def _renewing(path: Path, holder: Holder) -> Iterator[None]:
+    stop = threading.Event()
+    beat = threading.Thread(target=_renew, args=(path, holder, stop), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        beat.join()
+
+
+def _remove(path: Path, number: int) -> None:
+    """Remove our note; a file system that is gone must not hide why the command ended."""
+    with suppress(OSError):
+        os.ftruncate(number, 0)  # Windows removes no open file: an empty one, which holds nothing, stays there
+    with suppress(OSError):
+        path.unlink()
 
 
 def _refuse_held(paths: Sequence[Path]) -> None:
@@ -137,7 +146,7 @@ def _refuse_held(paths: Sequence[Path]) -> None:
         _watch(doubtful)
     finally:
         for number in numbers:
-            _close(number)
+            close_lock(number)
 
 
 def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
@@ -149,71 +158,31 @@ def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)  # who was refused may have removed it again
-            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            number = open_lock(path)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be written ({error.strerror}); fix that or choose another output"
             ) from None
-        _open_files.add(number)
         try:
-            _lock(number, shared)
-        except OSError as error:
-            if error.errno not in REFUSED:
-                return number, False
-            _close(number)
+            is_locked = lock(number, shared=shared)
+        except BlockingIOError:
+            close_lock(number)
             holder = _read(path)
             if patience <= 0 or holder is None or not _has_ended(holder):
                 raise FolderHeldError(_refusal(path, holder)) from None
-            # It forked a child that has not yet come to `_forget_in_child` (or to exec) and holds the lock until then.
+            # Its child, forked just before it was killed, has not yet closed its copy of the lock (see file_lock).
             time.sleep(0.05)
             patience -= 0.05
             continue
+        if not is_locked:
+            return number, False
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(number), path.stat()):
                 return number, True
         # Its holder has ended, and removed it, between our two calls.
-        _close(number)
-
-
-def _lock(number: int, shared: bool) -> None:
-    """Raises OSError where another has it, or where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:
-        _lock_on_windows(number)
-    else:
-        fcntl.flock(number, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-
-
-def _lock_on_windows(number: int) -> None:
-    try:
-        import msvcrt
-    except ImportError:
-        raise OSError(errno.ENOSYS, "no locks here") from None
-    os.lseek(number, LOCKED_BYTE, os.SEEK_SET)
-    msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
-
-
-_open_files: set[int] = set()
-"""Numbers of the lock files that this process has open."""
-
-
-def _close(number: int) -> None:
-    _open_files.discard(number)
-    os.close(number)
-
-
-def _forget_in_child() -> None:
-    """A forked child, such as a loader's worker, would hold the lock for as long as it outlives this process."""
-    for number in _open_files:
-        os.close(number)
-    _open_files.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+        close_lock(number)
 
 
 def _has_ended(holder: Holder) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -279,3 +280,22 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"), held(tmp_path / "run"):
         pass
+
+
+def test_a_file_system_that_is_gone_does_not_hide_why_a_command_ended(tmp_path, monkeypatch):
+    def fail(*args: object) -> None:
+        raise OSError(errno.ESTALE, "stale file handle")
+
+    with pytest.raises(UserError, match="the reason"), held(tmp_path / "run"):
+        monkeypatch.setattr(os, "ftruncate", fail)
+        raise UserError("the reason")
+
+
+def test_a_note_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(UserError, match="no space left"), held(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
