@@ -53,15 +53,14 @@ def train(config: TrainConfig) -> None:
     # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
     stop.install([signal.SIGUSR1])
     module, trainer = make_module(config), make_trainer(config, stop)
-    shared = share_step(config, num_ranks_of(trainer))
-    data = make_data(shared)
+    data = make_data(share_step(config, num_ranks_of(trainer)))
     if start.checkpoint:
         check_checkpoint(module, start.checkpoint, config.network)
     # Only now, when everything has been found and built: a failed start binds nobody.
     if is_first():
         if start.fault:
             print(start.fault)
-        examine(shared, module, data, trainer)
+        examine(config, module, data, trainer)
         claim(config.output, config, free=FREE)
     fit(trainer, module, data, start.checkpoint)
     if stop.agreed:

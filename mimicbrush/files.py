@@ -70,11 +70,15 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """As `whole`, of a folder; raises UserError where it is there already."""
+    """As `whole`, for a folder, empty at first; raises UserError where it exists already or cannot be made."""
     if path.exists():
         raise UserError(f"{path} exists; choose another output or delete it")
     partial = _beside(path)
     shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
+    try:
+        partial.mkdir()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
     try:
         with _room_for(path):
             yield partial

@@ -244,10 +244,16 @@ def _this_process() -> Holder:
         host=platform.node(),
         pid=os.getpid(),
         since=time.strftime("%Y-%m-%d %H:%M:%S"),
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
+        command=f"{_program()} {shlex.join(sys.argv[1:])}"[:200].rstrip(),
         job=os.environ.get("SLURM_JOB_ID", ""),
         restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
     )
+
+
+def _program() -> str:
+    """How the command was started: `train.py`, or `python -m mimicbrush.edit`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else Path(sys.argv[0]).name
 
 
 def _write(path: Path, number: int, holder: Holder) -> None:

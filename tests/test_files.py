@@ -57,19 +57,23 @@ def test_a_folder_appears_whole_or_not_at_all_and_under_no_name_that_two_share(t
         assert str(os.getpid()) in partial.name
         assert not (tmp_path / "made").exists()
     assert (tmp_path / "made" / "inside" / "a.txt").read_text() == "x"
+    with (
+        pytest.raises(UserError, match="cannot be written .*; choose another output"),
+        whole_folder(Path("/proc/made")),
+    ):
+        pass
     with pytest.raises(UserError, match="made exists; choose another output"), whole_folder(tmp_path / "made"):
         pass
     with pytest.raises(UserError, match="was made by another"), whole_folder(tmp_path / "other") as partial:
-        partial.mkdir()
         (tmp_path / "other").mkdir()
     with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "stopped") as partial:
-        partial.mkdir()
+        assert list(partial.iterdir()) == []
         raise KeyboardInterrupt
     assert {path.name for path in tmp_path.iterdir()} == {"made", "other"}
     # What a killed process of the same number has left.
     (partial / "stale").mkdir(parents=True)
     with whole_folder(tmp_path / "stopped") as partial:
-        partial.mkdir()
+        assert list(partial.iterdir()) == []
     assert not list((tmp_path / "stopped").iterdir())
 
 

@@ -187,13 +187,9 @@ class PairData(LightningDataModule):
                 " samples; bring them back, or start a new run from these weights with another --output and"
                 " --network.weights RUN"
             )
-        before, ranks = state_dict["samples_per_step"], self.trainer.world_size
-        if before != self._samples_per_step:
-            raise UserError(
-                f"this run takes {before} samples a step, now {ranks} ranks x data.batch_size {self.config.batch_size}"
-                f" x run.accumulate {self.trainer.accumulate_grad_batches} are {self._samples_per_step}; set"
-                f" run.samples_per_step to {before}"
-            )
+        before, now = state_dict["samples_per_step"], self._samples_per_step
+        if before != now:
+            raise UserError(f"this run takes {before} samples a step, now {now}; set run.samples_per_step to {before}")
         # Checkpoints written before there were versions name none.
         self.dataset.use_order(state_dict.get("order_version", 1))
         self.start = state_dict["position"]

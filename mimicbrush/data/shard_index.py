@@ -12,6 +12,7 @@ from mimicbrush.files import read_object
 
 FORMAT_VERSION = 1
 EXCLUDED_NAME = "excluded.json"
+MAKE_THEM = "make some with data_prep/shard_videos.py (clips) or data_prep/shard_sam.py (stills)"
 """Samples that are stored and not to be used: {reason: {input: {"keys": [...], ...}}}."""
 
 
@@ -72,12 +73,12 @@ def sound_indexes(folder: Path) -> dict[Path, ShardIndex]:
     Raises UserError if there are none or one is damaged.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of shards; make it with `python data_prep/shard_videos.py`")
+        raise UserError(f"{folder}: no such folder of shards; {MAKE_THEM}")
     indexes = {shard: read_index(shard) for shard in sorted(folder.glob("[!.]*.tar"))}
     for shard, index in indexes.items():
         check_shard(shard, index)
     if not indexes:
-        raise UserError(f"{folder}: holds no finished shard; make some with `python data_prep/shard_videos.py`")
+        raise UserError(f"{folder}: holds no finished shard; {MAKE_THEM}")
     return indexes
 
 

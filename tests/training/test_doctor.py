@@ -28,7 +28,7 @@ from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.doctor import machine
 from mimicbrush.training.doctor.data import IN_FULL, check_heldout, check_source
 from mimicbrush.training.doctor.findings import Finding, collect, describe
-from mimicbrush.training.doctor.machine import check_cores, check_disk, check_weights
+from mimicbrush.training.doctor.machine import check_cores, check_disk, check_step, check_weights
 from mimicbrush.training.doctor.pictures import MIN_SIDE
 from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
@@ -338,3 +338,13 @@ def test_one_batch_is_told_to_be_learned_or_not(config, monkeypatch, capsys):
     _, height, width = read_image(config.output / "overfit.png").shape
     assert height >= 4 * SIZE
     assert width == 5 * SIZE
+
+
+def test_small_batches_are_warned_of(config):
+    config = replace(config, data=replace(config.data, batch_size=4), run=replace(config.run, samples_per_step=7))
+    (finding,) = check_step(config, 1)
+    assert finding.verdict == "warning"
+    assert finding.said.startswith("7 samples: 1 rank x 7 batches of 1, ")
+    assert finding.said.endswith("make run.samples_per_step a multiple of 4")
+    (finding,) = check_step(replace(config, run=replace(config.run, samples_per_step=6)), 2)
+    assert finding == Finding("step", "ok", "6 samples: 2 ranks x 1 batch of 3")

@@ -170,7 +170,7 @@ def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(uninterrupted,
 def test_another_number_of_samples_a_step_is_refused(config):
     interrupt(config, signal.SIGTERM)
     said = finish(config, "--data.batch_size=3", status=2)
-    assert "this run takes 4 samples a step, now 1 ranks x data.batch_size 3 x run.accumulate 1 are 3" in said
+    assert "this run takes 4 samples a step, now 3; set run.samples_per_step to 4" in said
 
 
 def test_other_shards_are_refused(config, shards):

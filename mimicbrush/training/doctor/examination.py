@@ -50,8 +50,11 @@ FOLDER = "check"
 
 def examine(config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer) -> None:
     """Before the first step: prints in short, and raises UserError where it finds a fault; leaves weights and random
-    numbers as they are. The config is that of `share_step`."""
-    findings = _check_data(config, num_ranks_of(trainer), BEFORE_A_RUN)
+    numbers as they are."""
+    num_ranks = num_ranks_of(trainer)
+    findings = collect("step", check_step, config, num_ranks)
+    config = share_step(config, num_ranks)
+    findings += _check_data(config, num_ranks, BEFORE_A_RUN)
     findings += _check_parts(config, module, trainer, counted=False)
     if not faults_of(findings):
         findings += _try(config, module, data, trainer, pictures=None)
@@ -74,8 +77,8 @@ def check(config: TrainConfig) -> int:
     trainer = _make("device", findings, lambda: make_trainer(without_heldout, StopSignals()))
     num_ranks = num_ranks_of(trainer) if trainer else 1
     if trainer:
-        config = share_step(config, num_ranks)
         findings += collect("step", check_step, config, num_ranks)
+        config = share_step(config, num_ranks)
     of_data = _check_data(config, num_ranks, IN_FULL)
     findings += [*of_data, *collect("held-out", check_heldout_pairs, config)]
     data = None if faults_of(of_data) else _make("data", findings, lambda: make_data(config))

@@ -26,7 +26,7 @@ from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, n
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import find_ranks, fullest_share, own_cores
-from mimicbrush.training.run import TrainConfig, check_checkpoint, describe_other_run
+from mimicbrush.training.run import TrainConfig, check_checkpoint, describe_other_run, share_step
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import num_ranks_of
 
@@ -77,11 +77,21 @@ def check_cores(config: TrainConfig, trainer: Trainer) -> Iterator[Finding]:
 
 
 def check_step(config: TrainConfig, num_ranks: int) -> Iterator[Finding]:
-    """How many samples a step takes, and in which batches. The config is that of `share_step`."""
-    batch_size, accumulate = config.data.batch_size, config.run.accumulate
-    samples = num_ranks * batch_size * accumulate
-    said = f"{samples} samples: {num_ranks} ranks x {accumulate} batches of {batch_size}"
-    yield Finding("step", "ok", said)
+    """Samples a step takes, and in which batches. Raises UserError where the ranks cannot share them equally."""
+    shared = share_step(config, num_ranks)
+    batch_size, accumulate = shared.data.batch_size, shared.run.accumulate
+    share = batch_size * accumulate
+    batches = f"{_counted(num_ranks, 'rank')} x {_counted(accumulate, 'batch', 'batches')} of {batch_size}"
+    said = f"{num_ranks * share} samples: {batches}"
+    if 2 * batch_size > min(share, config.data.batch_size):
+        yield Finding("step", "ok", said)
+    else:
+        advice = f"make run.samples_per_step a multiple of {num_ranks * config.data.batch_size}"
+        yield Finding("step", "warning", f"{said}, as {share} has no larger part within data.batch_size; {advice}")
+
+
+def _counted(number: int, singular: str, plural: str = "") -> str:
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
 def check_weights(config: NetworkConfig, network: MimicBrushNetwork) -> Iterator[Finding]:
@@ -207,8 +217,8 @@ def check_going_on(config: TrainConfig, module: MimicBrushModule, data: PairData
     if state.get("fingerprint", data.dataset.fingerprint) != data.dataset.fingerprint:
         yield Finding("checkpoint", "fault", "the shards are not those the run began with; bring them back")
     elif state.get("samples_per_step", samples) != samples:
-        said = f"the run takes {state['samples_per_step']} samples a step, now {num_ranks} ranks x data.batch_size"
-        said += f" x run.accumulate are {samples}; set run.samples_per_step to {state['samples_per_step']}"
+        before = state["samples_per_step"]
+        said = f"the run takes {before} samples a step, now {samples}; set run.samples_per_step to {before}"
         yield Finding("checkpoint", "fault", said)
     else:
         yield Finding("checkpoint", "ok", f"{path.name} fits the network and the shards")
