@@ -58,7 +58,7 @@ def test_a_folder_appears_whole_or_not_at_all_and_under_no_name_that_two_share(t
         assert not (tmp_path / "made").exists()
     assert (tmp_path / "made" / "inside" / "a.txt").read_text() == "x"
     with (
-        pytest.raises(UserError, match="cannot be written .*; choose another output"),
+        pytest.raises(UserError, match=r"^/proc/made: cannot be written \(.*\); choose another output"),
         whole_folder(Path("/proc/made")),
     ):
         pass
