@@ -1,4 +1,4 @@
-"""Notes and errors of the libraries that load and fetch weights: silenced, and told in our own words."""
+"""Silence the libraries that load and fetch weights, and reduce their errors to one line."""
 
 from __future__ import annotations
 

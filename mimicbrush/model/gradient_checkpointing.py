@@ -25,8 +25,8 @@ def _checkpoint(block: nn.Module, *inputs: object) -> Tensor:
 
     def call(*inputs: object) -> tuple[Tensor, list[ReferenceStates]]:
         inner = [None if sink is None else CapturedStates() for sink in sinks]
-        told = {"context": context._replace(captured=inner[0], queries=inner[1])}
-        output = block(*(told if isinstance(value, dict) else value for value in inputs))
+        inner_kwargs = {"context": context._replace(captured=inner[0], queries=inner[1])}
+        output = block(*(inner_kwargs if isinstance(value, dict) else value for value in inputs))
         return output, [{} if sink is None else sink.states for sink in inner]
 
     output, taken = checkpoint(call, *inputs, use_reentrant=False)

@@ -107,13 +107,13 @@ def sample(
     noisy_step = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     latent, features = noise * scheduler.init_noise_sigma, None
     for step, timestep in enumerate(tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False)):
-        told = timesteps[step]
+        device_timestep = timesteps[step]
         if features is None or network.options.reference_timestep == "current":
-            features = network.reference_features(conditions.reference_latent, told, conditions.image_tokens)
+            features = network.reference_features(conditions.reference_latent, device_timestep, conditions.image_tokens)
             features = repeat_features(features, len(noise) // len(conditions.reference_latent))
         scaled = scheduler.scale_model_input(latent, timestep)
         scaled = torch.cat([scaled, scaled]) if guided else scaled
-        prediction = network.predict(scaled, told, rows, features, twins=guided)
+        prediction = network.predict(scaled, device_timestep, rows, features, twins=guided)
         if guided:
             conditional, unconditional = prediction.chunk(2)
             prediction = torch.lerp(unconditional, conditional, guidance_scale)

@@ -48,7 +48,7 @@ class Source(NamedTuple):
     layer: Tensor | None
     """(4, H, W), its own colours and alpha where it has transparency; editing leaves alpha as it is."""
     icc_profile: bytes | None
-    """The meaning of an RGB picture's pixels, where it is told."""
+    """Colour profile of an RGB picture, where it has one."""
 
     def restore(self, edited: Tensor) -> Tensor:
         """An edit (3, H, W) of `pixels` with the source's transparency: (4, H, W), or as it is where there is none.

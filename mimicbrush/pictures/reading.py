@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class UnknownWhiteError(ValueError):
-    """Pixels of a range that nobody knows; the message goes on from the picture's name."""
+    """A picture whose range of values is unknown; the message continues the picture's name."""
 
 
 class Decoded(NamedTuple):
@@ -114,7 +114,7 @@ def levels_of(image: Image.Image, encoded: bytes = b"") -> NDArray:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1 where it is not told, and of TIFF, which Pillow itself turns upright."""
+    """EXIF's orientation, 1 to 8; 1 where there is none, and for TIFF, which Pillow itself turns upright."""
     if image.format == "TIFF":
         return 1
     if image.format == "PNG":

@@ -197,8 +197,8 @@ def _forward(
     shape_latent, of_shape = count_flops(lambda: _shape_latent(network, source))
     reference_latent, background_latent = latents.chunk(2)
     conditions = Conditions(network.shrink_mask(mask), background_latent, shape_latent, tokens, reference_latent)
-    told = tokens if reference_gradient == "full" else tokens.detach()
-    seen, of_reference = count_flops(lambda: network.reference_features(reference_latent, timestep, told))
+    tokens_seen = tokens if reference_gradient == "full" else tokens.detach()
+    seen, of_reference = count_flops(lambda: network.reference_features(reference_latent, timestep, tokens_seen))
     predicted, of_imitative = count_flops(
         lambda: network.predict(latent, timestep, conditions, seen, keep_reference=keep)
     )

@@ -24,7 +24,7 @@ def loss_of(network: MimicBrushNetwork) -> torch.Tensor:
 
 
 def gradients(network: MimicBrushNetwork) -> dict[str, torch.Tensor]:
-    """Of the imitative U-Net and the projections."""
+    """Gradients of the imitative U-Net and the projections."""
     loss_of(network).backward()
     return {
         name: parameter.grad.clone()

@@ -49,7 +49,7 @@ def written(path: Path, encoded: bytes) -> Path:
 
 
 def shell(folder: Path, *, picture: bytes = PLAIN, mask: bytes = PLAIN_MASK):
-    """What `python -m mimicbrush.edit` reads; a finished page's edit is read by it, too."""
+    """Pixels that `python -m mimicbrush.edit` reads; the page's finished edits are read by it, too."""
     picture, mask = written(folder / "picture", picture), written(folder / "mask", mask)
     config = EditConfig(weights="none", source=picture, mask=mask, reference=picture, output=folder / "edited.png")
     return read_inputs(config)

@@ -171,7 +171,7 @@ def _is_far(value: object) -> bool:
 
 
 def _compute(func, args: tuple, kwargs: dict) -> object:
-    """What the operation makes of the values; on the device where its operands are, or where it is told to be."""
+    """Result of the operation, on the device of its operands or the one that it names."""
     device = kwargs.get("device")
     leaves, structure = tree_flatten((args, kwargs))
     far = [value for value in leaves if isinstance(value, FarTensor)]

@@ -1,4 +1,4 @@
-"""What `test_waiting.py` asks of a device that is far away: in a process of its own, as torch cannot forget a device.
+"""Training on a distant device for `test_waiting.py`, in its own process: torch cannot unregister a device.
 
     python -m tests.training.far_training FOLDER
 
@@ -128,7 +128,7 @@ def sample_with(name: str, far: FarDevice) -> list[tuple[str, str]]:
 
 
 def count_waits(far: FarDevice) -> dict[str, int]:
-    """Of single operations, whose number is known."""
+    """Count the waits of single operations, whose number is known."""
     near = torch.arange(4.0)
     with far:
         there = send(near, far.device)
