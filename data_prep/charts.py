@@ -9,7 +9,7 @@ from html import escape
 from typing import NamedTuple
 
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN
-from mimicbrush.page import charts, nice_step, paragraph, svg_figure, svg_text
+from mimicbrush.reports.html_page import charts, nice_step, paragraph, svg_figure, svg_text
 
 WIDTH, HEIGHT = 440, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 42

@@ -37,7 +37,7 @@ from data_prep.summary import describe, spaced, summarise
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, list_shards, read_excluded, read_index
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import read_object, write_text
-from mimicbrush.page import figure, folded, heading, page, paragraph, strip, table
+from mimicbrush.reports.html_page import figure, folded, heading, page, paragraph, strip, table
 from mimicbrush.run_folder import CONFIG_NAME
 
 SUMMARY_NAME = "summary.json"

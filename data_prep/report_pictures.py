@@ -21,7 +21,7 @@ from data_prep.images import decode_image, decode_mask
 from mimicbrush.data.shard_index import read_excluded
 from mimicbrush.data.shards import DamagedSampleError, FramePair, to_pair
 from mimicbrush.errors import UserError
-from mimicbrush.page import figure, paragraph, strip
+from mimicbrush.reports.html_page import figure, paragraph, strip
 
 if TYPE_CHECKING:
     from mimicbrush.data.preview import SamplePreview

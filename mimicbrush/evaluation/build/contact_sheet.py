@@ -12,8 +12,8 @@ from mimicbrush.evaluation.build.triplets import Account, Triplet
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.files import write_text
 from mimicbrush.imaging import to_pil
-from mimicbrush.page import charts, figure, folded, heading, page, paragraph, strip
 from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.reports.html_page import charts, figure, folded, heading, page, paragraph, strip
 
 SIDE = 240
 """CSS pixels of a picture's longer side; two pictures and a gap are half the page."""

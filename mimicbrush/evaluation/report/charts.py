@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mimicbrush.evaluation.comparison import Comparison, PairedSample
-from mimicbrush.page import escape, nice_step, svg_figure, svg_text
+from mimicbrush.reports.html_page import escape, nice_step, svg_figure, svg_text
 from mimicbrush.statistics import win
 
 WIDTH = 440

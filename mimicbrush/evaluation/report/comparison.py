@@ -24,8 +24,8 @@ from mimicbrush.evaluation.results import EditResult
 from mimicbrush.evaluation.tables import column_title, format_number
 from mimicbrush.files import write_text
 from mimicbrush.imaging import to_pil
-from mimicbrush.page import bullets, charts, escape, heading, page, paragraph
 from mimicbrush.pictures import read_image
+from mimicbrush.reports.html_page import bullets, charts, escape, heading, page, paragraph
 
 NUM_EXTREMES = 2
 """Samples shown for each metric in which the second gains most, and as many in which it loses most."""

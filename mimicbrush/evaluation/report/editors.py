@@ -14,8 +14,8 @@ from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.run import REFERENCES, EditorSpec, EvaluateConfig
 from mimicbrush.files import SHIPPED
 from mimicbrush.imaging import to_pil
-from mimicbrush.page import Markup, breakable, escape, paragraph, table, thumbnail
 from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.reports.html_page import Markup, breakable, escape, paragraph, table, thumbnail
 from mimicbrush.requests import Editor
 
 NUM_GLANCES = 3

@@ -19,7 +19,18 @@ from mimicbrush.evaluation.report.charts import difference_chart, verdict_legend
 from mimicbrush.evaluation.report.samples import sort_link
 from mimicbrush.evaluation.results import EditResult, Results, Summary
 from mimicbrush.evaluation.tables import ARROWS, column_title, format_interval, format_number
-from mimicbrush.page import Markup, breakable, bullets, charts, escape, fold, folded, heading, paragraph, table
+from mimicbrush.reports.html_page import (
+    Markup,
+    breakable,
+    bullets,
+    charts,
+    escape,
+    fold,
+    folded,
+    heading,
+    paragraph,
+    table,
+)
 
 MEBIBYTE = 2**20
 

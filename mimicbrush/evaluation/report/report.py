@@ -22,7 +22,7 @@ from mimicbrush.evaluation.report.training import data_section, reference_use_se
 from mimicbrush.evaluation.results import Results
 from mimicbrush.evaluation.run import set_metrics
 from mimicbrush.files import digest, write_text
-from mimicbrush.page import escape, heading, page, paragraph, table
+from mimicbrush.reports.html_page import escape, heading, page, paragraph, table
 
 TASKS = {"texture": "Texture transfer", "parts": "Part composition"}
 TRACKS = {

@@ -1,4 +1,4 @@
-"""Every sample as a card: source, mask, reference, every edit with its scores, truth. Sorted by assets/samples.js.
+"""Every sample as a card: source, mask, reference, every edit with its scores, truth. Sorted by samples.js.
 
 Without JavaScript the cards stand in order of id, and all seeds are shown.
 """
@@ -17,12 +17,11 @@ from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.imaging import to_pil
-from mimicbrush.page import breakable, escape, thumbnail
 from mimicbrush.pictures import count_frames, read_image, read_mask
+from mimicbrush.reports.html_page import breakable, escape, thumbnail
 
-ASSETS = Path(__file__).parents[2] / "assets"
-_STYLE = (ASSETS / "samples.css").read_text(encoding="utf-8")
-SCRIPT = (ASSETS / "samples.js").read_text(encoding="utf-8")
+_STYLE = (Path(__file__).parent / "samples.css").read_text(encoding="utf-8")
+SCRIPT = (Path(__file__).parent / "samples.js").read_text(encoding="utf-8")
 
 SIDE, SMALLEST_SIDE = 264, 120
 """Pixels of a thumbnail's longer side: the first where there are few pictures, the other where there are thousands."""

@@ -12,7 +12,7 @@ from mimicbrush.evaluation.run import SUMMARY_FIELDS
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
-from mimicbrush.page import bullets, figure, heading, paragraph, strip, table
+from mimicbrush.reports.html_page import bullets, figure, heading, paragraph, strip, table
 
 PREVIEW_WIDTH = 1100
 NUM_PREVIEWS = 3

@@ -12,44 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
-/* A shadow lies on the right edge while there is more to scroll to; the cover above it comes with the table's end. */
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto;
-  --shadow: color-mix(in srgb, CanvasText 35%, transparent);
-  background: linear-gradient(to left, Canvas 1.5rem, transparent) right / 3rem 100% no-repeat local,
-    linear-gradient(to left, var(--shadow), transparent) right / 1.2rem 100% no-repeat; }
-td { font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { background: var(--soft); }
-/* The names of a wide table's rows stay in sight while its columns scroll. */
-th:first-child, td:first-child { position: sticky; left: 0; background-color: Canvas; }
-th:first-child { background-image: linear-gradient(var(--soft), var(--soft)); }
-td[colspan] { background: var(--soft); font-size: .85rem; white-space: normal; }
-.strip { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
-figure { margin: 0; min-width: 0; } figcaption { font-size: .8rem; opacity: .8; text-align: center; }
-/* A caption is as wide as its picture, never the other way round. */
-figcaption { width: 0; min-width: 100%; overflow-wrap: anywhere; }
-figure img { max-width: 100%; height: auto; border-radius: 4px; background: #fff; }
-h1, summary, li { overflow-wrap: anywhere; } summary { cursor: pointer; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)); gap: 1.2rem; }
-.charts svg, .shares { display: block; width: 100%; } .shares { height: 1.4rem; }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: .5rem 0; }
-.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
-.note { opacity: .75; } pre { overflow-x: auto; }
-@media (max-width: 600px) {
-th { white-space: normal; vertical-align: bottom; } th, td { padding: .3rem .45rem; }
-td:first-child { white-space: normal; overflow-wrap: break-word; max-width: 8.5rem; }
-th:first-child, td:first-child:not([colspan]) { box-shadow: inset -1px 0 var(--line); }
-}
-@media print {
-/* Paper does not scroll, and what is one thing stays on one sheet. */
-table { overflow: visible; font-size: .7rem; } th, td { white-space: normal; padding: .2rem .25rem; }
-tr, figure { break-inside: avoid; } h2, h3, h4 { break-after: avoid; }
-}
-"""
+STYLE = (Path(__file__).parent / "html_page.css").read_text(encoding="utf-8")
 
 
 class Markup(str):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.page import Markup, breakable, figure, heading, page, paragraph, strip, table, thumbnail
+from mimicbrush.reports.html_page import Markup, breakable, figure, heading, page, paragraph, strip, table, thumbnail
 from tests.conftest import CHROMIUM
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""

@@ -1,0 +1,1 @@
+"""HTML pages, charts and contact sheets for every report in the project."""
