@@ -1,6 +1,6 @@
 # make demo       everything once, offline, on two CPU cores, in about a quarter of an hour -> runs/demo/report.html
 # make test       lint, import contracts and the quick tests
-# make test-all   these and the slow tests
+# make test-all   these and the slow tests, which are also `make test-slow`
 # make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
 # make test-browser the page in Chromium
 # make check-gpu  training and editing on one GPU, ten minutes at most -> runs/check_gpu/results.md
@@ -10,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo check-demo test test-all test-slurm test-browser check-gpu lint format clean
+.PHONY: demo check-demo test test-all test-slow test-slurm test-browser check-gpu lint format clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -28,7 +28,9 @@ check-demo: $(READY)
 test: lint
 	$(BIN)/python -m pytest -n auto
 
-test-all: test
+test-all: test test-slow
+
+test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow -n auto
 
 test-slurm: $(READY)
