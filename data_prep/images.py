@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.pictures.reading import decode_bytes, mask_bytes, rgb_bytes
+from mimicbrush.pictures.conversion import mask_bytes, rgb_bytes
+from mimicbrush.pictures.decoding import decode_bytes
 
 EXAMPLE_HEIGHT = 96
 

@@ -239,7 +239,7 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
 
 def _training_figure(preview: SamplePreview, name: str) -> str:
     from mimicbrush.data.preview import join_panels
-    from mimicbrush.imaging import to_pil
+    from mimicbrush.pictures.conversion import to_pil
 
     above, below = (join_panels(preview.panels[first : first + 2], dim=2) for first in (0, 2))
     picture = to_pil(join_panels([above, below], dim=1))

@@ -26,7 +26,9 @@ from data_prep.inputs import (
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
 from mimicbrush.metadata import ORIGIN_FIELDS
-from mimicbrush.pictures.reading import decode_bytes, rgb_bytes, swaps_sides, turn_upright
+from mimicbrush.pictures.conversion import rgb_bytes
+from mimicbrush.pictures.decoding import decode_bytes, turn_upright
+from mimicbrush.pictures.headers import swaps_sides
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}

@@ -20,12 +20,12 @@ from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEst
 
 from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor, Regions
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import to_pil
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
 from mimicbrush.model.sampling import OnStep, make_scheduler
 from mimicbrush.model.weights import LoraLoader, load_network, load_scheduler, save_pretrained
-from mimicbrush.pictures import Box, Picture, Source, as_edit_mask, as_reference, as_source
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.edit_inputs import Box, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.requests import ReferenceRequest
 
 log = logging.getLogger(__name__)

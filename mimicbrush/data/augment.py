@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mimicbrush.device import send
-from mimicbrush.imaging import Placement
+from mimicbrush.pictures.geometry import Placement
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 RGB_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])

@@ -19,8 +19,10 @@ from torch import Tensor
 
 from mimicbrush.data.masking import MAX_OBJECT_AREA, MIN_OBJECT_AREA
 from mimicbrush.data.shards import DamagedSampleError, FramePair
-from mimicbrush.imaging import Placement, place, resize
-from mimicbrush.pictures.reading import levels_of, mask_bytes, orientation_of, rgb_bytes, swaps_sides
+from mimicbrush.pictures.conversion import mask_bytes, rgb_bytes
+from mimicbrush.pictures.decoding import levels_of
+from mimicbrush.pictures.geometry import Placement, place, resize
+from mimicbrush.pictures.headers import orientation_of, swaps_sides
 
 MAX_KEYPOINTS = 64
 """Matched keypoints handed to a batch per sample; more change no cell that matters."""

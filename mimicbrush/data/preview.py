@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mimicbrush.data.batch import AugmentedPairs, BatchConfig, InpaintingBatch, augment, mask_augmented
 from mimicbrush.data.decode import PairBatch
-from mimicbrush.imaging import blacken
+from mimicbrush.pictures.geometry import blacken
 
 GAP = 4
 GAP_LEVEL = 0.5

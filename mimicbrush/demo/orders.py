@@ -16,8 +16,8 @@ from mimicbrush.demo.uploads import MASK, PICTURE, named, read
 from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.errors import UserError
 from mimicbrush.files import SHIPPED
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import as_mask, as_source
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.edit_inputs import as_mask, as_source
 
 HOW_TO_REPLAY = """In this folder, with the weights that the page was started with:
 

@@ -16,7 +16,7 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import edit
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import to_pil
+from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pipeline import MimicBrushPipeline
 
 PREVIEW_SHARE = 0.15

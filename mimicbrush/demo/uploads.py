@@ -13,8 +13,10 @@ from torch import Tensor
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painting import Painting
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import place, resize, to_pil
-from mimicbrush.pictures import as_edit_mask, as_source, cut_reference, read_channels, read_image
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
+from mimicbrush.pictures.geometry import place, resize
+from mimicbrush.pictures.reading import read_channels, read_image
 
 PREVIEW_SIDE = 1280
 """Longer side of what the browser shows."""

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs
 from mimicbrush.files import whole
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import read_channels
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_channels
 
 CELL = 384
 """Pixels a side."""

@@ -14,8 +14,9 @@ from torch import Tensor
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.files import sha256
-from mimicbrush.pictures import as_edit_mask, as_source, cut_reference
-from mimicbrush.pictures.reading import Decoded, decode_file, to_channels
+from mimicbrush.pictures.conversion import to_channels
+from mimicbrush.pictures.decoding import Decoded, decode_file
+from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 
 
 class Inputs(NamedTuple):

@@ -14,9 +14,9 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs, changed_pictures
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import open_image
-from mimicbrush.sixteen_bits import encode_sixteen_bits
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.headers import open_image
+from mimicbrush.pictures.writing import encode_sixteen_bits
 
 KEY = "mimicbrush"
 """Of the PNG's text."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import resize
+from mimicbrush.pictures.geometry import resize
 from mimicbrush.requests import Editor, EditRequest, ReferenceRequest
 
 INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}

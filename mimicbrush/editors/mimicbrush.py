@@ -12,16 +12,16 @@ import torch
 from diffusers import SchedulerMixin
 from torch import Tensor
 
-from mimicbrush import imaging, released_imaging
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import binarise, match_colours
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
-from mimicbrush.regions import Region, crop_regions, describe_small_mask, whole_picture
+from mimicbrush.pictures import geometry, released_geometry
+from mimicbrush.pictures.crop_regions import Region, crop_regions, describe_small_mask, whole_picture
+from mimicbrush.pictures.geometry import binarise, match_colours, unletterbox
 from mimicbrush.requests import Editor, Geometry, Precision, ReferenceRequest, Regions, check_sampling
 
-GEOMETRIES = {"exact": imaging, "released": released_imaging}
+GEOMETRIES = {"exact": geometry, "released": released_geometry}
 
 POSTERIOR_SEED = 0
 """Of the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so that samples of one
@@ -192,7 +192,7 @@ class MimicBrushEditor(Editor):
         sources = torch.stack([self._prepare(part).source for part in parts]).to(self.network.device)
         maps = self.network.shape_map(sources, torch.ones(len(parts), dtype=torch.bool)).float().cpu()
         return [
-            imaging.unletterbox(shape_map[None], *part.region.mask.shape[1:])[0]
+            unletterbox(shape_map[None], *part.region.mask.shape[1:])[0]
             for shape_map, part in zip(maps, parts, strict=True)
         ]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mimicbrush.files import sha256
 from mimicbrush.model.reference_use import next_of_another_group
-from mimicbrush.pictures import read_frames, read_image, read_mask_frames
+from mimicbrush.pictures.reading import read_frames, read_image, read_mask_frames
 from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
 Task = Literal["texture", "parts"]

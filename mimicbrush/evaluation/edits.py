@@ -17,8 +17,8 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.files import read_object, write_json
-from mimicbrush.imaging import write_frames
 from mimicbrush.machine import peak_memory, reset_peak_memory
+from mimicbrush.pictures.writing import write_frames
 from mimicbrush.requests import Editor, EditRequest
 
 

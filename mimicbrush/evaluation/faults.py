@@ -29,8 +29,10 @@ from mimicbrush.evaluation.benchmark import (
     is_filled,
 )
 from mimicbrush.files import sha256
-from mimicbrush.pictures import count_frames, read_image, read_levels
-from mimicbrush.pictures.reading import decode_frames, mask_bytes
+from mimicbrush.pictures.conversion import mask_bytes
+from mimicbrush.pictures.decoding import decode_frames
+from mimicbrush.pictures.headers import count_frames
+from mimicbrush.pictures.reading import read_image, read_levels
 
 MIN_SIDE = 16
 """Pixels; less shows nothing to imitate."""

@@ -14,9 +14,9 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.run import HeldoutConfig
 from mimicbrush.files import write_json
-from mimicbrush.imaging import binarise, letterbox
 from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
-from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.pictures.geometry import binarise, letterbox
+from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.requests import Editor
 from mimicbrush.statistics import Interval
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from mimicbrush import imaging, pictures
+from mimicbrush import pictures
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation import metrics as metrics_package
 from mimicbrush.evaluation.benchmark import Sample
@@ -24,8 +24,8 @@ from mimicbrush.evaluation.edits import edited_path
 from mimicbrush.evaluation.metrics import Edit, Metric, Models, Score, measure
 from mimicbrush.evaluation.run import EvaluateConfig, set_metrics
 from mimicbrush.files import digest, write_json
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import read_frames, read_image, read_mask
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_frames, read_image, read_mask
 
 BATCH_SIZE = 16
 """Frames that the networks of metrics are shown at once."""
@@ -195,4 +195,4 @@ def _by_lack(known: Mapping[str, Mapping[str, Score]], metrics: Iterable[str]) -
 def metrics_code() -> str:
     """Fingerprint of the metrics, and of how they are handed pictures, as they are programmed."""
     folders = [Path(package.__file__).parent for package in (metrics_package, pictures)]
-    return digest([*(path for folder in folders for path in sorted(folder.glob("*.py"))), Path(imaging.__file__)])
+    return digest(path for folder in folders for path in sorted(folder.glob("*.py")))

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from mimicbrush.device import send
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import blacken
 from mimicbrush.model.conditioning import (
     DepthInput,
     DepthShape,
@@ -33,6 +32,7 @@ from mimicbrush.model.reference_attention import (
     ReferenceProjections,
     project_states,
 )
+from mimicbrush.pictures.geometry import blacken
 
 PredictionType = Literal["epsilon", "v_prediction"]
 ReferenceTimestep = Literal["current", "zero"]

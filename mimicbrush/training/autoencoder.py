@@ -28,8 +28,8 @@ from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import run_command
 from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held
-from mimicbrush.imaging import letterbox, resize
 from mimicbrush.model.weights import PartConfig, load_part
+from mimicbrush.pictures.geometry import letterbox, resize
 from mimicbrush.run_folder import claim
 
 NUM_SCALE_CROPS = 256

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
-from mimicbrush.imaging import blacken
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.weights import NetworkConfig
 from mimicbrush.model.weights.build import FROZEN_PARTS, TRAINED_PARTS
 from mimicbrush.model.weights.parts import build_parts
+from mimicbrush.pictures.geometry import blacken
 from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.optimizer import OptimizerName

@@ -13,7 +13,7 @@ from torch import Tensor
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
-from mimicbrush.imaging import write_image
+from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.previews import evaluating, preview_sheet
 

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
-from mimicbrush.imaging import blacken, to_pil, write_image
 from mimicbrush.model.reference_use import measure_reference_use
-from mimicbrush.pictures import from_pil
+from mimicbrush.pictures.conversion import from_pil, to_pil
+from mimicbrush.pictures.geometry import blacken
+from mimicbrush.pictures.writing import write_image
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.curves import draw_reference_use

@@ -22,7 +22,8 @@ from mimicbrush.data.decode import PairBatch
 from mimicbrush.device import send
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
-from mimicbrush.imaging import blacken, write_image
+from mimicbrush.pictures.geometry import blacken
+from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.module import MimicBrushModule
 

@@ -12,7 +12,7 @@ from mimicbrush.data.augment import (
     warp_images,
     warp_points,
 )
-from mimicbrush.imaging import Placement
+from mimicbrush.pictures.geometry import Placement
 from tests.conftest import SIZE
 
 UNMOVED = {"flip_prob": 0, "rotation_prob": 0, "scale_prob": 0, "perspective_prob": 0}

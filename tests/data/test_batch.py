@@ -13,7 +13,7 @@ from mimicbrush.data.batch import BatchConfig, augment, augment_and_mask, mask_p
 from mimicbrush.data.decode import MAX_KEYPOINTS, collate, decode_image, decode_pair
 from mimicbrush.data.masking import MaskConfig
 from mimicbrush.data.shards import DamagedSampleError, FramePair
-from mimicbrush.imaging import Placement, letterbox
+from mimicbrush.pictures.geometry import Placement, letterbox
 from tests.conftest import SIZE, encoded_mask, make_pairs
 
 STILL = AugmentConfig(flip_prob=0, rotation_prob=0, scale_prob=0, perspective_prob=0, colour_prob=0)

@@ -14,8 +14,9 @@ from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
 from mimicbrush.evaluation.faults import find_faults
 from mimicbrush.evaluation.metrics import METRICS, Edit, Models, Score, measure
 from mimicbrush.evaluation.scoring import mean_score, read_edit
-from mimicbrush.imaging import to_pil, write_frames, write_image
-from mimicbrush.pictures import read_frames
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_frames
+from mimicbrush.pictures.writing import write_frames, write_image
 from tests.evaluation.small import PASTE, one_set, strict_json
 
 NUM_FRAMES = 3

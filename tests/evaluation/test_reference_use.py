@@ -11,7 +11,7 @@ from mimicbrush.editors.baselines import Identity
 from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
 from mimicbrush.evaluation.reference_use import read_reference_use, record_reference_use
 from mimicbrush.evaluation.run import HeldoutConfig
-from mimicbrush.pictures import read_mask
+from mimicbrush.pictures.reading import read_mask
 from mimicbrush.statistics import Interval
 from tests.conftest import make_pairs
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mimicbrush.imaging import binarise, blacken
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, sample
 from mimicbrush.model.weights import NetworkConfig, PartConfig, load_release
-from mimicbrush.released_imaging import letterbox, paste_back, unletterbox
+from mimicbrush.pictures.geometry import binarise, blacken
+from mimicbrush.pictures.released_geometry import letterbox, paste_back, unletterbox
 from tests.conftest import AUTOENCODER, depth_model
 
 GOLDEN = Path(os.environ.get("MIMICBRUSH_GOLDEN", Path(__file__).parents[1] / "assets" / "golden"))

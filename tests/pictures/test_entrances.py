@@ -29,7 +29,8 @@ from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, Sample
 from mimicbrush.evaluation.build.masks import FileMasker
 from mimicbrush.evaluation.build.photographs import Photograph, Picture, read_picture
 from mimicbrush.files import sha256
-from mimicbrush.pictures import as_mask, as_source, cut_reference, read_levels
+from mimicbrush.pictures.edit_inputs import as_mask, as_source, cut_reference
+from mimicbrush.pictures.reading import read_levels
 from tests.pictures import odd_files
 from tests.pictures.odd_files import HEIGHT, MASKS, PICTURES, WIDTH, saved
 

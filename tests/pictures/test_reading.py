@@ -8,8 +8,10 @@ import torch
 from PIL import Image, ImageOps
 
 from mimicbrush.errors import UserError
-from mimicbrush.pictures import as_source, read_image
-from mimicbrush.pictures.reading import decode_bytes, decode_file, mask_levels, on_white, turn_upright
+from mimicbrush.pictures.conversion import mask_levels, on_white
+from mimicbrush.pictures.decoding import decode_bytes, decode_file, turn_upright
+from mimicbrush.pictures.edit_inputs import as_source
+from mimicbrush.pictures.reading import read_image
 from tests.pictures.odd_files import ALPHA, CLEAN, DEEP, PICTURES, deep_png, saved, with_alpha
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mimicbrush.errors import UserError
-from mimicbrush.pictures import as_reference
+from mimicbrush.pictures.edit_inputs import as_reference
 from tests.pipeline.conftest import MASK, edit, random_picture
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from mimicbrush.config import load_config
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import letterbox
 from mimicbrush.model.weights import PartConfig, load_part
-from mimicbrush.pictures import read_image
+from mimicbrush.pictures.geometry import letterbox
+from mimicbrush.pictures.reading import read_image
 from mimicbrush.training import autoencoder as command
 from tests.conftest import AUTOENCODER, REPOSITORY
 

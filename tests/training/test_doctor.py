@@ -19,10 +19,10 @@ from mimicbrush.data.preview import GAP
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import open_shards, write_shard
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import blacken
 from mimicbrush.model import network as network_module
 from mimicbrush.model.weights import PartConfig, read_checkpoint
-from mimicbrush.pictures import read_image
+from mimicbrush.pictures.geometry import blacken
+from mimicbrush.pictures.reading import read_image
 from mimicbrush.training import doctor
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.doctor import machine

@@ -9,9 +9,9 @@ from mimicbrush.data.augment import AugmentConfig
 from mimicbrush.data.batch import BatchConfig, InpaintingBatch
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.data.masking import MaskConfig
-from mimicbrush.imaging import Placement
 from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.pictures.geometry import Placement
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.recipe import RecipeConfig
 from tests.conftest import SIZE, UNET, network_config

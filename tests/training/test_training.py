@@ -11,7 +11,6 @@ from mimicbrush.config import dump_config
 from mimicbrush.data.datamodule import DataConfig, SourceConfig
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import FEATHER_PASSES
 from mimicbrush.model.weights import (
     NetworkConfig,
     PartConfig,
@@ -21,6 +20,7 @@ from mimicbrush.model.weights import (
     read_checkpoint,
     save_release,
 )
+from mimicbrush.pictures.geometry import FEATHER_PASSES
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.run_folder import claim
 from mimicbrush.training.module import MimicBrushModule

@@ -19,7 +19,7 @@ from mimicbrush.evaluation.build.photographs import (
     read_picture,
 )
 from mimicbrush.files import sha256, whole
-from mimicbrush.pictures import read_mask
+from mimicbrush.pictures.reading import read_mask
 
 
 @dataclass(frozen=True, kw_only=True)

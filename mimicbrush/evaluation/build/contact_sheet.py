@@ -11,8 +11,8 @@ from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.triplets import Account, Triplet
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.files import write_text
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import charts, figure, folded, heading, page, paragraph, strip
 
 SIDE = 240

@@ -21,7 +21,8 @@ from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
 from mimicbrush.evaluation.build.triplets import Account, Triplet, claim_set, write_texts
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
 from mimicbrush.files import digest
-from mimicbrush.imaging import Placement, to_pil
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.geometry import Placement
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ from mimicbrush.evaluation.build.regions import Region, read_regions
 from mimicbrush.evaluation.build.segment_anything import SegmentAnything
 from mimicbrush.evaluation.faults import MAX_GREY, grey_share
 from mimicbrush.files import sha256
-from mimicbrush.pictures.reading import decode_file, mask_bytes
+from mimicbrush.pictures.conversion import mask_bytes
+from mimicbrush.pictures.decoding import decode_file
 
 Method = Literal["files", "box", "grabcut", "sam"]
 Mask = NDArray[np.bool_]

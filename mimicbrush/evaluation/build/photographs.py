@@ -13,7 +13,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import FORMATS
 from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
-from mimicbrush.pictures.reading import decode_file, rgb_bytes
+from mimicbrush.pictures.conversion import rgb_bytes
+from mimicbrush.pictures.decoding import decode_file
 
 
 class Unusable(Exception):  # noqa: N818 - it says what a photograph is, and is counted rather than reported

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mimicbrush.evaluation.metrics.edit import Edit, NotComputableError
 from mimicbrush.evaluation.metrics.regions import grow
-from mimicbrush.imaging import feather_reach
+from mimicbrush.pictures.geometry import feather_reach
 
 SEAM_REACH = 8
 """Pixels on either side of the border with which a seam is compared."""

@@ -25,7 +25,7 @@ from mimicbrush.evaluation.metrics.pixels import (
 )
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
 from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
-from mimicbrush.imaging import FEATHER_PASSES, FEATHER_SIDE
+from mimicbrush.pictures.geometry import FEATHER_PASSES, FEATHER_SIDE
 
 Compute = Callable[[Sequence[Edit], Models], list[Score]]
 

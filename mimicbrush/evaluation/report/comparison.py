@@ -23,8 +23,8 @@ from mimicbrush.evaluation.report.samples import (
 from mimicbrush.evaluation.results import EditResult
 from mimicbrush.evaluation.tables import column_title, format_number
 from mimicbrush.files import write_text
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import read_image
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.html_page import bullets, charts, escape, heading, page, paragraph
 
 NUM_EXTREMES = 2

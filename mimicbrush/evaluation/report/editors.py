@@ -13,8 +13,8 @@ from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.run import REFERENCES, EditorSpec, EvaluateConfig
 from mimicbrush.files import SHIPPED
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import read_image, read_mask
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import Markup, breakable, escape, paragraph, table, thumbnail
 from mimicbrush.requests import Editor
 

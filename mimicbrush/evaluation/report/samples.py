@@ -16,8 +16,9 @@ from mimicbrush.evaluation.metrics import Metric, Score
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.tables import format_number
-from mimicbrush.imaging import to_pil
-from mimicbrush.pictures import count_frames, read_image, read_mask
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.headers import count_frames
+from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import breakable, escape, thumbnail
 
 _STYLE = (Path(__file__).parent / "samples.css").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from lightning.fabric.utilities import move_data_to_device
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import collate
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import write_image
+from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.doctor.data import (
     BEFORE_A_RUN,

@@ -83,7 +83,7 @@ def check_mask(trial: Trial) -> Iterator[Finding]:
         inverted = " (it is inverted)" if torch.equal(trial.mask, 1 - (share >= 0.5).to(trial.mask)) else ""
         faults.append(f"the mask channel must be 1 where the mask is 1 and 0 where it is 0{inverted}")
     if faults:
-        said = f"{'; '.join(faults)}; weights trained so are of no use: mend imaging.blacken or network.shrink_mask"
+        said = f"{'; '.join(faults)}; weights trained so are of no use: mend geometry.blacken or network.shrink_mask"
         yield Finding("mask", "fault", said)
         return
     areas = hidden.float().flatten(1).mean(1)

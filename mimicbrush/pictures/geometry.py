@@ -1,4 +1,4 @@
-"""Geometry, compositing and writing of pictures: no networks. `pictures` reads them.
+"""Letterbox, feather and paste back, exact to the pixel.
 
 Pixels are RGB float in [0, 1], channels first. Masks are 1 where the edit happens.
 """
@@ -6,17 +6,13 @@ Pixels are RGB float in [0, 1], channels first. Masks are 1 where the edit happe
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import kornia
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
-
-from mimicbrush.files import whole
 
 FEATHER_SIDE = 512
 """Pixels of the canvas for which the release chose its feather; only `feather_scale` needs it."""
@@ -31,26 +27,6 @@ class Placement(NamedTuple):
     left: int
     height: int
     width: int
-
-
-def to_pil(image: Tensor) -> Image.Image:
-    """(4, H, W) with alpha, (3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
-    array = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(array if array.shape[2] > 1 else array[..., 0])
-
-
-def write_image(image: Tensor, path: Path) -> None:
-    """Write (3, H, W) or (1, H, W) in [0, 1] as PNG or by the suffix; the file appears whole or not at all."""
-    with whole(path) as partial:
-        to_pil(image).save(partial)
-
-
-def write_frames(frames: Tensor, path: Path) -> None:
-    """Write (T, 3, H, W) in [0, 1] as an animated PNG, lossless, and one frame as `write_image` does."""
-    first, *others = (to_pil(frame) for frame in frames)
-    with whole(path) as partial:
-        # Without durations, which would let Pillow join frames that are alike.
-        first.save(partial, **({"save_all": True, "append_images": others} if others else {}))
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:

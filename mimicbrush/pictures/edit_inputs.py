@@ -1,6 +1,6 @@
 """What people hand in, PIL pictures, arrays or tensors, as the tensors that editors take.
 
-Pixels leave as RGB float in [0, 1], channels first; what PIL pictures mean is said in `reading`. Raises UserError, one
+Pixels leave as RGB float in [0, 1], channels first; what PIL pictures mean is said in `decoding`. Raises UserError, one
 clear sentence, for what no edit can be made of.
 """
 
@@ -17,15 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import letterbox
-from mimicbrush.pictures.reading import (
-    BROKEN,
-    UnknownWhiteError,
-    colour_profile,
-    levels_of,
-    mask_levels,
-    on_white,
-)
+from mimicbrush.pictures.conversion import mask_levels, on_white
+from mimicbrush.pictures.decoding import colour_profile, levels_of
+from mimicbrush.pictures.geometry import letterbox
+from mimicbrush.pictures.headers import BROKEN, UnknownWhiteError
 
 Picture = Image.Image | np.ndarray | Tensor
 Box = Sequence[int]

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from mimicbrush import released_imaging
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import feather
-from mimicbrush.regions import MAX_REGIONS, crop_regions, describe_small_mask, whole_picture
+from mimicbrush.pictures import released_geometry
+from mimicbrush.pictures.crop_regions import MAX_REGIONS, crop_regions, describe_small_mask, whole_picture
+from mimicbrush.pictures.geometry import feather
 
 
 def mask_of(*boxes: tuple[int, int, int, int], height: int = 300, width: int = 400) -> torch.Tensor:
@@ -90,4 +90,4 @@ def test_the_released_feather_hides_thin_masks_of_large_pictures_less():
     mask[:, 40:46, 500:1500] = 1
     options = {"size": 2048, "cropped": True}
     assert "thinner" in describe_small_mask(whole_picture(mask), **options, feather=feather)
-    assert describe_small_mask(whole_picture(mask), **options, feather=released_imaging.feather) is None
+    assert describe_small_mask(whole_picture(mask), **options, feather=released_geometry.feather) is None

@@ -1,7 +1,7 @@
 """Pictures to the network's canvas and back as the released benchmark script does it, bit for bit: OpenCV on 8 bits.
 
 Masks are 0 or 1 here; the script would also take shades of grey for its feather.
-The same functions as in `imaging`, which are exact where these are not: the release scales without antialiasing, blurs
+The same functions as in `geometry`, which are exact where these are not: the release scales without antialiasing, blurs
 the mask in 8 bits, and scales the canvas back before it cuts the padding off, which is off by up to a pixel and lets
 padding bleed into the border.
 """
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mimicbrush.imaging import FEATHER_PASSES, Placement, place
+from mimicbrush.pictures.geometry import FEATHER_PASSES, Placement, place
 
 
 def letterbox(image: Tensor, size: int, *, fill: float) -> tuple[Tensor, Placement]:

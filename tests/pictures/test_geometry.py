@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mimicbrush.errors import UserError
-from mimicbrush.imaging import (
+from mimicbrush.pictures.geometry import (
     blacken,
     feather,
     feather_reach,
@@ -15,9 +15,9 @@ from mimicbrush.imaging import (
     paste_back,
     place,
     unletterbox,
-    write_image,
 )
-from mimicbrush.pictures import read_image, read_levels, read_mask
+from mimicbrush.pictures.reading import read_image, read_levels, read_mask
+from mimicbrush.pictures.writing import write_image
 
 GREY_LEVEL = 1 / 255
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from mimicbrush.pictures.reading import decode_file
-from mimicbrush.sixteen_bits import encode_sixteen_bits
+from mimicbrush.pictures.decoding import decode_file
+from mimicbrush.pictures.writing import encode_sixteen_bits
 
 LEVELS = np.random.default_rng(0).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
 

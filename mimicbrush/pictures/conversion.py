@@ -1,0 +1,66 @@
+"""Pixels as tensors, arrays and PIL pictures.
+
+Tensors are RGB float in [0, 1], channels first; arrays of levels are those of `decoding.Decoded`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from mimicbrush.pictures.decoding import levels_of
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """(4, H, W) with alpha, (3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
+    array = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(array if array.shape[2] > 1 else array[..., 0])
+
+
+def from_pil(image: Image.Image) -> Tensor:
+    """(3, H, W) in [0, 1], upright, on white."""
+    return on_white(to_channels(levels_of(image)))
+
+
+def to_channels(levels: NDArray) -> Tensor:
+    """(H, W, C) of 8 or 16 bits -> (C, H, W) in [0, 1]."""
+    return torch.from_numpy(levels.astype(np.float32) / np.iinfo(levels.dtype).max).permute(2, 0, 1)
+
+
+def on_white(channels: Tensor) -> Tensor:
+    """Pixels for a network: (1, 3 or 4, H, W), grey, RGB or RGB with alpha, to (3, H, W), transparency on white."""
+    if len(channels) < 4:
+        return channels.expand(3, -1, -1)
+    # Opaque pixels stay bit for bit, as they would not if 1 were added first.
+    return channels[:3] * channels[3:] + (1 - channels[3:])
+
+
+def mask_levels(channels: Tensor) -> Tensor:
+    """A mask before its threshold, (1, H, W) in [0, 1], of (1, 3 or 4, H, W): transparent parts are black."""
+    if len(channels) == 1:
+        return channels
+    red, green, blue = (channels[number : number + 1] for number in range(3))
+    # Written so that where all three agree, as in nearly every mask, their level comes out exactly.
+    grey = green + 0.299 * (red - green) + 0.114 * (blue - green)
+    return grey * channels[3:] if len(channels) == 4 else grey
+
+
+def rgb_bytes(levels: NDArray) -> NDArray[np.uint8]:
+    """(H, W, C) as in `Decoded` -> (H, W, 3) of 8 bits, on white."""
+    if levels.dtype == np.uint8 and levels.shape[2] < 4:
+        return np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
+    return _to_bytes(on_white(to_channels(levels)))
+
+
+def mask_bytes(levels: NDArray) -> NDArray[np.uint8]:
+    """(H, W, C) as in `Decoded` -> (H, W), a mask before its threshold."""
+    if levels.dtype == np.uint8 and levels.shape[2] == 1:
+        return levels[..., 0]
+    return _to_bytes(mask_levels(to_channels(levels)))[..., 0]
+
+
+def _to_bytes(channels: Tensor) -> NDArray[np.uint8]:
+    return (channels * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
