@@ -1,9 +1,12 @@
-"""Tensors between the host and the device."""
+"""The device and the precision to compute in, and tensors on their way to the device."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from mimicbrush.errors import UserError
+from mimicbrush.requests import Precision
 
 SHARED_OR_NONE = ("cpu", "mps", "meta")
 """Devices that take tensors from the host's own memory, or take none."""
@@ -19,3 +22,20 @@ def send(tensor: Tensor, device: torch.device | str) -> Tensor:
     if tensor.device == device or device.type in SHARED_OR_NONE or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one; raises UserError where the device is not there."""
+    if name != "auto":
+        try:
+            return torch.zeros((), device=name).device
+        except (RuntimeError, AssertionError):  # torch raises either, by its build
+            raise UserError(f"device {name} is not there; choose auto or cpu") from None
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """`auto` is float16 on a GPU, as in the release, and float32 elsewhere."""
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return getattr(torch, precision)

@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
-from mimicbrush.editors.mimicbrush import Geometry, MimicBrushEditor, Regions
+from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.editors.mimicbrush.settings import Geometry, Regions
 from mimicbrush.errors import UserError
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions

@@ -4,40 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from mimicbrush.errors import UserError
 
-Geometry = Literal["exact", "released"]
-"""How pictures come to the network's canvas and back: without a pixel's shift, or as in the released code."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
-Regions = Literal["together", "separate", "in_turn"]
-"""One crop around all of the mask, or one around each of its connected parts: all denoised at once, or one after the
-other, each seeing what became of those before it, in the memory of one."""
-
-
-MAX_STEPS = 1000
-"""Of a schedule; a sampler may allow fewer."""
-MAX_GUIDANCE = 100
-"""Far beyond what anyone uses: more gives pictures of noise."""
-MAX_CONTEXT = 100
-"""Of a crop, in times the longer side of what is masked."""
-
-
-def check_sampling(
-    *, num_inference_steps: int, guidance_scale: float, context: float, max_steps: int = MAX_STEPS
-) -> None:
-    """Raises UserError where an edit cannot be meant so."""
-    if not 1 <= num_inference_steps <= max_steps:
-        raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {max_steps}")
-    if not 0 <= guidance_scale <= MAX_GUIDANCE:
-        raise UserError(f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}")
-    if not 1 <= context <= MAX_CONTEXT:
-        raise UserError(f"context is {context:g}, expected 1 to {MAX_CONTEXT} times the longer side of the mask")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from mimicbrush.bench.gpu_checks import CHECKS, Check, CheckName
 from mimicbrush.bench.gpu_facts import PRESET, Setup, Skipped
 from mimicbrush.bench.networks import Size
 from mimicbrush.bench.training import forget_rows
-from mimicbrush.editors.mimicbrush import choose_device
+from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.files import digest, read_object, whole, write_json, write_text
 from mimicbrush.folder_lock import held

@@ -17,11 +17,12 @@ from mimicbrush.bench.edits import PRESET
 from mimicbrush.bench.memory_count import WAYS, Way, WayName, count_memory
 from mimicbrush.bench.networks import Size
 from mimicbrush.config import load_config
-from mimicbrush.editors.mimicbrush import Precision, choose_device, choose_dtype
+from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.files import write_json
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.model.weights import NetworkConfig, full_size_network, save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.requests import Precision
 from mimicbrush.training.clock import now
 from mimicbrush.training.cost import shaped_network
 from mimicbrush.training.run import TrainConfig

@@ -16,7 +16,7 @@ from torch import Tensor
 from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.edits import bench_edits
 from mimicbrush.bench.literal import literal_sample, make_literal
-from mimicbrush.editors.mimicbrush import choose_device
+from mimicbrush.device import choose_device
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators

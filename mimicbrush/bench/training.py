@@ -24,7 +24,7 @@ from mimicbrush.config import load_config
 from mimicbrush.data.datamodule import PairData, SourceConfig
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.shards import FramePair
-from mimicbrush.editors.mimicbrush import choose_device
+from mimicbrush.device import choose_device
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import full_size_network
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals

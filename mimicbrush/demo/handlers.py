@@ -21,7 +21,7 @@ from mimicbrush.demo.studio import Step, StoppedError, Studio, SupersededError, 
 from mimicbrush.demo.uploads import accept, compare, read
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.editors.mimicbrush import Regions
+from mimicbrush.editors.mimicbrush.settings import Regions
 from mimicbrush.errors import UserError
 
 SAME = gr.skip()

@@ -17,7 +17,7 @@ from mimicbrush.demo.numbers import Number, numbers
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
-from mimicbrush.editors.mimicbrush import Regions
+from mimicbrush.editors.mimicbrush.settings import Regions
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
 FURTHER = "The same thing from other sides, say: all are put side by side on one canvas, each cut to its box."

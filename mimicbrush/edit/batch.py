@@ -12,7 +12,7 @@ from typing import NamedTuple
 import yaml
 
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.settings import find_other_settings
+from mimicbrush.edit.record import find_other_settings
 from mimicbrush.errors import UserError
 
 NEEDED = ("source", "mask", "reference", "output")

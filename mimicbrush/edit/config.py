@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.requests import Geometry, Precision, Regions, check_sampling
+from mimicbrush.editors.mimicbrush.settings import Geometry, Regions, check_sampling
+from mimicbrush.requests import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from tqdm import tqdm
 
+from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.edit.inputs import Inputs, read_inputs
-from mimicbrush.edit.settings import save_with_settings
-from mimicbrush.editors.mimicbrush import choose_device, choose_dtype
+from mimicbrush.edit.record import save_with_settings
 from mimicbrush.errors import UserError
 from mimicbrush.model.sampling import make_scheduler, seeded_generators
 from mimicbrush.model.weights import read_lora

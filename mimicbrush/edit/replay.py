@@ -9,7 +9,7 @@ from pathlib import Path
 from mimicbrush.config import parse_config
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import changed_pictures
-from mimicbrush.edit.settings import FINGERPRINTS, read_settings
+from mimicbrush.edit.record import FINGERPRINTS, read_settings
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
 

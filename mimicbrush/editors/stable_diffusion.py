@@ -9,14 +9,14 @@ from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline, UNet2DCondi
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from mimicbrush.editors.mimicbrush import Precision, choose_device, choose_dtype
+from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.errors import UserError
 from mimicbrush.hub import open_place
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.sampling import seeded_generators
 from mimicbrush.model.weights import PartConfig, load_pretrained
 from mimicbrush.pictures.geometry import binarise, letterbox, paste_back, unletterbox
-from mimicbrush.requests import Editor, EditRequest, TextRequest
+from mimicbrush.requests import Editor, EditRequest, Precision, TextRequest
 
 PARTS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
 """Folders with weights, and the models in them."""

@@ -17,7 +17,7 @@ from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.demo.studio import StoppedError
 from mimicbrush.edit.command import main
-from mimicbrush.edit.settings import read_settings
+from mimicbrush.edit.record import read_settings
 from tests.demo.conftest import write_picture
 
 VISITOR = SimpleNamespace(session_hash="a")

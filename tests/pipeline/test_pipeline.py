@@ -45,7 +45,7 @@ def test_release_settings_give_the_golden_preparation_and_paste_back(path, monke
 
     monkeypatch.setattr(MimicBrushNetwork, "condition", condition)
     monkeypatch.setattr(MimicBrushNetwork, "decode", lambda self, latent: expected["prediction"])
-    monkeypatch.setattr("mimicbrush.editors.mimicbrush.sample", lambda *args, **options: None)
+    monkeypatch.setattr("mimicbrush.editors.mimicbrush.editor.sample", lambda *args, **options: None)
     source, mask = expected["source"][0], expected["mask"][0]
     pipe = MimicBrushPipeline.from_network(network)
     result = edit(pipe, image=source, mask_image=mask, reference_image=source, geometry="released")
@@ -57,7 +57,7 @@ def test_release_settings_give_the_golden_preparation_and_paste_back(path, monke
 def test_release_settings_give_the_golden_predictions(monkeypatch):
     latents = []
     monkeypatch.setattr(MimicBrushNetwork, "condition", lambda self, *rest: golden_conditions())
-    monkeypatch.setattr("mimicbrush.editors.mimicbrush.draw_noise", lambda *rest: NUMBERS["noise"])
+    monkeypatch.setattr("mimicbrush.editors.mimicbrush.editor.draw_noise", lambda *rest: NUMBERS["noise"])
     monkeypatch.setattr(MimicBrushNetwork, "decode", lambda self, latent: torch.zeros(1, 3, 512, 512))
     edit(
         MimicBrushPipeline.from_network(load_release(GOLDEN / "mimicbrush.bin", golden_config())),

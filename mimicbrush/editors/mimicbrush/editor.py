@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,32 +12,22 @@ import torch
 from diffusers import SchedulerMixin
 from torch import Tensor
 
-from mimicbrush.errors import UserError
+from mimicbrush.device import choose_device, choose_dtype
+from mimicbrush.editors.mimicbrush.rounds import Part, next_round, rounds_of
+from mimicbrush.editors.mimicbrush.settings import Geometry, Regions, check_sampling
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights import load_network
 from mimicbrush.pictures import geometry, released_geometry
-from mimicbrush.pictures.crop_regions import Region, crop_regions, describe_small_mask, whole_picture
+from mimicbrush.pictures.crop_regions import crop_regions, describe_small_mask, whole_picture
 from mimicbrush.pictures.geometry import binarise, match_colours, unletterbox
-from mimicbrush.requests import Editor, Geometry, Precision, ReferenceRequest, Regions, check_sampling
+from mimicbrush.requests import Editor, Precision, ReferenceRequest
 
 GEOMETRIES = {"exact": geometry, "released": released_geometry}
 
 POSTERIOR_SEED = 0
 """Of the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so that samples of one
 edit share everything but their noise."""
-
-
-class Part(NamedTuple):
-    """One region of one frame of a request: what one row of the network's batch repaints."""
-
-    request: ReferenceRequest
-    number: int
-    region: Region
-
-    def of(self, pictures: Tensor) -> Tensor:
-        """Its pixels (C, h, w) of the request's pictures (T, C, H, W)."""
-        return pictures[self.number, :, self.region.rows, self.region.columns]
 
 
 class Prepared(NamedTuple):
@@ -130,7 +120,7 @@ class MimicBrushEditor(Editor):
 
     def num_rounds(self, request: ReferenceRequest) -> int:
         """How often sampling begins anew: for each region, where they are edited in turn."""
-        return len(self._rounds(request)) if self.regions == "in_turn" else 1
+        return len(rounds_of(self._parts(request))) if self.regions == "in_turn" else 1
 
     def hints(self, request: ReferenceRequest) -> list[str]:
         """Sentences for a person whose mask lets little of an edit be seen."""
@@ -151,10 +141,10 @@ class MimicBrushEditor(Editor):
         """Samples see different pictures after the first round: each is a request of its own."""
         asked = [replace(request, seed=request.seed + n) for request in requests for n in range(num_samples)]
         own_generators = generators * len(requests) if generators else [None] * len(asked)
-        rounds, results = [self._rounds(request) for request in asked], [request.source for request in asked]
+        rounds, results = [rounds_of(self._parts(request)) for request in asked], [request.source for request in asked]
         for turn in range(max(map(len, rounds))):
             going = [number for number in range(len(asked)) if turn < len(rounds[number])]
-            divided = [_on_what_became(results[number], rounds[number][turn:]) for number in going]
+            divided = [next_round(results[number], rounds[number][turn:]) for number in going]
             drawn_from = [own_generators[n] for n, parts in zip(going, divided, strict=True) for _ in parts]
             edited = self._sample(divided, 1, drawn_from if generators else None, on_step)
             for number, (result,) in zip(going, edited, strict=True):
@@ -206,12 +196,6 @@ class MimicBrushEditor(Editor):
             parts += [Part(request, number, region) for region in regions]
         return parts
 
-    def _rounds(self, request: ReferenceRequest) -> list[list[Part]]:
-        """Parts by the round in which they are edited: one of each frame that has so many."""
-        parts = self._parts(request)
-        frames = [[part for part in parts if part.number == number] for number in range(len(request.mask))]
-        return [[part for part in taken if part is not None] for taken in zip_longest(*frames)]
-
     def _keeps_shape(self, request: ReferenceRequest) -> bool:
         return request.keep_shape if self.keep_shape is None else self.keep_shape
 
@@ -253,28 +237,3 @@ class MimicBrushEditor(Editor):
             edited = match_colours(edited, part.of(part.request.source)[None], mask)
         place = result[..., part.region.rows, part.region.columns]
         place.copy_(self.geometry.paste_back(edited, place, mask))
-
-
-def _on_what_became(source: Tensor, rounds: list[list[Part]]) -> list[Part]:
-    """Parts of the first of the rounds to come, on the pictures so far, with all that is to come still hidden."""
-    mask = torch.zeros_like(rounds[0][0].request.mask)
-    for part in chain.from_iterable(rounds):
-        part.of(mask).add_(part.region.mask)
-    return [part._replace(request=replace(part.request, source=source, mask=mask)) for part in rounds[0]]
-
-
-def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """`auto` is float16 on a GPU, as in the release, and float32 elsewhere."""
-    if precision == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return getattr(torch, precision)
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one; raises UserError where the device is not there."""
-    if name != "auto":
-        try:
-            return torch.zeros((), device=name).device
-        except (RuntimeError, AssertionError):  # torch raises either, by its build
-            raise UserError(f"device {name} is not there; choose auto or cpu") from None
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
