@@ -9,11 +9,11 @@ from pathlib import Path
 from mimicbrush.config import parse_config
 from mimicbrush.errors import run_command
 from mimicbrush.evaluation.checks import check_inputs, not_computable
-from mimicbrush.evaluation.metrics import Models
+from mimicbrush.evaluation.config import EvaluateConfig
+from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.origins import claim_results
-from mimicbrush.evaluation.report import write_report
+from mimicbrush.evaluation.report.report import write_report
 from mimicbrush.evaluation.results import gather_results, write_results
-from mimicbrush.evaluation.run import EvaluateConfig
 from mimicbrush.evaluation.tables import console_text
 from mimicbrush.evaluation.work import Samples, edit_all, refuse_failed_editors, score_all, share_of
 from mimicbrush.folder_lock import held, task_share

@@ -12,17 +12,11 @@ from mimicbrush.folder_lock import held
 from mimicbrush.machine import require_posix
 from mimicbrush.run_folder import claim
 from mimicbrush.training.checkpoints import StopSignals, find_start
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.ranks import is_first, let_first_speak
-from mimicbrush.training.run import (
-    FREE,
-    TrainConfig,
-    check_checkpoint,
-    make_data,
-    make_module,
-    require_same_run,
-    share_step,
-)
+from mimicbrush.training.run import check_checkpoint, make_data, make_module, share_step
+from mimicbrush.training.same_run import FREE, require_same_run
 from mimicbrush.training.trainer import describe_end, end_early, fit, make_trainer, num_ranks_of
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "train" / "tiny.yaml"

@@ -213,7 +213,7 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
     # Only here: a sharding command's workers need neither kornia nor what else a batch is made with.
     import torch
 
-    from mimicbrush.data.batch import BatchConfig
+    from mimicbrush.data.config import BatchConfig
     from mimicbrush.data.decode import collate, decode_pair
     from mimicbrush.data.preview import preview_batch
 

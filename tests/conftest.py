@@ -14,8 +14,9 @@ from PIL import Image
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
 
 from mimicbrush.data.shards import FramePair, write_shard
+from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
+from mimicbrush.model.weights.build import initialise
 
 # Tensors here are tiny: threads would only wait for each other.
 torch.set_num_threads(1)

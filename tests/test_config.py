@@ -7,7 +7,7 @@ from mimicbrush.config import dump_config, instantiate, load_config, parse_confi
 from mimicbrush.errors import UserError
 from mimicbrush.requests import Editor
 from mimicbrush.run_folder import claim
-from mimicbrush.training.run import TrainConfig
+from mimicbrush.training.config import TrainConfig
 from tests.conftest import REPOSITORY
 
 AUTOENCODER = REPOSITORY / "configs" / "train" / "autoencoder.yaml"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.config import load_config
-from mimicbrush.training.run import TrainConfig, share_step
+from mimicbrush.training.config import TrainConfig
+from mimicbrush.training.run import share_step
 from tests.conftest import REPOSITORY
 
 TRAIN = REPOSITORY / "configs" / "train"

@@ -15,7 +15,7 @@ from data_prep import shard_sam, shard_videos
 from mimicbrush.config import dump_config
 from mimicbrush.edit import command as edit
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.pictures.writing import write_image
 from tests.conftest import SIZE, network_config

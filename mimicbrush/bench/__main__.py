@@ -1,13 +1,23 @@
 """`python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start | gpu`."""
 
-from mimicbrush.bench.gpu import GpuCheckConfig, check_gpu
-from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
-from mimicbrush.bench.memory import MemoryBenchConfig, bench_memory
-from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics
-from mimicbrush.bench.preparation import PreparationBenchConfig, bench_preparation
-from mimicbrush.bench.sampling import SampleBenchConfig, bench_sampling
-from mimicbrush.bench.start import StartBenchConfig, bench_start
-from mimicbrush.bench.training import TrainBenchConfig, bench_training
+from mimicbrush.bench.config import (
+    GpuCheckConfig,
+    LoaderBenchConfig,
+    MemoryBenchConfig,
+    MetricsBenchConfig,
+    PreparationBenchConfig,
+    SampleBenchConfig,
+    StartBenchConfig,
+    TrainBenchConfig,
+)
+from mimicbrush.bench.gpu import check_gpu
+from mimicbrush.bench.loader import bench_loader
+from mimicbrush.bench.memory import bench_memory
+from mimicbrush.bench.metrics import bench_metrics
+from mimicbrush.bench.preparation import bench_preparation
+from mimicbrush.bench.sampling import bench_sampling
+from mimicbrush.bench.start import bench_start
+from mimicbrush.bench.training import bench_training
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import run_command
 

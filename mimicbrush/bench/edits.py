@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from mimicbrush.config import load_config
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
-from mimicbrush.training.clock import ClockKind, now
-from mimicbrush.training.run import TrainConfig
+from mimicbrush.training.clock import now
+from mimicbrush.training.config import ClockKind, TrainConfig
 
 PRESET = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
 NUM_SAMPLES = 4

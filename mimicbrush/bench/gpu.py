@@ -14,9 +14,9 @@ from typing import Literal
 import torch
 
 from mimicbrush.bench.clock import describe_machine
-from mimicbrush.bench.gpu_checks import CHECKS, Check, CheckName
+from mimicbrush.bench.config import CheckName, GpuCheckConfig
+from mimicbrush.bench.gpu_checks import CHECKS, Check
 from mimicbrush.bench.gpu_facts import PRESET, Setup, Skipped
-from mimicbrush.bench.networks import Size
 from mimicbrush.bench.training import forget_rows
 from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
@@ -28,36 +28,6 @@ Verdict = Literal["ok", "fail", "skipped"]
 
 PACKAGE = Path(__file__).parents[1]
 COLUMNS = ("check", "expected", "measured", "verdict", "seconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GpuCheckConfig:
-    """Check training, resuming, editing and offloading on a GPU: a table, and exit status 1 where a check fails.
-
-    The same command again keeps what was ok, as long as code, settings and machine stay, and makes the rest.
-    """
-
-    checks: tuple[CheckName, ...] = ()
-    """Which checks, in order; empty: all."""
-    network: Size = "full"
-    """Sizes of the networks that steps and edits are measured with: the release's, or the tiny preset's. Weights are
-    random, nothing is fetched."""
-    batch_size: int = 4
-    """Pairs a step."""
-    minutes: float = 10.0
-    """After which no check starts that would, by what it takes on an H100, end later; it is named as skipped."""
-    device: str = "cuda"
-    """cpu tries with network tiny what does not need a GPU; checks that do are named as skipped."""
-    output: Path = Path("runs/check_gpu")
-    """Folder for the table: results.md, results.csv and results.json."""
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, expected at least 1")
-        if self.minutes <= 0:
-            raise ValueError(f"minutes is {self.minutes}, expected a positive number")
-        if self.device == "cpu" and self.network == "full":
-            raise ValueError("network is full, whose checks take a CPU hours; add --network tiny")
 
 
 @dataclass(frozen=True, kw_only=True)

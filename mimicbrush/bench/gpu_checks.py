@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from mimicbrush.bench.config import CheckName
 from mimicbrush.bench.gpu_edits import check_edit, check_offload, check_sampling
 from mimicbrush.bench.gpu_facts import Facts, Setup
 from mimicbrush.bench.gpu_training import check_ranks, check_resume, check_steps, check_waits
-
-CheckName = Literal[
-    "float32",
-    "bfloat16",
-    "channels_last",
-    "frozen",
-    "checkpointing",
-    "train_reference",
-    "lora",
-    "adamw8bit",
-    "waits",
-    "resume",
-    "edit",
-    "offload_model",
-    "offload_sequential",
-    "sampling",
-    "compile",
-    "ranks",
-    "all",
-]
 
 
 class Check(NamedTuple):

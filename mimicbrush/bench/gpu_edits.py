@@ -7,12 +7,13 @@ from typing import Literal
 
 import torch
 
+from mimicbrush.bench.config import SampleBenchConfig
 from mimicbrush.bench.gpu_facts import Facts, Setup, Skipped, is_as_counted
 from mimicbrush.bench.memory import run_edit
 from mimicbrush.bench.memory_count import WAYS, count_memory
-from mimicbrush.bench.sampling import SampleBenchConfig, compare_steps
+from mimicbrush.bench.sampling import compare_steps
 from mimicbrush.machine import peak_memory, reset_peak_memory
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.clock import now
 from mimicbrush.training.cost import shaped_network

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import torch
 
-from mimicbrush.bench.networks import Size
+from mimicbrush.bench.config import Size
 from mimicbrush.config import load_config
-from mimicbrush.model.weights import NetworkConfig, full_size_network
-from mimicbrush.training.run import TrainConfig
+from mimicbrush.model.config import NetworkConfig, full_size_network
+from mimicbrush.training.config import TrainConfig
 
 PRESET = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
 MEMORY_SHARES = (0.75, 1.15)

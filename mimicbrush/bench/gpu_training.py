@@ -15,18 +15,20 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from mimicbrush.bench.config import TrainBenchConfig
 from mimicbrush.bench.gpu_facts import MEMORY_SHARES, Facts, Setup, Skipped, is_as_counted
-from mimicbrush.bench.training import PLAIN, TrainBenchConfig, bench_config, random_frame_pairs, time_steps
+from mimicbrush.bench.training import PLAIN, bench_config, random_frame_pairs, time_steps
 from mimicbrush.config import dump_config, load_config
-from mimicbrush.data.datamodule import SourceConfig
+from mimicbrush.data.config import SourceConfig
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.machine import usable_cores
-from mimicbrush.model.weights import checkpoint_of, read_checkpoint
+from mimicbrush.model.weights.find import checkpoint_of
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training.checkpoints import StopSignals, find_start
+from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.cost import cost_of_run
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import TrainConfig, make_data, make_module
+from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import fit, make_trainer
 

@@ -5,47 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from mimicbrush.bench.clock import describe_machine
+from mimicbrush.bench.config import LoaderBenchConfig
 from mimicbrush.config import load_config
-from mimicbrush.data.datamodule import DataConfig, PairData, SourceConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.data.datamodule import PairData
 from mimicbrush.machine import usable_cores
 from mimicbrush.training.clock import now
-from mimicbrush.training.run import TrainConfig
-
-DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoaderBenchConfig:
-    """Count the pairs a second that the loader delivers from real shards, without a network."""
-
-    train_config: Path = DEFAULT_CONFIG
-    """The training config whose shards are read."""
-    shards: Path | None = None
-    """Shards to read instead."""
-    size: int = 0
-    """Pixels of the squares; 0: the config's."""
-    batch_size: int = 0
-    """Pairs a batch; 0: the config's."""
-    workers: tuple[int, ...] = (1, 2)
-    """Numbers of workers, one after the other."""
-    seconds: float = 20.0
-    """Of each, after a batch of every worker."""
-    needed: float = 30.0
-    """Images a second that the GPU trains on."""
-    cores: int = 8
-    """Of the machine for each GPU."""
-
-    def __post_init__(self) -> None:
-        if not self.workers or min(self.workers) < 1:
-            raise ValueError(f"workers are {self.workers}, expected numbers from 1 on")
-        if self.seconds <= 0 or self.needed <= 0 or self.cores < 1:
-            raise ValueError("seconds, needed and cores must be positive")
+from mimicbrush.training.config import TrainConfig
 
 
 def bench_loader(bench: LoaderBenchConfig) -> None:

@@ -13,53 +13,23 @@ import torch
 from torch import Tensor
 
 from mimicbrush.bench.clock import describe_machine
+from mimicbrush.bench.config import MemoryBenchConfig, WayName
 from mimicbrush.bench.edits import PRESET
-from mimicbrush.bench.memory_count import WAYS, Way, WayName, count_memory
-from mimicbrush.bench.networks import Size
+from mimicbrush.bench.memory_count import WAYS, Way, count_memory
 from mimicbrush.config import load_config
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.files import write_json
 from mimicbrush.machine import peak_memory, reset_peak_memory
-from mimicbrush.model.weights import NetworkConfig, full_size_network, save_pretrained
+from mimicbrush.model.config import NetworkConfig, full_size_network
+from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
-from mimicbrush.requests import Precision
 from mimicbrush.training.clock import now
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.cost import shaped_network
-from mimicbrush.training.run import TrainConfig
 
 CPU = torch.device("cpu")
 CONSTANT = 0.01
 """All weights: memory does not depend on their values, and random ones take minutes to draw."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryBenchConfig:
-    """Measure the peak memory of an edit in float32, in bfloat16, with offload, and with a sliced or tiled VAE."""
-
-    network: Size = "full"
-    """Its sizes: the release's, or the tiny preset's. Weights are constant, from a temporary folder in half precision,
-    5 GiB for the release's."""
-    weights: str | None = None
-    """Trained weights of these sizes, in place of constant ones."""
-    ways: tuple[WayName, ...] = ()
-    """Rows, in order; empty: all."""
-    dtype: Precision = "auto"
-    """Of the rows that are not named after theirs; auto is float16 on a GPU and float32 elsewhere, as in edits."""
-    num_images: int = 1
-    """Results of the edit, denoised together."""
-    num_inference_steps: int = 1
-    """Steps of the edit: memory is that of the first."""
-    device: str = "auto"
-    """auto takes a GPU where there is one. On a CPU offloading saves nothing, and is only counted."""
-    output: Path | None = None
-    """A JSON file for the results."""
-
-    def __post_init__(self) -> None:
-        for name in ("num_images", "num_inference_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if self.output and self.output.suffix != ".json":
-            raise ValueError(f"output is {self.output}, expected a name that ends in .json")
 
 
 @dataclass(frozen=True, kw_only=True)

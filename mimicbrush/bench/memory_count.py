@@ -12,13 +12,12 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from mimicbrush.bench.config import WayName
 from mimicbrush.bench.metrics import guided_step
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.training.cost import fake_twin, num_bytes_of
 from mimicbrush.training.counting import LiveBytes
-
-WayName = Literal["float32", "bfloat16", "vae_slicing", "vae_tiling", "model_offload", "sequential_offload", "least"]
 
 
 @dataclass(frozen=True, kw_only=True)

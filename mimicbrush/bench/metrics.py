@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,41 +11,21 @@ import numpy as np
 import torch
 
 from mimicbrush.bench.clock import describe_machine
-from mimicbrush.bench.networks import Size, write_networks
-from mimicbrush.evaluation.metrics import METRICS, Edit, Metric, Models, measure
+from mimicbrush.bench.config import MetricsBenchConfig
+from mimicbrush.bench.networks import write_networks
+from mimicbrush.evaluation.metrics.edit import Edit
+from mimicbrush.evaluation.metrics.measure import measure
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import METRICS, Metric
+from mimicbrush.model.config import full_size_network
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import repeat_features
-from mimicbrush.model.weights import full_size_network, initialise
-from mimicbrush.training.clock import ClockKind, matrix_rate, now
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.training.clock import matrix_rate, now
 from mimicbrush.training.cost import shaped_network
 from mimicbrush.training.counting import count_flops
 
 NUM_TOKENS = 257
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricsBenchConfig:
-    """Time every metric, and compare all with the edit itself; weights are random."""
-
-    picture_size: int = 512
-    """Pixels of a side; the mask's box is the whole picture, the most that a metric can be given."""
-    num_edits: int = 4
-    """Timed edits, of which no two share a source or a reference, as those of several editors would."""
-    num_inference_steps: int = 50
-    """Of the edit that metrics are compared with, with guidance."""
-    num_timed_steps: int = 0
-    """So many of them are really taken by a network of full size, which needs 10 GiB; 0: they are only counted."""
-    networks: Size = "full"
-    """full, or tiny to try the command."""
-    clock: ClockKind = "cpu"
-    """cpu: seconds of the processor, of all threads; wall, as must be on a GPU."""
-    device: str = "auto"
-    """auto takes a GPU where there is one."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("num_edits", 1), ("picture_size", 32), ("num_inference_steps", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}")
 
 
 class MetricCost(NamedTuple):

@@ -23,12 +23,11 @@ from transformers import (
     ViTModel,
 )
 
-from mimicbrush.evaluation.metrics import ModelsConfig
+from mimicbrush.bench.config import Size
+from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.lpips import STACKS
 from mimicbrush.files import sha256
-from mimicbrush.model.weights import full_size_network
-
-Size = Literal["tiny", "full"]
+from mimicbrush.model.config import full_size_network
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 # Large weights: with transformers' small ones, a shallow network hardly tells two pictures apart.

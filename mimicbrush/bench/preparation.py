@@ -7,7 +7,6 @@ import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,34 +21,14 @@ from data_prep.shard_videos import VideoShardConfig, read_clip
 from data_prep.with_decord import decord
 from data_prep.work import Outcome, Stopwatch, shard_inputs
 from mimicbrush.bench.clips import BenchClip, render_clips
+from mimicbrush.bench.config import PAIRS_FOR, PreparationBenchConfig
 from mimicbrush.bench.obvious import SSIM_HIGH, SSIM_LOW, decode_sequentially, prepare_by_decord, prepare_obviously
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.machine import PROC, usable_cores
 
-PAIRS_FOR = {6: 4, 16: 12}
-"""At most so many pairs are kept of a clip, by the number of its decoded frames."""
 MEMORY_STEPS = 10
 WAYS = ("obvious", "decord", "sequential", "ours", "ours + keypoints")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparationBenchConfig:
-    """Time the preparation of rendered clips: CPU seconds, pairs, stages, two workers, memory."""
-
-    clips: Path = Path("runs/bench/clips")
-    """Folder of the clips (1080p and 4K, a keyframe every 250 and every 30 frames), rendered where they are missing."""
-    frames: list[int] = field(default_factory=lambda: [6, 16])
-    """Frames decoded of each clip: 6 (up to 4 pairs are kept) and 16 (up to 12)."""
-    repeats: int = 1
-    """Rounds in which all ways take turns on each clip; means are printed."""
-    memory_clips: int = 500
-    """Clips that one process prepares while its memory is watched; 0 leaves that out."""
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.frames) - PAIRS_FOR.keys())
-        if unknown:
-            raise ValueError(f"frames is {self.frames}; choose from {sorted(PAIRS_FOR)}")
 
 
 class Cost(NamedTuple):

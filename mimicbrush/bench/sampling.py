@@ -5,68 +5,27 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mimicbrush.bench.clock import describe_machine
+from mimicbrush.bench.config import NUM_RUN, SampleBenchConfig
 from mimicbrush.bench.edits import bench_edits
 from mimicbrush.bench.literal import literal_sample, make_literal
 from mimicbrush.device import choose_device
 from mimicbrush.machine import peak_memory, reset_peak_memory
+from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
-from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise
-from mimicbrush.training.clock import ClockKind, now
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.training.clock import now
 
 STRIDE = 8
 NUM_TOKENS = 257
-NUM_RUN = 3
-"""Steps that are run and timed: the first, and two that stand for all later ones of an edit."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleBenchConfig:
-    """Time a sampling step against the released algorithm, and whole edits with the tiny preset; weights are random."""
-
-    widths: tuple[int, ...] = (64, 128, 256, 256)
-    """Of both U-Nets; Stable Diffusion 1.5 has 320, 640, 1280, 1280."""
-    cross_attention_dim: int = 256
-    """Width of the image tokens; Stable Diffusion 1.5 has 768."""
-    latent_sizes: tuple[int, ...] = (32, 64)
-    """Sides of the latents; 512 pixels make 64."""
-    num_edits: int = 1
-    """In one batch; each has a conditional and an unconditional row."""
-    num_inference_steps: int = 50
-    """Steps of an edit, over which what is computed once is spread."""
-    guidance_scale: float = 5.0
-    """Above 1."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of weights and latents."""
-    device: str = "auto"
-    """auto takes a GPU where there is one."""
-    clock: ClockKind = "wall"
-    """wall, or cpu: CPU seconds of the process, which other programs on the machine disturb less; for one thread, as
-    with OMP_NUM_THREADS=1."""
-    compile: bool = False
-    """Compile our two U-Nets with Inductor."""
-    repeats: int = 5
-    """Timed runs of each, in turns, after one that is not timed."""
-
-    def __post_init__(self) -> None:
-        if self.guidance_scale <= 1:
-            raise ValueError(f"guidance_scale is {self.guidance_scale}; the released code needs more than 1")
-        for name in ("num_edits", "repeats"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if any(size < 16 or size % 8 for size in self.latent_sizes):
-            raise ValueError(f"latent_sizes are {self.latent_sizes}, expected multiples of 8 from 16 on")
-        if self.num_inference_steps < NUM_RUN:
-            raise ValueError(f"num_inference_steps is {self.num_inference_steps}, expected at least {NUM_RUN}")
 
 
 class Steps(NamedTuple):

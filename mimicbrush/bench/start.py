@@ -17,16 +17,16 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, DepthA
 from transformers import DepthAnythingForDepthEstimation as DepthAnything
 
 from mimicbrush.bench.clock import describe_machine
+from mimicbrush.bench.config import StartBenchConfig
 from mimicbrush.bench.edits import PRESET
-from mimicbrush.bench.networks import Size
 from mimicbrush.config import load_config
 from mimicbrush.files import write_json
 from mimicbrush.machine import PROC, peak_memory
-from mimicbrush.model.weights import NetworkConfig, PartConfig, full_size_network, initialise
+from mimicbrush.model.config import NetworkConfig, PartConfig, full_size_network
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.clock import now
+from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.precision import frozen_precisions, store_frozen
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import RunConfig, TrainConfig
 
 CPU = torch.device("cpu")
 STATUS = PROC / "status"
@@ -40,19 +40,6 @@ KINDS = {
     "image_encoder": CLIPVisionModelWithProjection,
     "depth": DepthAnything,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class StartBenchConfig:
-    """Measure the peak of host memory while a rank loads its network, frozen parts in bfloat16 at once or at last.
-
-    Random weights from a temporary folder (8 GB for the release's sizes), in the formats of the presets' repositories.
-    """
-
-    network: Size = "full"
-    """Its sizes: the release's, or the tiny preset's."""
-    output: Path | None = None
-    """A JSON file for the results."""
 
 
 @dataclass(frozen=True)

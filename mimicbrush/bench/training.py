@@ -6,32 +6,34 @@ import gc
 import tempfile
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from itertools import repeat
 from pathlib import Path
 from random import Random
-from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
 from mimicbrush.bench.clock import describe_machine
+from mimicbrush.bench.config import RowName, TrainBenchConfig
 from mimicbrush.bench.results import RowResult, TrainResults, print_results, write_results
 from mimicbrush.bench.timeline import StepTimer
 from mimicbrush.config import load_config
-from mimicbrush.data.datamodule import PairData, SourceConfig
+from mimicbrush.data.config import SourceConfig
+from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.shards import FramePair
 from mimicbrush.device import choose_device
+from mimicbrush.model.config import full_size_network
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import full_size_network
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals
 from mimicbrush.training.clock import matrix_rate
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.cost import cost_of_run
 from mimicbrush.training.progress import Progress
-from mimicbrush.training.run import TrainConfig, make_data, make_module
+from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainer import make_trainer
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
@@ -40,9 +42,6 @@ FULL_CONFIG = CONFIGS / "mimicbrush.yaml"
 NUM_WARM_UPS = 3
 """Steps before those that are timed; the first one compiles."""
 
-RowName = Literal[
-    "float32", "bfloat16", "channels_last", "frozen", "compile", "compile_encoders", "checkpointing", "configured"
-]
 PLAIN = {
     "precision": "32-true",
     "tf32": True,
@@ -65,39 +64,6 @@ ROWS: dict[RowName, tuple[str, dict]] = {
 """Titles, and fields of RunConfig on top of those of the rows that are measured before; the last stands alone."""
 GPU_ROWS = ("bfloat16", "frozen", "compile", "compile_encoders")
 """Rows that a CPU takes long for: many emulate bfloat16, and compiling for them takes minutes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainBenchConfig:
-    """Time training steps, with one option after the other switched on."""
-
-    network: Literal["config", "full"] = "config"
-    """The training config's network, or one of full size with random weights, which needs nothing from the hub."""
-    train_config: Path | None = None
-    """The training config that is measured; null: tiny.yaml, or mimicbrush.yaml with the full-size network."""
-    shards: Path | None = None
-    """Shards that the loader reads; null: the same random pairs in memory, again and again."""
-    batch_size: int = 0
-    """Pairs a step; 0: the config's."""
-    num_workers: int = 0
-    """Processes that read shards; 0: the config's."""
-    rows: tuple[RowName, ...] = ()
-    """What is measured, in order, each with the options of those before it; configured: the config's own options
-    alone. Empty: all of them, on a CPU without bfloat16 and compilation."""
-    repeats: int = 10
-    """Timed steps of each, after three that are not."""
-    device: str = "auto"
-    """auto takes a GPU where there is one."""
-    output: Path | None = None
-    """A JSON file for the results; a Markdown table and a bar chart are written beside it."""
-
-    def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}, expected at least 1")
-        if self.batch_size < 0 or self.num_workers < 0:
-            raise ValueError("batch_size and num_workers must be at least 0")
-        if self.output and self.output.suffix != ".json":
-            raise ValueError(f"output is {self.output}, expected a name that ends in .json")
 
 
 def bench_training(bench: TrainBenchConfig) -> None:

@@ -9,60 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import kornia
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mimicbrush.data.config import AugmentConfig
 from mimicbrush.device import send
 from mimicbrush.pictures.geometry import Placement
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 RGB_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """Ranges of the augmentations; 0 switches one off.
-
-    The paper names colour jitter, rotation, resizing, flipping and projective transforms, and gives no ranges. Its
-    "weak" variant has little colour jitter, no resizing and no projective transform.
-    """
-
-    flip_prob: float = 0.5
-    """Chance of a left-right flip."""
-    rotation: float = 30.0
-    """Largest rotation, degrees."""
-    rotation_prob: float = 0.5
-    """Chance of a rotation."""
-    scale: float = 0.4
-    """Largest change of size: factors 1 - scale to 1 + scale. Where the crop, or the smaller picture, lies is drawn."""
-    scale_prob: float = 0.7
-    """Chance of a change of size."""
-    perspective: float = 0.24
-    """Largest shift of a corner, share of the side; how strong a picture's transform is at most is drawn first."""
-    perspective_prob: float = 0.5
-    """Chance of a projective transform."""
-    brightness: float = 0.4
-    """Factors 1 - brightness to 1 + brightness; contrast and saturation likewise."""
-    contrast: float = 0.4
-    """See brightness."""
-    saturation: float = 0.4
-    """See brightness."""
-    hue: float = 0.1
-    """Largest turn of the hue, in turns."""
-    colour_prob: float = 0.8
-    """Chance that the colour changes happen to a picture at all."""
-
-    def __post_init__(self) -> None:
-        # Corners that move by less than a quarter of the side leave every quadrangle convex.
-        limits = {"scale": 0.95, "perspective": 0.25, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}
-        probs = dict.fromkeys(("flip_prob", "rotation_prob", "scale_prob", "perspective_prob", "colour_prob"), 1)
-        for name, limit in {**limits, **probs, "rotation": 180}.items():
-            if not 0 <= getattr(self, name) <= limit:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to {limit}")
 
 
 def random_homographies(num: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mimicbrush.data.augment import (
-    AugmentConfig,
     paint_areas,
     random_colours,
     random_homographies,
@@ -18,8 +16,9 @@ from mimicbrush.data.augment import (
     warp_images,
     warp_points,
 )
+from mimicbrush.data.config import AugmentConfig, BatchConfig, MaskConfig
 from mimicbrush.data.decode import PairBatch, to_float
-from mimicbrush.data.masking import MaskConfig, draw_masks
+from mimicbrush.data.masking import draw_masks
 from mimicbrush.device import send
 
 
@@ -55,16 +54,6 @@ class InpaintingBatch(NamedTuple):
     matches: Tensor
     """(B, K, 4): x, y of points in the source, and of the same points in the reference, in [0, 1]; NaN where there are
     fewer than K, which may be 0, and outside of [0, 1] where one has left its picture."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchConfig:
-    """What is drawn anew for every batch."""
-
-    mask: MaskConfig = field(default_factory=MaskConfig)
-    """Which part of the source is hidden."""
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    """Geometry and colour, of source and reference independently."""
 
 
 def augment_and_mask(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> InpaintingBatch:

@@ -7,7 +7,6 @@ import random
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import chain, count, repeat, zip_longest
 from pathlib import Path
 
@@ -15,57 +14,15 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mimicbrush.data.batch import BatchConfig, InpaintingBatch, mask_pairs
+from mimicbrush.data.batch import InpaintingBatch, mask_pairs
+from mimicbrush.data.config import DataConfig, MaskConfig
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
-from mimicbrush.data.masking import MaskConfig
 from mimicbrush.data.order import ORDER_VERSION, MixtureOrder, Place, SourceOrder, Streams
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.errors import UserError
 
 MAX_SKIPPED = 16
 """Damaged samples in a row after which the data is taken for broken."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceConfig:
-    """One folder of shards in the mixture."""
-
-    shards: Path
-    """Folder written by data_prep."""
-    weight: float
-    """Share of the samples, relative to the other sources' weights."""
-
-    def __post_init__(self) -> None:
-        if self.weight <= 0:
-            raise ValueError(f"weight of {self.shards} is {self.weight}, expected a positive number")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """What the training reads."""
-
-    sources: list[SourceConfig]
-    """Folders of shards and their shares; the paper takes 0.7 video and 0.3 stills."""
-    heldout: Path | None = None
-    """Folder of shards that training never sees, for previews and reference use."""
-    batch_size: int = 8
-    """Pairs a batch on each device; at most so many where run.samples_per_step is set."""
-    num_workers: int = 1
-    """Processes that read and decode; 0 reads in the training process."""
-    shuffle_window: int = 10_000
-    """Samples of a source that are mixed with each other: whole shards in random order, until they hold so many."""
-    timeout: float = 600.0
-    """Seconds after which a worker that delivers nothing is taken for dead."""
-    batch: BatchConfig = field(default_factory=BatchConfig)
-    """Masks and augmentations."""
-
-    def __post_init__(self) -> None:
-        if not self.sources:
-            raise ValueError("sources is empty, expected at least one folder of shards")
-        if self.batch_size < 1 or self.num_workers < 0 or self.shuffle_window < 1:
-            raise ValueError("batch_size and shuffle_window must be at least 1, num_workers at least 0")
-        if self.timeout < 0:
-            raise ValueError(f"timeout is {self.timeout}, expected at least 0 (which waits for ever)")
 
 
 class PairDataset(Dataset):

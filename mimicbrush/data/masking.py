@@ -11,14 +11,13 @@ the picture and keeps one, counted without padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import kornia
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mimicbrush.data.config import OBJECT_SHARES, MaskConfig
 from mimicbrush.device import send
 
 MIN_OBJECT_AREA, MAX_OBJECT_AREA = 0.02, 0.5
@@ -42,57 +41,6 @@ OUTLINE_LEVELS = 0.02, 0.5
 """Where the blurred object is cut: a half is its own outline."""
 NUM_WAVES = 12
 """Independent levels along a side: how rough an outline is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskConfig:
-    """Masks over the source. Shares are relative to each other and drawn for each sample on its own.
-
-    Pairs of frames get a grid (the paper), a box or brush strokes; stills get one to three of their segments. Where a
-    mask would hide or keep next to nothing of the picture, a grid is drawn instead.
-    """
-
-    grid_share: float = 1.0
-    """Of grid masks, among pairs of frames; the paper has no others."""
-    box_share: float = 0.0
-    """Of single boxes, each side 0.4 to 0.9 of the picture's (an ablation of the paper)."""
-    brush_share: float = 0.0
-    """Of thick random strokes."""
-    min_cells: int = 3
-    """Fewest cells along a side of a grid."""
-    max_cells: int = 10
-    """Most cells along a side; the number is drawn uniformly for each sample."""
-    hot_cells: Literal["matched", "densest"] = "matched"
-    """Cells that are hidden with keypoint_cell_prob: all with a matched keypoint (paper), or the five cells that hold
-    most, be they empty (the release's code, with probabilities 0.7 and 0.3)."""
-    keypoint_cell_prob: float = 0.75
-    """Chance to hide a hot cell."""
-    other_cell_prob: float = 0.5
-    """Chance to hide any other cell."""
-    min_keypoints: int = 8
-    """With fewer in sight, no cell is hot: so few are often false matches, and most of five densest cells are empty."""
-    uniform_cell_prob: float = 0.5
-    """Chance to hide any cell then."""
-    exact_object_share: float = 0.25
-    """Of stills' segments with their own outline, which tells the shape of what is hidden."""
-    rough_object_share: float = 0.5
-    """Of segments grown and roughened, as if painted by hand."""
-    boxed_object_share: float = 0.25
-    """Of segments' bounding boxes."""
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.min_cells <= self.max_cells:
-            raise ValueError(f"min_cells={self.min_cells}, max_cells={self.max_cells}: expected 2 <= min <= max")
-        for name in ("keypoint_cell_prob", "other_cell_prob", "uniform_cell_prob"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a probability")
-        for names in (("grid_share", "box_share", "brush_share"), OBJECT_SHARES):
-            shares = [getattr(self, name) for name in names]
-            if min(shares) < 0 or sum(shares) <= 0:
-                raise ValueError(f"{', '.join(names)} are {shares}, expected none below 0 and one above")
-
-
-OBJECT_SHARES = "exact_object_share", "rough_object_share", "boxed_object_share"
 
 
 def draw_masks(

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.data.batch import AugmentedPairs, BatchConfig, InpaintingBatch, augment, mask_augmented
+from mimicbrush.data.batch import AugmentedPairs, InpaintingBatch, augment, mask_augmented
+from mimicbrush.data.config import BatchConfig
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.pictures.geometry import blacken
 

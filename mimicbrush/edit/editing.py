@@ -11,7 +11,7 @@ from mimicbrush.edit.inputs import Inputs, read_inputs
 from mimicbrush.edit.record import save_with_settings
 from mimicbrush.errors import UserError
 from mimicbrush.model.sampling import make_scheduler, seeded_generators
-from mimicbrush.model.weights import read_lora
+from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.pipeline import Callback, MimicBrushPipeline
 
 

@@ -13,8 +13,9 @@ from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.errors import UserError
 from mimicbrush.hub import open_place
 from mimicbrush.library_messages import quiet_libraries, reason_of
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.sampling import seeded_generators
-from mimicbrush.model.weights import PartConfig, load_pretrained
+from mimicbrush.model.weights.parts import load_pretrained
 from mimicbrush.pictures.geometry import binarise, letterbox, paste_back, unletterbox
 from mimicbrush.requests import Editor, EditRequest, Precision, TextRequest
 

@@ -14,19 +14,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
+from mimicbrush.evaluation.config import BenchmarkSet, Task, Track
 from mimicbrush.files import sha256
 from mimicbrush.model.reference_use import next_of_another_group
 from mimicbrush.pictures.reading import read_frames, read_image, read_mask_frames
 from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
-
-Task = Literal["texture", "parts"]
-Track = Literal["inner_id", "inter_id"]
-Need = Literal["reference_mask", "prompt"]
-"""What a metric may need of a sample beside source, mask, reference and edited picture."""
 
 SOURCE, MASK, REFERENCE = "_source.png", "_source_mask.png", "_reference.png"
 REFERENCE_MASK = "_reference_mask.png"
@@ -38,18 +33,6 @@ UNFILLED = "FILL IN"
 PICTURE_NAME = re.compile(r"(?P<id>[^.].*)(?P<part>_source_mask|_reference_mask|_source|_reference)\.(?P<format>[^.]+)")
 FORMATS = frozenset({"png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif", "avif", "heic"})
 """Of files that are meant as pictures of a set; only PNG is read."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkSet:
-    """One folder of the benchmark."""
-
-    folder: Path
-    """Where the pictures lie."""
-    task: Task
-    """texture: editors follow the source's shape (depth on); parts: they are free (depth off)."""
-    track: Track
-    """inner_id: the source itself is the truth; inter_id: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ from mimicbrush.config import instantiate
 from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
+from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig, HeldoutConfig
 from mimicbrush.evaluation.edits import unfinished
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
-from mimicbrush.evaluation.metrics import Models, metrics_of
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import metrics_of, set_metrics
 from mimicbrush.evaluation.origins import find_other_runs, judged_editors, pairs_of
-from mimicbrush.evaluation.run import SUMMARY_FIELDS, EditorSpec, EvaluateConfig, HeldoutConfig, set_metrics
 from mimicbrush.files import read_object
 from mimicbrush.requests import Editor
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command, some_of
 from mimicbrush.evaluation.comparison import Comparison, compare_edits
+from mimicbrush.evaluation.config import CompareConfig
 from mimicbrush.evaluation.recorded import RecordedMetric, RecordedRun, Side, read_run
 from mimicbrush.evaluation.report.comparison import write_comparison_report
 from mimicbrush.evaluation.scoring import number_to_json
@@ -24,22 +24,6 @@ from mimicbrush.files import whole, write_json
 from mimicbrush.folder_lock import held
 
 PROGRAM = "python -m mimicbrush.evaluation.compare RUN_A RUN_B"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareConfig:
-    """An editor of one evaluation against an editor of another, on the samples and seeds that both have."""
-
-    run_a: Path
-    """Output folder of the first evaluation; the first word of the command line."""
-    run_b: Path
-    """Output folder of the second, whose gain is shown; the second word. It may be the same folder."""
-    editor_a: str = ""
-    """Editor of the first run; empty: its first one."""
-    editor_b: str = ""
-    """Editor of the second run; empty: its first one."""
-    output: Path | None = None
-    """Folder of comparison.html, .json and .csv; none: one within the second run, named after both."""
 
 
 def main() -> None:

@@ -23,11 +23,10 @@ from mimicbrush.evaluation.benchmark import (
     REFERENCE,
     REFERENCE_MASK,
     SOURCE,
-    BenchmarkSet,
-    Need,
     find_pictures,
     is_filled,
 )
+from mimicbrush.evaluation.config import BenchmarkSet, Need
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import mask_bytes
 from mimicbrush.pictures.decoding import decode_frames

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,7 +12,8 @@ from huggingface_hub import constants, get_session
 
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
-from mimicbrush.evaluation.metrics import NETWORKS, Models, ModelsConfig
+from mimicbrush.evaluation.config import FetchConfig
+from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.sources import NAMED_HASH, cached_file, is_url
 from mimicbrush.hub import find_part, is_repository
 from mimicbrush.weight_files import TRANSFORMERS
@@ -23,21 +23,6 @@ SECONDS = 10
 SMALL_FILES = ("*config.json", "tokenizer.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 """Configs of preprocessing and files of a tokenizer."""
 ADVICE = "go online, or copy the repository's files to this machine and give their folder"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FetchConfig:
-    """Fetch the weights of the metrics' networks that are not on this machine yet."""
-
-    models: tuple[str, ...] = tuple(NETWORKS)
-    """Which: dino, dinov2, clip, alexnet, vgg16, depth."""
-    sources: ModelsConfig = field(default_factory=ModelsConfig)
-    """Where each comes from: a repository of the hub, or a URL."""
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.models if name not in NETWORKS]
-        if unknown:
-            raise ValueError(f"models: {', '.join(unknown)}: not known; choose from {', '.join(NETWORKS)}")
 
 
 def main() -> None:

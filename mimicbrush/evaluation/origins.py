@@ -9,9 +9,9 @@ from pathlib import Path
 from mimicbrush.config import find_class
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
-from mimicbrush.evaluation.run import HELDOUT, EditorSpec, EvaluateConfig
+from mimicbrush.evaluation.config import HELDOUT, EditorSpec, EvaluateConfig
 from mimicbrush.files import digest, shipped
-from mimicbrush.model.weights import checkpoint_of
+from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.requests import Editor, TextRequest
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.metrics import Score
+from mimicbrush.evaluation.metrics.edit import Score
 from mimicbrush.evaluation.results import EditResult
 from mimicbrush.evaluation.scoring import number_from_json
 from mimicbrush.files import read_object

@@ -12,7 +12,7 @@ from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.run import HeldoutConfig
+from mimicbrush.evaluation.config import HeldoutConfig
 from mimicbrush.files import write_json
 from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
 from mimicbrush.pictures.geometry import binarise, letterbox

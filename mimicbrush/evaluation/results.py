@@ -16,11 +16,13 @@ import yaml
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.comparison import Comparison, compare_editors
+from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.evaluation.edits import read_record
-from mimicbrush.evaluation.metrics import METRICS, Models, Score
+from mimicbrush.evaluation.metrics.edit import Score
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import METRICS, set_metrics
 from mimicbrush.evaluation.origins import judged_editors, pairs_of, weights_of
 from mimicbrush.evaluation.reference_use import ReferenceUse, read_reference_use
-from mimicbrush.evaluation.run import EvaluateConfig, set_metrics
 from mimicbrush.evaluation.scoring import Scoring, metrics_code, number_to_json, scoring_of, variant_of
 from mimicbrush.files import digest, installed_versions, whole, write_json
 from mimicbrush.machine import usable_cores

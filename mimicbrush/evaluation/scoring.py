@@ -20,9 +20,12 @@ from mimicbrush import pictures
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation import metrics as metrics_package
 from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.evaluation.edits import edited_path
-from mimicbrush.evaluation.metrics import Edit, Metric, Models, Score, measure
-from mimicbrush.evaluation.run import EvaluateConfig, set_metrics
+from mimicbrush.evaluation.metrics.edit import Edit, Score
+from mimicbrush.evaluation.metrics.measure import measure
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import Metric, set_metrics
 from mimicbrush.files import digest, write_json
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_frames, read_image, read_mask

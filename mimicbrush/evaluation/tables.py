@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mimicbrush.evaluation.metrics import Metric
+from mimicbrush.evaluation.metrics.table import Metric, set_metrics
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
 from mimicbrush.evaluation.results import Results, Summary
-from mimicbrush.evaluation.run import set_metrics
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.statistics import Interval
 

@@ -9,10 +9,10 @@ from tqdm.auto import tqdm
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.checks import lacking_reference_use, load_editor
+from mimicbrush.evaluation.config import HELDOUT, EvaluateConfig, ShareConfig
 from mimicbrush.evaluation.edits import make_edits, read_record, unfinished
-from mimicbrush.evaluation.metrics import Models
+from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.reference_use import record_reference_use
-from mimicbrush.evaluation.run import HELDOUT, EvaluateConfig, ShareConfig
 from mimicbrush.evaluation.scoring import scoring_of
 from mimicbrush.requests import Editor
 

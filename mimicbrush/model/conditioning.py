@@ -6,7 +6,6 @@ Every encoder here is frozen and takes pictures in [0, 1]; the small projections
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
 import kornia
 import torch
@@ -17,12 +16,11 @@ from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
 from mimicbrush.device import send
+from mimicbrush.model.config import DepthInput
 from mimicbrush.model.offload import execution_device
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-DepthInput = Literal["released", "standard"]
 
 
 class ImageEncoder(nn.Module):

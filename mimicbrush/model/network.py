@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,26 +15,11 @@ from torch import Tensor, nn
 
 from mimicbrush.device import send
 from mimicbrush.errors import UserError
-from mimicbrush.model.conditioning import (
-    DepthInput,
-    DepthShape,
-    EdgeShape,
-    ImageEncoder,
-    ImageProjector,
-    ShapeProjector,
-)
+from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
+from mimicbrush.model.config import NetworkOptions
 from mimicbrush.model.offload import execution_device, fetch_weights
-from mimicbrush.model.reference_attention import (
-    AttentionContext,
-    CapturedStates,
-    ReferenceFeatures,
-    ReferenceProjections,
-    project_states,
-)
+from mimicbrush.model.reference_attention import AttentionContext, CapturedStates, ReferenceFeatures, project_states
 from mimicbrush.pictures.geometry import blacken
-
-PredictionType = Literal["epsilon", "v_prediction"]
-ReferenceTimestep = Literal["current", "zero"]
 
 Generators = torch.Generator | list[torch.Generator] | None
 
@@ -43,42 +27,6 @@ Generators = torch.Generator | list[torch.Generator] | None
 PIXELS_AT_ONCE = 4 * 512 * 512
 """Of pictures that the autoencoder encodes or decodes in one pass: all of a batch at once would take more memory than
 anything else in an edit, or in a training step that checkpoints its activations."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkOptions:
-    """How the parts meet; trained weights are of use only with the options they were trained with.
-
-    Defaults follow the release; `configs/train/mimicbrush_paper.yaml` follows the paper where the two differ.
-    """
-
-    size: int = 512
-    """Pixels of the square pictures the network works on."""
-    depth_input: DepthInput = "released"
-    """Normalisation of the depth model's input: the release's quirk, which its weights need, or the standard one."""
-    shape_channels: tuple[int, ...] = (16, 32, 64, 128)
-    """Widths of the shape projector; one more than the autoencoder's halvings."""
-    shape_in_channels: Literal[1, 3] = 1
-    """Channels in which the shape projector takes the one-channel shape map: 1 in the release, 3 in the paper."""
-    reference_projections: ReferenceProjections = "imitative"
-    """Whose to_k and to_v make keys and values of the reference's states: the imitative U-Net's (release), or the
-    reference U-Net's own (the paper's equation 1), whose last used layer then keeps these two."""
-    reference_blend: float = 0.5
-    """Share of joint attention, the rest is plain self-attention: 0.5 in the release, 1.0 in the paper's equation 1."""
-    use_image_tokens: bool = True
-    """Whether cross-attention is told the reference's image tokens; false is an ablation: it is always told none."""
-    reference_timestep: ReferenceTimestep = "current"
-    """Timestep of the reference U-Net: each step's own, as in the release (the paper is silent), or zero; its features
-    are then computed once per edit."""
-    prediction_type: PredictionType = "epsilon"
-    """What the imitative U-Net predicts: epsilon, the noise, as Stable Diffusion 1.5 and the release do; v_prediction,
-    the velocity, which from random weights finds colours and shapes in far fewer steps."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.reference_blend <= 1:
-            raise ValueError(f"reference_blend is {self.reference_blend}, expected 0 to 1")
-        if self.size <= 0:
-            raise ValueError(f"size is {self.size}, expected a positive multiple of the autoencoder's stride")
 
 
 class Conditions(NamedTuple):

@@ -9,7 +9,7 @@ other's features.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -17,8 +17,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from mimicbrush.model.attention import KeyValue, attend, attend_with_reference
-
-ReferenceProjections = Literal["imitative", "reference"]
+from mimicbrush.model.config import ReferenceProjections
 
 ReferenceStates = dict[str, Tensor]
 """Layer name -> the reference's normed hidden states before that self-attention, (R, L, C)."""

@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 from mimicbrush.device import send
 from mimicbrush.errors import UserError
 from mimicbrush.model.attention import KeyValue
-from mimicbrush.model.network import Conditions, MimicBrushNetwork, PredictionType
+from mimicbrush.model.config import PredictionType
+from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import ReferenceFeatures
 
 OnStep = Callable[[int, Tensor, Tensor], Tensor | None]

@@ -21,14 +21,16 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm.auto import tqdm
 
 from mimicbrush.config import parse_config
-from mimicbrush.data.augment import AugmentConfig, random_colours
+from mimicbrush.data.augment import random_colours
+from mimicbrush.data.config import AugmentConfig
 from mimicbrush.data.decode import decode_image
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import run_command
 from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held
-from mimicbrush.model.weights import PartConfig, load_part
+from mimicbrush.model.config import PartConfig
+from mimicbrush.model.weights.parts import load_part
 from mimicbrush.pictures.geometry import letterbox, resize
 from mimicbrush.run_folder import claim
 

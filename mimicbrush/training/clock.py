@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
 
 import torch
 from lightning.pytorch.profilers import PassThroughProfiler
 
-ClockKind = Literal["wall", "cpu"]
+from mimicbrush.training.config import ClockKind
 
 
 class BatchClock(PassThroughProfiler):

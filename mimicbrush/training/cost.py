@@ -18,17 +18,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
 from mimicbrush.model.conditioning import DepthShape
+from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.weights import NetworkConfig
 from mimicbrush.model.weights.build import FROZEN_PARTS, TRAINED_PARTS
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.pictures.geometry import blacken
+from mimicbrush.training.config import OptimizerName, Precision, ReferenceGradient, TrainConfig
 from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.loss import prediction_loss
-from mimicbrush.training.optimizer import OptimizerName
-from mimicbrush.training.precision import COMPUTED_IN, Precision
-from mimicbrush.training.recipe import ReferenceGradient
-from mimicbrush.training.run import TrainConfig, make_module, share_step
+from mimicbrush.training.precision import COMPUTED_IN
+from mimicbrush.training.run import make_module, share_step
 
 STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
 """Optimiser state of one trained parameter: two moments."""

@@ -8,18 +8,19 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from mimicbrush.data.batch import BatchConfig, InpaintingBatch, augment_and_mask
+from mimicbrush.data.batch import InpaintingBatch, augment_and_mask
+from mimicbrush.data.config import BatchConfig
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.device import send
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatures
 from mimicbrush.model.sampling import make_scheduler, prediction_target
-from mimicbrush.model.weights import tensor_digests
+from mimicbrush.model.weights.digests import tensor_digests
 from mimicbrush.seeds import seed_of
+from mimicbrush.training.config import RecipeConfig
 from mimicbrush.training.loss import min_snr_weight, prediction_loss
 from mimicbrush.training.matching import MatchingLoss, matching_loss
 from mimicbrush.training.optimizer import make_optimizer
-from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.trainable import choose_trained, fetchable_tensors, trained_parameters
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from mimicbrush.errors import UserError
+from mimicbrush.training.config import OptimizerName
 
 if TYPE_CHECKING:
-    from mimicbrush.training.recipe import RecipeConfig
-
-OptimizerName = Literal["adamw", "adamw8bit"]
+    from mimicbrush.training.config import RecipeConfig
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], recipe: RecipeConfig) -> Optimizer:

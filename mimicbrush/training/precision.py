@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import nn
 
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.training.recipe import RecipeConfig
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-FrozenPrecision = Literal["float32", "bfloat16", "float16"]
+from mimicbrush.training.config import FrozenPrecision, Precision, RecipeConfig
 
 COMPUTED_IN: dict[Precision, torch.dtype] = {
     "32-true": torch.float32,

@@ -9,7 +9,7 @@ from torch import nn
 from mimicbrush.model.lora import add_lora
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.seeds import seed_of
-from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.training.config import RecipeConfig
 
 
 def choose_trained(network: MimicBrushNetwork, recipe: RecipeConfig, *, seed: int) -> None:

@@ -20,10 +20,11 @@ from mimicbrush.config import dump_config
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import PairData, choose_heldout, heldout_batches
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import checkpoint_of
+from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
 from mimicbrush.training.clock import BatchClock
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.overfit import Overfit
@@ -31,7 +32,7 @@ from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.progress import Progress
 from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks, is_first
 from mimicbrush.training.records import Records
-from mimicbrush.training.run import TrainConfig, share_step
+from mimicbrush.training.run import share_step
 from mimicbrush.training.watch import Watch
 
 

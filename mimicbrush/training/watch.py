@@ -8,10 +8,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -25,35 +23,11 @@ from mimicbrush.files import write_json
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
 
-MIN_LOSSES = 50
-"""Steps after which a spike can be told from the loss's usual changes."""
 MAX_PICTURED = 50
 """Bad steps of a run whose pictures are kept; of later ones only the keys, so that they fill no disk."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WatchConfig:
-    """What happens to a step whose loss or gradient is not finite, or whose loss is far above the last ones'."""
-
-    gradient_clip: float = 1.0
-    """Largest gradient norm; 0: gradients are not clipped."""
-    spike_factor: float = 10.0
-    """A loss so many times the median of the last ones is a spike; 0: none is."""
-    spike_window: int = 200
-    """How many last losses that median is of."""
-    bad_step: Literal["skip", "stop"] = "skip"
-    """Leave the weights as they were and go on, or end the run. Either way the batch is kept in `bad_steps`."""
-    max_bad_steps: int = 10
-    """Bad steps in a row after which the run ends all the same."""
-
-    def __post_init__(self) -> None:
-        for name in ("gradient_clip", "spike_factor"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
-        if self.spike_window < MIN_LOSSES or self.max_bad_steps < 1:
-            raise ValueError(f"spike_window must be at least {MIN_LOSSES}, max_bad_steps at least 1")
 
 
 class Watch(Callback):

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from mimicbrush.bench import gpu
-from mimicbrush.bench.gpu import GpuCheckConfig, check_gpu
+from mimicbrush.bench.config import GpuCheckConfig
+from mimicbrush.bench.gpu import check_gpu
 from mimicbrush.bench.gpu_checks import CHECKS, Check
 from mimicbrush.bench.gpu_facts import Facts, Setup, Skipped, is_as_counted
 from mimicbrush.bench.gpu_training import check_ranks, check_resume, check_steps
 from mimicbrush.config import dump_config
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import read_checkpoint
-from mimicbrush.training.run import RunConfig, TrainConfig
+from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.training.config import RunConfig, TrainConfig
 from tests.conftest import network_config
 
 CPU = torch.device("cpu")

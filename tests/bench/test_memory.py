@@ -4,9 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mimicbrush.bench.memory import MemoryBenchConfig, bench_memory, measure
+from mimicbrush.bench.config import MemoryBenchConfig
+from mimicbrush.bench.memory import bench_memory, measure
 from mimicbrush.bench.memory_count import WAYS, count_memory
-from mimicbrush.model.weights import PartConfig, initialise, save_pretrained
+from mimicbrush.model.config import PartConfig
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.cost import num_bytes_of, shaped_network
 from mimicbrush.training.counting import LiveBytes

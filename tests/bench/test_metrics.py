@@ -1,10 +1,11 @@
 import pytest
 
-from mimicbrush.bench.metrics import MetricsBenchConfig, bench_metrics, guided_step, random_edits
-from mimicbrush.bench.sampling import SampleBenchConfig, bench_network, random_conditions
-from mimicbrush.evaluation.metrics import METRICS
+from mimicbrush.bench.config import MetricsBenchConfig, SampleBenchConfig
+from mimicbrush.bench.metrics import bench_metrics, guided_step, random_edits
+from mimicbrush.bench.sampling import bench_network, random_conditions
+from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.cost import shaped_network
 from mimicbrush.training.counting import count_flops
 

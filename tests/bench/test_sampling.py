@@ -1,9 +1,10 @@
 import torch
 
+from mimicbrush.bench.config import SampleBenchConfig
 from mimicbrush.bench.literal import literal_sample, make_literal
-from mimicbrush.bench.sampling import SampleBenchConfig, bench_network, bench_sampling, random_conditions
+from mimicbrush.bench.sampling import bench_network, bench_sampling, random_conditions
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 
 TINY = SampleBenchConfig(widths=(32, 32, 32, 32), cross_attention_dim=32, latent_sizes=(16,), repeats=1)
 

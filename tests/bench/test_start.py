@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mimicbrush.bench.start import measure, write_parts
-from mimicbrush.model.weights import PartConfig
+from mimicbrush.model.config import PartConfig
 from tests.conftest import DEPTH, network_config
 
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from mimicbrush.bench import training
-from mimicbrush.bench.loader import LoaderBenchConfig, bench_loader
+from mimicbrush.bench.config import LoaderBenchConfig, TrainBenchConfig
+from mimicbrush.bench.loader import bench_loader
 from mimicbrush.bench.timeline import Timeline
-from mimicbrush.bench.training import TrainBenchConfig, bench_config, bench_training, row_configs
+from mimicbrush.bench.training import bench_config, bench_training, row_configs
 from mimicbrush.config import dump_config, load_config
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
-from mimicbrush.training.run import RunConfig, TrainConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.training.config import RunConfig, TrainConfig
 from tests.conftest import network_config
 
 CPU = torch.device("cpu")

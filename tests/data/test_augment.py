@@ -3,7 +3,6 @@ import torch
 from kornia import enhance
 
 from mimicbrush.data.augment import (
-    AugmentConfig,
     paint_areas,
     random_colours,
     random_homographies,
@@ -12,6 +11,7 @@ from mimicbrush.data.augment import (
     warp_images,
     warp_points,
 )
+from mimicbrush.data.config import AugmentConfig
 from mimicbrush.pictures.geometry import Placement
 from tests.conftest import SIZE
 

@@ -8,10 +8,9 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 from PIL import Image
 
-from mimicbrush.data.augment import AugmentConfig
-from mimicbrush.data.batch import BatchConfig, augment, augment_and_mask, mask_pairs
+from mimicbrush.data.batch import augment, augment_and_mask, mask_pairs
+from mimicbrush.data.config import AugmentConfig, BatchConfig, MaskConfig
 from mimicbrush.data.decode import MAX_KEYPOINTS, collate, decode_image, decode_pair
-from mimicbrush.data.masking import MaskConfig
 from mimicbrush.data.shards import DamagedSampleError, FramePair
 from mimicbrush.pictures.geometry import Placement, letterbox
 from tests.conftest import SIZE, encoded_mask, make_pairs

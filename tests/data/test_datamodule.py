@@ -7,12 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.data.datamodule import (
     BatchPositions,
-    DataConfig,
     PairData,
     PairDataset,
-    SourceConfig,
     choose_heldout,
     heldout_batches,
     heldout_pairs,

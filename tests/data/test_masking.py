@@ -1,15 +1,8 @@
 import pytest
 import torch
 
-from mimicbrush.data.masking import (
-    MIN_PART,
-    MaskConfig,
-    box_masks,
-    brush_masks,
-    draw_masks,
-    grid_masks,
-    shape_objects,
-)
+from mimicbrush.data.config import MaskConfig
+from mimicbrush.data.masking import MIN_PART, box_masks, brush_masks, draw_masks, grid_masks, shape_objects
 
 NUM, SIZE = 1500, 16
 NO_OBJECT = {"exact_object_share": 0, "rough_object_share": 0, "boxed_object_share": 0}

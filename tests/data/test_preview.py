@@ -2,8 +2,8 @@ import random
 
 import torch
 
-from mimicbrush.data.augment import AugmentConfig
-from mimicbrush.data.batch import BatchConfig, augment_and_mask
+from mimicbrush.data.batch import augment_and_mask
+from mimicbrush.data.config import AugmentConfig, BatchConfig
 from mimicbrush.data.decode import collate, decode_pair
 from mimicbrush.data.preview import GAP, HIDDEN_POINT, OPEN_POINT, draw_batch, preview_batch
 from tests.conftest import make_pairs

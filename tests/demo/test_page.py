@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mimicbrush.demo.page import ABOUT_SHIPPED_WEIGHTS, build_page
-from mimicbrush.model.weights import load_network
+from mimicbrush.model.weights.build import load_network
 from mimicbrush.requests import ReferenceRequest
 
 

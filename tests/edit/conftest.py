@@ -11,7 +11,8 @@ from PIL import Image
 
 from mimicbrush.edit.__main__ import STOPPED, main
 from mimicbrush.errors import run_command
-from mimicbrush.model.weights import initialise, save_pretrained
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.model.weights.folder import save_pretrained
 from tests.conftest import network_config
 
 BATCH = {"source": None, "mask": None, "reference": None, "output": None}

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 
-from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
+from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.config import BenchmarkSet
 
 
 def test_samples_read_as_requests(make_set):

@@ -10,9 +10,13 @@ import torch
 from PIL import Image
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
+from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults
-from mimicbrush.evaluation.metrics import METRICS, Edit, Models, Score, measure
+from mimicbrush.evaluation.metrics.edit import Edit, Score
+from mimicbrush.evaluation.metrics.measure import measure
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.evaluation.scoring import mean_score, read_edit
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_frames

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.compare import CompareConfig, choose_sides, main
+from mimicbrush.evaluation.compare import choose_sides, main
+from mimicbrush.evaluation.config import CompareConfig
 from tests.evaluation.small import IDENTITY, PASTE, mean_colour, one_set
 
 

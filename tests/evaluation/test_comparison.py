@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from mimicbrush.evaluation.comparison import compare_editors, compare_edits
-from mimicbrush.evaluation.metrics import Score
+from mimicbrush.evaluation.metrics.edit import Score
 from mimicbrush.evaluation.results import EditResult
 
 METRICS = {

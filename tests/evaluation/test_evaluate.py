@@ -16,9 +16,9 @@ from mimicbrush.bench.networks import write_networks
 from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.metrics import METRICS
-from mimicbrush.evaluation.run import EvaluateConfig
-from mimicbrush.model.weights import save_pretrained
+from mimicbrush.evaluation.config import EvaluateConfig
+from mimicbrush.evaluation.metrics.table import METRICS
+from mimicbrush.model.weights.folder import save_pretrained
 from tests.conftest import make_pairs
 from tests.evaluation.small import IDENTITY, PASTE, STAND_INS, numbers, one_set, strict_json
 

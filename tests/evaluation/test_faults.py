@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from mimicbrush.errors import UserError, run_command
-from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
+from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults, grey_share, refuse_faults
 from tests.evaluation.conftest import write_triplet
 

@@ -19,8 +19,9 @@ from transformers import ViTModel
 
 from mimicbrush.bench.networks import write_dino, write_features
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.fetch import FetchConfig, fetch
-from mimicbrush.evaluation.metrics import Models, ModelsConfig
+from mimicbrush.evaluation.config import FetchConfig, ModelsConfig
+from mimicbrush.evaluation.fetch import fetch
+from mimicbrush.evaluation.metrics.models import Models
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

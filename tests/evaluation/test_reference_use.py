@@ -8,9 +8,9 @@ import torch
 
 from mimicbrush.data.shards import write_shard
 from mimicbrush.editors.baselines import Identity
-from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
+from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.config import BenchmarkSet, HeldoutConfig
 from mimicbrush.evaluation.reference_use import read_reference_use, record_reference_use
-from mimicbrush.evaluation.run import HeldoutConfig
 from mimicbrush.pictures.reading import read_mask
 from mimicbrush.statistics import Interval
 from tests.conftest import make_pairs

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates
-from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.matching import matching_loss
 from tests.conftest import SIZE, UNET, network_config
 

@@ -16,12 +16,14 @@ from transformers import DepthAnythingForDepthEstimation
 import train
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
-from mimicbrush.evaluation.build.masks import MaskConfig
-from mimicbrush.evaluation.metrics import ModelsConfig
+from mimicbrush.evaluation.build.config import MaskConfig
+from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.hub import is_repository
-from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise, load_part, released_network
+from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.model.weights.parts import load_part
 from mimicbrush.run_folder import find_difference
-from mimicbrush.training.run import TrainConfig
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.weight_files import TRANSFORMERS, choose_weights
 from tests.conftest import REPOSITORY, make_shards
 from tests.hub_layouts import INPAINTING, LAYOUTS, PARTS, STABLE_DIFFUSION, write_cache

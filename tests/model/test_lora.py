@@ -11,7 +11,7 @@ from peft.tuners.lora import LoraLayer
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.lora import add_lora, fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 from tests.conftest import SIZE, network_config
 
 RANK = 2

@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.requests import ReferenceRequest
 from tests.conftest import DEPTH, SIZE, network_config
 from tests.model.test_reference_attention import literal_attention

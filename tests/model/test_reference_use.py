@@ -5,7 +5,7 @@ from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.model import reference_use
 from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 from tests.conftest import SIZE, network_config
 
 

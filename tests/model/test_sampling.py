@@ -14,7 +14,7 @@ from mimicbrush.model.sampling import (
     sample,
     seeded_generators,
 )
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 from tests.conftest import SIZE, network_config
 
 

@@ -17,7 +17,9 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import PartConfig, initialise, load_part
+from mimicbrush.model.config import PartConfig
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.model.weights.parts import load_part
 from mimicbrush.model.weights.single_file import single_file_config
 from tests.conftest import AUTOENCODER, UNET, network_config
 from tests.hub_layouts import make_unet

@@ -18,29 +18,18 @@ from torch import Tensor
 
 from mimicbrush.config import load_config
 from mimicbrush.errors import UserError
+from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import (
-    NetworkConfig,
-    PartConfig,
-    from_pretrained,
-    initialise,
-    load_network,
-    load_release,
-    load_strictly,
-    read_weights,
-    released_network,
-    save_pretrained,
-    save_release,
-    torch_save,
-)
 from mimicbrush.model.weights.__main__ import main
+from mimicbrush.model.weights.build import from_pretrained, initialise, load_network, load_release, read_weights
+from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.presets import fitting_presets, known_presets
-from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts
+from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts, save_release
 from mimicbrush.model.weights.run import read_run
-from mimicbrush.model.weights.tensors import TrainedWeights
+from mimicbrush.model.weights.tensors import TrainedWeights, load_strictly, torch_save
 from mimicbrush.training.checkpoints import find_start
-from mimicbrush.training.run import TrainConfig
+from mimicbrush.training.config import TrainConfig
 from tests.conftest import AUTOENCODER, DEPTH, REPOSITORY, UNET, network_config
 
 LAYOUT = json.loads((REPOSITORY / "tests" / "assets" / "golden" / "release_layout.json").read_text())

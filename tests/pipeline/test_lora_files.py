@@ -23,7 +23,9 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights import __main__ as command
-from mimicbrush.model.weights import export_lora, initialise, load_network, save_pretrained
+from mimicbrush.model.weights.build import initialise, load_network
+from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.pipeline import MimicBrushPipeline
 from tests.conftest import make_shards, network_config
 from tests.edit.conftest import BATCH, arguments_for, pixels, run, write_batch

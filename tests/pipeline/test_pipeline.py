@@ -13,8 +13,9 @@ import mimicbrush
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
 from mimicbrush.model.conditioning import EdgeShape
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import PartConfig, initialise, load_release
+from mimicbrush.model.weights.build import initialise, load_release
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest
 from tests.conftest import DEPTH, network_config

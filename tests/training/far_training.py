@@ -19,16 +19,17 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from mimicbrush.data.batch import BatchConfig, augment_and_mask
+from mimicbrush.data.batch import augment_and_mask
+from mimicbrush.data.config import BatchConfig, MaskConfig
 from mimicbrush.data.datamodule import PairData
-from mimicbrush.data.masking import MaskConfig
 from mimicbrush.device import send
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
-from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.training import trainer as training
 from mimicbrush.training.checkpoints import StopSignals
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import TrainConfig, make_data, make_module
+from mimicbrush.training.config import RecipeConfig, TrainConfig
+from mimicbrush.training.run import make_data, make_module
 from tests.conftest import DEPTH, SIZE, make_shards, network_config
 from tests.training.far_device import FarAccelerator, FarDevice
 from tests.training.test_training import config

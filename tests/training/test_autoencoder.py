@@ -11,7 +11,8 @@ from PIL import Image
 
 from mimicbrush.config import load_config
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import PartConfig, load_part
+from mimicbrush.model.config import PartConfig
+from mimicbrush.model.weights.parts import load_part
 from mimicbrush.pictures.geometry import letterbox
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.training import autoencoder as command

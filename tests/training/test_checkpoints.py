@@ -14,8 +14,9 @@ import torch
 
 from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import FolderHeldError, held
-from mimicbrush.model.weights import DamagedFileError, load_network, read_checkpoint, torch_save
-from mimicbrush.model.weights.tensors import torch_load
+from mimicbrush.model.weights.build import load_network
+from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.tensors import DamagedFileError, torch_load, torch_save
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, find_start
 from mimicbrush.training.doctor.machine import check_resume
 from mimicbrush.training.records import read_records

@@ -5,9 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.model.config import PartConfig, full_size_network
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
-from mimicbrush.model.weights import PartConfig, full_size_network, initialise
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.cost import (
     Cost,
     cost_of_run,
@@ -15,8 +17,6 @@ from mimicbrush.training.cost import (
     shaped_network,
 )
 from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import RunConfig, TrainConfig
 from tests.conftest import DEPTH, SIZE, network_config
 
 NETWORK = network_config(depth=PartConfig(arguments=DEPTH))

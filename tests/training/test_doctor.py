@@ -13,18 +13,20 @@ from PIL import Image, ImageOps
 
 import train
 from mimicbrush.config import dump_config, load_config
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.data.decode import PairBatch, collate
 from mimicbrush.data.preview import GAP
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import open_shards, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.model import network as network_module
-from mimicbrush.model.weights import PartConfig, read_checkpoint
+from mimicbrush.model.config import PartConfig
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.training import doctor
 from mimicbrush.training.checkpoints import StopSignals
+from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.doctor import machine
 from mimicbrush.training.doctor.data import IN_FULL, check_heldout, check_source
 from mimicbrush.training.doctor.findings import Finding, collect, describe
@@ -33,8 +35,7 @@ from mimicbrush.training.doctor.pictures import MIN_SIDE
 from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import CoreCheck, RankCores
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import RunConfig, TrainConfig, make_data, make_module
+from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SIZE, make_pairs, network_config
 

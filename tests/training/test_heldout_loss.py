@@ -9,13 +9,14 @@ import torch
 
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.model.network import Conditions
-from mimicbrush.model.weights import load_network, read_checkpoint
+from mimicbrush.model.weights.build import load_network
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.seeds import seed_of
 from mimicbrush.training import heldout_loss
+from mimicbrush.training.config import RunConfig
 from mimicbrush.training.early_stop import HeldoutProgress, progress_in
 from mimicbrush.training.heldout_loss import HeldoutLoss, PairLosses, heldout_losses, stratified_timesteps
 from mimicbrush.training.records import read_records
-from mimicbrush.training.run import RunConfig
 from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mimicbrush.data.augment import AugmentConfig
-from mimicbrush.data.batch import BatchConfig, InpaintingBatch
+from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.data.config import AugmentConfig, BatchConfig, MaskConfig
 from mimicbrush.data.decode import PairBatch
-from mimicbrush.data.masking import MaskConfig
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.reference_use import measure_reference_use
-from mimicbrush.model.weights import PartConfig, initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.pictures.geometry import Placement
+from mimicbrush.training.config import RecipeConfig
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.recipe import RecipeConfig
 from tests.conftest import SIZE, UNET, network_config
 
 NUM_STEPS = 250

@@ -12,17 +12,13 @@ import torch
 
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
-from mimicbrush.model.weights import (
-    NetworkConfig,
-    PartConfig,
-    initialise,
-    load_network,
-    read_checkpoint,
-    read_weights,
-    save_release,
-)
+from mimicbrush.model.config import NetworkConfig, PartConfig
+from mimicbrush.model.weights.build import initialise, load_network, read_weights
 from mimicbrush.model.weights.digests import changed_tensors, tensor_digest
-from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module
+from mimicbrush.model.weights.release import save_release
+from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.training.config import TrainConfig
+from mimicbrush.training.run import check_checkpoint, make_module
 from tests.conftest import DEPTH, network_config
 from tests.training.test_trainable import adapter_config
 from tests.training.test_training import config, fit

@@ -12,10 +12,12 @@ from torch import Tensor
 from mimicbrush.data.decode import PairBatch, collate
 from mimicbrush.errors import UserError
 from mimicbrush.model.reference_attention import NO_CONTEXT, PlainAttention
-from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training import trainer
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import TrainConfig, describe_other_run, make_data, make_module
+from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.same_run import describe_other_run
 from tests.conftest import network_config
 from tests.training.test_training import config, fit
 

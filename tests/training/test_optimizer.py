@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.training.config import RecipeConfig
 from mimicbrush.training.optimizer import make_optimizer, require_optimizer
-from mimicbrush.training.recipe import RecipeConfig
 from tests.training.test_training import config, fit
 
 EIGHT_BITS = RecipeConfig(learning_rate=1e-3, warmup_steps=1, optimizer="adamw8bit")

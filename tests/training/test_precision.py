@@ -10,10 +10,11 @@ import torch
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import PartConfig, load_network
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module
+from mimicbrush.model.weights.build import load_network
+from mimicbrush.training.config import RecipeConfig, TrainConfig
+from mimicbrush.training.run import check_checkpoint, make_module
 from tests.conftest import DEPTH, SIZE, network_config
 from tests.training.test_training import config, fit
 

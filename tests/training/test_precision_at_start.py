@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
-from mimicbrush.model.weights import NetworkConfig, PartConfig, initialise, parts, save_pretrained
+from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.model.config import NetworkConfig, PartConfig
+from mimicbrush.model.weights import parts
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.precision import frozen_precisions, store_frozen
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import RunConfig, TrainConfig, make_module
+from mimicbrush.training.run import make_module
 from mimicbrush.training.trainable import choose_trained
 from tests.conftest import DEPTH, UNET, network_config
 from tests.hub_layouts import make_unet

@@ -15,11 +15,10 @@ import pytest
 import torch
 
 from mimicbrush.config import dump_config
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
-from mimicbrush.model.weights import read_checkpoint
-from mimicbrush.training.recipe import RecipeConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.records import read_records
-from mimicbrush.training.run import RunConfig, TrainConfig
 from tests.conftest import REPOSITORY, make_shards, network_config
 
 NUM_STEPS = 60

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.config import load_config
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.errors import UserError
-from mimicbrush.training.run import RunConfig, TrainConfig, share_step
+from mimicbrush.training.config import RunConfig, TrainConfig
+from mimicbrush.training.run import share_step
 from tests.conftest import REPOSITORY, network_config
 
 CLUSTER_PRESETS = sorted((REPOSITORY / "configs" / "train").glob("mimicbrush*.yaml"))

@@ -15,20 +15,15 @@ from mimicbrush.config import load_config
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
+from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.lora import DOWN, add_lora, fold
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import (
-    NetworkConfig,
-    PartConfig,
-    initialise,
-    load_network,
-    read_checkpoint,
-    read_weights,
-    save_pretrained,
-    save_release,
-)
-from mimicbrush.training.recipe import RecipeConfig
-from mimicbrush.training.run import TrainConfig, check_checkpoint, make_module, share_step
+from mimicbrush.model.weights.build import initialise, load_network, read_weights
+from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.release import save_release
+from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.training.config import RecipeConfig, TrainConfig
+from mimicbrush.training.run import check_checkpoint, make_module, share_step
 from mimicbrush.training.trainable import choose_trained
 from tests.conftest import DEPTH, REPOSITORY, SIZE, UNET, network_config
 from tests.training.test_training import config, fit

@@ -8,25 +8,21 @@ import yaml
 
 import train
 from mimicbrush.config import dump_config
-from mimicbrush.data.datamodule import DataConfig, SourceConfig
+from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import (
-    NetworkConfig,
-    PartConfig,
-    checkpoint_of,
-    initialise,
-    load_network,
-    read_checkpoint,
-    save_release,
-)
+from mimicbrush.model.config import NetworkConfig, PartConfig
+from mimicbrush.model.weights.build import initialise, load_network
+from mimicbrush.model.weights.find import checkpoint_of
+from mimicbrush.model.weights.release import save_release
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.geometry import FEATHER_PASSES
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.run_folder import claim
+from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.recipe import RecipeConfig
 from mimicbrush.training.records import read_records
-from mimicbrush.training.run import RunConfig, TrainConfig, make_module
+from mimicbrush.training.run import make_module
 from tests.conftest import DEPTH, network_config
 
 

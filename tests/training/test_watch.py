@@ -14,10 +14,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights import read_checkpoint
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training.checkpoints import SIGNALS, StopSignals
+from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.watch import MIN_LOSSES, Watch, WatchConfig
+from mimicbrush.training.watch import Watch
 from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 

@@ -17,7 +17,7 @@ from mimicbrush.editors.mimicbrush.rounds import Part, next_round, rounds_of
 from mimicbrush.editors.mimicbrush.settings import Geometry, Regions, check_sampling
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
-from mimicbrush.model.weights import load_network
+from mimicbrush.model.weights.build import load_network
 from mimicbrush.pictures import geometry, released_geometry
 from mimicbrush.pictures.crop_regions import crop_regions, describe_small_mask, whole_picture
 from mimicbrush.pictures.geometry import binarise, match_colours, unletterbox

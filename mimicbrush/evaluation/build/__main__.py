@@ -5,10 +5,11 @@ from typing import TypeVar
 
 from mimicbrush.config import run_subcommand
 from mimicbrush.errors import run_command
-from mimicbrush.evaluation.build.check import CheckConfig, check_folder
-from mimicbrush.evaluation.build.heldout import HeldoutSetConfig, build_heldout
-from mimicbrush.evaluation.build.inner_id import InnerIdConfig, build_inner_id
-from mimicbrush.evaluation.build.inter_id import InterIdConfig, build_inter_id
+from mimicbrush.evaluation.build.check import check_folder
+from mimicbrush.evaluation.build.config import CheckConfig, HeldoutSetConfig, InnerIdConfig, InterIdConfig
+from mimicbrush.evaluation.build.heldout import build_heldout
+from mimicbrush.evaluation.build.inner_id import build_inner_id
+from mimicbrush.evaluation.build.inter_id import build_inter_id
 from mimicbrush.folder_lock import held
 
 T = TypeVar("T", InnerIdConfig, InterIdConfig, HeldoutSetConfig)

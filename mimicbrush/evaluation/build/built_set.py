@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mimicbrush.evaluation.benchmark import PROMPTS, BenchmarkSet, list_samples
+from mimicbrush.evaluation.benchmark import PROMPTS, list_samples
 from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
 from mimicbrush.evaluation.build.plan import Quota
 from mimicbrush.evaluation.build.triplets import PROVENANCE, Account, make_triplets, write_prompts, write_texts
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
 
 MAX_LINES = 10

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, Need, find_pictures, list_samples
+from mimicbrush.evaluation.benchmark import find_pictures, list_samples
+from mimicbrush.evaluation.build.config import CheckConfig
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckConfig:
-    """Name every fault of a benchmark, without an edit."""
-
-    folder: Path
-    """A set's folder, or one in which sets lie, at any depth."""
-    needs: list[Need] = field(default_factory=list)
-    """What every sample must have for the metrics to come: prompt (CLIP-T), reference_mask (DINO-I, CLIP-I)."""
 
 
 def check_folder(config: CheckConfig) -> None:

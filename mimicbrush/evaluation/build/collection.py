@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.masks import Mask, MaskConfig, check_area, make_masker
+from mimicbrush.evaluation.build.config import CollectionConfig, SizeConfig
+from mimicbrush.evaluation.build.masks import Mask, check_area, make_masker
 from mimicbrush.evaluation.build.photographs import (
     Photograph,
     Unusable,
@@ -20,32 +20,6 @@ from mimicbrush.evaluation.build.photographs import (
 )
 from mimicbrush.files import sha256, whole
 from mimicbrush.pictures.reading import read_mask
-
-
-@dataclass(frozen=True, kw_only=True)
-class CollectionConfig:
-    """A folder of photographs."""
-
-    folder: Path
-    """Where they lie, at any depth."""
-    metadata: Path | None = None
-    """CSV with columns file, group, licence, url, kept in provenance.json; samples of one group are not independent."""
-    masks: MaskConfig = field(default_factory=MaskConfig)
-    """How they are masked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SizeConfig:
-    """Which sizes go into the benchmark."""
-
-    max_side: int = 1024
-    """Larger photographs are shrunk to this longer side, in pixels."""
-    min_side: int = 128
-    """Photographs whose shorter side is below are skipped, in pixels."""
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.min_side <= self.max_side:
-            raise ValueError(f"size.min_side {self.min_side} must lie between 16 and size.max_side {self.max_side}")
 
 
 class Prepared(NamedTuple):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,39 +10,18 @@ from torch import Tensor
 from mimicbrush.data.batch import mask_pairs
 from mimicbrush.data.datamodule import heldout_pairs
 from mimicbrush.data.decode import collate, decode_pair
-from mimicbrush.data.masking import MaskConfig
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair
-from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, BenchmarkSet, list_samples
+from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, list_samples
 from mimicbrush.evaluation.build.collection import write_png
+from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
 from mimicbrush.evaluation.build.triplets import Account, Triplet, claim_set, write_texts
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
 from mimicbrush.files import digest
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.geometry import Placement
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldoutSetConfig:
-    """Triplets of pairs that training never saw, with masks drawn for them."""
-
-    shards: list[Path]
-    """Folders of shards written by data_prep, of clips and of stills with stored pseudo-pairs."""
-    output: Path
-    """Folder of the set."""
-    num_pairs: int = 64
-    """Pairs of each folder, spread evenly over clips and photographs."""
-    size: int = 512
-    """Pixels of the pictures' longer side."""
-    mask: MaskConfig = field(default_factory=lambda: MaskConfig(grid_share=0, box_share=1, brush_share=1))
-    """What is hidden: by default one part, a box or brush strokes, as in an edit; stills have their segments."""
-    seed: int = 0
-    """Of the masks."""
-
-    def __post_init__(self) -> None:
-        if not self.shards or self.num_pairs < 2:
-            raise ValueError(f"shards is {self.shards}, num_pairs {self.num_pairs}; expected one folder, two pairs")
 
 
 def build_heldout(config: HeldoutSetConfig) -> None:

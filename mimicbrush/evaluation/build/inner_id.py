@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, Task
 from mimicbrush.evaluation.build.built_set import build_set
-from mimicbrush.evaluation.build.collection import Collection, CollectionConfig, SizeConfig
-from mimicbrush.evaluation.build.masks import require_chosen_parts
+from mimicbrush.evaluation.build.collection import Collection
+from mimicbrush.evaluation.build.config import InnerIdConfig
 from mimicbrush.evaluation.build.photographs import Photograph
 from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.triplets import claim_set
-
-
-@dataclass(frozen=True, kw_only=True)
-class InnerIdConfig:
-    """Triplets of two photographs of one subject, from a folder of subjects with several photographs each."""
-
-    subjects: CollectionConfig
-    """Photographs in one folder for each subject: dog/00.jpg, dog/01.jpg, ..."""
-    output: Path
-    """Folder of the set, data/benchmark/TextureTrans/WithinInstance for instance."""
-    task: Task
-    """texture: masks are of whole objects; parts: of discriminative parts, which files, boxes or clicks must tell."""
-    triplets_per_subject: int = 1
-    """Triplets of each subject, with different sources as long as there are enough."""
-    size: SizeConfig = field(default_factory=SizeConfig)
-    """Which sizes go into the benchmark."""
-    seed: int = 0
-    """Seed of the draw and of GrabCut."""
-
-    def __post_init__(self) -> None:
-        if self.triplets_per_subject < 1:
-            raise ValueError(f"triplets_per_subject is {self.triplets_per_subject}, expected at least 1")
-        require_chosen_parts(self.task, subjects=self.subjects.masks)
+from mimicbrush.evaluation.config import BenchmarkSet
 
 
 def build_inner_id(config: InnerIdConfig) -> None:

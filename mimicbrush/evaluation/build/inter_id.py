@@ -5,47 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, Task
 from mimicbrush.evaluation.build.built_set import build_set
-from mimicbrush.evaluation.build.collection import Collection, CollectionConfig, SizeConfig
-from mimicbrush.evaluation.build.masks import require_chosen_parts
+from mimicbrush.evaluation.build.collection import Collection
+from mimicbrush.evaluation.build.config import InterIdConfig
 from mimicbrush.evaluation.build.photographs import Photograph
 from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.triplets import claim_set
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
 
 Photographs = dict[str, Photograph]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InterIdConfig:
-    """Triplets of a source and another thing's reference, from two folders."""
-
-    sources: CollectionConfig
-    """Photographs to edit."""
-    references: CollectionConfig
-    """Photographs to imitate."""
-    output: Path
-    """Folder of the set, data/benchmark/TextureTrans/CrossInstance for instance."""
-    task: Task
-    """texture: masks are of whole objects; parts: of the parts to compose, which files, boxes or clicks must tell."""
-    pairs: Path | None = None
-    """CSV with columns source, reference[, prompt]: the triplets, in order. Without it they are drawn."""
-    num_triplets: int = 30
-    """Triplets to draw where `pairs` is not given; no source comes twice before all have come once."""
-    size: SizeConfig = field(default_factory=SizeConfig)
-    """Which sizes go into the benchmark."""
-    seed: int = 0
-    """Seed of the draw and of GrabCut."""
-
-    def __post_init__(self) -> None:
-        if self.num_triplets < 1:
-            raise ValueError(f"num_triplets is {self.num_triplets}, expected at least 1")
-        require_chosen_parts(self.task, sources=self.sources.masks, references=self.references.masks)
 
 
 def build_inter_id(config: InterIdConfig) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,7 +13,7 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import Task
+from mimicbrush.evaluation.build.config import MaskConfig
 from mimicbrush.evaluation.build.photographs import Picture, Unusable
 from mimicbrush.evaluation.build.regions import Region, read_regions
 from mimicbrush.evaluation.build.segment_anything import SegmentAnything
@@ -24,63 +22,12 @@ from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import mask_bytes
 from mimicbrush.pictures.decoding import decode_file
 
-Method = Literal["files", "box", "grabcut", "sam"]
 Mask = NDArray[np.bool_]
 """(H, W), true where the edit happens."""
 
 GRABCUT_SIDE = 320
 """Pixels of the longer side: at 512 a photograph takes three times as long, and central boxes of the 26 photographs
 tried were right as often, about every other time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskConfig:
-    """How photographs are masked."""
-
-    method: Method = "grabcut"
-    """files: drawn masks; box: the box itself; grabcut: the object in a box; sam: what a box or clicks mean."""
-    folder: Path | None = None
-    """files: PNG masks under the photographs' names, `dog/00.png` for `dog/00.jpg`."""
-    regions: Path | None = None
-    """CSV or JSON with a box or clicks for each photograph, in pixels of the upright photograph."""
-    central_box: float = 0.9
-    """grabcut: share of width and height that the box takes, in the middle, where `regions` is not given."""
-    iterations: int = 5
-    """grabcut: rounds of its two colour models."""
-    sam: str = "facebook/sam-vit-base"
-    """sam: a folder or a hub repository of SAM in the format of transformers."""
-    sam_download: bool = False
-    """sam: fetch the weights from the hub where they are not on this machine."""
-    min_area: float = 0.005
-    """Smaller masks are skipped; share of the picture."""
-    max_area: float = 0.9
-    """Larger masks are skipped; share of the picture."""
-
-    def __post_init__(self) -> None:
-        if self.method == "files" and self.folder is None:
-            raise ValueError("method files needs the folder of masks; give masks.folder")
-        if self.method in ("box", "sam") and self.regions is None:
-            raise ValueError(f"method {self.method} needs a box or clicks for each photograph; give masks.regions")
-        if not 0 < self.central_box < 1:
-            raise ValueError(f"masks.central_box is {self.central_box}, expected a share between 0 and 1")
-        if self.iterations < 1:
-            raise ValueError(f"masks.iterations is {self.iterations}, expected at least 1")
-        if not 0 < self.min_area < self.max_area <= 1:
-            raise ValueError("masks.min_area and masks.max_area must be shares, the first below the second")
-
-    @property
-    def guesses(self) -> bool:
-        """Whether masks are of whatever stands in the middle."""
-        return self.method == "grabcut" and self.regions is None
-
-
-def require_chosen_parts(task: Task, **masks: MaskConfig) -> None:
-    """Raises ValueError where masks of parts would be of whatever stands in the middle, named by collection."""
-    for name, config in masks.items():
-        if task == "parts" and config.guesses:
-            raise ValueError(
-                f"task parts needs to know which part: give {name}.masks.regions, or {name}.masks.method files"
-            )
 
 
 class Masker(ABC):

@@ -13,6 +13,7 @@ import torchmetrics
 from transformers import AutoConfig, PretrainedConfig
 
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
 from mimicbrush.evaluation.metrics.encoders import ClipEncoder, load_dino, load_dinov2
 from mimicbrush.evaluation.metrics.lpips import Lpips
@@ -27,28 +28,6 @@ from mimicbrush.evaluation.metrics.sources import (
 
 VIT_SIZES = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g"}
 """By width, as the papers name them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelsConfig:
-    """Where the metrics' networks come from: a local folder or file, or what `mimicbrush.evaluation.fetch` has fetched.
-
-    Folders and hub repositories are in transformers' layout; files are torchvision's, by path or URL, and a hash in the
-    file's name is checked.
-    """
-
-    dino: str = "facebook/dino-vits16"
-    """DINO ViT-S/16."""
-    dinov2: str = "facebook/dinov2-base"
-    """DINOv2 ViT-B/14."""
-    clip: str = "openai/clip-vit-base-patch32"
-    """CLIP ViT-B/32, for pictures and texts."""
-    alexnet: str = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
-    """AlexNet's features, for LPIPS."""
-    vgg16: str = "https://download.pytorch.org/models/vgg16-397923af.pth"
-    """VGG16's features, for LPIPS."""
-    depth: str = "LiheYoung/depth-anything-base-hf"
-    """Depth Anything ViT-B."""
 
 
 @dataclass(frozen=True, kw_only=True)

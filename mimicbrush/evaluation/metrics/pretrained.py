@@ -16,7 +16,7 @@ from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 
 from mimicbrush.errors import UserError
 from mimicbrush.hub import PartFiles
-from mimicbrush.model.weights import load_files
+from mimicbrush.model.weights.parts import load_files
 from mimicbrush.weight_files import TRANSFORMERS, choose_weights, weight_files
 
 M = TypeVar("M", bound=PreTrainedModel)

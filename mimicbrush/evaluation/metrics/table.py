@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from mimicbrush.evaluation.benchmark import Need, Task, Track
+from mimicbrush.evaluation.config import EvaluateConfig, MetricName, Need, Task, Track
 from mimicbrush.evaluation.metrics.border import (
     change_outside,
     mean_change_outside,
@@ -64,12 +64,22 @@ def metrics_of(task: Task, track: Track) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if task in metric.tasks and track in metric.tracks}
 
 
+def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
+    """The metrics that a set's tables show: all that apply, or those of them that were asked for."""
+    members = config.sets[set_name]
+    return {
+        name: metric
+        for name, metric in metrics_of(members.task, members.track).items()
+        if not config.metrics or name in config.metrics
+    }
+
+
 def each(function: Callable[[Edit], float]) -> Compute:
     """A metric that needs no network, from its function of one edit."""
     return lambda edits, models: score_each(function, edits)
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[MetricName, Metric] = {
     "ssim": Metric(
         title="SSIM",
         better="higher",

@@ -9,9 +9,9 @@ from PIL import Image
 
 from mimicbrush.config import find_class
 from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.config import REFERENCES, EditorSpec, EvaluateConfig
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
-from mimicbrush.evaluation.run import REFERENCES, EditorSpec, EvaluateConfig
 from mimicbrush.files import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mimicbrush.evaluation.benchmark import BenchmarkSet
 from mimicbrush.evaluation.comparison import Comparison
-from mimicbrush.evaluation.metrics import Metric
+from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.evaluation.published import (
     COLUMNS,
     INCONSISTENCIES,

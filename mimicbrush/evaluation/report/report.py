@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mimicbrush.config import dump_config
-from mimicbrush.evaluation.benchmark import BenchmarkSet
-from mimicbrush.evaluation.metrics import METRICS
+from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.metrics.table import METRICS, set_metrics
 from mimicbrush.evaluation.report.editors import editors_part, glance_part
 from mimicbrush.evaluation.report.numbers import comparisons_part, failures_section, further_part, paper_part
 from mimicbrush.evaluation.report.samples import (
@@ -20,7 +20,6 @@ from mimicbrush.evaluation.report.samples import (
 )
 from mimicbrush.evaluation.report.training import data_section, reference_use_section, training_section
 from mimicbrush.evaluation.results import Results
-from mimicbrush.evaluation.run import set_metrics
 from mimicbrush.files import digest, write_text
 from mimicbrush.reports.html_page import escape, heading, page, paragraph, table
 

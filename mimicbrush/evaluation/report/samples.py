@@ -12,7 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.metrics import Metric, Score
+from mimicbrush.evaluation.metrics.edit import Score
+from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.tables import format_number

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mimicbrush.evaluation.config import SUMMARY_FIELDS
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
-from mimicbrush.evaluation.run import SUMMARY_FIELDS
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS

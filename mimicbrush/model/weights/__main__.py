@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -13,8 +11,9 @@ from mimicbrush.config import run_subcommand
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.files import FILE_SUFFIXES, refuse_file_name
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import find_weights, load_network, load_release, read_weights
-from mimicbrush.model.weights.config import NetworkConfig, released_network
+from mimicbrush.model.weights.build import load_network, load_release, read_weights
+from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
+from mimicbrush.model.weights.find import find_weights
 from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.model.weights.lora_file import read_lora
@@ -26,53 +25,6 @@ RELEASE_SUFFIX = ".bin"
 """Suffix of a file in the released layout."""
 CONFIGS = Path("configs/train")
 """Where the presets lie, in the project's root."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InspectConfig:
-    """Say what trained weights hold: parts, tensors, parameters, precision, and which preset they fit."""
-
-    weights: str
-    """A released mimicbrush.bin, a training run, or a folder or hub repository made by `convert`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvertConfig:
-    """Rewrite trained weights as a folder in diffusers' layout, or as a file that the released code loads."""
-
-    weights: str
-    """A released mimicbrush.bin, a training run, or a folder or hub repository made by this command."""
-    output: Path
-    """The folder to make; a name ending in .bin makes a file in the released layout."""
-    use_ema: bool = True
-    """Of a training run, the averaged weights."""
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Precision of the stored weights."""
-    position_ids: bool = False
-    """In a .bin, add CLIP's position ids, which transformers up to 4.30 demands; the released code pins 4.25."""
-    network: NetworkConfig = field(default_factory=released_network)
-    """For a mimicbrush.bin only: sizes of what it holds, and where the autoencoder and the depth model come from."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraConfig:
-    """Write what a run has trained, adapters (LoRA) and what is trained beside them, as a file for `edit --lora`."""
-
-    weights: str
-    """A training run with recipe.imitative_lora."""
-    output: Path
-    """The .safetensors file to write."""
-    base: Path | None = None
-    """Folder to make of the weights that training started from, in diffusers' layout: what `edit --weights` needs
-    beside the file, where they are not trained weights already."""
-    use_ema: bool = True
-    """The averaged weights."""
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Precision of the stored tensors."""
-
-    def __post_init__(self) -> None:
-        if self.output.suffix != ".safetensors":
-            raise ValueError(f"output is {self.output}, expected a name ending in .safetensors")
 
 
 def main() -> None:

@@ -12,15 +12,15 @@ import torch
 
 from mimicbrush.errors import UserError
 from mimicbrush.hub import local_folder
+from mimicbrush.model.config import NetworkConfig, NetworkOptions, PartConfig, released_network
 from mimicbrush.model.lora import fold, has_adapters, lacks_base
-from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
-from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
+from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.digests import require_unchanged
-from mimicbrush.model.weights.folder import FOLDERS, INDEX_NAME, OPTIONS_NAME, folder_config, is_exported, read_folder
-from mimicbrush.model.weights.lora_file import is_lora
+from mimicbrush.model.weights.find import find_weights, is_exported, is_run
+from mimicbrush.model.weights.folder import FOLDERS, folder_config, read_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.release import read_release
-from mimicbrush.model.weights.run import is_run, read_run, read_run_config, read_run_seed
+from mimicbrush.model.weights.run import read_run, read_run_config, read_run_seed
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, in_precision_of, load_strictly
 
 TRAINED_PARTS = ("imitative_unet", "image_projector", "shape_projector")
@@ -123,20 +123,6 @@ def with_adapters_folded(run: TrainedWeights, config: NetworkConfig) -> TrainedW
     require_unchanged(run.left_out, bases, run.origin, lambda: fetchable_parts(config))
     folded = {name: fold({**bases.get(name, {}), **tensors}) for name, tensors in adapted.items()}
     return run._replace(parts={**run.parts, **folded})
-
-
-def find_weights(name: str) -> Path:
-    """Where trained weights lie on this machine, fetched if need be; raises UserError where nothing lies there."""
-    path = local_folder(name)
-    if is_lora(path):
-        raise UserError(f"{path} is a LoRA file; give it as --lora to `python -m mimicbrush.edit`, beside its base")
-    if path.is_file() or is_exported(path) or is_run(path):
-        return path
-    what = "holds no weights" if path.is_dir() else "does not exist"
-    raise UserError(
-        f"{path} {what}; expected a mimicbrush.bin, a training run with checkpoints/last.ckpt, or a folder with"
-        f" {INDEX_NAME} and {OPTIONS_NAME} made by `python -m mimicbrush.model.weights convert`"
-    )
 
 
 def fetchable_parts(config: NetworkConfig) -> dict[str, str]:

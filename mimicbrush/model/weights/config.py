@@ -1,113 +1,56 @@
-"""What a network is made of, and where its weights come from."""
+"""The commands that look at trained weights and rewrite them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from mimicbrush.model.network import NetworkOptions
-
-NUM_INPUT_CHANNELS = 13
-"""Noisy latent 4, mask 1, background latent 4, shape latent 4, in this order."""
+from mimicbrush.model.config import NetworkConfig, released_network
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartConfig:
-    """One pretrained part, or the sizes of a random one."""
+class InspectConfig:
+    """Say what trained weights hold: parts, tensors, parameters, precision, and which preset they fit."""
 
-    pretrained: str | None = None
-    """Hub repository, local folder, `asset:NAME` for weights shipped with this package, or, for the U-Nets and the
-    autoencoder, a single Stable Diffusion file (.ckpt, .safetensors); null: random weights."""
-    subfolder: str | None = None
-    """Folder of the part inside `pretrained`, for instance `unet`."""
-    variant: str | None = None
-    """Variant of the files of weights, for instance `fp16` or `non_ema`; null: the plain ones, or the only variant."""
-    revision: str | None = None
-    """Branch, tag or commit of a hub repository; null: `main`. Only a full commit hash stays the same for ever."""
-    arguments: dict = field(default_factory=dict)
-    """Sizes, where `pretrained` is null or a single file without a config.json beside it: the arguments of the part's
-    diffusers or transformers config; of a single file, empty means those of Stable Diffusion 1."""
+    weights: str
+    """A released mimicbrush.bin, a training run, or a folder or hub repository made by `convert`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkConfig(NetworkOptions):
-    """The parts of the network, where their weights come from, and how they meet."""
+class ConvertConfig:
+    """Rewrite trained weights as a folder in diffusers' layout, or as a file that the released code loads."""
 
-    weights: str | None = None
-    """Trained weights to start from, in place of the parts' own: a released mimicbrush.bin, a training run, a folder or
-    hub repository made by `python -m mimicbrush.model.weights convert`, or asset:NAME for what comes with this package.
-    Sizes and options stay those given here."""
-    imitative_unet: PartConfig = field(default_factory=PartConfig)
-    """4, 9 or 13 input channels; 9 are read as Stable Diffusion inpainting's. Random weights start as the reference's,
-    as two U-Nets of one family do."""
-    reference_unet: PartConfig = field(default_factory=PartConfig)
-    """4 input channels."""
-    autoencoder: PartConfig = field(default_factory=PartConfig)
-    """AutoencoderKL; never trained here."""
-    image_encoder: PartConfig = field(default_factory=PartConfig)
-    """CLIP vision model with projection; never trained here."""
-    depth: PartConfig | None = None
-    """Depth Anything; null: the shape map is made of the source's edges, which needs no weights."""
-    conv_in: Literal["inherit", "random"] = "inherit"
-    """First layer of the imitative U-Net: keep pretrained input channels and zero the new ones, or start at random, as
-    the authors did."""
-
-    @property
-    def options(self) -> NetworkOptions:
-        """How the parts meet, without where they come from."""
-        return NetworkOptions(**{field.name: getattr(self, field.name) for field in fields(NetworkOptions)})
+    weights: str
+    """A released mimicbrush.bin, a training run, or a folder or hub repository made by this command."""
+    output: Path
+    """The folder to make; a name ending in .bin makes a file in the released layout."""
+    use_ema: bool = True
+    """Of a training run, the averaged weights."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Precision of the stored weights."""
+    position_ids: bool = False
+    """In a .bin, add CLIP's position ids, which transformers up to 4.30 demands; the released code pins 4.25."""
+    network: NetworkConfig = field(default_factory=released_network)
+    """For a mimicbrush.bin only: sizes of what it holds, and where the autoencoder and the depth model come from."""
 
 
-def released_network() -> NetworkConfig:
-    """The release's: Stable Diffusion 1.5 sizes, CLIP ViT-H/14, Depth Anything ViT-B.
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Write what a run has trained, adapters (LoRA) and what is trained beside them, as a file for `edit --lora`."""
 
-    Sizes of what `mimicbrush.bin` holds, sources of what it does not.
-    """
-    unet = {"sample_size": 64, "in_channels": 4, "cross_attention_dim": 768}
-    clip = {
-        "hidden_size": 1280,
-        "intermediate_size": 5120,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "patch_size": 14,
-        "projection_dim": 1024,
-        "hidden_act": "gelu",
-    }
-    return NetworkConfig(
-        imitative_unet=PartConfig(arguments=unet | {"in_channels": NUM_INPUT_CHANNELS}),
-        reference_unet=PartConfig(arguments=unet),
-        autoencoder=PartConfig(pretrained="stabilityai/sd-vae-ft-mse"),
-        image_encoder=PartConfig(arguments=clip),
-        depth=PartConfig(pretrained="LiheYoung/depth-anything-base-hf"),
-    )
+    weights: str
+    """A training run with recipe.imitative_lora."""
+    output: Path
+    """The .safetensors file to write."""
+    base: Path | None = None
+    """Folder to make of the weights that training started from, in diffusers' layout: what `edit --weights` needs
+    beside the file, where they are not trained weights already."""
+    use_ema: bool = True
+    """The averaged weights."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Precision of the stored tensors."""
 
-
-def full_size_network() -> NetworkConfig:
-    """The release's sizes, all from arguments: random weights, nothing is fetched."""
-    widths = [128, 256, 512, 512]
-    autoencoder = {
-        "block_out_channels": widths,
-        "down_block_types": ["DownEncoderBlock2D"] * len(widths),
-        "up_block_types": ["UpDecoderBlock2D"] * len(widths),
-        "layers_per_block": 2,
-        "sample_size": 256,
-    }
-    backbone = {
-        "model_type": "dinov2",
-        "hidden_size": 768,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-        "image_size": 518,
-        "patch_size": 14,
-        "out_indices": [9, 10, 11, 12],
-        "reshape_hidden_states": False,
-        "apply_layernorm": True,
-    }
-    depth = {
-        "backbone_config": backbone,
-        "reassemble_hidden_size": 768,
-        "neck_hidden_sizes": [96, 192, 384, 768],
-        "fusion_hidden_size": 128,
-    }
-    return replace(released_network(), autoencoder=PartConfig(arguments=autoencoder), depth=PartConfig(arguments=depth))
+    def __post_init__(self) -> None:
+        if self.output.suffix != ".safetensors":
+            raise ValueError(f"output is {self.output}, expected a name ending in .safetensors")

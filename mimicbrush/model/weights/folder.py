@@ -23,14 +23,11 @@ from mimicbrush.files import read_object, refuse_file_name, whole_folder, write_
 from mimicbrush.hub import local_folder
 from mimicbrush.library_messages import reason_of
 from mimicbrush.model.conditioning import DepthShape
-from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
+from mimicbrush.model.config import NetworkConfig, NetworkOptions
+from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler
-from mimicbrush.model.weights.config import NetworkConfig
+from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
-
-INDEX_NAME = "model_index.json"
-OPTIONS_NAME = "network.json"
-"""The network's options, for which diffusers' layout has no room."""
 
 PLAIN_DIFFUSERS = "install_the_mimicbrush_package"
 """The module that plain diffusers asks to run, and names, when it is to load such a folder; it only says what to do."""
@@ -99,11 +96,6 @@ def load_scheduler(weights: str | Path) -> SchedulerMixin | None:
         return getattr(diffusers, name).from_pretrained(folder, subfolder="scheduler")
     except (AttributeError, OSError, ValueError) as error:
         raise UserError(f"{folder / 'scheduler'}: damaged ({reason_of(error)}); copy or convert it again") from None
-
-
-def is_exported(folder: Path) -> bool:
-    """Whether `save_pretrained` wrote this folder."""
-    return (folder / INDEX_NAME).is_file() and (folder / OPTIONS_NAME).is_file()
 
 
 def read_folder(folder: Path) -> TrainedWeights:

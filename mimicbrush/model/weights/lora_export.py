@@ -7,22 +7,14 @@ from pathlib import Path
 import torch
 
 from mimicbrush.errors import UserError
+from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.lora import BASE, has_adapters
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import fetchable_parts, find_weights, initialise
-from mimicbrush.model.weights.config import NetworkConfig
+from mimicbrush.model.weights.build import fetchable_parts, initialise
 from mimicbrush.model.weights.digests import require_unchanged
+from mimicbrush.model.weights.find import checkpoint_of, find_weights, is_run
 from mimicbrush.model.weights.lora_file import fingerprints, save_lora
-from mimicbrush.model.weights.run import (
-    PREFIX,
-    checkpoint_of,
-    is_run,
-    read_checkpoint,
-    read_run,
-    read_run_config,
-    read_run_seed,
-    split_parts,
-)
+from mimicbrush.model.weights.run import PREFIX, read_checkpoint, read_run, read_run_config, read_run_seed, split_parts
 from mimicbrush.model.weights.tensors import Tensors
 
 UNETS = ("imitative_unet", "reference_unet")

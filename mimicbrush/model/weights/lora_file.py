@@ -23,10 +23,10 @@ from mimicbrush.files import whole
 from mimicbrush.model.lora import DOWN, PROJECTIONS, UP
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.digests import tensor_digests
+from mimicbrush.model.weights.find import LORA_KEY
 from mimicbrush.model.weights.folder import FOLDERS
 from mimicbrush.model.weights.tensors import Tensors, is_finite
 
-METADATA_KEY = "mimicbrush"
 BESIDE = "beside_lora."
 """Before the names of whole tensors: diffusers demands `lora` in every name, and skips what begins with no model's."""
 FILE_DOWN, FILE_UP = ".lora_A.weight", ".lora_B.weight"
@@ -59,15 +59,6 @@ class LoraFile(NamedTuple):
     """`part.tensor` -> the trained tensor, in place of the base's."""
 
 
-def is_lora(path: Path) -> bool:
-    """Whether this file has been written by `save_lora`."""
-    try:
-        with safe_open(path, "pt") as file:
-            return METADATA_KEY in (file.metadata() or {})
-    except (SafetensorError, OSError):
-        return False
-
-
 def save_lora(
     path: Path, parts: Mapping[str, Tensors], *, base: str, fingerprints: Mapping[str, Mapping[str, str]]
 ) -> None:
@@ -82,7 +73,7 @@ def save_lora(
             (rank,) = ranks
             config |= {f"{folder}.r": rank, f"{folder}.lora_alpha": rank, f"{folder}.target_modules": PROJECTIONS}
     described = {"base": base, "fingerprints": fingerprints}
-    metadata = {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(config), METADATA_KEY: json.dumps(described)}
+    metadata = {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(config), LORA_KEY: json.dumps(described)}
     with whole(path) as partial:
         save_file(tensors, partial, metadata)
 
@@ -91,7 +82,7 @@ def read_lora(path: Path) -> LoraFile:
     """Raises UserError where it is no such file, or a damaged one."""
     tensors, metadata = _read(path)
     try:
-        described, config = (json.loads(metadata[key]) for key in (METADATA_KEY, LORA_ADAPTER_METADATA_KEY))
+        described, config = (json.loads(metadata[key]) for key in (LORA_KEY, LORA_ADAPTER_METADATA_KEY))
         recorded = {part: dict(each) for part, each in described["fingerprints"].items()}
         sizes = {name: (int(config[f"{name}.r"]), float(config[f"{name}.lora_alpha"])) for name in _folders(tensors)}
         base = str(described["base"])

@@ -21,8 +21,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.hub import CONFIG, PartFiles, find_part, is_repository, is_single_file
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
+from mimicbrush.model.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
 from mimicbrush.model.reference_attention import make_imitative, make_reference
-from mimicbrush.model.weights.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
 from mimicbrush.model.weights.single_file import load_single_file, read_single_file, single_file_config
 from mimicbrush.model.weights.tensors import torch_load
 from mimicbrush.weight_files import DIFFUSERS, TRANSFORMERS

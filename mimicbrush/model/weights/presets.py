@@ -9,7 +9,7 @@ import yaml
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights.config import NetworkConfig, PartConfig, released_network
+from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.tensors import TrainedWeights
 

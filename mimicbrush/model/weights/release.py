@@ -10,7 +10,8 @@ from torch import nn
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.model.conditioning import DepthShape
-from mimicbrush.model.network import MimicBrushNetwork, NetworkOptions
+from mimicbrush.model.config import NetworkOptions
+from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.run import is_checkpoint
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors, torch_load, torch_save
 

@@ -8,30 +8,11 @@ import yaml
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights.config import NetworkConfig
+from mimicbrush.model.config import NetworkConfig
+from mimicbrush.model.weights.find import checkpoint_of, is_checkpoint_of_run, previous_checkpoint_of
 from mimicbrush.model.weights.tensors import DamagedFileError, Tensors, TrainedWeights, is_tensors, torch_load
 
 PREFIX = "network."
-
-
-def is_run(path: Path) -> bool:
-    """Whether this is a folder in which train.py has left a checkpoint, or a checkpoint in such a folder."""
-    return checkpoint_of(path).is_file()
-
-
-def checkpoint_of(run: Path) -> Path:
-    """Where a run's last checkpoint lies; of a path such as RUN/checkpoints/best.ckpt, that very checkpoint."""
-    return run if _is_checkpoint_of_run(run) else run / "checkpoints" / "last.ckpt"
-
-
-def best_checkpoint_of(run: Path) -> Path:
-    """Where the checkpoint with the lowest held-out loss lies."""
-    return run / "checkpoints" / "best.ckpt"
-
-
-def previous_checkpoint_of(run: Path) -> Path:
-    """Where the checkpoint before the last one lies."""
-    return run / "checkpoints" / "previous.ckpt"
 
 
 def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
@@ -44,7 +25,7 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
     try:
         checkpoint = read_checkpoint(path)
     except DamagedFileError as error:
-        if _is_checkpoint_of_run(run) or not previous_checkpoint_of(run).is_file():
+        if is_checkpoint_of_run(run) or not previous_checkpoint_of(run).is_file():
             raise
         raise DamagedFileError(
             f"{error}, or run the command that trained it again, which resumes from previous.ckpt"
@@ -91,12 +72,8 @@ def split_parts(tensors: Tensors) -> dict[str, Tensors]:
     return parts
 
 
-def _is_checkpoint_of_run(path: Path) -> bool:
-    return path.suffix == ".ckpt" and path.parent.name == "checkpoints" and path.is_file()
-
-
 def _read_config(run: Path) -> dict:
-    folder = run.parents[1] if _is_checkpoint_of_run(run) else run
+    folder = run.parents[1] if is_checkpoint_of_run(run) else run
     path = folder / "config.yaml"
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import read_object, write_json
 from mimicbrush.hub import CONFIG
 from mimicbrush.library_messages import quiet_libraries, reason_of
-from mimicbrush.model.weights.config import full_size_network
+from mimicbrush.model.config import full_size_network
 from mimicbrush.model.weights.tensors import Tensors, is_tensors, torch_load
 
 T = TypeVar("T", bound=ModelMixin)

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicbrush.data.datamodule import DataConfig, SourceConfig, choose_heldout
+from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.data.decode import decode_image, decode_pair
 from mimicbrush.data.shard_index import list_shards, read_index
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.files import sha256
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor.findings import Finding
-from mimicbrush.training.run import TrainConfig
 
 MAX_NAMED = 4
 MAX_OBJECT_AREA = 0.5

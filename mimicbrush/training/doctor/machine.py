@@ -12,21 +12,19 @@ from torch import nn
 
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.machine import usable_memory
+from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import (
-    NetworkConfig,
-    best_checkpoint_of,
-    checkpoint_of,
-    previous_checkpoint_of,
-    read_checkpoint,
-    read_weights,
-)
+from mimicbrush.model.weights.build import read_weights
+from mimicbrush.model.weights.find import best_checkpoint_of, checkpoint_of, previous_checkpoint_of
+from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training.checkpoints import find_start
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import find_ranks, fullest_share, own_cores
-from mimicbrush.training.run import TrainConfig, check_checkpoint, describe_other_run, share_step
+from mimicbrush.training.run import check_checkpoint, share_step
+from mimicbrush.training.same_run import describe_other_run
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import num_ranks_of
 

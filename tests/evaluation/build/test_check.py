@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.check import CheckConfig, check_folder
+from mimicbrush.evaluation.build.check import check_folder
+from mimicbrush.evaluation.build.config import CheckConfig
 
 
 def test_sound_sets_are_counted_wherever_they_lie(make_set, tmp_path, capsys):

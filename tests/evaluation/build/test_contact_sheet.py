@@ -7,8 +7,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from mimicbrush.evaluation.build.collection import CollectionConfig, SizeConfig
-from mimicbrush.evaluation.build.inner_id import InnerIdConfig, build_inner_id
+from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, SizeConfig
+from mimicbrush.evaluation.build.inner_id import build_inner_id
 from mimicbrush.evaluation.outline import OUTLINE, outlined
 
 

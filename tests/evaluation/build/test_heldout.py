@@ -11,8 +11,10 @@ from PIL import Image
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
-from mimicbrush.evaluation.build.heldout import HeldoutSetConfig, build_heldout
+from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.build.config import HeldoutSetConfig
+from mimicbrush.evaluation.build.heldout import build_heldout
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults
 
 

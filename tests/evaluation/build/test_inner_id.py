@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import BenchmarkSet, list_samples
-from mimicbrush.evaluation.build.collection import CollectionConfig, SizeConfig
-from mimicbrush.evaluation.build.inner_id import InnerIdConfig, build_inner_id, plan_inner_id
-from mimicbrush.evaluation.build.masks import MaskConfig
+from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, MaskConfig, SizeConfig
+from mimicbrush.evaluation.build.inner_id import build_inner_id, plan_inner_id
 from mimicbrush.evaluation.build.photographs import list_photographs
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults
 from tests.evaluation.build.conftest import disc_mask, write_photograph
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.evaluation.build.masks import MaskConfig, check_area, make_masker
+from mimicbrush.evaluation.build.config import MaskConfig
+from mimicbrush.evaluation.build.masks import check_area, make_masker
 from mimicbrush.evaluation.build.photographs import Picture, Unusable
 from tests.evaluation.build.conftest import SIZE, disc_mask, write_photograph
 

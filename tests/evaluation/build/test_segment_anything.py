@@ -12,7 +12,8 @@ from transformers import SamConfig, SamModel, SamProcessor
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.masks import MaskConfig, make_masker
+from mimicbrush.evaluation.build.config import MaskConfig
+from mimicbrush.evaluation.build.masks import make_masker
 from mimicbrush.evaluation.build.photographs import Picture
 from mimicbrush.evaluation.build.regions import Click, Region
 from mimicbrush.evaluation.build.segment_anything import SegmentAnything

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.bench.networks import write_networks
-from mimicbrush.evaluation.metrics import Models, ModelsConfig
+from mimicbrush.evaluation.config import ModelsConfig
+from mimicbrush.evaluation.metrics.models import Models
 
 
 @pytest.fixture(scope="session")

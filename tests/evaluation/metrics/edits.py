@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimicbrush.evaluation.metrics import METRICS, Edit, Models, Score, measure
+from mimicbrush.evaluation.metrics.edit import Edit, Score
+from mimicbrush.evaluation.metrics.measure import measure
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import METRICS
 
 
 def make_edit(*, seed: int = 0, **changes) -> Edit:

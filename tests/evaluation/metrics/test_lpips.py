@@ -11,8 +11,9 @@ from torch import nn
 from torchmetrics.functional.image import lpips as torchmetrics_lpips
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.metrics import Models, ModelsConfig
+from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.lpips import SMALLEST, STACKS, Lpips, load_features
+from mimicbrush.evaluation.metrics.models import Models
 from tests.evaluation.metrics.edits import make_edit, score, value
 
 BACKBONES = {"alexnet": ("lpips", "alex"), "vgg16": ("lpips_vgg", "vgg")}

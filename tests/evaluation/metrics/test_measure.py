@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from mimicbrush.evaluation.metrics import METRICS, Models, ModelsConfig, Score, measure
+from mimicbrush.evaluation.config import ModelsConfig
+from mimicbrush.evaluation.metrics.edit import Score
+from mimicbrush.evaluation.metrics.measure import measure
+from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.table import METRICS
 from tests.evaluation.metrics.edits import make_edit, score
 
 EDITS = [

@@ -13,7 +13,8 @@ from transformers import ViTModel
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.metrics import NETWORKS, Models, ModelsConfig
+from mimicbrush.evaluation.config import ModelsConfig
+from mimicbrush.evaluation.metrics.models import NETWORKS, Models
 
 FETCH = "python -m mimicbrush.evaluation.fetch --models"
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from mimicbrush.evaluation.metrics import METRICS, NETWORKS, metrics_of
+from mimicbrush.evaluation.config import NETWORK_NAMES, MetricName
+from mimicbrush.evaluation.metrics.models import NETWORKS
+from mimicbrush.evaluation.metrics.table import METRICS, metrics_of
 
 OURS = ["seam", "change_outside", "mean_change_outside"]
 SHAPE = ["edge_agreement", "depth_agreement"]
@@ -21,6 +25,14 @@ INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source
 )
 def test_metrics_of_each_set(task, track, expected):
     assert list(metrics_of(task, track)) == expected
+
+
+def test_configs_name_the_metrics_in_the_order_of_the_table():
+    assert list(METRICS) == list(get_args(MetricName))
+
+
+def test_configs_name_the_networks_of_the_metrics():
+    assert tuple(NETWORKS) == NETWORK_NAMES
 
 
 def test_the_papers_columns_are_there_once():

@@ -1,15 +1,38 @@
-"""What an evaluation is told, and where its files lie."""
+"""An evaluation, a comparison of two, and the networks of the metrics."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from mimicbrush.evaluation.benchmark import BenchmarkSet
-from mimicbrush.evaluation.metrics import METRICS, Metric, ModelsConfig, metrics_of
-
+Task = Literal["texture", "parts"]
+Track = Literal["inner_id", "inter_id"]
+Need = Literal["reference_mask", "prompt"]
+"""What a metric may need of a sample beside source, mask, reference and edited picture."""
+MetricName = Literal[
+    "ssim",
+    "psnr",
+    "ssim_mask",
+    "psnr_mask",
+    "colour_distance_truth",
+    "lpips",
+    "lpips_vgg",
+    "dino",
+    "dinov2",
+    "clip_image",
+    "clip_text",
+    "colour_distance",
+    "source_ssim",
+    "source_psnr",
+    "edge_agreement",
+    "depth_agreement",
+    "seam",
+    "change_outside",
+    "mean_change_outside",
+]
+"""In the order of the tables; `metrics/table.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 References = Literal["own", "swapped"]
 REFERENCES: dict[References, str] = {
@@ -21,6 +44,43 @@ HELDOUT = "heldout"
 """What held-out pairs are called where the sets are called by their names."""
 SUMMARY_FIELDS = ("noun", "inputs", "kept", "skipped", "pairs")
 """What the report reads of a summary.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSet:
+    """One folder of the benchmark."""
+
+    folder: Path
+    """Where the pictures lie."""
+    task: Task
+    """texture: editors follow the source's shape (depth on); parts: they are free (depth off)."""
+    track: Track
+    """inner_id: the source itself is the truth; inter_id: there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+    """Where the metrics' networks come from: a local folder or file, or what `mimicbrush.evaluation.fetch` has fetched.
+
+    Folders and hub repositories are in transformers' layout; files are torchvision's, by path or URL, and a hash in the
+    file's name is checked.
+    """
+
+    dino: str = "facebook/dino-vits16"
+    """DINO ViT-S/16."""
+    dinov2: str = "facebook/dinov2-base"
+    """DINOv2 ViT-B/14."""
+    clip: str = "openai/clip-vit-base-patch32"
+    """CLIP ViT-B/32, for pictures and texts."""
+    alexnet: str = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+    """AlexNet's features, for LPIPS."""
+    vgg16: str = "https://download.pytorch.org/models/vgg16-397923af.pth"
+    """VGG16's features, for LPIPS."""
+    depth: str = "LiheYoung/depth-anything-base-hf"
+    """Depth Anything ViT-B."""
+
+
+NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +170,9 @@ class EvaluateConfig:
             raise ValueError(f"seeds is {self.seeds}, expected at least one, each once")
         if not all(0 <= seed < 2**63 for seed in self.seeds):
             raise ValueError(f"seeds is {self.seeds}, expected whole numbers from 0 to 2^63 - 1")
-        unknown = sorted(set(self.metrics) - METRICS.keys())
+        unknown = sorted(set(self.metrics) - set(get_args(MetricName)))
         if unknown:
-            raise ValueError(f"metrics names {', '.join(unknown)}; choose from {', '.join(METRICS)}")
+            raise ValueError(f"metrics names {', '.join(unknown)}; choose from {', '.join(get_args(MetricName))}")
         if HELDOUT in self.sets:
             raise ValueError(f"sets: {HELDOUT} is what the held-out pairs are called; choose another name")
         for name in (*self.sets, *self.editors):
@@ -141,11 +201,32 @@ class EvaluateConfig:
         return self.output / "reference_use" / pairs / f"{editor}.json"
 
 
-def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
-    """The metrics that a set's tables show: all that apply, or those of them that were asked for."""
-    members = config.sets[set_name]
-    return {
-        name: metric
-        for name, metric in metrics_of(members.task, members.track).items()
-        if not config.metrics or name in config.metrics
-    }
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """An editor of one evaluation against an editor of another, on the samples and seeds that both have."""
+
+    run_a: Path
+    """Output folder of the first evaluation; the first word of the command line."""
+    run_b: Path
+    """Output folder of the second, whose gain is shown; the second word. It may be the same folder."""
+    editor_a: str = ""
+    """Editor of the first run; empty: its first one."""
+    editor_b: str = ""
+    """Editor of the second run; empty: its first one."""
+    output: Path | None = None
+    """Folder of comparison.html, .json and .csv; none: one within the second run, named after both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchConfig:
+    """Fetch the weights of the metrics' networks that are not on this machine yet."""
+
+    models: tuple[str, ...] = NETWORK_NAMES
+    """Which: dino, dinov2, clip, alexnet, vgg16, depth."""
+    sources: ModelsConfig = field(default_factory=ModelsConfig)
+    """Where each comes from: a repository of the hub, or a URL."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.models if name not in NETWORK_NAMES]
+        if unknown:
+            raise ValueError(f"models: {', '.join(unknown)}: not known; choose from {', '.join(NETWORK_NAMES)}")
