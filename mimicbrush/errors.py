@@ -1,10 +1,12 @@
-"""The one exception that means: the user can mend this."""
+"""The exceptions that end a command in one line: a mistake of the user's, and a signal."""
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 class UserError(ValueError):
@@ -12,6 +14,13 @@ class UserError(ValueError):
 
     Several mistakes at once are a list: lines that begin with `- `, indented or not.
     """
+
+
+class Terminated(SystemExit):
+    """SIGTERM has asked the process to end: raised in its main thread, so that it cleans up."""
+
+    def __init__(self, status: int = 143) -> None:
+        super().__init__(status)
 
 
 def some_of(names: Sequence[object], most: int = 3) -> str:
@@ -28,17 +37,24 @@ def run_command(main: Callable[[], None], *, stopped: str = "stopped; the same c
     try:
         main()
     except UserError as error:
-        # A loader's process sends its error wrapped in a traceback, whose last words are the message.
-        message = str(error).rpartition(f"{UserError.__name__}: ")[2]
-        print(f"error: {_unwrapped(message)}", file=sys.stderr)
-        raise SystemExit(2) from None
+        end_with_error(error)
     except KeyboardInterrupt as interrupt:
         print(interrupt.args[0] if interrupt.args else stopped, file=sys.stderr)
         raise SystemExit(130) from None
 
 
+def end_with_error(error: UserError) -> NoReturn:
+    """Print one line, or a list, and exit with status 2."""
+    # A loader's process sends its error wrapped in a traceback, whose last words are the message.
+    message = str(error).rpartition(f"{UserError.__name__}: ")[2]
+    print(f"error: {_unwrapped(message)}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
 def _unwrapped(message: str) -> str:
     """One line, whatever a library's words in it hold; the items of a list keep theirs."""
+    import re  # here: a command imports this module before it handles Ctrl-C
+
     items = re.split(r"\n(?= *- )", message)
     indents = [item[: len(item) - len(item.lstrip())] for item in items]
     return "\n".join(indent + " ".join(item.split()) for indent, item in zip(indents, items, strict=True))

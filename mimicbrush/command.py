@@ -1,0 +1,216 @@
+"""The entry of every command: signals first, then the help or the command line, and only then the work.
+
+A command names its parts by dotted paths, so that `--help`, a mistyped option and a missing file are answered without
+importing torch. This module itself imports next to nothing: until `run_command` has begun, Ctrl-C prints a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from mimicbrush.errors import Terminated, UserError, end_with_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import FrameType
+
+REPEAT_SECONDS = 0.5
+"""A signal that arrives so soon after the first is the same one: `timeout` and `make` send it to child and group."""
+
+
+class Command(NamedTuple):
+    """One command, its parts named by dotted paths."""
+
+    config: str
+    """Its config, a frozen dataclass in a module that does not import torch."""
+    run: str
+    """The function that receives the config and does the work; heavy imports are at the top of its module."""
+    program: str = ""
+    """How the command is called; a group fills it in."""
+    check: str | None = None
+    """A function that receives the config before the module of `run` is imported, and raises UserError for a missing
+    file; its module does not import torch either."""
+    parse: str | None = None
+    """A function from arguments to the config, for a command line that is more than its options."""
+    examples: Sequence[str] = ()
+    """Command lines that open the help."""
+    ordinary: Sequence[str] = ()
+    """The options that most people need, by dotted name; help shows them first."""
+    positional: Sequence[str] = ()
+    """Options whose values may be given as the first words of the command line, without a name."""
+    default: Path | None = None
+    """The YAML file that is read where no --config is given."""
+    then: str = "run the same command again to resume"
+    """What the last line says after `stopped`, where Ctrl-C or SIGTERM has ended the command; empty for nothing."""
+
+
+class CommandGroup(NamedTuple):
+    """Commands that share a program, each called by its name."""
+
+    program: str
+    commands: Mapping[str, Command]
+
+
+def run_command(command: Command | CommandGroup) -> None:
+    """Run the command of this process.
+
+    A UserError ends it with one line (or a list) and status 2, Ctrl-C with one line and 130, SIGTERM with one line and
+    143; other exceptions rise.
+    """
+    stop = _Stop()
+    stop.install()
+    try:
+        call_command(command, sys.argv[1:], stop=stop)
+    except KeyboardInterrupt as interrupt:
+        stop.end(signal.SIGINT, *interrupt.args[:1])
+    except BaseException as error:
+        # A library may turn the interruption into an error of its own, and so may the end of a worker.
+        if stop.received:
+            stop.end(stop.received)
+        if isinstance(error, UserError):
+            end_with_error(error)
+        raise
+
+
+def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, stop: _Stop | None = None) -> None:
+    """Answer `--help`, or parse, check and run; raises UserError for a mistake.
+
+    stop: is told which command this is, and when its work begins and ends.
+    """
+    if isinstance(command, CommandGroup):
+        command, arguments = _choose(command, list(arguments))
+    if command is None:
+        return
+    if "--help" in arguments or "-h" in arguments:
+        from mimicbrush.command_help import command_help
+
+        _show(command_help(command))
+        return
+    if stop:
+        stop.then = command.then
+    config = _parse(command, arguments)
+    if command.check:
+        _find(command.check)(config)
+    run = _find(command.run)
+    try:
+        if stop:
+            stop.stage = "working"
+        run(config)
+    finally:
+        if stop:
+            stop.stage = "ended"
+
+
+def _choose(group: CommandGroup, arguments: list[str]) -> tuple[Command | None, list[str]]:
+    """The command that the first word names, and the other words; prints the group's help where it is none."""
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        from mimicbrush.command_help import group_help
+
+        _show(group_help(group))
+        return None, []
+    if name not in group.commands:
+        raise UserError(f"{name} is not a command of {group.program}; choose from {', '.join(group.commands)}")
+    return group.commands[name]._replace(program=f"{group.program} {name}"), arguments[1:]
+
+
+def _show(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # as of `--help | head`; what is left to write goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parse(command: Command, arguments: Sequence[str]) -> object:
+    arguments = list(arguments)
+    for number, name in enumerate(command.positional):
+        if number >= len(arguments) or arguments[number].startswith("-"):
+            break
+        arguments[number] = f"--{name}={arguments[number]}"
+    if command.parse:
+        return _find(command.parse)(arguments)
+    from mimicbrush.config import parse_config
+
+    return parse_config(_find(command.config), arguments, default=command.default, program=command.program)
+
+
+def _find(path: str) -> Callable:
+    from importlib import import_module
+
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+class _Stop:
+    """The handling of SIGINT and SIGTERM.
+
+    While modules are imported nothing is at stake, and an exception could be lost in a library: the process ends at
+    once. While the command works, an exception in the main thread lets it clean up.
+    """
+
+    def __init__(self) -> None:
+        self.then = ""
+        """What the last line says after `stopped`."""
+        self.stage = "starting"
+        """starting, working, or ended."""
+        self.received: int | None = None
+        """The signal that has asked the work to end."""
+        self._since = 0.0
+        self._has_spoken = False
+        self._process = os.getpid()
+
+    def install(self) -> None:
+        """Handle the signals, unless the command was started with one of them ignored, as by nohup."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+        sys.unraisablehook = self._deliver_again
+
+    def end(self, number: int, line: str = "") -> None:
+        """Exit with the last line, by default `stopped; ` and `then`."""
+        self._print(number, line)
+        raise SystemExit(128 + number) from None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked child: only its parent prints the line
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif self.stage == "working" and self.received is None:
+            self.received, self._since = number, time.monotonic()
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        elif self.stage != "working" or time.monotonic() - self._since > REPEAT_SECONDS:
+            number = self.received or number
+            self._print(number)
+            os._exit(128 + number)
+
+    def _print(self, number: int, line: str = "") -> None:
+        if self._has_spoken:
+            return
+        self._has_spoken = True
+        stopped = "stopped by SIGTERM" if number == signal.SIGTERM else "stopped"
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # closed, or interrupted while it was written to
+                stream.flush()
+        with suppress(OSError):
+            os.write(sys.__stderr__.fileno(), f"{line or '; '.join(filter(None, [stopped, self.then]))}\n".encode())
+
+    def _deliver_again(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Repeat a signal whose exception was lost, because it was raised in a destructor or a callback of C code."""
+        if self.received is None or not isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated):
+            sys.__unraisablehook__(unraisable)
+            return
+        from threading import Timer, main_thread
+
+        number, self.received = self.received, None
+        if hasattr(signal, "pthread_kill"):
+            Timer(0.01, signal.pthread_kill, [main_thread().ident, number]).start()
+        else:
+            from _thread import interrupt_main
+
+            Timer(0.01, interrupt_main, [number]).start()

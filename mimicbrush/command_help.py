@@ -1,0 +1,240 @@
+"""The help of a command, from its config: two examples, the ordinary options, then all others in groups.
+
+It reads the dataclass and the docstring of each field, and imports neither torch nor the parser.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import shutil
+import textwrap
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from dataclasses import Field
+
+    from mimicbrush.command import Command, CommandGroup
+
+INDENT = 28
+"""Columns before an option's description; a longer option has the line to itself."""
+CONFIG_HELP = "A YAML file of options, in groups as below; what is given beside it wins."
+WORDS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "true|false", type(None): "null"}
+UNIONS = (Union, types.UnionType)
+ENTRY = "each of "
+"""Begins the heading of configs that a list or a dict holds."""
+LISTS = (list, tuple, set, Sequence)
+
+
+class Option(NamedTuple):
+    """One option of a command."""
+
+    name: str
+    """Dotted: `band.low`."""
+    value: str
+    """The values that it takes, in words; empty for a flag."""
+    description: str
+    default: str | None
+    """As it is written in YAML, empty for none; None where the option must be given."""
+    is_key: bool = False
+    """Whether this is a key of an entry in a list or a dict, and no option of its own."""
+
+
+class Group(NamedTuple):
+    """Options under one heading."""
+
+    heading: str
+    options: list[Option]
+
+
+def command_help(command: Command) -> str:
+    """The whole text of `--help`."""
+    config_class = _find_class(command.config)
+    groups = list(option_groups(config_class))
+    known = {option.name: option for group in groups for option in group.options}
+    known["config"] = Option("config", "PATH", CONFIG_HELP, str(command.default or ""))
+    ordinary = [known[name] for name in dict.fromkeys([*command.ordinary, "config"])]
+    words = " ".join([*(name.upper() for name in command.positional), "[--OPTION VALUE ...]"])
+    parts = [f"usage: {command.program} {words}", _fill(summary(config_class))]
+    if command.examples:
+        parts.append("\n".join(["Examples:", *(f"  {example}" for example in command.examples)]))
+    parts.append(_group_text("Usual options", ordinary))
+    for group in groups:
+        left = [option for option in group.options if option not in ordinary]
+        if left or not group.options:
+            parts.append(_group_text(group.heading, left))
+    return "\n\n".join(parts)
+
+
+def group_help(group: CommandGroup) -> str:
+    """The text of `--help` where no command of a group is named."""
+    width = max(map(len, group.commands)) + 4
+    lines = [f"usage: {group.program} COMMAND [--OPTION VALUE ...]", ""]
+    for name, command in group.commands.items():
+        lines += _hanging(f"  {name}", summary(_find_class(command.config)), width)
+    return "\n".join([*lines, "", f"{group.program} COMMAND --help lists a command's options."])
+
+
+def summary(config_class: type) -> str:
+    """The first paragraph of a class's docstring."""
+    return " ".join((config_class.__doc__ or "").split("\n\n")[0].split())
+
+
+def option_groups(config_class: type, default: object = MISSING) -> Iterator[Group]:
+    """The options of a config: a group for each class of its inheritance that has fields, then for each nested config.
+
+    default: an instance whose values are the defaults, rather than those of the class. A nested class that has been
+    listed under another name is referred to.
+    """
+    own, nested = _split_fields(config_class, default)
+    for owner, options in own.items():
+        yield Group("Further options" if owner is config_class else summary(owner), options)
+    listed: dict[type, str] = {}
+    while nested:
+        name, inner, description, value = nested.pop(0)
+        if inner in listed:
+            yield Group(f"{name}: {description or summary(inner)} (as {listed[inner]})", [])
+            continue
+        listed[inner] = name
+        is_entry = name.startswith(ENTRY)
+        own, deeper = _split_fields(inner, value, "" if is_entry else f"{name}.")
+        if is_entry:  # of a list or a dict: these are keys in YAML, and no options
+            own = {owner: [option._replace(is_key=True) for option in options] for owner, options in own.items()}
+        yield Group(
+            f"{name}: {description or summary(inner)}", [option for options in own.values() for option in options]
+        )
+        nested = deeper + nested
+
+
+class _Nested(NamedTuple):
+    """A field whose value is a config, or holds configs."""
+
+    name: str
+    inner: type
+    description: str
+    default: object
+
+
+def _split_fields(
+    config_class: type, default: object, prefix: str = ""
+) -> tuple[dict[type, list[Option]], list[_Nested]]:
+    """The plain options by the class that defines them, and the nested configs."""
+    hints = get_type_hints(config_class)
+    own: dict[type, list[Option]] = {}
+    nested = []
+    for field in fields(config_class):
+        kind, owner = hints[field.name], _owner(config_class, field.name)
+        name, description = prefix + field.name, _descriptions(owner).get(field.name, "")
+        value = _default(field) if default is MISSING else getattr(default, field.name)
+        inner = _config_in(kind)
+        if inner is not kind:
+            words = "" if kind is bool and value is False else type_words(kind)
+            shown = None if value is MISSING else _plain(value) * bool(words)
+            own.setdefault(owner, []).append(Option(name, words, description, shown))
+        if inner is not None:
+            of_one = isinstance(value, inner)
+            label = name if _is_single(kind) else f"{ENTRY}{name}"
+            nested.append(_Nested(label, inner, description * of_one, value if of_one else MISSING))
+    return own, nested
+
+
+def type_words(kind: object) -> str:
+    """A type as a user reads it: `INTEGER`, `a|b`, `[PATH, ...]`, `{NAME: TEXT, ...}`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return "|".join("null" if value is None else str(value) for value in arguments)
+    if origin in UNIONS:
+        return " or ".join(dict.fromkeys(type_words(each) for each in arguments if each is not type(None)))
+    if origin in LISTS:
+        several = [type_words(each) for each in arguments if each is not Ellipsis]
+        return f"[{', '.join(several)}{', ...' * (len(several) == 1)}]"
+    if kind is dict or origin is dict:
+        return f"{{NAME: {type_words(arguments[1])}, ...}}" if arguments else "{NAME: VALUE, ...}"
+    return "{...}" if is_dataclass(kind) else WORDS.get(kind, "VALUE")
+
+
+def _find_class(path: str) -> type:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _config_in(kind: object) -> type | None:
+    """The dataclass that a field's type is, or holds as one of several, or in a list or dict."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        return kind
+    return next(filter(None, map(_config_in, get_args(kind))), None)
+
+
+def _is_single(kind: object) -> bool:
+    """Whether a value is one config, or perhaps none, rather than a list or a dict of configs."""
+    return is_dataclass(kind) or (any(map(is_dataclass, get_args(kind))) and get_origin(kind) in UNIONS)
+
+
+def _owner(config_class: type, name: str) -> type:
+    """The class of the inheritance that defines a field first: one that only changes a default is not its owner."""
+    return next(each for each in reversed(config_class.__mro__) if name in vars(each).get("__annotations__", {}))
+
+
+@cache
+def _descriptions(config_class: type) -> dict[str, str]:
+    """The docstring below each field of a class's own."""
+    try:
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config_class))).body
+    except (OSError, TypeError):
+        return {}
+    found = {}
+    for field, below in itertools.pairwise(definition.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            found[field.target.id] = " ".join(str(below.value.value).split())
+    return found
+
+
+def _default(field: Field) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _plain(value: object) -> str:
+    """A default as one would write it on the command line; empty for nothing."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _group_text(heading: str, options: list[Option]) -> str:
+    return "\n".join([_fill(heading), *(line for option in options for line in _option_lines(option))])
+
+
+def _option_lines(option: Option) -> list[str]:
+    """`  --name VALUE   description (default: ...)`, wrapped."""
+    notes = {None: " (required)", "": ""}
+    note = notes.get(option.default, f" (default: {option.default})")
+    dashes = "" if option.is_key else "--"
+    return _hanging(f"  {dashes}{option.name} {option.value}".rstrip(), option.description + note, INDENT)
+
+
+def _hanging(head: str, text: str, indent: int) -> list[str]:
+    """A head and its description beside it, or below where the head is long."""
+    lines = textwrap.wrap(text, _columns() - indent, break_long_words=False, break_on_hyphens=False) or [""]
+    if len(head) > indent - 2:
+        return [head, *(" " * indent + line for line in lines if line)]
+    return [f"{head:{indent}s}{lines[0]}".rstrip(), *(" " * indent + line for line in lines[1:])]
+
+
+def _fill(text: str) -> str:
+    return textwrap.fill(text, _columns())
+
+
+def _columns() -> int:
+    """Columns of the terminal, but no fewer than 80 and no more than 100."""
+    return min(max(shutil.get_terminal_size().columns, 80), 100)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from mimicbrush.command import Command, CommandGroup, call_command
+from mimicbrush.errors import UserError
+
+SCRIPT = """
+import os, signal, sys, time, weakref
+from mimicbrush.command import Command, run_command
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a shell's background
+number = getattr(signal, {name!r})
+
+def parse(arguments):
+    if {moment!r} == "parsing":
+        os.kill(os.getpid(), number)
+    return None
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+
+def in_library():
+    try:
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+    except BaseException:
+        raise ImportError("a library's own words") from None
+
+def run(config):
+    try:
+        if {moment!r} == "working":
+            os.kill(os.getpid(), number)
+        if {moment!r} == "destructor":
+            Dying()
+        if {moment!r} == "library":
+            in_library()
+        if {moment!r} == "fork":
+            if os.fork() == 0:
+                os.kill(os.getpid(), number)
+                time.sleep(5)
+            os.wait()
+            os.kill(os.getpid(), number)
+        time.sleep(5)
+    finally:
+        print("cleaned up", flush=True)
+
+run_command(Command(config="", parse="__main__.parse", run="__main__.run"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        ("SIGINT", "parsing"),
+        ("SIGTERM", "parsing"),
+        ("SIGINT", "working"),
+        ("SIGTERM", "working"),
+        ("SIGINT", "destructor"),
+        ("SIGTERM", "library"),
+        ("SIGINT", "fork"),
+    ],
+)
+def test_a_signal_ends_a_command_in_one_line(name, moment):
+    command = [sys.executable, "-c", SCRIPT.format(name=name, moment=moment)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    cause = {"SIGINT": "stopped", "SIGTERM": "stopped by SIGTERM"}[name]
+    assert ended.stderr == f"{cause}; run the same command again to resume\n"
+    assert ended.returncode == 128 + getattr(signal, name)
+    assert ended.stdout == "cleaned up\n" * (moment != "parsing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """A range."""
+
+    low: float = 0.1
+    """Lower edge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """The place."""
+
+    folder: Path
+    """Where it goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example(Base):
+    """Draw an example.
+
+    This paragraph is no part of the summary.
+    """
+
+    band: Band = field(default_factory=lambda: Band(low=0.2))
+    """A nested config."""
+    others: list[Band] = field(default_factory=list)
+    """Some more."""
+    kind: Literal["plain", "fancy"] | None = None
+    """How it looks."""
+    paths: list[Path] | Path | None = None
+    """One or more."""
+    force: bool = False
+    """Overwrite."""
+
+
+COMMAND = Command(
+    program="python draw.py",
+    config=f"{__name__}.Example",
+    run="nowhere.at_all",
+    examples=("python draw.py here",),
+    ordinary=("folder",),
+    positional=("folder",),
+)
+
+HELP = """\
+usage: python draw.py FOLDER [--OPTION VALUE ...]
+
+Draw an example.
+
+Examples:
+  python draw.py here
+
+Usual options
+  --folder PATH             Where it goes. (required)
+  --config PATH             A YAML file of options, in groups as below; what is
+                            given beside it wins.
+
+Further options
+  --others [{...}, ...]     Some more. (default: [])
+  --kind plain|fancy        How it looks.
+  --paths [PATH, ...] or PATH
+                            One or more.
+  --force                   Overwrite.
+
+band: A nested config.
+  --band.low NUMBER         Lower edge. (default: 0.2)
+
+each of others: A range. (as band)
+"""
+
+
+def test_help_is_written_from_the_config(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    call_command(COMMAND, ["--help"])
+    assert capsys.readouterr().out == HELP
+
+
+def test_a_group_lists_its_commands_and_runs_the_one_that_is_named(capsys):
+    received = []
+    sys.modules[__name__].keep = received.append
+    group = CommandGroup(program="python -m tool", commands={"draw": COMMAND._replace(run=f"{__name__}.keep")})
+    call_command(group, [])
+    assert "  draw  Draw an example." in capsys.readouterr().out
+    call_command(group, ["draw", "here", "--force"])
+    assert received == [Example(folder=Path("here"), force=True)]
+    with pytest.raises(UserError, match="erase is not a command of python -m tool; choose from draw"):
+        call_command(group, ["erase"])
+
+
+def test_missing_files_are_refused_before_the_module_that_works_is_imported():
+    def refuse(config: Example) -> None:
+        raise UserError(f"no {config.folder}")
+
+    sys.modules[__name__].refuse = refuse
+    command = COMMAND._replace(check=f"{__name__}.refuse", run="nowhere.at_all")
+    with pytest.raises(UserError, match="no here"):
+        call_command(command, ["here"])
