@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -27,6 +25,7 @@ from data_prep.run import claim_output
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.folder_lock import held
+from mimicbrush.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +96,7 @@ def _render_benchmark(config: DemoConfig) -> None:
 
 def _render(left: Sequence, render: Callable, config: DemoConfig, noun: str) -> None:
     rendered = map_in_order(partial(render, size=config.size, seed=config.seed), left, workers=config.workers)
-    for result in tqdm(rendered, total=len(left), unit=noun, disable=not left):
+    for result in progress_bar(rendered, total=len(left), unit=noun):
         if isinstance(result, Failure):
             raise UserError(f"a {noun} could not be rendered: {result.detail}; the same command goes on from here")
 

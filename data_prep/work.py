@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-from tqdm import tqdm
 
 from data_prep.inputs import MAX_DETAIL, UnreadableInput, readable_text
 from data_prep.pool import Failure, map_in_order
@@ -25,6 +24,7 @@ from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.files import NO_ROOM
 from mimicbrush.machine import usable_cores
+from mimicbrush.progress import Progress, progress_bar
 
 
 class Outcome(NamedTuple):
@@ -86,7 +86,7 @@ def shard_inputs(
         return Effort(0, 0, 0, 0.0, {})
     workers = min(work.workers or usable_cores(), len(names))
     watch, num_pairs = Stopwatch(), 0
-    with _parcels(units[0].shard) as parcels, tqdm(total=len(names), unit=noun) as progress:
+    with _parcels(units[0].shard) as parcels, progress_bar(total=len(names), unit=noun) as progress:
         send = partial(_send, read=read, parcels=parcels)
         sent = map_in_order(send, names, workers=workers, timeout=work.timeout, memory=work.memory)
         outcomes = (_receive(parcel) for parcel in sent)
@@ -96,7 +96,7 @@ def shard_inputs(
 
 
 def _write_unit(
-    unit: Unit, outcomes: Iterator[Outcome], sizes: Mapping[str, int], watch: Stopwatch, progress: tqdm
+    unit: Unit, outcomes: Iterator[Outcome], sizes: Mapping[str, int], watch: Stopwatch, progress: Progress
 ) -> int:
     """Returns how many pairs the shard holds."""
     inputs: dict[str, dict] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,6 @@ from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from diffusers.utils.torch_utils import get_device
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
@@ -30,6 +29,7 @@ from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import Box, Picture, Source, as_edit_mask, as_reference, as_source
+from mimicbrush.progress import Progress, progress_bar
 from mimicbrush.requests import ReferenceRequest
 
 log = logging.getLogger(__name__)
@@ -242,6 +242,13 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         self.maybe_free_model_hooks()
         return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
 
+    def progress_bar(self, iterable: Iterable | None = None, total: int | None = None) -> Progress:
+        """As in diffusers; with `set_progress_bar_config(disable=None)`, plain lines where stderr is no terminal."""
+        config = getattr(self, "_progress_bar_config", {})
+        if config.get("disable", False) is not None:
+            return super().progress_bar(iterable, total)
+        return progress_bar(iterable, total=total, desc=config.get("desc"), leave=config.get("leave", True))
+
     def _sample(
         self,
         editor: MimicBrushEditor,
@@ -261,7 +268,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         self.maybe_free_model_hooks()
         return samples
 
-    def _reporter(self, bar: tqdm, num_rounds: int, callback: Callback | None) -> OnStep:
+    def _reporter(self, bar: Progress, num_rounds: int, callback: Callback | None) -> OnStep:
         """What sampling calls after each step: moves the bar, and hands the latents to the callback."""
 
         def report(step: int, latents: Tensor, pred_original_sample: Tensor) -> Tensor | None:

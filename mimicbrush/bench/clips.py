@@ -16,11 +16,11 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from data_prep.demo.camera import View, homography
 from data_prep.demo.photographs import HELD_OUT, TRAIN, load
 from mimicbrush.files import whole
+from mimicbrush.progress import progress_bar
 
 Resolution = Literal["1080p", "4K"]
 
@@ -92,7 +92,7 @@ def _render(shot: Shot, paths: Mapping[int, Path], *, seed: int) -> None:
         for interval, path in paths.items():
             partial = stack.enter_context(whole(path))
             encoders.append(stack.enter_context(_encoder(partial, size, keyframe_interval=interval)))
-        for frame in tqdm(frames, desc=f"{shot.resolution} {shot.motion}", total=len(views), unit="frame"):
+        for frame in progress_bar(frames, desc=f"{shot.resolution} {shot.motion}", total=len(views), unit="frame"):
             for encode in encoders:
                 encode(frame)
 

@@ -18,6 +18,7 @@ from mimicbrush.edit.replay import parse_command
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.files import check_writable
 from mimicbrush.folder_lock import held
+from mimicbrush.progress import progress_bar
 
 if TYPE_CHECKING:
     from mimicbrush.pipeline import MimicBrushPipeline
@@ -55,7 +56,7 @@ def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig
     ready = {line: edit for line, edit in sound.items() if is_unfinished(edit)}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
     pipe = _load_pipeline(config) if needed else None
-    for line, edit in tqdm(ready.items(), desc="batch", unit="edit", disable=None):
+    for line, edit in progress_bar(ready.items(), desc="batch", unit="row"):
         try:
             _make(pipe, edit, read_inputs(edit))
         except UserError as error:

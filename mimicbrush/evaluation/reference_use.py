@@ -45,7 +45,7 @@ def record_reference_use(
             batches, keep_shape = heldout_batches(pairs.shards, size, pairs.num_pairs, seed), False
         else:
             batches, keep_shape = sample_batches(pairs, size, batch_size), pairs[0].task == "texture"
-        use = measure(editor.network, batches, seed=seed, keep_shape=keep_shape, progress=True)
+        use = measure(editor.network, batches, seed=seed, keep_shape=keep_shape)
     write_json(use and {name: share._asdict() for name, share in use.items()}, path)
 
 

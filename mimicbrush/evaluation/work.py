@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tqdm.auto import tqdm
-
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.checks import lacking_reference_use, load_editor
@@ -14,6 +12,7 @@ from mimicbrush.evaluation.edits import make_edits, read_record, unfinished
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.reference_use import record_reference_use
 from mimicbrush.evaluation.scoring import scoring_of
+from mimicbrush.progress import Progress, progress_bar
 from mimicbrush.requests import Editor
 
 Samples = Mapping[str, Sequence[Sample]]
@@ -39,7 +38,7 @@ def edit_all(config: EvaluateConfig, share: Samples, samples: Samples) -> None:
         for editor in config.editors
     }
     uses = lacking_reference_use(config, task=config.work.task, num_tasks=config.work.num_tasks)
-    with tqdm(total=sum(left.values()), desc="edits", unit="edit", disable=not any(left.values())) as progress:
+    with progress_bar(total=sum(left.values()), desc="edits", unit="edit") as progress:
         for name in config.editors:
             pairs = [pairs for editor, pairs in uses if editor == name]
             if left[name] or pairs:
@@ -52,7 +51,7 @@ def edit_all(config: EvaluateConfig, share: Samples, samples: Samples) -> None:
 def score_all(config: EvaluateConfig, share: Samples, *, models: Models, not_computed: Collection[str]) -> None:
     """Score the edits of a share that are not scored yet, by all metrics but `not_computed`."""
     num_edits = sum(map(len, share.values())) * len(config.editors) * len(config.seeds)
-    with tqdm(total=num_edits, desc="scores", unit="edit") as progress:
+    with progress_bar(total=num_edits, desc="scores", unit="score") as progress:
         for set_name, seed in _rounds(config):
             for editor in config.editors:
                 scoring = scoring_of(config, set_name, editor, seed, models=models, not_computed=not_computed)
@@ -75,7 +74,9 @@ def refuse_failed_editors(config: EvaluateConfig, share: Samples) -> None:
             raise UserError(f"{editor}: all {len(failures)} edits failed, the first: {failures[0]}")
 
 
-def _edit(editor: Editor, name: str, config: EvaluateConfig, share: Samples, samples: Samples, progress: tqdm) -> None:
+def _edit(
+    editor: Editor, name: str, config: EvaluateConfig, share: Samples, samples: Samples, progress: Progress
+) -> None:
     swapped = config.editor(name).references == "swapped"
     failed = 0
     for set_name, seed in _rounds(config):

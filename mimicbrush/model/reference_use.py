@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, prediction_target
+from mimicbrush.progress import progress_bar
 from mimicbrush.seeds import seed_of
 from mimicbrush.statistics import Interval, bootstrap_mean
 
@@ -43,7 +43,6 @@ def measure_reference_use(
     *,
     seed: int = 0,
     keep_shape: bool = False,
-    progress: bool = False,
 ) -> dict[str, Interval]:
     """Reference use for each of COMPARISONS, with a 95 % interval bootstrapped over groups (clips or photographs).
 
@@ -54,7 +53,7 @@ def measure_reference_use(
     network.eval()
     another = _others_references(batches)
     errors: dict[str, list[Tensor]] = {}
-    for number, batch in enumerate(tqdm(batches, desc="reference use", disable=not progress, leave=False)):
+    for number, batch in enumerate(progress_bar(batches, desc="reference use", unit="batch", leave=False)):
         generator = torch.Generator().manual_seed(seed_of(seed, "reference use", number))
         for name, error in _errors(network, batch, another[number], generator, keep_shape).items():
             errors.setdefault(name, []).append(error.cpu())

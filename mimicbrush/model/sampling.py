@@ -9,7 +9,6 @@ import diffusers
 import torch
 from diffusers import DDIMScheduler, SchedulerMixin
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mimicbrush.device import send
 from mimicbrush.errors import UserError
@@ -88,7 +87,6 @@ def sample(
     guidance_scale: float = 5.0,
     generators: list[torch.Generator] | None = None,
     on_step: OnStep | None = None,
-    progress: bool = False,
 ) -> Tensor:
     """Denoise N samples of each of B edits together: noise (B·N, 4, h, w) -> edited latents, in the same order.
 
@@ -107,7 +105,7 @@ def sample(
     timesteps = send(scheduler.timesteps, noise.device)
     noisy_step = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     latent, features = noise * scheduler.init_noise_sigma, None
-    for step, timestep in enumerate(tqdm(scheduler.timesteps, disable=not progress, desc="sampling", leave=False)):
+    for step, timestep in enumerate(scheduler.timesteps):
         device_timestep = timesteps[step]
         if features is None or network.options.reference_timestep == "current":
             features = network.reference_features(conditions.reference_latent, device_timestep, conditions.image_tokens)

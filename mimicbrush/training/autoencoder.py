@@ -18,7 +18,6 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
-from tqdm.auto import tqdm
 
 from mimicbrush.config import parse_config
 from mimicbrush.data.augment import random_colours
@@ -32,6 +31,7 @@ from mimicbrush.folder_lock import held
 from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.parts import load_part
 from mimicbrush.pictures.geometry import letterbox, resize
+from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim
 
 NUM_SCALE_CROPS = 256
@@ -131,7 +131,7 @@ def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.max_steps)
     crops = iter(DataLoader(Crops(config), batch_size=config.batch_size, num_workers=1))
     generator = torch.Generator().manual_seed(config.seed)
-    progress = tqdm(range(config.max_steps), desc="autoencoder")
+    progress = progress_bar(range(config.max_steps), desc="autoencoder")
     for step in progress:
         images = random_colours(next(crops), config.colours, generator)
         loss = _loss(autoencoder, images * 2 - 1, config)
@@ -141,7 +141,7 @@ def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
         optimizer.step()
         schedule.step()
         if step % 50 == 0:
-            progress.set_postfix(loss=f"{loss.item():.4f}")
+            progress.set_postfix_str(f"loss {loss.item():.4f}")
 
 
 @torch.no_grad()

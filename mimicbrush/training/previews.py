@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +83,7 @@ class ReferenceUse(StepCallback):
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and step % self.every == 0:
             with self.averaged.applied(module), evaluating(module):
-                shares = measure_reference_use(module.network, self.batches, progress=sys.stderr.isatty())
+                shares = measure_reference_use(module.network, self.batches)
             append_record({"step": step, **{name: share.mean for name, share in shares.items()}}, self.path)
             draw_reference_use(read_records(self.path), self.path.with_suffix(".png"))
             for logger in trainer.loggers:

@@ -21,7 +21,7 @@ SHARES = {"another / both": Interval(0.75, 0.6, 0.9, 8, 4)}
 def judge(told: dict) -> Callable[..., dict[str, Interval]]:
     """A measurement that only notes what it was given."""
 
-    def measure(network, batches, *, seed, keep_shape, progress):
+    def measure(network, batches, *, seed, keep_shape):
         told.update(network=network, batches=batches, seed=seed, keep_shape=keep_shape)
         return SHARES
 

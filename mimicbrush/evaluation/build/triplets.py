@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import (
     GROUPS,
@@ -28,6 +26,7 @@ from mimicbrush.evaluation.build.photographs import Unusable
 from mimicbrush.evaluation.build.plan import Candidate, Quota
 from mimicbrush.evaluation.faults import refuse_faults, text_faults
 from mimicbrush.files import installed_versions, write_json
+from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import CONFIG_NAME, claim
 
 PROVENANCE = "provenance.json"
@@ -102,7 +101,7 @@ def claim_set(output: Path, settings: object, inputs: Iterable[str]) -> None:
 def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Collection, output: Path) -> Account:
     """Fill every quota and write its triplets, numbered in order. Raises UserError where there is not one."""
     account = Account(wanted=sum(quota.wanted for quota in quotas))
-    with tqdm(total=account.wanted, desc="triplets", unit="triplet") as progress:
+    with progress_bar(total=account.wanted, desc="triplets", unit="triplet") as progress:
         for quota in quotas:
             before = len(account.triplets)
             for candidate in quota.candidates:

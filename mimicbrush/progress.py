@@ -1,0 +1,139 @@
+"""Progress of long work: a bar on a terminal, a plain line every few seconds where the output is a file or a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+SECONDS = 5.0
+"""Time between two lines; shorter work prints none."""
+SHARE = 0.01
+"""Work of hours prints lines less often: the time between two is at least this share of the time that has passed."""
+
+
+def _print_to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class ProgressLog:
+    """Writes the lines of all work under way, which may be nested: `row 3 of 10, step 12 of 50, about 40 s left`."""
+
+    def __init__(
+        self, *, now: Callable[[], float] = time.monotonic, write: Callable[[str], None] = _print_to_stderr
+    ) -> None:
+        self.now = now
+        self.write = write
+        self.under_way: list[PlainProgress] = []
+        """The outermost first."""
+        self.last_line = float("-inf")
+
+    def report(self) -> None:
+        """Write a line if the last one is long enough ago."""
+        if not self.under_way:
+            return
+        now, outermost = self.now(), self.under_way[0]
+        elapsed = now - outermost.started
+        if now - max(self.last_line, outermost.started) < max(SECONDS, SHARE * elapsed):
+            return
+        self.last_line = now
+        counts = [each.describe(is_innermost=each is self.under_way[-1]) for each in self.under_way]
+        self.write(", ".join(counts) + _time_left(elapsed, self._finished_share()))
+
+    def _finished_share(self) -> float:
+        """Share of the outermost work that is finished, in [0, 1]."""
+        share = 0.0
+        for each in reversed(self.under_way):
+            share = min(1.0, (each.n + share) / each.total) if each.total else 0.0
+        return share
+
+
+LOG = ProgressLog()
+
+
+class PlainProgress(Generic[T]):
+    """Takes the place of tqdm's bar in a log; attributes and methods are tqdm's."""
+
+    def __init__(
+        self,
+        iterable: Iterable[T] | None = None,
+        *,
+        total: int | None = None,
+        unit: str = "step",
+        log: ProgressLog | None = None,
+    ) -> None:
+        self.iterable = iterable
+        self.total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
+        self.unit = unit
+        self.n = 0
+        self.postfix = ""
+        self.log = log or LOG
+        self.started = self.log.now()
+        self.log.under_way.append(self)
+
+    def __iter__(self) -> Iterator[T]:
+        with self:
+            for item in self.iterable:
+                yield item
+                self.update()
+
+    def __enter__(self) -> PlainProgress[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def update(self, n: int = 1) -> None:
+        self.n += n
+        self.log.report()
+
+    def set_postfix_str(self, text: str, *, refresh: bool = True) -> None:
+        """Add to this work's count what it has come to; `refresh` means nothing here."""
+        self.postfix = text
+
+    def close(self) -> None:
+        if self in self.log.under_way:
+            self.log.under_way.remove(self)
+
+    def describe(self, *, is_innermost: bool) -> str:
+        """Name what was finished last, or, of work that has inner work under way, what is under way."""
+        number = self.n if is_innermost else min(self.n + 1, self.total or self.n + 1)
+        count = f"{self.unit} {number} of {self.total}" if self.total else f"{self.unit} {number}"
+        return f"{count} ({self.postfix})" if self.postfix else count
+
+
+Progress = tqdm | PlainProgress
+
+
+def progress_bar(
+    iterable: Iterable[T] | None = None,
+    *,
+    total: int | None = None,
+    desc: str | None = None,
+    unit: str = "step",
+    leave: bool = True,
+) -> Progress:
+    """Return tqdm's bar where stderr is a terminal, plain lines elsewhere; neither shows where there is nothing to do.
+
+    unit: name of what is counted, in the singular. desc, leave: as in tqdm, for the bar alone.
+    """
+    if sys.stderr.isatty():
+        return tqdm(iterable, total=total, desc=desc, unit=unit, leave=leave, disable=total == 0)
+    return PlainProgress(iterable, total=total, unit=unit)
+
+
+def _time_left(elapsed: float, finished_share: float) -> str:
+    if not finished_share:
+        return ""
+    seconds = elapsed * (1 - finished_share) / finished_share
+    if seconds < 1:
+        return ""
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f", about {seconds / length:.0f} {unit} left"
+    return f", about {seconds:.0f} s left"
