@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.inputs import UnreadableInput
+from mimicbrush.unusable_input import UnusableInput
 
 GLIMPSE_SIZE = (64, 36)
 """Width and height of a glimpse."""
@@ -65,10 +65,10 @@ class Footage(NamedTuple):
 
 
 def choose_times(times: Times, info: VideoInfo) -> list[float]:
-    """The moments asked for, rising; raises UnreadableInput where they depend on a duration that nobody knows."""
+    """The moments asked for, rising; raises UnusableInput where they depend on a duration that nobody knows."""
     if callable(times):
         if info.duration <= 0:
-            raise UnreadableInput("no_duration", "the container does not say how long it is")
+            raise UnusableInput("no_duration", "the container does not say how long it is")
         times = times(info.duration)
     return sorted(times)
 

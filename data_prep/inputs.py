@@ -1,4 +1,4 @@
-"""Which files a command works on, and what is said of one that cannot be used."""
+"""Files that a command works on: found, named and checked."""
 
 from __future__ import annotations
 
@@ -8,21 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mimicbrush.errors import UserError
-
-MAX_DETAIL = 200
-"""Characters; what a file says of itself may be long."""
-
-
-class UnreadableInput(Exception):  # noqa: N818 - it says what the input is, and is counted rather than reported
-    """A clip or a still that gives no sample: `reason` is a slug to count by, `detail` a sentence."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = readable_text(detail)[:MAX_DETAIL]
-
-    def __reduce__(self) -> tuple:
-        return UnreadableInput, (self.reason, self.detail)
+from mimicbrush.unusable_input import UnusableInput
 
 
 def folder_argument(command: str) -> Path:
@@ -56,12 +42,12 @@ def size_of(path: Path) -> int:
 
 
 def check_file(path: Path) -> None:
-    """Raises UnreadableInput (unreadable_folder, missing, not_a_file): opening a pipe would wait for ever."""
+    """Raises UnusableInput (unreadable_folder, missing, not_a_file): opening a pipe would wait for ever."""
     if path.is_dir():
-        raise UnreadableInput("unreadable_folder", "may not be listed; see its permissions")
+        raise UnusableInput("unreadable_folder", "may not be listed; see its permissions")
     if not path.is_file():
         exists = path.exists()
-        raise UnreadableInput("not_a_file" if exists else "missing", "a pipe or device" if exists else "no such file")
+        raise UnusableInput("not_a_file" if exists else "missing", "a pipe or device" if exists else "no such file")
 
 
 def readable_name(path: Path) -> str:

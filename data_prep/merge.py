@@ -34,10 +34,10 @@ from data_prep.run import (
     slug,
     task_of,
 )
-from data_prep.summary import describe, spaced, summarise
+from data_prep.summary import describe, summarise
 from data_prep.work import Effort, Outcome, shard_inputs
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path
-from mimicbrush.errors import UserError, run_command
+from mimicbrush.errors import UserError, run_command, spaced
 from mimicbrush.files import read_object, write_json
 from mimicbrush.folder_lock import held, task_share
 from mimicbrush.run_folder import CONFIG_NAME

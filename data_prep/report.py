@@ -33,9 +33,9 @@ from data_prep.report_pictures import (
     spread,
     training_view,
 )
-from data_prep.summary import describe, spaced, summarise
+from data_prep.summary import describe, summarise
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, list_shards, read_excluded, read_index
-from mimicbrush.errors import UserError, run_command
+from mimicbrush.errors import UserError, run_command, spaced
 from mimicbrush.files import read_object, write_text
 from mimicbrush.reports.html_page import figure, folded, heading, page, paragraph, strip, table
 from mimicbrush.run_folder import CONFIG_NAME

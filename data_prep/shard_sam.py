@@ -20,7 +20,6 @@ if not __package__:  # run as a script, whose own folder comes first on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from data_prep.images import EncodeConfig, encode_image, encode_mask, shrink, to_grey
-from data_prep.inputs import UnreadableInput
 from data_prep.merge import shard_and_merge
 from data_prep.run import KEPT, WorkConfig, seed_for, slug
 from data_prep.similarity import structural_similarity
@@ -33,6 +32,7 @@ from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import run_command
 from mimicbrush.machine import require_posix
 from mimicbrush.metadata import read_metadata
+from mimicbrush.unusable_input import UnusableInput
 
 ROOT = Path(__file__).resolve().parents[1]
 SIMILARITY_SIZE = 256
@@ -90,12 +90,12 @@ def shard_sam(config: SamShardConfig) -> str:
 def read_samples_of_still(
     name: str, *, stills: Mapping[str, StillFiles], metadata: Mapping[str, dict], config: SamShardConfig
 ) -> Outcome:
-    """The still itself and its pseudo-pairs, and what to note of it; raises UnreadableInput."""
+    """The still itself and its pseudo-pairs, and what to note of it; raises UnusableInput."""
     watch, generator = Stopwatch(), seed_for(config.seed, name)
     with watch.measure("decode"):
         still = read_still(stills[name], config.masks, generator)
         if min(still.image.shape[:2]) < MIN_SIDE:
-            raise UnreadableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
+            raise UnusableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
         still_size = list(still.image.shape[1::-1])
         still = _shrunk(still, config.short_side)
     origin = {"group": name, **still.facts, **metadata.get(name, {}), "file": name, "still_size": still_size}

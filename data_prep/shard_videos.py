@@ -22,7 +22,7 @@ if not __package__:  # run as a script, whose own folder comes first on the path
 from data_prep.duplicates import hash_glimpses
 from data_prep.footage import Footage, Frame
 from data_prep.images import EncodeConfig, encode_image, encode_strip
-from data_prep.inputs import UnreadableInput, check_file, find_files, readable_name, size_of
+from data_prep.inputs import check_file, find_files, readable_name, size_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
 from data_prep.merge import shard_and_merge
 from data_prep.pairs import ChosenPair, PairConfig, Selection, sample_times, select_pairs
@@ -35,6 +35,7 @@ from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.machine import require_posix
 from mimicbrush.metadata import read_metadata
+from mimicbrush.unusable_input import UnusableInput
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/videos"
@@ -114,7 +115,7 @@ def shard_videos(config: VideoShardConfig) -> str:
 def read_clip(
     name: str, *, clips: Mapping[str, Path], metadata: Mapping[str, dict], config: VideoShardConfig
 ) -> Outcome:
-    """A clip's pairs, and what to note of it; raises UnreadableInput."""
+    """A clip's pairs, and what to note of it; raises UnusableInput."""
     watch, generator = Stopwatch(), seed_for(config.seed, name)
     with watch.measure("decode"):
         footage = _decode(clips[name], config, generator)
@@ -140,7 +141,7 @@ def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator
     footage = read_frames(path, times, **decoding)
     if len(footage.frames) < 2:
         seconds = footage.info.duration
-        raise UnreadableInput("too_short", f"{len(footage.frames)} distinct frame in {seconds:.2f} s")
+        raise UnusableInput("too_short", f"{len(footage.frames)} distinct frame in {seconds:.2f} s")
     return footage
 
 

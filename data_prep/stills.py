@@ -14,21 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_prep.inputs import (
-    UnreadableInput,
-    check_file,
-    find_files,
-    first_line,
-    readable_name,
-    readable_text,
-    size_of,
-)
+from data_prep.inputs import check_file, find_files, first_line, readable_name, readable_text, size_of
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
 from mimicbrush.metadata import ORIGIN_FIELDS
 from mimicbrush.pictures.conversion import rgb_bytes
 from mimicbrush.pictures.decoding import decode_bytes, turn_upright
 from mimicbrush.pictures.headers import swaps_sides
+from mimicbrush.unusable_input import UnusableInput
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
@@ -45,15 +38,15 @@ class Extent(NamedTuple):
     """What is wrong with the file as a whole, as `reason: detail`."""
 
     def read(self) -> bytes:
-        """Raises UnreadableInput where the file ends too early."""
+        """Raises UnusableInput where the file ends too early."""
         if self.fault:
-            raise UnreadableInput(*self.fault.split(": ", 1))
+            raise UnusableInput(*self.fault.split(": ", 1))
         check_file(self.path)
         with self.path.open("rb") as file:
             file.seek(self.start)
             content = file.read(self.size)
         if len(content) != self.size:
-            raise UnreadableInput("truncated", f"{self.path.name} ends after {len(content)} of {self.size} bytes")
+            raise UnusableInput("truncated", f"{self.path.name} ends after {len(content)} of {self.size} bytes")
         return content
 
 
@@ -173,18 +166,18 @@ def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
 def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Generator) -> Still:
     """Decode a still, upright and on white, and some of its good masks.
 
-    Raises UnreadableInput (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
+    Raises UnusableInput (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
     no_good_mask).
     """
     if files.annotations is None:
-        raise UnreadableInput("missing_masks", "no JSON beside the picture")
+        raise UnusableInput("missing_masks", "no JSON beside the picture")
     content = _parse(files.annotations.read())
     if files.picture is None:
-        raise UnreadableInput("missing_picture", "no picture beside the JSON")
+        raise UnusableInput("missing_picture", "no picture beside the JSON")
     try:
         picture = decode_bytes(files.picture.read())
     except (ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableInput("bad_picture", first_line(error)) from None
+        raise UnusableInput("bad_picture", first_line(error)) from None
     image, orientation = rgb_bytes(picture.levels), picture.orientation
     # COCO's masks are drawn on the pixels as they are stored, whatever EXIF says.
     stored = image.shape[1::-1] if swaps_sides(orientation) else image.shape[:2]
@@ -200,12 +193,12 @@ def _parse(text: bytes) -> dict:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnreadableInput("bad_json", first_line(error)) from None
+        raise UnusableInput("bad_json", first_line(error)) from None
     notes = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(notes, list) or not all(isinstance(note, dict) for note in notes):
-        raise UnreadableInput("bad_json", "no list `annotations` of objects")
+        raise UnusableInput("bad_json", "no list `annotations` of objects")
     if not content["annotations"]:
-        raise UnreadableInput("missing_masks", "the list `annotations` is empty")
+        raise UnusableInput("missing_masks", "the list `annotations` is empty")
     return content
 
 
@@ -222,7 +215,7 @@ def _good_masks(
         if len(masks) == config.masks_per_still:
             break
     if not masks:
-        raise UnreadableInput("no_good_mask", f"none of {len(annotations)} masks passes the limits")
+        raise UnusableInput("no_good_mask", f"none of {len(annotations)} masks passes the limits")
     return masks
 
 
@@ -231,7 +224,7 @@ def _is_rated_well(note: dict, shape: tuple[int, int], config: MaskConfig) -> bo
     try:
         area, iou, stability = (float(note.get(name, default)) for name, default in RATINGS.items())
     except (TypeError, ValueError) as error:
-        raise UnreadableInput("bad_json", f"area, predicted_iou and stability_score must be numbers: {error}") from None
+        raise UnusableInput("bad_json", f"area, predicted_iou and stability_score must be numbers: {error}") from None
     share = area / (shape[0] * shape[1])
     is_fit = math.isnan(share) or config.min_area <= share <= config.max_area  # where it is silent the mask is counted
     return iou >= config.min_iou and stability >= config.min_stability and is_fit
@@ -240,13 +233,13 @@ def _is_rated_well(note: dict, shape: tuple[int, int], config: MaskConfig) -> bo
 def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
     coded = note.get("segmentation")
     if not isinstance(coded, dict) or not isinstance(coded.get("counts"), str) or "size" not in coded:
-        raise UnreadableInput("bad_mask", "expected a segmentation of compressed run lengths {size, counts}")
+        raise UnusableInput("bad_mask", "expected a segmentation of compressed run lengths {size, counts}")
     if coded["size"] != list(shape):
-        raise UnreadableInput("mask_size", f"mask is {coded['size']}, picture is {list(shape)} (height, width)")
+        raise UnusableInput("mask_size", f"mask is {coded['size']}, picture is {list(shape)} (height, width)")
     try:
         return decode_rle(coded["counts"], *shape)
     except ValueError as error:
-        raise UnreadableInput("bad_mask", str(error)) from None
+        raise UnusableInput("bad_mask", str(error)) from None
 
 
 def _fits(mask: NDArray[np.bool_], config: MaskConfig) -> bool:

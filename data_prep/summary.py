@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from data_prep.run import KEPT, merge_inputs
 from mimicbrush.data.shard_index import ShardIndex
+from mimicbrush.errors import spaced
 from mimicbrush.files import installed_versions
+from mimicbrush.unusable_input import describe_reasons
 
 BAND_BIN = 0.05
 """Of similarity."""
@@ -74,15 +76,9 @@ def describe(summary: dict) -> str:
     reasons = {reason: len(names) for reason, names in summary["skipped"].items()}
     if summary["near_duplicates"]:
         reasons["near_duplicate_clip"] = len(summary["near_duplicates"])
-    listed = ", ".join(f"{spaced(count)} {reason}" for reason, count in reasons.items())
-    skipped = f"; {spaced(sum(reasons.values()))} skipped: {listed}" if listed else ""
+    skipped = f"; {spaced(sum(reasons.values()))} skipped: {describe_reasons(reasons)}" if reasons else ""
     inputs = f"{spaced(summary['kept'])} of {spaced(summary['inputs'])} {summary['noun']}"
     return f"kept {inputs}, {spaced(summary['pairs'])} pairs{skipped}"
-
-
-def spaced(number: int) -> str:
-    """12345 -> 12 345."""
-    return f"{number:,}".replace(",", " ")
 
 
 def _sum_efforts(efforts: Sequence[dict]) -> dict:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from data_prep.footage import Footage, Times, VideoInfo
-from data_prep.inputs import UnreadableInput
 from data_prep.with_decord import read_with_decord
 from data_prep.with_pyav import probe_with_pyav, read_with_pyav
+from mimicbrush.unusable_input import UnusableInput
 
 Decoder = Literal["auto", "decord", "pyav"]
 
@@ -16,7 +16,7 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".m
 
 
 def probe(path: Path) -> VideoInfo:
-    """What a clip says about itself; raises UnreadableInput (unreadable, no_video_stream, hdr, too_short)."""
+    """What a clip says about itself; raises UnusableInput (unreadable, no_video_stream, hdr, too_short)."""
     return probe_with_pyav(path)
 
 
@@ -29,12 +29,12 @@ def read_frames(
     short_side: pixels; never enlarged. decoder: `auto` is PyAV, which tells damaged frames and was no slower for any
     codec tried. exact: else a time is snapped to the reference frame on screen at or before it, which PyAV decodes
     faster.
-    Raises UnreadableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short, no_duration).
+    Raises UnusableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short, no_duration).
     """
     if decoder == "decord":
         footage = read_with_decord(path, times, probe(path), short_side=short_side)
     else:
         footage = read_with_pyav(path, times, short_side=short_side, exact=exact)
     if not footage.frames:
-        raise UnreadableInput("too_short", f"no frame at the wanted moments of {footage.info.duration:.2f} s")
+        raise UnusableInput("too_short", f"no frame at the wanted moments of {footage.info.duration:.2f} s")
     return footage

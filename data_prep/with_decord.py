@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.footage import Footage, Frame, Glimpse, Times, VideoInfo, choose_times, fit_size, shrink_luma
-from data_prep.inputs import UnreadableInput, first_line
+from data_prep.inputs import first_line
+from mimicbrush.unusable_input import UnusableInput
 
 # decord retries the end of a wrongly indexed file 10 240 times (half a minute of spinning) unless told otherwise, and
 # loses frames of sound ones where it may not retry a few hundred times. It reads the variable when it is loaded. cv2
@@ -29,10 +30,10 @@ def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: i
     """The frames on screen at the given times, each once, with the short side at most `short_side`.
 
     decord shows only the frames asked for: every two glimpses have a gap between them. It cannot tell damaged frames.
-    Raises UnreadableInput (no_decoder, unreadable, no_duration).
+    Raises UnusableInput (no_decoder, unreadable, no_duration).
     """
     if decord is None:
-        raise UnreadableInput("no_decoder", "decord is not installed here; use decoder auto or pyav")
+        raise UnusableInput("no_decoder", "decord is not installed here; use decoder auto or pyav")
     try:
         # One thread: two cost more time in all, and the workers fill the cores.
         width, height = fit_size(info, short_side)
@@ -41,17 +42,17 @@ def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: i
         indices = _shown_at(starts, choose_times(times, info))
         images = reader.get_batch(indices).asnumpy() if indices else []
     except (RuntimeError, IndexError, decord.DECORDError) as error:
-        raise UnreadableInput("unreadable", first_line(error)) from None
+        raise UnusableInput("unreadable", first_line(error)) from None
     frames = [Frame(float(starts[index]), image) for index, image in zip(indices, images, strict=True)]
     glimpses = [Glimpse(frame.time, _glimpse(frame.image), after_gap=True) for frame in frames]
     return Footage(frames, glimpses, "decord", info)
 
 
 def _starts(reader: decord.VideoReader) -> NDArray[np.floating]:
-    """(N,) seconds of each frame from the first; raises UnreadableInput where they make no sense."""
+    """(N,) seconds of each frame from the first; raises UnusableInput where they make no sense."""
     starts = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
     if len(starts) > 1 and not (np.diff(starts) > 0).all():
-        raise UnreadableInput("unreadable", "decord gives its frames times that do not rise; use decoder auto")
+        raise UnusableInput("unreadable", "decord gives its frames times that do not rise; use decoder auto")
     return starts - starts[0]
 
 

@@ -17,7 +17,8 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from data_prep.footage import Footage, Frame, Glimpse, Times, VideoInfo, choose_times, fit_size, shrink_luma
-from data_prep.inputs import UnreadableInput, first_line
+from data_prep.inputs import first_line
+from mimicbrush.unusable_input import UnusableInput
 
 HDR_TRANSFERS = frozenset({16, 18})
 """PQ and HLG, as FFmpeg numbers them: their values are no sRGB, and nothing here maps tones."""
@@ -38,7 +39,7 @@ SNAP_FRAMES = 4
 
 
 def probe_with_pyav(path: Path) -> VideoInfo:
-    """Decode the first frame; raises UnreadableInput (unreadable, no_video_stream, too_short, hdr, corrupt_frames)."""
+    """Decode the first frame; raises UnusableInput (unreadable, no_video_stream, too_short, hdr, corrupt_frames)."""
     with _open(path) as container:
         return _Cursor(container).info
 
@@ -46,7 +47,7 @@ def probe_with_pyav(path: Path) -> VideoInfo:
 def read_with_pyav(path: Path, times: Times, *, short_side: int, exact: bool) -> Footage:
     """The frames on screen at the given times, each once, with the short side at most `short_side`.
 
-    exact: any frame may be on screen, else only reference frames. Raises UnreadableInput (unreadable, no_video_stream,
+    exact: any frame may be on screen, else only reference frames. Raises UnusableInput (unreadable, no_video_stream,
     too_short, hdr, corrupt_frames, no_duration).
     """
     with _open(path) as container:
@@ -76,7 +77,7 @@ class _Cursor:
         self.origin = 0.0
         self._start_decoding()
         if self.shown is None:
-            raise UnreadableInput("too_short", "holds no frame")
+            raise UnusableInput("too_short", "holds no frame")
         self.origin = self.shown.time
         self.glimpses = [glimpse._replace(time=glimpse.time - self.origin) for glimpse in self.glimpses]
         self.info = _describe(container, self.stream, self.shown)
@@ -142,7 +143,7 @@ class _Cursor:
 def _sound_frames(
     container: av.container.InputContainer, stream: av.VideoStream, *, wanted: float | None = None
 ) -> Iterator[av.VideoFrame]:
-    """Decoded frames that carry a time; raises UnreadableInput at the first damaged one, as later ones build on it.
+    """Decoded frames that carry a time; raises UnusableInput at the first damaged one, as later ones build on it.
 
     wanted: after a seek, the time in seconds that it was for; frames that lead up to the keyframe were cut off from
     what they build on and are passed over.
@@ -151,12 +152,12 @@ def _sound_frames(
     try:
         for frame in container.decode(stream):
             if frame.time is None:
-                raise UnreadableInput("no_times", "its frames carry no time stamps")
+                raise UnusableInput("no_times", "its frames carry no time stamps")
             is_leading = is_leading and not frame.key_frame and frame.time < wanted
             if is_leading:
                 continue
             if frame.is_corrupt:
-                raise UnreadableInput("corrupt_frames", f"damaged frame at {frame.time:.2f} s")
+                raise UnusableInput("corrupt_frames", f"damaged frame at {frame.time:.2f} s")
             yield frame
     except (av.FFmpegError, ValueError) as error:
         raise _explain(error, "corrupt_frames") from None
@@ -192,7 +193,7 @@ def _open(path: Path) -> av.container.InputContainer:
         return av.open(str(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         if path.is_file() and path.stat().st_size == 0:
-            raise UnreadableInput("unreadable", "an empty file") from None
+            raise UnusableInput("unreadable", "an empty file") from None
         raise _explain(error, "unreadable") from None
 
 
@@ -200,22 +201,22 @@ def _explain(error: Exception, reason: str) -> Exception:
     """What to raise for a decoder's error; lack of memory is nothing that the clip is to blame for."""
     if getattr(error, "errno", None) == errno.ENOMEM:
         return MemoryError()
-    return UnreadableInput(reason, first_line(error))
+    return UnusableInput(reason, first_line(error))
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     stream = container.streams.best("video")
     if stream is None or stream.codec_context is None:
-        raise UnreadableInput("no_video_stream", "no video stream that can be decoded")
+        raise UnusableInput("no_video_stream", "no video stream that can be decoded")
     # Slice threads, the default, hide `is_corrupt`; workers fill the cores, not threads.
     stream.thread_type = "NONE"
     return stream
 
 
 def _describe(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
-    """What a clip says about itself; raises UnreadableInput (hdr)."""
+    """What a clip says about itself; raises UnusableInput (hdr)."""
     if first.color_trc in HDR_TRANSFERS:
-        raise UnreadableInput("hdr", f"transfer characteristic {first.color_trc} (PQ or HLG)")
+        raise UnusableInput("hdr", f"transfer characteristic {first.color_trc} (PQ or HLG)")
     width, height = _shown_size(stream, first)
     return VideoInfo(
         duration=_duration(container, stream),

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import cv2
 
-from data_prep.inputs import MAX_DETAIL, UnreadableInput, readable_text
+from data_prep.inputs import readable_text
 from data_prep.pool import Failure, map_in_order
 from data_prep.run import Unit, WorkConfig, slug
 from mimicbrush.data.shards import FramePair, write_shard
@@ -25,6 +25,10 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import NO_ROOM
 from mimicbrush.machine import usable_cores
 from mimicbrush.progress import Progress, progress_bar
+from mimicbrush.unusable_input import UnusableInput
+
+MAX_DETAIL = 200
+"""Characters that are kept of why an input was skipped; what a file says of itself may be long."""
 
 
 class Outcome(NamedTuple):
@@ -138,7 +142,7 @@ def _send(name: str, *, read: Callable[[str], Outcome], parcels: Path) -> Path:
     """Read one input in a worker, and leave the outcome where the writer finds it."""
     try:
         outcome = read(name)
-    except UnreadableInput as error:
+    except UnusableInput as error:
         outcome = skipped(error.reason, error.detail)
     except UserError:
         raise
@@ -146,12 +150,12 @@ def _send(name: str, *, read: Callable[[str], Outcome], parcels: Path) -> Path:
         outcome = skipped("out_of_memory", "needs more than `work.memory` to decode")
     except cv2.error as error:
         is_memory = error.code == cv2.Error.StsNoMem
-        outcome = skipped("out_of_memory" if is_memory else "failed", readable_text(str(error.err))[:MAX_DETAIL])
+        outcome = skipped("out_of_memory" if is_memory else "failed", str(error.err))
     except Exception as error:
         # One strange input must not end a week's run; it is named, with the place, among the skipped.
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
-        outcome = skipped("failed", readable_text(f"{type(error).__name__} ({where}): {error}")[:MAX_DETAIL])
+        outcome = skipped("failed", f"{type(error).__name__} ({where}): {error}")
     parcel = parcels / slug(name)
     try:
         parcel.write_bytes(pickle.dumps(outcome))
@@ -171,5 +175,5 @@ def _receive(parcel: Path | Failure) -> Outcome:
 
 
 def skipped(reason: str, detail: str) -> Outcome:
-    """The outcome of an input that gives nothing."""
-    return Outcome([], {"status": reason, "detail": detail}, {}, {})
+    """The outcome of an input that gives nothing: why it is skipped, in text that fits a line."""
+    return Outcome([], {"status": reason, "detail": readable_text(detail)[:MAX_DETAIL]}, {}, {})

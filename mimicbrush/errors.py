@@ -29,6 +29,11 @@ def some_of(names: Sequence[object], most: int = 3) -> str:
     return ", ".join(map(str, names[:most])) + more
 
 
+def spaced(number: int) -> str:
+    """12345 -> 12 345, as messages and reports write large numbers."""
+    return f"{number:,}".replace(",", " ")
+
+
 def run_command(main: Callable[[], None], *, stopped: str = "stopped; the same command goes on from here") -> None:
     """Run a command's `main`; a UserError ends it in one line (or a list) and exit status 2, anything else rises.
 

@@ -20,7 +20,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.model.weights.find import best_checkpoint_of, checkpoint_of, previous_checkpoint_of
 from mimicbrush.model.weights.run import read_checkpoint
-from mimicbrush.model.weights.tensors import DamagedFileError, torch_save
+from mimicbrush.tensor_files import DamagedFileError, torch_save
 from mimicbrush.training.early_stop import HeldoutProgress, progress_in
 from mimicbrush.training.steps import StepCallback
 

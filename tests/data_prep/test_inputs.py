@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.inputs import UnreadableInput, check_file, find_files
+from data_prep.inputs import check_file, find_files
 from data_prep.shard_videos import list_videos
+from mimicbrush.unusable_input import UnusableInput
 
 
 def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
@@ -68,6 +69,6 @@ def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 def test_what_is_no_file_says_what_it_is(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, reason in (("pipe", "not_a_file"), ("gone", "missing"), (".", "unreadable_folder")):
-        with pytest.raises(UnreadableInput) as caught:
+        with pytest.raises(UnusableInput) as caught:
             check_file(tmp_path / name)
         assert caught.value.reason == reason

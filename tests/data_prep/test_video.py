@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import skimage
 
-from data_prep.inputs import UnreadableInput
 from data_prep.video import probe, read_frames
 from data_prep.with_decord import decord
+from mimicbrush.unusable_input import UnusableInput
 from tests.data_prep.conftest import (
     SIDE,
     panning_frames,
@@ -26,7 +26,7 @@ DECODERS = ["pyav", pytest.param("decord", marks=pytest.mark.skipif(decord is No
 
 
 def reason_of(path: Path, decoder: str = "auto") -> str:
-    with pytest.raises(UnreadableInput) as caught:
+    with pytest.raises(UnusableInput) as caught:
         read_frames(path, [0.1, 0.4, 0.7], short_side=SIDE, decoder=decoder)
     return caught.value.reason
 
@@ -112,7 +112,7 @@ def test_high_dynamic_range_is_refused(tmp_path: Path) -> None:
 
 def test_pyav_refuses_damaged_frames(tmp_path: Path) -> None:
     clip = write_rotten(tmp_path / "rot.mp4")
-    with pytest.raises(UnreadableInput) as caught:
+    with pytest.raises(UnusableInput) as caught:
         read_frames(clip, np.linspace(0, 0.95, 12), short_side=SIDE, decoder="pyav")
     assert caught.value.reason == "corrupt_frames"
 
@@ -141,7 +141,7 @@ def test_real_odd_clips_are_read_or_named(name: str) -> None:
     path = real_data("videos_odd") / name
     if ODD[name]:
         times = np.linspace(0.1, 4.5, 8)
-        with pytest.raises(UnreadableInput) as caught:
+        with pytest.raises(UnusableInput) as caught:
             read_frames(path, times, short_side=SIDE)
         assert caught.value.reason == ODD[name]
         return

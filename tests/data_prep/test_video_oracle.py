@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 pytest.importorskip("imageio_ffmpeg")
 
-from data_prep.inputs import UnreadableInput
 from data_prep.video import probe, read_frames
 from data_prep.with_decord import decord
+from mimicbrush.unusable_input import UnusableInput
 from tests.data_prep.oracle import Recipe, ffmpeg_frames, make_clip
 
 H264 = "-c:v libx264 -preset veryfast -crf 12 -threads 1 -bf 3 -g 25"
@@ -202,6 +202,6 @@ def test_probe_gives_the_size_on_screen(folder: Path, recipe: Recipe) -> None:
 def test_high_dynamic_range_is_refused(tmp_path: Path, encode: str, transfer: str) -> None:
     tags = f"-pix_fmt yuv420p10le -color_trc {transfer} -color_primaries bt2020 -colorspace bt2020nc"
     recipe = Recipe(file="hdr.mkv", encode=f"{encode} {tags}", filters=f"setparams=color_trc={transfer}", seconds=0.2)
-    with pytest.raises(UnreadableInput) as caught:
+    with pytest.raises(UnusableInput) as caught:
         read_frames(make_clip(recipe, tmp_path), [0.0], short_side=SMALL)
     assert caught.value.reason == "hdr"

@@ -27,7 +27,8 @@ from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.presets import fitting_presets, known_presets
 from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts, save_release
 from mimicbrush.model.weights.run import read_run
-from mimicbrush.model.weights.tensors import TrainedWeights, load_strictly, torch_save
+from mimicbrush.model.weights.tensors import TrainedWeights, load_strictly
+from mimicbrush.tensor_files import torch_save
 from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.config import TrainConfig
 from tests.conftest import AUTOENCODER, DEPTH, REPOSITORY, UNET, network_config

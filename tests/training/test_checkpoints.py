@@ -16,7 +16,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import FolderHeldError, held
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.run import read_checkpoint
-from mimicbrush.model.weights.tensors import DamagedFileError, torch_load, torch_save
+from mimicbrush.tensor_files import DamagedFileError, torch_load, torch_save
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, find_start
 from mimicbrush.training.doctor.machine import check_resume
 from mimicbrush.training.records import read_records

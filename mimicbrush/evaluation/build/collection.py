@@ -11,15 +11,16 @@ from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.config import CollectionConfig, SizeConfig
-from mimicbrush.evaluation.build.masks import Mask, check_area, make_masker
+from mimicbrush.evaluation.build.masks import check_area, make_masker
 from mimicbrush.evaluation.build.photographs import (
     Photograph,
-    Unusable,
     list_photographs,
     read_picture,
 )
 from mimicbrush.files import sha256, whole
 from mimicbrush.pictures.reading import read_mask
+from mimicbrush.segmentation.prompt import Mask
+from mimicbrush.unusable_input import UnusableInput
 
 
 class Prepared(NamedTuple):
@@ -49,16 +50,16 @@ class Collection:
             told = config.masks.folder if config.masks.method == "files" else config.masks.regions
             raise UserError(f"{told}: tells for none of the {len(found)} photographs in {config.folder} what to mask")
         self.tried: set[str] = set()
-        self.skipped: dict[str, Unusable] = {}
+        self.skipped: dict[str, UnusableInput] = {}
 
     def prepare(self, file: str) -> Prepared:
-        """Raises Unusable where the photograph or its mask cannot be used, and remembers that."""
+        """Raises UnusableInput where the photograph or its mask cannot be used, and remembers that."""
         if file in self.skipped:
             raise self.skipped[file]
         self.tried.add(file)
         try:
             return self._prepare(self.photographs[file])
-        except Unusable as error:
+        except UnusableInput as error:
             self.skipped[file] = error
             raise
 

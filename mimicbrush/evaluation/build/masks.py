@@ -5,29 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_fill_holes
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.config import MaskConfig
-from mimicbrush.evaluation.build.photographs import Picture, Unusable
-from mimicbrush.evaluation.build.regions import Region, read_regions
-from mimicbrush.evaluation.build.segment_anything import SegmentAnything
+from mimicbrush.evaluation.build.photographs import Picture
+from mimicbrush.evaluation.build.regions import read_regions
 from mimicbrush.evaluation.faults import MAX_GREY, grey_share
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import mask_bytes
 from mimicbrush.pictures.decoding import decode_file
+from mimicbrush.segmentation.prompt import Box, Mask, SegmentationPrompt, box_mask, central_box
+from mimicbrush.unusable_input import UnusableInput
 
-Mask = NDArray[np.bool_]
-"""(H, W), true where the edit happens."""
-
-GRABCUT_SIDE = 320
-"""Pixels of the longer side: at 512 a photograph takes three times as long, and central boxes of the 26 photographs
-tried were right as often, about every other time."""
+if TYPE_CHECKING:
+    from mimicbrush.segmentation.segment_anything import SegmentAnything
 
 
 class Masker(ABC):
@@ -43,7 +38,7 @@ class Masker(ABC):
 
     @abstractmethod
     def mask(self, picture: Picture) -> Mask:
-        """Raises Unusable where there is none to be had."""
+        """Raises UnusableInput where there is none to be had."""
 
 
 def make_masker(config: MaskConfig, files: Iterable[str], *, seed: int) -> Masker:
@@ -57,18 +52,30 @@ def make_masker(config: MaskConfig, files: Iterable[str], *, seed: int) -> Maske
         case "grabcut":
             return GrabCutMasker(regions, None if config.regions else config.central_box, config.iterations, seed)
         case "sam":
-            return SamMasker(regions, SegmentAnything(config.sam, download=config.sam_download))
+            return SamMasker(regions, _load_sam(config))
+
+
+def _load_sam(config: MaskConfig) -> SegmentAnything:
+    """Raises UserError, with what to set, where SAM's weights are not to be had."""
+    # Imported here: torch and transformers are needed for this method alone.
+    from mimicbrush.segmentation.segment_anything import SegmentAnything
+
+    try:
+        return SegmentAnything(config.sam, download=config.sam_download)
+    except UserError as error:
+        hint = "" if config.sam_download else ", or set masks.sam_download to fetch it"
+        raise UserError(f"{error}{hint}") from None
 
 
 def check_area(mask: Mask, config: MaskConfig) -> None:
-    """Raises Unusable where the mask covers too little or too much."""
+    """Raises UnusableInput where the mask covers too little or too much."""
     share = float(mask.mean())
     if share == 0:
-        raise Unusable("mask_empty", "the mask is empty")
+        raise UnusableInput("mask_empty", "the mask is empty")
     if share < config.min_area:
-        raise Unusable("mask_small", f"the mask covers {share:.2%}, expected at least {config.min_area:.2%}")
+        raise UnusableInput("mask_small", f"the mask covers {share:.2%}, expected at least {config.min_area:.2%}")
     if share > config.max_area:
-        raise Unusable("mask_large", f"the mask covers {share:.1%}, expected at most {config.max_area:.1%}")
+        raise UnusableInput("mask_large", f"the mask covers {share:.1%}, expected at most {config.max_area:.1%}")
 
 
 class FileMasker(Masker):
@@ -88,13 +95,13 @@ class FileMasker(Masker):
         try:
             levels = Image.fromarray(mask_bytes(decode_file(path).levels))
         except UserError:
-            raise Unusable("mask_unreadable", f"{path.name} is not a readable picture") from None
+            raise UnusableInput("mask_unreadable", f"{path.name} is not a readable picture") from None
         if levels.size not in (picture.full_size, picture.image.size):
             found, expected = ("x".join(map(str, size)) for size in (levels.size, picture.full_size))
-            raise Unusable("mask_size", f"the mask is {found}, the photograph {expected}")
+            raise UnusableInput("mask_size", f"the mask is {found}, the photograph {expected}")
         grey = grey_share(np.array(levels))
         if grey > MAX_GREY:
-            raise Unusable("mask_grey", f"the mask is grey in {grey:.1%} of its pixels")
+            raise UnusableInput("mask_grey", f"the mask is grey in {grey:.1%} of its pixels")
         return np.array(levels.resize(picture.image.size, Image.Resampling.BOX)) > 127
 
     def _path(self, file: str) -> Path:
@@ -104,18 +111,18 @@ class FileMasker(Masker):
 class RegionMasker(Masker):
     """Masks that follow from a box or clicks."""
 
-    def __init__(self, regions: dict[str, Region]) -> None:
+    def __init__(self, regions: dict[str, SegmentationPrompt]) -> None:
         self.regions = regions
 
     def knows(self, file: str) -> bool:
         return file in self.regions
 
-    def region(self, picture: Picture) -> Region:
+    def region(self, picture: Picture) -> SegmentationPrompt:
         """In pixels of the picture."""
         region = self.regions[picture.file]
         if not region.fits(*picture.full_size):
             size = "x".join(map(str, picture.full_size))
-            raise Unusable("bad_region", f"its box is empty, or box or clicks lie outside the {size} photograph")
+            raise UnusableInput("bad_region", f"its box is empty, or box or clicks lie outside the {size} photograph")
         return region.scaled(picture.scale)
 
 
@@ -126,16 +133,15 @@ class BoxMasker(RegionMasker):
         return {"method": "box"} | self.regions[file].describe()
 
     def mask(self, picture: Picture) -> Mask:
-        x0, y0, x1, y1 = whole_box(self.region(picture))
-        mask = np.zeros(picture.image.size[::-1], bool)
-        mask[y0:y1, x0:x1] = True
-        return mask
+        return box_mask(self.region(picture).whole_box(), *picture.image.size)
 
 
 class GrabCutMasker(RegionMasker):
-    """What differs in colour from all that lies outside the box (Rother et al. 2004), as OpenCV does it."""
+    """Masks of the object in a box, found by GrabCut."""
 
-    def __init__(self, regions: dict[str, Region], central_box: float | None, iterations: int, seed: int) -> None:
+    def __init__(
+        self, regions: dict[str, SegmentationPrompt], central_box: float | None, iterations: int, seed: int
+    ) -> None:
         super().__init__(regions)
         self.central_box, self.iterations, self.seed = central_box, iterations, seed
 
@@ -147,33 +153,24 @@ class GrabCutMasker(RegionMasker):
         return {"method": "grabcut", "iterations": self.iterations, "seed": self.seed} | where
 
     def mask(self, picture: Picture) -> Mask:
-        small = picture.image.copy()
-        small.thumbnail((GRABCUT_SIDE, GRABCUT_SIDE), Image.Resampling.LANCZOS)
-        x0, y0, x1, y1 = self._box(Picture(picture.file, small, picture.full_size))
-        labels = np.zeros(small.size[::-1], np.uint8)
-        models = np.zeros((1, 65)), np.zeros((1, 65))
-        image = cv2.cvtColor(np.array(small), cv2.COLOR_RGB2BGR)
-        cv2.setRNGSeed(self.seed)
-        try:
-            cv2.grabCut(image, labels, (x0, y0, x1 - x0, y1 - y0), *models, self.iterations, cv2.GC_INIT_WITH_RECT)
-        except cv2.error:
-            raise Unusable("grabcut_failed", "GrabCut found no background outside the box") from None
-        found = largest_piece((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
-        levels = Image.fromarray(found.astype(np.uint8) * 255)
-        return np.array(levels.resize(picture.image.size, Image.Resampling.BICUBIC)) > 127
+        # Imported here: OpenCV is needed for this method alone.
+        from mimicbrush.segmentation.grabcut import resize_mask, segment_grabcut, shrink_for_grabcut
 
-    def _box(self, picture: Picture) -> tuple[int, int, int, int]:
+        small = shrink_for_grabcut(picture.image)
+        box = self._box(Picture(picture.file, small, picture.full_size))
+        mask = segment_grabcut(small, box, iterations=self.iterations, seed=self.seed)
+        return resize_mask(mask, picture.image.size)
+
+    def _box(self, picture: Picture) -> Box:
         if self.central_box is None:
-            return whole_box(self.region(picture))
-        width, height = picture.image.size
-        left, top = (round(side * (1 - self.central_box) / 2) for side in (width, height))
-        return left, top, width - left, height - top
+            return self.region(picture).whole_box()
+        return central_box(*picture.image.size, self.central_box)
 
 
 class SamMasker(RegionMasker):
-    """What Segment Anything (Kirillov et al. 2023) takes a box or clicks to mean."""
+    """Masks of the object that a box or clicks mean to Segment Anything."""
 
-    def __init__(self, regions: dict[str, Region], model: SegmentAnything) -> None:
+    def __init__(self, regions: dict[str, SegmentationPrompt], model: SegmentAnything) -> None:
         super().__init__(regions)
         self.model = model
 
@@ -182,20 +179,3 @@ class SamMasker(RegionMasker):
 
     def mask(self, picture: Picture) -> Mask:
         return self.model.segment(picture.image, self.region(picture))
-
-
-def whole_box(region: Region) -> tuple[int, int, int, int]:
-    """The region's box in whole pixels; raises Unusable where it has none."""
-    if region.box is None:
-        raise Unusable("no_box", "only clicks are given for it; this method needs a box")
-    x0, y0, x1, y1 = (round(edge) for edge in region.box)
-    return x0, y0, x1, y1
-
-
-def largest_piece(mask: Mask) -> Mask:
-    """The largest connected piece, its holes filled: GrabCut leaves specks."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    if count == 1:
-        return mask
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return binary_fill_holes(labels == largest)

@@ -15,15 +15,7 @@ from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.conversion import rgb_bytes
 from mimicbrush.pictures.decoding import decode_file
-
-
-class Unusable(Exception):  # noqa: N818 - it says what a photograph is, and is counted rather than reported
-    """A photograph that gives no triplet: `reason` is a slug to count by, `detail` a sentence."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+from mimicbrush.unusable_input import UnusableInput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +73,15 @@ def _is_picture(relative: Path) -> bool:
 
 
 def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Picture:
-    """Upright RGB on white whose longer side is at most `max_side`; raises Unusable where that cannot be had."""
+    """Upright RGB on white whose longer side is at most `max_side`; raises UnusableInput where that cannot be had."""
     try:
         image = Image.fromarray(rgb_bytes(decode_file(photograph.path).levels))
     except UserError as error:
-        raise Unusable(
+        raise UnusableInput(
             "unreadable", " ".join(str(error).replace(str(photograph.path), photograph.file).split())
         ) from None
     full_size = image.size
     if min(full_size) < min_side:
-        raise Unusable("too_small", f"{full_size[0]}x{full_size[1]}, expected at least {min_side} pixels a side")
+        raise UnusableInput("too_small", f"{full_size[0]}x{full_size[1]}, expected at least {min_side} pixels a side")
     image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     return Picture(photograph.file, image, full_size)

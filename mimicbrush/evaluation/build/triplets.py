@@ -22,12 +22,12 @@ from mimicbrush.evaluation.benchmark import (
     read_texts,
 )
 from mimicbrush.evaluation.build.collection import Collection, Prepared, mask_picture, write_png
-from mimicbrush.evaluation.build.photographs import Unusable
 from mimicbrush.evaluation.build.plan import Candidate, Quota
 from mimicbrush.evaluation.faults import refuse_faults, text_faults
 from mimicbrush.files import installed_versions, write_json
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import CONFIG_NAME, claim
+from mimicbrush.unusable_input import UnusableInput, describe_reasons
 
 PROVENANCE = "provenance.json"
 TEMPLATE = f"{UNFILLED}: what the edited picture shows, with #what comes from the reference# between these signs"
@@ -57,7 +57,7 @@ class Account:
     triplets: list[Triplet] = field(default_factory=list)
     short: dict[str, str] = field(default_factory=dict)
     """Quotas that could not be filled, with `1 of 2`."""
-    skipped: dict[str, Unusable] = field(default_factory=dict)
+    skipped: dict[str, UnusableInput] = field(default_factory=dict)
     """Photographs that were tried and cannot be used."""
     tried: int = 0
     unmarked: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Account:
     def sentence(self) -> str:
         """`made 29 of 30 triplets; skipped 4 of 63 photographs tried: 3 mask_large, 1 unreadable; too few from cat`"""
         counts = Counter(error.reason for error in self.skipped.values())
-        reasons = ": " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) if counts else ""
+        reasons = f": {describe_reasons(dict(counts.most_common()))}" if counts else ""
         clauses = [
             f"made {len(self.triplets)} of {self.wanted} triplets",
             f"skipped {len(self.skipped)} of {self.tried} photographs tried{reasons}",
@@ -128,7 +128,7 @@ def _prepare(candidate: Candidate, sources: Collection, references: Collection) 
     """Both photographs; None where one cannot be used, or where they are copies of one."""
     try:
         source, reference = sources.prepare(candidate.source), references.prepare(candidate.reference)
-    except Unusable:
+    except UnusableInput:
         return None
     return (source, reference) if source.photograph.sha256 != reference.photograph.sha256 else None
 

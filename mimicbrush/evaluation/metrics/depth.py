@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import DepthAnythingForDepthEstimation
 from transformers.modeling_outputs import DepthEstimatorOutput
 
-from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor, load_weights
+from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
+from mimicbrush.network_files import load_weights
 
 NUM_REMEMBERED = 128
 """Maps of about 1 MiB."""

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoTokenizer, CLIPModel, Dinov2Model, PreTrainedModel, ViTModel
 
-from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor, load_weights
+from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
+from mimicbrush.network_files import load_weights
 
 BATCH_SIZE = 16
 """Pictures at once, all of one size by then."""

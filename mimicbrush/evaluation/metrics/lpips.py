@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.metrics.pretrained import exactly
-from mimicbrush.model.weights.tensors import torch_load
+from mimicbrush.tensor_files import torch_load
 
 Backbone = Literal["alexnet", "vgg16"]
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)

@@ -17,14 +17,9 @@ from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
 from mimicbrush.evaluation.metrics.encoders import ClipEncoder, load_dino, load_dinov2
 from mimicbrush.evaluation.metrics.lpips import Lpips
-from mimicbrush.evaluation.metrics.sources import (
-    AbsentError,
-    fetch_command,
-    find_file,
-    find_folder,
-    short_digest,
-    weight_files,
-)
+from mimicbrush.evaluation.metrics.sources import fetch_command, find_file, short_digest
+from mimicbrush.network_files import AbsentWeightsError, find_folder
+from mimicbrush.weight_files import weight_files
 
 VIT_SIZES = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g"}
 """By width, as the papers name them."""
@@ -44,7 +39,7 @@ class Network:
     """Whether the folder must hold one, for texts."""
 
     def find(self, source: str) -> Path:
-        """The folder or file of the weights; raises AbsentError."""
+        """The folder or file of the weights; raises AbsentWeightsError."""
         if self.model_type is None:
             return find_file(source)
         return find_folder(source, self.model_type, has_tokenizer=self.has_tokenizer)
@@ -112,7 +107,7 @@ class Models:
     def _reason(self, name: str) -> str | None:
         try:
             NETWORKS[name].find(self._source(name))
-        except AbsentError as error:
+        except AbsentWeightsError as error:
             default = next(field.default for field in fields(ModelsConfig) if field.name == name)
             return f"{error}; {fetch_command(name, self._source(name), default)}"
         return None

@@ -1,4 +1,4 @@
-"""What networks of transformers share: loading from a local folder, exact arithmetic, remembered results."""
+"""Code that the metrics' networks share: preprocessing, exact arithmetic, remembered results."""
 
 from __future__ import annotations
 
@@ -12,27 +12,9 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
+from transformers import AutoImageProcessor, BaseImageProcessor
 
-from mimicbrush.errors import UserError
-from mimicbrush.hub import PartFiles
-from mimicbrush.model.weights.parts import load_files
-from mimicbrush.weight_files import TRANSFORMERS, choose_weights, weight_files
-
-M = TypeVar("M", bound=PreTrainedModel)
 T = TypeVar("T")
-
-
-def load_weights(kind: type[M], folder: Path, **options: object) -> M:
-    """A network in float32, for evaluation only; raises UserError where the folder does not hold all of it."""
-    choice = choose_weights([path.name for path in folder.iterdir()], TRANSFORMERS)
-    if choice is None:
-        raise UserError(f"{folder} holds no weights of {kind.__name__}; fetch it again")
-    found = PartFiles(folder, choice, tuple(weight_files(folder)), notes=())
-    try:
-        return load_files(found, kind, **options).eval().requires_grad_(False)
-    except UserError as error:
-        raise UserError(f"{kind.__name__}: {error}; fetch it again") from None
 
 
 def load_processor(folder: Path) -> BaseImageProcessor:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mimicbrush.config import run_subcommand
-from mimicbrush.errors import UserError, run_command
+from mimicbrush.errors import UserError, run_command, spaced
 from mimicbrush.files import FILE_SUFFIXES, refuse_file_name
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network, load_release, read_weights
@@ -53,7 +53,7 @@ def convert(config: ConvertConfig) -> None:
     else:
         save_pretrained(network, config.output, dtype=dtype)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{config.weights}: {_grouped(num_parameters)} parameters in {config.dtype} -> {config.output}")
+    print(f"{config.weights}: {spaced(num_parameters)} parameters in {config.dtype} -> {config.output}")
 
 
 def lora(config: LoraConfig) -> None:
@@ -66,7 +66,7 @@ def lora(config: LoraConfig) -> None:
     written = read_lora(config.output)
     num_parameters = sum(each.up.numel() + each.down.numel() for each in written.adapters.values())
     print(
-        f"{config.weights}: {len(written.adapters)} adapters of {_grouped(num_parameters)} parameters and"
+        f"{config.weights}: {len(written.adapters)} adapters of {spaced(num_parameters)} parameters and"
         f" {len(written.whole)} tensors trained beside them -> {config.output}; base: {written.base}"
     )
     if config.base is not None:
@@ -80,7 +80,7 @@ def describe(weights: TrainedWeights) -> list[str]:
     for name, tensors in weights.parts.items():
         num_parameters = sum(tensor.numel() for tensor in tensors.values())
         precisions = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values())
-        lines.append(f"{name:16s} {len(tensors):8d} {_grouped(num_parameters):>14s}  {', '.join(precisions)}")
+        lines.append(f"{name:16s} {len(tensors):8d} {spaced(num_parameters):>14s}  {', '.join(precisions)}")
     if weights.options:
         lines += ["", *(f"{name}: {value}" for name, value in weights.options.items())]
     fitting = fitting_presets(weights, CONFIGS)
@@ -92,10 +92,6 @@ def _load(config: ConvertConfig) -> MimicBrushNetwork:
     if path.is_file():
         return load_release(path, config.network)
     return load_network(path, use_ema=config.use_ema)
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,6 @@ from typing import Literal, TypeVar
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
@@ -24,7 +23,7 @@ from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, I
 from mimicbrush.model.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
 from mimicbrush.model.reference_attention import make_imitative, make_reference
 from mimicbrush.model.weights.single_file import load_single_file, read_single_file, single_file_config
-from mimicbrush.model.weights.tensors import torch_load
+from mimicbrush.network_files import load_files, require_whole
 from mimicbrush.weight_files import DIFFUSERS, TRANSFORMERS
 
 T = TypeVar("T", bound=nn.Module)
@@ -89,7 +88,7 @@ def load_pretrained(name: str, config: PartConfig, kind: type[T], *, dtype: torc
     """
     if is_single_file(config.pretrained):
         part = load_single_file(Path(config.pretrained), kind, arguments=config.arguments, dtype=dtype)
-        return _require_whole(part, config.pretrained, missing=())
+        return require_whole(part, config.pretrained, missing=())
     found = _find(config, kind)
     for note in found.notes:
         log.warning("%s: %s", name, note)
@@ -159,31 +158,6 @@ def _find(config: PartConfig, kind: type[T], *, with_weights: bool = True) -> Pa
         revision=config.revision,
         with_weights=with_weights,
     )
-
-
-def load_files(found: PartFiles, kind: type[T], dtype: torch.dtype = torch.float32, **options: object) -> T:
-    """A network from files on this machine, loaded by its library, which knows the tensor names of older models.
-
-    options: further arguments of the library's `from_pretrained`. Raises UserError where a file is damaged, would have
-    to be executed, or lacks tensors.
-    """
-    if not found.choice.is_safe:
-        for path in found.files:
-            torch_load(path)  # says so where a file would have to be executed
-    options |= {"variant": found.choice.variant, "use_safetensors": found.choice.is_safe, "local_files_only": True}
-    try:
-        with quiet_libraries():
-            part, report = kind.from_pretrained(found.folder, dtype=dtype, output_loading_info=True, **options)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{found.folder} could not be loaded ({reason_of(error)})") from None
-    return _require_whole(part, str(found.folder), missing=sorted(map(str, report["missing_keys"])))
-
-
-def _require_whole(part: T, origin: str, missing: Sequence[str]) -> T:
-    missing = missing or [name for name, tensor in part.state_dict().items() if tensor.is_meta]
-    if missing:
-        raise UserError(f"{origin} lacks {len(missing)} tensors, first {missing[0]}")
-    return part
 
 
 def _advice(name: str, config: PartConfig) -> str:

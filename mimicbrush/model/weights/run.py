@@ -10,7 +10,8 @@ from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.weights.find import checkpoint_of, is_checkpoint_of_run, previous_checkpoint_of
-from mimicbrush.model.weights.tensors import DamagedFileError, Tensors, TrainedWeights, is_tensors, torch_load
+from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors
+from mimicbrush.tensor_files import DamagedFileError, torch_load
 
 PREFIX = "network."
 

@@ -17,7 +17,8 @@ from mimicbrush.files import read_object, write_json
 from mimicbrush.hub import CONFIG
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.config import full_size_network
-from mimicbrush.model.weights.tensors import Tensors, is_tensors, torch_load
+from mimicbrush.model.weights.tensors import Tensors, is_tensors
+from mimicbrush.tensor_files import torch_load
 
 T = TypeVar("T", bound=ModelMixin)
 

@@ -104,7 +104,7 @@ def test_same_command_gives_the_same_bytes_and_goes_on_where_it_stopped(make_pho
 def test_masks_that_were_made_are_not_made_again(make_photographs, tmp_path, monkeypatch):
     folder = make_photographs(*DOGS)
     build_inner_id(config_of(folder, tmp_path / "set"))
-    monkeypatch.setattr("mimicbrush.evaluation.build.masks.cv2.grabCut", None)
+    monkeypatch.setattr("mimicbrush.segmentation.grabcut.cv2.grabCut", None)
     build_inner_id(config_of(folder, tmp_path / "set"))
 
 

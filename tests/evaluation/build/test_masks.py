@@ -8,7 +8,8 @@ from PIL import Image
 
 from mimicbrush.evaluation.build.config import MaskConfig
 from mimicbrush.evaluation.build.masks import check_area, make_masker
-from mimicbrush.evaluation.build.photographs import Picture, Unusable
+from mimicbrush.evaluation.build.photographs import Picture
+from mimicbrush.unusable_input import UnusableInput
 from tests.evaluation.build.conftest import SIZE, disc_mask, write_photograph
 
 
@@ -41,7 +42,7 @@ def test_grabcut_finds_the_disc_and_finds_it_again(picture, tmp_path, given):
 
 
 def test_grabcut_of_the_whole_picture_is_unusable(picture, tmp_path):
-    with pytest.raises(Unusable, match="grabcut_failed"):
+    with pytest.raises(UnusableInput, match="grabcut_failed"):
         masker(method="grabcut", regions=boxes(tmp_path, box=[0, 0, *SIZE])).mask(picture)
 
 
@@ -58,7 +59,7 @@ def test_box_is_the_mask_at_the_limited_size(picture, tmp_path):
     [({"box": [0, 0, 500, 9]}, "bad_region"), ({"box": [9, 9, 9, 20]}, "bad_region"), ({"clicks": [[3, 4]]}, "no_box")],
 )
 def test_regions_that_do_not_do_are_unusable(picture, tmp_path, entry, reason):
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(UnusableInput, match=reason):
         masker(method="box", regions=boxes(tmp_path, **entry)).mask(picture)
 
 
@@ -93,7 +94,7 @@ def test_bad_mask_files_are_unusable(picture, tmp_path, content, reason):
         (tmp_path / "a.png").write_bytes(content)
     else:
         Image.fromarray(content).save(tmp_path / "a.png")
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(UnusableInput, match=reason):
         masker(method="files", folder=tmp_path).mask(picture)
 
 
@@ -101,7 +102,7 @@ def test_bad_mask_files_are_unusable(picture, tmp_path, content, reason):
 def test_area_has_bounds(share, reason):
     mask = np.zeros((10, 100), bool)
     mask[:, : round(100 * share)] = True
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(UnusableInput, match=reason):
         check_area(mask, MaskConfig(min_area=0.1, max_area=0.6))
     check_area(mask | (np.arange(100) < 30) if share < 0.7 else mask, MaskConfig(min_area=0.1, max_area=0.8))
 

@@ -6,11 +6,11 @@ from PIL import Image
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.photographs import (
     Photograph,
-    Unusable,
     list_photographs,
     read_picture,
 )
 from mimicbrush.files import sha256
+from mimicbrush.unusable_input import UnusableInput
 
 
 def read(path, *, max_side=1024, min_side=16):
@@ -59,7 +59,7 @@ def test_unusable_files_say_why(tmp_path):
         ("float.tif", "unreadable"),
         ("flat.png", "too_small"),
     ):
-        with pytest.raises(Unusable) as caught:
+        with pytest.raises(UnusableInput) as caught:
             read(tmp_path / name)
         assert caught.value.reason == reason
         assert str(tmp_path) not in caught.value.detail

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.regions import Click, Region, read_regions
+from mimicbrush.evaluation.build.regions import read_regions
+from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
 
 FILES = ["dog/00.jpg", "dog/01.jpg"]
 
@@ -20,8 +21,8 @@ def test_csv_and_json_say_the_same(tmp_path):
     }
     (tmp_path / "a.json").write_text(json.dumps(content))
     expected = {
-        "dog/00.jpg": Region(box=(1, 2, 30, 40), clicks=(Click(5, 6, 1),)),
-        "dog/01.jpg": Region(clicks=(Click(7, 8, 0),)),
+        "dog/00.jpg": SegmentationPrompt(box=(1, 2, 30, 40), clicks=(Click(5, 6, 1),)),
+        "dog/01.jpg": SegmentationPrompt(clicks=(Click(7, 8, 0),)),
     }
     assert read_regions(tmp_path / "a.csv", FILES) == read_regions(tmp_path / "a.json", FILES) == expected
 
@@ -52,7 +53,7 @@ def test_broken_json_is_explained(tmp_path, text):
 
 
 def test_regions_scale_and_know_whether_they_fit():
-    region = Region(box=(10, 20, 30, 40), clicks=(Click(50, 60),))
-    assert region.scaled(0.5) == Region(box=(5, 10, 15, 20), clicks=(Click(25, 30, 1),))
+    region = SegmentationPrompt(box=(10, 20, 30, 40), clicks=(Click(50, 60),))
+    assert region.scaled(0.5) == SegmentationPrompt(box=(5, 10, 15, 20), clicks=(Click(25, 30, 1),))
     assert region.fits(50, 60) and not region.fits(49, 60)
-    assert not Region(box=(10, 20, 10, 40)).fits(100, 100)
+    assert not SegmentationPrompt(box=(10, 20, 10, 40)).fits(100, 100)

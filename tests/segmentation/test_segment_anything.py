@@ -15,8 +15,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.config import MaskConfig
 from mimicbrush.evaluation.build.masks import make_masker
 from mimicbrush.evaluation.build.photographs import Picture
-from mimicbrush.evaluation.build.regions import Click, Region
-from mimicbrush.evaluation.build.segment_anything import SegmentAnything
+from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
+from mimicbrush.segmentation.segment_anything import SegmentAnything
 
 SIDE = 64
 
@@ -80,14 +80,14 @@ def direct(weights: str, image: Image.Image, **prompt: torch.Tensor) -> tuple[to
 
 
 def test_box_gives_what_transformers_gives(weights, image):
-    found = SegmentAnything(weights).segment(image, Region(box=(4, 5, 20, 18)))
+    found = SegmentAnything(weights).segment(image, SegmentationPrompt(box=(4, 5, 20, 18)))
     masks, _ = direct(weights, image, input_boxes=torch.tensor([[[8.0, 10, 40, 36]]]))
     assert len(masks) == 1 and found.shape == (24, 32)
     assert np.mean(found != masks[0].numpy()) < 0.005
 
 
 def test_clicks_give_the_mask_that_sam_scores_highest(weights, image):
-    region = Region(clicks=(Click(10, 12, 1), Click(3, 4, 0)))
+    region = SegmentationPrompt(clicks=(Click(10, 12, 1), Click(3, 4, 0)))
     found = SegmentAnything(weights).segment(image, region)
     points, labels = torch.tensor([[[[20.0, 24], [6, 8]]]]), torch.tensor([[[1, 0]]])
     masks, scores = direct(weights, image, input_points=points, input_labels=labels)
@@ -101,11 +101,15 @@ def test_masker_hands_sam_the_region_at_the_pictures_size(weights, image, tmp_pa
     config = MaskConfig(method="sam", sam=weights, regions=tmp_path / "regions.json")
     masker = make_masker(config, ["a.jpg"], seed=0)
     found = masker.mask(Picture("a.jpg", image, (64, 48)))
-    assert np.array_equal(found, SegmentAnything(weights).segment(image, Region(box=(4, 5, 20, 18))))
+    assert np.array_equal(found, SegmentAnything(weights).segment(image, SegmentationPrompt(box=(4, 5, 20, 18))))
     assert masker.describe("a.jpg") == {"method": "sam", "model": weights, "box": [8, 10, 40, 36]}
 
 
 def test_absent_weights_are_named_with_what_to_do(tmp_path):
+    (tmp_path / "regions.json").write_text(json.dumps({"a.jpg": {"box": [8, 10, 40, 36]}}))
     for name in (str(tmp_path), str(tmp_path / "absent"), "nobody/no-such-sam"):
-        with pytest.raises(UserError, match=r"no SAM to load .* set masks.sam_download"):
+        with pytest.raises(UserError, match=r"no SAM to load .* give a folder of its weights$"):
             SegmentAnything(name)
+        config = MaskConfig(method="sam", sam=name, regions=tmp_path / "regions.json")
+        with pytest.raises(UserError, match=r"no SAM to load .* set masks.sam_download"):
+            make_masker(config, ["a.jpg"], seed=0)

@@ -1,0 +1,1 @@
+"""Masks of things in a picture: from a box, by GrabCut, or by Segment Anything."""

@@ -1,0 +1,55 @@
+"""GrabCut (Rother et al. 2004): the object in a box, told from its surroundings by colour."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from PIL import Image
+from scipy.ndimage import binary_fill_holes
+
+from mimicbrush.segmentation.prompt import Box, Mask
+from mimicbrush.unusable_input import UnusableInput
+
+GRABCUT_SIDE = 320
+"""Pixels of the longer side: at 512 a photograph takes three times as long, and central boxes of the 26 photographs
+tried were right as often, about every other time."""
+
+
+def shrink_for_grabcut(image: Image.Image) -> Image.Image:
+    """A copy whose longer side is at most GRABCUT_SIDE pixels: the size at which GrabCut is quick."""
+    small = image.copy()
+    small.thumbnail((GRABCUT_SIDE, GRABCUT_SIDE), Image.Resampling.LANCZOS)
+    return small
+
+
+def segment_grabcut(image: Image.Image, box: Box, *, iterations: int, seed: int) -> Mask:
+    """Find the pixels in the box whose colours differ from those outside it; (H, W), true on the object.
+
+    image: RGB; iterations: rounds in which the two colour models are fitted; seed: for their first clusters.
+    Raises UnusableInput (grabcut_failed) where nothing lies outside the box.
+    """
+    x0, y0, x1, y1 = box
+    labels = np.zeros(image.size[::-1], np.uint8)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    pixels = cv2.cvtColor(np.array(image), cv2.COLOR_RGB2BGR)
+    cv2.setRNGSeed(seed)
+    try:
+        cv2.grabCut(pixels, labels, (x0, y0, x1 - x0, y1 - y0), *models, iterations, cv2.GC_INIT_WITH_RECT)
+    except cv2.error:
+        raise UnusableInput("grabcut_failed", "GrabCut found no background outside the box") from None
+    return largest_piece((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
+
+
+def largest_piece(mask: Mask) -> Mask:
+    """The largest connected piece, its holes filled: GrabCut leaves specks."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count == 1:
+        return mask
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    return binary_fill_holes(labels == largest)
+
+
+def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
+    """The mask at another size (width, height), its outline smoothed."""
+    levels = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.array(levels.resize(size, Image.Resampling.BICUBIC)) > 127
