@@ -16,7 +16,7 @@ from mimicbrush.evaluation.report.report import write_report
 from mimicbrush.evaluation.results import gather_results, write_results
 from mimicbrush.evaluation.tables import console_text
 from mimicbrush.evaluation.work import Samples, edit_all, refuse_failed_editors, score_all, share_of
-from mimicbrush.folder_lock import held, task_share
+from mimicbrush.folder_lock import held
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "eval" / "tiny.yaml"
 
@@ -28,7 +28,7 @@ def main() -> None:
     not_computed = not_computable(config, models)
     samples = check_inputs(config, not_computed)
     # Tasks of an array share the folder; no other command may.
-    with held(config.output, share=task_share(config.work.task, config.work.num_tasks)):
+    with held(config.output, share=config.work.lock_name):
         evaluate(config, samples, models=models, not_computed=not_computed, started=started)
 
 
@@ -39,11 +39,9 @@ def evaluate(
     share = share_of(samples, config.work)
     edit_all(config, share, samples)
     score_all(config, share, models=models, not_computed=not_computed)
-    if config.work.num_tasks > 1:
+    if config.work.is_shared:
         refuse_failed_editors(config, share)
-        print(
-            f"task {config.work.task} of {config.work.num_tasks} is done; the same command without --work gathers all"
-        )
+        print(f"{config.work} is done; the same command without --work gathers all")
         return
     seconds = time.perf_counter() - started
     results = gather_results(config, samples, models=models, not_computed=not_computed, seconds=seconds)

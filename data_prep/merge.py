@@ -32,14 +32,13 @@ from data_prep.run import (
     plan_units,
     read_indexes,
     slug,
-    task_of,
 )
 from data_prep.summary import describe, summarise
 from data_prep.work import Effort, Outcome, shard_inputs
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, run_command, spaced
 from mimicbrush.files import read_object, write_json
-from mimicbrush.folder_lock import held, task_share
+from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import CONFIG_NAME
 
 LOG_NAME = "log.jsonl"
@@ -62,7 +61,7 @@ def shard_and_merge(
     read: an input's outcome; sizes: bytes of each input; kind: `video` or `still`. Raises UserError for a mistake.
     """
     # Tasks of an array share the folder; no other command may.
-    with held(config.output, share=task_share(config.work.task, config.work.num_tasks)):
+    with held(config.output, share=config.work.lock_name):
         claim_output(config.output, config)
         units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
         effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)
@@ -70,17 +69,17 @@ def shard_and_merge(
 
 
 def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
-    share = [name for name in inputs if task_of(name, work.num_tasks) == work.task]
+    share = work.by_name(inputs)
     entry = {"task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
     try:
         with (output / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
     except OSError as error:
         raise UserError(f"{output / LOG_NAME}: {error.strerror}; mend that and run the same command") from None
-    if work.num_tasks == 1:
+    if not work.is_shared:
         return merge(output)
     return (
-        f"task {work.task} of {work.num_tasks}: did {spaced(effort.done)} of its {spaced(len(share))} {noun}, "
+        f"{work}: did {spaced(effort.done)} of its {spaced(len(share))} {noun}, "
         f"{spaced(effort.pairs)} pairs -> {output}; after the last task: python data_prep/merge.py {output}"
     )
 

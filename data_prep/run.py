@@ -18,8 +18,9 @@ import yaml
 
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
-from mimicbrush.folder_lock import task_share
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
+from mimicbrush.seeds import seed_of_input
+from mimicbrush.work_share import WorkShare
 
 KEPT = "kept"
 FREE_FIELDS = ("output", "work", "duplicate_share")
@@ -27,8 +28,8 @@ FREE_FIELDS = ("output", "work", "duplicate_share")
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkConfig:
-    """Who does the work; nothing here changes what is stored."""
+class WorkConfig(WorkShare):
+    """Who does the work; nothing here changes what is stored. Tasks share the inputs by a hash of their names."""
 
     workers: int = 0
     """Processes; 0: one per usable core."""
@@ -36,26 +37,17 @@ class WorkConfig:
     """Seconds that one input may take before its process is killed; the input is tried twice."""
     memory: float = 4.0
     """GiB that one input may claim before its decoder is refused more."""
-    task: int = 0
-    """Which of `num_tasks` this is, from 0: a task of a Slurm array."""
-    num_tasks: int = 1
-    """How many tasks share the inputs, by a hash of their names; merge.py joins what they wrote."""
     retry: list[str] = field(default_factory=list)
     """Reasons, such as timeout, for which inputs were skipped that are now to be tried again."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; expected 0 (one per core) or more")
         if self.timeout <= 0:
             raise ValueError(f"timeout is {self.timeout}; expected seconds above 0")
         if not 0.5 <= self.memory <= 4096:
             raise ValueError(f"memory is {self.memory}; expected 0.5 to 4096 GiB")
-        if self.num_tasks < 1:
-            raise ValueError(f"num_tasks is {self.num_tasks}; expected 1 or more")
-        if not 0 <= self.task < self.num_tasks:
-            raise ValueError(
-                f"task is {self.task}; expected 0 to {self.num_tasks - 1}, as num_tasks is {self.num_tasks}"
-            )
 
 
 class Unit(NamedTuple):
@@ -111,11 +103,6 @@ def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
     return merged
 
 
-def task_of(name: str, num_tasks: int) -> int:
-    """Which task an input belongs to: a function of its name alone, so that added inputs move no other."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % num_tasks
-
-
 def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: int, work: WorkConfig) -> list[Unit]:
     """Slices of this task's inputs that no finished shard covers.
 
@@ -129,11 +116,9 @@ def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: i
         for name, record in index.inputs.items()
         if _is_covered(record, sizes.get(name), work.retry)
     }
-    mine = [name for name in sorted(sizes) if task_of(name, work.num_tasks) == work.task]
-    left = [name for name in mine if name not in done]
-    share = task_share(work.task, work.num_tasks)
-    if share:
-        prefix = f"{prefix}-{share}"
+    left = [name for name in work.by_name(sorted(sizes)) if name not in done]
+    if work.is_shared:
+        prefix = f"{prefix}-{work.lock_name}"
     units: list[Unit] = []
     number = 0
     for start in range(0, len(left), per_shard):
@@ -150,7 +135,7 @@ def _is_covered(record: dict, size: int | None, retry: Sequence[str]) -> bool:
 
 def seed_for(seed: int, name: str) -> np.random.Generator:
     """A generator that depends on the run's seed and the input's name, not on who works on it or when."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]))
+    return np.random.default_rng(seed_of_input(seed, name))
 
 
 def slug(name: str) -> str:

@@ -60,11 +60,6 @@ class Holder:
         return f"process {self.pid} on {self.host}{job} since {self.since} ({self.command})"
 
 
-def task_share(task: int, num_tasks: int) -> str:
-    """Name of the share of a folder that one of several tasks holds; empty where a single task does all the work."""
-    return f"{task:04d}" if num_tasks > 1 else ""
-
-
 @contextmanager
 def held(folder: Path, share: str = "") -> Iterator[None]:
     """Hold a folder for this process, and make it where it is not there.

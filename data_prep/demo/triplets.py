@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from data_prep.demo.camera import Grade, View, lit, look, look_at_mask, overhang, random_grade, random_light
 from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
-from data_prep.run import seed_for
+from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, Track, set_folder
 from mimicbrush.files import whole, write_json
+from mimicbrush.seeds import seed_of_input
 
-INNER, INTER = "WithinInstance", "CrossInstance"
-PARTS = ("source", "source_mask", "reference", "reference_mask")
 MIN_AREA = 0.06
 """Least share of a picture that its mask covers."""
 
@@ -31,6 +30,7 @@ class Triplet(NamedTuple):
     """One benchmark sample to render."""
 
     folder: Path
+    track: Track
     number: str
     source: Subject
     reference: Subject
@@ -46,8 +46,8 @@ def plan_triplets(benchmark: Path, num_each: int) -> list[Triplet]:
         # Stepping by 3 in steps of the photographs' two regions pairs each source with another photograph each time.
         reference = others[(3 * number) % len(others)]
         name = f"{number:03d}"
-        triplets.append(Triplet(benchmark / "TextureTrans" / INNER, name, source, source))
-        triplets.append(Triplet(benchmark / "TextureTrans" / INTER, name, source, reference))
+        triplets.append(Triplet(set_folder(benchmark, "texture", "inner_id"), "inner_id", name, source, source))
+        triplets.append(Triplet(set_folder(benchmark, "texture", "inter_id"), "inter_id", name, source, reference))
     return triplets
 
 
@@ -56,34 +56,34 @@ def write_texts(triplets: list[Triplet]) -> None:
 
     The prompt tells what the edited picture should show; the group is the source's photograph.
     """
-    for track in (INNER, INTER):
-        members = [triplet for triplet in triplets if triplet.folder.name == track]
+    for track in TRACK_FOLDERS:
+        members = [triplet for triplet in triplets if triplet.track == track]
         folder = members[0].folder
-        write_json({triplet.number: triplet.source.photograph.file for triplet in members}, folder / "groups.json")
-        if track == INTER:
+        write_json({triplet.number: triplet.source.photograph.file for triplet in members}, folder / GROUPS)
+        if track == "inter_id":
             prompts = {
                 triplet.number: f"{triplet.source.region.name} with the texture of #{triplet.reference.region.name}#"
                 for triplet in members
             }
-            write_json(prompts, folder / "prompts.json")
+            write_json(prompts, folder / PROMPTS)
 
 
 def is_rendered(triplet: Triplet) -> bool:
     """Whether all four files exist."""
-    return all((triplet.folder / f"{triplet.number}_{part}.png").is_file() for part in PARTS)
+    return all((triplet.folder / f"{triplet.number}{suffix}").is_file() for suffix in PARTS)
 
 
 def render_triplet(triplet: Triplet, *, size: int, seed: int) -> None:
     """Render the four pictures of a triplet. Inner-ID: two views under one grade; inter-ID: each its own."""
-    inner = triplet.folder.name == INNER
-    generator = seed_for(seed, f"{triplet.folder.name}/{triplet.number}")
+    inner = triplet.track == "inner_id"
+    generator = np.random.default_rng(seed_of_input(seed, f"{triplet.folder.name}/{triplet.number}"))
     source_grade = random_grade(load(triplet.source.photograph), generator)
     reference_grade = source_grade if inner else random_grade(load(triplet.reference.photograph), generator)
     source = _picture(triplet.source, source_grade, size, generator)
     reference = _picture(triplet.reference, reference_grade, size, generator)
     triplet.folder.mkdir(parents=True, exist_ok=True)
-    for part, image in zip(PARTS, (*source, *reference), strict=True):
-        _write_png(image, triplet.folder / f"{triplet.number}_{part}.png")
+    for suffix, image in zip(PARTS, (*source, *reference), strict=True):
+        _write_png(image, triplet.folder / f"{triplet.number}{suffix}")
 
 
 def _picture(subject: Subject, grade: Grade, size: int, generator: np.random.Generator) -> tuple:

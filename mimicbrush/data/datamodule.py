@@ -20,6 +20,7 @@ from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.order import ORDER_VERSION, MixtureOrder, Place, SourceOrder, Streams
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.errors import UserError
+from mimicbrush.seeds import random_of_position
 
 MAX_SKIPPED = 16
 """Damaged samples in a row after which the data is taken for broken."""
@@ -56,7 +57,7 @@ class PairDataset(Dataset):
 
         Raises UserError where so many are damaged that none is found.
         """
-        rng = random.Random(f"{self.seed} {position}")
+        rng = random_of_position(self.seed, position)
         place, skipped = self.order[position], []
         while len(skipped) < MAX_SKIPPED:
             shard = self.shards[place.source][place.shard]

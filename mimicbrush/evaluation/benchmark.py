@@ -1,38 +1,34 @@
 """Benchmark sets in the released layout: what a set and a sample are; `faults.py` finds what is wrong with one.
 
-A set is a folder of `<id>_source.png`, `<id>_source_mask.png`, `<id>_reference.png`, with `<id>_reference_mask.png` and
-`prompts.json` ({id: text}; # signs mark the edited concept) where there are any. A source that is an animated PNG is a
-clip; its mask has as many frames, or one for all. `groups.json` ({id: name}), ours,
-tells which samples are not independent, made of one photograph for instance: intervals are bootstrapped over groups.
-Task and track come from the config, not from the folder's name.
+`benchmark_layout.py` knows the files. Task and track come from the config, not from the folder's name.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from mimicbrush.evaluation.config import BenchmarkSet, Task, Track
+from mimicbrush.benchmark_layout import (
+    GROUPS,
+    MASK,
+    PROMPTS,
+    REFERENCE,
+    REFERENCE_MASK,
+    SOURCE,
+    Task,
+    Track,
+    find_pictures,
+    is_filled,
+    read_texts,
+)
+from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
 from mimicbrush.model.reference_use import next_of_another_group
 from mimicbrush.pictures.reading import read_frames, read_image, read_mask_frames
 from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
-
-SOURCE, MASK, REFERENCE = "_source.png", "_source_mask.png", "_reference.png"
-REFERENCE_MASK = "_reference_mask.png"
-PROMPTS = "prompts.json"
-GROUPS = "groups.json"
-UNFILLED = "FILL IN"
-"""How a prompt begins that nobody has written yet, in the template that the builder leaves."""
-
-PICTURE_NAME = re.compile(r"(?P<id>[^.].*)(?P<part>_source_mask|_reference_mask|_source|_reference)\.(?P<format>[^.]+)")
-FORMATS = frozenset({"png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif", "avif", "heic"})
-"""Of files that are meant as pictures of a set; only PNG is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,23 +106,3 @@ def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
         )
         for name in find_pictures(benchmark_set.folder)
     ]
-
-
-def find_pictures(folder: Path) -> dict[str, dict[str, list[Path]]]:
-    """Every id of which any picture is there, in whatever format: {id: {`_source`: files, ...}}, sorted by id."""
-    found: dict[str, dict[str, list[Path]]] = {}
-    for path in sorted(folder.iterdir()):
-        name = PICTURE_NAME.fullmatch(path.name)
-        if name and name["format"].lower() in FORMATS:
-            found.setdefault(name["id"], {}).setdefault(name["part"], []).append(path)
-    return dict(sorted(found.items()))
-
-
-def is_filled(prompt: str) -> bool:
-    """Whether somebody has written the prompt."""
-    return bool(prompt.strip()) and not prompt.startswith(UNFILLED)
-
-
-def read_texts(path: Path) -> dict[str, str]:
-    """A sound {id: text}; empty where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

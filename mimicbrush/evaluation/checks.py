@@ -17,6 +17,7 @@ from mimicbrush.evaluation.metrics.table import metrics_of, set_metrics
 from mimicbrush.evaluation.origins import find_other_runs, judged_editors, pairs_of
 from mimicbrush.files import read_object
 from mimicbrush.requests import Editor
+from mimicbrush.work_share import WorkShare
 
 
 def check_inputs(config: EvaluateConfig, not_computed: Mapping[str, str]) -> dict[str, list[Sample]]:
@@ -62,15 +63,15 @@ def has_work(name: str, config: EvaluateConfig, samples: Mapping[str, Sequence[S
         for set_name, members in samples.items()
         for seed in config.seeds
     )
-    return edits_left or any(editor == name for editor, _ in lacking_reference_use(config))
+    return edits_left or any(editor == name for editor, _ in lacking_reference_use(config, WorkShare()))
 
 
-def lacking_reference_use(config: EvaluateConfig, *, task: int = 0, num_tasks: int = 1) -> list[tuple[str, str]]:
+def lacking_reference_use(config: EvaluateConfig, work: WorkShare) -> list[tuple[str, str]]:
     """The editors, and the pairs on which their reference use is still to be measured, by one of several tasks."""
     everything = [(editor, pairs) for editor in judged_editors(config) for pairs in pairs_of(config)]
     return [
         (editor, pairs)
-        for editor, pairs in everything[task::num_tasks]
+        for editor, pairs in work.by_position(everything)
         if not config.reference_use(editor, pairs).is_file()
     ]
 

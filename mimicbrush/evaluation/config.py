@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-Task = Literal["texture", "parts"]
-Track = Literal["inner_id", "inter_id"]
+from mimicbrush.benchmark_layout import Task, Track
+from mimicbrush.work_share import WorkShare
+
 Need = Literal["reference_mask", "prompt"]
 """What a metric may need of a sample beside source, mask, reference and edited picture."""
 MetricName = Literal[
@@ -116,20 +117,6 @@ class HeldoutConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShareConfig:
-    """Which part of the work this call does; nothing here changes a number."""
-
-    task: int = 0
-    """Which of `num_tasks` this is, from 0: a task of a Slurm array."""
-    num_tasks: int = 1
-    """How many tasks share the samples; a last call without it gathers what they made."""
-
-    def __post_init__(self) -> None:
-        if self.num_tasks < 1 or not 0 <= self.task < self.num_tasks:
-            raise ValueError(f"task is {self.task} of num_tasks {self.num_tasks}; expected 0 to num_tasks - 1")
-
-
-@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """Every editor answers every set: pictures, tables, and a report that shows them."""
 
@@ -156,7 +143,7 @@ class EvaluateConfig:
     """A folder written by train.py, whose loss curve and previews the report shows."""
     data_summaries: list[Path] = field(default_factory=list)
     """summary.json files of sharding, which the report lists; those that are absent are left out."""
-    work: ShareConfig = field(default_factory=ShareConfig)
+    work: WorkShare = field(default_factory=WorkShare)
     """Which part of the samples this call edits and scores."""
     inputs_from: str = ""
     """The command that makes the inputs, named where they are missing."""

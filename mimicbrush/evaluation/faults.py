@@ -15,17 +15,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import (
+from mimicbrush.benchmark_layout import (
     GROUPS,
     MASK,
+    PARTS,
     PROMPTS,
     REFERENCE,
     REFERENCE_MASK,
     SOURCE,
     find_pictures,
     is_filled,
+    part_of,
 )
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import BenchmarkSet, Need
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import mask_bytes
@@ -41,9 +43,6 @@ BORDER_WIDTH = 3
 """Pixels on each side of a mask's outline that antialiasing may leave grey."""
 MAX_GREY = 0.001
 """Largest share of a mask's pixels that may be grey away from its outline: a handful of specks."""
-
-PARTS = (SOURCE, MASK, REFERENCE, REFERENCE_MASK)
-"""The files of a sample, the last of which it may lack."""
 
 
 def refuse_faults(found: Mapping[str, list[str]], *, hint: str = "") -> None:
@@ -89,7 +88,7 @@ def _sample_faults(folder: Path, name: str, parts: Mapping[str, list[Path]]) -> 
     """Faults of one sample's files, and of what they show."""
     faults: list[str] = []
     for suffix in PARTS:
-        faults += _file_faults(folder / f"{name}{suffix}", name, _what(suffix), parts.get(suffix[:-4], []))
+        faults += _file_faults(folder / f"{name}{suffix}", name, _what(suffix), parts.get(part_of(suffix), []))
     source = _try_read(read_image, folder, name, SOURCE, faults)
     reference = _try_read(read_image, folder, name, REFERENCE, faults)
     mask = _try_read(_read_mask_levels, folder, name, MASK, faults)
@@ -103,7 +102,7 @@ def _sample_faults(folder: Path, name: str, parts: Mapping[str, list[Path]]) -> 
 
 
 def _what(suffix: str) -> str:
-    return suffix.removeprefix("_").removesuffix(".png").replace("_", " ")
+    return part_of(suffix).removeprefix("_").replace("_", " ")
 
 
 def _file_faults(expected: Path, name: str, what: str, found: list[Path]) -> list[str]:
@@ -233,7 +232,7 @@ def _need_faults(folder: Path, ids: Mapping[str, dict], needs: frozenset[Need]) 
     """What a chosen metric needs and some samples lack; one line each, because it is often all of them."""
     lacking = {
         f"no reference mask (such as 000{REFERENCE_MASK})": [
-            name for name, parts in ids.items() if "reference_mask" in needs and REFERENCE_MASK[:-4] not in parts
+            name for name, parts in ids.items() if "reference_mask" in needs and part_of(REFERENCE_MASK) not in parts
         ],
         f"no prompt in {PROMPTS}": [
             name for name in ids if "prompt" in needs and not is_filled(_prompts(folder).get(name, ""))

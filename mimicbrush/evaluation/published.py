@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from mimicbrush.evaluation.config import Task, Track
+from mimicbrush.benchmark_layout import Task, Track
 
 Column = Literal["SSIM", "PSNR", "LPIPS", "DINO-I", "CLIP-I", "CLIP-T"]
 

@@ -7,22 +7,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.checks import lacking_reference_use, load_editor
-from mimicbrush.evaluation.config import HELDOUT, EvaluateConfig, ShareConfig
+from mimicbrush.evaluation.config import HELDOUT, EvaluateConfig
 from mimicbrush.evaluation.edits import make_edits, read_record, unfinished
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.reference_use import record_reference_use
 from mimicbrush.evaluation.scoring import scoring_of
 from mimicbrush.progress import Progress, progress_bar
 from mimicbrush.requests import Editor
+from mimicbrush.work_share import WorkShare
 
 Samples = Mapping[str, Sequence[Sample]]
 """By set."""
 
 
-def share_of(samples: Samples, work: ShareConfig) -> Samples:
+def share_of(samples: Samples, work: WorkShare) -> Samples:
     """This task's samples: every `num_tasks`-th of all."""
     everything = [(set_name, sample) for set_name, members in samples.items() for sample in members]
-    mine = everything[work.task :: work.num_tasks]
+    mine = work.by_position(everything)
     return {name: [sample for set_name, sample in mine if set_name == name] for name in samples}
 
 
@@ -37,7 +38,7 @@ def edit_all(config: EvaluateConfig, share: Samples, samples: Samples) -> None:
         )
         for editor in config.editors
     }
-    uses = lacking_reference_use(config, task=config.work.task, num_tasks=config.work.num_tasks)
+    uses = lacking_reference_use(config, config.work)
     with progress_bar(total=sum(left.values()), desc="edits", unit="edit") as progress:
         for name in config.editors:
             pairs = [pairs for editor, pairs in uses if editor == name]

@@ -14,7 +14,6 @@ from data_prep.run import (
     read_indexes,
     seed_for,
     slug,
-    task_of,
 )
 from data_prep.summary import describe, histogram
 from mimicbrush.data.shards import write_shard
@@ -124,7 +123,7 @@ def test_tasks_share_the_inputs_by_their_names(tmp_path: Path) -> None:
     ]
     assert sorted(name for share in shares for name in share) == sorted(sizes)
     assert all(len(share) > 5 for share in shares)
-    assert shares[1] == sorted(name for name in sizes if task_of(name, 3) == 1)
+    assert shares[1] == sorted(WorkConfig(task=1, num_tasks=3).by_name(sizes))
     (unit,) = plan_units(tmp_path, "videos", sizes, 100, WorkConfig(task=2, num_tasks=3))
     assert unit.shard.name == "videos-0002-000000.tar"
 

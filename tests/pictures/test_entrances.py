@@ -17,6 +17,7 @@ from PIL import Image
 from data_prep import images as data_prep_images
 from data_prep.rle import encode_rle
 from data_prep.stills import Extent, MaskConfig, StillFiles, read_still
+from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
 from mimicbrush.data import decode
 from mimicbrush.data.shards import FramePair
 from mimicbrush.demo.config import DemoConfig, Limits
@@ -25,7 +26,7 @@ from mimicbrush.demo.painting import Painting
 from mimicbrush.demo.uploads import accept, compare, read
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
-from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, Sample
+from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.masks import FileMasker
 from mimicbrush.evaluation.build.photographs import Photograph, Picture, read_picture
 from mimicbrush.files import sha256

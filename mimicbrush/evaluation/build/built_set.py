@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mimicbrush.evaluation.benchmark import PROMPTS, list_samples
+from mimicbrush.benchmark_layout import PROMPTS
+from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
 from mimicbrush.evaluation.build.plan import Quota

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mimicbrush.benchmark_layout import find_pictures
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import find_pictures, list_samples
+from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.build.config import CheckConfig
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults, refuse_faults

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.benchmark_layout import Task
 from mimicbrush.data import config as data_config
-from mimicbrush.evaluation.config import Need, Task
+from mimicbrush.evaluation.config import Need
 
 Method = Literal["files", "box", "grabcut", "sam"]
 

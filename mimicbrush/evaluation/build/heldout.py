@@ -7,12 +7,13 @@ import random
 import torch
 from torch import Tensor
 
+from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
 from mimicbrush.data.batch import mask_pairs
 from mimicbrush.data.datamodule import heldout_pairs
 from mimicbrush.data.decode import collate, decode_pair
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair
-from mimicbrush.evaluation.benchmark import MASK, REFERENCE, SOURCE, list_samples
+from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.build.collection import write_png
 from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from mimicbrush.benchmark_layout import FORMATS
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import FORMATS
 from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.conversion import rgb_bytes

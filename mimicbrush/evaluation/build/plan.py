@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+
+from mimicbrush.seeds import seed_of_draw
 
 T = TypeVar("T")
 
@@ -38,6 +39,5 @@ def crossed(sources: Sequence[T], references: Sequence[T]) -> Iterator[tuple[T, 
 
 def shuffled(items: Iterable[T], seed: int, name: str) -> list[T]:
     """In an order that depends on the seed and the name alone, not on what else is drawn."""
-    entropy = int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big")
     listed = sorted(items)
-    return [listed[place] for place in np.random.default_rng(entropy).permutation(len(listed))]
+    return [listed[place] for place in np.random.default_rng(seed_of_draw(seed, name)).permutation(len(listed))]

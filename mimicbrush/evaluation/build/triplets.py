@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mimicbrush.errors import UserError, some_of
-from mimicbrush.evaluation.benchmark import (
+from mimicbrush.benchmark_layout import (
     GROUPS,
     MASK,
     PROMPTS,
@@ -21,6 +20,7 @@ from mimicbrush.evaluation.benchmark import (
     is_filled,
     read_texts,
 )
+from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.build.collection import Collection, Prepared, mask_picture, write_png
 from mimicbrush.evaluation.build.plan import Candidate, Quota
 from mimicbrush.evaluation.faults import refuse_faults, text_faults

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from mimicbrush.evaluation.config import EvaluateConfig, MetricName, Need, Task, Track
+from mimicbrush.benchmark_layout import Task, Track
+from mimicbrush.evaluation.config import EvaluateConfig, MetricName, Need
 from mimicbrush.evaluation.metrics.border import (
     change_outside,
     mean_change_outside,
