@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,18 @@ log = logging.getLogger(__name__)
 Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 """Of diffusers: told the pipeline, the step, its timestep and {"latents": ..., "pred_original_sample": ...}, the latter
 as the latents are predicted to become; returns {"latents": ...} that take their place."""
+
+COMPONENTS = (
+    "unet",
+    "reference_unet",
+    "vae",
+    "image_encoder",
+    "image_projector",
+    "shape_projector",
+    "depth_model",
+    "_internal_dict",
+)
+"""Attributes that the network is made of; the last is diffusers' config, which holds the network's options."""
 
 
 class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
@@ -120,9 +133,9 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         """
         save_pretrained(self.network, Path(folder), scheduler=self.scheduler)
 
-    @property
+    @cached_property
     def network(self) -> MimicBrushNetwork:
-        """The components, as they are now, put together."""
+        """The components put together: once, and again after one of them is replaced."""
         options = NetworkOptions(**self.config.network_options)
         has_depth = self.depth_model is not None
         return MimicBrushNetwork(
@@ -135,6 +148,12 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             shape_projector=self.shape_projector,
             options=options,
         ).eval()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set as in diffusers, where it also records a replaced component's class, or another option, in the config."""
+        super().__setattr__(name, value)
+        if name in COMPONENTS:
+            vars(self).pop("network", None)
 
     def enable_sequential_cpu_offload(
         self, gpu_id: int | None = None, device: torch.device | str | None = None
@@ -193,7 +212,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
         if output_type not in ("pil", "np", "pt"):
             raise UserError(f"output_type is {output_type}, expected pil, np or pt")
-        network, source = self.network, as_source(image)
+        network, source = self.network.eval(), as_source(image)
         request = ReferenceRequest(
             source=source.pixels[None],
             mask=as_edit_mask(mask_image, source.pixels)[None],
@@ -231,7 +250,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         source = as_source(image).pixels
         mask = torch.ones_like(source[:1]) if mask_image is None else as_edit_mask(mask_image, source)
         editor = MimicBrushEditor(
-            self.network,
+            self.network.eval(),
             scheduler=self.scheduler,
             geometry=geometry,
             crop_to_mask=crop_to_mask,

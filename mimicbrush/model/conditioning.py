@@ -33,18 +33,27 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.clip = clip
         self.register_buffer("absent_states", None, persistent=False)
-        self.register_load_state_dict_post_hook(_forget_absent)
+        # On the model itself, which a pipeline's component is, and which may be loaded without this wrapper.
+        clip.register_load_state_dict_post_hook(self._forget_absent)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.encode_pixels(self._normalise(image))
 
     def absent(self) -> Tensor:
-        """The states of no picture: of an all-zero *normalised* input, as in the release, (1, N, C); computed once."""
-        if self.absent_states is None:
-            size, device = self.clip.config.image_size, execution_device(self.clip)
+        """The states of no picture: of an all-zero *normalised* input, as in the release, (1, N, C).
+
+        Computed once for the model's weights, device and precision.
+        """
+        device = execution_device(self.clip)
+        if not _is_at(self.absent_states, device, self.clip.dtype):
+            size = self.clip.config.image_size
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 self.absent_states = self.encode_pixels(torch.zeros(1, 3, size, size, device=device))
         return self.absent_states
+
+    def _forget_absent(self, *_: object) -> None:
+        """New weights invalidate the cached states."""
+        self.absent_states = None
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """pixels: normalised, at CLIP's own size."""
@@ -79,7 +88,7 @@ class DepthShape(nn.Module):
         self.depth_model = depth_model
         self.input_normalisation = input_normalisation
         self.register_buffer("absent_map", None, persistent=False)
-        self.register_load_state_dict_post_hook(_forget_absent)
+        depth_model.register_load_state_dict_post_hook(self._forget_absent)
 
     @property
     def size(self) -> int:
@@ -98,12 +107,13 @@ class DepthShape(nn.Module):
         return self._estimate(self.normalise(source))
 
     def absent(self) -> Tensor:
-        """The map of no shape, (1, 1, S, S): what the model makes of an all-zero input, computed once.
+        """The map of no shape, (1, 1, S, S): what the model makes of an all-zero input.
 
+        Computed once for the model's weights, device and precision.
         Depth is zeroed at the depth model's input, not after it: the released weights saw that.
         """
-        if self.absent_map is None:
-            device = execution_device(self.depth_model)
+        device = execution_device(self.depth_model)
+        if not _is_at(self.absent_map, device, self.depth_model.dtype):
             self.absent_map = self._estimate(torch.zeros(1, 3, self.size, self.size, device=device))
         return self.absent_map
 
@@ -114,6 +124,10 @@ class DepthShape(nn.Module):
         if self.input_normalisation == "released":
             mean = mean / 255
         return (image - mean) / _channels(IMAGENET_STD, image)
+
+    def _forget_absent(self, *_: object) -> None:
+        """New weights invalidate the cached map."""
+        self.absent_map = None
 
     def _estimate(self, pixels: Tensor) -> Tensor:
         # In the weights' own precision, as in the release, which runs everything else in half.
@@ -162,11 +176,11 @@ class ImageProjector(ModelMixin, ConfigMixin):
         return self.projector(states)
 
 
-def _forget_absent(module: ImageEncoder | DepthShape, _: object) -> None:
-    """What other weights make of nothing is something else."""
-    for name in ("absent_states", "absent_map"):
-        if hasattr(module, name):
-            setattr(module, name, None)
+def _is_at(computed: Tensor | None, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether something was computed already, on that device and in that precision."""
+    if computed is None or computed.dtype != dtype:
+        return False
+    return computed.device.type == device.type and device.index in (None, computed.device.index)
 
 
 def _channels(values: tuple[float, ...], like: Tensor) -> Tensor:
