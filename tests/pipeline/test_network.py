@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mimicbrush.model.config import PartConfig
-from mimicbrush.model.weights import initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
 from tests.conftest import DEPTH, network_config
 from tests.pipeline.conftest import edit
