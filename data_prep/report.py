@@ -23,7 +23,7 @@ from PIL import Image
 if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from data_prep.charts import histogram_section, stacked_bar
+from data_prep.histograms import histogram_section
 from data_prep.inputs import folder_argument
 from data_prep.report_pictures import (
     choose_extremes,
@@ -38,6 +38,7 @@ from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, l
 from mimicbrush.errors import UserError, run_command, spaced
 from mimicbrush.files import read_object, write_text
 from mimicbrush.reports.html_page import figure, folded, heading, page, paragraph, strip, table
+from mimicbrush.reports.svg_chart import stacked_bar
 from mimicbrush.run_folder import CONFIG_NAME
 
 SUMMARY_NAME = "summary.json"

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 from mimicbrush.bench.timeline import PARTS
-from mimicbrush.files import whole, write_json, write_text
+from mimicbrush.files import write_json, write_text
+from mimicbrush.reports.colours import BLUE, STACKED
+from mimicbrush.reports.matplotlib_chart import finish_chart, new_charts, save_chart
 
 BASELINE = "bfloat16"
 
@@ -117,23 +114,18 @@ def _draw(results: TrainResults, path: Path) -> None:
     rows = [row for row in results.rows if not row.failure]
     if not rows:
         return
-    figure, (speeds, times) = plt.subplots(1, 2, figsize=(12, 1.5 + 0.5 * len(rows)), dpi=110, sharey=True)
+    figure, (speeds, times) = new_charts(1, 2, size=(12, 1.8 + 0.4 * len(rows)), share_y=True)
     titles = [row.title for row in rows]
-    bars = speeds.barh(titles, [row.images_per_second for row in rows], color="tab:blue")
+    bars = speeds.barh(titles, [row.images_per_second for row in rows], color=BLUE, height=0.7)
     speeds.bar_label(bars, fmt="%.3g", padding=3)
     speeds.margins(x=0.15)
-    speeds.set(xlabel="images a second, higher is better")
     speeds.invert_yaxis()
     left = [0.0] * len(rows)
-    colours = plt.get_cmap("tab20").colors
-    for colour, part in zip(colours, PARTS, strict=False):
+    for colour, part in zip(STACKED, PARTS, strict=False):
         widths = [row.milliseconds.get(part, 0.0) for row in rows]
         if any(widths):
-            times.barh(titles, widths, left=left, label=part, color=colour)
+            times.barh(titles, widths, left=left, label=part, color=colour, height=0.7)
             left = [start + width for start, width in zip(left, widths, strict=True)]
-    times.set(xlabel="milliseconds of a step, by part")
-    times.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    figure.tight_layout()
-    with whole(path) as partial:
-        figure.savefig(partial)
-    plt.close(figure)
+    finish_chart(speeds, "Speed, higher is better", x_label="images / s", grid="x")
+    finish_chart(times, "Time of a step", x_label="ms", grid="x")
+    save_chart(figure, path)

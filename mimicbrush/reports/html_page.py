@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 import re
 from collections.abc import Sequence
 from html import escape as escape_html
@@ -102,9 +101,9 @@ def bullets(lines: Sequence[str]) -> str:
     return f"<ul class='note'>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
-def charts(figures: Sequence[str]) -> str:
-    """Charts in columns of equal width, one below the other on a phone."""
-    return f"<div class='charts'>{''.join(figures)}</div>"
+def columns(blocks: Sequence[str]) -> str:
+    """Charts or other blocks in columns of equal width, one below the other on a phone."""
+    return f"<div class='columns'>{''.join(blocks)}</div>"
 
 
 def folded(title: str, lines: Sequence[str]) -> str:
@@ -115,28 +114,6 @@ def folded(title: str, lines: Sequence[str]) -> str:
 def fold(title: str, content: str) -> str:
     """HTML that opens on a click."""
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
-
-
-def svg_figure(parts: Sequence[str], title: str, width: int, height: int) -> str:
-    """A chart of SVG elements with its title above."""
-    label = escape(title)
-    return (
-        f"<figure class='chart'><figcaption>{label}</figcaption>"
-        f"<svg viewBox='0 0 {width} {height}' role='img' aria-label='{label}'>{''.join(parts)}</svg></figure>"
-    )
-
-
-def svg_text(x: float, y: float, text: str, anchor: str) -> str:
-    """A label in the page's own colour; anchor: start, middle or end."""
-    return (
-        f"<text x='{x:.1f}' y='{y:.1f}' font-size='12' text-anchor='{anchor}' fill='currentColor'>{escape(text)}</text>"
-    )
-
-
-def nice_step(extent: float, most: int) -> float:
-    """1, 2 or 5 times a power of ten, of which at most `most` fit into the extent."""
-    magnitude = 10.0 ** math.floor(math.log10(extent / most))
-    return next(factor * magnitude for factor in (1, 2, 5, 10) if extent <= most * factor * magnitude * (1 + 1e-9))
 
 
 def _data_url(kind: str, data: bytes) -> str:

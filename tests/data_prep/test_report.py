@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data_prep import report_pictures
-from data_prep.charts import MAX_BARS, histogram_bars, histogram_chart, stacked_bar
+from data_prep.histograms import MAX_BARS, histogram_bars, histogram_chart
 from data_prep.images import EncodeConfig, encode_image, encode_strip
 from data_prep.pairs import PairConfig
 from data_prep.report import NUM_EXTREMES, NUM_SHOWN, NUM_TRAINING, write_report
@@ -251,9 +251,3 @@ def test_long_tail_becomes_one_bar() -> None:
     *body, tail = histogram_bars({"0.00": 900, "0.50": 90, "300.00": 10}, 0.5, has_tail=True)
     assert [bar.count for bar in body] == [900, 90]
     assert (tail.start, tail.end, tail.count) == (1.0, float("inf"), 10)
-
-
-def test_shares_fill_the_bar() -> None:
-    bar = stacked_bar({"decode": 3.0, "write<": 1.0}, "s")
-    assert re.findall(r"width='([\d.]+)' height='20'", bar) == ["750.0", "250.0"]
-    assert "write&lt; 1.0 s, 25 %" in bar

@@ -13,7 +13,7 @@ from mimicbrush.evaluation.outline import outlined
 from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.reports.html_page import charts, figure, folded, heading, page, paragraph, strip
+from mimicbrush.reports.html_page import columns, figure, folded, heading, page, paragraph, strip
 
 SIDE = 240
 """CSS pixels of a picture's longer side; two pictures and a gap are half the page."""
@@ -32,7 +32,7 @@ def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *
             "Left the source, right the reference, with their masks' outlines: is every mask where it belongs?"
             f" {advice}"
         ),
-        charts([_card(each, sample) for each, sample in zip(account.triplets, samples, strict=True)]),
+        columns([_card(each, sample) for each, sample in zip(account.triplets, samples, strict=True)]),
     ]
     if account.skipped:
         lines = [f"{path}: {why.reason}: {why.detail}" for path, why in account.skipped.items()]

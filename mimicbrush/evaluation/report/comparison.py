@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mimicbrush.evaluation.comparison import Comparison, PairedSample
 from mimicbrush.evaluation.recorded import RecordedMetric, Side
-from mimicbrush.evaluation.report.charts import outcome, sorted_differences, verdict_legend
+from mimicbrush.evaluation.report.difference_charts import outcome, sorted_differences, verdict_legend
 from mimicbrush.evaluation.report.numbers import comparison_table
 from mimicbrush.evaluation.report.samples import (
     SIDE,
@@ -25,7 +25,7 @@ from mimicbrush.evaluation.tables import column_title, format_number
 from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image
-from mimicbrush.reports.html_page import bullets, charts, escape, heading, page, paragraph
+from mimicbrush.reports.html_page import bullets, columns, escape, heading, page, paragraph
 
 NUM_EXTREMES = 2
 """Samples shown for each metric in which the second gains most, and as many in which it loses most."""
@@ -71,7 +71,7 @@ def _set_sections(
         bullets([f"{metrics[one.metric].title}: {one.note}." for one in comparisons if one.note]),
         heading("Every sample", level=3),
         verdict_legend(outcomes),
-        charts([sorted_differences(one, column_title(metrics[one.metric])) for one in drawn]),
+        columns([sorted_differences(one, column_title(metrics[one.metric])) for one in drawn]),
         bullets([f"Equal in every sample: {', '.join(equal)}."] if equal else []),
         heading("Where they differ most", level=3),
         *_extremes(drawn, first, second, metrics),

@@ -15,7 +15,7 @@ from mimicbrush.evaluation.published import (
     published_ablations,
     published_rows,
 )
-from mimicbrush.evaluation.report.charts import difference_chart, verdict_legend
+from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend
 from mimicbrush.evaluation.report.samples import sort_link
 from mimicbrush.evaluation.results import EditResult, Results, Summary
 from mimicbrush.evaluation.tables import ARROWS, column_title, format_interval, format_number
@@ -23,7 +23,7 @@ from mimicbrush.reports.html_page import (
     Markup,
     breakable,
     bullets,
-    charts,
+    columns,
     escape,
     fold,
     folded,
@@ -128,7 +128,7 @@ def comparisons_part(comparisons: Sequence[Comparison], metrics: Mapping[str, Me
             "source photographs decide nothing."
         ),
         verdict_legend([one.verdict for members in drawn.values() for one in members]),
-        charts([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),
+        columns([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),
         bullets(
             [*([f"Equal for every editor: {', '.join(equal)}."] if equal else []), *_left_out(comparisons, metrics)]
         ),

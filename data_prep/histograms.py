@@ -1,26 +1,24 @@
-"""Bar charts as SVG, in the page's own colours, so that they are right in light and dark."""
+"""Histograms of what a folder of shards holds."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN
-from mimicbrush.reports.html_page import charts, nice_step, paragraph, svg_figure, svg_text
+from mimicbrush.reports.colours import BLUE, GREEN
+from mimicbrush.reports.html_page import columns, paragraph
+from mimicbrush.reports.svg_chart import WIDTH, Scale, chart, horizontal_axis, rectangle, text, vertical_axis
 
-WIDTH, HEIGHT = 440, 210
+HEIGHT = 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 42
 """Room for the axes' numbers and names."""
 MIN_BARS, MAX_BARS = 6, 50
 """For which an axis has room."""
 TAIL_SHARE = 0.95
 """What lies beyond this share of all counts becomes one last bar, where it would take more than half of the axis."""
-BAR_COLOUR = "#3a86ff"
-BAND_COLOUR = "#2a9d8f"
-STAGE_COLOURS = ("#3a86ff", "#fb8500", "#2a9d8f", "#b5179e", "#e63946", "#8d99ae")
 UNITS = ((1_000_000, 1_000_000, " M"), (10_000, 1000, " k"), (0, 1, ""))
 """From which highest count on an axis is numbered in which unit."""
 NAME_UNIT = 10_000
@@ -54,7 +52,7 @@ def histogram_section(summary: dict) -> list[str]:
             drawn.append(histogram_chart(bars, title=title, axis=axis, limits=(0, MIN_BARS * width)))
     words = f"The band, {band[0]:g} to {band[1]:g}, is shaded. " if band else ""
     note = paragraph(f"{words}Vertical: numbers of pairs.", note=True)
-    return [note, charts(drawn)] if drawn else [paragraph("No similarity was measured.")]
+    return [note, columns(drawn)] if drawn else [paragraph("No similarity was measured.")]
 
 
 def histogram_bars(counts: Mapping[str, int], usual_width: float, *, has_tail: bool = False) -> list[Bar]:
@@ -100,60 +98,37 @@ def histogram_chart(
     low, high = min(bar.start for bar in bars), max(ends)
     if limits:
         low, high = min(low, limits[0]), max(high, limits[1])
-    across = (WIDTH - LEFT - RIGHT) / (high - low)
-    floor, up = HEIGHT - BOTTOM, (HEIGHT - TOP - BOTTOM) / max(bar.count for bar in bars)
-    parts = []
+    highest = max(bar.count for bar in bars)
+    across = Scale(low, high, LEFT, WIDTH - RIGHT)
+    up = Scale(0, highest, HEIGHT - BOTTOM, TOP)
+    elements = []
     if band:
-        parts.append(
-            f"<rect x='{LEFT + (band[0] - low) * across:.1f}' y='{TOP}' width='{(band[1] - band[0]) * across:.1f}' "
-            f"height='{floor - TOP}' fill='{BAND_COLOUR}' opacity='.2'>"
-            f"<title>the band: {band[0]:g} to {band[1]:g}</title></rect>"
+        hint, width = f"the band: {band[0]:g} to {band[1]:g}", across(band[1]) - across(band[0])
+        elements.append(
+            rectangle(across(band[0]), TOP, width, up(0) - TOP, colour=GREEN, opacity=0.2, hint=hint, classes="band")
         )
-    parts += _vertical_axis(max(bar.count for bar in bars), floor, up)
+    elements += vertical_axis(up, LEFT, WIDTH - RIGHT, label=_count_label(highest), most=4, min_step=1)
     for bar, end in zip(bars, ends, strict=True):
         span = f"{bar.start:g} or more" if math.isinf(bar.end) else f"{bar.start:g} to {end:g}"
-        parts.append(
-            f"<rect class='bar' x='{LEFT + (bar.start - low) * across + 0.5:.1f}' y='{floor - bar.count * up:.1f}' "
-            f"width='{max(0.5, (end - bar.start) * across - 1):.1f}' height='{bar.count * up:.1f}' "
-            f"fill='{BAR_COLOUR}'><title>{span}: {bar.count}</title></rect>"
+        width = max(0.5, across(end) - across(bar.start) - 1)
+        elements.append(
+            rectangle(
+                across(bar.start) + 0.5,
+                up(bar.count),
+                width,
+                up(0) - up(bar.count),
+                colour=BLUE,
+                hint=f"{span}: {bar.count}",
+                classes="bar",
+            )
         )
     beyond = "; last bar: all beyond" if math.isinf(bars[-1].end) else ""
-    parts += _horizontal_axis(low, high, axis + beyond, floor, across)
-    return svg_figure(parts, title, WIDTH, HEIGHT)
+    elements += horizontal_axis(across, up(0), most=6)
+    elements.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, axis + beyond, "middle"))
+    return chart(elements, title=title, height=HEIGHT)
 
 
-def _vertical_axis(highest: int, floor: float, up: float) -> list[str]:
-    step = max(1, round(nice_step(highest, 4)))
+def _count_label(highest: int) -> Callable[[float], str]:
+    """Write counts up to this one in thousands or millions, where they are large."""
     unit, letter = next((unit, letter) for least, unit, letter in UNITS if highest >= least)
-    lines = []
-    for number in range(math.floor(highest / step) + 1):
-        y = floor - number * step * up
-        lines.append(f"<path d='M{LEFT} {y:.1f}H{WIDTH - RIGHT}' stroke='currentColor' opacity='.2'/>")
-        lines.append(svg_text(LEFT - 6, y + 4, f"{number * step / unit:g}{letter if number else ''}", "end"))
-    return lines
-
-
-def _horizontal_axis(low: float, high: float, name: str, floor: float, across: float) -> list[str]:
-    step = nice_step(high - low, 6)
-    numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    ticks = [svg_text(LEFT + (n * step - low) * across, floor + 17, f"{n * step:g}", "middle") for n in numbers]
-    return [*ticks, svg_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, name, "middle")]
-
-
-def stacked_bar(amounts: Mapping[str, float], unit: str) -> str:
-    """One bar of shares, with a legend that names each with its amount and share."""
-    total = sum(amounts.values())
-    parts, legend, start = [], [], 0.0
-    for number, (name, amount) in enumerate(amounts.items()):
-        colour, share = STAGE_COLOURS[number % len(STAGE_COLOURS)], amount / total
-        text = escape(f"{name} {amount:.1f} {unit}, {100 * share:.0f} %", quote=True)
-        parts.append(
-            f"<rect class='share' x='{1000 * start:.1f}' width='{1000 * share:.1f}' height='20' fill='{colour}'>"
-            f"<title>{text}</title></rect>"
-        )
-        legend.append(f"<span><i style='background:{colour}'></i>{text}</span>")
-        start += share
-    return (
-        f"<svg class='shares' viewBox='0 0 1000 20' preserveAspectRatio='none' role='img' aria-label='shares'>"
-        f"{''.join(parts)}</svg><p class='legend'>{''.join(legend)}</p>"
-    )
+    return lambda count: f"{count / unit:g}{letter if count else ''}"
