@@ -1,25 +1,34 @@
-"""The tiny network and tiny shards that the tests share."""
+"""The tiny network and tiny shards that the tests share.
+
+Functions here import torch and what needs it themselves: with `pytest -n`, the process that hands out the tests imports
+this file before it starts the workers, and runs no test.
+"""
 
 from __future__ import annotations
 
+import gc
 import io
+import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
 
-from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.model.config import NetworkConfig, PartConfig
-from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import initialise
+
+if TYPE_CHECKING:
+    from transformers import DepthAnythingForDepthEstimation
+
+    from mimicbrush.data.shards import FramePair
+    from mimicbrush.model.network import MimicBrushNetwork
 
 # Tensors here are tiny: threads would only wait for each other.
-torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 REPOSITORY = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -76,8 +85,21 @@ DEPTH = {
 }
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Keep the garbage collector away from what the libraries create at import: half a million objects that stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def depth_model(image_size: int = 28) -> DepthAnythingForDepthEstimation:
     """A tiny Depth Anything with random weights for pictures of this size."""
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
+
     backbone = DEPTH["backbone_config"] | {"image_size": image_size}
     return DepthAnythingForDepthEstimation(DepthAnythingConfig(**DEPTH | {"backbone_config": backbone})).eval()
 
@@ -96,6 +118,8 @@ def network_config(**changes) -> NetworkConfig:
 
 @pytest.fixture
 def network() -> MimicBrushNetwork:
+    from mimicbrush.model.weights.build import initialise
+
     return initialise(network_config()).eval()
 
 
@@ -118,6 +142,8 @@ def encoded_mask(size: int = 40) -> bytes:
 
 def make_pairs(num: int, *, seed: int = 0, stills: bool = False, num_groups: int = 4) -> list[FramePair]:
     """Pairs of random pictures; stills have no reference but an object mask."""
+    from mimicbrush.data.shards import FramePair
+
     rng = np.random.default_rng(seed)
     return [
         FramePair(
@@ -135,6 +161,8 @@ def make_pairs(num: int, *, seed: int = 0, stills: bool = False, num_groups: int
 
 def make_shards(folder: Path) -> dict[str, Path]:
     """Folders of finished shards in `folder`: videos, stills, heldout."""
+    from mimicbrush.data.shards import write_shard
+
     folders = {}
     for seed, (name, stills) in enumerate({"videos": False, "stills": True, "heldout": False}.items()):
         folders[name] = folder / name
