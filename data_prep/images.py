@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.config import EncodeConfig
 from mimicbrush.pictures.conversion import mask_bytes, rgb_bytes
 from mimicbrush.pictures.decoding import decode_bytes
 
 EXAMPLE_HEIGHT = 96
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodeConfig:
-    """How pictures are stored."""
-
-    image_format: Literal["jpeg", "webp"] = "jpeg"
-    """webp takes a third less room for half a decibel less, and sixteen times the time (720p, quality 95)."""
-    quality: int = 95
-    """0 to 100."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality is {self.quality}; expected 1 to 100")
 
 
 def encode_image(image: NDArray[np.uint8], config: EncodeConfig) -> bytes:

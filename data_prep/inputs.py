@@ -3,19 +3,78 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
 
 from mimicbrush.errors import UserError
+from mimicbrush.machine import require_posix
+from mimicbrush.metadata import require_metadata
+from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.unusable_input import UnusableInput
 
+if TYPE_CHECKING:
+    from data_prep.config import SamShardConfig, ShardFolderConfig, VideoShardConfig
 
-def folder_argument(command: str) -> Path:
-    """The only word of a command line, a folder of shards; raises UserError where it is anything else."""
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        raise UserError(f"expected one folder of shards, for example: python data_prep/{command} runs/shards/videos")
-    return Path(sys.argv[1])
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"})
+EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/videos"
+
+
+def check_videos(config: VideoShardConfig) -> None:
+    """Raise UserError where a file that the command needs is not there, or it cannot run here."""
+    require_posix("sharding")
+    require_videos(config.videos)
+    require_metadata(config.metadata)
+
+
+def check_stills(config: SamShardConfig) -> None:
+    """Raise UserError where a file that the command needs is not there, or it cannot run here."""
+    require_posix("sharding")
+    require_stills(config.stills)
+    require_metadata(config.metadata)
+
+
+def read_shard_config(folder: Path) -> dict:
+    """Read what a sharding command has noted of its config; raises UserError where it is no folder of shards."""
+    path = folder / CONFIG_NAME
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not isinstance(config, dict) or not {"videos", "stills"} & config.keys():
+        raise UserError(f"{folder}: no folder of shards; expected a sharding command's {CONFIG_NAME} in it")
+    return config
+
+
+def check_merge(config: ShardFolderConfig) -> None:
+    """Raise UserError where the folder is not one of shards."""
+    read_shard_config(config.folder)
+
+
+def list_videos(videos: Path) -> dict[str, Path]:
+    """Clips by the name they are known by, sorted; raises UserError if there are none."""
+    require_videos(videos)
+    if videos.is_dir():
+        found = (path for path in find_files(videos) if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir())
+        clips = {readable_name(path.relative_to(videos)): path for path in found}
+    else:
+        lines = (line.strip() for line in _read_list(videos).splitlines())
+        named = (os.path.normpath(line) for line in lines if line and not line.startswith("#"))
+        clips = {name: videos.parent / name for name in named}
+    if not clips:
+        raise UserError(f"{videos}: holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}); pass --videos DIR")
+    return dict(sorted(clips.items()))
+
+
+def require_videos(videos: Path) -> None:
+    """Raise UserError where this is neither a folder nor a file that may list clips."""
+    if not videos.is_dir() and not (videos.is_file() and videos.suffix.lower() not in VIDEO_SUFFIXES):
+        raise UserError(f"{videos}: no such folder or list of videos; pass --videos, for example: {EXAMPLE}")
+
+
+def require_stills(stills: Path) -> None:
+    """Raise UserError where this is neither a folder nor a file, which may be a tar."""
+    if not stills.is_dir() and not stills.is_file():
+        raise UserError(f"{stills}: no such folder or tar of stills; pass --stills, for example: --stills data/sa1b")
 
 
 def find_files(folder: Path) -> Iterator[Path]:
@@ -34,6 +93,13 @@ def find_files(folder: Path) -> Iterator[Path]:
         if is_new:
             yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
     yield from unreadable
+
+
+def _read_list(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: neither a folder of videos nor a text file that lists them") from None
 
 
 def size_of(path: Path) -> int:

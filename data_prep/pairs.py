@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -16,59 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.cuts import find_shots
 from data_prep.footage import Footage, Frame
 from data_prep.images import to_grey
-from data_prep.similarity import WINDOW, Moments, moments, similarity_map
+from data_prep.similarity import Moments, moments, similarity_map
 
 CHANGED_LEVEL = 8.0
 """Grey levels by which the mean of a 7 x 7 window differs where something moved; film grain stays below."""
 NUM_GAP_PARTS = 3
 """Short, middling and long distances in time, each to be found among a clip's pairs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairConfig:
-    """Which frames of a clip make a pair."""
-
-    ssim_low: float = 0.25
-    """Pairs less alike than this are dropped: the reference would not show the masked part."""
-    ssim_high: float = 0.92
-    """Pairs more alike than this are dropped: copying in place would solve them."""
-    ssim_size: int = 256
-    """Short side at which similarity is measured; smaller frames are measured as they are."""
-    min_changed: float = 0.05
-    """Pairs in which a smaller share of the picture changed are dropped: a still scene, whatever its grain does to the
-    SSIM. 0 leaves the SSIM alone to decide, as in the paper."""
-    frames_per_clip: int = 16
-    """Frames decoded per clip; every two of them are candidates."""
-    pairs_per_clip: int = 8
-    """At most so many pairs per clip, spread over the band and over distances in time."""
-    min_gap: float = 0.25
-    """Least distance in time between the two frames, in seconds."""
-    min_brightness: float = 12.0
-    """Frames with a lower mean grey level (0-255) are near-black and dropped."""
-    min_sharpness: float = 8.0
-    """Frames whose Laplacian has a lower variance are blurred and dropped."""
-    min_difference: float = 1.0
-    """A frame that differs from a kept one by less (mean grey levels, 0-255) is a near-duplicate and dropped."""
-
-    def __post_init__(self) -> None:
-        for name in ("ssim_low", "ssim_high"):
-            if not -1 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; SSIM lies in [-1, 1]")
-        if self.ssim_low >= self.ssim_high:
-            raise ValueError(f"ssim_low ({self.ssim_low}) must be below ssim_high ({self.ssim_high}); swap them")
-        if self.ssim_size < WINDOW:
-            raise ValueError(f"ssim_size is {self.ssim_size}; the SSIM window needs at least {WINDOW}")
-        if not 0 <= self.min_changed < 1:
-            raise ValueError(f"min_changed is {self.min_changed}; expected a share in [0, 1)")
-        if self.frames_per_clip < 2:
-            raise ValueError(f"frames_per_clip is {self.frames_per_clip}; a pair needs 2")
-        if self.pairs_per_clip < 1:
-            raise ValueError(f"pairs_per_clip is {self.pairs_per_clip}; expected 1 or more")
-        if self.min_gap < 0:
-            raise ValueError(f"min_gap is {self.min_gap}; expected 0 or more seconds")
 
 
 class ChosenPair(NamedTuple):
@@ -164,7 +120,7 @@ def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Se
 
 
 def _defect(grey: NDArray[np.uint8], earlier: Sequence[_Sound], config: PairConfig) -> str | None:
-    if min(grey.shape) < WINDOW:
+    if min(grey.shape) < SSIM_WINDOW:
         return "too_small"
     if grey.mean() < config.min_brightness:
         return "near_black"

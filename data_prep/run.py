@@ -9,45 +9,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import yaml
 
+from data_prep.config import WorkConfig
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 from mimicbrush.seeds import seed_of_input
-from mimicbrush.work_share import WorkShare
 
 KEPT = "kept"
 FREE_FIELDS = ("output", "work", "duplicate_share")
 """Fields of a sharding config that do not change what is stored."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkConfig(WorkShare):
-    """Who does the work; nothing here changes what is stored. Tasks share the inputs by a hash of their names."""
-
-    workers: int = 0
-    """Processes; 0: one per usable core."""
-    timeout: float = 120.0
-    """Seconds that one input may take before its process is killed; the input is tried twice."""
-    memory: float = 4.0
-    """GiB that one input may claim before its decoder is refused more."""
-    retry: list[str] = field(default_factory=list)
-    """Reasons, such as timeout, for which inputs were skipped that are now to be tried again."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; expected 0 (one per core) or more")
-        if self.timeout <= 0:
-            raise ValueError(f"timeout is {self.timeout}; expected seconds above 0")
-        if not 0.5 <= self.memory <= 4096:
-            raise ValueError(f"memory is {self.memory}; expected 0.5 to 4096 GiB")
 
 
 class Unit(NamedTuple):

@@ -1,164 +1,28 @@
 """Stills with object masks (SA-1B) to training shards: pseudo-pairs, the stills themselves, and a report.
 
-    python data_prep/shard_sam.py --stills DIR --output runs/shards/stills
-
-The same command goes on after an interruption and takes up stills that were added.
+The same command resumes after an interruption, and takes up stills that were added.
 """
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from data_prep.images import EncodeConfig, encode_image, encode_mask, shrink, to_grey
-from data_prep.merge import shard_and_merge
-from data_prep.run import KEPT, WorkConfig, seed_for, slug
-from data_prep.similarity import structural_similarity
-from data_prep.stills import MaskConfig, Still, StillFiles, list_stills, read_still
-from data_prep.summary import BAND_BIN, histogram
-from data_prep.warp import WarpConfig, draw_warp, follow_points, warp_image, warp_mask
-from data_prep.work import Outcome, Stopwatch
-from mimicbrush.config import parse_config
-from mimicbrush.data.shards import FramePair
-from mimicbrush.errors import run_command
-from mimicbrush.machine import require_posix
-from mimicbrush.metadata import read_metadata
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.command import Command, run_command
 
-ROOT = Path(__file__).resolve().parents[1]
-SIMILARITY_SIZE = 256
-MIN_SIDE = 32
-"""Smaller stills are icons."""
-MIN_WARPED_AREA = 0.01
-"""Least share of a pseudo-pair's source that a mask covers; smaller ones were warped out of the picture."""
-MAX_DRAWS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamShardConfig:
-    """Make shards of stills and pseudo-pairs from SA-1B."""
-
-    stills: Path
-    """A tar of SA-1B, or a folder with tars or with pictures and JSON files at any depth."""
-    output: Path
-    """Folder for the shards, config.yaml, summary.json and report.html."""
-    metadata: Path | None = None
-    """A CSV with a column `file` (the still's name without suffix) and any of group, licence, url."""
-    short_side: int = 576
-    """Stills are scaled down to this short side, never up."""
-    encode: EncodeConfig = field(default_factory=EncodeConfig)
-    """How pictures are stored."""
-    pairs_per_still: int = 1
-    """Pseudo-pairs stored of each still, beside the still itself, of which batches draw anew."""
-    masks: MaskConfig = field(default_factory=MaskConfig)
-    """Which object masks are used."""
-    warp: WarpConfig = field(default_factory=WarpConfig)
-    """How strongly the two pictures of a pseudo-pair are altered."""
-    stills_per_shard: int = 500
-    """Stills in one unit of work, which becomes one shard."""
-    seed: int = 0
-    """Decides masks and augmentations."""
-    work: WorkConfig = field(default_factory=WorkConfig)
-    """Who does the work."""
-
-    def __post_init__(self) -> None:
-        for name in ("short_side", "stills_per_shard"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.pairs_per_still < 0:
-            raise ValueError(f"pairs_per_still is {self.pairs_per_still}; expected 0 or more")
-
-
-def shard_sam(config: SamShardConfig) -> str:
-    """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
-    stills = list_stills(config.stills)
-    metadata = read_metadata(config.metadata, stills)
-    sizes = {name: files.size for name, files in stills.items()}
-    read = partial(read_samples_of_still, stills=stills, metadata=metadata, config=config)
-    return shard_and_merge(config, read, sizes=sizes, kind="still", per_shard=config.stills_per_shard)
-
-
-def read_samples_of_still(
-    name: str, *, stills: Mapping[str, StillFiles], metadata: Mapping[str, dict], config: SamShardConfig
-) -> Outcome:
-    """The still itself and its pseudo-pairs, and what to note of it; raises UnusableInput."""
-    watch, generator = Stopwatch(), seed_for(config.seed, name)
-    with watch.measure("decode"):
-        still = read_still(stills[name], config.masks, generator)
-        if min(still.image.shape[:2]) < MIN_SIDE:
-            raise UnusableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
-        still_size = list(still.image.shape[1::-1])
-        still = _shrunk(still, config.short_side)
-    origin = {"group": name, **still.facts, **metadata.get(name, {}), "file": name, "still_size": still_size}
-    origin["size"] = list(still.image.shape[1::-1])
-    with watch.measure("encode"):
-        itself = FramePair(
-            key=f"{slug(name)}-still",
-            source=encode_image(still.image, config.encode),
-            reference=None,
-            similarity=None,
-            masks=[encode_mask(mask) for mask in still.masks],
-            origin=origin,
-        )
-    with watch.measure("augment"):
-        keys = [f"{slug(name)}-pair{number}" for number in range(config.pairs_per_still)]
-        drawn = [_pseudo_pair(still, key, origin, config, generator) for key in keys]
-    pairs = [pair for pair in drawn if pair is not None]
-    record = {
-        "status": KEPT,
-        "detail": "",
-        "video_size": still_size,
-        "similarity": histogram((pair.similarity for pair in pairs), BAND_BIN),
-    }
-    return Outcome([itself, *pairs], record, {}, dict(watch.seconds))
-
-
-def _shrunk(still: Still, short_side: int) -> Still:
-    """The still at its stored size; masks too small to survive are left out."""
-    masks = [shrink(mask.astype(np.uint8) * 255, short_side) > 127 for mask in still.masks]
-    return Still(shrink(still.image, short_side), [mask for mask in masks if mask.any()], still.facts)
-
-
-def _pseudo_pair(
-    still: Still, key: str, origin: dict, config: SamShardConfig, generator: np.random.Generator
-) -> FramePair | None:
-    """Two augmentations of a still, masks warped with the source; None where ten draws lose every mask."""
-    height, width = still.image.shape[:2]
-    for _ in range(MAX_DRAWS):
-        draws = [draw_warp(height, width, config.warp, generator) for _ in range(2)]
-        masks = [mask for mask in (warp_mask(mask, draws[0]) for mask in still.masks) if mask.mean() >= MIN_WARPED_AREA]
-        if masks:
-            source, reference = (warp_image(still.image, draw) for draw in draws)
-            return FramePair(
-                key=key,
-                source=encode_image(source, config.encode),
-                reference=encode_image(reference, config.encode),
-                similarity=round(_similarity(source, reference), 6),
-                keypoints=follow_points(still.image, draws),
-                masks=[encode_mask(mask) for mask in masks],
-                origin=origin,
-            )
-    return None
-
-
-def _similarity(source: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    return structural_similarity(to_grey(source, SIMILARITY_SIZE), to_grey(reference, SIMILARITY_SIZE))
-
-
-def main() -> None:
-    config = parse_config(SamShardConfig, default=ROOT / "configs/data/sam.yaml")
-    require_posix("sharding")
-    print(shard_sam(config))
-
+COMMAND = Command(
+    program="python data_prep/shard_sam.py",
+    config="data_prep.config.SamShardConfig",
+    check="data_prep.inputs.check_stills",
+    run="data_prep.still_shards.shard_sam",
+    examples=(
+        "python data_prep/shard_sam.py --stills data/sa1b --output runs/shards/stills",
+        "python data_prep/shard_sam.py --stills data/sa1b/sa_000000.tar --output runs/shards/first",
+    ),
+    ordinary=("stills", "output", "metadata", "short_side", "work.workers"),
+    default=Path(__file__).resolve().parents[1] / "configs/data/sam.yaml",
+)
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(COMMAND)

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW = 7
-"""Side of the uniform window, scikit-image's default."""
-_N = WINDOW**2
+from data_prep.config import SSIM_WINDOW
+
+_N = SSIM_WINDOW**2
 _C1 = _N**2 * (0.01 * 255) ** 2
 _C2 = _N * (_N - 1) * (0.03 * 255) ** 2
 
@@ -36,8 +36,8 @@ class Moments(NamedTuple):
 
 def moments(grey: NDArray[np.uint8]) -> Moments:
     """Of a (H, W) grey frame; raises ValueError where a side is below the window's."""
-    if min(grey.shape) < WINDOW:
-        raise ValueError(f"a frame is {grey.shape}; expected sides of {WINDOW} or more")
+    if min(grey.shape) < SSIM_WINDOW:
+        raise ValueError(f"a frame is {grey.shape}; expected sides of {SSIM_WINDOW} or more")
     window_sum = _sum_windows(grey)
     return Moments(grey, window_sum, _N * _sum_windows(_multiply(grey, grey)) - window_sum * window_sum)
 
@@ -51,7 +51,7 @@ def similarity_map(first: Moments, second: Moments) -> NDArray[np.float32]:
     squares = first.window_sum * first.window_sum + second.window_sum * second.window_sum
     similarity = _float(2 * product, _C1) * _float(2 * covariance, _C2)
     similarity /= _float(squares, _C1) * _float(first.window_spread + second.window_spread, _C2)
-    border = WINDOW // 2
+    border = SSIM_WINDOW // 2
     return similarity[border:-border, border:-border]
 
 
@@ -72,4 +72,4 @@ def _multiply(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np
 
 
 def _sum_windows(values: NDArray) -> NDArray[np.int32]:
-    return cv2.boxFilter(values, cv2.CV_32S, (WINDOW, WINDOW), normalize=False)
+    return cv2.boxFilter(values, cv2.CV_32S, (SSIM_WINDOW, SSIM_WINDOW), normalize=False)

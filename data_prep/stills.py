@@ -6,7 +6,6 @@ import json
 import math
 import tarfile
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_prep.inputs import check_file, find_files, first_line, readable_name, readable_text, size_of
+from data_prep.config import ObjectMaskConfig
+from data_prep.inputs import check_file, find_files, first_line, readable_name, readable_text, require_stills, size_of
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
 from mimicbrush.metadata import ORIGIN_FIELDS
@@ -62,30 +62,6 @@ class StillFiles(NamedTuple):
         return sum(extent.size for extent in self if extent is not None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MaskConfig:
-    """Which object masks of a still are used."""
-
-    min_area: float = 0.02
-    """Least share of the picture that an object covers."""
-    max_area: float = 0.5
-    """Greatest share; larger segments are mostly background."""
-    min_iou: float = 0.88
-    """Least `predicted_iou`, SA-1B's own estimate of a mask's quality."""
-    min_stability: float = 0.92
-    """Least `stability_score`."""
-    max_borders: int = 2
-    """Segments that touch more of the picture's four borders are background."""
-    masks_per_still: int = 4
-    """At most so many masks, drawn at random from the good ones."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_area < self.max_area <= 1:
-            raise ValueError(f"min_area ({self.min_area}) must be below max_area ({self.max_area}), both in [0, 1]")
-        if self.masks_per_still < 1:
-            raise ValueError(f"masks_per_still is {self.masks_per_still}; expected 1 or more")
-
-
 class Still(NamedTuple):
     """A picture and its objects."""
 
@@ -102,9 +78,10 @@ def list_stills(path: Path) -> dict[str, StillFiles]:
 
     Raises UserError where there are none. Of a tar cut short, the stills up to the cut are listed.
     """
+    require_stills(path)
     if path.is_file():
         members = _members_of_tar(path, path.name)
-    elif path.is_dir():
+    else:
         members = {}
         for file in find_files(path):
             name = readable_name(file.relative_to(path))
@@ -114,8 +91,6 @@ def list_stills(path: Path) -> dict[str, StillFiles]:
                 members[f"{name}.json"] = Extent(file, 0, 0)
             else:
                 members[name] = Extent(file, 0, size_of(file))
-    else:
-        raise UserError(f"{path}: no such folder or tar of stills; pass --stills, for example: --stills data/sa1b")
     stills = _paired(members)
     if not stills:
         raise UserError(f"{path}: holds no still; expected SA-1B's layout, tars or folders of .jpg and .json")
@@ -163,7 +138,7 @@ def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
     return dict(sorted(stills.items()))
 
 
-def read_still(files: StillFiles, config: MaskConfig, generator: np.random.Generator) -> Still:
+def read_still(files: StillFiles, config: ObjectMaskConfig, generator: np.random.Generator) -> Still:
     """Decode a still, upright and on white, and some of its good masks.
 
     Raises UnusableInput (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
@@ -203,7 +178,7 @@ def _parse(text: bytes) -> dict:
 
 
 def _good_masks(
-    annotations: list[dict], shape: tuple[int, int], config: MaskConfig, generator: np.random.Generator
+    annotations: list[dict], shape: tuple[int, int], config: ObjectMaskConfig, generator: np.random.Generator
 ) -> list[NDArray[np.bool_]]:
     """At most `masks_per_still` masks, decoded in random order until there are enough."""
     good = [note for note in annotations if _is_rated_well(note, shape, config)]
@@ -219,7 +194,7 @@ def _good_masks(
     return masks
 
 
-def _is_rated_well(note: dict, shape: tuple[int, int], config: MaskConfig) -> bool:
+def _is_rated_well(note: dict, shape: tuple[int, int], config: ObjectMaskConfig) -> bool:
     """Judged by its numbers alone: decoding costs a thousand times more."""
     try:
         area, iou, stability = (float(note.get(name, default)) for name, default in RATINGS.items())
@@ -242,6 +217,6 @@ def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
         raise UnusableInput("bad_mask", str(error)) from None
 
 
-def _fits(mask: NDArray[np.bool_], config: MaskConfig) -> bool:
+def _fits(mask: NDArray[np.bool_], config: ObjectMaskConfig) -> bool:
     borders = sum(bool(edge.any()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
     return config.min_area <= mask.mean() <= config.max_area and borders <= config.max_borders

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from data_prep.footage import Footage, Times, VideoInfo
 from data_prep.with_decord import read_with_decord
 from data_prep.with_pyav import probe_with_pyav, read_with_pyav
 from mimicbrush.unusable_input import UnusableInput
-
-Decoder = Literal["auto", "decord", "pyav"]
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"})
 
 
 def probe(path: Path) -> VideoInfo:
@@ -20,9 +15,7 @@ def probe(path: Path) -> VideoInfo:
     return probe_with_pyav(path)
 
 
-def read_frames(
-    path: Path, times: Times, *, short_side: int, decoder: Decoder = "auto", exact: bool = False
-) -> Footage:
+def read_frames(path: Path, times: Times, *, short_side: int, decoder: str = "auto", exact: bool = False) -> Footage:
     """The frames shown at the given times, in order of time, each frame once.
 
     times: seconds, in any order, or a function that gives them for a duration; those behind the last frame give none.

@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True, kw_only=True)
-class WarpConfig:
-    """How strongly a still is altered; the paper names the kinds, not the ranges."""
-
-    brightness: float = 0.4
-    """Brightness is multiplied by 1 +- this."""
-    contrast: float = 0.4
-    """Contrast is multiplied by 1 +- this."""
-    saturation: float = 0.4
-    """Saturation is multiplied by 1 +- this."""
-    hue: float = 0.1
-    """Hues are turned by +- this share of the circle."""
-    rotation: float = 30.0
-    """Turned by +- so many degrees."""
-    min_scale: float = 0.7
-    """Least resizing; below 1 the picture gets a white rim."""
-    max_scale: float = 1.4
-    """Greatest resizing; above 1 its rim is cut off."""
-    perspective: float = 0.3
-    """Each corner moves inwards by up to this share of half a side."""
-    flip: float = 0.5
-    """Chance of mirroring left and right."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_scale <= self.max_scale:
-            raise ValueError(f"min_scale ({self.min_scale}) must be above 0 and at most max_scale ({self.max_scale})")
-        for name in ("brightness", "contrast", "saturation", "perspective", "flip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected a number in [0, 1]")
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f"hue is {self.hue}; expected a share of the circle in [0, 0.5]")
+from data_prep.config import WarpConfig
 
 
 class Draw(NamedTuple):

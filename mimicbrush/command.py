@@ -30,7 +30,8 @@ class Command(NamedTuple):
     config: str
     """Its config, a frozen dataclass in a module that does not import torch."""
     run: str
-    """The function that receives the config and does the work; heavy imports are at the top of its module."""
+    """The function that receives the config and does the work, and may return a last line to print; heavy imports are
+    at the top of its module."""
     program: str = ""
     """How the command is called; a group fills it in."""
     check: str | None = None
@@ -101,7 +102,9 @@ def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, s
     try:
         if stop:
             stop.stage = "working"
-        run(config)
+        last_line = run(config)
+        if last_line is not None:
+            print(last_line)
     finally:
         if stop:
             stop.stage = "ended"

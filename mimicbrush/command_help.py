@@ -59,7 +59,7 @@ def command_help(command: Command) -> str:
     config_class = _find_class(command.config)
     groups = list(option_groups(config_class))
     known = {option.name: option for group in groups for option in group.options}
-    known["config"] = Option("config", "PATH", CONFIG_HELP, str(command.default or ""))
+    known["config"] = Option("config", "PATH", CONFIG_HELP, _short(command.default))
     ordinary = [known[name] for name in dict.fromkeys([*command.ordinary, "config"])]
     words = " ".join([*(name.upper() for name in command.positional), "[--OPTION VALUE ...]"])
     parts = [f"usage: {command.program} {words}", _fill(summary(config_class))]
@@ -209,6 +209,13 @@ def _plain(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_plain, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _short(path: Path | None) -> str:
+    """A path as it is called from the working folder."""
+    if path is None:
+        return ""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _group_text(heading: str, options: list[Option]) -> str:

@@ -20,8 +20,7 @@ def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str
     """
     if path is None:
         return {}
-    if not path.is_file():
-        raise UserError(f"{path}: no such metadata file; leave --metadata out or give a CSV with a column `file`")
+    require_metadata(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -34,3 +33,9 @@ def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str
     if not rows.keys() & set(names):
         raise UserError(f"{path}: names none of the inputs; `file` is relative to the input folder")
     return rows
+
+
+def require_metadata(path: Path | None) -> None:
+    """Raise UserError where a CSV is named that is not there."""
+    if path is not None and not path.is_file():
+        raise UserError(f"{path}: no such metadata file; leave --metadata out or give a CSV with a column `file`")

@@ -12,6 +12,7 @@ import pytest
 
 from data_prep import pool, shard_videos
 from mimicbrush import machine
+from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.training.records import read_records
@@ -21,6 +22,7 @@ from tests.training.test_training import config, fit
 
 # Third-party packages first, with all that they have: what they do on Windows is theirs to test.
 WINDOWS = """
+from functools import partial
 import ast, importlib, multiprocessing, os, pkgutil, shutil, signal, sys
 from pathlib import Path
 
@@ -59,20 +61,21 @@ import train, evaluate
 print("imported", len([name for name in sys.modules if name.split(".")[0] in OURS]))
 
 from mimicbrush.edit import command as edit
+from mimicbrush.command import call_command
 from mimicbrush.errors import run_command
 from data_prep import shard_sam, shard_videos
 
 work = Path(os.environ["WORK"])
 for main, *arguments in (
     (train.main, "--config", "configs/train/tiny.yaml"),
-    (shard_videos.main, "--config", "configs/data/demo_videos.yaml"),
-    (shard_sam.main, "--config", "configs/data/demo_stills.yaml"),
+    (shard_videos.COMMAND, "--config", "configs/data/demo_videos.yaml"),
+    (shard_sam.COMMAND, "--config", "configs/data/demo_stills.yaml"),
     (edit.main, *os.environ["EDIT"].split()),
     (evaluate.main, "--config", str(work / "evaluate.yaml")),
 ):
     sys.argv = ["command", *arguments]
     try:
-        run_command(main)
+        run_command(main if callable(main) else partial(call_command, main, arguments))
     except SystemExit as status:
         print("status", status.code, flush=True)
     else:
@@ -137,6 +140,5 @@ def test_macos_shards(macos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_clip(tmp_path / "clips" / "a.mp4", 0)
     pairs = ["--pairs.ssim_low=-1", "--pairs.ssim_high=1", "--pairs.min_changed=0"]
     arguments = ["--videos", tmp_path / "clips", "--output", tmp_path / "out", "--short_side", SIDE, *pairs]
-    monkeypatch.setattr("sys.argv", ["shard_videos.py", *map(str, arguments)])
-    shard_videos.main()
+    call_command(shard_videos.COMMAND, list(map(str, arguments)))
     assert len(list(read_pairs(list_shards(tmp_path / "out")))) > 0

@@ -12,6 +12,7 @@ import yaml
 import evaluate
 import train
 from data_prep import shard_sam, shard_videos
+from mimicbrush.command import call_command
 from mimicbrush.config import dump_config
 from mimicbrush.edit import command as edit
 from mimicbrush.errors import UserError
@@ -98,10 +99,10 @@ def test_from_clips_to_a_table(tmp_path, monkeypatch):
         write_clip(tmp_path / "clips" / f"clip{seed}.mp4", seed)
         write_still(tmp_path / "photographs", f"still{seed}", seed)
     common = ["--short_side", SIZE, "--work.workers", 1]
-    run(
-        shard_videos.main, monkeypatch, "--videos", tmp_path / "clips", "--output", tmp_path / "videos", *common, *PAIRS
-    )
-    run(shard_sam.main, monkeypatch, "--stills", tmp_path / "photographs", "--output", tmp_path / "stills", *common)
+    clips = ["--videos", tmp_path / "clips", "--output", tmp_path / "videos", *common, *PAIRS]
+    call_command(shard_videos.COMMAND, list(map(str, clips)))
+    stills = ["--stills", tmp_path / "photographs", "--output", tmp_path / "stills", *common]
+    call_command(shard_sam.COMMAND, list(map(str, stills)))
 
     config = train_config(tmp_path)
     for max_steps in (2, 3):

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
 
+from data_prep.config import EncodeConfig
 from data_prep.demo.camera import lit, look, random_grade, random_light, random_path
 from data_prep.demo.photographs import Photograph, load
-from data_prep.images import EncodeConfig, encode_image
+from data_prep.images import encode_image
 from data_prep.rle import encode_rle
 from data_prep.run import seed_for
 from mimicbrush.files import whole, write_json

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from data_prep.images import EncodeConfig, encode_image, to_grey
+from data_prep.config import EncodeConfig
+from data_prep.images import encode_image, to_grey
 from data_prep.similarity import moments, similarity_map
 from data_prep.with_decord import decord
 from data_prep.work import Stopwatch

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data_prep.pairs import PairConfig
+from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
 from data_prep.pool import start_worker, worker_context
-from data_prep.run import Unit, WorkConfig
-from data_prep.shard_videos import VideoShardConfig, read_clip
+from data_prep.run import Unit
+from data_prep.video_shards import read_clip
 from data_prep.with_decord import decord
 from data_prep.work import Outcome, Stopwatch, shard_inputs
 from mimicbrush.bench.clips import BenchClip, render_clips

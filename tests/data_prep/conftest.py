@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from data_prep.config import EncodeConfig
 from data_prep.demo.clips import encode
 from data_prep.footage import VideoInfo
-from data_prep.images import EncodeConfig, encode_image
+from data_prep.images import encode_image
 from data_prep.rle import encode_rle
 
 SIDE = 64

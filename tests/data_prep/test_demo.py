@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.config import ObjectMaskConfig, RenderDemoConfig
 from data_prep.demo.camera import View, homography, overhang, random_path
 from data_prep.demo.photographs import HELD_OUT, TRAIN, load
+from data_prep.demo.rendering import render_demo
 from data_prep.demo.triplets import plan_triplets
-from data_prep.render_demo import DemoConfig, render_demo
-from data_prep.shard_sam import list_stills
-from data_prep.shard_videos import list_videos
-from data_prep.stills import MaskConfig, read_still
+from data_prep.inputs import list_videos
+from data_prep.stills import list_stills, read_still
 from data_prep.video import probe
 from mimicbrush.errors import UserError
 
@@ -23,7 +23,7 @@ SMALL = {"size": 64, "train_clips": 1, "heldout_clips": 1, "stills": 1, "triplet
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("demo")
-    render_demo(DemoConfig(output=output, **SMALL))
+    render_demo(RenderDemoConfig(output=output, **SMALL))
     return output
 
 
@@ -58,7 +58,7 @@ def test_rendered_files_are_what_the_commands_read(demo: Path) -> None:
     groups = {line.split(",")[1] for line in (demo / "videos/heldout/metadata.csv").read_text().splitlines()[1:]}
     assert groups == HELD_OUT.keys()
     for files in list_stills(demo / "stills").values():
-        still = read_still(files, MaskConfig(min_iou=0, min_stability=0), np.random.default_rng(0))
+        still = read_still(files, ObjectMaskConfig(min_iou=0, min_stability=0), np.random.default_rng(0))
         assert still.facts["group"] in TRAIN
 
 
@@ -82,7 +82,7 @@ def test_finished_files_are_not_made_again_and_missing_ones_return(demo: Path) -
     lost = demo / "videos/train/brick-00.mp4"
     lost.unlink()
     (demo / "stills/demo_000000.json").unlink()
-    render_demo(DemoConfig(output=demo, **SMALL))
+    render_demo(RenderDemoConfig(output=demo, **SMALL))
     after = snapshot(demo)
     assert {name: content for name, (content, _) in after.items()} == {
         name: content for name, (content, _) in before.items()
@@ -93,7 +93,7 @@ def test_finished_files_are_not_made_again_and_missing_ones_return(demo: Path) -
 
 def test_another_demo_is_not_mixed_in(demo: Path) -> None:
     with pytest.raises(UserError, match="seed was 0, is 1"):
-        render_demo(DemoConfig(output=demo, **SMALL, seed=1))
+        render_demo(RenderDemoConfig(output=demo, **SMALL, seed=1))
 
 
 def test_homography_maps_the_picture_onto_the_view() -> None:
@@ -115,4 +115,4 @@ def test_cameras_stay_within_their_photographs() -> None:
 @pytest.mark.parametrize("fields", [{"size": 63}, {"size": 2}, {"stills": -1}])
 def test_bad_settings_name_their_field(fields: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(fields))):
-        DemoConfig(**fields)
+        RenderDemoConfig(**fields)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.inputs import check_file, find_files
-from data_prep.shard_videos import list_videos
+from data_prep.inputs import check_file, find_files, list_videos
 from mimicbrush.unusable_input import UnusableInput
 
 

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from data_prep.merge import main, merge
-from data_prep.run import WorkConfig
-from data_prep.shard_videos import shard_videos
+from data_prep.config import WorkConfig
+from data_prep.merge import COMMAND
+from data_prep.shard_folder import merge
+from data_prep.video_shards import shard_videos
+from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UserError
@@ -84,9 +85,10 @@ def test_other_exclusions_stay(clips: Path, tmp_path: Path) -> None:
     assert keys_in(tmp_path / "out") == keys[1:]
 
 
-def test_mistakes_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_are_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no folder of shards; expected a sharding command's config\.yaml"):
         merge(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["merge.py"])
-    with pytest.raises(UserError, match="expected one folder"):
-        main()
+    with pytest.raises(UserError, match="no folder of shards"):
+        call_command(COMMAND, [str(tmp_path)])
+    with pytest.raises(UserError, match="folder"):
+        call_command(COMMAND, [])

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from data_prep.config import PairConfig, VideoShardConfig
 from data_prep.footage import Footage, Frame, Glimpse
-from data_prep.pairs import PairConfig, Selection, sample_times, select_pairs
-from data_prep.shard_videos import VideoShardConfig
+from data_prep.pairs import Selection, sample_times, select_pairs
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError
 from tests.data_prep.conftest import INFO, panning_frames, texture

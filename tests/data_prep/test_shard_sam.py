@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_prep.config import ObjectMaskConfig, SamShardConfig, WorkConfig
 from data_prep.images import decode_image, decode_mask
 from data_prep.rle import encode_rle
-from data_prep.run import WorkConfig
-from data_prep.shard_sam import SamShardConfig, shard_sam
-from data_prep.stills import MaskConfig, list_stills, read_still
+from data_prep.still_shards import shard_sam
+from data_prep.stills import list_stills, read_still
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError
@@ -61,7 +61,7 @@ def test_tars_and_folders_give_the_same_samples(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for name, files in list_stills(tar).items():
         other = list_stills(tmp_path / "in")[name.removeprefix("sa_000.tar/")]
-        ours, theirs = (read_still(found, MaskConfig(), generator) for found in (files, other))
+        ours, theirs = (read_still(found, ObjectMaskConfig(), generator) for found in (files, other))
         assert np.array_equal(ours.image, theirs.image)
         assert np.array_equal(ours.masks[0], theirs.masks[0])
 
@@ -206,7 +206,7 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no still"):
         shard_sam(config_for(tmp_path / "empty", tmp_path / "out"))
     with pytest.raises(ValueError, match="min_area"):
-        MaskConfig(min_area=0.9, max_area=0.1)
+        ObjectMaskConfig(min_area=0.9, max_area=0.1)
 
 
 def test_real_stills_and_their_own_areas_agree() -> None:
@@ -214,6 +214,6 @@ def test_real_stills_and_their_own_areas_agree() -> None:
     name, files = next(iter(stills.items()))
     assert name == "sa_000000.tar/sa_000000"
     areas = [note["area"] for note in json.loads(files.annotations.read())["annotations"]]
-    still = read_still(files, MaskConfig(min_area=0.01), np.random.default_rng(0))
+    still = read_still(files, ObjectMaskConfig(min_area=0.01), np.random.default_rng(0))
     assert still.image.shape == (512, 512, 3)
     assert all(int(mask.sum()) in areas for mask in still.masks)

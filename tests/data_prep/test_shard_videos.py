@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
+from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
 from data_prep.images import decode_image
-from data_prep.pairs import PairConfig
-from data_prep.run import WorkConfig
-from data_prep.shard_videos import VideoShardConfig, list_videos, main, shard_videos
+from data_prep.inputs import list_videos
+from data_prep.shard_videos import COMMAND
 from data_prep.summary import describe
+from data_prep.video_shards import shard_videos
+from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError
@@ -223,16 +225,13 @@ def test_another_run_is_not_mixed_in(clips: Path, tmp_path: Path) -> None:
         (["--config", "{tmp}/nowhere.yaml"], "nowhere.yaml"),
     ],
 )
-def test_mistakes_end_in_one_line(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistakes_end_in_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "zero.mp4").touch()
     argv = [argument.format(tmp=tmp_path) for argument in arguments]
-    monkeypatch.setattr(sys, "argv", ["shard_videos.py", "--output", str(tmp_path / "out"), *argv])
     with pytest.raises(UserError, match=re.escape(message)):
-        main()
+        call_command(COMMAND, ["--output", str(tmp_path / "out"), *argv])
     assert not list((tmp_path).glob("out/*.tar"))
 
 
@@ -246,7 +245,7 @@ def test_the_script_finds_its_packages_and_fails_in_one_line(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs/data").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configs_parse_and_say_what_they_are_for(path: Path) -> None:
-    from data_prep.shard_sam import SamShardConfig
+    from data_prep.config import SamShardConfig
     from mimicbrush.config import load_config
 
     assert path.read_text().startswith("# ")

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.warp import Draw, WarpConfig, draw_warp, follow_points, warp_image, warp_mask
+from data_prep.config import WarpConfig
+from data_prep.warp import Draw, draw_warp, follow_points, warp_image, warp_mask
 from tests.data_prep.conftest import texture
 
 STILL = WarpConfig(

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep import images as data_prep_images
+from data_prep.config import ObjectMaskConfig
 from data_prep.rle import encode_rle
-from data_prep.stills import Extent, MaskConfig, StillFiles, read_still
+from data_prep.stills import Extent, StillFiles, read_still
 from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
 from mimicbrush.data import decode
 from mimicbrush.data.shards import FramePair
@@ -77,7 +78,7 @@ def still(folder: Path, encoded: bytes) -> NDArray[np.uint8]:
     note = {"segmentation": {"size": [height, width], "counts": counts}}
     notes = written(folder / "still.json", json.dumps({"annotations": [note]}).encode())
     files = StillFiles(extent(written(folder / "still.png", encoded)), extent(notes))
-    return read_still(files, MaskConfig(), np.random.default_rng(0)).image
+    return read_still(files, ObjectMaskConfig(), np.random.default_rng(0)).image
 
 
 def trained_on(encoded: bytes, masks: list[bytes]) -> decode.PairBatch:
@@ -183,7 +184,7 @@ def test_a_stills_masks_are_turned_with_it(tmp_path):
     encoded = odd_files.turned(odd_files.COLOURS, "PNG", 6)
     still(tmp_path, encoded)
     files = StillFiles(extent(tmp_path / "still.png"), extent(tmp_path / "still.json"))
-    (mask,) = read_still(files, MaskConfig(), np.random.default_rng(0)).masks
+    (mask,) = read_still(files, ObjectMaskConfig(), np.random.default_rng(0)).masks
     expected = np.zeros((HEIGHT, WIDTH), bool)
     expected[: HEIGHT // 2, WIDTH // 2 :] = True
     assert np.array_equal(mask, expected)

@@ -1,0 +1,157 @@
+"""One index, one exclusion list, one summary and one report for all shards of a folder.
+
+A sharding command that works alone ends with this; behind a Slurm array it is a command of its own, `merge.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from data_prep.config import ShardFolderConfig, WorkConfig
+from data_prep.duplicates import find_near_duplicates
+from data_prep.inputs import read_shard_config
+from data_prep.run import (
+    KEPT,
+    claim_output,
+    list_indexes,
+    merge_inputs,
+    plan_units,
+    read_indexes,
+    slug,
+)
+from data_prep.shard_report import SUMMARY_NAME, write_report
+from data_prep.summary import describe, summarise
+from data_prep.work import Effort, Outcome, shard_inputs
+from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path
+from mimicbrush.errors import UserError, spaced
+from mimicbrush.files import read_object, write_json
+from mimicbrush.folder_lock import held
+
+LOG_NAME = "log.jsonl"
+"""A line for each command that worked on the folder to its end."""
+INDEX_NAME = "index.json"
+
+
+class ShardConfig(Protocol):
+    """What the configs of all sharding commands have."""
+
+    output: Path
+    work: WorkConfig
+
+
+def shard_and_merge(
+    config: ShardConfig, read: Callable[[str], Outcome], *, sizes: Mapping[str, int], kind: str, per_shard: int
+) -> str:
+    """Shard what is not yet sharded and, unless this is one of several tasks, merge; returns a line on the outcome.
+
+    read: an input's outcome; sizes: bytes of each input; kind: `video` or `still`. Raises UserError for a mistake.
+    """
+    # Tasks of an array share the folder; no other command may.
+    with held(config.output, share=config.work.lock_name):
+        claim_output(config.output, config)
+        units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
+        effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)
+        return _finish(config.output, effort, inputs=sizes, noun=f"{kind}s", work=config.work)
+
+
+def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
+    share = work.by_name(inputs)
+    entry = {"task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
+    try:
+        with (output / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise UserError(f"{output / LOG_NAME}: {error.strerror}; mend that and run the same command") from None
+    if not work.is_shared:
+        return merge(output)
+    return (
+        f"{work}: did {spaced(effort.done)} of its {spaced(len(share))} {noun}, "
+        f"{spaced(effort.pairs)} pairs -> {output}; after the last task: python data_prep/merge.py {output}"
+    )
+
+
+def merge(output: Path) -> str:
+    """Write index.json, excluded.json, summary.json and report.html; returns a line on what the folder holds.
+
+    Raises UserError where there is nothing to train on.
+    """
+    config = read_shard_config(output)
+    shards = [path.with_suffix(".tar") for path in list_indexes(output)]
+    indexes = read_indexes(output)
+    near_duplicates = _near_duplicates(indexes, config.get("duplicate_share", 2.0))
+    excluded = output / EXCLUDED_NAME
+    others = read_object(excluded) if excluded.is_file() else {}  # what people exclude themselves, for other reasons
+    write_json({**others, "near_duplicate": near_duplicates}, excluded)
+    write_json(_overview(shards, indexes), output / INDEX_NAME)
+    efforts = _read_log(output)
+    pairs = config.get("pairs")
+    in_time = sorted(zip(shards, indexes, strict=True), key=lambda pair: index_path(pair[0]).stat().st_mtime_ns)
+    summary = summarise(
+        [index for _, index in in_time],
+        noun="videos" if "videos" in config else "stills",
+        band=(pairs["ssim_low"], pairs["ssim_high"]) if pairs else None,
+        efforts=efforts,
+        near_duplicates=near_duplicates,
+    )
+    write_json(summary, output / SUMMARY_NAME)
+    report = write_report(output)
+    if not summary["pairs"]:
+        raise UserError(f"nothing to train on: {describe(summary)}; {report} names every reason")
+    return f"{describe(summary)}{_unfinished(efforts)} -> {output}; see {report}"
+
+
+def _near_duplicates(indexes: Sequence[ShardIndex], min_share: float) -> dict[str, dict]:
+    """Clips that repeat another: {name: {of, share, keys}}; of two, the larger picture is kept."""
+    kept = {name: record for name, record in merge_inputs(indexes).items() if record["status"] == KEPT}
+    hashed = {name: record for name, record in kept.items() if record.get("hashes")}
+    order = sorted(hashed, key=lambda name: (-hashed[name]["video_size"][0] * hashed[name]["video_size"][1], name))
+    found = find_near_duplicates({name: hashed[name]["hashes"] for name in order}, min_share)
+    keys: dict[str, list[str]] = defaultdict(list)
+    names = {slug(name): name for name in found}
+    for index in indexes:
+        for key in index.keys:
+            name = names.get(key.rsplit("-", 2)[0])
+            if name:
+                keys[name].append(key)
+    return {name: {**found[name]._asdict(), "keys": keys[name]} for name in sorted(found)}
+
+
+def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:
+    listed = [
+        {"name": shard.name, "pairs": index.pairs, "bytes": index.bytes, "sha256": index.sha256}
+        for shard, index in zip(shards, indexes, strict=True)
+        if index.pairs
+    ]
+    return {"pairs": sum(index.pairs for index in indexes), "shards": listed}
+
+
+def _read_log(output: Path) -> list[dict]:
+    """Its whole lines; a command that was killed may leave a part of one."""
+    path = output / LOG_NAME
+    entries = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries
+
+
+def _unfinished(efforts: Sequence[dict]) -> str:
+    """Which tasks of the last array have not come to their end, ready for sbatch."""
+    if not efforts:
+        return "; no command has come to its end yet"
+    num_tasks = efforts[-1]["num_tasks"]
+    done = {effort["task"] for effort in efforts if effort["num_tasks"] == num_tasks}
+    left = [str(task) for task in range(num_tasks) if task not in done]
+    again = f"sbatch --array={','.join(left)} slurm/shard_... --work.num_tasks {num_tasks}"
+    return f"; {len(left)} of {num_tasks} tasks are not done: {again}" if left else ""
+
+
+def merge_folder(config: ShardFolderConfig) -> str:
+    """Merge a folder beside tasks that are still at work: what they have finished is merged."""
+    with held(config.folder, share="merge"):
+        return merge(config.folder)

@@ -1,0 +1,125 @@
+"""Videos to training shards: frames, pairs in the similarity band, matched keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.config import VideoShardConfig
+from data_prep.duplicates import hash_glimpses
+from data_prep.footage import Footage, Frame
+from data_prep.images import encode_image, encode_strip
+from data_prep.inputs import check_file, list_videos, size_of
+from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
+from data_prep.pairs import ChosenPair, Selection, sample_times, select_pairs
+from data_prep.run import KEPT, seed_for, slug
+from data_prep.shard_folder import shard_and_merge
+from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
+from data_prep.video import read_frames
+from data_prep.work import Outcome, Stopwatch
+from mimicbrush.data.shards import FramePair
+from mimicbrush.metadata import read_metadata
+from mimicbrush.unusable_input import UnusableInput
+
+
+def shard_videos(config: VideoShardConfig) -> str:
+    """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
+    clips = list_videos(config.videos)
+    metadata = read_metadata(config.metadata, clips)
+    sizes = {name: size_of(path) for name, path in clips.items()}
+    read = partial(read_clip, clips=clips, metadata=metadata, config=config)
+    return shard_and_merge(config, read, sizes=sizes, kind="video", per_shard=config.videos_per_shard)
+
+
+def read_clip(
+    name: str, *, clips: Mapping[str, Path], metadata: Mapping[str, dict], config: VideoShardConfig
+) -> Outcome:
+    """A clip's pairs, and what to note of it; raises UnusableInput."""
+    watch, generator = Stopwatch(), seed_for(config.seed, name)
+    with watch.measure("decode"):
+        footage = _decode(clips[name], config, generator)
+    with watch.measure("similarity"):
+        selection = select_pairs(footage, config.pairs, generator)
+    with watch.measure("keypoints"):
+        matches = _match(selection.pairs) if config.keypoints else [[] for _ in selection.pairs]
+    with watch.measure("encode"):
+        origin = {"group": name, **metadata.get(name, {}), "file": name, **_facts(footage)}
+        frames = _frames_of(selection.pairs)
+        encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
+        chosen = zip(selection.pairs, matches, strict=True)
+        pairs = [_frame_pair(pair, found, origin, encoded, generator) for pair, found in chosen]
+        examples = {reason: encode_strip([f.image for f in frames]) for reason, frames in selection.examples.items()}
+    record = _record(footage, selection, matches)
+    return Outcome(pairs, record, examples, dict(watch.seconds))
+
+
+def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator) -> Footage:
+    check_file(path)
+    times = partial(sample_times, config=config.pairs, generator=generator)
+    decoding = {"short_side": config.short_side, "decoder": config.decoder, "exact": config.exact_frames}
+    footage = read_frames(path, times, **decoding)
+    if len(footage.frames) < 2:
+        seconds = footage.info.duration
+        raise UnusableInput("too_short", f"{len(footage.frames)} distinct frame in {seconds:.2f} s")
+    return footage
+
+
+def _match(pairs: Sequence[ChosenPair]) -> list[list[Match]]:
+    """Keypoints from the earlier frame to the later one, each frame looked at once."""
+    features = {moment: detect_keypoints(frame.image) for moment, frame in _frames_of(pairs).items()}
+    return [match_keypoints(features[pair.first.time], features[pair.second.time]) for pair in pairs]
+
+
+def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:
+    """Every frame of the pairs once, by its time."""
+    return {frame.time: frame for pair in pairs for frame in (pair.first, pair.second)}
+
+
+def _frame_pair(
+    pair: ChosenPair,
+    matches: list[Match],
+    origin: dict,
+    encoded: Mapping[float, bytes],
+    generator: np.random.Generator,
+) -> FramePair:
+    """The chosen frames, `encoded` by their times, as a sample; either is the source, as edits go both ways in time."""
+    source, reference = pair.first, pair.second
+    if generator.random() >= 0.5:
+        source, reference = reference, source
+        matches = [(*match[2:], *match[:2]) for match in matches]
+    milliseconds = "-".join(str(round(frame.time * 1000)) for frame in (source, reference))
+    height, width = source.image.shape[:2]
+    return FramePair(
+        key=f"{slug(origin['file'])}-{milliseconds}",
+        source=encoded[source.time],
+        reference=encoded[reference.time],
+        similarity=round(pair.similarity, 6),
+        keypoints=matches,
+        origin={**origin, "times": [round(source.time, 4), round(reference.time, 4)], "size": [width, height]},
+    )
+
+
+def _facts(footage: Footage) -> dict:
+    info = footage.info
+    return {"video_size": [info.width, info.height], "codec": info.codec, "decoder": footage.decoder}
+
+
+def _record(footage: Footage, selection: Selection, matches: Sequence[list[Match]]) -> dict:
+    """What the shard's index says of a clip that could be decoded."""
+    motions = [motion for motion in map(median_motion, matches) if motion is not None]
+    detail = f"{len(footage.frames)} frames, {len(selection.candidates)} pairs compared"
+    return {
+        "status": selection.reason or KEPT,
+        "detail": detail if selection.reason else "",
+        **_facts(footage),
+        "dropped_frames": dict(selection.dropped_frames),
+        "dropped_pairs": dict(selection.dropped_pairs),
+        "candidates": histogram((pair.similarity for pair in selection.candidates), BAND_BIN),
+        "similarity": histogram((pair.similarity for pair in selection.pairs), BAND_BIN),
+        "gap": histogram((pair.gap for pair in selection.pairs), GAP_BIN),
+        "motion": histogram(motions, MOTION_BIN),
+        "hashes": hash_glimpses(footage.glimpses),
+    }
