@@ -53,6 +53,10 @@ def parse_config(
         fields = parser.instantiate(namespace)
         fields.pop("config", None)
         return config_class(**_with_entries(vars(fields), entries))
+    except UserError as error:
+        if len(error.faults) > 1:
+            raise
+        raise UserError(f"{error}; see --help for every field") from None
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"{_reason(error)}; see --help for every field") from None
 

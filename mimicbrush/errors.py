@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class UserError(ValueError):
     """A mistake of the user's: the message says what was expected, what was found, and what to do.
 
-    Several mistakes at once are a list: lines that begin with `- `, indented or not.
+    Several mistakes at once, `UserError(*faults)`, are a list: lines that begin with `- `, indented or not.
     """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(as_list(faults))
+        self.faults = faults
+        """A message for each mistake."""
+
+
+class Faults:
+    """Collects the mistakes in one thing that the user has given, so that one error names all of them."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def check(self, holds: bool, fault: str) -> None:
+        """Note the fault unless the condition holds."""
+        if not holds:
+            self.found.append(fault)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Note the mistake that the block raises, and carry on after the block."""
+        try:
+            yield
+        except UserError as error:
+            self.found += error.faults
+
+    def refuse(self) -> None:
+        """Raise a UserError if any mistake was noted."""
+        if self.found:
+            raise UserError(*self.found)
+
+
+def as_list(faults: Sequence[str], *, indent: str = "") -> str:
+    """The only fault as it is; several under their number, an indented line each."""
+    if len(faults) == 1:
+        return faults[0]
+    return "\n".join([f"{len(faults)} faults:", *(f"{indent}- {fault}" for fault in faults)])
 
 
 class Terminated(SystemExit):

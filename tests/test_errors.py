@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from mimicbrush.errors import UserError, run_command, some_of
+from mimicbrush.errors import Faults, UserError, run_command, some_of
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,27 @@ def test_a_few_of_many_are_named():
     assert some_of(["a", "b", "c"]) == "a, b, c"
     assert some_of([1, 2, 3, 4, 5]) == "1, 2, 3 and 2 more"
     assert some_of([1, 2, 3], 1) == "1 and 2 more"
+
+
+def test_all_faults_of_one_thing_are_named_in_order():
+    faults = Faults()
+    with faults.collect():
+        raise UserError("no source")
+    faults.check(True, "not a fault")
+    faults.check(False, "seed is -1")
+    with faults.collect():
+        raise UserError("no mask", "no reference")
+    with pytest.raises(UserError) as raised:
+        faults.refuse()
+    assert str(raised.value) == "4 faults:\n- no source\n- seed is -1\n- no mask\n- no reference"
+    assert pickle.loads(pickle.dumps(raised.value)).faults == raised.value.faults
+
+
+def test_one_fault_is_a_sentence_and_none_is_no_error():
+    faults = Faults()
+    faults.refuse()
+    faults.check(False, "seed is -1")
+    with pytest.raises(UserError, match=r"^seed is -1$"):
+        faults.refuse()
+    with pytest.raises(ZeroDivisionError), faults.collect():
+        _ = 1 / 0

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import yaml
 
 from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.inputs import read_inputs, without_warnings
 from mimicbrush.edit.record import find_other_settings
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 
 NEEDED = ("source", "mask", "reference", "output")
 OPTIONAL = ("seed", "keep_shape", "reference_box", "reference_mask")
@@ -23,21 +24,26 @@ class Batch(NamedTuple):
     """What a CSV asks for, by its lines."""
 
     edits: dict[int, EditConfig]
-    faults: dict[int, str]
-    """Of rows whose cells do not fit, or whose output is another's, or another's picture."""
+    faults: dict[int, list[str]]
+    """All faults of each row that cannot be edited, as far as its cells, its pictures and the other rows tell."""
 
 
 def read_batch(config: EditConfig) -> Batch:
     """Raises UserError where it is no such CSV."""
     edits, faults = {}, {}
     for line, row in _read_rows(config.batch).items():
-        try:
-            edits[line] = _of_row(config, row)
-        except ValueError as error:
-            faults[line] = str(error)
-    overwriting = _find_overwriting(edits)
-    sound = {line: edit for line, edit in edits.items() if line not in overwriting}
-    return Batch(sound, faults | overwriting)
+        row_faults = Faults()
+        edit = _read_row(config, row, row_faults)
+        if edit is not None:
+            edits[line] = edit
+        if row_faults.found:
+            faults[line] = row_faults.found
+    sound = {line: edit for line, edit in edits.items() if line not in faults}
+    for line, fault in _find_overwriting(edits).items():
+        if line in faults:
+            faults[line].append(fault)
+    faults |= {line: [fault] for line, fault in _find_overwriting(sound).items()}
+    return Batch({line: edit for line, edit in sound.items() if line not in faults}, faults)
 
 
 def is_unfinished(edit: EditConfig) -> bool:
@@ -93,39 +99,69 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     )
 
 
-def _of_row(config: EditConfig, row: Mapping[str, str]) -> EditConfig:
-    """Raises ValueError where the row's cells do not fit."""
-    folder = config.batch.parent
+def _read_row(config: EditConfig, row: Mapping[str, str], faults: Faults) -> EditConfig | None:
+    """Return the row's edit, without the cells that are at fault; None where too little is left to be an edit."""
     empty = [name for name in NEEDED if not row[name]]
-    if empty:
-        raise ValueError(f"{', '.join(empty)} empty; fill in what each edit needs")
-    given: dict[str, object] = {name: folder / row[name] for name in ("source", "mask", "output")}
-    given["reference"] = _in_folder(_listed(row["reference"]), folder)
-    if row.get("reference_mask"):
-        given["reference_mask"] = _in_folder(_listed(row["reference_mask"]), folder)
-    if row.get("reference_box"):
-        given["reference_box"] = _listed(row["reference_box"])
-        if not isinstance(given["reference_box"], list):
-            raise ValueError(f"reference_box is {row['reference_box']}, expected [left, top, right, bottom]")
-    if row.get("seed"):
-        given["seed"] = _whole_number(row["seed"])
-    if row.get("keep_shape"):
-        given["keep_shape"] = _switch(row["keep_shape"])
-    return replace(config, batch=None, **given)
+    faults.check(not empty, f"{', '.join(empty)} empty; fill in what each edit needs")
+    readers = {
+        **dict.fromkeys(("source", "mask", "output"), lambda cell: config.batch.parent / cell),
+        "reference": lambda cell: _without_gaps(_in_folder(_listed(cell), config.batch.parent), cell),
+        "reference_mask": lambda cell: _in_folder(_listed(cell), config.batch.parent),
+        "reference_box": _box,
+        "seed": _whole_number,
+        "keep_shape": _switch,
+    }
+    given = {}
+    for name, read in readers.items():
+        with faults.collect():
+            if row.get(name):
+                given[name] = read(row[name])
+    num_faults = len(faults.found)
+    if set(NEEDED) <= set(given):
+        with faults.collect():
+            edit = replace(config, batch=None, **given)
+        if len(faults.found) == 0:
+            return edit
+        if len(faults.found) == num_faults:
+            with faults.collect(), without_warnings():
+                read_inputs(edit)
+            return edit
+    faults.found += missing_pictures(given)
+    return None
+
+
+def missing_pictures(given: Mapping[str, object]) -> list[str]:
+    """Name each picture that a row or a command line gives, and that is not there."""
+    options = ("source", "mask", "reference", "reference_mask")
+    listed = {option: given.get(option) for option in options}
+    listed = {option: paths if isinstance(paths, list) else [paths] for option, paths in listed.items()}
+    return [
+        f"{option} {path}: no such picture"
+        for option, paths in listed.items()
+        for path in paths
+        if path is not None and not path.is_file()
+    ]
 
 
 def _whole_number(cell: str) -> int:
     try:
         return int(cell)
     except ValueError:
-        raise ValueError(f"seed is {cell}, expected a whole number") from None
+        raise UserError(f"seed is {cell}, expected a whole number") from None
 
 
 def _switch(cell: str) -> bool:
     switches = {"true": True, "1": True, "false": False, "0": False}
     if cell.lower() not in switches:
-        raise ValueError(f"keep_shape is {cell}, expected true or false")
+        raise UserError(f"keep_shape is {cell}, expected true or false")
     return switches[cell.lower()]
+
+
+def _box(cell: str) -> list:
+    box = _listed(cell)
+    if not isinstance(box, list):
+        raise UserError(f"reference_box is {cell}, expected [left, top, right, bottom]")
+    return box
 
 
 def _listed(cell: str) -> object:
@@ -133,7 +169,13 @@ def _listed(cell: str) -> object:
     try:
         return yaml.safe_load(cell) if cell.startswith("[") else cell
     except yaml.YAMLError:
-        raise ValueError(f"{cell} is not a list; expected brackets around it, and commas within") from None
+        raise UserError(f"{cell} is not a list; expected brackets around it, and commas within") from None
+
+
+def _without_gaps(pictures: list[Path | None] | Path, cell: str) -> list[Path] | Path:
+    if isinstance(pictures, list) and None in pictures:
+        raise UserError(f"reference is {cell}, expected a picture at each place")
+    return pictures
 
 
 def _in_folder(names: object, folder: Path) -> list[Path | None] | Path:

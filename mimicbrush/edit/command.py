@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.contact_sheet import write_sheet
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
 from mimicbrush.edit.replay import parse_command
-from mimicbrush.errors import UserError, some_of
+from mimicbrush.errors import Faults, UserError, as_list, some_of
 from mimicbrush.files import check_writable
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar
@@ -32,27 +32,33 @@ def main() -> None:
     try:
         batch = read_batch(config)
         # Before any folder is held: one that cannot be written to is the fault of its rows alone.
-        faults = {line: _skip(line, reason) for line, reason in batch.faults.items()} | _find_faults(batch.edits)
+        faults = batch.faults | _find_faults(batch.edits)
+        for line in sorted(faults):
+            _say_skipped(line, faults[line])
         sound = {line: edit for line, edit in batch.edits.items() if line not in faults}
         with ExitStack() as stack:
             for folder in sorted({edit.output.parent.resolve() for edit in sound.values() if is_unfinished(edit)}):
                 stack.enter_context(held(folder))
-            _edit_batch(config, batch, sound, faults)
+            _edit_batch(config, batch, sound, set(faults))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; what is written stays, and the same command makes the rest") from None
 
 
 def _edit_one(config: EditConfig) -> None:
     existing = [str(path) for path in config.written if path.exists()]
-    if existing and not config.force:
-        exist = "exist" if len(existing) > 1 else "exists"
-        raise UserError(f"{', '.join(existing)} {exist}; choose another --output or pass --force")
-    inputs = _check(config)
+    exist = "exist" if len(existing) > 1 else "exists"
+    faults = Faults()
+    faults.check(
+        config.force or not existing, f"{', '.join(existing)} {exist}; choose another --output or pass --force"
+    )
+    with faults.collect():
+        inputs = _check(config)
+    faults.refuse()
     _make(_load_pipeline(config), config, inputs)
 
 
-def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig], faults: dict[int, str]) -> None:
-    """Make what is missing of the sound rows; faults: why each of the others is skipped."""
+def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig], skipped: set[int]) -> None:
+    """Make what is missing of the sound rows; skipped: the lines of the others, whose faults have been printed."""
     ready = {line: edit for line, edit in sound.items() if is_unfinished(edit)}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
     pipe = _load_pipeline(config) if needed else None
@@ -60,50 +66,55 @@ def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig
         try:
             _make(pipe, edit, read_inputs(edit))
         except UserError as error:
-            faults[line] = _skip(line, error)
-    _report(config.batch, batch, [line for line in ready if line in needed], faults)
+            _say_skipped(line, error.faults)
+            skipped.add(line)
+    _report(config.batch, batch, [line for line in ready if line in needed], skipped)
 
 
-def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, str]:
-    """What is wrong with results that are there, and with pictures and places of those that are not, known before
-    minutes go into weights."""
-    faults = {}
+def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, list[str]]:
+    """Check finished results, and the pictures and places of the others, before minutes go into weights."""
+    found = {}
     for line, edit in edits.items():
-        try:
+        faults = Faults()
+        with faults.collect():
             refuse_results_of_others(edit)
-            if is_unfinished(edit):
-                with without_warnings():  # they come when the row is edited
-                    _check(edit)
-        except UserError as error:
-            faults[line] = _skip(line, error)
-    return faults
+        if is_unfinished(edit):
+            with faults.collect(), without_warnings():  # they come when the row is edited
+                _check(edit)
+        if faults.found:
+            found[line] = faults.found
+    return found
 
 
 def _check(edit: EditConfig) -> Inputs:
-    """The pictures; raises UserError where no edit can be made of them, or its results cannot be written."""
-    inputs = read_inputs(edit)
+    """Return the pictures; raises UserError where no edit can be made of them, or its results cannot be written."""
+    faults = Faults()
+    with faults.collect():
+        inputs = read_inputs(edit)
     for path in edit.written:
-        check_writable(path)
+        with faults.collect():
+            if edit.force or not path.exists():
+                check_writable(path)
+    faults.refuse()
     return inputs
 
 
-def _skip(line: int, reason: UserError | str) -> str:
-    tqdm.write(f"skipped line {line}: {reason}", file=sys.stderr)
-    return str(reason)
+def _say_skipped(line: int, faults: Sequence[str]) -> None:
+    tqdm.write(f"skipped line {line}: {as_list(faults, indent='  ')}", file=sys.stderr)
 
 
-def _report(path: Path, batch: Batch, tried: Sequence[int], faults: Mapping[int, str]) -> None:
-    """What was made and where; raises UserError, which names them, where rows could not be."""
-    made = [batch.edits[line] for line in tried if line not in faults]
+def _report(path: Path, batch: Batch, tried: Sequence[int], skipped: Collection[int]) -> None:
+    """Print what was made and where; raises UserError, which counts them, where rows were skipped."""
+    made = [batch.edits[line] for line in tried if line not in skipped]
     folders = sorted({str(edit.output.parent) for edit in made})
     num_rows = len(batch.edits) + len(batch.faults)
     print(
         f"edited {len(made)} of {num_rows} rows{' -> ' * bool(made)}{some_of(folders)};"
-        f" already there: {num_rows - len(made) - len(faults)}; skipped: {len(faults)}"
+        f" already there: {num_rows - len(made) - len(skipped)}; skipped: {len(skipped)}"
     )
-    if faults:
-        listed = "\n".join(f"- line {line}: {reason}" for line, reason in sorted(faults.items()))
-        raise UserError(f"{path}: mend what was skipped, and run the same command:\n{listed}")
+    if skipped:
+        lines = f"line {min(skipped)} was" if len(skipped) == 1 else f"{len(skipped)} lines were"
+        raise UserError(f"{path}: {lines} skipped, for what is said above; fix that and run the same command")
 
 
 def _load_pipeline(config: EditConfig) -> MimicBrushPipeline:
@@ -118,8 +129,11 @@ def _make(pipe: MimicBrushPipeline | None, config: EditConfig, inputs: Inputs) -
     if pipe is not None:
         from mimicbrush.edit.editing import edit
 
-        for part in missing_results(config):
-            edit(pipe, part, inputs)
+        for number, part in enumerate(missing_results(config)):
+            # All parts are made of the same pictures, so the first part's warnings are those of the others, too.
+            with without_warnings() if number else nullcontext():
+                edit(pipe, part, inputs)
     if config.grid:
-        write_sheet(config, inputs)
+        with without_warnings():
+            write_sheet(config, inputs)
         tqdm.write(f"contact sheet -> {config.sheet}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mimicbrush.editors.mimicbrush.settings import Geometry, Regions, check_sampling
+from mimicbrush.errors import Faults
 from mimicbrush.requests import Precision
 
 
@@ -39,12 +40,19 @@ class LoadConfig:
     """Let the autoencoder work on overlapping tiles: less memory, and slightly other results."""
 
     def __post_init__(self) -> None:
-        if self.lora is not None and not self.lora.is_file():
-            raise ValueError(f"lora is {self.lora}, where no file is; give a LoRA file or leave it out")
-        if self.lora is None and self.lora_scale != 1:
-            raise ValueError(f"lora_scale is {self.lora_scale}, but no lora is given; give the LoRA file to scale")
+        faults = Faults()
+        faults.check(
+            self.lora is None or self.lora.is_file(),
+            f"lora is {self.lora}, where no file is; give a LoRA file or leave it out",
+        )
         if not math.isfinite(self.lora_scale):
-            raise ValueError(f"lora_scale is {self.lora_scale}, expected a finite number, 1 as trained")
+            faults.check(False, f"lora_scale is {self.lora_scale}, expected a finite number, 1 as trained")
+        elif self.lora is None:
+            faults.check(
+                self.lora_scale == 1,
+                f"lora_scale is {self.lora_scale}, but no lora is given; give the LoRA file to scale",
+            )
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +71,7 @@ class EditConfig(LoadConfig):
     """A CSV with columns source, mask, reference, output, and optionally seed, keep_shape, reference_box and
     reference_mask, in place of the four above; paths are relative to it, and several references stand there as here.
     Rows whose output is there are left out, so the same command goes on. Rows that cannot be edited are skipped, and
-    named at the end; the exit status is 2 as long as there are such rows."""
+    named as soon as that is known; the exit status is 2 as long as there are such rows."""
     replay: Path | None = None
     """A PNG written by this command: its settings stand for all that is not given, which then is output alone."""
     reference_box: list[int] | list[list[int] | None] | None = None
@@ -97,38 +105,51 @@ class EditConfig(LoadConfig):
     """Overwrite existing files."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        faults = Faults()
+        with faults.collect():
+            super().__post_init__()
         missing = [name for name in ("source", "mask", "reference", "output") if getattr(self, name) is None]
-        if self.batch is None and missing:
-            raise ValueError(f"{', '.join(missing)} not given; give them, or a CSV of edits as batch")
-        if self.batch is not None and len(missing) < 4:
-            raise ValueError("batch names sources, masks, references and outputs; give it alone")
-        if self.output is not None and self.output.suffix.lower() != ".png":
-            raise ValueError(f"output is {self.output}, expected a name ending in .png")
-        if self.num_images < 1:
-            raise ValueError(f"num_images is {self.num_images}, expected at least 1")
-        if not 0 <= self.seed <= 2**63 - self.num_images:
-            raise ValueError(f"seed is {self.seed}, expected 0 to 2^63 - {self.num_images}")
-        check_sampling(
-            num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale, context=self.context
+        faults.check(
+            self.batch is not None or not missing,
+            f"{', '.join(missing)} not given; give them, or a CSV of edits as batch",
         )
-        if self.batch is None:
-            self._check_references()
-            self._check_outputs()
+        faults.check(
+            self.batch is None or len(missing) == 4,
+            "batch names sources, masks, references and outputs; give it alone",
+        )
+        faults.check(
+            self.output is None or self.output.suffix.lower() == ".png",
+            f"output is {self.output}, expected a name ending in .png",
+        )
+        faults.check(self.num_images >= 1, f"num_images is {self.num_images}, expected at least 1")
+        last_seed = 2**63 - max(1, self.num_images)
+        faults.check(
+            0 <= self.seed <= last_seed, f"seed is {self.seed}, expected 0 to 2^63 - {max(1, self.num_images)}"
+        )
+        with faults.collect():
+            check_sampling(
+                num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale, context=self.context
+            )
+        if self.batch is None and self.reference is not None:
+            self._check_references(faults)
+        if self.batch is None and not missing:
+            self._check_outputs(faults)
+        faults.refuse()
 
-    def _check_outputs(self) -> None:
+    def _check_outputs(self, faults: Faults) -> None:
         written = {path.resolve() for path in self.written}
         for option, paths in self.pictures.items():
             twice = next((path for path in paths if path and path.resolve() in written), None)
-            if twice is not None:
-                raise ValueError(f"output would overwrite {option} {twice}; choose another output")
+            faults.check(twice is None, f"output would overwrite {option} {twice}; choose another output")
 
-    def _check_references(self) -> None:
+    def _check_references(self, faults: Faults) -> None:
         for name, given in (("reference_box", self.boxes), ("reference_mask", self.reference_masks)):
-            if len(given) != len(self.references):
-                raise ValueError(
-                    f"{len(given)} of {name} for {len(self.references)} references; give one each, or null"
-                )
+            faults.check(
+                len(given) == len(self.references),
+                f"{len(given)} of {name} for {len(self.references)} references; give one each, or null",
+            )
+        for box in filter(None, self.boxes):
+            faults.check(_is_box(box), f"reference_box is {box}, expected whole left, top, right, bottom in pixels")
 
     @property
     def references(self) -> list[Path]:
@@ -191,6 +212,14 @@ class EditConfig(LoadConfig):
     def sheet(self) -> Path:
         """The contact sheet."""
         return _beside(self.output, "grid")
+
+
+def _is_box(box: object) -> bool:
+    """Whether these are the sides of a box, wherever the picture ends."""
+    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(side, int) for side in box)):
+        return False
+    left, top, right, bottom = box
+    return 0 <= left < right and 0 <= top < bottom
 
 
 def _beside(path: Path, addition: str) -> Path:

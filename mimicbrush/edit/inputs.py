@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
@@ -37,19 +37,23 @@ class Inputs(NamedTuple):
 
 
 def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
-    """The pictures of one edit; raises UserError, which names option and file, where no edit can be made of them.
+    """The pictures of one edit; raises UserError, which names all that no edit can be made of by option and file.
 
     portable: it names files without their folders, which a visitor of the page need not know.
     """
     called = (lambda path: path and path.name) if portable else (lambda path: path)
-    picture = _decode("source", config.source)
     source_name, mask_name = f"source {called(config.source)}", f"mask {called(config.mask)}"
-    source = as_source(to_channels(picture.levels), name=source_name)
-    mask = as_edit_mask(_channels("mask", config.mask), source.pixels, name=mask_name, of=source_name)
-    references = [
-        _read_reference(path, box, mask_path, called)
-        for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True)
-    ]
+    faults, source, references = Faults(), None, []
+    with faults.collect():
+        picture = _decode("source", config.source)
+        source = as_source(to_channels(picture.levels), name=source_name)
+    with faults.collect():
+        drawn = _channels("mask", config.mask)
+        # Where there is no source to compare sizes with, the mask's other faults are found all the same.
+        mask = as_edit_mask(drawn, drawn if source is None else source.pixels, name=mask_name, of=source_name)
+    for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True):
+        references += _read_reference(path, box, mask_path, called, faults)
+    faults.refuse()
     return Inputs(
         source=source.pixels if source.layer is None else source.layer,
         mask=mask,
@@ -85,15 +89,28 @@ def without_warnings() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _read_reference(path: Path, box: list[int] | None, mask_path: Path | None, called: Callable) -> Tensor:
-    return cut_reference(
-        _channels("reference", path),
-        box=box,
-        mask=mask_path and _channels("reference_mask", mask_path),
-        name=f"reference {called(path)}",
-        box_name=f"reference_box of {called(path)}",
-        mask_name=f"reference_mask {called(mask_path)}",
-    )
+def _read_reference(
+    path: Path, box: list[int] | None, mask_path: Path | None, called: Callable, faults: Faults
+) -> list[Tensor]:
+    """Returns the reference, or notes its faults and returns none."""
+    pictures = {}
+    for option, given in (("reference", path), ("reference_mask", mask_path)):
+        with faults.collect():
+            pictures[option] = given and _channels(option, given)
+    if len(pictures) < 2:
+        return []
+    with faults.collect():
+        return [
+            cut_reference(
+                pictures["reference"],
+                box=box,
+                mask=pictures["reference_mask"],
+                name=f"reference {called(path)}",
+                box_name=f"reference_box of {called(path)}",
+                mask_name=f"reference_mask {called(mask_path)}",
+            )
+        ]
+    return []
 
 
 def _channels(option: str, path: Path) -> Tensor:

@@ -10,7 +10,7 @@ from mimicbrush.config import parse_config
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import changed_pictures
 from mimicbrush.edit.record import FINGERPRINTS, read_settings
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import write_json
 
 PROGRAM = "python -m mimicbrush.edit"
@@ -36,12 +36,14 @@ def parse_command(arguments: Sequence[str]) -> EditConfig:
         path = Path(folder) / "settings.json"
         write_json(settings, path)
         config = parse_config(EditConfig, arguments, default=path, program=PROGRAM)
+    faults = Faults()
     for option, picture in changed_pictures(config, fingerprints):
-        if option not in given:
-            raise UserError(
-                f"{option} {picture} has changed since {replayed} was made; bring the old one back, or take"
-                f" this one with --{option} {picture}"
-            )
+        faults.check(
+            option in given,
+            f"{option} {picture} has changed since {replayed} was made; bring the old one back, or take"
+            f" this one with --{option} {picture}",
+        )
+    faults.refuse()
     return config
 
 

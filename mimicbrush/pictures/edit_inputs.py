@@ -71,6 +71,13 @@ def as_source(image: Picture, *, name: str = "image") -> Source:
 
 def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
     """(1, H, W), 0 or 1, of the size of `pixels`; transparent is black, greys are thresholded in the middle."""
+    mask, num_soft = _threshold(mask_image, pixels, name, of)
+    _warn_of_greys(num_soft, name)
+    return mask
+
+
+def _threshold(mask_image: Picture, pixels: Tensor, name: str, of: str) -> tuple[Tensor, int]:
+    """Returns the mask, and how many of its pixels are neither black nor white."""
     channels = _channels(mask_image, name)
     if channels.shape[1:] != pixels.shape[1:]:
         raise UserError(
@@ -81,20 +88,24 @@ def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of
         raise UserError(f"{name} is at most 1 of 255, nearly black; if 1 means edit, multiply it by 255")
     grey = mask_levels(channels)
     soft = int(((grey - grey.round()).abs() > SOFT).sum())
-    if soft:
-        log.warning("%s has %d grey or half-transparent pixels: those above mid-grey count as white", name, soft)
     mask = (grey > 127.5 / 255).float()
     if not mask.any():
         hint = "; what is transparent counts as black" if len(channels) == 4 else ""
         raise UserError(f"{name} is empty; paint the region that is meant white{hint}")
-    return mask
+    return mask, soft
+
+
+def _warn_of_greys(num_soft: int, name: str) -> None:
+    if num_soft:
+        log.warning("%s has %d grey or half-transparent pixels: those above mid-grey count as white", name, num_soft)
 
 
 def as_edit_mask(mask_image: Picture, source: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
     """(1, H, W), 0 or 1: something is edited, and something stays."""
-    mask = as_mask(mask_image, source, name=name, of=of)
+    mask, num_soft = _threshold(mask_image, source, name, of)
     if mask.all():
         raise UserError(f"{name} is all white, so nothing of the source would be kept; leave black what is to stay")
+    _warn_of_greys(num_soft, name)
     return mask
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,18 @@ def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypa
         {"output": "done.png"},
     )
     options = arguments_for(pictures, **BATCH, batch=batch)
-    named = r"mend what was skipped, .*\n- line 4: source .*text\.png: not a readable picture"
-    with pytest.raises(UserError, match=named):
+    summary = r"edits\.csv: line 4 was skipped, for what is said above; fix that and run the same command$"
+    with pytest.raises(UserError, match=summary):
         run(monkeypatch, *options)
-    assert f"edited 2 of 4 rows -> {pictures}; already there: 1; skipped: 1" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"edited 2 of 4 rows -> {pictures}; already there: 1; skipped: 1" in said.out
+    assert said.err.count("text.png") == 1
+    assert f"skipped line 4: source {pictures / 'text.png'}: not a readable picture" in said.err
     assert (pictures / "done.png").read_bytes() == before
     run(monkeypatch, *arguments_for(pictures, seed=5))
     assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "a.png"))
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
-    with pytest.raises(UserError, match=named):
+    with pytest.raises(UserError, match=summary):
         run(monkeypatch, *options)
     assert "edited 0 of 4 rows; already there: 3; skipped: 1" in capsys.readouterr().out
 
@@ -59,11 +63,15 @@ def test_rows_with_bad_cells_or_places_are_named_together_and_the_others_are_mad
     monkeypatch.setattr(Path, "mkdir", refuse)
     bad = {"output": "b.png", "seed": "x"}, {"output": "c.png", "seed": "-4"}, {"output": "locked/d.png"}
     rows = {"output": "a.png"}, *bad
-    named = r"\n- line 3: seed is x, .*\n- line 4: seed is -4.*\n- line 5: .*d\.png: cannot be written \(Permission"
-    with pytest.raises(UserError, match=named):
+    with pytest.raises(UserError, match="3 lines were skipped"):
         run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
     assert (pictures / "a.png").exists()
-    assert "edited 1 of 4 rows" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "edited 1 of 4 rows" in said.out
+    assert re.search(
+        r"line 3: seed is x, .*\nskipped line 4: seed is -4.*\nskipped line 5: .*d\.png: cannot be written \(Perm",
+        said.err,
+    )
 
 
 def forbidden(*_: object) -> None:
@@ -83,9 +91,38 @@ def forbidden(*_: object) -> None:
         ({"output": "s.png"}, r"line 2: output would overwrite source .*s\.png"),
     ],
 )
-def test_a_row_that_cannot_be_meant_is_named_by_its_line(pictures, monkeypatch, row, named):
-    with pytest.raises(UserError, match=named):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, row)))
+def test_a_row_that_cannot_be_meant_is_named_by_its_line(pictures, monkeypatch, capsys, row, named):
+    assert re.search(named, skipped(pictures, monkeypatch, capsys, row))
+
+
+def skipped(pictures, monkeypatch, capsys, *rows: dict) -> str:
+    """What is said of the rows of a batch, some of which are skipped."""
+    with pytest.raises(UserError, match="skipped, for what is said above"):
+        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ({"source": "no.png", "mask": "none.png"}, ["source .*no.png: no such", "mask .*none.png: no such"]),
+        ({"seed": "x", "reference_box": "[1, 2]"}, ["seed is x", r"reference_box is \[1, 2\], expected whole left"]),
+        ({"seed": "x", "keep_shape": "y", "mask": "black.png"}, ["keep_shape is y", "seed is x", "mask .*is empty"]),
+        ({"seed": "-4", "reference": "no.png", "output": ""}, ["output empty", "reference .*no.png: no such"]),
+        ({"seed": "-4", "output": "a.jpg", "mask": "no.png"}, ["output is", "seed is -4", "mask .*no.png: no such"]),
+        ({"mask": "black.png", "reference_box": "[0, 0, 99, 9]"}, ["mask .*is empty", "reference_box of .* within"]),
+        ({"reference": "no.png", "reference_mask": "none.png"}, ["reference .*no.png", "reference_mask .*none.png"]),
+        ({"seed": "x", "output": "r.png"}, ["seed is x", "output would overwrite reference"]),
+    ],
+)
+def test_a_row_with_several_faults_names_them_all(pictures, monkeypatch, capsys, row, named):
+    Image.new("L", (70, 50)).save(pictures / "black.png")
+    said = skipped(pictures, monkeypatch, capsys, {"output": "a.png", **row})
+    first, *faults = said.splitlines()
+    assert first == f"skipped line 2: {len(named)} faults:"
+    assert len(faults) == len(named)
+    for expected in named:
+        assert sum(bool(re.match(f"  - {expected}", fault)) for fault in faults) == 1, said
 
 
 def test_a_batch_makes_only_the_results_that_are_missing(pictures, monkeypatch):
@@ -100,33 +137,35 @@ def test_a_batch_makes_only_the_results_that_are_missing(pictures, monkeypatch):
     assert np.array_equal(pixels(pictures / "a-2.png"), second)
 
 
-def test_rows_that_would_overwrite_are_named_and_the_others_are_made(pictures, monkeypatch):
+def test_rows_that_would_overwrite_are_named_and_the_others_are_made(pictures, monkeypatch, capsys):
     twice, read = {"output": "a.png"}, {"output": "r.png", "reference": "s.png"}
-    batch = write_batch(pictures, twice, {"output": "b.png"}, twice, read, {"output": "c.png"})
     before = (pictures / "r.png").read_bytes()
-    named = (
-        r"\n- line 2: .*a\.png is written by lines 2 and 4.*\n- line 4: .*"
-        r"\n- line 5: .*r\.png would overwrite the reference of line \d"
+    said = skipped(pictures, monkeypatch, capsys, twice, {"output": "b.png"}, twice, read, {"output": "c.png"})
+    assert re.search(
+        r"skipped line 2: .*a\.png is written by lines 2 and 4.*\nskipped line 4: .*"
+        r"\nskipped line 5: .*r\.png would overwrite the reference of line \d",
+        said,
     )
-    with pytest.raises(UserError, match=named):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
     assert (pictures / "b.png").exists() and (pictures / "c.png").exists() and not (pictures / "a.png").exists()
     assert (pictures / "r.png").read_bytes() == before
 
 
-def test_results_that_were_made_otherwise_are_named_and_stay(pictures, monkeypatch):
+def test_results_that_were_made_otherwise_are_named_and_stay(pictures, monkeypatch, capsys):
     batch = write_batch(pictures, {"output": "a.png"}, {"output": "b.png", "seed": "5"})
     options = arguments_for(pictures, **BATCH, batch=batch)
     run(monkeypatch, *options)
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
     run(monkeypatch, *options, "--vae_tiling", "--precision", "float32")
-    with pytest.raises(UserError, match=r"line 2: .*a\.png is there, and .* \(context was 2\.0, is 3\.0\)"):
+    with pytest.raises(UserError, match="2 lines were skipped"):
         run(monkeypatch, *options, "--context", "3")
-    with pytest.raises(UserError, match=r"\n- line 2: .*\(seed was 0, is 4\)[^\n]*$"):
+    assert re.search(r"line 2: .*a\.png is there, and .* \(context was 2\.0, is 3\.0\)", capsys.readouterr().err)
+    with pytest.raises(UserError, match="line 2 was skipped"):
         run(monkeypatch, *options, "--seed", "4")
+    assert re.search(r"line 2: .*\(seed was 0, is 4\)[^\n]*\n$", capsys.readouterr().err)
     Image.open(pictures / "r.png").rotate(90).save(pictures / "r.png")
-    with pytest.raises(UserError, match=r"line 3: .*\(reference has changed since: .*r\.png\)"):
+    with pytest.raises(UserError, match="2 lines were skipped"):
         run(monkeypatch, *options)
+    assert re.search(r"line 3: .*\(reference has changed since: .*r\.png\)", capsys.readouterr().err)
 
 
 HEADER = "source,mask,reference,output"
@@ -138,7 +177,6 @@ HEADER = "source,mask,reference,output"
         ("", "found none"),
         (f"{HEADER}\n", "no rows below the columns' names"),
         (HEADER.replace(",", ";") + "\ns.png;m.png;r.png;a.png\n", "commas between the columns"),
-        (f"{HEADER}\n\ns.png,m.png\n", "line 3: reference, output empty"),
         (f"{HEADER}\ns.png,m.png,[r.png, s.png],a.png\n", '5 cells for 4 columns; put a cell .* in "quotes"'),
     ],
 )
@@ -147,6 +185,13 @@ def test_a_csv_that_cannot_be_meant_is_refused_before_anything_is_edited(picture
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
     with pytest.raises(UserError, match=named):
         run(monkeypatch, *arguments_for(pictures, **BATCH, batch=pictures / "edits.csv"))
+
+
+def test_a_row_that_ends_too_soon_names_its_empty_cells(pictures, monkeypatch, capsys):
+    (pictures / "edits.csv").write_text(f"{HEADER}\n\ns.png,m.png\n")
+    with pytest.raises(UserError, match="line 3 was skipped"):
+        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=pictures / "edits.csv"))
+    assert "skipped line 3: reference, output empty; fill in" in capsys.readouterr().err
 
 
 def test_a_grid_asked_for_later_is_made_of_the_finished_results(pictures, monkeypatch, capsys):

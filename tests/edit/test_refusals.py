@@ -148,3 +148,35 @@ def test_an_option_given_twice_is_asked_for_as_a_list(pictures, monkeypatch, opt
         UserError, match=rf"--{option} is given 2 times; give several as one list: --{option} '\[a, b\]'"
     ):
         run(monkeypatch, *arguments_for(pictures, **{option: "first"}), f"--{option}=second")
+
+
+SEVERAL = {
+    "missing files": (
+        lambda at: {"source": at / "no.png", "mask": at / "none.png", "weights": at / "absent"},
+        ["source .*no.png: no such picture", "mask .*none.png: no such picture"],
+    ),
+    "settings": (
+        lambda at: {"seed": -1, "reference_box": "[4, 4, 2, 9]", "context": 0, "output": at / "e.jpg"},
+        ["output is .*e.jpg", "seed is -1", "context is 0", r"reference_box is \[4, 4, 2, 9\]"],
+    ),
+    "pictures and output": (
+        lambda at: {"mask": saved(at, Image.new("L", (70, 50))), "output": folder(at), "weights": at / "absent"},
+        [r".*dir\.png exists; choose another", r"mask .*odd\.png is empty"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_all_faults_of_an_edit_are_named_together(pictures, monkeypatch, capsys, case):
+    make, named = SEVERAL[case]
+    status, (first, *faults) = ended(monkeypatch, capsys, *arguments_for(pictures, **make(pictures)))
+    assert status == 2 and first == f"error: {len(named)} faults:"
+    for expected, fault in zip(named, faults, strict=True):
+        assert re.match(f"- {expected}", fault)
+
+
+def test_a_grey_mask_that_is_refused_brings_no_warning_beside_the_error(pictures, monkeypatch, caplog):
+    grey = saved(pictures, Image.new("L", (70, 50), 90))
+    with pytest.raises(UserError, match="is empty"):
+        run(monkeypatch, *arguments_for(pictures, mask=grey))
+    assert not caplog.messages

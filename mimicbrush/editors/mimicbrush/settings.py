@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults
 
 Geometry = Literal["exact", "released"]
 """How pictures come to the network's canvas and back: without a pixel's shift, or as in the released code."""
@@ -24,10 +24,17 @@ MAX_CONTEXT = 100
 def check_sampling(
     *, num_inference_steps: int, guidance_scale: float, context: float, max_steps: int = MAX_STEPS
 ) -> None:
-    """Raise UserError where a number is outside its limits."""
-    if not 1 <= num_inference_steps <= max_steps:
-        raise UserError(f"num_inference_steps is {num_inference_steps}, expected 1 to {max_steps}")
-    if not 0 <= guidance_scale <= MAX_GUIDANCE:
-        raise UserError(f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}")
-    if not 1 <= context <= MAX_CONTEXT:
-        raise UserError(f"context is {context:g}, expected 1 to {MAX_CONTEXT} times the longer side of the mask")
+    """Raise UserError, naming each number that is outside its limits."""
+    faults = Faults()
+    faults.check(
+        1 <= num_inference_steps <= max_steps,
+        f"num_inference_steps is {num_inference_steps}, expected 1 to {max_steps}",
+    )
+    faults.check(
+        0 <= guidance_scale <= MAX_GUIDANCE, f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}"
+    )
+    faults.check(
+        1 <= context <= MAX_CONTEXT,
+        f"context is {context:g}, expected 1 to {MAX_CONTEXT} times the longer side of the mask",
+    )
+    faults.refuse()
