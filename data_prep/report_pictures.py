@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_prep.images import decode_image, decode_mask
 from mimicbrush.data.shard_index import read_excluded
 from mimicbrush.data.shards import DamagedSampleError, FramePair, to_pair
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import decode_mask, decode_rgb
 from mimicbrush.reports.html_page import figure, paragraph, strip
 
 if TYPE_CHECKING:
@@ -162,13 +163,13 @@ def _caption(pair: FramePair, name: str) -> str:
 
 
 def _picture(pair: FramePair, height: int) -> Image.Image:
-    panels = [_to_height(_outlined(decode_image(pair.source), pair.masks), height)]
+    panels = [_to_height(_outlined(decode_rgb(pair.source), pair.masks), height)]
     if pair.reference is not None:
-        panels.append(_to_height(decode_image(pair.reference), height))
+        panels.append(_to_height(decode_rgb(pair.reference), height))
     canvas = _join(panels, axis=1)
     if pair.reference is not None:
         canvas = _draw_matches(canvas, pair, panels[0].shape[1], panels[1].shape[1])
-    return Image.fromarray(canvas)
+    return to_pil(canvas)
 
 
 def _outlined(image: NDArray[np.uint8], masks: list[bytes]) -> NDArray[np.uint8]:
@@ -239,7 +240,6 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
 
 def _training_figure(preview: SamplePreview, name: str) -> str:
     from mimicbrush.data.preview import join_panels
-    from mimicbrush.pictures.conversion import to_pil
 
     above, below = (join_panels(preview.panels[first : first + 2], dim=2) for first in (0, 2))
     picture = to_pil(join_panels([above, below], dim=1))

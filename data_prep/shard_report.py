@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 import re
 from collections import defaultdict
@@ -14,7 +13,6 @@ from types import UnionType
 from typing import NamedTuple
 
 import yaml
-from PIL import Image
 
 from data_prep.config import ShardFolderConfig
 from data_prep.histograms import histogram_section
@@ -30,6 +28,8 @@ from data_prep.summary import describe, summarise
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, list_shards, read_excluded, read_index
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_text
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import decode_rgb
 from mimicbrush.reports.html_page import figure, folded, heading, page, paragraph, strip, table
 from mimicbrush.reports.svg_chart import stacked_bar
 from mimicbrush.run_folder import CONFIG_NAME
@@ -275,10 +275,10 @@ def _examples(scan: Scan) -> list[str]:
 
 def _example(example: dict[str, str]) -> str:
     try:
-        picture = Image.open(io.BytesIO(base64.b64decode(example["picture"]))).convert("RGB")
-    except (OSError, ValueError):
+        picture = decode_rgb(base64.b64decode(example["picture"]))
+    except ValueError:
         raise UserError(f"an index's example of {example['reason']} is no picture; shard the data anew") from None
-    return figure(picture, example["name"])
+    return figure(to_pil(picture), example["name"])
 
 
 def report_folder(config: ShardFolderConfig) -> str:

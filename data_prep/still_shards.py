@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import SamShardConfig
-from data_prep.images import encode_image, encode_mask, shrink, to_grey
+from data_prep.images import encode_image, shrink, to_grey
 from data_prep.run import KEPT, seed_for, slug
 from data_prep.shard_folder import shard_and_merge
 from data_prep.similarity import structural_similarity
@@ -19,6 +19,7 @@ from data_prep.warp import draw_warp, follow_points, warp_image, warp_mask
 from data_prep.work import Outcome, Stopwatch
 from mimicbrush.data.shards import FramePair
 from mimicbrush.metadata import read_metadata
+from mimicbrush.pictures.writing import encode_png
 from mimicbrush.unusable_input import UnusableInput
 
 SIMILARITY_SIZE = 256
@@ -57,7 +58,7 @@ def read_samples_of_still(
             source=encode_image(still.image, config.encode),
             reference=None,
             similarity=None,
-            masks=[encode_mask(mask) for mask in still.masks],
+            masks=[encode_png(mask) for mask in still.masks],
             origin=origin,
         )
     with watch.measure("augment"):
@@ -95,7 +96,7 @@ def _pseudo_pair(
                 reference=encode_image(reference, config.encode),
                 similarity=round(_similarity(source, reference), 6),
                 keypoints=follow_points(still.image, draws),
-                masks=[encode_mask(mask) for mask in masks],
+                masks=[encode_png(mask) for mask in masks],
                 origin=origin,
             )
     return None

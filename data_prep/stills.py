@@ -11,19 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from data_prep.config import ObjectMaskConfig
 from data_prep.inputs import check_file, find_files, first_line, readable_name, readable_text, require_stills, size_of
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError
+from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.metadata import ORIGIN_FIELDS
 from mimicbrush.pictures.conversion import rgb_bytes
 from mimicbrush.pictures.decoding import decode_bytes, turn_upright
-from mimicbrush.pictures.headers import swaps_sides
+from mimicbrush.pictures.headers import UnreadablePictureError, swaps_sides
 from mimicbrush.unusable_input import UnusableInput
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
 """What an annotation says of its mask, and what holds where it is silent."""
 
@@ -151,7 +150,7 @@ def read_still(files: StillFiles, config: ObjectMaskConfig, generator: np.random
         raise UnusableInput("missing_picture", "no picture beside the JSON")
     try:
         picture = decode_bytes(files.picture.read())
-    except (ValueError, Image.DecompressionBombError) as error:
+    except UnreadablePictureError as error:
         raise UnusableInput("bad_picture", first_line(error)) from None
     image, orientation = rgb_bytes(picture.levels), picture.orientation
     # COCO's masks are drawn on the pixels as they are stored, whatever EXIF says.

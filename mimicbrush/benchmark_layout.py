@@ -13,6 +13,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.files import PICTURE_SUFFIXES
+
 Task = Literal["texture", "parts"]
 Track = Literal["inner_id", "inter_id"]
 
@@ -28,16 +30,13 @@ GROUPS = "groups.json"
 UNFILLED = "FILL IN"
 """Beginning of a prompt that nobody has written yet, in the template that the builder leaves."""
 
-FORMATS = frozenset({"png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif", "avif", "heic"})
-"""Suffixes of files that are meant as pictures of a set; only PNG is read."""
-
 
 def part_of(suffix: str) -> str:
     """`_source` for `_source.png`: the part of a sample, whatever the picture's format."""
     return suffix.removesuffix(".png")
 
 
-PICTURE_NAME = re.compile(rf"(?P<id>[^.].*)(?P<part>{'|'.join(map(part_of, PARTS))})\.(?P<format>[^.]+)")
+PICTURE_NAME = re.compile(rf"(?P<id>[^.].*)(?P<part>{'|'.join(map(part_of, PARTS))})\.[^.]+")
 
 
 def set_folder(benchmark: Path, task: Task, track: Track) -> Path:
@@ -50,7 +49,7 @@ def find_pictures(folder: Path) -> dict[str, dict[str, list[Path]]]:
     found: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(folder.iterdir()):
         name = PICTURE_NAME.fullmatch(path.name)
-        if name and name["format"].lower() in FORMATS:
+        if name and path.suffix.lower() in PICTURE_SUFFIXES:
             found.setdefault(name["id"], {}).setdefault(name["part"], []).append(path)
     return dict(sorted(found.items()))
 

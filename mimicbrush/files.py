@@ -21,13 +21,14 @@ from mimicbrush.errors import UserError
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 """Disk full, quota used up, file larger than allowed; a folder that may not be written to."""
 
+PICTURE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""Names that end so, in small letters or capitals, are taken for pictures."""
 # fmt: off
-FILE_SUFFIXES = frozenset({
-    ".bin", ".ckpt", ".csv", ".gguf", ".gz", ".h5", ".html", ".jpeg", ".jpg", ".json",
-    ".md", ".mp4", ".msgpack", ".npy", ".npz", ".onnx", ".pdf", ".pickle", ".pkl", ".png",
-    ".pt", ".pth", ".safetensors", ".tar", ".tgz", ".txt", ".webm", ".webp", ".yaml", ".yml",
-    ".zip",
-})
+FILE_SUFFIXES = PICTURE_SUFFIXES | {
+    ".bin", ".ckpt", ".csv", ".gguf", ".gz", ".h5", ".html", ".json", ".md", ".mp4", ".msgpack", ".npy", ".npz",
+    ".onnx", ".pdf", ".pickle", ".pkl", ".pt", ".pth", ".safetensors", ".tar", ".tgz", ".txt", ".webm", ".yaml",
+    ".yml", ".zip",
+}
 # fmt: on
 """Names that end so mean a file to whoever gives them."""
 

@@ -13,8 +13,9 @@ import numpy as np
 import skimage
 from numpy.typing import NDArray
 
-from data_prep.images import decode_image, shrink
+from data_prep.images import shrink
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.reading import read_rgb
 
 SHORT_SIDE = 512
 """Larger photographs are averaged down to this, so that a view of them does not alias."""
@@ -168,7 +169,7 @@ def load(photograph: Photograph) -> NDArray[np.uint8]:
     path = Path(skimage.__file__).parent / "data" / photograph.file
     if not path.is_file():
         raise UserError(f"{path}: not in this scikit-image {skimage.__version__}; install scikit-image from PyPI")
-    return shrink(decode_image(path.read_bytes()), SHORT_SIDE)
+    return shrink(read_rgb(path), SHORT_SIDE)
 
 
 def is_grey(image: NDArray[np.uint8]) -> bool:

@@ -13,6 +13,7 @@ from data_prep.demo.camera import Grade, View, lit, look, look_at_mask, overhang
 from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
 from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, Track, set_folder
 from mimicbrush.files import whole, write_json
+from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
 
 MIN_AREA = 0.06
@@ -118,4 +119,4 @@ def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator)
 
 def _write_png(image: NDArray[np.uint8], path: Path) -> None:
     with whole(path) as partial:
-        cv2.imwrite(str(partial), image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        partial.write_bytes(encode_png(image))

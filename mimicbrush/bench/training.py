@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
-from io import BytesIO
 from itertools import repeat
 from pathlib import Path
 from random import Random
@@ -28,6 +27,8 @@ from mimicbrush.data.shards import FramePair
 from mimicbrush.device import choose_device
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.writing import encode_jpeg
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals
 from mimicbrush.training.clock import matrix_rate
 from mimicbrush.training.config import TrainConfig
@@ -215,7 +216,5 @@ def forget_rows(device: torch.device) -> None:
 
 def _random_picture(generator: np.random.Generator, size: int) -> bytes:
     """A JPEG."""
-    coarse = Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-    buffer = BytesIO()
-    coarse.resize((size, size), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
+    coarse = to_pil(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    return encode_jpeg(coarse.resize((size, size), Image.Resampling.BICUBIC), quality=95)

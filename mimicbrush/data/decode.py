@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 import random
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -14,15 +11,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.data.masking import MAX_OBJECT_AREA, MIN_OBJECT_AREA
 from mimicbrush.data.shards import DamagedSampleError, FramePair
 from mimicbrush.pictures.conversion import mask_bytes, rgb_bytes
-from mimicbrush.pictures.decoding import levels_of
+from mimicbrush.pictures.decoding import EncodedPicture
 from mimicbrush.pictures.geometry import Placement, place, resize
-from mimicbrush.pictures.headers import orientation_of, swaps_sides
+from mimicbrush.pictures.headers import UnreadablePictureError
 
 MAX_KEYPOINTS = 64
 """Matched keypoints handed to a batch per sample; more change no cell that matters."""
@@ -109,18 +106,17 @@ def collate(samples: Sequence[PairBatch]) -> PairBatch:
 
 def decode_image(encoded: bytes, mode: Literal["RGB", "L"]) -> Tensor:
     """(3, H, W), or (1, H, W) for L, in [0, 1]. Raises DamagedSampleError where it is no whole picture."""
-    with _open(encoded) as image:
-        return to_float(_to_bytes(image, encoded, mode))
+    with _naming_damage():
+        return to_float(_to_bytes(_plausible(encoded).decode(), mode))
 
 
 def _decode_square(encoded: bytes, size: int) -> tuple[Tensor, Placement]:
     """(3, size, size) uint8 with white padding, and where the picture lies in it."""
-    with _open(encoded) as image:
-        # By the stored size: after `draft` a picture has a smaller one, rounded up.
-        box = _place_upright(image, size)
-        wanted = (math.ceil(box.width * DRAFT_MARGIN), math.ceil(box.height * DRAFT_MARGIN))
-        image.draft("RGB", wanted[::-1] if swaps_sides(orientation_of(image)) else wanted)
-        scaled = resize(_to_bytes(image, encoded, "RGB"), box.height, box.width)
+    with _naming_damage():
+        picture = _plausible(encoded)
+        box = _place_upright(picture, size)
+        enough = (math.ceil(box.width * DRAFT_MARGIN), math.ceil(box.height * DRAFT_MARGIN))
+        scaled = resize(_to_bytes(picture.decode(at_least=enough), "RGB"), box.height, box.width)
     canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
     canvas[_slices(box)] = scaled
     return canvas, box
@@ -149,10 +145,11 @@ def _choose_objects(masks: list[bytes], box: Placement, size: int, rng: random.R
 
 def _decode_mask(encoded: bytes, box: Placement, size: int) -> Tensor:
     """(box.height, box.width), True where the mask is above mid-grey."""
-    with _open(encoded) as image:
-        if _place_upright(image, size) != box:
-            raise DamagedSampleError(f"mask of {image.size} pixels does not fit its picture")
-        return resize(_to_bytes(image, encoded, "L"), box.height, box.width)[0] > 127
+    with _naming_damage():
+        mask = _plausible(encoded)
+        if _place_upright(mask, size) != box:
+            raise DamagedSampleError(f"mask of {mask.stored_size} pixels does not fit its picture")
+        return resize(_to_bytes(mask.decode(), "L"), box.height, box.width)[0] > 127
 
 
 def _share(mask: Tensor) -> float:
@@ -160,31 +157,31 @@ def _share(mask: Tensor) -> float:
 
 
 @contextmanager
-def _open(encoded: bytes) -> Iterator[Image.Image]:
-    """A picture of a plausible size; whatever Pillow's decoders raise inside becomes DamagedSampleError."""
+def _naming_damage() -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            short, long = sorted(image.size)
-            if short < MIN_SIDE or long > MAX_SIDE or long > MAX_ASPECT * short:
-                raise DamagedSampleError(
-                    f"picture of {image.size} pixels, expected sides of {MIN_SIDE} to {MAX_SIDE}, at most"
-                    f" {MAX_ASPECT}:1"
-                )
-            yield image
-    except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error, zlib.error) as error:
-        raise DamagedSampleError(f"not a readable picture ({error})") from None
-    except Image.DecompressionBombError as error:
-        raise DamagedSampleError(f"not a plausible picture ({error})") from None
+        yield
+    except UnreadablePictureError as error:
+        raise DamagedSampleError(str(error)) from None
 
 
-def _to_bytes(image: Image.Image, encoded: bytes, mode: Literal["RGB", "L"]) -> Tensor:
-    """(3, H, W) or, of a mask, (1, H, W) uint8, upright."""
-    levels = levels_of(image, encoded)
+def _plausible(encoded: bytes) -> EncodedPicture:
+    picture = EncodedPicture(encoded)
+    short, long = sorted(picture.stored_size)
+    if short < MIN_SIDE or long > MAX_SIDE or long > MAX_ASPECT * short:
+        raise DamagedSampleError(
+            f"picture of {picture.stored_size} pixels, expected sides of {MIN_SIDE} to {MAX_SIDE}, at most"
+            f" {MAX_ASPECT}:1"
+        )
+    return picture
+
+
+def _to_bytes(levels: NDArray, mode: Literal["RGB", "L"]) -> Tensor:
+    """(3, H, W) or, of a mask, (1, H, W) uint8."""
     return torch.from_numpy(rgb_bytes(levels) if mode == "RGB" else mask_bytes(levels)[..., None]).permute(2, 0, 1)
 
 
-def _place_upright(image: Image.Image, size: int) -> Placement:
-    height, width = image.size if swaps_sides(orientation_of(image)) else image.size[::-1]
+def _place_upright(picture: EncodedPicture, size: int) -> Placement:
+    width, height = picture.upright_size
     return place(height, width, size)
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import skimage
 from numpy.typing import NDArray
-from PIL import Image
 
 from mimicbrush.demo.painting import Painting, Stroke
+from mimicbrush.pictures.writing import write_image
 
 Photograph = Callable[[], NDArray[np.uint8]]
 
@@ -71,8 +71,8 @@ EXAMPLES = (
 def write_example(example: Example, folder: Path) -> tuple[Painting, Painting]:
     """Source and reference as if somebody had uploaded them and painted."""
     source, reference = folder / "source.png", folder / "reference.png"
-    Image.fromarray(example.source()).save(source)
-    Image.fromarray(np.ascontiguousarray(example.reference())).save(reference)
+    write_image(example.source(), source)
+    write_image(example.reference(), reference)
     corners = [] if example.box is None else [(example.box[:2], example.box[2:])]
     boxes = tuple(Stroke(tool="box", points=list(pair)) for pair in corners)
     return Painting(picture=source, strokes=example.strokes), Painting(picture=reference, strokes=boxes)

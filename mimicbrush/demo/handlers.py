@@ -23,6 +23,7 @@ from mimicbrush.demo.workspace import Workspace
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.editors.mimicbrush.settings import Regions
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import to_pil
 
 SAME = gr.skip()
 ABOUT_DOWNLOADS = (
@@ -179,7 +180,7 @@ class ReferenceHandlers:
 
 def thumbnails() -> list[tuple[Image.Image, str]]:
     """Of the examples."""
-    return [(Image.fromarray(example.source()), example.title) for example in EXAMPLES]
+    return [(to_pil(example.source()), example.title) for example in EXAMPLES]
 
 
 def _chosen(event: gr.SelectData, number: int) -> int:
@@ -192,7 +193,7 @@ def _chosen(event: gr.SelectData, number: int) -> int:
 def _side_by_side(maps: list[Image.Image]) -> Image.Image:
     """Of one height."""
     scaled = [each.resize((max(1, each.width * MAP_HEIGHT // each.height), MAP_HEIGHT)) for each in maps]
-    return Image.fromarray(np.hstack([np.asarray(each) for each in scaled]))
+    return to_pil(np.hstack([np.asarray(each) for each in scaled]))
 
 
 def _starting() -> View:

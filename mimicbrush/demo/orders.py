@@ -18,6 +18,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import as_mask, as_source
+from mimicbrush.pictures.writing import write_image
 
 HOW_TO_REPLAY = """In this folder, with the weights that the page was started with:
 
@@ -42,7 +43,7 @@ def order(
         raise UserError("nothing is painted yet; paint over what should change")
     if mask.getextrema() == (255, 255):
         raise UserError("all of the picture is painted over; erase where it should stay as it is")
-    mask.save(folder / "mask.png")
+    write_image(mask, folder / "mask.png")
     loading = {name: getattr(config, name) for name in LoadConfig.__dataclass_fields__}
     pictures = {
         "source": _copy(source, folder, "source"),

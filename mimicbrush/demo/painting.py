@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, Field, FiniteFloat
 
+from mimicbrush.pictures.conversion import to_pil
+
 Coordinate = Annotated[FiniteFloat, Field(ge=-1e6, le=1e6)]
 
 
@@ -47,7 +49,7 @@ def draw_mask(strokes: Sequence[Stroke], size: tuple[int, int], start: Image.Ima
     canvas = np.zeros(size[::-1], np.uint8) if start is None else np.array(start.convert("L"))
     for stroke in strokes:
         _draw(stroke, canvas)
-    return Image.fromarray(canvas)
+    return to_pil(canvas)
 
 
 def crop_box(strokes: Sequence[Stroke], size: tuple[int, int]) -> list[int] | None:

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painting import Painting
 from mimicbrush.errors import UserError
-from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.geometry import place, resize
+from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_channels, read_image
+from mimicbrush.pictures.writing import write_image
 
 PREVIEW_SIDE = 1280
 """Longer side of what the browser shows."""
@@ -61,16 +61,11 @@ def read(path: Path, limits: Limits) -> Tensor:
     """
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
-    try:
-        with Image.open(path) as file:
-            width, height = file.size
-    except Image.DecompressionBombError:
-        raise UserError(f"{path}: far more than {limits.megapixels} million pixels; scale it down") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        raise UserError(f"{path}: not a readable picture; upload a PNG or JPEG") from None
-    if width * height > limits.megapixels * 1e6:
+    header = read_header(path)
+    if header.width * header.height > limits.megapixels * 1e6:
         raise UserError(
-            f"{path}: {width} x {height} pixels, expected at most {limits.megapixels} million; scale it down"
+            f"{path}: {header.width} x {header.height} pixels, expected at most {limits.megapixels} million; scale it"
+            " down"
         )
     return read_channels(path)
 
@@ -102,5 +97,5 @@ def named(path: Path) -> Iterator[None]:
 
 
 def _write(picture: Tensor, path: Path) -> Path:
-    to_pil(picture).save(path)
+    write_image(picture, path)
     return path

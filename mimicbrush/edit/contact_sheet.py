@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs
-from mimicbrush.files import whole
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_channels
+from mimicbrush.pictures.writing import write_image
 
 CELL = 384
 """Pixels a side."""
@@ -30,8 +30,7 @@ def write_sheet(config: EditConfig, inputs: Inputs) -> None:
             titled.append(("what is meant in it", to_pil(seen)))
     results = zip(config.seeds, config.outputs, strict=True)
     titled += [(f"seed {seed}", to_pil(read_channels(path))) for seed, path in results]
-    with whole(config.sheet) as partial:
-        draw_sheet(titled).save(partial)
+    write_image(draw_sheet(titled), config.sheet)
 
 
 def draw_sheet(titled: Sequence[tuple[str, Image.Image]]) -> Image.Image:

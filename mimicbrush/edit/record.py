@@ -7,16 +7,13 @@ from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs, changed_pictures
 from mimicbrush.errors import UserError
-from mimicbrush.files import whole
-from mimicbrush.pictures.conversion import to_pil
-from mimicbrush.pictures.headers import open_image
-from mimicbrush.pictures.writing import encode_sixteen_bits
+from mimicbrush.pictures.headers import read_header
+from mimicbrush.pictures.writing import write_png
 
 KEY = "mimicbrush"
 """Of the PNG's text."""
@@ -34,21 +31,16 @@ def save_with_settings(edited: Tensor, config: EditConfig, inputs: Inputs, *, po
     Paths are made absolute, and so are weights on disk; portable: they are names alone, to be replayed in the folder
     that holds the pictures, with the weights given anew.
     """
-    note = PngInfo()
-    note.add_text(KEY, json.dumps({**_settings(config, portable), FINGERPRINTS: inputs.fingerprints}))
-    with whole(config.output) as partial:
-        if inputs.is_deep:
-            partial.write_bytes(encode_sixteen_bits(edited, text=note, icc_profile=inputs.icc_profile))
-        else:
-            to_pil(edited).save(partial, pnginfo=note, icc_profile=inputs.icc_profile)
+    texts = {KEY: json.dumps({**_settings(config, portable), FINGERPRINTS: inputs.fingerprints})}
+    write_png(edited, config.output, texts=texts, icc_profile=inputs.icc_profile, is_deep=inputs.is_deep)
 
 
 def read_settings(path: Path) -> dict:
     """The settings in a PNG, and FINGERPRINTS if it is not older than these; raises UserError where it holds none."""
-    # They stand before the pixels, which need not be decoded: a batch looks at every result that is there.
-    picture = open_image(path)
+    # They lie before the pixels, which need not be decoded: a batch looks at every result that is there.
+    header = read_header(path)
     try:
-        settings = json.loads(picture.info[KEY])
+        settings = json.loads(header.texts[KEY])
         fingerprints = list(settings.get(FINGERPRINTS, {}).values())
     except (KeyError, TypeError, ValueError, AttributeError):
         fingerprints = [None]

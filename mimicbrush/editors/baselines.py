@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import to_channels, to_levels
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.requests import Editor, EditRequest, ReferenceRequest
 
@@ -106,9 +107,8 @@ class ClassicalInpainting(Editor):
 
     def _inpaint(self, frame: Tensor, hole: Tensor) -> Tensor:
         """(3, H, W), (H, W) -> (3, H, W), on 8-bit pixels as OpenCV wants them."""
-        pixels = (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
-        filled = cv2.inpaint(pixels, hole.cpu().numpy().astype(np.uint8), self.radius, self.flag)
-        return torch.from_numpy(filled).permute(2, 0, 1) / 255
+        filled = cv2.inpaint(to_levels(frame), hole.cpu().numpy().astype(np.uint8), self.radius, self.flag)
+        return to_channels(filled)
 
 
 def _match_statistics(values: Tensor, wanted: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from mimicbrush.evaluation.config import BenchmarkSet, Need
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import mask_bytes
 from mimicbrush.pictures.decoding import decode_frames
-from mimicbrush.pictures.headers import count_frames
+from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_image, read_levels
 
 MIN_SIDE = 16
@@ -96,7 +96,9 @@ def _sample_faults(folder: Path, name: str, parts: Mapping[str, list[Path]]) -> 
     faults += _size_faults(f"{name}: source", source) + _size_faults(f"{name}: reference", reference)
     faults += _mask_faults(f"{name}: mask", mask, "source", source, may_be_full=False)
     if source is not None and mask is not None:
-        faults += _frame_faults(name, *(count_frames(folder / f"{name}{suffix}") for suffix in (SOURCE, MASK)))
+        faults += _frame_faults(
+            name, *(read_header(folder / f"{name}{suffix}").num_frames for suffix in (SOURCE, MASK))
+        )
     faults += _mask_faults(f"{name}: reference mask", reference_mask, "reference", reference, may_be_full=True)
     return faults
 

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mimicbrush.pictures.conversion import to_pil
+
 OUTLINE = (255, 0, 160)
 
 
@@ -16,4 +18,4 @@ def outlined(picture: Image.Image, mask: Image.Image) -> Image.Image:
     width = max(1, max(inside.shape) // 100)
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     pixels[(cv2.dilate(inside.astype(np.uint8), window) > 0) & ~inside] = OUTLINE
-    return Image.fromarray(pixels)
+    return to_pil(pixels)

@@ -13,7 +13,6 @@ from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from mimicbrush import pictures
@@ -27,7 +26,7 @@ from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.table import Metric, set_metrics
 from mimicbrush.files import digest, write_json
-from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.pictures.reading import read_frames, read_image, read_mask
 
 BATCH_SIZE = 16
@@ -149,13 +148,13 @@ def read_edit(sample: Sample, folder: Path) -> list[Edit]:
         raise UserError(
             f"{path} is {_extent(edited)}, its source {_extent(source)}; delete it, and the same command makes it again"
         )
-    reference = np.asarray(to_pil(read_image(sample.reference)))
+    reference = to_levels(read_image(sample.reference))
     reference_mask = read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None
     return [
         Edit(
-            source=np.asarray(to_pil(before)),
+            source=to_levels(before),
             mask=hidden[0].numpy() > 0.5,
-            edited=np.asarray(to_pil(after)),
+            edited=to_levels(after),
             reference=reference,
             reference_mask=reference_mask,
             prompt=sample.prompt,

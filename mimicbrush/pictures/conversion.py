@@ -14,10 +14,18 @@ from torch import Tensor
 from mimicbrush.pictures.decoding import levels_of
 
 
-def to_pil(image: Tensor) -> Image.Image:
-    """(4, H, W) with alpha, (3, H, W) or (1, H, W) in [0, 1] to an 8-bit picture."""
-    array = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(array if array.shape[2] > 1 else array[..., 0])
+def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
+    """An 8-bit PIL picture; one that is given comes back as it is.
+
+    picture: a tensor (1, 3 or 4, H, W) in [0, 1], an array (H, W) or (H, W, 1, 3 or 4) of uint8, or a mask (H, W) of
+    bool, which becomes black and white. The fourth channel is alpha.
+    """
+    if isinstance(picture, Image.Image):
+        return picture
+    levels = to_levels(picture) if isinstance(picture, Tensor) else picture
+    if levels.dtype == bool:
+        levels = levels.astype(np.uint8) * 255
+    return Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else np.ascontiguousarray(levels))
 
 
 def from_pil(image: Image.Image) -> Tensor:
@@ -28,6 +36,12 @@ def from_pil(image: Image.Image) -> Tensor:
 def to_channels(levels: NDArray) -> Tensor:
     """(H, W, C) of 8 or 16 bits -> (C, H, W) in [0, 1]."""
     return torch.from_numpy(levels.astype(np.float32) / np.iinfo(levels.dtype).max).permute(2, 0, 1)
+
+
+def to_levels(channels: Tensor, *, dtype: torch.dtype = torch.uint8) -> NDArray:
+    """(C, H, W) in [0, 1] -> (H, W, C) of 8 bits, or of 16 with torch.uint16."""
+    levels = (channels.detach().clamp(0, 1) * torch.iinfo(dtype).max).round().to(dtype)
+    return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def on_white(channels: Tensor) -> Tensor:
@@ -52,15 +66,18 @@ def rgb_bytes(levels: NDArray) -> NDArray[np.uint8]:
     """(H, W, C) as in `Decoded` -> (H, W, 3) of 8 bits, on white."""
     if levels.dtype == np.uint8 and levels.shape[2] < 4:
         return np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
-    return _to_bytes(on_white(to_channels(levels)))
+    return to_levels(on_white(to_channels(levels)))
 
 
 def mask_bytes(levels: NDArray) -> NDArray[np.uint8]:
     """(H, W, C) as in `Decoded` -> (H, W), a mask before its threshold."""
     if levels.dtype == np.uint8 and levels.shape[2] == 1:
         return levels[..., 0]
-    return _to_bytes(mask_levels(to_channels(levels)))[..., 0]
+    return to_levels(mask_levels(to_channels(levels)))[..., 0]
 
 
-def _to_bytes(channels: Tensor) -> NDArray[np.uint8]:
-    return (channels * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+def shrink_to_fit(image: Image.Image, width: int, height: int) -> Image.Image:
+    """A copy of at most so many pixels, in the picture's own aspect ratio; one that is small enough stays as large."""
+    small = image.copy()
+    small.thumbnail((width, height), Image.Resampling.LANCZOS)
+    return small

@@ -21,16 +21,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageSequence
 
 from mimicbrush.pictures.headers import (
-    BROKEN,
     UnknownWhiteError,
-    count_frames,
-    naming_errors,
+    naming_file,
     orientation_of,
+    read_header,
     swaps_sides,
-    without_size_warnings,
+    translating_errors,
 )
 
 BITS_PER_SAMPLE = 258
@@ -52,33 +51,61 @@ class Decoded(NamedTuple):
     """EXIF's number for how the file stores it, 1 for upright: for what was drawn on the stored pixels."""
 
 
+class EncodedPicture:
+    """A picture file's bytes, of which the header is read at once and the pixels when they are asked for.
+
+    Raises UnreadablePictureError where the bytes are no picture.
+    """
+
+    def __init__(self, encoded: bytes) -> None:
+        self._encoded = encoded
+        with translating_errors():
+            self.image = Image.open(io.BytesIO(encoded))
+            self.stored_size = self.image.size
+            """Width and height before the picture is turned upright."""
+
+    @property
+    def orientation(self) -> int:
+        """EXIF's number for how the file stores it, 1 for upright."""
+        with translating_errors():
+            return orientation_of(self.image)
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.stored_size[::-1] if swaps_sides(self.orientation) else self.stored_size
+
+    def decode(self, *, at_least: tuple[int, int] | None = None) -> NDArray:
+        """The pixels, upright: (H, W, C) as in `Decoded`.
+
+        at_least: width and height that are enough, upright: a JPEG is then decoded at a half, a quarter or an eighth of
+        its size, where that is no smaller.
+        """
+        with translating_errors():
+            if at_least:
+                self.image.draft("RGB", at_least[::-1] if swaps_sides(self.orientation) else at_least)
+            return levels_of(self.image, self._encoded)
+
+
 def decode_file(path: Path) -> Decoded:
     """Read a picture; raises UserError if the file is missing or no picture."""
-    with naming_errors(path):
+    with naming_file(path):
         return decode_bytes(path.read_bytes(), name=str(path))
 
 
 def decode_bytes(encoded: bytes, *, name: str = "a picture") -> Decoded:
-    """Decode a picture. Raises ValueError or Image.DecompressionBombError; name: what a warning calls it."""
-    try:
-        with without_size_warnings(), Image.open(io.BytesIO(encoded)) as image:
-            orientation = orientation_of(image)
-            levels = levels_of(image, encoded)
-            _warn_of_lost_bits(image, name)
-            return Decoded(levels, colour_profile(image), orientation)
-    except UnknownWhiteError:
-        raise
-    except UnidentifiedImageError:
-        raise ValueError("not a readable picture (of no known format)") from None
-    except BROKEN as error:
-        raise ValueError(f"not a readable picture ({error})") from None
+    """Decode a picture; raises UnreadablePictureError. name: what a warning calls it."""
+    picture = EncodedPicture(encoded)
+    orientation, levels = picture.orientation, picture.decode()
+    _warn_of_lost_bits(picture.image, name)
+    return Decoded(levels, colour_profile(picture.image), orientation)
 
 
 def decode_frames(path: Path) -> list[NDArray]:
     """All frames of an animated PNG, each as in `Decoded`, or the one picture of another file; raises UserError."""
-    if count_frames(path) == 1:
+    if read_header(path).num_frames == 1:
         return [decode_file(path).levels]
-    with naming_errors(path), without_size_warnings(), Image.open(path) as image:
+    with naming_file(path), Image.open(path) as image:
         return [levels_of(frame) for frame in ImageSequence.Iterator(image)]
 
 

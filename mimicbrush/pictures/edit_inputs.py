@@ -20,7 +20,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import mask_levels, on_white
 from mimicbrush.pictures.decoding import colour_profile, levels_of
 from mimicbrush.pictures.geometry import letterbox
-from mimicbrush.pictures.headers import BROKEN, UnknownWhiteError
+from mimicbrush.pictures.headers import UnknownWhiteError, UnreadablePictureError, translating_errors
 
 Picture = Image.Image | np.ndarray | Tensor
 Box = Sequence[int]
@@ -211,11 +211,12 @@ def _channels(picture: Picture, name: str) -> Tensor:
 def _from_pil(picture: Image.Image, name: str) -> Tensor:
     _check_pixels(*picture.size, name)
     try:
-        return torch.from_numpy(levels_of(picture)).permute(2, 0, 1)
+        with translating_errors():
+            return torch.from_numpy(levels_of(picture)).permute(2, 0, 1)
     except UnknownWhiteError as error:
         raise UserError(f"{name} {error}") from None
-    except (*BROKEN, Image.DecompressionBombError) as error:
-        raise UserError(f"{name} cannot be read ({error}); save or download it again") from None
+    except UnreadablePictureError as error:
+        raise UserError(f"{name} is {error}; save or download it again") from None
 
 
 def _in_unit_range(array: Tensor, name: str) -> Tensor:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from warnings import catch_warnings
 
 from PIL import Image, UnidentifiedImageError
@@ -14,25 +16,39 @@ from mimicbrush.errors import UserError
 
 ORIENTATION = 0x0112
 """Tag of the orientation in EXIF."""
-BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, IndexError, struct.error)
+BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, struct.error, zlib.error)
 """Errors that Pillow's decoders raise on damaged files."""
 
 
-class UnknownWhiteError(ValueError):
+class UnreadablePictureError(ValueError):
+    """A file that is no picture, is damaged or is too large; the message says which."""
+
+
+class UnknownWhiteError(UnreadablePictureError):
     """A picture whose range of values is unknown; the message continues the picture's name."""
 
 
-def open_image(path: Path) -> Image.Image:
-    """A picture's header, with its size and texts, undecoded; raises UserError if it is missing or no picture."""
-    with naming_errors(path), without_size_warnings(), Image.open(path) as file:
-        return file
+class Header(NamedTuple):
+    """What a picture file says of itself before its pixels."""
+
+    width: int
+    """Pixels as stored: EXIF may turn them."""
+    height: int
+    format: str
+    """PNG, JPEG, ..., as Pillow names it."""
+    num_frames: int
+    """Frames of an animated PNG, 1 for other pictures."""
+    texts: dict[str, str]
+    """Texts by their keys, as far as they lie before the pixels."""
 
 
-def count_frames(path: Path) -> int:
-    """Frames of an animated PNG, by its header, 1 of another picture; raises UserError if it is missing or none."""
-    with naming_errors(path), without_size_warnings(), Image.open(path) as image:
+def read_header(path: Path) -> Header:
+    """Read a picture's header, without its pixels; raises UserError if the file is missing or no picture."""
+    with naming_file(path), Image.open(path) as image:
         # Further pictures in other formats are previews, gain maps or pages more often than frames.
-        return getattr(image, "n_frames", 1) if image.format == "PNG" else 1
+        num_frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1
+        texts = {key: text for key, text in image.info.items() if isinstance(text, str)}
+        return Header(*image.size, image.format, num_frames, texts)
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -53,23 +69,34 @@ def swaps_sides(orientation: int) -> bool:
 
 
 @contextmanager
-def naming_errors(path: Path) -> Iterator[None]:
-    """Errors of reading as a UserError that names the file."""
+def naming_file(path: Path) -> Iterator[None]:
+    """Raise errors of reading as a UserError that names the file."""
     try:
-        yield
+        with translating_errors():
+            yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture") from None
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: too large to be read ({str(error).partition(',')[0]}); scale it down") from None
     except UnknownWhiteError as error:
         raise UserError(f"{path} {error}") from None
-    except BROKEN as error:
-        reason = str(error).removeprefix("not a readable picture (").removesuffix(")")
-        raise UserError(f"{path}: not a readable picture ({reason})") from None
+    except UnreadablePictureError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 @contextmanager
-def without_size_warnings() -> Iterator[None]:
-    """Pillow warns of large pictures, and reads them all the same; how large is too large, callers say."""
-    with catch_warnings(category=Image.DecompressionBombWarning, action="ignore"):
-        yield
+def translating_errors() -> Iterator[None]:
+    """Raise what Pillow raises on a picture that it cannot read as UnreadablePictureError.
+
+    Pillow's warning of large pictures is left out: how large is too large, callers say.
+    """
+    try:
+        with catch_warnings(category=Image.DecompressionBombWarning, action="ignore"):
+            yield
+    except (UnreadablePictureError, FileNotFoundError):
+        raise
+    except Image.DecompressionBombError as error:
+        reason = str(error).partition(",")[0]
+        raise UnreadablePictureError(f"too large to be read ({reason}); scale it down") from None
+    except UnidentifiedImageError:
+        raise UnreadablePictureError("not a readable picture (of no known format)") from None
+    except BROKEN as error:
+        raise UnreadablePictureError(f"not a readable picture ({error})") from None

@@ -1,14 +1,16 @@
-"""Read a picture file as a tensor: RGB float in [0, 1], channels first."""
+"""Read picture files and bytes as tensors in [0, 1], channels first, or as arrays of 8 bits."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from mimicbrush.pictures.conversion import mask_bytes, on_white, to_channels
-from mimicbrush.pictures.decoding import decode_file, decode_frames
+from mimicbrush.pictures.conversion import mask_bytes, on_white, rgb_bytes, to_channels
+from mimicbrush.pictures.decoding import decode_bytes, decode_file, decode_frames
 
 
 def read_channels(path: Path) -> Tensor:
@@ -40,3 +42,18 @@ def read_mask(path: Path) -> Tensor:
 def read_levels(path: Path) -> Tensor:
     """(1, H, W), 0 to 255: a mask before the threshold; raises UserError if the file is missing or no picture."""
     return torch.from_numpy(mask_bytes(decode_file(path).levels))[None]
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3), on white; raises UserError if the file is missing or no picture."""
+    return rgb_bytes(decode_file(path).levels)
+
+
+def decode_rgb(encoded: bytes) -> NDArray[np.uint8]:
+    """(H, W, 3), upright, on white; raises UnreadablePictureError, a ValueError, if it is no picture."""
+    return rgb_bytes(decode_bytes(encoded).levels)
+
+
+def decode_mask(encoded: bytes) -> NDArray[np.bool_]:
+    """(H, W), True where a mask is above mid-grey; raises UnreadablePictureError if it is no picture."""
+    return mask_bytes(decode_bytes(encoded).levels) > 127

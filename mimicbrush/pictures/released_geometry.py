@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mimicbrush.pictures.conversion import to_channels, to_levels
 from mimicbrush.pictures.geometry import FEATHER_PASSES, Placement, place
 
 
@@ -21,7 +22,7 @@ def letterbox(image: Tensor, size: int, *, fill: float) -> tuple[Tensor, Placeme
     """Scale the longer side to `size` and pad the other to a centred square: (C, H, W) -> (C, size, size)."""
     box = place(*image.shape[-2:], size)
     canvas = image.new_full((len(image), size, size), fill)
-    scaled = _to_tensor(cv2.resize(_to_array(image), (box.width, box.height)))
+    scaled = _to_channels(cv2.resize(to_levels(image), (box.width, box.height)))
     canvas[:, box.top : box.top + box.height, box.left : box.left + box.width] = scaled
     return canvas, box
 
@@ -30,16 +31,16 @@ def unletterbox(canvas: Tensor, height: int, width: int) -> Tensor:
     """Undo `letterbox`: (N, C, size, size) -> (N, C, height, width)."""
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
-    scaled = torch.stack([_to_tensor(cv2.resize(_to_array(picture), (side, side))) for picture in canvas])
+    scaled = torch.stack([_to_channels(cv2.resize(to_levels(picture), (side, side))) for picture in canvas])
     return scaled[..., top : top + height, left : left + width]
 
 
 def feather(mask: Tensor) -> Tensor:
     """Soften a mask's border by the same few pixels in pictures of all sizes: (1, 1, H, W)."""
-    alpha = _to_array(mask[0])
+    alpha = to_levels(mask[0])
     for _ in range(FEATHER_PASSES):
         alpha = cv2.GaussianBlur(alpha, (3, 3), 0)
-    return _to_tensor(alpha)[None]
+    return _to_channels(alpha)[None]
 
 
 def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
@@ -48,11 +49,6 @@ def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
 
 
-def _to_array(image: Tensor) -> NDArray[np.uint8]:
-    """(C, H, W) in [0, 1] -> (H, W, C), 8 bits."""
-    return (image * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
-
-
-def _to_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """(H, W, C) or (H, W), 8 bits -> (C, H, W) in [0, 1]."""
-    return torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1).float() / 255
+def _to_channels(levels: NDArray[np.uint8]) -> Tensor:
+    """(H, W, C), or (H, W) as OpenCV returns one channel, to (C, H, W) in [0, 1]."""
+    return to_channels(np.atleast_3d(levels))

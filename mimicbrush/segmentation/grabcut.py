@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
+from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
 from mimicbrush.segmentation.prompt import Box, Mask
 from mimicbrush.unusable_input import UnusableInput
 
@@ -17,9 +18,7 @@ tried were right as often, about every other time."""
 
 def shrink_for_grabcut(image: Image.Image) -> Image.Image:
     """A copy whose longer side is at most GRABCUT_SIDE pixels: the size at which GrabCut is quick."""
-    small = image.copy()
-    small.thumbnail((GRABCUT_SIDE, GRABCUT_SIDE), Image.Resampling.LANCZOS)
-    return small
+    return shrink_to_fit(image, GRABCUT_SIDE, GRABCUT_SIDE)
 
 
 def segment_grabcut(image: Image.Image, box: Box, *, iterations: int, seed: int) -> Mask:
@@ -51,5 +50,4 @@ def largest_piece(mask: Mask) -> Mask:
 
 def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     """The mask at another size (width, height), its outline smoothed."""
-    levels = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.array(levels.resize(size, Image.Resampling.BICUBIC)) > 127
+    return np.array(to_pil(mask).resize(size, Image.Resampling.BICUBIC)) > 127

@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from data_prep.images import decode_image
 from data_prep.with_decord import decord
 from data_prep.work import Stopwatch
 from mimicbrush.bench.clips import SIZES, Shot, render_clips
 from mimicbrush.bench.obvious import decode_sequentially, prepare_by_decord, prepare_obviously
+from mimicbrush.pictures.reading import decode_rgb
 from tests.data_prep.conftest import SIDE, write_clip
 
 needs_decord = pytest.mark.skipif(decord is None, reason="decord is not installed here")
@@ -35,7 +35,7 @@ def similarities(members: dict[str, bytes]) -> dict[str, float]:
 @both_scripts
 def test_the_shard_holds_the_pairs_that_are_counted(prepare, tmp_path):
     num, members = prepare_clip(prepare, tmp_path)
-    pictures = [decode_image(content) for name, content in members.items() if name.endswith(".jpg")]
+    pictures = [decode_rgb(content) for name, content in members.items() if name.endswith(".jpg")]
     assert 0 < num <= 4
     assert len(pictures) == 2 * num
     assert {picture.shape for picture in pictures} == {(SIDE, SIDE, 3)}

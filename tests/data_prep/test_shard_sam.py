@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from data_prep.config import ObjectMaskConfig, SamShardConfig, WorkConfig
-from data_prep.images import decode_image, decode_mask
 from data_prep.rle import encode_rle
 from data_prep.still_shards import shard_sam
 from data_prep.stills import list_stills, read_still
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.reading import decode_mask, decode_rgb
 from tests.data_prep.conftest import real_data, summary_in, write_still
 
 
@@ -42,12 +42,12 @@ def test_a_still_gives_itself_and_a_pseudo_pair(tmp_path: Path) -> None:
     assert (summary["kept"], summary["pairs"]) == (1, 2)
     assert still.reference is None
     assert still.similarity is None
-    assert decode_image(still.source).shape == (48, 72, 3)
+    assert decode_rgb(still.source).shape == (48, 72, 3)
     (mask,) = still.masks
     expected = np.zeros((48, 72), bool)
     expected[12:36, 24:48] = True
     assert np.array_equal(decode_mask(mask), expected)
-    assert decode_image(pair.reference).shape == decode_image(pair.source).shape == (48, 72, 3)
+    assert decode_rgb(pair.reference).shape == decode_rgb(pair.source).shape == (48, 72, 3)
     assert decode_mask(pair.masks[0]).mean() > 0.01
     assert -1 <= pair.similarity < 1
     assert pair.keypoints

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
-from data_prep.images import decode_image
 from data_prep.inputs import list_videos
 from data_prep.shard_videos import COMMAND
 from data_prep.summary import describe
@@ -24,6 +23,7 @@ from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import held
+from mimicbrush.pictures.reading import decode_rgb
 from tests.data_prep.conftest import (
     SIDE,
     done_last,
@@ -64,7 +64,7 @@ def test_pairs_are_what_they_say(clips: Path, tmp_path: Path) -> None:
     for pair in pairs:
         assert re.fullmatch(r"[A-Za-z0-9_]+-[0-9a-f]{16}-\d+-\d+", pair.key)
         assert 0.2 <= pair.similarity <= 0.9
-        assert decode_image(pair.source).shape == decode_image(pair.reference).shape == (SIDE, SIDE, 3)
+        assert decode_rgb(pair.source).shape == decode_rgb(pair.reference).shape == (SIDE, SIDE, 3)
         assert pair.origin["group"] == pair.origin["file"]
         assert pair.origin["size"] == [SIDE, SIDE]
         assert abs(pair.origin["times"][0] - pair.origin["times"][1]) >= 0.1
@@ -260,5 +260,5 @@ def test_real_clips_give_pairs(tmp_path: Path) -> None:
     shard_videos(config_for(clips, tmp_path / "out", short_side=144, pairs=PairConfig(frames_per_clip=6)))
     assert summary_in(tmp_path / "out")["kept"] == 2
     for pair in pairs_in(tmp_path / "out"):
-        assert min(decode_image(pair.source).shape[:2]) == 144
-        assert cv2.Laplacian(decode_image(pair.source), cv2.CV_32F).var() > 8
+        assert min(decode_rgb(pair.source).shape[:2]) == 144
+        assert cv2.Laplacian(decode_rgb(pair.source), cv2.CV_32F).var() > 8

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_prep import images as data_prep_images
 from data_prep.config import ObjectMaskConfig
 from data_prep.rle import encode_rle
 from data_prep.stills import Extent, StillFiles, read_still
@@ -32,7 +31,7 @@ from mimicbrush.evaluation.build.masks import FileMasker
 from mimicbrush.evaluation.build.photographs import Photograph, Picture, read_picture
 from mimicbrush.files import sha256
 from mimicbrush.pictures.edit_inputs import as_mask, as_source, cut_reference
-from mimicbrush.pictures.reading import read_levels
+from mimicbrush.pictures.reading import decode_mask, decode_rgb, read_levels
 from tests.pictures import odd_files
 from tests.pictures.odd_files import HEIGHT, MASKS, PICTURES, WIDTH, saved
 
@@ -116,7 +115,7 @@ PICTURE_ENTRANCES: dict[str, Callable[[Path, bytes], NDArray[np.uint8]]] = {
     "benchmark, reference": lambda at, encoded: eight_bits(sample(at, picture=encoded).request(0).reference),
     "builder": photograph,
     "data preparation, stills": still,
-    "data preparation, stored": lambda _, encoded: data_prep_images.decode_image(encoded),
+    "data preparation, stored": lambda _, encoded: decode_rgb(encoded),
     "training": stored,
     "training, autoencoder": lambda _, encoded: eight_bits(decode.decode_image(encoded, "RGB")),
     "page, source": lambda at, encoded: eight_bits(as_source(read(written(at / "upload", encoded), Limits())).pixels),
@@ -163,7 +162,7 @@ MASK_ENTRANCES: dict[str, Callable[[Path, bytes], NDArray | torch.Tensor]] = {
     "builder": drawn,
     "training": segment,
     "training, doctor": lambda _, encoded: decode.decode_image(encoded, "L")[0] > 0.5,
-    "data preparation, stored": lambda _, encoded: data_prep_images.decode_mask(encoded),
+    "data preparation, stored": lambda _, encoded: decode_mask(encoded),
     "page": uploaded,
     "pipeline": lambda _, encoded: as_mask(Image.open(io.BytesIO(encoded)), torch.zeros(3, HEIGHT, WIDTH))[0],
 }

@@ -105,7 +105,7 @@ def test_what_cannot_be_edited_is_said_in_one_sentence(pipe, changes, named):
 def test_a_truncated_picture_is_said_to_be_unreadable(pipe, tmp_path):
     random_picture().save(tmp_path / "whole.png")
     (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:4000])
-    with pytest.raises(UserError, match=r"image cannot be read \(.*\); save or download it again"):
+    with pytest.raises(UserError, match=r"image is not a readable picture \(.*\); save or download it again"):
         edit(pipe, image=Image.open(tmp_path / "half.png"))
 
 

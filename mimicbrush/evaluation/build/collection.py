@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.config import CollectionConfig, SizeConfig
@@ -17,8 +17,9 @@ from mimicbrush.evaluation.build.photographs import (
     list_photographs,
     read_picture,
 )
-from mimicbrush.files import sha256, whole
+from mimicbrush.files import sha256
 from mimicbrush.pictures.reading import read_mask
+from mimicbrush.pictures.writing import write_image
 from mimicbrush.segmentation.prompt import Mask
 from mimicbrush.unusable_input import UnusableInput
 
@@ -71,7 +72,7 @@ class Collection:
         else:
             mask = self.masker.mask(picture)
             check_area(mask, self.config.masks)
-            write_png(mask_picture(mask), path)
+            write_once(mask, path)
         provenance = {
             "file": photograph.file,
             "sha256": photograph.sha256,
@@ -91,13 +92,7 @@ class Collection:
             yield f"{path.name} {sha256(path)}"
 
 
-def mask_picture(mask: Mask) -> Image.Image:
-    """Black and white, 8 bits."""
-    return Image.fromarray(mask.astype(np.uint8) * 255)
-
-
-def write_png(image: Image.Image, path: Path) -> None:
-    """Whole or not at all; a file that is there was written by the same run and is left alone."""
+def write_once(picture: Image.Image | Tensor | Mask, path: Path) -> None:
+    """Write a picture as `write_image` does; a file that is there was written by the same run and is left alone."""
     if not path.is_file():
-        with whole(path) as partial:
-            image.save(partial)
+        write_image(picture, path)

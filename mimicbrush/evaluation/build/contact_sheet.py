@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.triplets import Account, Triplet
 from mimicbrush.evaluation.outline import outlined
 from mimicbrush.files import write_text
-from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import columns, figure, folded, heading, page, paragraph, strip
 
@@ -59,5 +58,4 @@ def _thumbnail(picture: Path, mask: Path | None, label: str) -> str:
         label = f"{label} · mask {np.mean(np.array(levels) > 127):.0%}"
         image = outlined(image, levels)
     width = round(SIDE * image.width / max(image.size))
-    image.thumbnail((SIDE * 3 // 2, SIDE * 3 // 2), Image.Resampling.LANCZOS)
-    return figure(image, label, width=max(1, width))
+    return figure(shrink_to_fit(image, SIDE * 3 // 2, SIDE * 3 // 2), label, width=max(1, width))

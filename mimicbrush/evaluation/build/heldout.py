@@ -14,14 +14,13 @@ from mimicbrush.data.decode import collate, decode_pair
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair
 from mimicbrush.evaluation.benchmark import list_samples
-from mimicbrush.evaluation.build.collection import write_png
+from mimicbrush.evaluation.build.collection import write_once
 from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
 from mimicbrush.evaluation.build.triplets import Account, Triplet, claim_set, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
 from mimicbrush.files import digest
-from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.geometry import Placement
 
 
@@ -54,7 +53,7 @@ def _write(
         REFERENCE: _unpad(hidden.reference, reference_box),
     }
     for suffix, picture in pictures.items():
-        write_png(to_pil(picture), config.output / f"{name}{suffix}")
+        write_once(picture, config.output / f"{name}{suffix}")
     origin = {"file": pair.key, **pair.origin}
     return Triplet(id=name, group=str(pair.origin.get("group", pair.key)), prompt=None, source=origin, reference=origin)
 

@@ -16,8 +16,8 @@ from mimicbrush.evaluation.build.photographs import Picture
 from mimicbrush.evaluation.build.regions import read_regions
 from mimicbrush.evaluation.faults import MAX_GREY, grey_share
 from mimicbrush.files import sha256
-from mimicbrush.pictures.conversion import mask_bytes
-from mimicbrush.pictures.decoding import decode_file
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_levels
 from mimicbrush.segmentation.prompt import Box, Mask, SegmentationPrompt, box_mask, central_box
 from mimicbrush.unusable_input import UnusableInput
 
@@ -93,7 +93,7 @@ class FileMasker(Masker):
     def mask(self, picture: Picture) -> Mask:
         path = self._path(picture.file)
         try:
-            levels = Image.fromarray(mask_bytes(decode_file(path).levels))
+            levels = to_pil(read_levels(path)[0].numpy())
         except UserError:
             raise UnusableInput("mask_unreadable", f"{path.name} is not a readable picture") from None
         if levels.size not in (picture.full_size, picture.image.size):

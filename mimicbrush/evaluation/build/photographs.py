@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from mimicbrush.benchmark_layout import FORMATS
 from mimicbrush.errors import UserError
-from mimicbrush.files import sha256
+from mimicbrush.files import PICTURE_SUFFIXES, sha256
 from mimicbrush.metadata import read_metadata
-from mimicbrush.pictures.conversion import rgb_bytes
-from mimicbrush.pictures.decoding import decode_file
+from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
+from mimicbrush.pictures.reading import read_rgb
 from mimicbrush.unusable_input import UnusableInput
 
 
@@ -69,13 +68,13 @@ def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Ph
 
 def _is_picture(relative: Path) -> bool:
     hidden = any(part.startswith(".") for part in relative.parts)
-    return not hidden and relative.suffix.lower().removeprefix(".") in FORMATS
+    return not hidden and relative.suffix.lower() in PICTURE_SUFFIXES
 
 
 def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Picture:
     """Upright RGB on white whose longer side is at most `max_side`; raises UnusableInput where that cannot be had."""
     try:
-        image = Image.fromarray(rgb_bytes(decode_file(photograph.path).levels))
+        image = to_pil(read_rgb(photograph.path))
     except UserError as error:
         raise UnusableInput(
             "unreadable", " ".join(str(error).replace(str(photograph.path), photograph.file).split())
@@ -83,5 +82,4 @@ def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Pic
     full_size = image.size
     if min(full_size) < min_side:
         raise UnusableInput("too_small", f"{full_size[0]}x{full_size[1]}, expected at least {min_side} pixels a side")
-    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    return Picture(photograph.file, image, full_size)
+    return Picture(photograph.file, shrink_to_fit(image, max_side, max_side), full_size)

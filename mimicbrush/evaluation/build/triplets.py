@@ -21,7 +21,7 @@ from mimicbrush.benchmark_layout import (
     read_texts,
 )
 from mimicbrush.errors import UserError, some_of
-from mimicbrush.evaluation.build.collection import Collection, Prepared, mask_picture, write_png
+from mimicbrush.evaluation.build.collection import Collection, Prepared, write_once
 from mimicbrush.evaluation.build.plan import Candidate, Quota
 from mimicbrush.evaluation.faults import refuse_faults, text_faults
 from mimicbrush.files import installed_versions, write_json
@@ -135,10 +135,10 @@ def _prepare(candidate: Candidate, sources: Collection, references: Collection) 
 
 def _write(name: str, candidate: Candidate, pair: tuple[Prepared, Prepared], output: Path) -> Triplet:
     source, reference = pair
-    write_png(source.image, output / f"{name}{SOURCE}")
-    write_png(mask_picture(source.mask), output / f"{name}{MASK}")
-    write_png(reference.image, output / f"{name}{REFERENCE}")
-    write_png(mask_picture(reference.mask), output / f"{name}{REFERENCE_MASK}")
+    write_once(source.image, output / f"{name}{SOURCE}")
+    write_once(source.mask, output / f"{name}{MASK}")
+    write_once(reference.image, output / f"{name}{REFERENCE}")
+    write_once(reference.mask, output / f"{name}{REFERENCE_MASK}")
     return Triplet(
         id=name,
         group=candidate.group,

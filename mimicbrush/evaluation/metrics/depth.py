@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from transformers import DepthAnythingForDepthEstimation
 from transformers.modeling_outputs import DepthEstimatorOutput
 
 from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
 from mimicbrush.network_files import load_weights
+from mimicbrush.pictures.conversion import to_pil
 
 NUM_REMEMBERED = 128
 """Maps of about 1 MiB."""
@@ -37,5 +37,5 @@ class DepthEstimator:
 
     @exactly()
     def _predict(self, picture: NDArray[np.uint8]) -> Tensor:
-        inputs = self.processor(images=Image.fromarray(picture), return_tensors="pt").to(self.network.device)
+        inputs = self.processor(images=to_pil(picture), return_tensors="pt").to(self.network.device)
         return self.network(**inputs).predicted_depth.cpu()

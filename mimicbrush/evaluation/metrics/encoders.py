@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoTokenizer, CLIPModel, Dinov2Model, PreTrainedModel, ViTModel
 
 from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
 from mimicbrush.network_files import load_weights
+from mimicbrush.pictures.conversion import to_pil
 
 BATCH_SIZE = 16
 """Pictures at once, all of one size by then."""
@@ -41,7 +41,7 @@ class ImageEncoder:
     def _embed(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
         vectors = []
         for first in range(0, len(pictures), BATCH_SIZE):
-            batch = [Image.fromarray(picture) for picture in pictures[first : first + BATCH_SIZE]]
+            batch = [to_pil(picture) for picture in pictures[first : first + BATCH_SIZE]]
             pixels = self.processor(images=batch, return_tensors="pt").pixel_values
             vectors += unit(self.features(self.network, pixels.to(self.network.device)))
         return vectors

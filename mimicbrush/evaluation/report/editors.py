@@ -80,7 +80,7 @@ def _glance(
     results: Results, sample: Sample, edits: dict[tuple[str, str], EditResult], side: int
 ) -> list[Markup | str]:
     source = to_pil(read_image(sample.source))
-    mask = Image.fromarray(read_mask(sample.mask)[0].numpy() > 0.5).convert("L")
+    mask = to_pil(read_mask(sample.mask))
     truth = [source] if sample.track == "inner_id" else []
     return [
         _picture(outlined(source, mask), f"source of {sample.id}", side),

@@ -18,7 +18,7 @@ from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.pictures.conversion import to_pil
-from mimicbrush.pictures.headers import count_frames
+from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import breakable, escape, thumbnail
 
@@ -94,7 +94,7 @@ def given_pictures(sample: Sample, *, side: int) -> list[str]:
     """The input that every editor received: upright, on white, 8 bits deep; the first frame of a clip."""
     clip = frames_note(sample.source)
     source = to_pil(read_image(sample.source))
-    mask = Image.fromarray(read_mask(sample.mask)[0].numpy() > 0.5).convert("L")
+    mask = to_pil(read_mask(sample.mask))
     return [
         picture(source, f"source{clip}", side=side),
         picture(outlined(source, mask), "mask", side=side),
@@ -104,7 +104,7 @@ def given_pictures(sample: Sample, *, side: int) -> list[str]:
 
 def frames_note(path: Path) -> str:
     """Caption suffix that says a clip's first frame is shown; empty for a still."""
-    num = count_frames(path)
+    num = read_header(path).num_frames
     return f", frame 1 of {num}" if num > 1 else ""
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from PIL import Image
-
 from mimicbrush.evaluation.config import SUMMARY_FIELDS
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
+from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
+from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.html_page import bullets, figure, heading, paragraph, strip, table
 
 PREVIEW_WIDTH = 1100
@@ -81,8 +81,7 @@ def _previews(paths: list[Path]) -> list[str]:
 
 
 def _preview(path: Path) -> str:
-    image = Image.open(path).convert("RGB")
-    image.thumbnail((PREVIEW_WIDTH, 4 * PREVIEW_WIDTH), Image.Resampling.LANCZOS)
+    image = shrink_to_fit(to_pil(read_image(path)), PREVIEW_WIDTH, 4 * PREVIEW_WIDTH)
     step = path.stem.rpartition("-")[2]
     return figure(image, f"After step {int(step)}" if step.isdigit() else path.stem)
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from mimicbrush.errors import UserError
+from mimicbrush.pictures.headers import Header, read_header
+from mimicbrush.pictures.writing import write_frames, write_png
+
+
+def test_a_header_tells_size_format_frames_and_texts(tmp_path):
+    write_png(torch.rand(3, 6, 9), tmp_path / "a.png", texts={"mimicbrush": "{}"}, icc_profile=None)
+    assert read_header(tmp_path / "a.png") == Header(9, 6, "PNG", 1, {"mimicbrush": "{}"})
+    write_frames(torch.rand(3, 3, 6, 9), tmp_path / "clip.png")
+    assert read_header(tmp_path / "clip.png").num_frames == 3
+
+
+def test_a_header_is_read_where_the_pixels_are_cut_off(tmp_path):
+    Image.new("RGB", (300, 200), "red").save(tmp_path / "a.jpg")
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:700])
+    assert read_header(tmp_path / "half.jpg")[:3] == (300, 200, "JPEG")
+
+
+def test_what_is_missing_or_no_picture_is_named(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    for name, sentence in (
+        ("absent.png", r"absent\.png: no such picture"),
+        ("text.png", r"text\.png: not a readable picture \(of no known format\)"),
+        (".", r": not a readable picture \(.*[Dd]irectory.*\)|not a readable picture \(.*denied"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            read_header(tmp_path / name)
+
+
+def test_headers_are_read_without_torch():
+    """In its own process: other tests have imported torch."""
+    code = "import sys, mimicbrush.pictures.headers; print({'torch', 'cv2', 'numpy'} & sys.modules.keys())"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
