@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
+from mimicbrush.config_layers import config_source
 from mimicbrush.errors import UserError
 
 T = TypeVar("T")
@@ -45,9 +45,10 @@ def parse_config(
     if default is not None and arguments[:1] != ["--config"]:
         arguments = ["--config", str(default), *arguments]
     arguments, entries = _split_entries(arguments, config_class)
-    for option, value in pairwise(arguments):
-        if option == "--config":
-            _check_file(Path(value))
+    before = ["", *arguments]
+    arguments = [
+        config_source(Path(v)) if option == "--config" else v for option, v in zip(before, arguments, strict=False)
+    ]
     try:
         namespace = parser.parse_args(arguments)
         fields = parser.instantiate(namespace)
@@ -169,25 +170,6 @@ def _with_entries(fields: dict, entries: Mapping[str, object]) -> dict:
             inner = inner.setdefault(key, {})
         inner[last] = value
     return fields
-
-
-def _check_file(path: Path) -> None:
-    """Raises UserError where there is none, or a key stands there twice: YAML keeps the last without a word."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such config file")
-    try:
-        nodes = [yaml.compose(path.read_text(encoding="utf-8"))]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # what is wrong with the file is told by the parser
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value]
-            repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
-            if repeated:
-                raise UserError(f"{path}: {', '.join(repeated)} stands there twice; keep one of the two")
-        children = node.value if isinstance(node, yaml.CollectionNode) else []
-        nodes += [part for child in children for part in (child if isinstance(child, tuple) else [child])]
 
 
 def _config_first(arguments: list[str]) -> list[str]:

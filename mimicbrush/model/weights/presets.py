@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from mimicbrush.config import config_from_dict
+from mimicbrush.config_layers import read_config_file
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.parts import build_parts
@@ -46,7 +47,7 @@ def _presets_in(folder: Path) -> dict[str, NetworkConfig]:
     presets = {}
     for path in sorted(folder.glob("*.yaml")):
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document = read_config_file(path)
             config = config_from_dict(NetworkConfig, document["network"])
         except (UserError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
             continue  # not a training preset

@@ -1,0 +1,107 @@
+"""Config files that build on others: the key `_base_` at the top of a YAML names the file that it changes.
+
+_base_: mimicbrush.yaml     # relative to this file; that file may build on a third
+output: runs/mimicbrush_40gb
+run: {devices: 4}           # mappings are merged key by key; all else, lists too, replaces what the base has
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from mimicbrush.errors import UserError
+
+BASE_KEY = "_base_"
+
+
+def config_source(path: Path) -> str:
+    """The config file itself, as `--config` takes it, or YAML text where it builds on others: all of them merged.
+
+    Raises UserError where the file or a base of it is missing, a key is there twice, or a file builds on itself.
+    """
+    document = _read(path)
+    if document is None or _base_of(document, path) is None:
+        return str(path)
+    return yaml.serialize(_merged(path, document, ()), Dumper=yaml.SafeDumper)
+
+
+def read_config_file(path: Path) -> object:
+    """Parse a config file into plain YAML values, merged with the files that it builds on."""
+    source = config_source(path)
+    return yaml.safe_load(path.read_text(encoding="utf-8") if source == str(path) else source)
+
+
+def _merged(path: Path, document: yaml.MappingNode, above: tuple[Path, ...]) -> yaml.MappingNode:
+    """The document merged into its base. above: the files that build on this one."""
+    chain = (*above, path)
+    base = _base_of(document, path)
+    if base is None:
+        return document
+    if base.resolve() in [each.resolve() for each in chain]:
+        circle = " > ".join(str(each) for each in (*chain, base))
+        raise UserError(f"{path}: builds on itself ({circle}); take {BASE_KEY} out of one of them")
+    if not base.is_file():
+        raise UserError(
+            f"{path}: builds on {base}, which is not there; copy that file too, or use the config.yaml of a run, which"
+            " builds on no other"
+        )
+    lower = _read(base)
+    if lower is None:
+        raise UserError(f"{base}: holds no options, and {path} builds on it; write `name: value` lines")
+    return _merge(_merged(base, lower, chain), document)
+
+
+def _read(path: Path) -> yaml.MappingNode | None:
+    """The file as a tree of YAML nodes, which keep how each value is written; None where it is not `name: value` lines.
+
+    Raises UserError where it cannot be read, is no YAML, or names a key twice.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such config file")
+    try:
+        document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({error})") from None
+    _refuse_repeated_keys(document, path)
+    return document if isinstance(document, yaml.MappingNode) else None
+
+
+def _base_of(document: yaml.MappingNode, path: Path) -> Path | None:
+    """The file that this one builds on, if any."""
+    found = [value for key, value in document.value if key.value == BASE_KEY]
+    if not found:
+        return None
+    if not isinstance(found[0], yaml.ScalarNode) or not found[0].value:
+        raise UserError(f"{path}: {BASE_KEY} must be the path of one YAML file, relative to this one")
+    return path.parent / found[0].value
+
+
+def _merge(lower: yaml.MappingNode, upper: yaml.MappingNode) -> yaml.MappingNode:
+    """Lay one mapping over another: keys stand in the order of the lower one, new keys after them."""
+    for node in (lower, upper):
+        # Resolves `<<`, so that what it brings is merged as well.
+        yaml.SafeLoader("").flatten_mapping(node)
+    pairs = {key.value: (key, value) for key, value in lower.value if key.value != BASE_KEY}
+    for key, value in upper.value:
+        if key.value == BASE_KEY:
+            continue
+        below = pairs.get(key.value, (key, None))[1]
+        both = isinstance(below, yaml.MappingNode) and isinstance(value, yaml.MappingNode)
+        pairs[key.value] = (key, _merge(below, value) if both else value)
+    return yaml.MappingNode(lower.tag, list(pairs.values()), flow_style=lower.flow_style)
+
+
+def _refuse_repeated_keys(document: yaml.Node | None, path: Path) -> None:
+    """Raises UserError where a mapping names a key twice: YAML keeps the last without a word."""
+    nodes = [document]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
+            if repeated:
+                raise UserError(f"{path}: {', '.join(repeated)} stands there twice; keep one of the two")
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        nodes += [part for child in children for part in (child if isinstance(child, tuple) else [child])]
