@@ -22,6 +22,7 @@ from mimicbrush.data.shards import DamagedSampleError, FramePair, to_pair
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_mask, decode_rgb
+from mimicbrush.reports.contact_sheet import GAP, join
 from mimicbrush.reports.html_page import figure, paragraph, strip
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ ZOOM = 1.5
 """Pixels of a picture to one of the page, for fine screens."""
 TRAINING_SIZE = 256
 SEED = 0
-GAP = 4
-GAP_COLOUR = (128, 128, 128)
 OUTLINE = (255, 0, 160)
 
 T = TypeVar("T")
@@ -166,7 +165,7 @@ def _picture(pair: FramePair, height: int) -> Image.Image:
     panels = [_to_height(_outlined(decode_rgb(pair.source), pair.masks), height)]
     if pair.reference is not None:
         panels.append(_to_height(decode_rgb(pair.reference), height))
-    canvas = _join(panels, axis=1)
+    canvas = np.array(join([[to_pil(panel) for panel in panels]]))
     if pair.reference is not None:
         canvas = _draw_matches(canvas, pair, panels[0].shape[1], panels[1].shape[1])
     return to_pil(canvas)
@@ -183,14 +182,6 @@ def _outlined(image: NDArray[np.uint8], masks: list[bytes]) -> NDArray[np.uint8]
 def _to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     width = max(1, round(image.shape[1] * height / image.shape[0]))
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _join(images: Sequence[NDArray[np.uint8]], *, axis: int) -> NDArray[np.uint8]:
-    """Pictures side by side (1) or one below the other (0), with a grey line between them."""
-    shape = list(images[0].shape)
-    shape[axis] = GAP
-    line = np.full(shape, GAP_COLOUR, np.uint8)
-    return np.concatenate([part for image in images for part in (line, image)][1:], axis=axis)
 
 
 def _draw_matches(
@@ -239,9 +230,7 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
 
 
 def _training_figure(preview: SamplePreview, name: str) -> str:
-    from mimicbrush.data.preview import join_panels
-
-    above, below = (join_panels(preview.panels[first : first + 2], dim=2) for first in (0, 2))
-    picture = to_pil(join_panels([above, below], dim=1))
+    panels = list(map(to_pil, preview.panels))
+    picture = join([panels[:2], panels[2:]])
     points = f", {preview.num_hidden_points} of {preview.num_points} matched points" if preview.num_points else ""
     return figure(picture, f"{name}: {100 * preview.hidden_share:.0f} % hidden{points}", width=picture.width // 2)

@@ -12,8 +12,6 @@ from mimicbrush.data.config import BatchConfig
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.pictures.geometry import blacken
 
-GAP = 4
-GAP_LEVEL = 0.5
 HIDDEN_LEVEL, OPEN_LEVEL, PADDING_LEVEL = 0.92, 0.16, 0.32
 HIDDEN_POINT, OPEN_POINT = (0.84, 0.37, 0.0), (0.34, 0.71, 0.91)
 """Matched points under the mask and beside it: Okabe and Ito's vermilion and sky blue."""
@@ -33,25 +31,11 @@ class SamplePreview(NamedTuple):
     num_hidden_points: int
 
 
-def draw_batch(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> Tensor:
-    """(3, H, W) on the CPU: a row a sample, its four panels side by side; draws as `augment_and_mask` does."""
-    rows = [join_panels(sample.panels, dim=2) for sample in preview_batch(pairs, config, generator)]
-    return join_panels(rows, dim=1)
-
-
 def preview_batch(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> list[SamplePreview]:
     """What `augment_and_mask` makes of the pairs with the same generator, sample by sample."""
     moved = augment(pairs, config.augment, generator)
     batch = mask_augmented(pairs, moved, config.mask, generator)
     return [_preview(moved, batch, number) for number in range(len(batch.mask))]
-
-
-def join_panels(panels: list[Tensor], *, dim: int) -> Tensor:
-    """Pictures (3, H, W) side by side (dim 2) or one below the other (1), with a grey line between them."""
-    shape = list(panels[0].shape)
-    shape[dim] = GAP
-    line = torch.full(shape, GAP_LEVEL)
-    return torch.cat([part for panel in panels for part in (line, panel)][1:], dim=dim)
 
 
 def _preview(moved: AugmentedPairs, batch: InpaintingBatch, number: int) -> SamplePreview:

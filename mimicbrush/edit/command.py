@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from mimicbrush.edit.batch import Batch, is_unfinished, missing_results, read_batch, refuse_results_of_others
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.contact_sheet import write_sheet
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
 from mimicbrush.edit.replay import parse_command
+from mimicbrush.edit.result_sheet import write_sheet
 from mimicbrush.errors import Faults, UserError, as_list, some_of
 from mimicbrush.files import check_writable
 from mimicbrush.folder_lock import held

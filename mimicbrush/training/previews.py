@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
+from PIL import Image
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.model.reference_use import measure_reference_use
-from mimicbrush.pictures.conversion import from_pil, to_pil
+from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.writing import write_image
+from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.curves import draw_reference_use
@@ -58,7 +58,7 @@ class Previews(StepCallback):
             write_image(sheet, self.folder / f"step-{step:07d}.png")
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
-                    logger.log_image("previews", [to_pil(sheet)], step=step)
+                    logger.log_image("previews", [sheet], step=step)
 
 
 class ReferenceUse(StepCallback):
@@ -105,8 +105,8 @@ def evaluating(module: LightningModule) -> Iterator[None]:
             part.training = True
 
 
-def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Tensor:
-    """(3, H, W): a row a pair, the COLUMNS side by side under their titles."""
+def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Image.Image:
+    """Edit a batch and show it: a row a pair, the COLUMNS side by side under their titles."""
     pairs = list(zip(batch.source, batch.mask, batch.reference, strict=True))
     columns = [blacken(batch.source, batch.mask), batch.reference]
     for keep_shape in (False, True):
@@ -115,16 +115,4 @@ def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Tensor:
             for source, mask, reference in pairs
         ]
         columns.append(torch.cat(editor.edit_batch(requests)))
-    rows = torch.cat([*columns, batch.source], dim=3)
-    return torch.cat([title_strip(COLUMNS, batch.source.shape[3]), *rows], dim=1)
-
-
-def title_strip(names: Sequence[str], width: int) -> Tensor:
-    """(3, H, len(names) * width): each name in the middle of its column, as large as all fit."""
-    longest = max(ImageFont.load_default(100).getlength(name) for name in names)
-    font = ImageFont.load_default(min(24.0, 90 * width / longest))
-    strip = Image.new("RGB", (len(names) * width, round(1.6 * font.size)), "white")
-    draw = ImageDraw.Draw(strip)
-    for number, name in enumerate(names):
-        draw.text(((number + 0.5) * width, strip.height / 2), name, "black", font, anchor="mm")
-    return from_pil(strip)
+    return contact_sheet(column_rows(COLUMNS, [list(map(to_pil, column)) for column in (*columns, batch.source)]))

@@ -20,8 +20,10 @@ from mimicbrush.data.decode import PairBatch
 from mimicbrush.device import send
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
+from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.writing import write_image
+from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
@@ -150,8 +152,9 @@ class Watch(Callback):
         if self.num_bad <= MAX_PICTURED:
             for number, pairs in enumerate(self._batches):
                 batch = module.draw_batch(pairs)
-                sheet = torch.cat([blacken(batch.source, batch.mask), batch.reference], dim=3)
-                write_image(torch.cat(list(sheet), dim=1), path.with_name(f"{path.stem}-{number}.png"))
+                columns = [list(map(to_pil, column)) for column in (blacken(batch.source, batch.mask), batch.reference)]
+                sheet = contact_sheet(column_rows(("masked source", "reference"), columns))
+                write_image(sheet, path.with_name(f"{path.stem}-{number}.png"))
         return path
 
 

@@ -5,7 +5,7 @@ import torch
 from mimicbrush.data.batch import augment_and_mask
 from mimicbrush.data.config import AugmentConfig, BatchConfig
 from mimicbrush.data.decode import collate, decode_pair
-from mimicbrush.data.preview import GAP, HIDDEN_POINT, OPEN_POINT, draw_batch, preview_batch
+from mimicbrush.data.preview import HIDDEN_POINT, OPEN_POINT, preview_batch
 from tests.conftest import make_pairs
 
 STILL = AugmentConfig(flip_prob=0, rotation_prob=0, scale_prob=0, perspective_prob=0, colour_prob=0)
@@ -19,15 +19,14 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_the_sheet_shows_what_training_sees():
+def test_the_panels_show_what_training_sees():
     pairs = decoded(2, 32)
     batch = augment_and_mask(pairs, BatchConfig(), generator())
-    sheet = draw_batch(pairs, BatchConfig(), generator())
-    assert sheet.shape == (3, 2 * 32 + GAP, 4 * 32 + 3 * GAP)
-    torch.testing.assert_close(sheet[:, -32:, :32], batch.source[1])
-    torch.testing.assert_close(sheet[:, :32, -32:], batch.reference[0])
+    first, second = preview_batch(pairs, BatchConfig(), generator())
+    torch.testing.assert_close(second.panels[0], batch.source[1])
+    torch.testing.assert_close(first.panels[3], batch.reference[0])
     hidden = batch.mask[0, 0] > 0
-    assert (sheet[:, :32, 32 + GAP : 64 + GAP][:, hidden] == 0).all()
+    assert (first.panels[1][:, hidden] == 0).all()
 
 
 def test_points_are_drawn_where_they_are():

@@ -15,7 +15,6 @@ import train
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.data.decode import PairBatch, collate
-from mimicbrush.data.preview import GAP
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import open_shards, write_shard
 from mimicbrush.errors import UserError
@@ -24,6 +23,7 @@ from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.reading import read_image
+from mimicbrush.reports.contact_sheet import GAP, MIN_SIDE
 from mimicbrush.training import doctor
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
@@ -31,7 +31,6 @@ from mimicbrush.training.doctor import machine
 from mimicbrush.training.doctor.data import IN_FULL, check_heldout, check_source
 from mimicbrush.training.doctor.findings import Finding, collect, describe
 from mimicbrush.training.doctor.machine import check_cores, check_disk, check_step, check_weights
-from mimicbrush.training.doctor.pictures import MIN_SIDE
 from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import CoreCheck, RankCores
@@ -303,8 +302,8 @@ def test_check_trains_nothing_and_writes_into_its_own_folder(config, shards, mon
     written = {path.relative_to(config.output).as_posix() for path in config.output.rglob("*") if path.is_file()}
     assert written == {"check/batch.png", "check/round_trip.png"}
     _, height, width = read_image(config.output / "check" / "batch.png").shape
-    assert height > 4 * MIN_SIDE + 4 * GAP
-    assert width == 5 * MIN_SIDE + 4 * GAP
+    assert height > 4 * MIN_SIDE + 5 * GAP
+    assert width == 5 * MIN_SIDE + 6 * GAP
     assert "0 faults" in capsys.readouterr().out
     fit(config, monkeypatch)
     with pytest.raises(SystemExit):
@@ -337,8 +336,8 @@ def test_one_batch_is_told_to_be_learned_or_not(config, monkeypatch, capsys):
     fit(config, monkeypatch, "--overfit", "--run.preview_steps", "2")
     assert "not learned by heart" in capsys.readouterr().out
     _, height, width = read_image(config.output / "overfit.png").shape
-    assert height >= 4 * SIZE
-    assert width == 5 * SIZE
+    assert height > 4 * MIN_SIDE + 5 * GAP
+    assert width == 5 * MIN_SIDE + 6 * GAP
 
 
 def test_small_batches_are_warned_of(config):

@@ -12,6 +12,7 @@ from lightning import Trainer
 from PIL import Image
 
 from mimicbrush.data.datamodule import PairDataset, heldout_batches
+from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT, MIN_SIDE
 from mimicbrush.training import records
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import SIGNALS
@@ -186,7 +187,7 @@ def test_previews_have_titled_columns_and_leave_all_random_states(shards, tmp_pa
     assert torch.equal(torch.get_rng_state(), states[0])
     assert (random.getstate(), str(np.random.get_state())) == states[1:]
     first, second = (tmp_path / "previews" / f"step-000000{step}.png" for step in (3, 6))
-    assert Image.open(first).width == len(COLUMNS) * SIZE
-    assert Image.open(first).height > 2 * SIZE
+    num = len(COLUMNS)
+    assert Image.open(first).size == (num * MIN_SIDE + (num + 1) * GAP, LABEL_HEIGHT + 2 * MIN_SIDE + 3 * GAP)
     # The same weights: fixed pairs, masks and seeds.
     assert first.read_bytes() == second.read_bytes()

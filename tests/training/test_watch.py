@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader
 
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT, MIN_SIDE
 from mimicbrush.training.checkpoints import SIGNALS, StopSignals
 from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.watch import Watch
-from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 
 NO_PICTURES = {"preview_every": 0, "reference_use_every": 0}
@@ -76,7 +76,7 @@ def test_the_batch_of_a_bad_step_is_kept(shards, tmp_path, monkeypatch):
     assert len(kept["keys"]) == 8
     sheets = sorted((run / "bad_steps").glob("*.png"))
     assert [path.name for path in sheets] == ["step-0000002-rank-0-0.png", "step-0000002-rank-0-1.png"]
-    assert Image.open(sheets[0]).size == (2 * SIZE, 4 * SIZE)
+    assert Image.open(sheets[0]).size == (2 * MIN_SIDE + 3 * GAP, LABEL_HEIGHT + 4 * MIN_SIDE + 5 * GAP)
 
 
 def test_a_run_that_is_told_to_stop_at_bad_steps_does(shards, tmp_path, monkeypatch):

@@ -4,8 +4,9 @@ import numpy as np
 from PIL import Image
 
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.contact_sheet import CELL, MARGIN, TITLE, write_sheet
 from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.result_sheet import SIDE, write_sheet
+from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT
 
 
 def test_a_sheet_shows_what_is_meant_in_a_reference(pictures):
@@ -24,7 +25,7 @@ def test_a_sheet_shows_what_is_meant_in_a_reference(pictures):
     )
     write_sheet(config, read_inputs(config))
     sheet = np.asarray(Image.open(config.sheet))
-    top, left = MARGIN + TITLE, MARGIN + CELL + MARGIN
-    whole, meant = sheet[top : top + CELL, left : left + CELL], sheet[-MARGIN - CELL : -MARGIN, MARGIN : MARGIN + CELL]
-    assert (whole[2, 2] == (0, 0, 255)).all() and (whole[CELL * 2 // 5, CELL * 2 // 5] == (255, 0, 0)).all()
+    top, left = GAP + LABEL_HEIGHT, GAP + SIDE + GAP
+    whole, meant = sheet[top : top + SIDE, left : left + SIDE], sheet[-GAP - SIDE : -GAP, GAP : GAP + SIDE]
+    assert (whole[2, 2] == (0, 0, 255)).all() and (whole[SIDE * 2 // 5, SIDE * 2 // 5] == (255, 0, 0)).all()
     assert (meant == (255, 0, 0)).all()
