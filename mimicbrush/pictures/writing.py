@@ -16,7 +16,8 @@ from PIL.PngImagePlugin import PngInfo, putchunk
 from torch import Tensor
 
 from mimicbrush.files import whole
-from mimicbrush.pictures.conversion import to_levels, to_pil
+from mimicbrush.pictures.conversion import rgb_bytes, to_levels, to_pil
+from mimicbrush.pictures.decoding import levels_of
 
 HEADER_SIZE = 33
 """Bytes of a PNG's signature and first chunk."""
@@ -54,14 +55,14 @@ def write_png(
 
 
 def encode_jpeg(image: Image.Image | NDArray[np.uint8], *, quality: int, halve_chroma: bool = False) -> bytes:
-    """Encode RGB, a PIL picture or (H, W, 3), at a quality of 1 to 100.
+    """Encode a PIL picture, on white, or RGB (H, W, 3) at a quality of 1 to 100.
 
     halve_chroma: store colours at half the size, for small files. Without that a picture is 3 dB closer, and the VAE
     sees chroma.
     """
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halve_chroma else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-    return _encode(".jpg", np.asarray(image), settings)
+    return _encode(".jpg", rgb_bytes(levels_of(image)) if isinstance(image, Image.Image) else image, settings)
 
 
 def encode_webp(image: NDArray[np.uint8], *, quality: int) -> bytes:
@@ -70,17 +71,18 @@ def encode_webp(image: NDArray[np.uint8], *, quality: int) -> bytes:
 
 
 def encode_png(image: Image.Image | NDArray) -> bytes:
-    """Encode a PIL picture, grey, RGB or RGB with alpha, or an array (H, W), (H, W, 3 or 4), of 8 or 16 bits or bool.
+    """Encode a PIL picture, or an array (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits or bool.
 
     By OpenCV, in a fraction of Pillow's time; a mask of bool is 0 and 255.
     """
-    levels = np.asarray(image)
+    levels = levels_of(image) if isinstance(image, Image.Image) else image
     return _encode(".png", levels.astype(np.uint8) * 255 if levels.dtype == bool else levels)
 
 
 def _encode(suffix: str, levels: NDArray, settings: list[int] | None = None) -> bytes:
-    ordered = levels if levels.ndim == 2 else levels[..., [2, 1, 0, 3][: levels.shape[2]]]  # OpenCV's blue comes first
-    return cv2.imencode(suffix, ordered, settings or [])[1].tobytes()
+    if levels.shape[2:] > (1,):
+        levels = levels[..., [2, 1, 0, 3][: levels.shape[2]]]  # OpenCV's blue comes first
+    return cv2.imencode(suffix, levels, settings or [])[1].tobytes()
 
 
 def _encode_sixteen_bits(pixels: Tensor, note: PngInfo, icc_profile: bytes | None) -> bytes:

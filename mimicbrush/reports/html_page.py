@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Sequence
 from html import escape as escape_html
 from pathlib import Path
 
 from PIL import Image
+
+from mimicbrush.pictures.conversion import shrink_to_fit
+from mimicbrush.pictures.writing import encode_jpeg, encode_png
 
 STYLE = (Path(__file__).parent / "html_page.css").read_text(encoding="utf-8")
 
@@ -81,14 +83,10 @@ def figure(image: Image.Image | Path, caption: str, *, width: int | None = None)
 
 def thumbnail(image: Image.Image, side: int, alt: str) -> str:
     """An inlined JPEG of at most `side` pixels a side, decoded once in sight: for pages of hundreds."""
-    small = image.convert("RGB")
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, format="jpeg", quality=82)
+    small = shrink_to_fit(image.convert("RGB"), side, side)
+    url = _data_url("jpeg", encode_jpeg(small, quality=82, halve_chroma=True))
     size = f"width='{small.width}' height='{small.height}'"
-    return (
-        f"<img src='{_data_url('jpeg', buffer.getvalue())}' alt='{escape(alt)}' {size} loading='lazy' decoding='async'>"
-    )
+    return f"<img src='{url}' alt='{escape(alt)}' {size} loading='lazy' decoding='async'>"
 
 
 def strip(figures: Sequence[str]) -> str:
@@ -122,7 +120,4 @@ def _data_url(kind: str, data: bytes) -> str:
 
 def _encode(image: Image.Image) -> tuple[str, bytes]:
     """Photographs as JPEG, a fifth of PNG's size at no difference to the eye; everything else as PNG."""
-    kind = "jpeg" if image.mode == "RGB" else "png"
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **({"quality": 92, "subsampling": 0} if kind == "jpeg" else {}))
-    return kind, buffer.getvalue()
+    return ("jpeg", encode_jpeg(image, quality=92)) if image.mode == "RGB" else ("png", encode_png(image))

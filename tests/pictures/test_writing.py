@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mimicbrush.pictures.decoding import decode_bytes, decode_file
+from mimicbrush.pictures.decoding import decode_bytes, decode_file, levels_of
 from mimicbrush.pictures.writing import encode_jpeg, encode_png, write_png
 
 LEVELS = np.random.default_rng(0).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
@@ -43,6 +43,12 @@ def test_text_and_colour_profile_are_read_by_pillow(tmp_path):
 def test_an_encoded_png_decodes_to_what_it_was(shape, dtype):
     levels = LEVELS.astype(dtype)[..., 0] if len(shape) == 2 else LEVELS.astype(dtype)[..., : shape[2]]
     assert np.array_equal(np.squeeze(decode_bytes(encode_png(levels)).levels), levels)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA"])
+def test_an_encoded_pil_picture_decodes_to_its_levels(mode):
+    image = Image.fromarray((LEVELS >> 8).astype(np.uint8)).convert(mode)
+    assert np.array_equal(decode_bytes(encode_png(image)).levels, levels_of(image))
 
 
 def test_an_encoded_mask_is_black_and_white():
