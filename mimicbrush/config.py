@@ -5,6 +5,7 @@ A config is a frozen dataclass beside its owner, one line under each field sayin
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -13,14 +14,13 @@ from pathlib import Path
 from typing import TypeVar, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser
 
+from mimicbrush.config_faults import command_line_fault, fields_fault
 from mimicbrush.config_layers import config_source
 from mimicbrush.errors import UserError
 
 T = TypeVar("T")
-
-set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 
 def parse_config(
@@ -44,22 +44,27 @@ def parse_config(
     arguments = _config_first(_spell_out(arguments, set(_flags(config_class))))
     if default is not None and arguments[:1] != ["--config"]:
         arguments = ["--config", str(default), *arguments]
+    spelled_out = arguments
     arguments, entries = _split_entries(arguments, config_class)
     before = ["", *arguments]
     arguments = [
         config_source(Path(v)) if option == "--config" else v for option, v in zip(before, arguments, strict=False)
     ]
     try:
-        namespace = parser.parse_args(arguments)
-        fields = parser.instantiate(namespace)
-        fields.pop("config", None)
+        fields = parser.instantiate(parser.parse_args(arguments))
+    except UserError:
+        raise
+    except (ArgumentError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(command_line_fault(config_class, spelled_out) or _reason(error)) from None
+    except ValueError as error:
+        raise UserError(_reason(error)) from None
+    fields.pop("config", None)
+    try:
         return config_class(**_with_entries(vars(fields), entries))
-    except UserError as error:
-        if len(error.faults) > 1:
-            raise
-        raise UserError(f"{error}; see --help for every field") from None
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"{_reason(error)}; see --help for every field") from None
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UserError(_reason(error)) from None
 
 
 def run_subcommand(commands: Mapping[str, tuple[type[T], Callable[[T], None]]], *, program: str) -> None:
@@ -100,7 +105,7 @@ def instantiate(class_path: str, init_args: dict, base: type[T]) -> T:
     try:
         arguments = vars(parser.instantiate(parser.parse_object(init_args)))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"{class_path}: {_reason(error)}") from None
+        raise UserError(f"{class_path}: {fields_fault(found, init_args) or _reason(error)}") from None
     return found(**arguments)
 
 
@@ -125,7 +130,7 @@ def config_from_dict(config_class: type[T], fields: dict) -> T:
     try:
         return config_class(**vars(parser.instantiate(parser.parse_object(fields))))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(_reason(error)) from None
+        raise UserError(fields_fault(config_class, fields) or _reason(error)) from None
 
 
 def _flags(config_class: type, prefix: str = "--") -> Iterator[str]:
@@ -164,7 +169,8 @@ def _with_entries(fields: dict, entries: Mapping[str, object]) -> dict:
     for path, value in entries.items():
         field_name, name, *keys, last = path.split(".")
         if name not in fields[field_name]:
-            raise ValueError(f"{path}: {field_name} has no {name}, only {', '.join(fields[field_name])}")
+            known = f", only {', '.join(fields[field_name])}" if fields[field_name] else ""
+            raise ValueError(f"{path}: {field_name} has no {name}{known}")
         inner = fields[field_name][name]
         for key in keys:
             inner = inner.setdefault(key, {})
@@ -197,8 +203,8 @@ def to_plain(value: object) -> object:
 
 
 def _parser(config_class: type, program: str | None = None) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, prog=program, description=_summary(config_class))
-    parser.add_argument("--config", action="config", help="a YAML file with the fields below; later ones win")
+    parser = ArgumentParser(exit_on_error=False, prog=program)
+    parser.add_argument("--config", action="config")
     parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
     return parser
 
@@ -208,6 +214,7 @@ def _summary(config_class: type) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The last, most specific line of a parser's message."""
+    """The last, most specific line of a parser's message, without the names of Python's types."""
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -^~")]
-    return " ".join(lines) if lines else type(error).__name__
+    said = " ".join(lines) if lines else type(error).__name__
+    return re.sub(r"Parser key \"(.*?)\": (Problem with given class_path '.*?': )?", r"\1: ", said)

@@ -58,6 +58,8 @@ def _read(path: Path) -> yaml.MappingNode | None:
 
     Raises UserError where it cannot be read, is no YAML, or names a key twice.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a YAML file")
     if not path.is_file():
         raise UserError(f"{path}: no such config file")
     try:

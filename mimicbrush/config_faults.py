@@ -1,0 +1,253 @@
+"""Why a command line or a YAML file does not fit a config, in plain words.
+
+The parser's own messages name the types of Python. Once it has refused something, this looks for the reason anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from mimicbrush.config_layers import read_config_file
+
+UNIONS = (Union, types.UnionType)
+LISTS = (list, tuple, Sequence)
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path",
+    dict: "a mapping {name: value}",
+    type(None): "null",
+}
+PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts", Path: "paths"}
+MAX_SHOWN = 60
+"""Characters of a value that a message repeats."""
+
+
+def command_line_fault(config_class: type, arguments: Sequence[str]) -> str | None:
+    """The first option that does not fit, in its own place or in the YAML of --config; None where none is found."""
+    given, left = set(), list(arguments)
+    while left:
+        word = left.pop(0)
+        name, has_value, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            return f"{word}: unexpected; options are given as --name value"
+        kind = Path if name == "config" else _option_kind(config_class, name)
+        if kind is None:
+            return f"--{name}: no such option{_suggestion(name, ['config', *_option_names(config_class)], '--')}"
+        if not has_value and (not left or left[0].startswith("--")):
+            if kind is not bool:
+                return f"--{name}: expected {expected(kind)}, found nothing"
+            value = "true"
+        elif not has_value:
+            value = left.pop(0)
+        if name == "config":
+            fault, keys = _file_fault(config_class, Path(value))
+            given |= keys
+        else:
+            fault = value_fault(kind, _parsed(kind, value), f"--{name}")
+            given.add(name.split(".")[0])
+        if fault:
+            return fault
+    missing = [name for name in _required(config_class) if name not in given]
+    return f"--{missing[0]} is required" if missing else None
+
+
+def fields_fault(owner: type, values: Mapping, prefix: str = "") -> str | None:
+    """The first of a class's arguments, named and valued as in YAML, that does not fit; None where none is found.
+
+    prefix: what stands before their names, such as `data.`.
+    """
+    kinds = _kinds(owner)
+    for name, value in values.items():
+        if name not in kinds:
+            if _takes_others(owner):
+                continue
+            return f"{prefix}{name}: no such option{_suggestion(str(name), kinds, prefix)}"
+        fault = value_fault(kinds[name], value, f"{prefix}{name}")
+        if fault:
+            return fault
+    return None
+
+
+def value_fault(kind: object, value: object, name: str) -> str | None:
+    """Why a value is not of a kind, or None."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    plain = f"{name}: expected {expected(kind)}, found {_shown(value)}"
+    if origin is Literal:
+        return None if value in arguments else plain
+    if origin in UNIONS:
+        faults = [value_fault(each, value, name) for each in arguments]
+        if None in faults:
+            return None
+        # Of a container, the fault inside; otherwise all kinds that would fit.
+        inside = [f for each, f in zip(arguments, faults, strict=True) if _is_container(each, value)]
+        return inside[0] if len(inside) == 1 else plain
+    if origin in LISTS or kind in LISTS:
+        if not isinstance(value, list | tuple):
+            return plain
+        inner = arguments[0] if arguments else object
+        faults = (value_fault(inner, item, f"{name}[{number}]") for number, item in enumerate(value))
+        return next(filter(None, faults), None)
+    if origin is dict or kind is dict:
+        if not isinstance(value, Mapping):
+            return plain
+        inner = arguments[1] if arguments else object
+        return next(filter(None, (value_fault(inner, item, f"{name}.{key}") for key, item in value.items())), None)
+    if is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            return plain
+        missing = [each for each in _required(kind) if each not in value]
+        return fields_fault(kind, value, f"{name}.") or (f"{name}.{missing[0]} is required" if missing else None)
+    return None if _is_scalar_of(kind, value) else plain
+
+
+def expected(kind: object) -> str:
+    """A kind in words: `a whole number or null`, `one of auto, cpu, cuda`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return f"one of {', '.join('null' if value is None else str(value) for value in arguments)}"
+    if origin in UNIONS:
+        return " or ".join(dict.fromkeys(expected(each) for each in arguments))
+    if origin in LISTS:
+        inner = PLURALS.get(arguments[0]) if arguments else None
+        return f"a list of {inner}" if inner else "a list"
+    if origin is dict or is_dataclass(kind):
+        return WORDS[dict]
+    return WORDS.get(kind, "a value")
+
+
+def yaml_fault(error: yaml.YAMLError) -> str:
+    """What is wrong with a YAML text, and in which line."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "not readable"
+    return f"line {mark.line + 1}: no valid YAML ({problem})" if mark else f"no valid YAML ({problem})"
+
+
+def _file_fault(config_class: type, path: Path) -> tuple[str | None, set[str]]:
+    """The first fault in a YAML file, and the keys at its top."""
+    try:
+        values = read_config_file(path)
+    except yaml.YAMLError as error:
+        return f"{path}, {yaml_fault(error)}", set()
+    except (OSError, UnicodeDecodeError):
+        return f"{path}: expected a text file in UTF-8", set()
+    if not isinstance(values, dict):
+        return f"{path}: expected lines of `name: value`, found {_shown(values)}", set()
+    fault = fields_fault(config_class, values)
+    return fault and f"{path}: {fault}", set(map(str, values))
+
+
+def _option_kind(config_class: type, name: str) -> object | None:
+    """The kind of a dotted option, of a part that begins one option alone, or of an entry in a free dict."""
+    matches = [known for known in _option_names(config_class) if known.startswith(name)]
+    name = name if name in matches or len(matches) != 1 else matches[0]
+    kind: object = config_class
+    for part in name.split("."):
+        owner = _dataclass_in(kind)
+        if get_origin(kind) is dict or kind is dict:
+            return object
+        if owner is None or part not in _kinds(owner):
+            return None
+        kind = _kinds(owner)[part]
+    return kind
+
+
+def _option_names(config_class: type, prefix: str = "") -> Iterator[str]:
+    for name, kind in _kinds(config_class).items():
+        yield prefix + name
+        owner = _dataclass_in(kind)
+        if owner:
+            yield from _option_names(owner, f"{prefix}{name}.")
+
+
+def _dataclass_in(kind: object) -> type | None:
+    """The dataclass that a kind is, or may be instead of null."""
+    if is_dataclass(kind):
+        return kind
+    return next(filter(is_dataclass, get_args(kind)), None) if get_origin(kind) in UNIONS else None
+
+
+def _kinds(owner: type) -> dict[str, object]:
+    """The kinds of a class's arguments, by name."""
+    hints = get_type_hints(owner if is_dataclass(owner) else owner.__init__)
+    return {name: hints.get(name, object) for name, each in _parameters(owner).items() if each.kind != each.VAR_KEYWORD}
+
+
+def _required(owner: type) -> list[str]:
+    named = {
+        name: each
+        for name, each in _parameters(owner).items()
+        if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+    }
+    return [name for name, each in named.items() if each.default is each.empty]
+
+
+def _takes_others(owner: type) -> bool:
+    return any(each.kind == each.VAR_KEYWORD for each in _parameters(owner).values())
+
+
+def _parameters(owner: type) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(owner).parameters
+
+
+def _parsed(kind: object, text: str) -> object:
+    """The value that a text on the command line stands for."""
+    if kind in (str, Path):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _is_scalar_of(kind: object, value: object) -> bool:
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is float:
+        return (isinstance(value, int | float) and not isinstance(value, bool)) or _is_number(value)
+    if kind is type(None):
+        return value is None
+    if kind in (str, Path):
+        return isinstance(value, str | int | float | Path)
+    return True
+
+
+def _is_number(text: object) -> bool:
+    """Whether a text is a number that YAML does not take for one, such as 1e-4."""
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return isinstance(text, str)
+
+
+def _is_container(kind: object, value: object) -> bool:
+    """Whether a value is a list or a mapping, as the kind is."""
+    if isinstance(value, list | tuple):
+        return get_origin(kind) in LISTS
+    return isinstance(value, Mapping) and (is_dataclass(kind) or get_origin(kind) is dict)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def _suggestion(name: str, known: Iterator[str] | Sequence[str], prefix: str) -> str:
+    close = get_close_matches(name.replace("-", "_"), list(known), n=1)
+    return f"; did you mean {prefix}{close[0]}?" if close else "; see --help"

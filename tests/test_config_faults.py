@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from mimicbrush.config import parse_config
+from mimicbrush.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A nested config."""
+
+    low: float = 0.1
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A config with a field of each kind."""
+
+    output: Path
+    num_steps: int = 3
+    scale: float = 1.0
+    kind: Literal["plain", "fancy"] = "plain"
+    devices: int | Literal["auto"] = "auto"
+    seeds: list[int] = field(default_factory=list)
+    limit: float | None = None
+    part: Part = field(default_factory=lambda: Part(share=1))
+    parts: list[Part] = field(default_factory=list)
+    named: dict[str, Part] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--num_steps ten", '--num_steps: expected a whole number, found "ten"'),
+        ("--num_steps=1.5", "--num_steps: expected a whole number, found 1.5"),
+        ("--num_steps", "--num_steps: expected a whole number, found nothing"),
+        ("--kind grand", '--kind: expected one of plain, fancy, found "grand"'),
+        ("--devices some", '--devices: expected a whole number or one of auto, found "some"'),
+        ("--seeds [1,x]", '--seeds[1]: expected a whole number, found "x"'),
+        ("--seeds 3", "--seeds: expected a list of whole numbers, found 3"),
+        ("--limit low", '--limit: expected a number or null, found "low"'),
+        ("--part.low x", '--part.low: expected a number, found "x"'),
+        ("--part.lwo 3", "--part.lwo: no such option; did you mean --part.low?"),
+        ("--num-stesp 3", "--num-stesp: no such option; did you mean --num_steps?"),
+        ("--colour red", "--colour: no such option; see --help"),
+        ("plain", "plain: unexpected; options are given as --name value"),
+    ],
+)
+def test_what_does_not_fit_on_the_command_line_is_said_in_words(arguments, said):
+    with pytest.raises(UserError) as raised:
+        parse_config(Example, ["--output", "x", *arguments.split()])
+    assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"output: x\nnum_step: 3", ": num_step: no such option; did you mean num_steps?"),
+        (b"output: x\nparts: [{low: 3}]", ": parts[0].share is required"),
+        (b"output: x\nnamed: {one: {share: much}}", ': named.one.share: expected a number, found "much"'),
+        (b"output: x\npart: 3", ": part: expected a mapping {name: value}, found 3"),
+        (b"output: x\nseeds: [1, 2", ", line 2: no valid YAML (expected ',' or ']', but got '<stream end>')"),
+        (b"- x", ': expected lines of `name: value`, found ["x"]'),
+        (b"output: \xe9", ": expected a text file in UTF-8"),
+    ],
+)
+def test_what_does_not_fit_in_a_file_is_said_in_words(tmp_path, text, said):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(text)
+    with pytest.raises(UserError) as raised:
+        parse_config(Example, ["--config", str(path)])
+    assert str(raised.value) == f"{path}{said}"
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(UserError, match=r"^--output is required$"):
+        parse_config(Example, ["--num_steps", "3"])
+
+
+def test_numbers_that_yaml_takes_for_texts_are_no_faults():
+    assert parse_config(Example, ["--output", "x", "--scale", "1e-4"]).scale == 1e-4
+    with pytest.raises(UserError, match="--num_steps"):
+        parse_config(Example, ["--output", "x", "--scale", "1e-4", "--num_steps", "x"])
