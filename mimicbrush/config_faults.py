@@ -127,21 +127,9 @@ def expected(kind: object) -> str:
     return WORDS.get(kind, "a value")
 
 
-def yaml_fault(error: yaml.YAMLError) -> str:
-    """What is wrong with a YAML text, and in which line."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "not readable"
-    return f"line {mark.line + 1}: no valid YAML ({problem})" if mark else f"no valid YAML ({problem})"
-
-
 def _file_fault(config_class: type, path: Path) -> tuple[str | None, set[str]]:
     """The first fault in a YAML file, and the keys at its top."""
-    try:
-        values = read_config_file(path)
-    except yaml.YAMLError as error:
-        return f"{path}, {yaml_fault(error)}", set()
-    except (OSError, UnicodeDecodeError):
-        return f"{path}: expected a text file in UTF-8", set()
+    values = read_config_file(path)
     if not isinstance(values, dict):
         return f"{path}: expected lines of `name: value`, found {_shown(values)}", set()
     fault = fields_fault(config_class, values)

@@ -64,10 +64,21 @@ def _read(path: Path) -> yaml.MappingNode | None:
         raise UserError(f"{path}: no such config file")
     try:
         document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML ({error})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}{_describe(error)}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected a text file in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     _refuse_repeated_keys(document, path)
     return document if isinstance(document, yaml.MappingNode) else None
+
+
+def _describe(error: yaml.YAMLError) -> str:
+    """In which line of a file YAML breaks off, and why."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    line = f", line {mark.line + 1}" if mark else ""
+    return f"{line}: cannot be read as YAML ({problem or error})"
 
 
 def _base_of(document: yaml.MappingNode, path: Path) -> Path | None:

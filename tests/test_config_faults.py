@@ -65,7 +65,7 @@ def test_what_does_not_fit_on_the_command_line_is_said_in_words(arguments, said)
         (b"output: x\nparts: [{low: 3}]", ": parts[0].share is required"),
         (b"output: x\nnamed: {one: {share: much}}", ': named.one.share: expected a number, found "much"'),
         (b"output: x\npart: 3", ": part: expected a mapping {name: value}, found 3"),
-        (b"output: x\nseeds: [1, 2", ", line 2: no valid YAML (expected ',' or ']', but got '<stream end>')"),
+        (b"output: x\nseeds: [1, 2", ", line 2: cannot be read as YAML (expected ',' or ']', but got '<stream end>')"),
         (b"- x", ': expected lines of `name: value`, found ["x"]'),
         (b"output: \xe9", ": expected a text file in UTF-8"),
     ],

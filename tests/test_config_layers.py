@@ -97,7 +97,7 @@ def test_a_file_without_a_base_is_read_as_it_is(write):
         ({"b": "steps: 1\nsteps: 2\n", "a": "_base_: b.yaml\n"}, r"b\.yaml: steps stands there twice"),
         ({"b": "steps: 1\n", "a": "_base_: b.yaml\n_base_: b.yaml\n"}, r"a\.yaml: _base_ stands there twice"),
         ({"b": "", "a": "_base_: b.yaml\n"}, r"b\.yaml: holds no options, and .*a\.yaml builds on it"),
-        ({"b": "steps: [1\n", "a": "_base_: b.yaml\n"}, r"b\.yaml: cannot be read as YAML"),
+        ({"b": "steps: [1\n", "a": "_base_: b.yaml\n"}, r"b\.yaml, line 2: cannot be read as YAML"),
         ({"a": "_base_: [b.yaml]\n"}, r"a\.yaml: _base_ must be the path of one YAML file"),
         ({"b": "stepz: 1\n", "a": "_base_: b.yaml\noutput: x\n"}, "stepz"),
         ({"b": "steps: many\n", "a": "_base_: b.yaml\noutput: x\n"}, "steps"),
