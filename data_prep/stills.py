@@ -21,6 +21,7 @@ from mimicbrush.metadata import ORIGIN_FIELDS
 from mimicbrush.pictures.conversion import rgb_bytes
 from mimicbrush.pictures.decoding import decode_bytes, turn_upright
 from mimicbrush.pictures.headers import UnreadablePictureError, swaps_sides
+from mimicbrush.pictures.mask_boxes import count_touched_sides
 from mimicbrush.unusable_input import UnusableInput
 
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
@@ -217,5 +218,5 @@ def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _fits(mask: NDArray[np.bool_], config: ObjectMaskConfig) -> bool:
-    borders = sum(bool(edge.any()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
-    return config.min_area <= mask.mean() <= config.max_area and borders <= config.max_borders
+    is_fit = config.min_area <= mask.mean() <= config.max_area
+    return is_fit and count_touched_sides(mask) <= config.max_borders

@@ -17,6 +17,7 @@ from data_prep.images import encode_image
 from data_prep.rle import encode_rle
 from data_prep.run import seed_for
 from mimicbrush.files import whole, write_json
+from mimicbrush.pictures.mask_boxes import count_touched_sides, mask_box
 
 MIN_AREA, MAX_AREA = 0.03, 0.45
 MAX_MASKS = 6
@@ -57,7 +58,7 @@ def find_masks(image: NDArray[np.uint8]) -> list[tuple[NDArray[np.bool_], float]
     labels = felzenszwalb(smooth, scale=300, sigma=0.8, min_size=300)
     again = felzenszwalb(smooth, scale=400, sigma=1.0, min_size=300)
     masks = [_filled(labels == label) for label in np.unique(labels)]
-    masks = [mask for mask in masks if MIN_AREA <= mask.mean() <= MAX_AREA and _borders(mask) <= 2]
+    masks = [mask for mask in masks if MIN_AREA <= mask.mean() <= MAX_AREA and count_touched_sides(mask) <= 2]
     masks.sort(key=lambda mask: -mask.sum())
     return [(mask, _best_overlap(mask, again)) for mask in masks[:MAX_MASKS]]
 
@@ -71,10 +72,6 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if outlines:
         cv2.drawContours(filled, [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
     return filled.astype(bool)
-
-
-def _borders(mask: NDArray[np.bool_]) -> int:
-    return sum(bool(edge.any()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
 
 
 def _best_overlap(mask: NDArray[np.bool_], labels: NDArray[np.integer]) -> float:
@@ -99,16 +96,15 @@ def _describe(still: Still, size: int, masks: list[tuple[NDArray[np.bool_], floa
 
 
 def _annotation(number: int, mask: NDArray[np.bool_], overlap: float) -> dict:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    left, top = int(columns[0]), int(rows[0])
+    rows, columns = mask_box(mask)
     return {
         "id": number,
         "area": int(mask.sum()),
-        "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+        "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
         # No network rates these masks: both scores are the overlap between two segmentations.
         "predicted_iou": overlap,
         "stability_score": overlap,
         "crop_box": [0, 0, mask.shape[1], mask.shape[0]],
-        "point_coords": [[float(columns.mean()), float(rows.mean())]],
+        "point_coords": [[float(np.flatnonzero(mask.any(axis=axis)).mean()) for axis in (0, 1)]],
         "segmentation": {"size": list(mask.shape), "counts": encode_rle(mask)},
     }

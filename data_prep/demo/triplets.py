@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from data_prep.demo.camera import Grade, View, lit, look, look_at_mask, overhang
 from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
 from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, Track, set_folder
 from mimicbrush.files import whole, write_json
+from mimicbrush.pictures.mask_boxes import count_touched_sides, longer_side, mask_box
 from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
 
@@ -98,21 +98,21 @@ def _picture(subject: Subject, grade: Grade, size: int, generator: np.random.Gen
 
 def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator) -> View:
     """A view that holds the whole region; the least overhanging of many draws that also show enough of it."""
-    x, y, width, height = cv2.boundingRect(mask)
+    rows, columns = box = mask_box(mask > 0)
     limit = min(mask.shape)
     draws = []
     for _ in range(60):
-        side = min(limit, max(width, height) * generator.uniform(1.15, 1.6))
+        side = min(limit, longer_side(box) * generator.uniform(1.15, 1.6))
         view = View(
-            x=x + width / 2 + generator.uniform(-0.12, 0.12) * side,
-            y=y + height / 2 + generator.uniform(-0.12, 0.12) * side,
+            x=(columns.start + columns.stop) / 2 + generator.uniform(-0.12, 0.12) * side,
+            y=(rows.start + rows.stop) / 2 + generator.uniform(-0.12, 0.12) * side,
             side=side,
             angle=generator.uniform(-18, 18),
             tilt_x=generator.uniform(-0.15, 0.15),
             tilt_y=generator.uniform(-0.15, 0.15),
         )
         seen = look_at_mask(mask, view, size)
-        cut = seen[0].any() + seen[-1].any() + seen[:, 0].any() + seen[:, -1].any() + (seen.mean() < MIN_AREA)
+        cut = count_touched_sides(seen) > 0 or seen.mean() < MIN_AREA
         draws.append((overhang(view, *mask.shape) + 0.1 * float(cut), view))
     return min(draws)[1]
 

@@ -65,7 +65,7 @@ def mask_of(source: Painting, config: DemoConfig) -> Image.Image | None:
         with named(source.mask):
             start = to_pil(as_mask(read(source.mask, config.limits), pixels, name=MASK, of=PICTURE))
     mask = draw_mask(source.strokes, (pixels.shape[2], pixels.shape[1]), start)
-    return mask if mask.getbbox() else None
+    return mask if mask.getextrema()[1] else None
 
 
 def bundle(edit: EditConfig) -> Path:

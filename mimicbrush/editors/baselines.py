@@ -17,6 +17,7 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels, to_levels
 from mimicbrush.pictures.geometry import resize
+from mimicbrush.pictures.mask_boxes import mask_box
 from mimicbrush.requests import Editor, EditRequest, ReferenceRequest
 
 INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
@@ -61,7 +62,7 @@ class ReferencePaste(Editor):
         edited = request.source.clone()
         for frame, mask in zip(edited, request.mask[:, 0] > 0.5, strict=True):
             if mask.any():
-                rows, columns = (_span(mask.any(dim=axis)) for axis in (1, 0))
+                rows, columns = mask_box(mask.cpu())
                 pasted = resize(request.reference, rows.stop - rows.start, columns.stop - columns.start)
                 frame[:, rows, columns] = torch.where(mask[rows, columns], pasted.to(frame), frame[:, rows, columns])
         return edited
@@ -116,9 +117,3 @@ def _match_statistics(values: Tensor, wanted: Tensor) -> Tensor:
     spread = values.std(dim=1, correction=0, keepdim=True).clamp(min=1e-6)
     normal = (values - values.mean(dim=1, keepdim=True)) / spread
     return normal * wanted.std(dim=1, correction=0, keepdim=True) + wanted.mean(dim=1, keepdim=True)
-
-
-def _span(hit: Tensor) -> slice:
-    """First to last True of a (N,) row."""
-    where = hit.nonzero()
-    return slice(int(where[0]), int(where[-1]) + 1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.mask_boxes import longer_side, mask_box
 
 MAX_REGIONS = 16
 """Of one picture, edited apart: each costs as much as an edit, and a mask with more has specks."""
@@ -54,7 +55,7 @@ def describe_small_mask(region: Region, *, size: int, cropped: bool, feather: Ca
     hit, longer = region.mask[0] > 0.5, max(height, width)
     if not hit.any():
         return None
-    masked = max(stop - start for start, stop in (_span(hit.any(dim=axis)) for axis in (0, 1)))
+    masked = longer_side(mask_box(hit))
     seen = masked * size / longer
     if not cropped and longer > size and seen < SMALL * size:
         return (
@@ -81,21 +82,14 @@ def _connected_parts(mask: Tensor) -> list[Tensor]:
 
 def _crop(mask: Tensor, size: int, context: float) -> Region:
     hit = mask[0] > 0.5
-    (top, bottom), (left, right) = (_span(hit.any(dim=axis)) for axis in (1, 0))
-    side = max(size, round(context * max(bottom - top, right - left)))
-    rows = _window(top, bottom, side, hit.shape[0])
-    columns = _window(left, right, side, hit.shape[1])
+    box = mask_box(hit)
+    side = max(size, round(context * longer_side(box)))
+    rows, columns = (_window(tight, side, length) for tight, length in zip(box, hit.shape, strict=True))
     return Region(rows, columns, mask[:, rows, columns])
 
 
-def _span(hit: Tensor) -> tuple[int, int]:
-    """First True of a (N,) row, and behind its last."""
-    where = hit.nonzero()
-    return int(where[0]), int(where[-1]) + 1
-
-
-def _window(start: int, stop: int, side: int, length: int) -> slice:
-    """`side` pixels about the middle of start and stop, moved into [0, length), or all of them."""
+def _window(tight: slice, side: int, length: int) -> slice:
+    """`side` pixels about the middle of `tight`, moved into [0, length), or all of them."""
     side = min(side, length)
-    first = min(max(0, (start + stop - side) // 2), length - side)
+    first = min(max(0, (tight.start + tight.stop - side) // 2), length - side)
     return slice(first, first + side)

@@ -21,6 +21,7 @@ from mimicbrush.pictures.conversion import mask_levels, on_white
 from mimicbrush.pictures.decoding import colour_profile, levels_of
 from mimicbrush.pictures.geometry import letterbox
 from mimicbrush.pictures.headers import UnknownWhiteError, UnreadablePictureError, translating_errors
+from mimicbrush.pictures.mask_boxes import mask_box
 
 Picture = Image.Image | np.ndarray | Tensor
 Box = Sequence[int]
@@ -152,8 +153,8 @@ def cut_reference(
     if mask is not None:
         shown = as_mask(mask, reference, name=mask_name, of=name)
         reference = torch.where(shown > 0.5, reference, 1.0)
-        rows, columns = (shown[0].any(dim=axis).nonzero() for axis in (1, 0))
-        reference = reference[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        rows, columns = mask_box(shown[0] > 0.5)
+        reference = reference[:, rows, columns]
     if box is not None:
         if mask is not None:
             raise UserError(f"{name} has a box and a mask; give one of the two")

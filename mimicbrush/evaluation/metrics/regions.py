@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.evaluation.metrics.edit import NotComputableError
+from mimicbrush.pictures.mask_boxes import mask_box
 
 WHITE = 255
 
@@ -19,8 +20,8 @@ def box(mask: NDArray[np.bool_], *, at_least: int = 1, needed_by: str = "the met
     height, width = mask.shape
     if min(height, width) < at_least:
         raise NotComputableError(f"the picture is {width}x{height}, {needed_by} needs {at_least} pixels")
-    rows, columns = (_span(mask.any(axis=axis), at_least) for axis in (1, 0))
-    return rows, columns
+    rows, columns = mask_box(mask)
+    return _lengthen(rows, at_least, height), _lengthen(columns, at_least, width)
 
 
 def subject_on_white(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -42,9 +43,9 @@ def grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
 
 
-def _span(hit: NDArray[np.bool_], at_least: int) -> slice:
-    first, last = np.flatnonzero(hit)[[0, -1]]
-    length = max(int(last - first) + 1, at_least)
-    start = (int(first) + int(last) + 1) // 2 - length // 2
-    start = min(max(0, start), len(hit) - length)
+def _lengthen(tight: slice, at_least: int, most: int) -> slice:
+    """`tight` or, around its middle and within `most` pixels, `at_least` pixels."""
+    length = max(tight.stop - tight.start, at_least)
+    start = (tight.start + tight.stop) // 2 - length // 2
+    start = min(max(0, start), most - length)
     return slice(start, start + length)
