@@ -49,6 +49,8 @@ class Command(NamedTuple):
     """The YAML file that is read where no --config is given."""
     then: str = "run the same command again to resume"
     """What the last line says after `stopped`, where Ctrl-C or SIGTERM has ended the command; empty for nothing."""
+    waits_for_threads: bool = True
+    """Whether the process, once it has cleaned up after a signal, waits for threads that are still at work."""
 
 
 class CommandGroup(NamedTuple):
@@ -94,7 +96,7 @@ def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, s
         _show(command_help(command))
         return
     if stop:
-        stop.then = command.then
+        stop.then, stop.waits_for_threads = command.then, command.waits_for_threads
     config = _parse(command, arguments)
     if command.check:
         _find(command.check)(config)
@@ -160,6 +162,7 @@ class _Stop:
     def __init__(self) -> None:
         self.then = ""
         """What the last line says after `stopped`."""
+        self.waits_for_threads = True
         self.stage = "starting"
         """starting, working, or ended."""
         self.received: int | None = None
@@ -178,6 +181,8 @@ class _Stop:
     def end(self, number: int, line: str = "") -> None:
         """Exit with the last line, by default `stopped; ` and `then`."""
         self._print(number, line)
+        if not self.waits_for_threads:
+            os._exit(128 + number)
         raise SystemExit(128 + number) from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

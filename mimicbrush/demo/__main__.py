@@ -1,18 +1,17 @@
-"""`python -m mimicbrush.demo --weights runs/demo/train`: edit pictures in the browser."""
+"""Edit pictures in the browser."""
 
-from mimicbrush.errors import run_command
+from mimicbrush.command import Command, run_command
 
-
-def main() -> None:
-    # In here, so that Ctrl-C while libraries load ends in a line, too; and --help need not wait for Gradio.
-    from mimicbrush.config import parse_config
-    from mimicbrush.demo.config import DemoConfig
-
-    config = parse_config(DemoConfig, program="python -m mimicbrush.demo")
-    from mimicbrush.demo.server import serve
-
-    serve(config)
-
+COMMAND = Command(
+    program="python -m mimicbrush.demo",
+    config="mimicbrush.demo.config.DemoConfig",
+    check="mimicbrush.demo.start.announce",
+    run="mimicbrush.demo.server.serve",
+    examples=("python -m mimicbrush.demo", "python -m mimicbrush.demo --weights runs/demo/train --port 8000"),
+    ordinary=("weights", "host", "port", "open_browser"),
+    then="",
+    waits_for_threads=False,
+)
 
 if __name__ == "__main__":
-    run_command(main, stopped="stopped")
+    run_command(COMMAND)

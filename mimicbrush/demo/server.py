@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
-import socket
 import sys
-import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -15,44 +22,85 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.guard import Guard, tell_briefly
 from mimicbrush.demo.page import STYLE, THEME, build_page
+from mimicbrush.demo.start import check_port
 from mimicbrush.demo.studio import Studio
-from mimicbrush.demo.workspace import Workspace
+from mimicbrush.demo.workspace import Workspace, delete, temporary_workspace
 from mimicbrush.edit.editing import load_pipeline
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Terminated
 from mimicbrush.requests import ReferenceRequest
+
+T = TypeVar("T")
+
+CLOSING_SECONDS = 0.5
+"""Time that the server has to close its connections; edits that are computed are not waited for."""
 
 
 def serve(config: DemoConfig) -> None:
     """Load the weights and show the page until interrupted; raises UserError where the port or weights are wrong."""
-    check_port(config)
-    pipe = load_pipeline(config)
-    # What visitors uploaded is deleted when the page is told to end, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    with tempfile.TemporaryDirectory(prefix="mimicbrush-demo-") as folder:
-        page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, Workspace(Path(folder)))
-        url = launch(page, config)
-        print(f"{url} shows the page; Ctrl-C ends it", flush=True)
-        try:
-            page.block_thread()
-        finally:
-            page.close(verbose=False)
+    _end_with_terminal()
+    # A single call of torch or of a file system may take seconds, in which the main thread would see no signal.
+    pipe = _in_thread(partial(load_pipeline, config))
+    with temporary_workspace() as workspace:
+        page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, workspace)
+        with _closing(page, workspace):
+            url = launch(page, config)
+            print(f"{url} shows the page; Ctrl-C ends it", flush=True)
+            while True:
+                time.sleep(3600)
 
 
-def check_port(config: DemoConfig) -> None:
-    """Raises UserError where the page cannot be served at that address."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _end_with_terminal() -> None:
+    """Let the end of the terminal end the page as SIGTERM does: uploads must not outlive it."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _in_thread(work: Callable[[], T]) -> T:
+    """Return or raise what `work` does in a thread of its own, while signals are handled in this one."""
+    outcome: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
         try:
-            probe.bind((config.host, config.port))
-        except OSError as error:
-            raise UserError(
-                f"cannot listen at {config.host}:{config.port} ({error.strerror}); choose another --port or --host"
-            ) from None
+            outcome.put((work(), None))
+        except BaseException as error:  # on its way to the thread that asked
+            outcome.put((None, error))
+
+    Thread(target=run, daemon=True).start()
+    while True:
+        try:
+            result, error = outcome.get(timeout=1)  # Windows handles Ctrl-C between two such calls alone
+        except Empty:
+            continue
+        if error is not None:
+            raise error
+        return result
+
+
+@contextmanager
+def _closing(page: gr.Blocks, workspace: Workspace) -> Iterator[None]:
+    """Close the page at the end, without waiting for browsers.
+
+    Uploads are deleted first, so that they are gone even if the process is killed before the end.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        # Threads whose files and connections are taken away would print their complaints.
+        logging.disable(logging.CRITICAL)
+        sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
+        raise
+    finally:
+        delete(workspace.served)
+        if server := getattr(page, "server", None):
+            server.force_exit = True
+        closer = Thread(target=page.close, kwargs={"verbose": False}, daemon=True)
+        closer.start()
+        closer.join(CLOSING_SECONDS)
 
 
 def launch(page: gr.Blocks, config: DemoConfig) -> str:
-    """Serve in the background; its address."""
+    """Serve in the background; returns the address. Raises UserError where somebody else has taken the port."""
+    check_port(config)  # again: loading has taken a while
     tell_briefly()
     # Another site's name that is made to lead here (DNS rebinding) is not among those answered to.
     names = Middleware(TrustedHostMiddleware, allowed_hosts=config.names, www_redirect=False)

@@ -1,29 +1,99 @@
+"""The page as a process: how it starts, and how signals end it."""
+
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
-INTERRUPTED = """
-import builtins, os, runpy, signal
+from mimicbrush.demo.__main__ import COMMAND
+from mimicbrush.demo.start import announce
+from tests.demo.conftest import free_port, write_picture
+from tests.demo.test_server import upload
 
-# Ignored where the tests themselves run in a shell's background.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-load = builtins.__import__
-
-def load_or_stop(name, *rest, **options):
-    if name == {library!r}:
-        os.kill(os.getpid(), signal.SIGINT)
-    return load(name, *rest, **options)
-
-builtins.__import__ = load_or_stop
-runpy.run_module("mimicbrush.demo", run_name="__main__", alter_sys=True)
-"""
+SECONDS = 120
+"""A busy machine may take that long; a page that does not end fails the test."""
 
 
-@pytest.mark.parametrize("library", ["jsonargparse", "torch"])
-def test_interrupted_while_libraries_load_it_ends_in_a_line(library):
-    command = [sys.executable, "-c", INTERRUPTED.format(library=library)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert (ended.returncode, ended.stderr) == (130, "stopped\n")
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts the page with a folder of its own for temporary files, and with signals as a terminal leaves them."""
+    (tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary"), "HF_HUB_OFFLINE": "1"}
+    pages = []
+
+    def start(*options: object) -> subprocess.Popen:
+        # Ctrl-C is ignored where the tests themselves run in a shell's background.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            command = [sys.executable, "-m", COMMAND.program.split()[-1], *map(str, options)]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            pages.append(subprocess.Popen(command, env=environment, **pipes))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return pages[-1]
+
+    yield start
+    for page in pages:
+        page.kill()
+        page.communicate()
+
+
+def ended(page: subprocess.Popen, number: int) -> tuple[int, str]:
+    """Exit status, and what is printed after the signal."""
+    page.send_signal(number)
+    errors = page.communicate(timeout=SECONDS)[1]
+    return page.returncode, errors
+
+
+def test_interrupted_while_libraries_load_it_ends_in_a_line(start):
+    port = free_port()
+    page = start("--port", port, "--device", "cpu")
+    assert page.stdout.readline() == "loading asset:tiny on cpu; the address of the page follows\n"
+    assert ended(page, signal.SIGINT) == (130, "stopped\n")
+
+
+def test_what_is_loaded_is_named_with_its_lora_file(config, tmp_path, capsys):
+    (tmp_path / "lora.safetensors").touch()
+    announce(config.__class__(weights="asset:tiny", lora=tmp_path / "lora.safetensors", port=free_port()))
+    said = capsys.readouterr().out
+    assert said.startswith(f"loading asset:tiny with {tmp_path / 'lora.safetensors'} on a GPU if there is one")
+
+
+@pytest.mark.slow
+def test_sigterm_while_an_edit_is_computed_ends_it_and_deletes_what_was_uploaded(start, tmp_path):
+    port = free_port()
+    page = start("--port", port, "--device", "cpu", "--limits.steps", 900)
+    page.stdout.readline()
+    assert page.stdout.readline() == f"http://127.0.0.1:{port}/ shows the page; Ctrl-C ends it\n"
+    (folder,) = (tmp_path / "temporary").glob("mimicbrush-demo-*")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=SECONDS) as client:
+        source, reference = (
+            painted(upload(client, write_picture(tmp_path / f"{name}.png")).json()[0]) for name in ("s", "r")
+        )
+        source["strokes"] = [{"tool": "box", "points": [[20, 15], [40, 30]]}]
+        settings = [False, False, "together", False, 1, 900, 2.0, 0]
+        for visitor in ("first", "second"):  # the second's edit waits
+            join(client, "edit", [None, source, reference, None, None, None, *settings], visitor)
+        with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "first"}) as stream:
+            said = next(line for line in stream.iter_lines() if "Step" in line)
+            assert "of 900" in said and list(folder.rglob("*.png"))
+            assert ended(page, signal.SIGTERM) == (143, "stopped by SIGTERM\n")
+    assert not folder.exists()
+
+
+def painted(path: str) -> dict:
+    return {"picture": {"path": path, "meta": {"_type": "gradio.FileData"}}, "strokes": [], "size": [80, 60]}
+
+
+def join(client: httpx.Client, name: str, data: list, visitor: str) -> None:
+    functions = client.get("/config").json()["dependencies"]
+    (number,) = (function["id"] for function in functions if function["api_name"] == name)
+    event = {"data": data, "fn_index": number, "session_hash": visitor}
+    assert client.post("/gradio_api/queue/join", json=event).status_code == 200

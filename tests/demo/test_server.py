@@ -11,7 +11,8 @@ from starlette.responses import PlainTextResponse
 
 from mimicbrush.demo.config import DemoConfig, Limits
 from mimicbrush.demo.page import build_page
-from mimicbrush.demo.server import check_port, launch
+from mimicbrush.demo.server import launch
+from mimicbrush.demo.start import check_port
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.tabs import TABS, Tab
 from mimicbrush.demo.workspace import Workspace

@@ -1,0 +1,35 @@
+"""The start of the page, before anything heavy is imported: the port is checked, and what takes time is named."""
+
+from __future__ import annotations
+
+import socket
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.errors import Faults, UserError
+from mimicbrush.files import shipped
+
+
+def announce(config: DemoConfig) -> None:
+    """Print what is loaded; raises UserError for a port that is in use, or shipped weights that do not exist."""
+    faults = Faults()
+    with faults.collect():
+        shipped(config.weights)
+    with faults.collect():
+        check_port(config)
+    faults.refuse()
+    weights = config.weights if config.lora is None else f"{config.weights} with {config.lora}"
+    place = "a GPU if there is one, else the CPU" if config.device == "auto" else config.device
+    print(f"loading {weights} on {place}; the address of the page follows", flush=True)
+
+
+def check_port(config: DemoConfig) -> None:
+    """Raise UserError where the page cannot be served at its address."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as error:
+            raise UserError(
+                f"cannot listen at {config.host}:{config.port} ({error.strerror}); choose another --port or --host"
+            ) from None
