@@ -128,8 +128,7 @@ def macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_macos_trains(macos, shards, tmp_path, monkeypatch, capfd):
-    quiet = {"preview_every": 0, "reference_use_every": 0}
-    fit(config(shards, tmp_path / "run", **quiet), tmp_path, monkeypatch, "--data.num_workers=1")
+    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--data.num_workers=1")
     assert "trained steps 1 to 2" in capfd.readouterr().out
     rows = read_records(tmp_path / "run" / "metrics.csv")
     assert [row["step"] for row in rows] == [1, 2]

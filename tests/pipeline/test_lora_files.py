@@ -225,7 +225,7 @@ def test_only_runs_with_adapters_are_exported(made, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="base: not a training run"):
         export_lora(str(made / "base"), tmp_path / "lora.safetensors")
     shards = {name: made / "shards" / name for name in ("videos", "stills", "heldout")}
-    whole = config(shards, tmp_path / "whole", preview_every=0, reference_use_every=0)
+    whole = config(shards, tmp_path / "whole")
     fit(replace(whole, recipe=replace(ADAPTERS, imitative_lora=0)), tmp_path, monkeypatch)
     with pytest.raises(
         UserError, match=r"trains the whole imitative_unet, not adapters \(recipe\.imitative_lora is 0\)"

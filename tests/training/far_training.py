@@ -62,8 +62,7 @@ def make_config(folder: Path) -> TrainConfig:
     """Depth, all losses, every kind of mask, a trained reference U-Net, accumulated batches; nothing else is due."""
     network = network_config(depth=PartConfig(arguments=DEPTH))
     run = {"max_steps": 1000, "record_every": RECORDED, "checkpoint_every": 1000, "accumulate": 2}
-    quiet = {"preview_every": 0, "reference_use_every": 0}
-    made = config(make_shards(folder / "shards"), folder / "run", network=network, **run, **quiet)
+    made = config(make_shards(folder / "shards"), folder / "run", network=network, **run)
     recipe = replace(made.recipe, matching_weight=0.1, min_snr_gamma=5.0, train_reference=True)
     return replace(made, recipe=recipe, data=replace(made.data, batch=ALL_MASKS))
 

@@ -23,7 +23,7 @@ from mimicbrush.training.records import read_records
 from tests.conftest import make_shards
 from tests.training.test_training import config, fit
 
-QUIET = {"max_steps": 5, "preview_every": 0, "reference_use_every": 0, "checkpoint_every": 2, "record_every": 1}
+QUIET = {"max_steps": 5, "checkpoint_every": 2, "record_every": 1}
 
 
 def flip(path: Path, offset: int) -> None:

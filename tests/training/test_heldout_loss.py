@@ -20,7 +20,6 @@ from mimicbrush.training.records import read_records
 from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 
-QUIET = {"preview_every": 0, "reference_use_every": 0}
 NOISE_ALONE = SimpleNamespace(prediction_type="epsilon")
 
 
@@ -93,8 +92,8 @@ def test_another_number_of_pairs_starts_the_search_for_the_lowest_loss_anew(caps
 
 def test_it_is_recorded_and_the_best_checkpoint_stays_and_training_is_as_without(shards, tmp_path, monkeypatch):
     judged, plain = tmp_path / "judged", tmp_path / "plain"
-    fit(config(shards, judged, max_steps=3, heldout_loss_every=2, record_every=3, **QUIET), tmp_path, monkeypatch)
-    fit(config(shards, plain, max_steps=3, heldout_loss_every=0, **QUIET), tmp_path, monkeypatch)
+    fit(config(shards, judged, max_steps=3, heldout_loss_every=2, record_every=3), tmp_path, monkeypatch)
+    fit(config(shards, plain, max_steps=3, heldout_loss_every=0), tmp_path, monkeypatch)
     rows = read_records(judged / "metrics.csv")
     assert [(row["step"], row["heldout_loss"] > row["heldout_loss_error"] > 0) for row in rows] == [
         (2, True),
@@ -117,7 +116,7 @@ def test_training_stops_early_says_so_and_resumes_its_count(shards, tmp_path, mo
     monkeypatch.setattr(
         heldout_loss, "heldout_losses", lambda *_, **__: PairLosses(*[next(steps) + torch.tensor([-0.1, 0.1])] * 2)
     )
-    judged = config(shards, tmp_path / "run", max_steps=9, heldout_loss_every=1, **QUIET)
+    judged = config(shards, tmp_path / "run", max_steps=9, heldout_loss_every=1)
     # Ended after its third step, and resumed: one evaluation has brought no gain so far.
     fit(judged, tmp_path, monkeypatch, "--run.max_steps=3", "--run.patience=2")
     fit(judged, tmp_path, monkeypatch, "--run.patience=2")

@@ -12,12 +12,11 @@ import torch
 
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
-from mimicbrush.model.config import NetworkConfig, PartConfig
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.build import initialise, load_network, read_weights
 from mimicbrush.model.weights.digests import changed_tensors, tensor_digest
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run import read_checkpoint
-from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.run import check_checkpoint, make_module
 from tests.conftest import DEPTH, network_config
 from tests.training.test_trainable import adapter_config
@@ -26,37 +25,32 @@ from tests.training.test_training import config, fit
 CHANGED = r"those fetched now are not those it was trained with: \d+ tensors have changed \({part} from .*{source}"
 
 
-def quiet_config(shards: dict[str, Path], output: Path, network: NetworkConfig | None = None, **run) -> TrainConfig:
-    return config(shards, output, network=network, preview_every=0, reference_use_every=0, **run)
-
-
-def test_a_base_run_that_was_trained_on_is_refused(shards, tmp_path, monkeypatch):
-    base = tmp_path / "base"
-    fit(quiet_config(shards, base), tmp_path, monkeypatch)
+def test_a_base_run_that_was_trained_on_is_refused(shards, trained, tmp_path, monkeypatch):
+    base = trained
     shutil.copy(base / "checkpoints" / "last.ckpt", tmp_path / "kept.ckpt")
-    settings = adapter_config(shards, tmp_path / "run", network_config(weights=str(base)))
+    settings = adapter_config(shards, tmp_path / "adapters", network_config(weights=str(base)))
     fit(settings, tmp_path, monkeypatch)
-    before = load_network(tmp_path / "run").state_dict()
-    fit(quiet_config(shards, base), tmp_path, monkeypatch, "--run.max_steps", "3")
+    before = load_network(tmp_path / "adapters").state_dict()
+    fit(config(shards, base), tmp_path, monkeypatch, "--run.max_steps", "3")
 
-    said = CHANGED.format(part="imitative_unet", source="base")
+    said = CHANGED.format(part="imitative_unet", source="run")
     with pytest.raises(UserError, match=said):
-        load_network(tmp_path / "run")
+        load_network(tmp_path / "adapters")
     with pytest.raises(UserError, match=said):
-        read_weights(str(tmp_path / "run"))
+        read_weights(str(tmp_path / "adapters"))
     with pytest.raises(UserError, match=said):
         fit(settings, tmp_path, monkeypatch, "--run.max_steps", "3")
 
     shutil.copy(tmp_path / "kept.ckpt", base / "checkpoints" / "last.ckpt")
-    torch.testing.assert_close(load_network(tmp_path / "run").state_dict(), before, rtol=0, atol=0)
-    check_checkpoint(make_module(settings), tmp_path / "run" / "checkpoints" / "last.ckpt", settings.network)
+    torch.testing.assert_close(load_network(tmp_path / "adapters").state_dict(), before, rtol=0, atol=0)
+    check_checkpoint(make_module(settings), tmp_path / "adapters" / "checkpoints" / "last.ckpt", settings.network)
 
 
 @pytest.mark.parametrize("lora", [0, 2])
 def test_another_frozen_part_is_refused_whatever_precision_it_was_kept_in(shards, tmp_path, monkeypatch, lora):
     """Kept in half precision, and read in three."""
     network = network_config(autoencoder=saved_part(tmp_path, 7))
-    half = quiet_config(shards, tmp_path / "run", network, precision="bf16-mixed", frozen_precision="bfloat16")
+    half = config(shards, tmp_path / "run", network=network, precision="bf16-mixed", frozen_precision="bfloat16")
     half = replace(half, recipe=replace(half.recipe, imitative_lora=lora))
     fit(half, tmp_path, monkeypatch)
     recorded = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["left_out"]

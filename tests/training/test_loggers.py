@@ -8,7 +8,7 @@ import wandb
 from mimicbrush.errors import UserError
 from mimicbrush.training import loggers
 from mimicbrush.training.loggers import ID_FILE, make_logger
-from tests.training.test_training import config, fit
+from tests.training.test_training import WITH_PICTURES, config, fit
 
 
 def test_online_without_an_account_ends_in_one_sentence(tmp_path, monkeypatch):
@@ -48,6 +48,6 @@ def test_a_run_tells_its_numbers_and_previews(shards, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setattr(loggers, "RunLogger", RecordedLogger)
     monkeypatch.setattr(RecordedLogger, "experiment", None)
-    fit(config(shards, tmp_path / "run", wandb="offline"), tmp_path, monkeypatch)
+    fit(config(shards, tmp_path / "run", wandb="offline", **WITH_PICTURES), tmp_path, monkeypatch)
     assert {("loss", 1), ("grad_norm", 2), ("image previews", 2)} <= set(RecordedLogger.told)
     assert ("reference use / another / both", 2) in RecordedLogger.told

@@ -65,7 +65,7 @@ def test_detached_tokens_change_the_image_projectors_gradient_alone(shards, tmp_
 
 
 def test_a_run_from_before_the_option_goes_on_as_it_was_begun(shards, tmp_path, monkeypatch, capsys):
-    settings = config(shards, tmp_path / "run", preview_every=0, reference_use_every=0)
+    settings = config(shards, tmp_path / "run")
     fit(settings, tmp_path, monkeypatch)
     last, written = tmp_path / "run" / "checkpoints" / "last.ckpt", tmp_path / "run" / "config.yaml"
     checkpoint = read_checkpoint(last)

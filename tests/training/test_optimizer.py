@@ -60,7 +60,7 @@ def test_moments_are_kept_in_eight_bits():
 def test_a_run_resumes_with_moments_in_eight_bits(shards, tmp_path, monkeypatch):
     """Its checkpoint is read as tensors and plain values only."""
     pytest.importorskip("bitsandbytes", reason="8-bit optimisers are an extra, lowmem")
-    settings = config(shards, tmp_path / "run", preview_every=0, reference_use_every=0)
+    settings = config(shards, tmp_path / "run")
     fit(replace(settings, recipe=EIGHT_BITS), tmp_path, monkeypatch)
     fit(replace(settings, recipe=EIGHT_BITS), tmp_path, monkeypatch, "--run.max_steps", "3")
     checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")

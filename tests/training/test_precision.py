@@ -117,7 +117,7 @@ def test_adapters_over_half_precision_need_autocast(shards, tmp_path):
 
 @pytest.mark.parametrize("lora", [0, 2])
 def test_a_run_previews_resumes_and_loads_in_single_precision(shards, tmp_path, monkeypatch, lora):
-    settings = half_config(shards, tmp_path / "run", lora=lora, reference_use_every=0)
+    settings = half_config(shards, tmp_path / "run", lora=lora, preview_every=2)
     fit(settings, tmp_path, monkeypatch)
     assert (tmp_path / "run" / "previews" / "step-0000002.png").is_file()
     fit(settings, tmp_path, monkeypatch, "--run.max_steps", "3")

@@ -25,8 +25,6 @@ from mimicbrush.training.run import make_module
 from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 
-QUIET = {"preview_every": 0, "reference_use_every": 0}
-
 
 def outputs(whole: list[float], timestep: list[int]) -> dict[str, torch.Tensor]:
     losses = torch.tensor(whole)
@@ -96,7 +94,7 @@ def test_a_run_records_all_columns(shards, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(PairDataset, "__getitem__", skipping)
     run = tmp_path / "run"
-    fit(config(shards, run, max_steps=3, record_every=2, accumulate=2, **QUIET), tmp_path, monkeypatch)
+    fit(config(shards, run, max_steps=3, record_every=2, accumulate=2), tmp_path, monkeypatch)
     first, last = read_records(run / "metrics.csv")
     assert (first["step"], last["step"]) == (2, 3)
     assert set(BANDS) | {"grad_norm", "images_per_second", "waiting_share", "memory_gib"} <= first.keys()
@@ -146,7 +144,7 @@ def test_a_stopped_run_records_its_last_steps_and_draws_them(shards, tmp_path, m
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         with pytest.raises(SystemExit):
-            fit(config(shards, run, max_steps=50, record_every=2, **QUIET), tmp_path, monkeypatch)
+            fit(config(shards, run, max_steps=50, record_every=2), tmp_path, monkeypatch, charts=True)
         said = capsys.readouterr().out.splitlines()[-1]
         assert said == f"stopped by SIGTERM after step 3 -> {run}; the same command goes on from here"
     finally:

@@ -32,8 +32,7 @@ ADAPTERS = RecipeConfig(learning_rate=1e-2, warmup_steps=1, imitative_lora=2, re
 
 
 def adapter_config(shards: dict[str, Path], output: Path, network: NetworkConfig | None = None, **run) -> TrainConfig:
-    quiet = {"preview_every": 0, "reference_use_every": 0}
-    return replace(config(shards, output, network=network, **quiet | run), recipe=ADAPTERS)
+    return replace(config(shards, output, network=network, **run), recipe=ADAPTERS)
 
 
 def last(run: Path) -> dict:
@@ -50,6 +49,16 @@ def predict(network: MimicBrushNetwork, batch: InpaintingBatch) -> torch.Tensor:
     return network.predict(noisy, timestep, told, features)
 
 
+@pytest.fixture(scope="module")
+def adapted(shards_and_run, tmp_path_factory) -> TrainConfig:
+    """A finished run that trained adapters; its folder may not be changed."""
+    folder = tmp_path_factory.mktemp("adapted")
+    settings = adapter_config(shards_and_run[0], folder / "run")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fit(settings, folder, monkeypatch)
+    return settings
+
+
 @pytest.fixture
 def batch(shards) -> InpaintingBatch:
     (batch,) = heldout_batches(shards["heldout"], SIZE, 2, 0, batch_size=2)
@@ -57,17 +66,15 @@ def batch(shards) -> InpaintingBatch:
 
 
 @pytest.mark.parametrize("use_ema", [True, False])
-def test_a_run_loads_as_plain_weights_that_predict_as_it_did(shards, tmp_path, monkeypatch, batch, use_ema):
-    settings = adapter_config(shards, tmp_path / "run")
-    fit(settings, tmp_path, monkeypatch)
-    checkpoint = last(tmp_path / "run")
-    module = make_module(settings)
+def test_a_run_loads_as_plain_weights_that_predict_as_it_did(adapted, batch, use_ema):
+    checkpoint = last(adapted.output)
+    module = make_module(adapted)
     averaged = checkpoint["ema"] if use_ema else {}
     module.load_state_dict({**checkpoint["state_dict"], **averaged}, strict=True)
-    loaded = load_network(tmp_path / "run", use_ema=use_ema)
-    assert loaded.state_dict().keys() == initialise(settings.network).state_dict().keys()
+    loaded = load_network(adapted.output, use_ema=use_ema)
+    assert loaded.state_dict().keys() == initialise(adapted.network).state_dict().keys()
     with torch.no_grad():
-        expected, fresh = predict(module.network, batch), predict(initialise(settings.network), batch)
+        expected, fresh = predict(module.network, batch), predict(initialise(adapted.network), batch)
         torch.testing.assert_close(predict(loaded, batch), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(fresh, expected, atol=1e-3)
 
@@ -86,11 +93,9 @@ def test_adapters_of_each_unet_and_seed_are_drawn_for_themselves():
     assert not any(torch.equal(*pair) for pair in combinations(draws, 2))
 
 
-def test_adapters_the_first_layer_and_the_projections_move_and_nothing_else(shards, tmp_path, monkeypatch):
-    settings = adapter_config(shards, tmp_path / "run")
-    before = {name: value.clone() for name, value in make_module(settings).state_dict().items()}
-    fit(settings, tmp_path, monkeypatch)
-    stored = last(tmp_path / "run")
+def test_adapters_the_first_layer_and_the_projections_move_and_nothing_else(adapted):
+    before = make_module(adapted).state_dict()
+    stored = last(adapted.output)
     assert stored["state_dict"].keys() == before.keys()
     moved = {name for name, value in stored["state_dict"].items() if not torch.equal(value, before[name])}
     trained = ("lora_", "imitative_unet.conv_in", "image_projector", "shape_projector")

@@ -25,6 +25,8 @@ from mimicbrush.training.records import read_records
 from mimicbrush.training.run import make_module
 from tests.conftest import DEPTH, network_config
 
+WITH_PICTURES = {"preview_every": 2, "reference_use_every": 2}
+
 
 def config(shards: dict[str, Path], output: Path, *, network: NetworkConfig | None = None, **run) -> TrainConfig:
     sources = [SourceConfig(shards=shards["videos"], weight=0.7), SourceConfig(shards=shards["stills"], weight=0.3)]
@@ -35,10 +37,10 @@ def config(shards: dict[str, Path], output: Path, *, network: NetworkConfig | No
         "devices": 1,
         "checkpoint_every": 2,
         "record_every": 1,
-        "preview_every": 2,
+        "preview_every": 0,
         "num_previews": 2,
         "preview_steps": 2,
-        "reference_use_every": 2,
+        "reference_use_every": 0,
         "num_reference_use_pairs": 4,
     }
     return TrainConfig(
@@ -50,24 +52,30 @@ def config(shards: dict[str, Path], output: Path, *, network: NetworkConfig | No
     )
 
 
-def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str) -> None:
+def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, charts: bool = False) -> None:
+    """Run train.py in this process. Charts take longer to draw than a short run to train, so most runs have none."""
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config))
-    monkeypatch.setattr("sys.argv", ["train.py", "--config", str(path), *overrides])
-    train.main()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.argv", ["train.py", "--config", str(path), *overrides])
+        if not charts:
+            patch.setattr("mimicbrush.training.records.draw_training", lambda rows, path: None)
+            patch.setattr("mimicbrush.training.previews.draw_reference_use", lambda rows, path: None)
+        train.main()
 
 
 def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    fit(config(shards, run), tmp_path, monkeypatch)
+    fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch, charts=True)
     made = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    assert made >= {"config.yaml", "metrics.csv", "loss.png", "checkpoints/last.ckpt", "previews/step-0000002.png"}
+    assert made >= {"config.yaml", "metrics.csv", "checkpoints/last.ckpt", "previews/step-0000002.png"}
+    assert made >= {"loss.png", "reference_use.csv", "reference_use.png"}
     first = read_checkpoint(run / "checkpoints" / "last.ckpt")
 
-    fit(config(shards, run), tmp_path, monkeypatch)
+    fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch)
     assert "already trained 2 of 2 steps" in capsys.readouterr().out
 
-    fit(config(shards, run), tmp_path, monkeypatch, "--run.max_steps", "4")
+    fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch, "--run.max_steps", "4")
     second = read_checkpoint(run / "checkpoints" / "last.ckpt")
     assert (first["global_step"], second["global_step"]) == (2, 4)
     assert [row["step"] for row in read_records(run / "metrics.csv")] == [1, 2, 3, 4]
@@ -75,9 +83,8 @@ def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_p
     assert yaml.safe_load((run / "config.yaml").read_text())["run"]["max_steps"] == 4
 
 
-def test_a_resumed_run_ends_with_the_uninterrupted_runs_optimiser_step(shards, tmp_path, monkeypatch):
+def test_a_resumed_run_ends_with_the_uninterrupted_runs_optimiser_step(shards, trained, tmp_path, monkeypatch):
     """Optimiser state, schedule and averaged weights come back; only the data's order starts anew."""
-    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
     fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--run.max_steps", "3")
     checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     steps = {int(state["step"]) for state in checkpoint["optimizer_states"][0]["state"].values()}
@@ -85,28 +92,25 @@ def test_a_resumed_run_ends_with_the_uninterrupted_runs_optimiser_step(shards, t
     assert checkpoint["ema"].keys() <= checkpoint["state_dict"].keys()
 
 
-def test_the_same_command_gives_the_same_weights(shards, tmp_path, monkeypatch):
-    states = []
-    for name in "ab":
-        fit(config(shards, tmp_path / name), tmp_path, monkeypatch)
-        states.append(read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"])
+def test_the_same_command_gives_the_same_weights(shards, trained, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "again"), tmp_path, monkeypatch)
+    states = [read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (trained, tmp_path / "again")]
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
 def test_previews_and_reference_use_leave_training_untouched(shards, tmp_path, monkeypatch):
     states = []
-    for name, changes in {"with": {}, "without": {"preview_every": 0, "reference_use_every": 0}}.items():
+    for name, changes in {"with": WITH_PICTURES, "without": {}}.items():
         fit(config(shards, tmp_path / name, max_steps=4, **changes), tmp_path, monkeypatch)
         states.append(read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"])
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
-def test_another_run_in_the_folder_is_refused(shards, tmp_path, monkeypatch):
-    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
-    settings = config(shards, tmp_path / "run", preview_every=0, reference_use_every=0)
+def test_another_run_in_the_folder_is_refused(shards, trained, tmp_path, monkeypatch):
+    settings = config(shards, trained)
     with pytest.raises(UserError, match=r"holds another run: recipe.learning_rate was 0.001, is 0.1") as refused:
         fit(settings, tmp_path, monkeypatch, "--recipe.learning_rate", "0.1")
-    way_out = f"--network.weights {tmp_path / 'run'} --output NEW"
+    way_out = f"--network.weights {trained} --output NEW"
     assert f"set it back to resume, or start a new run from these weights with {way_out}," in str(refused.value)
     taken = way_out.replace("NEW", str(tmp_path / "new")).split()
     fit(settings, tmp_path, monkeypatch, "--recipe.learning_rate", "0.1", *taken)
@@ -138,7 +142,7 @@ def test_a_failed_start_binds_nobody(shards, tmp_path, monkeypatch):
 
 
 def test_accumulated_batches_are_one_step(shards, tmp_path, monkeypatch):
-    fit(config(shards, tmp_path / "run", accumulate=3, max_steps=2), tmp_path, monkeypatch)
+    fit(config(shards, tmp_path / "run", accumulate=3, max_steps=2, preview_every=2), tmp_path, monkeypatch)
     assert [row["step"] for row in read_records(tmp_path / "run" / "metrics.csv")] == [1, 2]
     assert [path.name for path in (tmp_path / "run" / "previews").iterdir()] == ["step-0000002.png"]
 
@@ -159,9 +163,8 @@ def test_a_step_keeps_its_samples_in_other_batches(shards, tmp_path, monkeypatch
     assert seen[-2:] == [[4, 5], [6, 7]]
 
 
-def test_a_checkpoint_of_another_network_is_not_resumed(shards, tmp_path, monkeypatch):
-    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
-    other = tmp_path / "run" / "config.yaml"
+def test_a_checkpoint_of_another_network_is_not_resumed(trained, monkeypatch):
+    other = trained / "config.yaml"
     wider = yaml.safe_load(other.read_text())
     wider["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16, 16]
     wider["run"]["max_steps"] = 4
@@ -171,11 +174,9 @@ def test_a_checkpoint_of_another_network_is_not_resumed(shards, tmp_path, monkey
         train.main()
 
 
-def test_frozen_parts_stay_and_trained_parts_move(shards, tmp_path, monkeypatch):
-    run = config(shards, tmp_path / "run")
-    before = {name: value.clone() for name, value in make_module(run).state_dict().items()}
-    fit(run, tmp_path, monkeypatch)
-    after = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["state_dict"]
+def test_frozen_parts_stay_and_trained_parts_move(shards, trained):
+    before = make_module(config(shards, trained)).state_dict()
+    after = read_checkpoint(trained / "checkpoints" / "last.ckpt")["state_dict"]
     moved = {name.split(".")[1] for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved == {"imitative_unet", "image_projector", "shape_projector"}
 
@@ -186,13 +187,12 @@ def test_a_trained_reference_unet_moves_too(shards):
     assert all(parameter.requires_grad for parameter in module.network.reference_unet.parameters())
 
 
-def test_a_checkpoint_edits_and_its_averaged_weights_differ(shards, tmp_path, monkeypatch):
-    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+def test_a_checkpoint_edits_and_its_averaged_weights_differ(trained):
     source, mask = torch.rand(1, 3, 40, 24), torch.zeros(1, 1, 40, 24)
     mask[..., 10:20, 6:18] = 1
     request = ReferenceRequest(source=source, mask=mask, reference=torch.rand(3, 30, 50))
     averaged, plain = (
-        MimicBrushEditor(tmp_path / "run", num_inference_steps=2, use_ema=use_ema, device="cpu").edit(request)
+        MimicBrushEditor(trained, num_inference_steps=2, use_ema=use_ema, device="cpu").edit(request)
         for use_ema in (True, False)
     )
     assert averaged.shape == source.shape
@@ -201,24 +201,23 @@ def test_a_checkpoint_edits_and_its_averaged_weights_differ(shards, tmp_path, mo
     assert torch.equal(averaged[untouched.expand_as(source)], source[untouched.expand_as(source)])
 
 
-def test_a_damaged_checkpoint_and_a_foreign_one_are_named(shards, tmp_path, monkeypatch):
-    fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
-    settings = tmp_path / "run" / "config.yaml"
+def test_a_damaged_checkpoint_and_a_foreign_one_are_named(trained, tmp_path):
+    settings = trained / "config.yaml"
     document = yaml.safe_load(settings.read_text())
     document["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16, 16]
     settings.write_text(yaml.safe_dump(document))
     with pytest.raises(UserError, match="misshaped"):
-        load_network(tmp_path / "run")
-    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+        load_network(trained)
+    checkpoint = trained / "checkpoints" / "last.ckpt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        load_network(tmp_path / "run")
+        load_network(trained)
     checkpoint.write_bytes(b"")
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        load_network(tmp_path / "run")
+        load_network(trained)
     torch.save({"weights": torch.zeros(1)}, checkpoint)
     with pytest.raises(UserError, match=r"not a checkpoint of train\.py"):
-        load_network(tmp_path / "run")
+        load_network(trained)
     with pytest.raises(UserError, match=r"does not exist; expected a mimicbrush\.bin, a training run"):
         load_network(tmp_path / "nowhere")
 
@@ -248,8 +247,7 @@ def test_training_goes_on_from_released_weights(shards, tmp_path, monkeypatch):
     torch.testing.assert_close(after, before, rtol=0, atol=0.1)
 
 
-def test_a_run_starts_from_another_runs_averaged_weights(shards, tmp_path, monkeypatch):
-    fit(config(shards, tmp_path / "first"), tmp_path, monkeypatch)
-    first = load_network(tmp_path / "first")
-    started = initialise(network_config(weights=str(tmp_path / "first")), seed=9)
+def test_a_run_starts_from_another_runs_averaged_weights(trained):
+    first = load_network(trained)
+    started = initialise(network_config(weights=str(trained)), seed=9)
     torch.testing.assert_close(started.state_dict(), first.state_dict(), rtol=0, atol=0)

@@ -22,8 +22,6 @@ from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.watch import Watch
 from tests.training.test_training import config, fit
 
-NO_PICTURES = {"preview_every": 0, "reference_use_every": 0}
-
 
 def spoil_loss(monkeypatch, *positions: int) -> None:
     """Make the loss of the batches that begin at these positions NaN."""
@@ -43,10 +41,10 @@ def last_checkpoint(run) -> dict:
 
 
 def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shards, tmp_path, monkeypatch, capsys):
-    fit(config(shards, tmp_path / "one", max_steps=1, **NO_PICTURES), tmp_path, monkeypatch)
+    fit(config(shards, tmp_path / "one", max_steps=1), tmp_path, monkeypatch)
     spoil_loss(monkeypatch, 4)
     run = tmp_path / "run"
-    fit(config(shards, run, max_steps=2, **NO_PICTURES), tmp_path, monkeypatch)
+    fit(config(shards, run, max_steps=2), tmp_path, monkeypatch)
     before, after = last_checkpoint(tmp_path / "one"), last_checkpoint(run)
     for part in ("state_dict", "ema"):
         torch.testing.assert_close(after[part], before[part], rtol=0, atol=0)
@@ -56,7 +54,7 @@ def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shard
     assert any(line.startswith("step 2: the loss is not finite") for line in said)
     assert said[-1] == f"trained steps 1 to 2: checkpoint and records -> {run}; 1 step skipped, see {run / 'bad_steps'}"
 
-    fit(config(shards, run, max_steps=2, **NO_PICTURES), tmp_path, monkeypatch, "--run.max_steps", "3")
+    fit(config(shards, run, max_steps=2), tmp_path, monkeypatch, "--run.max_steps", "3")
     # Of the whole run, not of this call.
     assert "trained steps 3 to 3: " in (last := capsys.readouterr().out.splitlines()[-1])
     assert "; 1 step skipped" in last
@@ -69,7 +67,7 @@ def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shard
 def test_the_batch_of_a_bad_step_is_kept(shards, tmp_path, monkeypatch):
     spoil_loss(monkeypatch, 12)
     run = tmp_path / "run"
-    fit(config(shards, run, max_steps=2, accumulate=2, **NO_PICTURES), tmp_path, monkeypatch)
+    fit(config(shards, run, max_steps=2, accumulate=2), tmp_path, monkeypatch)
     kept = json.loads((run / "bad_steps" / "step-0000002-rank-0.json").read_text())
     assert (kept["fault"], kept["loss"]) == ("the loss is not finite", "nan")
     assert kept["positions"] == list(range(8, 16))
@@ -82,7 +80,7 @@ def test_the_batch_of_a_bad_step_is_kept(shards, tmp_path, monkeypatch):
 def test_a_run_that_is_told_to_stop_at_bad_steps_does(shards, tmp_path, monkeypatch):
     spoil_loss(monkeypatch, 4)
     with pytest.raises(UserError, match=r"step 2: the loss is not finite.*run\.watch\.bad_step to skip"):
-        fit(config(shards, tmp_path / "run", **NO_PICTURES), tmp_path, monkeypatch, "--run.watch.bad_step", "stop")
+        fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--run.watch.bad_step", "stop", charts=True)
     # What was recorded until then is drawn.
     assert (tmp_path / "run" / "loss.png").is_file()
 
