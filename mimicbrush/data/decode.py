@@ -118,7 +118,7 @@ def _decode_square(encoded: bytes, size: int) -> tuple[Tensor, Placement]:
         enough = (math.ceil(box.width * DRAFT_MARGIN), math.ceil(box.height * DRAFT_MARGIN))
         scaled = resize(_to_bytes(picture.decode(at_least=enough), "RGB"), box.height, box.width)
     canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
-    canvas[_slices(box)] = scaled
+    canvas[box.inside] = scaled
     return canvas, box
 
 
@@ -139,7 +139,7 @@ def _choose_objects(masks: list[bytes], box: Placement, size: int, rng: random.R
         if taken == wanted:
             break
     if _share(union) >= MIN_OBJECT_AREA:
-        canvas[_slices(box)] = union
+        canvas[box.inside] = union
     return canvas
 
 
@@ -183,10 +183,6 @@ def _to_bytes(levels: NDArray, mode: Literal["RGB", "L"]) -> Tensor:
 def _place_upright(picture: EncodedPicture, size: int) -> Placement:
     width, height = picture.upright_size
     return place(height, width, size)
-
-
-def _slices(box: Placement) -> tuple[slice, slice, slice]:
-    return slice(None), slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
 
 
 def _square_keypoints(

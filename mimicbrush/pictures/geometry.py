@@ -28,6 +28,11 @@ class Placement(NamedTuple):
     height: int
     width: int
 
+    @property
+    def inside(self) -> tuple:
+        """Index of the picture's own pixels in its canvas (..., size, size)."""
+        return ..., slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
     """Bilinear, antialiased; (..., C, H, W) to (..., C, height, width)."""
@@ -53,14 +58,14 @@ def letterbox(image: Tensor, size: int, *, fill: float) -> tuple[Tensor, Placeme
     box = place(*image.shape[-2:], size)
     canvas = image.new_full((*image.shape[:-2], size, size), fill)
     scaled = resize(image, box.height, box.width)
-    canvas[..., box.top : box.top + box.height, box.left : box.left + box.width] = scaled
+    canvas[box.inside] = scaled
     return canvas, box
 
 
 def unletterbox(canvas: Tensor, height: int, width: int) -> Tensor:
     """Undo `letterbox`: (..., C, size, size) -> (..., C, height, width)."""
     box = place(height, width, canvas.shape[-1])
-    return resize(canvas[..., box.top : box.top + box.height, box.left : box.left + box.width], height, width)
+    return resize(canvas[box.inside], height, width)
 
 
 def binarise(mask: Tensor) -> Tensor:

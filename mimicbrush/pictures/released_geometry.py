@@ -23,7 +23,7 @@ def letterbox(image: Tensor, size: int, *, fill: float) -> tuple[Tensor, Placeme
     box = place(*image.shape[-2:], size)
     canvas = image.new_full((len(image), size, size), fill)
     scaled = _to_channels(cv2.resize(to_levels(image), (box.width, box.height)))
-    canvas[:, box.top : box.top + box.height, box.left : box.left + box.width] = scaled
+    canvas[box.inside] = scaled
     return canvas, box
 
 

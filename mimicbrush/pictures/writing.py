@@ -80,8 +80,8 @@ def encode_png(image: Image.Image | NDArray) -> bytes:
 
 
 def _encode(suffix: str, levels: NDArray, settings: list[int] | None = None) -> bytes:
-    if levels.shape[2:] > (1,):
-        levels = levels[..., [2, 1, 0, 3][: levels.shape[2]]]  # OpenCV's blue comes first
+    if levels.shape[2:] > (1,):  # OpenCV's blue comes first
+        levels = cv2.cvtColor(levels, cv2.COLOR_RGB2BGR if levels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     return cv2.imencode(suffix, levels, settings or [])[1].tobytes()
 
 

@@ -87,7 +87,7 @@ def trained_on(encoded: bytes, masks: list[bytes]) -> decode.PairBatch:
 
 def unpadded(square: torch.Tensor, batch: decode.PairBatch) -> torch.Tensor:
     (box,) = batch.source_box
-    return square[0, :, box.top : box.top + box.height, box.left : box.left + box.width]
+    return square[0][box.inside]
 
 
 def stored(_: Path, encoded: bytes) -> NDArray[np.uint8]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import torch
-from torch import Tensor
 
 from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
 from mimicbrush.data.batch import mask_pairs
@@ -21,7 +20,6 @@ from mimicbrush.evaluation.build.triplets import Account, Triplet, claim_set, wr
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults, refuse_faults
 from mimicbrush.files import digest
-from mimicbrush.pictures.geometry import Placement
 
 
 def build_heldout(config: HeldoutSetConfig) -> None:
@@ -48,16 +46,11 @@ def _write(
     hidden = mask_pairs(square, config.mask, generator)
     (source_box,), (reference_box,) = square.source_box, square.reference_box
     pictures = {
-        SOURCE: _unpad(hidden.source, source_box),
-        MASK: _unpad(hidden.mask, source_box),
-        REFERENCE: _unpad(hidden.reference, reference_box),
+        SOURCE: hidden.source[0][source_box.inside],
+        MASK: hidden.mask[0][source_box.inside],
+        REFERENCE: hidden.reference[0][reference_box.inside],
     }
     for suffix, picture in pictures.items():
         write_once(picture, config.output / f"{name}{suffix}")
     origin = {"file": pair.key, **pair.origin}
     return Triplet(id=name, group=str(pair.origin.get("group", pair.key)), prompt=None, source=origin, reference=origin)
-
-
-def _unpad(square: Tensor, box: Placement) -> Tensor:
-    """(1, C, S, S) -> (C, box.height, box.width)."""
-    return square[0, :, box.top : box.top + box.height, box.left : box.left + box.width]
