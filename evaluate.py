@@ -1,56 +1,25 @@
-"""Evaluate: editors x sets -> pictures, tables, a report. `python evaluate.py --config configs/eval/tiny.yaml`"""
+"""Evaluate: editors x sets -> pictures, tables, a report. `python evaluate.py --config configs/eval/tiny.yaml`
 
-from __future__ import annotations
+What can be set, what is looked at before torch is imported, and the evaluation itself are in mimicbrush/evaluation:
+config.py, preconditions.py and command.py.
+"""
 
-import time
-from collections.abc import Collection
 from pathlib import Path
 
-from mimicbrush.config import parse_config
-from mimicbrush.errors import run_command
-from mimicbrush.evaluation.checks import check_inputs, not_computable
-from mimicbrush.evaluation.config import EvaluateConfig
-from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.origins import claim_results
-from mimicbrush.evaluation.report.report import write_report
-from mimicbrush.evaluation.results import gather_results, write_results
-from mimicbrush.evaluation.tables import console_text
-from mimicbrush.evaluation.work import Samples, edit_all, refuse_failed_editors, score_all, share_of
-from mimicbrush.folder_lock import held
+from mimicbrush.command import Command, run_command
 
-DEFAULT_CONFIG = Path(__file__).parent / "configs" / "eval" / "tiny.yaml"
-
-
-def main() -> None:
-    config = parse_config(EvaluateConfig, default=DEFAULT_CONFIG)
-    started = time.perf_counter()
-    models = Models(config.models)
-    not_computed = not_computable(config, models)
-    samples = check_inputs(config, not_computed)
-    # Tasks of an array share the folder; no other command may.
-    with held(config.output, share=config.work.lock_name):
-        evaluate(config, samples, models=models, not_computed=not_computed, started=started)
-
-
-def evaluate(
-    config: EvaluateConfig, samples: Samples, *, models: Models, not_computed: Collection[str], started: float
-) -> None:
-    claim_results(config, samples)
-    share = share_of(samples, config.work)
-    edit_all(config, share, samples)
-    score_all(config, share, models=models, not_computed=not_computed)
-    if config.work.is_shared:
-        refuse_failed_editors(config, share)
-        print(f"{config.work} is done; the same command without --work gathers all")
-        return
-    seconds = time.perf_counter() - started
-    results = gather_results(config, samples, models=models, not_computed=not_computed, seconds=seconds)
-    write_results(results)
-    report = write_report(results)
-    print(console_text(results))
-    print(f"results.json, results.csv and the edits -> {config.output}\nreport -> {report}")
-    refuse_failed_editors(config, samples)
-
+COMMAND = Command(
+    program="python evaluate.py",
+    config="mimicbrush.evaluation.config.EvaluateConfig",
+    check="mimicbrush.evaluation.preconditions.check_evaluation",
+    run="mimicbrush.evaluation.command.evaluate",
+    default=Path(__file__).parent / "configs" / "eval" / "tiny.yaml",
+    examples=(
+        "python evaluate.py --config configs/eval/tiny.yaml",
+        "python evaluate.py --config configs/eval/tiny.yaml --output runs/mine --metrics '[ssim, psnr]'",
+    ),
+    ordinary=("config", "output", "metrics", "seeds", "batch_size"),
+)
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(COMMAND)

@@ -100,6 +100,11 @@ def is_repository(name: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is not None and not Path(name).exists()
 
 
+def is_local(name: str) -> bool:
+    """Whether these weights, a folder or a single file, are named by their path."""
+    return Path(name).suffix.lower() in WEIGHT_SUFFIXES or not is_repository(name)
+
+
 def is_single_file(pretrained: str) -> bool:
     """Whether this names one file of weights, rather than a folder or repository."""
     path = Path(pretrained)
@@ -112,9 +117,8 @@ def local_folder(name: str) -> Path:
     Raises UserError where none is.
     """
     name = shipped(name)
-    path = Path(name)
-    if path.suffix.lower() in WEIGHT_SUFFIXES or not is_repository(name):
-        return path
+    if is_local(name):
+        return Path(name)
     try:
         with quiet_libraries(), _alone(name):
             return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))

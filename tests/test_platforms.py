@@ -67,11 +67,11 @@ from data_prep import shard_sam, shard_videos
 
 work = Path(os.environ["WORK"])
 for main, *arguments in (
-    (train.main, "--config", "configs/train/tiny.yaml"),
+    (train.COMMAND, "--config", "configs/train/tiny.yaml"),
     (shard_videos.COMMAND, "--config", "configs/data/demo_videos.yaml"),
     (shard_sam.COMMAND, "--config", "configs/data/demo_stills.yaml"),
     (edit.main, *os.environ["EDIT"].split()),
-    (evaluate.main, "--config", str(work / "evaluate.yaml")),
+    (evaluate.COMMAND, "--config", str(work / "evaluate.yaml")),
 ):
     sys.argv = ["command", *arguments]
     try:

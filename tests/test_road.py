@@ -106,11 +106,11 @@ def test_from_clips_to_a_table(tmp_path, monkeypatch):
 
     config = train_config(tmp_path)
     for max_steps in (2, 3):
-        run(train.main, monkeypatch, "--config", config, "--run.max_steps", max_steps)
+        call_command(train.COMMAND, ["--config", str(config), "--run.max_steps", str(max_steps)])
         assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == max_steps
 
     write_benchmark(tmp_path / "benchmark")
-    run(evaluate.main, monkeypatch, "--config", evaluate_config(tmp_path))
+    call_command(evaluate.COMMAND, ["--config", str(evaluate_config(tmp_path))])
     results = json.loads((tmp_path / "evaluation" / "results.json").read_text())
     assert results["reference_use"]["heldout"]["ours"]["another / both"]["count"] == 4
     assert (tmp_path / "evaluation" / "report.html").stat().st_size > 10_000

@@ -1,40 +1,80 @@
-"""`python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start | gpu`."""
+"""Speed and memory: `python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start | gpu`."""
 
-from mimicbrush.bench.config import (
-    GpuCheckConfig,
-    LoaderBenchConfig,
-    MemoryBenchConfig,
-    MetricsBenchConfig,
-    PreparationBenchConfig,
-    SampleBenchConfig,
-    StartBenchConfig,
-    TrainBenchConfig,
+from mimicbrush.command import Command, CommandGroup, run_command
+
+ROOM = "mimicbrush.bench"
+PROGRAM = "python -m mimicbrush.bench"
+THEN = "run the same command again"
+COMMANDS = CommandGroup(
+    program=PROGRAM,
+    commands={
+        "train": Command(
+            config=f"{ROOM}.config.TrainBenchConfig",
+            check=f"{ROOM}.preconditions.check_reading",
+            run=f"{ROOM}.training.bench_training",
+            examples=(
+                f"{PROGRAM} train",
+                f"{PROGRAM} train --network full --batch_size 8 --output runs/bench/train.json",
+            ),
+            ordinary=("network", "train_config", "batch_size", "rows", "output"),
+            then=THEN,
+        ),
+        "sample": Command(
+            config=f"{ROOM}.config.SampleBenchConfig",
+            run=f"{ROOM}.sampling.bench_sampling",
+            examples=(
+                f"{PROGRAM} sample",
+                f"{PROGRAM} sample --widths '[320, 640, 1280, 1280]' --cross_attention_dim 768 --dtype bfloat16",
+            ),
+            ordinary=("widths", "cross_attention_dim", "latent_sizes", "dtype", "num_edits"),
+            then=THEN,
+        ),
+        "data": Command(
+            config=f"{ROOM}.config.PreparationBenchConfig",
+            run=f"{ROOM}.preparation.bench_preparation",
+            examples=(f"{PROGRAM} data", f"{PROGRAM} data --frames '[6]' --memory_clips 0"),
+            ordinary=("clips", "frames", "repeats"),
+            then=THEN,
+        ),
+        "loader": Command(
+            config=f"{ROOM}.config.LoaderBenchConfig",
+            check=f"{ROOM}.preconditions.check_reading",
+            run=f"{ROOM}.loader.bench_loader",
+            examples=(f"{PROGRAM} loader", f"{PROGRAM} loader --shards data/shards/videos --workers '[1, 2, 4]'"),
+            ordinary=("train_config", "shards", "workers", "seconds"),
+            then=THEN,
+        ),
+        "metrics": Command(
+            config=f"{ROOM}.config.MetricsBenchConfig",
+            run=f"{ROOM}.metrics.bench_metrics",
+            examples=(f"{PROGRAM} metrics", f"{PROGRAM} metrics --networks tiny --picture_size 64"),
+            ordinary=("networks", "picture_size", "num_edits"),
+            then=THEN,
+        ),
+        "memory": Command(
+            config=f"{ROOM}.config.MemoryBenchConfig",
+            check=f"{ROOM}.preconditions.check_memory",
+            run=f"{ROOM}.memory.bench_memory",
+            examples=(f"{PROGRAM} memory", f"{PROGRAM} memory --dtype bfloat16 --output memory.json"),
+            ordinary=("network", "weights", "ways", "output"),
+            then=THEN,
+        ),
+        "start": Command(
+            config=f"{ROOM}.config.StartBenchConfig",
+            run=f"{ROOM}.start.bench_start",
+            examples=(f"{PROGRAM} start", f"{PROGRAM} start --network tiny"),
+            ordinary=("network", "output"),
+            then=THEN,
+        ),
+        "gpu": Command(
+            config=f"{ROOM}.config.GpuCheckConfig",
+            run=f"{ROOM}.gpu.check_gpu",
+            examples=(f"{PROGRAM} gpu", f"{PROGRAM} gpu --device cpu --network tiny"),
+            ordinary=("checks", "network", "minutes", "output"),
+            then="run the same command again for the checks that are left",
+        ),
+    },
 )
-from mimicbrush.bench.gpu import check_gpu
-from mimicbrush.bench.loader import bench_loader
-from mimicbrush.bench.memory import bench_memory
-from mimicbrush.bench.metrics import bench_metrics
-from mimicbrush.bench.preparation import bench_preparation
-from mimicbrush.bench.sampling import bench_sampling
-from mimicbrush.bench.start import bench_start
-from mimicbrush.bench.training import bench_training
-from mimicbrush.config import run_subcommand
-from mimicbrush.errors import run_command
-
-
-def main() -> None:
-    commands = {
-        "train": (TrainBenchConfig, bench_training),
-        "sample": (SampleBenchConfig, bench_sampling),
-        "data": (PreparationBenchConfig, bench_preparation),
-        "loader": (LoaderBenchConfig, bench_loader),
-        "metrics": (MetricsBenchConfig, bench_metrics),
-        "memory": (MemoryBenchConfig, bench_memory),
-        "start": (StartBenchConfig, bench_start),
-        "gpu": (GpuCheckConfig, check_gpu),
-    }
-    run_subcommand(commands, program="python -m mimicbrush.bench")
-
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(COMMANDS)

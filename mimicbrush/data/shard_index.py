@@ -72,14 +72,20 @@ def sound_indexes(folder: Path) -> dict[Path, ShardIndex]:
 
     Raises UserError if there are none or one is damaged.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of shards; {MAKE_THEM}")
-    indexes = {shard: read_index(shard) for shard in sorted(folder.glob("[!.]*.tar"))}
+    indexes = {shard: read_index(shard) for shard in require_shards(folder)}
     for shard, index in indexes.items():
         check_shard(shard, index)
-    if not indexes:
-        raise UserError(f"{folder}: holds no finished shard; {MAKE_THEM}")
     return indexes
+
+
+def require_shards(folder: Path) -> list[Path]:
+    """The shards of a folder, sorted, whose indexes are not read; raises UserError if there are none."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of shards; {MAKE_THEM}")
+    shards = sorted(folder.glob("[!.]*.tar"))
+    if not shards:
+        raise UserError(f"{folder}: holds no finished shard; {MAKE_THEM}")
+    return shards
 
 
 def read_excluded(shards: Iterable[Path]) -> frozenset[str]:

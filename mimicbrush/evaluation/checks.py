@@ -9,12 +9,13 @@ from mimicbrush.config import instantiate
 from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
-from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig, HeldoutConfig
+from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig
 from mimicbrush.evaluation.edits import unfinished
-from mimicbrush.evaluation.faults import find_faults, refuse_faults
+from mimicbrush.evaluation.faults import find_faults
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.table import metrics_of, set_metrics
 from mimicbrush.evaluation.origins import find_other_runs, judged_editors, pairs_of
+from mimicbrush.evaluation.preconditions import missing_heldout, refuse_faults, source_of_inputs, training_run_faults
 from mimicbrush.files import read_object
 from mimicbrush.requests import Editor
 from mimicbrush.work_share import WorkShare
@@ -32,8 +33,8 @@ def check_inputs(config: EvaluateConfig, not_computed: Mapping[str, str]) -> dic
     sets_are_sound = not any(faults.values())
     samples = {name: list_samples(members) for name, members in config.sets.items()} if sets_are_sound else {}
     inputs = faults | {
-        "training_run": _training_run_faults(config),
-        "heldout.shards": _heldout_faults(config.heldout),
+        "training_run": training_run_faults(config),
+        "heldout.shards": _heldout_faults(config),
         "data_summaries": [
             fault
             for path in filter(Path.is_file, config.data_summaries)
@@ -46,8 +47,7 @@ def check_inputs(config: EvaluateConfig, not_computed: Mapping[str, str]) -> dic
     }
     sound = [name for name in config.editors if not faults[f"editors.{name}"]]
     faults["output"] = find_other_runs(config, samples, sound)
-    can_be_made = config.inputs_from and any(inputs.values())
-    refuse_faults(faults, hint=f"the inputs are made by: {config.inputs_from}" if can_be_made else "")
+    refuse_faults(faults, hint=source_of_inputs(config, inputs))
     return samples
 
 
@@ -107,17 +107,10 @@ def _said(check: Callable[..., object], *arguments: object, **options: object) -
     return []
 
 
-def _training_run_faults(config: EvaluateConfig) -> list[str]:
-    folder = config.training_run
-    return [f"{folder}: no such folder"] if folder and not folder.is_dir() else []
-
-
-def _heldout_faults(heldout: HeldoutConfig | None) -> list[str]:
-    if heldout is None:
+def _heldout_faults(config: EvaluateConfig) -> list[str]:
+    if config.heldout is None:
         return []
-    if not heldout.shards.is_dir():
-        return [f"{heldout.shards}: no such folder"]
-    return _said(choose_heldout, heldout.shards, heldout.num_pairs)
+    return missing_heldout(config) or _said(choose_heldout, config.heldout.shards, config.heldout.num_pairs)
 
 
 def _metric_faults(config: EvaluateConfig, not_computed: Mapping[str, str]) -> list[str]:

@@ -29,6 +29,7 @@ from mimicbrush.benchmark_layout import (
 )
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import BenchmarkSet, Need
+from mimicbrush.evaluation.preconditions import missing_folder
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import mask_bytes
 from mimicbrush.pictures.decoding import decode_frames
@@ -45,29 +46,11 @@ MAX_GREY = 0.001
 """Largest share of a mask's pixels that may be grey away from its outline: a handful of specks."""
 
 
-def refuse_faults(found: Mapping[str, list[str]], *, hint: str = "") -> None:
-    """Raise a UserError that lists the faults, if there are any, under what they are faults of; one alone is one line.
-
-    hint: what may mend them.
-    """
-    advice = f" ({hint})" if hint else ""
-    match [(name, fault) for name, faults in found.items() for fault in faults]:
-        case []:
-            return
-        case [(name, fault)]:
-            raise UserError(f"{name}: {fault}{advice}")
-        case every:
-            lines = [f"{len(every)} faults to mend before the first edit{advice}:"]
-            for name, faults in found.items():
-                lines += [f"- {name}", *(f"  - {fault}" for fault in faults)] if faults else []
-            raise UserError("\n".join(lines))
-
-
 def find_faults(benchmark_set: BenchmarkSet, needs: frozenset[Need] = frozenset()) -> list[str]:
     """Everything that keeps the set from being edited and scored with metrics of those needs; empty for a sound set."""
     folder = benchmark_set.folder
-    if not folder.is_dir():
-        return ["no such folder"]
+    if missing := missing_folder(folder):
+        return missing
     pictures = find_pictures(folder)
     if not pictures:
         return [f"no triplet; expected files such as 000{SOURCE}, 000{MASK}, 000{REFERENCE}"]

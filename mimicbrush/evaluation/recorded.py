@@ -9,12 +9,11 @@ from pathlib import Path
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.metrics.edit import Score
+from mimicbrush.evaluation.preconditions import require_results
 from mimicbrush.evaluation.results import EditResult
 from mimicbrush.evaluation.scoring import number_from_json
 from mimicbrush.files import read_object
 from mimicbrush.statistics import Better
-
-RESULTS = "results.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +69,7 @@ class Side:
 
 def read_run(folder: Path) -> RecordedRun:
     """Read an evaluation's output folder; raises UserError where its results are missing or damaged."""
-    path = folder / RESULTS
-    if not path.is_file():
-        raise UserError(f"{folder}: holds no {RESULTS}; expected the output folder of a finished evaluate.py")
+    path = require_results(folder)
     document = read_object(path, "date", "config", "metrics", "metrics_code", "samples", "edits")
     try:
         return _parse(document, folder)

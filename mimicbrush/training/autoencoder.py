@@ -1,196 +1,25 @@
-"""Train the small autoencoder that stands in for Stable Diffusion's where no weights can be fetched.
+"""Train the small autoencoder: stills and frames of any shards in, a folder in diffusers' layout (half precision) out.
 
-    python -m mimicbrush.training.autoencoder --config configs/train/autoencoder.yaml
-
-Stills and frames of any shards in, a folder in diffusers' layout (half precision) out.
+python -m mimicbrush.training.autoencoder --config configs/train/autoencoder.yaml
 """
 
-from __future__ import annotations
+from mimicbrush.command import Command, run_command
 
-import random
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import count, islice
-from pathlib import Path
-
-import torch
-from diffusers import AutoencoderKL
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
-
-from mimicbrush.config import parse_config
-from mimicbrush.data.augment import random_colours
-from mimicbrush.data.config import AugmentConfig
-from mimicbrush.data.decode import decode_image
-from mimicbrush.data.shard_index import list_shards
-from mimicbrush.data.shards import read_pairs
-from mimicbrush.errors import run_command
-from mimicbrush.files import write_json
-from mimicbrush.folder_lock import held
-from mimicbrush.model.config import PartConfig
-from mimicbrush.model.weights.parts import load_part
-from mimicbrush.pictures.geometry import letterbox, resize
-from mimicbrush.progress import progress_bar
-from mimicbrush.run_folder import claim
-
-NUM_SCALE_CROPS = 256
-"""Training crops from which the latents' scale is measured."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
-    """A small AutoencoderKL trained on crops of shards' pictures."""
-
-    output: Path
-    """Folder of the finished autoencoder, in diffusers' layout."""
-    shards: list[Path]
-    """Folders of shards to learn from."""
-    heldout: Path
-    """Folder of shards to judge the reconstruction on."""
-    arguments: dict
-    """Sizes: arguments of diffusers' AutoencoderKL."""
-    start: str | None = None
-    """A folder in diffusers' layout to go on from, instead of random weights."""
-    colours: AugmentConfig = field(
-        default_factory=lambda: AugmentConfig(brightness=0.3, contrast=0.3, saturation=0.9, hue=0.5, colour_prob=0.7)
-    )
-    """Colour changes of the crops: a few pictures' colours are not all colours. Its geometry is not used."""
-    crop: int = 64
-    """Pixels of a square training crop."""
-    judged_size: int = 128
-    """Pixels of the square pictures that the reconstruction is judged on."""
-    min_scale: float = 0.3
-    """Smallest resize of a picture before it is cropped; the largest is 1."""
-    batch_size: int = 16
-    """Crops a step."""
-    max_steps: int = 5000
-    """Optimiser steps."""
-    learning_rate: float = 2e-3
-    """Peak of a one-cycle schedule of AdamW."""
-    gradient_weight: float = 0.5
-    """Weight of the difference of image gradients, which keeps edges sharp."""
-    kl_weight: float = 1e-6
-    """Weight of the latent's divergence from a standard normal distribution."""
-    seed: int = 0
-    """Of weights and data order."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_scale <= 1:
-            raise ValueError(f"min_scale is {self.min_scale}, expected more than 0, at most 1")
-
-
-class Crops(IterableDataset):
-    """Endless random crops of all pictures of the given shards, flipped at random."""
-
-    def __init__(self, config: AutoencoderConfig) -> None:
-        self.config = config
-        self.images = [image for folder in config.shards for image in _images(folder)]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        rng = random.Random(self.config.seed)
-        for _ in count():
-            for encoded in rng.sample(self.images, len(self.images)):
-                yield _random_crop(decode_image(encoded, "RGB"), self.config, rng)
-
-
-def main() -> None:
-    config = parse_config(AutoencoderConfig)
-    heldout = _squares(config.heldout, config.judged_size)
-    torch.manual_seed(config.seed)
-    autoencoder = start_of(config).to(memory_format=torch.channels_last)
-    with held(config.output):
-        claim(config.output, config, name="training.yaml")
-        _train_and_save(autoencoder, heldout, config)
-
-
-def _train_and_save(autoencoder: AutoencoderKL, heldout: Tensor, config: AutoencoderConfig) -> None:
-    started = time.monotonic()
-    train(autoencoder, config)
-    minutes = (time.monotonic() - started) / 60
-    seen = torch.stack(list(islice(Crops(config), NUM_SCALE_CROPS)))
-    # The name would be the path of the weights it went on from, which says nothing on another machine.
-    autoencoder.register_to_config(scaling_factor=1 / latent_deviation(autoencoder, seen), _name_or_path="")
-    autoencoder.half().save_pretrained(config.output)
-    psnr = reconstruction_psnr(autoencoder.float(), heldout)
-    card = {"reconstruction_psnr_db": psnr, "pictures": len(heldout), "minutes": minutes}
-    write_json(card, config.output / "card.json")
-    judged = f"reconstruction PSNR {psnr:.2f} dB on {len(heldout)} held-out pictures"
-    print(f"trained steps 1 to {config.max_steps}, {judged}: autoencoder and card -> {config.output}")
-
-
-def start_of(config: AutoencoderConfig) -> AutoencoderKL:
-    """Random weights, or those to go on from; raises UserError where these cannot be loaded."""
-    part = PartConfig(pretrained=config.start, arguments=config.arguments)
-    return load_part("autoencoder", part, AutoencoderKL)
-
-
-def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
-    """Minimise absolute differences of pixels and of image gradients, in place."""
-    optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=config.learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.max_steps)
-    crops = iter(DataLoader(Crops(config), batch_size=config.batch_size, num_workers=1))
-    generator = torch.Generator().manual_seed(config.seed)
-    progress = progress_bar(range(config.max_steps), desc="autoencoder")
-    for step in progress:
-        images = random_colours(next(crops), config.colours, generator)
-        loss = _loss(autoencoder, images * 2 - 1, config)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        if step % 50 == 0:
-            progress.set_postfix_str(f"loss {loss.item():.4f}")
-
-
-@torch.no_grad()
-def reconstruction_psnr(autoencoder: AutoencoderKL, images: Tensor) -> float:
-    """Mean PSNR in dB over pictures (N, 3, S, S) in [0, 1], through the posterior's mode and 8-bit rounding."""
-    values = []
-    for batch in images.split(16):
-        decoded = autoencoder.decode(autoencoder.encode(batch * 2 - 1).latent_dist.mode()).sample
-        decoded = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round() / 255
-        values += (-10 * (decoded - batch).pow(2).flatten(1).mean(1).log10()).tolist()
-    return sum(values) / len(values)
-
-
-@torch.no_grad()
-def latent_deviation(autoencoder: AutoencoderKL, images: Tensor) -> float:
-    """Standard deviation of all latents: its inverse is the scaling factor."""
-    latents = [autoencoder.encode(batch * 2 - 1).latent_dist.sample() for batch in images.split(16)]
-    return torch.cat(latents).std().item()
-
-
-def _loss(autoencoder: AutoencoderKL, images: Tensor, config: AutoencoderConfig) -> Tensor:
-    """images: (B, 3, H, W) in [-1, 1]."""
-    images = images.to(memory_format=torch.channels_last)
-    posterior = autoencoder.encode(images).latent_dist
-    difference = autoencoder.decode(posterior.sample()).sample - images
-    gradients = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
-    return difference.abs().mean() + config.gradient_weight * gradients + config.kl_weight * posterior.kl().mean()
-
-
-def _images(folder: Path) -> list[bytes]:
-    pairs = list(read_pairs(list_shards(folder)))
-    return [image for pair in pairs for image in (pair.source, pair.reference) if image is not None]
-
-
-def _squares(folder: Path, size: int) -> Tensor:
-    """(N, 3, size, size): the source pictures of a folder of shards."""
-    images = [decode_image(pair.source, "RGB") for pair in read_pairs(list_shards(folder))]
-    return torch.stack([letterbox(image, size, fill=1.0)[0] for image in images])
-
-
-def _random_crop(image: Tensor, config: AutoencoderConfig, rng: random.Random) -> Tensor:
-    """(3, H, W) -> (3, crop, crop)."""
-    height, width = image.shape[-2:]
-    scale = max(rng.uniform(config.min_scale, 1.0), config.crop / min(height, width))
-    image = resize(image, max(config.crop, round(height * scale)), max(config.crop, round(width * scale)))
-    top, left = (rng.randint(0, side - config.crop) for side in image.shape[-2:])
-    crop = image[:, top : top + config.crop, left : left + config.crop]
-    return crop.flip(-1) if rng.random() < 0.5 else crop
-
+PROGRAM = "python -m mimicbrush.training.autoencoder"
+CONFIG = f"{PROGRAM} --config configs/train/autoencoder.yaml"
+COMMAND = Command(
+    program=PROGRAM,
+    config="mimicbrush.training.config.AutoencoderConfig",
+    check="mimicbrush.training.preconditions.check_autoencoder",
+    run="mimicbrush.training.autoencoder_training.train_autoencoder",
+    examples=(
+        f"{CONFIG} --output runs/autoencoder --shards '[data/shards/videos]' --heldout data/shards/heldout",
+        f"{CONFIG} --output runs/longer --shards '[data/shards/videos]' --heldout data/shards/heldout"
+        " --start runs/autoencoder",
+    ),
+    ordinary=("config", "output", "shards", "heldout", "max_steps"),
+    then="run the same command again, which starts from the beginning",
+)
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(COMMAND)

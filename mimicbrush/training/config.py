@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.data.config import DataConfig
+from mimicbrush.data.config import AugmentConfig, DataConfig
 from mimicbrush.model.config import NetworkConfig
 
 OptimizerName = Literal["adamw", "adamw8bit"]
@@ -228,3 +228,45 @@ class TrainConfig:
                 f"run.frozen_precision is {self.run.frozen_precision}, in which adapters train under autocast only; set"
                 " run.precision to bf16-mixed or 16-mixed"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """A small AutoencoderKL trained on crops of shards' pictures."""
+
+    output: Path
+    """Folder of the finished autoencoder, in diffusers' layout."""
+    shards: list[Path]
+    """Folders of shards to learn from."""
+    heldout: Path
+    """Folder of shards to judge the reconstruction on."""
+    arguments: dict
+    """Sizes: arguments of diffusers' AutoencoderKL."""
+    start: str | None = None
+    """A folder in diffusers' layout to go on from, instead of random weights."""
+    colours: AugmentConfig = field(
+        default_factory=lambda: AugmentConfig(brightness=0.3, contrast=0.3, saturation=0.9, hue=0.5, colour_prob=0.7)
+    )
+    """Colour changes of the crops: a few pictures' colours are not all colours. Its geometry is not used."""
+    crop: int = 64
+    """Pixels of a square training crop."""
+    judged_size: int = 128
+    """Pixels of the square pictures that the reconstruction is judged on."""
+    min_scale: float = 0.3
+    """Smallest resize of a picture before it is cropped; the largest is 1."""
+    batch_size: int = 16
+    """Crops a step."""
+    max_steps: int = 5000
+    """Optimiser steps."""
+    learning_rate: float = 2e-3
+    """Peak of a one-cycle schedule of AdamW."""
+    gradient_weight: float = 0.5
+    """Weight of the difference of image gradients, which keeps edges sharp."""
+    kl_weight: float = 1e-6
+    """Weight of the latent's divergence from a standard normal distribution."""
+    seed: int = 0
+    """Of weights and data order."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_scale <= 1:
+            raise ValueError(f"min_scale is {self.min_scale}, expected more than 0, at most 1")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +9,9 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from evaluate import COMMAND
+from mimicbrush.command import call_command
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -43,16 +44,14 @@ def make_set(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def evaluate(tmp_path: Path) -> Callable[..., Path]:
     """evaluate(fields): write them as YAML and run evaluate.py on it; returns the output folder."""
 
     def run(fields: dict) -> Path:
         fields = {"output": str(tmp_path / "out"), **fields}
         config = tmp_path / "config.yaml"
         config.write_text(yaml.safe_dump(fields, sort_keys=False))
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", "--config", str(config)])
-        # The module's main and not the script's exit: the test sees the exception itself.
-        runpy.run_path(str(REPOSITORY / "evaluate.py"), run_name="evaluate")["main"]()
+        call_command(COMMAND, ["--config", str(config)])
         return Path(fields["output"])
 
     return run

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
+from mimicbrush.command import call_command
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.compare import choose_sides, main
+from mimicbrush.evaluation.compare import COMMAND
 from mimicbrush.evaluation.config import CompareConfig
+from mimicbrush.evaluation.run_comparison import choose_sides
 from tests.evaluation.small import IDENTITY, PASTE, mean_colour, one_set
 
 
 @pytest.fixture
-def compare(monkeypatch: pytest.MonkeyPatch):
+def compare():
     """compare(RUN_A, RUN_B, *options): run the command."""
 
     def run(*arguments: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
-        main()
+        call_command(COMMAND, list(map(str, arguments)))
 
     return run
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.config import BenchmarkSet, EvaluateConfig
+from mimicbrush.evaluation.preconditions import check_evaluation
 from tests.evaluation.small import BASELINES, IDENTITY, STAND_INS, mean_colour, one_set, strict_json
 
 
@@ -69,28 +71,41 @@ def test_every_fault_is_named_at_once_before_anything_is_written(evaluate, make_
         "editors": {
             "fill": mean_colour(ring=3),
             "typo": {"class_path": f"{BASELINES}.Identiti"},
-            "absent": {
-                "class_path": "mimicbrush.editors.mimicbrush.MimicBrushEditor",
-                "init_args": {"checkpoint": "nowhere"},
-            },
         },
-        "training_run": "never",
         "metrics": ["colour_distance"],
     }
     with pytest.raises(UserError) as caught:
         evaluate(fields)
     for fault in (
         "002: source mask is missing",
-        "- training_run\n  - never: no such folder",
         "colour_distance applies to none",
         "- editors.typo\n  - mimicbrush.editors.baselines.Identiti: no such class",
-        "- editors.absent\n  - nowhere does not exist",
     ):
         assert fault in str(caught.value)
     assert sorted((tmp_path / "out").rglob("*")) == before
     (bad / "002_source_mask.png").write_bytes((bad / "001_source_mask.png").read_bytes())
-    with pytest.raises(UserError, match=r"(?s)training_run.*ring was 5, is 3"):
+    with pytest.raises(UserError, match=r"(?s)typo.*ring was 5, is 3"):
         evaluate(fields)
+
+
+def test_all_that_is_missing_is_named_at_once():
+    absent = {"class_path": "mimicbrush.editors.mimicbrush.MimicBrushEditor", "init_args": {"checkpoint": "nowhere"}}
+    config = EvaluateConfig(
+        output=Path("out"),
+        sets={"lost": BenchmarkSet(folder=Path("lost"), task="parts", track="inner_id")},
+        editors={"absent": absent},
+        training_run=Path("never"),
+        inputs_from="make demo",
+    )
+    with pytest.raises(UserError) as caught:
+        check_evaluation(config)
+    for fault in (
+        "- lost: lost\n  - no such folder",
+        "- training_run\n  - never: no such folder",
+        "- editors.absent\n  - nowhere does not exist",
+        "the inputs are made by: make demo",
+    ):
+        assert fault in str(caught.value)
 
 
 def test_bad_set_stops_before_the_first_edit(evaluate, make_set, tmp_path):

@@ -13,7 +13,8 @@ from PIL import Image
 from mimicbrush.errors import UserError, run_command
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults, grey_share, refuse_faults
+from mimicbrush.evaluation.faults import find_faults, grey_share
+from mimicbrush.evaluation.preconditions import refuse_faults
 from tests.evaluation.conftest import write_triplet
 
 REAL = Path(os.environ.get("MIMICBRUSH_BENCHMARK", Path(__file__).parents[2] / ".." / "shared" / "data" / "benchmark"))

@@ -20,7 +20,7 @@ from transformers import ViTModel
 from mimicbrush.bench.networks import write_dino, write_features
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import FetchConfig, ModelsConfig
-from mimicbrush.evaluation.fetch import fetch
+from mimicbrush.evaluation.fetch_weights import fetch_weights
 from mimicbrush.evaluation.metrics.models import Models
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -104,7 +104,7 @@ def dino_from_hub() -> FetchConfig:
 
 def test_repository_is_fetched_once_and_then_found(hub, capsys):
     write_dino(hub.root / "someone" / "dino", "tiny")
-    fetch(dino_from_hub())
+    fetch_weights(dino_from_hub())
     models = Models(dino_from_hub().sources, device="cpu")
     assert models.missing(["dino"]) == {} and models.load("dino")
     first = capsys.readouterr().out
@@ -112,7 +112,7 @@ def test_repository_is_fetched_once_and_then_found(hub, capsys):
         first.startswith("dino: DINO ViT of width 32/16 (someone/dino, ") and f"fetched: {models.find('dino')}" in first
     )
     hub.asked.clear()
-    fetch(dino_from_hub())
+    fetch_weights(dino_from_hub())
     assert "already here" in capsys.readouterr().out and not hub.asked
 
 
@@ -121,14 +121,14 @@ def test_old_weights_are_fetched_where_there_are_no_safetensors(hub):
     write_dino(folder, "tiny")
     torch.save(ViTModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    fetch(dino_from_hub())
+    fetch_weights(dino_from_hub())
     assert Models(dino_from_hub().sources, device="cpu").load("dino")
 
 
 def test_file_is_fetched_by_its_url_and_checked(hub, capsys):
     path = write_features(hub.root / "files", "alexnet")
     sources = ModelsConfig(alexnet=f"{hub.url}/files/{path.name}")
-    fetch(FetchConfig(models=("alexnet",), sources=sources))
+    fetch_weights(FetchConfig(models=("alexnet",), sources=sources))
     assert Models(sources, device="cpu").load("alexnet")
     assert f"checkpoints/{path.name}" in capsys.readouterr().out
 
@@ -138,7 +138,7 @@ def test_file_with_another_hash_is_not_kept(hub):
     shutil.copy(path, path.with_name("alexnet-00000000.pth"))
     sources = ModelsConfig(alexnet=f"{hub.url}/files/alexnet-00000000.pth")
     with pytest.raises(UserError, match=r"alexnet: http.* cannot be fetched \(invalid hash value"):
-        fetch(FetchConfig(models=("alexnet",), sources=sources))
+        fetch_weights(FetchConfig(models=("alexnet",), sources=sources))
     assert "is not on this machine" in Models(sources).missing(["alexnet"])["alexnet"]
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_had_is_named_after_the_rest_is_fetched(hub, capsys):
     path = write_features(hub.root / "files", "alexnet")
     sources = ModelsConfig(dino="someone/unknown", alexnet=f"{hub.url}/files/{path.name}", vgg16=f"{hub.url}/none.pth")
     with pytest.raises(UserError) as caught:
-        fetch(FetchConfig(models=("dino", "vgg16", "alexnet"), sources=sources))
+        fetch_weights(FetchConfig(models=("dino", "vgg16", "alexnet"), sources=sources))
     message = str(caught.value)
     assert "dino: someone/unknown cannot be fetched" in message
     assert f"vgg16: {hub.url}/none.pth cannot be fetched (Not Found); copy the file to" in message
@@ -158,7 +158,7 @@ def test_unreachable_hub_is_one_quick_sentence_for_all(hub, monkeypatch):
     _point_to(url, monkeypatch)
     started = time.perf_counter()
     with pytest.raises(UserError) as caught:
-        fetch(FetchConfig(models=("dino", "clip")))
+        fetch_weights(FetchConfig(models=("dino", "clip")))
     assert time.perf_counter() - started < 5
     assert str(caught.value) == (
         f"dino, clip: {url} cannot be reached (ConnectError); go online, or copy the repository's files to this machine"
@@ -169,13 +169,13 @@ def test_unreachable_hub_is_one_quick_sentence_for_all(hub, monkeypatch):
 def test_offline_mode_is_respected(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="dino: the hub may not be asked, as HF_HUB_OFFLINE is set"):
-        fetch(dino_from_hub())
+        fetch_weights(dino_from_hub())
     assert not hub.asked
 
 
 def test_path_that_is_not_there_is_not_fetched(hub, tmp_path):
     with pytest.raises(UserError, match=r"dino: .*none: no folder with a config\.json; mend models\.dino"):
-        fetch(FetchConfig(models=("dino",), sources=ModelsConfig(dino=str(tmp_path / "none"))))
+        fetch_weights(FetchConfig(models=("dino",), sources=ModelsConfig(dino=str(tmp_path / "none"))))
 
 
 def test_unknown_network_is_refused():

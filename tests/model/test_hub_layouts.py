@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from transformers import DepthAnythingForDepthEstimation
 
 import train
+from mimicbrush.command import call_command
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
 from mimicbrush.evaluation.build.config import MaskConfig
@@ -97,9 +98,8 @@ def test_every_preset_passes_its_check(path, offline, tmp_path, monkeypatch, cap
         "run.max_steps": 1,
         "run.num_reference_use_pairs": 4,
     }
-    monkeypatch.setattr("sys.argv", ["train.py", *(f"--{name}={value}" for name, value in arguments.items())])
     with pytest.raises(SystemExit) as exit_, caplog.at_level(logging.WARNING, logger="mimicbrush"):
-        train.main()
+        call_command(train.COMMAND, [f"--{name}={value}" for name, value in arguments.items()])
     printed = capsys.readouterr()
     assert exit_.value.code == 0, printed.out
     # In words, as the table is wrapped to the width of the terminal.

@@ -13,15 +13,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from diffusers import DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 
+from mimicbrush.command import call_command
 from mimicbrush.config import load_config
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.__main__ import main
+from mimicbrush.model.weights.__main__ import COMMANDS
 from mimicbrush.model.weights.build import from_pretrained, initialise, load_network, load_release, read_weights
+from mimicbrush.model.weights.find import require_local_parts
 from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.presets import fitting_presets, known_presets
@@ -370,25 +373,24 @@ class TestParts:
 
 
 class TestCommand:
-    def run(self, monkeypatch, *arguments: object) -> None:
-        monkeypatch.setattr("sys.argv", ["weights", *map(str, arguments)])
-        main()
+    def run(self, *arguments: object) -> None:
+        call_command(COMMANDS, list(map(str, arguments)))
 
-    def test_released_file_to_folder_and_back(self, tmp_path, monkeypatch, capsys, released_file):
+    def test_released_file_to_folder_and_back(self, tmp_path, capsys, released_file):
         path, network = released_file
         save_pretrained(network, tmp_path / "all")
-        self.run(monkeypatch, "convert", "--weights", tmp_path / "all", "--output", tmp_path / "back.bin")
+        self.run("convert", "--weights", tmp_path / "all", "--output", tmp_path / "back.bin")
         assert "parameters in float32" in capsys.readouterr().out
         back, first = (torch.load(file, weights_only=True) for file in (tmp_path / "back.bin", path))
         torch.testing.assert_close(back, first, rtol=0, atol=0)
 
     @pytest.mark.parametrize("name", ["x.safetensors", "x.ckpt", "x.pt", "x.PTH", "x.BIN", "x.onnx", "x.zip"])
-    def test_a_folder_is_not_named_like_a_file(self, tmp_path, monkeypatch, released_file, name):
+    def test_a_folder_is_not_named_like_a_file(self, tmp_path, released_file, name):
         path, network = released_file
         with pytest.raises(
             UserError, match=rf"{name}: no file of that kind .* ending in \.bin for the released layout"
         ):
-            self.run(monkeypatch, "convert", "--weights", path, "--output", tmp_path / name)
+            self.run("convert", "--weights", path, "--output", tmp_path / name)
         with pytest.raises(UserError, match=f"{name} would become a folder"):
             save_pretrained(network, tmp_path / name)
         assert not (tmp_path / name).exists()
@@ -397,15 +399,35 @@ class TestCommand:
         save_pretrained(initialise(network_config()), tmp_path / "mine.v1.5")
         assert from_pretrained(tmp_path / "mine.v1.5")
 
-    def test_inspect_counts(self, tmp_path, monkeypatch, capsys, released_file):
+    def test_inspect_counts(self, tmp_path, capsys, released_file):
         path, network = released_file
-        self.run(monkeypatch, "inspect", "--weights", path)
+        self.run("inspect", "--weights", path)
         printed = capsys.readouterr().out
         num_parameters = sum(parameter.numel() for parameter in network.imitative_unet.parameters())
         assert "released checkpoint" in printed
         assert f"{num_parameters:,}".replace(",", " ") in printed
         assert "fits: no preset here" in printed
 
-    def test_unknown_command_is_named(self, monkeypatch):
+    def test_unknown_command_is_named(self):
         with pytest.raises(UserError, match="choose from inspect, convert"):
-            self.run(monkeypatch, "inspekt")
+            self.run("inspekt")
+
+    def test_inspect_prints_a_runs_options_as_yaml(self, tmp_path, capsys):
+        save_pretrained(initialise(network_config()), tmp_path / "folder")
+        self.run("inspect", tmp_path / "folder")
+        printed = capsys.readouterr().out
+        options = yaml.safe_load(printed[printed.index("\nsize:") : printed.index("\nfits:")])
+        assert tuple(options["shape_channels"]) == network_config().shape_channels
+
+    @pytest.mark.parametrize("output", ["file/inside", "file/inside.bin"])
+    def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(self, tmp_path, output):
+        (tmp_path / "file").write_text("")
+        (tmp_path / "weights.bin").write_text("not read")
+        with pytest.raises(UserError, match=r"inside.*(cannot be a folder|cannot be written)"):
+            self.run("convert", "--weights", tmp_path / "weights.bin", "--output", tmp_path / output)
+
+    def test_every_part_that_is_missing_is_named(self, tmp_path):
+        missing = {name: PartConfig(pretrained=str(tmp_path / name)) for name in ("autoencoder", "image_encoder")}
+        for require in (initialise, require_local_parts):
+            with pytest.raises(UserError, match=r"(?s)2 parts .*- autoencoder: .* exist.*- image_encoder: .* exist"):
+                require(network_config(**missing))

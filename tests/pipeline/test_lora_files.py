@@ -18,11 +18,12 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from mimicbrush.command import call_command
 from mimicbrush.demo.orders import bundle
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights import __main__ as command
+from mimicbrush.model.weights.__main__ import COMMANDS
 from mimicbrush.model.weights.build import initialise, load_network
 from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
@@ -238,9 +239,8 @@ def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkey
     shards = {name: made / "shards" / name for name in ("videos", "stills", "heldout")}
     fit(adapter_config(shards, tmp_path / "run"), tmp_path, monkeypatch)
     lora, base = tmp_path / "lora.safetensors", tmp_path / "base"
-    told = ["lora", "--weights", tmp_path / "run", "--output", lora, "--base", base]
-    monkeypatch.setattr("sys.argv", ["weights", *map(str, told)])
-    command.main()
+    arguments = ["lora", *map(str, ["--weights", tmp_path / "run", "--output", lora, "--base", base])]
+    call_command(COMMANDS, arguments)
     said = capsys.readouterr().out
     assert "adapters of" in said
     assert "base: imitative_unet from random weights, reference_unet from random weights\nthe base -> " in said
@@ -249,7 +249,7 @@ def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkey
     pipe.load_lora_weights(lora)
     assert_equal(weights(pipe.network), weights(load_network(tmp_path / "run")), atol=1e-6)
     with pytest.raises(UserError, match=r"lora\.safetensors exists"):
-        command.main()
+        call_command(COMMANDS, arguments)
 
 
 def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path, monkeypatch):

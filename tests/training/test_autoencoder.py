@@ -9,13 +9,16 @@ import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 
+from mimicbrush.command import call_command
 from mimicbrush.config import load_config
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.parts import load_part
 from mimicbrush.pictures.geometry import letterbox
 from mimicbrush.pictures.reading import read_image
-from mimicbrush.training import autoencoder as command
+from mimicbrush.training.autoencoder import COMMAND
+from mimicbrush.training.autoencoder_training import reconstruction_psnr
+from mimicbrush.training.config import AutoencoderConfig
 from tests.conftest import AUTOENCODER, REPOSITORY
 
 ASSET = REPOSITORY / "mimicbrush" / "assets" / "autoencoder"
@@ -39,14 +42,14 @@ def test_shipped_weights_are_small_and_half():
 def test_shipped_weights_reconstruct_photographs_they_never_saw():
     folder = Path(skimage.__file__).parent / "data"
     images = squares([folder / name for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")])
-    assert command.reconstruction_psnr(shipped(), images) >= 25
+    assert reconstruction_psnr(shipped(), images) >= 25
 
 
 def test_shipped_weights_reconstruct_unseen_subjects():
     if not BENCHMARK.is_dir():
         pytest.skip(f"no real material at {BENCHMARK}")
     paths = [path for part in ("source", "reference") for path in sorted(BENCHMARK.rglob(f"*_{part}.png"))]
-    assert command.reconstruction_psnr(shipped(), squares(paths)) >= 25
+    assert reconstruction_psnr(shipped(), squares(paths)) >= 25
 
 
 def test_psnr_equals_the_hand_calculation():
@@ -60,7 +63,7 @@ def test_psnr_equals_the_hand_calculation():
         def decode(self, latents):
             return type("Output", (), {"sample": latents - 0.4})
 
-    assert command.reconstruction_psnr(Darker(), torch.full((2, 3, 8, 8), 0.6)) == pytest.approx(13.98, abs=0.01)
+    assert reconstruction_psnr(Darker(), torch.full((2, 3, 8, 8), 0.6)) == pytest.approx(13.98, abs=0.01)
 
 
 def test_the_command_trains_saves_and_goes_on(shards, tmp_path, monkeypatch):
@@ -76,8 +79,7 @@ def test_the_command_trains_saves_and_goes_on(shards, tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     for name, start in (("first", []), ("second", ["--start", str(tmp_path / "first")])):
         arguments = ["--config", str(tmp_path / "config.yaml"), "--output", str(tmp_path / name), *start]
-        monkeypatch.setattr("sys.argv", ["autoencoder", *arguments])
-        command.main()
+        call_command(COMMAND, arguments)
         assert np.isfinite(json.loads((tmp_path / name / "card.json").read_text())["reconstruction_psnr_db"])
         assert str(tmp_path) not in (tmp_path / name / "config.json").read_text()
 
@@ -86,7 +88,7 @@ def test_the_shipped_config_parses_once_its_folders_are_given(tmp_path):
     path = tmp_path / "autoencoder.yaml"
     shipped_config = yaml.safe_load((REPOSITORY / "configs" / "train" / "autoencoder.yaml").read_text())
     path.write_text(yaml.safe_dump(shipped_config | {"output": "x", "shards": ["y"], "heldout": "z"}))
-    assert load_config(command.AutoencoderConfig, path).max_steps == 3000
+    assert load_config(AutoencoderConfig, path).max_steps == 3000
 
 
 def test_a_start_without_weights_is_refused(tmp_path):

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 import train
+from mimicbrush.command import call_command
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.data.decode import PairBatch, collate
@@ -24,7 +25,7 @@ from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.contact_sheet import GAP, MIN_SIDE
-from mimicbrush.training import doctor
+from mimicbrush.training import command, doctor
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.doctor import machine
@@ -72,8 +73,7 @@ def fit(config: TrainConfig, monkeypatch, *overrides: str) -> None:
     path = config.output.with_suffix(".yaml")
     path.parent.mkdir(exist_ok=True)
     path.write_text(dump_config(config))
-    monkeypatch.setattr("sys.argv", ["train.py", "--config", str(path), *overrides])
-    train.main()
+    call_command(train.COMMAND, ["--config", str(path), *overrides])
 
 
 def of_source(folder: Path, **kwargs) -> dict[str, str]:
@@ -287,7 +287,7 @@ def test_in_short_only_what_is_not_ok_is_told():
 def test_the_doctor_leaves_the_runs_weights_as_they_would_be(config, monkeypatch):
     states = []
     for name, examine in {"with": doctor.examine, "without": lambda *_: None}.items():
-        monkeypatch.setattr(train, "examine", examine)
+        monkeypatch.setattr(command, "examine", examine)
         fit(replace(config, output=config.output / name), monkeypatch)
         states.append(read_checkpoint(config.output / name / "checkpoints" / "last.ckpt")["state_dict"])
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)

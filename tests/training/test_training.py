@@ -7,6 +7,7 @@ import torch
 import yaml
 
 import train
+from mimicbrush.command import call_command
 from mimicbrush.config import dump_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
@@ -57,11 +58,10 @@ def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, chart
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config))
     with monkeypatch.context() as patch:
-        patch.setattr("sys.argv", ["train.py", "--config", str(path), *overrides])
         if not charts:
             patch.setattr("mimicbrush.training.records.draw_training", lambda rows, path: None)
             patch.setattr("mimicbrush.training.previews.draw_reference_use", lambda rows, path: None)
-        train.main()
+        call_command(train.COMMAND, ["--config", str(path), *overrides])
 
 
 def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_path, monkeypatch, capsys):
@@ -169,9 +169,8 @@ def test_a_checkpoint_of_another_network_is_not_resumed(trained, monkeypatch):
     wider["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16, 16]
     wider["run"]["max_steps"] = 4
     other.write_text(yaml.safe_dump(wider))
-    monkeypatch.setattr("sys.argv", ["train.py", "--config", str(other)])
     with pytest.raises(UserError, match="misshaped"):
-        train.main()
+        call_command(train.COMMAND, ["--config", str(other)])
 
 
 def test_frozen_parts_stay_and_trained_parts_move(shards, trained):

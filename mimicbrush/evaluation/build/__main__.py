@@ -1,39 +1,55 @@
-"""`python -m mimicbrush.evaluation.build inner_id | inter_id | heldout | check`."""
+"""Build and check benchmark sets: `python -m mimicbrush.evaluation.build inner_id | inter_id | heldout | check`."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from mimicbrush.command import Command, CommandGroup, run_command
 
-from mimicbrush.config import run_subcommand
-from mimicbrush.errors import run_command
-from mimicbrush.evaluation.build.check import check_folder
-from mimicbrush.evaluation.build.config import CheckConfig, HeldoutSetConfig, InnerIdConfig, InterIdConfig
-from mimicbrush.evaluation.build.heldout import build_heldout
-from mimicbrush.evaluation.build.inner_id import build_inner_id
-from mimicbrush.evaluation.build.inter_id import build_inter_id
-from mimicbrush.folder_lock import held
-
-T = TypeVar("T", InnerIdConfig, InterIdConfig, HeldoutSetConfig)
-
-
-def main() -> None:
-    commands = {
-        "inner_id": (InnerIdConfig, _alone(build_inner_id)),
-        "inter_id": (InterIdConfig, _alone(build_inter_id)),
-        "heldout": (HeldoutSetConfig, _alone(build_heldout)),
-        "check": (CheckConfig, check_folder),
-    }
-    run_subcommand(commands, program="python -m mimicbrush.evaluation.build")
-
-
-def _alone(build: Callable[[T], None]) -> Callable[[T], None]:
-    """Hold the output folder while a set is built in it."""
-
-    def build_alone(config: T) -> None:
-        with held(config.output):
-            build(config)
-
-    return build_alone
-
+ROOM = "mimicbrush.evaluation.build"
+PROGRAM = "python -m mimicbrush.evaluation.build"
+COMMANDS = CommandGroup(
+    program=PROGRAM,
+    commands={
+        "inner_id": Command(
+            config=f"{ROOM}.config.InnerIdConfig",
+            check=f"{ROOM}.preconditions.check_inner_id",
+            run=f"{ROOM}.inner_id.build_inner_id",
+            examples=(
+                f"{PROGRAM} inner_id --subjects.folder photographs --task texture --output data/benchmark/inner",
+                f"{PROGRAM} inner_id --subjects.folder photographs --subjects.masks.method box"
+                " --subjects.masks.regions boxes.json --task parts --output data/benchmark/inner",
+            ),
+            ordinary=("subjects.folder", "subjects.metadata", "output", "task", "subjects.masks.method"),
+        ),
+        "inter_id": Command(
+            config=f"{ROOM}.config.InterIdConfig",
+            check=f"{ROOM}.preconditions.check_inter_id",
+            run=f"{ROOM}.inter_id.build_inter_id",
+            examples=(
+                f"{PROGRAM} inter_id --sources.folder sources --references.folder references --task texture"
+                " --output data/benchmark/inter",
+                f"{PROGRAM} inter_id --config inter_id.yaml --pairs pairs.csv",
+            ),
+            ordinary=("sources.folder", "output", "task", "pairs", "num_triplets"),
+        ),
+        "heldout": Command(
+            config=f"{ROOM}.config.HeldoutSetConfig",
+            check=f"{ROOM}.preconditions.check_heldout",
+            run=f"{ROOM}.heldout.build_heldout",
+            examples=(
+                f"{PROGRAM} heldout --shards '[data/shards/heldout]' --output data/benchmark/heldout",
+                f"{PROGRAM} heldout --shards '[data/shards/heldout]' --output data/benchmark/heldout --num_pairs 128",
+            ),
+            ordinary=("shards", "output", "num_pairs", "size"),
+        ),
+        "check": Command(
+            config=f"{ROOM}.config.CheckConfig",
+            check=f"{ROOM}.preconditions.check_check",
+            run=f"{ROOM}.check.check_folder",
+            examples=(f"{PROGRAM} check data/benchmark", f"{PROGRAM} check data/benchmark --needs '[prompt]'"),
+            ordinary=("folder", "needs"),
+            positional=("folder",),
+            then="",
+        ),
+    },
+)
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(COMMANDS)

@@ -11,7 +11,8 @@ from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
 from mimicbrush.evaluation.build.plan import Quota
 from mimicbrush.evaluation.build.triplets import PROVENANCE, Account, make_triplets, write_prompts, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults, refuse_faults
+from mimicbrush.evaluation.faults import find_faults
+from mimicbrush.evaluation.preconditions import refuse_faults
 
 MAX_LINES = 10
 """Skipped photographs that are named on the console; provenance.json and the contact sheet name all."""

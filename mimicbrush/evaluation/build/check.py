@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from mimicbrush.benchmark_layout import find_pictures
-from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.build.config import CheckConfig
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults, refuse_faults
+from mimicbrush.evaluation.faults import find_faults
+from mimicbrush.evaluation.preconditions import refuse_faults
 
 
 def check_folder(config: CheckConfig) -> None:
@@ -25,8 +25,6 @@ def check_folder(config: CheckConfig) -> None:
 
 
 def _set_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give a benchmark set or a folder of sets")
     folders = [inner for inner in (folder, *sorted(folder.rglob("*"))) if inner.is_dir() and find_pictures(inner)]
     # A folder without a picture is a fault of its own, which `find_faults` words.
     return folders or [folder]

@@ -13,27 +13,30 @@ from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.config import InterIdConfig
 from mimicbrush.evaluation.build.photographs import Photograph
 from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
+from mimicbrush.evaluation.build.preconditions import NO_PAIRS
 from mimicbrush.evaluation.build.triplets import claim_set
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
+from mimicbrush.folder_lock import held
 
 Photographs = dict[str, Photograph]
 
 
 def build_inter_id(config: InterIdConfig) -> None:
     """Build an inter-ID set. Raises UserError where an input is missing, or no triplet can be made."""
-    masks = config.output / "masks"
-    sources = Collection(config.sources, config.size, seed=config.seed, masks=masks / "sources")
-    references = Collection(config.references, config.size, seed=config.seed, masks=masks / "references")
-    if config.pairs:
-        quotas = read_pairs(config.pairs, sources.photographs, references.photographs)
-        told = [sha256(config.pairs)]
-    else:
-        drawn = draw_pairs(sources.photographs, references.photographs, seed=config.seed)
-        quotas, told = [Quota("the draw", config.num_triplets, drawn)], []
-    claim_set(config.output, config, [*sources.inputs(), "", *references.inputs(), *told])
-    benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inter_id")
-    build_set(benchmark, quotas, sources, references)
+    with held(config.output):
+        masks = config.output / "masks"
+        sources = Collection(config.sources, config.size, seed=config.seed, masks=masks / "sources")
+        references = Collection(config.references, config.size, seed=config.seed, masks=masks / "references")
+        if config.pairs:
+            quotas = read_pairs(config.pairs, sources.photographs, references.photographs)
+            told = [sha256(config.pairs)]
+        else:
+            drawn = draw_pairs(sources.photographs, references.photographs, seed=config.seed)
+            quotas, told = [Quota("the draw", config.num_triplets, drawn)], []
+        claim_set(config.output, config, [*sources.inputs(), "", *references.inputs(), *told])
+        benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inter_id")
+        build_set(benchmark, quotas, sources, references)
 
 
 def draw_pairs(sources: Photographs, references: Photographs, *, seed: int) -> Iterator[Candidate]:
@@ -50,7 +53,7 @@ def read_pairs(path: Path, sources: Photographs, references: Photographs) -> lis
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path}: no such text file; expected a CSV with columns source, reference[, prompt]") from None
+        raise UserError(f"{path}: {NO_PAIRS}") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if not {"source", "reference"} <= set(reader.fieldnames or ()):
         raise UserError(f"{path}: has columns {reader.fieldnames}; expected source, reference[, prompt]")

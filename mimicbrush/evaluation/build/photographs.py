@@ -10,6 +10,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.preconditions import require_photographs
 from mimicbrush.files import PICTURE_SUFFIXES, sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
@@ -49,8 +50,7 @@ def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Ph
 
     Raises UserError where there is none, or where two differ by their suffix alone and could not have two masks.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of photographs")
+    require_photographs(folder)
     paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)) and path.is_file())
     if not paths:
         raise UserError(f"{folder}: holds no photograph; expected files such as dog/00.jpg")

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.preconditions import EXPECTED_REGIONS, require_regions
 from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
-
-EXPECTED = "expected a CSV with columns file and x0, y0, x1, y1 (a box) or x, y[, label] (a click), or a JSON object"
 
 
 def read_regions(path: Path, files: Iterable[str]) -> dict[str, SegmentationPrompt]:
@@ -21,16 +20,15 @@ def read_regions(path: Path, files: Iterable[str]) -> dict[str, SegmentationProm
     A CSV may give a photograph one box and any number of clicks, each in a row of its own.
     Raises UserError where the file does not fit, or names files that are not there.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file of boxes or clicks; {EXPECTED}")
+    require_regions(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         regions = _from_json(text) if path.suffix.lower() == ".json" else _from_csv(text)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: {error}; {EXPECTED}") from None
+        raise UserError(f"{path}: {error}; {EXPECTED_REGIONS}") from None
     nowhere = sorted(file for file, region in regions.items() if region == SegmentationPrompt())
     if nowhere:
-        raise UserError(f"{path}: gives {', '.join(nowhere)} neither box nor click; {EXPECTED}")
+        raise UserError(f"{path}: gives {', '.join(nowhere)} neither box nor click; {EXPECTED_REGIONS}")
     unknown = sorted(regions.keys() - set(files))
     if unknown:
         raise UserError(f"{path}: names {', '.join(unknown)}, which {'is' if len(unknown) == 1 else 'are'} not there")

@@ -23,7 +23,8 @@ from mimicbrush.benchmark_layout import (
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.build.collection import Collection, Prepared, write_once
 from mimicbrush.evaluation.build.plan import Candidate, Quota
-from mimicbrush.evaluation.faults import refuse_faults, text_faults
+from mimicbrush.evaluation.faults import text_faults
+from mimicbrush.evaluation.preconditions import refuse_faults
 from mimicbrush.files import installed_versions, write_json
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import CONFIG_NAME, claim

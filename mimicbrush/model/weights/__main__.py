@@ -1,98 +1,45 @@
 """Look at trained weights, and rewrite them: `python -m mimicbrush.model.weights inspect | convert | lora`."""
 
-from __future__ import annotations
+from mimicbrush.command import Command, CommandGroup, run_command
 
-from collections import Counter
-from pathlib import Path
-
-import torch
-
-from mimicbrush.config import run_subcommand
-from mimicbrush.errors import UserError, run_command, spaced
-from mimicbrush.files import FILE_SUFFIXES, refuse_file_name
-from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import load_network, load_release, read_weights
-from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
-from mimicbrush.model.weights.find import find_weights
-from mimicbrush.model.weights.folder import save_pretrained
-from mimicbrush.model.weights.lora_export import export_lora
-from mimicbrush.model.weights.lora_file import read_lora
-from mimicbrush.model.weights.presets import fitting_presets
-from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.tensors import TrainedWeights
-
-RELEASE_SUFFIX = ".bin"
-"""Suffix of a file in the released layout."""
-CONFIGS = Path("configs/train")
-"""Where the presets lie, in the project's root."""
-
-
-def main() -> None:
-    commands = {"inspect": (InspectConfig, inspect), "convert": (ConvertConfig, convert), "lora": (LoraConfig, lora)}
-    run_subcommand(commands, program="python -m mimicbrush.model.weights")
-
-
-def inspect(config: InspectConfig) -> None:
-    weights = read_weights(config.weights)
-    print(f"{weights.origin}: {weights.kind}\n")
-    for line in describe(weights):
-        print(line)
-
-
-def convert(config: ConvertConfig) -> None:
-    if config.output.exists():
-        raise UserError(f"{config.output} exists; choose another output or delete it")
-    if config.output.suffix != RELEASE_SUFFIX and config.output.suffix.lower() in FILE_SUFFIXES:
-        raise UserError(
-            f"{config.output}: no file of that kind is written; give a name without {config.output.suffix} for a folder"
-            f" of safetensors, or one ending in {RELEASE_SUFFIX} for the released layout"
-        )
-    network, dtype = _load(config), getattr(torch, config.dtype)
-    if config.output.suffix == RELEASE_SUFFIX:
-        save_release(network, config.output, dtype=dtype, position_ids=config.position_ids)
-    else:
-        save_pretrained(network, config.output, dtype=dtype)
-    num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{config.weights}: {spaced(num_parameters)} parameters in {config.dtype} -> {config.output}")
-
-
-def lora(config: LoraConfig) -> None:
-    for path in (config.output, config.base):
-        if path is not None and path.exists():
-            raise UserError(f"{path} exists; choose another output or delete it")
-    if config.base is not None:
-        refuse_file_name(config.base)
-    base = export_lora(config.weights, config.output, use_ema=config.use_ema, dtype=getattr(torch, config.dtype))
-    written = read_lora(config.output)
-    num_parameters = sum(each.up.numel() + each.down.numel() for each in written.adapters.values())
-    print(
-        f"{config.weights}: {len(written.adapters)} adapters of {spaced(num_parameters)} parameters and"
-        f" {len(written.whole)} tensors trained beside them -> {config.output}; base: {written.base}"
-    )
-    if config.base is not None:
-        save_pretrained(base, config.base)
-        print(f"the base -> {config.base}")
-
-
-def describe(weights: TrainedWeights) -> list[str]:
-    """A table of the parts, the recorded options, and the presets whose sizes they have."""
-    lines = [f"{'part':16s} {'tensors':>8s} {'parameters':>14s}  precision"]
-    for name, tensors in weights.parts.items():
-        num_parameters = sum(tensor.numel() for tensor in tensors.values())
-        precisions = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values())
-        lines.append(f"{name:16s} {len(tensors):8d} {spaced(num_parameters):>14s}  {', '.join(precisions)}")
-    if weights.options:
-        lines += ["", *(f"{name}: {value}" for name, value in weights.options.items())]
-    fitting = fitting_presets(weights, CONFIGS)
-    return [*lines, "", f"fits: {', '.join(fitting)}" if fitting else "fits: no preset here"]
-
-
-def _load(config: ConvertConfig) -> MimicBrushNetwork:
-    path = find_weights(config.weights)
-    if path.is_file():
-        return load_release(path, config.network)
-    return load_network(path, use_ema=config.use_ema)
-
+ROOM = "mimicbrush.model.weights"
+PROGRAM = "python -m mimicbrush.model.weights"
+COMMANDS = CommandGroup(
+    program=PROGRAM,
+    commands={
+        "inspect": Command(
+            config=f"{ROOM}.config.InspectConfig",
+            check=f"{ROOM}.preconditions.check_inspect",
+            run=f"{ROOM}.commands.inspect",
+            examples=(f"{PROGRAM} inspect runs/tiny", f"{PROGRAM} inspect asset:tiny"),
+            ordinary=("weights",),
+            positional=("weights",),
+            then="",
+        ),
+        "convert": Command(
+            config=f"{ROOM}.config.ConvertConfig",
+            check=f"{ROOM}.preconditions.check_convert",
+            run=f"{ROOM}.commands.convert",
+            examples=(
+                f"{PROGRAM} convert --weights runs/tiny --output exported",
+                f"{PROGRAM} convert --weights mimicbrush.bin --output exported --dtype float16",
+            ),
+            ordinary=("weights", "output", "dtype", "use_ema"),
+            then="nothing was written",
+        ),
+        "lora": Command(
+            config=f"{ROOM}.config.LoraConfig",
+            check=f"{ROOM}.preconditions.check_lora",
+            run=f"{ROOM}.commands.lora",
+            examples=(
+                f"{PROGRAM} lora --weights runs/lora --output lora.safetensors",
+                f"{PROGRAM} lora --weights runs/lora --output lora.safetensors --base base",
+            ),
+            ordinary=("weights", "output", "base"),
+            then="run the same command again",
+        ),
+    },
+)
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(COMMANDS)

@@ -1,4 +1,7 @@
-"""Where trained weights lie: a training run's checkpoints, an exported folder, or a released file."""
+"""Where weights lie: trained ones (a run's checkpoints, an exported folder, a released file), and pretrained parts.
+
+Nothing here imports torch, so that commands name missing weights at once.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import local_folder
+from mimicbrush.files import shipped
+from mimicbrush.hub import CONFIG, is_local, is_repository, is_single_file, local_folder
+from mimicbrush.model.config import NetworkConfig, PartConfig
 
 INDEX_NAME = "model_index.json"
 OPTIONS_NAME = "network.json"
 """The network's options, for which diffusers' layout has no room."""
 LORA_KEY = "mimicbrush"
 """Name of our entry in the metadata of a LoRA file."""
+PART_FIELDS = ("autoencoder", "reference_unet", "imitative_unet", "image_encoder", "depth")
+"""Fields of NetworkConfig that hold parts, in the order in which these are loaded."""
 
 
 def find_weights(name: str) -> Path:
@@ -28,6 +35,54 @@ def find_weights(name: str) -> Path:
         f"{path} {what}; expected a mimicbrush.bin, a training run with checkpoints/last.ckpt, or a folder with"
         f" {INDEX_NAME} and {OPTIONS_NAME} made by `python -m mimicbrush.model.weights convert`"
     )
+
+
+def require_local_weights(name: str) -> None:
+    """Raise UserError, as `find_weights` does, where a path on this machine holds no weights; asks no hub."""
+    if is_local(shipped(name)):
+        find_weights(name)
+
+
+def require_local_parts(config: NetworkConfig) -> None:
+    """Raise UserError that names every pretrained part whose folder is not on this machine; asks no hub."""
+    faults = {name: _absence(part.pretrained) for name, part in pretrained_parts(config).items()}
+    refuse_missing_parts(
+        [f"{name}: {fault}; {advise_on_part(name, getattr(config, name))}" for name, fault in faults.items() if fault]
+    )
+
+
+def pretrained_parts(config: NetworkConfig) -> dict[str, PartConfig]:
+    """Field of the config -> the part, in the order of loading; parts of random weights are left out."""
+    parts = {name: getattr(config, name) for name in PART_FIELDS}
+    return {name: part for name, part in parts.items() if part is not None and part.pretrained is not None}
+
+
+def refuse_missing_parts(faults: list[str]) -> None:
+    """Raise UserError with all faults, if there are any."""
+    if len(faults) == 1:
+        raise UserError(faults[0])
+    if faults:
+        raise UserError("\n- ".join([f"{len(faults)} parts of the network cannot be loaded:", *faults]))
+
+
+def advise_on_part(name: str, part: PartConfig) -> str:
+    """What to do where a pretrained part cannot be loaded."""
+    if Path(part.pretrained, part.subfolder or "", CONFIG).is_file():
+        return "convert the weights again, or copy the folder whole"  # the part is there, and damaged
+    inside = f" with a subfolder {part.subfolder}" if part.subfolder else ""
+    first = "allow access to the hub, or give" if is_repository(part.pretrained) else "give"
+    return (
+        f"{first} a local folder{inside} in diffusers' or transformers' layout as network.{name}.pretrained, to"
+        " train.py or to `python -m mimicbrush.model.weights convert`"
+    )
+
+
+def _absence(pretrained: str) -> str:
+    """What is missing on this machine; nothing of a repository of the hub."""
+    if is_single_file(pretrained):
+        return "" if Path(pretrained).is_file() else f"{pretrained}: no such file"
+    name = shipped(pretrained)
+    return "" if Path(name).is_dir() or is_repository(name) else f"{name} does not exist"
 
 
 def is_exported(folder: Path) -> bool:

@@ -19,14 +19,15 @@ from transformers.utils import logging as transformers_logging
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
-from mimicbrush.files import read_object, refuse_file_name, whole_folder, write_json, write_text
+from mimicbrush.files import read_object, whole_folder, write_json, write_text
 from mimicbrush.hub import local_folder
-from mimicbrush.library_messages import reason_of
+from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkConfig, NetworkOptions
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler
 from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME
+from mimicbrush.model.weights.preconditions import refuse_folder
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
 
 PLAIN_DIFFUSERS = "install_the_mimicbrush_package"
@@ -65,10 +66,8 @@ def save_pretrained(
     dtype: of the stored weights, as they are by default; scheduler: the release's by default. Raises UserError where
     the folder exists.
     """
-    refuse_file_name(folder)
-    if any(parent.is_file() for parent in folder.parents):
-        raise UserError(f"{folder}: cannot be a folder, as a file is in its path; choose another output")
-    with whole_folder(folder) as partial:
+    refuse_folder(folder)
+    with whole_folder(folder) as partial, quiet_libraries():
         models = {FOLDERS[name][0]: model for name, model in _stored_models(network).items()}
         for subfolder, model in models.items():
             stored = model if dtype in (None, model.dtype) else nn.Module.to(copy.deepcopy(model), dtype)

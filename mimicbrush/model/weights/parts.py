@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -17,11 +17,12 @@ from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import CONFIG, PartFiles, find_part, is_repository, is_single_file
+from mimicbrush.hub import PartFiles, find_part, is_single_file
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
 from mimicbrush.model.reference_attention import make_imitative, make_reference
+from mimicbrush.model.weights.find import advise_on_part, pretrained_parts, refuse_missing_parts
 from mimicbrush.model.weights.single_file import load_single_file, read_single_file, single_file_config
 from mimicbrush.network_files import load_files, require_whole
 from mimicbrush.weight_files import DIFFUSERS, TRANSFORMERS
@@ -30,6 +31,15 @@ T = TypeVar("T", bound=nn.Module)
 
 log = logging.getLogger(__name__)
 
+KINDS = {
+    "autoencoder": AutoencoderKL,
+    "reference_unet": UNet2DConditionModel,
+    "imitative_unet": UNet2DConditionModel,
+    "image_encoder": CLIPVisionModelWithProjection,
+    "depth": DepthAnythingForDepthEstimation,
+}
+"""Field of NetworkConfig -> the class of the part."""
+
 
 def build_parts(
     config: NetworkConfig, given: Collection[str], precisions: Mapping[str, torch.dtype] = MappingProxyType({})
@@ -37,7 +47,18 @@ def build_parts(
     """Every part by name: those in `given` have shapes but no weights, which the caller is about to put in.
 
     precisions: of parts that are loaded in another than float32, without a copy in it where that can be.
+    Raises UserError where a part is not to be had, which names all such parts.
     """
+    try:
+        return _build_parts(config, given, precisions)
+    except UserError as error:
+        refuse_missing_parts(list(dict.fromkeys([str(error), *_find_missing(config)])))
+        raise
+
+
+def _build_parts(
+    config: NetworkConfig, given: Collection[str], precisions: Mapping[str, torch.dtype]
+) -> dict[str, nn.Module]:
 
     def part(name: str, kind: type[T]) -> T:
         return _part(name, config, kind, empty=name in given, dtype=precisions.get(name, torch.float32))
@@ -78,7 +99,7 @@ def load_part(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtyp
     try:
         return load_pretrained(name, config, kind, dtype=dtype)
     except UserError as error:
-        raise UserError(f"{name}: {error}; {_advice(name, config)}") from None
+        raise UserError(f"{name}: {error}; {advise_on_part(name, config)}") from None
 
 
 def load_pretrained(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtype) -> T:
@@ -142,10 +163,23 @@ def _sized_part(name: str, config: PartConfig, kind: type[T]) -> T:
                 return kind(kind.config_class.from_pretrained(folder))
             return kind.from_config(kind.load_config(folder))
     except UserError as error:
-        raise UserError(f"{name}: {error}; {_advice(name, config)}") from None
+        raise UserError(f"{name}: {error}; {advise_on_part(name, config)}") from None
     except (OSError, ValueError) as error:
         where = Path(config.pretrained, config.subfolder or "")
-        raise UserError(f"{name}: {where} could not be loaded ({reason_of(error)}); {_advice(name, config)}") from None
+        raise UserError(
+            f"{name}: {where} could not be loaded ({reason_of(error)}); {advise_on_part(name, config)}"
+        ) from None
+
+
+def _find_missing(config: NetworkConfig) -> Iterator[str]:
+    """What is wrong with each pretrained part that cannot be found; no weights are read or fetched."""
+    for name, part in pretrained_parts(config).items():
+        if is_single_file(part.pretrained):
+            continue
+        try:
+            _find(part, KINDS[name], with_weights=False)
+        except UserError as error:
+            yield f"{name}: {error}; {advise_on_part(name, part)}"
 
 
 def _find(config: PartConfig, kind: type[T], *, with_weights: bool = True) -> PartFiles:
@@ -157,17 +191,6 @@ def _find(config: PartConfig, kind: type[T], *, with_weights: bool = True) -> Pa
         variant=config.variant,
         revision=config.revision,
         with_weights=with_weights,
-    )
-
-
-def _advice(name: str, config: PartConfig) -> str:
-    if Path(config.pretrained, config.subfolder or "", CONFIG).is_file():
-        return "convert the weights again, or copy the folder whole"  # the part is there, and damaged
-    inside = f" with a subfolder {config.subfolder}" if config.subfolder else ""
-    first = "allow access to the hub, or give" if is_repository(config.pretrained) else "give"
-    return (
-        f"{first} a local folder{inside} in diffusers' or transformers' layout as network.{name}.pretrained, to"
-        " train.py or to `python -m mimicbrush.model.weights convert`"
     )
 
 

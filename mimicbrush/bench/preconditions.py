@@ -1,0 +1,23 @@
+"""What benchmarks need before they import torch: configs, shards and weights that are named."""
+
+from __future__ import annotations
+
+from mimicbrush.bench.config import LoaderBenchConfig, MemoryBenchConfig, TrainBenchConfig
+from mimicbrush.config import load_config
+from mimicbrush.data.shard_index import require_shards
+from mimicbrush.model.weights.find import require_local_weights
+from mimicbrush.training.config import TrainConfig
+
+
+def check_reading(config: LoaderBenchConfig | TrainBenchConfig) -> None:
+    """Raise UserError where the named training config is missing or unsound, or the named shards are missing."""
+    if config.train_config:
+        load_config(TrainConfig, config.train_config)
+    if config.shards:
+        require_shards(config.shards)
+
+
+def check_memory(config: MemoryBenchConfig) -> None:
+    """Raise UserError where the named weights are missing."""
+    if config.weights:
+        require_local_weights(config.weights)

@@ -1,0 +1,69 @@
+"""What building a set needs before it imports torch: folders of photographs and shards, masks, boxes, lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mimicbrush.data.shard_index import require_shards
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.config import (
+    CheckConfig,
+    CollectionConfig,
+    HeldoutSetConfig,
+    InnerIdConfig,
+    InterIdConfig,
+)
+from mimicbrush.files import refuse_file_name
+from mimicbrush.metadata import require_metadata
+
+EXPECTED_REGIONS = (
+    "expected a CSV with columns file and x0, y0, x1, y1 (a box) or x, y[, label] (a click), or a JSON object"
+)
+NO_PAIRS = "no such text file; expected a CSV with columns source, reference[, prompt]"
+
+
+def check_inner_id(config: InnerIdConfig) -> None:
+    """Raise UserError where an input is missing, or the output is named like a file."""
+    refuse_file_name(config.output)
+    _require_collection(config.subjects)
+
+
+def check_inter_id(config: InterIdConfig) -> None:
+    """Raise UserError where an input is missing, or the output is named like a file."""
+    refuse_file_name(config.output)
+    _require_collection(config.sources)
+    _require_collection(config.references)
+    if config.pairs and not config.pairs.is_file():
+        raise UserError(f"{config.pairs}: {NO_PAIRS}")
+
+
+def check_heldout(config: HeldoutSetConfig) -> None:
+    """Raise UserError where a folder of shards is missing, or the output is named like a file."""
+    refuse_file_name(config.output)
+    for folder in config.shards:
+        require_shards(folder)
+
+
+def check_check(config: CheckConfig) -> None:
+    """Raise UserError where there is no such folder."""
+    if not config.folder.is_dir():
+        raise UserError(f"{config.folder}: no such folder; give a benchmark set or a folder of sets")
+
+
+def require_photographs(folder: Path) -> None:
+    """Raise UserError where the folder is missing."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of photographs")
+
+
+def require_regions(path: Path) -> None:
+    """Raise UserError where the file is missing."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of boxes or clicks; {EXPECTED_REGIONS}")
+
+
+def _require_collection(collection: CollectionConfig) -> None:
+    require_photographs(collection.folder)
+    require_metadata(collection.metadata)
+    if collection.masks.regions:
+        require_regions(collection.masks.regions)

@@ -1,0 +1,80 @@
+"""The work of `python -m mimicbrush.model.weights`: inspect, convert and lora."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import torch
+import yaml
+
+from mimicbrush.config import to_plain
+from mimicbrush.errors import spaced
+from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.weights.build import load_network, load_release, read_weights
+from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
+from mimicbrush.model.weights.find import find_weights
+from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.lora_export import export_lora
+from mimicbrush.model.weights.lora_file import read_lora
+from mimicbrush.model.weights.preconditions import RELEASE_SUFFIX
+from mimicbrush.model.weights.presets import fitting_presets
+from mimicbrush.model.weights.release import save_release
+from mimicbrush.model.weights.tensors import TrainedWeights
+
+CONFIGS = Path("configs/train")
+"""Where the presets lie, in the project's root."""
+
+
+def inspect(config: InspectConfig) -> None:
+    """Print what the weights hold."""
+    weights = read_weights(config.weights)
+    print(f"{weights.origin}: {weights.kind}\n")
+    for line in describe(weights):
+        print(line)
+
+
+def convert(config: ConvertConfig) -> None:
+    """Write the weights in another layout; raises UserError where they cannot be read or do not fit."""
+    network, dtype = _load(config), getattr(torch, config.dtype)
+    if config.output.suffix == RELEASE_SUFFIX:
+        save_release(network, config.output, dtype=dtype, position_ids=config.position_ids)
+    else:
+        save_pretrained(network, config.output, dtype=dtype)
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{config.weights}: {spaced(num_parameters)} parameters in {config.dtype} -> {config.output}")
+
+
+def lora(config: LoraConfig) -> None:
+    """Write a run's adapters, and its base; raises UserError where the run has trained none."""
+    base = export_lora(config.weights, config.output, use_ema=config.use_ema, dtype=getattr(torch, config.dtype))
+    written = read_lora(config.output)
+    num_parameters = sum(each.up.numel() + each.down.numel() for each in written.adapters.values())
+    print(
+        f"{config.weights}: {len(written.adapters)} adapters of {spaced(num_parameters)} parameters and"
+        f" {len(written.whole)} tensors trained beside them -> {config.output}; base: {written.base}"
+    )
+    if config.base is not None:
+        save_pretrained(base, config.base)
+        print(f"the base -> {config.base}")
+
+
+def describe(weights: TrainedWeights) -> list[str]:
+    """A table of the parts, the recorded options, and the presets whose sizes they have."""
+    lines = [f"{'part':16s} {'tensors':>8s} {'parameters':>14s}  precision"]
+    for name, tensors in weights.parts.items():
+        num_parameters = sum(tensor.numel() for tensor in tensors.values())
+        precisions = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values())
+        lines.append(f"{name:16s} {len(tensors):8d} {spaced(num_parameters):>14s}  {', '.join(precisions)}")
+    if weights.options:
+        options = yaml.safe_dump(to_plain(weights.options), sort_keys=False, default_flow_style=None, width=120)
+        lines += ["", *options.splitlines()]
+    fitting = fitting_presets(weights, CONFIGS)
+    return [*lines, "", f"fits: {', '.join(fitting)}" if fitting else "fits: no preset here"]
+
+
+def _load(config: ConvertConfig) -> MimicBrushNetwork:
+    path = find_weights(config.weights)
+    if path.is_file():
+        return load_release(path, config.network)
+    return load_network(path, use_ema=config.use_ema)

@@ -1,0 +1,56 @@
+"""What the commands for weights refuse before they import torch: weights that are not there, and unfit outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mimicbrush.errors import UserError
+from mimicbrush.files import FILE_SUFFIXES, check_writable, refuse_file_name
+from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
+from mimicbrush.model.weights.find import require_local_weights
+
+RELEASE_SUFFIX = ".bin"
+"""Suffix of a file in the released layout."""
+
+
+def check_inspect(config: InspectConfig) -> None:
+    """Raise UserError where there are no such weights on this machine; the hub is asked later."""
+    require_local_weights(config.weights)
+
+
+def check_convert(config: ConvertConfig) -> None:
+    """Raise UserError where the weights are not there, or the output exists or cannot be written."""
+    _refuse_existing(config.output)
+    if config.output.suffix != RELEASE_SUFFIX and config.output.suffix.lower() in FILE_SUFFIXES:
+        raise UserError(
+            f"{config.output}: no file of that kind is written; give a name without {config.output.suffix} for a folder"
+            f" of safetensors, or one ending in {RELEASE_SUFFIX} for the released layout"
+        )
+    require_local_weights(config.weights)
+    if config.output.suffix != RELEASE_SUFFIX:
+        refuse_folder(config.output)
+    check_writable(config.output)
+
+
+def check_lora(config: LoraConfig) -> None:
+    """Raise UserError where the run is not there, or an output exists or cannot be written."""
+    outputs = [path for path in (config.output, config.base) if path is not None]
+    for path in outputs:
+        _refuse_existing(path)
+    if config.base is not None:
+        refuse_folder(config.base)
+    require_local_weights(config.weights)
+    for path in outputs:
+        check_writable(path)
+
+
+def refuse_folder(folder: Path) -> None:
+    """Raise UserError where no folder of this name can be made."""
+    refuse_file_name(folder)
+    if any(parent.is_file() for parent in folder.parents):
+        raise UserError(f"{folder}: cannot be a folder, as a file is in its path; choose another output")
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise UserError(f"{path} exists; choose another output or delete it")

@@ -1,0 +1,56 @@
+"""The work of train.py: one run, from its folder and its first step to its last line."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import nullcontext
+
+from mimicbrush.folder_lock import held
+from mimicbrush.run_folder import claim
+from mimicbrush.training.checkpoints import StopSignals, find_start
+from mimicbrush.training.config import TrainConfig
+from mimicbrush.training.doctor import check, examine
+from mimicbrush.training.ranks import is_first, let_first_speak
+from mimicbrush.training.run import check_checkpoint, make_data, make_module, share_step
+from mimicbrush.training.same_run import FREE
+from mimicbrush.training.trainer import describe_end, end_early, fit, make_trainer, num_ranks_of
+
+
+def train(config: TrainConfig) -> None:
+    """Examine or train, from the last checkpoint on where there is one; raises SystemExit where a signal has stopped
+    the run, or the examination has found a fault."""
+    if config.check:
+        raise SystemExit(check(config) if is_first() else 0)
+    # Before anything is read that another run might change; the first rank holds it for all.
+    with held(config.output) if is_first() else nullcontext():
+        _train(config)
+
+
+def _train(config: TrainConfig) -> None:
+    start = find_start(config.output)
+    if start.step >= config.run.max_steps:
+        already = f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}"
+        print(f"{already}; raise run.max_steps to train on")
+        return
+    if start.heldout.on_pairs(config.run.num_heldout_loss_pairs).is_over(config.run.patience):
+        print(f"already stopped early, after step {start.step}: {start.heldout.describe()} -> {config.output}")
+        return
+    let_first_speak()
+    stop = StopSignals()
+    # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
+    stop.install([signal.SIGUSR1])
+    module, trainer = make_module(config), make_trainer(config, stop)
+    data = make_data(share_step(config, num_ranks_of(trainer)))
+    if start.checkpoint:
+        check_checkpoint(module, start.checkpoint, config.network)
+    # Only now, when everything has been found and built: a failed start binds nobody.
+    if is_first():
+        if start.fault:
+            print(start.fault)
+        examine(config, module, data, trainer)
+        claim(config.output, config, free=FREE)
+    fit(trainer, module, data, start.checkpoint)
+    if stop.agreed:
+        end_early(config, stop, trainer)
+    if trainer.is_global_zero:
+        print(describe_end(config, trainer, start.step))

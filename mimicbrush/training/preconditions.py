@@ -1,0 +1,57 @@
+"""What training needs before it imports torch: shards, weights, and an output folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mimicbrush.data.shard_index import require_shards
+from mimicbrush.errors import UserError
+from mimicbrush.machine import require_posix
+from mimicbrush.model.weights.find import (
+    checkpoint_of,
+    previous_checkpoint_of,
+    require_local_parts,
+    require_local_weights,
+)
+from mimicbrush.training.config import AutoencoderConfig, TrainConfig
+from mimicbrush.training.same_run import require_same_run
+
+
+def check_training(config: TrainConfig) -> None:
+    """Raise UserError where the output folder is another run's, or naming all shards and weights that are missing.
+
+    An examination (`--check`) names them itself, beside all else. A run that has a checkpoint may be finished, and then
+    needs neither.
+    """
+    require_posix("training")
+    if config.check:
+        return
+    require_same_run(config)
+    if any(path(config.output).is_file() for path in (checkpoint_of, previous_checkpoint_of)):
+        return
+    faults = list(_missing_inputs(config))
+    if len(faults) > 1:
+        raise UserError("\n- ".join([f"{len(faults)} inputs are missing:", *faults]))
+    if faults:
+        raise UserError(faults[0])
+
+
+def check_autoencoder(config: AutoencoderConfig) -> None:
+    """Raise UserError where a folder of shards is missing."""
+    for folder in (*config.shards, config.heldout):
+        require_shards(folder)
+
+
+def _missing_inputs(config: TrainConfig) -> Iterator[str]:
+    heldout = [config.data.heldout] if config.data.heldout else []
+    checks = [
+        *((require_shards, folder) for folder in [*(source.shards for source in config.data.sources), *heldout]),
+        (require_local_parts, config.network),
+        *([(require_local_weights, config.network.weights)] if config.network.weights else []),
+    ]
+    for require, place in checks:
+        try:
+            require(place)
+        except UserError as error:
+            # Several missing parts are a list of their own.
+            yield from str(error).split("\n- ")[1:] or [str(error)]
