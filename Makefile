@@ -1,4 +1,4 @@
-# make demo       everything once, offline, on two CPU cores, in about a quarter of an hour -> runs/demo/report.html
+# make demo       everything once, offline, on two CPU cores, in about ten minutes -> runs/demo/report.html
 # make test       lint, import contracts and the quick tests
 # make test-all   these and the slow tests, which are also `make test-slow`
 # make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
@@ -34,7 +34,7 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow -n auto
 
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m slurm tests/slurm
+	$(BIN)/python -m pytest -m slurm -n 2 --dist loadfile tests/slurm
 
 test-browser: $(READY)
 	$(BIN)/python -m pytest -m browser tests/demo
