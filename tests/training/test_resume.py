@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,13 @@ import torch
 
 from mimicbrush.config import dump_config
 from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.errors import UserError
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.records import read_records
 from tests.conftest import REPOSITORY, make_shards, network_config
+from tests.training.test_training import config as short_config
+from tests.training.test_training import fit
 
 NUM_STEPS = 60
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
@@ -166,14 +170,13 @@ def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(uninterrupted,
     check_equal(stopped, uninterrupted)
 
 
-def test_another_number_of_samples_a_step_is_refused(config):
-    interrupt(config, signal.SIGTERM)
-    said = finish(config, "--data.batch_size=3", status=2)
-    assert "this run takes 4 samples a step, now 3; set run.samples_per_step to 4" in said
+def test_another_number_of_samples_a_step_is_refused(shards, trained, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"this run takes 4 samples a step, now 3; set run\.samples_per_step to 4"):
+        fit(short_config(shards, trained), tmp_path, monkeypatch, "--run.max_steps=3", "--data.batch_size=3")
 
 
-def test_other_shards_are_refused(config, shards):
-    interrupt(config, signal.SIGTERM)
-    for path in list(shards["heldout"].iterdir()):
-        path.rename(shards["videos"] / path.name)
-    assert "the shards are not those that this run has begun with" in finish(config, status=2)
+def test_other_shards_are_refused(shards, trained, tmp_path, monkeypatch):
+    for path in shards["heldout"].iterdir():
+        shutil.copy(path, shards["videos"])
+    with pytest.raises(UserError, match="the shards are not those that this run has begun with"):
+        fit(short_config(shards, trained), tmp_path, monkeypatch, "--run.max_steps=3")
