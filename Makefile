@@ -25,13 +25,14 @@ demo: $(READY)
 check-demo: $(READY)
 	$(BIN)/python -m pytest -m demo tests/test_demo.py
 
+# worksteal: a worker has neighbouring tests, so that what a module or folder shares is made once, not once per worker.
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: test test-slow
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow -n auto
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm -n 2 --dist loadfile tests/slurm

@@ -20,7 +20,7 @@ from tests.evaluation.conftest import write_triplet
 
 
 @pytest.fixture
-def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+def submit(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., str]:
     """submit(script, *arguments, **variables): run a script in bash, its Python command here; returns what that prints.
 
     In the script's checkout, `.venv/bin/python` writes down its arguments and folder. Importing torch costs seconds.
@@ -41,11 +41,7 @@ def submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         assert folder == str(checkout) and (REPOSITORY / path).is_file()
         module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
         capsys.readouterr()
-        if hasattr(module, "COMMAND"):
-            call_command(module.COMMAND, options)
-        else:
-            monkeypatch.setattr("sys.argv", [path, *options])
-            module.main()
+        call_command(module.COMMAND, options)
         return capsys.readouterr().out
 
     return run
