@@ -19,6 +19,7 @@ from data_prep.warp import draw_warp, follow_points, warp_image, warp_mask
 from data_prep.work import Outcome, Stopwatch
 from mimicbrush.data.shards import FramePair
 from mimicbrush.metadata import read_metadata
+from mimicbrush.pictures.conversion import is_masked
 from mimicbrush.pictures.writing import encode_png
 from mimicbrush.unusable_input import UnusableInput
 
@@ -76,7 +77,7 @@ def read_samples_of_still(
 
 def _shrunk(still: Still, short_side: int) -> Still:
     """The still at its stored size; masks too small to survive are left out."""
-    masks = [shrink(mask.astype(np.uint8) * 255, short_side) > 127 for mask in still.masks]
+    masks = [is_masked(shrink(mask.astype(np.uint8) * 255, short_side)) for mask in still.masks]
     return Still(shrink(still.image, short_side), [mask for mask in masks if mask.any()], still.facts)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import WarpConfig
+from mimicbrush.pictures.conversion import is_masked
 
 
 class Draw(NamedTuple):
@@ -58,7 +59,9 @@ def warp_image(image: NDArray[np.uint8], draw: Draw) -> NDArray[np.uint8]:
 def warp_mask(mask: NDArray[np.bool_], draw: Draw) -> NDArray[np.bool_]:
     """(H, W), warped as the image is."""
     height, width = mask.shape
-    return cv2.warpPerspective(mask.astype(np.uint8) * 255, draw.matrix, (width, height), flags=cv2.INTER_LINEAR) > 127
+    return is_masked(
+        cv2.warpPerspective(mask.astype(np.uint8) * 255, draw.matrix, (width, height), flags=cv2.INTER_LINEAR)
+    )
 
 
 def recolour(image: NDArray[np.uint8], draw: Draw) -> NDArray[np.uint8]:

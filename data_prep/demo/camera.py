@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.demo.photographs import is_grey
+from mimicbrush.pictures.conversion import is_masked
 
 Grade = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
@@ -57,7 +58,7 @@ def look(photograph: NDArray[np.uint8], view: View, size: int) -> NDArray[np.uin
 def look_at_mask(mask: NDArray[np.uint8], view: View, size: int) -> NDArray[np.bool_]:
     """(size, size): where the camera sees the mask, (H, W) of 0 and 255; there is none beyond the edges."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpPerspective(mask, homography(view, size), (size, size), flags=flags) > 127
+    return is_masked(cv2.warpPerspective(mask, homography(view, size), (size, size), flags=flags))
 
 
 def overhang(view: View, height: int, width: int) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mimicbrush.data.masking import MAX_OBJECT_AREA, MIN_OBJECT_AREA
 from mimicbrush.data.shards import DamagedSampleError, FramePair
-from mimicbrush.pictures.conversion import mask_bytes, rgb_bytes
+from mimicbrush.pictures.conversion import is_masked, mask_bytes, rgb_bytes
 from mimicbrush.pictures.decoding import EncodedPicture
 from mimicbrush.pictures.geometry import Placement, place, resize
 from mimicbrush.pictures.headers import UnreadablePictureError
@@ -149,7 +149,7 @@ def _decode_mask(encoded: bytes, box: Placement, size: int) -> Tensor:
         mask = _plausible(encoded)
         if _place_upright(mask, size) != box:
             raise DamagedSampleError(f"mask of {mask.stored_size} pixels does not fit its picture")
-        return resize(_to_bytes(mask.decode(), "L"), box.height, box.width)[0] > 127
+        return is_masked(resize(_to_bytes(mask.decode(), "L"), box.height, box.width)[0])
 
 
 def _share(mask: Tensor) -> float:

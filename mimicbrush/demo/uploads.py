@@ -14,7 +14,7 @@ from mimicbrush.demo.painting import Painting
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.geometry import place, resize
-from mimicbrush.pictures.headers import read_header
+from mimicbrush.pictures.headers import read_header, refuse_large
 from mimicbrush.pictures.reading import read_channels, read_image
 from mimicbrush.pictures.writing import write_image
 
@@ -62,11 +62,7 @@ def read(path: Path, limits: Limits) -> Tensor:
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
     header = read_header(path)
-    if header.width * header.height > limits.megapixels * 1e6:
-        raise UserError(
-            f"{path}: {header.width} x {header.height} pixels, expected at most {limits.megapixels} million; scale it"
-            " down"
-        )
+    refuse_large(path, header.width, header.height, max_pixels=limits.megapixels * 1_000_000)
     return read_channels(path)
 
 

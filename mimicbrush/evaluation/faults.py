@@ -31,7 +31,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import BenchmarkSet, Need
 from mimicbrush.evaluation.preconditions import missing_folder
 from mimicbrush.files import sha256
-from mimicbrush.pictures.conversion import mask_bytes
+from mimicbrush.pictures.conversion import is_masked, mask_bytes
 from mimicbrush.pictures.decoding import decode_frames
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_image, read_levels
@@ -143,7 +143,7 @@ def _mask_faults(
     grey = grey_share(levels[0].numpy())
     if grey > MAX_GREY:
         return [f"{label} is grey in {grey:.1%} of its pixels; paint it in black and white alone"]
-    mask = levels > 127
+    mask = is_masked(levels)
     if not mask.any():
         return [f"{label} is empty; paint the region to edit white"]
     if mask.all() and not may_be_full:
@@ -154,7 +154,7 @@ def _mask_faults(
 def grey_share(levels: NDArray[np.uint8]) -> float:
     """Share of a mask's pixels, (H, W) in 0..255, that are grey and lie farther from its outline than antialiasing."""
     grey = (levels >= GREY_LEVELS.start) & (levels < GREY_LEVELS.stop)
-    mask = (levels > 127).astype(np.uint8)
+    mask = is_masked(levels).astype(np.uint8)
     window = np.ones((2 * BORDER_WIDTH + 1, 2 * BORDER_WIDTH + 1), np.uint8)
     border = cv2.dilate(mask, window) != cv2.erode(mask, window)
     return float((grey & ~border).mean())

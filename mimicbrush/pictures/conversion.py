@@ -13,6 +13,9 @@ from torch import Tensor
 
 from mimicbrush.pictures.decoding import levels_of
 
+MID_GREY = 127
+"""Highest level of 255 that counts as black in a mask."""
+
 
 def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
     """An 8-bit PIL picture; one that is given comes back as it is.
@@ -74,6 +77,11 @@ def mask_bytes(levels: NDArray) -> NDArray[np.uint8]:
     if levels.dtype == np.uint8 and levels.shape[2] == 1:
         return levels[..., 0]
     return to_levels(mask_levels(to_channels(levels)))[..., 0]
+
+
+def is_masked(levels: NDArray[np.uint8] | Tensor) -> NDArray[np.bool_] | Tensor:
+    """Threshold a mask's levels, 0 to 255, at mid-grey: True where it is white."""
+    return levels > MID_GREY
 
 
 def shrink_to_fit(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -20,7 +20,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import mask_levels, on_white
 from mimicbrush.pictures.decoding import colour_profile, levels_of
 from mimicbrush.pictures.geometry import letterbox
-from mimicbrush.pictures.headers import UnknownWhiteError, UnreadablePictureError, translating_errors
+from mimicbrush.pictures.headers import UnknownWhiteError, UnreadablePictureError, refuse_large, translating_errors
 from mimicbrush.pictures.mask_boxes import mask_box
 
 Picture = Image.Image | np.ndarray | Tensor
@@ -205,12 +205,12 @@ def _channels(picture: Picture, name: str) -> Tensor:
         raise UserError(f"{name} is a {type(picture).__name__}, expected a PIL picture, an array or a tensor")
     if array.ndim != 3 or len(array) not in (1, 3, 4) or not array.numel():
         raise UserError(f"{name} has shape {tuple(picture.shape)}; expected arrays (H, W, C) and tensors (C, H, W)")
-    _check_pixels(array.shape[2], array.shape[1], name)
+    refuse_large(name, array.shape[2], array.shape[1], max_pixels=MAX_PIXELS)
     return _in_unit_range(array, name)
 
 
 def _from_pil(picture: Image.Image, name: str) -> Tensor:
-    _check_pixels(*picture.size, name)
+    refuse_large(name, *picture.size, max_pixels=MAX_PIXELS)
     try:
         with translating_errors():
             return torch.from_numpy(levels_of(picture)).permute(2, 0, 1)
@@ -232,13 +232,6 @@ def _in_unit_range(array: Tensor, name: str) -> Tensor:
             f"{name} has values from {array.min():g} to {array.max():g}; expected [0, 1], or 0 to 255 as uint8"
         )
     return array
-
-
-def _check_pixels(width: int, height: int, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            f"{name} is {width} x {height} pixels, expected at most {MAX_PIXELS // 1_000_000} million; scale it down"
-        )
 
 
 def _size(picture: Tensor) -> str:

@@ -51,6 +51,14 @@ def read_header(path: Path) -> Header:
         return Header(*image.size, image.format, num_frames, texts)
 
 
+def refuse_large(name: object, width: int, height: int, *, max_pixels: int) -> None:
+    """Raise UserError, which calls the picture `name`, where it has more than `max_pixels` pixels."""
+    if width * height > max_pixels:
+        raise UserError(
+            f"{name} is {width} x {height} pixels, expected at most {max_pixels // 1_000_000} million; scale it down"
+        )
+
+
 def orientation_of(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 where there is none, and for TIFF, which Pillow itself turns upright."""
     if image.format == "TIFF":

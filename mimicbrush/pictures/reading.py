@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mimicbrush.pictures.conversion import mask_bytes, on_white, rgb_bytes, to_channels
+from mimicbrush.pictures.conversion import is_masked, mask_bytes, on_white, rgb_bytes, to_channels
 from mimicbrush.pictures.decoding import decode_bytes, decode_file, decode_frames
 
 
@@ -31,12 +31,12 @@ def read_frames(path: Path) -> Tensor:
 def read_mask_frames(path: Path) -> Tensor:
     """(T, 1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is missing or no picture."""
     frames = [torch.from_numpy(mask_bytes(levels)) for levels in decode_frames(path)]
-    return (torch.stack(frames)[:, None] > 127).float()
+    return is_masked(torch.stack(frames)[:, None]).float()
 
 
 def read_mask(path: Path) -> Tensor:
     """(1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is missing or no picture."""
-    return (read_levels(path) > 127).float()
+    return is_masked(read_levels(path)).float()
 
 
 def read_levels(path: Path) -> Tensor:
@@ -56,4 +56,4 @@ def decode_rgb(encoded: bytes) -> NDArray[np.uint8]:
 
 def decode_mask(encoded: bytes) -> NDArray[np.bool_]:
     """(H, W), True where a mask is above mid-grey; raises UnreadablePictureError if it is no picture."""
-    return mask_bytes(decode_bytes(encoded).levels) > 127
+    return is_masked(mask_bytes(decode_bytes(encoded).levels))

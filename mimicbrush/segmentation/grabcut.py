@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
-from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
+from mimicbrush.pictures.conversion import is_masked, shrink_to_fit, to_pil
 from mimicbrush.segmentation.prompt import Box, Mask
 from mimicbrush.unusable_input import UnusableInput
 
@@ -50,4 +50,4 @@ def largest_piece(mask: Mask) -> Mask:
 
 def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     """The mask at another size (width, height), its outline smoothed."""
-    return np.array(to_pil(mask).resize(size, Image.Resampling.BICUBIC)) > 127
+    return is_masked(np.array(to_pil(mask).resize(size, Image.Resampling.BICUBIC)))

@@ -16,7 +16,7 @@ from mimicbrush.evaluation.build.photographs import Picture
 from mimicbrush.evaluation.build.regions import read_regions
 from mimicbrush.evaluation.faults import MAX_GREY, grey_share
 from mimicbrush.files import sha256
-from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.conversion import is_masked, to_pil
 from mimicbrush.pictures.reading import read_levels
 from mimicbrush.segmentation.prompt import Box, Mask, SegmentationPrompt, box_mask, central_box
 from mimicbrush.unusable_input import UnusableInput
@@ -102,7 +102,7 @@ class FileMasker(Masker):
         grey = grey_share(np.array(levels))
         if grey > MAX_GREY:
             raise UnusableInput("mask_grey", f"the mask is grey in {grey:.1%} of its pixels")
-        return np.array(levels.resize(picture.image.size, Image.Resampling.BOX)) > 127
+        return is_masked(np.array(levels.resize(picture.image.size, Image.Resampling.BOX)))
 
     def _path(self, file: str) -> Path:
         return (self.folder / file).with_suffix(".png")
