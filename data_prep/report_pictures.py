@@ -22,8 +22,10 @@ from mimicbrush.data.shards import DamagedSampleError, FramePair, to_pair
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_mask, decode_rgb
-from mimicbrush.reports.contact_sheet import GAP, join
-from mimicbrush.reports.html_page import figure, paragraph, strip
+from mimicbrush.reports.contact_sheet import join
+from mimicbrush.reports.html_page import paragraph
+from mimicbrush.reports.html_pictures import figure, strip
+from mimicbrush.reports.mask_outline import outline_mask
 
 if TYPE_CHECKING:
     from mimicbrush.data.preview import SamplePreview
@@ -36,9 +38,10 @@ REPEAT_COST = 0.03
 NUM_LINES = 16
 ZOOM = 1.5
 """Pixels of a picture to one of the page, for fine screens."""
+GAP = 4
+"""Pixels between pictures that are joined to one."""
 TRAINING_SIZE = 256
 SEED = 0
-OUTLINE = (255, 0, 160)
 
 T = TypeVar("T")
 
@@ -162,21 +165,16 @@ def _caption(pair: FramePair, name: str) -> str:
 
 
 def _picture(pair: FramePair, height: int) -> Image.Image:
-    panels = [_to_height(_outlined(decode_rgb(pair.source), pair.masks), height)]
+    source = to_pil(decode_rgb(pair.source))
+    for mask in pair.masks:
+        source = outline_mask(source, decode_mask(mask))
+    panels = [_to_height(np.asarray(source), height)]
     if pair.reference is not None:
         panels.append(_to_height(decode_rgb(pair.reference), height))
-    canvas = np.array(join([[to_pil(panel) for panel in panels]]))
+    canvas = np.array(join([[to_pil(panel) for panel in panels]], gap=GAP))
     if pair.reference is not None:
         canvas = _draw_matches(canvas, pair, panels[0].shape[1], panels[1].shape[1])
     return to_pil(canvas)
-
-
-def _outlined(image: NDArray[np.uint8], masks: list[bytes]) -> NDArray[np.uint8]:
-    for encoded in masks:
-        mask = decode_mask(encoded).astype(np.uint8)
-        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(image, outlines, -1, OUTLINE, max(1, image.shape[0] // 120), cv2.LINE_AA)
-    return image
 
 
 def _to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
@@ -231,6 +229,6 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
 
 def _training_figure(preview: SamplePreview, name: str) -> str:
     panels = list(map(to_pil, preview.panels))
-    picture = join([panels[:2], panels[2:]])
+    picture = join([panels[:2], panels[2:]], gap=GAP)
     points = f", {preview.num_hidden_points} of {preview.num_points} matched points" if preview.num_points else ""
     return figure(picture, f"{name}: {100 * preview.hidden_share:.0f} % hidden{points}", width=picture.width // 2)

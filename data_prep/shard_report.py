@@ -30,7 +30,8 @@ from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_rgb
-from mimicbrush.reports.html_page import figure, folded, heading, page, paragraph, strip, table
+from mimicbrush.reports.html_page import folded, heading, page, paragraph, table
+from mimicbrush.reports.html_pictures import figure, strip
 from mimicbrush.reports.svg_chart import stacked_bar
 from mimicbrush.run_folder import CONFIG_NAME
 

@@ -1,17 +1,11 @@
-"""Self-contained HTML reports: pictures inlined, light and dark, no scripts from elsewhere."""
+"""HTML reports in one file: light and dark, nothing loaded from elsewhere. `html_pictures` adds pictures."""
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from html import escape as escape_html
 from pathlib import Path
-
-from PIL import Image
-
-from mimicbrush.pictures.conversion import shrink_to_fit
-from mimicbrush.pictures.writing import encode_jpeg, encode_png
 
 STYLE = (Path(__file__).parent / "html_page.css").read_text(encoding="utf-8")
 
@@ -73,27 +67,6 @@ def _cell(cell: object) -> str:
     return cell if isinstance(cell, Markup) else escape(cell)
 
 
-def figure(image: Image.Image | Path, caption: str, *, width: int | None = None) -> str:
-    """An inlined picture; `width` in CSS pixels. Files are taken as they are, and must be PNG."""
-    kind, data = ("png", image.read_bytes()) if isinstance(image, Path) else _encode(image)
-    size = f" width='{width}'" if width else ""
-    label = escape(caption)
-    return f"<figure><img src='{_data_url(kind, data)}' alt='{label}'{size}><figcaption>{label}</figcaption></figure>"
-
-
-def thumbnail(image: Image.Image, side: int, alt: str) -> str:
-    """An inlined JPEG of at most `side` pixels a side, decoded once in sight: for pages of hundreds."""
-    small = shrink_to_fit(image.convert("RGB"), side, side)
-    url = _data_url("jpeg", encode_jpeg(small, quality=82, halve_chroma=True))
-    size = f"width='{small.width}' height='{small.height}'"
-    return f"<img src='{url}' alt='{escape(alt)}' {size} loading='lazy' decoding='async'>"
-
-
-def strip(figures: Sequence[str]) -> str:
-    """Figures side by side."""
-    return f"<div class='strip'>{''.join(figures)}</div>"
-
-
 def bullets(lines: Sequence[str]) -> str:
     """Notes, one below the other."""
     return f"<ul class='note'>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
@@ -112,12 +85,3 @@ def folded(title: str, lines: Sequence[str]) -> str:
 def fold(title: str, content: str) -> str:
     """HTML that opens on a click."""
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
-
-
-def _data_url(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _encode(image: Image.Image) -> tuple[str, bytes]:
-    """Photographs as JPEG, a fifth of PNG's size at no difference to the eye; everything else as PNG."""
-    return ("jpeg", encode_jpeg(image, quality=92)) if image.mode == "RGB" else ("png", encode_png(image))

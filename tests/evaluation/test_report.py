@@ -13,8 +13,9 @@ from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.evaluation.published import published_rows
 from mimicbrush.evaluation.report.editors import editors_part
 from mimicbrush.evaluation.report.numbers import further_part, paper_part
-from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SIDE, SMALLEST_SIDE, thumbnail_side
+from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SMALLEST_SIDE, thumbnail_side
 from mimicbrush.evaluation.results import Summary
+from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE
 from tests.conftest import CHROMIUM
 from tests.evaluation.small import IDENTITY, PASTE, Loaded, RefusesDark, Shapeless, one_set
 
@@ -149,8 +150,8 @@ def test_editors_are_explained_by_their_classes():
 
 
 def test_many_pictures_are_smaller_and_none_is_left_out():
-    assert thumbnail_side(NUM_AT_FULL_SIZE) == SIDE
-    assert thumbnail_side(4 * NUM_AT_FULL_SIZE) == SIDE // 2
+    assert thumbnail_side(NUM_AT_FULL_SIZE) == THUMBNAIL_SIDE
+    assert thumbnail_side(4 * NUM_AT_FULL_SIZE) == THUMBNAIL_SIDE // 2
     assert thumbnail_side(10**6) == SMALLEST_SIDE
 
 

@@ -1,42 +1,20 @@
 from __future__ import annotations
 
-import base64
-import io
-import re
 import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.reports.html_page import Markup, breakable, figure, heading, page, paragraph, strip, table, thumbnail
+from mimicbrush.reports.html_page import Markup, breakable, heading, page, paragraph, table
 from tests.conftest import CHROMIUM
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 
 
 def test_text_is_escaped_everywhere():
-    picture = Image.new("RGB", (2, 2))
-    document = page(
-        HOSTILE,
-        [heading(HOSTILE), paragraph(HOSTILE, note=True), table([HOSTILE], [[HOSTILE]]), figure(picture, HOSTILE)],
-    )
+    document = page(HOSTILE, [heading(HOSTILE), paragraph(HOSTILE, note=True), table([HOSTILE], [[HOSTILE]])])
     assert "<script>" not in document
-
-
-def test_pictures_are_inlined_and_nothing_is_loaded():
-    picture = Image.new("RGB", (3, 2), (1, 2, 3))
-    document = page("title", [strip([figure(picture, "caption", width=30)])])
-    (data,) = re.findall(r"base64,([^']+)'", document)
-    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (3, 2)
-    assert "width='30'" in document
-    assert not re.findall(r"(?:src|href)='(?!data:)", document)
-
-
-def test_picture_file_is_inlined_as_it_is(tmp_path):
-    path = tmp_path / "plot.png"
-    Image.new("RGB", (3, 2)).save(path)
-    assert base64.b64encode(path.read_bytes()).decode() in figure(path, "plot")
 
 
 def test_page_serves_light_and_dark():
@@ -55,13 +33,6 @@ def test_cells_that_are_markup_stay_so_and_a_lone_cell_spans_the_table():
     shown = table(["a", "b"], [["both"], [breakable("x_<y>"), Markup("<b>1</b>")]], classes=["", "marked"])
     assert "<td colspan='2'>both</td>" in shown
     assert "<tr class='marked'><td>x_<wbr>&lt;y&gt;</td><td><b>1</b></td></tr>" in shown
-
-
-def test_thumbnail_is_a_small_jpeg_that_says_its_size():
-    shown = thumbnail(Image.new("RGB", (300, 200)), 60, HOSTILE)
-    (data,) = re.findall(r"image/jpeg;base64,([^']+)'", shown)
-    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (60, 40)
-    assert "width='60' height='40' loading='lazy'" in shown and "<script>" not in shown
 
 
 def test_script_and_style_are_inlined():

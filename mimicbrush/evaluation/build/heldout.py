@@ -15,7 +15,7 @@ from mimicbrush.data.shards import FramePair
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.build.collection import write_once
 from mimicbrush.evaluation.build.config import HeldoutSetConfig
-from mimicbrush.evaluation.build.contact_sheet import write_contact_sheet
+from mimicbrush.evaluation.build.triplet_page import write_contact_sheet
 from mimicbrush.evaluation.build.triplets import Account, Triplet, claim_set, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults

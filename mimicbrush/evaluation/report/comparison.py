@@ -10,13 +10,10 @@ from mimicbrush.evaluation.recorded import RecordedMetric, Side
 from mimicbrush.evaluation.report.difference_charts import outcome, sorted_differences, verdict_legend
 from mimicbrush.evaluation.report.numbers import comparison_table
 from mimicbrush.evaluation.report.samples import (
-    SIDE,
+    STYLE,
     card_title,
-    cards_style,
     frames_note,
     given_pictures,
-    picture,
-    pictures,
     score_list,
     truth_pictures,
 )
@@ -26,6 +23,7 @@ from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.html_page import bullets, columns, escape, heading, page, paragraph
+from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, card, grid_style, picture_grid, thumbnail_figure
 
 NUM_EXTREMES = 2
 """Samples shown for each metric in which the second gains most, and as many in which it loses most."""
@@ -56,7 +54,7 @@ def write_comparison_report(
         members = [comparison for comparison in comparisons if comparison.set_name == set_name]
         sections += [heading(set_name), *_set_sections(members, first, second, metrics)]
     path = output / "comparison.html"
-    write_text(page(f"{second.label} against {first.label}", sections, style=cards_style(NUM_PICTURES)), path)
+    write_text(page(f"{second.label} against {first.label}", sections, style=STYLE + grid_style(NUM_PICTURES)), path)
     return path
 
 
@@ -118,19 +116,19 @@ def _card(
     metrics: Mapping[str, RecordedMetric],
 ) -> str:
     sample = first.run.samples[set_name, name]
-    figures = given_pictures(sample, side=SIDE)
+    figures = given_pictures(sample, side=THUMBNAIL_SIDE)
     for side in (first, second):
         (edit,) = (one for one in side.edits if (one.set_name, one.id, one.seed) == (set_name, name, seed))
         figures.append(_edit_figure(side, edit, metrics))
-    figures += truth_pictures(sample, side=SIDE)
+    figures += truth_pictures(sample, side=THUMBNAIL_SIDE)
     why = paragraph(f"Seed {seed}: {'; '.join(reasons)}.", note=True)
-    return f"<article class='card'>{card_title(sample)}{why}{pictures(figures, len(figures))}</article>"
+    return card(card_title(sample), why + picture_grid(figures))
 
 
 def _edit_figure(side: Side, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
     path, scores = side.run.picture(edit), score_list(edit, metrics)
     if path.is_file():
-        return picture(to_pil(read_image(path)), side.label + frames_note(path), side=SIDE, below=scores)
+        return thumbnail_figure(to_pil(read_image(path)), side.label + frames_note(path), below=scores)
     return (
         f"<figure><p class='failure'>{escape(path)} is gone</p>"
         f"<figcaption>{escape(side.label)}</figcaption>{scores}</figure>"

@@ -10,12 +10,13 @@ from PIL import Image
 from mimicbrush.config import find_class
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import REFERENCES, EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.files import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.reports.html_page import Markup, breakable, escape, paragraph, table, thumbnail
+from mimicbrush.reports.html_page import Markup, breakable, escape, paragraph, table
+from mimicbrush.reports.html_pictures import thumbnail
+from mimicbrush.reports.mask_outline import outline_mask
 from mimicbrush.requests import Editor
 
 NUM_GLANCES = 3
@@ -80,10 +81,10 @@ def _glance(
     results: Results, sample: Sample, edits: dict[tuple[str, str], EditResult], side: int
 ) -> list[Markup | str]:
     source = to_pil(read_image(sample.source))
-    mask = to_pil(read_mask(sample.mask))
+    mask = read_mask(sample.mask)[0].numpy() > 0.5
     truth = [source] if sample.track == "inner_id" else []
     return [
-        _picture(outlined(source, mask), f"source of {sample.id}", side),
+        _picture(outline_mask(source, mask), f"source of {sample.id}", side),
         _picture(to_pil(read_image(sample.reference)), f"reference of {sample.id}", side),
         *(_edit(results, edits[sample.id, editor], side) for editor in results.config.editors),
         *(_picture(image, f"truth of {sample.id}", side) for image in truth),

@@ -11,8 +11,7 @@ from mimicbrush.evaluation.report.editors import editors_part, glance_part
 from mimicbrush.evaluation.report.numbers import comparisons_part, failures_section, further_part, paper_part
 from mimicbrush.evaluation.report.samples import (
     SCRIPT,
-    SIDE,
-    cards_style,
+    STYLE,
     count_pictures,
     pictures_in_a_card,
     samples_section,
@@ -22,6 +21,7 @@ from mimicbrush.evaluation.report.training import data_section, reference_use_se
 from mimicbrush.evaluation.results import Results
 from mimicbrush.files import digest, write_text
 from mimicbrush.reports.html_page import escape, heading, page, paragraph, table
+from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, grid_style
 
 TASKS = {"texture": "Texture transfer", "parts": "Part composition"}
 TRACKS = {
@@ -39,7 +39,7 @@ def write_report(results: Results) -> Path:
     sections += reference_use_section(results.reference_use) + training_section(results.config.training_run)
     sections += data_section(results.config.data_summaries) + _settings_section(results)
     path = results.config.output / "report.html"
-    style = cards_style(pictures_in_a_card(results, set_name) for set_name in results.config.sets)
+    style = STYLE + grid_style(pictures_in_a_card(results, set_name) for set_name in results.config.sets)
     write_text(page("Imitative editing: evaluation", sections, style=style, script=SCRIPT), path)
     return path
 
@@ -60,7 +60,7 @@ def _introduction(results: Results) -> str:
 def _set_sections(results: Results, set_name: str, benchmark_set: BenchmarkSet, side: int) -> list[str]:
     metrics, num_samples = set_metrics(results.config, set_name), len(results.samples[set_name])
     computed = {name: metric for name, metric in metrics.items() if name not in results.not_computed}
-    smaller = f" Thumbnails are {side} pixels wide, because there are so many." if side < SIDE else ""
+    smaller = f" Thumbnails are {side} pixels wide, because there are so many." if side < THUMBNAIL_SIDE else ""
     return [
         heading(set_name),
         paragraph(f"{TASKS[benchmark_set.task]}, {TRACKS[benchmark_set.track]}. {num_samples} samples."),

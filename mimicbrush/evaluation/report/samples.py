@@ -6,46 +6,28 @@ Without JavaScript the cards stand in order of id, and all seeds are shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from PIL import Image
 
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.metrics.edit import Score
 from mimicbrush.evaluation.metrics.table import Metric
-from mimicbrush.evaluation.outline import outlined
 from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.evaluation.tables import format_number
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.reports.html_page import breakable, escape, thumbnail
+from mimicbrush.reports.html_page import breakable, escape
+from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, card, picture_grid, thumbnail, thumbnail_figure
+from mimicbrush.reports.mask_outline import outline_mask
 
-_STYLE = (Path(__file__).parent / "samples.css").read_text(encoding="utf-8")
+STYLE = (Path(__file__).parent / "samples.css").read_text(encoding="utf-8")
 SCRIPT = (Path(__file__).parent / "samples.js").read_text(encoding="utf-8")
 
-SIDE, SMALLEST_SIDE = 264, 120
-"""Pixels of a thumbnail's longer side: the first where there are few pictures, the other where there are thousands."""
+SMALLEST_SIDE = 120
+"""Pixels of a thumbnail's longer side where there are thousands."""
 NUM_AT_FULL_SIZE = 500
-"""Thumbnails of SIDE pixels that a page may hold; more are made smaller, so that the page stays below some 12 MB."""
-NARROWEST, GAP = 7.2, 0.7
-"""Of a card's picture, which leaves a phone two a row, and between two; in rem as samples.css."""
-
-
-def cards_style(counts: Iterable[int]) -> str:
-    """The CSS of cards that hold so many pictures each."""
-    return _STYLE + "".join(_even_rows(count) for count in sorted(set(counts)))
-
-
-def _even_rows(count: int) -> str:
-    """For each width of a card the most columns that fit and leave no row much shorter: 6 + 5, not 9 + 2."""
-    columns = sorted({math.ceil(count / rows) for rows in range(1, count + 1)} - {1})
-    return "".join(
-        f"@container (min-width: {number * NARROWEST + (number - 1) * GAP:.1f}rem) {{ .pictures.of-{count} "
-        f"{{ grid-template-columns: repeat({number}, minmax(0, {SIDE}px)); }} }}\n"
-        for number in columns
-    )
+"""Thumbnails of THUMBNAIL_SIDE that a page may hold; more are made smaller, so that the page stays below some 12 MB."""
 
 
 def pictures_in_a_card(results: Results, set_name: str) -> int:
@@ -55,7 +37,7 @@ def pictures_in_a_card(results: Results, set_name: str) -> int:
 
 def thumbnail_side(num_pictures: int) -> int:
     """The longer side of each of so many thumbnails, in pixels."""
-    return max(SMALLEST_SIDE, round(SIDE * min(1.0, math.sqrt(NUM_AT_FULL_SIZE / num_pictures))))
+    return max(SMALLEST_SIDE, round(THUMBNAIL_SIDE * min(1.0, math.sqrt(NUM_AT_FULL_SIZE / num_pictures))))
 
 
 def count_pictures(results: Results) -> int:
@@ -85,20 +67,15 @@ def sort_link(set_name: str, editor: str, metric: str, text: str) -> str:
     return f"<a class='sort' href='{escape(address)}'>{escape(text)}</a>"
 
 
-def picture(image: Image.Image, caption: str, *, side: int, below: str = "") -> str:
-    """A figure of a card; below: HTML that follows the caption."""
-    return f"<figure>{thumbnail(image, side, caption)}<figcaption>{escape(caption)}</figcaption>{below}</figure>"
-
-
 def given_pictures(sample: Sample, *, side: int) -> list[str]:
     """The input that every editor received: upright, on white, 8 bits deep; the first frame of a clip."""
     clip = frames_note(sample.source)
     source = to_pil(read_image(sample.source))
-    mask = to_pil(read_mask(sample.mask))
+    mask = read_mask(sample.mask)[0].numpy() > 0.5
     return [
-        picture(source, f"source{clip}", side=side),
-        picture(outlined(source, mask), "mask", side=side),
-        picture(to_pil(read_image(sample.reference)), "reference", side=side),
+        thumbnail_figure(source, f"source{clip}", side=side),
+        thumbnail_figure(outline_mask(source, mask), "mask", side=side),
+        thumbnail_figure(to_pil(read_image(sample.reference)), "reference", side=side),
     ]
 
 
@@ -112,18 +89,13 @@ def truth_pictures(sample: Sample, *, side: int) -> list[str]:
     """The truth, on inner-ID."""
     if sample.track != "inner_id":
         return []
-    return [picture(to_pil(read_image(sample.source)), "truth = source", side=side)]
+    return [thumbnail_figure(to_pil(read_image(sample.source)), "truth = source", side=side)]
 
 
 def card_title(sample: Sample) -> str:
-    """The id, and the prompt where there is one."""
+    """A card's title as HTML: the id, and the prompt where there is one."""
     prompt = f" {escape(sample.prompt.replace('#', ''))}" if sample.prompt else ""
-    return f"<h4>{escape(sample.id)}<span>{prompt}</span></h4>"
-
-
-def pictures(figures: Sequence[str], count: int) -> str:
-    """A card's figures in rows as `cards_style` lays out so many."""
-    return f"<div class='pictures of-{count}'>{''.join(figures)}</div>"
+    return f"{escape(sample.id)}<span>{prompt}</span>"
 
 
 def _card(
@@ -132,9 +104,7 @@ def _card(
     figures = given_pictures(sample, side=side)
     figures += [_edit_figure(results, edit, metrics, side) for edit in edits]
     figures += truth_pictures(sample, side=side)
-    return (
-        f"<article class='card' data-id='{escape(sample.id)}'>{card_title(sample)}{pictures(figures, count)}</article>"
-    )
+    return card(card_title(sample), picture_grid(figures, count=count), key=sample.id)
 
 
 def _edit_figure(results: Results, edit: EditResult, metrics: Mapping[str, Metric], side: int) -> str:

@@ -12,7 +12,8 @@ from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
 from mimicbrush.pictures.reading import read_image
-from mimicbrush.reports.html_page import bullets, figure, heading, paragraph, strip, table
+from mimicbrush.reports.html_page import bullets, heading, paragraph, table
+from mimicbrush.reports.html_pictures import figure, strip
 
 PREVIEW_WIDTH = 1100
 NUM_PREVIEWS = 3

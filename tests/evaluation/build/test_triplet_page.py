@@ -4,21 +4,10 @@ import base64
 import io
 import re
 
-import numpy as np
 from PIL import Image
 
 from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, SizeConfig
 from mimicbrush.evaluation.build.inner_id import build_inner_id
-from mimicbrush.evaluation.outline import OUTLINE, outlined
-
-
-def test_outline_runs_around_the_mask_and_not_over_it():
-    mask = np.zeros((40, 40), np.uint8)
-    mask[10:20, 10:30] = 255
-    shown = np.array(outlined(Image.new("RGB", (40, 40)), Image.fromarray(mask)))
-    line = (shown == OUTLINE).all(axis=2)
-    assert line.sum() == 12 * 22 - 10 * 20
-    assert not line[mask > 0].any() and line[9, 9] and line[20, 30]
 
 
 def test_sheet_shows_both_pictures_of_every_triplet_and_what_was_skipped(make_photographs, tmp_path):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.triplets import Account, Triplet
-from mimicbrush.evaluation.outline import outlined
 from mimicbrush.files import write_text
-from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
+from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.reports.html_page import columns, figure, folded, heading, page, paragraph, strip
+from mimicbrush.reports.html_page import columns, escape, folded, page, paragraph
+from mimicbrush.reports.html_pictures import card, picture_grid, thumbnail_figure
+from mimicbrush.reports.mask_outline import outline_mask
 
-SIDE = 240
-"""CSS pixels of a picture's longer side; two pictures and a gap are half the page."""
-
+SIDE = 360
+"""Pixels of a picture's longer side, more than it is shown with, for dense screens."""
 
 MEND_MASKS = (
     "If not: mend or delete masks in a copy of the folder masks, and build again from it with masks.method files."
@@ -42,20 +40,19 @@ def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *
 
 
 def _card(triplet: Triplet, sample: Sample) -> str:
-    title = heading(f"{triplet.id} · {triplet.group}", level=3)
     pictures = (
         _thumbnail(sample.source, sample.mask, triplet.source["file"]),
         _thumbnail(sample.reference, sample.reference_mask, triplet.reference["file"]),
     )
-    return f"<div>{title}{strip(pictures)}{paragraph(sample.prompt) if sample.prompt else ''}</div>"
+    prompt = paragraph(sample.prompt) if sample.prompt else ""
+    return card(escape(f"{triplet.id} · {triplet.group}"), picture_grid(pictures) + prompt)
 
 
-def _thumbnail(picture: Path, mask: Path | None, label: str) -> str:
-    """The picture with its mask's outline, if it has one, kept sharper than it is shown for dense screens."""
+def _thumbnail(picture: Path, mask_path: Path | None, label: str) -> str:
+    """The picture with its mask's outline, if it has one."""
     image = to_pil(read_image(picture))
-    if mask:
-        levels = to_pil(read_mask(mask))
-        label = f"{label} · mask {np.mean(np.array(levels) > 127):.0%}"
-        image = outlined(image, levels)
-    width = round(SIDE * image.width / max(image.size))
-    return figure(shrink_to_fit(image, SIDE * 3 // 2, SIDE * 3 // 2), label, width=max(1, width))
+    if mask_path:
+        mask = read_mask(mask_path)[0].numpy() > 0.5
+        label = f"{label} · mask {mask.mean():.0%}"
+        image = outline_mask(image, mask)
+    return thumbnail_figure(image, label, side=SIDE)

@@ -1,0 +1,90 @@
+"""Pictures on an HTML page: inlined, with captions, side by side, in grids and on cards."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from mimicbrush.pictures.conversion import shrink_to_fit
+from mimicbrush.pictures.writing import encode_jpeg, encode_png
+from mimicbrush.reports.html_page import escape
+
+QUALITY, THUMBNAIL_QUALITY = 92, 82
+"""Of JPEGs: of photographs shown as they are, and of small ones on pages of hundreds."""
+THUMBNAIL_SIDE = 264
+"""Pixels of a thumbnail's longer side where nothing asks for less: as wide as a column of a grid becomes."""
+NARROWEST, GRID_GAP = 7.2, 0.7
+"""Rem of a grid's column, two of which fit a phone, and between two columns; the gap is also in html_page.css."""
+
+
+def figure(image: Image.Image | Path, caption: str, *, width: int | None = None) -> str:
+    """A captioned picture; width: in CSS pixels. Files are taken as they are, and must be PNG."""
+    size = f" width='{width}'" if width else ""
+    return _captioned(f"<img src='{_source(image)}' alt='{escape(caption)}'{size}>", caption)
+
+
+def thumbnail_figure(image: Image.Image, caption: str, *, side: int = THUMBNAIL_SIDE, below: str = "") -> str:
+    """A captioned thumbnail; below: HTML that follows the caption."""
+    return _captioned(thumbnail(image, side, caption), caption, below=below)
+
+
+def thumbnail(image: Image.Image, side: int, alt: str) -> str:
+    """An inlined JPEG of at most `side` pixels a side, decoded once in sight: for pages of hundreds."""
+    small = shrink_to_fit(image.convert("RGB"), side, side)
+    source = _data_url("jpeg", encode_jpeg(small, quality=THUMBNAIL_QUALITY, halve_chroma=True))
+    size = f"width='{small.width}' height='{small.height}'"
+    return f"<img src='{source}' alt='{escape(alt)}' {size} loading='lazy' decoding='async'>"
+
+
+def strip(figures: Sequence[str]) -> str:
+    """Figures side by side, each as wide as its picture."""
+    return f"<div class='strip'>{''.join(figures)}</div>"
+
+
+def picture_grid(figures: Sequence[str], *, count: int | None = None) -> str:
+    """Figures in columns of equal width; count: how many of them are in sight, where a script hides some.
+
+    The page's style must have `grid_style` of that count.
+    """
+    return f"<div class='pictures of-{count or len(figures)}'>{''.join(figures)}</div>"
+
+
+def card(title: str, content: str, *, key: str = "") -> str:
+    """A framed part of a page, about one sample; title: HTML; key: the sample's id, for scripts."""
+    data = f" data-id='{escape(key)}'" if key else ""
+    return f"<article class='card'{data}><h4>{title}</h4>{content}</article>"
+
+
+def grid_style(counts: Iterable[int]) -> str:
+    """CSS of grids of so many figures each: as many columns as fit and leave no row much shorter, 6 + 5, not 9 + 2."""
+    return "".join(_grid_columns(count) for count in sorted(set(counts)))
+
+
+def _grid_columns(count: int) -> str:
+    columns = sorted({math.ceil(count / rows) for rows in range(1, count + 1)} - {1})
+    return "".join(
+        f"@container (min-width: {number * NARROWEST + (number - 1) * GRID_GAP:.1f}rem) {{ .pictures.of-{count} "
+        f"{{ grid-template-columns: repeat({number}, minmax(0, {THUMBNAIL_SIDE}px)); }} }}\n"
+        for number in columns
+    )
+
+
+def _captioned(picture: str, caption: str, *, below: str = "") -> str:
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption>{below}</figure>"
+
+
+def _source(image: Image.Image | Path) -> str:
+    """Photographs as JPEG, a fifth of PNG's size at no difference to the eye; everything else as PNG."""
+    if isinstance(image, Path):
+        return _data_url("png", image.read_bytes())
+    if image.mode == "RGB":
+        return _data_url("jpeg", encode_jpeg(image, quality=QUALITY))
+    return _data_url("png", encode_png(image))
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
