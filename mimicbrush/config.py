@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -103,7 +104,7 @@ def instantiate(class_path: str, init_args: dict, base: type[T]) -> T:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(found, nested_key=None, fail_untyped=True)
     try:
-        arguments = vars(parser.instantiate(parser.parse_object(init_args)))
+        arguments = vars(parser.instantiate(parser.parse_object(deepcopy(init_args))))
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"{class_path}: {fields_fault(found, init_args) or _reason(error)}") from None
     return found(**arguments)
@@ -128,7 +129,7 @@ def config_from_dict(config_class: type[T], fields: dict) -> T:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
     try:
-        return config_class(**vars(parser.instantiate(parser.parse_object(fields))))
+        return config_class(**vars(parser.instantiate(parser.parse_object(deepcopy(fields)))))
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(fields_fault(config_class, fields) or _reason(error)) from None
 

@@ -33,6 +33,12 @@ def read_config_file(path: Path) -> object:
     return yaml.safe_load(path.read_text(encoding="utf-8") if source == str(path) else source)
 
 
+def merge_mappings(lower: dict, upper: dict) -> dict:
+    """Lay plain YAML values over others, as a file is laid over its base."""
+    nodes = (yaml.compose(yaml.safe_dump(each, sort_keys=False), Loader=yaml.SafeLoader) for each in (lower, upper))
+    return yaml.safe_load(yaml.serialize(_merge(*nodes), Dumper=yaml.SafeDumper))
+
+
 def _merged(path: Path, document: yaml.MappingNode, above: tuple[Path, ...]) -> yaml.MappingNode:
     """The document merged into its base. above: the files that build on this one."""
     chain = (*above, path)

@@ -31,6 +31,7 @@ from mimicbrush.training.cost import cost_of_run
 from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import fit, make_trainer
+from mimicbrush.training.variants import TRAIN_SCRIPT
 
 NUM_TIMED = 5
 """Timed training steps, after three that are not."""
@@ -38,7 +39,6 @@ LOSS_TOLERANCE = 0.02
 """Allowed relative difference of the first step's loss from the first check's: only rounding differs."""
 RANK_TOLERANCE = 0.05
 """Allowed difference between two ranks' weights and one rank's, as a share of what training changed."""
-TRAIN_SCRIPT = Path(__file__).parents[2] / "train.py"
 
 
 # --- Training steps -------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from mimicbrush.files import whole
 from mimicbrush.model.weights.find import best_checkpoint_of, checkpoint_of, previous_checkpoint_of
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.tensor_files import DamagedFileError, torch_save
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.early_stop import HeldoutProgress, progress_in
 from mimicbrush.training.steps import StepCallback
 
@@ -70,6 +71,16 @@ def find_start(run: Path) -> Start:
         other = f"copy {kept[-1]} over {LAST}" if kept else f"delete {folder} to train from the start"
         raise UserError(f"{'; '.join(faults)}; or {other}")
     return Start(0, None, "")
+
+
+def why_finished(config: TrainConfig, start: Start) -> str:
+    """Say why a run has no steps left to train, and what to do to train on; empty where it has some."""
+    if start.step >= config.run.max_steps:
+        already = f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}"
+        return f"{already}; raise run.max_steps to train on"
+    if start.heldout.on_pairs(config.run.num_heldout_loss_pairs).is_over(config.run.patience):
+        return f"already stopped early, after step {start.step}: {start.heldout.describe()} -> {config.output}"
+    return ""
 
 
 def _is_there(path: Path) -> bool:

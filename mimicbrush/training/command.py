@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim
-from mimicbrush.training.checkpoints import StopSignals, find_start
+from mimicbrush.training.checkpoints import StopSignals, find_start, why_finished
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.ranks import is_first, let_first_speak
@@ -28,12 +28,8 @@ def train(config: TrainConfig) -> None:
 
 def _train(config: TrainConfig) -> None:
     start = find_start(config.output)
-    if start.step >= config.run.max_steps:
-        already = f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}"
-        print(f"{already}; raise run.max_steps to train on")
-        return
-    if start.heldout.on_pairs(config.run.num_heldout_loss_pairs).is_over(config.run.patience):
-        print(f"already stopped early, after step {start.step}: {start.heldout.describe()} -> {config.output}")
+    if finished := why_finished(config, start):
+        print(finished)
         return
     let_first_speak()
     stop = StopSignals()

@@ -13,6 +13,7 @@ from mimicbrush.model.weights.find import (
     require_local_parts,
     require_local_weights,
 )
+from mimicbrush.training.ablations_config import AblationsConfig
 from mimicbrush.training.config import AutoencoderConfig, TrainConfig
 from mimicbrush.training.same_run import require_same_run
 
@@ -34,6 +35,18 @@ def check_training(config: TrainConfig) -> None:
         raise UserError("\n- ".join([f"{len(faults)} inputs are missing:", *faults]))
     if faults:
         raise UserError(faults[0])
+
+
+def check_ablations(config: AblationsConfig) -> None:
+    """Raise UserError, with the faults of the first variant, where none of the chosen variants can be trained."""
+    faults = []
+    for name in config.chosen:
+        try:
+            check_training(config.variant(name))
+        except UserError as error:
+            faults.append(error)
+    if len(faults) == len(config.chosen):
+        raise faults[0]
 
 
 def check_autoencoder(config: AutoencoderConfig) -> None:

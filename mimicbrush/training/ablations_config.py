@@ -1,0 +1,51 @@
+"""Variants of a training run: what each of them changes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+from mimicbrush.config import config_from_dict, to_plain
+from mimicbrush.config_layers import merge_mappings
+from mimicbrush.errors import UserError
+from mimicbrush.training.config import TrainConfig
+
+VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationsConfig(TrainConfig):
+    """Variants of one training run, each with something changed, trained one after the other.
+
+    The options of the run hold for all of its variants; `output` is the folder that holds a folder for each.
+    """
+
+    variants: dict[str, dict]
+    """Name of each variant, and the options in which it differs from the run, nested as in the run's own YAML."""
+    only: str = ""
+    """Names of the variants to train, separated by commas; empty: all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.variants:
+            if not VARIANT_NAME.fullmatch(name):
+                raise ValueError(f"variants: {name!r} names a folder; use letters, digits, dots, dashes, underscores")
+            self.variant(name)
+        unknown = [name for name in self.chosen if name not in self.variants]
+        if unknown or not self.chosen:
+            missing = f"only names {', '.join(unknown)}" if unknown else "there is no variant"
+            raise ValueError(f"{missing}; variants are {', '.join(self.variants) or 'not given'}")
+
+    @property
+    def chosen(self) -> list[str]:
+        """Names of the variants to train, in order."""
+        return [name.strip() for name in self.only.split(",")] if self.only else list(self.variants)
+
+    def variant(self, name: str) -> TrainConfig:
+        """The training run of a variant; raises ValueError where its options do not fit."""
+        run = {each.name: to_plain(getattr(self, each.name)) for each in fields(TrainConfig)}
+        changed = merge_mappings(merge_mappings(run, self.variants[name]), {"output": str(self.output / name)})
+        try:
+            return config_from_dict(TrainConfig, changed)
+        except UserError as error:
+            raise ValueError(f"variants.{name}: {error}") from None
