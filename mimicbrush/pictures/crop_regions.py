@@ -1,4 +1,4 @@
-"""Where in a picture the network works: all of it, or square crops around what the mask covers."""
+"""The parts of a picture that the network works on: all of it, or square crops around what the mask covers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.mask_boxes import longer_side, mask_box
 
 MAX_REGIONS = 16
-"""Of one picture, edited apart: each costs as much as an edit, and a mask with more has specks."""
+"""Most regions of one picture edited separately: each costs as much as an edit, and more of them are specks."""
 
 SMALL = 1 / 8
-"""Of the network's canvas: a mask shorter than that is worth a crop."""
+"""Share of the network's canvas; a mask whose longer side is shorter is worth a crop."""
 
 
 class Region(NamedTuple):
@@ -30,7 +30,7 @@ class Region(NamedTuple):
 
 
 def whole_picture(mask: Tensor) -> Region:
-    """mask: (1, H, W)."""
+    """All of a picture as one region; mask: (1, H, W)."""
     return Region(slice(0, mask.shape[1]), slice(0, mask.shape[2]), mask)
 
 
@@ -46,7 +46,7 @@ def crop_regions(mask: Tensor, *, size: int, context: float, separate: bool) -> 
 
 
 def describe_small_mask(region: Region, *, size: int, cropped: bool, feather: Callable[[Tensor], Tensor]) -> str | None:
-    """What to tell a person whose mask lets little of an edit be seen; None where nothing is to be said.
+    """Advice on a mask that lets little of an edit be seen; None where there is none.
 
     size: pixels a side of the network's canvas; cropped: the region is a crop already; feather: how the geometry of
     the edit softens a mask (1, 1, h, w).

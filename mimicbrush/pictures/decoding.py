@@ -1,10 +1,10 @@
-"""The one reader of picture files, and the one meaning of what is in them.
+"""Decode picture files into arrays: the one place that says what is in them.
 
 - Orientation: pictures are upright, as EXIF or TIFF says. Unreadable EXIF says nothing.
 - Alpha, palettes and colour keys: transparent parts are white for a network (`on_white`) and black in a mask
   (`mask_levels`); alpha itself is kept beside the colours, for results.
-- Depth: 16 bits are kept, except that Pillow reads 8 of a coloured TIFF, which is said. Pixels of mode I and F are
-  refused: nobody knows their white.
+- Depth: 16 bits are kept, except that Pillow reads 8 of a coloured TIFF, which gives a warning. Pixels of mode I and F
+  are refused: nobody knows their white.
 - Colours: RGB stays as stored whatever its ICC profile, which goes into the result: converting would change every
   pixel that an edit must leave alone. CMYK has no meaning without its profile and is converted by it to sRGB, or by
   Pillow's formula where there is none. A mask's grey is the luma of Rec. 601, as in Pillow.
@@ -72,7 +72,7 @@ class EncodedPicture:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height of the picture as it is shown."""
         return self.stored_size[::-1] if swaps_sides(self.orientation) else self.stored_size
 
     def decode(self, *, at_least: tuple[int, int] | None = None) -> NDArray:

@@ -1,7 +1,7 @@
-"""What people hand in, PIL pictures, arrays or tensors, as the tensors that editors take.
+"""Sources, masks and references of an edit: PIL pictures, arrays or tensors become the tensors that editors take.
 
-Pixels leave as RGB float in [0, 1], channels first; what PIL pictures mean is said in `decoding`. Raises UserError, one
-clear sentence, for what no edit can be made of.
+Pixels are returned as RGB float in [0, 1], channels first; `decoding` says how PIL pictures are read. Raises UserError
+where no edit can be made of a picture.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ Box = Sequence[int]
 """Left, top, right, bottom, in pixels, as PIL has it."""
 
 MAX_PIXELS = 100_000_000
-"""Of a picture: more is 1.2 GB in single precision, and each result as much again."""
+"""Most pixels of a picture: it then takes 1.2 GB in single precision, and each result as much again."""
 MIN_REFERENCE_SIDE = 32
+"""Least pixels a side of a reference."""
 SOFT = 4 / 255
 """Values of a mask further than this from black and white are called grey."""
 

@@ -17,7 +17,7 @@ from torch import Tensor
 FEATHER_SIDE = 512
 """Pixels of the canvas for which the release chose its feather; only `feather_scale` needs it."""
 FEATHER_PASSES = 10
-"""Of the release's blur with [1, 2, 1] / 4 in each direction: together a Gaussian of sqrt(5) pixels."""
+"""Times that the release blurs with [1, 2, 1] / 4 in each direction: together a Gaussian of sqrt(5) pixels."""
 
 
 class Placement(NamedTuple):

@@ -29,7 +29,7 @@ class UnknownWhiteError(UnreadablePictureError):
 
 
 class Header(NamedTuple):
-    """What a picture file says of itself before its pixels."""
+    """The facts that a picture file states before its pixels."""
 
     width: int
     """Pixels as stored: EXIF may turn them."""

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from mimicbrush.errors import UserError
 from mimicbrush.pictures.geometry import (
     blacken,
     feather,
@@ -16,10 +13,6 @@ from mimicbrush.pictures.geometry import (
     place,
     unletterbox,
 )
-from mimicbrush.pictures.reading import read_image, read_levels, read_mask
-from mimicbrush.pictures.writing import write_image
-
-GREY_LEVEL = 1 / 255
 
 
 def smooth_image(height: int, width: int) -> torch.Tensor:
@@ -89,31 +82,3 @@ def test_matched_colours_agree_on_the_seam_and_keep_the_texture():
 def test_matching_colours_without_a_seam_changes_nothing():
     edited, mask = smooth_image(20, 20)[None], torch.ones(1, 1, 20, 20)
     assert torch.equal(match_colours(edited, edited / 2, mask), edited)
-
-
-def test_written_picture_reads_back_to_the_grey_level(tmp_path):
-    image = torch.rand(3, 9, 7)
-    write_image(image, tmp_path / "new" / "image.png")
-    assert (read_image(tmp_path / "new" / "image.png") - image).abs().max() <= 0.5001 * GREY_LEVEL
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["image.png"]
-
-
-def test_mask_is_read_as_zero_and_one(tmp_path):
-    Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)).save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png").tolist() == [[[0, 0, 1, 1]]]
-
-
-def test_unreadable_pictures_are_named(tmp_path):
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(UserError, match=r"text\.png: not a readable picture"):
-        read_image(tmp_path / "text.png")
-    with pytest.raises(UserError, match=r"absent\.png: no such picture"):
-        read_mask(tmp_path / "absent.png")
-
-
-def test_white_of_sixteen_bits_is_65535(tmp_path):
-    levels = np.linspace(0, 65535, 256 * 64).round().astype(np.uint16).reshape(128, 128)
-    Image.fromarray(levels).save(tmp_path / "grey.png")
-    assert np.array_equal(read_levels(tmp_path / "grey.png")[0], np.round(levels / 257))
-    torch.testing.assert_close(read_image(tmp_path / "grey.png")[1], torch.from_numpy(levels / 65535).float())
-    assert np.array_equal(read_mask(tmp_path / "grey.png")[0], levels > 32767)

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from mimicbrush.pictures.decoding import decode_bytes, decode_file, levels_of
-from mimicbrush.pictures.writing import encode_jpeg, encode_png, write_png
+from mimicbrush.pictures.reading import read_image
+from mimicbrush.pictures.writing import encode_jpeg, encode_png, write_image, write_png
 
 LEVELS = np.random.default_rng(0).integers(0, 65536, (6, 9, 4), dtype=np.uint16)
 
@@ -61,3 +62,10 @@ def test_a_jpeg_keeps_its_colours_in_order_and_is_smaller_with_half_the_chroma()
     assert np.abs(decode_bytes(encode_jpeg(red, quality=95)).levels.astype(int) - red).max() <= 3
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert len(encode_jpeg(noise, quality=90, halve_chroma=True)) < 0.8 * len(encode_jpeg(noise, quality=90))
+
+
+def test_written_picture_reads_back_to_the_grey_level(tmp_path):
+    image = torch.rand(3, 9, 7)
+    write_image(image, tmp_path / "new" / "image.png")
+    assert (read_image(tmp_path / "new" / "image.png") - image).abs().max() <= 0.5001 / 255
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["image.png"]

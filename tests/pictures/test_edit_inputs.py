@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mimicbrush.pictures.conversion import on_white
+from mimicbrush.pictures.edit_inputs import as_source
+from tests.pictures.odd_files import ALPHA, CLEAN, saved, with_alpha
+
+
+def cut_out():
+    return as_source(Image.open(io.BytesIO(saved(with_alpha(CLEAN)))))
+
+
+def test_an_untouched_cut_out_comes_back_bit_for_bit():
+    source = cut_out()
+    assert torch.equal(
+        (source.restore(source.pixels) * 255).round(), torch.from_numpy(with_alpha(CLEAN)).permute(2, 0, 1)
+    )
+
+
+def test_a_repainted_cut_out_looks_on_white_as_it_was_repainted():
+    source = cut_out()
+    # Half-transparent pixels cannot be darker than half of white.
+    repainted = 0.5 + source.pixels.flip(2) / 2
+    restored = source.restore(repainted)
+    assert torch.equal(restored[3:], torch.from_numpy(ALPHA / np.float32(255)).permute(2, 0, 1))
+    visible = restored[3] > 0
+    torch.testing.assert_close(on_white(restored)[:, visible], repainted[:, visible], rtol=0, atol=2e-3)
