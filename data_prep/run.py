@@ -13,14 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import yaml
 
 from data_prep.config import WorkConfig
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
-from mimicbrush.seeds import seed_of_input
 
 KEPT = "kept"
 FREE_FIELDS = ("output", "work", "duplicate_share")
@@ -108,11 +106,6 @@ def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: i
 
 def _is_covered(record: dict, size: int | None, retry: Sequence[str]) -> bool:
     return record["status"] == KEPT or (record["bytes"] == size and record["status"] not in retry)
-
-
-def seed_for(seed: int, name: str) -> np.random.Generator:
-    """A generator that depends on the run's seed and the input's name, not on who works on it or when."""
-    return np.random.default_rng(seed_of_input(seed, name))
 
 
 def slug(name: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.config import SamShardConfig
 from data_prep.images import encode_image, shrink, to_grey
-from data_prep.run import KEPT, seed_for, slug
+from data_prep.run import KEPT, slug
 from data_prep.shard_folder import shard_and_merge
 from data_prep.similarity import structural_similarity
 from data_prep.stills import Still, StillFiles, list_stills, read_still
@@ -21,6 +21,7 @@ from mimicbrush.data.shards import FramePair
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.conversion import is_masked
 from mimicbrush.pictures.writing import encode_png
+from mimicbrush.seeds import seed_of_input
 from mimicbrush.unusable_input import UnusableInput
 
 SIMILARITY_SIZE = 256
@@ -44,7 +45,7 @@ def read_samples_of_still(
     name: str, *, stills: Mapping[str, StillFiles], metadata: Mapping[str, dict], config: SamShardConfig
 ) -> Outcome:
     """The still itself and its pseudo-pairs, and what to note of it; raises UnusableInput."""
-    watch, generator = Stopwatch(), seed_for(config.seed, name)
+    watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
         still = read_still(stills[name], config.masks, generator)
         if min(still.image.shape[:2]) < MIN_SIDE:

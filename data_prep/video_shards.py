@@ -15,13 +15,14 @@ from data_prep.images import encode_image, encode_strip
 from data_prep.inputs import check_file, list_videos, size_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
 from data_prep.pairs import ChosenPair, Selection, sample_times, select_pairs
-from data_prep.run import KEPT, seed_for, slug
+from data_prep.run import KEPT, slug
 from data_prep.shard_folder import shard_and_merge
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
 from data_prep.video import read_frames
 from data_prep.work import Outcome, Stopwatch
 from mimicbrush.data.shards import FramePair
 from mimicbrush.metadata import read_metadata
+from mimicbrush.seeds import seed_of_input
 from mimicbrush.unusable_input import UnusableInput
 
 
@@ -38,7 +39,7 @@ def read_clip(
     name: str, *, clips: Mapping[str, Path], metadata: Mapping[str, dict], config: VideoShardConfig
 ) -> Outcome:
     """A clip's pairs, and what to note of it; raises UnusableInput."""
-    watch, generator = Stopwatch(), seed_for(config.seed, name)
+    watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
         footage = _decode(clips[name], config, generator)
     with watch.measure("similarity"):

@@ -76,7 +76,7 @@ def _read(path: Path) -> yaml.MappingNode | None:
         raise UserError(f"{path}: expected a text file in UTF-8") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    _refuse_repeated_keys(document, path)
+    _refuse_faults(document, path, above=(), checked=set())
     return document if isinstance(document, yaml.MappingNode) else None
 
 
@@ -112,15 +112,22 @@ def _merge(lower: yaml.MappingNode, upper: yaml.MappingNode) -> yaml.MappingNode
     return yaml.MappingNode(lower.tag, list(pairs.values()), flow_style=lower.flow_style)
 
 
-def _refuse_repeated_keys(document: yaml.Node | None, path: Path) -> None:
-    """Raises UserError where a mapping names a key twice: YAML keeps the last without a word."""
-    nodes = [document]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value]
-            repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
-            if repeated:
-                raise UserError(f"{path}: {', '.join(repeated)} stands there twice; keep one of the two")
-        children = node.value if isinstance(node, yaml.CollectionNode) else []
-        nodes += [part for child in children for part in (child if isinstance(child, tuple) else [child])]
+def _refuse_faults(node: yaml.Node | None, path: Path, *, above: tuple[int, ...], checked: set[int]) -> None:
+    """Raises UserError where a mapping names a key twice, of which YAML silently keeps the last, or holds itself.
+
+    above: the nodes that this one lies in; checked: those found sound, which aliases may name again.
+    """
+    if id(node) in above:
+        raise UserError(f"{path}: an alias (*name) lies inside what it names; take it out")
+    if not isinstance(node, yaml.CollectionNode) or id(node) in checked:
+        return
+    children = node.value
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if repeated:
+            raise UserError(f"{path}: {', '.join(repeated)} stands there twice; keep one of the two")
+        children = [value for _, value in node.value]
+    for child in children:
+        _refuse_faults(child, path, above=(*above, id(node)), checked=checked)
+    checked.add(id(node))

@@ -32,6 +32,11 @@ def random_of_position(seed: int, position: int) -> random.Random:
     return random.Random(f"{seed} {position}")
 
 
+def first_order_seeds(*numbers: int) -> list[int]:
+    """Seeds, for NumPy, of version 1 of the order of samples (`data/order.py`): runs begun with it keep it."""
+    return [number % 2**63 for number in numbers]
+
+
 def stable_hash(text: str) -> int:
     """64 bits of the text's SHA-256: unlike `hash`, the same in every process."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -99,6 +99,7 @@ def test_a_file_without_a_base_is_read_as_it_is(write):
         ({"b": "", "a": "_base_: b.yaml\n"}, r"b\.yaml: holds no options, and .*a\.yaml builds on it"),
         ({"b": "steps: [1\n", "a": "_base_: b.yaml\n"}, r"b\.yaml, line 2: cannot be read as YAML"),
         ({"a": "_base_: [b.yaml]\n"}, r"a\.yaml: _base_ must be the path of one YAML file"),
+        ({"a": "output: x\nfree: &free {b: *free}\n"}, r"a\.yaml: an alias \(\*name\) lies inside what it names"),
         ({"b": "stepz: 1\n", "a": "_base_: b.yaml\noutput: x\n"}, "stepz"),
         ({"b": "steps: many\n", "a": "_base_: b.yaml\noutput: x\n"}, "steps"),
     ],

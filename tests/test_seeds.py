@@ -14,4 +14,5 @@ def test_seeds_are_as_they_always_were():
 def test_other_parts_give_other_seeds():
     parts = [(0, 1), (1, 0), (0, 1, 0), (0, "1"), ("0, 1",)]
     assert len({seed_of(*each) for each in parts}) == len(parts)
+    assert len({seed_of_input(seed, name) for seed in (0, 1) for name in "ab"}) == 4
     assert seed_of_input(3, "a") != seed_of_draw(3, "a")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from data_prep.demo.camera import View, along, lit, look, random_grade, random_light, random_path
 from data_prep.demo.photographs import Photograph, load
-from data_prep.run import seed_for
 from mimicbrush.files import whole
+from mimicbrush.seeds import seed_of_input
 
 FPS = 24
 MIN_SHARPNESS = 60.0
@@ -53,7 +53,7 @@ def write_metadata(folder: Path, clips: Iterable[Clip]) -> None:
 
 def render_clip(clip: Clip, *, size: int, seed: int) -> None:
     """Render and encode one clip; the file appears whole or not at all."""
-    generator = seed_for(seed, clip.path.name)
+    generator = np.random.default_rng(seed_of_input(seed, clip.path.name))
     frames = _frames(load(clip.photograph), size, generator)
     with whole(clip.path) as partial:
         encode(partial, frames)

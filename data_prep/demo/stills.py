@@ -15,9 +15,9 @@ from data_prep.demo.camera import lit, look, random_grade, random_light, random_
 from data_prep.demo.photographs import Photograph, load
 from data_prep.images import encode_image
 from data_prep.rle import encode_rle
-from data_prep.run import seed_for
 from mimicbrush.files import whole, write_json
 from mimicbrush.pictures.mask_boxes import count_touched_sides, mask_box
+from mimicbrush.seeds import seed_of_input
 
 MIN_AREA, MAX_AREA = 0.03, 0.45
 MAX_MASKS = 6
@@ -35,7 +35,7 @@ class Still(NamedTuple):
 
 def render_still(still: Still, *, size: int, seed: int) -> None:
     """Render a graded view and its masks; raises ValueError if no view of 20 has a mask."""
-    generator = seed_for(seed, still.path.name)
+    generator = np.random.default_rng(seed_of_input(seed, still.path.name))
     photograph = load(still.photograph)
     grade = random_grade(photograph, generator)
     for _ in range(20):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicbrush.seeds import seed_of
+from mimicbrush.seeds import first_order_seeds, seed_of
 
 CHUNK = 4096
 """Positions whose sources are drawn at once."""
@@ -45,7 +45,7 @@ class Streams(NamedTuple):
 
     def _generator(self, purpose: str, first_version: list[int], *numbers: int) -> np.random.Generator:
         if self.version == 1:
-            return np.random.default_rng([number % 2**63 for number in (self.seed, *first_version)])
+            return np.random.default_rng(first_order_seeds(self.seed, *first_version))
         return np.random.default_rng(seed_of(self.seed, "order", purpose, *numbers))
 
 

@@ -12,7 +12,6 @@ from data_prep.run import (
     merge_inputs,
     plan_units,
     read_indexes,
-    seed_for,
     slug,
 )
 from data_prep.summary import describe, histogram
@@ -89,12 +88,6 @@ def test_slugs_are_readable_and_unique() -> None:
     assert slug("cats/My clip (1).mp4").startswith("My-clip-1-")
     assert slug("a/x.mp4") != slug("b/x.mp4")
     assert slug("日本.mp4").startswith("input-")
-
-
-def test_seeds_depend_on_run_and_name() -> None:
-    values = {(seed, name): seed_for(seed, name).random() for seed in (0, 1) for name in "ab"}
-    assert len(set(values.values())) == 4
-    assert seed_for(0, "a").random() == values[0, "a"]
 
 
 def test_histogram_names_bins_by_their_lower_edge() -> None:

@@ -38,6 +38,6 @@ def build_set(benchmark: BenchmarkSet, quotas: Sequence[Quota], sources: Collect
 
 def _name_skipped(account: Account, elsewhere: str) -> None:
     for path, why in list(account.skipped.items())[:MAX_LINES]:
-        print(f"skipped {path}: {why.reason}: {why.detail}")
+        print(f"skipped {path}: {why}")
     if len(account.skipped) > MAX_LINES:
         print(f"and {len(account.skipped) - MAX_LINES} more, in {elsewhere}")

@@ -32,7 +32,7 @@ def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *
         columns([_card(each, sample) for each, sample in zip(account.triplets, samples, strict=True)]),
     ]
     if account.skipped:
-        lines = [f"{path}: {why.reason}: {why.detail}" for path, why in account.skipped.items()]
+        lines = [f"{path}: {why}" for path, why in account.skipped.items()]
         sections.append(folded(f"Skipped photographs: {len(lines)}", lines))
     path = output / "contact_sheet.html"
     write_text(page(f"Contact sheet: {len(samples)} triplets", sections), path)
