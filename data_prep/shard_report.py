@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_rgb
 from mimicbrush.reports.html_page import folded, heading, page, paragraph, table
 from mimicbrush.reports.html_pictures import figure, strip
+from mimicbrush.reports.number_format import format_bytes
 from mimicbrush.reports.svg_chart import stacked_bar
 from mimicbrush.run_folder import CONFIG_NAME
 
@@ -174,8 +174,10 @@ def _scan(shards: Sequence[Path]) -> Scan:
 
 def _headline(summary: dict, scan: Scan, folder: Path) -> list[str]:
     account = describe(summary) if summary["inputs"] else f"{spaced(summary['pairs'])} pairs of unnamed inputs"
-    size = f"{_amount(summary['bytes'])} in {spaced(summary['shards'])} shard{'s' if summary['shards'] != 1 else ''}"
-    each = f", {_amount(summary['bytes'] / scan.stored)} a pair" if scan.stored else ""
+    size = (
+        f"{format_bytes(summary['bytes'])} in {spaced(summary['shards'])} shard{'s' if summary['shards'] != 1 else ''}"
+    )
+    each = f", {format_bytes(summary['bytes'] / scan.stored)} a pair" if scan.stored else ""
     sections = [paragraph(f"{account[0].upper()}{account[1:]}."), paragraph(f"{size}{each}.")]
     if not (folder / SUMMARY_NAME).is_file():
         sections.append(paragraph("There is no summary.json: this page is made from the shards alone.", note=True))
@@ -183,12 +185,6 @@ def _headline(summary: dict, scan: Scan, folder: Path) -> list[str]:
         words = f"The shards hold {spaced(scan.stored)} pairs: summary.json is not theirs, or older than some of them."
         sections.append(paragraph(f"{words} data_prep/merge.py makes it anew."))
     return sections
-
-
-def _amount(size: float) -> str:
-    """Bytes in words."""
-    power = min(4, int(math.log(max(size, 1), 1000)))
-    return f"{size / 1024**power:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
 
 
 def _reasons(summary: dict) -> list[str]:

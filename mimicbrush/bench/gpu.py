@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +21,7 @@ from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.files import digest, read_object, whole, write_json, write_text
 from mimicbrush.folder_lock import held
+from mimicbrush.reports.text_table import markdown_table
 from mimicbrush.training.clock import now
 
 Verdict = Literal["ok", "fail", "skipped"]
@@ -166,8 +166,7 @@ def _write(lines: Sequence[Line], origin: Mapping[str, str], output: Path) -> No
         writer.writerows(map(asdict, lines))
     head = ("check", "expected", "measured", "verdict", "s")
     cells = [(line.title, line.expected, line.measured, line.verdict, f"{line.seconds:.0f}") for line in lines]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in chain([head, ("---",) * len(head)], cells))
-    write_text(f"{origin['machine']}; {origin['what']}\n\n{table}\n", output / "results.md")
+    write_text(f"{origin['machine']}; {origin['what']}\n\n{markdown_table([head, *cells])}\n", output / "results.md")
 
 
 def _text(line: Line) -> str:

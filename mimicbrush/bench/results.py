@@ -10,6 +10,7 @@ from mimicbrush.bench.timeline import PARTS
 from mimicbrush.files import write_json, write_text
 from mimicbrush.reports.colours import BLUE, STACKED
 from mimicbrush.reports.matplotlib_chart import finish_chart, new_charts, save_chart
+from mimicbrush.reports.text_table import align_columns, markdown_table
 
 BASELINE = "bfloat16"
 
@@ -64,21 +65,15 @@ class TrainResults:
 
 
 def print_results(results: TrainResults) -> None:
-    """The table, columns under each other."""
-    lines = list(_cells(results))
-    widths = [max(len(cells[column]) for cells in lines) for column in range(len(lines[0]))]
+    """Print the table, columns under each other."""
     print(f"\n{_heading(results)}")
-    for cells in lines:
-        first, *rest = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        print(cells[0].ljust(len(first)), *rest, sep="  ")
+    print(align_columns(list(_cells(results)), right=True))
 
 
 def write_results(results: TrainResults, path: Path) -> None:
-    """JSON, a Markdown table, and a bar chart, under one name."""
+    """Write JSON, a Markdown table, and a bar chart, under one name."""
     write_json(asdict(results), path)
-    head, *rows = _cells(results)
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+    table = markdown_table(list(_cells(results)), right=True)
     write_text(f"{_heading(results)}\n\n{table}\n", path.with_suffix(".md"))
     _draw(results, path.with_suffix(".png"))
 

@@ -13,9 +13,11 @@ from mimicbrush.evaluation.preconditions import choose_editor
 from mimicbrush.evaluation.recorded import RecordedMetric, RecordedRun, Side, read_run
 from mimicbrush.evaluation.report.comparison import write_comparison_report
 from mimicbrush.evaluation.scoring import number_to_json
-from mimicbrush.evaluation.tables import align, column_title, format_interval
+from mimicbrush.evaluation.tables import column_title
 from mimicbrush.files import whole, write_json
 from mimicbrush.folder_lock import held
+from mimicbrush.reports.number_format import format_interval
+from mimicbrush.reports.text_table import align_columns
 
 
 def run_comparison(config: CompareConfig) -> None:
@@ -136,7 +138,7 @@ def console_text(comparisons: Sequence[Comparison], metrics: Mapping[str, Record
         members = [comparison for comparison in comparisons if comparison.set_name == set_name]
         header = [set_name, "difference", "win rate", "wins, ties, losses", f"{members[0].second} is"]
         rows = [_console_row(comparison, metrics[comparison.metric]) for comparison in members]
-        blocks.append(align([header, *rows]))
+        blocks.append(align_columns([header, *rows]))
         notes = [f"{metrics[one.metric].title}: {one.note}" for one in members if one.note]
         blocks += ["\n".join(notes)] if notes else []
     title = f"{comparisons[0].second} against {comparisons[0].first}"

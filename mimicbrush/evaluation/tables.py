@@ -1,15 +1,13 @@
-"""Numbers as people read them, and the table that a terminal shows."""
+"""Titles and means as people read them, and the table that a terminal shows."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Sequence
 
 from mimicbrush.evaluation.metrics.table import Metric, set_metrics
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
 from mimicbrush.evaluation.results import Results, Summary
 from mimicbrush.model.reference_use import COMPARISONS
-from mimicbrush.statistics import Interval
+from mimicbrush.reports.number_format import format_number
+from mimicbrush.reports.text_table import align_columns
 
 ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
@@ -29,21 +27,6 @@ def format_summary(summary: Summary) -> str:
     return mean if low == high else f"{mean} [{low}, {high}]"
 
 
-def format_number(value: float) -> str:
-    """Three decimals up to 1, two above; `∞`."""
-    if math.isinf(value):
-        return "∞"
-    return f"{value:.3f}" if round(abs(value), 3) <= 1 else f"{value:.2f}"
-
-
-def format_interval(interval: Interval | None, *, sign: str = "") -> str:
-    """`0.625 [0.500, 0.750]`, positive numbers with `sign`; empty where there is none."""
-    if interval is None:
-        return ""
-    mean, low, high = (f"{sign if value > 0 else ''}{format_number(value)}" for value in interval[:3])
-    return f"{mean} [{low}, {high}]"
-
-
 def console_text(results: Results) -> str:
     """Failed edits first; each set's means, editors down, metrics across; reference use; what was not computed."""
     failed = [edit for edit in results.edits if edit.failure]
@@ -51,7 +34,7 @@ def console_text(results: Results) -> str:
         "\n".join(
             f"{edit.set_name}, {edit.editor}, seed {edit.seed}, {edit.id}: failed: {edit.failure}" for edit in failed
         ),
-        *(align(_means(results, set_name)) for set_name in results.config.sets),
+        *(align_columns(_means(results, set_name)) for set_name in results.config.sets),
         *(_reference_use(pairs, uses) for pairs, uses in results.reference_use.items()),
         "\n".join(f"{metric} not computed: {reason}" for metric, reason in results.not_computed.items()),
     ]
@@ -63,7 +46,7 @@ def _reference_use(pairs: str, uses: dict[str, ReferenceUse | None]) -> str:
     rows = [[f"reference use, {pairs}", *(f"{name}{ARROWS['higher']}" for name in COMPARISONS)]]
     rows += [[editor, *format_reference_use(use)] for editor, use in uses.items() if use]
     others = ", ".join(editor for editor, use in uses.items() if not use)
-    table = align(rows) if len(rows) > 1 else ""
+    table = align_columns(rows) if len(rows) > 1 else ""
     return "\n".join(filter(None, [table, others and f"reference use, {pairs}: not defined for {others}"]))
 
 
@@ -78,10 +61,3 @@ def _means(results: Results, set_name: str) -> list[list[str]]:
     for editor in results.config.editors:
         rows.append([editor, *(format_summary(results.summaries[set_name, editor, name]) for name in metrics)])
     return rows
-
-
-def align(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as text, in columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)

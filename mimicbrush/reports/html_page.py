@@ -11,7 +11,7 @@ STYLE = (Path(__file__).parent / "html_page.css").read_text(encoding="utf-8")
 
 
 class Markup(str):
-    """A table's cell that is HTML already; every other text is escaped."""
+    """A cell or a caption that is HTML already; every other text is escaped."""
 
 
 def page(title: str, sections: Sequence[str], *, style: str = "", script: str = "") -> str:
@@ -50,7 +50,7 @@ def table(header: Sequence[object], rows: Sequence[Sequence[object]], *, classes
 
     A row of a single cell spans the table. classes: of the rows, in CSS; none if empty.
     """
-    head = "".join(f"<th>{_cell(cell)}</th>" for cell in header)
+    head = "".join(f"<th>{to_html(cell)}</th>" for cell in header)
     names = classes or [""] * len(rows)
     body = "".join(_table_row(row, len(header), name) for row, name in zip(rows, names, strict=True))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -59,12 +59,13 @@ def table(header: Sequence[object], rows: Sequence[Sequence[object]], *, classes
 def _table_row(row: Sequence[object], width: int, name: str) -> str:
     opening = f"<tr class='{name}'>" if name else "<tr>"
     if len(row) == 1 < width:
-        return f"{opening}<td colspan='{width}'>{_cell(row[0])}</td></tr>"
-    return opening + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>"
+        return f"{opening}<td colspan='{width}'>{to_html(row[0])}</td></tr>"
+    return opening + "".join(f"<td>{to_html(cell)}</td>" for cell in row) + "</tr>"
 
 
-def _cell(cell: object) -> str:
-    return cell if isinstance(cell, Markup) else escape(cell)
+def to_html(text: object) -> str:
+    """Markup as it is, everything else escaped."""
+    return text if isinstance(text, Markup) else escape(text)
 
 
 def bullets(lines: Sequence[str]) -> str:

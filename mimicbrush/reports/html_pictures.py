@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from mimicbrush.pictures.conversion import shrink_to_fit
 from mimicbrush.pictures.writing import encode_jpeg, encode_png
-from mimicbrush.reports.html_page import escape
+from mimicbrush.reports.html_page import Markup, escape, to_html
 
 QUALITY, THUMBNAIL_QUALITY = 92, 82
 """Of JPEGs: of photographs shown as they are, and of small ones on pages of hundreds."""
@@ -24,12 +24,20 @@ NARROWEST, GRID_GAP = 7.2, 0.7
 def figure(image: Image.Image | Path, caption: str, *, width: int | None = None) -> str:
     """A captioned picture; width: in CSS pixels. Files are taken as they are, and must be PNG."""
     size = f" width='{width}'" if width else ""
-    return _captioned(f"<img src='{_source(image)}' alt='{escape(caption)}'{size}>", caption)
+    return captioned(f"<img src='{_source(image)}' alt='{escape(caption)}'{size}>", caption)
 
 
 def thumbnail_figure(image: Image.Image, caption: str, *, side: int = THUMBNAIL_SIDE, below: str = "") -> str:
     """A captioned thumbnail; below: HTML that follows the caption."""
-    return _captioned(thumbnail(image, side, caption), caption, below=below)
+    return captioned(thumbnail(image, side, caption), caption, below=below)
+
+
+def captioned(
+    content: str, caption: str | Markup, *, below: str = "", attributes: Mapping[str, object] | None = None
+) -> str:
+    """A figure of HTML with its caption; below: HTML that follows the caption; attributes: of the figure."""
+    named = "".join(f" {name}='{escape(value)}'" for name, value in (attributes or {}).items())
+    return f"<figure{named}>{content}<figcaption>{to_html(caption)}</figcaption>{below}</figure>"
 
 
 def thumbnail(image: Image.Image, side: int, alt: str) -> str:
@@ -71,10 +79,6 @@ def _grid_columns(count: int) -> str:
         f"{{ grid-template-columns: repeat({number}, minmax(0, {THUMBNAIL_SIDE}px)); }} }}\n"
         for number in columns
     )
-
-
-def _captioned(picture: str, caption: str, *, below: str = "") -> str:
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption>{below}</figure>"
 
 
 def _source(image: Image.Image | Path) -> str:

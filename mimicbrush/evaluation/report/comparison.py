@@ -18,12 +18,13 @@ from mimicbrush.evaluation.report.samples import (
     truth_pictures,
 )
 from mimicbrush.evaluation.results import EditResult
-from mimicbrush.evaluation.tables import column_title, format_number
+from mimicbrush.evaluation.tables import column_title
 from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.html_page import bullets, columns, escape, heading, page, paragraph
-from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, card, grid_style, picture_grid, thumbnail_figure
+from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, grid_style, picture_grid, thumbnail_figure
+from mimicbrush.reports.number_format import format_number
 
 NUM_EXTREMES = 2
 """Samples shown for each metric in which the second gains most, and as many in which it loses most."""
@@ -83,8 +84,8 @@ def _extremes(
     reasons: dict[tuple[str, int], list[str]] = {}
     for one in comparisons:
         for sample, word in _largest(one):
-            change = f"{'+' if sample.difference > 0 else ''}{format_number(sample.difference)}"
-            reasons.setdefault((sample.id, sample.seed), []).append(f"{word} in {metrics[one.metric].title}, {change}")
+            change = f"{word} in {metrics[one.metric].title}, {format_number(sample.difference, sign='+')}"
+            reasons.setdefault((sample.id, sample.seed), []).append(change)
     if not reasons:
         return [paragraph("Nowhere.")]
     set_name = comparisons[0].set_name
@@ -129,7 +130,4 @@ def _edit_figure(side: Side, edit: EditResult, metrics: Mapping[str, RecordedMet
     path, scores = side.run.picture(edit), score_list(edit, metrics)
     if path.is_file():
         return thumbnail_figure(to_pil(read_image(path)), side.label + frames_note(path), below=scores)
-    return (
-        f"<figure><p class='failure'>{escape(path)} is gone</p>"
-        f"<figcaption>{escape(side.label)}</figcaption>{scores}</figure>"
-    )
+    return captioned(f"<p class='failure'>{escape(path)} is gone</p>", side.label, below=scores)

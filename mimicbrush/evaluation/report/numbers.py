@@ -18,7 +18,7 @@ from mimicbrush.evaluation.published import (
 from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend
 from mimicbrush.evaluation.report.samples import sort_link
 from mimicbrush.evaluation.results import EditResult, Results, Summary
-from mimicbrush.evaluation.tables import ARROWS, column_title, format_interval, format_number
+from mimicbrush.evaluation.tables import ARROWS, column_title
 from mimicbrush.reports.html_page import (
     Markup,
     breakable,
@@ -31,6 +31,7 @@ from mimicbrush.reports.html_page import (
     paragraph,
     table,
 )
+from mimicbrush.reports.number_format import format_interval, format_number
 
 MEBIBYTE = 2**20
 

@@ -13,13 +13,13 @@ from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.metrics.edit import Score
 from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.evaluation.results import EditResult, Results
-from mimicbrush.evaluation.tables import format_number
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.reports.html_page import breakable, escape
-from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, card, picture_grid, thumbnail, thumbnail_figure
+from mimicbrush.reports.html_page import Markup, breakable, escape
+from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, picture_grid, thumbnail, thumbnail_figure
 from mimicbrush.reports.mask_outline import outline_mask
+from mimicbrush.reports.number_format import format_number
 
 STYLE = (Path(__file__).parent / "samples.css").read_text(encoding="utf-8")
 SCRIPT = (Path(__file__).parent / "samples.js").read_text(encoding="utf-8")
@@ -118,10 +118,8 @@ def _edit_figure(results: Results, edit: EditResult, metrics: Mapping[str, Metri
         edited = to_pil(read_image(path))
         name, shown = "edit", thumbnail(edited, side, f"{edit.id} by {edit.editor}, seed {edit.seed}{clip}")
         scores = score_list(edit, metrics)
-    return (
-        f"<figure class='{name}' data-editor='{escape(edit.editor)}' data-seed='{edit.seed}'>{shown}"
-        f"<figcaption>{breakable(edit.editor)}{seed}</figcaption>{scores}</figure>"
-    )
+    attributes = {"class": name, "data-editor": edit.editor, "data-seed": edit.seed}
+    return captioned(shown, Markup(breakable(edit.editor) + seed), below=scores, attributes=attributes)
 
 
 def score_list(edit: EditResult, metrics: Mapping[str, Metric]) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from mimicbrush.evaluation.config import SUMMARY_FIELDS
 from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
-from mimicbrush.evaluation.tables import format_number
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.html_page import bullets, heading, paragraph, table
 from mimicbrush.reports.html_pictures import figure, strip
+from mimicbrush.reports.number_format import format_number
 
 PREVIEW_WIDTH = 1100
 NUM_PREVIEWS = 3

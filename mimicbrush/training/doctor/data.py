@@ -17,6 +17,7 @@ from mimicbrush.data.decode import decode_image, decode_pair
 from mimicbrush.data.shard_index import list_shards, read_index
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.files import sha256
+from mimicbrush.reports.number_format import format_bytes
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor.findings import Finding
 
@@ -187,7 +188,7 @@ def _check_digests(name: str, shards: Sequence[Shard], most: int) -> Iterator[Fi
         said = f"{', '.join(damaged[:MAX_NAMED])}: not the bytes they were written with; delete them with their indexes"
         yield Finding(name, "fault", f"{said} and shard again")
         return
-    yield Finding(name, "ok", f"sha256 of {checked} of {len(shards)} shards compared ({read / 2**20:.0f} MiB)")
+    yield Finding(name, "ok", f"sha256 of {checked} of {len(shards)} shards compared ({format_bytes(read)})")
 
 
 def _spread(shards: Sequence[Shard], num: int) -> Iterator[tuple[Shard, int]]:

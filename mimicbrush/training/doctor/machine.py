@@ -17,6 +17,7 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import read_weights
 from mimicbrush.model.weights.find import best_checkpoint_of, checkpoint_of, previous_checkpoint_of
 from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.reports.number_format import format_bytes
 from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
@@ -148,13 +149,14 @@ def check_memory(
             accumulate=config.run.accumulate,
             reference_gradient=config.recipe.reference_gradient,
         )
-        needed, what = cost.memory, f"{_size(cost.activations)} of them activations of {config.data.batch_size} pairs"
+        activations = f"activations of {config.data.batch_size} pairs"
+        needed, what = cost.memory, f"{format_bytes(cost.activations)} of them {activations}"
     else:
         num_trained = num_trained_of(module)
         needed = num_bytes_of(module) + GRADIENT_BYTES * num_trained + state_bytes(num_trained, config.recipe.optimizer)
         what = "weights, gradients, optimiser and averages, before activations"
     there = _memory_of(device)
-    facts = f"{_size(needed)} by count, {what}; {_size(there)} there"
+    facts = f"{format_bytes(needed)} by count, {what}; {format_bytes(there)} there"
     if needed > there:
         smaller = "lower data.batch_size" + (" and raise run.accumulate" if config.run.samples_per_step is None else "")
         said = f"{smaller}, set run.gradient_checkpointing, or train less"
@@ -172,7 +174,7 @@ def check_disk(module: MimicBrushModule, config: TrainConfig) -> Iterator[Findin
     best = int(has_best and not best_checkpoint_of(config.output).is_file())
     most = (config.run.max_steps // every if every else 0) + last + best
     free = shutil.disk_usage(_existing(config.output)).free
-    facts = f"{_size(free)} free at {config.output}, {most} more checkpoints of {_size(size)} at most"
+    facts = f"{format_bytes(free)} free at {config.output}, {most} more checkpoints of {format_bytes(size)} at most"
     if free < last * size:
         said = f"{facts}: the last two and the one being written do not fit; make room or choose another --output"
         yield Finding("disk", "fault", said)
@@ -257,7 +259,3 @@ def _num(part: nn.Module) -> int:
 
 def _millions(num: int) -> str:
     return f"{num / 1e6:.3g} M"
-
-
-def _size(num_bytes: float) -> str:
-    return f"{num_bytes / 2**30:.3g} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.3g} MiB"
