@@ -142,7 +142,7 @@ def _parse(command: Command, arguments: Sequence[str]) -> object:
         return _find(command.parse)(arguments)
     from mimicbrush.config import parse_config
 
-    return parse_config(_find(command.config), arguments, default=command.default, program=command.program)
+    return parse_config(_find(command.config), arguments, default=command.default)
 
 
 def _find(path: str) -> Callable:

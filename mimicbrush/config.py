@@ -5,9 +5,9 @@ A config is a frozen dataclass beside its owner, one line under each field sayin
 
 from __future__ import annotations
 
+import json
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
@@ -26,23 +26,22 @@ T = TypeVar("T")
 
 def parse_config(
     config_class: type[T],
-    argv: Sequence[str] | None = None,
+    arguments: Sequence[str],
     *,
     default: Path | None = None,
-    program: str | None = None,
+    base: Mapping[str, object] | None = None,
 ) -> T:
     """Build a config from `--config FILE`, `--field VALUE` overrides and the fields' defaults.
 
     A field that is true or false may stand alone: `--field` is `--field true`. What lies in a field of free form is set
     by its path: `--editors.ours.init_args.checkpoint runs/ours`.
 
-    config_class: a dataclass; `default`: the YAML used where the command line gives no --config; `program`: what --help
-    calls the command.
+    config_class: a dataclass; `default`: the YAML used where the command line gives no --config; `base`: values, as in
+    YAML, that hold where the command line gives none, in place of a --config.
     Raises UserError, in one line, for an unknown key, a wrong type, or a relation that `__post_init__` refuses.
     """
-    parser = _parser(config_class, program)
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    arguments = _config_first(_spell_out(arguments, set(_flags(config_class))))
+    parser = _parser(config_class)
+    arguments = _config_first(_spell_out(list(arguments), set(_flags(config_class))))
     if default is not None and arguments[:1] != ["--config"]:
         arguments = ["--config", str(default), *arguments]
     spelled_out = arguments
@@ -51,12 +50,16 @@ def parse_config(
     arguments = [
         config_source(Path(v)) if option == "--config" else v for option, v in zip(before, arguments, strict=False)
     ]
+    base = base or {}
+    if base:
+        arguments = ["--config", json.dumps(base), *arguments]
     try:
         fields = parser.instantiate(parser.parse_args(arguments))
     except UserError:
         raise
     except (ArgumentError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(command_line_fault(config_class, spelled_out) or _reason(error)) from None
+        fault = fields_fault(config_class, base) or command_line_fault(config_class, spelled_out, given=base)
+        raise UserError(fault or _reason(error)) from None
     except ValueError as error:
         raise UserError(_reason(error)) from None
     fields.pop("config", None)
@@ -66,23 +69,6 @@ def parse_config(
         raise
     except (TypeError, ValueError) as error:
         raise UserError(_reason(error)) from None
-
-
-def run_subcommand(commands: Mapping[str, tuple[type[T], Callable[[T], None]]], *, program: str) -> None:
-    """Run `program NAME --field VALUE ...`: parse the named command's config and hand it over.
-
-    Raises UserError where the first word names no command.
-    """
-    name, *arguments = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
-        print(f"usage: {program} COMMAND [--help] [--field VALUE ...]\n")
-        for known, (config_class, _) in commands.items():
-            print(f"  {known:10s} {_summary(config_class)}")
-    elif name in commands:
-        config_class, run = commands[name]
-        run(parse_config(config_class, arguments, program=f"{program} {name}"))
-    else:
-        raise UserError(f"{name} is not a command of {program}; choose from {', '.join(commands)}")
 
 
 def dump_config(config: object) -> str:
@@ -203,15 +189,11 @@ def to_plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _parser(config_class: type, program: str | None = None) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, prog=program)
+def _parser(config_class: type) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, add_help=False)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
     return parser
-
-
-def _summary(config_class: type) -> str:
-    return (config_class.__doc__ or "").split("\n\n")[0]
 
 
 def _reason(error: Exception) -> str:

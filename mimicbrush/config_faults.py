@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,9 +34,12 @@ MAX_SHOWN = 60
 """Characters of a value that a message repeats."""
 
 
-def command_line_fault(config_class: type, arguments: Sequence[str]) -> str | None:
-    """The first option that does not fit, in its own place or in the YAML of --config; None where none is found."""
-    given, left = set(), list(arguments)
+def command_line_fault(config_class: type, arguments: Sequence[str], *, given: Iterable[str] = ()) -> str | None:
+    """The first option that does not fit, in its own place or in the YAML of --config; None where none is found.
+
+    given: options whose values come from elsewhere.
+    """
+    given, left = set(given), list(arguments)
     while left:
         word = left.pop(0)
         name, has_value, value = word.removeprefix("--").partition("=")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class UserError(ValueError):
@@ -70,20 +70,6 @@ def some_of(names: Sequence[object], most: int = 3) -> str:
 def spaced(number: int) -> str:
     """12345 -> 12 345, as messages and reports write large numbers."""
     return f"{number:,}".replace(",", " ")
-
-
-def run_command(main: Callable[[], None], *, stopped: str = "stopped; the same command goes on from here") -> None:
-    """Run a command's `main`; a UserError ends it in one line (or a list) and exit status 2, anything else rises.
-
-    stopped: what Ctrl-C ends it with, and exit status 130, unless its KeyboardInterrupt brings words of its own.
-    """
-    try:
-        main()
-    except UserError as error:
-        end_with_error(error)
-    except KeyboardInterrupt as interrupt:
-        print(interrupt.args[0] if interrupt.args else stopped, file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 def end_with_error(error: UserError) -> NoReturn:

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from mimicbrush.errors import Faults, UserError, run_command, some_of
+from mimicbrush.errors import Faults, UserError, end_with_error, some_of
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,8 @@ from mimicbrush.errors import Faults, UserError, run_command, some_of
     ],
 )
 def test_message_is_one_line_or_a_list(capsys, message, printed):
-    def main() -> None:
-        raise UserError(message)
-
     with pytest.raises(SystemExit) as end:
-        run_command(main)
+        end_with_error(UserError(message))
     assert end.value.code == 2
     assert capsys.readouterr().err == printed
 

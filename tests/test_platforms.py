@@ -22,7 +22,6 @@ from tests.training.test_training import config, fit
 
 # Third-party packages first, with all that they have: what they do on Windows is theirs to test.
 WINDOWS = """
-from functools import partial
 import ast, importlib, multiprocessing, os, pkgutil, shutil, signal, sys
 from pathlib import Path
 
@@ -60,26 +59,27 @@ for package in ("mimicbrush", "data_prep"):
 import train, evaluate
 print("imported", len([name for name in sys.modules if name.split(".")[0] in OURS]))
 
-from mimicbrush.edit import command as edit
 from mimicbrush.command import call_command
-from mimicbrush.errors import run_command
+from mimicbrush.edit import __main__ as edit
+from mimicbrush.errors import UserError, end_with_error
 from data_prep import shard_sam, shard_videos
 
 work = Path(os.environ["WORK"])
-for main, *arguments in (
+for command, *arguments in (
     (train.COMMAND, "--config", "configs/train/tiny.yaml"),
     (shard_videos.COMMAND, "--config", "configs/data/demo_videos.yaml"),
     (shard_sam.COMMAND, "--config", "configs/data/demo_stills.yaml"),
-    (edit.main, *os.environ["EDIT"].split()),
+    (edit.COMMAND, *os.environ["EDIT"].split()),
     (evaluate.COMMAND, "--config", str(work / "evaluate.yaml")),
 ):
-    sys.argv = ["command", *arguments]
     try:
-        run_command(main if callable(main) else partial(call_command, main, arguments))
-    except SystemExit as status:
-        print("status", status.code, flush=True)
-    else:
+        call_command(command, arguments)
         print("done", flush=True)
+    except UserError as error:
+        try:
+            end_with_error(error)
+        except SystemExit as status:
+            print("status", status.code, flush=True)
 """
 MISSING = {"fcntl", "resource", "pwd", "grp", "termios"}
 OS_NAMES = ("sched_getaffinity", "sched_setaffinity", "sysconf", "fork", "killpg", "getuid", "geteuid", "O_DIRECTORY")

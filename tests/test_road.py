@@ -14,7 +14,7 @@ import train
 from data_prep import shard_sam, shard_videos
 from mimicbrush.command import call_command
 from mimicbrush.config import dump_config
-from mimicbrush.edit import command as edit
+from mimicbrush.edit.__main__ import COMMAND as EDIT
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.reading import read_image
@@ -32,11 +32,6 @@ PAIRS = [
     "--pairs.pairs_per_clip",
     "4",
 ]
-
-
-def run(main, monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr("sys.argv", ["command", *map(str, arguments)])
-    main()
 
 
 def write_benchmark(folder: Path, num: int = 2) -> None:
@@ -94,7 +89,7 @@ def evaluate_config(folder: Path) -> Path:
     return path
 
 
-def test_from_clips_to_a_table(tmp_path, monkeypatch):
+def test_from_clips_to_a_table(tmp_path):
     for seed in range(2):
         write_clip(tmp_path / "clips" / f"clip{seed}.mp4", seed)
         write_still(tmp_path / "photographs", f"still{seed}", seed)
@@ -119,7 +114,7 @@ def test_from_clips_to_a_table(tmp_path, monkeypatch):
     shell = ["--weights", tmp_path / "run", "--num_inference_steps", 2, "--source", picture]
     shell += ["--mask", tmp_path / "benchmark" / "000_source_mask.png", "--output", tmp_path / "edited.png"]
     shell += ["--reference", tmp_path / "benchmark" / "000_reference.png"]
-    run(edit.main, monkeypatch, *shell)
+    call_command(EDIT, list(map(str, shell)))
     assert read_image(tmp_path / "edited.png").shape == read_image(picture).shape
     with pytest.raises(UserError, match="exists"):
-        run(edit.main, monkeypatch, *shell)
+        call_command(EDIT, list(map(str, shell)))

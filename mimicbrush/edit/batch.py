@@ -13,6 +13,7 @@ import yaml
 
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs, without_warnings
+from mimicbrush.edit.missing_files import missing_pictures
 from mimicbrush.edit.record import find_other_settings
 from mimicbrush.errors import Faults, UserError
 
@@ -128,19 +129,6 @@ def _read_row(config: EditConfig, row: Mapping[str, str], faults: Faults) -> Edi
             return edit
     faults.found += missing_pictures(given)
     return None
-
-
-def missing_pictures(given: Mapping[str, object]) -> list[str]:
-    """Name each picture that a row or a command line gives, and that is not there."""
-    options = ("source", "mask", "reference", "reference_mask")
-    listed = {option: given.get(option) for option in options}
-    listed = {option: paths if isinstance(paths, list) else [paths] for option, paths in listed.items()}
-    return [
-        f"{option} {path}: no such picture"
-        for option, paths in listed.items()
-        for path in paths
-        if path is not None and not path.is_file()
-    ]
 
 
 def _whole_number(cell: str) -> int:

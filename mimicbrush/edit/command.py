@@ -1,4 +1,4 @@
-"""From the command line to edits."""
+"""The edits that a command line asks for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tqdm import tqdm
 from mimicbrush.edit.batch import Batch, is_unfinished, missing_results, read_batch, refuse_results_of_others
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
-from mimicbrush.edit.replay import parse_command
 from mimicbrush.edit.result_sheet import write_sheet
 from mimicbrush.errors import Faults, UserError, as_list, some_of
 from mimicbrush.files import check_writable
@@ -24,24 +23,21 @@ if TYPE_CHECKING:
     from mimicbrush.pipeline import MimicBrushPipeline
 
 
-def main() -> None:
-    config = parse_command(sys.argv[1:])
+def edit_pictures(config: EditConfig) -> None:
+    """Make one edit, or those of a batch that are missing; raises UserError where some cannot be made."""
     if config.batch is None:
         _edit_one(config)
         return
-    try:
-        batch = read_batch(config)
-        # Before any folder is held: one that cannot be written to is the fault of its rows alone.
-        faults = batch.faults | _find_faults(batch.edits)
-        for line in sorted(faults):
-            _say_skipped(line, faults[line])
-        sound = {line: edit for line, edit in batch.edits.items() if line not in faults}
-        with ExitStack() as stack:
-            for folder in sorted({edit.output.parent.resolve() for edit in sound.values() if is_unfinished(edit)}):
-                stack.enter_context(held(folder))
-            _edit_batch(config, batch, sound, set(faults))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; what is written stays, and the same command makes the rest") from None
+    batch = read_batch(config)
+    # Before any folder is held: one that cannot be written to is the fault of its rows alone.
+    faults = batch.faults | _find_faults(batch.edits)
+    for line in sorted(faults):
+        _say_skipped(line, faults[line])
+    sound = {line: edit for line, edit in batch.edits.items() if line not in faults}
+    with ExitStack() as stack:
+        for folder in sorted({edit.output.parent.resolve() for edit in sound.values() if is_unfinished(edit)}):
+            stack.enter_context(held(folder))
+        _edit_batch(config, batch, sound, set(faults))
 
 
 def _edit_one(config: EditConfig) -> None:

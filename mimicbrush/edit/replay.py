@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.inputs import changed_pictures
-from mimicbrush.edit.record import FINGERPRINTS, read_settings
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.files import write_json
 
-PROGRAM = "python -m mimicbrush.edit"
 LISTS = ("--reference", "--reference_box", "--reference_mask")
 
 
@@ -25,17 +20,20 @@ def parse_command(arguments: Sequence[str]) -> EditConfig:
     _refuse_repeated(arguments)
     replayed = _value_of("--replay", arguments)
     if replayed is None:
-        return parse_config(EditConfig, arguments, program=PROGRAM)
+        return parse_config(EditConfig, arguments)
+    if not replayed.is_file():
+        raise UserError(f"{replayed}: no such picture")
+    # Here, as these import torch, and only a replay needs them in order to parse.
+    from mimicbrush.edit.inputs import changed_pictures
+    from mimicbrush.edit.record import FINGERPRINTS, read_settings
+
     options = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
     given = {option.removeprefix("--") for option in options}
     if "config" in given:
         raise UserError("--replay and --config both bring settings; give one of the two")
     settings = read_settings(replayed)
     fingerprints = settings.pop(FINGERPRINTS, {})
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "settings.json"
-        write_json(settings, path)
-        config = parse_config(EditConfig, arguments, default=path, program=PROGRAM)
+    config = parse_config(EditConfig, arguments, base=settings)
     faults = Faults()
     for option, picture in changed_pictures(config, fingerprints):
         faults.check(

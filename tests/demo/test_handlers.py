@@ -11,12 +11,13 @@ import pytest
 from gradio.data_classes import FileData
 from PIL import Image
 
+from mimicbrush.command import call_command
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import NOTHING_YET, ReferenceHandlers, Results, Settings, View
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.demo.studio import StoppedError
-from mimicbrush.edit.command import main
+from mimicbrush.edit.__main__ import COMMAND
 from mimicbrush.edit.record import read_settings
 from tests.demo.conftest import write_picture
 
@@ -85,8 +86,7 @@ def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, ref
     assert str(handlers.config.weights) not in str(read_settings(folder / "result-1.png"))
     weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.argv", ["edit", *weights, "--replay", "result-2.png", "--output", "again.png"])
-    main()
+    call_command(COMMAND, [*weights, "--replay", "result-2.png", "--output", "again.png"])
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[1])
     assert np.abs(difference).max() <= 1
     assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.outputs[0]))
@@ -105,8 +105,7 @@ def test_several_references_and_their_boxes_are_replayed(handlers, source, refer
     assert settings["reference_box"] == [None, [4, 4, 60, 44]]
     weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.argv", ["edit", *weights, "--replay", "result.png", "--output", "again.png"])
-    main()
+    call_command(COMMAND, [*weights, "--replay", "result.png", "--output", "again.png"])
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[0])
     assert np.abs(difference).max() <= 1
     alone = pixels(last_view(handlers, source, reference).results.outputs[0])

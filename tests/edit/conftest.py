@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.edit.__main__ import STOPPED, main
-from mimicbrush.errors import run_command
+from mimicbrush.command import call_command
+from mimicbrush.edit.__main__ import COMMAND
+from mimicbrush.errors import UserError, end_with_error
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.folder import save_pretrained
 from tests.conftest import network_config
@@ -32,9 +33,8 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr("sys.argv", ["edit", *map(str, arguments)])
-    main()
+def run(*arguments: object) -> None:
+    call_command(COMMAND, list(map(str, arguments)))
 
 
 def arguments_for(folder: Path, **changes: object) -> list[object]:
@@ -53,12 +53,14 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
-def ended(monkeypatch, capsys, *arguments: object) -> tuple[int, list[str]]:
+def ended(capsys, *arguments: object) -> tuple[int, list[str]]:
     """The command's exit status, and the lines that it says of errors."""
     try:
-        run_command(lambda: run(monkeypatch, *arguments), stopped=STOPPED)
-    except SystemExit as end:
-        return end.code, capsys.readouterr().err.splitlines()
+        run(*arguments)
+    except UserError as error:
+        with pytest.raises(SystemExit) as end:
+            end_with_error(error)
+        return end.value.code, capsys.readouterr().err.splitlines()
     return 0, []
 
 

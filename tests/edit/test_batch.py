@@ -28,27 +28,27 @@ def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypa
     options = arguments_for(pictures, **BATCH, batch=batch)
     summary = r"edits\.csv: line 4 was skipped, for what is said above; fix that and run the same command$"
     with pytest.raises(UserError, match=summary):
-        run(monkeypatch, *options)
+        run(*options)
     said = capsys.readouterr()
     assert f"edited 2 of 4 rows -> {pictures}; already there: 1; skipped: 1" in said.out
     assert said.err.count("text.png") == 1
     assert f"skipped line 4: source {pictures / 'text.png'}: not a readable picture" in said.err
     assert (pictures / "done.png").read_bytes() == before
-    run(monkeypatch, *arguments_for(pictures, seed=5))
+    run(*arguments_for(pictures, seed=5))
     assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "a.png"))
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
     with pytest.raises(UserError, match=summary):
-        run(monkeypatch, *options)
+        run(*options)
     assert "edited 0 of 4 rows; already there: 3; skipped: 1" in capsys.readouterr().out
 
 
-def test_a_batch_is_refused_where_another_command_writes(pictures, monkeypatch):
+def test_a_batch_is_refused_where_another_command_writes(pictures):
     batch = write_batch(pictures, {"output": "a.png"}, {"output": "there/b.png"})
     for folder in (pictures, pictures / "there"):
         with held(folder), pytest.raises(UserError, match=f"{folder} is held by process"):
-            run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
+            run(*arguments_for(pictures, **BATCH, batch=batch))
     assert not (pictures / "a.png").exists()
-    run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
+    run(*arguments_for(pictures, **BATCH, batch=batch))
     assert not list(pictures.rglob(".lock*"))
 
 
@@ -64,7 +64,7 @@ def test_rows_with_bad_cells_or_places_are_named_together_and_the_others_are_mad
     bad = {"output": "b.png", "seed": "x"}, {"output": "c.png", "seed": "-4"}, {"output": "locked/d.png"}
     rows = {"output": "a.png"}, *bad
     with pytest.raises(UserError, match="3 lines were skipped"):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
+        run(*arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
     assert (pictures / "a.png").exists()
     said = capsys.readouterr()
     assert "edited 1 of 4 rows" in said.out
@@ -91,14 +91,14 @@ def forbidden(*_: object) -> None:
         ({"output": "s.png"}, r"line 2: output would overwrite source .*s\.png"),
     ],
 )
-def test_a_row_that_cannot_be_meant_is_named_by_its_line(pictures, monkeypatch, capsys, row, named):
-    assert re.search(named, skipped(pictures, monkeypatch, capsys, row))
+def test_a_row_that_cannot_be_meant_is_named_by_its_line(pictures, capsys, row, named):
+    assert re.search(named, skipped(pictures, capsys, row))
 
 
-def skipped(pictures, monkeypatch, capsys, *rows: dict) -> str:
+def skipped(pictures, capsys, *rows: dict) -> str:
     """What is said of the rows of a batch, some of which are skipped."""
     with pytest.raises(UserError, match="skipped, for what is said above"):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
+        run(*arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
     return capsys.readouterr().err
 
 
@@ -115,9 +115,9 @@ def skipped(pictures, monkeypatch, capsys, *rows: dict) -> str:
         ({"seed": "x", "output": "r.png"}, ["seed is x", "output would overwrite reference"]),
     ],
 )
-def test_a_row_with_several_faults_names_them_all(pictures, monkeypatch, capsys, row, named):
+def test_a_row_with_several_faults_names_them_all(pictures, capsys, row, named):
     Image.new("L", (70, 50)).save(pictures / "black.png")
-    said = skipped(pictures, monkeypatch, capsys, {"output": "a.png", **row})
+    said = skipped(pictures, capsys, {"output": "a.png", **row})
     first, *faults = said.splitlines()
     assert first == f"skipped line 2: {len(named)} faults:"
     assert len(faults) == len(named)
@@ -125,22 +125,22 @@ def test_a_row_with_several_faults_names_them_all(pictures, monkeypatch, capsys,
         assert sum(bool(re.match(f"  - {expected}", fault)) for fault in faults) == 1, said
 
 
-def test_a_batch_makes_only_the_results_that_are_missing(pictures, monkeypatch):
+def test_a_batch_makes_only_the_results_that_are_missing(pictures):
     options = {**BATCH, "batch": write_batch(pictures, {"output": "a.png", "seed": "5"}), "num_images": 2}
-    run(monkeypatch, *arguments_for(pictures, **options))
+    run(*arguments_for(pictures, **options))
     second = pixels(pictures / "a-2.png")
     (pictures / "a-2.png").unlink()
     Image.open(pictures / "s.png").save(pictures / "a-1.png")
     before = (pictures / "a-1.png").read_bytes()
-    run(monkeypatch, *arguments_for(pictures, **options))
+    run(*arguments_for(pictures, **options))
     assert (pictures / "a-1.png").read_bytes() == before
     assert np.array_equal(pixels(pictures / "a-2.png"), second)
 
 
-def test_rows_that_would_overwrite_are_named_and_the_others_are_made(pictures, monkeypatch, capsys):
+def test_rows_that_would_overwrite_are_named_and_the_others_are_made(pictures, capsys):
     twice, read = {"output": "a.png"}, {"output": "r.png", "reference": "s.png"}
     before = (pictures / "r.png").read_bytes()
-    said = skipped(pictures, monkeypatch, capsys, twice, {"output": "b.png"}, twice, read, {"output": "c.png"})
+    said = skipped(pictures, capsys, twice, {"output": "b.png"}, twice, read, {"output": "c.png"})
     assert re.search(
         r"skipped line 2: .*a\.png is written by lines 2 and 4.*\nskipped line 4: .*"
         r"\nskipped line 5: .*r\.png would overwrite the reference of line \d",
@@ -153,18 +153,18 @@ def test_rows_that_would_overwrite_are_named_and_the_others_are_made(pictures, m
 def test_results_that_were_made_otherwise_are_named_and_stay(pictures, monkeypatch, capsys):
     batch = write_batch(pictures, {"output": "a.png"}, {"output": "b.png", "seed": "5"})
     options = arguments_for(pictures, **BATCH, batch=batch)
-    run(monkeypatch, *options)
+    run(*options)
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
-    run(monkeypatch, *options, "--vae_tiling", "--precision", "float32")
+    run(*options, "--vae_tiling", "--precision", "float32")
     with pytest.raises(UserError, match="2 lines were skipped"):
-        run(monkeypatch, *options, "--context", "3")
+        run(*options, "--context", "3")
     assert re.search(r"line 2: .*a\.png is there, and .* \(context was 2\.0, is 3\.0\)", capsys.readouterr().err)
     with pytest.raises(UserError, match="line 2 was skipped"):
-        run(monkeypatch, *options, "--seed", "4")
+        run(*options, "--seed", "4")
     assert re.search(r"line 2: .*\(seed was 0, is 4\)[^\n]*\n$", capsys.readouterr().err)
     Image.open(pictures / "r.png").rotate(90).save(pictures / "r.png")
     with pytest.raises(UserError, match="2 lines were skipped"):
-        run(monkeypatch, *options)
+        run(*options)
     assert re.search(r"line 3: .*\(reference has changed since: .*r\.png\)", capsys.readouterr().err)
 
 
@@ -184,20 +184,20 @@ def test_a_csv_that_cannot_be_meant_is_refused_before_anything_is_edited(picture
     (pictures / "edits.csv").write_text(text)
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
     with pytest.raises(UserError, match=named):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=pictures / "edits.csv"))
+        run(*arguments_for(pictures, **BATCH, batch=pictures / "edits.csv"))
 
 
-def test_a_row_that_ends_too_soon_names_its_empty_cells(pictures, monkeypatch, capsys):
+def test_a_row_that_ends_too_soon_names_its_empty_cells(pictures, capsys):
     (pictures / "edits.csv").write_text(f"{HEADER}\n\ns.png,m.png\n")
     with pytest.raises(UserError, match="line 3 was skipped"):
-        run(monkeypatch, *arguments_for(pictures, **BATCH, batch=pictures / "edits.csv"))
+        run(*arguments_for(pictures, **BATCH, batch=pictures / "edits.csv"))
     assert "skipped line 3: reference, output empty; fill in" in capsys.readouterr().err
 
 
 def test_a_grid_asked_for_later_is_made_of_the_finished_results(pictures, monkeypatch, capsys):
     options = arguments_for(pictures, **BATCH, batch=write_batch(pictures, {"output": "a.png"}), num_images=2)
-    run(monkeypatch, *options)
+    run(*options)
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
-    run(monkeypatch, *options, "--grid")
+    run(*options, "--grid")
     assert "edited 0 of 1 rows; already there: 1; skipped: 0" in capsys.readouterr().out
     assert Image.open(pictures / "a-grid.png").size == (2 * 396 + 12, 2 * 432 + 12)

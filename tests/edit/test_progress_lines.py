@@ -23,9 +23,9 @@ def lines(monkeypatch) -> list[str]:
     return lines
 
 
-def test_a_batch_names_row_and_step(pictures, monkeypatch, lines):
+def test_a_batch_names_row_and_step(pictures, lines):
     batch = write_batch(pictures, {"output": "a.png"}, {"output": "b.png"})
-    run(monkeypatch, *arguments_for(pictures, **BATCH, batch=batch))
+    run(*arguments_for(pictures, **BATCH, batch=batch))
     assert lines == [
         "row 1 of 2, step 1 of 2, about 36 s left",
         "row 1 of 2, step 2 of 2, about 18 s left",
@@ -37,10 +37,10 @@ def test_a_batch_names_row_and_step(pictures, monkeypatch, lines):
 
 
 @pytest.mark.parametrize("options", [{"num_images": 2}, {"regions": "in_turn"}])
-def test_an_edit_counts_the_steps_of_all_its_regions(pictures, monkeypatch, lines, options):
+def test_an_edit_counts_the_steps_of_all_its_regions(pictures, lines, options):
     mask = np.asarray(Image.open(pictures / "m.png")).copy()
     mask[40:48, 50:60] = 255
     Image.fromarray(mask).save(pictures / "m.png")
-    run(monkeypatch, *arguments_for(pictures, **options))
+    run(*arguments_for(pictures, **options))
     total = 4 if "regions" in options else 2
     assert [line.partition(",")[0] for line in lines] == [f"step {n} of {total}" for n in range(1, total + 1)]

@@ -89,11 +89,11 @@ REFUSED = {
     "seed below": (lambda at: {"seed": -1}, "seed is -1, expected 0 to 2\\^63 - 1"),
     "seed above": (lambda at: {"seed": 2**63, "num_images": 2}, "expected 0 to 2\\^63 - 2"),
     "output a folder": (
-        lambda at: {"output": folder(at), "force": True, "weights": at / "absent"},
+        lambda at: {"output": folder(at), "force": True},
         r"dir\.png is a folder; choose another output",
     ),
     "output where no file can be": (
-        lambda at: {"output": "/proc/e.png", "weights": at / "absent"},
+        lambda at: {"output": "/proc/e.png"},
         r"/proc/e\.png: cannot be written \(.*\); choose another output",
     ),
     "output in place of the source": (
@@ -134,49 +134,49 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_edited_ends_in_one_sentence_and_status_two(pictures, monkeypatch, capsys, case):
+def test_what_cannot_be_edited_ends_in_one_sentence_and_status_two(pictures, capsys, case):
     make, said = REFUSED[case]
-    status, lines = ended(monkeypatch, capsys, *arguments_for(pictures, **make(pictures)))
+    status, lines = ended(capsys, *arguments_for(pictures, **make(pictures)))
     assert status == 2 and len(lines) == 1
     assert re.search(rf"^error: .*{said}", lines[0])
     assert not (pictures / "e.png").exists()
 
 
 @pytest.mark.parametrize("option", ["reference", "reference_box", "reference_mask"])
-def test_an_option_given_twice_is_asked_for_as_a_list(pictures, monkeypatch, option):
+def test_an_option_given_twice_is_asked_for_as_a_list(pictures, option):
     with pytest.raises(
         UserError, match=rf"--{option} is given 2 times; give several as one list: --{option} '\[a, b\]'"
     ):
-        run(monkeypatch, *arguments_for(pictures, **{option: "first"}), f"--{option}=second")
+        run(*arguments_for(pictures, **{option: "first"}), f"--{option}=second")
 
 
 SEVERAL = {
     "missing files": (
         lambda at: {"source": at / "no.png", "mask": at / "none.png", "weights": at / "absent"},
-        ["source .*no.png: no such picture", "mask .*none.png: no such picture"],
+        ["source .*no.png: no such picture", "mask .*none.png: no such picture", ".*absent does not exist; expected"],
     ),
     "settings": (
         lambda at: {"seed": -1, "reference_box": "[4, 4, 2, 9]", "context": 0, "output": at / "e.jpg"},
         ["output is .*e.jpg", "seed is -1", "context is 0", r"reference_box is \[4, 4, 2, 9\]"],
     ),
     "pictures and output": (
-        lambda at: {"mask": saved(at, Image.new("L", (70, 50))), "output": folder(at), "weights": at / "absent"},
+        lambda at: {"mask": saved(at, Image.new("L", (70, 50))), "output": folder(at)},
         [r".*dir\.png exists; choose another", r"mask .*odd\.png is empty"],
     ),
 }
 
 
 @pytest.mark.parametrize("case", SEVERAL)
-def test_all_faults_of_an_edit_are_named_together(pictures, monkeypatch, capsys, case):
+def test_all_faults_of_an_edit_are_named_together(pictures, capsys, case):
     make, named = SEVERAL[case]
-    status, (first, *faults) = ended(monkeypatch, capsys, *arguments_for(pictures, **make(pictures)))
+    status, (first, *faults) = ended(capsys, *arguments_for(pictures, **make(pictures)))
     assert status == 2 and first == f"error: {len(named)} faults:"
     for expected, fault in zip(named, faults, strict=True):
         assert re.match(f"- {expected}", fault)
 
 
-def test_a_grey_mask_that_is_refused_brings_no_warning_beside_the_error(pictures, monkeypatch, caplog):
+def test_a_grey_mask_that_is_refused_brings_no_warning_beside_the_error(pictures, caplog):
     grey = saved(pictures, Image.new("L", (70, 50), 90))
     with pytest.raises(UserError, match="is empty"):
-        run(monkeypatch, *arguments_for(pictures, mask=grey))
+        run(*arguments_for(pictures, mask=grey))
     assert not caplog.messages
