@@ -22,16 +22,19 @@ def encode_image(image: NDArray[np.uint8], config: EncodeConfig) -> bytes:
 
 def encode_strip(images: Sequence[NDArray[np.uint8]]) -> bytes:
     """Pictures (H, W, 3) side by side, small, as a JPEG for people to look at."""
-    small = []
-    for image in images:
-        width = max(1, round(image.shape[1] * EXAMPLE_HEIGHT / image.shape[0]))
-        small.append(cv2.resize(image, (width, EXAMPLE_HEIGHT), interpolation=cv2.INTER_AREA))
+    small = [scale_to_height(image, EXAMPLE_HEIGHT) for image in images]
     return encode_jpeg(np.concatenate(small, axis=1), quality=80)
 
 
 def to_grey(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
     """(H, W, 3) RGB to (h, w) luma with the short side at most `short_side`, averaged down, never enlarged."""
     return shrink(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), short_side)
+
+
+def scale_to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """(H, W, 3) to (height, w, 3) in its own aspect ratio."""
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def shrink(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:

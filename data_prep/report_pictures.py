@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from data_prep.images import scale_to_height
 from mimicbrush.data.shard_index import read_excluded
 from mimicbrush.data.shards import DamagedSampleError, FramePair, to_pair
 from mimicbrush.errors import UserError
@@ -168,18 +169,13 @@ def _picture(pair: FramePair, height: int) -> Image.Image:
     source = to_pil(decode_rgb(pair.source))
     for mask in pair.masks:
         source = outline_mask(source, decode_mask(mask))
-    panels = [_to_height(np.asarray(source), height)]
+    panels = [scale_to_height(np.asarray(source), height)]
     if pair.reference is not None:
-        panels.append(_to_height(decode_rgb(pair.reference), height))
+        panels.append(scale_to_height(decode_rgb(pair.reference), height))
     canvas = np.array(join([[to_pil(panel) for panel in panels]], gap=GAP))
     if pair.reference is not None:
         canvas = _draw_matches(canvas, pair, panels[0].shape[1], panels[1].shape[1])
     return to_pil(canvas)
-
-
-def _to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
-    width = max(1, round(image.shape[1] * height / image.shape[0]))
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _draw_matches(

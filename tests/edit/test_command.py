@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mimicbrush.edit.result_sheet import SIDE
 from mimicbrush.errors import UserError
+from mimicbrush.reports.contact_sheet import GAP
 from tests.edit.conftest import BATCH, arguments_for, pixels, run, saved, write_batch
 
 
@@ -66,7 +68,7 @@ def test_each_of_several_results_is_replayed_alone(pictures):
     run("--replay", pictures / "e-2.png", "--output", pictures / "again.png")
     difference = pixels(pictures / "e-2.png").astype(int) - pixels(pictures / "again.png")
     assert np.abs(difference).max() <= 1
-    assert Image.open(pictures / "e-grid.png").size == (3 * 396 + 12, 2 * 432 + 12)
+    assert Image.open(pictures / "e-grid.png").width == 3 * SIDE + 4 * GAP
 
 
 def test_nothing_is_overwritten_without_force(pictures):
