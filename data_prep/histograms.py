@@ -16,11 +16,11 @@ HEIGHT = 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 42
 """Room for the axes' numbers and names."""
 MIN_BARS, MAX_BARS = 6, 50
-"""For which an axis has room."""
+"""Bars for which an axis has room."""
 TAIL_SHARE = 0.95
-"""What lies beyond this share of all counts becomes one last bar, where it would take more than half of the axis."""
+"""Share of all counts beyond which the rest becomes one last bar, where it would take more than half of the axis."""
 UNITS = ((1_000_000, 1_000_000, " M"), (10_000, 1000, " k"), (0, 1, ""))
-"""From which highest count on an axis is numbered in which unit."""
+"""Highest count from which a unit is used, the unit, and its letter."""
 NAME_UNIT = 10_000
 """Bins are named by decimals; their widths are compared as whole ten-thousandths."""
 

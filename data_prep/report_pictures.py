@@ -1,4 +1,4 @@
-"""Which pairs a report shows, and how: of a thousand shards few are looked into, and only what is shown is decoded."""
+"""Choose and draw the pairs of a report: only a few of many shards are read, and only what is shown is decoded."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 MAX_SHARDS = 12
 MAX_SAMPLES = 1000
-"""Of a shard, whose similarities are looked at."""
+"""Samples of a shard whose similarities are read."""
 REPEAT_COST = 0.03
-"""Of similarity, by which a pair may lie off for each pair of the same clip that is shown already."""
+"""Similarity by which a pair may miss its target for each pair of the same clip that is already shown."""
 NUM_LINES = 16
 ZOOM = 1.5
 """Pixels of a picture to one of the page, for fine screens."""
@@ -195,7 +195,7 @@ def _draw_matches(
 
 
 def training_view(samples: Sequence[Listed]) -> list[str]:
-    """What a batch of training holds of these samples: paragraphs and figures."""
+    """Show what a batch of training holds of these samples: paragraphs and figures."""
     # Only here: a sharding command's workers need neither kornia nor what else a batch is made with.
     import torch
 

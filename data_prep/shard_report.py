@@ -40,7 +40,7 @@ NUM_SHOWN = 24
 NUM_EXTREMES = 10
 NUM_TRAINING = 8
 NUM_EXAMPLES = 4
-"""Of what was rejected for one reason."""
+"""Examples of what was rejected for one reason."""
 NUM_NAMED = 20
 """Inputs skipped for one reason."""
 NUM_ROWS = 12
@@ -53,7 +53,7 @@ WORDS = ("near_duplicates", "versions")
 
 
 class Scan(NamedTuple):
-    """What the indexes say that no summary does."""
+    """Facts of the indexes that no summary holds."""
 
     stored: int
     """Samples that are not excluded."""
@@ -188,7 +188,7 @@ def _headline(summary: dict, scan: Scan, folder: Path) -> list[str]:
 
 
 def _reasons(summary: dict) -> list[str]:
-    """What was left out at each of three stages, and which inputs."""
+    """Count what was left out at each of three stages, and name the inputs."""
     noun, skipped, repeats = summary["noun"], summary["skipped"], summary["near_duplicates"]
     columns = {
         noun: {reason: len(names) for reason, names in skipped.items()},

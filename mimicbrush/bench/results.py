@@ -1,4 +1,4 @@
-"""What the training bench shows: a table on the terminal, JSON, Markdown, and a bar chart."""
+"""Results of the training bench: a table on the terminal, JSON, Markdown, and a bar chart."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class RowResult:
     name: str
     title: str
     failure: str | None = None
-    """Why there are no figures."""
+    """Reason for which there are no figures."""
     images_per_second: float | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
-    """Of a step, by part."""
+    """Time of a step, by part."""
     peak_memory: float | None = None
     """GiB, measured."""
     counted_memory: float | None = None
@@ -54,7 +54,7 @@ class TrainResults:
         return max(self.matrix_rates.values())
 
     def ratio(self, row: RowResult, to: RowResult | None) -> str:
-        """Of images a second, where both have some."""
+        """Ratio of images a second, `-` where one has none."""
         if to is None or row.failure or to.failure:
             return "-"
         return f"{row.images_per_second / to.images_per_second:.2f}"

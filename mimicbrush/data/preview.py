@@ -1,4 +1,4 @@
-"""What a training batch holds, drawn for people to look at."""
+"""Pictures of what a training batch holds."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class SamplePreview(NamedTuple):
     panels: list[Tensor]
     """(3, S, S) each: the augmented source, what is left of it, its mask with the matched points, the reference."""
     hidden_share: float
-    """Of the picture, not of its padding."""
+    """Share of the picture without its padding."""
     num_points: int
     """Matched points in sight; none are told where an object is to be hidden, since they do not matter there."""
     num_hidden_points: int
 
 
 def preview_batch(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> list[SamplePreview]:
-    """What `augment_and_mask` makes of the pairs with the same generator, sample by sample."""
+    """Draw what `augment_and_mask` makes of the pairs with the same generator, sample by sample."""
     moved = augment(pairs, config.augment, generator)
     batch = mask_augmented(pairs, moved, config.mask, generator)
     return [_preview(moved, batch, number) for number in range(len(batch.mask))]

@@ -9,12 +9,12 @@ PURPLE = "#CC79A7"
 SKY_BLUE = "#56B4E9"
 ORANGE = "#E69F00"
 GREY = "#8D99AE"
-"""For what is undecided or left over; seen on light and dark pages."""
+"""A colour of what is undecided or left over, visible on light and dark pages."""
 
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, GREY)
 """In the order in which a chart takes them."""
 GRADED_BLUES = ("#8fc1e3", "#4a98c9", "#1c6bb0", "#08306b")
-"""For ordered categories, from little to much."""
+"""Colours of ordered categories, from little to much."""
 STACKED = (
     "#1f77b4",
     "#aec7e8",
@@ -27,4 +27,4 @@ STACKED = (
     "#9467bd",
     "#c5b0d5",
 )
-"""For up to ten parts of a bar, where neighbours must differ: the start of matplotlib's tab20."""
+"""Colours of up to ten parts of a bar, where neighbours must differ: the start of matplotlib's tab20."""

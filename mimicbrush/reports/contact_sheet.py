@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 Labelled = tuple[str, Image.Image]
-"""A picture with what stands above it, which may be empty."""
+"""A picture with its label, which may be empty."""
 
 GAP = 8
 """Pixels between pictures and around all of them."""

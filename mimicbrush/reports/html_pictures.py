@@ -14,7 +14,7 @@ from mimicbrush.pictures.writing import encode_jpeg, encode_png
 from mimicbrush.reports.html_page import Markup, escape, to_html
 
 QUALITY, THUMBNAIL_QUALITY = 92, 82
-"""Of JPEGs: of photographs shown as they are, and of small ones on pages of hundreds."""
+"""JPEG quality of photographs shown as they are, and of small ones on pages of hundreds."""
 THUMBNAIL_SIDE = 264
 """Pixels of a thumbnail's longer side where nothing asks for less: as wide as a column of a grid becomes."""
 NARROWEST, GRID_GAP = 7.2, 0.7

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DPI = 120
 POINTS_PER_INCH = 72
 SMALL_FONT, TITLE_FONT = 8, 11
-"""Points: of ticks and legends, and of titles."""
+"""Font sizes of ticks and legends, and of titles, in points."""
 TITLE_GAP = 6
 """Points between a title and what lies below it."""
 LABEL_ROOM = 0.6

@@ -25,7 +25,7 @@ Rows = list[dict[str, float]]
 DARK = "#444444"
 """The colour of the line that matters most."""
 SMOOTHED_PART = 1 / 80
-"""Of a line: the standard deviation of the weights with which it is smoothed."""
+"""Standard deviation of the weights that smooth a line, as a share of its length."""
 
 
 def draw_training(rows: Rows, path: Path) -> None:

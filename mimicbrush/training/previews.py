@@ -1,4 +1,4 @@
-"""What a person looks at on the way: edits of held-out pairs, and whether the network uses its reference."""
+"""Edits of held-out pairs during training, and how often the network uses its reference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mimicbrush.training.steps import StepCallback
 PREVIEW_GUIDANCE = 2.0
 """Small, so that young weights show what they know rather than its exaggeration."""
 COLUMNS = ("masked source", "reference", "edited", "edited, shape kept", "truth")
-"""Of a preview's rows."""
+"""Titles of the columns of a preview."""
 
 
 class Previews(StepCallback):

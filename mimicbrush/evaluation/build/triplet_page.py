@@ -16,12 +16,12 @@ from mimicbrush.reports.mask_outline import outline_mask
 SIDE = 360
 """Pixels of a picture's longer side, more than it is shown with, for dense screens."""
 
-MEND_MASKS = (
-    "If not: mend or delete masks in a copy of the folder masks, and build again from it with masks.method files."
+FIX_MASKS = (
+    "If not: fix or delete masks in a copy of the folder masks, and build again from it with masks.method files."
 )
 
 
-def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *, advice: str = MEND_MASKS) -> Path:
+def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *, advice: str = FIX_MASKS) -> Path:
     """Write contact_sheet.html into the output folder and return its path; advice: what to do about bad masks."""
     sections = [
         paragraph(f"{account.sentence()}.", note=True),

@@ -29,7 +29,7 @@ from mimicbrush.reports.number_format import format_number
 NUM_EXTREMES = 2
 """Samples shown for each metric in which the second gains most, and as many in which it loses most."""
 NUM_PICTURES = (5, 6)
-"""Of a card: three given and two edits, and the truth on inner-ID."""
+"""Pictures of a card: three inputs and two edits, and on inner-ID the truth."""
 
 
 def write_comparison_report(

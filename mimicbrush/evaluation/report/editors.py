@@ -26,7 +26,7 @@ GLANCE_SIDE = 168
 
 
 def editors_part(config: EvaluateConfig) -> str:
-    """What each editor is, in the order of the tables."""
+    """Describe each editor, in the order of the tables."""
     lines = "".join(f"<li><b>{breakable(name)}</b>: {escape(_sentence(config, name))}</li>" for name in config.editors)
     return f"<p>The editors:</p><ul class='note editors'>{lines}</ul>"
 
@@ -43,7 +43,7 @@ def glance_part(results: Results, set_name: str, *, side: int) -> list[str]:
     named = ", ".join(sample.id for sample in chosen)
     where = f"<a href='#{escape(set_name)}-samples'>below</a>"
     return [
-        f"<p class='note'>Taken by their place in the set: {escape(named)}. All, with their scores, stand {where}.</p>"
+        f"<p class='note'>Taken by their place in the set: {escape(named)}. All, with their scores, are {where}.</p>"
         if len(chosen) < len(samples)
         else paragraph(f"All samples: {named}.", note=True),
         f"<div class='glance' style='--count: {len(header)}'>{table(header, rows)}</div>",
@@ -51,7 +51,7 @@ def glance_part(results: Results, set_name: str, *, side: int) -> list[str]:
 
 
 def _sentence(config: EvaluateConfig, name: str) -> str:
-    """What an editor does, after its class's docstring, and whose references it is given."""
+    """Say what an editor does, after its class's docstring, and whose references it receives."""
     specs = {other: config.editor(other) for other in config.editors}
     spec = specs[name]
     twin = next(other for other in specs if specs[other] == replace(spec, references=specs[other].references))

@@ -1,6 +1,6 @@
 """Every sample as a card: source, mask, reference, every edit with its scores, truth. Sorted by samples.js.
 
-Without JavaScript the cards stand in order of id, and all seeds are shown.
+Without JavaScript the cards are in order of id, and all seeds are shown.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NUM_AT_FULL_SIZE = 500
 
 
 def pictures_in_a_card(results: Results, set_name: str) -> int:
-    """What was given, an edit of each editor, and the truth on inner-ID."""
+    """Count the inputs, an edit of each editor, and on inner-ID the truth."""
     return 3 + len(results.config.editors) + (results.config.sets[set_name].track == "inner_id")
 
 

@@ -88,7 +88,7 @@ def _preview(path: Path) -> str:
 
 
 def data_section(paths: list[Path]) -> list[str]:
-    """What sharding kept and skipped; files that are absent are left out."""
+    """Tabulate what sharding kept and skipped; absent files are left out."""
     rows = []
     for path in filter(Path.is_file, paths):
         summary = read_object(path, *SUMMARY_FIELDS)

@@ -13,7 +13,7 @@ from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
 from mimicbrush.training.doctor.trial import Trial
 
 DIFFERENCE_GAIN = 4
-"""So that an eye sees the autoencoder's errors."""
+"""Factor that makes the autoencoder's errors visible."""
 BATCH = ("what the VAE sees", "mask, white: repaint", "shape map", "reference", "source = target")
 ROUND_TRIP = ("source", "through the VAE", f"difference x {DIFFERENCE_GAIN}")
 
