@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mimicbrush.data.shard_index import require_shards
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, mistakes_in, refuse_together
 from mimicbrush.machine import require_posix
 from mimicbrush.model.weights.find import (
     checkpoint_of,
@@ -30,11 +30,7 @@ def check_training(config: TrainConfig) -> None:
     require_same_run(config)
     if any(path(config.output).is_file() for path in (checkpoint_of, previous_checkpoint_of)):
         return
-    faults = list(_missing_inputs(config))
-    if len(faults) > 1:
-        raise UserError("\n- ".join([f"{len(faults)} inputs are missing:", *faults]))
-    if faults:
-        raise UserError(faults[0])
+    refuse_together(list(_missing_inputs(config)), "inputs are missing")
 
 
 def check_ablations(config: AblationsConfig) -> None:
@@ -66,5 +62,4 @@ def _missing_inputs(config: TrainConfig) -> Iterator[str]:
         try:
             require(place)
         except UserError as error:
-            # Several missing parts are a list of their own.
-            yield from str(error).split("\n- ")[1:] or [str(error)]
+            yield from mistakes_in(error)

@@ -325,6 +325,17 @@ def test_check_names_every_fault(config, monkeypatch, capsys, tmp_path):
         assert fault in said
 
 
+def test_check_names_every_missing_part(config, monkeypatch, capsys, tmp_path):
+    missing = {name: PartConfig(pretrained=str(tmp_path / name)) for name in ("autoencoder", "image_encoder")}
+    with pytest.raises(SystemExit) as status:
+        fit(replace(config, network=network_config(**missing)), monkeypatch, "--check")
+    assert status.value.code == 2
+    said = " ".join(capsys.readouterr().out.split())
+    for name in missing:
+        assert f"network {name}: {tmp_path / name} does not exist" in said
+    assert "2 faults" in said
+
+
 def test_a_fault_ends_the_run_before_it_begins(config, monkeypatch):
     monkeypatch.setattr(network_module, "blacken", lambda source, mask: blacken(source, 1 - mask))
     with pytest.raises(UserError, match=r"mend what the doctor found \(mask\)"):

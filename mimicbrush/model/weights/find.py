@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, refuse_together
 from mimicbrush.files import shipped
 from mimicbrush.hub import CONFIG, is_local, is_repository, is_single_file, local_folder
 from mimicbrush.model.config import NetworkConfig, PartConfig
@@ -21,6 +21,8 @@ LORA_KEY = "mimicbrush"
 """Name of our entry in the metadata of a LoRA file."""
 PART_FIELDS = ("autoencoder", "reference_unet", "imitative_unet", "image_encoder", "depth")
 """Fields of NetworkConfig that hold parts, in the order in which these are loaded."""
+MISSING_PARTS = "parts of the network cannot be loaded"
+"""Heading of a list of parts that are not to be had."""
 
 
 def find_weights(name: str) -> Path:
@@ -46,8 +48,9 @@ def require_local_weights(name: str) -> None:
 def require_local_parts(config: NetworkConfig) -> None:
     """Raise UserError that names every pretrained part whose folder is not on this machine; asks no hub."""
     faults = {name: _absence(part.pretrained) for name, part in pretrained_parts(config).items()}
-    refuse_missing_parts(
-        [f"{name}: {fault}; {advise_on_part(name, getattr(config, name))}" for name, fault in faults.items() if fault]
+    refuse_together(
+        [f"{name}: {fault}; {advise_on_part(name, getattr(config, name))}" for name, fault in faults.items() if fault],
+        MISSING_PARTS,
     )
 
 
@@ -55,14 +58,6 @@ def pretrained_parts(config: NetworkConfig) -> dict[str, PartConfig]:
     """Field of the config -> the part, in the order of loading; parts of random weights are left out."""
     parts = {name: getattr(config, name) for name in PART_FIELDS}
     return {name: part for name, part in parts.items() if part is not None and part.pretrained is not None}
-
-
-def refuse_missing_parts(faults: list[str]) -> None:
-    """Raise UserError with all faults, if there are any."""
-    if len(faults) == 1:
-        raise UserError(faults[0])
-    if faults:
-        raise UserError("\n- ".join([f"{len(faults)} parts of the network cannot be loaded:", *faults]))
 
 
 def advise_on_part(name: str, part: PartConfig) -> str:

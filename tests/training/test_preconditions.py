@@ -1,0 +1,43 @@
+"""What training refuses before torch is imported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.errors import UserError
+from mimicbrush.model.config import PartConfig
+from mimicbrush.training.config import TrainConfig
+from mimicbrush.training.preconditions import check_training
+from tests.conftest import network_config
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    """Nothing of what it names is there."""
+    parts = {name: PartConfig(pretrained=str(tmp_path / name)) for name in ("autoencoder", "image_encoder")}
+    return TrainConfig(
+        output=tmp_path / "run",
+        network=network_config(weights=str(tmp_path / "weights"), **parts),
+        data=DataConfig(sources=[SourceConfig(shards=tmp_path / "shards", weight=1)], heldout=tmp_path / "heldout"),
+    )
+
+
+def test_all_inputs_that_are_missing_are_named_together(config):
+    with pytest.raises(UserError) as caught:
+        check_training(config)
+    heading, *mistakes = str(caught.value).split("\n- ")
+    assert heading == "5 inputs are missing:"
+    for mistake, name in zip(mistakes, ("shards", "heldout", "autoencoder", "image_encoder", "weights"), strict=True):
+        assert name in mistake.split(";")[0]
+
+
+def test_an_examination_and_a_run_with_a_checkpoint_look_for_themselves(config):
+    check_training(replace(config, check=True))
+    checkpoint = config.output / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    check_training(config)
