@@ -234,7 +234,10 @@ def _hanging(head: str, text: str, indent: int) -> list[str]:
     """A head and its description beside it, or below where the head is long."""
     lines = textwrap.wrap(text, _columns() - indent, break_long_words=False, break_on_hyphens=False) or [""]
     if len(head) > indent - 2:
-        return [head, *(" " * indent + line for line in lines if line)]
+        # Many choices, a|b|c, may be longer than a line.
+        heads = textwrap.wrap(head.replace("|", "| "), _columns(), subsequent_indent=" " * 8, break_long_words=False)
+        heads = [each.replace("| ", "|") for each in heads]
+        return [*heads, *(" " * indent + line for line in lines if line)]
     return [f"{head:{indent}s}{lines[0]}".rstrip(), *(" " * indent + line for line in lines[1:])]
 
 
