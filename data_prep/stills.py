@@ -21,7 +21,7 @@ from mimicbrush.metadata import ORIGIN_FIELDS
 from mimicbrush.pictures.conversion import rgb_bytes
 from mimicbrush.pictures.decoding import decode_bytes, turn_upright
 from mimicbrush.pictures.headers import UnreadablePictureError, swaps_sides
-from mimicbrush.pictures.mask_boxes import count_touched_sides
+from mimicbrush.pictures.mask_geometry import count_touched_sides
 from mimicbrush.unusable_input import UnusableInput
 
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}

@@ -16,7 +16,7 @@ from data_prep.demo.photographs import Photograph, load
 from data_prep.images import encode_image
 from data_prep.rle import encode_rle
 from mimicbrush.files import whole, write_json
-from mimicbrush.pictures.mask_boxes import count_touched_sides, mask_box
+from mimicbrush.pictures.mask_geometry import count_touched_sides, mask_box
 from mimicbrush.seeds import seed_of_input
 
 MIN_AREA, MAX_AREA = 0.03, 0.45

@@ -12,7 +12,7 @@ from data_prep.demo.camera import Grade, View, lit, look, look_at_mask, overhang
 from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
 from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, Track, set_folder
 from mimicbrush.files import whole, write_json
-from mimicbrush.pictures.mask_boxes import count_touched_sides, longer_side, mask_box
+from mimicbrush.pictures.mask_geometry import count_touched_sides, longer_side, mask_box
 from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
 

@@ -203,7 +203,7 @@ def _relative_pixels(mask: Tensor) -> tuple[Tensor, Tensor]:
 def _bounding_box(mask: Tensor) -> Tensor:
     """Each sample's smallest box, filled; empty for an empty mask.
 
-    For a whole batch on its own device, where `pictures.mask_boxes` takes one mask on the CPU.
+    For a whole batch on its own device, where `pictures.mask_geometry` takes one mask on the CPU.
     """
     along_x, along_y = ((along >= 0) & (along <= 1) for along in _relative_pixels(mask))
     return (along_y[:, :, None] & along_x[:, None, :])[:, None] & mask.flatten(1).any(dim=1)[:, None, None, None]

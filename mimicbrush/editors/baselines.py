@@ -17,7 +17,7 @@ from torch import Tensor
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels, to_levels
 from mimicbrush.pictures.geometry import resize
-from mimicbrush.pictures.mask_boxes import mask_box
+from mimicbrush.pictures.mask_geometry import mask_box
 from mimicbrush.requests import Editor, EditRequest, ReferenceRequest
 
 INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}

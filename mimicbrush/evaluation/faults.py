@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,6 +33,7 @@ from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import is_masked, mask_bytes
 from mimicbrush.pictures.decoding import decode_frames
 from mimicbrush.pictures.headers import read_header
+from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.pictures.reading import read_image, read_levels
 
 MIN_SIDE = 16
@@ -154,9 +154,8 @@ def _mask_faults(
 def grey_share(levels: NDArray[np.uint8]) -> float:
     """Share of a mask's pixels, (H, W) in 0..255, that are grey and lie farther from its outline than antialiasing."""
     grey = (levels >= GREY_LEVELS.start) & (levels < GREY_LEVELS.stop)
-    mask = is_masked(levels).astype(np.uint8)
-    window = np.ones((2 * BORDER_WIDTH + 1, 2 * BORDER_WIDTH + 1), np.uint8)
-    border = cv2.dilate(mask, window) != cv2.erode(mask, window)
+    mask = is_masked(levels)
+    border = grow(mask, BORDER_WIDTH) & grow(~mask, BORDER_WIDTH)
     return float((grey & ~border).mean())
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.pictures.mask_boxes import longer_side, mask_box
+from mimicbrush.pictures.mask_geometry import longer_side, mask_box
 
 MAX_REGIONS = 16
 """Most regions of one picture edited separately: each costs as much as an edit, and more of them are specks."""

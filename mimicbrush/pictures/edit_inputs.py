@@ -21,7 +21,7 @@ from mimicbrush.pictures.conversion import mask_levels, on_white
 from mimicbrush.pictures.decoding import colour_profile, levels_of
 from mimicbrush.pictures.geometry import letterbox
 from mimicbrush.pictures.headers import UnknownWhiteError, UnreadablePictureError, refuse_large, translating_errors
-from mimicbrush.pictures.mask_boxes import mask_box
+from mimicbrush.pictures.mask_geometry import mask_box
 
 Picture = Image.Image | np.ndarray | Tensor
 Box = Sequence[int]

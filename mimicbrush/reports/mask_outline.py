@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.mask_geometry import grow
 
 OUTLINE = (255, 0, 160)
 
@@ -16,6 +16,5 @@ def outline_mask(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
     """Draw a line around a mask (H, W) on an RGB picture, wide enough to survive shrinking and not over the mask."""
     pixels = np.array(picture)
     width = max(1, max(mask.shape) // 100)
-    window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    pixels[(cv2.dilate(mask.astype(np.uint8), window) > 0) & ~mask] = OUTLINE
+    pixels[grow(mask, width) & ~mask] = OUTLINE
     return to_pil(pixels)

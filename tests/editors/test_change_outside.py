@@ -11,8 +11,8 @@ from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
 from mimicbrush.evaluation.metrics.border import change_outside
 from mimicbrush.evaluation.metrics.edit import Edit
-from mimicbrush.evaluation.metrics.regions import grow
 from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.requests import Editor, ReferenceRequest, TextRequest
 
 SIZES = [(512, 512), (1024, 1024), (2048, 640), (400, 1536)]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.evaluation.metrics.edit import Edit, NotComputableError
-from mimicbrush.evaluation.metrics.regions import grow
 from mimicbrush.pictures.geometry import feather_reach
+from mimicbrush.pictures.mask_geometry import grow
 
 SEAM_REACH = 8
 """Pixels on either side of the border with which a seam is compared."""

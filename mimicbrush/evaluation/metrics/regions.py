@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.evaluation.metrics.edit import NotComputableError
-from mimicbrush.pictures.mask_boxes import mask_box
+from mimicbrush.pictures.mask_geometry import mask_box
 
 WHITE = 255
 
@@ -36,11 +35,6 @@ def subject_on_white(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDA
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = crop
     return square
-
-
-def grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Every pixel at most `reach` rows and columns from one of the mask."""
-    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
 
 
 def _lengthen(tight: slice, at_least: int, most: int) -> slice:

@@ -14,7 +14,7 @@ from skimage.color import rgb2gray
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
 from mimicbrush.evaluation.metrics.edit import Edit, NotComputableError, Score, score_each
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.regions import grow
+from mimicbrush.pictures.mask_geometry import grow
 
 EDGE_BLUR = 1 / 100
 """Sigma of the blur before edges are looked for, as a share of the picture's diagonal: a fine texture is no shape."""

@@ -1,9 +1,10 @@
-"""The smallest box around a mask, and the sides of the picture that a mask touches. Needs numpy alone."""
+"""The smallest box around a mask, the sides of the picture that it touches, and its neighbourhood."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +31,8 @@ def longer_side(box: tuple[slice, slice]) -> int:
 def count_touched_sides(mask: NDArray[np.bool_]) -> int:
     """Sides of the picture, 0 to 4, that a mask (H, W) touches."""
     return sum(bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+
+
+def grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Every pixel (H, W) at most `reach` rows and columns from one of the mask."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0

@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import find_objects
 
 from mimicbrush.data.masking import _bounding_box
-from mimicbrush.pictures.mask_boxes import count_touched_sides, longer_side, mask_box
+from mimicbrush.pictures.mask_geometry import count_touched_sides, grow, longer_side, mask_box
 
 MASKS = [np.random.default_rng(seed).random((23, 31)) > (0.5 if seed % 3 else 0.99) for seed in range(30)]
 MASKS = [mask for mask in MASKS if mask.any()]
@@ -45,3 +45,15 @@ def test_touched_sides_are_counted(rows, columns, count):
     mask = np.zeros((4, 5), bool)
     mask[slice(*rows), slice(*columns)] = True
     assert count_touched_sides(mask) == count
+
+
+def test_a_mask_grows_in_rows_and_columns_and_its_border_is_that_of_opencv():
+    mask = np.zeros((9, 11), bool)
+    mask[4, 5] = True
+    expected = np.zeros_like(mask)
+    expected[2:7, 3:8] = True
+    assert np.array_equal(grow(mask, 2), expected)
+    window = np.ones((5, 5), np.uint8)
+    for each in MASKS:
+        levels = each.astype(np.uint8)
+        assert np.array_equal(grow(each, 2) & grow(~each, 2), cv2.dilate(levels, window) != cv2.erode(levels, window))
