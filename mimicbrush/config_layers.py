@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+from yaml.constructor import SafeConstructor
+from yaml.representer import SafeRepresenter
 
 from mimicbrush.errors import UserError
 
@@ -35,8 +37,8 @@ def read_config_file(path: Path) -> object:
 
 def merge_mappings(lower: dict, upper: dict) -> dict:
     """Lay plain YAML values over others, as a file is laid over its base."""
-    nodes = (yaml.compose(yaml.safe_dump(each, sort_keys=False), Loader=yaml.SafeLoader) for each in (lower, upper))
-    return yaml.safe_load(yaml.serialize(_merge(*nodes), Dumper=yaml.SafeDumper))
+    nodes = (SafeRepresenter(sort_keys=False).represent_data(each) for each in (lower, upper))
+    return SafeConstructor().construct_document(_merge(*nodes))
 
 
 def _merged(path: Path, document: yaml.MappingNode, above: tuple[Path, ...]) -> yaml.MappingNode:
@@ -101,7 +103,7 @@ def _merge(lower: yaml.MappingNode, upper: yaml.MappingNode) -> yaml.MappingNode
     """Lay one mapping over another: keys stand in the order of the lower one, new keys after them."""
     for node in (lower, upper):
         # Resolves `<<`, so that what it brings is merged as well.
-        yaml.SafeLoader("").flatten_mapping(node)
+        SafeConstructor().flatten_mapping(node)
     pairs = {key.value: (key, value) for key, value in lower.value if key.value != BASE_KEY}
     for key, value in upper.value:
         if key.value == BASE_KEY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 from mimicbrush.config import config_from_dict, to_plain
 from mimicbrush.config_layers import merge_mappings
@@ -30,21 +31,27 @@ class AblationsConfig(TrainConfig):
         for name in self.variants:
             if not VARIANT_NAME.fullmatch(name):
                 raise ValueError(f"variants: {name!r} names a folder; use letters, digits, dots, dashes, underscores")
-            self.variant(name)
+            if "output" in self.variants[name]:
+                raise ValueError(f"variants.{name}.output: the folder is {self.output / name}; leave it out")
         unknown = [name for name in self.chosen if name not in self.variants]
         if unknown or not self.chosen:
             missing = f"only names {', '.join(unknown)}" if unknown else "there is no variant"
             raise ValueError(f"{missing}; variants are {', '.join(self.variants) or 'not given'}")
+        _ = self.runs  # raises ValueError where a variant's options do not fit
 
     @property
     def chosen(self) -> list[str]:
         """Names of the variants to train, in order."""
         return [name.strip() for name in self.only.split(",")] if self.only else list(self.variants)
 
-    def variant(self, name: str) -> TrainConfig:
-        """The training run of a variant; raises ValueError where its options do not fit."""
+    @cached_property
+    def runs(self) -> dict[str, TrainConfig]:
+        """The training run of each variant; raises ValueError where its options do not fit."""
+        return {name: self._run(name) for name in self.variants}
+
+    def _run(self, name: str) -> TrainConfig:
         run = {each.name: to_plain(getattr(self, each.name)) for each in fields(TrainConfig)}
-        changed = merge_mappings(merge_mappings(run, self.variants[name]), {"output": str(self.output / name)})
+        changed = merge_mappings(run, {**self.variants[name], "output": str(self.output / name)})
         try:
             return config_from_dict(TrainConfig, changed)
         except UserError as error:

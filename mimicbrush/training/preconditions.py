@@ -38,7 +38,7 @@ def check_ablations(config: AblationsConfig) -> None:
     faults = []
     for name in config.chosen:
         try:
-            check_training(config.variant(name))
+            check_training(config.runs[name])
         except UserError as error:
             faults.append(error)
     if len(faults) == len(config.chosen):

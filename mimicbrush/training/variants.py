@@ -27,7 +27,7 @@ def train_variants(config: AblationsConfig) -> None:
     names = config.chosen
     failed: list[str] = []
     for number, name in enumerate(names, start=1):
-        run = config.variant(name)
+        run = config.runs[name]
         finished = _why_finished(run)
         print(f"variant {number} of {len(names)}, {name}: {finished or f'training -> {run.output}'}", flush=True)
         if not finished and (status := _train(run)):

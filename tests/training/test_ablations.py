@@ -109,6 +109,7 @@ def test_ctrl_c_reaches_the_variant_which_ends_in_its_own_way(train, tmp_path, m
     [
         ("{full: {recipe: {rate: 1}}}", (), r"variants\.full: .*rate"),
         ("{full: {recipe: {learning_rate: -1}}}", (), r"variants\.full: .*learning_rate is -1"),
+        ("{full: {output: x}}", (), r"variants\.full\.output: the folder is .*full; leave it out"),
         ("{a/b: {}}", (), "'a/b' names a folder"),
         ("{full: {}}", ("--only", "fulll"), "only names fulll; variants are full"),
         ("{}", (), "there is no variant"),
@@ -124,7 +125,7 @@ def test_mistakes_are_named_before_anything_is_trained(train, tmp_path, variants
 def test_shipped_variants_differ_from_the_run_in_what_they_say():
     config = load_config(AblationsConfig, SHIPPED)
     run = load_config(TrainConfig, SHIPPED.parents[1] / "small_ablations.yaml")
-    runs = {name: config.variant(name) for name in config.variants}
+    runs = config.runs
     assert len(runs) == 10 and dump_config(runs["full"]) == dump_config(run)
     assert runs["tokens_only"].network.reference_blend == 0 and not runs["tokens_only"].recipe.train_reference
     assert [source.shards.name for source in runs["stills_only"].data.sources] == ["stills"]
