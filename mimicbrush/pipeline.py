@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
+from mimicbrush.config import config_from_dict, to_plain
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.editors.mimicbrush.settings import Geometry, Regions
 from mimicbrush.errors import UserError
@@ -105,7 +105,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             shape_projector=network.shape_projector,
             scheduler=scheduler or make_scheduler(network.options.prediction_type),
             depth_model=getattr(network.shape_map, "depth_model", None),
-            network_options=asdict(network.options),
+            network_options=to_plain(network.options),
         )
 
     @classmethod
@@ -136,7 +136,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
     @cached_property
     def network(self) -> MimicBrushNetwork:
         """The components put together: once, and again after one of them is replaced."""
-        options = NetworkOptions(**self.config.network_options)
+        options = config_from_dict(NetworkOptions, self.config.network_options)
         has_depth = self.depth_model is not None
         return MimicBrushNetwork(
             imitative_unet=self.unet,
@@ -181,8 +181,8 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         reference_box: Box | Sequence[Box | None] | None = None,
         reference_mask_image: Picture | Sequence[Picture | None] | None = None,
         keep_shape: bool = False,
-        num_inference_steps: int = 50,
-        guidance_scale: float = 5.0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         num_images_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
         crop_to_mask: bool = False,
@@ -198,8 +198,9 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
 
         Pictures are PIL's, arrays (H, W, C) or tensors (C, H, W), in [0, 1] or uint8. Several references are put side
         by side on one canvas; reference_box (left, top, right, bottom) or reference_mask_image show which part of each
-        is meant. keep_shape: follow the shape of what is under the mask, for a new texture. crop_to_mask, regions,
-        context, match_colour, geometry: as in `MimicBrushEditor`. generator: one for all results or one each.
+        is meant. keep_shape: follow the shape of what is under the mask, for a new texture. num_inference_steps,
+        guidance_scale (None: as the weights recommend), crop_to_mask, regions, context, match_colour, geometry: as in
+        `EditSettings`. generator: one for all results or one each.
         The network sees transparent parts of source and reference white, and transparent parts of a mask are black.
         output_type: PIL pictures, of 8 bits whatever the source has, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha
         channel is the source's, and so is every pixel that the feathered mask does not reach: 10 pixels from its
@@ -212,23 +213,21 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
         if output_type not in ("pil", "np", "pt"):
             raise UserError(f"output_type is {output_type}, expected pil, np or pt")
-        network, source = self.network.eval(), as_source(image)
+        source, size = as_source(image), self.network.size
         request = ReferenceRequest(
             source=source.pixels[None],
             mask=as_edit_mask(mask_image, source.pixels)[None],
-            reference=as_reference(reference_image, boxes=reference_box, masks=reference_mask_image, size=network.size),
+            reference=as_reference(reference_image, boxes=reference_box, masks=reference_mask_image, size=size),
             keep_shape=keep_shape,
         )
-        editor = MimicBrushEditor(
-            network,
+        editor = self._editor(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
-            scheduler=self.scheduler,
-            geometry=geometry,
             crop_to_mask=crop_to_mask,
             regions=regions,
             context=context,
             match_colour=match_colour,
+            geometry=geometry,
         )
         for hint in editor.hints(request):
             log.warning(hint)
@@ -236,28 +235,15 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         images = _pack([sample[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
-    def shape_maps(
-        self,
-        image: Picture,
-        mask_image: Picture | None = None,
-        *,
-        crop_to_mask: bool = False,
-        regions: Regions = "together",
-        context: float = 2.0,
-        geometry: Geometry = "exact",
-    ) -> list[Image.Image]:
-        """What `keep_shape` would follow, to be looked at: one grey picture, or one for each crop around the mask."""
+    def shape_maps(self, image: Picture, mask_image: Picture | None = None, **settings: object) -> list[Image.Image]:
+        """What `keep_shape` would follow, to be looked at: one grey picture, or one for each crop around the mask.
+
+        settings: fields of `EditSettings`.
+        """
         source = as_source(image).pixels
         mask = torch.ones_like(source[:1]) if mask_image is None else as_edit_mask(mask_image, source)
-        editor = MimicBrushEditor(
-            self.network.eval(),
-            scheduler=self.scheduler,
-            geometry=geometry,
-            crop_to_mask=crop_to_mask,
-            regions=regions,
-            context=context,
-        )
-        maps = editor.shape_maps(ReferenceRequest(source=source[None], mask=mask[None], reference=source))
+        request = ReferenceRequest(source=source[None], mask=mask[None], reference=source)
+        maps = self._editor(**settings).shape_maps(request)
         self.maybe_free_model_hooks()
         return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
 
@@ -268,6 +254,9 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             return super().progress_bar(iterable, total)
         return progress_bar(iterable, total=total, desc=config.get("desc"), leave=config.get("leave", True))
 
+    def _editor(self, **settings: object) -> MimicBrushEditor:
+        return MimicBrushEditor(self.network.eval(), scheduler=self.scheduler, **settings)
+
     def _sample(
         self,
         editor: MimicBrushEditor,
@@ -277,7 +266,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
     ) -> list[Tensor]:
         """A result (1, 3, H, W) for each generator, under a progress bar."""
         num_rounds = editor.num_rounds(request)
-        with self.progress_bar(total=editor.num_inference_steps * num_rounds) as bar:
+        with self.progress_bar(total=editor.settings.num_inference_steps * num_rounds) as bar:
             (samples,) = editor.sample_batch(
                 [request],
                 num_samples=len(generators),

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from mimicbrush.edit.config import LoadConfig
-from mimicbrush.files import SHIPPED
+from mimicbrush.editors.mimicbrush.settings import EditSettings
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:.]+\]")
@@ -38,8 +38,11 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig(LoadConfig):
-    """A page in the browser: paint a mask on a picture, show a reference, and edit."""
+class DemoConfig(LoadConfig, EditSettings):
+    """A page in the browser: paint a mask on a picture, show a reference, and edit.
+
+    The settings of an edit are those that the page proposes.
+    """
 
     weights: str = "asset:tiny"
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
@@ -54,19 +57,8 @@ class DemoConfig(LoadConfig):
     '[mimic.example.org]', '["*.example.org"]'; requests for others get 400."""
     open_browser: bool = False
     """Show the page at once."""
-    num_inference_steps: int = 20
-    """Sampling steps that the page proposes."""
-    guidance_scale: float | None = None
-    """Guidance that the page proposes; null: 5, as in the release, or 2 with the shipped weights."""
     limits: Limits = field(default_factory=Limits)
     """What one visitor may ask of the machine."""
-
-    @property
-    def proposed_guidance(self) -> float:
-        """The shipped weights did best with 2 on pairs that they were trained on (README's log)."""
-        if self.guidance_scale is not None:
-            return self.guidance_scale
-        return 2.0 if self.weights.startswith(SHIPPED) else 5.0
 
     @property
     def names(self) -> list[str]:
@@ -76,13 +68,14 @@ class DemoConfig(LoadConfig):
         return [*LOCAL_NAMES, f"[{self.host}]" if ":" in self.host else self.host, *self.allowed_hosts]
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        LoadConfig.__post_init__(self)
+        EditSettings.__post_init__(self)
         if not 1 <= self.port <= 65535:
             raise ValueError(f"port is {self.port}, expected 1 to 65535")
         for name in self.allowed_hosts:
             if not NAME.fullmatch(name):
                 raise ValueError(f"allowed_hosts has {name}, expected a name or address without a port, or *.a.name")
-        if not 1 <= self.num_inference_steps <= self.limits.steps:
+        if self.num_inference_steps is not None and self.num_inference_steps > self.limits.steps:
             raise ValueError(
                 f"num_inference_steps is {self.num_inference_steps}, expected 1 to limits.steps = {self.limits.steps}"
             )

@@ -97,10 +97,10 @@ class ReferenceHandlers:
         painting = from_browser(source)
         if not keep_shape or painting is None:
             return gr.update(visible=False)
-        where = {"crop_to_mask": crop_to_mask, "regions": regions, "geometry": self.config.geometry}
+        settings = vars(self.config.settings) | {"crop_to_mask": crop_to_mask, "regions": regions}
         try:
             image, mask = read(painting.picture, self.config.limits), mask_of(painting, self.config)
-            maps = self.studio.shape_maps(image, mask, **where)
+            maps = self.studio.shape_maps(image, mask, **settings)
         except UserError:  # told when the edit is asked for
             return gr.update(visible=False)
         return gr.update(value=_side_by_side(maps), visible=True)

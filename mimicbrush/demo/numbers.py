@@ -28,6 +28,10 @@ class Number(NamedTuple):
             raise UserError(f"{self.label} is {found}, expected {kind} from {self.least} to {self.most}")
         return int(value) if self.is_whole else value
 
+    def nearest(self, value: float) -> float:
+        """The allowed number that is nearest."""
+        return min(max(value, self.least), self.most)
+
 
 def numbers(limits: Limits) -> dict[str, Number]:
     """By the fields of EditConfig."""

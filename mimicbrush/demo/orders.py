@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from PIL import Image
@@ -31,7 +32,8 @@ def order(
 ) -> EditConfig:
     """An edit whose pictures lie in `folder`, the uploaded ones byte for byte.
 
-    settings: fields of EditConfig. Raises UserError where something is missing or beyond the page's limits.
+    settings: fields of EditConfig that the visitor set; the others are the page's. Raises UserError where something is
+    missing or beyond the page's limits.
     """
     if source is None:
         raise UserError("no picture yet; choose one, then paint over what should change")
@@ -44,14 +46,14 @@ def order(
     if mask.getextrema() == (255, 255):
         raise UserError("all of the picture is painted over; erase where it should stay as it is")
     write_image(mask, folder / "mask.png")
-    loading = {name: getattr(config, name) for name in LoadConfig.__dataclass_fields__}
+    loading = {each.name: getattr(config, each.name) for each in fields(LoadConfig)}
     pictures = {
         "source": _copy(source, folder, "source"),
         "mask": folder / "mask.png",
         "output": folder / "result.png",
     } | _copied(references, folder)
     try:
-        return EditConfig(**loading, **pictures, **settings)
+        return EditConfig(**loading, **pictures, **(vars(config.settings) | settings))
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -16,6 +16,7 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import edit
 from mimicbrush.errors import UserError
+from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pipeline import MimicBrushPipeline
 
@@ -120,6 +121,11 @@ class Studio:
         self.limits = limits
         self._line = Line(limits.waiting)
         self._device = threading.Lock()
+
+    @property
+    def recommended(self) -> RecommendedSettings:
+        """What the weights recommend."""
+        return self.pipe.network.options.recommended
 
     def edit(self, config: EditConfig, *, visitor: str) -> Iterator[Update]:
         """Reports until the results are written; closed early, it ends the computing.

@@ -18,6 +18,7 @@ from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.editors.mimicbrush.settings import Regions
+from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
 FURTHER = "The same thing from other sides, say: all are put side by side on one canvas, each cut to its box."
@@ -57,7 +58,7 @@ def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> N
             with gr.Row():
                 source, reference = _pictures(config)
             references = [reference, *_further_references(config)]
-            settings, shape = _settings(config)
+            settings, shape = _settings(config, studio.recommended)
         with gr.Column(scale=1, min_width=320):
             view = _results()
     examples = _examples()
@@ -119,29 +120,29 @@ def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
         )
 
 
-def _settings(config: DemoConfig) -> tuple[Settings, gr.Image]:
+def _settings(config: DemoConfig, recommended: RecommendedSettings) -> tuple[Settings, gr.Image]:
     """Controls named and ordered as the fields of Settings, and where shape maps are shown."""
-    bounds = numbers(config.limits)
+    bounds, proposed = numbers(config.limits), config.settings.resolved(recommended)
     with gr.Row():
         with gr.Column(min_width=280):
             keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
-            crop_to_mask = gr.Checkbox(label="Work close up", info=CLOSE_UP)
+            crop_to_mask = gr.Checkbox(proposed.crop_to_mask, label="Work close up", info=CLOSE_UP)
         shape = gr.Image(visible=False, height=200, min_width=280, elem_classes="shape", **PLAIN)
     with gr.Row():
         num_images = _slider(bounds["num_images"], 1, min_width=200)
-        steps = _slider(bounds["num_inference_steps"], config.num_inference_steps, min_width=200)
+        steps = _slider(bounds["num_inference_steps"], proposed.num_inference_steps, min_width=200)
     with gr.Accordion("More settings", open=False):
         with gr.Row():
-            guidance = _slider(bounds["guidance_scale"], config.proposed_guidance, info=GUIDANCE, min_width=240)
+            guidance = _slider(bounds["guidance_scale"], proposed.guidance_scale, info=GUIDANCE, min_width=240)
             seed = gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)
-        regions = gr.Radio(list(get_args(Regions)), value="together", label="Several painted parts", info=REGIONS)
-        match_colour = gr.Checkbox(label="Match colours", info=MATCH_COLOUR)
+        regions = gr.Radio(list(get_args(Regions)), value=proposed.regions, label="Several painted parts", info=REGIONS)
+        match_colour = gr.Checkbox(proposed.match_colour, label="Match colours", info=MATCH_COLOUR)
     return Settings(keep_shape, crop_to_mask, regions, match_colour, num_images, steps, guidance, seed), shape
 
 
 def _slider(number: Number, value: float, **options: object) -> gr.Slider:
     step = 1 if number.is_whole else 0.1
-    slider = gr.Slider(number.least, number.most, value, step=step, label=number.label, **options)
+    slider = gr.Slider(number.least, number.most, number.nearest(value), step=step, label=number.label, **options)
     # Gradio would refuse what is typed beyond the bounds itself, without the field's name; `Number.check` names it.
     slider.preprocess = lambda typed: typed
     return slider

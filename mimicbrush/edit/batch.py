@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from mimicbrush.edit.inputs import read_inputs, without_warnings
 from mimicbrush.edit.missing_files import missing_pictures
 from mimicbrush.edit.record import find_other_settings
 from mimicbrush.errors import Faults, UserError
+from mimicbrush.model.config import RecommendedSettings
+from mimicbrush.model.weights.recommended import read_recommended
 
 NEEDED = ("source", "mask", "reference", "output")
 OPTIONAL = ("seed", "keep_shape", "reference_box", "reference_mask")
@@ -58,10 +60,22 @@ def missing_results(edit: EditConfig) -> list[EditConfig]:
     return [edit] if len(missing) == edit.num_images else missing
 
 
-def refuse_results_of_others(edit: EditConfig) -> None:
-    """Raises UserError where a finished result was made with other settings, and is not to be overwritten."""
+def recommended_where_compared(edits: Collection[EditConfig]) -> RecommendedSettings | None:
+    """What the batch's weights recommend; None where no finished result is to be compared, or there are no weights."""
+    finished = [edit for edit in edits if not edit.force and any(path.exists() for path in edit.outputs)]
+    try:
+        return read_recommended(finished[0].weights) if finished else None
+    except UserError:
+        return None  # raised again when they are loaded, where anything is to be made
+
+
+def refuse_results_of_others(edit: EditConfig, recommended: RecommendedSettings | None) -> None:
+    """Raise UserError where a finished result was made with other settings, and is not to be overwritten.
+
+    recommended: as in `find_other_settings`.
+    """
     for single in edit.singles:
-        if not edit.force and single.output.exists() and (other := find_other_settings(single)):
+        if not edit.force and single.output.exists() and (other := find_other_settings(single, recommended)):
             raise UserError(
                 f"{single.output} is there, and was made otherwise ({other}); choose another output or pass --force"
             )

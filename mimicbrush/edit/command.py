@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mimicbrush.edit.batch import Batch, is_unfinished, missing_results, read_batch, refuse_results_of_others
+from mimicbrush.edit.batch import (
+    Batch,
+    is_unfinished,
+    missing_results,
+    read_batch,
+    recommended_where_compared,
+    refuse_results_of_others,
+)
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
 from mimicbrush.edit.result_sheet import write_sheet
@@ -69,11 +76,11 @@ def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig
 
 def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, list[str]]:
     """Check finished results, and the pictures and places of the others, before minutes go into weights."""
-    found = {}
+    found, recommended = {}, recommended_where_compared(edits.values())
     for line, edit in edits.items():
         faults = Faults()
         with faults.collect():
-            refuse_results_of_others(edit)
+            refuse_results_of_others(edit, recommended)
         if is_unfinished(edit):
             with faults.collect(), without_warnings():  # they come when the row is edited
                 _check(edit)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.editors.mimicbrush.settings import Geometry, Regions, check_sampling
+from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import Faults
 from mimicbrush.requests import Precision
 
@@ -18,7 +18,7 @@ class LoadConfig:
 
     weights: str
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
-    mimicbrush.bin, or asset:tiny, the small weights that come with the package (guidance_scale 2 suits them)."""
+    mimicbrush.bin, or asset:tiny, the small weights that come with the package."""
     lora: Path | None = None
     """A LoRA file made by `python -m mimicbrush.model.weights lora`, whose base the weights are."""
     lora_scale: float = 1.0
@@ -26,8 +26,6 @@ class LoadConfig:
     scheduler: str | None = None
     """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the weights' own,
     DDIMScheduler unless they say otherwise."""
-    geometry: Geometry = "exact"
-    """How pictures are scaled and pasted; `released` as the released code does, to reproduce its results."""
     use_ema: bool = True
     """Of a training run, the averaged weights."""
     device: str = "auto"
@@ -56,7 +54,7 @@ class LoadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditConfig(LoadConfig):
+class EditConfig(LoadConfig, EditSettings):
     """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
 
     source: Path | None = None
@@ -81,19 +79,6 @@ class EditConfig(LoadConfig):
     """White where the reference shows what is meant; of several, one each: '[null, m.png]'."""
     keep_shape: bool = False
     """Follow the shape of what is there (texture transfer)."""
-    crop_to_mask: bool = False
-    """Work on a square crop around the mask: edits of large pictures stay sharp."""
-    regions: Regions = "together"
-    """together: one crop for all of the mask; separate: one for each of its connected parts; in_turn: the same, one
-    after the other, each seeing what became of those before it, and in the memory of one."""
-    context: float = 2.0
-    """Side of a crop, in times the longer side of what is masked."""
-    match_colour: bool = False
-    """Shift the result's colours until they agree with the source's around the mask."""
-    num_inference_steps: int = 50
-    """Sampling steps."""
-    guidance_scale: float = 5.0
-    """How strongly to follow the reference; 1 or less is no guidance."""
     num_images: int = 1
     """Results, with seeds seed, seed + 1, ..."""
     seed: int = 0
@@ -107,7 +92,9 @@ class EditConfig(LoadConfig):
     def __post_init__(self) -> None:
         faults = Faults()
         with faults.collect():
-            super().__post_init__()
+            LoadConfig.__post_init__(self)
+        with faults.collect():
+            EditSettings.__post_init__(self)
         missing = [name for name in ("source", "mask", "reference", "output") if getattr(self, name) is None]
         faults.check(
             self.batch is not None or not missing,
@@ -126,10 +113,6 @@ class EditConfig(LoadConfig):
         faults.check(
             0 <= self.seed <= last_seed, f"seed is {self.seed}, expected 0 to 2^63 - {max(1, self.num_images)}"
         )
-        with faults.collect():
-            check_sampling(
-                num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale, context=self.context
-            )
         if self.batch is None and self.reference is not None:
             self._check_references(faults)
         if self.batch is None and not missing:

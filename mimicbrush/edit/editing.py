@@ -49,28 +49,24 @@ def edit(
     portable: bool = False,
     callback_on_step_end: Callback | None = None,
 ) -> None:
-    """One edit, made and written; raises UserError where its pictures do not allow it.
+    """Make one edit and write it; raises UserError where its pictures do not allow it.
 
     inputs: its pictures, where they have been read; portable: as in `save_with_settings`; callback_on_step_end:
     as in the pipeline.
     """
     inputs = inputs or read_inputs(config, portable=portable)
+    # The record in the PNG holds the numbers themselves: they count when it is replayed.
+    config = config.resolved(pipe.network.options.recommended)
     results = pipe(
         image=inputs.source,
         mask_image=inputs.mask,
         reference_image=inputs.references,
         keep_shape=config.keep_shape,
-        num_inference_steps=config.num_inference_steps,
-        guidance_scale=config.guidance_scale,
         num_images_per_prompt=config.num_images,
         generator=seeded_generators(config.seeds),
-        crop_to_mask=config.crop_to_mask,
-        regions=config.regions,
-        context=config.context,
-        match_colour=config.match_colour,
-        geometry=config.geometry,
         output_type="pt",
         callback_on_step_end=callback_on_step_end,
+        **vars(config.settings),
     ).images
     for edited, single in zip(results, config.singles, strict=True):
         save_with_settings(edited, single, inputs, portable=portable)

@@ -12,6 +12,7 @@ from torch import Tensor
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs, changed_pictures
 from mimicbrush.errors import UserError
+from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.writing import write_png
 
@@ -49,8 +50,11 @@ def read_settings(path: Path) -> dict:
     return settings
 
 
-def find_other_settings(config: EditConfig) -> str | None:
-    """How the settings in its finished result are not those of `config`; None where they are, or there are none."""
+def find_other_settings(config: EditConfig, recommended: RecommendedSettings | None) -> str | None:
+    """How the settings in its finished result are not those of `config`; None where they are, or there are none.
+
+    recommended: by the weights, for what `config` leaves to them; None: not known, and then not compared.
+    """
     try:
         found = read_settings(config.output)
     except UserError:
@@ -58,10 +62,12 @@ def find_other_settings(config: EditConfig) -> str | None:
     changed = changed_pictures(config, found.pop(FINGERPRINTS, {}))
     if changed:
         return " has changed since: ".join(map(str, changed[0]))
-    asked = _settings(config)
+    left_open = [name for name, value in vars(config.settings).items() if value is None and recommended is None]
+    asked = _settings(config if recommended is None else config.resolved(recommended))
     # Results from before an option existed were made with its default.
     found = {each.name: each.default for each in fields(config) if each.default is not MISSING} | found
-    differing = (name for name in asked if name in found and name not in MACHINE and asked[name] != found[name])
+    compared = [name for name in asked if name in found and name not in (*MACHINE, *left_open)]
+    differing = (name for name in compared if asked[name] != found[name])
     name = next(differing, None)
     return name and f"{name} was {found[name]}, is {asked[name]}"
 

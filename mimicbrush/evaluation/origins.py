@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mimicbrush.config import find_class
@@ -11,7 +11,9 @@ from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.config import HELDOUT, EditorSpec, EvaluateConfig
 from mimicbrush.files import digest, shipped
-from mimicbrush.model.weights.find import checkpoint_of
+from mimicbrush.model.config import RecommendedSettings
+from mimicbrush.model.weights.find import checkpoint_of, is_exported, is_run
+from mimicbrush.model.weights.recommended import read_recommended
 from mimicbrush.requests import Editor, TextRequest
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 
@@ -31,6 +33,8 @@ class EditsOrigin:
     """Where they are swapped: sample to the reference that it is given."""
     editor: dict
     weights: str
+    recommended: dict[str, float] = field(default_factory=dict)
+    """Settings that the editor's arguments leave to the weights that they name, where these are not the defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,20 @@ def weights_of(spec: EditorSpec) -> str:
     return digest(files)
 
 
+def recommended_to(spec: EditorSpec) -> dict[str, float]:
+    """Settings that the editor's arguments leave to the weights that they name, where these are not the defaults.
+
+    Without them a folder of edits is that of older weights, which recommend nothing.
+    """
+    found: dict[str, float] = {}
+    for value in spec.init_args.values():
+        path = Path(shipped(value)) if isinstance(value, str) else None
+        if path and (is_exported(path) or is_run(path)):
+            found |= asdict(read_recommended(str(path)))
+    default = asdict(RecommendedSettings())
+    return {name: value for name, value in found.items() if name not in spec.init_args and value != default[name]}
+
+
 def _origins(
     config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]], editors: Iterable[str]
 ) -> Iterator[tuple[Path, object, str]]:
@@ -127,6 +145,7 @@ def _edits_origin(spec: EditorSpec, samples: Sequence[Sample], seed: int, weight
         references={name: path.name for name, path in swapped.items()},
         editor=asdict(spec),
         weights=weights,
+        recommended=recommended_to(spec),
     )
 
 

@@ -5,12 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
+from mimicbrush.errors import Faults
+
 PredictionType = Literal["epsilon", "v_prediction"]
 ReferenceTimestep = Literal["current", "zero"]
 ReferenceProjections = Literal["imitative", "reference"]
 DepthInput = Literal["released", "standard"]
 NUM_INPUT_CHANNELS = 13
 """Noisy latent 4, mask 1, background latent 4, shape latent 4, in this order."""
+MAX_STEPS = 1000
+"""Sampling steps of the noise schedule; a sampler may allow fewer."""
+MAX_GUIDANCE = 100
+"""Far beyond what anyone uses: more gives pictures of noise."""
+
+
+def check_sampling(*, num_inference_steps: int, guidance_scale: float, max_steps: int = MAX_STEPS) -> None:
+    """Raise UserError, naming each number that is outside its limits."""
+    faults = Faults()
+    faults.check(
+        1 <= num_inference_steps <= max_steps,
+        f"num_inference_steps is {num_inference_steps}, expected 1 to {max_steps}",
+    )
+    faults.check(
+        0 <= guidance_scale <= MAX_GUIDANCE, f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}"
+    )
+    faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendedSettings:
+    """Settings of an edit that gives none itself. They are stored with the weights; training does not use them."""
+
+    num_inference_steps: int = 50
+    """Sampling steps; the release takes 50."""
+    guidance_scale: float = 5.0
+    """How strongly to follow the reference; the release takes 5, small networks do best with about 2."""
+
+    def __post_init__(self) -> None:
+        check_sampling(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +73,8 @@ class NetworkOptions:
     prediction_type: PredictionType = "epsilon"
     """What the imitative U-Net predicts: epsilon, the noise, as Stable Diffusion 1.5 and the release do; v_prediction,
     the velocity, which from random weights finds colours and shapes in far fewer steps."""
+    recommended: RecommendedSettings = field(default_factory=RecommendedSettings)
+    """Settings of an edit with these weights that gives none itself."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.reference_blend <= 1:

@@ -83,8 +83,8 @@ def sample(
     noise: Tensor,
     *,
     scheduler: SchedulerMixin,
-    num_inference_steps: int = 50,
-    guidance_scale: float = 5.0,
+    num_inference_steps: int,
+    guidance_scale: float,
     generators: list[torch.Generator] | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:

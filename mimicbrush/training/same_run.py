@@ -21,6 +21,7 @@ FREE = (
     "data.timeout",
     "data.batch_size",
     "recipe.reference_gradient",
+    "network.recommended",
 )
 """Settings that may change between calls of one run; data.batch_size only as long as a step keeps its samples. A run
 keeps the recipe.reference_gradient of its checkpoint, because the config of an older run does not name it."""

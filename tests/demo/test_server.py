@@ -241,7 +241,7 @@ def test_it_listens_to_this_machine_unless_told_otherwise():
     with pytest.raises(ValueError, match=r"limits\.megapixels is 0"):
         Limits(megapixels=0)
     with pytest.raises(ValueError, match=r"num_inference_steps is 20, expected 1 to limits\.steps = 5"):
-        DemoConfig(limits=Limits(steps=5))
+        DemoConfig(num_inference_steps=20, limits=Limits(steps=5))
 
 
 def test_an_editor_guided_by_something_else_gets_its_own_tab(studio, config, workspace, monkeypatch):

@@ -31,7 +31,12 @@ def conditions_of(network, num: int, seed: int = 0):
 def run(network, conditions, seeds, **options):
     generators = seeded_generators(seeds)
     noise = draw_noise(network, generators)
-    settings = {"scheduler": make_scheduler(), "num_inference_steps": 3, "generators": generators} | options
+    settings = {
+        "scheduler": make_scheduler(),
+        "num_inference_steps": 3,
+        "guidance_scale": 5.0,
+        "generators": generators,
+    } | options
     return sample(network, conditions, noise, **settings)
 
 

@@ -90,7 +90,7 @@ def test_what_a_crop_leaves_out_of_the_reference_does_not_matter(pipe, name):
         ({"reference_box": [None, None]}, "2 of reference_box for 1 references"),
         ({"reference_mask_image": MASK[:30]}, "reference_mask_image is 80 x 30 pixels and reference_image 80 x 60"),
         ({"num_images_per_prompt": 0}, "num_images_per_prompt is 0"),
-        ({"num_inference_steps": 0}, "num_inference_steps is 0, expected 1 to 999"),
+        ({"num_inference_steps": 0}, "num_inference_steps is 0, expected 1 to 1000"),
         ({"num_inference_steps": 1000}, "num_inference_steps is 1000, expected 1 to 999"),
         ({"guidance_scale": math.inf}, "guidance_scale is inf, expected 0 to 100"),
         ({"output_type": "latent"}, "output_type is latent, expected pil, np or pt"),

@@ -122,7 +122,7 @@ def sample_with(name: str, far: FarDevice) -> list[tuple[str, str]]:
                 far.waits.clear()
 
         noise, scheduler = draw_noise(network, generators), make_scheduler(name=name)
-        steps = {"num_inference_steps": 4, "generators": generators, "on_step": on_step}
+        steps = {"num_inference_steps": 4, "guidance_scale": 5.0, "generators": generators, "on_step": on_step}
         sample(network, conditions, noise, scheduler=scheduler, **steps)
     return seen
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.editors.mimicbrush.rounds import Part, next_round, rounds_of
-from mimicbrush.editors.mimicbrush.settings import Geometry, Regions, check_sampling
+from mimicbrush.editors.mimicbrush.settings import EditSettings
+from mimicbrush.model.config import check_sampling
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import load_network
@@ -44,31 +45,23 @@ class MimicBrushEditor(Editor):
     checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in
     memory. use_ema: a run's averaged weights; keep_shape: follow the source's shape map or do not, whatever the request
     says; device: `auto` takes a GPU where there is one, a network in memory stays where it is; precision: `auto` is
-    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of diffusers, by name or made;
-    geometry: `released` scales, pads and pastes as the released code does.
-    crop_to_mask: work on a square crop around the mask, `context` times as long as what is masked, so that edits of
-    large pictures stay sharp; regions: one crop for all of the mask, or one for each connected part, denoised together
-    or in turn; match_colour: shift the result's colours until they agree with the source's around the mask.
-    Raises UserError where the weights are missing or do not fit.
+    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of diffusers, by name or made.
+    settings: fields of `EditSettings`; its numbers are, where they are not given, those that the weights recommend.
+    Raises UserError where the weights are missing or do not fit, or a setting is outside its limits.
     """
 
     def __init__(
         self,
         checkpoint: str | Path | MimicBrushNetwork,
         *,
-        num_inference_steps: int = 50,
-        guidance_scale: float = 5.0,
         scheduler: str | SchedulerMixin = "DDIMScheduler",
-        geometry: Geometry = "exact",
-        crop_to_mask: bool = False,
-        regions: Regions = "together",
-        context: float = 2.0,
-        match_colour: bool = False,
         use_ema: bool = True,
         keep_shape: bool | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        **settings,
     ) -> None:
+        given = EditSettings(**settings)
         if isinstance(checkpoint, MimicBrushNetwork):
             self.network = checkpoint
         else:
@@ -79,18 +72,15 @@ class MimicBrushEditor(Editor):
             scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
         # Offset steps would begin behind the last timestep.
         max_steps = scheduler.config.num_train_timesteps - scheduler.config.get("steps_offset", 0)
+        self.settings = given.resolved(self.network.options.recommended)
         check_sampling(
-            num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, context=context, max_steps=max_steps
+            num_inference_steps=self.settings.num_inference_steps,
+            guidance_scale=self.settings.guidance_scale,
+            max_steps=max_steps,
         )
-        self.num_inference_steps = num_inference_steps
-        self.guidance_scale = guidance_scale
         self.scheduler = scheduler
         self.keep_shape = keep_shape
-        self.geometry = GEOMETRIES[geometry]
-        self.crop_to_mask = crop_to_mask
-        self.regions = regions
-        self.context = context
-        self.match_colour = match_colour
+        self.geometry = GEOMETRIES[self.settings.geometry]
 
     def edit(self, request: ReferenceRequest) -> Tensor:
         return self.edit_batch([request])[0]
@@ -112,7 +102,7 @@ class MimicBrushEditor(Editor):
         Each result equals what its seed alone would give. generators: one per sample in place of the seeds', from which
         a request's frames and regions draw in turn; on_step: as in `sample`, once for each of `num_rounds`.
         """
-        if self.regions == "in_turn":
+        if self.settings.regions == "in_turn":
             return self._sample_in_turn(requests, num_samples, generators, on_step)
         divided = [self._parts(request) for request in requests]
         drawn_from = generators * sum(map(len, divided)) if generators else None
@@ -120,11 +110,11 @@ class MimicBrushEditor(Editor):
 
     def num_rounds(self, request: ReferenceRequest) -> int:
         """How often sampling begins anew: for each region, where they are edited in turn."""
-        return len(rounds_of(self._parts(request))) if self.regions == "in_turn" else 1
+        return len(rounds_of(self._parts(request))) if self.settings.regions == "in_turn" else 1
 
     def hints(self, request: ReferenceRequest) -> list[str]:
         """Sentences for a person whose mask lets little of an edit be seen."""
-        cropped, size = self.crop_to_mask or self.regions != "together", self.network.size
+        cropped, size = self.settings.crop_to_mask or self.settings.regions != "together", self.network.size
         said = [
             describe_small_mask(part.region, size=size, cropped=cropped, feather=self.geometry.feather)
             for part in self._parts(request)
@@ -167,8 +157,8 @@ class MimicBrushEditor(Editor):
             self._condition(parts),
             draw_noise(self.network, drawn_from),
             scheduler=self.scheduler,
-            num_inference_steps=self.num_inference_steps,
-            guidance_scale=self.guidance_scale,
+            num_inference_steps=self.settings.num_inference_steps,
+            guidance_scale=self.settings.guidance_scale,
             generators=drawn_from,
             on_step=on_step,
         )
@@ -187,10 +177,10 @@ class MimicBrushEditor(Editor):
         ]
 
     def _parts(self, request: ReferenceRequest) -> list[Part]:
-        parts, separate = [], self.regions != "together"
+        parts, separate = [], self.settings.regions != "together"
         for number, mask in enumerate(request.mask):
-            if self.crop_to_mask or separate:
-                regions = crop_regions(mask, size=self.network.size, context=self.context, separate=separate)
+            if self.settings.crop_to_mask or separate:
+                regions = crop_regions(mask, size=self.network.size, context=self.settings.context, separate=separate)
             else:
                 regions = [whole_picture(mask)]
             parts += [Part(request, number, region) for region in regions]
@@ -233,7 +223,7 @@ class MimicBrushEditor(Editor):
         mask = part.region.mask[None]
         height, width = mask.shape[-2:]
         edited = self.geometry.unletterbox(canvas, height, width).to(result)
-        if self.match_colour:
+        if self.settings.match_colour:
             edited = match_colours(edited, part.of(part.request.source)[None], mask)
         place = result[..., part.region.rows, part.region.columns]
         place.copy_(self.geometry.paste_back(edited, place, mask))

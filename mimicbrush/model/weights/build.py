@@ -19,6 +19,7 @@ from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.find import find_weights, is_exported, is_run
 from mimicbrush.model.weights.folder import FOLDERS, folder_config, read_folder
 from mimicbrush.model.weights.parts import build_parts
+from mimicbrush.model.weights.recommended import RECOMMENDED
 from mimicbrush.model.weights.release import read_release
 from mimicbrush.model.weights.run import read_run, read_run_config, read_run_seed
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, in_precision_of, load_strictly
@@ -186,8 +187,8 @@ def _check_trained_parts(source: TrainedWeights) -> None:
 
 
 def _warn_of_other_options(source: TrainedWeights, config: NetworkConfig) -> None:
-    """Of other options, and of other sources of the parts that a run's checkpoint has left out."""
-    compared = {field.name for field in fields(NetworkOptions)}
+    """Warn of other options, and of other sources of the parts that a run's checkpoint has left out."""
+    compared = {field.name for field in fields(NetworkOptions)} - {RECOMMENDED}
     compared |= {"depth" if name == "shape_map" else name for name in _left_out_parts(config, source)}
     for name, ours in asdict(config).items():
         theirs = source.options.get(name)

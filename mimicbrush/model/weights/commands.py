@@ -10,6 +10,7 @@ import yaml
 
 from mimicbrush.config import to_plain
 from mimicbrush.errors import spaced
+from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network, load_release, read_weights
 from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
@@ -19,6 +20,7 @@ from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.model.weights.preconditions import RELEASE_SUFFIX
 from mimicbrush.model.weights.presets import fitting_presets
+from mimicbrush.model.weights.recommended import RECOMMENDED, recommendation_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
 
@@ -39,6 +41,9 @@ def convert(config: ConvertConfig) -> None:
     network, dtype = _load(config), getattr(torch, config.dtype)
     if config.output.suffix == RELEASE_SUFFIX:
         save_release(network, config.output, dtype=dtype, position_ids=config.position_ids)
+        recommended = network.options.recommended
+        if recommended != RecommendedSettings():
+            print(f"a {RELEASE_SUFFIX} cannot hold what these weights recommend for edits: {to_plain(recommended)}")
     else:
         save_pretrained(network, config.output, dtype=dtype)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -60,15 +65,14 @@ def lora(config: LoraConfig) -> None:
 
 
 def describe(weights: TrainedWeights) -> list[str]:
-    """A table of the parts, the recorded options, and the presets whose sizes they have."""
+    """A table of the parts, the options with the recommended settings, and the presets whose sizes they have."""
     lines = [f"{'part':16s} {'tensors':>8s} {'parameters':>14s}  precision"]
     for name, tensors in weights.parts.items():
         num_parameters = sum(tensor.numel() for tensor in tensors.values())
         precisions = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values())
         lines.append(f"{name:16s} {len(tensors):8d} {spaced(num_parameters):>14s}  {', '.join(precisions)}")
-    if weights.options:
-        options = yaml.safe_dump(to_plain(weights.options), sort_keys=False, default_flow_style=None, width=120)
-        lines += ["", *options.splitlines()]
+    options = {**to_plain(weights.options), RECOMMENDED: to_plain(recommendation_in(weights.options, weights.origin))}
+    lines += ["", *yaml.safe_dump(options, sort_keys=False, default_flow_style=None, width=120).splitlines()]
     fitting = fitting_presets(weights, CONFIGS)
     return [*lines, "", f"fits: {', '.join(fitting)}" if fitting else "fits: no preset here"]
 

@@ -28,6 +28,7 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler
 from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME
 from mimicbrush.model.weights.preconditions import refuse_folder
+from mimicbrush.model.weights.recommended import RECOMMENDED, read_folder_recommendation
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
 
 PLAIN_DIFFUSERS = "install_the_mimicbrush_package"
@@ -75,9 +76,11 @@ def save_pretrained(
             _forget_origin(partial / subfolder / "config.json")
         models["scheduler"] = scheduler or make_scheduler(network.options.prediction_type)
         models["scheduler"].save_pretrained(partial / "scheduler")
-        write_json(asdict(network.options), partial / OPTIONS_NAME)
+        options = asdict(network.options)
+        recommended = options.pop(RECOMMENDED)
+        write_json(options, partial / OPTIONS_NAME)
         write_text(SAID_TO_PLAIN_DIFFUSERS, partial / f"{PLAIN_DIFFUSERS}.py")
-        write_json(_index(models), partial / INDEX_NAME)
+        write_json({**_index(models), RECOMMENDED: recommended}, partial / INDEX_NAME)
 
 
 def _forget_origin(config: Path) -> None:
@@ -144,7 +147,8 @@ def _has_depth(folder: Path) -> bool:
 
 
 def _read_options(folder: Path) -> dict:
-    return read_object(folder / OPTIONS_NAME, *(field.name for field in fields(NetworkOptions)))
+    stored = (field.name for field in fields(NetworkOptions) if field.name != RECOMMENDED)
+    return {**read_object(folder / OPTIONS_NAME, *stored), RECOMMENDED: asdict(read_folder_recommendation(folder))}
 
 
 def _read_tensors(folder: Path) -> Tensors:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.weights.find import checkpoint_of, is_checkpoint_of_run, previous_checkpoint_of
+from mimicbrush.model.weights.recommended import read_run_document
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors
 from mimicbrush.tensor_files import DamagedFileError, torch_load
 
@@ -34,17 +33,17 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
     averaged = checkpoint.get("ema", {}) if use_ema else {}
     parts = split_parts({**checkpoint["state_dict"], **averaged})
     left_out = checkpoint.get("left_out", {})
-    return TrainedWeights("training run", str(path), parts, _read_config(run)["network"], left_out)
+    return TrainedWeights("training run", str(path), parts, read_run_document(run)["network"], left_out)
 
 
 def read_run_config(run: Path) -> NetworkConfig:
     """The network that a run trains; raises UserError where its config is damaged."""
-    return config_from_dict(NetworkConfig, _read_config(run)["network"])
+    return config_from_dict(NetworkConfig, read_run_document(run)["network"])
 
 
 def read_run_seed(run: Path) -> int:
     """The seed of the run's random parts."""
-    return _read_config(run)["seed"]
+    return read_run_document(run)["seed"]
 
 
 def read_checkpoint(path: Path) -> dict:
@@ -71,13 +70,3 @@ def split_parts(tensors: Tensors) -> dict[str, Tensors]:
         part, _, inside = name.removeprefix(PREFIX).partition(".")
         parts.setdefault(part, {})[inside] = tensor
     return parts
-
-
-def _read_config(run: Path) -> dict:
-    folder = run.parents[1] if is_checkpoint_of_run(run) else run
-    path = folder / "config.yaml"
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {"seed": int(document["seed"]), "network": dict(document["network"])}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not the config of a training run ({error}); copy the run's folder whole") from None

@@ -1,0 +1,54 @@
+"""Settings that trained weights recommend for edits, read without their tensors and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from mimicbrush.config import config_from_dict
+from mimicbrush.errors import UserError
+from mimicbrush.files import read_object
+from mimicbrush.model.config import RecommendedSettings
+from mimicbrush.model.weights.find import INDEX_NAME, find_weights, is_checkpoint_of_run, is_exported, is_run
+
+RECOMMENDED = "recommended"
+"""Their name in an exported folder's index, and among a network's options."""
+
+
+def read_recommended(weights: str) -> RecommendedSettings:
+    """The settings that trained weights of any kind recommend; raises UserError where there are no such weights."""
+    path = find_weights(weights)
+    if is_exported(path):
+        return read_folder_recommendation(path)
+    if is_run(path):
+        return recommendation_in(read_run_document(path)["network"], path)
+    return RecommendedSettings()  # the released layout has no place for other ones
+
+
+def read_folder_recommendation(folder: Path) -> RecommendedSettings:
+    """The settings that an exported folder recommends; raises UserError where its index is damaged."""
+    return recommendation_in(read_object(folder / INDEX_NAME), folder / INDEX_NAME)
+
+
+def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettings:
+    """The recommended settings among a network's options; those of the release in options older than this entry.
+
+    origin: where the options come from, for the UserError that wrong ones raise.
+    """
+    try:
+        return config_from_dict(RecommendedSettings, options.get(RECOMMENDED, {}))
+    except UserError as error:
+        raise UserError(f"{origin}: {RECOMMENDED}: {error}; correct it, or take it out") from None
+
+
+def read_run_document(run: Path) -> dict:
+    """Seed and network in the config.yaml of a training run; raises UserError where that is damaged."""
+    folder = run.parents[1] if is_checkpoint_of_run(run) else run
+    path = folder / "config.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {"seed": int(document["seed"]), "network": dict(document["network"])}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not the config of a training run ({error}); copy the run's folder whole") from None

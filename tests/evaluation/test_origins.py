@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from mimicbrush.evaluation.config import EditorSpec
+from mimicbrush.evaluation.origins import recommended_to
+from mimicbrush.files import shipped
+
+CLASS_PATH = "mimicbrush.editors.mimicbrush.MimicBrushEditor"
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({}, {"num_inference_steps": 20, "guidance_scale": 2.0}),
+        ({"guidance_scale": 2.0}, {"num_inference_steps": 20}),
+        ({"guidance_scale": 2.0, "num_inference_steps": 30}, {}),
+    ],
+)
+def test_edits_depend_on_what_the_weights_recommend_where_the_editor_is_given_nothing(given, left):
+    assert recommended_to(EditorSpec(class_path=CLASS_PATH, init_args={"checkpoint": "asset:tiny", **given})) == left
+
+
+def test_older_weights_leave_an_evaluation_as_it_was(tmp_path):
+    for name in ("model_index.json", "network.json"):
+        shutil.copy(f"{shipped('asset:tiny')}/{name}", tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    del index["recommended"]
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    assert recommended_to(EditorSpec(class_path=CLASS_PATH, init_args={"checkpoint": str(tmp_path)})) == {}
+    assert recommended_to(EditorSpec(class_path=CLASS_PATH, init_args={"checkpoint": "not/weights"})) == {}

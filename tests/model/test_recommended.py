@@ -1,0 +1,128 @@
+"""What weights recommend for edits travels with them, whatever they are stored as."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mimicbrush.command import call_command
+from mimicbrush.config import dump_config
+from mimicbrush.errors import UserError
+from mimicbrush.model.config import PartConfig, RecommendedSettings
+from mimicbrush.model.weights.__main__ import COMMANDS
+from mimicbrush.model.weights.build import initialise, load_network
+from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.recommended import read_recommended
+from mimicbrush.run_folder import claim
+from mimicbrush.tensor_files import torch_save
+from mimicbrush.training.same_run import FREE, describe_other_run
+from tests.conftest import DEPTH, network_config
+from tests.training.test_training import config
+
+RECOMMENDED = RecommendedSettings(num_inference_steps=7, guidance_scale=3.5)
+DEFAULT = RecommendedSettings(num_inference_steps=50, guidance_scale=5.0)
+
+
+def exported(folder: Path) -> Path:
+    save_pretrained(initialise(network_config(recommended=RECOMMENDED)).eval(), folder / "exported")
+    return folder / "exported"
+
+
+def run(folder: Path) -> Path:
+    """What train.py leaves of a network."""
+    network = network_config(recommended=RECOMMENDED)
+    tensors = {f"network.{name}": value for name, value in initialise(network).state_dict().items()}
+    (folder / "run" / "checkpoints").mkdir(parents=True)
+    torch_save({"state_dict": tensors, "global_step": 1}, folder / "run" / "checkpoints" / "last.ckpt")
+    document = {"seed": 0, "network": yaml.safe_load(dump_config(network))}
+    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(document))
+    return folder / "run"
+
+
+def forget(weights: Path) -> None:
+    """Make them weights from before there were recommended settings."""
+    if (weights / "config.yaml").is_file():
+        document = yaml.safe_load((weights / "config.yaml").read_text())
+        del document["network"]["recommended"]
+        (weights / "config.yaml").write_text(yaml.safe_dump(document))
+    else:
+        index = json.loads((weights / "model_index.json").read_text())
+        del index["recommended"]
+        (weights / "model_index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize("make", [exported, run])
+def test_they_are_read_from_a_folder_and_a_run_and_older_ones_recommend_the_releases(make, tmp_path):
+    weights = make(tmp_path)
+    assert read_recommended(str(weights)) == load_network(weights).options.recommended == RECOMMENDED
+    forget(weights)
+    assert read_recommended(str(weights)) == load_network(weights).options.recommended == DEFAULT
+
+
+def test_they_are_read_without_tensors(tmp_path):
+    weights = exported(tmp_path)
+    for path in weights.rglob("*.safetensors"):
+        path.unlink()
+    assert read_recommended(str(weights)) == RECOMMENDED
+
+
+def test_the_shipped_weights_recommend_what_they_do_best_with():
+    assert read_recommended("asset:tiny") == RecommendedSettings(num_inference_steps=20, guidance_scale=2.0)
+
+
+@pytest.fixture
+def without_presets(monkeypatch):
+    """Without the search for presets, which takes seconds."""
+    monkeypatch.setattr("mimicbrush.model.weights.commands.fitting_presets", lambda *_: [])
+
+
+@pytest.mark.usefixtures("without_presets")
+def test_convert_carries_them_and_inspect_shows_them(tmp_path, capsys):
+    weights, converted = run(tmp_path), tmp_path / "converted"
+    command("convert", "--weights", weights, "--output", converted)
+    assert read_recommended(str(converted)) == RECOMMENDED
+    for each in (weights, converted):
+        command("inspect", "--weights", each)
+        assert "recommended: {num_inference_steps: 7, guidance_scale: 3.5}" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("without_presets")
+def test_a_released_file_recommends_the_releases_and_convert_says_what_it_cannot_hold(tmp_path, capsys):
+    network = network_config(depth=PartConfig(arguments=DEPTH), recommended=RECOMMENDED)
+    save_pretrained(initialise(network).eval(), tmp_path / "weights")
+    command("convert", "--weights", tmp_path / "weights", "--output", tmp_path / "released.bin")
+    assert "cannot hold what these weights recommend for edits: {'num_inference_steps': 7" in capsys.readouterr().out
+    assert read_recommended(str(tmp_path / "released.bin")) == DEFAULT
+    command("inspect", "--weights", tmp_path / "released.bin")
+    assert "recommended: {num_inference_steps: 50, guidance_scale: 5.0}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("make", [exported, run])
+def test_wrong_ones_are_named_with_their_file(make, tmp_path):
+    weights = make(tmp_path)
+    for path in (weights / "model_index.json", weights / "config.yaml"):
+        if path.is_file():
+            path.write_text(path.read_text().replace("3.5", "-3.5"))
+    for read in (read_recommended, load_network):
+        with pytest.raises(UserError, match=r"guidance_scale is -3\.5, expected 0 to 100"):
+            read(str(weights))
+
+
+def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_path, recwarn):
+    network = initialise(network_config(weights=str(exported(tmp_path))))
+    assert network.options.recommended == DEFAULT and not recwarn
+
+
+@pytest.mark.parametrize(("changes", "differs"), [({"recommended": RECOMMENDED}, False), ({"size": 16}, True)])
+def test_a_run_may_change_them_when_it_resumes(tmp_path, changes, differs):
+    shards = dict.fromkeys(("videos", "stills", "heldout"), tmp_path)
+    claim(tmp_path / "run", config(shards, tmp_path / "run"), free=FREE)
+    resumed = config(shards, tmp_path / "run", network=network_config(**changes))
+    assert (describe_other_run(resumed) is not None) == differs
+
+
+def command(*arguments: object) -> None:
+    call_command(COMMANDS, list(map(str, arguments)))
