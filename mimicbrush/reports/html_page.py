@@ -11,7 +11,7 @@ STYLE = (Path(__file__).parent / "html_page.css").read_text(encoding="utf-8")
 
 
 class Markup(str):
-    """A cell or a caption that is HTML already; every other text is escaped."""
+    """Text that is HTML already; every other text is escaped."""
 
 
 def page(title: str, sections: Sequence[str], *, style: str = "", script: str = "") -> str:
@@ -41,8 +41,8 @@ def heading(text: str, *, level: int = 2) -> str:
     return f"<h{level}>{escape(text)}</h{level}>"
 
 
-def paragraph(text: str, *, note: bool = False) -> str:
-    return f"<p class='note'>{escape(text)}</p>" if note else f"<p>{escape(text)}</p>"
+def paragraph(text: str | Markup, *, note: bool = False) -> str:
+    return f"<p class='note'>{to_html(text)}</p>" if note else f"<p>{to_html(text)}</p>"
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]], *, classes: Sequence[str] = ()) -> str:
@@ -68,9 +68,9 @@ def to_html(text: object) -> str:
     return text if isinstance(text, Markup) else escape(text)
 
 
-def bullets(lines: Sequence[str]) -> str:
+def bullets(lines: Sequence[str | Markup]) -> str:
     """Notes, one below the other."""
-    return f"<ul class='note'>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
+    return f"<ul class='note'>{_items(lines)}</ul>" if lines else ""
 
 
 def columns(blocks: Sequence[str]) -> str:
@@ -80,9 +80,24 @@ def columns(blocks: Sequence[str]) -> str:
 
 def folded(title: str, lines: Sequence[str]) -> str:
     """A list that opens on a click."""
-    return fold(title, f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
+    return fold(title, f"<ul>{_items(lines)}</ul>")
 
 
 def fold(title: str, content: str) -> str:
     """HTML that opens on a click."""
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
+
+
+def link(address: str, text: str | Markup, *, classes: str = "") -> Markup:
+    """A link, for a cell or within Markup; classes: of CSS."""
+    named = f" class='{classes}'" if classes else ""
+    return Markup(f"<a{named} href='{escape(address)}'>{to_html(text)}</a>")
+
+
+def span(text: str | Markup, classes: str) -> Markup:
+    """Text with CSS classes, for a cell or within Markup."""
+    return Markup(f"<span class='{classes}'>{to_html(text)}</span>")
+
+
+def _items(lines: Sequence[str | Markup]) -> str:
+    return "".join(f"<li>{to_html(line)}</li>" for line in lines)

@@ -6,14 +6,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.reports.html_page import Markup, breakable, heading, page, paragraph, table
+from mimicbrush.reports.html_page import (
+    Markup,
+    breakable,
+    bullets,
+    folded,
+    heading,
+    link,
+    page,
+    paragraph,
+    span,
+    table,
+)
 from tests.conftest import CHROMIUM
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 
 
 def test_text_is_escaped_everywhere():
-    document = page(HOSTILE, [heading(HOSTILE), paragraph(HOSTILE, note=True), table([HOSTILE], [[HOSTILE]])])
+    lists = [bullets([HOSTILE]), folded(HOSTILE, [HOSTILE])]
+    inline = [link(HOSTILE, HOSTILE), span(HOSTILE, "note")]
+    document = page(
+        HOSTILE, [heading(HOSTILE), paragraph(HOSTILE, note=True), table([HOSTILE], [[HOSTILE]]), *lists, *inline]
+    )
     assert "<script>" not in document
 
 
@@ -33,6 +48,14 @@ def test_cells_that_are_markup_stay_so_and_a_lone_cell_spans_the_table():
     shown = table(["a", "b"], [["both"], [breakable("x_<y>"), Markup("<b>1</b>")]], classes=["", "marked"])
     assert "<td colspan='2'>both</td>" in shown
     assert "<tr class='marked'><td>x_<wbr>&lt;y&gt;</td><td><b>1</b></td></tr>" in shown
+
+
+def test_markup_stays_in_paragraphs_lists_and_links():
+    bold = Markup("<b>1</b>")
+    assert paragraph(bold) == "<p><b>1</b></p>"
+    assert bullets([bold, "<"]) == "<ul class='note'><li><b>1</b></li><li>&lt;</li></ul>" and bullets([]) == ""
+    assert link("#a&b", bold, classes="sort") == "<a class='sort' href='#a&amp;b'><b>1</b></a>"
+    assert table(["x"], [[span("none", "note")]]).count("<span class='note'>none</span>") == 1
 
 
 def test_script_and_style_are_inlined():

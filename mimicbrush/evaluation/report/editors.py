@@ -14,7 +14,7 @@ from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.files import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.reports.html_page import Markup, breakable, escape, paragraph, table
+from mimicbrush.reports.html_page import Markup, breakable, bullets, escape, link, paragraph, span, table
 from mimicbrush.reports.html_pictures import thumbnail
 from mimicbrush.reports.mask_outline import outline_mask
 from mimicbrush.requests import Editor
@@ -27,8 +27,8 @@ GLANCE_SIDE = 168
 
 def editors_part(config: EvaluateConfig) -> str:
     """Describe each editor, in the order of the tables."""
-    lines = "".join(f"<li><b>{breakable(name)}</b>: {escape(_sentence(config, name))}</li>" for name in config.editors)
-    return f"<p>The editors:</p><ul class='note editors'>{lines}</ul>"
+    lines = [Markup(f"<b>{breakable(name)}</b>: {escape(_sentence(config, name))}") for name in config.editors]
+    return paragraph("The editors:") + bullets(lines)
 
 
 def glance_part(results: Results, set_name: str, *, side: int) -> list[str]:
@@ -41,9 +41,11 @@ def glance_part(results: Results, set_name: str, *, side: int) -> list[str]:
     header = ["source, mask outlined", "reference", *map(breakable, results.config.editors), *truth]
     rows = [_glance(results, sample, edits, min(side, GLANCE_SIDE)) for sample in chosen]
     named = ", ".join(sample.id for sample in chosen)
-    where = f"<a href='#{escape(set_name)}-samples'>below</a>"
+    below = link(f"#{set_name}-samples", "below")
     return [
-        f"<p class='note'>Taken by their place in the set: {escape(named)}. All, with their scores, are {where}.</p>"
+        paragraph(
+            Markup(f"Taken by their place in the set: {escape(named)}. All, with their scores, are {below}."), note=True
+        )
         if len(chosen) < len(samples)
         else paragraph(f"All samples: {named}.", note=True),
         f"<div class='glance' style='--count: {len(header)}'>{table(header, rows)}</div>",
@@ -93,7 +95,7 @@ def _glance(
 
 def _edit(results: Results, edit: EditResult, side: int) -> Markup:
     if edit.failure:
-        return Markup("<span class='none'>failed</span>")
+        return span("failed", "none")
     path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
     return _picture(to_pil(read_image(path)), f"{edit.id} by {edit.editor}", side)
 

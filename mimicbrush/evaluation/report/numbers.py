@@ -28,7 +28,9 @@ from mimicbrush.reports.html_page import (
     fold,
     folded,
     heading,
+    link,
     paragraph,
+    span,
     table,
 )
 from mimicbrush.reports.number_format import format_interval, format_number
@@ -59,11 +61,9 @@ def _failure(editor: str, set_name: str, reason: str, edits: Sequence[EditResult
     for edit in edits:
         seeds.setdefault(edit.id, []).append(edit.seed)
     named = [f"{name} (seed {', '.join(map(str, numbers))})" for name, numbers in seeds.items()]
-    link = f"<a href='#{escape(set_name)}.failed=1'>{breakable(set_name)}</a>"
-    return (
-        f"<p><b>{breakable(editor)}</b> on {link}: {escape(reason)}<br>"
-        f"<span class='note'>{len(edits)} edits: {escape(', '.join(named))}</span></p>"
-    )
+    failures = link(f"#{set_name}.failed=1", breakable(set_name))
+    samples = span(f"{len(edits)} edits: {', '.join(named)}", "note")
+    return paragraph(Markup(f"<b>{breakable(editor)}</b> on {failures}: {escape(reason)}<br>{samples}"))
 
 
 def paper_part(
@@ -157,7 +157,7 @@ def _comparison_row(comparison: Comparison, metrics: Mapping[str, Metric]) -> li
         _interval(format_interval(comparison.difference, sign="+")),
         _interval(format_interval(comparison.win_rate)),
         ", ".join(map(str, comparison.outcomes)) if comparison.better else "",
-        Markup(f"<span class='{comparison.verdict}'>{comparison.verdict}</span>"),
+        span(comparison.verdict, comparison.verdict),
         len(comparison.samples),
     ]
 
@@ -203,13 +203,13 @@ def _published(row: PublishedRow, metrics: Mapping[str, Metric]) -> list[str]:
 def _mean(results: Results, set_name: str, editor: str, metric: str) -> Markup | str:
     """The mean, which leads to its samples, over its interval."""
     if metric in results.not_computed:
-        return Markup("<span class='none'>not computed</span>")
+        return span("not computed", "none")
     summary = results.summaries[set_name, editor, metric]
     if summary.mean is None:
-        return Markup("<span class='none'>no value</span>")
+        return span("no value", "none")
     edits = sum((edit.set_name, edit.editor) == (set_name, editor) for edit in results.edits)
-    link = sort_link(set_name, editor, metric, format_number(summary.mean))
-    return Markup(link + _span(summary) + _below(f"{summary.count} of {edits} edits" if summary.count < edits else ""))
+    mean = sort_link(set_name, editor, metric, format_number(summary.mean))
+    return Markup(mean + _span(summary) + _below(f"{summary.count} of {edits} edits" if summary.count < edits else ""))
 
 
 def _span(summary: Summary) -> str:
@@ -219,7 +219,7 @@ def _span(summary: Summary) -> str:
 
 
 def _below(text: str) -> str:
-    return f"<span class='interval'>{escape(text)}</span>" if text else ""
+    return span(text, "interval") if text else ""
 
 
 def _interval(text: str) -> Markup:

@@ -16,7 +16,7 @@ from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.reports.html_page import Markup, breakable, escape
+from mimicbrush.reports.html_page import Markup, breakable, escape, link, span
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, picture_grid, thumbnail, thumbnail_figure
 from mimicbrush.reports.mask_outline import outline_mask
 from mimicbrush.reports.number_format import format_number
@@ -64,7 +64,7 @@ def samples_section(results: Results, set_name: str, metrics: Mapping[str, Metri
 def sort_link(set_name: str, editor: str, metric: str, text: str) -> str:
     """A link that shows a set's samples by an editor's metric, worst first."""
     address = f"#{set_name}.editor={editor}&{set_name}.metric={metric}&{set_name}.order=worst"
-    return f"<a class='sort' href='{escape(address)}'>{escape(text)}</a>"
+    return link(address, text, classes="sort")
 
 
 def given_pictures(sample: Sample, *, side: int) -> list[str]:
@@ -109,7 +109,7 @@ def _card(
 
 def _edit_figure(results: Results, edit: EditResult, metrics: Mapping[str, Metric], side: int) -> str:
     # The script leaves one seed and hides its name.
-    seed = f"<span class='seed'>, seed {edit.seed}</span>" if len(results.config.seeds) > 1 else ""
+    seed = span(f", seed {edit.seed}", "seed") if len(results.config.seeds) > 1 else ""
     if edit.failure:
         name, shown, scores = "edit failed", f"<p class='failure'>failed: {escape(edit.failure)}</p>", ""
     else:
