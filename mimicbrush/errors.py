@@ -67,22 +67,6 @@ def some_of(names: Sequence[object], most: int = 3) -> str:
     return ", ".join(map(str, names[:most])) + more
 
 
-def refuse_together(mistakes: Sequence[str], heading: str) -> None:
-    """Raise UserError with these mistakes, if there are any: one alone is one line, several are a list.
-
-    heading: what is wrong with all of them, such as `inputs are missing`; their number is put before it.
-    """
-    if len(mistakes) == 1:
-        raise UserError(mistakes[0])
-    if mistakes:
-        raise UserError("\n- ".join([f"{len(mistakes)} {heading}:", *mistakes]))
-
-
-def mistakes_in(error: UserError) -> list[str]:
-    """The items of a list that `refuse_together` has raised; of any other error, its message."""
-    return str(error).split("\n- ")[1:] or [str(error)]
-
-
 def spaced(number: int) -> str:
     """12345 -> 12 345, as messages and reports write large numbers."""
     return f"{number:,}".replace(",", " ")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.config import CompareConfig, EditorSpec, EvaluateConfig
 from mimicbrush.files import read_object
 from mimicbrush.model.weights.find import require_local_weights
@@ -77,13 +77,11 @@ def missing_heldout(config: EvaluateConfig) -> list[str]:
 
 def missing_weights(spec: EditorSpec) -> list[str]:
     """Trained weights of an editor that should lie on this machine and do not."""
-    weights = spec.init_args.get(WEIGHTS_ARGUMENT.get(spec.class_path, ""))
-    try:
-        if isinstance(weights, str):
+    weights, faults = spec.init_args.get(WEIGHTS_ARGUMENT.get(spec.class_path, "")), Faults()
+    if isinstance(weights, str):
+        with faults.collect():
             require_local_weights(weights)
-    except UserError as error:
-        return [str(error)]
-    return []
+    return faults.found
 
 
 def refuse_faults(found: Mapping[str, list[str]], *, hint: str = "") -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from pathlib import Path
 
 from mimicbrush.data.shard_index import require_shards
-from mimicbrush.errors import UserError, mistakes_in, refuse_together
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.machine import require_posix
+from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.weights.find import (
     checkpoint_of,
     previous_checkpoint_of,
@@ -30,7 +32,8 @@ def check_training(config: TrainConfig) -> None:
     require_same_run(config)
     if any(path(config.output).is_file() for path in (checkpoint_of, previous_checkpoint_of)):
         return
-    refuse_together(list(_missing_inputs(config)), "inputs are missing")
+    heldout = [config.data.heldout] if config.data.heldout else []
+    _require_inputs([*(source.shards for source in config.data.sources), *heldout], config.network)
 
 
 def check_ablations(config: AblationsConfig) -> None:
@@ -46,20 +49,20 @@ def check_ablations(config: AblationsConfig) -> None:
 
 
 def check_autoencoder(config: AutoencoderConfig) -> None:
-    """Raise UserError where a folder of shards is missing."""
-    for folder in (*config.shards, config.heldout):
-        require_shards(folder)
+    """Raise UserError that names all folders of shards, and the weights to start from, that are missing."""
+    start = NetworkConfig(autoencoder=PartConfig(pretrained=config.start))
+    _require_inputs([*config.shards, config.heldout], start)
 
 
-def _missing_inputs(config: TrainConfig) -> Iterator[str]:
-    heldout = [config.data.heldout] if config.data.heldout else []
-    checks = [
-        *((require_shards, folder) for folder in [*(source.shards for source in config.data.sources), *heldout]),
-        (require_local_parts, config.network),
-        *([(require_local_weights, config.network.weights)] if config.network.weights else []),
-    ]
-    for require, place in checks:
-        try:
-            require(place)
-        except UserError as error:
-            yield from mistakes_in(error)
+def _require_inputs(shards: Iterable[Path], network: NetworkConfig) -> None:
+    """Raise UserError that names everything that is missing."""
+    faults = Faults()
+    for folder in shards:
+        with faults.collect():
+            require_shards(folder)
+    with faults.collect():
+        require_local_parts(network)
+    if network.weights:
+        with faults.collect():
+            require_local_weights(network.weights)
+    faults.refuse()

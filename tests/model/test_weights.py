@@ -429,5 +429,5 @@ class TestCommand:
     def test_every_part_that_is_missing_is_named(self, tmp_path):
         missing = {name: PartConfig(pretrained=str(tmp_path / name)) for name in ("autoencoder", "image_encoder")}
         for require in (initialise, require_local_parts):
-            with pytest.raises(UserError, match=r"(?s)2 parts .*- autoencoder: .* exist.*- image_encoder: .* exist"):
+            with pytest.raises(UserError, match=r"(?s)2 faults.*- autoencoder: .* exist.*- image_encoder: .* exist"):
                 require(network_config(**missing))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mimicbrush.data.shard_index import require_shards
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.build.config import (
     CheckConfig,
     CollectionConfig,
@@ -23,25 +23,24 @@ NO_PAIRS = "no such text file; expected a CSV with columns source, reference[, p
 
 
 def check_inner_id(config: InnerIdConfig) -> None:
-    """Raise UserError where an input is missing, or the output is named like a file."""
-    refuse_file_name(config.output)
-    _require_collection(config.subjects)
+    """Raise UserError where inputs are missing, or the output is named like a file."""
+    _check(config.output, config.subjects)
 
 
 def check_inter_id(config: InterIdConfig) -> None:
-    """Raise UserError where an input is missing, or the output is named like a file."""
-    refuse_file_name(config.output)
-    _require_collection(config.sources)
-    _require_collection(config.references)
-    if config.pairs and not config.pairs.is_file():
-        raise UserError(f"{config.pairs}: {NO_PAIRS}")
+    """Raise UserError where inputs are missing, or the output is named like a file."""
+    _check(config.output, config.sources, config.references, pairs=config.pairs)
 
 
 def check_heldout(config: HeldoutSetConfig) -> None:
-    """Raise UserError where a folder of shards is missing, or the output is named like a file."""
-    refuse_file_name(config.output)
+    """Raise UserError where folders of shards are missing, or the output is named like a file."""
+    faults = Faults()
+    with faults.collect():
+        refuse_file_name(config.output)
     for folder in config.shards:
-        require_shards(folder)
+        with faults.collect():
+            require_shards(folder)
+    faults.refuse()
 
 
 def check_check(config: CheckConfig) -> None:
@@ -62,8 +61,17 @@ def require_regions(path: Path) -> None:
         raise UserError(f"{path}: no such file of boxes or clicks; {EXPECTED_REGIONS}")
 
 
-def _require_collection(collection: CollectionConfig) -> None:
-    require_photographs(collection.folder)
-    require_metadata(collection.metadata)
-    if collection.masks.regions:
-        require_regions(collection.masks.regions)
+def _check(output: Path, *collections: CollectionConfig, pairs: Path | None = None) -> None:
+    faults = Faults()
+    with faults.collect():
+        refuse_file_name(output)
+    for collection in collections:
+        with faults.collect():
+            require_photographs(collection.folder)
+        with faults.collect():
+            require_metadata(collection.metadata)
+        if collection.masks.regions:
+            with faults.collect():
+                require_regions(collection.masks.regions)
+    faults.check(pairs is None or pairs.is_file(), f"{pairs}: {NO_PAIRS}")
+    faults.refuse()

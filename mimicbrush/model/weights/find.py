@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from mimicbrush.errors import UserError, refuse_together
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import shipped
 from mimicbrush.hub import CONFIG, is_local, is_repository, is_single_file, local_folder
 from mimicbrush.model.config import NetworkConfig, PartConfig
@@ -21,8 +21,6 @@ LORA_KEY = "mimicbrush"
 """Name of our entry in the metadata of a LoRA file."""
 PART_FIELDS = ("autoencoder", "reference_unet", "imitative_unet", "image_encoder", "depth")
 """Fields of NetworkConfig that hold parts, in the order in which these are loaded."""
-MISSING_PARTS = "parts of the network cannot be loaded"
-"""Heading of a list of parts that are not to be had."""
 
 
 def find_weights(name: str) -> Path:
@@ -47,11 +45,11 @@ def require_local_weights(name: str) -> None:
 
 def require_local_parts(config: NetworkConfig) -> None:
     """Raise UserError that names every pretrained part whose folder is not on this machine; asks no hub."""
-    faults = {name: _absence(part.pretrained) for name, part in pretrained_parts(config).items()}
-    refuse_together(
-        [f"{name}: {fault}; {advise_on_part(name, getattr(config, name))}" for name, fault in faults.items() if fault],
-        MISSING_PARTS,
-    )
+    faults = Faults()
+    for name, part in pretrained_parts(config).items():
+        absence = _absence(part.pretrained)
+        faults.check(not absence, f"{name}: {absence}; {advise_on_part(name, part)}")
+    faults.refuse()
 
 
 def pretrained_parts(config: NetworkConfig) -> dict[str, PartConfig]:

@@ -16,13 +16,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
-from mimicbrush.errors import UserError, refuse_together
+from mimicbrush.errors import UserError
 from mimicbrush.hub import PartFiles, find_part, is_single_file
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
 from mimicbrush.model.reference_attention import make_imitative, make_reference
-from mimicbrush.model.weights.find import MISSING_PARTS, advise_on_part, pretrained_parts
+from mimicbrush.model.weights.find import advise_on_part, pretrained_parts
 from mimicbrush.model.weights.single_file import load_single_file, read_single_file, single_file_config
 from mimicbrush.network_files import load_files, require_whole
 from mimicbrush.weight_files import DIFFUSERS, TRANSFORMERS
@@ -52,8 +52,7 @@ def build_parts(
     try:
         return _build_parts(config, given, precisions)
     except UserError as error:
-        refuse_together(list(dict.fromkeys([str(error), *_find_missing(config)])), MISSING_PARTS)
-        raise
+        raise UserError(*dict.fromkeys([*error.faults, *_find_missing(config)])) from None
 
 
 def _build_parts(

@@ -13,7 +13,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import collate
-from mimicbrush.errors import UserError, mistakes_in
+from mimicbrush.errors import UserError
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import TrainConfig
@@ -99,7 +99,7 @@ def _make(name: str, findings: list[Finding], make: Callable[[], T]) -> T | None
     try:
         return make()
     except UserError as error:
-        findings += [Finding(name, "fault", mistake) for mistake in mistakes_in(error)]
+        findings += [Finding(name, "fault", fault) for fault in error.faults]
         return None
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from mimicbrush.errors import UserError, mistakes_in
+from mimicbrush.errors import UserError
 
 Verdict = Literal["ok", "warning", "fault"]
 
@@ -36,7 +36,7 @@ def collect(name: str, check: Callable[..., Iterable[Finding]], *args, **kwargs)
         for finding in check(*args, **kwargs):
             found.append(finding)
     except UserError as error:
-        found += [Finding(name, "fault", mistake) for mistake in mistakes_in(error)]
+        found += [Finding(name, "fault", fault) for fault in error.faults]
     return found
 
 

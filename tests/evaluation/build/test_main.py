@@ -37,3 +37,12 @@ def test_what_is_missing_is_said_in_one_line(make_photographs, tmp_path):
     folder = make_photographs("dog/00.jpg", "dog/01.jpg")
     with pytest.raises(UserError, match=r"^task parts needs to know which part: give subjects\.masks\.regions"):
         run("inner_id", "--subjects.folder", str(folder), "--task", "parts", "--output", str(tmp_path))
+
+
+def test_all_inputs_that_are_missing_are_named(tmp_path):
+    missing = ["--sources.folder", str(tmp_path / "sources"), "--references.folder", str(tmp_path / "references")]
+    output = ["--task", "texture", "--output", str(tmp_path / "set"), "--pairs", str(tmp_path / "pairs.csv")]
+    with pytest.raises(UserError) as caught:
+        run("inter_id", *missing, *output)
+    for fault, name in zip(caught.value.faults, ("sources: no such", "references: no such", "pairs.csv"), strict=True):
+        assert name in fault
