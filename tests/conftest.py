@@ -177,6 +177,13 @@ def shards(tmp_path: Path) -> dict[str, Path]:
     return make_shards(tmp_path / "shards")
 
 
+@pytest.fixture
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs draw no charts, which take longer than a short run's training."""
+    monkeypatch.setattr("mimicbrush.training.records.draw_training", lambda rows, path: None)
+    monkeypatch.setattr("mimicbrush.training.previews.draw_reference_use", lambda rows, path: None)
+
+
 def make_checkout(folder: Path) -> Path:
     """A folder that looks like the project after `make`, with this interpreter in its .venv."""
     (folder / ".venv" / "bin").mkdir(parents=True)

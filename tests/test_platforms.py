@@ -1,11 +1,14 @@
-"""Windows and macOS, simulated in one process of its own: what they lack is taken away before ours is imported."""
+"""Windows, simulated in a process of its own, and macOS: what they lack is taken away before ours is imported."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import multiprocessing
 import os
-import subprocess
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,26 +23,12 @@ from tests.conftest import REPOSITORY
 from tests.data_prep.conftest import SIDE, write_clip
 from tests.training.test_training import config, fit
 
-# Third-party packages first, with all that they have: what they do on Windows is theirs to test.
+# Run in a fork of a process that has imported the third-party packages, with all that they have: what they do on
+# Windows is theirs to test.
 WINDOWS = """
-import ast, importlib, multiprocessing, os, pkgutil, shutil, signal, sys
+import importlib, multiprocessing, os, pkgutil, signal, sys
+from functools import partial
 from pathlib import Path
-
-ours = [*Path("mimicbrush").rglob("*.py"), *Path("data_prep").rglob("*.py"), Path("train.py"), Path("evaluate.py")]
-for path in ours:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-        if names[0].split(".")[0] in OURS | MISSING:
-            continue
-        try:
-            for name in names:
-                module = importlib.import_module(name)
-                if isinstance(node, ast.ImportFrom):
-                    [getattr(module, alias.name, None) for alias in node.names]
-        except ImportError:
-            pass  # an optional package
 
 for name in OS_NAMES:
     delattr(os, name)
@@ -81,9 +70,49 @@ for command, *arguments in (
         except SystemExit as status:
             print("status", status.code, flush=True)
 """
+OURS = {"mimicbrush", "data_prep", "train", "evaluate"}
 MISSING = {"fcntl", "resource", "pwd", "grp", "termios"}
 OS_NAMES = ("sched_getaffinity", "sched_setaffinity", "sysconf", "fork", "killpg", "getuid", "geteuid", "O_DIRECTORY")
 SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGKILL", "SIGHUP", "SIGALRM", "SIGQUIT", "SIGCHLD")
+
+
+def import_third_party_packages() -> None:
+    """Import all that our files import, wherever in them they do."""
+    files = [path for package in ("mimicbrush", "data_prep") for path in (REPOSITORY / package).rglob("*.py")]
+    for path in (*files, REPOSITORY / "train.py", REPOSITORY / "evaluate.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            if names[0].split(".")[0] in OURS | MISSING:
+                continue
+            with suppress(ImportError):  # an optional package
+                for name in names:
+                    module = importlib.import_module(name)
+                    if isinstance(node, ast.ImportFrom):
+                        [getattr(module, alias.name, None) for alias in node.names]
+
+
+def run_in_fork(script: str, folder: Path, variables: dict[str, str]) -> tuple[int | None, str, str]:
+    """Execute a script in a fork of this process, in the repository; returns its exit status and what it printed."""
+    out, err = folder / "out.txt", folder / "err.txt"
+
+    def child() -> None:
+        sys.stdout, sys.stderr = out.open("w", encoding="utf-8"), err.open("w", encoding="utf-8")
+        os.chdir(REPOSITORY)
+        os.environ.update(variables)
+        try:
+            exec(script, {"OURS": OURS, "MISSING": MISSING, "OS_NAMES": OS_NAMES, "SIGNALS": SIGNALS})
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    return process.exitcode, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
 
 
 def test_windows_imports_everything_edits_and_evaluates_and_says_what_it_lacks(tmp_path: Path) -> None:
@@ -100,22 +129,21 @@ def test_windows_imports_everything_edits_and_evaluates_and_says_what_it_lacks(t
         "editors: {paste: {class_path: mimicbrush.editors.baselines.ReferencePaste}}\n"
     )
     edit = " ".join(f"--{name} {value}" for name, value in options.items())
-    ours = {"mimicbrush", "data_prep", "train", "evaluate"}
-    script = f"OURS, MISSING, OS_NAMES, SIGNALS = {ours}, {MISSING}, {OS_NAMES}, {SIGNALS}\n{WINDOWS}"
-    environment = {**os.environ, "WORK": str(tmp_path), "EDIT": edit, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    import_third_party_packages()
+    status, out, err = run_in_fork(WINDOWS, tmp_path, {"WORK": str(tmp_path), "EDIT": edit})
+    assert status == 0, out + err
+    errors = [line for line in err.splitlines() if line.startswith("error:")]
     assert [line.split(" needs ")[0] for line in errors] == ["error: training", "error: sharding", "error: sharding"]
     assert all("found Windows; run it in WSL 2" in line for line in errors)
-    assert done.stdout.count("status 2") == 3 and done.stdout.count("done\n") == 2, done.stdout + done.stderr
+    assert out.count("status 2") == 3 and out.count("done\n") == 2, out + err
     assert (tmp_path / "edited.png").is_file() and (tmp_path / "out" / "results.json").is_file()
 
 
 @pytest.fixture
 def macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cores, and nothing that only Linux has; loader workers are started, not forked."""
+    # Decord looks for its library by the system's name when it is imported.
+    importlib.import_module("data_prep.video_shards")
     monkeypatch.setattr(
         multiprocessing.context._default_context, "_actual_context", multiprocessing.get_context("spawn")
     )

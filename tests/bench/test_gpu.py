@@ -26,8 +26,11 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The smallest network in place of the tiny preset's, with settings that a check has to leave out."""
+def preset(without_charts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The smallest network in place of the tiny preset's, with settings that a check has to leave out; few steps."""
+    monkeypatch.setattr("mimicbrush.bench.gpu_training.NUM_TIMED", 1)
+    monkeypatch.setattr("mimicbrush.bench.training.NUM_WARM_UPS", 1)
+    monkeypatch.setattr("mimicbrush.bench.gpu_edits.NUM_EDIT_STEPS", 2)
     config = TrainConfig(
         output=tmp_path / "never",
         network=network_config(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,18 @@ BATCH = {"source": None, "mask": None, "reference": None, "output": None}
 """What a batch is given without."""
 
 
+@pytest.fixture(scope="session")
+def saved_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network's folder, which may not be changed."""
+    folder = tmp_path_factory.mktemp("edit") / "weights"
+    save_pretrained(initialise(network_config()).eval(), folder)
+    return folder
+
+
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def pictures(saved_weights: Path, tmp_path: Path) -> Path:
     """A folder with weights, s.png, m.png, r.png and other.png."""
-    save_pretrained(initialise(network_config()).eval(), tmp_path / "weights")
+    shutil.copytree(saved_weights, tmp_path / "weights")
     rng = np.random.default_rng(0)
     for name in ("s", "r", "other"):
         Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
