@@ -236,7 +236,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
     def shape_maps(self, image: Picture, mask_image: Picture | None = None, **settings: object) -> list[Image.Image]:
-        """What `keep_shape` would follow, to be looked at: one grey picture, or one for each crop around the mask.
+        """Show the shape maps that `keep_shape` would follow: one grey picture, or one for each crop around the mask.
 
         settings: fields of `EditSettings`.
         """

@@ -124,7 +124,7 @@ class Studio:
 
     @property
     def recommended(self) -> RecommendedSettings:
-        """What the weights recommend."""
+        """Settings that the weights recommend."""
         return self.pipe.network.options.recommended
 
     def edit(self, config: EditConfig, *, visitor: str) -> Iterator[Update]:

@@ -61,7 +61,8 @@ def missing_results(edit: EditConfig) -> list[EditConfig]:
 
 
 def recommended_where_compared(edits: Collection[EditConfig]) -> RecommendedSettings | None:
-    """What the batch's weights recommend; None where no finished result is to be compared, or there are no weights."""
+    """Read what the batch's weights recommend; None where no finished result is to be compared with it, or there are no
+    weights."""
     finished = [edit for edit in edits if not edit.force and any(path.exists() for path in edit.outputs)]
     try:
         return read_recommended(finished[0].weights) if finished else None

@@ -1,4 +1,4 @@
-"""What an edit from the shell is told."""
+"""Settings of `python -m mimicbrush.edit`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mimicbrush.requests import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
-    """What edits, and where."""
+    """The weights that edit, and the machine they run on."""
 
     weights: str
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
@@ -93,8 +93,6 @@ class EditConfig(LoadConfig, EditSettings):
         faults = Faults()
         with faults.collect():
             LoadConfig.__post_init__(self)
-        with faults.collect():
-            EditSettings.__post_init__(self)
         missing = [name for name in ("source", "mask", "reference", "output") if getattr(self, name) is None]
         faults.check(
             self.batch is not None or not missing,
@@ -113,6 +111,8 @@ class EditConfig(LoadConfig, EditSettings):
         faults.check(
             0 <= self.seed <= last_seed, f"seed is {self.seed}, expected 0 to 2^63 - {max(1, self.num_images)}"
         )
+        with faults.collect():
+            EditSettings.__post_init__(self)
         if self.batch is None and self.reference is not None:
             self._check_references(faults)
         if self.batch is None and not missing:

@@ -17,11 +17,11 @@ from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.writing import write_png
 
 KEY = "mimicbrush"
-"""Of the PNG's text."""
+"""Name of the record among the PNG's texts."""
 FINGERPRINTS = "sha256"
-"""Of the pictures, beside the settings."""
+"""Name, beside the settings, of the digests of the pictures."""
 NOT_SETTINGS = ("batch", "replay", "output", "force")
-"""What is asked of one command, not of the edit."""
+"""Options of one command, which are no settings of the edit."""
 MACHINE = ("device", "precision", "offload", "vae_tiling")
 """Settings that decide where and how it is computed, and hardly what comes out."""
 

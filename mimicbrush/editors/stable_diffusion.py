@@ -13,7 +13,7 @@ from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.errors import UserError
 from mimicbrush.hub import open_place
 from mimicbrush.library_messages import quiet_libraries, reason_of
-from mimicbrush.model.config import PartConfig
+from mimicbrush.model.config import PartConfig, check_sampling
 from mimicbrush.model.sampling import seeded_generators
 from mimicbrush.model.weights.parts import load_pretrained
 from mimicbrush.pictures.geometry import binarise, letterbox, paste_back, unletterbox
@@ -46,6 +46,7 @@ class StableDiffusionInpainting(Editor):
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
+        check_sampling(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
         place = choose_device(device)
         try:
             self.pipeline = load_pipeline(

@@ -95,3 +95,12 @@ def test_the_repositorys_own_layout_is_read(inpainting_folder, editor, tmp_path,
     assert loaded.pipeline.unet.dtype == torch.float32
     request = make_request("red hat")
     assert torch.allclose(loaded.edit(request), editor.edit(request), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"num_inference_steps": 0}, "expected 1 to 1000"), ({"guidance_scale": -1.0}, "expected 0 to 100")],
+)
+def test_a_number_outside_its_limits_is_refused_before_weights_are_looked_for(given, said):
+    with pytest.raises(UserError, match=f"{next(iter(given))} is .*{said}"):
+        StableDiffusionInpainting("absent", device="cpu", **given)

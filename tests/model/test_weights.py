@@ -252,7 +252,7 @@ class TestFolder:
         network = initialise(depth_config())
         save_pretrained(network, tmp_path / "folder")
         index = json.loads((tmp_path / "folder" / "model_index.json").read_text())
-        parts = {name: kind for name, kind in index.items() if not name.startswith("_")}
+        parts = {name: kind for name, kind in index.items() if isinstance(kind, list) and not name.startswith("_")}
         assert parts["unet"] == ["diffusers", "UNet2DConditionModel"]
         assert parts["depth_model"] == ["transformers", "DepthAnythingForDepthEstimation"]
         assert all((tmp_path / "folder" / name).is_dir() for name in parts)

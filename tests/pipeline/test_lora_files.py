@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import replace
@@ -252,7 +253,7 @@ def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkey
         call_command(COMMANDS, arguments)
 
 
-def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path, monkeypatch):
+def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path):
     edit = {"weights": made / "base", "lora": made / "lora.safetensors", "guidance_scale": 3}
     for name, told in {
         "run": {"weights": made / "run", "lora": None},
@@ -261,8 +262,8 @@ def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path, monk
         "none": {"lora_scale": 0},
         "base": {"lora": None},
     }.items():
-        run(monkeypatch, *arguments_for(made, **edit | told | {"output": tmp_path / f"{name}.png"}))
-    run(monkeypatch, "--replay", tmp_path / "half.png", "--output", tmp_path / "again.png")
+        run(*arguments_for(made, **edit | told | {"output": tmp_path / f"{name}.png"}))
+    run("--replay", tmp_path / "half.png", "--output", tmp_path / "again.png")
     found = {path.stem: pixels(path).astype(int) for path in tmp_path.glob("*.png")}
     assert abs(found["lora"] - found["run"]).max() <= 1
     assert np.array_equal(found["none"], found["base"])
@@ -274,37 +275,40 @@ def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path, monk
     assert len(recorded["sha256"]["lora"][0]) == 64
 
 
-def test_a_batch_uses_the_file_and_a_replay_notices_that_it_changed(made, tmp_path, monkeypatch):
+def test_a_batch_uses_the_file_and_a_replay_notices_that_it_changed(made, tmp_path, capsys):
     for name in ("s.png", "m.png", "r.png", "lora.safetensors"):
         shutil.copy(made / name, tmp_path)
     told = {"weights": made / "base", "lora": tmp_path / "lora.safetensors"}
     batch = write_batch(tmp_path, {"output": "a.png"}, {"output": "b.png", "seed": "1"})
-    run(monkeypatch, *arguments_for(tmp_path, **told | BATCH, batch=batch))
-    run(monkeypatch, *arguments_for(tmp_path, **told))
+    run(*arguments_for(tmp_path, **told | BATCH, batch=batch))
+    run(*arguments_for(tmp_path, **told))
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "e.png"))
-    with pytest.raises(UserError, match=r"a\.png is there, and was made otherwise \(lora was .*is None\)"):
-        run(monkeypatch, *arguments_for(tmp_path, **told | BATCH | {"lora": None}, batch=batch))
+    with pytest.raises(UserError, match="2 lines were skipped"):
+        run(*arguments_for(tmp_path, **told | BATCH | {"lora": None}, batch=batch))
+    said = capsys.readouterr().err
+    assert re.search(r"a\.png is there, and was made otherwise \(lora was .*is None\)", said)
     export_lora(str(made / "run"), tmp_path / "lora.safetensors", use_ema=False)
     replay = ("--replay", tmp_path / "a.png", "--output", tmp_path / "again.png")
     with pytest.raises(UserError, match=r"^lora .*lora\.safetensors has changed since .*a\.png was made"):
-        run(monkeypatch, *replay)
+        run(*replay)
     (tmp_path / "lora.safetensors").unlink()
     with pytest.raises(UserError, match=r"lora is .*lora\.safetensors, where no file is"):
-        run(monkeypatch, *replay)
-    run(monkeypatch, *replay, "--lora", made / "lora.safetensors")
+        run(*replay)
+    run(*replay, "--lora", made / "lora.safetensors")
     assert np.array_equal(pixels(tmp_path / "again.png"), pixels(tmp_path / "a.png"))
 
 
-def test_a_result_from_before_there_were_lora_files_was_made_without(made, tmp_path, monkeypatch):
+def test_a_result_from_before_there_were_lora_files_was_made_without(made, tmp_path, capsys):
     for name in ("s.png", "m.png", "r.png"):
         shutil.copy(made / name, tmp_path)
     batch = write_batch(tmp_path, {"output": "a.png"})
     told = BATCH | {"weights": made / "base", "batch": batch}
-    run(monkeypatch, *arguments_for(tmp_path, **told))
+    run(*arguments_for(tmp_path, **told))
     forget(tmp_path / "a.png", "lora", "lora_scale")
-    run(monkeypatch, *arguments_for(tmp_path, **told))
-    with pytest.raises(UserError, match=r"made otherwise \(lora was None, is .*lora\.safetensors\)"):
-        run(monkeypatch, *arguments_for(tmp_path, **told, lora=made / "lora.safetensors"))
+    run(*arguments_for(tmp_path, **told))
+    with pytest.raises(UserError, match="line 2 was skipped"):
+        run(*arguments_for(tmp_path, **told, lora=made / "lora.safetensors"))
+    assert re.search(r"made otherwise \(lora was None, is .*lora\.safetensors\)", capsys.readouterr().err)
 
 
 def forget(path: Path, *names: str) -> None:
@@ -337,5 +341,5 @@ def test_the_pages_zip_says_that_a_file_was_used(made, tmp_path):
 def test_an_edit_that_cannot_use_its_file_says_so(made, monkeypatch, told, match):
     monkeypatch.chdir(made)
     with pytest.raises(UserError, match=match):
-        run(monkeypatch, *arguments_for(made, weights=made / "base", **told))
+        run(*arguments_for(made, weights=made / "base", **told))
     assert not (made / "e.png").exists()

@@ -27,8 +27,8 @@ from mimicbrush.requests import Editor, Precision, ReferenceRequest
 GEOMETRIES = {"exact": geometry, "released": released_geometry}
 
 POSTERIOR_SEED = 0
-"""Of the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so that samples of one
-edit share everything but their noise."""
+"""Seed for drawing from the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so
+that samples of one edit share everything but their noise."""
 
 
 class Prepared(NamedTuple):
@@ -167,7 +167,7 @@ class MimicBrushEditor(Editor):
 
     @torch.no_grad()
     def shape_maps(self, request: ReferenceRequest) -> list[Tensor]:
-        """What `keep_shape` follows: a map (1, h, w) of each region's own size, in the units of the shape's network."""
+        """Shape maps that `keep_shape` follows, (1, h, w) for each region, in the shape network's units."""
         parts = self._parts(request)
         sources = torch.stack([self._prepare(part).source for part in parts]).to(self.network.device)
         maps = self.network.shape_map(sources, torch.ones(len(parts), dtype=torch.bool)).float().cpu()
@@ -212,7 +212,7 @@ class MimicBrushEditor(Editor):
         )
 
     def _finish(self, parts: list[Part], canvases: Iterator[Tensor], num_samples: int) -> list[Tensor]:
-        """Of one request: as many times (T, 3, H, W)."""
+        """Paste the canvases of one request back: `num_samples` results (T, 3, H, W)."""
         results = parts[0].request.source.repeat(num_samples, 1, 1, 1, 1)
         for part in parts:
             self._paste(next(canvases), part, results[:, part.number])

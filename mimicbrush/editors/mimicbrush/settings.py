@@ -1,7 +1,7 @@
 """Settings of an edit; read without torch."""
 
-# Annotations are not postponed here: jsonargparse would look for their names in the module of a config that inherits
-# these fields, not find them there, and take any value.
+# Annotations are not postponed here: jsonargparse looks for their names in the modules of a config and of its first
+# base alone, and takes any value for every field where it does not find one. This class is a config's second base.
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, Self, get_args
 
