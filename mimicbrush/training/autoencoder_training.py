@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Iterator
 from itertools import count, islice
@@ -79,7 +80,10 @@ def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
     """Minimise absolute differences of pixels and of image gradients, in place."""
     optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=config.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.max_steps)
-    crops = iter(DataLoader(Crops(config), batch_size=config.batch_size, num_workers=1))
+    loader = DataLoader(
+        Crops(config), batch_size=config.batch_size, num_workers=1, worker_init_fn=_leave_errors_to_the_parent
+    )
+    crops = iter(loader)
     generator = torch.Generator().manual_seed(config.seed)
     progress = progress_bar(range(config.max_steps), desc="autoencoder")
     for step in progress:
@@ -92,6 +96,11 @@ def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
         schedule.step()
         if step % 50 == 0:
             progress.set_postfix_str(f"loss {loss.item():.4f}")
+
+
+def _leave_errors_to_the_parent(worker: int) -> None:
+    """Print no traceback where the parent has ended while it received a batch; what fails in reading reaches it."""
+    sys.excepthook = lambda *_: None
 
 
 @torch.no_grad()

@@ -70,6 +70,11 @@ def _check(output: Path, *collections: CollectionConfig, pairs: Path | None = No
             require_photographs(collection.folder)
         with faults.collect():
             require_metadata(collection.metadata)
+        masks = collection.masks.folder
+        if collection.masks.method == "files":
+            faults.check(
+                masks.is_dir(), f"{masks}: no such folder of masks; expected PNG files named as the photographs"
+            )
         if collection.masks.regions:
             with faults.collect():
                 require_regions(collection.masks.regions)
