@@ -17,7 +17,7 @@ from typing import TypeVar, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from mimicbrush.config_faults import command_line_fault, fields_fault
+from mimicbrush.config_faults import command_line_faults, fields_faults
 from mimicbrush.config_layers import config_source
 from mimicbrush.errors import UserError
 
@@ -58,8 +58,8 @@ def parse_config(
     except UserError:
         raise
     except (ArgumentError, TypeError, UnicodeDecodeError) as error:
-        fault = fields_fault(config_class, base) or command_line_fault(config_class, spelled_out, given=base)
-        raise UserError(fault or _reason(error)) from None
+        faults = fields_faults(config_class, base) + command_line_faults(config_class, spelled_out, given=base)
+        raise UserError(*(faults or [_reason(error)])) from None
     except ValueError as error:
         raise UserError(_reason(error)) from None
     fields.pop("config", None)
@@ -92,7 +92,8 @@ def instantiate(class_path: str, init_args: dict, base: type[T]) -> T:
     try:
         arguments = vars(parser.instantiate(parser.parse_object(deepcopy(init_args))))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"{class_path}: {fields_fault(found, init_args) or _reason(error)}") from None
+        faults = fields_faults(found, init_args) or [_reason(error)]
+        raise UserError(*(f"{class_path}: {fault}" for fault in faults)) from None
     return found(**arguments)
 
 
@@ -117,7 +118,7 @@ def config_from_dict(config_class: type[T], fields: dict) -> T:
     try:
         return config_class(**vars(parser.instantiate(parser.parse_object(deepcopy(fields)))))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(fields_fault(config_class, fields) or _reason(error)) from None
+        raise UserError(*(fields_faults(config_class, fields) or [_reason(error)])) from None
 
 
 def _flags(config_class: type, prefix: str = "--") -> Iterator[str]:

@@ -34,85 +34,82 @@ MAX_SHOWN = 60
 """Characters of a value that a message repeats."""
 
 
-def command_line_fault(config_class: type, arguments: Sequence[str], *, given: Iterable[str] = ()) -> str | None:
-    """The first option that does not fit, in its own place or in the YAML of --config; None where none is found.
+def command_line_faults(config_class: type, arguments: Sequence[str], *, given: Iterable[str] = ()) -> list[str]:
+    """Name each option that does not fit, in its own place or in the YAML of --config, in the order of the options.
 
     given: options whose values come from elsewhere.
     """
-    given, left = set(given), list(arguments)
+    given, left, faults = set(given), list(arguments), []
     while left:
         word = left.pop(0)
         name, has_value, value = word.removeprefix("--").partition("=")
         if not word.startswith("--"):
-            return f"{word}: unexpected; options are given as --name value"
+            faults.append(f"{word}: unexpected; options are given as --name value")
+            continue
         kind = Path if name == "config" else _option_kind(config_class, name)
+        lacks_value = not has_value and (not left or left[0].startswith("--"))
+        if not has_value:
+            value = "true" if lacks_value else left.pop(0)
         if kind is None:
-            return f"--{name}: no such option{_suggestion(name, ['config', *_option_names(config_class)], '--')}"
-        if not has_value and (not left or left[0].startswith("--")):
-            if kind is not bool:
-                return f"--{name}: expected {expected(kind)}, found nothing"
-            value = "true"
-        elif not has_value:
-            value = left.pop(0)
-        if name == "config":
-            fault, keys = _file_fault(config_class, Path(value))
+            faults.append(
+                f"--{name}: no such option{_suggestion(name, ['config', *_option_names(config_class)], '--')}"
+            )
+        elif lacks_value and kind is not bool:
+            faults.append(f"--{name}: expected {expected(kind)}, found nothing")
+            given.add(name.split(".")[0])
+        elif name == "config":
+            in_file, keys = _file_faults(config_class, Path(value))
+            faults += in_file
             given |= keys
         else:
-            fault = value_fault(kind, _parsed(kind, value), f"--{name}")
+            faults += value_faults(kind, _parsed(kind, value), f"--{name}")
             given.add(name.split(".")[0])
-        if fault:
-            return fault
-    missing = [name for name in _required(config_class) if name not in given]
-    return f"--{missing[0]} is required" if missing else None
+    return faults + [f"--{name} is required" for name in _required(config_class) if name not in given]
 
 
-def fields_fault(owner: type, values: Mapping, prefix: str = "") -> str | None:
-    """The first of a class's arguments, named and valued as in YAML, that does not fit; None where none is found.
+def fields_faults(owner: type, values: Mapping, prefix: str = "") -> list[str]:
+    """Name each of a class's arguments, named and valued as in YAML, that does not fit.
 
     prefix: what stands before their names, such as `data.`.
     """
-    kinds = _kinds(owner)
+    kinds, faults = _kinds(owner), []
     for name, value in values.items():
-        if name not in kinds:
-            if _takes_others(owner):
-                continue
-            return f"{prefix}{name}: no such option{_suggestion(str(name), kinds, prefix)}"
-        fault = value_fault(kinds[name], value, f"{prefix}{name}")
-        if fault:
-            return fault
-    return None
+        if name in kinds:
+            faults += value_faults(kinds[name], value, f"{prefix}{name}")
+        elif not _takes_others(owner):
+            faults.append(f"{prefix}{name}: no such option{_suggestion(str(name), kinds, prefix)}")
+    return faults
 
 
-def value_fault(kind: object, value: object, name: str) -> str | None:
-    """Why a value is not of a kind, or None."""
+def value_faults(kind: object, value: object, name: str) -> list[str]:
+    """Why a value is not of a kind; empty where it is."""
     origin, arguments = get_origin(kind), get_args(kind)
-    plain = f"{name}: expected {expected(kind)}, found {_shown(value)}"
+    plain = [f"{name}: expected {expected(kind)}, found {_shown(value)}"]
     if origin is Literal:
-        return None if value in arguments else plain
+        return [] if value in arguments else plain
     if origin in UNIONS:
-        faults = [value_fault(each, value, name) for each in arguments]
-        if None in faults:
-            return None
-        # Of a container, the fault inside; otherwise all kinds that would fit.
-        inside = [f for each, f in zip(arguments, faults, strict=True) if _is_container(each, value)]
+        faults = [value_faults(each, value, name) for each in arguments]
+        if [] in faults:
+            return []
+        # Of a container, the faults inside; otherwise all kinds that would fit.
+        inside = [found for each, found in zip(arguments, faults, strict=True) if _is_container(each, value)]
         return inside[0] if len(inside) == 1 else plain
     if origin in LISTS or kind in LISTS:
         if not isinstance(value, list | tuple):
             return plain
         inner = arguments[0] if arguments else object
-        faults = (value_fault(inner, item, f"{name}[{number}]") for number, item in enumerate(value))
-        return next(filter(None, faults), None)
+        return [fault for number, item in enumerate(value) for fault in value_faults(inner, item, f"{name}[{number}]")]
     if origin is dict or kind is dict:
         if not isinstance(value, Mapping):
             return plain
         inner = arguments[1] if arguments else object
-        return next(filter(None, (value_fault(inner, item, f"{name}.{key}") for key, item in value.items())), None)
+        return [fault for key, item in value.items() for fault in value_faults(inner, item, f"{name}.{key}")]
     if is_dataclass(kind):
         if not isinstance(value, Mapping):
             return plain
-        missing = [each for each in _required(kind) if each not in value]
-        return fields_fault(kind, value, f"{name}.") or (f"{name}.{missing[0]} is required" if missing else None)
-    return None if _is_scalar_of(kind, value) else plain
+        missing = [f"{name}.{each} is required" for each in _required(kind) if each not in value]
+        return fields_faults(kind, value, f"{name}.") + missing
+    return [] if _is_scalar_of(kind, value) else plain
 
 
 def expected(kind: object) -> str:
@@ -130,13 +127,12 @@ def expected(kind: object) -> str:
     return WORDS.get(kind, "a value")
 
 
-def _file_fault(config_class: type, path: Path) -> tuple[str | None, set[str]]:
-    """The first fault in a YAML file, and the keys at its top."""
+def _file_faults(config_class: type, path: Path) -> tuple[list[str], set[str]]:
+    """The faults in a YAML file, and the keys at its top."""
     values = read_config_file(path)
     if not isinstance(values, dict):
-        return f"{path}: expected lines of `name: value`, found {_shown(values)}", set()
-    fault = fields_fault(config_class, values)
-    return fault and f"{path}: {fault}", set(map(str, values))
+        return [f"{path}: expected lines of `name: value`, found {_shown(values)}"], set(_required(config_class))
+    return [f"{path}: {fault}" for fault in fields_faults(config_class, values)], set(map(str, values))
 
 
 def _option_kind(config_class: type, name: str) -> object | None:

@@ -87,3 +87,20 @@ def test_numbers_that_yaml_takes_for_texts_are_no_faults():
     assert parse_config(Example, ["--output", "x", "--scale", "1e-4"]).scale == 1e-4
     with pytest.raises(UserError, match="--num_steps"):
         parse_config(Example, ["--output", "x", "--scale", "1e-4", "--num_steps", "x"])
+
+
+def test_all_options_that_do_not_fit_are_named_in_their_order(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("num_step: 3\nparts: [{low: x}]")
+    with pytest.raises(UserError) as raised:
+        parse_config(Example, ["--config", str(path), "--colour", "red", "--scale=x", "--seeds", "[1, x, y]"])
+    assert list(raised.value.faults) == [
+        f"{path}: num_step: no such option; did you mean num_steps?",
+        f'{path}: parts[0].low: expected a number, found "x"',
+        f"{path}: parts[0].share is required",
+        "--colour: no such option; see --help",
+        '--scale: expected a number, found "x"',
+        '--seeds[1]: expected a whole number, found "x"',
+        '--seeds[2]: expected a whole number, found "y"',
+        "--output is required",
+    ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mimicbrush.edit.config import LoadConfig
 from mimicbrush.editors.mimicbrush.settings import EditSettings
+from mimicbrush.errors import Faults
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:.]+\]")
@@ -32,9 +33,11 @@ class Limits:
     """Edits that wait for the one that is computed; more are refused."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name, value in vars(self).items():
-            if value < (0 if name == "waiting" else 1):
-                raise ValueError(f"limits.{name} is {value}, expected at least {0 if name == 'waiting' else 1}")
+            least = 0 if name == "waiting" else 1
+            faults.check(value >= least, f"limits.{name} is {value}, expected at least {least}")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +71,19 @@ class DemoConfig(LoadConfig, EditSettings):
         return [*LOCAL_NAMES, f"[{self.host}]" if ":" in self.host else self.host, *self.allowed_hosts]
 
     def __post_init__(self) -> None:
-        LoadConfig.__post_init__(self)
-        EditSettings.__post_init__(self)
-        if not 1 <= self.port <= 65535:
-            raise ValueError(f"port is {self.port}, expected 1 to 65535")
+        faults = Faults()
+        with faults.collect():
+            LoadConfig.__post_init__(self)
+        with faults.collect():
+            EditSettings.__post_init__(self)
+        faults.check(1 <= self.port <= 65535, f"port is {self.port}, expected 1 to 65535")
         for name in self.allowed_hosts:
-            if not NAME.fullmatch(name):
-                raise ValueError(f"allowed_hosts has {name}, expected a name or address without a port, or *.a.name")
-        if self.num_inference_steps is not None and self.num_inference_steps > self.limits.steps:
-            raise ValueError(
-                f"num_inference_steps is {self.num_inference_steps}, expected 1 to limits.steps = {self.limits.steps}"
+            faults.check(
+                NAME.fullmatch(name) is not None,
+                f"allowed_hosts has {name}, expected a name or address without a port, or *.a.name",
             )
+        faults.check(
+            self.num_inference_steps is None or self.num_inference_steps <= self.limits.steps,
+            f"num_inference_steps is {self.num_inference_steps}, expected 1 to limits.steps = {self.limits.steps}",
+        )
+        faults.refuse()

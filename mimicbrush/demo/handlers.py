@@ -135,7 +135,7 @@ class ReferenceHandlers:
         except StoppedError:
             yield _unfinished(_status("Stopped."), before)
         except UserError as error:
-            yield _unfinished(_status(_sentence(str(error)), problem=True), before)
+            yield _unfinished(_status(" ".join(map(_sentence, error.faults)), problem=True), before)
         except Exception:
             yield _unfinished(_status(UNEXPECTED, problem=True), before)
             raise

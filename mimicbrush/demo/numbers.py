@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 
 MAX_SEED = 2**53 - 1
 """Browsers round whole numbers beyond it: the seed would be another than the one shown."""
@@ -44,6 +44,14 @@ def numbers(limits: Limits) -> dict[str, Number]:
 
 
 def check_numbers(settings: dict[str, object], limits: Limits) -> dict[str, object]:
-    """Settings with numbers of the types that EditConfig has: browsers send floats, or None for an emptied field."""
+    """Settings with numbers of the types that EditConfig has: browsers send floats, or None for an emptied field.
+
+    Raises UserError, naming each number that is beyond its bounds.
+    """
     given = {name: number for name, number in numbers(limits).items() if name in settings}
-    return settings | {name: number.check(settings[name]) for name, number in given.items()}
+    faults, checked = Faults(), {}
+    for name, number in given.items():
+        with faults.collect():
+            checked[name] = number.check(settings[name])
+    faults.refuse()
+    return settings | checked

@@ -15,7 +15,7 @@ from mimicbrush.demo.numbers import check_numbers
 from mimicbrush.demo.painting import Painting, crop_box, draw_mask
 from mimicbrush.demo.uploads import MASK, PICTURE, named, read
 from mimicbrush.edit.config import EditConfig, LoadConfig
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import as_mask, as_source
@@ -35,16 +35,14 @@ def order(
     settings: fields of EditConfig that the visitor set; the others are the page's. Raises UserError where something is
     missing or beyond the page's limits.
     """
-    if source is None:
-        raise UserError("no picture yet; choose one, then paint over what should change")
-    if not references:
-        raise UserError("no reference yet; choose a picture that shows what should be there instead")
-    settings = check_numbers(settings, config.limits)
-    mask = mask_of(source, config)
-    if mask is None:
-        raise UserError("nothing is painted yet; paint over what should change")
-    if mask.getextrema() == (255, 255):
-        raise UserError("all of the picture is painted over; erase where it should stay as it is")
+    faults = Faults()
+    faults.check(source is not None, "no picture yet; choose one, then paint over what should change")
+    with faults.collect():
+        mask = source and _checked_mask(source, config)
+    faults.check(bool(references), "no reference yet; choose a picture that shows what should be there instead")
+    with faults.collect():
+        settings = check_numbers(settings, config.limits)
+    faults.refuse()
     write_image(mask, folder / "mask.png")
     loading = {each.name: getattr(config, each.name) for each in fields(LoadConfig)}
     pictures = {
@@ -52,10 +50,17 @@ def order(
         "mask": folder / "mask.png",
         "output": folder / "result.png",
     } | _copied(references, folder)
-    try:
-        return EditConfig(**loading, **pictures, **(vars(config.settings) | settings))
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    return EditConfig(**loading, **pictures, **(vars(config.settings) | settings))
+
+
+def _checked_mask(source: Painting, config: DemoConfig) -> Image.Image:
+    """As `mask_of`; raises UserError where nothing or all of the picture is painted."""
+    mask = mask_of(source, config)
+    if mask is None:
+        raise UserError("nothing is painted yet; paint over what should change")
+    if mask.getextrema() == (255, 255):
+        raise UserError("all of the picture is painted over; erase where it should stay as it is")
+    return mask
 
 
 def mask_of(source: Painting, config: DemoConfig) -> Image.Image | None:

@@ -138,6 +138,11 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
         assert str(handlers.workspace.served.parent) not in view.status
 
 
+def test_all_that_is_missing_or_wrong_is_told_together(handlers, source):
+    status = last_view(handlers, source, None, num_images=5, seed=None).status
+    assert status.index("No reference yet") < status.index("Results is 5") < status.index("Seed is empty")
+
+
 def test_unexpected_errors_free_the_page_and_rise(handlers, source, reference, monkeypatch):
     monkeypatch.setattr(handlers.studio, "edit", lambda *_, **__: 1 / 0)
     views = start(handlers, source, reference)
