@@ -6,6 +6,7 @@ importing torch. This module itself imports next to nothing: until `run_command`
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -107,6 +108,8 @@ def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, s
         last_line = run(config)
         if last_line is not None:
             print(last_line)
+        if stop:
+            stop.then = ""  # there is nothing left to do
     finally:
         if stop:
             stop.stage = "ended"
@@ -177,6 +180,12 @@ class _Stop:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
         sys.unraisablehook = self._deliver_again
+        # Registered first, so called last: the interpreter then resets handlers, and a signal would kill it unheard.
+        atexit.register(self._ignore)
+
+    def _ignore(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
     def end(self, number: int, line: str = "") -> None:
         """Exit with the last line, by default `stopped; ` and `then`."""
