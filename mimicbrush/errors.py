@@ -1,4 +1,8 @@
-"""The exceptions that end a command in one line: a mistake of the user's, and a signal."""
+"""The exceptions that end a command in one line: a mistake of the user's, and a signal.
+
+Every command names a fault once. What is found before the work begins is refused together, in one list; what is found
+on the way is printed when it is found, or in the tables at the end, and the last line only counts it.
+"""
 
 from __future__ import annotations
 

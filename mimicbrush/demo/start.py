@@ -6,14 +6,16 @@ import socket
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.files import shipped
+from mimicbrush.hub import is_local
+from mimicbrush.model.weights.find import find_weights
 
 
 def announce(config: DemoConfig) -> None:
-    """Print what is loaded; raises UserError for a port that is in use, or shipped weights that do not exist."""
+    """Print what is loaded; raises UserError for a port that is in use, or weights that are missing on this machine."""
     faults = Faults()
     with faults.collect():
-        shipped(config.weights)
+        if is_local(config.weights):
+            find_weights(config.weights)
     with faults.collect():
         check_port(config)
     faults.refuse()

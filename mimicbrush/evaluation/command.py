@@ -35,7 +35,7 @@ def _evaluate(
     edit_all(config, share, samples)
     score_all(config, share, models=models, not_computed=not_computed)
     if config.work.is_shared:
-        refuse_failed_editors(config, share)
+        refuse_failed_editors(config, share, are_listed=False)
         print(f"{config.work} is done; the same command without --work gathers all")
         return
     seconds = time.perf_counter() - started
@@ -44,4 +44,4 @@ def _evaluate(
     report = write_report(results)
     print(console_text(results))
     print(f"results.json, results.csv and the edits -> {config.output}\nreport -> {report}")
-    refuse_failed_editors(config, samples)
+    refuse_failed_editors(config, samples, are_listed=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.checks import lacking_reference_use, load_editor
 from mimicbrush.evaluation.config import HELDOUT, EvaluateConfig
@@ -63,8 +63,12 @@ def score_all(config: EvaluateConfig, share: Samples, *, models: Models, not_com
                 progress.update(before + len(share[set_name]) - progress.n)
 
 
-def refuse_failed_editors(config: EvaluateConfig, share: Samples) -> None:
-    """Raise UserError where an editor has failed at everything that it was given."""
+def refuse_failed_editors(config: EvaluateConfig, share: Samples, *, are_listed: bool) -> None:
+    """Raise UserError, naming each editor that has failed at everything that it was given.
+
+    are_listed: whether the reasons have been printed, and are not repeated.
+    """
+    faults = Faults()
     for editor in config.editors:
         failures = [
             read_record(config.edits(set_name, editor, seed), sample).failure
@@ -72,7 +76,9 @@ def refuse_failed_editors(config: EvaluateConfig, share: Samples) -> None:
             for sample in share[set_name]
         ]
         if failures and all(failures):
-            raise UserError(f"{editor}: all {len(failures)} edits failed, the first: {failures[0]}")
+            why = "as listed above" if are_listed else f"the first: {failures[0]}"
+            faults.check(False, f"{editor}: all {len(failures)} edits failed, {why}")
+    faults.refuse()
 
 
 def _edit(
