@@ -52,7 +52,10 @@ def build_parts(
     try:
         return _build_parts(config, given, precisions)
     except UserError as error:
-        raise UserError(*dict.fromkeys([*error.faults, *_find_missing(config)])) from None
+        missing = [fault for fault in _find_missing(config) if fault not in error.faults]
+        if missing:
+            raise UserError(*error.faults, *missing) from None
+        raise
 
 
 def _build_parts(
