@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.errors import Faults
 from mimicbrush.work_share import WorkShare
 
 SSIM_WINDOW = 7
@@ -53,21 +54,23 @@ class PairConfig:
     """A frame that differs from a kept one by less (mean grey levels, 0-255) is a near-duplicate and dropped."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name in ("ssim_low", "ssim_high"):
             if not -1 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; SSIM lies in [-1, 1]")
+                faults.add(f"{name} is {getattr(self, name)}; SSIM lies in [-1, 1]")
         if self.ssim_low >= self.ssim_high:
-            raise ValueError(f"ssim_low ({self.ssim_low}) must be below ssim_high ({self.ssim_high}); swap them")
+            faults.add(f"ssim_low ({self.ssim_low}) must be below ssim_high ({self.ssim_high}); swap them")
         if self.ssim_size < SSIM_WINDOW:
-            raise ValueError(f"ssim_size is {self.ssim_size}; the SSIM window needs at least {SSIM_WINDOW}")
+            faults.add(f"ssim_size is {self.ssim_size}; the SSIM window needs at least {SSIM_WINDOW}")
         if not 0 <= self.min_changed < 1:
-            raise ValueError(f"min_changed is {self.min_changed}; expected a share in [0, 1)")
+            faults.add(f"min_changed is {self.min_changed}; expected a share in [0, 1)")
         if self.frames_per_clip < 2:
-            raise ValueError(f"frames_per_clip is {self.frames_per_clip}; a pair needs 2")
+            faults.add(f"frames_per_clip is {self.frames_per_clip}; a pair needs 2")
         if self.pairs_per_clip < 1:
-            raise ValueError(f"pairs_per_clip is {self.pairs_per_clip}; expected 1 or more")
+            faults.add(f"pairs_per_clip is {self.pairs_per_clip}; expected 1 or more")
         if self.min_gap < 0:
-            raise ValueError(f"min_gap is {self.min_gap}; expected 0 or more seconds")
+            faults.add(f"min_gap is {self.min_gap}; expected 0 or more seconds")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +91,12 @@ class ObjectMaskConfig:
     """At most so many masks, drawn at random from the good ones."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if not 0 <= self.min_area < self.max_area <= 1:
-            raise ValueError(f"min_area ({self.min_area}) must be below max_area ({self.max_area}), both in [0, 1]")
+            faults.add(f"min_area ({self.min_area}) must be below max_area ({self.max_area}), both in [0, 1]")
         if self.masks_per_still < 1:
-            raise ValueError(f"masks_per_still is {self.masks_per_still}; expected 1 or more")
+            faults.add(f"masks_per_still is {self.masks_per_still}; expected 1 or more")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +123,15 @@ class WarpConfig:
     """Chance of mirroring left and right."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if not 0 < self.min_scale <= self.max_scale:
-            raise ValueError(f"min_scale ({self.min_scale}) must be above 0 and at most max_scale ({self.max_scale})")
+            faults.add(f"min_scale ({self.min_scale}) must be above 0 and at most max_scale ({self.max_scale})")
         for name in ("brightness", "contrast", "saturation", "perspective", "flip"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected a number in [0, 1]")
+                faults.add(f"{name} is {getattr(self, name)}; expected a number in [0, 1]")
         if not 0 <= self.hue <= 0.5:
-            raise ValueError(f"hue is {self.hue}; expected a share of the circle in [0, 0.5]")
+            faults.add(f"hue is {self.hue}; expected a share of the circle in [0, 0.5]")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +148,16 @@ class WorkConfig(WorkShare):
     """Reasons, such as timeout, for which inputs were skipped that are now to be tried again."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        faults = Faults()
+        with faults.collect():
+            super().__post_init__()
         if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; expected 0 (one per core) or more")
+            faults.add(f"workers is {self.workers}; expected 0 (one per core) or more")
         if self.timeout <= 0:
-            raise ValueError(f"timeout is {self.timeout}; expected seconds above 0")
+            faults.add(f"timeout is {self.timeout}; expected seconds above 0")
         if not 0.5 <= self.memory <= 4096:
-            raise ValueError(f"memory is {self.memory}; expected 0.5 to 4096 GiB")
+            faults.add(f"memory is {self.memory}; expected 0.5 to 4096 GiB")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,11 +192,13 @@ class VideoShardConfig:
     """Who does the work."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name in ("short_side", "videos_per_shard"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+                faults.add(f"{name} is {getattr(self, name)}; expected 1 or more")
         if self.duplicate_share <= 0:
-            raise ValueError(f"duplicate_share is {self.duplicate_share}; expected a share above 0")
+            faults.add(f"duplicate_share is {self.duplicate_share}; expected a share above 0")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,11 +229,13 @@ class SamShardConfig:
     """Who does the work."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name in ("short_side", "stills_per_shard"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+                faults.add(f"{name} is {getattr(self, name)}; expected 1 or more")
         if self.pairs_per_still < 0:
-            raise ValueError(f"pairs_per_still is {self.pairs_per_still}; expected 0 or more")
+            faults.add(f"pairs_per_still is {self.pairs_per_still}; expected 0 or more")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,11 +260,13 @@ class RenderDemoConfig:
     """Processes; 0: one per usable core. Does not change the result."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.size < 64 or self.size % 2:
-            raise ValueError(f"size is {self.size}; expected an even number of 64 or more")
+            faults.add(f"size is {self.size}; expected an even number of 64 or more")
         for name in ("train_clips", "heldout_clips", "stills", "triplets", "workers"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+                faults.add(f"{name} is {getattr(self, name)}; expected 0 or more")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,10 +32,13 @@ class Faults:
     def __init__(self) -> None:
         self.found: list[str] = []
 
+    def add(self, fault: str) -> None:
+        self.found.append(fault)
+
     def check(self, holds: bool, fault: str) -> None:
         """Note the fault unless the condition holds."""
         if not holds:
-            self.found.append(fault)
+            self.add(fault)
 
     @contextmanager
     def collect(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mimicbrush.errors import Faults
 from mimicbrush.seeds import stable_hash
 
 T = TypeVar("T")
@@ -21,12 +22,12 @@ class WorkShare:
     """How many tasks share the work; a last command gathers what they made."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.num_tasks < 1:
-            raise ValueError(f"num_tasks is {self.num_tasks}; expected 1 or more")
-        if not 0 <= self.task < self.num_tasks:
-            raise ValueError(
-                f"task is {self.task}; expected 0 to {self.num_tasks - 1}, as num_tasks is {self.num_tasks}"
-            )
+            faults.add(f"num_tasks is {self.num_tasks}; expected 1 or more")
+        elif not 0 <= self.task < self.num_tasks:
+            faults.add(f"task is {self.task}; expected 0 to {self.num_tasks - 1}, as num_tasks is {self.num_tasks}")
+        faults.refuse()
 
     @property
     def is_shared(self) -> bool:

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.config import WorkConfig
 from mimicbrush.config import dump_config, instantiate, load_config, parse_config
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.requests import Editor
 from mimicbrush.run_folder import claim
-from mimicbrush.training.config import TrainConfig
+from mimicbrush.training.config import RunConfig, TrainConfig
 from tests.conftest import REPOSITORY
 
 AUTOENCODER = REPOSITORY / "configs" / "train" / "autoencoder.yaml"
@@ -178,3 +180,22 @@ TRAINING_RUNS = sorted(set((REPOSITORY / "configs" / "train").glob("*.yaml")) - 
 @pytest.mark.parametrize("path", TRAINING_RUNS, ids=lambda path: path.stem)
 def test_shipped_training_configs_parse(path):
     load_config(TrainConfig, path)
+
+
+@pytest.mark.parametrize(
+    ("config_class", "options", "named"),
+    [
+        (RunConfig, {"max_steps": 0, "ema_decay": 2.0}, ["max_steps is 0", "ema_decay is 2.0"]),
+        (WorkConfig, {"task": 3, "workers": -1}, ["task is 3", "workers is -1"]),
+        (
+            EvaluateConfig,
+            {"output": Path("out"), "sets": {}, "editors": {"a/b": {}}, "seeds": []},
+            ["sets and editors", "seeds is", "'a/b' names a folder", "editors.a/b needs a class_path"],
+        ),
+    ],
+)
+def test_a_config_names_all_its_faults(config_class, options, named):
+    with pytest.raises(UserError) as raised:
+        config_class(**options)
+    assert len(raised.value.faults) == len(named)
+    assert all(fault.startswith(name) for fault, name in zip(raised.value.faults, named, strict=True))

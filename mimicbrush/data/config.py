@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.errors import Faults
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
@@ -41,12 +43,14 @@ class AugmentConfig:
     """Chance that the colour changes happen to a picture at all."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         # Corners that move by less than a quarter of the side leave every quadrangle convex.
         limits = {"scale": 0.95, "perspective": 0.25, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}
         probs = dict.fromkeys(("flip_prob", "rotation_prob", "scale_prob", "perspective_prob", "colour_prob"), 1)
         for name, limit in {**limits, **probs, "rotation": 180}.items():
             if not 0 <= getattr(self, name) <= limit:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to {limit}")
+                faults.add(f"{name} is {getattr(self, name)}, expected 0 to {limit}")
+        faults.refuse()
 
 
 OBJECT_SHARES = "exact_object_share", "rough_object_share", "boxed_object_share"
@@ -89,15 +93,17 @@ class MaskConfig:
     """Of segments' bounding boxes."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if not 2 <= self.min_cells <= self.max_cells:
-            raise ValueError(f"min_cells={self.min_cells}, max_cells={self.max_cells}: expected 2 <= min <= max")
+            faults.add(f"min_cells={self.min_cells}, max_cells={self.max_cells}: expected 2 <= min <= max")
         for name in ("keypoint_cell_prob", "other_cell_prob", "uniform_cell_prob"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a probability")
+                faults.add(f"{name} is {getattr(self, name)}, expected a probability")
         for names in (("grid_share", "box_share", "brush_share"), OBJECT_SHARES):
             shares = [getattr(self, name) for name in names]
             if min(shares) < 0 or sum(shares) <= 0:
-                raise ValueError(f"{', '.join(names)} are {shares}, expected none below 0 and one above")
+                faults.add(f"{', '.join(names)} are {shares}, expected none below 0 and one above")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +150,11 @@ class DataConfig:
     """Masks and augmentations."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if not self.sources:
-            raise ValueError("sources is empty, expected at least one folder of shards")
+            faults.add("sources is empty, expected at least one folder of shards")
         if self.batch_size < 1 or self.num_workers < 0 or self.shuffle_window < 1:
-            raise ValueError("batch_size and shuffle_window must be at least 1, num_workers at least 0")
+            faults.add("batch_size and shuffle_window must be at least 1, num_workers at least 0")
         if self.timeout < 0:
-            raise ValueError(f"timeout is {self.timeout}, expected at least 0 (which waits for ever)")
+            faults.add(f"timeout is {self.timeout}, expected at least 0 (which waits for ever)")
+        faults.refuse()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mimicbrush.benchmark_layout import Task, Track
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.work_share import WorkShare
 
 Need = Literal["reference_mask", "prompt"]
@@ -96,10 +97,12 @@ class EditorSpec:
     """swapped: each sample is edited with the reference of another group, to see whether the right one matters."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if not isinstance(self.class_path, str) or not isinstance(self.init_args, dict):
-            raise ValueError("class_path must be a text and init_args a mapping")
+            faults.add("class_path must be a text and init_args a mapping")
         if self.references not in get_args(References):
-            raise ValueError(f"references is {self.references}, expected {' or '.join(get_args(References))}")
+            faults.add(f"references is {self.references}, expected {' or '.join(get_args(References))}")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,31 +152,34 @@ class EvaluateConfig:
     """The command that makes the inputs, named where they are missing."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if not self.sets or not self.editors:
-            raise ValueError("sets and editors need at least one entry each")
+            faults.add("sets and editors need at least one entry each")
         if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, expected at least 1")
+            faults.add(f"batch_size is {self.batch_size}, expected at least 1")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds is {self.seeds}, expected at least one, each once")
+            faults.add(f"seeds is {self.seeds}, expected at least one, each once")
         if not all(0 <= seed < 2**63 for seed in self.seeds):
-            raise ValueError(f"seeds is {self.seeds}, expected whole numbers from 0 to 2^63 - 1")
+            faults.add(f"seeds is {self.seeds}, expected whole numbers from 0 to 2^63 - 1")
         unknown = sorted(set(self.metrics) - set(get_args(MetricName)))
         if unknown:
-            raise ValueError(f"metrics names {', '.join(unknown)}; choose from {', '.join(get_args(MetricName))}")
+            faults.add(f"metrics names {', '.join(unknown)}; choose from {', '.join(get_args(MetricName))}")
         if HELDOUT in self.sets:
-            raise ValueError(f"sets: {HELDOUT} is what the held-out pairs are called; choose another name")
+            faults.add(f"sets: {HELDOUT} is what the held-out pairs are called; choose another name")
         for name in (*self.sets, *self.editors):
             if not (isinstance(name, str) and FOLDER_NAME.fullmatch(name)):
-                raise ValueError(f"{name!r} names a folder; use letters, digits, dots, dashes and underscores")
+                faults.add(f"{name!r} names a folder; use letters, digits, dots, dashes and underscores")
         for name in self.editors:
-            self.editor(name)
+            with faults.collect():
+                self.editor(name)
+        faults.refuse()
 
     def editor(self, name: str) -> EditorSpec:
-        """One editor; raises ValueError where the entry is none."""
+        """One editor; raises UserError where the entry is none."""
         try:
             return EditorSpec(**self.editors[name])
         except (TypeError, ValueError) as error:
-            raise ValueError(f"editors.{name} needs a class_path, may have init_args and references: {error}") from None
+            raise UserError(f"editors.{name} needs a class_path, may have init_args and references: {error}") from None
 
     def edits(self, set_name: str, editor: str, seed: int) -> Path:
         """Where an editor's pictures of a set lie."""

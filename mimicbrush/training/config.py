@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mimicbrush.data.config import AugmentConfig, DataConfig
+from mimicbrush.errors import Faults
 from mimicbrush.model.config import NetworkConfig
 
 OptimizerName = Literal["adamw", "adamw8bit"]
@@ -55,28 +56,26 @@ class RecipeConfig:
     """adamw8bit keeps its moments in a quarter of the memory; it needs bitsandbytes (`lowmem` in pyproject.toml)."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}, expected a positive number")
+            faults.add(f"learning_rate is {self.learning_rate}, expected a positive number")
         if self.warmup_steps < 0 or self.cooldown_steps < 0:
-            raise ValueError("warmup_steps and cooldown_steps must be at least 0")
+            faults.add("warmup_steps and cooldown_steps must be at least 0")
         for name in ("imitative_lora", "reference_lora"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a rank, or 0 for no adapters")
+                faults.add(f"{name} is {getattr(self, name)}, expected a rank, or 0 for no adapters")
         if self.train_reference and self.reference_lora:
-            raise ValueError(
-                "train_reference trains the whole reference U-Net, reference_lora adapters alone; unset one"
-            )
+            faults.add("train_reference trains the whole reference U-Net, reference_lora adapters alone; unset one")
         if self.matching_weight < 0:
-            raise ValueError(f"matching_weight is {self.matching_weight}, expected at least 0")
+            faults.add(f"matching_weight is {self.matching_weight}, expected at least 0")
         if self.min_snr_gamma < 0:
-            raise ValueError(
-                f"min_snr_gamma is {self.min_snr_gamma}, expected a positive number, or 0 for equal weights"
-            )
+            faults.add(f"min_snr_gamma is {self.min_snr_gamma}, expected a positive number, or 0 for equal weights")
         if self.mask_weight <= 0:
-            raise ValueError(f"mask_weight is {self.mask_weight}, expected a positive number")
+            faults.add(f"mask_weight is {self.mask_weight}, expected a positive number")
         for name in ("reference_drop_prob", "shape_drop_prob"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a probability")
+                faults.add(f"{name} is {getattr(self, name)}, expected a probability")
+        faults.refuse()
 
     def learning_rate_factor(self, step: int, max_steps: int) -> float:
         """What the learning rate is multiplied by at this step, counted from 0."""
@@ -105,11 +104,13 @@ class WatchConfig:
     """Bad steps in a row after which the run ends all the same."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name in ("gradient_clip", "spike_factor"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+                faults.add(f"{name} is {getattr(self, name)}, expected at least 0")
         if self.spike_window < MIN_LOSSES or self.max_bad_steps < 1:
-            raise ValueError(f"spike_window must be at least {MIN_LOSSES}, max_bad_steps at least 1")
+            faults.add(f"spike_window must be at least {MIN_LOSSES}, max_bad_steps at least 1")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,29 +174,31 @@ class RunConfig:
     """Whether wandb gets the records too; without an account, choose offline."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name in ("samples_per_step", "accumulate"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1, or null")
+                faults.add(f"{name} is {getattr(self, name)}, expected at least 1, or null")
         counts = ("max_steps", "num_nodes", "checkpoint_every", "record_every", "preview_steps")
         for name in (*counts, "num_previews"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+                faults.add(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("keep_checkpoint_every", "preview_every", "reference_use_every", "heldout_loss_every"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 0")
+                faults.add(f"{name} is {getattr(self, name)}, expected at least 0")
         other = {"bf16-mixed": "float16", "16-mixed": "bfloat16"}.get(self.precision)
         if self.frozen_precision == other:
-            raise ValueError(f"frozen_precision is {other}, precision {self.precision}; make both the same half")
+            faults.add(f"frozen_precision is {other}, precision {self.precision}; make both the same half")
         if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is {self.ema_decay}, expected 0 to less than 1")
+            faults.add(f"ema_decay is {self.ema_decay}, expected 0 to less than 1")
         for name in ("num_reference_use_pairs", "num_heldout_loss_pairs"):
             if getattr(self, name) < 2:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 2")
+                faults.add(f"{name} is {getattr(self, name)}, expected at least 2")
         if self.patience is not None and (self.patience < 1 or not self.heldout_loss_every):
-            raise ValueError(
+            faults.add(
                 f"patience is {self.patience}, heldout_loss_every {self.heldout_loss_every}; patience counts"
                 " measurements of the held-out loss: both must be at least 1, or patience null"
             )
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,14 +223,16 @@ class TrainConfig:
     """Train nothing: examine data, network and machine, say all that was found, and leave pictures in output/check."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.run.patience is not None and self.data.heldout is None:
-            raise ValueError("run.patience needs held-out pairs; give data.heldout, or set run.patience to null")
+            faults.add("run.patience needs held-out pairs; give data.heldout, or set run.patience to null")
         has_adapters = self.recipe.imitative_lora or self.recipe.reference_lora
         if has_adapters and self.run.frozen_precision != "float32" and self.run.precision == "32-true":
-            raise ValueError(
+            faults.add(
                 f"run.frozen_precision is {self.run.frozen_precision}, in which adapters train under autocast only; set"
                 " run.precision to bf16-mixed or 16-mixed"
             )
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mimicbrush.benchmark_layout import Task
 from mimicbrush.data import config as data_config
+from mimicbrush.errors import Faults
 from mimicbrush.evaluation.config import Need
 
 Method = Literal["files", "box", "grabcut", "sam"]
@@ -37,16 +38,18 @@ class MaskConfig:
     """Larger masks are skipped; share of the picture."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.method == "files" and self.folder is None:
-            raise ValueError("method files needs the folder of masks; give masks.folder")
+            faults.add("method files needs the folder of masks; give masks.folder")
         if self.method in ("box", "sam") and self.regions is None:
-            raise ValueError(f"method {self.method} needs a box or clicks for each photograph; give masks.regions")
+            faults.add(f"method {self.method} needs a box or clicks for each photograph; give masks.regions")
         if not 0 < self.central_box < 1:
-            raise ValueError(f"masks.central_box is {self.central_box}, expected a share between 0 and 1")
+            faults.add(f"masks.central_box is {self.central_box}, expected a share between 0 and 1")
         if self.iterations < 1:
-            raise ValueError(f"masks.iterations is {self.iterations}, expected at least 1")
+            faults.add(f"masks.iterations is {self.iterations}, expected at least 1")
         if not 0 < self.min_area < self.max_area <= 1:
-            raise ValueError("masks.min_area and masks.max_area must be shares, the first below the second")
+            faults.add("masks.min_area and masks.max_area must be shares, the first below the second")
+        faults.refuse()
 
     @property
     def guesses(self) -> bool:
