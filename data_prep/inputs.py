@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from mimicbrush.data.shard_index import require_shards
 from mimicbrush.errors import UserError
 from mimicbrush.machine import require_posix
 from mimicbrush.metadata import require_metadata
@@ -48,6 +49,12 @@ def read_shard_config(folder: Path) -> dict:
 def check_merge(config: ShardFolderConfig) -> None:
     """Raise UserError where the folder is not one of shards."""
     read_shard_config(config.folder)
+
+
+def check_report(config: ShardFolderConfig) -> None:
+    """Raise UserError where there is no such folder."""
+    if not config.folder.is_dir():
+        require_shards(config.folder)
 
 
 def list_videos(videos: Path) -> dict[str, Path]:

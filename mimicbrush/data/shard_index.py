@@ -12,8 +12,9 @@ from mimicbrush.files import read_object
 
 FORMAT_VERSION = 1
 EXCLUDED_NAME = "excluded.json"
-MAKE_THEM = "make some with data_prep/shard_videos.py (clips) or data_prep/shard_sam.py (stills)"
 """Samples that are stored and not to be used: {reason: {input: {"keys": [...], ...}}}."""
+MAKE_THEM = "make some with data_prep/shard_videos.py (clips) or data_prep/shard_sam.py (stills)"
+"""What to do where there are no shards."""
 
 
 @dataclass(frozen=True, kw_only=True)
