@@ -39,17 +39,8 @@ Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict
 """Of diffusers: told the pipeline, the step, its timestep and {"latents": ..., "pred_original_sample": ...}, the latter
 as the latents are predicted to become; returns {"latents": ...} that take their place."""
 
-COMPONENTS = (
-    "unet",
-    "reference_unet",
-    "vae",
-    "image_encoder",
-    "image_projector",
-    "shape_projector",
-    "depth_model",
-    "_internal_dict",
-)
-"""Attributes that the network is made of; the last is diffusers' config, which holds the network's options."""
+COMPONENTS = ("unet", "reference_unet", "vae", "image_encoder", "image_projector", "shape_projector", "depth_model")
+"""The components that the network is made of."""
 
 
 class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
@@ -150,9 +141,9 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         ).eval()
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set as in diffusers, where it also records a replaced component's class, or another option, in the config."""
+        """Set as in diffusers, and forget a network that is made of something else."""
         super().__setattr__(name, value)
-        if name in COMPONENTS:
+        if name in (*COMPONENTS, "_internal_dict"):  # the latter is the config, which holds the network's options
             vars(self).pop("network", None)
 
     def enable_sequential_cpu_offload(
@@ -205,8 +196,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         output_type: PIL pictures, of 8 bits whatever the source has, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha
         channel is the source's, and so is every pixel that the feathered mask does not reach: 10 pixels from its
         border, of which 8 bits show about 6, and as many times more as what is edited is longer than 512 pixels.
-        callback_on_step_end: its steps begin anew with each region that is edited in turn; an exception in it ends the
-        edit.
+        callback_on_step_end: its steps begin anew with each region edited in turn; an exception in it ends the edit.
         Raises UserError, one sentence, for what cannot be edited.
         """
         if num_images_per_prompt < 1:
