@@ -27,6 +27,11 @@ def plain() -> Cost:
     return count_cost(shaped_network(NETWORK), batch_size=2)
 
 
+@pytest.fixture(scope="module")
+def detached() -> Cost:
+    return count_cost(shaped_network(NETWORK), batch_size=2, reference_gradient="detached")
+
+
 def test_flops_of_a_linear_layer_a_convolution_and_attention():
     _, linear = count_flops(lambda: nn.Linear(5, 7)(torch.zeros(3, 5)))
     assert linear == 2 * 3 * 5 * 7
@@ -100,16 +105,14 @@ def test_half_precision_eight_bit_state_and_dropped_shapes_take_less(plain):
     )
 
 
-def test_a_trained_reference_costs_its_backward_pass(plain):
+def test_a_trained_reference_costs_its_backward_pass(plain, detached):
     both = count_cost(shaped_network(NETWORK, train_reference=True), batch_size=2)
-    detached = count_cost(shaped_network(NETWORK), batch_size=2, reference_gradient="detached")
     assert both.flops["backward"] > 1.5 * detached.flops["backward"]
     assert "reference_unet" in both.trained.keys() - plain.trained.keys()
 
 
-def test_detached_tokens_spare_a_frozen_references_backward_pass(plain):
+def test_detached_tokens_spare_a_frozen_references_backward_pass(plain, detached):
     """Half of a trained one's, which has gradients of the weights to compute as well."""
-    detached = count_cost(shaped_network(NETWORK), batch_size=2, reference_gradient="detached")
     spared = plain.flops["backward"] - detached.flops["backward"]
     assert 0.7 < spared / plain.flops["reference U-Net"] < 1.3
     assert detached.saved < plain.saved

@@ -39,6 +39,8 @@ from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SIZE, make_pairs, network_config
 
+pytestmark = pytest.mark.usefixtures("without_charts")
+
 TRAINED_AUTOENCODER = PartConfig(pretrained="asset:autoencoder")
 
 
