@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from mimicbrush.errors import UserError
 from mimicbrush.training import ranks
 from mimicbrush.training.ranks import CoreCheck, RankCores, find_ranks, fullest_share, is_first, own_cores
-from tests.training.test_resume import config, start  # noqa: F401
+from tests.training.test_resume import config, start_command  # noqa: F401
 
 VARIABLES = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_JOB_NAME", "RANK", "LOCAL_RANK")
 TORCHRUN = {
@@ -180,7 +180,7 @@ def python_children(pid: int) -> list[int]:
     ids=["rank", "worker"],
 )
 def test_a_dead_rank_or_worker_ends_the_run_with_its_reason(config, overrides, reason):  # noqa: F811
-    process = start(config, *overrides, "--run.max_steps=100000")
+    process = start_command(config, *overrides, "--run.max_steps=100000")
     while not (config.output / "checkpoints" / "last.ckpt").is_file():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)

@@ -24,6 +24,7 @@ from mimicbrush.training.records import read_records
 from tests.conftest import REPOSITORY, make_shards, network_config
 from tests.training.test_training import config as short_config
 from tests.training.test_training import fit
+from tests.training.train_process import TrainProcess
 
 NUM_STEPS = 60
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
@@ -57,37 +58,50 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """A run that has ended as it should."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     config = make_config(make_shards(folder / "shards"), folder / "run")
-    finish(config)
+    # Started as users start it, and not forked as those that are compared with it.
+    process = start_command(config)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
     return config
 
 
-def start(config: TrainConfig, *overrides: str) -> subprocess.Popen:
+def write_config(config: TrainConfig) -> Path:
     path = config.output.with_suffix(".yaml")
     path.write_text(dump_config(config))
-    command = [sys.executable, str(REPOSITORY / "train.py"), "--config", str(path), *overrides]
+    return path
+
+
+def start_command(config: TrainConfig, *overrides: str) -> subprocess.Popen:
+    command = [sys.executable, str(REPOSITORY / "train.py"), "--config", str(write_config(config)), *overrides]
     return subprocess.Popen(
         command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
 
 
-def finish(config: TrainConfig, *overrides: str, status: int = 0) -> str:
+def start(config: TrainConfig, *overrides: str) -> TrainProcess:
+    return TrainProcess(["--config", str(write_config(config)), *overrides], config.output.with_suffix(".log"))
+
+
+def finish(config: TrainConfig, *overrides: str) -> None:
     process = start(config, *overrides)
     said, _ = process.communicate(timeout=300)
-    assert process.returncode == status, said
-    return said
+    assert process.returncode == 0, said
 
 
-def interrupt(config: TrainConfig, number: signal.Signals, *overrides: str, after: int = 20) -> subprocess.Popen:
-    """Start the run and send a signal to it and all its children once `after` steps are recorded."""
+def interrupt(config: TrainConfig, number: signal.Signals, *overrides: str, after: int = 20) -> tuple[int, str]:
+    """Start the run and send a signal to it and all its children once `after` steps are recorded.
+
+    Returns its exit status, and what it printed.
+    """
     process = start(config, *overrides)
     while process.poll() is None and not any(
         row["step"] >= after for row in read_records(config.output / "metrics.csv")
     ):
         time.sleep(0.01)
-    assert process.poll() is None, process.communicate()[0]
+    assert process.poll() is None, process.communicate(timeout=60)[0]
     os.killpg(process.pid, number)
-    process.wait(60)
-    return process
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
 
 
 def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
@@ -117,7 +131,7 @@ def check_equal(config: TrainConfig, other: TrainConfig) -> None:
 @pytest.mark.parametrize("num_workers", [0, 1, 2, 4])
 def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(uninterrupted, tmp_path, num_workers):
     killed, workers = replace(uninterrupted, output=tmp_path / "killed"), f"--data.num_workers={num_workers}"
-    assert interrupt(killed, signal.SIGKILL, workers).returncode == -signal.SIGKILL
+    assert interrupt(killed, signal.SIGKILL, workers)[0] == -signal.SIGKILL
     assert 0 < read_checkpoint(killed.output / "checkpoints" / "last.ckpt")["global_step"] < NUM_STEPS
     finish(killed, workers)
     check_equal(killed, uninterrupted)
@@ -128,7 +142,7 @@ def test_a_killed_run_that_accumulates_does_so_too(config):
     accumulating = ("--run.accumulate=2", "--data.batch_size=2")
     whole, killed = elsewhere(config, "whole"), elsewhere(config, "killed")
     finish(whole, *accumulating)
-    assert interrupt(killed, signal.SIGKILL, *accumulating).returncode == -signal.SIGKILL
+    assert interrupt(killed, signal.SIGKILL, *accumulating)[0] == -signal.SIGKILL
     finish(killed, *accumulating)
     check_equal(killed, whole)
 
@@ -142,7 +156,7 @@ def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
     two = ("--run.devices=2", *one)
     whole, killed, alone = (elsewhere(config, name) for name in ("whole", "killed", "alone"))
     finish(whole, *two)
-    assert interrupt(killed, signal.SIGKILL, *two).returncode == -signal.SIGKILL
+    assert interrupt(killed, signal.SIGKILL, *two)[0] == -signal.SIGKILL
     finish(killed, *two)
     check_equal(killed, whole)
     # The second rank learns what the first one measured: both write the checkpoint of a step that is the best.
@@ -160,9 +174,8 @@ def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(uninterrupted, tmp_path, number):
     stopped = replace(uninterrupted, output=tmp_path / "stopped")
-    process = interrupt(stopped, number, "--run.checkpoint_every=1000", "--data.num_workers=2")
-    said = process.communicate()[0]
-    assert process.returncode == 128 + number, said
+    status, said = interrupt(stopped, number, "--run.checkpoint_every=1000", "--data.num_workers=2")
+    assert status == 128 + number, said
     assert f"stopped by {number.name} after step" in said
     assert "Traceback" not in said
     assert read_checkpoint(stopped.output / "checkpoints" / "last.ckpt")["global_step"] >= 20
