@@ -36,8 +36,8 @@ from mimicbrush.requests import ReferenceRequest
 log = logging.getLogger(__name__)
 
 Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
-"""Of diffusers: told the pipeline, the step, its timestep and {"latents": ..., "pred_original_sample": ...}, the latter
-as the latents are predicted to become; returns {"latents": ...} that take their place."""
+"""Diffusers' callback: receives the pipeline, the step, its timestep and {"latents": ..., "pred_original_sample": ...},
+the latter without the noise that is predicted; returns {"latents": ...} to replace the latents."""
 
 COMPONENTS = ("unet", "reference_unet", "vae", "image_encoder", "image_projector", "shape_projector", "depth_model")
 """The components that the network is made of."""
@@ -50,8 +50,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
     edited = pipe(image=source, mask_image=mask, reference_image=reference).images[0]
 
     Components are those of an exported folder, each a model of diffusers or transformers: they may be moved, offloaded,
-    swapped, sliced or tiled (`pipe.vae.enable_tiling()`) as there. `network` computes with whatever they are. LoRA
-    files are loaded as there, too: `load_lora_weights`, `set_adapters`, `unload_lora_weights`.
+    replaced, sliced or tiled (`pipe.vae.enable_tiling()`) as there, and LoRA files loaded (`load_lora_weights`).
     """
 
     # The order in which an edit calls them. The reference U-Net takes turns with `unet`, and thus stays beside it.
