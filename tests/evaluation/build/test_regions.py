@@ -32,7 +32,7 @@ def test_csv_and_json_say_the_same(tmp_path):
     [
         ("x,y\n1,2\n", "has columns"),
         ("file,x0,y0,x1,y1\ndog/00.jpg,1,2,3,\n", "could not convert"),
-        ("file,x0,y0,x1,y1\ndog/00.jpg,1,2,3,4\ndog/00.jpg,1,2,3,4\n", "gives dog/00.jpg two boxes"),
+        ("file,x0,y0,x1,y1\ndog/00.jpg,1,2,3,4\ndog/00.jpg,1,2,3,4\n", "line 3: gives dog/00.jpg a second box"),
         ("file,x,y\ndog/00.jpg,,\n", "neither x0 nor x"),
         ("file,x,y\ndog/07.jpg,1,2\ncat.jpg,1,2\n", "names cat.jpg, dog/07.jpg, which are not there"),
     ],
@@ -50,6 +50,23 @@ def test_broken_json_is_explained(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match="expected a CSV"):
         read_regions(tmp_path / "a.json", FILES)
+
+
+def test_every_row_that_does_not_fit_is_named_by_its_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "file,x0,y0,x1,y1,x,y\ndog/00.jpg,1,2,3,,,\ndog/01.jpg,,,,,,\ncat.jpg,1,2,3,4,,\ndog/01.jpg,,,,,a,2\n"
+    )
+    with pytest.raises(UserError) as raised:
+        read_regions(path, FILES)
+    named = [
+        "line 2: could not",
+        "line 3: gives dog/01.jpg neither",
+        "line 5: could not",
+        "names cat.jpg, which is not",
+    ]
+    assert len(raised.value.faults) == 4
+    assert all(fault.startswith(f"{path}: {name}") for fault, name in zip(raised.value.faults, named, strict=True))
 
 
 def test_regions_scale_and_know_whether_they_fit():
