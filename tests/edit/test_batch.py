@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from mimicbrush.edit import editing
+from mimicbrush.edit.result_sheet import SIDE
 from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import held
+from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT
 from tests.edit.conftest import BATCH, arguments_for, pixels, run, write_batch
 
 
@@ -200,4 +202,6 @@ def test_a_grid_asked_for_later_is_made_of_the_finished_results(pictures, monkey
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
     run(*options, "--grid")
     assert "edited 0 of 1 rows; already there: 1; skipped: 0" in capsys.readouterr().out
-    assert Image.open(pictures / "a-grid.png").size == (2 * 396 + 12, 2 * 432 + 12)
+    # Two rows of two pictures of 70 x 50 pixels, each scaled to the sheet's width for one.
+    row = LABEL_HEIGHT + round(SIDE * 50 / 70) + GAP
+    assert Image.open(pictures / "a-grid.png").size == (2 * SIDE + 3 * GAP, 2 * row + GAP)
