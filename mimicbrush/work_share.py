@@ -1,4 +1,4 @@
-"""Work that several tasks share, such as those of a Slurm array: who does what."""
+"""Work shared by several tasks, such as those of a Slurm array."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class WorkShare:
-    """Which part of the work this command does, where several tasks share it; nothing here changes a result."""
+    """The share of the work that this task does, for instance in a Slurm array; it does not change results."""
 
     task: int = 0
-    """Which of `num_tasks` this is, from 0: a task of a Slurm array."""
+    """Number of this task, from 0 to num_tasks - 1."""
     num_tasks: int = 1
-    """How many tasks share the work; a last command gathers what they made."""
+    """Number of tasks that share the work. When all are done, gather the results with data_prep/merge.py, or with
+    evaluate.py without --work."""
 
     def __post_init__(self) -> None:
         faults = Faults()

@@ -11,36 +11,38 @@ from mimicbrush.errors import Faults
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Ranges of the augmentations; 0 switches one off.
+    """Random geometry and colour of training pictures; a range of 0 switches one augmentation off.
 
     The paper names colour jitter, rotation, resizing, flipping and projective transforms, and gives no ranges. Its
     "weak" variant has little colour jitter, no resizing and no projective transform.
     """
 
     flip_prob: float = 0.5
-    """Chance of a left-right flip."""
+    """Probability of a left-right flip."""
     rotation: float = 30.0
-    """Largest rotation, degrees."""
+    """Largest rotation in either direction, in degrees."""
     rotation_prob: float = 0.5
-    """Chance of a rotation."""
+    """Probability of a rotation."""
     scale: float = 0.4
-    """Largest change of size: factors 1 - scale to 1 + scale. Where the crop, or the smaller picture, lies is drawn."""
+    """Largest change of size: a picture is resized by a factor between 1 - scale and 1 + scale, then cropped or placed
+    at random."""
     scale_prob: float = 0.7
-    """Chance of a change of size."""
+    """Probability of a change of size."""
     perspective: float = 0.24
-    """Largest shift of a corner, share of the side; how strong a picture's transform is at most is drawn first."""
+    """Largest shift of a corner by a projective transform, as a share of the side. The strength for each picture is
+    drawn between 0 and this."""
     perspective_prob: float = 0.5
-    """Chance of a projective transform."""
+    """Probability of a projective transform."""
     brightness: float = 0.4
-    """Factors 1 - brightness to 1 + brightness; contrast and saturation likewise."""
+    """Brightness is multiplied by a factor between 1 - brightness and 1 + brightness."""
     contrast: float = 0.4
-    """See brightness."""
+    """Contrast is multiplied by a factor between 1 - contrast and 1 + contrast."""
     saturation: float = 0.4
-    """See brightness."""
+    """Saturation is multiplied by a factor between 1 - saturation and 1 + saturation."""
     hue: float = 0.1
-    """Largest turn of the hue, in turns."""
+    """Largest shift of the hue in either direction, in turns of the colour circle (0 to 0.5)."""
     colour_prob: float = 0.8
-    """Chance that the colour changes happen to a picture at all."""
+    """Probability that a picture's colours are changed; the four changes then happen together."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -58,39 +60,41 @@ OBJECT_SHARES = "exact_object_share", "rough_object_share", "boxed_object_share"
 
 @dataclass(frozen=True, kw_only=True)
 class MaskConfig:
-    """Masks over the source. Shares are relative to each other and drawn for each sample on its own.
+    """How masks over the source are drawn, anew for each sample. Shares are relative to each other.
 
     Pairs of frames get a grid (the paper), a box or brush strokes; stills get one to three of their segments. Where a
     mask would hide or keep next to nothing of the picture, a grid is drawn instead.
     """
 
     grid_share: float = 1.0
-    """Of grid masks, among pairs of frames; the paper has no others."""
+    """Share of grid masks among pairs of frames; the paper uses grids only."""
     box_share: float = 0.0
-    """Of single boxes, each side 0.4 to 0.9 of the picture's (an ablation of the paper)."""
+    """Share of single boxes among pairs of frames; each side is 0.4 to 0.9 of the picture's (the paper's ablation)."""
     brush_share: float = 0.0
-    """Of thick random strokes."""
+    """Share of thick random brush strokes among pairs of frames."""
     min_cells: int = 3
-    """Fewest cells along a side of a grid."""
+    """Smallest number of cells along a side of a grid mask."""
     max_cells: int = 10
-    """Most cells along a side; the number is drawn uniformly for each sample."""
+    """Largest number of cells along a side of a grid mask; the number is drawn uniformly for each sample."""
     hot_cells: Literal["matched", "densest"] = "matched"
-    """Cells that are hidden with keypoint_cell_prob: all with a matched keypoint (paper), or the five cells that hold
-    most, be they empty (the release's code, with probabilities 0.7 and 0.3)."""
+    """Cells that are hidden with keypoint_cell_prob. matched: all cells with a matched keypoint (paper); densest: the
+    five cells with the most keypoints, even if these have none (released code, with probabilities 0.7 and 0.3)."""
     keypoint_cell_prob: float = 0.75
-    """Chance to hide a hot cell."""
+    """Probability that a cell chosen by hot_cells is hidden."""
     other_cell_prob: float = 0.5
-    """Chance to hide any other cell."""
+    """Probability that any other cell is hidden."""
     min_keypoints: int = 8
-    """With fewer in sight, no cell is hot: so few are often false matches, and most of five densest cells are empty."""
+    """With fewer matched keypoints in the picture, keypoints are ignored and every cell is hidden with
+    uniform_cell_prob: so few matches are often false."""
     uniform_cell_prob: float = 0.5
-    """Chance to hide any cell then."""
+    """Probability that a cell is hidden in a sample with fewer than min_keypoints matched keypoints."""
     exact_object_share: float = 0.25
-    """Of stills' segments with their own outline, which tells the shape of what is hidden."""
+    """Share, among stills, of masks with the exact outline of their segments, which reveals the shape of what is
+    hidden."""
     rough_object_share: float = 0.5
-    """Of segments grown and roughened, as if painted by hand."""
+    """Share, among stills, of segments that are enlarged and roughened, as if painted by hand."""
     boxed_object_share: float = 0.25
-    """Of segments' bounding boxes."""
+    """Share, among stills, of bounding boxes of the segments."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -108,22 +112,22 @@ class MaskConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """What is drawn anew for every batch."""
+    """Masks and augmentations, drawn anew for every batch."""
 
     mask: MaskConfig = field(default_factory=MaskConfig)
-    """Which part of the source is hidden."""
+    """How the hidden part of each source is drawn; shares are relative to each other."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    """Geometry and colour, of source and reference independently."""
+    """Random geometry and colour, drawn for source and reference independently; a range of 0 switches one off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig:
-    """One folder of shards in the mixture."""
+    """One folder of shards, and its share in the mixture."""
 
     shards: Path
-    """Folder written by data_prep."""
+    """Folder of shards written by data_prep/shard_videos.py or shard_sam.py."""
     weight: float
-    """Share of the samples, relative to the other sources' weights."""
+    """Share of the samples that come from this folder, relative to the weights of the others."""
 
     def __post_init__(self) -> None:
         if self.weight <= 0:
@@ -132,22 +136,23 @@ class SourceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What the training reads."""
+    """The shards that training reads, and how batches are made of them."""
 
     sources: list[SourceConfig]
-    """Folders of shards and their shares; the paper takes 0.7 video and 0.3 stills."""
+    """Folders of shards with their shares of the samples; the paper uses 0.7 video and 0.3 stills."""
     heldout: Path | None = None
-    """Folder of shards that training never sees, for previews and reference use."""
+    """Folder of shards that training never sees, for previews, the held-out loss and reference use."""
     batch_size: int = 8
-    """Pairs a batch on each device; at most so many where run.samples_per_step is set."""
+    """Pairs in a batch on each device; the largest allowed batch where run.samples_per_step is set."""
     num_workers: int = 1
-    """Processes that read and decode; 0 reads in the training process."""
+    """Worker processes that read and decode on each device; 0: the training process does it itself."""
     shuffle_window: int = 10_000
-    """Samples of a source that are mixed with each other: whole shards in random order, until they hold so many."""
+    """Samples of one source that are shuffled together: whole shards, in random order, are collected until they hold
+    this many."""
     timeout: float = 600.0
-    """Seconds after which a worker that delivers nothing is taken for dead."""
+    """Seconds to wait for a batch from a worker before training ends with an error; 0: wait for ever."""
     batch: BatchConfig = field(default_factory=BatchConfig)
-    """Masks and augmentations."""
+    """Masks and augmentations, drawn anew for every batch."""
 
     def __post_init__(self) -> None:
         faults = Faults()

@@ -1,4 +1,4 @@
-"""The network: its sizes and options, its parts, and where their weights come from."""
+"""Configuration of the network: sizes, options, and where the weights of its parts come from."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DepthInput = Literal["released", "standard"]
 NUM_INPUT_CHANNELS = 13
 """Noisy latent 4, mask 1, background latent 4, shape latent 4, in this order."""
 MAX_STEPS = 1000
-"""Sampling steps of the noise schedule; a sampler may allow fewer."""
+"""Largest number of sampling steps: the length of the noise schedule. A sampler may allow fewer."""
 MAX_GUIDANCE = 100
-"""Far beyond what anyone uses: more gives pictures of noise."""
+"""Largest guidance scale. It is far beyond useful values; more gives pictures of noise."""
 
 
 def check_sampling(*, num_inference_steps: int, guidance_scale: float, max_steps: int = MAX_STEPS) -> None:
@@ -34,12 +34,13 @@ def check_sampling(*, num_inference_steps: int, guidance_scale: float, max_steps
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendedSettings:
-    """Settings of an edit that gives none itself. They are stored with the weights; training does not use them."""
+    """Default settings of an edit with these weights; they are stored with the weights and not used by training."""
 
     num_inference_steps: int = 50
-    """Sampling steps; the release takes 50."""
+    """Sampling steps; the release uses 50."""
     guidance_scale: float = 5.0
-    """How strongly to follow the reference; the release takes 5, small networks do best with about 2."""
+    """Strength of classifier-free guidance by the reference; the release uses 5, small networks do best with about
+    2."""
 
     def __post_init__(self) -> None:
         check_sampling(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
@@ -47,34 +48,38 @@ class RecommendedSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """How the parts meet; trained weights are of use only with the options they were trained with.
+    """How the parts of the network work together; weights must be used with the options they were trained with.
 
     Defaults follow the release; `configs/train/mimicbrush_paper.yaml` follows the paper where the two differ.
     """
 
     size: int = 512
-    """Pixels of the square pictures the network works on."""
+    """Side of the square pictures that the network works on, in pixels."""
     depth_input: DepthInput = "released"
-    """Normalisation of the depth model's input: the release's quirk, which its weights need, or the standard one."""
+    """Normalisation of the depth model's input. released: the released code's scaling, which the released weights need;
+    standard: the scaling that the depth model expects."""
     shape_channels: tuple[int, ...] = (16, 32, 64, 128)
-    """Widths of the shape projector; one more than the autoencoder's halvings."""
+    """Channels of the shape projector's layers: one more layer than the autoencoder halves the resolution, so 4 for
+    Stable Diffusion."""
     shape_in_channels: Literal[1, 3] = 1
-    """Channels in which the shape projector takes the one-channel shape map: 1 in the release, 3 in the paper."""
+    """Input channels of the shape projector; with 3 the shape map is repeated. The release uses 1, the paper 3."""
     reference_projections: ReferenceProjections = "imitative"
-    """Whose to_k and to_v make keys and values of the reference's states: the imitative U-Net's (release), or the
-    reference U-Net's own (the paper's equation 1), whose last used layer then keeps these two."""
+    """The U-Net whose to_k and to_v layers turn the reference's hidden states into keys and values: imitative, as in
+    the release, or reference, as in the paper's equation 1."""
     reference_blend: float = 0.5
-    """Share of joint attention, the rest is plain self-attention: 0.5 in the release, 1.0 in the paper's equation 1."""
+    """Weight of attention over both source and reference; the rest is plain self-attention. 0.5 in the release, 1.0 in
+    the paper's equation 1."""
     use_image_tokens: bool = True
-    """Whether cross-attention is told the reference's image tokens; false is an ablation: it is always told none."""
+    """Feed the reference's CLIP image tokens to cross-attention; false, an ablation, always feeds the tokens of no
+    reference."""
     reference_timestep: ReferenceTimestep = "current"
-    """Timestep of the reference U-Net: each step's own, as in the release (the paper is silent), or zero; its features
-    are then computed once per edit."""
+    """Timestep given to the reference U-Net. current: that of the sampling step, as in the release; zero: always 0, so
+    that reference features are computed once per edit, which is faster."""
     prediction_type: PredictionType = "epsilon"
-    """What the imitative U-Net predicts: epsilon, the noise, as Stable Diffusion 1.5 and the release do; v_prediction,
-    the velocity, which from random weights finds colours and shapes in far fewer steps."""
+    """Output of the imitative U-Net. epsilon: the noise, as in Stable Diffusion 1.5 and the release; v_prediction: the
+    velocity, which learns colours and shapes in far fewer steps when weights start at random."""
     recommended: RecommendedSettings = field(default_factory=RecommendedSettings)
-    """Settings of an edit with these weights that gives none itself."""
+    """Default settings of an edit with these weights."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.reference_blend <= 1:
@@ -85,55 +90,57 @@ class NetworkOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PartConfig:
-    """One pretrained part, or the sizes of a random one."""
+    """One part of the network: pretrained weights, or sizes for random weights."""
 
     pretrained: str | None = None
-    """Hub repository, local folder, `asset:NAME` for weights shipped with this package, or, for the U-Nets and the
-    autoencoder, a single Stable Diffusion file (.ckpt, .safetensors); null: random weights."""
+    """Hub repository, local folder, or `asset:NAME` for weights shipped with this package; for the U-Nets and the
+    autoencoder also a single Stable Diffusion file (.ckpt, .safetensors). null: random weights."""
     subfolder: str | None = None
     """Folder of the part inside `pretrained`, for instance `unet`."""
     variant: str | None = None
-    """Variant of the files of weights, for instance `fp16` or `non_ema`; null: the plain ones, or the only variant."""
+    """Variant of the weight files, for instance `fp16` or `non_ema`; null: files without a variant, or the only variant
+    there is."""
     revision: str | None = None
-    """Branch, tag or commit of a hub repository; null: `main`. Only a full commit hash stays the same for ever."""
+    """Branch, tag or commit of a hub repository; null: `main`. Only a full commit hash never changes."""
     arguments: dict = field(default_factory=dict)
-    """Sizes, where `pretrained` is null or a single file without a config.json beside it: the arguments of the part's
-    diffusers or transformers config; of a single file, empty means those of Stable Diffusion 1."""
+    """Sizes of the part, as arguments of its diffusers or transformers config. Needed where `pretrained` is null; for a
+    single file without a config.json beside it, empty means the sizes of Stable Diffusion 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(NetworkOptions):
-    """The parts of the network, where their weights come from, and how they meet."""
+    """The network: its options, its parts, and where their weights come from."""
 
     weights: str | None = None
-    """Trained weights to start from, in place of the parts' own: a released mimicbrush.bin, a training run, a folder or
-    hub repository made by `python -m mimicbrush.model.weights convert`, or asset:NAME for what comes with this package.
-    Sizes and options stay those given here."""
+    """Trained weights of the whole network to start from, in place of those of the parts: a released mimicbrush.bin, a
+    training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, or asset:NAME. Sizes
+    and options must still be given here."""
     imitative_unet: PartConfig = field(default_factory=PartConfig)
-    """4, 9 or 13 input channels; 9 are read as Stable Diffusion inpainting's. Random weights start as the reference's,
-    as two U-Nets of one family do."""
+    """The imitative U-Net, which denoises the source. A pretrained one may have 4, 9 (Stable Diffusion inpainting) or
+    13 input channels; a random one starts with the weights of a random reference U-Net."""
     reference_unet: PartConfig = field(default_factory=PartConfig)
-    """4 input channels."""
+    """The reference U-Net, which extracts features of the reference; 4 input channels."""
     autoencoder: PartConfig = field(default_factory=PartConfig)
-    """AutoencoderKL; never trained here."""
+    """The autoencoder (AutoencoderKL), which is never trained by train.py."""
     image_encoder: PartConfig = field(default_factory=PartConfig)
-    """CLIP vision model with projection; never trained here."""
+    """The CLIP vision model with projection, which makes the image tokens; never trained."""
     depth: PartConfig | None = None
-    """Depth Anything; null: the shape map is made of the source's edges, which needs no weights."""
+    """The Depth Anything model, whose depth map is the shape map; null: the source's edges are used, which needs no
+    weights."""
     conv_in: Literal["inherit", "random"] = "inherit"
-    """First layer of the imitative U-Net: keep pretrained input channels and zero the new ones, or start at random, as
-    the authors did."""
+    """First layer of the imitative U-Net. inherit: keep the pretrained input channels and start the new ones at zero;
+    random: start all at random, as the authors did."""
 
     @property
     def options(self) -> NetworkOptions:
-        """How the parts meet, without where they come from."""
+        """These options without the parts and their weights."""
         return NetworkOptions(**{field.name: getattr(self, field.name) for field in fields(NetworkOptions)})
 
 
 def released_network() -> NetworkConfig:
-    """The release's: Stable Diffusion 1.5 sizes, CLIP ViT-H/14, Depth Anything ViT-B.
+    """The released network: Stable Diffusion 1.5 sizes, CLIP ViT-H/14, Depth Anything ViT-B.
 
-    Sizes of what `mimicbrush.bin` holds, sources of what it does not.
+    Parts that `mimicbrush.bin` holds are given by their sizes, the others by the repository they come from.
     """
     unet = {"sample_size": 64, "in_channels": 4, "cross_attention_dim": 768}
     clip = {
@@ -156,7 +163,7 @@ def released_network() -> NetworkConfig:
 
 
 def full_size_network() -> NetworkConfig:
-    """The release's sizes, all from arguments: random weights, nothing is fetched."""
+    """The released network's sizes with random weights: nothing is downloaded."""
     widths = [128, 256, 512, 512]
     autoencoder = {
         "block_out_channels": widths,

@@ -1,4 +1,4 @@
-"""Variants of a training run: what each of them changes."""
+"""Configuration of ablations: variants of one training run, and the options in which each differs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class AblationsConfig(TrainConfig):
-    """Variants of one training run, each with something changed, trained one after the other.
+    """Train several variants of one run, one after the other, for an ablation study.
 
     The options of the run hold for all of its variants; `output` is the folder that holds a folder for each.
     """
 
     variants: dict[str, dict]
-    """Name of each variant, and the options in which it differs from the run, nested as in the run's own YAML."""
+    """Variants by name; each lists only the options that it changes, nested as in the run's own YAML."""
     only: str = ""
     """Names of the variants to train, separated by commas; empty: all."""
 

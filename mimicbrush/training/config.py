@@ -1,4 +1,4 @@
-"""A training run: what it trains on, how the network learns, how long, where, and what is recorded."""
+"""Configuration of a training run: data, network, recipe, length, hardware and records."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ class RecipeConfig:
     learning_rate: float = 1e-5
     """Peak learning rate of AdamW."""
     warmup_steps: int = 500
-    """Steps over which the learning rate rises from 0; it is constant from then on."""
+    """Steps over which the learning rate rises linearly from 0; then it stays constant."""
     cooldown_steps: int = 0
-    """Last steps, over which the learning rate falls to 0; the paper says nothing of one."""
+    """Last steps of the run, over which the learning rate falls linearly to 0; 0: none, as in the paper."""
     weight_decay: float = 0.0
-    """AdamW's weight decay; at 0 it is Adam, which the paper names."""
+    """Weight decay of AdamW; at 0 it is plain Adam, as in the paper."""
     mask_weight: float = 1.0
-    """Loss weight of the masked latent positions relative to the others; the authors use 1."""
+    """Loss weight of masked latent positions relative to the others; the authors use 1."""
     matching_weight: float = 0.0
-    """Loss weight of joint attention's distance from matched keypoints and, in stills, from matched points. Ours; for
-    U-Nets of random weights, which else find no matching place for thousands of steps. 0: none, as in the paper."""
+    """Weight of an additional loss, not in the paper, that draws attention in the reference to the matching points. It
+    helps U-Nets with random weights, which otherwise find no matches for thousands of steps. 0: none."""
     min_snr_gamma: float = 0.0
-    """Min-SNR loss weights (arXiv 2303.09556), which weaken timesteps whose signal-to-noise ratio exceeds gamma; that
-    paper uses 5. 0: all timesteps weigh the same, as in the MimicBrush paper. Recorded losses are never weighted."""
+    """Gamma of Min-SNR loss weights (arXiv 2303.09556, which uses 5): less weight for timesteps with a higher
+    signal-to-noise ratio. 0: equal weights, as in the MimicBrush paper. Recorded losses are never weighted."""
     reference_drop_prob: float = 0.1
-    """Chance that a sample trains without its reference, tokens and features together, for classifier-free guidance
-    (paper, 4.1)."""
+    """Probability that a sample trains without its reference, for classifier-free guidance (paper, 4.1)."""
     shape_drop_prob: float = 0.5
-    """Chance that a sample trains without its source's shape map (paper, 3.2)."""
+    """Probability that a sample trains without its source's shape map (paper, 3.2)."""
     train_reference: bool = False
-    """Train the reference U-Net too; by default it stays as it was loaded."""
+    """Train the reference U-Net too; false: it keeps the weights it was loaded with."""
     reference_gradient: ReferenceGradient = "full"
-    """Gradient of the image projector, whose tokens enter the cross-attention of both U-Nets: full, or detached, which
-    leaves out the path through the reference U-Net and spares the backward pass of a frozen one."""
+    """Gradient of the image projector, whose tokens enter both U-Nets. full: through both; detached: not through the
+    reference U-Net, which saves its backward pass where it is not trained."""
     imitative_lora: int = 0
-    """Rank of the adapters (LoRA) trained in place of the imitative U-Net, whose first layer is trained beside them;
-    0: all of it is trained."""
+    """Rank of adapters (LoRA) that are trained in place of the imitative U-Net, together with its first layer; 0: train
+    all of the U-Net."""
     reference_lora: int = 0
-    """Rank of the adapters (LoRA) trained beside a frozen reference U-Net; 0: none."""
+    """Rank of adapters (LoRA) that are trained on the frozen reference U-Net; 0: none."""
     optimizer: OptimizerName = "adamw"
-    """adamw8bit keeps its moments in a quarter of the memory; it needs bitsandbytes (`lowmem` in pyproject.toml)."""
+    """adamw8bit keeps optimiser states in a quarter of the memory; it needs bitsandbytes (extra `lowmem` in
+    pyproject.toml)."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -78,30 +78,31 @@ class RecipeConfig:
         faults.refuse()
 
     def learning_rate_factor(self, step: int, max_steps: int) -> float:
-        """What the learning rate is multiplied by at this step, counted from 0."""
+        """The factor on the learning rate at this step, counted from 0."""
         rising = (step + 1) / max(1, self.warmup_steps)
         falling = max(max_steps - step, 0) / self.cooldown_steps if self.cooldown_steps else 1.0
         return min(1.0, rising, falling)
 
 
 MIN_LOSSES = 50
-"""Steps after which a spike can be told from the loss's usual changes."""
+"""Fewest losses of which a median is taken: after fewer steps no loss counts as a spike."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WatchConfig:
-    """What happens to a step whose loss or gradient is not finite, or whose loss is far above the last ones'."""
+    """Gradient clipping, and the handling of steps whose loss or gradient is not finite, or whose loss is a spike."""
 
     gradient_clip: float = 1.0
-    """Largest gradient norm; 0: gradients are not clipped."""
+    """Largest norm of the gradient, which is clipped to it; 0: no clipping."""
     spike_factor: float = 10.0
-    """A loss so many times the median of the last ones is a spike; 0: none is."""
+    """A loss above this many times the median of the last losses counts as a spike; 0: no spikes."""
     spike_window: int = 200
-    """How many last losses that median is of."""
+    """Number of last losses that the median for spike_factor is taken over."""
     bad_step: Literal["skip", "stop"] = "skip"
-    """Leave the weights as they were and go on, or end the run. Either way the batch is kept in `bad_steps`."""
+    """Handling of a bad step, one with a spike or a value that is not finite. skip: leave the weights unchanged and
+    continue; stop: end the run. Either way the batch is kept in `bad_steps`."""
     max_bad_steps: int = 10
-    """Bad steps in a row after which the run ends all the same."""
+    """End the run after this many bad steps in a row, even with bad_step skip."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -115,63 +116,65 @@ class WatchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """How long, where, and what is recorded on the way."""
+    """Length of training, hardware, precision, checkpoints and records."""
 
     max_steps: int = 100_000
-    """Optimiser steps."""
+    """Length of the training run in optimiser steps."""
     samples_per_step: int | None = None
-    """Samples whose gradients make one step, shared equally among all devices, each of which takes its share in equal
-    batches of at most data.batch_size. null: devices x data.batch_size x accumulate."""
+    """Total batch size of an optimiser step, shared equally by all devices; each splits its share into equal batches of
+    at most data.batch_size. null: devices x data.batch_size x accumulate."""
     accumulate: int | None = None
-    """Batches whose gradients are summed for one step; null: as many as samples_per_step takes, without it 1."""
+    """Batches whose gradients are summed for one optimiser step; null: as many as samples_per_step needs, or 1."""
     watch: WatchConfig = field(default_factory=WatchConfig)
-    """Clipping of gradients, and what happens to steps that would harm the weights."""
+    """Gradient clipping, and the handling of steps that would harm the weights."""
     precision: Precision = "bf16-mixed"
-    """Lightning's precision."""
+    """Precision of training, as Lightning names it; bf16-mixed and 16-mixed compute in half precision and keep the
+    weights in float32."""
     frozen_precision: FrozenPrecision = "float32"
-    """In which frozen weights are kept, and compute: in half precision they take half the memory. The depth model's
-    stay in float32, as in the release."""
+    """Precision in which frozen parts are kept and computed; half precision takes half the memory. The depth model
+    always stays in float32, as in the release."""
     accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
-    """Lightning's accelerator."""
+    """Hardware to train on, as Lightning names it; auto takes a GPU if there is one."""
     devices: int | Literal["auto"] = "auto"
-    """Devices on each node; srun and torchrun say how many ranks there are themselves."""
+    """Number of GPUs (or CPU processes) on each node; srun and torchrun set it themselves."""
     num_nodes: int = 1
-    """Nodes; see devices."""
+    """Number of nodes; srun and torchrun set it themselves."""
     ema_decay: float = 0.9999
-    """Decay of the averaged weights that previews and edits use."""
+    """Decay per step of the averaged weights (EMA), which previews and edits use; 0 to less than 1."""
     tf32: bool = True
-    """Multiply float32 matrices in TensorFloat-32 on GPUs that can."""
+    """Multiply float32 matrices in TensorFloat-32 on GPUs that support it: faster, slightly less precise."""
     compile: bool = False
-    """Compile both U-Nets (torch.compile): minutes at the start, faster steps after; previews run uncompiled."""
+    """Compile both U-Nets (torch.compile): minutes at the start, faster steps after. Previews run uncompiled."""
     gradient_checkpointing: bool = False
-    """Compute activations of the trained U-Nets twice instead of keeping them: less memory, a tenth more operations."""
+    """Compute activations of the trained U-Nets twice instead of keeping them: less memory, about a tenth more
+    operations."""
     channels_last: bool = True
-    """Memory order of the convolutions, in which they are faster on CPUs, and on GPUs in half precision."""
+    """Store convolutions channels last, which is faster on CPUs, and on GPUs in half precision."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints; the last two stay, so that a run can go on should the newest be damaged."""
+    """Steps between checkpoints. The last two are kept, so that the run can resume if the newest is damaged."""
     keep_checkpoint_every: int = 0
-    """Steps between checkpoints that stay; 0: only the last two do."""
+    """Steps between additional checkpoints that are never deleted; 0: none."""
     record_every: int = 50
-    """Steps between lines of metrics.csv."""
+    """Steps between rows of metrics.csv."""
     preview_every: int = 1000
     """Steps between preview pictures; 0: none."""
     num_previews: int = 6
-    """Held-out pairs on a preview."""
+    """Number of held-out pairs in a preview picture."""
     preview_steps: int = 30
-    """Sampling steps of a preview."""
+    """Sampling steps of the edits in a preview."""
     reference_use_every: int = 5000
-    """Steps between measurements of reference use; 0: none."""
+    """Steps between measurements of how much the network uses its reference; 0: none."""
     num_reference_use_pairs: int = 128
-    """Held-out pairs of that measurement."""
+    """Number of held-out pairs for the measurement of reference use."""
     heldout_loss_every: int = 1000
-    """Steps between measurements of the held-out loss; checkpoints/best.ckpt is that of the lowest. 0: none."""
+    """Steps between measurements of the held-out loss; the lowest is kept as checkpoints/best.ckpt. 0: none."""
     num_heldout_loss_pairs: int = 64
-    """Held-out pairs of that measurement, or as many as there are; with another number, the search for the
+    """Largest number of held-out pairs for the held-out loss. If it changes when a run resumes, the search for the
     lowest loss starts again."""
     patience: int | None = None
-    """Training stops when the held-out loss has not fallen for so many measurements; null: never."""
+    """Stop training after this many measurements without a lower held-out loss; null: never."""
     wandb: Literal["off", "offline", "online"] = "off"
-    """Whether wandb gets the records too; without an account, choose offline."""
+    """Send records to Weights & Biases as well; offline stores them locally and needs no account."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -203,24 +206,25 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run."""
+    """Train a MimicBrush network on shards."""
 
     output: Path
-    """Folder of the run: checkpoints, config.yaml, metrics.csv, loss.png, previews."""
+    """Folder of the run: checkpoints, config.yaml, metrics.csv, loss.png and previews. The same command resumes the
+    run."""
     seed: int = 0
-    """Of random weights, data order, masks, augmentations and noise."""
+    """Seed for random weights, data order, masks, augmentations and noise."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    """The two U-Nets and what is around them."""
+    """Sizes and options of the network, and where the weights of its parts come from."""
     data: DataConfig
-    """Shards and batches."""
+    """The shards to train on, and how batches are made of them."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
-    """How the network learns."""
+    """How the network learns: learning rate, loss, and which parts are trained."""
     run: RunConfig = field(default_factory=RunConfig)
-    """How long, where, and what is recorded."""
+    """Length of training, hardware, precision, checkpoints and records."""
     overfit: bool = False
-    """Train on the first batch alone, again and again: a network that cannot learn it by heart learns nothing."""
+    """Train on the first batch only, as a test: a network that cannot learn one batch by heart has a fault."""
     check: bool = False
-    """Train nothing: examine data, network and machine, say all that was found, and leave pictures in output/check."""
+    """Do not train: check data, network and machine, print all findings, and write pictures to output/check."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -237,40 +241,41 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
-    """A small AutoencoderKL trained on crops of shards' pictures."""
+    """Train a small autoencoder (AutoencoderKL) on crops of the pictures in shards."""
 
     output: Path
-    """Folder of the finished autoencoder, in diffusers' layout."""
+    """Folder for the finished autoencoder, in diffusers' layout."""
     shards: list[Path]
-    """Folders of shards to learn from."""
+    """Folders of shards to train on."""
     heldout: Path
-    """Folder of shards to judge the reconstruction on."""
+    """Folder of shards on which the reconstruction is measured."""
     arguments: dict
-    """Sizes: arguments of diffusers' AutoencoderKL."""
+    """Sizes of the network, as arguments of diffusers' AutoencoderKL."""
     start: str | None = None
-    """A folder in diffusers' layout to go on from, instead of random weights."""
+    """Autoencoder to continue from, a folder in diffusers' layout; null: random weights."""
     colours: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(brightness=0.3, contrast=0.3, saturation=0.9, hue=0.5, colour_prob=0.7)
     )
-    """Colour changes of the crops: a few pictures' colours are not all colours. Its geometry is not used."""
+    """Colour changes of the crops, so that colours missing from the pictures are learned too; the geometric options
+    have no effect here."""
     crop: int = 64
-    """Pixels of a square training crop."""
+    """Side of a square training crop, in pixels."""
     judged_size: int = 128
-    """Pixels of the square pictures that the reconstruction is judged on."""
+    """Side of the square pictures on which the reconstruction is measured, in pixels."""
     min_scale: float = 0.3
-    """Smallest resize of a picture before it is cropped; the largest is 1."""
+    """Smallest factor by which a picture is resized before it is cropped; the largest is 1."""
     batch_size: int = 16
-    """Crops a step."""
+    """Crops in a training batch."""
     max_steps: int = 5000
-    """Optimiser steps."""
+    """Length of the training in optimiser steps."""
     learning_rate: float = 2e-3
-    """Peak of a one-cycle schedule of AdamW."""
+    """Peak learning rate of AdamW, with a one-cycle schedule."""
     gradient_weight: float = 0.5
-    """Weight of the difference of image gradients, which keeps edges sharp."""
+    """Weight of the loss on image gradients, which keeps edges sharp."""
     kl_weight: float = 1e-6
-    """Weight of the latent's divergence from a standard normal distribution."""
+    """Weight of the KL divergence of the latent from a standard normal distribution."""
     seed: int = 0
-    """Of weights and data order."""
+    """Seed for weights, data order and crops."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_scale <= 1:

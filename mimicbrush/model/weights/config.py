@@ -1,4 +1,4 @@
-"""The commands that look at trained weights and rewrite them."""
+"""Configuration of the commands that inspect and convert trained weights."""
 
 from __future__ import annotations
 
@@ -11,43 +11,44 @@ from mimicbrush.model.config import NetworkConfig, released_network
 
 @dataclass(frozen=True, kw_only=True)
 class InspectConfig:
-    """Say what trained weights hold: parts, tensors, parameters, precision, and which preset they fit."""
+    """List the contents of trained weights: parts, tensors, parameters, precision, and the presets they fit."""
 
     weights: str
-    """A released mimicbrush.bin, a training run, or a folder or hub repository made by `convert`."""
+    """A released mimicbrush.bin, a training run, a folder or hub repository made by `convert`, or asset:NAME."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertConfig:
-    """Rewrite trained weights as a folder in diffusers' layout, or as a file that the released code loads."""
+    """Convert trained weights to a folder in diffusers' layout, or to a file that the released code loads."""
 
     weights: str
     """A released mimicbrush.bin, a training run, or a folder or hub repository made by this command."""
     output: Path
-    """The folder to make; a name ending in .bin makes a file in the released layout."""
+    """The folder to write; a name that ends in .bin writes one file in the released layout instead."""
     use_ema: bool = True
-    """Of a training run, the averaged weights."""
+    """Take the averaged weights (EMA) of a training run; false: its last weights."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Precision of the stored weights."""
     position_ids: bool = False
-    """In a .bin, add CLIP's position ids, which transformers up to 4.30 demands; the released code pins 4.25."""
+    """Add CLIP's position ids to a .bin file; transformers up to 4.30 needs them, and the released code pins 4.25."""
     network: NetworkConfig = field(default_factory=released_network)
-    """For a mimicbrush.bin only: sizes of what it holds, and where the autoencoder and the depth model come from."""
+    """Sizes of the parts in a mimicbrush.bin, and where its autoencoder and depth model come from; for no other
+    weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoraConfig:
-    """Write what a run has trained, adapters (LoRA) and what is trained beside them, as a file for `edit --lora`."""
+    """Write the adapters (LoRA) of a training run, and the layers trained beside them, as a file for `edit --lora`."""
 
     weights: str
     """A training run with recipe.imitative_lora."""
     output: Path
     """The .safetensors file to write."""
     base: Path | None = None
-    """Folder to make of the weights that training started from, in diffusers' layout: what `edit --weights` needs
-    beside the file, where they are not trained weights already."""
+    """Folder to write the weights that training started from, in diffusers' layout. `edit --weights` needs them beside
+    the LoRA file; leave it out where they exist already."""
     use_ema: bool = True
-    """The averaged weights."""
+    """Take the averaged weights (EMA) of the run; false: its last weights."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Precision of the stored tensors."""
 
