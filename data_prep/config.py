@@ -1,4 +1,4 @@
-"""The configs of the commands that prepare data."""
+"""Configuration of the commands that prepare training data."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from mimicbrush.errors import Faults
 from mimicbrush.work_share import WorkShare
 
 SSIM_WINDOW = 7
-"""Side of the uniform window of the structural similarity, scikit-image's default."""
+"""Side of the uniform window of SSIM in pixels, scikit-image's default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
-    """How pictures are stored."""
+    """How pictures are stored in shards."""
 
     image_format: Literal["jpeg", "webp"] = "jpeg"
-    """webp takes a third less room for half a decibel less, and sixteen times the time (720p, quality 95)."""
+    """Format of stored pictures. webp takes a third less space than jpeg, at half a decibel lower PSNR and sixteen
+    times the encoding time (720p, quality 95)."""
     quality: int = 95
-    """0 to 100."""
+    """Quality of the compression, 1 to 100."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
@@ -29,29 +30,30 @@ class EncodeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PairConfig:
-    """Which frames of a clip make a pair."""
+    """Which two frames of a clip make a pair: limits on similarity, distance in time and quality."""
 
     ssim_low: float = 0.25
-    """Pairs less alike than this are dropped: the reference would not show the masked part."""
+    """Smallest SSIM of a pair; in less similar pairs the reference does not show the masked part."""
     ssim_high: float = 0.92
-    """Pairs more alike than this are dropped: copying in place would solve them."""
+    """Largest SSIM of a pair; more similar pairs could be solved by copying in place."""
     ssim_size: int = 256
-    """Short side at which similarity is measured; smaller frames are measured as they are."""
+    """Short side at which SSIM is measured, in pixels; smaller frames are measured at their own size."""
     min_changed: float = 0.05
-    """Pairs in which a smaller share of the picture changed are dropped: a still scene, whatever its grain does to the
-    SSIM. 0 leaves the SSIM alone to decide, as in the paper."""
+    """Smallest share of the picture that must change between the frames of a pair, which excludes still scenes even if
+    grain lowers their SSIM. 0: only SSIM decides, as in the paper."""
     frames_per_clip: int = 16
-    """Frames decoded per clip; every two of them are candidates."""
+    """Number of frames decoded from each clip; every two of them are a candidate pair."""
     pairs_per_clip: int = 8
-    """At most so many pairs per clip, spread over the band and over distances in time."""
+    """Largest number of pairs kept from each clip, spread over similarities and distances in time."""
     min_gap: float = 0.25
-    """Least distance in time between the two frames, in seconds."""
+    """Smallest distance in time between the frames of a pair, in seconds."""
     min_brightness: float = 12.0
-    """Frames with a lower mean grey level (0-255) are near-black and dropped."""
+    """Frames with a mean grey level (0 to 255) below this are too dark and dropped."""
     min_sharpness: float = 8.0
-    """Frames whose Laplacian has a lower variance are blurred and dropped."""
+    """Frames whose Laplacian has a variance below this are blurred and dropped."""
     min_difference: float = 1.0
-    """A frame that differs from a kept one by less (mean grey levels, 0-255) is a near-duplicate and dropped."""
+    """A frame that differs from a kept frame by less than this (mean difference of grey levels, 0 to 255) is a
+    near-duplicate and dropped."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -75,20 +77,20 @@ class PairConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectMaskConfig:
-    """Which object masks of a still are used."""
+    """Which object masks of a still are used: limits on size and quality."""
 
     min_area: float = 0.02
-    """Least share of the picture that an object covers."""
+    """Smallest object, as a share of the picture."""
     max_area: float = 0.5
-    """Greatest share; larger segments are mostly background."""
+    """Largest object, as a share of the picture; larger segments are mostly background."""
     min_iou: float = 0.88
-    """Least `predicted_iou`, SA-1B's own estimate of a mask's quality."""
+    """Smallest `predicted_iou` in SA-1B, its own estimate of a mask's quality."""
     min_stability: float = 0.92
-    """Least `stability_score`."""
+    """Smallest `stability_score` in SA-1B."""
     max_borders: int = 2
-    """Segments that touch more of the picture's four borders are background."""
+    """Largest number of picture borders (of four) that a segment may touch; others are background."""
     masks_per_still: int = 4
-    """At most so many masks, drawn at random from the good ones."""
+    """Largest number of masks of each still, drawn at random from the good ones."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -101,26 +103,26 @@ class ObjectMaskConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WarpConfig:
-    """How strongly a still is altered; the paper names the kinds, not the ranges."""
+    """Ranges of the random changes that turn a still into a pseudo-pair; the paper names the changes, but no ranges."""
 
     brightness: float = 0.4
-    """Brightness is multiplied by 1 +- this."""
+    """Brightness is multiplied by a factor between 1 - brightness and 1 + brightness."""
     contrast: float = 0.4
-    """Contrast is multiplied by 1 +- this."""
+    """Contrast is multiplied by a factor between 1 - contrast and 1 + contrast."""
     saturation: float = 0.4
-    """Saturation is multiplied by 1 +- this."""
+    """Saturation is multiplied by a factor between 1 - saturation and 1 + saturation."""
     hue: float = 0.1
-    """Hues are turned by +- this share of the circle."""
+    """Largest shift of the hue in either direction, in turns of the colour circle (0 to 0.5)."""
     rotation: float = 30.0
-    """Turned by +- so many degrees."""
+    """Largest rotation in either direction, in degrees."""
     min_scale: float = 0.7
-    """Least resizing; below 1 the picture gets a white rim."""
+    """Smallest resize factor; below 1 the picture gets a white border."""
     max_scale: float = 1.4
-    """Greatest resizing; above 1 its rim is cut off."""
+    """Largest resize factor; above 1 the picture is cropped."""
     perspective: float = 0.3
-    """Each corner moves inwards by up to this share of half a side."""
+    """Largest inward shift of a corner by a projective transform, as a share of half a side."""
     flip: float = 0.5
-    """Chance of mirroring left and right."""
+    """Probability of a left-right flip."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -136,16 +138,17 @@ class WarpConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkConfig(WorkShare):
-    """Who does the work; nothing here changes what is stored. Tasks share the inputs by a hash of their names."""
+    """Processes, limits and tasks; these options do not change what is stored. Inputs are assigned to tasks by their
+    names."""
 
     workers: int = 0
-    """Processes; 0: one per usable core."""
+    """Number of worker processes; 0: one for each usable CPU core."""
     timeout: float = 120.0
-    """Seconds that one input may take before its process is killed; the input is tried twice."""
+    """Longest time for one input, in seconds; then its process is killed. The input is tried twice."""
     memory: float = 4.0
-    """GiB that one input may claim before its decoder is refused more."""
+    """Memory that the processing of one input may use, in GiB; inputs that need more are skipped."""
     retry: list[str] = field(default_factory=list)
-    """Reasons, such as timeout, for which inputs were skipped that are now to be tried again."""
+    """Reasons, such as timeout, for which inputs were skipped earlier; inputs skipped for them are tried again."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -162,34 +165,35 @@ class WorkConfig(WorkShare):
 
 @dataclass(frozen=True, kw_only=True)
 class VideoShardConfig:
-    """Make frame-pair shards from a folder of videos."""
+    """Make shards of frame pairs from a folder of videos."""
 
     videos: Path
-    """A folder of clips, searched to any depth, or a text file with one path per line, relative to itself."""
+    """Folder of clips, searched at any depth, or a text file with one path per line, relative to that file."""
     output: Path
     """Folder for the shards, config.yaml, summary.json and report.html."""
     metadata: Path | None = None
-    """A CSV with a column `file` and any of group, licence, url; clips of one group are not independent."""
+    """CSV with a column `file` and any of group, licence, url. Clips of one group are not independent of each other."""
     short_side: int = 576
-    """Frames are scaled down to this short side, never up."""
+    """Short side of stored frames, in pixels; larger frames are scaled down, smaller ones are kept."""
     encode: EncodeConfig = field(default_factory=EncodeConfig)
-    """How pictures are stored."""
+    """How pictures are stored in shards."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"
-    """decord, pyav, or auto: PyAV, which tells damaged frames and was no slower for any codec tried."""
+    """Video decoder; auto takes PyAV, which detects damaged frames and was as fast for every codec tried."""
     exact_frames: bool = False
-    """Decode the very frames of the random moments, not the reference frames before them: half as slow again."""
+    """Decode the exact frames at the random times instead of the nearest earlier frames that others refer to (I and P
+    frames); takes half as long again."""
     keypoints: bool = True
-    """Store matched keypoints, which the paper's masks follow."""
+    """Store matched keypoints, which training needs for the paper's masks."""
     pairs: PairConfig = field(default_factory=PairConfig)
-    """Which frames make a pair."""
+    """Which two frames of a clip make a pair: limits on similarity, distance in time and quality."""
     duplicate_share: float = 0.5
-    """Clips are excluded whose frames, to this share at least, look like another's; above 1 none is."""
+    """Exclude a clip if at least this share of its frames look like frames of another clip; above 1: exclude none."""
     videos_per_shard: int = 100
-    """Clips in one unit of work, which becomes one shard."""
+    """Number of clips in a shard, which is also the unit of work."""
     seed: int = 0
-    """Decides the moments, the pairs, and which frame of a pair is the source."""
+    """Seed for drawing times, pairs, and which frame of a pair is the source."""
     work: WorkConfig = field(default_factory=WorkConfig)
-    """Who does the work."""
+    """Processes, limits and tasks; these options do not change what is stored."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -206,27 +210,27 @@ class SamShardConfig:
     """Make shards of stills and pseudo-pairs from SA-1B."""
 
     stills: Path
-    """A tar of SA-1B, or a folder with tars or with pictures and JSON files at any depth."""
+    """A tar file of SA-1B, or a folder that contains tar files, or pictures with JSON files, at any depth."""
     output: Path
     """Folder for the shards, config.yaml, summary.json and report.html."""
     metadata: Path | None = None
-    """A CSV with a column `file` (the still's name without suffix) and any of group, licence, url."""
+    """CSV with a column `file` (a still's name without suffix) and any of group, licence, url."""
     short_side: int = 576
-    """Stills are scaled down to this short side, never up."""
+    """Short side of stored stills, in pixels; larger stills are scaled down, smaller ones are kept."""
     encode: EncodeConfig = field(default_factory=EncodeConfig)
-    """How pictures are stored."""
+    """How pictures are stored in shards."""
     pairs_per_still: int = 1
-    """Pseudo-pairs stored of each still, beside the still itself, of which batches draw anew."""
+    """Number of pseudo-pairs stored for each still, beside the still itself; training makes new ones from the still."""
     masks: ObjectMaskConfig = field(default_factory=ObjectMaskConfig)
-    """Which object masks are used."""
+    """Which object masks of a still are used: limits on size and quality."""
     warp: WarpConfig = field(default_factory=WarpConfig)
-    """How strongly the two pictures of a pseudo-pair are altered."""
+    """Ranges of the random changes that turn a still into a pseudo-pair."""
     stills_per_shard: int = 500
-    """Stills in one unit of work, which becomes one shard."""
+    """Number of stills in a shard, which is also the unit of work."""
     seed: int = 0
-    """Decides masks and augmentations."""
+    """Seed for drawing masks and changes."""
     work: WorkConfig = field(default_factory=WorkConfig)
-    """Who does the work."""
+    """Processes, limits and tasks; these options do not change what is stored."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -240,24 +244,24 @@ class SamShardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderDemoConfig:
-    """Render the demo's videos, stills and benchmark."""
+    """Render the videos, stills and benchmark of the demo from shipped photographs."""
 
     output: Path = Path("runs/demo")
     """Folder for videos/, stills/ and benchmark/."""
     size: int = 256
-    """Side of every picture, in pixels; even, as H.264 wants."""
+    """Side of every picture, in pixels; an even number, which H.264 needs, of at least 64."""
     train_clips: int = 13
-    """Clips of each training photograph."""
+    """Number of clips of each training photograph."""
     heldout_clips: int = 7
-    """Clips of each held-out photograph."""
+    """Number of clips of each held-out photograph."""
     stills: int = 12
-    """Stills of each training photograph that shows objects."""
+    """Number of stills of each training photograph that shows objects."""
     triplets: int = 12
-    """Benchmark triplets of each kind."""
+    """Number of benchmark triplets of each kind."""
     seed: int = 0
-    """Decides every view, light and colour."""
+    """Seed for drawing camera movements, light and colours."""
     workers: int = 0
-    """Processes; 0: one per usable core. Does not change the result."""
+    """Number of worker processes; 0: one for each usable CPU core. It does not change the result."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -271,7 +275,17 @@ class RenderDemoConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardFolderConfig:
-    """A folder that a sharding command has written to."""
+    """A folder of shards, written by a command of data preparation."""
 
     folder: Path
-    """The folder of shards."""
+    """Folder of shards, the output of shard_videos.py or shard_sam.py."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeConfig(ShardFolderConfig):
+    """Write one index, exclusion list, summary and report for all shards of a folder, as after a Slurm array."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(ShardFolderConfig):
+    """Write report.html for a folder of shards: statistics, skipped inputs and example pictures."""

@@ -1,4 +1,4 @@
-"""The help of a command, from its config: two examples, the ordinary options, then all others in groups.
+"""The help of a command, written from its config: examples, the usual options, then all others in groups.
 
 It reads the dataclass and the docstring of each field, and imports neither torch nor the parser.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import re
 import shutil
 import textwrap
 import types
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 
 INDENT = 28
 """Columns before an option's description; a longer option has the line to itself."""
-CONFIG_HELP = "A YAML file of options, in groups as below; what is given beside it wins."
+CONFIG_HELP = (
+    "YAML file with any of these options, nested as the groups are. It overrides the defaults shown here, and options"
+    " on the command line override it."
+)
 WORDS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "true|false", type(None): "null"}
+NO_BREAK = "\xa0"
 UNIONS = (Union, types.UnionType)
-ENTRY = "each of "
+ENTRY = "each entry of "
 """Begins the heading of configs that a list or a dict holds."""
 LISTS = (list, tuple, set, Sequence)
 
@@ -58,13 +63,15 @@ def command_help(command: Command) -> str:
     """The whole text of `--help`."""
     config_class = _find_class(command.config)
     groups = list(option_groups(config_class))
-    known = {option.name: option for group in groups for option in group.options}
+    known = {option.name: option for group in option_groups(config_class, repeat=True) for option in group.options}
     known["config"] = Option("config", "PATH", CONFIG_HELP, _short(command.default))
     ordinary = [known[name] for name in dict.fromkeys([*command.ordinary, "config"])]
     words = " ".join([*(name.upper() for name in command.positional), "[--OPTION VALUE ...]"])
     parts = [f"usage: {command.program} {words}", _fill(summary(config_class))]
     if command.examples:
-        parts.append("\n".join(["Examples:", *(f"  {example}" for example in command.examples)]))
+        parts.append(
+            "\n".join(["Examples:", *(line for example in command.examples for line in _example_lines(example))])
+        )
     parts.append(_group_text("Usual options", ordinary))
     for group in groups:
         left = [option for option in group.options if option not in ordinary]
@@ -87,11 +94,11 @@ def summary(config_class: type) -> str:
     return " ".join((config_class.__doc__ or "").split("\n\n")[0].split())
 
 
-def option_groups(config_class: type, default: object = MISSING) -> Iterator[Group]:
+def option_groups(config_class: type, default: object = MISSING, *, repeat: bool = False) -> Iterator[Group]:
     """The options of a config: a group for each class of its inheritance that has fields, then for each nested config.
 
     default: an instance whose values are the defaults, rather than those of the class. A nested class that has been
-    listed under another name is referred to.
+    listed under another name is referred to, unless `repeat` is true.
     """
     own, nested = _split_fields(config_class, default)
     for owner, options in own.items():
@@ -99,17 +106,17 @@ def option_groups(config_class: type, default: object = MISSING) -> Iterator[Gro
     listed: dict[type, str] = {}
     while nested:
         name, inner, description, value = nested.pop(0)
-        if inner in listed:
-            yield Group(f"{name}: {description or summary(inner)} (as {listed[inner]})", [])
+        if inner in listed and not repeat:
+            yield Group(f"{name}: {description or summary(inner)} (options as for {listed[inner]})", [])
             continue
         listed[inner] = name
         is_entry = name.startswith(ENTRY)
         own, deeper = _split_fields(inner, value, "" if is_entry else f"{name}.")
         if is_entry:  # of a list or a dict: these are keys in YAML, and no options
             own = {owner: [option._replace(is_key=True) for option in options] for owner, options in own.items()}
-        yield Group(
-            f"{name}: {description or summary(inner)}", [option for options in own.values() for option in options]
-        )
+        options = [option for options in own.values() for option in options]
+        if options:
+            yield Group(f"{name}: {description or summary(inner)}", options)
         nested = deeper + nested
 
 
@@ -139,9 +146,9 @@ def _split_fields(
             shown = None if value is MISSING else _plain(value) * bool(words)
             own.setdefault(owner, []).append(Option(name, words, description, shown))
         if inner is not None:
-            of_one = isinstance(value, inner)
+            of_one = inner is kind or isinstance(value, inner)
             label = name if _is_single(kind) else f"{ENTRY}{name}"
-            nested.append(_Nested(label, inner, description * of_one, value if of_one else MISSING))
+            nested.append(_Nested(label, inner, description * of_one, value if isinstance(value, inner) else MISSING))
     return own, nested
 
 
@@ -208,6 +215,16 @@ def _plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_plain, value))}]"
+    if is_dataclass(value):
+        value = {
+            each.name: getattr(value, each.name)
+            for each in fields(value)
+            if getattr(value, each.name) != _default(each)
+        }
+    if isinstance(value, Path):
+        return _short(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_plain(each)}' for name, each in value.items())}}}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -224,21 +241,34 @@ def _group_text(heading: str, options: list[Option]) -> str:
 
 def _option_lines(option: Option) -> list[str]:
     """`  --name VALUE   description (default: ...)`, wrapped."""
-    notes = {None: " (required)", "": ""}
-    note = notes.get(option.default, f" (default: {option.default})")
+    notes = {None: "(required)", "": ""}
+    note = notes.get(option.default, f"(default: {option.default})")
+    if len(note) <= _columns() - INDENT:
+        note = note.replace(" ", NO_BREAK)
     dashes = "" if option.is_key else "--"
-    return _hanging(f"  {dashes}{option.name} {option.value}".rstrip(), option.description + note, INDENT)
+    return _hanging(f"  {dashes}{option.name} {option.value}".rstrip(), f"{option.description} {note}", INDENT)
 
 
 def _hanging(head: str, text: str, indent: int) -> list[str]:
     """A head and its description beside it, or below where the head is long."""
     lines = textwrap.wrap(text, _columns() - indent, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = [line.replace(NO_BREAK, " ") for line in lines]
     if len(head) > indent - 2:
         # Many choices, a|b|c, may be longer than a line.
         heads = textwrap.wrap(head.replace("|", "| "), _columns(), subsequent_indent=" " * 8, break_long_words=False)
         heads = [each.replace("| ", "|") for each in heads]
         return [*heads, *(" " * indent + line for line in lines if line)]
     return [f"{head:{indent}s}{lines[0]}".rstrip(), *(" " * indent + line for line in lines[1:])]
+
+
+def _example_lines(example: str) -> list[str]:
+    """A command line, continued with backslashes where it is longer than a line."""
+    lines = [""]
+    for part in re.split(" (?=--)", example):
+        if lines[-1] and len(f"  {lines[-1]} {part} \\") > _columns():
+            lines.append("   ")
+        lines[-1] = f"{lines[-1]} {part}" if lines[-1] else part
+    return [f"  {line} \\" for line in lines[:-1]] + [f"  {lines[-1]}"]
 
 
 def _fill(text: str) -> str:

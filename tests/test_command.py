@@ -104,8 +104,14 @@ class Example(Base):
 
     band: Band = field(default_factory=lambda: Band(low=0.2))
     """A nested config."""
+    spare: Band = field(default_factory=Band)
+    """Another one."""
     others: list[Band] = field(default_factory=list)
     """Some more."""
+    sizes: dict = field(default_factory=lambda: {"width": 2, "names": ["a"]})
+    """Anything."""
+    template: Path = field(default_factory=lambda: Path.cwd() / "template.yaml")
+    """Where to start."""
     kind: Literal["plain", "fancy"] | None = None
     """How it looks."""
     paths: list[Path] | Path | None = None
@@ -118,8 +124,11 @@ COMMAND = Command(
     program="python draw.py",
     config=f"{__name__}.Example",
     run="nowhere.at_all",
-    examples=("python draw.py here",),
-    ordinary=("folder",),
+    examples=(
+        "python draw.py here",
+        "python draw.py here --paths '[first/picture.png, second/picture.png]' --kind fancy",
+    ),
+    ordinary=("folder", "spare.low"),
     positional=("folder",),
 )
 
@@ -130,14 +139,21 @@ Draw an example.
 
 Examples:
   python draw.py here
+  python draw.py here --paths '[first/picture.png, second/picture.png]' \\
+      --kind fancy
 
 Usual options
   --folder PATH             Where it goes. (required)
-  --config PATH             A YAML file of options, in groups as below; what is
-                            given beside it wins.
+  --spare.low NUMBER        Lower edge. (default: 0.1)
+  --config PATH             YAML file with any of these options, nested as the
+                            groups are. It overrides the defaults shown here,
+                            and options on the command line override it.
 
 Further options
   --others [{...}, ...]     Some more. (default: [])
+  --sizes {NAME: VALUE, ...}
+                            Anything. (default: {width: 2, names: [a]})
+  --template PATH           Where to start. (default: template.yaml)
   --kind plain|fancy        How it looks.
   --paths [PATH, ...] or PATH
                             One or more.
@@ -146,7 +162,9 @@ Further options
 band: A nested config.
   --band.low NUMBER         Lower edge. (default: 0.2)
 
-each of others: A range. (as band)
+spare: Another one. (options as for band)
+
+each entry of others: A range. (options as for band)
 """
 
 

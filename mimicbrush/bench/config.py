@@ -1,4 +1,4 @@
-"""What each benchmark measures, and how long."""
+"""Configuration of the benchmarks of speed and memory."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ CheckName = Literal[
     "all",
 ]
 NUM_RUN = 3
-"""Steps that are run and timed: the first, and two that stand for all later ones of an edit."""
+"""Number of steps that are run and timed: the first, and two that represent all later steps of an edit."""
 PAIRS_FOR = {6: 4, 16: 12}
-"""At most so many pairs are kept of a clip, by the number of its decoded frames."""
+"""Largest number of pairs kept from a clip, by the number of frames decoded from it."""
 DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderBenchConfig:
-    """Count the pairs a second that the loader delivers from real shards, without a network."""
+    """Measure how many pairs per second the data loader delivers from shards, without a network."""
 
     train_config: Path = DEFAULT_CONFIG
-    """The training config whose shards are read."""
+    """Training config that names the shards and the batches."""
     shards: Path | None = None
-    """Shards to read instead."""
+    """Folder of shards to read instead; null: those of the training config."""
     size: int = 0
-    """Pixels of the squares; 0: the config's."""
+    """Side of the square pictures, in pixels; 0: that of the training config."""
     batch_size: int = 0
-    """Pairs a batch; 0: the config's."""
+    """Pairs in a batch; 0: as in the training config."""
     workers: tuple[int, ...] = (1, 2)
-    """Numbers of workers, one after the other."""
+    """Numbers of worker processes to measure, one after the other."""
     seconds: float = 20.0
-    """Of each, after a batch of every worker."""
+    """Seconds to measure each number of workers, after a warm-up of some batches."""
     needed: float = 30.0
-    """Images a second that the GPU trains on."""
+    """Pairs per second that one GPU trains on; with `cores` it gives the number of GPUs that can be fed."""
     cores: int = 8
-    """Of the machine for each GPU."""
+    """CPU cores of the training machine that are used to feed GPUs."""
 
     def __post_init__(self) -> None:
         if not self.workers or min(self.workers) < 1:
@@ -70,27 +70,27 @@ class LoaderBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBenchConfig:
-    """Time training steps, with one option after the other switched on."""
+    """Measure the time and memory of training steps while options are switched on one after the other."""
 
     network: Literal["config", "full"] = "config"
-    """The training config's network, or one of full size with random weights, which needs nothing from the hub."""
+    """config: the network of the training config; full: the released sizes with random weights, without downloads."""
     train_config: Path | None = None
-    """The training config that is measured; null: tiny.yaml, or mimicbrush.yaml with the full-size network."""
+    """Training config to measure; null: configs/train/tiny.yaml, or mimicbrush.yaml with network full."""
     shards: Path | None = None
-    """Shards that the loader reads; null: the same random pairs in memory, again and again."""
+    """Folder of shards to read; null: the same random pairs from memory in every step."""
     batch_size: int = 0
-    """Pairs a step; 0: the config's."""
+    """Pairs in a batch; 0: as in the training config."""
     num_workers: int = 0
-    """Processes that read shards; 0: the config's."""
+    """Processes that read shards; 0: as in the training config."""
     rows: tuple[RowName, ...] = ()
-    """What is measured, in order, each with the options of those before it; configured: the config's own options
-    alone. Empty: all of them, on a CPU without bfloat16 and compilation."""
+    """Options to measure, in order; each row keeps the options of the rows before it, and configured measures the
+    training config unchanged. Empty: all, on a CPU without bfloat16 and compilation."""
     repeats: int = 10
-    """Timed steps of each, after three that are not."""
+    """Number of timed steps in each row, after three steps of warm-up."""
     device: str = "auto"
-    """auto takes a GPU where there is one."""
+    """Device to measure, such as cpu or cuda; auto: a GPU if there is one, otherwise the CPU."""
     output: Path | None = None
-    """A JSON file for the results; a Markdown table and a bar chart are written beside it."""
+    """JSON file for the results; a Markdown table and a bar chart are written beside it."""
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -103,31 +103,32 @@ class TrainBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleBenchConfig:
-    """Time a sampling step against the released algorithm, and whole edits with the tiny preset; weights are random."""
+    """Compare the time of a sampling step with the released algorithm, and time edits with the tiny preset; weights are
+    random."""
 
     widths: tuple[int, ...] = (64, 128, 256, 256)
-    """Of both U-Nets; Stable Diffusion 1.5 has 320, 640, 1280, 1280."""
+    """Channels of the levels of both U-Nets; Stable Diffusion 1.5 has 320, 640, 1280, 1280."""
     cross_attention_dim: int = 256
-    """Width of the image tokens; Stable Diffusion 1.5 has 768."""
+    """Size of an image token; Stable Diffusion 1.5 has 768."""
     latent_sizes: tuple[int, ...] = (32, 64)
-    """Sides of the latents; 512 pixels make 64."""
+    """Sides of the latents to measure, multiples of 8; 64 stands for pictures of 512 pixels."""
     num_edits: int = 1
-    """In one batch; each has a conditional and an unconditional row."""
+    """Number of edits in a batch; each has a conditional and an unconditional row."""
     num_inference_steps: int = 50
-    """Steps of an edit, over which what is computed once is spread."""
+    """Sampling steps of an edit; the cost of what is computed once per edit is divided by it."""
     guidance_scale: float = 5.0
-    """Above 1."""
+    """Strength of classifier-free guidance, above 1."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of weights and latents."""
+    """Precision of weights and latents."""
     device: str = "auto"
-    """auto takes a GPU where there is one."""
+    """Device to measure, such as cpu or cuda; auto: a GPU if there is one, otherwise the CPU."""
     clock: ClockKind = "wall"
-    """wall, or cpu: CPU seconds of the process, which other programs on the machine disturb less; for one thread, as
-    with OMP_NUM_THREADS=1."""
+    """wall: elapsed time; cpu: CPU seconds of the process, which depend less on other programs. Use cpu with one thread
+    (OMP_NUM_THREADS=1)."""
     compile: bool = False
-    """Compile our two U-Nets with Inductor."""
+    """Compile our two U-Nets with torch.compile (Inductor)."""
     repeats: int = 5
-    """Timed runs of each, in turns, after one that is not timed."""
+    """Number of timed runs of each algorithm, alternating, after one run of warm-up."""
 
     def __post_init__(self) -> None:
         if self.guidance_scale <= 1:
@@ -143,16 +144,16 @@ class SampleBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparationBenchConfig:
-    """Time the preparation of rendered clips: CPU seconds, pairs, stages, two workers, memory."""
+    """Measure the preparation of rendered clips: CPU seconds by stage, pairs, two workers, and memory."""
 
     clips: Path = Path("runs/bench/clips")
-    """Folder of the clips (1080p and 4K, a keyframe every 250 and every 30 frames), rendered where they are missing."""
+    """Folder of test clips (1080p and 4K, a keyframe every 250 and every 30 frames); missing ones are rendered."""
     frames: list[int] = field(default_factory=lambda: [6, 16])
-    """Frames decoded of each clip: 6 (up to 4 pairs are kept) and 16 (up to 12)."""
+    """Numbers of frames to decode from each clip: 6 (at most 4 pairs are kept) and 16 (at most 12)."""
     repeats: int = 1
-    """Rounds in which all ways take turns on each clip; means are printed."""
+    """Number of rounds in which all implementations take turns on each clip; means are printed."""
     memory_clips: int = 500
-    """Clips that one process prepares while its memory is watched; 0 leaves that out."""
+    """Number of clips that one process prepares while its memory is measured; 0: no measurement."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.frames) - PAIRS_FOR.keys())
@@ -162,22 +163,23 @@ class PreparationBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsBenchConfig:
-    """Time every metric, and compare all with the edit itself; weights are random."""
+    """Measure the time of every metric, and compare all of them with the edit itself; weights are random."""
 
     picture_size: int = 512
-    """Pixels of a side; the mask's box is the whole picture, the most that a metric can be given."""
+    """Side of the pictures, in pixels; the mask covers the whole picture, the most expensive case."""
     num_edits: int = 4
-    """Timed edits, of which no two share a source or a reference, as those of several editors would."""
+    """Number of timed edits; no two share a source or a reference."""
     num_inference_steps: int = 50
-    """Of the edit that metrics are compared with, with guidance."""
+    """Sampling steps of the edit, with guidance, that the metrics are compared with."""
     num_timed_steps: int = 0
-    """So many of them are really taken by a network of full size, which needs 10 GiB; 0: they are only counted."""
+    """Number of these steps to run and time with a network of the released sizes, which needs 10 GiB; 0: estimate their
+    time from their operations."""
     networks: Size = "full"
-    """full, or tiny to try the command."""
+    """Sizes of the metrics' networks; tiny only tests the command."""
     clock: ClockKind = "cpu"
-    """cpu: seconds of the processor, of all threads; wall, as must be on a GPU."""
+    """cpu: CPU seconds of all threads; wall: elapsed time, which is needed on a GPU."""
     device: str = "auto"
-    """auto takes a GPU where there is one."""
+    """Device to measure, such as cpu or cuda; auto: a GPU if there is one, otherwise the CPU."""
 
     def __post_init__(self) -> None:
         for name, least in (("num_edits", 1), ("picture_size", 32), ("num_inference_steps", 1)):
@@ -187,25 +189,26 @@ class MetricsBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBenchConfig:
-    """Measure the peak memory of an edit in float32, in bfloat16, with offload, and with a sliced or tiled VAE."""
+    """Measure the peak memory of an edit in float32, in bfloat16, with offloading, and with a sliced or tiled VAE."""
 
     network: Size = "full"
-    """Its sizes: the release's, or the tiny preset's. Weights are constant, from a temporary folder in half precision,
-    5 GiB for the release's."""
+    """Sizes of the network: full, the released ones, or tiny. Constant weights in half precision are written to a
+    temporary folder: 5 GiB for full."""
     weights: str | None = None
-    """Trained weights of these sizes, in place of constant ones."""
+    """Trained weights to use instead; their sizes must be those of `network`."""
     ways: tuple[WayName, ...] = ()
-    """Rows, in order; empty: all."""
+    """Rows to measure, in order; empty: all."""
     dtype: Precision = "auto"
-    """Of the rows that are not named after theirs; auto is float16 on a GPU and float32 elsewhere, as in edits."""
+    """Precision of all rows except float32 and bfloat16; auto: float16 on a GPU and float32 elsewhere, as in edits."""
     num_images: int = 1
-    """Results of the edit, denoised together."""
+    """Number of results of the edit, which are denoised together."""
     num_inference_steps: int = 1
-    """Steps of the edit: memory is that of the first."""
+    """Sampling steps of the edit; more than 1 does not change the memory."""
     device: str = "auto"
-    """auto takes a GPU where there is one. On a CPU offloading saves nothing, and is only counted."""
+    """Device to measure; auto: a GPU if there is one. On a CPU, offloading saves nothing, and its effect is only
+    calculated."""
     output: Path | None = None
-    """A JSON file for the results."""
+    """JSON file for the results."""
 
     def __post_init__(self) -> None:
         for name in ("num_images", "num_inference_steps"):
@@ -217,37 +220,41 @@ class MemoryBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StartBenchConfig:
-    """Measure the peak of host memory while a rank loads its network, frozen parts in bfloat16 at once or at last.
+    """Measure the peak host memory of loading a network for training: frozen parts in bfloat16 from the start, or
+    converted after loading.
 
-    Random weights from a temporary folder (8 GB for the release's sizes), in the formats of the presets' repositories.
+    Random weights are written to a temporary folder (8 GB for the released sizes), in the formats of the presets'
+    repositories.
     """
 
     network: Size = "full"
-    """Its sizes: the release's, or the tiny preset's."""
+    """Sizes of the network: full, the released ones, or tiny. Random weights are written to a temporary folder: 8 GB
+    for full."""
     output: Path | None = None
-    """A JSON file for the results."""
+    """JSON file for the results."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuCheckConfig:
-    """Check training, resuming, editing and offloading on a GPU: a table, and exit status 1 where a check fails.
+    """Check training, resuming, editing and offloading on a GPU; the exit status is 1 if a check fails.
 
-    The same command again keeps what was ok, as long as code, settings and machine stay, and makes the rest.
+    The same command again keeps the checks that passed, as long as code, settings and machine are the same, and runs
+    the others.
     """
 
     checks: tuple[CheckName, ...] = ()
-    """Which checks, in order; empty: all."""
+    """Checks to run, in order; empty: all."""
     network: Size = "full"
-    """Sizes of the networks that steps and edits are measured with: the release's, or the tiny preset's. Weights are
-    random, nothing is fetched."""
+    """Sizes of the networks in training steps and edits: full, the released ones, or tiny. Weights are random, nothing
+    is downloaded."""
     batch_size: int = 4
-    """Pairs a step."""
+    """Pairs in a batch of training steps."""
     minutes: float = 10.0
-    """After which no check starts that would, by what it takes on an H100, end later; it is named as skipped."""
+    """Time limit in minutes: checks that would end later, by their time on an H100, are skipped and named."""
     device: str = "cuda"
-    """cpu tries with network tiny what does not need a GPU; checks that do are named as skipped."""
+    """Device to check; cpu, with network tiny, runs the checks that need no GPU and names the others as skipped."""
     output: Path = Path("runs/check_gpu")
-    """Folder for the table: results.md, results.csv and results.json."""
+    """Folder for results.md, results.csv and results.json."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

@@ -1,4 +1,4 @@
-"""What the page shows, where, and how much it lets visitors ask for."""
+"""Configuration of the demo page: its address, the proposed settings, and limits for visitors."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:.]+\]")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one visitor may ask of the machine."""
+    """Limits on the edits that a visitor may ask for."""
 
     upload_mb: int = 50
-    """Of one uploaded file."""
+    """Largest size of an uploaded file, in megabytes."""
     megapixels: int = 25
-    """Of one picture."""
+    """Largest size of a picture, in megapixels."""
     steps: int = 100
-    """Of one edit."""
+    """Largest number of sampling steps of an edit."""
     results: int = 4
-    """Of one edit."""
+    """Largest number of results of an edit."""
     references: int = 4
-    """Of one edit, side by side on one canvas."""
+    """Largest number of references of an edit."""
     seconds: int = 600
-    """That one edit may compute; then it is stopped."""
+    """Longest computation of an edit, in seconds; then it is stopped."""
     waiting: int = 8
-    """Edits that wait for the one that is computed; more are refused."""
+    """Largest number of edits that wait while another one is computed; further requests are refused."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -42,30 +42,29 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoConfig(LoadConfig, EditSettings):
-    """A page in the browser: paint a mask on a picture, show a reference, and edit.
-
-    The settings of an edit are those that the page proposes.
-    """
+    """A page in the browser: paint a mask on a picture, choose a reference, and edit. Settings of an edit given here
+    are the page's initial values."""
 
     weights: str = "asset:tiny"
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
-    mimicbrush.bin, or the small weights that are shipped."""
+    mimicbrush.bin, or asset:tiny, the small weights shipped with this package."""
     host: str = "127.0.0.1"
-    """Address to listen at; 0.0.0.0 lets other machines in, and is answered under every name unless allowed_hosts
-    are given."""
+    """Address to listen on; 0.0.0.0 makes the page available to other machines, under any host name unless
+    allowed_hosts is given."""
     port: int = 7860
-    """Port to listen at."""
+    """Port to listen on, 1 to 65535."""
     allowed_hosts: list[str] = field(default_factory=list)
-    """Names under which the page is asked for beside 127.0.0.1, localhost, [::1] and host, for instance a proxy's:
-    '[mimic.example.org]', '["*.example.org"]'; requests for others get 400."""
+    """Further host names under which the page answers, for instance that of a proxy: '[mimic.example.org]',
+    '["*.example.org"]'. Requests for other names get status 400; 127.0.0.1, localhost, [::1] and host are always
+    allowed."""
     open_browser: bool = False
-    """Show the page at once."""
+    """Open the page in a browser once it is ready."""
     limits: Limits = field(default_factory=Limits)
-    """What one visitor may ask of the machine."""
+    """Limits on the edits that a visitor may ask for."""
 
     @property
     def names(self) -> list[str]:
-        """All that the page answers to, without ports; `*` is any."""
+        """All host names that the page answers to, without ports; `*` is any."""
         if self.host in ("0.0.0.0", "::") and not self.allowed_hosts:
             return ["*"]
         return [*LOCAL_NAMES, f"[{self.host}]" if ":" in self.host else self.host, *self.allowed_hosts]

@@ -1,4 +1,4 @@
-"""Settings of `python -m mimicbrush.edit`."""
+"""Configuration of `python -m mimicbrush.edit`."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from mimicbrush.requests import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
-    """The weights that edit, and the machine they run on."""
+    """The weights to edit with, and the device and precision to run them in."""
 
     weights: str
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
-    mimicbrush.bin, or asset:tiny, the small weights that come with the package."""
+    mimicbrush.bin, or asset:tiny, the small weights shipped with this package."""
     lora: Path | None = None
-    """A LoRA file made by `python -m mimicbrush.model.weights lora`, whose base the weights are."""
+    """A LoRA file made by `python -m mimicbrush.model.weights lora`, for use with the weights it was trained on."""
     lora_scale: float = 1.0
-    """How far the LoRA file changes the weights: 0 not at all, 1 as far as it was trained."""
+    """Strength of the LoRA file; 0: no effect, 1: as trained."""
     scheduler: str | None = None
-    """Sampler: a class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the weights' own,
-    DDIMScheduler unless they say otherwise."""
+    """Sampler, a scheduler class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the sampler
+    stored with the weights, or DDIMScheduler."""
     use_ema: bool = True
-    """Of a training run, the averaged weights."""
+    """Take the averaged weights (EMA) of a training run; false: its last weights."""
     device: str = "auto"
-    """auto takes a GPU where there is one."""
+    """Device to compute on, such as cpu or cuda:1; auto: a GPU if there is one, otherwise the CPU."""
     precision: Precision = "auto"
-    """Of the computation; auto is float16 on a GPU, as in the release, and float32 elsewhere."""
+    """Precision of the computation; auto: float16 on a GPU, as in the release, and float32 elsewhere."""
     offload: Literal["none", "model", "sequential"] = "none"
-    """Weights wait in the CPU's memory and go to the GPU a model or a layer at a time: less memory, and slower."""
+    """Keep weights in CPU memory and move them to the GPU when they are used, one model or one layer (sequential) at a
+    time: less GPU memory, slower."""
     vae_tiling: bool = False
-    """Let the autoencoder work on overlapping tiles: less memory, and slightly other results."""
+    """Run the autoencoder on overlapping tiles: less memory, slightly different results."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -60,32 +61,34 @@ class EditConfig(LoadConfig, EditSettings):
     source: Path | None = None
     """The picture to edit."""
     mask: Path | None = None
-    """White where the edit happens; of the source's size."""
+    """Mask of the region to repaint: white where the edit happens, of the source's size."""
     reference: list[Path] | Path | None = None
-    """The picture to imitate; several, '[a.png, b.png]', are put side by side on one canvas."""
+    """The picture to imitate. Several, as '[a.png, b.png]', are placed side by side on one canvas."""
     output: Path | None = None
-    """PNG to write, of 16 bits where the source is a PNG of 16; several results get -1, -2, ... before the suffix."""
+    """PNG file to write, with 16 bits if the source is a 16-bit PNG. With num_images, -1, -2, ... is added before the
+    suffix."""
     batch: Path | None = None
-    """A CSV with columns source, mask, reference, output, and optionally seed, keep_shape, reference_box and
-    reference_mask, in place of the four above; paths are relative to it, and several references stand there as here.
-    Rows whose output is there are left out, so the same command goes on. Rows that cannot be edited are skipped, and
-    named as soon as that is known; the exit status is 2 as long as there are such rows."""
+    """CSV with one edit in each row, instead of the four options above: columns source, mask, reference, output, and
+    optionally seed, keep_shape, reference_box, reference_mask; paths are relative to the CSV. Rows whose output exists
+    are left out, so the same command resumes. Rows with faults are named and skipped; the exit status is then 2."""
     replay: Path | None = None
-    """A PNG written by this command: its settings stand for all that is not given, which then is output alone."""
+    """Repeat an edit: a PNG written by this command, whose recorded settings are used for all options that are not
+    given; usually only output is."""
     reference_box: list[int] | list[list[int] | None] | None = None
-    """Left, top, right, bottom of what is meant in the reference, in pixels: '[10, 20, 200, 180]'; of several, one
-    each: '[[10, 20, 200, 180], null]'."""
+    """Box around the object to imitate in the reference: left, top, right, bottom in pixels, as '[10, 20, 200, 180]'.
+    For several references one box or null each: '[[10, 20, 200, 180], null]'."""
     reference_mask: Path | list[Path | None] | None = None
-    """White where the reference shows what is meant; of several, one each: '[null, m.png]'."""
+    """Mask of the object to imitate in the reference, white on the object. For several references one mask or null
+    each: '[null, m.png]'."""
     keep_shape: bool = False
-    """Follow the shape of what is there (texture transfer)."""
+    """Keep the shape of the source's masked object (texture transfer)."""
     num_images: int = 1
-    """Results, with seeds seed, seed + 1, ..."""
+    """Number of results, made with seeds seed, seed + 1, ..."""
     seed: int = 0
-    """Of the noise."""
+    """Seed of the noise, 0 or more."""
     grid: bool = False
-    """Also write a contact sheet, -grid before the suffix: source, references, what is meant in them, and each
-    result under its seed."""
+    """Also write a contact sheet, with -grid before the suffix: source, references with their boxes or masks, and each
+    result with its seed."""
     force: bool = False
     """Overwrite existing files."""
 
@@ -140,7 +143,7 @@ class EditConfig(LoadConfig, EditSettings):
 
     @property
     def boxes(self) -> list[list[int] | None]:
-        """One for each reference."""
+        """One box or None for each reference."""
         box = self.reference_box
         if box is None:
             return [None] * len(self.references)
@@ -148,14 +151,14 @@ class EditConfig(LoadConfig, EditSettings):
 
     @property
     def reference_masks(self) -> list[Path | None]:
-        """One for each reference."""
+        """One mask or None for each reference."""
         if self.reference_mask is None:
             return [None] * len(self.references)
         return self.reference_mask if isinstance(self.reference_mask, list) else [self.reference_mask]
 
     @property
     def pictures(self) -> dict[str, list[Path | None]]:
-        """The pictures that are read, by the option that names them."""
+        """The pictures to read, by the option that names them."""
         return {
             "source": [self.source],
             "mask": [self.mask],
@@ -165,7 +168,7 @@ class EditConfig(LoadConfig, EditSettings):
 
     @property
     def files(self) -> dict[str, list[Path | None]]:
-        """The files that a result is made of, by the option that names them."""
+        """The files that a result depends on, by the option that names them."""
         return self.pictures | ({"lora": [self.lora]} if self.lora else {})
 
     @property
@@ -174,14 +177,14 @@ class EditConfig(LoadConfig, EditSettings):
 
     @property
     def outputs(self) -> list[Path]:
-        """One for each result."""
+        """One path for each result."""
         if self.num_images == 1:
             return [self.output]
         return [_beside(self.output, str(number + 1)) for number in range(self.num_images)]
 
     @property
     def singles(self) -> list[EditConfig]:
-        """Each result as an edit of its own."""
+        """A config for each result alone."""
         return [
             replace(self, seed=seed, num_images=1, output=path, grid=False)
             for seed, path in zip(self.seeds, self.outputs, strict=True)
@@ -193,12 +196,12 @@ class EditConfig(LoadConfig, EditSettings):
 
     @property
     def sheet(self) -> Path:
-        """The contact sheet."""
+        """Path of the contact sheet."""
         return _beside(self.output, "grid")
 
 
 def _is_box(box: object) -> bool:
-    """Whether these are the sides of a box, wherever the picture ends."""
+    """Whether this is left, top, right, bottom in the right order; the picture's size is not checked."""
     if not (isinstance(box, list) and len(box) == 4 and all(isinstance(side, int) for side in box)):
         return False
     left, top, right, bottom = box

@@ -1,4 +1,4 @@
-"""An evaluation, a comparison of two, and the networks of the metrics."""
+"""Configuration of evaluations, of comparisons between them, and of the networks that metrics use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mimicbrush.errors import Faults, UserError
 from mimicbrush.work_share import WorkShare
 
 Need = Literal["reference_mask", "prompt"]
-"""What a metric may need of a sample beside source, mask, reference and edited picture."""
+"""Files or texts that a metric may need beside source, mask, reference and edited picture."""
 MetricName = Literal[
     "ssim",
     "psnr",
@@ -34,52 +34,52 @@ MetricName = Literal[
     "change_outside",
     "mean_change_outside",
 ]
-"""In the order of the tables; `metrics/table.py` describes and computes each."""
+"""Metrics in the order of the tables; `metrics/table.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 References = Literal["own", "swapped"]
 REFERENCES: dict[References, str] = {
     "own": "",
     "swapped": "Each sample is edited with the reference of another group, to see whether the right one matters.",
 }
-"""What the report says of an editor by the references that it is given."""
+"""The report's sentence about an editor, by the references it receives."""
 HELDOUT = "heldout"
-"""What held-out pairs are called where the sets are called by their names."""
+"""The name of held-out pairs in tables and folders; no set may have it."""
 SUMMARY_FIELDS = ("noun", "inputs", "kept", "skipped", "pairs")
-"""What the report reads of a summary.json."""
+"""Fields of a summary.json that the report reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSet:
-    """One folder of the benchmark."""
+    """One folder of benchmark samples."""
 
     folder: Path
-    """Where the pictures lie."""
+    """Folder of the samples' pictures."""
     task: Task
-    """texture: editors follow the source's shape (depth on); parts: they are free (depth off)."""
+    """texture: editors keep the shape of the source (depth on); parts: they are free to change it (depth off)."""
     track: Track
-    """inner_id: the source itself is the truth; inter_id: there is none."""
+    """inner_id: the source is the true result; inter_id: there is no true result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsConfig:
-    """Where the metrics' networks come from: a local folder or file, or what `mimicbrush.evaluation.fetch` has fetched.
+    """The networks that metrics use: local folders or files, or what `mimicbrush.evaluation.fetch` has downloaded.
 
     Folders and hub repositories are in transformers' layout; files are torchvision's, by path or URL, and a hash in the
     file's name is checked.
     """
 
     dino: str = "facebook/dino-vits16"
-    """DINO ViT-S/16."""
+    """DINO ViT-S/16, for DINO-I: a folder or hub repository in transformers' layout."""
     dinov2: str = "facebook/dinov2-base"
-    """DINOv2 ViT-B/14."""
+    """DINOv2 ViT-B/14: a folder or hub repository in transformers' layout."""
     clip: str = "openai/clip-vit-base-patch32"
-    """CLIP ViT-B/32, for pictures and texts."""
+    """CLIP ViT-B/32, for CLIP-I and CLIP-T: a folder or hub repository in transformers' layout."""
     alexnet: str = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
-    """AlexNet's features, for LPIPS."""
+    """AlexNet, for LPIPS: a path or URL of torchvision's file; a hash in its name is checked."""
     vgg16: str = "https://download.pytorch.org/models/vgg16-397923af.pth"
-    """VGG16's features, for LPIPS."""
+    """VGG16, for LPIPS (VGG): a path or URL of torchvision's file; a hash in its name is checked."""
     depth: str = "LiheYoung/depth-anything-base-hf"
-    """Depth Anything ViT-B."""
+    """Depth Anything ViT-B, for depth agreement: a folder or hub repository in transformers' layout."""
 
 
 NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))
@@ -87,14 +87,15 @@ NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))
 
 @dataclass(frozen=True, kw_only=True)
 class EditorSpec:
-    """An editor as the config names it."""
+    """An editor of an evaluation."""
 
     class_path: str
-    """Dotted path of its class."""
+    """Dotted path of the editor's class."""
     init_args: dict = field(default_factory=dict)
     """Arguments of its constructor."""
     references: References = "own"
-    """swapped: each sample is edited with the reference of another group, to see whether the right one matters."""
+    """own: each sample's reference; swapped: the reference of a sample of another group, to test whether the right
+    reference matters."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -107,12 +108,12 @@ class EditorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldoutConfig:
-    """Pairs that training never saw, on which reference use is measured."""
+    """Held-out pairs, which training never saw, on which reference use is measured."""
 
     shards: Path
-    """Folder of shards written by data_prep."""
+    """Folder of held-out shards written by data_prep."""
     num_pairs: int = 144
-    """Pairs taken, spread evenly over clips and photographs; more narrow the interval."""
+    """Number of pairs, spread evenly over clips and photographs; more pairs give a narrower confidence interval."""
 
     def __post_init__(self) -> None:
         if self.num_pairs < 2:
@@ -121,35 +122,36 @@ class HeldoutConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Every editor answers every set: pictures, tables, and a report that shows them."""
+    """Run every editor on every benchmark set: edited pictures, metrics, tables and a report."""
 
     output: Path
-    """Folder of report.html, results.json, results.csv, and the edited pictures under edits/."""
+    """Folder for report.html, results.json, results.csv, and the edited pictures under edits/."""
     sets: dict[str, BenchmarkSet]
-    """Benchmark sets by the name that the tables give them: each a folder, a task and a track."""
+    """Benchmark sets by the names they have in tables."""
     editors: dict[str, dict]
-    """Editors by the name that the tables give them: each a class_path, its init_args, and whether its references are
-    its own or swapped. The first is the one that the others are compared with."""
+    """Editors by the names they have in tables: each has a class_path, and may have init_args and references (own or
+    swapped). The others are compared with the first."""
     seeds: list[int] = field(default_factory=lambda: [1])
-    """Each sample is edited once with each seed; one seed for all samples, 1 in the released script."""
+    """Seeds: each sample is edited once with each. The released script uses 1 for all samples."""
     metrics: list[str] = field(default_factory=list)
-    """Metrics to compute, each of which must then be computable; empty: all, and what cannot be computed says why."""
+    """Metrics to compute, such as ssim, lpips, dino or clip_image; an unknown name lists all, and it is an error if one
+    cannot be computed. Empty: all that can be computed, and the report gives the reason for the others."""
     models: ModelsConfig = field(default_factory=ModelsConfig)
-    """Where the networks that metrics need lie."""
+    """The networks that metrics use: local paths, or what `mimicbrush.evaluation.fetch` has downloaded."""
     batch_size: int = 4
-    """Samples that an editor is handed at once; changes speed and memory, and no result."""
+    """Samples that an editor receives at once; it changes speed and memory, but no result."""
     heldout: HeldoutConfig | None = None
-    """Where given, reference use is measured on these pairs for every editor that predicts noise."""
+    """Held-out pairs on which reference use is measured for every editor that predicts noise; null: none."""
     reference_use_of_sets: bool = True
-    """Also measure it on inner-ID sets, which takes about half as long as their edits."""
+    """Also measure reference use on inner-ID sets; this takes about half as long as their edits."""
     training_run: Path | None = None
-    """A folder written by train.py, whose loss curve and previews the report shows."""
+    """A folder written by train.py, whose loss curve and previews are shown in the report."""
     data_summaries: list[Path] = field(default_factory=list)
-    """summary.json files of sharding, which the report lists; those that are absent are left out."""
+    """summary.json files written by data_prep, to be listed in the report; missing files are left out."""
     work: WorkShare = field(default_factory=WorkShare)
-    """Which part of the samples this call edits and scores."""
+    """The share of the samples that this command edits and scores, for instance in a Slurm array."""
     inputs_from: str = ""
-    """The command that makes the inputs, named where they are missing."""
+    """The command that makes the inputs, named in the message when they are missing."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -175,49 +177,50 @@ class EvaluateConfig:
         faults.refuse()
 
     def editor(self, name: str) -> EditorSpec:
-        """One editor; raises UserError where the entry is none."""
+        """One editor; raises UserError where its entry is invalid."""
         try:
             return EditorSpec(**self.editors[name])
         except (TypeError, ValueError) as error:
             raise UserError(f"editors.{name} needs a class_path, may have init_args and references: {error}") from None
 
     def edits(self, set_name: str, editor: str, seed: int) -> Path:
-        """Where an editor's pictures of a set lie."""
+        """Folder of an editor's edited pictures of a set."""
         return self.output / "edits" / set_name / editor / str(seed)
 
     def scores(self, set_name: str, editor: str, seed: int) -> Path:
-        """Where these pictures' scores lie."""
+        """Folder of the scores of these pictures."""
         return self.output / "scores" / set_name / editor / str(seed)
 
     def reference_use(self, editor: str, pairs: str) -> Path:
-        """Where an editor's reference use lies; pairs: `heldout` or the name of a set."""
+        """File of an editor's reference use; pairs: `heldout` or the name of a set."""
         return self.output / "reference_use" / pairs / f"{editor}.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:
-    """An editor of one evaluation against an editor of another, on the samples and seeds that both have."""
+    """Compare an editor of one evaluation with an editor of another, on the samples and seeds that both have."""
 
     run_a: Path
-    """Output folder of the first evaluation; the first word of the command line."""
+    """Output folder of the first evaluation, the baseline of the comparison."""
     run_b: Path
-    """Output folder of the second, whose gain is shown; the second word. It may be the same folder."""
+    """Output folder of the second evaluation, whose gain is shown; it may be the same folder."""
     editor_a: str = ""
-    """Editor of the first run; empty: its first one."""
+    """Name of the editor in the first evaluation; empty: its first one."""
     editor_b: str = ""
-    """Editor of the second run; empty: its first one."""
+    """Name of the editor in the second evaluation; empty: its first one."""
     output: Path | None = None
-    """Folder of comparison.html, .json and .csv; none: one within the second run, named after both."""
+    """Folder for comparison.html, comparison.json and comparison.csv; null: a folder inside the second run that is
+    named after both."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchConfig:
-    """Fetch the weights of the metrics' networks that are not on this machine yet."""
+    """Download the weights of the networks that metrics use, unless they are already on this machine."""
 
     models: tuple[str, ...] = NETWORK_NAMES
-    """Which: dino, dinov2, clip, alexnet, vgg16, depth."""
+    """Networks to download: dino, dinov2, clip, alexnet, vgg16, depth."""
     sources: ModelsConfig = field(default_factory=ModelsConfig)
-    """Where each comes from: a repository of the hub, or a URL."""
+    """The hub repository or URL of each network."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.models if name not in NETWORK_NAMES]

@@ -16,9 +16,9 @@ VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class AblationsConfig(TrainConfig):
-    """Train several variants of one run, one after the other, for an ablation study.
+    """Train several variants of one run, one after the other, each in its own folder inside `output`.
 
-    The options of the run hold for all of its variants; `output` is the folder that holds a folder for each.
+    The options of the run hold for all of its variants.
     """
 
     variants: dict[str, dict]

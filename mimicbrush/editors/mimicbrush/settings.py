@@ -1,4 +1,4 @@
-"""Settings of an edit; read without torch."""
+"""Settings of a MimicBrush edit; this module does not import torch."""
 
 # Annotations are not postponed here: jsonargparse looks for their names in the modules of a config and of its first
 # base alone, and takes any value for every field where it does not find one. This class is a config's second base.
@@ -9,36 +9,38 @@ from mimicbrush.errors import Faults
 from mimicbrush.model.config import RecommendedSettings
 
 Geometry = Literal["exact", "released"]
-"""How pictures come to the network's canvas and back: without a pixel's shift, or as in the released code."""
+"""How pictures are resized to the network's size and back: exactly aligned, or as in the released code."""
 
 Regions = Literal["together", "separate", "in_turn"]
-"""One crop around all of the mask, or one around each of its connected parts: all denoised at once, or one after the
-other, each seeing what became of those before it, in the memory of one."""
+"""One crop around the whole mask, or one around each of its connected parts: all denoised at once, or one after the
+other, where later crops see earlier results and only one is in memory."""
 
 MAX_CONTEXT = 100
-"""Largest side of a crop, in times the longer side of what is masked."""
+"""Largest side of a crop, in multiples of the longer side of the masked region."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EditSettings:
-    """How an edit is sampled and pasted back."""
+    """How an edit is sampled and pasted into the source."""
 
     num_inference_steps: int | None = None
-    """Sampling steps; null: as many as the weights recommend, 50 unless they say otherwise."""
+    """Sampling steps; null: the number recommended by the weights, which is 50 unless they say otherwise."""
     guidance_scale: float | None = None
-    """How strongly to follow the reference, 1 or less is no guidance; null: as the weights recommend, 5 unless they
-    say otherwise."""
+    """Strength of classifier-free guidance by the reference; 1 or less: none. null: the value recommended by the
+    weights, which is 5 unless they say otherwise."""
     crop_to_mask: bool = False
-    """Work on a square crop around the mask: edits of large pictures stay sharp."""
+    """Edit a square crop around the mask instead of the whole picture, so that large pictures stay sharp."""
     regions: Regions = "together"
-    """together: one crop for all of the mask; separate: one for each of its connected parts; in_turn: the same, one
-    after the other, each seeing what became of those before it, and in the memory of one."""
+    """Crops for a mask of several connected parts. together: one crop for all, with crop_to_mask; separate: always one
+    crop for each part, all at once; in_turn: these crops one after the other, each seeing the results before it, with
+    the memory of one."""
     context: float = 2.0
-    """Side of a crop, in times the longer side of what is masked."""
+    """Side of a crop, in multiples of the longer side of the masked region (1 to 100)."""
     match_colour: bool = False
-    """Shift the result's colours until they agree with the source's around the mask."""
+    """Shift the result's colours so that they agree with the source along the edge of the mask."""
     geometry: Geometry = "exact"
-    """How pictures are scaled and pasted; `released` as the released code does, to reproduce its results."""
+    """How pictures are resized and pasted. exact: aligned to the pixel; released: as in the released code, to reproduce
+    its results."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -55,15 +57,15 @@ class EditSettings:
 
     @property
     def settings(self) -> "EditSettings":
-        """These settings alone, out of a config that inherits them."""
+        """Only the fields of EditSettings, taken from a config that inherits them."""
         return EditSettings(**{each.name: getattr(self, each.name) for each in fields(EditSettings)})
 
     def resolved(self, recommended: RecommendedSettings) -> Self:
-        """With the recommended number for each that is not given."""
+        """These settings, with the recommended value for each number that is not given."""
         return replace(self, **{**asdict(recommended), **self._given})
 
     @property
     def _given(self) -> dict[str, float]:
-        """The numbers that are given, of those that weights recommend."""
+        """The given values among the numbers that weights recommend."""
         values = {each.name: getattr(self, each.name) for each in fields(RecommendedSettings)}
         return {name: value for name, value in values.items() if value is not None}

@@ -27,7 +27,7 @@ COMMANDS = CommandGroup(
                 " --output data/benchmark/inter",
                 f"{PROGRAM} inter_id --config inter_id.yaml --pairs pairs.csv",
             ),
-            ordinary=("sources.folder", "output", "task", "pairs", "num_triplets"),
+            ordinary=("sources.folder", "references.folder", "output", "task", "pairs", "num_triplets"),
         ),
         "heldout": Command(
             config=f"{ROOM}.config.HeldoutSetConfig",

@@ -1,4 +1,4 @@
-"""Benchmark sets to build: their photographs, masks and sizes."""
+"""Configuration of the commands that build benchmark sets: photographs, masks and sizes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ class MaskConfig:
     """How photographs are masked."""
 
     method: Method = "grabcut"
-    """files: drawn masks; box: the box itself; grabcut: the object in a box; sam: what a box or clicks mean."""
+    """Origin of the masks. files: your own PNG files; box: the box in regions; grabcut: the object that GrabCut finds
+    inside a box; sam: the object that SAM finds for a box or clicks."""
     folder: Path | None = None
-    """files: PNG masks under the photographs' names, `dog/00.png` for `dog/00.jpg`."""
+    """With method files: folder of PNG masks with the photographs' names, `dog/00.png` for `dog/00.jpg`."""
     regions: Path | None = None
-    """CSV or JSON with a box or clicks for each photograph, in pixels of the upright photograph."""
+    """CSV or JSON file with a box or clicks for each photograph, in pixels, after EXIF rotation."""
     central_box: float = 0.9
-    """grabcut: share of width and height that the box takes, in the middle, where `regions` is not given."""
+    """With method grabcut and no `regions`: width and height of a box in the middle, as a share of the picture's."""
     iterations: int = 5
-    """grabcut: rounds of its two colour models."""
+    """With method grabcut: number of iterations."""
     sam: str = "facebook/sam-vit-base"
-    """sam: a folder or a hub repository of SAM in the format of transformers."""
+    """With method sam: a folder or hub repository of SAM in transformers' layout."""
     sam_download: bool = False
-    """sam: fetch the weights from the hub where they are not on this machine."""
+    """With method sam: download the weights from the hub if they are not on this machine."""
     min_area: float = 0.005
-    """Smaller masks are skipped; share of the picture."""
+    """Smallest mask, as a share of the picture; photographs with smaller ones are skipped."""
     max_area: float = 0.9
-    """Larger masks are skipped; share of the picture."""
+    """Largest mask, as a share of the picture; photographs with larger ones are skipped."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -53,12 +54,12 @@ class MaskConfig:
 
     @property
     def guesses(self) -> bool:
-        """Whether masks are of whatever stands in the middle."""
+        """Whether masks show whatever is in the middle of the photograph."""
         return self.method == "grabcut" and self.regions is None
 
 
 def require_chosen_parts(task: Task, **masks: MaskConfig) -> None:
-    """Raises ValueError where masks of parts would be of whatever stands in the middle, named by collection."""
+    """Raise ValueError where task parts has masks of whatever is in the middle; masks are named by collection."""
     for name, config in masks.items():
         if task == "parts" and config.guesses:
             raise ValueError(
@@ -71,21 +72,22 @@ class CollectionConfig:
     """A folder of photographs."""
 
     folder: Path
-    """Where they lie, at any depth."""
+    """Folder of the photographs, searched at any depth."""
     metadata: Path | None = None
-    """CSV with columns file, group, licence, url, kept in provenance.json; samples of one group are not independent."""
+    """CSV with columns file, group, licence, url, which are kept in provenance.json. Samples of one group are not
+    independent of each other."""
     masks: MaskConfig = field(default_factory=MaskConfig)
-    """How they are masked."""
+    """How these photographs are masked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SizeConfig:
-    """Which sizes go into the benchmark."""
+    """Sizes of photographs in the benchmark."""
 
     max_side: int = 1024
-    """Larger photographs are shrunk to this longer side, in pixels."""
+    """Longest side of a picture, in pixels; larger photographs are scaled down to it."""
     min_side: int = 128
-    """Photographs whose shorter side is below are skipped, in pixels."""
+    """Photographs with a shorter side below this, in pixels, are skipped."""
 
     def __post_init__(self) -> None:
         if not 16 <= self.min_side <= self.max_side:
@@ -94,20 +96,21 @@ class SizeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class InnerIdConfig:
-    """Triplets of two photographs of one subject, from a folder of subjects with several photographs each."""
+    """Build triplets from two photographs of the same subject; each subject has a folder of several photographs."""
 
     subjects: CollectionConfig
-    """Photographs in one folder for each subject: dog/00.jpg, dog/01.jpg, ..."""
+    """Photographs, in one folder for each subject: dog/00.jpg, dog/01.jpg, ..."""
     output: Path
-    """Folder of the set, data/benchmark/TextureTrans/WithinInstance for instance."""
+    """Folder for the set, for instance data/benchmark/TextureTrans/WithinInstance."""
     task: Task
-    """texture: masks are of whole objects; parts: of discriminative parts, which files, boxes or clicks must tell."""
+    """texture: masks show whole objects; parts: masks show distinctive parts, which need masks.method files, or boxes
+    or clicks in masks.regions."""
     triplets_per_subject: int = 1
-    """Triplets of each subject, with different sources as long as there are enough."""
+    """Number of triplets of each subject, with different sources while there are enough photographs."""
     size: SizeConfig = field(default_factory=SizeConfig)
-    """Which sizes go into the benchmark."""
+    """Sizes of photographs in the benchmark."""
     seed: int = 0
-    """Seed of the draw and of GrabCut."""
+    """Seed for drawing triplets and for GrabCut."""
 
     def __post_init__(self) -> None:
         if self.triplets_per_subject < 1:
@@ -117,24 +120,26 @@ class InnerIdConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class InterIdConfig:
-    """Triplets of a source and another thing's reference, from two folders."""
+    """Build triplets from a source and a reference that shows another object, from two folders."""
 
     sources: CollectionConfig
     """Photographs to edit."""
     references: CollectionConfig
     """Photographs to imitate."""
     output: Path
-    """Folder of the set, data/benchmark/TextureTrans/CrossInstance for instance."""
+    """Folder for the set, for instance data/benchmark/TextureTrans/CrossInstance."""
     task: Task
-    """texture: masks are of whole objects; parts: of the parts to compose, which files, boxes or clicks must tell."""
+    """texture: masks show whole objects; parts: masks show the parts to compose, which need masks.method files, or
+    boxes or clicks in masks.regions."""
     pairs: Path | None = None
-    """CSV with columns source, reference[, prompt]: the triplets, in order. Without it they are drawn."""
+    """CSV with columns source, reference and optionally prompt: the triplets in order; null: they are drawn at
+    random."""
     num_triplets: int = 30
-    """Triplets to draw where `pairs` is not given; no source comes twice before all have come once."""
+    """Number of triplets to draw without `pairs`; no source repeats before all were used."""
     size: SizeConfig = field(default_factory=SizeConfig)
-    """Which sizes go into the benchmark."""
+    """Sizes of photographs in the benchmark."""
     seed: int = 0
-    """Seed of the draw and of GrabCut."""
+    """Seed for drawing triplets and for GrabCut."""
 
     def __post_init__(self) -> None:
         if self.num_triplets < 1:
@@ -144,22 +149,22 @@ class InterIdConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldoutSetConfig:
-    """Triplets of pairs that training never saw, with masks drawn for them."""
+    """Build triplets from held-out pairs, which training never saw; masks are drawn at random."""
 
     shards: list[Path]
-    """Folders of shards written by data_prep, of clips and of stills with stored pseudo-pairs."""
+    """Folders of held-out shards written by data_prep: clips, or stills with stored pseudo-pairs."""
     output: Path
-    """Folder of the set."""
+    """Folder for the set."""
     num_pairs: int = 64
-    """Pairs of each folder, spread evenly over clips and photographs."""
+    """Number of pairs from each folder, spread evenly over clips and photographs; at least 2."""
     size: int = 512
-    """Pixels of the pictures' longer side."""
+    """Longer side of the pictures, in pixels."""
     mask: data_config.MaskConfig = field(
         default_factory=lambda: data_config.MaskConfig(grid_share=0, box_share=1, brush_share=1)
     )
-    """What is hidden: by default one part, a box or brush strokes, as in an edit; stills have their segments."""
+    """How masks are drawn; by default one box or brush strokes on clips, as in an edit, and segments on stills."""
     seed: int = 0
-    """Of the masks."""
+    """Seed for drawing masks."""
 
     def __post_init__(self) -> None:
         if not self.shards or self.num_pairs < 2:
@@ -168,9 +173,9 @@ class HeldoutSetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckConfig:
-    """Name every fault of a benchmark, without an edit."""
+    """Check benchmark sets and name every fault, without editing anything."""
 
     folder: Path
-    """A set's folder, or one in which sets lie, at any depth."""
+    """A set's folder, or a folder that contains sets at any depth."""
     needs: list[Need] = field(default_factory=list)
-    """What every sample must have for the metrics to come: prompt (CLIP-T), reference_mask (DINO-I, CLIP-I)."""
+    """Files or texts that every sample must have: prompt for CLIP-T, reference_mask for DINO-I and CLIP-I."""
