@@ -244,7 +244,7 @@ class SamShardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderDemoConfig:
-    """Render the videos, stills and benchmark of the demo from shipped photographs."""
+    """Render the videos, stills and benchmark of the demo from photographs of scikit-image."""
 
     output: Path = Path("runs/demo")
     """Folder for videos/, stills/ and benchmark/."""

@@ -34,22 +34,22 @@ WORDS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "true
 NO_BREAK = "\xa0"
 UNIONS = (Union, types.UnionType)
 ENTRY = "each entry of "
-"""Begins the heading of configs that a list or a dict holds."""
+"""Start of the heading of configs that a list or dict holds."""
 LISTS = (list, tuple, set, Sequence)
 
 
 class Option(NamedTuple):
-    """One option of a command."""
+    """One option of a command, as the help shows it."""
 
     name: str
     """Dotted: `band.low`."""
     value: str
-    """The values that it takes, in words; empty for a flag."""
+    """The allowed values in words; empty for a flag."""
     description: str
     default: str | None
-    """As it is written in YAML, empty for none; None where the option must be given."""
+    """The default in YAML, empty for no value; None where the option is required."""
     is_key: bool = False
-    """Whether this is a key of an entry in a list or a dict, and no option of its own."""
+    """Whether this is a key in an entry of a list or dict, which is no option of its own."""
 
 
 class Group(NamedTuple):
@@ -153,7 +153,7 @@ def _split_fields(
 
 
 def type_words(kind: object) -> str:
-    """A type as a user reads it: `INTEGER`, `a|b`, `[PATH, ...]`, `{NAME: TEXT, ...}`."""
+    """Describe a type for users: `INTEGER`, `a|b`, `[PATH, ...]`, `{NAME: TEXT, ...}`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return "|".join("null" if value is None else str(value) for value in arguments)
@@ -173,25 +173,25 @@ def _find_class(path: str) -> type:
 
 
 def _config_in(kind: object) -> type | None:
-    """The dataclass that a field's type is, or holds as one of several, or in a list or dict."""
+    """Find the dataclass that a field's type is, or holds as one of several, or in a list or dict."""
     if isinstance(kind, type) and is_dataclass(kind):
         return kind
     return next(filter(None, map(_config_in, get_args(kind))), None)
 
 
 def _is_single(kind: object) -> bool:
-    """Whether a value is one config, or perhaps none, rather than a list or a dict of configs."""
+    """Whether a value is one config, or perhaps none, rather than a list or dict of configs."""
     return is_dataclass(kind) or (any(map(is_dataclass, get_args(kind))) and get_origin(kind) in UNIONS)
 
 
 def _owner(config_class: type, name: str) -> type:
-    """The class of the inheritance that defines a field first: one that only changes a default is not its owner."""
+    """Find the base class that defines a field first; a class that only changes its default is not the owner."""
     return next(each for each in reversed(config_class.__mro__) if name in vars(each).get("__annotations__", {}))
 
 
 @cache
 def _descriptions(config_class: type) -> dict[str, str]:
-    """The docstring below each field of a class's own."""
+    """Read the docstring below each field that a class defines itself."""
     try:
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config_class))).body
     except (OSError, TypeError):
@@ -208,7 +208,7 @@ def _default(field: Field) -> object:
 
 
 def _plain(value: object) -> str:
-    """A default as one would write it on the command line; empty for nothing."""
+    """Write a default as in YAML or on the command line; empty for no value."""
     if value is None or value == "":
         return ""
     if isinstance(value, bool):
@@ -229,7 +229,7 @@ def _plain(value: object) -> str:
 
 
 def _short(path: Path | None) -> str:
-    """A path as it is called from the working folder."""
+    """Write a path relative to the working folder, if it lies inside."""
     if path is None:
         return ""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
@@ -250,7 +250,7 @@ def _option_lines(option: Option) -> list[str]:
 
 
 def _hanging(head: str, text: str, indent: int) -> list[str]:
-    """A head and its description beside it, or below where the head is long."""
+    """Put a description beside its head, or below where the head is long."""
     lines = textwrap.wrap(text, _columns() - indent, break_long_words=False, break_on_hyphens=False) or [""]
     lines = [line.replace(NO_BREAK, " ") for line in lines]
     if len(head) > indent - 2:
@@ -262,7 +262,7 @@ def _hanging(head: str, text: str, indent: int) -> list[str]:
 
 
 def _example_lines(example: str) -> list[str]:
-    """A command line, continued with backslashes where it is longer than a line."""
+    """Wrap a long command line with backslashes."""
     lines = [""]
     for part in re.split(" (?=--)", example):
         if lines[-1] and len(f"  {lines[-1]} {part} \\") > _columns():

@@ -9,8 +9,8 @@ from tests.conftest import REPOSITORY
 
 HEAVY = ("torch", "transformers", "diffusers", "lightning", "gradio", "cv2", "matplotlib", "scipy", "skimage")
 
-SCRIPT = """
-import contextlib, importlib, io, sys
+SCRIPT = r"""
+import contextlib, importlib, io, re, sys
 from pathlib import Path
 from mimicbrush.command import CommandGroup, call_command
 
@@ -45,8 +45,11 @@ for name in sorted(entries):
         lines = said.getvalue().splitlines()
         example = lines.index("Examples:")
         assert example < 8 and lines[example + 2], f"{name} {words}: two examples open the help"
-        paths = [line for line in lines if len(line) > 100 and "  python" not in line]
-        assert not paths, f"{name} {words}: {paths[0]}"
+        long = [line for line in lines if len(line) > 100]
+        assert not long, f"{name} {words}: {long[0]}"
+        examples, _, listed = said.getvalue().partition("Usual options")
+        unknown = set(re.findall(r"(--[\w.]+)\s", examples)) - set(listed.split())
+        assert not unknown, f"{name} {words}: an example has {unknown}, which help does not list"
         assert not any(word in said.getvalue() for word in ("Union[", "Literal[", "Optional[", "<class"))
 print(len(entries))
 """

@@ -59,7 +59,7 @@ class EditConfig(LoadConfig, EditSettings):
     """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
 
     source: Path | None = None
-    """The picture to edit."""
+    """The picture to edit. Source, mask, reference and output are needed unless `batch` is given."""
     mask: Path | None = None
     """Mask of the region to repaint: white where the edit happens, of the source's size."""
     reference: list[Path] | Path | None = None
@@ -72,8 +72,8 @@ class EditConfig(LoadConfig, EditSettings):
     optionally seed, keep_shape, reference_box, reference_mask; paths are relative to the CSV. Rows whose output exists
     are left out, so the same command resumes. Rows with faults are named and skipped; the exit status is then 2."""
     replay: Path | None = None
-    """Repeat an edit: a PNG written by this command, whose recorded settings are used for all options that are not
-    given; usually only output is."""
+    """Repeat an edit: a PNG written by this command, whose recorded settings, weights included, are used for all
+    options that are not given; usually only output is."""
     reference_box: list[int] | list[list[int] | None] | None = None
     """Box around the object to imitate in the reference: left, top, right, bottom in pixels, as '[10, 20, 200, 180]'.
     For several references one box or null each: '[[10, 20, 200, 180], null]'."""

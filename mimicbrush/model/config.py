@@ -117,7 +117,7 @@ class NetworkConfig(NetworkOptions):
     and options must still be given here."""
     imitative_unet: PartConfig = field(default_factory=PartConfig)
     """The imitative U-Net, which denoises the source. A pretrained one may have 4, 9 (Stable Diffusion inpainting) or
-    13 input channels; a random one starts with the weights of a random reference U-Net."""
+    13 input channels; without `pretrained` and `arguments` it starts as a copy of the reference U-Net."""
     reference_unet: PartConfig = field(default_factory=PartConfig)
     """The reference U-Net, which extracts features of the reference; 4 input channels."""
     autoencoder: PartConfig = field(default_factory=PartConfig)

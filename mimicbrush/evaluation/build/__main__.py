@@ -25,7 +25,8 @@ COMMANDS = CommandGroup(
             examples=(
                 f"{PROGRAM} inter_id --sources.folder sources --references.folder references --task texture"
                 " --output data/benchmark/inter",
-                f"{PROGRAM} inter_id --config inter_id.yaml --pairs pairs.csv",
+                f"{PROGRAM} inter_id --sources.folder sources --references.folder references --pairs pairs.csv"
+                " --task texture --output data/benchmark/inter",
             ),
             ordinary=("sources.folder", "references.folder", "output", "task", "pairs", "num_triplets"),
         ),
