@@ -47,7 +47,7 @@ for name in sorted(entries):
         assert example < 8 and lines[example + 2], f"{name} {words}: two examples open the help"
         long = [line for line in lines if len(line) > 100]
         assert not long, f"{name} {words}: {long[0]}"
-        examples, _, listed = said.getvalue().partition("Usual options")
+        examples, _, listed = said.getvalue().partition("Examples:")[2].partition("Usual options")
         unknown = set(re.findall(r"(--[\w.]+)\s", examples)) - set(listed.split())
         assert not unknown, f"{name} {words}: an example has {unknown}, which help does not list"
         assert not any(word in said.getvalue() for word in ("Union[", "Literal[", "Optional[", "<class"))
