@@ -1,7 +1,7 @@
-"""Evaluate: editors x sets -> pictures, tables, a report. `python evaluate.py --config configs/eval/tiny.yaml`
+"""Run every editor on every benchmark set and report: `python evaluate.py --config configs/eval/tiny.yaml`.
 
-What can be set, what is looked at before torch is imported, and the evaluation itself are in mimicbrush/evaluation:
-config.py, preconditions.py and command.py.
+The options are in mimicbrush/evaluation/config.py, checks before torch is imported in preconditions.py, and the
+evaluation itself in command.py.
 """
 
 from pathlib import Path

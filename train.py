@@ -1,7 +1,7 @@
-"""Train: shards in, a network that imitates out. `python train.py --config configs/train/tiny.yaml`
+"""Train a MimicBrush network on shards: `python train.py --config configs/train/tiny.yaml`.
 
-What can be set, what is looked at before torch is imported, and the run itself are in mimicbrush/training:
-config.py, preconditions.py and command.py.
+The options are in mimicbrush/training/config.py, checks before torch is imported in preconditions.py, and the run
+itself in command.py.
 """
 
 from pathlib import Path

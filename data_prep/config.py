@@ -15,7 +15,7 @@ SSIM_WINDOW = 7
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
-    """How pictures are stored in shards."""
+    """Format and quality of the pictures in shards."""
 
     image_format: Literal["jpeg", "webp"] = "jpeg"
     """Format of stored pictures. webp takes a third less space than jpeg, at half a decibel lower PSNR and sixteen
@@ -30,7 +30,7 @@ class EncodeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PairConfig:
-    """Which two frames of a clip make a pair: limits on similarity, distance in time and quality."""
+    """Selection of frame pairs: limits on similarity, distance in time and quality."""
 
     ssim_low: float = 0.25
     """Smallest SSIM of a pair; in less similar pairs the reference does not show the masked part."""
@@ -77,7 +77,7 @@ class PairConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectMaskConfig:
-    """Which object masks of a still are used: limits on size and quality."""
+    """Selection of object masks in stills: limits on size and quality."""
 
     min_area: float = 0.02
     """Smallest object, as a share of the picture."""
@@ -176,7 +176,7 @@ class VideoShardConfig:
     short_side: int = 576
     """Short side of stored frames, in pixels; larger frames are scaled down, smaller ones are kept."""
     encode: EncodeConfig = field(default_factory=EncodeConfig)
-    """How pictures are stored in shards."""
+    """Format and quality of the pictures in shards."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"
     """Video decoder; auto takes PyAV, which detects damaged frames and was as fast for every codec tried."""
     exact_frames: bool = False
@@ -185,7 +185,7 @@ class VideoShardConfig:
     keypoints: bool = True
     """Store matched keypoints, which training needs for the paper's masks."""
     pairs: PairConfig = field(default_factory=PairConfig)
-    """Which two frames of a clip make a pair: limits on similarity, distance in time and quality."""
+    """Selection of frame pairs: limits on similarity, distance in time and quality."""
     duplicate_share: float = 0.5
     """Exclude a clip if at least this share of its frames look like frames of another clip; above 1: exclude none."""
     videos_per_shard: int = 100
@@ -218,11 +218,11 @@ class SamShardConfig:
     short_side: int = 576
     """Short side of stored stills, in pixels; larger stills are scaled down, smaller ones are kept."""
     encode: EncodeConfig = field(default_factory=EncodeConfig)
-    """How pictures are stored in shards."""
+    """Format and quality of the pictures in shards."""
     pairs_per_still: int = 1
     """Number of pseudo-pairs stored for each still, beside the still itself; training makes new ones from the still."""
     masks: ObjectMaskConfig = field(default_factory=ObjectMaskConfig)
-    """Which object masks of a still are used: limits on size and quality."""
+    """Selection of object masks in stills: limits on size and quality."""
     warp: WarpConfig = field(default_factory=WarpConfig)
     """Ranges of the random changes that turn a still into a pseudo-pair."""
     stills_per_shard: int = 500

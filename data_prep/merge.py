@@ -1,4 +1,4 @@
-"""One index, one exclusion list, one summary and one report for all shards of a folder, as after a Slurm array."""
+"""Write one index, exclusion list, summary and report for all shards of a folder, as after a Slurm array."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demo's raw material, made offline: clips, stills and a small benchmark from scikit-image's photographs."""
+"""Render the clips, stills and small benchmark of the demo from scikit-image's photographs, offline."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A page on a folder of shards: what was kept, and why not the rest."""
+"""Write report.html for a folder of shards: statistics, skipped inputs and example pictures."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Stills with object masks (SA-1B) to training shards: pseudo-pairs, the stills themselves, and a report.
+"""Make training shards from stills with object masks (SA-1B): stills, pseudo-pairs, and a report.
 
-The same command resumes after an interruption, and takes up stills that were added.
+The same command resumes after an interruption, and processes stills that were added.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Videos to training shards: frames, pairs in the similarity band, matched keypoints, and a report.
+"""Make training shards from videos: frame pairs of limited similarity, matched keypoints, and a report.
 
-The same command resumes after an interruption, and takes up clips that were added.
+The same command resumes after an interruption, and processes clips that were added.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""Speed and memory: `python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start | gpu`."""
+"""Measure speed and memory: `python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start |
+gpu`."""
 
 from mimicbrush.command import Command, CommandGroup, run_command
 

@@ -111,7 +111,7 @@ class SampleBenchConfig:
     cross_attention_dim: int = 256
     """Size of an image token; Stable Diffusion 1.5 has 768."""
     latent_sizes: tuple[int, ...] = (32, 64)
-    """Sides of the latents to measure, multiples of 8; 64 stands for pictures of 512 pixels."""
+    """Sides of the latents to measure, multiples of 8 from 16; pictures of 512 pixels have latents of 64."""
     num_edits: int = 1
     """Number of edits in a batch; each has a conditional and an unconditional row."""
     num_inference_steps: int = 50

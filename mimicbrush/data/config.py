@@ -1,4 +1,4 @@
-"""Training data: sources of the mixture, batches, masks and augmentations."""
+"""Configuration of training data: shards, batches, masks and augmentations."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ OBJECT_SHARES = "exact_object_share", "rough_object_share", "boxed_object_share"
 
 @dataclass(frozen=True, kw_only=True)
 class MaskConfig:
-    """How masks over the source are drawn, anew for each sample. Shares are relative to each other.
+    """Random masks over the source, drawn anew for each sample. Shares are relative to each other.
 
     Pairs of frames get a grid (the paper), a box or brush strokes; stills get one to three of their segments. Where a
     mask would hide or keep next to nothing of the picture, a grid is drawn instead.
@@ -115,7 +115,7 @@ class BatchConfig:
     """Masks and augmentations, drawn anew for every batch."""
 
     mask: MaskConfig = field(default_factory=MaskConfig)
-    """How the hidden part of each source is drawn; shares are relative to each other."""
+    """Random masks over the source: a grid, a box or strokes on frames, segments on stills; shares are relative."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random geometry and colour, drawn for source and reference independently; a range of 0 switches one off."""
 

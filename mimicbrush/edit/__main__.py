@@ -1,4 +1,4 @@
-"""Edit pictures from the shell: one, or all that a CSV lists."""
+"""Edit pictures on the command line: one picture, or all that a CSV lists."""
 
 from mimicbrush.command import Command, run_command
 

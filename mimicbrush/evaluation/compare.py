@@ -1,6 +1,6 @@
 """Compare two evaluations: `python -m mimicbrush.evaluation.compare RUN_A RUN_B`.
 
-A run is an output folder of evaluate.py; the second may be the first once more, with another editor.
+A run is an output folder of evaluate.py; both may be the same folder, with another editor for the second.
 """
 
 from mimicbrush.command import Command, run_command

@@ -1,4 +1,4 @@
-"""Fetch the weights that metrics need: `python -m mimicbrush.evaluation.fetch --models '[dino, alexnet]'`."""
+"""Download the weights that metrics need: `python -m mimicbrush.evaluation.fetch --models '[dino, alexnet]'`."""
 
 from mimicbrush.command import Command, run_command
 

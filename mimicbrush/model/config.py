@@ -48,7 +48,7 @@ class RecommendedSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """How the parts of the network work together; weights must be used with the options they were trained with.
+    """Options of the network; weights must be used with the options they were trained with.
 
     Defaults follow the release; `configs/train/mimicbrush_paper.yaml` follows the paper where the two differ.
     """

@@ -1,4 +1,4 @@
-"""Train the variants of one run, to see what each part of the method brings.
+"""Train the variants of one run, to measure the effect of each part of the method.
 
 python -m mimicbrush.training.ablations --config configs/train/ablations/small.yaml
 """

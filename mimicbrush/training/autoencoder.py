@@ -1,4 +1,4 @@
-"""Train the small autoencoder: stills and frames of any shards in, a folder in diffusers' layout (half precision) out.
+"""Train a small autoencoder on pictures in shards, and write it in diffusers' layout in half precision.
 
 python -m mimicbrush.training.autoencoder --config configs/train/autoencoder.yaml
 """

@@ -9,7 +9,7 @@ from mimicbrush.errors import Faults
 from mimicbrush.model.config import RecommendedSettings
 
 Geometry = Literal["exact", "released"]
-"""How pictures are resized to the network's size and back: exactly aligned, or as in the released code."""
+"""Resizing of pictures to the network's size and back: exactly aligned, or as in the released code."""
 
 Regions = Literal["together", "separate", "in_turn"]
 """One crop around the whole mask, or one around each of its connected parts: all denoised at once, or one after the
@@ -21,7 +21,7 @@ MAX_CONTEXT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class EditSettings:
-    """How an edit is sampled and pasted into the source."""
+    """Settings of an edit: sampling, crops, and pasting into the source."""
 
     num_inference_steps: int | None = None
     """Sampling steps; null: the number recommended by the weights, which is 50 unless they say otherwise."""
@@ -39,7 +39,7 @@ class EditSettings:
     match_colour: bool = False
     """Shift the result's colours so that they agree with the source along the edge of the mask."""
     geometry: Geometry = "exact"
-    """How pictures are resized and pasted. exact: aligned to the pixel; released: as in the released code, to reproduce
+    """Resizing and pasting of pictures. exact: aligned to the pixel; released: as in the released code, to reproduce
     its results."""
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ Method = Literal["files", "box", "grabcut", "sam"]
 
 @dataclass(frozen=True, kw_only=True)
 class MaskConfig:
-    """How photographs are masked."""
+    """Masks of the photographs: method, and limits on size."""
 
     method: Method = "grabcut"
     """Origin of the masks. files: your own PNG files; box: the box in regions; grabcut: the object that GrabCut finds
@@ -77,7 +77,7 @@ class CollectionConfig:
     """CSV with columns file, group, licence, url, which are kept in provenance.json. Samples of one group are not
     independent of each other."""
     masks: MaskConfig = field(default_factory=MaskConfig)
-    """How these photographs are masked."""
+    """Masks of these photographs: method, and limits on size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +162,7 @@ class HeldoutSetConfig:
     mask: data_config.MaskConfig = field(
         default_factory=lambda: data_config.MaskConfig(grid_share=0, box_share=1, brush_share=1)
     )
-    """How masks are drawn; by default one box or brush strokes on clips, as in an edit, and segments on stills."""
+    """Random masks; by default one box or brush strokes on clips, as in an edit, and segments on stills."""
     seed: int = 0
     """Seed for drawing masks."""
 

@@ -1,4 +1,4 @@
-"""Look at trained weights, and rewrite them: `python -m mimicbrush.model.weights inspect | convert | lora`."""
+"""Inspect and convert trained weights: `python -m mimicbrush.model.weights inspect | convert | lora`."""
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
