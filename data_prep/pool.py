@@ -104,6 +104,10 @@ def end_with_parent() -> None:
     """Have Linux kill this process when its parent's thread ends: kill -9 of a command leaves no worker behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The command may have been killed since this process was forked: then no signal will come.
+        command = multiprocessing.parent_process()
+        if command is not None and not command.is_alive():
+            os._exit(1)
 
 
 def start_worker(memory: float | None = None) -> None:

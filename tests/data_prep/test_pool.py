@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from data_prep.pool import Failure, map_in_order
+from data_prep.pool import Failure, end_with_parent, map_in_order
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -78,6 +80,22 @@ def test_killed_parents_leave_no_worker_behind(tmp_path: Path) -> None:
     while _processes_in(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _processes_in(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends workers with their parent")
+def test_a_worker_that_starts_after_its_command_was_killed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed:
+        def is_alive(self) -> bool:
+            return False
+
+    def leave(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(multiprocessing, "parent_process", Killed)
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(prctl=lambda *_: 0))
+    with pytest.raises(SystemExit):
+        end_with_parent()
 
 
 def _processes_in(folder: Path) -> list[str]:
