@@ -146,9 +146,9 @@ def _split_fields(
             shown = None if value is MISSING else _plain(value) * bool(words)
             own.setdefault(owner, []).append(Option(name, words, description, shown))
         if inner is not None:
-            of_one = inner is kind or isinstance(value, inner)
-            label = name if _is_single(kind) else f"{ENTRY}{name}"
-            nested.append(_Nested(label, inner, description * of_one, value if isinstance(value, inner) else MISSING))
+            is_one = _is_single(kind)
+            label = name if is_one else f"{ENTRY}{name}"
+            nested.append(_Nested(label, inner, description * is_one, value if isinstance(value, inner) else MISSING))
     return own, nested
 
 

@@ -19,7 +19,7 @@ ClockKind = Literal["wall", "cpu"]
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
-    """Training recipe: learning rate, losses, and the parts that are trained (paper, section 4.1)."""
+    """Learning rate, losses, and the parts that are trained (paper, section 4.1)."""
 
     learning_rate: float = 1e-5
     """Peak learning rate of AdamW."""
@@ -218,7 +218,7 @@ class TrainConfig:
     data: DataConfig
     """The shards to train on, and how batches are made of them."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
-    """Training recipe: learning rate, losses, and the parts that are trained (paper, section 4.1)."""
+    """Learning rate, losses, and the parts that are trained (paper, section 4.1)."""
     run: RunConfig = field(default_factory=RunConfig)
     """Length of training, hardware, precision, checkpoints and records."""
     overfit: bool = False
