@@ -17,7 +17,7 @@ from typing import TypeVar, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from mimicbrush.config_faults import command_line_faults, fields_faults
+from mimicbrush.config_faults import command_line_faults, fields_faults, parse_value
 from mimicbrush.config_layers import config_source
 from mimicbrush.errors import UserError
 
@@ -146,7 +146,7 @@ def _split_entries(arguments: list[str], config_class: type) -> tuple[list[str],
     for argument in remaining:
         option, _, value = argument.partition("=")
         if option.startswith(free) and option.count(".") > 1:
-            entries[option.removeprefix("--")] = yaml.safe_load(value or next(remaining, ""))
+            entries[option.removeprefix("--")] = parse_value(object, value or next(remaining, ""))
         else:
             rest.append(argument)
     return rest, entries
@@ -162,6 +162,8 @@ def _with_entries(fields: dict, entries: Mapping[str, object]) -> dict:
         inner = fields[field_name][name]
         for key in keys:
             inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"{path}: {key} is {inner}, expected a mapping {{name: value}}")
         inner[last] = value
     return fields
 
@@ -199,6 +201,10 @@ def _parser(config_class: type) -> ArgumentParser:
 
 def _reason(error: Exception) -> str:
     """The last, most specific line of a parser's message, without the names of Python's types."""
+    # Of a config that may be null, only the refusal by its own `__post_init__` tells anything.
+    own = re.search(r"\nErrors:\n +- (?!Expected a )(.*)", str(error))
+    if own:
+        return own[1]
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -^~")]
     said = " ".join(lines) if lines else type(error).__name__
     return re.sub(r"Parser key \"(.*?)\": (Problem with given class_path '.*?': )?", r"\1: ", said)

@@ -62,7 +62,7 @@ def command_line_faults(config_class: type, arguments: Sequence[str], *, given: 
             faults += in_file
             given |= keys
         else:
-            faults += value_faults(kind, _parsed(kind, value), f"--{name}")
+            faults += value_faults(kind, parse_value(kind, value), f"--{name}")
             given.add(name.split(".")[0])
     return faults + [f"--{name} is required" for name in _required(config_class) if name not in given]
 
@@ -112,6 +112,16 @@ def value_faults(kind: object, value: object, name: str) -> list[str]:
     return [] if _is_scalar_of(kind, value) else plain
 
 
+def parse_value(kind: object, text: str) -> object:
+    """The value that a text on the command line stands for: itself where it is no YAML."""
+    if kind in (str, Path):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):  # the second of a date such as 2024-13-45
+        return text
+
+
 def expected(kind: object) -> str:
     """A kind in words: `a whole number or null`, `one of auto, cpu, cuda`."""
     origin, arguments = get_origin(kind), get_args(kind)
@@ -141,9 +151,12 @@ def _option_kind(config_class: type, name: str) -> object | None:
     name = name if name in matches or len(matches) != 1 else matches[0]
     kind: object = config_class
     for part in name.split("."):
-        owner = _dataclass_in(kind)
-        if get_origin(kind) is dict or kind is dict:
+        if kind is dict or kind is object:
             return object
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+            continue
+        owner = _dataclass_in(kind)
         if owner is None or part not in _kinds(owner):
             return None
         kind = _kinds(owner)[part]
@@ -186,16 +199,6 @@ def _takes_others(owner: type) -> bool:
 
 def _parameters(owner: type) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(owner).parameters
-
-
-def _parsed(kind: object, text: str) -> object:
-    """The value that a text on the command line stands for."""
-    if kind in (str, Path):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
 
 
 def _is_scalar_of(kind: object, value: object) -> bool:

@@ -71,14 +71,20 @@ def _read(path: Path) -> yaml.MappingNode | None:
     if not path.is_file():
         raise UserError(f"{path}: no such config file")
     try:
-        document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_faults(document, path, above=(), checked=set())
+        yaml.safe_load(text)  # refuses values that are none, such as an unknown !tag or the date 2024-13-45
+    except UserError:
+        raise
     except yaml.YAMLError as error:
         raise UserError(f"{path}{_describe(error)}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: expected a text file in UTF-8") from None
+    except ValueError as error:
+        raise UserError(f"{path}: holds a value that cannot be read as YAML ({error})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    _refuse_faults(document, path, above=(), checked=set())
     return document if isinstance(document, yaml.MappingNode) else None
 
 

@@ -19,6 +19,17 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extra:
+    """A nested config with a relation."""
+
+    low: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.low < 0:
+            raise UserError(f"extra.low is {self.low:g}, expected at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Example:
     """A config with a field of each kind."""
 
@@ -32,6 +43,8 @@ class Example:
     part: Part = field(default_factory=lambda: Part(share=1))
     parts: list[Part] = field(default_factory=list)
     named: dict[str, Part] = field(default_factory=dict)
+    free: dict[str, dict] = field(default_factory=dict)
+    extra: Extra | None = None
 
 
 @pytest.mark.parametrize(
@@ -50,11 +63,16 @@ class Example:
         ("--num-stesp 3", "--num-stesp: no such option; did you mean --num_steps?"),
         ("--colour red", "--colour: no such option; see --help"),
         ("plain", "plain: unexpected; options are given as --name value"),
+        ("--num_steps 2024-13-45", '--num_steps: expected a whole number, found "2024-13-45"'),
+        ("--named.one.share much", '--named.one.share: expected a number, found "much"'),
+        ("--named.one [{", '--named.one: expected a mapping {name: value}, found "[{"'),
+        ("--extra.low -1", "extra.low is -1, expected at least 0"),
+        ("--free.one.a.b 3", "free.one.a.b: a is text, expected a mapping {name: value}"),
     ],
 )
 def test_what_does_not_fit_on_the_command_line_is_said_in_words(arguments, said):
     with pytest.raises(UserError) as raised:
-        parse_config(Example, ["--output", "x", *arguments.split()])
+        parse_config(Example, ["--output", "x", "--free", "{one: {a: text}}", *arguments.split()])
     assert str(raised.value) == said
 
 
@@ -66,6 +84,9 @@ def test_what_does_not_fit_on_the_command_line_is_said_in_words(arguments, said)
         (b"output: x\nnamed: {one: {share: much}}", ': named.one.share: expected a number, found "much"'),
         (b"output: x\npart: 3", ": part: expected a mapping {name: value}, found 3"),
         (b"output: x\nseeds: [1, 2", ", line 2: cannot be read as YAML (expected ',' or ']', but got '<stream end>')"),
+        (b"output: x\nnum_steps: 2024-13-45", ": holds a value that cannot be read as YAML (month must be in 1..12)"),
+        (b"output: !new x", ", line 1: cannot be read as YAML (could not determine a constructor for the tag '!new')"),
+        (b"? [a]\n: 3", ", line 1: cannot be read as YAML (found unhashable key)"),
         (b"- x", ': expected lines of `name: value`, found ["x"]'),
         (b"output: \xe9", ": expected a text file in UTF-8"),
     ],
@@ -76,6 +97,11 @@ def test_what_does_not_fit_in_a_file_is_said_in_words(tmp_path, text, said):
     with pytest.raises(UserError) as raised:
         parse_config(Example, ["--config", str(path)])
     assert str(raised.value) == f"{path}{said}"
+
+
+def test_text_that_is_no_yaml_is_taken_as_it_is_in_a_field_of_free_form():
+    arguments = ["--output", "x", "--free", "{one: {}}", "--free.one.day", "2024-13-45", "--free.one.name", "[{"]
+    assert parse_config(Example, arguments).free == {"one": {"day": "2024-13-45", "name": "[{"}}
 
 
 def test_what_is_missing_is_named():
