@@ -45,7 +45,12 @@ def _train(config: TrainConfig) -> None:
             print(start.fault)
         examine(config, module, data, trainer)
         claim(config.output, config, free=FREE)
-    fit(trainer, module, data, start.checkpoint)
+    try:
+        fit(trainer, module, data, start.checkpoint)
+    except SystemExit:
+        if stop.received:  # Lightning answers a second Ctrl-C by exiting with status 1
+            raise KeyboardInterrupt from None
+        raise
     if stop.agreed:
         end_early(config, stop, trainer)
     if trainer.is_global_zero:

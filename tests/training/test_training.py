@@ -1,5 +1,6 @@
 """One run on the tiny network: it learns, stops, resumes, and touches only what it should."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.geometry import FEATHER_PASSES
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.run_folder import claim
+from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.records import read_records
@@ -62,6 +64,21 @@ def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, chart
             patch.setattr("mimicbrush.training.records.draw_training", lambda rows, path: None)
             patch.setattr("mimicbrush.training.previews.draw_reference_use", lambda rows, path: None)
         call_command(train.COMMAND, ["--config", str(path), *overrides])
+
+
+def test_a_second_ctrl_c_is_an_interruption_and_no_silent_failure(shards, tmp_path, monkeypatch):
+    def interrupt(stop: StopSignals, votes: list[float]) -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(StopSignals, "agree", interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_path, monkeypatch, capsys):
