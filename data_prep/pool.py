@@ -129,8 +129,16 @@ def worker_context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["data_prep.forkserver"])
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
-    # Here rather than in a thread of the pool's, with which the server would end.
-    forkserver.ensure_running()
+    # First, as starting it unblocks signals.
+    resource_tracker.ensure_running()
+    # Ctrl-C reaches all processes of a terminal. The server inherits the block, and so do its workers: this process
+    # ends them.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        # Here rather than in a thread of the pool's, with which the server would end.
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return context

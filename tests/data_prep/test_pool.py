@@ -60,6 +60,16 @@ def test_exceptions_rise() -> None:
         list(map_in_order(behave, ["a", "raise"], workers=1))
 
 
+def blocks_ctrl_c(_: str) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows blocks no signals")
+def test_ctrl_c_is_left_to_the_command_itself() -> None:
+    assert list(map_in_order(blocks_ctrl_c, ["a"], workers=1)) == [True]
+    assert not blocks_ctrl_c("here")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends workers with their parent")
 def test_killed_parents_leave_no_worker_behind(tmp_path: Path) -> None:
     code = (
