@@ -129,6 +129,7 @@ class EditConfig(LoadConfig, EditSettings):
             faults.check(twice is None, f"output would overwrite {option} {twice}; choose another output")
 
     def _check_references(self, faults: Faults) -> None:
+        faults.check(bool(self.references), "reference is an empty list; give one picture or several")
         for name, given in (("reference_box", self.boxes), ("reference_mask", self.reference_masks)):
             faults.check(
                 len(given) == len(self.references),

@@ -75,6 +75,7 @@ REFUSED = {
     ),
     "reference truncated": (lambda at: {"reference": truncated(at)}, r"half\.png: not a readable picture"),
     "box outside": (lambda at: {"reference_box": "[0, 0, 71, 50]"}, r"reference_box of .*r\.png is .* within 70 x 50"),
+    "no reference": (lambda at: {"reference": "[]"}, "reference is an empty list; give one picture or several"),
     "boxes of others": (lambda at: {"reference_box": "[null, null]"}, "2 of reference_box for 1 references"),
     "no such weights": (lambda at: {"weights": at / "absent"}, r"does not exist; expected a mimicbrush\.bin"),
     "folder without weights": (lambda at: {"weights": at}, r"holds no weights; expected a mimicbrush\.bin"),
