@@ -23,11 +23,12 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno
 
 PICTURE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """Names that end so, in small letters or capitals, are taken for pictures."""
+WEIGHT_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".safetensors"})
+"""Suffixes of single files of weights."""
 # fmt: off
-FILE_SUFFIXES = PICTURE_SUFFIXES | {
-    ".bin", ".ckpt", ".csv", ".gguf", ".gz", ".h5", ".html", ".json", ".md", ".mp4", ".msgpack", ".npy", ".npz",
-    ".onnx", ".pdf", ".pickle", ".pkl", ".pt", ".pth", ".safetensors", ".tar", ".tgz", ".txt", ".webm", ".yaml",
-    ".yml", ".zip",
+FILE_SUFFIXES = PICTURE_SUFFIXES | WEIGHT_SUFFIXES | {
+    ".csv", ".gguf", ".gz", ".h5", ".html", ".json", ".md", ".mp4", ".msgpack", ".npy", ".npz", ".onnx", ".pdf",
+    ".pickle", ".pkl", ".tar", ".tgz", ".txt", ".webm", ".yaml", ".yml", ".zip",
 }
 # fmt: on
 """Names that end so mean a file to whoever gives them."""

@@ -18,12 +18,10 @@ from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, snapshot_download
 
 from mimicbrush.errors import UserError, some_of
-from mimicbrush.files import read_object, shipped
+from mimicbrush.files import WEIGHT_SUFFIXES, read_object, shipped
 from mimicbrush.library_messages import quiet_libraries, reason_of
 from mimicbrush.weight_files import Choice, Stems, choose_weights, shard_names
 
-WEIGHT_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
-"""Suffixes of single files of weights."""
 MAIN = "main"
 """The revision of a hub repository that is taken where none is named."""
 LISTING_TIMEOUT = 10.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.requests import Precision
 from mimicbrush.training.config import ClockKind
 
@@ -114,9 +115,9 @@ class SampleBenchConfig:
     """Sides of the latents to measure, multiples of 8 from 16; pictures of 512 pixels have latents of 64."""
     num_edits: int = 1
     """Number of edits in a batch; each has a conditional and an unconditional row."""
-    num_inference_steps: int = 50
+    num_inference_steps: int = RecommendedSettings.num_inference_steps
     """Sampling steps of an edit; the cost of what is computed once per edit is divided by it."""
-    guidance_scale: float = 5.0
+    guidance_scale: float = RecommendedSettings.guidance_scale
     """Strength of classifier-free guidance, above 1."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of weights and latents."""
@@ -169,7 +170,7 @@ class MetricsBenchConfig:
     """Side of the pictures, in pixels; the mask covers the whole picture, the most expensive case."""
     num_edits: int = 4
     """Number of timed edits; no two share a source or a reference."""
-    num_inference_steps: int = 50
+    num_inference_steps: int = RecommendedSettings.num_inference_steps
     """Sampling steps of the edit, with guidance, that the metrics are compared with."""
     num_timed_steps: int = 0
     """Number of these steps to run and time with a network of the released sizes, which needs 10 GiB; 0: estimate their

@@ -27,6 +27,7 @@ from mimicbrush.bench.config import Size
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.lpips import STACKS
 from mimicbrush.files import sha256
+from mimicbrush.model.conditioning import IMAGENET_MEAN, IMAGENET_STD
 from mimicbrush.model.config import full_size_network
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -56,7 +57,7 @@ def write_dino(folder: Path, size: Size) -> None:
     config = ViTConfig(**VIT_S) if size == "full" else ViTConfig(**TINY | TINY_INIT, image_size=64)
     ViTModel(config, add_pooling_layer=False).save_pretrained(folder)
     side = config.image_size
-    imagenet = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    imagenet = {"image_mean": list(IMAGENET_MEAN), "image_std": list(IMAGENET_STD)}
     ViTImageProcessorPil(size={"height": side, "width": side}, resample=2, **imagenet).save_pretrained(folder)
 
 

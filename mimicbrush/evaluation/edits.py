@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.files import read_object, write_json
@@ -81,7 +82,7 @@ def make_edits(
 def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | None, EditRecord]]:
     """One result a request; where a batch is refused its requests are answered one by one."""
     # An editor may be of any device; where there is a GPU, it is taken to use that.
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     peak_is_known = reset_peak_memory(device)
     started = time.perf_counter()
     try:

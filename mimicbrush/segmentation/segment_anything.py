@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from transformers import SamModel, SamProcessor
 
+from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.hub import find_part
 from mimicbrush.network_files import AbsentWeightsError, find_folder, load_weights
@@ -22,7 +23,7 @@ class SegmentAnything:
 
     def __init__(self, name: str, *, download: bool = False) -> None:
         self.name = name
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = choose_device("auto")
         try:
             if download:
                 find_part(name, TRANSFORMERS, class_name="SamModel", extra=("*config.json",))

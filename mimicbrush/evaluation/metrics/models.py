@@ -12,6 +12,7 @@ import torch
 import torchmetrics
 from transformers import AutoConfig, PretrainedConfig
 
+from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
@@ -61,7 +62,7 @@ class Models:
     def __init__(self, config: ModelsConfig | None = None, *, device: str = "auto") -> None:
         """device: `auto` is a GPU where there is one."""
         self.config = config or ModelsConfig()
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.device = choose_device(device)
         self._loaded: dict[str, Any] = {}
         self._variants: dict[str, str] = {}
 
