@@ -107,8 +107,10 @@ def test_wrong_ones_are_named_with_their_file(make, tmp_path):
         if path.is_file():
             path.write_text(path.read_text().replace("3.5", "-3.5"))
     for read in (read_recommended, load_network):
-        with pytest.raises(UserError, match=r"guidance_scale is -3\.5, expected 0 to 100"):
+        with pytest.raises(UserError, match=r"guidance_scale is -3\.5, expected 0 to 100") as raised:
             read(str(weights))
+        said = str(raised.value)
+        assert said.startswith(str(weights)) and said.count(str(weights)) == 1
 
 
 def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_path, recwarn):

@@ -118,8 +118,9 @@ def folder_config(folder: Path) -> NetworkConfig:
     if _has_depth(folder):
         sources["depth"] = sources["shape_map"]
     parts = {field.name: sources[field.name] for field in fields(NetworkConfig) if field.name in sources}
+    options = _read_options(folder)
     try:
-        return config_from_dict(NetworkConfig, {**_read_options(folder), **parts, "weights": str(folder)})
+        return config_from_dict(NetworkConfig, {**options, **parts, "weights": str(folder)})
     except UserError as error:
         raise UserError(f"{folder / OPTIONS_NAME}: {error}; convert the weights again") from None
 

@@ -38,7 +38,11 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
 
 def read_run_config(run: Path) -> NetworkConfig:
     """The network that a run trains; raises UserError where its config is damaged."""
-    return config_from_dict(NetworkConfig, read_run_document(run)["network"])
+    network = read_run_document(run)["network"]
+    try:
+        return config_from_dict(NetworkConfig, network)
+    except UserError as error:
+        raise UserError(f"{run}, network in its config.yaml: {error}; copy the run's folder whole") from None
 
 
 def read_run_seed(run: Path) -> int:
