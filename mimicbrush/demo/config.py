@@ -12,6 +12,9 @@ from mimicbrush.errors import Faults
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:.]+\]")
 
+GUIDANCE_ON_PAGE = (1, 20)
+"""Ends of the page's slider; 1 is no guidance, as is less."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -84,5 +87,9 @@ class DemoConfig(LoadConfig, EditSettings):
         faults.check(
             self.num_inference_steps is None or self.num_inference_steps <= self.limits.steps,
             f"num_inference_steps is {self.num_inference_steps}, expected 1 to limits.steps = {self.limits.steps}",
+        )
+        faults.check(
+            self.guidance_scale is None or self.guidance_scale <= GUIDANCE_ON_PAGE[1],
+            f"guidance_scale is {self.guidance_scale}, expected at most {GUIDANCE_ON_PAGE[1]}, the page's largest",
         )
         faults.refuse()

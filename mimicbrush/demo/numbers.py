@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mimicbrush.demo.config import Limits
+from mimicbrush.demo.config import GUIDANCE_ON_PAGE, Limits
 from mimicbrush.errors import Faults, UserError
 
 MAX_SEED = 2**53 - 1
@@ -38,7 +38,7 @@ def numbers(limits: Limits) -> dict[str, Number]:
     return {
         "num_images": Number("Results", 1, limits.results),
         "num_inference_steps": Number("Steps", 1, limits.steps),
-        "guidance_scale": Number("Guidance", 1, 20, is_whole=False),
+        "guidance_scale": Number("Guidance", *GUIDANCE_ON_PAGE, is_whole=False),
         "seed": Number("Seed", 0, MAX_SEED),
     }
 
