@@ -11,7 +11,7 @@ from mimicbrush.unusable_input import UnusableInput
 
 
 def probe(path: Path) -> VideoInfo:
-    """What a clip says about itself; raises UnusableInput (unreadable, no_video_stream, hdr, too_short)."""
+    """Read a clip's facts; raises UnusableInput (unreadable, no_video_stream, hdr, too_short)."""
     return probe_with_pyav(path)
 
 

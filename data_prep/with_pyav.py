@@ -214,7 +214,7 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
 
 
 def _describe(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
-    """What a clip says about itself; raises UnusableInput (hdr)."""
+    """Read a clip's facts; raises UnusableInput (hdr)."""
     if first.color_trc in HDR_TRANSFERS:
         raise UnusableInput("hdr", f"transfer characteristic {first.color_trc} (PQ or HLG)")
     width, height = _shown_size(stream, first)

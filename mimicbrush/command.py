@@ -49,7 +49,7 @@ class Command(NamedTuple):
     default: Path | None = None
     """The YAML file that is read where no --config is given."""
     then: str = "run the same command again to resume"
-    """What the last line says after `stopped`, where Ctrl-C or SIGTERM has ended the command; empty for nothing."""
+    """Words of the last line after `stopped`, where Ctrl-C or SIGTERM has ended the command; empty for nothing."""
     waits_for_threads: bool = True
     """Whether the process, once it has cleaned up after a signal, waits for threads that are still at work."""
 
@@ -164,7 +164,7 @@ class _Stop:
 
     def __init__(self) -> None:
         self.then = ""
-        """What the last line says after `stopped`."""
+        """Words of the last line after `stopped`."""
         self.waits_for_threads = True
         self.stage = "starting"
         """starting, working, or ended."""

@@ -1,4 +1,4 @@
-"""What benchmarks need before they import torch: configs, shards and weights that are named."""
+"""Preconditions of benchmarks, checked without torch: configs, shards and weights that are named."""
 
 from __future__ import annotations
 

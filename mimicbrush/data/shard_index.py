@@ -14,7 +14,7 @@ FORMAT_VERSION = 1
 EXCLUDED_NAME = "excluded.json"
 """Samples that are stored and not to be used: {reason: {input: {"keys": [...], ...}}}."""
 MAKE_THEM = "make some with data_prep/shard_videos.py (clips) or data_prep/shard_sam.py (stills)"
-"""What to do where there are no shards."""
+"""Advice where there are no shards."""
 
 
 @dataclass(frozen=True, kw_only=True)

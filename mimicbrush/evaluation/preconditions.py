@@ -1,4 +1,4 @@
-"""What an evaluation and a comparison need before they import torch: folders, weights, and finished runs."""
+"""Preconditions of an evaluation and a comparison, checked without torch: folders, weights, and finished runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training needs before it imports torch: shards, weights, and an output folder of its own."""
+"""Preconditions of training, checked without torch: shards, weights, and an output folder of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What building a set needs before it imports torch: folders of photographs and shards, masks, boxes, lists."""
+"""Preconditions of building a set, checked without torch: folders of photographs and shards, masks, boxes, lists."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def pretrained_parts(config: NetworkConfig) -> dict[str, PartConfig]:
 
 
 def advise_on_part(name: str, part: PartConfig) -> str:
-    """What to do where a pretrained part cannot be loaded."""
+    """Advice where a pretrained part cannot be loaded."""
     if Path(part.pretrained, part.subfolder or "", CONFIG).is_file():
         return "convert the weights again, or copy the folder whole"  # the part is there, and damaged
     inside = f" with a subfolder {part.subfolder}" if part.subfolder else ""
@@ -71,7 +71,7 @@ def advise_on_part(name: str, part: PartConfig) -> str:
 
 
 def _absence(pretrained: str) -> str:
-    """What is missing on this machine; nothing of a repository of the hub."""
+    """Say why a part is not on this machine; empty where it is, or is a repository of the hub."""
     if is_single_file(pretrained):
         return "" if Path(pretrained).is_file() else f"{pretrained}: no such file"
     name = shipped(pretrained)

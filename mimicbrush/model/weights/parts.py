@@ -174,7 +174,7 @@ def _sized_part(name: str, config: PartConfig, kind: type[T]) -> T:
 
 
 def _find_missing(config: NetworkConfig) -> Iterator[str]:
-    """What is wrong with each pretrained part that cannot be found; no weights are read or fetched."""
+    """List the faults of pretrained parts that cannot be found; no weights are read or fetched."""
     for name, part in pretrained_parts(config).items():
         if is_single_file(part.pretrained):
             continue

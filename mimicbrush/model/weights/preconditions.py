@@ -1,4 +1,4 @@
-"""What the commands for weights refuse before they import torch: weights that are not there, and unfit outputs."""
+"""Refusals of the commands for weights, before torch is imported: weights that are not there, and unfit outputs."""
 
 from __future__ import annotations
 
