@@ -53,7 +53,8 @@ def measure_reference_use(
     network.eval()
     another = _others_references(batches)
     errors: dict[str, list[Tensor]] = {}
-    for number, batch in enumerate(progress_bar(batches, desc="reference use", unit="batch", leave=False)):
+    progress = progress_bar(batches, desc="reference use", unit="reference-use batch", leave=False)
+    for number, batch in enumerate(progress):
         generator = torch.Generator().manual_seed(seed_of(seed, "reference use", number))
         for name, error in _errors(network, batch, another[number], generator, keep_shape).items():
             errors.setdefault(name, []).append(error.cpu())
