@@ -188,16 +188,18 @@ def heldout_batches(
     return batches
 
 
-def heldout_pairs(shards: Path, num_pairs: int) -> list[FramePair]:
+def heldout_pairs(shards: Path, num_pairs: int, *, option: str | None = None) -> list[FramePair]:
     """The pairs that `choose_heldout` chooses; no other one is read. Raises UserError where one is damaged too."""
     with _naming(shards):
-        return [shard.read(sample) for shard, sample in choose_heldout(shards, num_pairs)]
+        return [shard.read(sample) for shard, sample in choose_heldout(shards, num_pairs, option=option)]
 
 
-def choose_heldout(folder: Path, num_pairs: int, *, or_fewer: bool = False) -> list[tuple[Shard, int]]:
+def choose_heldout(
+    folder: Path, num_pairs: int, *, or_fewer: bool = False, option: str | None = None
+) -> list[tuple[Shard, int]]:
     """A fixed choice of samples, spread evenly over groups; stills without a pseudo-pair are none.
 
-    or_fewer: as many as there are, where these are fewer.
+    or_fewer: as many as there are, where these are fewer; option: the option that sets num_pairs, for the message.
     Raises UserError where the folder holds fewer pairs, or pairs of fewer than two groups.
     """
     groups: dict[str, list[tuple[Shard, int]]] = {}
@@ -210,7 +212,8 @@ def choose_heldout(folder: Path, num_pairs: int, *, or_fewer: bool = False) -> l
     num_groups = min(len(groups), len(chosen))
     if (len(chosen) < num_pairs and not or_fewer) or num_groups < 2:
         found = f"{folder}: {len(chosen)} pairs of {num_groups} groups, needs {num_pairs} pairs of 2 or more"
-        raise UserError(f"{found}; ask for fewer pairs or hold more clips out")
+        fewer = f"ask for fewer pairs with {option}" if option else "ask for fewer pairs"
+        raise UserError(f"{found}; {fewer} or hold more clips out")
     return chosen
 
 

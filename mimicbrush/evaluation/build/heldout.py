@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import torch
 
@@ -16,7 +17,7 @@ from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.build.collection import write_once
 from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.build.triplet_page import write_contact_sheet
-from mimicbrush.evaluation.build.triplets import Account, Triplet, claim_set, write_texts
+from mimicbrush.evaluation.build.triplets import Account, Triplet, claimed, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.faults import find_faults
 from mimicbrush.evaluation.preconditions import refuse_faults
@@ -27,21 +28,26 @@ from mimicbrush.folder_lock import held
 def build_heldout(config: HeldoutSetConfig) -> None:
     """Build the set. Raises UserError where a folder holds too few pairs, or a picture is damaged."""
     with held(config.output):
-        claim_set(config.output, config, [digest(list_shards(folder)) for folder in config.shards])
-        pairs = [pair for folder in config.shards for pair in heldout_pairs(folder, config.num_pairs)]
-        rng, generator = random.Random(config.seed), torch.Generator().manual_seed(config.seed)
-        account = Account(wanted=len(pairs), tried=2 * len(pairs))
-        for number, pair in enumerate(pairs):
-            account.triplets.append(_write(f"{number:03d}", pair, config, rng, generator))
-        write_texts(account, config.output)
-        benchmark = BenchmarkSet(folder=config.output, task="parts", track="inner_id")
-        refuse_faults({str(config.output): find_faults(benchmark, frozenset())})
-        advice = "If not: build again with other settings of mask, or another seed."
-        sheet = write_contact_sheet(account, list_samples(benchmark), config.output, advice=advice)
-        num_groups = len({triplet.group for triplet in account.triplets})
-        print(
-            f"held-out pairs: {len(pairs)} triplets of {num_groups} groups -> {config.output}; look them over: {sheet}"
-        )
+        inputs = [digest(list_shards(folder)) for folder in config.shards]
+        pairs = [
+            pair for folder in config.shards for pair in heldout_pairs(folder, config.num_pairs, option="--num_pairs")
+        ]
+        with claimed(config.output, config, inputs):
+            _build(pairs, config)
+
+
+def _build(pairs: Sequence[FramePair], config: HeldoutSetConfig) -> None:
+    rng, generator = random.Random(config.seed), torch.Generator().manual_seed(config.seed)
+    account = Account(wanted=len(pairs), tried=2 * len(pairs))
+    for number, pair in enumerate(pairs):
+        account.triplets.append(_write(f"{number:03d}", pair, config, rng, generator))
+    write_texts(account, config.output)
+    benchmark = BenchmarkSet(folder=config.output, task="parts", track="inner_id")
+    refuse_faults({str(config.output): find_faults(benchmark, frozenset())})
+    advice = "If not: build again with other settings of mask, or another seed."
+    sheet = write_contact_sheet(account, list_samples(benchmark), config.output, advice=advice)
+    num_groups = len({triplet.group for triplet in account.triplets})
+    print(f"held-out pairs: {len(pairs)} triplets of {num_groups} groups -> {config.output}; look them over: {sheet}")
 
 
 def _write(

@@ -11,7 +11,7 @@ from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.config import InnerIdConfig
 from mimicbrush.evaluation.build.photographs import Photograph
 from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
-from mimicbrush.evaluation.build.triplets import claim_set
+from mimicbrush.evaluation.build.triplets import claimed
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.folder_lock import held
 
@@ -21,9 +21,9 @@ def build_inner_id(config: InnerIdConfig) -> None:
     with held(config.output):
         subjects = Collection(config.subjects, config.size, seed=config.seed, masks=config.output / "masks")
         quotas = plan_inner_id(subjects.photographs, config.triplets_per_subject, seed=config.seed)
-        claim_set(config.output, config, subjects.inputs())
         benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inner_id")
-        build_set(benchmark, quotas, subjects, subjects)
+        with claimed(config.output, config, subjects.inputs()):
+            build_set(benchmark, quotas, subjects, subjects)
 
 
 def plan_inner_id(photographs: dict[str, Photograph], per_subject: int, *, seed: int) -> list[Quota]:

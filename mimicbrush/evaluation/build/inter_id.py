@@ -14,7 +14,7 @@ from mimicbrush.evaluation.build.config import InterIdConfig
 from mimicbrush.evaluation.build.photographs import Photograph
 from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.preconditions import NO_PAIRS
-from mimicbrush.evaluation.build.triplets import claim_set
+from mimicbrush.evaluation.build.triplets import claimed
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
 from mimicbrush.folder_lock import held
@@ -34,9 +34,9 @@ def build_inter_id(config: InterIdConfig) -> None:
         else:
             drawn = draw_pairs(sources.photographs, references.photographs, seed=config.seed)
             quotas, told = [Quota("the draw", config.num_triplets, drawn)], []
-        claim_set(config.output, config, [*sources.inputs(), "", *references.inputs(), *told])
         benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inter_id")
-        build_set(benchmark, quotas, sources, references)
+        with claimed(config.output, config, [*sources.inputs(), "", *references.inputs(), *told]):
+            build_set(benchmark, quotas, sources, references)
 
 
 def draw_pairs(sources: Photographs, references: Photographs, *, seed: int) -> Iterator[Candidate]:

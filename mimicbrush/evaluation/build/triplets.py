@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,15 +89,23 @@ class Origin:
     """Fingerprint of photographs, drawn masks, boxes and pairs."""
 
 
-def claim_set(output: Path, settings: object, inputs: Iterable[str]) -> None:
-    """Take the output folder, or check that this very build is under way in it.
+@contextmanager
+def claimed(output: Path, settings: object, inputs: Iterable[str]) -> Iterator[None]:
+    """Take the output folder for the block, or check that this very build is under way in it.
 
+    A block that is refused before it has written a picture leaves the folder free for a corrected command.
     Raises UserError where it holds another run's set, or one that nobody built.
     """
     if output.is_dir() and find_pictures(output) and not (output / CONFIG_NAME).is_file():
         raise UserError(f"{output}: holds a benchmark that was not built here; choose another output")
     fingerprint = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
     claim(output, Origin(settings=settings, inputs=fingerprint), free=("settings.output",))
+    try:
+        yield
+    except UserError:
+        if not any(output.rglob("*.png")):
+            (output / CONFIG_NAME).unlink()
+        raise
 
 
 def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Collection, output: Path) -> Account:

@@ -47,3 +47,11 @@ def test_the_same_command_goes_on_and_another_seed_is_another_set(shards, tmp_pa
     assert {path.name: path.read_bytes() for path in (tmp_path / "set").glob("*.png")} == before
     with pytest.raises(UserError, match=r"another run: .*seed was 0, is 1"):
         build_heldout(replace(config, seed=1))
+
+
+def test_a_refused_build_leaves_its_output_to_the_corrected_command(shards, tmp_path):
+    config = HeldoutSetConfig(shards=[shards["heldout"]], output=tmp_path / "set", num_pairs=500, size=48)
+    with pytest.raises(UserError, match=r"needs 500 pairs of 2 or more; ask for fewer pairs with --num_pairs or"):
+        build_heldout(config)
+    build_heldout(replace(config, num_pairs=2))
+    assert (tmp_path / "set" / "001_source.png").is_file()

@@ -156,6 +156,7 @@ def test_folder_in_which_all_is_broken_fails(make_photographs, tmp_path):
         path.write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"made 0 of 1 triplets; .* first .*00\.jpg: not a readable"):
         build_inner_id(config_of(folder, tmp_path / "set"))
+    assert not (tmp_path / "set" / "config.yaml").exists()  # the output stays free for the corrected command
 
 
 def test_photographs_outside_a_subjects_folder_are_refused(make_photographs, tmp_path):
