@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from mimicbrush.pictures.decoding import levels_of
-
 MID_GREY = 127
 """Highest level of 255 that counts as black in a mask."""
 
@@ -29,11 +27,6 @@ def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
     if levels.dtype == bool:
         levels = levels.astype(np.uint8) * 255
     return Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else np.ascontiguousarray(levels))
-
-
-def from_pil(image: Image.Image) -> Tensor:
-    """(3, H, W) in [0, 1], upright, on white."""
-    return on_white(to_channels(levels_of(image)))
 
 
 def to_channels(levels: NDArray) -> Tensor:
