@@ -116,9 +116,9 @@ def _death(error: Exception) -> str | None:
 def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
     """Say on which signal the run has stopped, and exit with its status; before a Slurm job's end, queue it again."""
     if trainer.is_global_zero:
-        then = "the same command goes on from here"
+        then = "run the same command again to resume"
         if stop.agreed == signal.SIGUSR1 and requeue():
-            then = "the job is in the queue again and goes on from here"
+            then = "the job is in the queue again and resumes from here"
         left_out = describe_left_out(config, trainer)
         print(f"stopped by {stop.agreed.name} after step {trainer.global_step} -> {config.output}{left_out}; {then}")
     # srun ends all ranks as soon as one has failed: none leaves before the job is in the queue.

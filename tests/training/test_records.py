@@ -146,7 +146,7 @@ def test_a_stopped_run_records_its_last_steps_and_draws_them(shards, tmp_path, m
         with pytest.raises(SystemExit):
             fit(config(shards, run, max_steps=50, record_every=2), tmp_path, monkeypatch, charts=True)
         said = capsys.readouterr().out.splitlines()[-1]
-        assert said == f"stopped by SIGTERM after step 3 -> {run}; the same command goes on from here"
+        assert said == f"stopped by SIGTERM after step 3 -> {run}; run the same command again to resume"
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
