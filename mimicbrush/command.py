@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from mimicbrush.errors import Terminated, UserError, end_with_error
 
@@ -65,7 +65,8 @@ def run_command(command: Command | CommandGroup) -> None:
     """Run the command of this process.
 
     A UserError ends it with one line (or a list) and status 2, Ctrl-C with one line and 130, SIGTERM with one line and
-    143; other exceptions rise.
+    143. Where nobody reads its output any more, it ends quietly: with 141 if there was work left, as `yes | head` does.
+    Other exceptions rise.
     """
     stop = _Stop()
     stop.install()
@@ -77,9 +78,13 @@ def run_command(command: Command | CommandGroup) -> None:
         # A library may turn the interruption into an error of its own, and so may the end of a worker.
         if stop.received:
             stop.end(stop.received)
+        if isinstance(error, BrokenPipeError) and any(map(_has_lost_reader, _outputs())):
+            raise SystemExit(128 + signal.SIGPIPE) from None
         if isinstance(error, UserError):
             end_with_error(error)
         raise
+    finally:
+        _drop_unread()
 
 
 def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, stop: _Stop | None = None) -> None:
@@ -129,10 +134,35 @@ def _choose(group: CommandGroup, arguments: list[str]) -> tuple[Command | None, 
 
 
 def _show(text: str) -> None:
-    try:
+    with suppress(BrokenPipeError):  # as of `--help | head`
         print(text, flush=True)
-    except BrokenPipeError:  # as of `--help | head`; what is left to write goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _outputs() -> list[TextIO]:
+    return [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+
+
+def _has_lost_reader(stream: TextIO) -> bool:
+    """Whether it is a pipe whose other end is closed; a broken pipe elsewhere, such as to a worker, is a real error."""
+    import select
+
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # no file
+        return False
+    return bool(poll.poll(0))
+
+
+def _drop_unread() -> None:
+    """Write what is buffered; where nobody reads it, let it go nowhere, so that the interpreter's end does not fail."""
+    for stream in _outputs():
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parse(command: Command, arguments: Sequence[str]) -> object:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -77,6 +78,50 @@ def test_a_signal_ends_a_command_in_one_line(name, moment):
     assert ended.stderr == f"{cause}; run the same command again to resume\n"
     assert ended.returncode == 128 + getattr(signal, name)
     assert ended.stdout == "cleaned up\n" * (moment != "parsing")
+
+
+UNREAD = """
+import os
+from mimicbrush.command import Command, run_command
+from mimicbrush.errors import UserError
+
+def parse(arguments):
+    return None
+
+def run(config):
+    if {end!r} == "pipe":
+        read, write = os.pipe()
+        os.close(read)
+        os.write(write, b"x")
+    print("made", flush={end!r} == "flush")
+    if {end!r} == "fault":
+        raise UserError("wrong")
+
+run_command(Command(config="", parse="__main__.parse", run="__main__.run"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "has_reader", "status", "last_line"),
+    [
+        ("finished", False, 0, ""),
+        ("flush", False, 141, ""),
+        ("fault", False, 2, "error: wrong"),
+        ("pipe", True, 1, "BrokenPipeError: [Errno 32] Broken pipe"),
+    ],
+)
+def test_output_that_nobody_reads_ends_a_command_quietly(monkeypatch, end, has_reader, status, last_line):
+    read, write = os.pipe()
+    if not has_reader:
+        os.close(read)
+    command = [sys.executable, "-c", UNREAD.format(end=end)]
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ended.returncode == status
+    assert (ended.stderr.splitlines() or [""])[-1] == last_line
+    assert end == "pipe" or len(ended.stderr.splitlines()) == bool(last_line)
+    for number in (write, *[read] * has_reader):
+        os.close(number)
 
 
 @dataclass(frozen=True, kw_only=True)
