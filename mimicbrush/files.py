@@ -139,12 +139,17 @@ def refuse_file_name(folder: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """For what is written after long work: raises UserError where it is a folder, or no file can be made beside it."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; choose another output")
+    """For what is written after long work: raises UserError where it is a folder, or no file can be made beside it.
+
+    A folder that is not there yet is not made: the nearest one above it is tried.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; choose another output")
+        nearest = next((each for each in path.parents if os.path.lexists(each)), Path())
+        if not nearest.is_dir():
+            raise UserError(f"{path}: cannot be written ({nearest} is a file, not a folder); choose another output")
+        with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another output") from None

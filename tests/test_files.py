@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from mimicbrush.errors import UserError
-from mimicbrush.files import refuse_file_name, sync, whole, whole_folder
+from mimicbrush.files import check_writable, refuse_file_name, sync, whole, whole_folder
 from tests.conftest import REPOSITORY
 
 
@@ -99,3 +99,11 @@ def test_an_output_folder_is_not_named_like_a_file(tmp_path):
     (tmp_path / "old.pt").mkdir()
     for name in ("run", "v1.5", "run.final", "old.pt"):
         refuse_file_name(tmp_path / name)
+
+
+def test_a_place_is_checked_without_making_its_folders(tmp_path):
+    check_writable(tmp_path / "new" / "newer" / "a.png")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "text.png").touch()
+    with pytest.raises(UserError, match=r"text\.png is a file, not a folder"):
+        check_writable(tmp_path / "text.png" / "new" / "a.png")
