@@ -50,6 +50,8 @@ def _merged(path: Path, document: yaml.MappingNode, above: tuple[Path, ...]) -> 
     if base.resolve() in [each.resolve() for each in chain]:
         circle = " > ".join(str(each) for each in (*chain, base))
         raise UserError(f"{path}: builds on itself ({circle}); take {BASE_KEY} out of one of them")
+    if base.is_dir():
+        raise UserError(f"{path}: builds on {base}, which is a folder; name a YAML file in {BASE_KEY}")
     if not base.is_file():
         raise UserError(
             f"{path}: builds on {base}, which is not there; copy that file too, or use the config.yaml of a run, which"

@@ -92,6 +92,7 @@ def test_a_file_without_a_base_is_read_as_it_is(write):
     ("files", "said"),
     [
         ({"a": "_base_: gone.yaml\n"}, r"a\.yaml: builds on .*gone\.yaml, which is not there; copy that file too, or"),
+        ({"a": "_base_: .\n"}, r"a\.yaml: builds on .*, which is a folder; name a YAML file in _base_"),
         ({"a": "_base_: a.yaml\n"}, r"a\.yaml: builds on itself \(.*a\.yaml > .*a\.yaml\); take _base_ out"),
         ({"b": "_base_: a.yaml\n", "a": "_base_: b.yaml\n"}, r"b\.yaml: builds on itself \(.*a\.yaml > .*b\.yaml > "),
         ({"b": "steps: 1\nsteps: 2\n", "a": "_base_: b.yaml\n"}, r"b\.yaml: steps stands there twice"),
