@@ -182,6 +182,12 @@ def test_shipped_training_configs_parse(path):
     load_config(TrainConfig, path)
 
 
+def test_an_editors_unknown_option_is_named_in_plain_words():
+    editors = {"a": {"class_path": "x.Y", "foo": 1}}
+    with pytest.raises(UserError, match=r"editors\.a\.foo: no such option"):
+        EvaluateConfig(output=Path("out"), sets={"s": {}}, editors=editors)
+
+
 @pytest.mark.parametrize(
     ("config_class", "options", "named"),
     [

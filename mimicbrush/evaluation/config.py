@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mimicbrush.benchmark_layout import Task, Track
+from mimicbrush.config_faults import value_faults
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.work_share import WorkShare
 
@@ -178,10 +179,13 @@ class EvaluateConfig:
 
     def editor(self, name: str) -> EditorSpec:
         """One editor; raises UserError where its entry is invalid."""
+        faults = value_faults(EditorSpec, self.editors[name], f"editors.{name}")
+        if faults:
+            raise UserError(f"editors.{name} needs a class_path, may have init_args and references: {faults[0]}")
         try:
             return EditorSpec(**self.editors[name])
-        except (TypeError, ValueError) as error:
-            raise UserError(f"editors.{name} needs a class_path, may have init_args and references: {error}") from None
+        except ValueError as error:
+            raise UserError(f"editors.{name}: {error}") from None
 
     def edits(self, set_name: str, editor: str, seed: int) -> Path:
         """Folder of an editor's edited pictures of a set."""
