@@ -17,7 +17,7 @@ from typing import TypeVar, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from mimicbrush.config_faults import command_line_faults, fields_faults, parse_value
+from mimicbrush.config_faults import command_line_faults, fields_faults, parse_value, refuse_empty_paths
 from mimicbrush.config_layers import config_source
 from mimicbrush.errors import UserError
 
@@ -45,6 +45,7 @@ def parse_config(
     if default is not None and arguments[:1] != ["--config"]:
         arguments = ["--config", str(default), *arguments]
     spelled_out = arguments
+    refuse_empty_paths(config_class, arguments)
     arguments, entries = _split_entries(arguments, config_class)
     before = ["", *arguments]
     arguments = [
@@ -146,7 +147,10 @@ def _split_entries(arguments: list[str], config_class: type) -> tuple[list[str],
     for argument in remaining:
         option, _, value = argument.partition("=")
         if option.startswith(free) and option.count(".") > 1:
-            entries[option.removeprefix("--")] = parse_value(object, value or next(remaining, ""))
+            value = value or next(remaining, "--")
+            if value.startswith("--"):
+                raise UserError(f"{option}: expected a value, found nothing")
+            entries[option.removeprefix("--")] = parse_value(object, value)
         else:
             rest.append(argument)
     return rest, entries

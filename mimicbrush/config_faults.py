@@ -17,6 +17,7 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from mimicbrush.config_layers import read_config_file
+from mimicbrush.errors import UserError
 
 UNIONS = (Union, types.UnionType)
 LISTS = (list, tuple, Sequence)
@@ -65,6 +66,19 @@ def command_line_faults(config_class: type, arguments: Sequence[str], *, given: 
             faults += value_faults(kind, parse_value(kind, value), f"--{name}")
             given.add(name.split(".")[0])
     return faults + [f"--{name} is required" for name in _required(config_class) if name not in given]
+
+
+def refuse_empty_paths(config_class: type, arguments: Sequence[str]) -> None:
+    """Raise UserError where a path is an empty text, which the parser would take for the folder of the command."""
+    faults = []
+    for word, after in zip(arguments, [*arguments[1:], "--"], strict=False):
+        name, has_value, value = word.removeprefix("--").partition("=")
+        is_empty = word.startswith("--") and (not value if has_value else not after)
+        kind = (Path if name == "config" else _option_kind(config_class, name)) if is_empty else None
+        if kind is Path or Path in get_args(kind):
+            faults.append(f"--{name}: expected a path, found an empty text")
+    if faults:
+        raise UserError(*faults)
 
 
 def fields_faults(owner: type, values: Mapping, prefix: str = "") -> list[str]:
