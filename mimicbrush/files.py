@@ -141,18 +141,25 @@ def refuse_file_name(folder: Path) -> None:
 def check_writable(path: Path) -> None:
     """For what is written after long work: raises UserError where it is a folder, or no file can be made beside it.
 
-    A folder that is not there yet is not made: the nearest one above it is tried.
+    Folders that it makes in order to try are removed again.
     """
+    made: list[Path] = []
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; choose another output")
         nearest = next((each for each in path.parents if os.path.lexists(each)), Path())
         if not nearest.is_dir():
             raise UserError(f"{path}: cannot be written ({nearest} is a file, not a folder); choose another output")
-        with tempfile.TemporaryFile(dir=nearest):
+        made = [each for each in path.parents if not os.path.lexists(each)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
+    finally:
+        for each in made:
+            with suppress(OSError):  # not made after all, or in use by another by now
+                each.rmdir()
 
 
 def write_text(text: str, path: Path) -> None:

@@ -101,7 +101,7 @@ def test_an_output_folder_is_not_named_like_a_file(tmp_path):
         refuse_file_name(tmp_path / name)
 
 
-def test_a_place_is_checked_without_making_its_folders(tmp_path):
+def test_checking_a_place_leaves_no_folders(tmp_path):
     check_writable(tmp_path / "new" / "newer" / "a.png")
     assert not list(tmp_path.iterdir())
     (tmp_path / "text.png").touch()
