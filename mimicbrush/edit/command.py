@@ -20,9 +20,9 @@ from mimicbrush.edit.batch import (
 )
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
+from mimicbrush.edit.missing_files import unwritable_results
 from mimicbrush.edit.result_sheet import write_sheet
 from mimicbrush.errors import Faults, UserError, as_list, some_of
-from mimicbrush.files import check_writable
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar
 
@@ -48,15 +48,7 @@ def edit_pictures(config: EditConfig) -> None:
 
 
 def _edit_one(config: EditConfig) -> None:
-    existing = [str(path) for path in config.written if path.exists()]
-    exist = "exist" if len(existing) > 1 else "exists"
-    faults = Faults()
-    faults.check(
-        config.force or not existing, f"{', '.join(existing)} {exist}; choose another --output or pass --force"
-    )
-    with faults.collect():
-        inputs = _check(config)
-    faults.refuse()
+    inputs = read_inputs(config)
     _make(_load_pipeline(config), config, inputs)
 
 
@@ -83,23 +75,11 @@ def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, list[str]]:
             refuse_results_of_others(edit, recommended)
         if is_unfinished(edit):
             with faults.collect(), without_warnings():  # they come when the row is edited
-                _check(edit)
+                read_inputs(edit)
+            faults.found += unwritable_results(edit)
         if faults.found:
             found[line] = faults.found
     return found
-
-
-def _check(edit: EditConfig) -> Inputs:
-    """Return the pictures; raises UserError where no edit can be made of them, or its results cannot be written."""
-    faults = Faults()
-    with faults.collect():
-        inputs = read_inputs(edit)
-    for path in edit.written:
-        with faults.collect():
-            if edit.force or not path.exists():
-                check_writable(path)
-    faults.refuse()
-    return inputs
 
 
 def _say_skipped(line: int, faults: Sequence[str]) -> None:

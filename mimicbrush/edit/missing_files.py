@@ -1,4 +1,4 @@
-"""Files that an edit needs and that are not there, found before anything heavy is imported."""
+"""What is wrong with the files of an edit, found before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mimicbrush.errors import Faults
+from mimicbrush.files import check_writable
 from mimicbrush.hub import is_local
 from mimicbrush.model.weights.find import find_weights
 
@@ -14,12 +15,23 @@ if TYPE_CHECKING:
 
 
 def refuse_missing_files(config: EditConfig) -> None:
-    """Raise UserError, naming all of them, where pictures, the CSV of a batch or local weights are missing."""
+    """Raise UserError, naming all of them, where pictures, the CSV of a batch or local weights are missing.
+
+    It names the results of a single edit, too, that exist already or cannot be written; a batch looks at those of its
+    rows later.
+    """
     faults = Faults()
     if config.batch is None:
-        faults.found += missing_pictures(config.pictures)
+        existing = [str(path) for path in config.written if path.exists()]
+        exist = "exist" if len(existing) > 1 else "exists"
+        faults.check(
+            config.force or not existing, f"{', '.join(existing)} {exist}; choose another --output or pass --force"
+        )
+        faults.found += missing_pictures(config.pictures) + unwritable_results(config)
+    elif config.batch.is_dir():
+        faults.add(f"{config.batch}: is a folder; give a CSV file")
     elif not config.batch.is_file():
-        faults.check(False, f"{config.batch}: not a readable CSV (no such file)")
+        faults.add(f"{config.batch}: not a readable CSV (no such file)")
     if is_local(config.weights):
         with faults.collect():
             find_weights(config.weights)
@@ -37,3 +49,13 @@ def missing_pictures(given: Mapping[str, object]) -> list[str]:
         for path in paths
         if path is not None and not path.is_file()
     ]
+
+
+def unwritable_results(config: EditConfig) -> list[str]:
+    """Name each result that is to be written, and cannot be."""
+    faults = Faults()
+    for path in config.written:
+        with faults.collect():
+            if config.force or not path.exists():
+                check_writable(path)
+    return faults.found

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mimicbrush.errors import UserError
-from tests.edit.conftest import arguments_for, ended, run, saved
+from tests.edit.conftest import BATCH, arguments_for, ended, run, saved
 
 
 def truncated(folder: Path) -> Path:
@@ -130,6 +130,7 @@ REFUSED = {
     ),
     "no mask": (lambda at: {"mask": None, "output": None}, "mask, output not given"),
     "nothing to replay": (lambda at: {"replay": at / "s.png"}, r"s\.png: holds no settings of an edit"),
+    "folder as a batch": (lambda at: BATCH | {"batch": folder(at)}, r"dir\.png: is a folder; give a CSV file"),
     "batch and more": (lambda at: {"batch": at / "edits.csv"}, "batch names sources"),
 }
 
@@ -161,8 +162,8 @@ SEVERAL = {
         ["output is .*e.jpg", "seed is -1", "context is 0", r"reference_box is \[4, 4, 2, 9\]"],
     ),
     "pictures and output": (
-        lambda at: {"mask": saved(at, Image.new("L", (70, 50))), "output": folder(at)},
-        [r".*dir\.png exists; choose another", r"mask .*odd\.png is empty"],
+        lambda at: {"mask": at / "none.png", "output": folder(at), "weights": at / "absent"},
+        [r".*dir\.png exists; choose another", r"mask .*none\.png: no such picture", ".*absent does not exist"],
     ),
 }
 
