@@ -19,9 +19,7 @@ def announce(config: DemoConfig) -> None:
     with faults.collect():
         check_port(config)
     faults.refuse()
-    weights = config.weights if config.lora is None else f"{config.weights} with {config.lora}"
-    place = "a GPU if there is one, else the CPU" if config.device == "auto" else config.device
-    print(f"loading {weights} on {place}; the address of the page follows", flush=True)
+    print(f"{config.announcement}; the address of the page follows", flush=True)
 
 
 def check_port(config: DemoConfig) -> None:

@@ -53,6 +53,13 @@ class LoadConfig:
             )
         faults.refuse()
 
+    @property
+    def announcement(self) -> str:
+        """The first words of a command that loads weights, printed before heavy imports."""
+        weights = self.weights if self.lora is None else f"{self.weights} with {self.lora}"
+        place = "a GPU if there is one, else the CPU" if self.device == "auto" else self.device
+        return f"loading {weights} on {place}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EditConfig(LoadConfig, EditSettings):

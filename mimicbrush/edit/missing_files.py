@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ def refuse_missing_files(config: EditConfig) -> None:
     """Raise UserError, naming all of them, where pictures, the CSV of a batch or local weights are missing.
 
     It names the results of a single edit, too, that exist already or cannot be written; a batch looks at those of its
-    rows later.
+    rows later. Where nothing is wrong, it prints what is loaded, as that takes a while.
     """
     faults = Faults()
     if config.batch is None:
@@ -36,6 +37,7 @@ def refuse_missing_files(config: EditConfig) -> None:
         with faults.collect():
             find_weights(config.weights)
     faults.refuse()
+    print(f"{config.announcement} ...", file=sys.stderr, flush=True)
 
 
 def missing_pictures(given: Mapping[str, object]) -> list[str]:

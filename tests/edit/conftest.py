@@ -69,7 +69,8 @@ def ended(capsys, *arguments: object) -> tuple[int, list[str]]:
     except UserError as error:
         with pytest.raises(SystemExit) as end:
             end_with_error(error)
-        return end.value.code, capsys.readouterr().err.splitlines()
+        lines = capsys.readouterr().err.splitlines()
+        return end.value.code, [line for line in lines if not line.startswith("loading ")]
     return 0, []
 
 

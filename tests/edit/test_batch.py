@@ -101,7 +101,9 @@ def skipped(pictures, capsys, *rows: dict) -> str:
     """What is said of the rows of a batch, some of which are skipped."""
     with pytest.raises(UserError, match="skipped, for what is said above"):
         run(*arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
-    return capsys.readouterr().err
+    first, _, said = capsys.readouterr().err.partition("\n")
+    assert first == f"loading {pictures / 'weights'} on a GPU if there is one, else the CPU ..."
+    return said
 
 
 @pytest.mark.parametrize(
