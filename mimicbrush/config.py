@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from mimicbrush.config_faults import command_line_faults, fields_faults, parse_value, refuse_empty_paths
+from mimicbrush.config_faults import command_line_faults, fields_faults, parse_value, refuse_empty_paths, with_path
 from mimicbrush.config_layers import config_source
 from mimicbrush.errors import UserError
 
@@ -55,7 +55,7 @@ def parse_config(
     if base:
         arguments = ["--config", json.dumps(base), *arguments]
     try:
-        fields = parser.instantiate(parser.parse_args(arguments))
+        parsed = parser.parse_args(arguments)
     except UserError:
         raise
     except (ArgumentError, TypeError, UnicodeDecodeError) as error:
@@ -63,9 +63,10 @@ def parse_config(
         raise UserError(*(faults or [_reason(error)])) from None
     except ValueError as error:
         raise UserError(_reason(error)) from None
+    fields = _instantiate_groups(parser, parsed, config_class)
     fields.pop("config", None)
     try:
-        return config_class(**_with_entries(vars(fields), entries))
+        return config_class(**_with_entries(fields, entries))
     except UserError:
         raise
     except (TypeError, ValueError) as error:
@@ -117,9 +118,41 @@ def config_from_dict(config_class: type[T], fields: dict) -> T:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
     try:
-        return config_class(**vars(parser.instantiate(parser.parse_object(deepcopy(fields)))))
+        parsed = parser.parse_object(deepcopy(fields))
+        return config_class(**_instantiate_groups(parser, parsed, config_class))
+    except UserError:
+        raise
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(*(fields_faults(config_class, fields) or [_reason(error)])) from None
+
+
+def _instantiate_groups(parser: ArgumentParser, parsed: Namespace, config_class: type) -> dict:
+    """The fields of config_class by name; raises UserError with what all the nested configs refuse."""
+    try:
+        return vars(parser.instantiate(parsed))
+    except (ArgumentError, TypeError, ValueError) as error:
+        own = error.faults if isinstance(error, UserError) else [_reason(error)]
+        raise UserError(*(_group_faults(config_class, parsed.as_dict()) or own)) from None
+
+
+def _group_faults(config_class: type, values: Mapping[str, object], prefix: str = "") -> list[str]:
+    """What the `__post_init__` of each nested config refuses, named by its dotted path.
+
+    values: well-typed values of config_class. A config is only asked where all those inside it fit.
+    """
+    found = []
+    for name, kind in get_type_hints(config_class).items():
+        if not (is_dataclass(kind) and isinstance(values.get(name), Mapping)):
+            continue
+        path = f"{prefix}{name}"
+        faults = _group_faults(kind, values[name], f"{path}.")
+        if not faults:
+            try:
+                config_from_dict(kind, to_plain(values[name]))
+            except UserError as error:
+                faults = [with_path(kind, fault, path) for fault in error.faults]
+        found += faults
+    return found
 
 
 def _flags(config_class: type, prefix: str = "--") -> Iterator[str]:

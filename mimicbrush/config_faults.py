@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -95,6 +96,14 @@ def fields_faults(owner: type, values: Mapping, prefix: str = "") -> list[str]:
     return faults
 
 
+def with_path(owner: type, fault: str, path: str) -> str:
+    """A fault that a nested config has found, under the config's dotted path; it may name the config itself."""
+    parent, dot, name = path.rpartition(".")
+    if fault.startswith(f"{name}."):
+        return f"{parent}{dot}{fault}"
+    return f"{path}.{fault}" if fault.partition(" is ")[0] in _kinds(owner) else f"{path}: {fault}"
+
+
 def value_faults(kind: object, value: object, name: str) -> list[str]:
     """Why a value is not of a kind; empty where it is."""
     origin, arguments = get_origin(kind), get_args(kind)
@@ -144,11 +153,21 @@ def expected(kind: object) -> str:
     if origin in UNIONS:
         return " or ".join(dict.fromkeys(expected(each) for each in arguments))
     if origin in LISTS:
-        inner = PLURALS.get(arguments[0]) if arguments else None
-        return f"a list of {inner}" if inner else "a list"
+        return f"a list of {_plural(arguments[0])}" if arguments else "a list"
     if origin is dict or is_dataclass(kind):
         return WORDS[dict]
     return WORDS.get(kind, "a value")
+
+
+def _plural(kind: object) -> str:
+    """The items of a list in words: `lists of whole numbers or null`."""
+    if get_origin(kind) in UNIONS:
+        return " or ".join(dict.fromkeys(_plural(each) for each in get_args(kind)))
+    if get_origin(kind) in LISTS:
+        return f"lists of {_plural(get_args(kind)[0])}"
+    if is_dataclass(kind) or get_origin(kind) is dict:
+        return "mappings {name: value}"
+    return PLURALS.get(kind) or expected(kind)
 
 
 def _file_faults(config_class: type, path: Path) -> tuple[list[str], set[str]]:
@@ -221,7 +240,7 @@ def _is_scalar_of(kind: object, value: object) -> bool:
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is float:
-        return (isinstance(value, int | float) and not isinstance(value, bool)) or _is_number(value)
+        return _is_number(value)
     if kind is type(None):
         return value is None
     if kind in (str, Path):
@@ -229,13 +248,17 @@ def _is_scalar_of(kind: object, value: object) -> bool:
     return True
 
 
-def _is_number(text: object) -> bool:
-    """Whether a text is a number that YAML does not take for one, such as 1e-4."""
+def _is_number(value: object) -> bool:
+    """Whether a value is a number, or a text that YAML does not take for one, such as 1e-4.
+
+    YAML writes .nan and .inf; the texts nan and inf are no numbers to the parser either.
+    """
+    if not isinstance(value, str):
+        return isinstance(value, int | float) and not isinstance(value, bool)
     try:
-        float(str(text))
+        return math.isfinite(float(value))
     except ValueError:
         return False
-    return isinstance(text, str)
 
 
 def _is_container(kind: object, value: object) -> bool:

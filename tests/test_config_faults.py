@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from mimicbrush.config import parse_config
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,4 +132,63 @@ def test_all_options_that_do_not_fit_are_named_in_their_order(tmp_path):
         '--seeds[1]: expected a whole number, found "x"',
         '--seeds[2]: expected a whole number, found "y"',
         "--output is required",
+    ]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_texts_that_only_python_takes_for_numbers_are_named(value):
+    with pytest.raises(UserError) as raised:
+        parse_config(Example, ["--output", "x", f"--limit={value}", f"--scale={value}", "--colour=red"])
+    assert list(raised.value.faults) == [
+        f'--limit: expected a number or null, found "{value}"',
+        f'--scale: expected a number, found "{value}"',
+        "--colour: no such option; see --help",
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """A config that refuses by itself."""
+
+    low: float = 0.1
+    high: float = 0.2
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        faults.check(self.low >= 0, f"low is {self.low:g}, expected at least 0")
+        faults.check(self.low < self.high, "low must lie below high")
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A config with a config inside."""
+
+    inner: Inner = field(default_factory=Inner)
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"group.size is {self.size}, expected at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """A config with several groups."""
+
+    first: Group = field(default_factory=Group)
+    group: Group = field(default_factory=Group)
+    inner: Inner = field(default_factory=Inner)
+    output: Path = Path()
+
+
+def test_the_refusals_of_all_groups_are_named_by_their_paths():
+    arguments = ["--first.inner.low=-1", "--group.size=0", "--inner.low=-2", "--inner.high=-3"]
+    with pytest.raises(UserError) as raised:
+        parse_config(Groups, arguments)
+    assert list(raised.value.faults) == [
+        "first.inner.low is -1, expected at least 0",
+        "group.size is 0, expected at least 1",
+        "inner.low is -2, expected at least 0",
+        "inner: low must lie below high",
     ]
