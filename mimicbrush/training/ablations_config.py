@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mimicbrush.config import config_from_dict, to_plain
 from mimicbrush.config_layers import merge_mappings
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.training.config import TrainConfig
 
 VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -27,17 +27,23 @@ class AblationsConfig(TrainConfig):
     """Names of the variants to train, separated by commas; empty: all."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in self.variants:
-            if not VARIANT_NAME.fullmatch(name):
-                raise ValueError(f"variants: {name!r} names a folder; use letters, digits, dots, dashes, underscores")
-            if "output" in self.variants[name]:
-                raise ValueError(f"variants.{name}.output: the folder is {self.output / name}; leave it out")
+        faults = Faults()
+        with faults.collect():
+            super().__post_init__()
+        for name, options in self.variants.items():
+            faults.check(
+                VARIANT_NAME.fullmatch(name) is not None,
+                f"variants: {name!r} names a folder; use letters, digits, dots, dashes, underscores",
+            )
+            faults.check(
+                "output" not in options, f"variants.{name}.output: the folder is {self.output / name}; leave it out"
+            )
         unknown = [name for name in self.chosen if name not in self.variants]
         if unknown or not self.chosen:
             missing = f"only names {', '.join(unknown)}" if unknown else "there is no variant"
-            raise ValueError(f"{missing}; variants are {', '.join(self.variants) or 'not given'}")
-        _ = self.runs  # raises ValueError where a variant's options do not fit
+            faults.add(f"{missing}; variants are {', '.join(self.variants) or 'not given'}")
+        faults.refuse()
+        _ = self.runs  # raises UserError where a variant's options do not fit
 
     @property
     def chosen(self) -> list[str]:
@@ -46,8 +52,13 @@ class AblationsConfig(TrainConfig):
 
     @cached_property
     def runs(self) -> dict[str, TrainConfig]:
-        """The training run of each variant; raises ValueError where its options do not fit."""
-        return {name: self._run(name) for name in self.variants}
+        """The training run of each variant; raises UserError, naming every fault of their options."""
+        faults, runs = Faults(), {}
+        for name in self.variants:
+            with faults.collect():
+                runs[name] = self._run(name)
+        faults.refuse()
+        return runs
 
     def _run(self, name: str) -> TrainConfig:
         run = {each.name: to_plain(getattr(self, each.name)) for each in fields(TrainConfig)}
@@ -55,4 +66,4 @@ class AblationsConfig(TrainConfig):
         try:
             return config_from_dict(TrainConfig, changed)
         except UserError as error:
-            raise ValueError(f"variants.{name}: {error}") from None
+            raise UserError(*(f"variants.{name}: {fault}" for fault in error.faults)) from None

@@ -111,6 +111,12 @@ def test_ctrl_c_reaches_the_variant_which_ends_in_its_own_way(train, tmp_path, m
         ("{full: {recipe: {learning_rate: -1}}}", (), r"variants\.full: .*learning_rate is -1"),
         ("{full: {output: x}}", (), r"variants\.full\.output: the folder is .*full; leave it out"),
         ("{a/b: {}}", (), "'a/b' names a folder"),
+        ("{a/b: {}, b: {output: x}}", (), r"(?s)2 faults.*'a/b' names a folder.*variants\.b\.output"),
+        (
+            "{a: {recipe: {learning_rate: -1}}, b: {run: {max_steps: 0}}}",
+            (),
+            r"(?s)2 faults.*variants\.a: recipe\.learning_rate is -1.*variants\.b: run\.max_steps is 0",
+        ),
         ("{full: {}}", ("--only", "fulll"), "only names fulll; variants are full"),
         ("{}", (), "there is no variant"),
         ("{full: {}, frozen: {}}", ("--data.heldout", "nowhere"), "nowhere: no such folder of shards"),
