@@ -57,10 +57,10 @@ class PairConfig:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        for name in ("ssim_low", "ssim_high"):
-            if not -1 <= getattr(self, name) <= 1:
-                faults.add(f"{name} is {getattr(self, name)}; SSIM lies in [-1, 1]")
-        if self.ssim_low >= self.ssim_high:
+        outside = [name for name in ("ssim_low", "ssim_high") if not -1 <= getattr(self, name) <= 1]
+        for name in outside:
+            faults.add(f"{name} is {getattr(self, name)}; SSIM lies in [-1, 1]")
+        if not outside and self.ssim_low >= self.ssim_high:
             faults.add(f"ssim_low ({self.ssim_low}) must be below ssim_high ({self.ssim_high}); swap them")
         if self.ssim_size < SSIM_WINDOW:
             faults.add(f"ssim_size is {self.ssim_size}; the SSIM window needs at least {SSIM_WINDOW}")

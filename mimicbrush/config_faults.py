@@ -160,9 +160,9 @@ def expected(kind: object) -> str:
 
 
 def _plural(kind: object) -> str:
-    """The items of a list in words: `lists of whole numbers or null`."""
+    """The items of a list in words: `lists of whole numbers`; that an item may be null is left out."""
     if get_origin(kind) in UNIONS:
-        return " or ".join(dict.fromkeys(_plural(each) for each in get_args(kind)))
+        return " or ".join(dict.fromkeys(_plural(each) for each in get_args(kind) if each is not type(None)))
     if get_origin(kind) in LISTS:
         return f"lists of {_plural(get_args(kind)[0])}"
     if is_dataclass(kind) or get_origin(kind) is dict:

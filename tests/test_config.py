@@ -1,15 +1,19 @@
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from data_prep.config import WorkConfig
+from data_prep.config import PairConfig, WorkConfig
+from mimicbrush.bench.config import TrainBenchConfig
 from mimicbrush.config import dump_config, instantiate, load_config, parse_config
+from mimicbrush.data.config import DataConfig
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.requests import Editor
 from mimicbrush.run_folder import claim
-from mimicbrush.training.config import RunConfig, TrainConfig
+from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from tests.conftest import REPOSITORY
 
 AUTOENCODER = REPOSITORY / "configs" / "train" / "autoencoder.yaml"
@@ -192,6 +196,19 @@ def test_an_editors_unknown_option_is_named_in_plain_words():
     ("config_class", "options", "named"),
     [
         (RunConfig, {"max_steps": 0, "ema_decay": 2.0}, ["max_steps is 0", "ema_decay is 2.0"]),
+        (RecipeConfig, {"learning_rate": math.nan, "warmup_steps": -1}, ["learning_rate is nan", "warmup_steps is -1"]),
+        (PairConfig, {"ssim_low": 3.0, "min_gap": -1.0}, ["ssim_low is 3.0; SSIM lies", "min_gap is -1.0"]),
+        (
+            DataConfig,
+            {"sources": [], "batch_size": 0, "shuffle_window": 0, "num_workers": -1},
+            ["sources is empty", "batch_size is 0", "num_workers is -1", "shuffle_window is 0"],
+        ),
+        (
+            HeldoutSetConfig,
+            {"output": Path("out"), "shards": [], "num_pairs": 1},
+            ["shards is empty", "num_pairs is 1"],
+        ),
+        (TrainBenchConfig, {"repeats": 0, "num_workers": -1}, ["repeats is 0", "num_workers is -1"]),
         (WorkConfig, {"task": 3, "workers": -1}, ["task is 3", "workers is -1"]),
         (
             EvaluateConfig,

@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 from mimicbrush.config import parse_config
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import Faults, UserError
 
 
@@ -192,3 +193,20 @@ def test_the_refusals_of_all_groups_are_named_by_their_paths():
         "inner.low is -2, expected at least 0",
         "inner: low must lie below high",
     ]
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ("[5,5", 'expected a list of whole numbers or a list of lists of whole numbers or null, found "[5,5"'),
+        (
+            "[9,5,3,8]",
+            "is [9, 5, 3, 8], expected whole left, top, right, bottom in pixels, none below 0, with left below",
+        ),
+    ],
+)
+def test_a_box_that_is_none_is_named_with_what_a_box_is(box, said):
+    pictures = ["--source=a.png", "--mask=b.png", "--reference=c.png", "--output=d.png", "--weights=w"]
+    with pytest.raises(UserError) as raised:
+        parse_config(EditConfig, [*pictures, "--reference_box", box])
+    assert said in str(raised.value)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.errors import Faults
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.requests import Precision
 from mimicbrush.training.config import ClockKind
@@ -63,10 +64,13 @@ class LoaderBenchConfig:
     """CPU cores of the training machine that are used to feed GPUs."""
 
     def __post_init__(self) -> None:
-        if not self.workers or min(self.workers) < 1:
-            raise ValueError(f"workers are {self.workers}, expected numbers from 1 on")
-        if self.seconds <= 0 or self.needed <= 0 or self.cores < 1:
-            raise ValueError("seconds, needed and cores must be positive")
+        faults = Faults()
+        faults.check(
+            bool(self.workers) and min(self.workers) >= 1, f"workers is {self.workers}, expected numbers from 1 on"
+        )
+        for name in ("seconds", "needed", "cores"):
+            faults.check(getattr(self, name) > 0, f"{name} is {getattr(self, name)}, expected a positive number")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +98,12 @@ class TrainBenchConfig:
     """JSON file for the results; a Markdown table and a bar chart are written beside it."""
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}, expected at least 1")
-        if self.batch_size < 0 or self.num_workers < 0:
-            raise ValueError("batch_size and num_workers must be at least 0")
+        faults = Faults()
+        for name, least in (("repeats", 1), ("batch_size", 0), ("num_workers", 0)):
+            faults.check(getattr(self, name) >= least, f"{name} is {getattr(self, name)}, expected at least {least}")
         if self.output and self.output.suffix != ".json":
-            raise ValueError(f"output is {self.output}, expected a name that ends in .json")
+            faults.add(f"output is {self.output}, expected a name that ends in .json")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,15 +136,14 @@ class SampleBenchConfig:
     """Number of timed runs of each algorithm, alternating, after one run of warm-up."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         if self.guidance_scale <= 1:
-            raise ValueError(f"guidance_scale is {self.guidance_scale}; the released code needs more than 1")
-        for name in ("num_edits", "repeats"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+            faults.add(f"guidance_scale is {self.guidance_scale}; the released code needs more than 1")
+        for name, least in (("num_edits", 1), ("repeats", 1), ("num_inference_steps", NUM_RUN)):
+            faults.check(getattr(self, name) >= least, f"{name} is {getattr(self, name)}, expected at least {least}")
         if any(size < 16 or size % 8 for size in self.latent_sizes):
-            raise ValueError(f"latent_sizes are {self.latent_sizes}, expected multiples of 8 from 16 on")
-        if self.num_inference_steps < NUM_RUN:
-            raise ValueError(f"num_inference_steps is {self.num_inference_steps}, expected at least {NUM_RUN}")
+            faults.add(f"latent_sizes are {self.latent_sizes}, expected multiples of 8 from 16 on")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +186,10 @@ class MetricsBenchConfig:
     """Device to measure, such as cpu or cuda; auto: a GPU if there is one, otherwise the CPU."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name, least in (("num_edits", 1), ("picture_size", 32), ("num_inference_steps", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least {least}")
+            faults.check(getattr(self, name) >= least, f"{name} is {getattr(self, name)}, expected at least {least}")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,11 +216,12 @@ class MemoryBenchConfig:
     """JSON file for the results."""
 
     def __post_init__(self) -> None:
+        faults = Faults()
         for name in ("num_images", "num_inference_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+            faults.check(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
         if self.output and self.output.suffix != ".json":
-            raise ValueError(f"output is {self.output}, expected a name that ends in .json")
+            faults.add(f"output is {self.output}, expected a name that ends in .json")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,9 +263,9 @@ class GpuCheckConfig:
     """Folder for results.md, results.csv and results.json."""
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, expected at least 1")
-        if self.minutes <= 0:
-            raise ValueError(f"minutes is {self.minutes}, expected a positive number")
+        faults = Faults()
+        faults.check(self.batch_size >= 1, f"batch_size is {self.batch_size}, expected at least 1")
+        faults.check(self.minutes > 0, f"minutes is {self.minutes}, expected a positive number")
         if self.device == "cpu" and self.network == "full":
-            raise ValueError("network is full, whose checks take a CPU hours; add --network tiny")
+            faults.add("network is full, whose checks take a CPU hours; add --network tiny")
+        faults.refuse()

@@ -158,8 +158,8 @@ class DataConfig:
         faults = Faults()
         if not self.sources:
             faults.add("sources is empty, expected at least one folder of shards")
-        if self.batch_size < 1 or self.num_workers < 0 or self.shuffle_window < 1:
-            faults.add("batch_size and shuffle_window must be at least 1, num_workers at least 0")
-        if self.timeout < 0:
+        for name, least in (("batch_size", 1), ("num_workers", 0), ("shuffle_window", 1)):
+            faults.check(getattr(self, name) >= least, f"{name} is {getattr(self, name)}, expected at least {least}")
+        if not self.timeout >= 0:
             faults.add(f"timeout is {self.timeout}, expected at least 0 (which waits for ever)")
         faults.refuse()

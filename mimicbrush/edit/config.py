@@ -143,7 +143,11 @@ class EditConfig(LoadConfig, EditSettings):
                 f"{len(given)} of {name} for {len(self.references)} references; give one each, or null",
             )
         for box in filter(None, self.boxes):
-            faults.check(_is_box(box), f"reference_box is {box}, expected whole left, top, right, bottom in pixels")
+            faults.check(
+                _is_box(box),
+                f"reference_box is {box}, expected whole left, top, right, bottom in pixels, none below 0, with left"
+                " below right and top below bottom",
+            )
 
     @property
     def references(self) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -57,10 +58,11 @@ class RecipeConfig:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             faults.add(f"learning_rate is {self.learning_rate}, expected a positive number")
-        if self.warmup_steps < 0 or self.cooldown_steps < 0:
-            faults.add("warmup_steps and cooldown_steps must be at least 0")
+        for name in ("warmup_steps", "cooldown_steps"):
+            if getattr(self, name) < 0:
+                faults.add(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("imitative_lora", "reference_lora"):
             if getattr(self, name) < 0:
                 faults.add(f"{name} is {getattr(self, name)}, expected a rank, or 0 for no adapters")
@@ -109,8 +111,9 @@ class WatchConfig:
         for name in ("gradient_clip", "spike_factor"):
             if getattr(self, name) < 0:
                 faults.add(f"{name} is {getattr(self, name)}, expected at least 0")
-        if self.spike_window < MIN_LOSSES or self.max_bad_steps < 1:
-            faults.add(f"spike_window must be at least {MIN_LOSSES}, max_bad_steps at least 1")
+        for name, least in (("spike_window", MIN_LOSSES), ("max_bad_steps", 1)):
+            if getattr(self, name) < least:
+                faults.add(f"{name} is {getattr(self, name)}, expected at least {least}")
         faults.refuse()
 
 

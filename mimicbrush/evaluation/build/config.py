@@ -167,8 +167,10 @@ class HeldoutSetConfig:
     """Seed for drawing masks."""
 
     def __post_init__(self) -> None:
-        if not self.shards or self.num_pairs < 2:
-            raise ValueError(f"shards is {self.shards}, num_pairs {self.num_pairs}; expected one folder, two pairs")
+        faults = Faults()
+        faults.check(bool(self.shards), "shards is empty, expected at least one folder of shards")
+        faults.check(self.num_pairs >= 2, f"num_pairs is {self.num_pairs}, expected at least 2")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
