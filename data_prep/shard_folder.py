@@ -38,7 +38,7 @@ INDEX_NAME = "index.json"
 
 
 class ShardConfig(Protocol):
-    """What the configs of all sharding commands have."""
+    """Settings that all sharding commands share."""
 
     output: Path
     work: WorkConfig

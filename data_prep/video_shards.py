@@ -109,7 +109,7 @@ def _facts(footage: Footage) -> dict:
 
 
 def _record(footage: Footage, selection: Selection, matches: Sequence[list[Match]]) -> dict:
-    """What the shard's index says of a clip that could be decoded."""
+    """Entry of the shard's index for a clip that could be decoded."""
     motions = [motion for motion in map(median_motion, matches) if motion is not None]
     detail = f"{len(footage.frames)} frames, {len(selection.candidates)} pairs compared"
     return {

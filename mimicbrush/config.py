@@ -136,7 +136,7 @@ def _instantiate_groups(parser: ArgumentParser, parsed: Namespace, config_class:
 
 
 def _group_faults(config_class: type, values: Mapping[str, object], prefix: str = "") -> list[str]:
-    """What the `__post_init__` of each nested config refuses, named by its dotted path.
+    """Refusals of the `__post_init__` of each nested config, named by its dotted path.
 
     values: well-typed values of config_class. A config is only asked where all those inside it fit.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with the files of an edit, found before anything heavy is imported."""
+"""Faults of the files of an edit, found before anything heavy is imported."""
 
 from __future__ import annotations
 

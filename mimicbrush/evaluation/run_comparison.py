@@ -97,7 +97,7 @@ def check_pictures(first: Side, second: Side) -> None:
 
 
 def comparison_notes(first: Side, second: Side) -> list[str]:
-    """What a reader must know beside the numbers: samples that only one side has, and metrics programmed otherwise."""
+    """Notes for the reader beside the numbers: samples that only one side has, and metrics programmed otherwise."""
     keys = [{(edit.set_name, edit.id, edit.seed) for edit in side.edits} for side in (first, second)]
     notes = [
         f"{len(mine - other)} of {len(mine)} edits of {side.label} have no counterpart and are left out."
