@@ -40,7 +40,10 @@ def test_unreadable_weights_of_a_chosen_metric_stop_before_the_first_edit(evalua
         ({"editors": {"typo": {"class_path": f"{BASELINES}.Identiti"}}}, "Identiti"),
         ({"editors": {"fill": mean_colour(width=3)}}, "width"),
         ({"editors": {"nan": {"class_path": f"{STAND_INS}.Broken"}}}, "nan: all 3 edits failed, as listed above$"),
-        ({"editors": {"x": {**IDENTITY, "references": "mixed"}}}, "references is mixed, expected own or swapped"),
+        (
+            {"editors": {"x": {**IDENTITY, "references": "mixed"}}},
+            'references: expected one of own, swapped, found "mixed"',
+        ),
         ({"editors": {"x": {**IDENTITY, "weights": 1}}}, "editors.x"),
         ({"seeds": [1, 1]}, "each once"),
         ({"seeds": []}, "at least one"),
