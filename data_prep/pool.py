@@ -141,9 +141,4 @@ def worker_context() -> multiprocessing.context.BaseContext:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    # Wait until it is ready. Where a signal ends this command before that, no worker starts after it, whose locks are
-    # gone, and prints a traceback.
-    probe = context.Process(target=os.getpid)
-    probe.start()
-    probe.join()
     return context
