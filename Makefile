@@ -35,7 +35,7 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
 
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m slurm -n 2 --dist loadfile tests/slurm
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 test-browser: $(READY)
 	$(BIN)/python -m pytest -m browser tests/demo
