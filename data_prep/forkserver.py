@@ -1,7 +1,7 @@
-"""Imported by the server alone that workers are forked from: what takes seconds to import, and its end."""
+"""Imports for the server that workers are forked from: whatever the workers need, once instead of in each worker."""
 
-import data_prep.video  # noqa: F401
-import mimicbrush.data.shards  # noqa: F401
+import data_prep.still_shards
+import data_prep.video_shards  # noqa: F401
 from data_prep.pool import end_with_parent
 
 end_with_parent()

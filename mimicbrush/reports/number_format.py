@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from mimicbrush.statistics import Interval
+if TYPE_CHECKING:  # it imports SciPy's distributions, a second in each process that only writes numbers
+    from mimicbrush.statistics import Interval
 
 BYTE_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
