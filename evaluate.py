@@ -12,6 +12,7 @@ COMMAND = Command(
     program="python evaluate.py",
     config="mimicbrush.evaluation.config.EvaluateConfig",
     check="mimicbrush.evaluation.preconditions.check_evaluation",
+    announce="mimicbrush.evaluation.preconditions.announce_evaluation",
     run="mimicbrush.evaluation.command.evaluate",
     default=Path(__file__).parent / "configs" / "eval" / "tiny.yaml",
     examples=(

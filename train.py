@@ -12,6 +12,7 @@ COMMAND = Command(
     program="python train.py",
     config="mimicbrush.training.config.TrainConfig",
     check="mimicbrush.training.preconditions.check_training",
+    announce="mimicbrush.training.preconditions.announce_training",
     run="mimicbrush.training.command.train",
     default=Path(__file__).parent / "configs" / "train" / "tiny.yaml",
     examples=(

@@ -38,6 +38,9 @@ class Command(NamedTuple):
     check: str | None = None
     """A function that receives the config before the module of `run` is imported, and raises UserError for a missing
     file; its module does not import torch either."""
+    announce: str | None = None
+    """A function from the config to the line that is printed before the module of `run` is imported, which may take ten
+    seconds; it returns None where another process prints it."""
     parse: str | None = None
     """A function from arguments to the config, for a command line that is more than its options."""
     examples: Sequence[str] = ()
@@ -106,6 +109,8 @@ def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, s
     config = _parse(command, arguments)
     if command.check:
         _find(command.check)(config)
+    if command.announce and (line := _find(command.announce)(config)):
+        print(line, file=sys.stderr, flush=True)
     run = _find(command.run)
     try:
         if stop:

@@ -10,6 +10,8 @@ from typing import Literal
 
 import pytest
 
+import evaluate
+import train
 from mimicbrush.command import Command, CommandGroup, call_command
 from mimicbrush.errors import UserError
 
@@ -239,3 +241,16 @@ def test_missing_files_are_refused_before_the_module_that_works_is_imported():
     command = COMMAND._replace(check=f"{__name__}.refuse", run="nowhere.at_all")
     with pytest.raises(UserError, match="no here"):
         call_command(command, ["here"])
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (train.COMMAND, "loading libraries to train runs/demo/train ..."),
+        (evaluate.COMMAND, "loading libraries to evaluate MimicBrush, swapped, "),
+    ],
+)
+def test_a_line_says_what_is_loaded_before_the_work_is_imported(command, line, capsys):
+    with pytest.raises(ModuleNotFoundError):
+        call_command(command._replace(check=None, run="no_such_module.run"), [])
+    assert capsys.readouterr().err.startswith(line)

@@ -28,6 +28,11 @@ def check_evaluation(config: EvaluateConfig) -> None:
     refuse_faults(inputs | editors, hint=source_of_inputs(config, inputs))
 
 
+def announce_evaluation(config: EvaluateConfig) -> str:
+    """The first line of an evaluation, printed while libraries are imported."""
+    return f"loading libraries to evaluate {', '.join(config.editors)} -> {config.output} ..."
+
+
 def check_comparison(config: CompareConfig) -> None:
     """Raise UserError where a run has no results, or no such editor."""
     for folder, editor, option in (

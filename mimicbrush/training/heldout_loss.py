@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
@@ -73,6 +74,8 @@ class HeldoutLoss(Callback):
         """The columns of this step: mean over the pairs and its standard error. A call for all ranks."""
         columns: dict[str, float] = {}
         if trainer.is_global_zero:
+            num_pairs = sum(len(batch.source) for batch in self.batches)
+            module.print(f"step {step}: measuring the loss on {num_pairs} held-out pairs", file=sys.stderr)
             with self.averaged.applied(module), evaluating(module):
                 losses = heldout_losses(module.network, self.batches, seed=self.seed)
             columns = {

@@ -17,6 +17,7 @@ from mimicbrush.model.weights.find import (
 )
 from mimicbrush.training.ablations_config import AblationsConfig
 from mimicbrush.training.config import AutoencoderConfig, TrainConfig
+from mimicbrush.training.first_rank import is_first
 from mimicbrush.training.same_run import require_same_run
 
 
@@ -34,6 +35,11 @@ def check_training(config: TrainConfig) -> None:
         return
     heldout = [config.data.heldout] if config.data.heldout else []
     _require_inputs([*(source.shards for source in config.data.sources), *heldout], config.network)
+
+
+def announce_training(config: TrainConfig) -> str | None:
+    """The first line of a run, which the first rank prints while libraries are imported."""
+    return f"loading libraries to {'examine' if config.check else 'train'} {config.output} ..." if is_first() else None
 
 
 def check_ablations(config: AblationsConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ class Previews(StepCallback):
 
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
+            module.print(f"step {step}: editing {len(self.batch.source)} held-out pairs for a preview", file=sys.stderr)
             with self.averaged.applied(module), evaluating(module):
                 editor = MimicBrushEditor(
                     module.network, num_inference_steps=self.num_inference_steps, guidance_scale=PREVIEW_GUIDANCE
@@ -82,6 +84,8 @@ class ReferenceUse(StepCallback):
 
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if trainer.is_global_zero and step % self.every == 0:
+            num_pairs = sum(len(batch.source) for batch in self.batches)
+            module.print(f"step {step}: measuring reference use on {num_pairs} held-out pairs", file=sys.stderr)
             with self.averaged.applied(module), evaluating(module):
                 shares = measure_reference_use(module.network, self.batches)
             append_record({"step": step, **{name: share.mean for name, share in shares.items()}}, self.path)

@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from mimicbrush.errors import UserError
 from mimicbrush.machine import allowed_cores, usable_cores
+from mimicbrush.training.first_rank import is_first, was_started_by_srun, was_started_by_torchrun
 
 
 class Ranks(NamedTuple):
@@ -45,10 +46,10 @@ def find_ranks(devices: int | str, num_nodes: int) -> Ranks:
     Raises UserError where the tasks of a Slurm step cannot be divided among its nodes.
     """
     # Before Slurm: torchrun may itself be a task of a step.
-    if TorchElasticEnvironment.detect():
+    if was_started_by_torchrun():
         per_node, ranks = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
         return Ranks(per_node, ranks // per_node, TorchElasticEnvironment())
-    if _is_task():
+    if was_started_by_srun():
         nodes, tasks = int(os.environ["SLURM_STEP_NUM_NODES"]), int(os.environ["SLURM_STEP_NUM_TASKS"])
         if tasks % nodes:
             raise UserError(f"{tasks} tasks on {nodes} nodes: each needs as many; give sbatch --ntasks-per-node")
@@ -57,26 +58,11 @@ def find_ranks(devices: int | str, num_nodes: int) -> Ranks:
     return Ranks(devices, num_nodes, LightningEnvironment())
 
 
-def is_first() -> bool:
-    """Whether this process speaks for all: known before they have met."""
-    if TorchElasticEnvironment.detect():
-        names = ("RANK",)
-    else:
-        names = ("SLURM_PROCID",) if _is_task() else ("NODE_RANK", "LOCAL_RANK")
-    return not any(int(os.environ.get(name, 0)) for name in names)
-
-
 def let_first_speak() -> None:
     """Let only the first rank print notes on the parts that every rank loads."""
     if not is_first():
         for name in ("mimicbrush.model", "mimicbrush.hub"):
             logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _is_task() -> bool:
-    """Whether srun has started this; a shell that it has started is none, and starts ranks of its own."""
-    is_shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "sh", "interactive")
-    return "SLURM_STEP_NUM_TASKS" in os.environ and not is_shell
 
 
 # --- CPU cores ------------------------------------------------------------------------------------------------------

@@ -25,12 +25,13 @@ from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
 from mimicbrush.training.clock import BatchClock
 from mimicbrush.training.config import TrainConfig
+from mimicbrush.training.first_rank import is_first
 from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.previews import Previews, ReferenceUse
 from mimicbrush.training.progress import Progress
-from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks, is_first
+from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks
 from mimicbrush.training.records import Records
 from mimicbrush.training.run import share_step
 from mimicbrush.training.watch import Watch

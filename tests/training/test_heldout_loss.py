@@ -120,7 +120,8 @@ def test_training_stops_early_says_so_and_resumes_its_count(shards, tmp_path, mo
     # Ended after its third step, and resumed: one evaluation has brought no gain so far.
     fit(judged, tmp_path, monkeypatch, "--run.max_steps=3", "--run.patience=2")
     fit(judged, tmp_path, monkeypatch, "--run.patience=2")
-    said = capsys.readouterr().out
+    said, progress = capsys.readouterr()
+    assert "step 2: measuring the loss on 16 held-out pairs\n" in progress
     assert "step 2: held-out loss 0.4000 ± 0.1000 (the lowest)" in said
     assert "stopped early: the held-out loss has not fallen for 2 evaluations; it was lowest, 0.4000, at step 2" in said
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == 4

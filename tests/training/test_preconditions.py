@@ -11,7 +11,7 @@ from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import PartConfig
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.preconditions import check_training
+from mimicbrush.training.preconditions import announce_training, check_training
 from tests.conftest import network_config
 
 
@@ -40,3 +40,11 @@ def test_an_examination_and_a_run_with_a_checkpoint_look_for_themselves(config):
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     check_training(config)
+
+
+def test_the_first_rank_alone_announces_the_run(config, monkeypatch):
+    assert announce_training(config) == f"loading libraries to train {config.output} ..."
+    assert announce_training(replace(config, check=True)).startswith("loading libraries to examine ")
+    for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert announce_training(config) is None

@@ -16,7 +16,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from mimicbrush.errors import UserError
 from mimicbrush.training import ranks
-from mimicbrush.training.ranks import CoreCheck, RankCores, find_ranks, fullest_share, is_first, own_cores
+from mimicbrush.training.first_rank import is_first
+from mimicbrush.training.ranks import CoreCheck, RankCores, find_ranks, fullest_share, own_cores
 from tests.training.test_resume import config, start_command  # noqa: F401
 
 VARIABLES = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_JOB_NAME", "RANK", "LOCAL_RANK")

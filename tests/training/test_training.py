@@ -87,6 +87,10 @@ def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_p
     made = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert made >= {"config.yaml", "metrics.csv", "checkpoints/last.ckpt", "previews/step-0000002.png"}
     assert made >= {"loss.png", "reference_use.csv", "reference_use.png"}
+    said = capsys.readouterr().err
+    assert (
+        "step 2: editing 2 held-out pairs for a preview\nstep 2: measuring reference use on 4 held-out pairs\n" in said
+    )
     first = read_checkpoint(run / "checkpoints" / "last.ckpt")
 
     fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch)
