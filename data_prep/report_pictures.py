@@ -196,7 +196,7 @@ def _draw_matches(
 
 def training_view(samples: Sequence[Listed]) -> list[str]:
     """Show what a batch of training holds of these samples: paragraphs and figures."""
-    # Only here: a sharding command's workers need neither kornia nor what else a batch is made with.
+    # Only here: a sharding command's workers need neither torch nor kornia.
     import torch
 
     from mimicbrush.data.config import BatchConfig

@@ -51,6 +51,8 @@ for name in sorted(entries):
         unknown = set(re.findall(r"(--[\w.]+)\s", examples)) - set(listed.split())
         assert not unknown, f"{name} {words}: an example has {unknown}, which help does not list"
         assert not any(word in said.getvalue() for word in ("Union[", "Literal[", "Optional[", "<class"))
+importlib.import_module("data_prep.forkserver")
+assert "torch" not in sys.modules, "data preparation's workers import torch"
 print(len(entries))
 """
 

@@ -3,6 +3,9 @@
 A shard `name-000042.tar` is finished when, and only when, its index `name-000042.json` exists: the tar is written
 under a temporary name, then renamed, then the index is. A tar without an index is never read, and neither is a sample
 that the folder's `excluded.json` names.
+
+WebDataset reads the shards. It imports torch, which data preparation needs only for its report, so it is imported by
+the functions that read, and the tar is written by Python's own library.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import webdataset as wds
 
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, read_excluded, sound_indexes
 from mimicbrush.errors import UserError
@@ -59,9 +61,9 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
     keys: list[str] = []
     groups: list[str | None] = []
     with whole(path) as partial:
-        with wds.TarWriter(str(partial), encoder=False, mtime=0) as writer:
+        with tarfile.open(partial, "w|") as tar:
             for pair in pairs:
-                writer.write(_to_sample(pair))
+                _add_sample(tar, pair)
                 keys.append(pair.key)
                 groups.append(None if pair.reference is None else _group(pair.origin))
         if len(set(keys)) != len(keys):
@@ -134,6 +136,8 @@ def open_shards(folder: Path) -> list[Shard]:
 
 def sample_stages(shards: Sequence[Path]) -> list:
     """WebDataset's stages from shards, in order, to samples that are not excluded."""
+    import webdataset as wds
+
     excluded = read_excluded(shards)
     return [
         wds.SimpleShardList([str(shard) for shard in shards]),
@@ -144,6 +148,8 @@ def sample_stages(shards: Sequence[Path]) -> list:
 
 def read_pairs(shards: Sequence[Path]) -> Iterator[FramePair]:
     """All pairs of the given shards, in order, but those that are excluded."""
+    import webdataset as wds
+
     return iter(wds.DataPipeline(*sample_stages(shards), wds.map(to_pair)))
 
 
@@ -160,12 +166,14 @@ def find_samples(shard: Path) -> list[int]:
 
 def read_sample(shard: Path, first: int, last: int) -> FramePair:
     """The pair in these bytes of a tar, as `find_samples` tells; raises DamagedSampleError where there is none."""
+    from webdataset.tariterators import group_by_keys, tar_file_iterator
+
     with shard.open("rb") as file:
         file.seek(first)
         content = file.read(last - first)
     try:
-        members = wds.tariterators.tar_file_iterator(io.BytesIO(content))
-        (sample,) = wds.tariterators.group_by_keys({**member, "__url__": str(shard)} for member in members)
+        members = tar_file_iterator(io.BytesIO(content))
+        (sample,) = group_by_keys({**member, "__url__": str(shard)} for member in members)
         return to_pair(sample)
     except (tarfile.TarError, ValueError, KeyError, TypeError, UserError) as error:
         raise DamagedSampleError(f"{shard}, byte {first}: {error}") from None
@@ -194,15 +202,24 @@ def _group(origin: dict) -> str:
     return str(origin.get("group", ""))
 
 
-def _to_sample(pair: FramePair) -> dict:
-    sample = {"__key__": pair.key, f"source.{image_suffix(pair.source)}": pair.source}
+def _add_sample(tar: tarfile.TarFile, pair: FramePair) -> None:
+    """Add a pair's members, sorted by name, as WebDataset's own writer does, byte for byte."""
+    for name, content in sorted(_to_members(pair).items()):
+        member = tarfile.TarInfo(f"{pair.key}.{name}")
+        member.size, member.mode = len(content), 0o444
+        member.uname = member.gname = "bigdata"
+        tar.addfile(member, io.BytesIO(content))
+
+
+def _to_members(pair: FramePair) -> dict[str, bytes]:
+    members = {f"source.{image_suffix(pair.source)}": pair.source}
     if pair.reference is not None:
-        sample[f"reference.{image_suffix(pair.reference)}"] = pair.reference
+        members[f"reference.{image_suffix(pair.reference)}"] = pair.reference
     for number, mask in enumerate(pair.masks):
-        sample[f"mask{number:02d}.png"] = mask
+        members[f"mask{number:02d}.png"] = mask
     facts = {"similarity": pair.similarity, "keypoints": pair.keypoints, "origin": pair.origin}
-    sample["json"] = json.dumps(facts, ensure_ascii=False).encode()
-    return sample
+    members["json"] = json.dumps(facts, ensure_ascii=False).encode()
+    return members
 
 
 def to_pair(sample: dict) -> FramePair:

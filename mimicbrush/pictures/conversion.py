@@ -1,18 +1,24 @@
 """Pixels as tensors, arrays and PIL pictures.
 
-Tensors are RGB float in [0, 1], channels first; arrays of levels are those of `decoding.Decoded`.
+Tensors are RGB float in [0, 1], channels first; arrays of levels are those of `decoding.Decoded`. torch is imported by
+the functions that make tensors: data preparation, whose pictures are arrays, starts without it.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MID_GREY = 127
 """Highest level of 255 that counts as black in a mask."""
+
+Channels = TypeVar("Channels", "Tensor", NDArray[np.float32])
 
 
 def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
@@ -23,7 +29,7 @@ def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
     """
     if isinstance(picture, Image.Image):
         return picture
-    levels = to_levels(picture) if isinstance(picture, Tensor) else picture
+    levels = picture if isinstance(picture, np.ndarray) else to_levels(picture)
     if levels.dtype == bool:
         levels = levels.astype(np.uint8) * 255
     return Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else np.ascontiguousarray(levels))
@@ -31,24 +37,33 @@ def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
 
 def to_channels(levels: NDArray) -> Tensor:
     """(H, W, C) of 8 or 16 bits -> (C, H, W) in [0, 1]."""
-    return torch.from_numpy(levels.astype(np.float32) / np.iinfo(levels.dtype).max).permute(2, 0, 1)
+    import torch
+
+    return torch.from_numpy(_channels_of(levels))
 
 
-def to_levels(channels: Tensor, *, dtype: torch.dtype = torch.uint8) -> NDArray:
-    """(C, H, W) in [0, 1] -> (H, W, C) of 8 bits, or of 16 with torch.uint16."""
+def _channels_of(levels: NDArray) -> NDArray[np.float32]:
+    return (levels.astype(np.float32) / np.iinfo(levels.dtype).max).transpose(2, 0, 1)
+
+
+def to_levels(channels: Tensor, *, is_deep: bool = False) -> NDArray:
+    """(C, H, W) in [0, 1] -> (H, W, C) of 8 bits, or of 16 where `is_deep`."""
+    import torch
+
+    dtype = torch.uint16 if is_deep else torch.uint8
     levels = (channels.detach().clamp(0, 1) * torch.iinfo(dtype).max).round().to(dtype)
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def on_white(channels: Tensor) -> Tensor:
+def on_white(channels: Channels) -> Channels:
     """Pixels for a network: (1, 3 or 4, H, W), grey, RGB or RGB with alpha, to (3, H, W), transparency on white."""
     if len(channels) < 4:
-        return channels.expand(3, -1, -1)
+        return channels[[0, 0, 0]] if len(channels) == 1 else channels
     # Opaque pixels stay bit for bit, as they would not if 1 were added first.
     return channels[:3] * channels[3:] + (1 - channels[3:])
 
 
-def mask_levels(channels: Tensor) -> Tensor:
+def mask_levels(channels: Channels) -> Channels:
     """A mask before its threshold, (1, H, W) in [0, 1], of (1, 3 or 4, H, W): transparent parts are black."""
     if len(channels) == 1:
         return channels
@@ -62,14 +77,20 @@ def rgb_bytes(levels: NDArray) -> NDArray[np.uint8]:
     """(H, W, C) as in `Decoded` -> (H, W, 3) of 8 bits, on white."""
     if levels.dtype == np.uint8 and levels.shape[2] < 4:
         return np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
-    return to_levels(on_white(to_channels(levels)))
+    return _round_to_bytes(on_white(_channels_of(levels)))
 
 
 def mask_bytes(levels: NDArray) -> NDArray[np.uint8]:
     """(H, W, C) as in `Decoded` -> (H, W), a mask before its threshold."""
     if levels.dtype == np.uint8 and levels.shape[2] == 1:
         return levels[..., 0]
-    return to_levels(mask_levels(to_channels(levels)))[..., 0]
+    return _round_to_bytes(mask_levels(_channels_of(levels)))[..., 0]
+
+
+def _round_to_bytes(channels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """`to_levels` of an array, (C, H, W) in [0, 1] -> (H, W, C)."""
+    levels = (channels.clip(0, 1) * np.float32(255)).round().astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(1, 2, 0))
 
 
 def is_masked(levels: NDArray[np.uint8] | Tensor) -> NDArray[np.bool_] | Tensor:

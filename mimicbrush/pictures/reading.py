@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mimicbrush.pictures.conversion import is_masked, mask_bytes, on_white, rgb_bytes, to_channels
 from mimicbrush.pictures.decoding import decode_bytes, decode_file, decode_frames
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def read_channels(path: Path) -> Tensor:
@@ -25,11 +27,15 @@ def read_image(path: Path) -> Tensor:
 
 def read_frames(path: Path) -> Tensor:
     """(T, 3, H, W) in [0, 1], on white; a still has T = 1. Raises UserError if the file is missing or no picture."""
+    import torch
+
     return torch.stack([on_white(to_channels(levels)) for levels in decode_frames(path)])
 
 
 def read_mask_frames(path: Path) -> Tensor:
     """(T, 1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is missing or no picture."""
+    import torch
+
     frames = [torch.from_numpy(mask_bytes(levels)) for levels in decode_frames(path)]
     return is_masked(torch.stack(frames)[:, None]).float()
 
@@ -41,6 +47,8 @@ def read_mask(path: Path) -> Tensor:
 
 def read_levels(path: Path) -> Tensor:
     """(1, H, W), 0 to 255: a mask before the threshold; raises UserError if the file is missing or no picture."""
+    import torch
+
     return torch.from_numpy(mask_bytes(decode_file(path).levels))[None]
 
 

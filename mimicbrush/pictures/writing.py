@@ -6,18 +6,20 @@ import io
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, putchunk
-from torch import Tensor
 
 from mimicbrush.files import whole
 from mimicbrush.pictures.conversion import rgb_bytes, to_levels, to_pil
 from mimicbrush.pictures.decoding import levels_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HEADER_SIZE = 33
 """Bytes of a PNG's signature and first chunk."""
@@ -87,7 +89,7 @@ def _encode(suffix: str, levels: NDArray, settings: list[int] | None = None) -> 
 
 def _encode_sixteen_bits(pixels: Tensor, note: PngInfo, icc_profile: bytes | None) -> bytes:
     """Encode a coloured PNG of 16 bits a channel, which Pillow does not write."""
-    encoded = encode_png(to_levels(pixels, dtype=torch.uint16))
+    encoded = encode_png(to_levels(pixels, is_deep=True))
     chunks = io.BytesIO()
     if icc_profile:
         putchunk(chunks, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import webdataset as wds
 
 from mimicbrush.data.shard_index import index_path, list_shards, read_index
 from mimicbrush.data.shards import read_pairs, write_shard
@@ -17,6 +18,15 @@ def test_what_is_written_is_read(tmp_path):
 def test_the_same_pairs_give_the_same_bytes(tmp_path):
     first, second = (write_shard(tmp_path / f"{name}.tar", make_pairs(3), {}) for name in "ab")
     assert first.sha256 == second.sha256
+
+
+def test_the_bytes_are_those_of_webdatasets_own_writer(tmp_path):
+    pairs = make_pairs(2) + make_pairs(1, seed=1, stills=True)
+    write_shard(tmp_path / "ours.tar", pairs, {})
+    with wds.TarWriter(str(tmp_path / "theirs.tar"), encoder=False, mtime=0) as writer:
+        for sample in wds.DataPipeline(wds.SimpleShardList([str(tmp_path / "ours.tar")]), wds.tarfile_to_samples()):
+            writer.write(sample)
+    assert (tmp_path / "ours.tar").read_bytes() == (tmp_path / "theirs.tar").read_bytes()
 
 
 def test_an_exception_leaves_nothing_behind(tmp_path):

@@ -7,8 +7,10 @@ from PIL import Image
 
 from mimicbrush.pictures.conversion import (
     is_masked,
+    mask_bytes,
     mask_levels,
     on_white,
+    rgb_bytes,
     shrink_to_fit,
     to_channels,
     to_levels,
@@ -28,10 +30,20 @@ def test_a_grey_masks_levels_come_out_exactly():
     assert torch.equal(mask_levels(levels.expand(3, -1, -1)), levels)
 
 
-@pytest.mark.parametrize(("dtype", "levels"), [(torch.uint8, np.uint8), (torch.uint16, np.uint16)])
-def test_levels_come_back_from_channels(dtype, levels):
+@pytest.mark.parametrize(("is_deep", "levels"), [(False, np.uint8), (True, np.uint16)])
+def test_levels_come_back_from_channels(is_deep, levels):
     drawn = np.random.default_rng(0).integers(0, np.iinfo(levels).max, (5, 7, 3), endpoint=True).astype(levels)
-    assert np.array_equal(to_levels(to_channels(drawn), dtype=dtype), drawn)
+    assert np.array_equal(to_levels(to_channels(drawn), is_deep=is_deep), drawn)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("num_channels", [1, 3, 4])
+def test_bytes_without_torch_are_those_of_tensors(kind, num_channels):
+    shape = (50, 70, num_channels)
+    drawn = np.random.default_rng(0).integers(0, np.iinfo(kind).max, shape, endpoint=True).astype(kind)
+    channels = to_channels(drawn)
+    assert np.array_equal(rgb_bytes(drawn), to_levels(on_white(channels)))
+    assert np.array_equal(mask_bytes(drawn), to_levels(mask_levels(channels))[..., 0])
 
 
 def test_tensors_arrays_and_masks_become_the_same_pil_picture():
