@@ -1,4 +1,4 @@
-"""Scene cuts, from the glimpses of the frames that were decoded on the way.
+"""Scene cuts, from the thumbnails of the frames that were decoded on the way.
 
 Where frames follow closely a cut is a jump that stands out from its neighbours. Where a seek passed frames over, nobody
 saw what happened there: a great jump is taken for a cut, and frames of both sides belong together if their colours do.
@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.footage import Footage, Frame, Glimpse
+from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
 MIN_JUMP = 12.0
-"""Mean grey levels between two glimpses; real clips seldom move more from one reference frame to the next."""
+"""Mean grey levels between two thumbnails; real clips seldom move more from one reference frame to the next."""
 MIN_RATIO = 3.0
 """How far a cut's jump exceeds the median of its neighbours'."""
 MAX_UNSEEN_JUMP = 35.0
@@ -54,32 +54,34 @@ class Shots(NamedTuple):
         return float(np.minimum(self.colours[first.time], self.colours[second.time]).sum())
 
 
-def find_shots(footage: Footage) -> Shots:
+def find_shots(clip: DecodedClip) -> Shots:
     """Cuts and unseen stretches of a clip."""
-    glimpses = footage.glimpses
-    gaps = [glimpse.time for glimpse in glimpses[1:] if glimpse.after_gap]
-    stretches = np.split(np.arange(len(glimpses)), [i for i, g in enumerate(glimpses) if i and g.after_gap])
-    cuts = [time for stretch in stretches for time in _find_cuts([glimpses[i] for i in stretch])]
+    thumbnails = clip.thumbnails
+    gaps = [thumbnail.time for thumbnail in thumbnails[1:] if thumbnail.after_gap]
+    stretches = np.split(np.arange(len(thumbnails)), [i for i, g in enumerate(thumbnails) if i and g.after_gap])
+    cuts = [time for stretch in stretches for time in _find_cuts([thumbnails[i] for i in stretch])]
     cuts += [
-        after.time for before, after in pairwise(glimpses) if after.after_gap and _jump(before, after) > MAX_UNSEEN_JUMP
+        after.time
+        for before, after in pairwise(thumbnails)
+        if after.after_gap and _jump(before, after) > MAX_UNSEEN_JUMP
     ]
-    colours = {frame.time: _colours(frame.image) for frame in footage.frames} if gaps else {}
+    colours = {frame.time: _colours(frame.image) for frame in clip.frames} if gaps else {}
     return Shots(cuts, gaps, colours)
 
 
-def _find_cuts(glimpses: Sequence[Glimpse]) -> list[float]:
-    """Times of the glimpses that a jump leads to; the glimpses follow one another closely."""
-    jumps = np.array([_jump(before, after) for before, after in pairwise(glimpses)])
+def _find_cuts(thumbnails: Sequence[Thumbnail]) -> list[float]:
+    """Times of the thumbnails that a jump leads to; the thumbnails follow one another closely."""
+    jumps = np.array([_jump(before, after) for before, after in pairwise(thumbnails)])
     cuts = []
     for i, jump in enumerate(jumps):
         around = np.concatenate([jumps[max(0, i - NUM_NEIGHBOURS) : i], jumps[i + 1 : i + 1 + NUM_NEIGHBOURS]])
         usual = np.median(around) if len(around) else 0.0
         if jump > max(MIN_JUMP, MIN_RATIO * usual):
-            cuts.append(glimpses[i + 1].time)
+            cuts.append(thumbnails[i + 1].time)
     return cuts
 
 
-def _jump(before: Glimpse, after: Glimpse) -> float:
+def _jump(before: Thumbnail, after: Thumbnail) -> float:
     return float(cv2.absdiff(before.luma, after.luma).mean())
 
 

@@ -1,6 +1,6 @@
-"""Near-duplicate clips: the same footage under two names, encoded anew, scaled, or cut a little differently.
+"""Near-duplicate clips: the same film under two names, encoded anew, scaled, or cut a little differently.
 
-Each clip is known by perceptual hashes of its frames, half a second apart. Two clips are the same footage where most
+Each clip is described by perceptual hashes of its frames, half a second apart. Two clips are near-duplicates if most
 frames of the shorter one look like a frame of the other.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data_prep.footage import Glimpse
+from mimicbrush.video.decoded_clip import Thumbnail
 
 STEP = 0.5
 """Seconds between two hashed frames."""
@@ -38,21 +38,21 @@ class NearDuplicate(NamedTuple):
     """Of the shorter clip's hashed frames that look like one of the other's."""
 
 
-def hash_glimpses(glimpses: Sequence[Glimpse]) -> list[str]:
+def hash_thumbnails(thumbnails: Sequence[Thumbnail]) -> list[str]:
     """Perceptual hashes (16 hexadecimal digits each) of a clip's frames nearest to every half second."""
-    if not glimpses:
+    if not thumbnails:
         return []
-    times = np.array([glimpse.time for glimpse in glimpses])
+    times = np.array([thumbnail.time for thumbnail in thumbnails])
     moments = np.arange(0, times[-1] + STEP / 2, STEP)
     nearest = {int(np.abs(times - moment).argmin()): moment for moment in moments}
     close = [i for i, moment in nearest.items() if abs(times[i] - moment) <= STEP / 2]
     chosen = close[:: -(-len(close) // MAX_HASHES) or 1]
-    return [perceptual_hash(glimpses[i]) for i in chosen if glimpses[i].luma.std() >= MIN_CONTRAST]
+    return [perceptual_hash(thumbnails[i]) for i in chosen if thumbnails[i].luma.std() >= MIN_CONTRAST]
 
 
-def perceptual_hash(glimpse: Glimpse) -> str:
+def perceptual_hash(thumbnail: Thumbnail) -> str:
     """Which of the 64 lowest frequencies lie above their median: the usual pHash."""
-    square = cv2.resize(glimpse.luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    square = cv2.resize(thumbnail.luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     lowest = cv2.dct(square)[:8, :8].ravel()
     bits = lowest > np.median(lowest[1:])
     return np.packbits(bits).tobytes().hex()

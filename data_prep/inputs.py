@@ -131,9 +131,3 @@ def readable_name(path: Path) -> str:
 def readable_text(text: str) -> str:
     """Text that can be written as UTF-8: JSON may hold halves of characters."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.cuts import find_shots
-from data_prep.footage import Footage, Frame
 from data_prep.images import to_grey
 from data_prep.similarity import Moments, moments, similarity_map
+from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 CHANGED_LEVEL = 8.0
 """Grey levels by which the mean of a 7 x 7 window differs where something moved; film grain stays below."""
@@ -80,11 +80,11 @@ def sample_times(duration: float, config: PairConfig, generator: np.random.Gener
     return sorted(generator.uniform(0.02 * duration, 0.96 * duration, config.frames_per_clip).tolist())
 
 
-def select_pairs(footage: Footage, config: PairConfig, generator: np.random.Generator) -> Selection:
+def select_pairs(clip: DecodedClip, config: PairConfig, generator: np.random.Generator) -> Selection:
     """Pairs of one shot with a similarity in the band, at most `pairs_per_clip`, spread over band and gaps."""
     selection = Selection([], [], Counter(), Counter(), {})
-    sound = _drop_poor_frames(footage.frames, config, selection)
-    shots = find_shots(footage)
+    sound = _drop_poor_frames(clip.frames, config, selection)
+    shots = find_shots(clip)
     inside: list[ChosenPair] = []
     for first, second in combinations(sound, 2):
         if second.frame.time - first.frame.time < config.min_gap:

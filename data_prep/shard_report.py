@@ -76,7 +76,7 @@ def write_report(folder: Path) -> Path:
         *_reasons(summary),
         heading("Similarity, time and motion"),
         *histogram_section(summary),
-        heading("Footage and speed" if summary["codecs"] else "Sizes and speed"),
+        heading("Clips and speed" if summary["codecs"] else "Sizes and speed"),
         *_tables(summary),
         *_pictures(shards, scan),
         heading("Rejected"),

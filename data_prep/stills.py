@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import ObjectMaskConfig
-from data_prep.inputs import check_file, find_files, first_line, readable_name, readable_text, require_stills, size_of
+from data_prep.inputs import check_file, find_files, readable_name, readable_text, require_stills, size_of
 from data_prep.rle import decode_rle
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.metadata import ORIGIN_FIELDS
 from mimicbrush.pictures.conversion import rgb_bytes

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.config import VideoShardConfig
-from data_prep.duplicates import hash_glimpses
-from data_prep.footage import Footage, Frame
+from data_prep.duplicates import hash_thumbnails
 from data_prep.images import encode_image, encode_strip
 from data_prep.inputs import check_file, list_videos, size_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
@@ -18,12 +17,13 @@ from data_prep.pairs import ChosenPair, Selection, sample_times, select_pairs
 from data_prep.run import KEPT, slug
 from data_prep.shard_folder import shard_and_merge
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
-from data_prep.video import read_frames
 from data_prep.work import Outcome, Stopwatch
 from mimicbrush.data.shards import FramePair
 from mimicbrush.metadata import read_metadata
 from mimicbrush.seeds import seed_of_input
 from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.video.clip_reader import read_frames
+from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 
 def shard_videos(config: VideoShardConfig) -> str:
@@ -41,31 +41,31 @@ def read_clip(
     """A clip's pairs, and what to note of it; raises UnusableInput."""
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
-        footage = _decode(clips[name], config, generator)
+        clip = _decode(clips[name], config, generator)
     with watch.measure("similarity"):
-        selection = select_pairs(footage, config.pairs, generator)
+        selection = select_pairs(clip, config.pairs, generator)
     with watch.measure("keypoints"):
         matches = _match(selection.pairs) if config.keypoints else [[] for _ in selection.pairs]
     with watch.measure("encode"):
-        origin = {"group": name, **metadata.get(name, {}), "file": name, **_facts(footage)}
+        origin = {"group": name, **metadata.get(name, {}), "file": name, **_facts(clip)}
         frames = _frames_of(selection.pairs)
         encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
         chosen = zip(selection.pairs, matches, strict=True)
         pairs = [_frame_pair(pair, found, origin, encoded, generator) for pair, found in chosen]
         examples = {reason: encode_strip([f.image for f in frames]) for reason, frames in selection.examples.items()}
-    record = _record(footage, selection, matches)
+    record = _record(clip, selection, matches)
     return Outcome(pairs, record, examples, dict(watch.seconds))
 
 
-def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator) -> Footage:
+def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator) -> DecodedClip:
     check_file(path)
     times = partial(sample_times, config=config.pairs, generator=generator)
     decoding = {"short_side": config.short_side, "decoder": config.decoder, "exact": config.exact_frames}
-    footage = read_frames(path, times, **decoding)
-    if len(footage.frames) < 2:
-        seconds = footage.info.duration
-        raise UnusableInput("too_short", f"{len(footage.frames)} distinct frame in {seconds:.2f} s")
-    return footage
+    clip = read_frames(path, times, **decoding)
+    if len(clip.frames) < 2:
+        seconds = clip.info.duration
+        raise UnusableInput("too_short", f"{len(clip.frames)} distinct frame in {seconds:.2f} s")
+    return clip
 
 
 def _match(pairs: Sequence[ChosenPair]) -> list[list[Match]]:
@@ -103,24 +103,24 @@ def _frame_pair(
     )
 
 
-def _facts(footage: Footage) -> dict:
-    info = footage.info
-    return {"video_size": [info.width, info.height], "codec": info.codec, "decoder": footage.decoder}
+def _facts(clip: DecodedClip) -> dict:
+    info = clip.info
+    return {"video_size": [info.width, info.height], "codec": info.codec, "decoder": clip.decoder}
 
 
-def _record(footage: Footage, selection: Selection, matches: Sequence[list[Match]]) -> dict:
+def _record(clip: DecodedClip, selection: Selection, matches: Sequence[list[Match]]) -> dict:
     """Entry of the shard's index for a clip that could be decoded."""
     motions = [motion for motion in map(median_motion, matches) if motion is not None]
-    detail = f"{len(footage.frames)} frames, {len(selection.candidates)} pairs compared"
+    detail = f"{len(clip.frames)} frames, {len(selection.candidates)} pairs compared"
     return {
         "status": selection.reason or KEPT,
         "detail": detail if selection.reason else "",
-        **_facts(footage),
+        **_facts(clip),
         "dropped_frames": dict(selection.dropped_frames),
         "dropped_pairs": dict(selection.dropped_pairs),
         "candidates": histogram((pair.similarity for pair in selection.candidates), BAND_BIN),
         "similarity": histogram((pair.similarity for pair in selection.pairs), BAND_BIN),
         "gap": histogram((pair.gap for pair in selection.pairs), GAP_BIN),
         "motion": histogram(motions, MOTION_BIN),
-        "hashes": hash_glimpses(footage.glimpses),
+        "hashes": hash_thumbnails(clip.thumbnails),
     }

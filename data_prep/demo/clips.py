@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from data_prep.demo.camera import View, along, lit, look, random_grade, random_l
 from data_prep.demo.photographs import Photograph, load
 from mimicbrush.files import whole
 from mimicbrush.seeds import seed_of_input
+from mimicbrush.video.clip_writer import write_h264
 
 FPS = 24
 MIN_SHARPNESS = 60.0
@@ -56,7 +56,7 @@ def render_clip(clip: Clip, *, size: int, seed: int) -> None:
     generator = np.random.default_rng(seed_of_input(seed, clip.path.name))
     frames = _frames(load(clip.photograph), size, generator)
     with whole(clip.path) as partial:
-        encode(partial, frames)
+        write_h264(partial, frames, fps=FPS)
 
 
 def _frames(photograph: NDArray[np.uint8], size: int, generator: np.random.Generator) -> list[NDArray[np.uint8]]:
@@ -78,15 +78,3 @@ def _path_over_detail(photograph: NDArray[np.uint8], size: int, generator: np.ra
             return path
         draws.append((sharpness, path))
     return max(draws)[1]
-
-
-def encode(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int = FPS) -> None:
-    """Write (H, W, 3) RGB frames, sides even, as H.264 in MP4; one thread, so that the bytes repeat."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast", "threads": "1"})
-        stream.pix_fmt = "yuv420p"
-        for number, image in enumerate(frames):
-            if number == 0:
-                stream.height, stream.width = image.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())

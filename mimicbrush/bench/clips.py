@@ -8,11 +8,10 @@ every 30.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from data_prep.demo.camera import View, homography
 from data_prep.demo.photographs import HELD_OUT, TRAIN, load
 from mimicbrush.files import whole
 from mimicbrush.progress import progress_bar
+from mimicbrush.video.clip_writer import open_h264
 
 Resolution = Literal["1080p", "4K"]
 
@@ -91,25 +91,19 @@ def _render(shot: Shot, paths: Mapping[int, Path], *, seed: int) -> None:
         encoders = []
         for interval, path in paths.items():
             partial = stack.enter_context(whole(path))
-            encoders.append(stack.enter_context(_encoder(partial, size, keyframe_interval=interval)))
+            encoders.append(stack.enter_context(_open_clip(partial, keyframe_interval=interval)))
         for frame in progress_bar(frames, desc=f"{shot.resolution} {shot.motion}", total=len(views), unit="frame"):
             for encode in encoders:
                 encode(frame)
 
 
-@contextmanager
-def _encoder(path: Path, size: tuple[int, int], *, keyframe_interval: int) -> Iterator[Callable]:
-    """A function that adds an I420 picture to an H.264 file; keyframes stand at the interval and nowhere else."""
+def _open_clip(path: Path, *, keyframe_interval: int) -> AbstractContextManager[Callable]:
+    """Open an H.264 file for I420 frames, with keyframes at the interval and nowhere else."""
     interval = str(keyframe_interval)
     keyframes = {"g": interval, "keyint_min": interval, "sc_threshold": "0"}
     # A fixed number of threads, so that the bytes repeat.
     settings = {"crf": "20", "preset": "veryfast", "threads": "2", **keyframes}
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options=settings)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        yield lambda picture: container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="yuv420p")))
-        container.mux(stream.encode())
+    return open_h264(path, fps=FPS, frame_format="yuv420p", settings=settings)
 
 
 # --- Frames ---------------------------------------------------------------------------------------------------------

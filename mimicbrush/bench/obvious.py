@@ -23,8 +23,8 @@ from skimage.metrics import structural_similarity
 from data_prep.config import EncodeConfig
 from data_prep.images import encode_image, to_grey
 from data_prep.similarity import moments, similarity_map
-from data_prep.with_decord import decord
 from data_prep.work import Stopwatch
+from mimicbrush.video.decord_reader import decord
 
 SHORT_SIDE = 576
 """Of stored frames, in pixels; smaller frames are stored as they are."""

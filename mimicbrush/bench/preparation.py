@@ -18,7 +18,6 @@ from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
 from data_prep.pool import start_worker, worker_context
 from data_prep.run import Unit
 from data_prep.video_shards import read_clip
-from data_prep.with_decord import decord
 from data_prep.work import Outcome, Stopwatch, shard_inputs
 from mimicbrush.bench.clips import BenchClip, render_clips
 from mimicbrush.bench.config import PAIRS_FOR, PreparationBenchConfig
@@ -26,6 +25,7 @@ from mimicbrush.bench.obvious import SSIM_HIGH, SSIM_LOW, decode_sequentially, p
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.machine import PROC, usable_cores
+from mimicbrush.video.decord_reader import decord
 
 MEMORY_STEPS = 10
 WAYS = ("obvious", "decord", "sequential", "ours", "ours + keypoints")

@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from data_prep.with_decord import decord
 from data_prep.work import Stopwatch
 from mimicbrush.bench.clips import SIZES, Shot, render_clips
 from mimicbrush.bench.obvious import decode_sequentially, prepare_by_decord, prepare_obviously
 from mimicbrush.pictures.reading import decode_rgb
+from mimicbrush.video.decord_reader import decord
 from tests.data_prep.conftest import SIDE, write_clip
 
 needs_decord = pytest.mark.skipif(decord is None, reason="decord is not installed here")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from data_prep.config import EncodeConfig
-from data_prep.demo.clips import encode
-from data_prep.footage import VideoInfo
 from data_prep.images import encode_image
 from data_prep.rle import encode_rle
+from mimicbrush.video.clip_writer import write_h264
+from mimicbrush.video.decoded_clip import VideoInfo
 
 SIDE = 64
 INFO = VideoInfo(duration=10.0, width=SIDE, height=SIDE, codec="h264", rotation=0)
@@ -37,7 +37,7 @@ def panning_frames(seed: int, num: int = 24, step: int = 2, side: int = SIDE) ->
 def write_clip(path: Path, seed: int = 0, num: int = 24, **kwargs: int) -> Path:
     """A panning clip of 24 frames a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    encode(path, panning_frames(seed, num, **kwargs))
+    write_h264(path, panning_frames(seed, num, **kwargs), fps=24)
     return path
 
 

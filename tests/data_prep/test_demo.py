@@ -14,8 +14,8 @@ from data_prep.demo.rendering import render_demo
 from data_prep.demo.triplets import plan_triplets
 from data_prep.inputs import list_videos
 from data_prep.stills import list_stills, read_still
-from data_prep.video import probe
 from mimicbrush.errors import UserError
+from mimicbrush.video.clip_reader import probe
 
 SMALL = {"size": 64, "train_clips": 1, "heldout_clips": 1, "stills": 1, "triplets": 2, "workers": 1}
 

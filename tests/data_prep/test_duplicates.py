@@ -3,19 +3,21 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from data_prep.duplicates import find_near_duplicates, hash_glimpses, perceptual_hash
-from data_prep.footage import Glimpse, shrink_luma
+from data_prep.duplicates import find_near_duplicates, hash_thumbnails, perceptual_hash
+from mimicbrush.video.decoded_clip import Thumbnail, shrink_luma
 from tests.data_prep.conftest import texture
 
 
-def film(seed: int, *, num: int = 60, start: float = 0.0, change: float = 1.0) -> list[Glimpse]:
-    """Glimpses ten times a second of a camera that slowly moves over a picture."""
+def film(seed: int, *, num: int = 60, start: float = 0.0, change: float = 1.0) -> list[Thumbnail]:
+    """Thumbnails ten times a second of a camera that slowly moves over a picture."""
     picture = cv2.GaussianBlur(texture(seed, 200, 400)[..., 0], (0, 0), 4)
     windows = [picture[:, int(2 * (start * 10 + i)) :][:, :240] for i in range(num)]
-    return [Glimpse(i / 10, shrink_luma((window * change).astype(np.uint8)), False) for i, window in enumerate(windows)]
+    return [
+        Thumbnail(i / 10, shrink_luma((window * change).astype(np.uint8)), False) for i, window in enumerate(windows)
+    ]
 
 
-def test_the_same_footage_is_found_and_other_footage_is_not() -> None:
+def test_the_same_film_is_found_and_another_is_not() -> None:
     clips = {
         "first": film(0),
         "second": film(1),
@@ -23,24 +25,24 @@ def test_the_same_footage_is_found_and_other_footage_is_not() -> None:
         "first, cut": film(0, num=40, start=1.0),
         "third": film(2),
     }
-    found = find_near_duplicates({name: hash_glimpses(glimpses) for name, glimpses in clips.items()}, 0.5)
+    found = find_near_duplicates({name: hash_thumbnails(thumbnails) for name, thumbnails in clips.items()}, 0.5)
     assert {name: duplicate.of for name, duplicate in found.items()} == {
         "first, darker": "first",
         "first, cut": "first",
     }
-    assert find_near_duplicates({name: hash_glimpses(g) for name, g in clips.items()}, 1.1) == {}
+    assert find_near_duplicates({name: hash_thumbnails(g) for name, g in clips.items()}, 1.1) == {}
 
 
 def test_hashes_are_half_a_second_apart_and_flat_frames_have_none() -> None:
-    assert len(hash_glimpses(film(0))) == 13
-    assert hash_glimpses([Glimpse(i / 10, np.full((36, 64), 9, np.uint8), False) for i in range(20)]) == []
-    assert hash_glimpses([]) == []
+    assert len(hash_thumbnails(film(0))) == 13
+    assert hash_thumbnails([Thumbnail(i / 10, np.full((36, 64), 9, np.uint8), False) for i in range(20)]) == []
+    assert hash_thumbnails([]) == []
     (still,) = film(0, num=1)
-    assert len(hash_glimpses([still._replace(time=float(i)) for i in range(500)])) <= 48
+    assert len(hash_thumbnails([still._replace(time=float(i)) for i in range(500)])) <= 48
 
 
 def test_a_hash_bears_a_little_noise() -> None:
-    glimpse = film(3)[0]
-    noisy = np.clip(glimpse.luma + np.random.default_rng(0).normal(0, 3, (36, 64)), 0, 255).astype(np.uint8)
-    one, other = (int(perceptual_hash(shown), 16) for shown in (glimpse, glimpse._replace(luma=noisy)))
+    thumbnail = film(3)[0]
+    noisy = np.clip(thumbnail.luma + np.random.default_rng(0).normal(0, 3, (36, 64)), 0, 255).astype(np.uint8)
+    one, other = (int(perceptual_hash(shown), 16) for shown in (thumbnail, thumbnail._replace(luma=noisy)))
     assert (one ^ other).bit_count() <= 5

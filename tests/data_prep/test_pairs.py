@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from data_prep.config import PairConfig, VideoShardConfig
-from data_prep.footage import Footage, Frame, Glimpse
 from data_prep.pairs import Selection, sample_times, select_pairs
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError
+from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 from tests.data_prep.conftest import INFO, panning_frames, texture
 
 
-def footage_of(images: list[np.ndarray], gap: float = 0.5) -> Footage:
-    return Footage([Frame(gap * number, image) for number, image in enumerate(images)], [], "pyav", INFO)
+def clip_of(images: list[np.ndarray], gap: float = 0.5) -> DecodedClip:
+    return DecodedClip([Frame(gap * number, image) for number, image in enumerate(images)], [], "pyav", INFO)
 
 
 def scores(selection: Selection) -> list[float]:
@@ -24,7 +24,7 @@ def scores(selection: Selection) -> list[float]:
 
 def test_pairs_lie_in_the_band_and_apart_in_time() -> None:
     config = PairConfig(ssim_low=0.3, ssim_high=0.7, min_gap=1.0, pairs_per_clip=5)
-    selection = select_pairs(footage_of(panning_frames(0, num=16)), config, np.random.default_rng(0))
+    selection = select_pairs(clip_of(panning_frames(0, num=16)), config, np.random.default_rng(0))
     assert 0 < len(selection.pairs) <= 5
     assert any(not 0.3 <= score <= 0.7 for score in scores(selection))
     for pair in selection.pairs:
@@ -35,14 +35,14 @@ def test_pairs_lie_in_the_band_and_apart_in_time() -> None:
 
 def test_pairs_spread_over_the_band() -> None:
     config = PairConfig(ssim_low=0.0, ssim_high=1.0, min_gap=0, pairs_per_clip=3)
-    selection = select_pairs(footage_of(panning_frames(0, num=12, step=1)), config, np.random.default_rng(0))
+    selection = select_pairs(clip_of(panning_frames(0, num=12, step=1)), config, np.random.default_rng(0))
     filled = {int(score * 3) for score in scores(selection)}
     assert {int(pair.similarity * 3) for pair in selection.pairs} == filled
 
 
 def test_pairs_spread_over_gaps_and_frames() -> None:
     config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_gap=0, min_changed=0, pairs_per_clip=6)
-    pairs = select_pairs(footage_of(panning_frames(0, num=12)), config, np.random.default_rng(0)).pairs
+    pairs = select_pairs(clip_of(panning_frames(0, num=12)), config, np.random.default_rng(0)).pairs
     gaps = [pair.gap for pair in pairs]
     assert min(gaps) <= 11 * 0.5 / 3 < 2 * 11 * 0.5 / 3 <= max(gaps)
     assert len({frame.time for pair in pairs for frame in (pair.first, pair.second)}) >= 8
@@ -53,20 +53,20 @@ def test_a_still_scene_is_too_alike_whatever_its_grain() -> None:
     still = texture(0).astype(float)
     grainy = [np.clip(still + generator.normal(0, 12, still.shape), 0, 255).astype(np.uint8) for _ in range(3)]
     config = PairConfig(ssim_low=0.0, ssim_high=0.99)
-    selection = select_pairs(footage_of(grainy), config, generator)
+    selection = select_pairs(clip_of(grainy), config, generator)
     assert max(scores(selection)) < 0.9
     assert selection.reason == "too_alike"
     moved = [np.roll(image, 30 * number, axis=1) for number, image in enumerate(grainy)]
-    assert select_pairs(footage_of(moved), config, generator).pairs
+    assert select_pairs(clip_of(moved), config, generator).pairs
 
 
 def test_no_pair_lies_across_a_cut() -> None:
     images = [*panning_frames(0, num=6), *panning_frames(1, num=6)]
-    footage = footage_of(images)
+    clip = clip_of(images)
     lumas = [cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (64, 36)) for image in images]
-    glimpses = [Glimpse(0.5 * number, luma, after_gap=False) for number, luma in enumerate(lumas)]
+    thumbnails = [Thumbnail(0.5 * number, luma, after_gap=False) for number, luma in enumerate(lumas)]
     config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_changed=0, pairs_per_clip=99)
-    pairs = select_pairs(footage._replace(glimpses=glimpses), config, np.random.default_rng(0))
+    pairs = select_pairs(clip._replace(thumbnails=thumbnails), config, np.random.default_rng(0))
     assert pairs.dropped_pairs["cut_between"] == 36
     assert all((pair.first.time < 3) == (pair.second.time < 3) for pair in pairs.pairs)
     assert len(pairs.examples["cut_between"]) == 2
@@ -84,7 +84,7 @@ def test_no_pair_lies_across_a_cut() -> None:
     ],
 )
 def test_a_clip_without_pairs_says_why(images: list[np.ndarray], reason: str) -> None:
-    selection = select_pairs(footage_of(images), PairConfig(ssim_low=0.5), np.random.default_rng(0))
+    selection = select_pairs(clip_of(images), PairConfig(ssim_low=0.5), np.random.default_rng(0))
     assert (selection.pairs, selection.reason) == ([], reason)
 
 

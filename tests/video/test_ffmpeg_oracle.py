@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 pytest.importorskip("imageio_ffmpeg")
 
-from data_prep.video import probe, read_frames
-from data_prep.with_decord import decord
 from mimicbrush.unusable_input import UnusableInput
-from tests.data_prep.oracle import Recipe, ffmpeg_frames, make_clip
+from mimicbrush.video.clip_reader import probe, read_frames
+from mimicbrush.video.decord_reader import decord
+from tests.video.ffmpeg_oracle import Recipe, ffmpeg_frames, make_clip
 
 H264 = "-c:v libx264 -preset veryfast -crf 12 -threads 1 -bf 3 -g 25"
 HEVC = "-c:v libx265 -preset ultrafast -crf 12 -g 25 -x265-params log-level=error:pools=none:frame-threads=1:bframes=3"

@@ -10,9 +10,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.footage import Footage, Frame, Glimpse, Times, VideoInfo, choose_times, fit_size, shrink_luma
-from data_prep.inputs import first_line
+from mimicbrush.errors import first_line
 from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.video.decoded_clip import (
+    DecodedClip,
+    Frame,
+    Thumbnail,
+    Times,
+    VideoInfo,
+    choose_times,
+    fit_size,
+    shrink_luma,
+)
 
 # decord retries the end of a wrongly indexed file 10 240 times (half a minute of spinning) unless told otherwise, and
 # loses frames of sound ones where it may not retry a few hundred times. It reads the variable when it is loaded. cv2
@@ -26,10 +35,10 @@ except (ImportError, OSError):  # there are no wheels for arm64 and macOS
     decord = None
 
 
-def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: int) -> Footage:
+def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: int) -> DecodedClip:
     """The frames on screen at the given times, each once, with the short side at most `short_side`.
 
-    decord shows only the frames asked for: every two glimpses have a gap between them. It cannot tell damaged frames.
+    decord shows only the frames asked for: every two thumbnails have a gap between them. It cannot tell damaged frames.
     Raises UnusableInput (no_decoder, unreadable, no_duration).
     """
     if decord is None:
@@ -44,8 +53,8 @@ def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: i
     except (RuntimeError, IndexError, decord.DECORDError) as error:
         raise UnusableInput("unreadable", first_line(error)) from None
     frames = [Frame(float(starts[index]), image) for index, image in zip(indices, images, strict=True)]
-    glimpses = [Glimpse(frame.time, _glimpse(frame.image), after_gap=True) for frame in frames]
-    return Footage(frames, glimpses, "decord", info)
+    thumbnails = [Thumbnail(frame.time, _thumbnail(frame.image), after_gap=True) for frame in frames]
+    return DecodedClip(frames, thumbnails, "decord", info)
 
 
 def _starts(reader: decord.VideoReader) -> NDArray[np.floating]:
@@ -56,7 +65,7 @@ def _starts(reader: decord.VideoReader) -> NDArray[np.floating]:
     return starts - starts[0]
 
 
-def _glimpse(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return shrink_luma(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 

@@ -16,9 +16,18 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from data_prep.footage import Footage, Frame, Glimpse, Times, VideoInfo, choose_times, fit_size, shrink_luma
-from data_prep.inputs import first_line
+from mimicbrush.errors import first_line
 from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.video.decoded_clip import (
+    DecodedClip,
+    Frame,
+    Thumbnail,
+    Times,
+    VideoInfo,
+    choose_times,
+    fit_size,
+    shrink_luma,
+)
 
 HDR_TRANSFERS = frozenset({16, 18})
 """PQ and HLG, as FFmpeg numbers them: their values are no sRGB, and nothing here maps tones."""
@@ -29,7 +38,7 @@ SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 FURTHER_LEADS = (1.0, float("inf"))
 """Seconds before the wanted moment at which a keyframe is sought where the index led behind it."""
 LUMA_STEP = 8
-"""Every so many pixels of every so many rows make a glimpse, averaged further down."""
+"""Every so many pixels of every so many rows make a thumbnail, averaged further down."""
 MIN_SKIP = 0.3
 """Seconds by which a keyframe must lie ahead of the frame on screen: a seek costs a few frames itself."""
 TOLERANCE = 1e-4
@@ -44,7 +53,7 @@ def probe_with_pyav(path: Path) -> VideoInfo:
         return _Cursor(container).info
 
 
-def read_with_pyav(path: Path, times: Times, *, short_side: int, exact: bool) -> Footage:
+def read_with_pyav(path: Path, times: Times, *, short_side: int, exact: bool) -> DecodedClip:
     """The frames on screen at the given times, each once, with the short side at most `short_side`.
 
     exact: any frame may be on screen, else only reference frames. Raises UnusableInput (unreadable, no_video_stream,
@@ -58,7 +67,7 @@ def read_with_pyav(path: Path, times: Times, *, short_side: int, exact: bool) ->
             shown = cursor.move_to(time)
             if shown is not None and (not frames or cursor.time > frames[-1].time):
                 frames.append(Frame(cursor.time, _to_rgb(shown, size)))
-        return Footage(frames, cursor.glimpses, "pyav", cursor.info)
+        return DecodedClip(frames, cursor.thumbnails, "pyav", cursor.info)
 
 
 class _Cursor:
@@ -72,14 +81,14 @@ class _Cursor:
         # The index counts in decoding time, which runs ahead of the picture's by as many frames as are reordered.
         self.lead = (self.stream.codec_context.has_b_frames + 1) * self.frame_length
         self.slack = 1 if exact else SNAP_FRAMES
-        self.glimpses: list[Glimpse] = []
+        self.thumbnails: list[Thumbnail] = []
         self.can_seek = container.format.name in SEEKABLE and self._has_index()
         self.origin = 0.0
         self._start_decoding()
         if self.shown is None:
             raise UnusableInput("too_short", "holds no frame")
         self.origin = self.shown.time
-        self.glimpses = [glimpse._replace(time=glimpse.time - self.origin) for glimpse in self.glimpses]
+        self.thumbnails = [thumbnail._replace(time=thumbnail.time - self.origin) for thumbnail in self.thumbnails]
         self.info = _describe(container, self.stream, self.shown)
 
     @property
@@ -117,8 +126,8 @@ class _Cursor:
     def _next(self, *, after_gap: bool = False) -> av.VideoFrame | None:
         frame = next(self.frames, None)
         # A seek may lead to frames that were seen before.
-        if frame is not None and (not self.glimpses or frame.time - self.origin > self.glimpses[-1].time):
-            self.glimpses.append(Glimpse(frame.time - self.origin, _glimpse(frame), after_gap))
+        if frame is not None and (not self.thumbnails or frame.time - self.origin > self.thumbnails[-1].time):
+            self.thumbnails.append(Thumbnail(frame.time - self.origin, _thumbnail(frame), after_gap))
         return frame
 
     def _has_index(self) -> bool:
@@ -179,7 +188,7 @@ def _display_matrix(frame: av.VideoFrame) -> NDArray[np.int32]:
     return np.sign(np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2]) if matrix else np.eye(2, dtype=np.int32)
 
 
-def _glimpse(frame: av.VideoFrame) -> NDArray[np.uint8]:
+def _thumbnail(frame: av.VideoFrame) -> NDArray[np.uint8]:
     """(36, 64) luma as it is coded: not turned, of either range."""
     if not frame.format.name.startswith(("yuv", "nv12")) or frame.format.components[0].bits != 8:
         frame = frame.reformat(format="gray")

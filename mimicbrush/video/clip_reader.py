@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_prep.footage import Footage, Times, VideoInfo
-from data_prep.with_decord import read_with_decord
-from data_prep.with_pyav import probe_with_pyav, read_with_pyav
 from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.video.decoded_clip import DecodedClip, Times, VideoInfo
+from mimicbrush.video.decord_reader import read_with_decord
+from mimicbrush.video.pyav_reader import probe_with_pyav, read_with_pyav
 
 
 def probe(path: Path) -> VideoInfo:
@@ -15,7 +15,9 @@ def probe(path: Path) -> VideoInfo:
     return probe_with_pyav(path)
 
 
-def read_frames(path: Path, times: Times, *, short_side: int, decoder: str = "auto", exact: bool = False) -> Footage:
+def read_frames(
+    path: Path, times: Times, *, short_side: int, decoder: str = "auto", exact: bool = False
+) -> DecodedClip:
     """The frames shown at the given times, in order of time, each frame once.
 
     times: seconds, in any order, or a function that gives them for a duration; those behind the last frame give none.
@@ -25,9 +27,9 @@ def read_frames(path: Path, times: Times, *, short_side: int, decoder: str = "au
     Raises UnusableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short, no_duration).
     """
     if decoder == "decord":
-        footage = read_with_decord(path, times, probe(path), short_side=short_side)
+        clip = read_with_decord(path, times, probe(path), short_side=short_side)
     else:
-        footage = read_with_pyav(path, times, short_side=short_side, exact=exact)
-    if not footage.frames:
-        raise UnusableInput("too_short", f"no frame at the wanted moments of {footage.info.duration:.2f} s")
-    return footage
+        clip = read_with_pyav(path, times, short_side=short_side, exact=exact)
+    if not clip.frames:
+        raise UnusableInput("too_short", f"no frame at the wanted moments of {clip.info.duration:.2f} s")
+    return clip

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mimicbrush.unusable_input import UnusableInput
 
-GLIMPSE_SIZE = (64, 36)
-"""Width and height of a glimpse."""
+THUMBNAIL_SIZE = (64, 36)
+"""Width and height of a thumbnail."""
 
 
 Times = Sequence[float] | Callable[[float], Sequence[float]]
@@ -29,7 +29,7 @@ class Frame(NamedTuple):
     """(H, W, 3) RGB, upright, with square pixels."""
 
 
-class Glimpse(NamedTuple):
+class Thumbnail(NamedTuple):
     """What is kept of every frame that was decoded on the way."""
 
     time: float
@@ -54,11 +54,11 @@ class VideoInfo:
     """Degrees that the container asks a player to turn the picture by."""
 
 
-class Footage(NamedTuple):
-    """The frames asked for, and a trail of glimpses between them, both in order of time."""
+class DecodedClip(NamedTuple):
+    """The frames asked for, and a trail of thumbnails between them, both in order of time."""
 
     frames: list[Frame]
-    glimpses: list[Glimpse]
+    thumbnails: list[Thumbnail]
     decoder: str
     """Which decoder made them."""
     info: VideoInfo
@@ -80,5 +80,5 @@ def fit_size(info: VideoInfo, short_side: int) -> tuple[int, int]:
 
 
 def shrink_luma(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) to a glimpse's (36, 64), averaged."""
-    return cv2.resize(luma, GLIMPSE_SIZE, interpolation=cv2.INTER_AREA)
+    """(H, W) to a thumbnail's (36, 64), averaged."""
+    return cv2.resize(luma, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)

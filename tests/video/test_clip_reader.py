@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import skimage
 
-from data_prep.video import probe, read_frames
-from data_prep.with_decord import decord
 from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.video.clip_reader import probe, read_frames
+from mimicbrush.video.decord_reader import decord
 from tests.data_prep.conftest import (
     SIDE,
     panning_frames,
@@ -34,13 +34,13 @@ def reason_of(path: Path, decoder: str = "auto") -> str:
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_frames_are_those_on_screen_at_their_times(tmp_path: Path, decoder: str) -> None:
     clip = write_clip(tmp_path / "a.mp4", seed=1)
-    footage = read_frames(clip, [0.9, 0.0, 0.43], short_side=SIDE, decoder=decoder, exact=True)
-    frames = footage.frames
+    decoded = read_frames(clip, [0.9, 0.0, 0.43], short_side=SIDE, decoder=decoder, exact=True)
+    frames = decoded.frames
     assert [round(frame.time * 24) for frame in frames] == [0, 10, 21]
     for frame, number in zip(frames, (0, 10, 21), strict=True):
         errors = [np.abs(frame.image.astype(int) - truth).mean() for truth in panning_frames(1)]
         assert int(np.argmin(errors)) == number
-    assert footage.decoder == decoder
+    assert decoded.decoder == decoder
 
 
 def test_seeking_gives_the_frames_that_decoding_all_gives(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_pyav_refuses_damaged_frames(tmp_path: Path) -> None:
 def test_opencv_reads_png_beside_decord() -> None:
     """Loaded in the wrong order, decord's zlib breaks OpenCV's PNG reader."""
     picture = Path(skimage.__file__).parent / "data" / "chelsea.png"
-    code = f"import data_prep.video, cv2; raise SystemExit(cv2.imread({str(picture)!r}) is None)"
+    code = f"import mimicbrush.video.clip_reader, cv2; raise SystemExit(cv2.imread({str(picture)!r}) is None)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 

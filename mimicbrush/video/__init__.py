@@ -1,0 +1,1 @@
+"""Clips: frames read at given times, and frames written as H.264."""
