@@ -13,9 +13,9 @@ import torch
 from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.config import MetricsBenchConfig
 from mimicbrush.bench.networks import write_networks
-from mimicbrush.evaluation.metrics.edit import Edit
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import EditedPicture
 from mimicbrush.evaluation.metrics.table import METRICS, Metric
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
@@ -69,7 +69,7 @@ def guided_step(network: MimicBrushNetwork, *, num_images: int = 1) -> None:
         network.predict(torch.cat([latent] * num_rows), timestep, rows, features, twins=True)
 
 
-def random_edits(size: int, seeds: Iterable[int]) -> list[Edit]:
+def random_edits(size: int, seeds: Iterable[int]) -> list[EditedPicture]:
     """Edits of a square picture, all unlike; the mask is a disc that touches the picture's sides."""
     rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
     mask = np.hypot(rows, columns) <= size / 2
@@ -78,7 +78,7 @@ def random_edits(size: int, seeds: Iterable[int]) -> list[Edit]:
         rng = np.random.default_rng(seed)
         source, edited, reference = rng.integers(0, 256, (3, size, size, 3), np.uint8)
         edited = np.where(mask[..., None], edited, source)
-        edits.append(Edit(source, mask, edited, reference, mask, f"a toy with the texture of #sample {seed}#"))
+        edits.append(EditedPicture(source, mask, edited, reference, mask, f"a toy with the texture of #sample {seed}#"))
     return edits
 
 

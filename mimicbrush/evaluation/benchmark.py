@@ -1,4 +1,4 @@
-"""Benchmark sets in the released layout: what a set and a sample are; `faults.py` finds what is wrong with one.
+"""Benchmark sets in the released layout: sets and samples; `benchmark_faults.py` finds what is wrong with a set.
 
 `benchmark_layout.py` knows the files. Task and track come from the config, not from the folder's name.
 """

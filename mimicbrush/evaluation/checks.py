@@ -9,12 +9,12 @@ from mimicbrush.config import instantiate
 from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
+from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.edits import unfinished
-from mimicbrush.evaluation.faults import find_faults
+from mimicbrush.evaluation.edit_rounds import unfinished
+from mimicbrush.evaluation.fingerprints import find_other_runs, judged_editors, pairs_of
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.table import metrics_of, set_metrics
-from mimicbrush.evaluation.origins import find_other_runs, judged_editors, pairs_of
 from mimicbrush.evaluation.preconditions import missing_heldout, refuse_faults, source_of_inputs, training_run_faults
 from mimicbrush.files import read_object
 from mimicbrush.requests import Editor

@@ -7,11 +7,11 @@ from collections.abc import Collection
 
 from mimicbrush.evaluation.checks import check_inputs, not_computable
 from mimicbrush.evaluation.config import EvaluateConfig
+from mimicbrush.evaluation.fingerprints import claim_results
+from mimicbrush.evaluation.gather_results import gather_results, write_results
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.origins import claim_results
-from mimicbrush.evaluation.report.report import write_report
-from mimicbrush.evaluation.results import gather_results, write_results
-from mimicbrush.evaluation.tables import console_text
+from mimicbrush.evaluation.report.console_tables import console_text
+from mimicbrush.evaluation.report.evaluation_page import write_report
 from mimicbrush.evaluation.work import Samples, edit_all, refuse_failed_editors, score_all, share_of
 from mimicbrush.folder_lock import held
 

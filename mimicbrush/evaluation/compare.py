@@ -10,7 +10,7 @@ COMMAND = Command(
     program=PROGRAM,
     config="mimicbrush.evaluation.config.CompareConfig",
     check="mimicbrush.evaluation.preconditions.check_comparison",
-    run="mimicbrush.evaluation.run_comparison.run_comparison",
+    run="mimicbrush.evaluation.compare_runs.run_comparison",
     examples=(
         f"{PROGRAM} runs/first runs/second",
         f"{PROGRAM} runs/eval runs/eval --editor_a baseline --editor_b ours",

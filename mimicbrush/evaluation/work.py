@@ -8,10 +8,10 @@ from mimicbrush.errors import Faults
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.checks import lacking_reference_use, load_editor
 from mimicbrush.evaluation.config import HELDOUT, EvaluateConfig
-from mimicbrush.evaluation.edits import make_edits, read_record, unfinished
+from mimicbrush.evaluation.edit_rounds import make_edits, read_record, unfinished
+from mimicbrush.evaluation.measure_reference_use import record_reference_use
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.reference_use import record_reference_use
-from mimicbrush.evaluation.scoring import scoring_of
+from mimicbrush.evaluation.score_rounds import scoring_of
 from mimicbrush.progress import Progress, progress_bar
 from mimicbrush.requests import Editor
 from mimicbrush.work_share import WorkShare

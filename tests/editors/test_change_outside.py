@@ -10,7 +10,7 @@ from mimicbrush.editors import baselines
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
 from mimicbrush.evaluation.metrics.border import change_outside
-from mimicbrush.evaluation.metrics.edit import Edit
+from mimicbrush.evaluation.metrics.score import EditedPicture
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.requests import Editor, ReferenceRequest, TextRequest
@@ -70,7 +70,7 @@ def test_nothing_changes_beyond_the_feather(editor, size, scene):
         asked = ReferenceRequest(source=source, mask=mask, reference=source[0, :, :50, :60])
     edited = editor.edit(asked)
     before, after, hidden = eight_bits(source), eight_bits(edited), mask[0, 0].numpy() > 0.5
-    assert change_outside(Edit(before, hidden, after, before, None)) == 0
+    assert change_outside(EditedPicture(before, hidden, after, before, None)) == 0
     if not isinstance(editor, baselines.Identity):
         assert (before != after)[hidden].any()
 

@@ -11,13 +11,13 @@ from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults
-from mimicbrush.evaluation.metrics.edit import Edit, Score
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import EditedPicture, Score
 from mimicbrush.evaluation.metrics.table import METRICS
-from mimicbrush.evaluation.scoring import mean_score, read_edit
+from mimicbrush.evaluation.score_rounds import mean_score, read_edit
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_frames
 from mimicbrush.pictures.writing import write_frames, write_image
@@ -95,7 +95,9 @@ def test_a_clip_is_stored_scored_and_resumed_with_all_of_its_frames(evaluate, ma
     by_hand = {name: [] for name in CHOSEN}
     for before, hidden, after in zip(request.source, request.mask, expected, strict=True):
         source, edited = (np.asarray(to_pil(picture)) for picture in (before, after))
-        frame = Edit(source=source, mask=hidden[0].numpy() > 0.5, edited=edited, reference=source, reference_mask=None)
+        frame = EditedPicture(
+            source=source, mask=hidden[0].numpy() > 0.5, edited=edited, reference=source, reference_mask=None
+        )
         for name, found in measure([frame], {name: METRICS[name] for name in CHOSEN}, Models())[0].items():
             by_hand[name] += [] if found.value is None else [found.value]
     assert len(by_hand["ssim"]) == (2 if moving else 3) and len(by_hand["change_outside"]) == 3

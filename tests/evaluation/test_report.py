@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 from mimicbrush.evaluation.config import EvaluateConfig
-from mimicbrush.evaluation.published import published_rows
-from mimicbrush.evaluation.report.editors import editors_part
-from mimicbrush.evaluation.report.numbers import further_part, paper_part
+from mimicbrush.evaluation.gather_results import Summary
+from mimicbrush.evaluation.report.metric_tables import further_part, paper_part
+from mimicbrush.evaluation.report.overview import editors_part
+from mimicbrush.evaluation.report.published import published_rows
 from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SMALLEST_SIDE, thumbnail_side
-from mimicbrush.evaluation.results import Summary
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE
 from tests.conftest import CHROMIUM
 from tests.evaluation.small import IDENTITY, PASTE, Loaded, RefusesDark, Shapeless, one_set

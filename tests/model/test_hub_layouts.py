@@ -17,7 +17,7 @@ import train
 from mimicbrush.command import call_command
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
-from mimicbrush.evaluation.build.config import MaskConfig
+from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.hub import is_repository
 from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
@@ -58,7 +58,7 @@ def test_manifest_lists_every_repository_that_is_named():
     named |= {part.pretrained for part in parts_of(released_network())}
     models = ModelsConfig()
     named |= {source for source in vars(models).values() if is_repository(source)}
-    named |= {MaskConfig(method="grabcut").sam, StableDiffusionInpainting.__init__.__defaults__[0]}
+    named |= {PhotographMaskConfig(method="grabcut").sam, StableDiffusionInpainting.__init__.__defaults__[0]}
     assert named == LAYOUTS.keys()
     for layout in LAYOUTS.values():
         assert layout["sources"] or layout["inferred"]

@@ -28,7 +28,7 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.masks import FileMasker
-from mimicbrush.evaluation.build.photographs import Photograph, Picture, read_picture
+from mimicbrush.evaluation.build.photographs import PhotographFile, ScaledPhotograph, read_picture
 from mimicbrush.files import sha256
 from mimicbrush.pictures.edit_inputs import as_mask, as_source, cut_reference
 from mimicbrush.pictures.reading import decode_mask, decode_rgb, read_levels
@@ -99,7 +99,7 @@ def stored(_: Path, encoded: bytes) -> NDArray[np.uint8]:
 def photograph(folder: Path, encoded: bytes) -> NDArray[np.uint8]:
     """The benchmark builder's."""
     path = written(folder / "photograph", encoded)
-    known = Photograph(file=path.name, path=path, sha256=sha256(path), origin={})
+    known = PhotographFile(file=path.name, path=path, sha256=sha256(path), origin={})
     return np.asarray(read_picture(known, max_side=WIDTH, min_side=16).image)
 
 
@@ -142,7 +142,7 @@ def test_every_entrance_shows_the_same_pixels(tmp_path, name):
 def drawn(folder: Path, encoded: bytes) -> NDArray[np.bool_]:
     """A mask file of the benchmark builder."""
     written(folder / "dog.png", encoded)
-    return FileMasker(folder).mask(Picture("dog.jpg", Image.new("RGB", (WIDTH, HEIGHT)), (WIDTH, HEIGHT)))
+    return FileMasker(folder).mask(ScaledPhotograph("dog.jpg", Image.new("RGB", (WIDTH, HEIGHT)), (WIDTH, HEIGHT)))
 
 
 def segment(_: Path, encoded: bytes) -> torch.Tensor:

@@ -12,9 +12,9 @@ from transformers import SamConfig, SamModel, SamProcessor
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.config import MaskConfig
+from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.build.masks import make_masker
-from mimicbrush.evaluation.build.photographs import Picture
+from mimicbrush.evaluation.build.photographs import ScaledPhotograph
 from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
 from mimicbrush.segmentation.segment_anything import SegmentAnything
 
@@ -98,9 +98,9 @@ def test_clicks_give_the_mask_that_sam_scores_highest(weights, image):
 
 def test_masker_hands_sam_the_region_at_the_pictures_size(weights, image, tmp_path):
     (tmp_path / "regions.json").write_text(json.dumps({"a.jpg": {"box": [8, 10, 40, 36]}}))
-    config = MaskConfig(method="sam", sam=weights, regions=tmp_path / "regions.json")
+    config = PhotographMaskConfig(method="sam", sam=weights, regions=tmp_path / "regions.json")
     masker = make_masker(config, ["a.jpg"], seed=0)
-    found = masker.mask(Picture("a.jpg", image, (64, 48)))
+    found = masker.mask(ScaledPhotograph("a.jpg", image, (64, 48)))
     assert np.array_equal(found, SegmentAnything(weights).segment(image, SegmentationPrompt(box=(4, 5, 20, 18))))
     assert masker.describe("a.jpg") == {"method": "sam", "model": weights, "box": [8, 10, 40, 36]}
 
@@ -110,6 +110,6 @@ def test_absent_weights_are_named_with_what_to_do(tmp_path):
     for name in (str(tmp_path), str(tmp_path / "absent"), "nobody/no-such-sam"):
         with pytest.raises(UserError, match=r"no SAM to load .* give a folder of its weights$"):
             SegmentAnything(name)
-        config = MaskConfig(method="sam", sam=name, regions=tmp_path / "regions.json")
+        config = PhotographMaskConfig(method="sam", sam=name, regions=tmp_path / "regions.json")
         with pytest.raises(UserError, match=r"no SAM to load .* set masks.sam_download"):
             make_masker(config, ["a.jpg"], seed=0)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mimicbrush.benchmark_layout import find_pictures
 from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import CheckConfig
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults
 from mimicbrush.evaluation.preconditions import refuse_faults
 
 

@@ -13,7 +13,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.config import CollectionConfig, SizeConfig
 from mimicbrush.evaluation.build.masks import check_area, make_masker
 from mimicbrush.evaluation.build.photographs import (
-    Photograph,
+    PhotographFile,
     list_photographs,
     read_picture,
 )
@@ -24,10 +24,10 @@ from mimicbrush.segmentation.prompt import Mask
 from mimicbrush.unusable_input import UnusableInput
 
 
-class Prepared(NamedTuple):
+class MaskedPhotograph(NamedTuple):
     """A photograph as it goes into the benchmark, with its mask."""
 
-    photograph: Photograph
+    photograph: PhotographFile
     image: Image.Image
     mask: Mask
     provenance: dict
@@ -53,7 +53,7 @@ class Collection:
         self.tried: set[str] = set()
         self.skipped: dict[str, UnusableInput] = {}
 
-    def prepare(self, file: str) -> Prepared:
+    def prepare(self, file: str) -> MaskedPhotograph:
         """Raises UnusableInput where the photograph or its mask cannot be used, and remembers that."""
         if file in self.skipped:
             raise self.skipped[file]
@@ -64,7 +64,7 @@ class Collection:
             self.skipped[file] = error
             raise
 
-    def _prepare(self, photograph: Photograph) -> Prepared:
+    def _prepare(self, photograph: PhotographFile) -> MaskedPhotograph:
         picture = read_picture(photograph, max_side=self.size.max_side, min_side=self.size.min_side)
         path = (self.masks / photograph.file).with_suffix(".png")
         if path.is_file():
@@ -80,7 +80,7 @@ class Collection:
             **photograph.origin,
             "mask": self.masker.describe(photograph.file),
         }
-        return Prepared(photograph, picture.image, mask, provenance)
+        return MaskedPhotograph(photograph, picture.image, mask, provenance)
 
     def inputs(self) -> Iterator[str]:
         """A line for each file that the result depends on: its name and hash."""

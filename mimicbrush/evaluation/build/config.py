@@ -15,7 +15,7 @@ Method = Literal["files", "box", "grabcut", "sam"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskConfig:
+class PhotographMaskConfig:
     """Masks of the photographs: method, and limits on size."""
 
     method: Method = "grabcut"
@@ -58,7 +58,7 @@ class MaskConfig:
         return self.method == "grabcut" and self.regions is None
 
 
-def require_chosen_parts(task: Task, **masks: MaskConfig) -> None:
+def require_chosen_parts(task: Task, **masks: PhotographMaskConfig) -> None:
     """Raise ValueError where task parts has masks of whatever is in the middle; masks are named by collection."""
     for name, config in masks.items():
         if task == "parts" and config.guesses:
@@ -76,7 +76,7 @@ class CollectionConfig:
     metadata: Path | None = None
     """CSV with columns file, group, licence, url, which are kept in provenance.json. Samples of one group are not
     independent of each other."""
-    masks: MaskConfig = field(default_factory=MaskConfig)
+    masks: PhotographMaskConfig = field(default_factory=PhotographMaskConfig)
     """Masks of these photographs: method, and limits on size."""
 
 

@@ -14,12 +14,12 @@ from mimicbrush.data.decode import collate, decode_pair
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair
 from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.collection import write_once
 from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.build.triplet_page import write_contact_sheet
-from mimicbrush.evaluation.build.triplets import Account, Triplet, claimed, write_texts
+from mimicbrush.evaluation.build.triplets import Account, TripletRecord, claimed, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults
 from mimicbrush.evaluation.preconditions import refuse_faults
 from mimicbrush.files import digest
 from mimicbrush.folder_lock import held
@@ -52,7 +52,7 @@ def _build(pairs: Sequence[FramePair], config: HeldoutSetConfig) -> None:
 
 def _write(
     name: str, pair: FramePair, config: HeldoutSetConfig, rng: random.Random, generator: torch.Generator
-) -> Triplet:
+) -> TripletRecord:
     square = collate([decode_pair(pair, config.size, rng)])
     hidden = mask_pairs(square, config.mask, generator)
     (source_box,), (reference_box,) = square.source_box, square.reference_box
@@ -64,4 +64,6 @@ def _write(
     for suffix, picture in pictures.items():
         write_once(picture, config.output / f"{name}{suffix}")
     origin = {"file": pair.key, **pair.origin}
-    return Triplet(id=name, group=str(pair.origin.get("group", pair.key)), prompt=None, source=origin, reference=origin)
+    return TripletRecord(
+        id=name, group=str(pair.origin.get("group", pair.key)), prompt=None, source=origin, reference=origin
+    )

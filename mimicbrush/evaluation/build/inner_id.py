@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.built_set import build_set
+from mimicbrush.evaluation.build.build_set import build_set
+from mimicbrush.evaluation.build.candidates import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.config import InnerIdConfig
-from mimicbrush.evaluation.build.photographs import Photograph
-from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
+from mimicbrush.evaluation.build.photographs import PhotographFile
 from mimicbrush.evaluation.build.triplets import claimed
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.folder_lock import held
@@ -26,7 +26,7 @@ def build_inner_id(config: InnerIdConfig) -> None:
             build_set(benchmark, quotas, subjects, subjects)
 
 
-def plan_inner_id(photographs: dict[str, Photograph], per_subject: int, *, seed: int) -> list[Quota]:
+def plan_inner_id(photographs: dict[str, PhotographFile], per_subject: int, *, seed: int) -> list[Quota]:
     """A quota for each subject; raises UserError where photographs lie outside a subject's folder."""
     subjects: dict[str, list[str]] = {}
     for file in photographs:
@@ -39,7 +39,7 @@ def plan_inner_id(photographs: dict[str, Photograph], per_subject: int, *, seed:
     ]
 
 
-def _candidates(subject: str, files: list[str], photographs: dict[str, Photograph]) -> Iterator[Candidate]:
+def _candidates(subject: str, files: list[str], photographs: dict[str, PhotographFile]) -> Iterator[Candidate]:
     for source, reference in crossed(files, [*files[1:], files[0]]):
         if source != reference:
             yield Candidate(source, reference, photographs[source].origin.get("group", subject))

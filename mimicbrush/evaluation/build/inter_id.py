@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.built_set import build_set
+from mimicbrush.evaluation.build.build_set import build_set
+from mimicbrush.evaluation.build.candidates import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.config import InterIdConfig
-from mimicbrush.evaluation.build.photographs import Photograph
-from mimicbrush.evaluation.build.plan import Candidate, Quota, crossed, shuffled
+from mimicbrush.evaluation.build.photographs import PhotographFile
 from mimicbrush.evaluation.build.preconditions import NO_PAIRS
 from mimicbrush.evaluation.build.triplets import claimed
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
 from mimicbrush.folder_lock import held
 
-Photographs = dict[str, Photograph]
+Photographs = dict[str, PhotographFile]
 
 
 def build_inter_id(config: InterIdConfig) -> None:

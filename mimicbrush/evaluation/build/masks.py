@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.config import MaskConfig
-from mimicbrush.evaluation.build.photographs import Picture
-from mimicbrush.evaluation.build.regions import read_regions
-from mimicbrush.evaluation.faults import MAX_GREY, grey_share
+from mimicbrush.evaluation.benchmark_faults import MAX_GREY, grey_share
+from mimicbrush.evaluation.build.config import PhotographMaskConfig
+from mimicbrush.evaluation.build.photographs import ScaledPhotograph
+from mimicbrush.evaluation.build.region_files import read_regions
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import is_masked, to_pil
 from mimicbrush.pictures.reading import read_levels
@@ -37,11 +37,11 @@ class Masker(ABC):
         """Method and settings of that photograph's mask, as JSON."""
 
     @abstractmethod
-    def mask(self, picture: Picture) -> Mask:
+    def mask(self, picture: ScaledPhotograph) -> Mask:
         """Raises UnusableInput where there is none to be had."""
 
 
-def make_masker(config: MaskConfig, files: Iterable[str], *, seed: int) -> Masker:
+def make_masker(config: PhotographMaskConfig, files: Iterable[str], *, seed: int) -> Masker:
     """The masker of that method; raises UserError where its inputs are missing or unsound."""
     regions = read_regions(config.regions, files) if config.regions else {}
     match config.method:
@@ -55,7 +55,7 @@ def make_masker(config: MaskConfig, files: Iterable[str], *, seed: int) -> Maske
             return SamMasker(regions, _load_sam(config))
 
 
-def _load_sam(config: MaskConfig) -> SegmentAnything:
+def _load_sam(config: PhotographMaskConfig) -> SegmentAnything:
     """Raises UserError, with what to set, where SAM's weights are not to be had."""
     # Imported here: torch and transformers are needed for this method alone.
     from mimicbrush.segmentation.segment_anything import SegmentAnything
@@ -67,7 +67,7 @@ def _load_sam(config: MaskConfig) -> SegmentAnything:
         raise UserError(f"{error}{hint}") from None
 
 
-def check_area(mask: Mask, config: MaskConfig) -> None:
+def check_area(mask: Mask, config: PhotographMaskConfig) -> None:
     """Raises UnusableInput where the mask covers too little or too much."""
     share = float(mask.mean())
     if share == 0:
@@ -90,7 +90,7 @@ class FileMasker(Masker):
     def describe(self, file: str) -> dict:
         return {"method": "files", "file": self._path(file).name, "sha256": sha256(self._path(file))}
 
-    def mask(self, picture: Picture) -> Mask:
+    def mask(self, picture: ScaledPhotograph) -> Mask:
         path = self._path(picture.file)
         try:
             levels = to_pil(read_levels(path)[0].numpy())
@@ -117,7 +117,7 @@ class RegionMasker(Masker):
     def knows(self, file: str) -> bool:
         return file in self.regions
 
-    def region(self, picture: Picture) -> SegmentationPrompt:
+    def region(self, picture: ScaledPhotograph) -> SegmentationPrompt:
         """In pixels of the picture."""
         region = self.regions[picture.file]
         if not region.fits(*picture.full_size):
@@ -132,7 +132,7 @@ class BoxMasker(RegionMasker):
     def describe(self, file: str) -> dict:
         return {"method": "box"} | self.regions[file].describe()
 
-    def mask(self, picture: Picture) -> Mask:
+    def mask(self, picture: ScaledPhotograph) -> Mask:
         return box_mask(self.region(picture).whole_box(), *picture.image.size)
 
 
@@ -152,16 +152,16 @@ class GrabCutMasker(RegionMasker):
         where = self.regions[file].describe() if self.central_box is None else {"central_box": self.central_box}
         return {"method": "grabcut", "iterations": self.iterations, "seed": self.seed} | where
 
-    def mask(self, picture: Picture) -> Mask:
+    def mask(self, picture: ScaledPhotograph) -> Mask:
         # Imported here: OpenCV is needed for this method alone.
         from mimicbrush.segmentation.grabcut import resize_mask, segment_grabcut, shrink_for_grabcut
 
         small = shrink_for_grabcut(picture.image)
-        box = self._box(Picture(picture.file, small, picture.full_size))
+        box = self._box(ScaledPhotograph(picture.file, small, picture.full_size))
         mask = segment_grabcut(small, box, iterations=self.iterations, seed=self.seed)
         return resize_mask(mask, picture.image.size)
 
-    def _box(self, picture: Picture) -> Box:
+    def _box(self, picture: ScaledPhotograph) -> Box:
         if self.central_box is None:
             return self.region(picture).whole_box()
         return central_box(*picture.image.size, self.central_box)
@@ -177,5 +177,5 @@ class SamMasker(RegionMasker):
     def describe(self, file: str) -> dict:
         return {"method": "sam", "model": self.model.name} | self.regions[file].describe()
 
-    def mask(self, picture: Picture) -> Mask:
+    def mask(self, picture: ScaledPhotograph) -> Mask:
         return self.model.segment(picture.image, self.region(picture))

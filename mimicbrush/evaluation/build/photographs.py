@@ -19,7 +19,7 @@ from mimicbrush.unusable_input import UnusableInput
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photograph:
+class PhotographFile:
     """A file, and what is known of it."""
 
     file: str
@@ -30,7 +30,7 @@ class Photograph:
     """group, licence, url, where the metadata say so."""
 
 
-class Picture(NamedTuple):
+class ScaledPhotograph(NamedTuple):
     """A photograph as it goes into the benchmark."""
 
     file: str
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
         return self.image.width / self.full_size[0]
 
 
-def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Photograph]:
+def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, PhotographFile]:
     """Every picture file under the folder, by its relative path.
 
     Raises UserError where there is none, or where two differ by their suffix alone and could not have two masks.
@@ -61,7 +61,7 @@ def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Ph
     files = {path.relative_to(folder).as_posix(): path for path in paths}
     origins = read_metadata(metadata, files)
     return {
-        file: Photograph(file=file, path=path, sha256=sha256(path), origin=origins.get(file, {}))
+        file: PhotographFile(file=file, path=path, sha256=sha256(path), origin=origins.get(file, {}))
         for file, path in files.items()
     }
 
@@ -71,7 +71,7 @@ def _is_picture(relative: Path) -> bool:
     return not hidden and relative.suffix.lower() in PICTURE_SUFFIXES
 
 
-def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Picture:
+def read_picture(photograph: PhotographFile, *, max_side: int, min_side: int) -> ScaledPhotograph:
     """Upright RGB on white whose longer side is at most `max_side`; raises UnusableInput where that cannot be had."""
     try:
         image = to_pil(read_rgb(photograph.path))
@@ -82,4 +82,4 @@ def read_picture(photograph: Photograph, *, max_side: int, min_side: int) -> Pic
     full_size = image.size
     if min(full_size) < min_side:
         raise UnusableInput("too_small", f"{full_size[0]}x{full_size[1]}, expected at least {min_side} pixels a side")
-    return Picture(photograph.file, shrink_to_fit(image, max_side, max_side), full_size)
+    return ScaledPhotograph(photograph.file, shrink_to_fit(image, max_side, max_side), full_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.build.triplets import Account, Triplet
+from mimicbrush.evaluation.build.triplets import Account, TripletRecord
 from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
@@ -39,7 +39,7 @@ def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *
     return path
 
 
-def _card(triplet: Triplet, sample: Sample) -> str:
+def _card(triplet: TripletRecord, sample: Sample) -> str:
     pictures = (
         _thumbnail(sample.source, sample.mask, triplet.source["file"]),
         _thumbnail(sample.reference, sample.reference_mask, triplet.reference["file"]),

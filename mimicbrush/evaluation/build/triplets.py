@@ -22,9 +22,9 @@ from mimicbrush.benchmark_layout import (
     read_texts,
 )
 from mimicbrush.errors import UserError, some_of
-from mimicbrush.evaluation.build.collection import Collection, Prepared, write_once
-from mimicbrush.evaluation.build.plan import Candidate, Quota
-from mimicbrush.evaluation.faults import text_faults
+from mimicbrush.evaluation.benchmark_faults import text_faults
+from mimicbrush.evaluation.build.candidates import Candidate, Quota
+from mimicbrush.evaluation.build.collection import Collection, MaskedPhotograph, write_once
 from mimicbrush.evaluation.preconditions import refuse_faults
 from mimicbrush.files import installed_versions, write_json
 from mimicbrush.progress import progress_bar
@@ -39,7 +39,7 @@ PACKAGES = ("mimicbrush", "numpy", "opencv-python-headless", "pillow", "transfor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Triplet:
+class TripletRecord:
     """A triplet that was written."""
 
     id: str
@@ -56,7 +56,7 @@ class Account:
     """What became of the candidates."""
 
     wanted: int
-    triplets: list[Triplet] = field(default_factory=list)
+    triplets: list[TripletRecord] = field(default_factory=list)
     short: dict[str, str] = field(default_factory=dict)
     """Quotas that could not be filled, with `1 of 2`."""
     skipped: dict[str, UnusableInput] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class BuildFingerprint:
     """All that a built set depends on."""
 
     settings: object
@@ -99,7 +99,7 @@ def claimed(output: Path, settings: object, inputs: Iterable[str]) -> Iterator[N
     if output.is_dir() and find_pictures(output) and not (output / CONFIG_NAME).is_file():
         raise UserError(f"{output}: holds a benchmark that was not built here; choose another output")
     fingerprint = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
-    claim(output, Origin(settings=settings, inputs=fingerprint), free=("settings.output",))
+    claim(output, BuildFingerprint(settings=settings, inputs=fingerprint), free=("settings.output",))
     try:
         yield
     except UserError:
@@ -134,7 +134,9 @@ def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Coll
     return account
 
 
-def _prepare(candidate: Candidate, sources: Collection, references: Collection) -> tuple[Prepared, Prepared] | None:
+def _prepare(
+    candidate: Candidate, sources: Collection, references: Collection
+) -> tuple[MaskedPhotograph, MaskedPhotograph] | None:
     """Both photographs; None where one cannot be used, or where they are copies of one."""
     try:
         source, reference = sources.prepare(candidate.source), references.prepare(candidate.reference)
@@ -143,13 +145,15 @@ def _prepare(candidate: Candidate, sources: Collection, references: Collection) 
     return (source, reference) if source.photograph.sha256 != reference.photograph.sha256 else None
 
 
-def _write(name: str, candidate: Candidate, pair: tuple[Prepared, Prepared], output: Path) -> Triplet:
+def _write(
+    name: str, candidate: Candidate, pair: tuple[MaskedPhotograph, MaskedPhotograph], output: Path
+) -> TripletRecord:
     source, reference = pair
     write_once(source.image, output / f"{name}{SOURCE}")
     write_once(source.mask, output / f"{name}{MASK}")
     write_once(reference.image, output / f"{name}{REFERENCE}")
     write_once(reference.mask, output / f"{name}{REFERENCE_MASK}")
-    return Triplet(
+    return TripletRecord(
         id=name,
         group=candidate.group,
         prompt=candidate.prompt,

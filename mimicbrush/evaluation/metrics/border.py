@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.evaluation.metrics.edit import Edit, NotComputableError
+from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableError
 from mimicbrush.pictures.geometry import feather_reach
 from mimicbrush.pictures.mask_geometry import grow
 
@@ -13,17 +13,17 @@ SEAM_REACH = 8
 """Pixels on either side of the border with which a seam is compared."""
 
 
-def change_outside(edit: Edit) -> float:
+def change_outside(edit: EditedPicture) -> float:
     """Largest change of a channel, in grey levels, further from the mask than a feathered border reaches."""
     return float(_changes_outside(edit).max())
 
 
-def mean_change_outside(edit: Edit) -> float:
+def mean_change_outside(edit: EditedPicture) -> float:
     """Mean change of all channels, in grey levels, over the same pixels; exactly 0 where nothing changed."""
     return float(_changes_outside(edit).mean())
 
 
-def seam_energy(edit: Edit) -> float:
+def seam_energy(edit: EditedPicture) -> float:
     """How much the mask's border stands out in the edit, over how much it does in the source: 1 is an invisible seam.
 
     In one picture, *across* is the mean absolute difference, in grey levels, of all horizontal and vertical pairs of
@@ -39,7 +39,7 @@ def seam_energy(edit: Edit) -> float:
     return _prominence(edit.edited, edit.mask) / _prominence(edit.source, edit.mask)
 
 
-def _changes_outside(edit: Edit) -> NDArray[np.int64]:
+def _changes_outside(edit: EditedPicture) -> NDArray[np.int64]:
     reach = feather_reach(*edit.mask.shape)
     outside = ~grow(edit.mask, reach)
     if not outside.any():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mimicbrush.evaluation.metrics.edit import Edit, Score
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import EditedPicture, Score
 from mimicbrush.evaluation.metrics.table import Metric
 
 LACKS = {"reference_mask": "the sample has no reference mask", "prompt": "the sample has no prompt"}
 
 
-def measure(edits: Sequence[Edit], metrics: Mapping[str, Metric], models: Models) -> list[dict[str, Score]]:
+def measure(edits: Sequence[EditedPicture], metrics: Mapping[str, Metric], models: Models) -> list[dict[str, Score]]:
     """The scores of every edit, by metric: each has a value, or a reason why not.
 
     A score depends on its edit alone, not on the others or their order. Raises UserError where weights are there and
@@ -22,7 +22,7 @@ def measure(edits: Sequence[Edit], metrics: Mapping[str, Metric], models: Models
     return [{name: column[row] for name, column in columns.items()} for row in range(len(edits))]
 
 
-def _column(metric: Metric, edits: Sequence[Edit], models: Models, absent: Mapping[str, str]) -> list[Score]:
+def _column(metric: Metric, edits: Sequence[EditedPicture], models: Models, absent: Mapping[str, str]) -> list[Score]:
     if metric.model in absent:
         return [Score(None, absent[metric.model])] * len(edits)
     reasons = [_lacking(metric, edit) for edit in edits]
@@ -31,7 +31,7 @@ def _column(metric: Metric, edits: Sequence[Edit], models: Models, absent: Mappi
     return [Score(None, reason) if reason else next(scores) for reason in reasons]
 
 
-def _lacking(metric: Metric, edit: Edit) -> str:
+def _lacking(metric: Metric, edit: EditedPicture) -> str:
     """Why the edit cannot be scored, or nothing."""
     if metric.looks_inside and not edit.mask.any():
         return "nothing is masked"

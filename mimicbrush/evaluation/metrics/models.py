@@ -16,7 +16,7 @@ from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
-from mimicbrush.evaluation.metrics.encoders import ClipEncoder, load_dino, load_dinov2
+from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder, load_dino, load_dinov2
 from mimicbrush.evaluation.metrics.lpips import Lpips
 from mimicbrush.evaluation.metrics.sources import fetch_command, find_file, short_digest
 from mimicbrush.network_files import AbsentWeightsError, find_folder
@@ -49,7 +49,7 @@ class Network:
 NETWORKS = {
     "dino": Network(label="DINO", model_type="vit", load=load_dino),
     "dinov2": Network(label="DINOv2", model_type="dinov2", load=load_dinov2),
-    "clip": Network(label="CLIP", model_type="clip", load=ClipEncoder, has_tokenizer=True),
+    "clip": Network(label="CLIP", model_type="clip", load=ClipEmbedder, has_tokenizer=True),
     "alexnet": Network(label="AlexNet", model_type=None, load=partial(Lpips, "alexnet")),
     "vgg16": Network(label="VGG16", model_type=None, load=partial(Lpips, "vgg16")),
     "depth": Network(label="Depth Anything", model_type="depth_anything", load=DepthEstimator),
@@ -93,7 +93,7 @@ class Models:
         return f"{network.label} {architecture} ({source}, {digests})"
 
     def load(self, name: str) -> Any:
-        """An ImageEncoder, ClipEncoder, Lpips or DepthEstimator; raises UserError where its weights are not there."""
+        """An ImageEmbedder, ClipEmbedder, Lpips or DepthEstimator; raises UserError where its weights are not there."""
         if name not in self._loaded:
             self._loaded[name] = NETWORKS[name].load(self.find(name), self.device)
         return self._loaded[name]

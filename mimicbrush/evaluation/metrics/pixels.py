@@ -10,46 +10,46 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from mimicbrush.evaluation.metrics.edit import Edit
-from mimicbrush.evaluation.metrics.regions import box
+from mimicbrush.evaluation.metrics.masked_crops import box
+from mimicbrush.evaluation.metrics.score import EditedPicture
 
 SSIM_WINDOW = 11
 HISTOGRAM_BINS = 8
 
 
-def ssim_box(edit: Edit) -> float:
+def ssim_box(edit: EditedPicture) -> float:
     """SSIM of edit and source in the box: 11 x 11 Gaussian window, mean of the RGB channels, 1 for equal pictures."""
     return _ssim(edit)[0]
 
 
-def ssim_mask(edit: Edit) -> float:
+def ssim_mask(edit: EditedPicture) -> float:
     """The mean of the same map over the masked pixels alone."""
     _, similarity, hidden = _ssim(edit)
     return float(similarity[hidden].mean())
 
 
-def psnr_box(edit: Edit) -> float:
+def psnr_box(edit: EditedPicture) -> float:
     """PSNR of edit and source in the box, in dB; infinite for equal pictures."""
     crop = box(edit.mask)
     return _psnr(edit.edited[crop], edit.source[crop])
 
 
-def psnr_mask(edit: Edit) -> float:
+def psnr_mask(edit: EditedPicture) -> float:
     """PSNR of edit and source over the masked pixels alone, in dB; infinite for equal pictures."""
     return _psnr(edit.edited[edit.mask], edit.source[edit.mask])
 
 
-def colour_distance(edit: Edit) -> float:
+def colour_distance(edit: EditedPicture) -> float:
     """Hellinger distance, 0 to 1, of the edited region's colour histogram to that of the reference's masked part."""
     return _hellinger(edit.edited[edit.mask], edit.reference[edit.reference_mask])
 
 
-def colour_distance_truth(edit: Edit) -> float:
+def colour_distance_truth(edit: EditedPicture) -> float:
     """Hellinger distance, 0 to 1, of the edited region's colour histogram to that of the source there."""
     return _hellinger(edit.edited[edit.mask], edit.source[edit.mask])
 
 
-def _ssim(edit: Edit) -> tuple[float, NDArray[np.float64], NDArray[np.bool_]]:
+def _ssim(edit: EditedPicture) -> tuple[float, NDArray[np.float64], NDArray[np.bool_]]:
     """Mean and map (h, w, 3) in the box, and the mask there."""
     crop = box(edit.mask, at_least=SSIM_WINDOW, needed_by="SSIM's window")
     mean, similarity = structural_similarity(

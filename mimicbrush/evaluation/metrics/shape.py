@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from skimage.color import rgb2gray
 
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
-from mimicbrush.evaluation.metrics.edit import Edit, NotComputableError, Score, score_each
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableError, Score, score_each
 from mimicbrush.pictures.mask_geometry import grow
 
 EDGE_BLUR = 1 / 100
@@ -24,7 +24,7 @@ FLAT = 1e-6
 """Standard deviation below which there is nothing to correlate."""
 
 
-def edge_agreement(edit: Edit) -> float:
+def edge_agreement(edit: EditedPicture) -> float:
     """Correlation, -1 to 1, of edge strength inside the mask, edit against source; 1 for equal pictures.
 
     Edge strength is the gradient's magnitude of the brightness, blurred by 1 % of the diagonal; pixels within two
@@ -41,7 +41,7 @@ def edge_agreement(edit: Edit) -> float:
     return _correlation(source, edited, "brightness")
 
 
-def depth_agreement(edits: Sequence[Edit], models: Models) -> list[Score]:
+def depth_agreement(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
     """Pearson correlation, -1 to 1, of edit's and source's depth over the masked pixels; 1 for equal pictures.
 
     Depth Anything gives inverse depth up to scale and shift, to which a correlation is blind: it is the quality of the
@@ -51,7 +51,7 @@ def depth_agreement(edits: Sequence[Edit], models: Models) -> list[Score]:
     return score_each(partial(_depth_agreement, estimator), edits)
 
 
-def _depth_agreement(estimator: DepthEstimator, edit: Edit) -> float:
+def _depth_agreement(estimator: DepthEstimator, edit: EditedPicture) -> float:
     source, edited = (estimator.estimate(picture)[edit.mask] for picture in (edit.source, edit.edited))
     return _correlation(source, edited, "depth")
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mimicbrush.evaluation.metrics.edit import Edit, Score, score_each
-from mimicbrush.evaluation.metrics.encoders import ClipEncoder, ImageEncoder
+from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder, ImageEmbedder
 from mimicbrush.evaluation.metrics.lpips import SMALLEST, Backbone, Lpips
+from mimicbrush.evaluation.metrics.masked_crops import box, subject_on_white
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.regions import box, subject_on_white
+from mimicbrush.evaluation.metrics.score import EditedPicture, Score, score_each
 
 
-def image_similarity(edits: Sequence[Edit], models: Models, *, network: str) -> list[Score]:
+def image_similarity(edits: Sequence[EditedPicture], models: Models, *, network: str) -> list[Score]:
     """Of the edit inside the source mask and the reference inside its mask, each alone on a white square."""
-    encoder: ImageEncoder = models.load(network)
+    encoder: ImageEmbedder = models.load(network)
     edited = encoder.embed([subject_on_white(edit.edited, edit.mask) for edit in edits])
     references = encoder.embed([subject_on_white(edit.reference, edit.reference_mask) for edit in edits])
     return [Score(100 * cosine) for cosine in (edited * references).sum(dim=1).tolist()]
 
 
-def text_similarity(edits: Sequence[Edit], models: Models) -> list[Score]:
+def text_similarity(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
     """Of the whole edited picture and the prompt."""
-    encoder: ClipEncoder = models.load("clip")
+    encoder: ClipEmbedder = models.load("clip")
     pictures = encoder.embed([edit.edited for edit in edits])
     texts = encoder.embed_texts([plain_prompt(edit.prompt) for edit in edits])
     return [Score(100 * cosine) for cosine in (pictures * texts).sum(dim=1).tolist()]
@@ -32,11 +32,11 @@ def plain_prompt(prompt: str) -> str:
     return " ".join(prompt.replace("#", " ").split())
 
 
-def perceptual_distance(edits: Sequence[Edit], models: Models, *, network: Backbone) -> list[Score]:
+def perceptual_distance(edits: Sequence[EditedPicture], models: Models, *, network: Backbone) -> list[Score]:
     """LPIPS of edit and source in the source mask's box, each crop at its own size (paper, appendix A)."""
     lpips: Lpips = models.load(network)
 
-    def distance(edit: Edit) -> float:
+    def distance(edit: EditedPicture) -> float:
         crop = box(edit.mask, at_least=SMALLEST[network], needed_by="LPIPS")
         return lpips.distance(edit.edited[crop], edit.source[crop])
 

@@ -14,7 +14,6 @@ from mimicbrush.evaluation.metrics.border import (
     mean_change_outside,
     seam_energy,
 )
-from mimicbrush.evaluation.metrics.edit import Edit, Score, score_each
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.pixels import (
     colour_distance,
@@ -24,11 +23,12 @@ from mimicbrush.evaluation.metrics.pixels import (
     ssim_box,
     ssim_mask,
 )
+from mimicbrush.evaluation.metrics.score import EditedPicture, Score, score_each
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
 from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
 from mimicbrush.pictures.geometry import FEATHER_PASSES, FEATHER_SIDE
 
-Compute = Callable[[Sequence[Edit], Models], list[Score]]
+Compute = Callable[[Sequence[EditedPicture], Models], list[Score]]
 
 TEXTURE: frozenset[Task] = frozenset({"texture"})
 BOTH_TASKS: frozenset[Task] = frozenset({"texture", "parts"})
@@ -75,7 +75,7 @@ def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
     }
 
 
-def each(function: Callable[[Edit], float]) -> Compute:
+def each(function: Callable[[EditedPicture], float]) -> Compute:
     """A metric that needs no network, from its function of one edit."""
     return lambda edits, models: score_each(function, edits)
 

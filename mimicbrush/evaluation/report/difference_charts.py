@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mimicbrush.evaluation.comparison import Comparison, PairedSample
+from mimicbrush.evaluation.paired_comparison import PairedComparison, PairedSample
 from mimicbrush.reports.colours import BLUE, GREEN, GREY, VERMILION
 from mimicbrush.reports.html_page import escape
 from mimicbrush.reports.svg_chart import (
@@ -30,7 +30,7 @@ BARS_HEIGHT, BARS_FLOOR, BARS_LEFT = 210, 170, 54
 COLOURS = {"better": GREEN, "worse": VERMILION, "undecided": GREY, "equal": GREY, "": BLUE}
 
 
-def difference_chart(comparisons: Sequence[Comparison], title: str) -> str:
+def difference_chart(comparisons: Sequence[PairedComparison], title: str) -> str:
     """One metric: a row an editor, its mean difference to the first editor with the interval; zero is the first.
 
     The comparisons must have a difference.
@@ -52,7 +52,7 @@ def difference_chart(comparisons: Sequence[Comparison], title: str) -> str:
     return chart(elements, title=title, height=floor + AXIS)
 
 
-def sorted_differences(comparison: Comparison, title: str) -> str:
+def sorted_differences(comparison: PairedComparison, title: str) -> str:
     """One comparison: a bar a sample, sorted, with the mean and its interval; an infinite one reaches the edge, pale.
 
     The comparison must have samples.
@@ -84,14 +84,14 @@ def verdict_legend(verdicts: Sequence[str]) -> str:
     return legend({name or "no direction is better": COLOURS[name] for name in COLOURS if name in verdicts})
 
 
-def outcome(sample: PairedSample, comparison: Comparison) -> str:
+def outcome(sample: PairedSample, comparison: PairedComparison) -> str:
     """better, worse or equal, of one sample; empty where no direction is better."""
     if comparison.better is None:
         return ""
     return {1.0: "better", 0.5: "equal", 0.0: "worse"}[win(sample.first, sample.second, comparison.better)]
 
 
-def _bar(sample: PairedSample, comparison: Comparison, left: float, right: float, up: Scale) -> str:
+def _bar(sample: PairedSample, comparison: PairedComparison, left: float, right: float, up: Scale) -> str:
     is_finite = math.isfinite(sample.difference)
     value = sample.difference if is_finite else (up.high if sample.difference > 0 else up.low)
     top, bottom = sorted((up(value), up(0)))

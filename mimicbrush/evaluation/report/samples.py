@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.metrics.edit import Score
+from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults
+from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.metrics.table import Metric
-from mimicbrush.evaluation.results import EditResult, Results
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_image, read_mask
@@ -30,7 +30,7 @@ NUM_AT_FULL_SIZE = 500
 """Thumbnails of THUMBNAIL_SIDE that a page may hold; more are made smaller, so that the page stays below some 12 MB."""
 
 
-def pictures_in_a_card(results: Results, set_name: str) -> int:
+def pictures_in_a_card(results: EvaluationResults, set_name: str) -> int:
     """Count the inputs, an edit of each editor, and on inner-ID the truth."""
     return 3 + len(results.config.editors) + (results.config.sets[set_name].track == "inner_id")
 
@@ -40,13 +40,13 @@ def thumbnail_side(num_pictures: int) -> int:
     return max(SMALLEST_SIDE, round(THUMBNAIL_SIDE * min(1.0, math.sqrt(NUM_AT_FULL_SIZE / num_pictures))))
 
 
-def count_pictures(results: Results) -> int:
+def count_pictures(results: EvaluationResults) -> int:
     """Thumbnails of the whole page: three or four a sample, and one an edit."""
     samples = [sample for members in results.samples.values() for sample in members]
     return sum(3 + (sample.track == "inner_id") for sample in samples) + len(results.edits)
 
 
-def samples_section(results: Results, set_name: str, metrics: Mapping[str, Metric], *, side: int) -> str:
+def samples_section(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric], *, side: int) -> str:
     """All cards of a set, with the controls that sort and filter them; metrics: those that the cards show."""
     samples = results.samples[set_name]
     edits: dict[str, list[EditResult]] = {sample.id: [] for sample in samples}
@@ -99,7 +99,12 @@ def card_title(sample: Sample) -> str:
 
 
 def _card(
-    results: Results, sample: Sample, edits: Sequence[EditResult], metrics: Mapping[str, Metric], side: int, count: int
+    results: EvaluationResults,
+    sample: Sample,
+    edits: Sequence[EditResult],
+    metrics: Mapping[str, Metric],
+    side: int,
+    count: int,
 ) -> str:
     figures = given_pictures(sample, side=side)
     figures += [_edit_figure(results, edit, metrics, side) for edit in edits]
@@ -107,7 +112,7 @@ def _card(
     return card(card_title(sample), picture_grid(figures, count=count), key=sample.id)
 
 
-def _edit_figure(results: Results, edit: EditResult, metrics: Mapping[str, Metric], side: int) -> str:
+def _edit_figure(results: EvaluationResults, edit: EditResult, metrics: Mapping[str, Metric], side: int) -> str:
     # The script leaves one seed and hides its name.
     seed = span(f", seed {edit.seed}", "seed") if len(results.config.seeds) > 1 else ""
     if edit.failure:
@@ -140,7 +145,7 @@ def _score(name: str, metric: Metric, score: Score) -> str:
     )
 
 
-def _controls(results: Results, metrics: Mapping[str, Metric]) -> str:
+def _controls(results: EvaluationResults, metrics: Mapping[str, Metric]) -> str:
     """Hidden until the script shows them."""
     directions = {name: metric.better or "" for name, metric in metrics.items()}
     by_metric = "".join(

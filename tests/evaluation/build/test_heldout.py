@@ -12,10 +12,10 @@ from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.build.heldout import build_heldout
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults
 
 
 def pixels(path: Path) -> np.ndarray:

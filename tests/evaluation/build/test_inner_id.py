@@ -11,11 +11,11 @@ from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
-from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, MaskConfig, SizeConfig
+from mimicbrush.evaluation.benchmark_faults import find_faults
+from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, PhotographMaskConfig, SizeConfig
 from mimicbrush.evaluation.build.inner_id import build_inner_id, plan_inner_id
 from mimicbrush.evaluation.build.photographs import list_photographs
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults
 from tests.evaluation.build.conftest import disc_mask, write_photograph
 
 DOGS, CATS = [f"dog/{i:02d}.jpg" for i in range(4)], [f"cat/{i:02d}.jpg" for i in range(3)]
@@ -23,7 +23,7 @@ SMALL = SizeConfig(max_side=128, min_side=64)
 
 
 def config_of(folder: Path, output: Path, **options) -> InnerIdConfig:
-    masks = options.pop("masks", MaskConfig())
+    masks = options.pop("masks", PhotographMaskConfig())
     subjects = CollectionConfig(folder=folder, masks=masks, metadata=options.pop("metadata", None))
     return InnerIdConfig(subjects=subjects, output=output, **{"task": "texture", "size": SMALL, **options})
 
@@ -113,7 +113,7 @@ def test_mended_masks_are_read_as_files(make_photographs, tmp_path):
     build_inner_id(config_of(folder, tmp_path / "set"))
     masks = shutil.copytree(tmp_path / "set" / "masks", tmp_path / "mended")
     Image.fromarray(disc_mask().astype(np.uint8) * 255).save(next(masks.rglob("*.png")))
-    build_inner_id(config_of(folder, tmp_path / "second", masks=MaskConfig(method="files", folder=masks)))
+    build_inner_id(config_of(folder, tmp_path / "second", masks=PhotographMaskConfig(method="files", folder=masks)))
     assert len(list((tmp_path / "second").glob("*_source.png"))) == 1
 
 
@@ -170,7 +170,7 @@ def test_parts_need_to_be_told(make_photographs, tmp_path):
         config_of(folder, tmp_path, task="parts")
     regions = {dog: {"box": [50, 60, 90, 80]} for dog in DOGS[1:3]}
     (tmp_path / "regions.json").write_text(json.dumps(regions))
-    masks = MaskConfig(method="box", regions=tmp_path / "regions.json")
+    masks = PhotographMaskConfig(method="box", regions=tmp_path / "regions.json")
     build_inner_id(config_of(folder, tmp_path / "set", task="parts", masks=masks))
     (found,) = provenance(tmp_path / "set")["triplets"].values()
     assert {found["source"]["file"], found["reference"]["file"]} == set(DOGS[1:3])
@@ -181,6 +181,6 @@ def test_parts_need_to_be_told(make_photographs, tmp_path):
 
 def test_masks_of_other_photographs_are_refused(make_photographs, tmp_path):
     (tmp_path / "masks").mkdir()
-    masks = MaskConfig(method="files", folder=tmp_path / "masks")
+    masks = PhotographMaskConfig(method="files", folder=tmp_path / "masks")
     with pytest.raises(UserError, match=r"masks: tells for none of the 4 photographs"):
         build_inner_id(config_of(make_photographs(*DOGS), tmp_path / "set", masks=masks))

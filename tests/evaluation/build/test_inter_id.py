@@ -7,11 +7,11 @@ import pytest
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import CollectionConfig, InterIdConfig, SizeConfig
 from mimicbrush.evaluation.build.inter_id import build_inter_id, draw_pairs
 from mimicbrush.evaluation.build.photographs import list_photographs
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults
 from tests.evaluation.build.conftest import write_photograph
 
 NEEDS = frozenset({"prompt", "reference_mask"})

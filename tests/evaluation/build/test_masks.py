@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.evaluation.build.config import MaskConfig
+from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.build.masks import check_area, make_masker
-from mimicbrush.evaluation.build.photographs import Picture
+from mimicbrush.evaluation.build.photographs import ScaledPhotograph
 from mimicbrush.unusable_input import UnusableInput
 from tests.evaluation.build.conftest import SIZE, disc_mask, write_photograph
 
 
 @pytest.fixture
-def picture(tmp_path) -> Picture:
+def picture(tmp_path) -> ScaledPhotograph:
     write_photograph(tmp_path / "a.png")
-    return Picture("a.jpg", Image.open(tmp_path / "a.png").convert("RGB"), SIZE)
+    return ScaledPhotograph("a.jpg", Image.open(tmp_path / "a.png").convert("RGB"), SIZE)
 
 
 def masker(seed: int = 0, **options):
-    return make_masker(MaskConfig(**options), ["a.jpg"], seed=seed)
+    return make_masker(PhotographMaskConfig(**options), ["a.jpg"], seed=seed)
 
 
 def boxes(tmp_path, **entry):
@@ -47,7 +47,7 @@ def test_grabcut_of_the_whole_picture_is_unusable(picture, tmp_path):
 
 
 def test_box_is_the_mask_at_the_limited_size(picture, tmp_path):
-    small = Picture("a.jpg", picture.image.resize((80, 70)), SIZE)
+    small = ScaledPhotograph("a.jpg", picture.image.resize((80, 70)), SIZE)
     mask = masker(method="box", regions=boxes(tmp_path, box=[20, 40, 60, 100])).mask(small)
     expected = np.zeros((70, 80), bool)
     expected[20:50, 10:30] = True
@@ -76,7 +76,7 @@ def test_mask_file_is_taken_as_drawn_and_shrunk_with_its_photograph(picture, tmp
     Image.fromarray(disc_mask().astype(np.uint8) * 255).save(tmp_path / "a.png")
     files = masker(method="files", folder=tmp_path)
     assert np.array_equal(files.mask(picture), disc_mask())
-    small = files.mask(Picture("a.jpg", picture.image.resize((80, 70)), SIZE))
+    small = files.mask(ScaledPhotograph("a.jpg", picture.image.resize((80, 70)), SIZE))
     assert small.shape == (70, 80) and abs(small.mean() - disc_mask().mean()) < 0.005
     assert files.describe("a.jpg")["method"] == "files"
 
@@ -103,8 +103,8 @@ def test_area_has_bounds(share, reason):
     mask = np.zeros((10, 100), bool)
     mask[:, : round(100 * share)] = True
     with pytest.raises(UnusableInput, match=reason):
-        check_area(mask, MaskConfig(min_area=0.1, max_area=0.6))
-    check_area(mask | (np.arange(100) < 30) if share < 0.7 else mask, MaskConfig(min_area=0.1, max_area=0.8))
+        check_area(mask, PhotographMaskConfig(min_area=0.1, max_area=0.6))
+    check_area(mask | (np.arange(100) < 30) if share < 0.7 else mask, PhotographMaskConfig(min_area=0.1, max_area=0.8))
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_area_has_bounds(share, reason):
 )
 def test_settings_that_do_not_fit_are_named(options, named):
     with pytest.raises(ValueError, match=named):
-        MaskConfig(**options)
+        PhotographMaskConfig(**options)

@@ -5,7 +5,7 @@ from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.photographs import (
-    Photograph,
+    PhotographFile,
     list_photographs,
     read_picture,
 )
@@ -14,7 +14,7 @@ from mimicbrush.unusable_input import UnusableInput
 
 
 def read(path, *, max_side=1024, min_side=16):
-    photograph = Photograph(file=path.name, path=path, sha256=sha256(path), origin={})
+    photograph = PhotographFile(file=path.name, path=path, sha256=sha256(path), origin={})
     return read_picture(photograph, max_side=max_side, min_side=min_side)
 
 

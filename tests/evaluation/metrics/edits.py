@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimicbrush.evaluation.metrics.edit import Edit, Score
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import EditedPicture, Score
 from mimicbrush.evaluation.metrics.table import METRICS
 
 
-def make_edit(*, seed: int = 0, **changes) -> Edit:
+def make_edit(*, seed: int = 0, **changes) -> EditedPicture:
     """Random pictures, and an L-shaped mask in which the edit differs from the source."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((48, 60), bool)
@@ -25,14 +25,14 @@ def make_edit(*, seed: int = 0, **changes) -> Edit:
         "reference_mask": np.ones((20, 20), bool),
         "prompt": f"a toy of #texture {seed}#",
     }
-    return Edit(**(fields | changes))
+    return EditedPicture(**(fields | changes))
 
 
-def score(edit: Edit, name: str, models: Models | None = None) -> Score:
+def score(edit: EditedPicture, name: str, models: Models | None = None) -> Score:
     """One metric of one edit."""
     return measure([edit], {name: METRICS[name]}, models or Models())[0][name]
 
 
-def value(edit: Edit, name: str, models: Models | None = None) -> float:
+def value(edit: EditedPicture, name: str, models: Models | None = None) -> float:
     """The number alone."""
     return score(edit, name, models).value

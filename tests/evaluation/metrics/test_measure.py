@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from mimicbrush.evaluation.config import ModelsConfig
-from mimicbrush.evaluation.metrics.edit import Score
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.metrics.table import METRICS
 from tests.evaluation.metrics.edits import make_edit, score
 

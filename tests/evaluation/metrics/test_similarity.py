@@ -7,7 +7,7 @@ from PIL import Image
 from torch.nn.functional import cosine_similarity
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
-from mimicbrush.evaluation.metrics.regions import subject_on_white
+from mimicbrush.evaluation.metrics.masked_crops import subject_on_white
 from mimicbrush.evaluation.metrics.similarity import plain_prompt
 from tests.evaluation.metrics.edits import make_edit, value
 

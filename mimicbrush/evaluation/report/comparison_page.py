@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mimicbrush.evaluation.comparison import Comparison, PairedSample
-from mimicbrush.evaluation.recorded import RecordedMetric, Side
+from mimicbrush.evaluation.gather_results import EditResult
+from mimicbrush.evaluation.paired_comparison import PairedComparison, PairedSample
+from mimicbrush.evaluation.report.console_tables import column_title
 from mimicbrush.evaluation.report.difference_charts import outcome, sorted_differences, verdict_legend
-from mimicbrush.evaluation.report.numbers import comparison_table
+from mimicbrush.evaluation.report.metric_tables import comparison_table
 from mimicbrush.evaluation.report.samples import (
     STYLE,
     card_title,
@@ -17,8 +18,7 @@ from mimicbrush.evaluation.report.samples import (
     score_list,
     truth_pictures,
 )
-from mimicbrush.evaluation.results import EditResult
-from mimicbrush.evaluation.tables import column_title
+from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric
 from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image
@@ -33,9 +33,9 @@ NUM_PICTURES = (5, 6)
 
 
 def write_comparison_report(
-    comparisons: Sequence[Comparison],
-    first: Side,
-    second: Side,
+    comparisons: Sequence[PairedComparison],
+    first: ComparedEditor,
+    second: ComparedEditor,
     metrics: Mapping[str, RecordedMetric],
     notes: Sequence[str],
     output: Path,
@@ -60,7 +60,10 @@ def write_comparison_report(
 
 
 def _set_sections(
-    comparisons: Sequence[Comparison], first: Side, second: Side, metrics: Mapping[str, RecordedMetric]
+    comparisons: Sequence[PairedComparison],
+    first: ComparedEditor,
+    second: ComparedEditor,
+    metrics: Mapping[str, RecordedMetric],
 ) -> list[str]:
     drawn = [one for one in comparisons if one.differs]
     equal = [metrics[one.metric].title for one in comparisons if one.samples and one not in drawn]
@@ -78,7 +81,10 @@ def _set_sections(
 
 
 def _extremes(
-    comparisons: Sequence[Comparison], first: Side, second: Side, metrics: Mapping[str, RecordedMetric]
+    comparisons: Sequence[PairedComparison],
+    first: ComparedEditor,
+    second: ComparedEditor,
+    metrics: Mapping[str, RecordedMetric],
 ) -> list[str]:
     """A card for each sample that is among the largest gains or losses by any metric."""
     reasons: dict[tuple[str, int], list[str]] = {}
@@ -96,7 +102,7 @@ def _extremes(
     return [_card(set_name, name, seed, words, first, second, shown) for (name, seed), words in reasons.items()]
 
 
-def _largest(comparison: Comparison) -> list[tuple[PairedSample, str]]:
+def _largest(comparison: PairedComparison) -> list[tuple[PairedSample, str]]:
     """The samples with the largest gains and losses of the second, with the word for each."""
     if comparison.better is None:
         return []
@@ -112,8 +118,8 @@ def _card(
     name: str,
     seed: int,
     reasons: Sequence[str],
-    first: Side,
-    second: Side,
+    first: ComparedEditor,
+    second: ComparedEditor,
     metrics: Mapping[str, RecordedMetric],
 ) -> str:
     sample = first.run.samples[set_name, name]
@@ -126,7 +132,7 @@ def _card(
     return card(card_title(sample), why + picture_grid(figures))
 
 
-def _edit_figure(side: Side, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
+def _edit_figure(side: ComparedEditor, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
     path, scores = side.run.picture(edit), score_list(edit, metrics)
     if path.is_file():
         return thumbnail_figure(to_pil(read_image(path)), side.label + frames_note(path), below=scores)

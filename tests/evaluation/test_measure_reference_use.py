@@ -10,7 +10,7 @@ from mimicbrush.data.shards import write_shard
 from mimicbrush.editors.baselines import Identity
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.config import BenchmarkSet, HeldoutConfig
-from mimicbrush.evaluation.reference_use import read_reference_use, record_reference_use
+from mimicbrush.evaluation.measure_reference_use import read_reference_use, record_reference_use
 from mimicbrush.pictures.reading import read_mask
 from mimicbrush.statistics import Interval
 from tests.conftest import make_pairs

@@ -10,7 +10,7 @@ from PIL import Image
 from mimicbrush.config import find_class
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import REFERENCES, EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.results import EditResult, Results
+from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults
 from mimicbrush.files import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
@@ -31,7 +31,7 @@ def editors_part(config: EvaluateConfig) -> str:
     return paragraph("The editors:") + bullets(lines)
 
 
-def glance_part(results: Results, set_name: str, *, side: int) -> list[str]:
+def glance_part(results: EvaluationResults, set_name: str, *, side: int) -> list[str]:
     """A row each for the first, the middle and the last sample: what was given, every editor's picture, the truth."""
     samples, seed = results.samples[set_name], results.config.seeds[0]
     places = {round(step * (len(samples) - 1) / (NUM_GLANCES - 1)) for step in range(NUM_GLANCES)}
@@ -80,7 +80,7 @@ def _value(value: object) -> str:
 
 
 def _glance(
-    results: Results, sample: Sample, edits: dict[tuple[str, str], EditResult], side: int
+    results: EvaluationResults, sample: Sample, edits: dict[tuple[str, str], EditResult], side: int
 ) -> list[Markup | str]:
     source = to_pil(read_image(sample.source))
     mask = read_mask(sample.mask)[0].numpy() > 0.5
@@ -93,7 +93,7 @@ def _glance(
     ]
 
 
-def _edit(results: Results, edit: EditResult, side: int) -> Markup:
+def _edit(results: EvaluationResults, edit: EditResult, side: int) -> Markup:
     if edit.failure:
         return span("failed", "none")
     path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.metrics.edit import Score
+from mimicbrush.evaluation.gather_results import EditResult
+from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.preconditions import require_results
-from mimicbrush.evaluation.results import EditResult
-from mimicbrush.evaluation.scoring import number_from_json
+from mimicbrush.evaluation.score_rounds import number_from_json
 from mimicbrush.files import read_object
 from mimicbrush.statistics import Better
 
@@ -54,7 +54,7 @@ class RecordedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class ComparedEditor:
     """An editor of a run, as one side of a comparison."""
 
     run: RecordedRun

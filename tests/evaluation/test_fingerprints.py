@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from mimicbrush.evaluation.config import EditorSpec
-from mimicbrush.evaluation.origins import recommended_to
+from mimicbrush.evaluation.fingerprints import recommended_to
 from mimicbrush.files import shipped
 
 CLASS_PATH = "mimicbrush.editors.mimicbrush.MimicBrushEditor"

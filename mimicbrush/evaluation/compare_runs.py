@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mimicbrush.errors import UserError, some_of
-from mimicbrush.evaluation.comparison import Comparison, compare_edits
 from mimicbrush.evaluation.config import CompareConfig
+from mimicbrush.evaluation.paired_comparison import PairedComparison, compare_edits
 from mimicbrush.evaluation.preconditions import choose_editor
-from mimicbrush.evaluation.recorded import RecordedMetric, RecordedRun, Side, read_run
-from mimicbrush.evaluation.report.comparison import write_comparison_report
-from mimicbrush.evaluation.scoring import number_to_json
-from mimicbrush.evaluation.tables import column_title
+from mimicbrush.evaluation.report.comparison_page import write_comparison_report
+from mimicbrush.evaluation.report.console_tables import column_title
+from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric, RecordedRun, read_run
+from mimicbrush.evaluation.score_rounds import number_to_json
 from mimicbrush.files import whole, write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.reports.number_format import format_interval
@@ -28,7 +28,7 @@ def run_comparison(config: CompareConfig) -> None:
         compare(first, second, output)
 
 
-def compare(first: Side, second: Side, output: Path) -> None:
+def compare(first: ComparedEditor, second: ComparedEditor, output: Path) -> None:
     """Print and write the comparison; raises UserError where the two cannot be compared."""
     metrics = shared_metrics(first.run, second.run)
     check_pictures(first, second)
@@ -42,7 +42,7 @@ def compare(first: Side, second: Side, output: Path) -> None:
     print("\n".join(["", *notes, f"comparison.json and comparison.csv -> {output}", f"report -> {report}"]))
 
 
-def choose_sides(config: CompareConfig) -> tuple[Side, Side]:
+def choose_sides(config: CompareConfig) -> tuple[ComparedEditor, ComparedEditor]:
     """Both runs, read, with their editors. Raises UserError where there is no such editor, or both are the same."""
     run_a, run_b = read_run(config.run_a), read_run(config.run_b)
     editor_a = choose_editor(run_a.folder, run_a.editors, config.editor_a, "editor_a")
@@ -55,7 +55,9 @@ def choose_sides(config: CompareConfig) -> tuple[Side, Side]:
         if names[0] == names[1]:
             names = [str(run.folder) for run in (run_a, run_b)]
         label_a, label_b = (f"{editor_a} of {name}" for name in names)
-    return Side(run=run_a, editor=editor_a, label=label_a), Side(run=run_b, editor=editor_b, label=label_b)
+    return ComparedEditor(run=run_a, editor=editor_a, label=label_a), ComparedEditor(
+        run=run_b, editor=editor_b, label=label_b
+    )
 
 
 def shared_metrics(first: RecordedRun, second: RecordedRun) -> dict[str, RecordedMetric]:
@@ -75,7 +77,7 @@ def shared_metrics(first: RecordedRun, second: RecordedRun) -> dict[str, Recorde
     return shared
 
 
-def check_pictures(first: Side, second: Side) -> None:
+def check_pictures(first: ComparedEditor, second: ComparedEditor) -> None:
     """Raise UserError where the sides share no sample, or a sample of one name has other pictures."""
     keys = [{(edit.set_name, edit.id, edit.seed) for edit in side.edits} for side in (first, second)]
     shared = sorted(keys[0] & keys[1])
@@ -96,7 +98,7 @@ def check_pictures(first: Side, second: Side) -> None:
         )
 
 
-def comparison_notes(first: Side, second: Side) -> list[str]:
+def comparison_notes(first: ComparedEditor, second: ComparedEditor) -> list[str]:
     """Notes for the reader beside the numbers: samples that only one side has, and metrics programmed otherwise."""
     keys = [{(edit.set_name, edit.id, edit.seed) for edit in side.edits} for side in (first, second)]
     notes = [
@@ -112,7 +114,11 @@ def comparison_notes(first: Side, second: Side) -> list[str]:
 
 
 def write_comparison(
-    comparisons: Sequence[Comparison], first: Side, second: Side, notes: Sequence[str], output: Path
+    comparisons: Sequence[PairedComparison],
+    first: ComparedEditor,
+    second: ComparedEditor,
+    notes: Sequence[str],
+    output: Path,
 ) -> None:
     """Write comparison.json, and comparison.csv with a row for each sample and metric."""
     document = {
@@ -131,7 +137,7 @@ def write_comparison(
                 writer.writerow([comparison.set_name, comparison.metric, *sample[:3], *values])
 
 
-def console_text(comparisons: Sequence[Comparison], metrics: Mapping[str, RecordedMetric]) -> str:
+def console_text(comparisons: Sequence[PairedComparison], metrics: Mapping[str, RecordedMetric]) -> str:
     """A table for each set, with what its numbers leave out below."""
     blocks = []
     for set_name in dict.fromkeys(comparison.set_name for comparison in comparisons):
@@ -145,18 +151,18 @@ def console_text(comparisons: Sequence[Comparison], metrics: Mapping[str, Record
     return "\n\n".join([title, *blocks])
 
 
-def _console_row(comparison: Comparison, metric: RecordedMetric) -> list[str]:
+def _console_row(comparison: PairedComparison, metric: RecordedMetric) -> list[str]:
     outcomes = ", ".join(map(str, comparison.outcomes)) if comparison.better else ""
     difference = format_interval(comparison.difference, sign="+")
     return [column_title(metric), difference, format_interval(comparison.win_rate), outcomes, comparison.verdict]
 
 
-def _default_output(first: Side, second: Side) -> Path:
+def _default_output(first: ComparedEditor, second: ComparedEditor) -> Path:
     name = f"{second.run.folder.name}.{second.editor}_against_{first.run.folder.name}.{first.editor}"
     return second.run.folder / "comparisons" / name
 
 
-def _side(side: Side) -> dict:
+def _side(side: ComparedEditor) -> dict:
     return {"run": str(side.run.folder), "editor": side.editor, "label": side.label, "date": side.run.date}
 
 

@@ -20,10 +20,10 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation import metrics as metrics_package
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import EvaluateConfig
-from mimicbrush.evaluation.edits import edited_path
-from mimicbrush.evaluation.metrics.edit import Edit, Score
+from mimicbrush.evaluation.edit_rounds import edited_path
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import EditedPicture, Score
 from mimicbrush.evaluation.metrics.table import Metric, set_metrics
 from mimicbrush.files import digest, write_json
 from mimicbrush.pictures.conversion import to_levels
@@ -68,9 +68,9 @@ class Scoring:
                     self._write(sample, known[sample.id] | new)
                     yield sample
 
-    def _batches(self, samples: Iterable[Sample]) -> Iterator[dict[Sample, list[Edit]]]:
+    def _batches(self, samples: Iterable[Sample]) -> Iterator[dict[Sample, list[EditedPicture]]]:
         """Samples with their edits' frames, no more of them than fill BATCH_SIZE frames."""
-        batch: dict[Sample, list[Edit]] = {}
+        batch: dict[Sample, list[EditedPicture]] = {}
         for sample in samples:
             batch[sample] = read_edit(sample, self.edits)
             if sum(map(len, batch.values())) >= BATCH_SIZE:
@@ -80,7 +80,7 @@ class Scoring:
             yield batch
 
     def _measure(
-        self, batch: Mapping[Sample, list[Edit]], chosen: Mapping[str, Metric]
+        self, batch: Mapping[Sample, list[EditedPicture]], chosen: Mapping[str, Metric]
     ) -> Iterator[tuple[Sample, dict[str, Score]]]:
         frames = list(chain.from_iterable(batch.values()))
         parts = (frames[first : first + BATCH_SIZE] for first in range(0, len(frames), BATCH_SIZE))
@@ -136,7 +136,7 @@ def variant_of(metric: Metric, models: Models) -> str:
     return models.variant(metric.model) if metric.model else ""
 
 
-def read_edit(sample: Sample, folder: Path) -> list[Edit]:
+def read_edit(sample: Sample, folder: Path) -> list[EditedPicture]:
     """A finished edit's frames with all that they are compared with; raises UserError where its picture is damaged."""
     path = edited_path(folder, sample)
     source, mask = sample.frames()
@@ -151,7 +151,7 @@ def read_edit(sample: Sample, folder: Path) -> list[Edit]:
     reference = to_levels(read_image(sample.reference))
     reference_mask = read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None
     return [
-        Edit(
+        EditedPicture(
             source=to_levels(before),
             mask=hidden[0].numpy() > 0.5,
             edited=to_levels(after),

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mimicbrush.evaluation.comparison import compare_editors, compare_edits
-from mimicbrush.evaluation.metrics.edit import Score
-from mimicbrush.evaluation.results import EditResult
+from mimicbrush.evaluation.gather_results import EditResult
+from mimicbrush.evaluation.metrics.score import Score
+from mimicbrush.evaluation.paired_comparison import compare_editors, compare_edits
 
 METRICS = {
     "quality": SimpleNamespace(better="higher"),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mimicbrush.evaluation.comparison import Comparison
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults, Summary
 from mimicbrush.evaluation.metrics.table import Metric
-from mimicbrush.evaluation.published import (
+from mimicbrush.evaluation.paired_comparison import PairedComparison
+from mimicbrush.evaluation.report.console_tables import ARROWS, column_title
+from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend
+from mimicbrush.evaluation.report.published import (
     COLUMNS,
     INCONSISTENCIES,
     UNSTATED,
@@ -15,10 +18,7 @@ from mimicbrush.evaluation.published import (
     published_ablations,
     published_rows,
 )
-from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend
 from mimicbrush.evaluation.report.samples import sort_link
-from mimicbrush.evaluation.results import EditResult, Results, Summary
-from mimicbrush.evaluation.tables import ARROWS, column_title
 from mimicbrush.reports.html_page import (
     Markup,
     breakable,
@@ -67,7 +67,7 @@ def _failure(editor: str, set_name: str, reason: str, edits: Sequence[EditResult
 
 
 def paper_part(
-    results: Results, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
+    results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
     """The paper's metrics with its published rows; nothing where none of them was asked for."""
     paper = {name: metric for name, metric in metrics.items() if _is_papers(metric, benchmark_set)}
@@ -75,7 +75,7 @@ def paper_part(
 
 
 def further_part(
-    results: Results, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
+    results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
     """Our own metrics with time and memory, what all of them mean, and which are not computed."""
     ours = {
@@ -104,14 +104,14 @@ def _is_papers(metric: Metric, benchmark_set: BenchmarkSet) -> bool:
     return metric.column in COLUMNS[benchmark_set.track]
 
 
-def _not_computed(results: Results, metrics: Mapping[str, Metric]) -> str:
+def _not_computed(results: EvaluationResults, metrics: Mapping[str, Metric]) -> str:
     """Metrics without their weights, and on a click the command that fetches each; empty where all were computed."""
     reasons = {metrics[name].title: reason for name, reason in results.not_computed.items() if name in metrics}
     lines = [f"{title}: {reason}" for title, reason in reasons.items()]
     return folded(f"Not computed: {'; '.join(reasons)}", lines) if reasons else ""
 
 
-def comparisons_part(comparisons: Sequence[Comparison], metrics: Mapping[str, Metric]) -> list[str]:
+def comparisons_part(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
     """One set's comparisons with its first editor, drawn and as a table; nothing where there is no other editor."""
     if not comparisons:
         return []
@@ -137,11 +137,11 @@ def comparisons_part(comparisons: Sequence[Comparison], metrics: Mapping[str, Me
     ]
 
 
-def _left_out(comparisons: Sequence[Comparison], metrics: Mapping[str, Metric]) -> list[str]:
+def _left_out(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
     return _grouped(((one.second, one.note), metrics[one.metric].title) for one in comparisons if one.note)
 
 
-def comparison_table(comparisons: Sequence[Comparison], metrics: Mapping[str, Metric]) -> str:
+def comparison_table(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> str:
     """A row a comparison, below a line that names the two editors."""
     header = ["metric", "difference", "win rate", "wins, ties, losses", "second is", "samples"]
     rows: list[list[object]] = []
@@ -151,7 +151,7 @@ def comparison_table(comparisons: Sequence[Comparison], metrics: Mapping[str, Me
     return table(header, rows)
 
 
-def _comparison_row(comparison: Comparison, metrics: Mapping[str, Metric]) -> list[object]:
+def _comparison_row(comparison: PairedComparison, metrics: Mapping[str, Metric]) -> list[object]:
     return [
         column_title(metrics[comparison.metric]),
         _interval(format_interval(comparison.difference, sign="+")),
@@ -163,7 +163,7 @@ def _comparison_row(comparison: Comparison, metrics: Mapping[str, Metric]) -> li
 
 
 def _paper_table(
-    results: Results, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
+    results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
     task, track = benchmark_set.task, benchmark_set.track
     header = ["editor", *map(column_title, metrics.values())]
@@ -200,7 +200,7 @@ def _published(row: PublishedRow, metrics: Mapping[str, Metric]) -> list[str]:
     return [f"{row.name}, Table {row.table}", *values]
 
 
-def _mean(results: Results, set_name: str, editor: str, metric: str) -> Markup | str:
+def _mean(results: EvaluationResults, set_name: str, editor: str, metric: str) -> Markup | str:
     """The mean, which leads to its samples, over its interval."""
     if metric in results.not_computed:
         return span("not computed", "none")
@@ -239,7 +239,7 @@ def _costs(edits: Sequence[EditResult], set_name: str, editor: str) -> list[str]
     ]
 
 
-def _summary_notes(results: Results, set_name: str, metrics: Mapping[str, Metric]) -> list[str]:
+def _summary_notes(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric]) -> list[str]:
     return _grouped(
         ((editor, summary.note), metrics[metric].title)
         for (name, editor, metric), summary in results.summaries.items()
@@ -255,6 +255,6 @@ def _grouped(notes: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
     return [f"{editor}: {note} ({', '.join(names)})." for (editor, note), names in titles.items()]
 
 
-def _meaning(results: Results, name: str, metric: Metric) -> str:
+def _meaning(results: EvaluationResults, name: str, metric: Metric) -> str:
     variant = f" ({results.variants[name]})" if results.variants.get(name) else ""
     return f"{metric.title}{variant}: {metric.meaning}."

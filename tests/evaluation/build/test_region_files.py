@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.regions import read_regions
+from mimicbrush.evaluation.build.region_files import read_regions
 from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
 
 FILES = ["dog/00.jpg", "dog/01.jpg"]

@@ -11,8 +11,8 @@ import pytest
 from mimicbrush.command import call_command
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.compare import COMMAND
+from mimicbrush.evaluation.compare_runs import choose_sides
 from mimicbrush.evaluation.config import CompareConfig
-from mimicbrush.evaluation.run_comparison import choose_sides
 from tests.evaluation.small import IDENTITY, PASTE, mean_colour, one_set
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from mimicbrush.benchmark_layout import PROMPTS
 from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.benchmark_faults import find_faults
+from mimicbrush.evaluation.build.candidates import Quota
 from mimicbrush.evaluation.build.collection import Collection
-from mimicbrush.evaluation.build.plan import Quota
 from mimicbrush.evaluation.build.triplet_page import write_contact_sheet
 from mimicbrush.evaluation.build.triplets import PROVENANCE, Account, make_triplets, write_prompts, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.faults import find_faults
 from mimicbrush.evaluation.preconditions import refuse_faults
 
 MAX_LINES = 10

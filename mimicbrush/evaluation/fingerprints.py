@@ -21,7 +21,7 @@ WEIGHT_CONFIGS = frozenset({"config.json", "network.json"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditsOrigin:
+class EditsFingerprint:
     """All that a folder of edits depends on."""
 
     seed: int
@@ -37,7 +37,7 @@ class EditsOrigin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceUseOrigin:
+class ReferenceUseFingerprint:
     """All that a measurement of reference use depends on."""
 
     seed: int
@@ -132,10 +132,10 @@ def _origins(
                 yield path.parent, origin, f"{editor}.yaml"
 
 
-def _edits_origin(spec: EditorSpec, samples: Sequence[Sample], seed: int, weights: str) -> EditsOrigin:
+def _edits_origin(spec: EditorSpec, samples: Sequence[Sample], seed: int, weights: str) -> EditsFingerprint:
     guided_by_text = issubclass(find_class(spec.class_path, Editor).request_class, TextRequest)
     swapped = swapped_references(samples) if spec.references == "swapped" else {}
-    return EditsOrigin(
+    return EditsFingerprint(
         seed=seed,
         task=samples[0].task,
         pictures=_pictures(samples),
@@ -150,9 +150,9 @@ def _edits_origin(spec: EditorSpec, samples: Sequence[Sample], seed: int, weight
 
 def _reference_use_origin(
     config: EvaluateConfig, spec: EditorSpec, pairs: str, samples: Sequence[Sample], weights: str
-) -> ReferenceUseOrigin:
+) -> ReferenceUseFingerprint:
     heldout = pairs == HELDOUT
-    return ReferenceUseOrigin(
+    return ReferenceUseFingerprint(
         seed=min(config.seeds),
         pairs=digest(sorted(config.heldout.shards.glob("*.tar"))) if heldout else _pictures(samples),
         num_pairs=config.heldout.num_pairs if heldout else len(samples),

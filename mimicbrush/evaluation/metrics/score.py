@@ -1,4 +1,4 @@
-"""What is judged, and what comes of it: Edit and Score."""
+"""What is judged, and what comes of it: EditedPicture and Score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Edit(NamedTuple):
+class EditedPicture(NamedTuple):
     """An edited picture, or frame, with all that it may be compared with; 8-bit RGB at the source's own resolution."""
 
     source: NDArray[np.uint8]
@@ -37,12 +37,12 @@ class NotComputableError(Exception):
     """A metric has no value for this edit; the message says why."""
 
 
-def score_each(function: Callable[[Edit], float], edits: Sequence[Edit]) -> list[Score]:
+def score_each(function: Callable[[EditedPicture], float], edits: Sequence[EditedPicture]) -> list[Score]:
     """A function of one edit, which may raise NotComputableError, over many."""
     return [_score(function, edit) for edit in edits]
 
 
-def _score(function: Callable[[Edit], float], edit: Edit) -> Score:
+def _score(function: Callable[[EditedPicture], float], edit: EditedPicture) -> Score:
     try:
         return Score(function(edit))
     except NotComputableError as error:

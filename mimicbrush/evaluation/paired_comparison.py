@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from mimicbrush.statistics import TIE, Better, Interval, compare_pairs, win
 
 if TYPE_CHECKING:
-    from mimicbrush.evaluation.results import EditResult
+    from mimicbrush.evaluation.gather_results import EditResult
 
 MIN_GROUPS = 6
 """Fewer decide nothing: where nothing differs, intervals of 2, 3, 4 groups leave out 0 in 48, 29, 13 % of cases."""
@@ -22,7 +22,7 @@ MIN_GROUPS = 6
 Verdict = Literal["better", "worse", "undecided", "equal", ""]
 
 
-class Directed(Protocol):
+class DirectedMetric(Protocol):
     """A metric, as far as a comparison needs it."""
 
     better: Better | None
@@ -44,7 +44,7 @@ class PairedSample(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class PairedComparison:
     """The second editor against the first, by one metric on one set."""
 
     set_name: str
@@ -110,7 +110,7 @@ class Comparison:
         }
 
 
-def compare_editors(edits: Sequence[EditResult], metrics: Mapping[str, Directed]) -> list[Comparison]:
+def compare_editors(edits: Sequence[EditResult], metrics: Mapping[str, DirectedMetric]) -> list[PairedComparison]:
     """Every editor against the first one of `edits`, on every set and by every metric that has values there."""
     first, *others = dict.fromkeys(edit.editor for edit in edits)
     return [
@@ -129,11 +129,11 @@ def compare_editors(edits: Sequence[EditResult], metrics: Mapping[str, Directed]
 def compare_edits(
     first_edits: Sequence[EditResult],
     second_edits: Sequence[EditResult],
-    metrics: Mapping[str, Directed],
+    metrics: Mapping[str, DirectedMetric],
     *,
     first: str,
     second: str,
-) -> list[Comparison]:
+) -> list[PairedComparison]:
     """One editor's edits against another's, on the samples that both were given; first, second: their names."""
     answers = {(edit.set_name, edit.id, edit.seed): edit for edit in second_edits}
     pairs = [(edit, answers[key]) for edit in first_edits if (key := (edit.set_name, edit.id, edit.seed)) in answers]
@@ -150,7 +150,7 @@ def compare_edits(
 
 def _compare(
     pairs: Sequence[tuple[EditResult, EditResult]], metric: str, better: Better | None, first: str, second: str
-) -> Comparison:
+) -> PairedComparison:
     samples, missing = [], {first: 0, second: 0}
     for one, other in pairs:
         values = [_value(edit, metric) for edit in (one, other)]
@@ -160,7 +160,7 @@ def _compare(
             missing[name] += value is None
     columns = [[getattr(sample, field) for sample in samples] for field in ("first", "second", "group")]
     paired = compare_pairs(*columns, better=better) if samples else None
-    return Comparison(
+    return PairedComparison(
         set_name=pairs[0][0].set_name,
         metric=metric,
         better=better,

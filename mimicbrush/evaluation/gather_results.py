@@ -15,15 +15,15 @@ import yaml
 
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.comparison import Comparison, compare_editors
 from mimicbrush.evaluation.config import EvaluateConfig
-from mimicbrush.evaluation.edits import read_record
-from mimicbrush.evaluation.metrics.edit import Score
+from mimicbrush.evaluation.edit_rounds import read_record
+from mimicbrush.evaluation.fingerprints import judged_editors, pairs_of, weights_of
+from mimicbrush.evaluation.measure_reference_use import ReferenceUse, read_reference_use
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.metrics.table import METRICS, set_metrics
-from mimicbrush.evaluation.origins import judged_editors, pairs_of, weights_of
-from mimicbrush.evaluation.reference_use import ReferenceUse, read_reference_use
-from mimicbrush.evaluation.scoring import Scoring, metrics_code, number_to_json, scoring_of, variant_of
+from mimicbrush.evaluation.paired_comparison import PairedComparison, compare_editors
+from mimicbrush.evaluation.score_rounds import Scoring, metrics_code, number_to_json, scoring_of, variant_of
 from mimicbrush.files import digest, installed_versions, whole, write_json
 from mimicbrush.machine import usable_cores
 from mimicbrush.statistics import bootstrap_mean
@@ -70,14 +70,14 @@ class Summary(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results:
+class EvaluationResults:
     """All that an evaluation found."""
 
     config: EvaluateConfig
     edits: list[EditResult]
     summaries: dict[tuple[str, str, str], Summary]
     """By set, editor and metric."""
-    comparisons: list[Comparison]
+    comparisons: list[PairedComparison]
     """Every editor against the first one."""
     samples: Mapping[str, Sequence[Sample]]
     """By set."""
@@ -103,7 +103,7 @@ def gather_results(
     models: Models,
     not_computed: Mapping[str, str],
     seconds: float,
-) -> Results:
+) -> EvaluationResults:
     """Read every edit's record and scores from disk, so that a resumed run, or one of many tasks, gives the same.
 
     not_computed: the metrics that have no scores, and why; seconds: the wall time until here.
@@ -119,7 +119,7 @@ def gather_results(
         for sample in members
     ]
     shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
-    return Results(
+    return EvaluationResults(
         config=config,
         edits=edits,
         summaries=_summarise(config, edits),
@@ -145,7 +145,7 @@ def gather_results(
     )
 
 
-def write_results(results: Results) -> None:
+def write_results(results: EvaluationResults) -> None:
     """Write results.json and results.csv into the output folder."""
     output = results.config.output
     write_json(_document(results), output / "results.json")
@@ -212,7 +212,7 @@ def _summary(scores: Sequence[tuple[Score, str]]) -> Summary:
     return Summary(*interval[:3], interval.count, interval.groups, note)
 
 
-def _document(results: Results) -> dict:
+def _document(results: EvaluationResults) -> dict:
     """The results as JSON."""
     return {
         "date": results.date,

@@ -22,7 +22,7 @@ NUM_REMEMBERED = 4096
 """Vectors of a few KiB."""
 
 
-class ImageEncoder:
+class ImageEmbedder:
     """A network of transformers with its own preprocessing; `features` takes its pixels to one vector a picture."""
 
     def __init__(
@@ -47,7 +47,7 @@ class ImageEncoder:
         return vectors
 
 
-class ClipEncoder(ImageEncoder):
+class ClipEmbedder(ImageEmbedder):
     """CLIP: its pictures and its texts lie in one space."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -67,14 +67,14 @@ class ClipEncoder(ImageEncoder):
         return unit(self.network.get_text_features(**tokens.to(self.network.device)).pooler_output)
 
 
-def load_dino(folder: Path, device: torch.device) -> ImageEncoder:
+def load_dino(folder: Path, device: torch.device) -> ImageEmbedder:
     """Embeds by the class token."""
-    return ImageEncoder(load_weights(ViTModel, folder, add_pooling_layer=False).to(device), folder, _class_token)
+    return ImageEmbedder(load_weights(ViTModel, folder, add_pooling_layer=False).to(device), folder, _class_token)
 
 
-def load_dinov2(folder: Path, device: torch.device) -> ImageEncoder:
+def load_dinov2(folder: Path, device: torch.device) -> ImageEmbedder:
     """Embeds by the class token."""
-    return ImageEncoder(load_weights(Dinov2Model, folder).to(device), folder, _class_token)
+    return ImageEmbedder(load_weights(Dinov2Model, folder).to(device), folder, _class_token)
 
 
 def unit(vectors: Tensor) -> list[Tensor]:

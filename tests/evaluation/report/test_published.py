@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mimicbrush.evaluation.published import COLUMNS, PUBLISHED, published_ablations, published_rows
+from mimicbrush.evaluation.report.published import COLUMNS, PUBLISHED, published_ablations, published_rows
 
 ALL = [column for columns in COLUMNS.values() for column in columns]
 

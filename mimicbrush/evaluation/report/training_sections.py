@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from mimicbrush.evaluation.config import SUMMARY_FIELDS
-from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
+from mimicbrush.evaluation.measure_reference_use import ReferenceUse, format_reference_use
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.conversion import shrink_to_fit, to_pil

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.gather_results import EvaluationResults
 from mimicbrush.evaluation.metrics.table import METRICS, set_metrics
-from mimicbrush.evaluation.report.editors import editors_part, glance_part
-from mimicbrush.evaluation.report.numbers import comparisons_part, failures_section, further_part, paper_part
+from mimicbrush.evaluation.report.metric_tables import comparisons_part, failures_section, further_part, paper_part
+from mimicbrush.evaluation.report.overview import editors_part, glance_part
 from mimicbrush.evaluation.report.samples import (
     SCRIPT,
     STYLE,
@@ -17,8 +18,7 @@ from mimicbrush.evaluation.report.samples import (
     samples_section,
     thumbnail_side,
 )
-from mimicbrush.evaluation.report.training import data_section, reference_use_section, training_section
-from mimicbrush.evaluation.results import Results
+from mimicbrush.evaluation.report.training_sections import data_section, reference_use_section, training_section
 from mimicbrush.files import digest, write_text
 from mimicbrush.reports.html_page import escape, heading, page, paragraph, table
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, grid_style
@@ -30,7 +30,7 @@ TRACKS = {
 }
 
 
-def write_report(results: Results) -> Path:
+def write_report(results: EvaluationResults) -> Path:
     """Write report.html into the output folder and return its path."""
     side = thumbnail_side(count_pictures(results))
     sections = [_introduction(results), editors_part(results.config), *failures_section(results.edits)]
@@ -44,7 +44,7 @@ def write_report(results: Results) -> Path:
     return path
 
 
-def _introduction(results: Results) -> str:
+def _introduction(results: EvaluationResults) -> str:
     seeds = ", ".join(map(str, results.config.seeds))
     return paragraph(
         f"{results.date} · {results.hardware} · {'seed' if len(results.config.seeds) == 1 else 'seeds'} {seeds}",
@@ -57,7 +57,7 @@ def _introduction(results: Results) -> str:
     )
 
 
-def _set_sections(results: Results, set_name: str, benchmark_set: BenchmarkSet, side: int) -> list[str]:
+def _set_sections(results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, side: int) -> list[str]:
     metrics, num_samples = set_metrics(results.config, set_name), len(results.samples[set_name])
     computed = {name: metric for name, metric in metrics.items() if name not in results.not_computed}
     smaller = f" Thumbnails are {side} pixels wide, because there are so many." if side < THUMBNAIL_SIDE else ""
@@ -75,7 +75,7 @@ def _set_sections(results: Results, set_name: str, benchmark_set: BenchmarkSet, 
     ]
 
 
-def _settings_section(results: Results) -> list[str]:
+def _settings_section(results: EvaluationResults) -> list[str]:
     weights = {f"weights of {name}": mark for name, mark in results.weights.items() if mark != digest([])}
     rows = [
         *weights.items(),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
+from mimicbrush.evaluation.measure_reference_use import ReferenceUse, format_reference_use
 from mimicbrush.evaluation.metrics.table import Metric, set_metrics
-from mimicbrush.evaluation.reference_use import ReferenceUse, format_reference_use
-from mimicbrush.evaluation.results import Results, Summary
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.reports.number_format import format_number
 from mimicbrush.reports.text_table import align_columns
@@ -27,7 +27,7 @@ def format_summary(summary: Summary) -> str:
     return mean if low == high else f"{mean} [{low}, {high}]"
 
 
-def console_text(results: Results) -> str:
+def console_text(results: EvaluationResults) -> str:
     """Failed edits first; each set's means, editors down, metrics across; reference use; what was not computed."""
     failed = [edit for edit in results.edits if edit.failure]
     blocks = [
@@ -50,7 +50,7 @@ def _reference_use(pairs: str, uses: dict[str, ReferenceUse | None]) -> str:
     return "\n".join(filter(None, [table, others and f"reference use, {pairs}: not defined for {others}"]))
 
 
-def _means(results: Results, set_name: str) -> list[list[str]]:
+def _means(results: EvaluationResults, set_name: str) -> list[list[str]]:
     """A header and a row for each editor; metrics of which nothing was computed are left to the end of the text."""
     metrics = {
         name: metric

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.evaluation.metrics.edit import NotComputableError
+from mimicbrush.evaluation.metrics.score import NotComputableError
 from mimicbrush.pictures.mask_geometry import mask_box
 
 WHITE = 255
