@@ -1,4 +1,4 @@
-"""The device and the precision to compute in, and tensors on their way to the device."""
+"""The device and the precision to compute in, and copies of tensors to the device."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+from mimicbrush.machine import processor_name
 from mimicbrush.requests import Precision
 
 SHARED_OR_NONE = ("cpu", "mps", "meta")
@@ -32,6 +33,12 @@ def choose_device(name: str) -> torch.device:
         except (RuntimeError, AssertionError):  # torch raises either, by its build
             raise UserError(f"device {name} is not there; choose auto or cpu") from None
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def describe_device(device: torch.device) -> str:
+    """Name a GPU or the processor, with the number of threads and torch's version, for a table of measurements."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:

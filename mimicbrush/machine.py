@@ -1,9 +1,10 @@
-"""CPU cores and memory granted to this process, and its peak memory, on Linux, macOS and Windows."""
+"""The processor, the CPU cores and memory granted to this process, and its peak memory, on Linux, macOS and Windows."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,10 +16,17 @@ from mimicbrush.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+GIBIBYTE = 2**30
+"""Bytes."""
+MEBIBYTE = 2**20
+"""Bytes."""
+
 PROC = Path("/proc/self")
 """Where Linux describes this process."""
 CGROUPS = Path("/sys/fs/cgroup")
 """Where Linux shows the limits of containers and of Slurm's jobs."""
+CPU_INFO = Path("/proc/cpuinfo")
+"""Where Linux describes the processor."""
 RESET_PEAK = "5"
 """Written to clear_refs, it sets a process's peak of resident memory back to what is resident now (Linux, proc(5))."""
 
@@ -42,6 +50,15 @@ def allowed_cores() -> frozenset[int]:
 def usable_cores() -> int:
     """CPU cores that this process can keep busy: those it may run on, and no more than its container's CPU time."""
     return max(1, math.ceil(min(len(allowed_cores()), _cpu_quota(PROC, CGROUPS))))
+
+
+def processor_name() -> str:
+    """The processor's model, such as `AMD EPYC 7763 64-Core Processor`; outside Linux often only its architecture."""
+    with suppress(OSError):
+        for line in CPU_INFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def usable_memory() -> int:

@@ -12,7 +12,7 @@ COMMANDS = CommandGroup(
         "train": Command(
             config=f"{ROOM}.config.TrainBenchConfig",
             check=f"{ROOM}.preconditions.check_reading",
-            run=f"{ROOM}.training.bench_training",
+            run=f"{ROOM}.training_speed.bench_training",
             examples=(
                 f"{PROGRAM} train",
                 f"{PROGRAM} train --network full --batch_size 8 --output runs/bench/train.json",
@@ -22,7 +22,7 @@ COMMANDS = CommandGroup(
         ),
         "sample": Command(
             config=f"{ROOM}.config.SampleBenchConfig",
-            run=f"{ROOM}.sampling.bench_sampling",
+            run=f"{ROOM}.sampling_speed.bench_sampling",
             examples=(
                 f"{PROGRAM} sample",
                 f"{PROGRAM} sample --widths '[320, 640, 1280, 1280]' --cross_attention_dim 768 --dtype bfloat16",
@@ -32,7 +32,7 @@ COMMANDS = CommandGroup(
         ),
         "data": Command(
             config=f"{ROOM}.config.PreparationBenchConfig",
-            run=f"{ROOM}.preparation.bench_preparation",
+            run=f"{ROOM}.preparation_speed.bench_preparation",
             examples=(f"{PROGRAM} data", f"{PROGRAM} data --frames '[6]' --memory_clips 0"),
             ordinary=("clips", "frames", "repeats"),
             then=THEN,
@@ -40,14 +40,14 @@ COMMANDS = CommandGroup(
         "loader": Command(
             config=f"{ROOM}.config.LoaderBenchConfig",
             check=f"{ROOM}.preconditions.check_reading",
-            run=f"{ROOM}.loader.bench_loader",
+            run=f"{ROOM}.loader_speed.bench_loader",
             examples=(f"{PROGRAM} loader", f"{PROGRAM} loader --shards data/shards/videos --workers '[1, 2, 4]'"),
             ordinary=("train_config", "shards", "workers", "seconds"),
             then=THEN,
         ),
         "metrics": Command(
             config=f"{ROOM}.config.MetricsBenchConfig",
-            run=f"{ROOM}.metrics.bench_metrics",
+            run=f"{ROOM}.metric_speed.bench_metrics",
             examples=(f"{PROGRAM} metrics", f"{PROGRAM} metrics --networks tiny --picture_size 64"),
             ordinary=("networks", "picture_size", "num_edits"),
             then=THEN,
@@ -55,21 +55,21 @@ COMMANDS = CommandGroup(
         "memory": Command(
             config=f"{ROOM}.config.MemoryBenchConfig",
             check=f"{ROOM}.preconditions.check_memory",
-            run=f"{ROOM}.memory.bench_memory",
+            run=f"{ROOM}.edit_memory.bench_memory",
             examples=(f"{PROGRAM} memory", f"{PROGRAM} memory --dtype bfloat16 --output memory.json"),
             ordinary=("network", "weights", "ways", "output"),
             then=THEN,
         ),
         "start": Command(
             config=f"{ROOM}.config.StartBenchConfig",
-            run=f"{ROOM}.start.bench_start",
+            run=f"{ROOM}.start_memory.bench_start",
             examples=(f"{PROGRAM} start", f"{PROGRAM} start --network tiny"),
             ordinary=("network", "output"),
             then=THEN,
         ),
         "gpu": Command(
             config=f"{ROOM}.config.GpuCheckConfig",
-            run=f"{ROOM}.gpu.check_gpu",
+            run=f"{ROOM}.gpu_checks.check_gpu",
             examples=(f"{PROGRAM} gpu", f"{PROGRAM} gpu --device cpu --network tiny"),
             ordinary=("checks", "network", "minutes", "output"),
             then="run the same command again for the checks that are left",

@@ -39,14 +39,16 @@ NUM_RUN = 3
 """Number of steps that are run and timed: the first, and two that represent all later steps of an edit."""
 PAIRS_FOR = {6: 4, 16: 12}
 """Largest number of pairs kept from a clip, by the number of frames decoded from it."""
-DEFAULT_CONFIG = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
+PRESETS = Path(__file__).parents[2] / "configs" / "train"
+TINY_PRESET = PRESETS / "tiny.yaml"
+FULL_PRESET = PRESETS / "mimicbrush.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderBenchConfig:
     """Measure how many pairs per second the data loader delivers from shards, without a network."""
 
-    train_config: Path = DEFAULT_CONFIG
+    train_config: Path = TINY_PRESET
     """Training config that names the shards and the batches."""
     shards: Path | None = None
     """Folder of shards to read instead; null: those of the training config."""

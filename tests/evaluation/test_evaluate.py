@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.bench.networks import write_networks
+from mimicbrush.bench.metric_networks import write_networks
 from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError

@@ -17,7 +17,7 @@ import torch
 from huggingface_hub import constants
 from transformers import ViTModel
 
-from mimicbrush.bench.networks import write_dino, write_features
+from mimicbrush.bench.metric_networks import write_dino, write_features
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import FetchConfig, ModelsConfig
 from mimicbrush.evaluation.fetch_weights import fetch_weights

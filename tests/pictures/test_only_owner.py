@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOM = ROOT / "mimicbrush" / "pictures"
 EXEMPT = {
     # The program that preparation is compared with is written without this project's code.
-    ROOT / "mimicbrush" / "bench" / "obvious.py",
+    ROOT / "mimicbrush" / "bench" / "naive_preparation.py",
 }
 FORBIDDEN_NAMES = (
     "PIL.Image.fromarray",

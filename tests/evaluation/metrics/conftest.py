@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mimicbrush.bench.networks import write_networks
+from mimicbrush.bench.metric_networks import write_networks
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.models import Models
 

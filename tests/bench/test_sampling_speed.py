@@ -1,8 +1,8 @@
 import torch
 
 from mimicbrush.bench.config import SampleBenchConfig
-from mimicbrush.bench.literal import literal_sample, make_literal
-from mimicbrush.bench.sampling import bench_network, bench_sampling, random_conditions
+from mimicbrush.bench.released_sampling import sample_as_released, use_released_attention
+from mimicbrush.bench.sampling_speed import bench_network, bench_sampling, random_conditions
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise
 
@@ -15,14 +15,14 @@ def test_the_released_algorithm_written_out_gives_what_ours_gives():
         conditions, noise = random_conditions(network, 2), draw_noise(network, seeded_generators([0, 1]))
         settings = {"num_inference_steps": 3, "guidance_scale": 5.0}
         ours = sample(network, conditions, noise, scheduler=make_scheduler(), **settings)
-        literal = literal_sample(
-            make_literal(network), conditions, noise, scheduler=make_scheduler(), on_step=lambda *_: None, **settings
-        )
-        torch.testing.assert_close(ours, literal, rtol=0, atol=1e-4)
+        network = use_released_attention(network)
+        settings |= {"scheduler": make_scheduler(), "on_step": lambda *_: None}
+        released = sample_as_released(network, conditions, noise, **settings)
+        torch.testing.assert_close(ours, released, rtol=0, atol=1e-4)
 
 
 def test_one_line_for_each_size_and_timestep(capsys, monkeypatch):
-    monkeypatch.setattr("mimicbrush.bench.edits.NUM_STEPS", 2)
+    monkeypatch.setattr("mimicbrush.bench.sampling_speed.NUM_STEPS", 2)
     bench_sampling(TINY)
     said = capsys.readouterr().out
     assert "first step done" in said and "4 samples of 2 steps together" in said

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mimicbrush.bench.clock import describe_machine
-from mimicbrush.bench.config import RowName, TrainBenchConfig
-from mimicbrush.bench.results import RowResult, TrainResults, print_results, write_results
-from mimicbrush.bench.timeline import StepTimer
+from mimicbrush.bench.config import FULL_PRESET, TINY_PRESET, RowName, TrainBenchConfig
+from mimicbrush.bench.step_timer import StepTimer
+from mimicbrush.bench.training_results import RowResult, TrainResults, print_results, write_results
 from mimicbrush.config import load_config
 from mimicbrush.data.config import SourceConfig
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.shards import FramePair
-from mimicbrush.device import choose_device
+from mimicbrush.device import choose_device, describe_device
+from mimicbrush.machine import GIBIBYTE
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.pictures.conversion import to_pil
@@ -37,9 +37,6 @@ from mimicbrush.training.progress import Progress
 from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainer import make_trainer
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "train"
-DEFAULT_CONFIG = CONFIGS / "tiny.yaml"
-FULL_CONFIG = CONFIGS / "mimicbrush.yaml"
 NUM_WARM_UPS = 3
 """Steps before those that are timed; the first one compiles."""
 
@@ -73,7 +70,7 @@ def bench_training(bench: TrainBenchConfig) -> None:
     batch_size = config.data.batch_size
     rates = {name: matrix_rate(device, getattr(torch, name)) for name in ("float32", "bfloat16")}
     results = TrainResults(
-        machine=describe_machine(device),
+        machine=describe_device(device),
         flops=_flops(config),
         what=f"{batch_size} pairs of {config.network.size} pixels a step, {bench.repeats} steps timed",
         matrix_rates=rates,
@@ -90,7 +87,7 @@ def bench_training(bench: TrainBenchConfig) -> None:
 def bench_config(bench: TrainBenchConfig, device: torch.device) -> TrainConfig:
     """The training config of all rows."""
     is_full = bench.network == "full"
-    config = load_config(TrainConfig, bench.train_config or (FULL_CONFIG if is_full else DEFAULT_CONFIG))
+    config = load_config(TrainConfig, bench.train_config or (FULL_PRESET if is_full else TINY_PRESET))
     if is_full:
         config = replace(config, network=full_size_network())
     data = replace(
@@ -168,7 +165,7 @@ def _measure(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device
         images_per_second=images / timer.wall,
         milliseconds={part: 1e3 * seconds / timer.num_steps for part, seconds in timer.seconds.items()},
         peak_memory=timer.peak,
-        counted_memory=cost_of_run(config).memory / 2**30 if device.type == "cuda" else None,
+        counted_memory=cost_of_run(config).memory / GIBIBYTE if device.type == "cuda" else None,
     )
 
 

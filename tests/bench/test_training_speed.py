@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mimicbrush.bench import training
+from mimicbrush.bench import training_speed
 from mimicbrush.bench.config import LoaderBenchConfig, TrainBenchConfig
-from mimicbrush.bench.loader import bench_loader
-from mimicbrush.bench.timeline import Timeline
-from mimicbrush.bench.training import bench_config, bench_training, row_configs
+from mimicbrush.bench.loader_speed import bench_loader
+from mimicbrush.bench.step_timer import Timeline
+from mimicbrush.bench.training_speed import bench_config, bench_training, row_configs
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.training.config import RunConfig, TrainConfig
@@ -58,7 +58,7 @@ def test_a_row_without_memory_is_named_and_the_others_go_on(train_config, monkey
     def refuse(*args, **kwargs) -> None:
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(training, "time_steps", refuse)
+    monkeypatch.setattr(training_speed, "time_steps", refuse)
     output = tmp_path / "train.json"
     rows = ("float32", "configured")
     bench_training(TrainBenchConfig(train_config=train_config, rows=rows, repeats=1, device="cpu", output=output))

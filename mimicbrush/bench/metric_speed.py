@@ -10,22 +10,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.config import MetricsBenchConfig
-from mimicbrush.bench.networks import write_networks
+from mimicbrush.bench.metric_networks import write_networks
+from mimicbrush.bench.sampling_speed import guided_step
+from mimicbrush.device import describe_device
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture
 from mimicbrush.evaluation.metrics.table import METRICS, Metric
 from mimicbrush.model.config import full_size_network
-from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import repeat_features
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.clock import matrix_rate, now
 from mimicbrush.training.cost import shaped_network
 from mimicbrush.training.counting import count_flops
-
-NUM_TOKENS = 257
 
 
 class MetricCost(NamedTuple):
@@ -40,7 +37,7 @@ def bench_metrics(config: MetricsBenchConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         models = Models(write_networks(Path(folder), config.networks), device=config.device)
         costs = [_cost(name, metric, config, models) for name, metric in METRICS.items()]
-    print(f"\n{describe_machine(models.device)}; {config.picture_size} pixels, {config.clock} time of an edit")
+    print(f"\n{describe_device(models.device)}; {config.picture_size} pixels, {config.clock} time of an edit")
     total = MetricCost("all", sum(cost.seconds for cost in costs), sum(cost.flops for cost in costs))
     for cost in (*costs, total):
         print(f"  {cost.name:20s} {cost.seconds * 1e3:9.1f} ms {cost.flops / 1e9:10.2f} GFLOP")
@@ -49,24 +46,6 @@ def bench_metrics(config: MetricsBenchConfig) -> None:
     steps, share = config.num_inference_steps, total.flops / flops / config.num_inference_steps
     print(f"the {steps} steps of a full-size edit: {steps * flops / 1e12:.1f} TFLOP, {steps * seconds:.1f} s {how}")
     print(f"all metrics: {share:.2%} of its FLOPs, {total.seconds / seconds / steps:.2%} of its time")
-
-
-def guided_step(network: MimicBrushNetwork, *, num_images: int = 1) -> None:
-    """The networks' part of one step of one edit with guidance; on the meta device nothing is computed.
-
-    num_images: results of the edit, which share its reference.
-    """
-    side = network.size // network.stride
-    width = network.imitative_unet.config.cross_attention_dim
-    with torch.device(network.device), torch.no_grad():
-        latent, timestep = torch.zeros(1, 4, side, side), torch.zeros((), dtype=torch.long)
-        tokens = torch.zeros(1, NUM_TOKENS, width, dtype=network.imitative_unet.dtype)
-        conditions = Conditions(latent[:, :1], latent, latent, tokens, latent)
-        num_rows = 2 * num_images
-        rows = Conditions(*(torch.cat([value] * num_rows) for value in conditions))
-        features = network.reference_features(latent, timestep, conditions.image_tokens)
-        features = repeat_features(features, num_images)
-        network.predict(torch.cat([latent] * num_rows), timestep, rows, features, twins=True)
 
 
 def random_edits(size: int, seeds: Iterable[int]) -> list[EditedPicture]:

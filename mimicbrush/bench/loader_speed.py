@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from mimicbrush.bench.clock import describe_machine
 from mimicbrush.bench.config import LoaderBenchConfig
 from mimicbrush.config import load_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.data.datamodule import PairData
+from mimicbrush.device import describe_device
 from mimicbrush.machine import usable_cores
 from mimicbrush.training.clock import now
 from mimicbrush.training.config import TrainConfig
@@ -26,7 +26,7 @@ def bench_loader(bench: LoaderBenchConfig) -> None:
     sources = [SourceConfig(shards=bench.shards, weight=1.0)] if bench.shards else config.data.sources
     batch_size = bench.batch_size or config.data.batch_size
     data = replace(config.data, sources=sources, batch_size=batch_size, heldout=None)
-    machine = f"{describe_machine(torch.device('cpu'))}, {usable_cores()} cores"
+    machine = f"{describe_device(torch.device('cpu'))}, {usable_cores()} cores"
     print(f"{machine}; {batch_size} pairs of {size} pixels a batch; a GPU needs {bench.needed:g} a second")
     print(f"workers   pairs/s   a second of a busy core   {bench.cores} cores, in GPUs fed")
     for num_workers in bench.workers:

@@ -16,13 +16,13 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from mimicbrush.bench.config import TrainBenchConfig
-from mimicbrush.bench.gpu_facts import MEMORY_SHARES, Facts, Setup, Skipped, is_as_counted
-from mimicbrush.bench.training import PLAIN, bench_config, random_frame_pairs, time_steps
+from mimicbrush.bench.gpu_check_types import MEMORY_SHARES, CheckResult, CheckSetup, SkippedCheck, is_as_counted
+from mimicbrush.bench.training_speed import PLAIN, bench_config, random_frame_pairs, time_steps
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.config import SourceConfig
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
-from mimicbrush.machine import usable_cores
+from mimicbrush.machine import GIBIBYTE, usable_cores
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training.checkpoints import StopSignals, find_start
@@ -45,29 +45,29 @@ RANK_TOLERANCE = 0.05
 
 
 def check_steps(
-    setup: Setup,
+    setup: CheckSetup,
     *,
     run: Mapping[str, Any],
     recipe: Mapping[str, Any] | None = None,
     compile_encoders: bool = False,
-) -> Facts:
+) -> CheckResult:
     """Steps with these options: their first loss is that of every other check, and their peak the counted one."""
     if run.get("compile") and not setup.is_gpu:
-        raise Skipped("needs a GPU: compiling for a CPU takes minutes, and tests do it")
+        raise SkippedCheck("needs a GPU: compiling for a CPU takes minutes, and tests do it")
     source = {"network": "full"} if setup.network == "full" else {"train_config": setup.preset}
     bench = TrainBenchConfig(**source, batch_size=setup.batch_size, repeats=NUM_TIMED)
     config = bench_config(bench, setup.device)
     config = replace(
         config, run=replace(config.run, **PLAIN | run), recipe=replace(config.recipe, **_untrained() | (recipe or {}))
     )
-    counted = cost_of_run(config).memory / 2**30
-    if setup.is_gpu and counted > torch.cuda.get_device_properties(setup.device).total_memory / 2**30:
-        raise Skipped(f"{counted:.1f} GiB by count, more than this GPU has; lower --batch_size")
+    counted = cost_of_run(config).memory / GIBIBYTE
+    if setup.is_gpu and counted > torch.cuda.get_device_properties(setup.device).total_memory / GIBIBYTE:
+        raise SkippedCheck(f"{counted:.1f} GiB by count, more than this GPU has; lower --batch_size")
     try:
         timer = time_steps(bench, config, setup.device, compile_encoders=compile_encoders)
     except UserError as error:
         if config.recipe.optimizer != "adamw":
-            raise Skipped(str(error)) from None
+            raise SkippedCheck(str(error)) from None
         raise
     losses = torch.stack(timer.losses).tolist()
     expected, measured = [_expected_loss(setup)], [f"loss {losses[0]:.4f} to {losses[-1]:.4f}"]
@@ -78,19 +78,19 @@ def check_steps(
         measured.append(f"{timer.peak:.1f} GiB")
     rate = timer.num_steps * setup.batch_size / timer.wall
     measured.append(f"{rate:.3g} images/s, {1e3 * timer.wall / timer.num_steps:.0f} ms a step")
-    return Facts(", ".join(expected), ", ".join(measured), is_ok, first_loss=losses[0])
+    return CheckResult(", ".join(expected), ", ".join(measured), is_ok, first_loss=losses[0])
 
 
-def check_waits(setup: Setup) -> Facts:
+def check_waits(setup: CheckSetup) -> CheckResult:
     """Count how often the host waits for the GPU in steps after the first."""
     if not setup.is_gpu:
-        raise Skipped("needs a GPU; tests/training/test_waiting.py counts on the CPU")
+        raise SkippedCheck("needs a GPU; tests/training/test_waiting.py counts on the CPU")
     config = _run_config(setup, "waits", max_steps=6)
     trainer, waits = make_trainer(config, StopSignals()), _Waits()
     trainer.callbacks.insert(0, waits)
     fit(trainer, make_module(config), make_data(config), None)
     found = f"{waits.num} in {waits.num_steps} steps" + "".join(f"; {place}" for place in sorted(waits.places))
-    return Facts("one wait a step: whether it harms the weights", found, waits.num <= waits.num_steps)
+    return CheckResult("one wait a step: whether it harms the weights", found, waits.num <= waits.num_steps)
 
 
 class _Waits(Callback):
@@ -121,20 +121,20 @@ class _Waits(Callback):
 # --- Whole runs of the tiny network ---------------------------------------------------------------------------------
 
 
-def check_resume(setup: Setup) -> Facts:
+def check_resume(setup: CheckSetup) -> CheckResult:
     """A stopped and resumed run ends where an uninterrupted one does: exactly, or as close as two such runs are."""
     whole, again = (_train(_run_config(setup, name, max_steps=4)) for name in ("whole", "again"))
     _train(_run_config(setup, "resumed", max_steps=2))
     resumed = _train(_run_config(setup, "resumed", max_steps=4))
     limit, found = _distance(whole, again), _distance(whole, resumed)
-    return Facts(f"within {limit:.1e}, two equal runs' distance", f"{found:.1e}", found <= limit)
+    return CheckResult(f"within {limit:.1e}, two equal runs' distance", f"{found:.1e}", found <= limit)
 
 
-def check_ranks(setup: Setup) -> Facts:
+def check_ranks(setup: CheckSetup) -> CheckResult:
     """Two ranks take the steps that one takes with twice the accumulation, but for rounding."""
     num, what = (torch.cuda.device_count(), "GPUs") if setup.is_gpu else (usable_cores(), "CPU cores")
     if num < 2:
-        raise Skipped(f"needs 2 {what}, found {num}")
+        raise SkippedCheck(f"needs 2 {what}, found {num}")
     # In float32, where the order in which ranks' gradients are summed is all that rounding can differ by.
     exact = {"max_steps": 4, "precision": "32-true", "tf32": False}
     # What is drawn for a batch depends on its first position: one rank takes the batches of two, one after the other.
@@ -150,12 +150,12 @@ def check_ranks(setup: Setup) -> Facts:
     if done.returncode:
         raise UserError(f"train.py ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
     share = _distance(alone, _weights_of(config)) / _distance(alone, before)
-    return Facts(
+    return CheckResult(
         f"one rank's weights within {RANK_TOLERANCE:.0%} of what changed", f"{share:.2%}", share <= RANK_TOLERANCE
     )
 
 
-def _run_config(setup: Setup, name: str, *, max_steps: int, **run: Any) -> TrainConfig:
+def _run_config(setup: CheckSetup, name: str, *, max_steps: int, **run: Any) -> TrainConfig:
     """A short run of the tiny preset on random pairs."""
     shards = setup.folder / "shards"
     config = load_config(TrainConfig, setup.preset)
@@ -210,7 +210,7 @@ def _untrained() -> dict[str, Any]:
     return {name: getattr(RecipeConfig(), name) for name in names}
 
 
-def _expected_loss(setup: Setup) -> str:
+def _expected_loss(setup: CheckSetup) -> str:
     return f"first loss {setup.first_loss:.4f} ± {LOSS_TOLERANCE:.0%}" if setup.first_loss else "finite losses"
 
 

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from mimicbrush.bench.config import MemoryBenchConfig
-from mimicbrush.bench.memory import bench_memory, measure
-from mimicbrush.bench.memory_count import WAYS, count_memory
+from mimicbrush.bench.edit_memory import WAYS, bench_memory, count_memory, measure
 from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.folder import save_pretrained

@@ -8,11 +8,10 @@ from typing import Literal
 import torch
 
 from mimicbrush.bench.config import SampleBenchConfig
-from mimicbrush.bench.gpu_facts import Facts, Setup, Skipped, is_as_counted
-from mimicbrush.bench.memory import run_edit
-from mimicbrush.bench.memory_count import WAYS, count_memory
-from mimicbrush.bench.sampling import compare_steps
-from mimicbrush.machine import peak_memory, reset_peak_memory
+from mimicbrush.bench.edit_memory import WAYS, count_memory, run_edit
+from mimicbrush.bench.gpu_check_types import CheckResult, CheckSetup, SkippedCheck, is_as_counted
+from mimicbrush.bench.sampling_speed import compare_steps
+from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.clock import now
@@ -23,7 +22,7 @@ PICTURE_TOLERANCE = 0.02
 """Largest difference of pixels in [0, 1] between an edit and the same edit with offloading."""
 
 
-def check_edit(setup: Setup) -> Facts:
+def check_edit(setup: CheckSetup) -> CheckResult:
     """Time an edit, and compare its peak with the counted one."""
     pipe = _pipeline(setup).to(setup.device)
     run_edit(pipe, num_inference_steps=1)
@@ -33,13 +32,13 @@ def check_edit(setup: Setup) -> Facts:
     seconds = now() - started
     measured = f"{seconds:.2f} s, {1e3 * seconds / NUM_EDIT_STEPS:.0f} ms a step"
     is_ok = bool(pictures.isfinite().all())
-    return _with_memory(Facts(f"an edit of {NUM_EDIT_STEPS} steps", measured, is_ok), setup, "bfloat16")
+    return _with_memory(CheckResult(f"an edit of {NUM_EDIT_STEPS} steps", measured, is_ok), setup, "bfloat16")
 
 
-def check_offload(setup: Setup, kind: Literal["model", "sequential"]) -> Facts:
+def check_offload(setup: CheckSetup, kind: Literal["model", "sequential"]) -> CheckResult:
     """An edit with weights that wait in the CPU's memory: the picture of the plain edit, and less memory."""
     if not setup.is_gpu:
-        raise Skipped("needs a GPU")
+        raise SkippedCheck("needs a GPU")
     pipe = _pipeline(setup)
     plain = run_edit(pipe.to(setup.device), num_inference_steps=1)
     pipe.to("cpu")
@@ -50,7 +49,7 @@ def check_offload(setup: Setup, kind: Literal["model", "sequential"]) -> Facts:
     started = now()
     offloaded = run_edit(pipe, num_inference_steps=1)
     difference = (offloaded - plain).abs().max().item()
-    facts = Facts(
+    facts = CheckResult(
         f"pixels within {PICTURE_TOLERANCE:g} of the plain edit's",
         f"{difference:.4f}, {now() - started:.1f} s an edit of one step",
         difference <= PICTURE_TOLERANCE,
@@ -58,7 +57,7 @@ def check_offload(setup: Setup, kind: Literal["model", "sequential"]) -> Facts:
     return _with_memory(facts, setup, f"{kind}_offload")
 
 
-def check_sampling(setup: Setup) -> Facts:
+def check_sampling(setup: CheckSetup) -> CheckResult:
     """A sampling step of our algorithm against the released one."""
     sizes = {"widths": (320, 640, 1280, 1280), "cross_attention_dim": 768} if setup.network == "full" else {}
     dtype = "bfloat16" if setup.is_gpu else "float32"
@@ -67,10 +66,10 @@ def check_sampling(setup: Setup) -> Facts:
     found = compare_steps(config, latent_size, "current", setup.device)
     released, ours = (1e3 * seconds for seconds in found.seconds)
     measured = f"{ours:.1f} ms a step, {found.ratio:.2f} times faster; latents differ by {found.difference:.1e}"
-    return Facts(f"faster than the released algorithm ({released:.1f} ms)", measured, found.ratio > 1)
+    return CheckResult(f"faster than the released algorithm ({released:.1f} ms)", measured, found.ratio > 1)
 
 
-def _pipeline(setup: Setup) -> MimicBrushPipeline:
+def _pipeline(setup: CheckSetup) -> MimicBrushPipeline:
     """Random weights, drawn where they are needed; in bfloat16 on a GPU."""
     with setup.device:
         network = initialise(setup.network_config).eval()
@@ -81,14 +80,14 @@ def _pipeline(setup: Setup) -> MimicBrushPipeline:
     return pipe
 
 
-def _with_memory(facts: Facts, setup: Setup, way_name: str) -> Facts:
+def _with_memory(facts: CheckResult, setup: CheckSetup, way_name: str) -> CheckResult:
     """With the peak since the reset, against the one that is counted for this way to edit; on a GPU alone."""
     if not setup.is_gpu:
         return facts
-    peak = peak_memory(setup.device) / 2**30
+    peak = peak_memory(setup.device) / GIBIBYTE
     way = replace(WAYS[way_name], dtype=torch.bfloat16)
-    counted = max(count_memory(shaped_network(setup.network_config), way).values()) / 2**30
-    return Facts(
+    counted = max(count_memory(shaped_network(setup.network_config), way).values()) / GIBIBYTE
+    return CheckResult(
         f"{facts.expected}, {counted:.2f} GiB counted",
         f"{facts.measured}, {peak:.2f} GiB",
         facts.is_ok and is_as_counted(peak, counted),

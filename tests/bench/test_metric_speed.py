@@ -1,8 +1,8 @@
 import pytest
 
 from mimicbrush.bench.config import MetricsBenchConfig, SampleBenchConfig
-from mimicbrush.bench.metrics import bench_metrics, guided_step, random_edits
-from mimicbrush.bench.sampling import bench_network, random_conditions
+from mimicbrush.bench.metric_speed import bench_metrics, random_edits
+from mimicbrush.bench.sampling_speed import bench_network, guided_step, random_conditions
 from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise

@@ -8,24 +8,110 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mimicbrush.bench.clock import describe_machine
-from mimicbrush.bench.config import MemoryBenchConfig, WayName
-from mimicbrush.bench.edits import PRESET
-from mimicbrush.bench.memory_count import WAYS, Way, count_memory
+from mimicbrush.bench.config import TINY_PRESET, MemoryBenchConfig, WayName
+from mimicbrush.bench.sampling_speed import guided_step
 from mimicbrush.config import load_config
-from mimicbrush.device import choose_device, choose_dtype
+from mimicbrush.device import choose_device, choose_dtype, describe_device
 from mimicbrush.files import write_json
-from mimicbrush.machine import peak_memory, reset_peak_memory
+from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
+from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkConfig, full_size_network
+from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.clock import now
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.cost import shaped_network
+from mimicbrush.training.cost import fake_twin, num_bytes_of, shaped_network
+from mimicbrush.training.counting import LiveBytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How to load and run the pipeline."""
+
+    dtype: torch.dtype | None = None
+    """None: whatever suits the device."""
+    offload: Literal["none", "model", "sequential"] = "none"
+    """Of diffusers: weights wait in the CPU's memory, a model or a layer at a time goes to the GPU."""
+    slicing: bool = False
+    """The autoencoder works on one picture at a time."""
+    tiling: bool = False
+    """The autoencoder works on overlapping tiles, which changes results a little."""
+
+    def prepare(self, autoencoder: nn.Module) -> None:
+        """Switch the autoencoder's part of it on."""
+        autoencoder.use_slicing, autoencoder.use_tiling = self.slicing, self.tiling
+
+
+WAYS: dict[WayName, Way] = {
+    "float32": Way(dtype=torch.float32),
+    "bfloat16": Way(dtype=torch.bfloat16),
+    "vae_slicing": Way(slicing=True),
+    "vae_tiling": Way(tiling=True),
+    "model_offload": Way(offload="model"),
+    "sequential_offload": Way(offload="sequential"),
+    "least": Way(offload="sequential", slicing=True, tiling=True),
+}
+
+RESIDENT = {
+    "encode": ("autoencoder",),
+    "shape": ("autoencoder", "shape_map", "shape_projector"),
+    "tokens": ("autoencoder", "image_encoder", "image_projector"),
+    "step": ("autoencoder", "imitative_unet", "reference_unet", "image_projector"),
+    "decode": ("autoencoder", "reference_unet"),
+}
+"""Part of an edit -> what model offload then has on the GPU (`MimicBrushPipeline.model_cpu_offload_seq`)."""
+
+
+def count_memory(network: MimicBrushNetwork, way: Way, *, num_images: int = 1) -> dict[str, int]:
+    """Part of an edit -> bytes in use at most, of weights and of everything else.
+
+    network: of any device, meta among them; is put into the way's precision, which is to be given.
+    """
+    network.to_precision(way.dtype)
+    with FakeTensorMode(), torch.no_grad():
+        twin = fake_twin(network)
+        way.prepare(twin.autoencoder)
+        picture = torch.rand(1, 3, network.size, network.size)
+        side = network.size // network.stride
+        parts = {
+            "encode": lambda: twin.encode(torch.cat([picture, picture])),
+            "shape": lambda: _shape_latent(twin, picture),
+            "tokens": lambda: twin.image_tokens(picture),
+            "step": lambda: guided_step(twin, num_images=num_images),
+            "decode": lambda: twin.decode(torch.rand(num_images, 4, side, side)),
+        }
+        used = {}
+        for name, run in parts.items():
+            with LiveBytes(twin.parameters()) as live:
+                run()
+            used[name] = live.peak
+    return {name: bytes_used + _weights(network, way, name) for name, bytes_used in used.items()}
+
+
+def _weights(network: MimicBrushNetwork, way: Way, part: str) -> int:
+    """Bytes of the weights on the device during this part of an edit."""
+    if way.offload == "none":
+        return num_bytes_of(network)
+    held = [getattr(network, name) for name in RESIDENT[part]]
+    if way.offload == "model":
+        return sum(map(num_bytes_of, held))
+    leaves = (module for model in held for module in model.modules() if not any(module.children()))
+    return max(map(num_bytes_of, leaves))
+
+
+def _shape_latent(network: MimicBrushNetwork, source: torch.Tensor) -> None:
+    """With depth, whose choice of rows would depend on values."""
+    is_depth = isinstance(network.shape_map, DepthShape)
+    shape_map = network.shape_map.estimate(source) if is_depth else network.shape_map(source, torch.ones(1))
+    network.shape_projector(shape_map.to(network.shape_projector.dtype))
+
 
 CPU = torch.device("cpu")
 CONSTANT = 0.01
@@ -58,14 +144,14 @@ def bench_memory(config: MemoryBenchConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = config.weights or _write_weights(config, Path(folder) / "weights")
         what = f"{config.num_images} results of {config.num_inference_steps} steps, {config.weights or config.network}"
-        print(f"{describe_machine(device)}; {what}; GiB\n")
+        print(f"{describe_device(device)}; {what}; GiB\n")
         print("                     counted  most in   loading  editing      GPU  seconds")
         rows = []
         for name in config.ways or tuple(WAYS):
             rows.append(_row(name, weights, config, device))
             print(_line(rows[-1]), flush=True)
     if config.output:
-        write_json({"machine": describe_machine(device), "what": what, "rows": list(map(asdict, rows))}, config.output)
+        write_json({"machine": describe_device(device), "what": what, "rows": list(map(asdict, rows))}, config.output)
 
 
 def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, float | None]:
@@ -79,14 +165,14 @@ def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, floa
     else:
         enable = {"model": pipe.enable_model_cpu_offload, "sequential": pipe.enable_sequential_cpu_offload}
         enable[way.offload](device=device)
-    loading = peak_memory(CPU) / 2**30
+    loading = peak_memory(CPU) / GIBIBYTE
     peak_is_known = reset_peak_memory(CPU)
     started = now()
     run_edit(pipe, num_inference_steps=config.num_inference_steps, num_images=config.num_images)
     return {
         "loading": loading,
-        "editing": peak_memory(CPU) / 2**30 if peak_is_known else None,
-        "gpu": peak_memory(device) / 2**30 if device.type == "cuda" else None,
+        "editing": peak_memory(CPU) / GIBIBYTE if peak_is_known else None,
+        "gpu": peak_memory(device) / GIBIBYTE if device.type == "cuda" else None,
         "seconds": now() - started,
     }
 
@@ -96,7 +182,7 @@ def _row(name: WayName, weights: str, config: MemoryBenchConfig, device: torch.d
     way = replace(way, dtype=way.dtype or choose_dtype(config.dtype, device))
     counted = count_memory(shaped_network(_network(config)), way, num_images=config.num_images)
     most = max(counted, key=counted.get)
-    row = {"name": name, "counted": counted[most] / 2**30, "counted_at": most}
+    row = {"name": name, "counted": counted[most] / GIBIBYTE, "counted_at": most}
     if way.offload != "none" and device.type == "cpu":
         return MemoryRow(**row, failure="not measured: needs a GPU")
     # A new process, not a fork of this one: its peak is that of what it does alone.
@@ -108,7 +194,7 @@ def _row(name: WayName, weights: str, config: MemoryBenchConfig, device: torch.d
 
 
 def _network(config: MemoryBenchConfig) -> NetworkConfig:
-    return full_size_network() if config.network == "full" else load_config(TrainConfig, PRESET).network
+    return full_size_network() if config.network == "full" else load_config(TrainConfig, TINY_PRESET).network
 
 
 def _write_weights(config: MemoryBenchConfig, folder: Path) -> str:

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mimicbrush.bench import gpu
+from mimicbrush.bench import gpu_checks
 from mimicbrush.bench.config import GpuCheckConfig
-from mimicbrush.bench.gpu import check_gpu
-from mimicbrush.bench.gpu_checks import CHECKS, Check
-from mimicbrush.bench.gpu_facts import Facts, Setup, Skipped, is_as_counted
-from mimicbrush.bench.gpu_training import check_ranks, check_resume, check_steps
+from mimicbrush.bench.gpu_check_types import CheckResult, CheckSetup, SkippedCheck, is_as_counted
+from mimicbrush.bench.gpu_checks import CHECKS, Check, check_gpu
+from mimicbrush.bench.gpu_training_checks import check_ranks, check_resume, check_steps
 from mimicbrush.config import dump_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.errors import UserError
@@ -28,9 +27,9 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def preset(without_charts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The smallest network in place of the tiny preset's, with settings that a check has to leave out; few steps."""
-    monkeypatch.setattr("mimicbrush.bench.gpu_training.NUM_TIMED", 1)
-    monkeypatch.setattr("mimicbrush.bench.training.NUM_WARM_UPS", 1)
-    monkeypatch.setattr("mimicbrush.bench.gpu_edits.NUM_EDIT_STEPS", 2)
+    monkeypatch.setattr("mimicbrush.bench.gpu_training_checks.NUM_TIMED", 1)
+    monkeypatch.setattr("mimicbrush.bench.training_speed.NUM_WARM_UPS", 1)
+    monkeypatch.setattr("mimicbrush.bench.gpu_edit_checks.NUM_EDIT_STEPS", 2)
     config = TrainConfig(
         output=tmp_path / "never",
         network=network_config(),
@@ -41,7 +40,7 @@ def preset(without_charts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     path = tmp_path / "preset.yaml"
     path.write_text(dump_config(config))
-    monkeypatch.setattr(gpu, "PRESET", path)
+    monkeypatch.setattr(gpu_checks, "TINY_PRESET", path)
     return path
 
 
@@ -84,23 +83,23 @@ def test_a_run_that_does_not_resume_exactly_fails(tmp_path, preset, monkeypatch)
 
     for folder in ("exact", "inexact"):
         (tmp_path / folder).mkdir()
-    facts = check_resume(Setup("tiny", 2, CPU, tmp_path / "exact", preset))
+    facts = check_resume(CheckSetup("tiny", 2, CPU, tmp_path / "exact", preset))
     assert facts.is_ok and facts.measured == "0.0e+00"
-    monkeypatch.setattr("mimicbrush.bench.gpu_training.fit", forget_the_rest)
-    assert not check_resume(Setup("tiny", 2, CPU, tmp_path / "inexact", preset)).is_ok
+    monkeypatch.setattr("mimicbrush.bench.gpu_training_checks.fit", forget_the_rest)
+    assert not check_resume(CheckSetup("tiny", 2, CPU, tmp_path / "inexact", preset)).is_ok
 
 
 def test_another_first_loss_is_a_failure(tmp_path, preset):
-    assert not check_steps(Setup("tiny", 2, CPU, tmp_path, preset, first_loss=100.0), run={}).is_ok
+    assert not check_steps(CheckSetup("tiny", 2, CPU, tmp_path, preset, first_loss=100.0), run={}).is_ok
 
 
 def test_a_failing_check_is_a_line_and_the_others_go_on(tmp_path, monkeypatch, capsys):
-    def fail(setup: Setup) -> None:
+    def fail(setup: CheckSetup) -> None:
         raise RuntimeError("device-side assert\nand more")
 
     monkeypatch.setitem(CHECKS, "float32", CHECKS["float32"]._replace(run=fail))
     monkeypatch.setitem(CHECKS, "lora", CHECKS["lora"]._replace(run=lambda setup: check_ranks(setup)))
-    monkeypatch.setattr("mimicbrush.bench.gpu_training.usable_cores", lambda: 1)
+    monkeypatch.setattr("mimicbrush.bench.gpu_training_checks.usable_cores", lambda: 1)
     with pytest.raises(SystemExit) as status:
         check_gpu(make_config(tmp_path, "float32", "lora", "edit"))
     assert status.value.code == 1
@@ -115,9 +114,9 @@ def test_what_was_ok_is_kept_and_what_was_skipped_for_time_is_made(tmp_path, mon
     runs = []
 
     def note(name: str, seconds: int) -> None:
-        def run(setup: Setup) -> Facts:
+        def run(setup: CheckSetup) -> CheckResult:
             runs.append(name)
-            return Facts("1", "1", is_ok=True)
+            return CheckResult("1", "1", is_ok=True)
 
         monkeypatch.setitem(CHECKS, name, Check(name, seconds, run))
 
@@ -155,5 +154,5 @@ def test_without_a_gpu_it_says_how_to_try(tmp_path):
         check_gpu(GpuCheckConfig(output=tmp_path))
     with pytest.raises(ValueError, match="add --network tiny"):
         GpuCheckConfig(device="cpu")
-    with pytest.raises(Skipped, match="needs a GPU"):
-        CHECKS["offload_sequential"].run(Setup("tiny", 1, CPU, tmp_path))
+    with pytest.raises(SkippedCheck, match="needs a GPU"):
+        CHECKS["offload_sequential"].run(CheckSetup("tiny", 1, CPU, tmp_path))

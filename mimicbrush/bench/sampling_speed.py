@@ -12,17 +12,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.bench.clock import describe_machine
-from mimicbrush.bench.config import NUM_RUN, SampleBenchConfig
-from mimicbrush.bench.edits import bench_edits
-from mimicbrush.bench.literal import literal_sample, make_literal
-from mimicbrush.device import choose_device
-from mimicbrush.machine import peak_memory, reset_peak_memory
+from mimicbrush.bench.config import NUM_RUN, TINY_PRESET, SampleBenchConfig
+from mimicbrush.bench.released_sampling import sample_as_released, use_released_attention
+from mimicbrush.config import load_config
+from mimicbrush.device import choose_device, describe_device
+from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
 from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.model.sampling import draw_noise, make_scheduler, repeat_features, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise
+from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.clock import now
+from mimicbrush.training.config import ClockKind, TrainConfig
 
 STRIDE = 8
 NUM_TOKENS = 257
@@ -38,7 +39,7 @@ class Steps(NamedTuple):
     """GiB"""
 
 
-class Comparison(NamedTuple):
+class StepComparison(NamedTuple):
     """The released algorithm and ours, medians of the runs, in this order."""
 
     seconds: tuple[float, float]
@@ -53,7 +54,7 @@ class Comparison(NamedTuple):
 
 def bench_sampling(config: SampleBenchConfig) -> None:
     device = choose_device(config.device)
-    print(f"{describe_machine(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
+    print(f"{describe_device(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
     print(
         f"widths {config.widths}, {config.num_edits} edits at once, guidance {config.guidance_scale:g}; {config.clock}"
         f" time of a step of {config.num_inference_steps}, medians of {config.repeats} runs\n"
@@ -95,7 +96,25 @@ def random_conditions(network: MimicBrushNetwork, num_edits: int) -> Conditions:
     return Conditions((background[:, :1] > 0).to(background), background, shape, image_tokens, reference)
 
 
-def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> Comparison:
+def guided_step(network: MimicBrushNetwork, *, num_images: int = 1) -> None:
+    """The networks' part of one step of one edit with guidance; on the meta device nothing is computed.
+
+    num_images: results of the edit, which share its reference.
+    """
+    side = network.size // network.stride
+    width = network.imitative_unet.config.cross_attention_dim
+    with torch.device(network.device), torch.no_grad():
+        latent, timestep = torch.zeros(1, 4, side, side), torch.zeros((), dtype=torch.long)
+        tokens = torch.zeros(1, NUM_TOKENS, width, dtype=network.imitative_unet.dtype)
+        conditions = Conditions(latent[:, :1], latent, latent, tokens, latent)
+        num_rows = 2 * num_images
+        rows = Conditions(*(torch.cat([value] * num_rows) for value in conditions))
+        features = network.reference_features(latent, timestep, conditions.image_tokens)
+        features = repeat_features(features, num_images)
+        network.predict(torch.cat([latent] * num_rows), timestep, rows, features, twins=True)
+
+
+def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> StepComparison:
     """Time both algorithms; their rounds take turns, so that a slow moment of the machine meets both."""
     dtype = getattr(torch, config.dtype)
     network = initialise(bench_network(config, latent_size, timestep)).eval().to(device, dtype)
@@ -103,7 +122,7 @@ def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, de
     conditions = random_conditions(network, config.num_edits)
     noise = draw_noise(network, seeded_generators(list(range(config.num_edits)))).to(dtype)
     edits = {
-        "released": partial(_run, literal_sample, make_literal(network), conditions, noise, config),
+        "released": partial(_run, sample_as_released, use_released_attention(network), conditions, noise, config),
         "ours": partial(_run, sample, _compiled(network) if config.compile else network, conditions, noise, config),
     }
     steps: dict[str, list[Steps]] = {name: [] for name in edits}
@@ -115,7 +134,7 @@ def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, de
         tuple(statistics.median(getattr(run, field) for run in runs) for runs in (released, ours))
         for field in ("seconds", "peak")
     )
-    return Comparison(
+    return StepComparison(
         seconds=seconds,
         ratio=statistics.median(slow.seconds / fast.seconds for slow, fast in zip(released, ours, strict=True)),
         difference=(released[-1].latent - ours[-1].latent).abs().max().item(),
@@ -123,7 +142,7 @@ def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, de
     )
 
 
-def _line(latent_size: int, timestep: str, found: Comparison) -> str:
+def _line(latent_size: int, timestep: str, found: StepComparison) -> str:
     milliseconds = [1e3 * seconds for seconds in found.seconds]
     return (
         f"{latent_size:3d} x {latent_size:<3d} {timestep:>13s} {milliseconds[0]:14.1f} {milliseconds[1]:10.1f}"
@@ -156,7 +175,7 @@ def _run(
     )
     first, *later = (after - before for before, after in pairwise(stamps))
     rest = statistics.mean(later) * (config.num_inference_steps - 1)
-    peak = peak_memory(noise.device) / 2**30 if peak_is_known else math.nan
+    peak = peak_memory(noise.device) / GIBIBYTE if peak_is_known else math.nan
     return Steps((first + rest) / config.num_inference_steps, latents[-1], peak)
 
 
@@ -164,3 +183,60 @@ def _compiled(network: MimicBrushNetwork) -> MimicBrushNetwork:
     network.imitative_unet.compile(fullgraph=True)
     network.reference_unet.compile(fullgraph=True)
     return network
+
+
+NUM_SAMPLES = 4
+NUM_STEPS = 10
+
+
+def bench_edits(*, device: torch.device, repeats: int, clock: ClockKind) -> None:
+    """Print what edits cost with the tiny preset's network, of random weights."""
+    started = now(clock)
+    network = initialise(load_config(TrainConfig, TINY_PRESET).network).eval()
+    pipe = MimicBrushPipeline.from_network(network).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    loaded = now(clock)
+    first = _until_first_step(pipe, clock)
+    print(
+        f"\ntiny preset: made in {loaded - started:.2f} s; first step done {first:.2f} {clock} s after the call, cold"
+    )
+
+    def together() -> None:
+        _edit(pipe, num_images_per_prompt=NUM_SAMPLES)
+
+    def one_by_one() -> None:
+        for _ in range(NUM_SAMPLES):
+            _edit(pipe)
+
+    both = [(_seconds(together, clock), _seconds(one_by_one, clock)) for _ in range(repeats)]
+    batch, singles = (statistics.median(column) for column in zip(*both, strict=True))
+    print(
+        f"{NUM_SAMPLES} samples of {NUM_STEPS} steps together {batch:.2f} s, one by one {singles:.2f} s:"
+        f" ratio {statistics.median(slow / fast for fast, slow in both):.2f}"
+    )
+
+
+def _edit(pipe: MimicBrushPipeline, **options: object) -> None:
+    generator = torch.Generator().manual_seed(0)
+    source, reference = torch.rand(2, 3, 96, 128, generator=generator).unbind()
+    mask = torch.zeros(1, 96, 128)
+    mask[:, 30:60, 40:80] = 1
+    pipe(source, mask, reference, num_inference_steps=NUM_STEPS, generator=generator, output_type="pt", **options)
+
+
+def _until_first_step(pipe: MimicBrushPipeline, clock: ClockKind) -> float:
+    moments = []
+
+    def note(*told: object) -> dict:
+        moments.append(now(clock))
+        return {}
+
+    started = now(clock)
+    _edit(pipe, callback_on_step_end=note)
+    return moments[0] - started
+
+
+def _seconds(run: Callable[[], None], clock: ClockKind) -> float:
+    started = now(clock)
+    run()
+    return now(clock) - started

@@ -37,10 +37,10 @@ Scores = Mapping[tuple[int, int], float]
 """SSIM of two frames, by their places among a clip's random frames."""
 
 
-def prepare_obviously(
+def prepare_naively(
     path: Path, shard: Path, *, num_frames: int, num_pairs: int, generator: np.random.Generator, clock: Stopwatch
 ) -> int:
-    """The obvious script: full frames by decord, Pillow's resizing and JPEG, scikit-image's SSIM at the stored size.
+    """The naive script: full frames by decord, Pillow's resizing and JPEG, scikit-image's SSIM at the stored size.
 
     Writes at most `num_pairs` pairs to the tar `shard`; returns how many.
     """

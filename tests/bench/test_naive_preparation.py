@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from data_prep.work import Stopwatch
-from mimicbrush.bench.clips import SIZES, Shot, render_clips
-from mimicbrush.bench.obvious import decode_sequentially, prepare_by_decord, prepare_obviously
+from mimicbrush.bench.naive_preparation import decode_sequentially, prepare_by_decord, prepare_naively
+from mimicbrush.bench.rendered_clips import SIZES, Shot, render_clips
 from mimicbrush.pictures.reading import decode_rgb
 from mimicbrush.video.decord_reader import decord
 from tests.data_prep.conftest import SIDE, write_clip
 
 needs_decord = pytest.mark.skipif(decord is None, reason="decord is not installed here")
-both_scripts = pytest.mark.parametrize("prepare", [prepare_obviously, prepare_by_decord])
+both_scripts = pytest.mark.parametrize("prepare", [prepare_naively, prepare_by_decord])
 
 
 def prepare_clip(prepare: Callable[..., int], folder: Path, *, num_pairs: int = 4) -> tuple[int, dict[str, bytes]]:
@@ -52,7 +52,7 @@ def test_no_more_pairs_than_asked_for(prepare, tmp_path):
 def test_both_scripts_judge_small_frames_alike(tmp_path):
     first, second = (
         similarities(prepare_clip(prepare, tmp_path, num_pairs=15)[1])
-        for prepare in (prepare_obviously, prepare_by_decord)
+        for prepare in (prepare_naively, prepare_by_decord)
     )
     assert first == pytest.approx(second, abs=0.01)
 

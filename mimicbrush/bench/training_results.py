@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mimicbrush.bench.timeline import PARTS
+from mimicbrush.bench.step_timer import PARTS
 from mimicbrush.files import write_json, write_text
 from mimicbrush.reports.colours import BLUE, STACKED
 from mimicbrush.reports.matplotlib_chart import finish_chart, new_charts, save_chart

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mimicbrush.bench.start import measure, write_parts
+from mimicbrush.bench.start_memory import measure, write_parts
 from mimicbrush.model.config import PartConfig
 from tests.conftest import DEPTH, network_config
 

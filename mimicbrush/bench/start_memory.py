@@ -16,12 +16,11 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, DepthAnythingConfig, PreTrainedModel
 from transformers import DepthAnythingForDepthEstimation as DepthAnything
 
-from mimicbrush.bench.clock import describe_machine
-from mimicbrush.bench.config import StartBenchConfig
-from mimicbrush.bench.edits import PRESET
+from mimicbrush.bench.config import TINY_PRESET, StartBenchConfig
 from mimicbrush.config import load_config
+from mimicbrush.device import describe_device
 from mimicbrush.files import write_json
-from mimicbrush.machine import PROC, peak_memory
+from mimicbrush.machine import GIBIBYTE, PROC, peak_memory
 from mimicbrush.model.config import NetworkConfig, PartConfig, full_size_network
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.clock import now
@@ -59,7 +58,7 @@ class StartRow:
 def bench_start(config: StartBenchConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         network = write_parts(_sizes(config), Path(folder))
-        print(f"{describe_machine(CPU)}; {config.network} sizes; GiB\n\n{'':36s}  held  private  resident  seconds")
+        print(f"{describe_device(CPU)}; {config.network} sizes; GiB\n\n{'':36s}  held  private  resident  seconds")
         rows = []
         for name in ("frozen parts straight in bfloat16", "all in float32, then stored"):
             # A new process: its peak is its own.
@@ -70,7 +69,7 @@ def bench_start(config: StartBenchConfig) -> None:
                 f"{row.name:36s} {row.held:5.2f} {row.private:8.2f} {row.resident:9.2f} {row.seconds:8.1f}", flush=True
             )
     if config.output:
-        write_json({"machine": describe_machine(CPU), "rows": list(map(asdict, rows))}, config.output)
+        write_json({"machine": describe_device(CPU), "rows": list(map(asdict, rows))}, config.output)
 
 
 def measure(name: str, network: NetworkConfig, *, straight: bool) -> StartRow:
@@ -85,7 +84,7 @@ def measure(name: str, network: NetworkConfig, *, straight: bool) -> StartRow:
     seconds = now() - started
     held = sum(tensor.nbytes for tensor in built.state_dict().values())
     resident = peak_memory(CPU)
-    return StartRow(name, held / 2**30, private.peak / 2**30, resident / 2**30, seconds)
+    return StartRow(name, held / GIBIBYTE, private.peak / GIBIBYTE, resident / GIBIBYTE, seconds)
 
 
 class PrivateMemory:
@@ -141,4 +140,4 @@ def _random(kind: type[nn.Module], arguments: dict, dtype: torch.dtype) -> nn.Mo
 def _sizes(config: StartBenchConfig) -> NetworkConfig:
     if config.network == "full":
         return full_size_network()
-    return replace(load_config(TrainConfig, PRESET).network, weights=None, depth=None)
+    return replace(load_config(TrainConfig, TINY_PRESET).network, weights=None, depth=None)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from mimicbrush.machine import peak_memory, reset_peak_memory
+from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
 from mimicbrush.training.clock import now
 
 T = TypeVar("T")
@@ -130,7 +130,7 @@ class StepTimer(Callback):
         self.num_steps = trainer.max_steps - self.num_warm_ups
         self.seconds = self.timeline.seconds()
         if self.peak_is_known:
-            self.peak = peak_memory(device) / 2**30
+            self.peak = peak_memory(device) / GIBIBYTE
 
 
 def _between(begin: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:

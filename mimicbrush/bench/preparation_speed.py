@@ -1,9 +1,8 @@
-"""What preparing a clip costs, beside the obvious script, the best decord-only one, and bare decoding."""
+"""What preparing a clip costs, beside the naive script, the best decord-only one, and bare decoding."""
 
 from __future__ import annotations
 
 import mmap
-import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -19,19 +18,25 @@ from data_prep.pool import start_worker, worker_context
 from data_prep.run import Unit
 from data_prep.video_shards import read_clip
 from data_prep.work import Outcome, Stopwatch, shard_inputs
-from mimicbrush.bench.clips import BenchClip, render_clips
 from mimicbrush.bench.config import PAIRS_FOR, PreparationBenchConfig
-from mimicbrush.bench.obvious import SSIM_HIGH, SSIM_LOW, decode_sequentially, prepare_by_decord, prepare_obviously
+from mimicbrush.bench.naive_preparation import (
+    SSIM_HIGH,
+    SSIM_LOW,
+    decode_sequentially,
+    prepare_by_decord,
+    prepare_naively,
+)
+from mimicbrush.bench.rendered_clips import BenchClip, render_clips
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
-from mimicbrush.machine import PROC, usable_cores
+from mimicbrush.machine import MEBIBYTE, PROC, processor_name, usable_cores
 from mimicbrush.video.decord_reader import decord
 
 MEMORY_STEPS = 10
-WAYS = ("obvious", "decord", "sequential", "ours", "ours + keypoints")
+WAYS = ("naive", "decord", "sequential", "ours", "ours + keypoints")
 
 
-class Cost(NamedTuple):
+class PreparationCost(NamedTuple):
     """Of one way on one kind of clips, per clip."""
 
     seconds: dict[str, float]
@@ -50,7 +55,7 @@ def bench_preparation(config: PreparationBenchConfig) -> None:
         raise UserError("decord is not installed here, and it is what this benchmark compares with")
     cv2.setNumThreads(1)
     clips = render_clips(config.clips)
-    print(f"{platform.processor() or platform.machine()}, {usable_cores()} CPUs; CPU seconds per clip, one process\n")
+    print(f"{processor_name()}, {usable_cores()} cores; CPU seconds per clip, one process\n")
     for num_frames in config.frames:
         for kind in dict.fromkeys((clip.resolution, clip.keyframe_interval) for clip in clips):
             chosen = [clip for clip in clips if (clip.resolution, clip.keyframe_interval) == kind]
@@ -63,7 +68,7 @@ def bench_preparation(config: PreparationBenchConfig) -> None:
         _report_memory(min(clips, key=lambda clip: clip.path.stat().st_size), config.memory_clips)
 
 
-def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBenchConfig) -> dict[str, Cost]:
+def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBenchConfig) -> dict[str, PreparationCost]:
     """The cost of every way, in turns on each clip, after a turn that loads what is lazy."""
     watches = {way: Stopwatch() for way in WAYS}
     pairs = dict.fromkeys(WAYS, 0)
@@ -78,10 +83,8 @@ def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBen
                 for way in WAYS:
                     pairs[way] += ways[way](clip, number, watches[way])
     num = len(clips) * config.repeats
-    return {
-        way: Cost({stage: seconds / num for stage, seconds in watches[way].seconds.items()}, pairs[way] / num)
-        for way in WAYS
-    }
+    means = {way: {stage: seconds / num for stage, seconds in watches[way].seconds.items()} for way in WAYS}
+    return {way: PreparationCost(means[way], pairs[way] / num) for way in WAYS}
 
 
 def _ways(num_frames: int, shard: Path, worker: Executor) -> dict[str, Callable[[BenchClip, int, Stopwatch], int]]:
@@ -107,7 +110,7 @@ def _ways(num_frames: int, shard: Path, worker: Executor) -> dict[str, Callable[
         return prepare
 
     return {
-        "obvious": rival(prepare_obviously),
+        "naive": rival(prepare_naively),
         "decord": rival(prepare_by_decord),
         "sequential": sequential,
         "ours": ours(keypoints=False),
@@ -135,7 +138,7 @@ def _read(name: str, path: Path, config: VideoShardConfig) -> Outcome:
     return read_clip(name, clips={name: path}, metadata={}, config=config)
 
 
-def _report_kind(title: str, costs: dict[str, Cost]) -> None:
+def _report_kind(title: str, costs: dict[str, PreparationCost]) -> None:
     print(
         f"{title}\n  {'':18s} {'CPU s':>7s} {'ours is':>8s} {'pairs':>6s} {'pairs/CPU s':>12s} {'ours is':>8s}   stages"
     )
@@ -171,7 +174,7 @@ def _report_memory(clip: BenchClip, num_clips: int) -> None:
     for number in range(num_clips):
         _read(str(number), clip.path, config)
         if (number + 1) % max(1, num_clips // MEMORY_STEPS) == 0:
-            print(f"  after {number + 1:5d}: {_resident() / 2**20:7.1f} MiB")
+            print(f"  after {number + 1:5d}: {_resident() / MEBIBYTE:7.1f} MiB")
 
 
 def _resident() -> int:

@@ -8,24 +8,23 @@ from typing import NamedTuple
 
 import torch
 
-from mimicbrush.bench.config import Size
+from mimicbrush.bench.config import TINY_PRESET, Size
 from mimicbrush.config import load_config
 from mimicbrush.model.config import NetworkConfig, full_size_network
 from mimicbrush.training.config import TrainConfig
 
-PRESET = Path(__file__).parents[2] / "configs" / "train" / "tiny.yaml"
 MEMORY_SHARES = (0.75, 1.15)
 """Range of measured over counted peak that passes: libraries have workspaces, allocators have gaps."""
 SLACK = 0.5
 """GiB that the measured peak may lie beyond these."""
 
 
-class Skipped(Exception):  # noqa: N818
+class SkippedCheck(Exception):  # noqa: N818
     """Why a check cannot be made here."""
 
 
 @dataclass
-class Setup:
+class CheckSetup:
     """Settings that all checks share."""
 
     network: Size
@@ -33,7 +32,7 @@ class Setup:
     device: torch.device
     folder: Path
     """Empties itself at the end."""
-    preset: Path = PRESET
+    preset: Path = TINY_PRESET
     """Training config of the small network."""
     first_loss: float | None = None
     """Loss of the first training step of the first check that trained."""
@@ -48,7 +47,7 @@ class Setup:
         return full_size_network() if self.network == "full" else load_config(TrainConfig, self.preset).network
 
 
-class Facts(NamedTuple):
+class CheckResult(NamedTuple):
     """Result of one check."""
 
     expected: str

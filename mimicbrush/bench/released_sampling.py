@@ -21,7 +21,7 @@ from mimicbrush.model.reference_attention import NO_CONTEXT, AttentionContext, P
 BLEND = 0.5
 
 
-class LiteralAttention:
+class ReleasedAttention:
     """Self-attention of a shared layer as released; rows are unconditional first, then conditional."""
 
     def __init__(self, name: str) -> None:
@@ -38,17 +38,17 @@ class LiteralAttention:
         return attended
 
 
-def make_literal(network: MimicBrushNetwork) -> MimicBrushNetwork:
+def use_released_attention(network: MimicBrushNetwork) -> MimicBrushNetwork:
     """The same weights, not copies of them, with the released attention."""
     literal = copy.deepcopy(network, {id(parameter): parameter for parameter in network.parameters()})
     unet = literal.imitative_unet
-    shared = {f"{name}.processor": LiteralAttention(name) for name in shared_layers(unet)}
+    shared = {f"{name}.processor": ReleasedAttention(name) for name in shared_layers(unet)}
     unet.set_attn_processor({name: shared.get(name, PlainAttention()) for name in unet.attn_processors})
     return literal
 
 
 @torch.no_grad()
-def literal_sample(
+def sample_as_released(
     network: MimicBrushNetwork,
     conditions: Conditions,
     noise: Tensor,
@@ -58,7 +58,7 @@ def literal_sample(
     guidance_scale: float,
     on_step: Callable[[int, Tensor], None],
 ) -> Tensor:
-    """The released loop over a network of `make_literal`."""
+    """The released loop over a network of `use_released_attention`."""
     scheduler.set_timesteps(num_inference_steps, device=noise.device)
     absent = network.absent_tokens().expand_as(conditions.image_tokens)
     doubled = Conditions(*(torch.cat([value, value]) for value in conditions))
