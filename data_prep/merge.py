@@ -11,7 +11,7 @@ from mimicbrush.command import Command, run_command
 COMMAND = Command(
     program="python data_prep/merge.py",
     config="data_prep.config.MergeConfig",
-    check="data_prep.inputs.check_merge",
+    check="data_prep.input_files.check_merge",
     run="data_prep.shard_folder.merge_folder",
     examples=(
         "python data_prep/merge.py runs/shards/videos",

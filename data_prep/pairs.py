@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.cuts import find_shots
 from data_prep.images import to_grey
-from data_prep.similarity import Moments, moments, similarity_map
+from data_prep.ssim import Moments, moments, similarity_map
 from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 CHANGED_LEVEL = 8.0

@@ -14,8 +14,11 @@ from typing import Protocol
 
 from data_prep.config import ShardFolderConfig, WorkConfig
 from data_prep.duplicates import find_near_duplicates
-from data_prep.inputs import read_shard_config
-from data_prep.run import (
+from data_prep.input_files import read_shard_config
+from data_prep.parallel_sharding import Effort, Outcome, shard_inputs
+from data_prep.shard_report import SUMMARY_NAME, write_report
+from data_prep.summary import describe, summarise
+from data_prep.work_units import (
     KEPT,
     claim_output,
     list_indexes,
@@ -24,9 +27,6 @@ from data_prep.run import (
     read_indexes,
     slug,
 )
-from data_prep.shard_report import SUMMARY_NAME, write_report
-from data_prep.summary import describe, summarise
-from data_prep.work import Effort, Outcome, shard_inputs
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_json

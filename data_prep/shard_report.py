@@ -14,7 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from data_prep.config import ShardFolderConfig
-from data_prep.histograms import histogram_section
+from data_prep.report_histograms import histogram_section
 from data_prep.report_pictures import (
     choose_extremes,
     choose_over_band,

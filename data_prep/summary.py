@@ -6,7 +6,7 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from data_prep.run import KEPT, merge_inputs
+from data_prep.work_units import KEPT, merge_inputs
 from mimicbrush.data.shard_index import ShardIndex
 from mimicbrush.errors import spaced
 from mimicbrush.files import installed_versions

@@ -143,7 +143,7 @@ def test_windows_imports_everything_edits_and_evaluates_and_says_what_it_lacks(t
 def macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cores, and nothing that only Linux has; loader workers are started, not forked."""
     # Decord looks for its library by the system's name when it is imported.
-    importlib.import_module("data_prep.video_shards")
+    importlib.import_module("data_prep.clip_to_pairs")
     monkeypatch.setattr(
         multiprocessing.context._default_context, "_actual_context", multiprocessing.get_context("spawn")
     )

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.demo.photographs import is_grey
+from data_prep.demo.skimage_photographs import is_grey
 from mimicbrush.pictures.conversion import is_masked
 
 Grade = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
-class View(NamedTuple):
+class CameraView(NamedTuple):
     """Where the camera looks; all but the angle in pixels of the photograph."""
 
     x: float
@@ -37,7 +37,7 @@ class Light(NamedTuple):
     warmth: float
 
 
-def homography(view: View, size: int) -> NDArray[np.float64]:
+def homography(view: CameraView, size: int) -> NDArray[np.float64]:
     """(3, 3): pixels of a size x size picture to pixels of the photograph."""
     to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
     tilt = np.array([[1, 0, 0], [0, 1, 0], [view.tilt_x, view.tilt_y, 1]])
@@ -48,20 +48,20 @@ def homography(view: View, size: int) -> NDArray[np.float64]:
     return place @ turn @ tilt @ to_unit
 
 
-def look(photograph: NDArray[np.uint8], view: View, size: int) -> NDArray[np.uint8]:
+def look(photograph: NDArray[np.uint8], view: CameraView, size: int) -> NDArray[np.uint8]:
     """(size, size, 3): what the camera sees; the photograph is mirrored beyond its edges."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     matrix = homography(view, size)
     return cv2.warpPerspective(photograph, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def look_at_mask(mask: NDArray[np.uint8], view: View, size: int) -> NDArray[np.bool_]:
+def look_at_mask(mask: NDArray[np.uint8], view: CameraView, size: int) -> NDArray[np.bool_]:
     """(size, size): where the camera sees the mask, (H, W) of 0 and 255; there is none beyond the edges."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return is_masked(cv2.warpPerspective(mask, homography(view, size), (size, size), flags=flags))
 
 
-def overhang(view: View, height: int, width: int) -> float:
+def overhang(view: CameraView, height: int, width: int) -> float:
     """How far the view's corners reach beyond the photograph, in fractions of the view's side."""
     corners = np.array([[[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]]])
     seen = cv2.perspectiveTransform(corners, homography(view, 1))[0]
@@ -69,10 +69,10 @@ def overhang(view: View, height: int, width: int) -> float:
     return max(0.0, float(beyond)) / view.side
 
 
-def random_view(height: int, width: int, generator: np.random.Generator) -> View:
+def random_view(height: int, width: int, generator: np.random.Generator) -> CameraView:
     """A view of 40-70 % of the photograph's short side."""
     side = generator.uniform(0.4, 0.7) * min(height, width)
-    return View(
+    return CameraView(
         x=generator.uniform(0, width),
         y=generator.uniform(0, height),
         side=side,
@@ -82,11 +82,11 @@ def random_view(height: int, width: int, generator: np.random.Generator) -> View
     )
 
 
-def move(view: View, generator: np.random.Generator) -> View:
+def move(view: CameraView, generator: np.random.Generator) -> CameraView:
     """Another view of mostly the same: moved by 10-33 % of its side, zoomed, turned and tilted."""
     direction = generator.uniform(0, 2 * np.pi)
     distance = generator.uniform(0.1, 0.33) * view.side
-    return View(
+    return CameraView(
         x=view.x + distance * np.cos(direction),
         y=view.y + distance * np.sin(direction),
         side=view.side * np.exp(generator.uniform(-0.22, 0.22)),
@@ -96,7 +96,7 @@ def move(view: View, generator: np.random.Generator) -> View:
     )
 
 
-def random_path(height: int, width: int, generator: np.random.Generator) -> tuple[View, View]:
+def random_path(height: int, width: int, generator: np.random.Generator) -> tuple[CameraView, CameraView]:
     """First and last view of a clip, within the photograph; the least overhanging of many draws."""
     draws = []
     for _ in range(200):

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.config import RenderDemoConfig
-from data_prep.demo.clips import plan_clips, render_clip, write_metadata
-from data_prep.demo.photographs import HELD_OUT, TRAIN, Photograph, load
-from data_prep.demo.stills import Still, render_still
-from data_prep.demo.triplets import is_rendered, plan_triplets, render_triplet, write_texts
+from data_prep.demo.render_clips import plan_clips, render_clip, write_metadata
+from data_prep.demo.render_stills import DemoStill, render_still
+from data_prep.demo.render_triplets import is_rendered, plan_triplets, render_triplet, write_texts
+from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, DemoPhotograph, load
 from data_prep.pool import Failure, map_in_order
-from data_prep.run import claim_output
+from data_prep.work_units import claim_output
 from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar
@@ -33,7 +33,9 @@ def render_demo(config: RenderDemoConfig) -> None:
         _render_benchmark(config)
 
 
-def _render_clips(folder: Path, photographs: dict[str, Photograph], num_each: int, config: RenderDemoConfig) -> None:
+def _render_clips(
+    folder: Path, photographs: dict[str, DemoPhotograph], num_each: int, config: RenderDemoConfig
+) -> None:
     clips = plan_clips(folder, photographs, num_each)
     write_metadata(folder, clips)
     left = [clip for clip in clips if not clip.path.is_file()]
@@ -44,7 +46,9 @@ def _render_clips(folder: Path, photographs: dict[str, Photograph], num_each: in
 def _render_stills(config: RenderDemoConfig) -> None:
     folder = config.output / "stills"
     names = [name for name, photograph in TRAIN.items() if photograph.has_objects for _ in range(config.stills)]
-    stills = [Still(folder / f"demo_{number:06d}.jpg", number, name, TRAIN[name]) for number, name in enumerate(names)]
+    stills = [
+        DemoStill(folder / f"demo_{number:06d}.jpg", number, name, TRAIN[name]) for number, name in enumerate(names)
+    ]
     left = [still for still in stills if not still.path.with_suffix(".json").is_file()]
     _render(left, render_still, config, "still")
     print(f"{len(stills)} stills of {len(set(names))} photographs -> {folder}")

@@ -22,8 +22,8 @@ from skimage.metrics import structural_similarity
 
 from data_prep.config import EncodeConfig
 from data_prep.images import encode_image, to_grey
-from data_prep.similarity import moments, similarity_map
-from data_prep.work import Stopwatch
+from data_prep.parallel_sharding import Stopwatch
+from data_prep.ssim import moments, similarity_map
 from mimicbrush.video.decord_reader import decord
 
 SHORT_SIDE = 576

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from data_prep.clip_to_pairs import read_clip
 from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
+from data_prep.parallel_sharding import Outcome, Stopwatch, shard_inputs
 from data_prep.pool import start_worker, worker_context
-from data_prep.run import Unit
-from data_prep.video_shards import read_clip
-from data_prep.work import Outcome, Stopwatch, shard_inputs
+from data_prep.work_units import Unit
 from mimicbrush.bench.config import PAIRS_FOR, PreparationBenchConfig
 from mimicbrush.bench.naive_preparation import (
     SSIM_HIGH,

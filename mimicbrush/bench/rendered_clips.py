@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.demo.camera import View, homography
-from data_prep.demo.photographs import HELD_OUT, TRAIN, load
+from data_prep.demo.camera import CameraView, homography
+from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, load
 from mimicbrush.files import whole
 from mimicbrush.progress import progress_bar
 from mimicbrush.video.clip_writer import open_h264
@@ -117,7 +117,7 @@ def _enlarged(photograph: str, width: int) -> NDArray[np.uint8]:
 
 
 def _frames(
-    scene: NDArray[np.uint8], views: Sequence[View], size: tuple[int, int], generator: np.random.Generator
+    scene: NDArray[np.uint8], views: Sequence[CameraView], size: tuple[int, int], generator: np.random.Generator
 ) -> Iterator[NDArray[np.uint8]]:
     """(3 H / 2, W) pictures in I420, the luma plane before the chroma planes; grain lies on luma."""
     width, height = size
@@ -129,7 +129,7 @@ def _frames(
         yield picture
 
 
-def _look(scene: NDArray[np.uint8], view: View, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _look(scene: NDArray[np.uint8], view: CameraView, size: tuple[int, int]) -> NDArray[np.uint8]:
     """(H, W, 3): the middle rows of the square that the camera sees; the scene is mirrored beyond its edges."""
     width, height = size
     middle = np.array([[1, 0, 0], [0, 1, (width - height) / 2], [0, 0, 1]])
@@ -144,10 +144,10 @@ Series = NDArray[np.float64]
 """(N,) one value for each frame."""
 
 
-def _views(shot: Shot, scene: NDArray[np.uint8], generator: np.random.Generator) -> list[View]:
+def _views(shot: Shot, scene: NDArray[np.uint8], generator: np.random.Generator) -> list[CameraView]:
     """One view for each frame, around the middle of the scene."""
     height, width = scene.shape[:2]
-    start = View(width / 2, height / 2, VIEW_SHARE * min(height, width), angle=0.0, tilt_x=0.0, tilt_y=0.0)
+    start = CameraView(width / 2, height / 2, VIEW_SHARE * min(height, width), angle=0.0, tilt_x=0.0, tilt_y=0.0)
     times = np.arange(round(shot.seconds * FPS)) / FPS
     changes = MOTIONS[shot.motion](start, times, generator)
     return [
@@ -155,7 +155,7 @@ def _views(shot: Shot, scene: NDArray[np.uint8], generator: np.random.Generator)
     ]
 
 
-def _handheld(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+def _handheld(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
     """A slow drift, and the tremor of a hand."""
 
     def sway(drift: float, tremor: float) -> Series:
@@ -168,7 +168,7 @@ def _handheld(start: View, times: Series, generator: np.random.Generator) -> dic
     }
 
 
-def _pan(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+def _pan(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
     """From left to right at an even pace."""
     return {
         "x": start.x + start.side * np.linspace(-0.25, 0.25, len(times)),
@@ -176,7 +176,7 @@ def _pan(start: View, times: Series, generator: np.random.Generator) -> dict[str
     }
 
 
-def _zoom(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+def _zoom(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
     """Closer, until half of the first view's width is left."""
     return {
         "side": start.side * np.geomspace(1, 0.5, len(times)),
@@ -184,7 +184,7 @@ def _zoom(start: View, times: Series, generator: np.random.Generator) -> dict[st
     }
 
 
-def _perspective(start: View, times: Series, generator: np.random.Generator) -> dict[str, Series]:
+def _perspective(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
     """Around the scene, from changing sides."""
     return {
         "tilt_x": 0.3 * _waves(times, generator, low=0.05, high=0.15),

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from data_prep.config import ObjectMaskConfig, RenderDemoConfig
-from data_prep.demo.camera import View, homography, overhang, random_path
-from data_prep.demo.photographs import HELD_OUT, TRAIN, load
+from data_prep.demo.camera import CameraView, homography, overhang, random_path
+from data_prep.demo.render_triplets import plan_triplets
 from data_prep.demo.rendering import render_demo
-from data_prep.demo.triplets import plan_triplets
-from data_prep.inputs import list_videos
-from data_prep.stills import list_stills, read_still
+from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, load
+from data_prep.input_files import list_videos
+from data_prep.sam_stills import list_stills, read_still
 from mimicbrush.errors import UserError
 from mimicbrush.video.clip_reader import probe
 
@@ -97,7 +97,7 @@ def test_another_demo_is_not_mixed_in(demo: Path) -> None:
 
 
 def test_homography_maps_the_picture_onto_the_view() -> None:
-    view = View(x=100, y=50, side=40, angle=0, tilt_x=0, tilt_y=0)
+    view = CameraView(x=100, y=50, side=40, angle=0, tilt_x=0, tilt_y=0)
     corners = homography(view, 20) @ np.array([[-0.5, -0.5, 1], [19.5, 19.5, 1]]).T
     assert np.allclose(corners[:2].T, [[80, 30], [120, 70]])
     assert overhang(view, 70, 120) == 0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.clip_to_pairs import shard_videos
 from data_prep.config import WorkConfig
 from data_prep.merge import COMMAND
 from data_prep.shard_folder import merge
-from data_prep.video_shards import shard_videos
 from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from data_prep import report_pictures
+from data_prep.clip_to_pairs import shard_videos
 from data_prep.config import EncodeConfig, PairConfig, SamShardConfig, VideoShardConfig, WorkConfig
-from data_prep.histograms import MAX_BARS, histogram_bars, histogram_chart
 from data_prep.images import encode_image, encode_strip
+from data_prep.report_histograms import MAX_BARS, histogram_bars, histogram_chart
 from data_prep.report_pictures import MAX_SHARDS, Listed, choose_extremes, choose_over_band, list_samples
 from data_prep.shard_report import NUM_EXTREMES, NUM_SHOWN, NUM_TRAINING, write_report
-from data_prep.still_shards import shard_sam
-from data_prep.video_shards import shard_videos
+from data_prep.still_to_pairs import shard_sam
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from tests.data_prep.conftest import summary_in, texture, write_clip, write_still

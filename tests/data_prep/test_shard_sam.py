@@ -10,8 +10,8 @@ import pytest
 
 from data_prep.config import ObjectMaskConfig, SamShardConfig, WorkConfig
 from data_prep.rle import encode_rle
-from data_prep.still_shards import shard_sam
-from data_prep.stills import list_stills, read_still
+from data_prep.sam_stills import list_stills, read_still
+from data_prep.still_to_pairs import shard_sam
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.clip_to_pairs import shard_videos
 from data_prep.config import WorkConfig
-from data_prep.video_shards import shard_videos
 from mimicbrush.config import dump_config
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import ObjectMaskConfig
-from data_prep.inputs import check_file, find_files, readable_name, readable_text, require_stills, size_of
+from data_prep.input_files import check_file, find_files, readable_name, readable_text, require_stills, size_of
 from data_prep.rle import decode_rle
 from mimicbrush.errors import UserError, first_line
 from mimicbrush.files import PICTURE_SUFFIXES

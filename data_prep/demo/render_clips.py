@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.demo.camera import View, along, lit, look, random_grade, random_light, random_path
-from data_prep.demo.photographs import Photograph, load
+from data_prep.demo.camera import CameraView, along, lit, look, random_grade, random_light, random_path
+from data_prep.demo.skimage_photographs import DemoPhotograph, load
 from mimicbrush.files import whole
 from mimicbrush.seeds import seed_of_input
 from mimicbrush.video.clip_writer import write_h264
@@ -23,25 +23,25 @@ MIN_SHARPNESS = 60.0
 """Least variance of the Laplacian of a clip's first frame: below it the camera looks at an empty part."""
 
 
-class Clip(NamedTuple):
+class DemoClip(NamedTuple):
     """One clip to render."""
 
     path: Path
     name: str
     """Of the photograph."""
-    photograph: Photograph
+    photograph: DemoPhotograph
 
 
-def plan_clips(folder: Path, photographs: Mapping[str, Photograph], num_each: int) -> list[Clip]:
+def plan_clips(folder: Path, photographs: Mapping[str, DemoPhotograph], num_each: int) -> list[DemoClip]:
     """`num_each` clips of every photograph, named `<photograph>-NN.mp4`."""
     return [
-        Clip(folder / f"{name}-{number:02d}.mp4", name, photograph)
+        DemoClip(folder / f"{name}-{number:02d}.mp4", name, photograph)
         for name, photograph in photographs.items()
         for number in range(num_each)
     ]
 
 
-def write_metadata(folder: Path, clips: Iterable[Clip]) -> None:
+def write_metadata(folder: Path, clips: Iterable[DemoClip]) -> None:
     """`metadata.csv`: file, group (the photograph), licence."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -51,7 +51,7 @@ def write_metadata(folder: Path, clips: Iterable[Clip]) -> None:
     (folder / "metadata.csv").write_text(text.getvalue())
 
 
-def render_clip(clip: Clip, *, size: int, seed: int) -> None:
+def render_clip(clip: DemoClip, *, size: int, seed: int) -> None:
     """Render and encode one clip; the file appears whole or not at all."""
     generator = np.random.default_rng(seed_of_input(seed, clip.path.name))
     frames = _frames(load(clip.photograph), size, generator)
@@ -67,7 +67,9 @@ def _frames(photograph: NDArray[np.uint8], size: int, generator: np.random.Gener
     return [lit(look(graded, view, size), light) for view, light in zip(along(first, last, num), lights, strict=True)]
 
 
-def _path_over_detail(photograph: NDArray[np.uint8], size: int, generator: np.random.Generator) -> tuple[View, View]:
+def _path_over_detail(
+    photograph: NDArray[np.uint8], size: int, generator: np.random.Generator
+) -> tuple[CameraView, CameraView]:
     """A camera path whose first view shows something; the sharpest of eight draws otherwise."""
     draws = []
     for _ in range(8):

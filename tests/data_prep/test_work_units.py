@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from data_prep.run import (
+from data_prep.summary import describe, histogram
+from data_prep.work_units import (
     WorkConfig,
     claim_output,
     merge_inputs,
@@ -14,7 +15,6 @@ from data_prep.run import (
     read_indexes,
     slug,
 )
-from data_prep.summary import describe, histogram
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 

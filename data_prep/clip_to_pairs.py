@@ -11,13 +11,13 @@ import numpy as np
 from data_prep.config import VideoShardConfig
 from data_prep.duplicates import hash_thumbnails
 from data_prep.images import encode_image, encode_strip
-from data_prep.inputs import check_file, list_videos, size_of
+from data_prep.input_files import check_file, list_videos, size_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
 from data_prep.pairs import ChosenPair, Selection, sample_times, select_pairs
-from data_prep.run import KEPT, slug
+from data_prep.parallel_sharding import Outcome, Stopwatch
 from data_prep.shard_folder import shard_and_merge
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
-from data_prep.work import Outcome, Stopwatch
+from data_prep.work_units import KEPT, slug
 from mimicbrush.data.shards import FramePair
 from mimicbrush.metadata import read_metadata
 from mimicbrush.seeds import seed_of_input

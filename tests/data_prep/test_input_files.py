@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.inputs import check_file, find_files, list_videos
+from data_prep.input_files import check_file, find_files, list_videos
 from mimicbrush.unusable_input import UnusableInput
 
 

@@ -24,7 +24,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Region:
+class NamedRegion:
     """A part of a photograph that a person would name."""
 
     name: str
@@ -33,12 +33,12 @@ class Region:
     """Polygon in fractions of the photograph's width and height."""
 
 
-class Photograph(NamedTuple):
+class DemoPhotograph(NamedTuple):
     """A file of the wheel, and the licence that scikit-image states for it."""
 
     file: str
     licence: str
-    regions: tuple[Region, ...] = ()
+    regions: tuple[NamedRegion, ...] = ()
     has_objects: bool = False
     """Whether graph segmentation finds things in it, rather than texture alone."""
 
@@ -53,32 +53,32 @@ DISTRIBUTED = "as distributed by scikit-image"
 """Its documentation states an origin at most, no terms."""
 
 TRAIN = {
-    "astronaut": Photograph("astronaut.png", PUBLIC_DOMAIN, has_objects=True),
-    "brick": Photograph("brick.png", CC0),
-    "coins": Photograph("coins.png", UNRESTRICTED, has_objects=True),
-    "grass": Photograph("grass.png", CC0),
-    "hubble_deep_field": Photograph("hubble_deep_field.jpg", PUBLIC_DOMAIN),
-    "ihc": Photograph("ihc.png", UNRESTRICTED, has_objects=True),
-    "moon": Photograph("moon.png", DISTRIBUTED),
-    "motorcycle_left": Photograph("motorcycle_left.png", DISTRIBUTED, has_objects=True),
-    "motorcycle_right": Photograph("motorcycle_right.png", DISTRIBUTED, has_objects=True),
-    "page": Photograph("page.png", DISTRIBUTED),
-    "text": Photograph("text.png", PUBLIC_DOMAIN),
+    "astronaut": DemoPhotograph("astronaut.png", PUBLIC_DOMAIN, has_objects=True),
+    "brick": DemoPhotograph("brick.png", CC0),
+    "coins": DemoPhotograph("coins.png", UNRESTRICTED, has_objects=True),
+    "grass": DemoPhotograph("grass.png", CC0),
+    "hubble_deep_field": DemoPhotograph("hubble_deep_field.jpg", PUBLIC_DOMAIN),
+    "ihc": DemoPhotograph("ihc.png", UNRESTRICTED, has_objects=True),
+    "moon": DemoPhotograph("moon.png", DISTRIBUTED),
+    "motorcycle_left": DemoPhotograph("motorcycle_left.png", DISTRIBUTED, has_objects=True),
+    "motorcycle_right": DemoPhotograph("motorcycle_right.png", DISTRIBUTED, has_objects=True),
+    "page": DemoPhotograph("page.png", DISTRIBUTED),
+    "text": DemoPhotograph("text.png", PUBLIC_DOMAIN),
 }
 
 HELD_OUT = {
-    "camera": Photograph(
+    "camera": DemoPhotograph(
         "camera.png",
         CC0,
         (
-            Region(
+            NamedRegion(
                 name="a dark coat",
                 outline=(
                     (0.10, 0.36), (0.22, 0.22), (0.30, 0.21), (0.34, 0.36), (0.38, 0.43), (0.55, 0.44),
                     (0.56, 0.52), (0.50, 0.60), (0.40, 0.58), (0.30, 0.76), (0.12, 0.80), (0.02, 0.72), (0.02, 0.50),
                 ),
             ),
-            Region(
+            NamedRegion(
                 name="a man's face",
                 outline=(
                     (0.32, 0.20), (0.36, 0.14), (0.45, 0.12), (0.52, 0.19), (0.51, 0.26), (0.49, 0.36), (0.42, 0.39),
@@ -87,40 +87,40 @@ HELD_OUT = {
             ),
         ),
     ),
-    "chelsea": Photograph(
+    "chelsea": DemoPhotograph(
         "chelsea.png",
         CC0,
         (
-            Region(
+            NamedRegion(
                 name="tabby cat fur",
                 outline=(
                     (0.22, 0.14), (0.40, 0.06), (0.58, 0.08), (0.76, 0.25), (0.79, 0.48), (0.72, 0.70), (0.62, 0.88),
                     (0.50, 0.86), (0.36, 0.72), (0.26, 0.55), (0.20, 0.34),
                 ),
             ),
-            Region(name="a cat's eye", outline=_ellipse(0.38, 0.385, 0.10, 0.125)),
+            NamedRegion(name="a cat's eye", outline=_ellipse(0.38, 0.385, 0.10, 0.125)),
         ),
     ),
-    "coffee": Photograph(
+    "coffee": DemoPhotograph(
         "coffee.png",
         CC0,
         (
-            Region(
+            NamedRegion(
                 name="a cup of coffee",
                 outline=(
                     (0.285, 0.24), (0.32, 0.12), (0.40, 0.06), (0.50, 0.045), (0.60, 0.08), (0.67, 0.17), (0.68, 0.28),
                     (0.65, 0.42), (0.60, 0.53), (0.50, 0.59), (0.40, 0.56), (0.32, 0.45),
                 ),
             ),
-            Region(name="a red saucer", outline=_ellipse(0.465, 0.58, 0.33, 0.385)),
+            NamedRegion(name="a red saucer", outline=_ellipse(0.465, 0.58, 0.33, 0.385)),
         ),
     ),
-    "gravel": Photograph(
+    "gravel": DemoPhotograph(
         "gravel.png",
         CC0,
         (
-            Region(name="gravel", outline=_ellipse(0.45, 0.48, 0.18, 0.15)),
-            Region(
+            NamedRegion(name="gravel", outline=_ellipse(0.45, 0.48, 0.18, 0.15)),
+            NamedRegion(
                 name="grey stones",
                 outline=(
                     (0.36, 0.40), (0.50, 0.34), (0.66, 0.42), (0.70, 0.56), (0.58, 0.60), (0.56, 0.72), (0.42, 0.70),
@@ -129,12 +129,12 @@ HELD_OUT = {
             ),
         ),
     ),
-    "retina": Photograph(
+    "retina": DemoPhotograph(
         "retina.jpg",
         CC0,
         (
-            Region(name="the back of an eye", outline=_ellipse(0.52, 0.50, 0.26, 0.26)),
-            Region(
+            NamedRegion(name="the back of an eye", outline=_ellipse(0.52, 0.50, 0.26, 0.26)),
+            NamedRegion(
                 name="red blood vessels",
                 outline=(
                     (0.26, 0.22), (0.42, 0.09), (0.60, 0.10), (0.76, 0.20), (0.82, 0.33), (0.62, 0.35), (0.44, 0.28),
@@ -143,15 +143,15 @@ HELD_OUT = {
             ),
         ),
     ),
-    "rocket": Photograph(
+    "rocket": DemoPhotograph(
         "rocket.jpg",
         PUBLIC_DOMAIN,
         (
-            Region(
+            NamedRegion(
                 name="a white rocket",
                 outline=((0.49, 0.30), (0.515, 0.30), (0.535, 0.37), (0.54, 0.95), (0.465, 0.95), (0.47, 0.37)),
             ),
-            Region(
+            NamedRegion(
                 name="launch pad lights",
                 outline=(
                     (0.14, 0.86), (0.24, 0.78), (0.40, 0.84), (0.44, 0.70), (0.57, 0.70), (0.60, 0.82), (0.70, 0.84),
@@ -164,7 +164,7 @@ HELD_OUT = {
 
 
 @lru_cache(maxsize=4)
-def load(photograph: Photograph) -> NDArray[np.uint8]:
+def load(photograph: DemoPhotograph) -> NDArray[np.uint8]:
     """(H, W, 3) RGB with a short side of at most 512; raises UserError if this scikit-image does not hold it."""
     path = Path(skimage.__file__).parent / "data" / photograph.file
     if not path.is_file():
@@ -177,7 +177,7 @@ def is_grey(image: NDArray[np.uint8]) -> bool:
     return bool(np.ptp(image.astype(np.int16), axis=2).max() <= 2)
 
 
-def region_mask(region: Region, height: int, width: int) -> NDArray[np.uint8]:
+def region_mask(region: NamedRegion, height: int, width: int) -> NDArray[np.uint8]:
     """(H, W), 255 within the region."""
     corners = np.array([(x * width, y * height) for x, y in region.outline], np.float32)
     mask = np.zeros((height, width), np.uint8)

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import cv2
 
 from data_prep.config import WorkConfig
-from data_prep.inputs import readable_text
+from data_prep.input_files import readable_text
 from data_prep.pool import Failure, map_in_order
-from data_prep.run import Unit, slug
+from data_prep.work_units import Unit, slug
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.files import NO_ROOM

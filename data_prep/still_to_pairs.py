@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from data_prep.config import SamShardConfig
 from data_prep.images import encode_image, shrink, to_grey
-from data_prep.run import KEPT, slug
+from data_prep.parallel_sharding import Outcome, Stopwatch
+from data_prep.sam_stills import Still, StillFiles, list_stills, read_still
 from data_prep.shard_folder import shard_and_merge
-from data_prep.similarity import structural_similarity
-from data_prep.stills import Still, StillFiles, list_stills, read_still
+from data_prep.ssim import structural_similarity
 from data_prep.summary import BAND_BIN, histogram
 from data_prep.warp import draw_warp, follow_points, warp_image, warp_mask
-from data_prep.work import Outcome, Stopwatch
+from data_prep.work_units import KEPT, slug
 from mimicbrush.data.shards import FramePair
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.conversion import is_masked

@@ -12,7 +12,7 @@ from skimage.segmentation import felzenszwalb
 
 from data_prep.config import EncodeConfig
 from data_prep.demo.camera import lit, look, random_grade, random_light, random_path
-from data_prep.demo.photographs import Photograph, load
+from data_prep.demo.skimage_photographs import DemoPhotograph, load
 from data_prep.images import encode_image
 from data_prep.rle import encode_rle
 from mimicbrush.files import whole, write_json
@@ -23,17 +23,17 @@ MIN_AREA, MAX_AREA = 0.03, 0.45
 MAX_MASKS = 6
 
 
-class Still(NamedTuple):
+class DemoStill(NamedTuple):
     """One picture to render; the JSON stands beside it and is written last."""
 
     path: Path
     number: int
     name: str
     """Of the photograph."""
-    photograph: Photograph
+    photograph: DemoPhotograph
 
 
-def render_still(still: Still, *, size: int, seed: int) -> None:
+def render_still(still: DemoStill, *, size: int, seed: int) -> None:
     """Render a graded view and its masks; raises ValueError if no view of 20 has a mask."""
     generator = np.random.default_rng(seed_of_input(seed, still.path.name))
     photograph = load(still.photograph)
@@ -80,7 +80,7 @@ def _best_overlap(mask: NDArray[np.bool_], labels: NDArray[np.integer]) -> float
     return round(max(shares), 4)
 
 
-def _describe(still: Still, size: int, masks: list[tuple[NDArray[np.bool_], float]]) -> dict:
+def _describe(still: DemoStill, size: int, masks: list[tuple[NDArray[np.bool_], float]]) -> dict:
     image = {
         "image_id": still.number,
         "width": size,

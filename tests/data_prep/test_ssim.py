@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity as reference_similarity
 
-from data_prep.similarity import moments, similarity_map, structural_similarity
+from data_prep.ssim import moments, similarity_map, structural_similarity
 from tests.data_prep.conftest import texture
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.demo.camera import Grade, View, lit, look, look_at_mask, overhang, random_grade, random_light
-from data_prep.demo.photographs import HELD_OUT, Photograph, Region, load, region_mask
+from data_prep.demo.camera import CameraView, Grade, lit, look, look_at_mask, overhang, random_grade, random_light
+from data_prep.demo.skimage_photographs import HELD_OUT, DemoPhotograph, NamedRegion, load, region_mask
 from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, Track, set_folder
 from mimicbrush.files import whole, write_json
 from mimicbrush.pictures.mask_geometry import count_touched_sides, longer_side, mask_box
@@ -23,11 +23,11 @@ MIN_AREA = 0.06
 class Subject(NamedTuple):
     """A region of a photograph."""
 
-    photograph: Photograph
-    region: Region
+    photograph: DemoPhotograph
+    region: NamedRegion
 
 
-class Triplet(NamedTuple):
+class DemoTriplet(NamedTuple):
     """One benchmark sample to render."""
 
     folder: Path
@@ -37,7 +37,7 @@ class Triplet(NamedTuple):
     reference: Subject
 
 
-def plan_triplets(benchmark: Path, num_each: int) -> list[Triplet]:
+def plan_triplets(benchmark: Path, num_each: int) -> list[DemoTriplet]:
     """`num_each` inner-ID and as many inter-ID triplets over the regions of the held-out photographs."""
     subjects = [Subject(photo, region) for photo in HELD_OUT.values() for region in photo.regions]
     triplets = []
@@ -47,12 +47,12 @@ def plan_triplets(benchmark: Path, num_each: int) -> list[Triplet]:
         # Stepping by 3 in steps of the photographs' two regions pairs each source with another photograph each time.
         reference = others[(3 * number) % len(others)]
         name = f"{number:03d}"
-        triplets.append(Triplet(set_folder(benchmark, "texture", "inner_id"), "inner_id", name, source, source))
-        triplets.append(Triplet(set_folder(benchmark, "texture", "inter_id"), "inter_id", name, source, reference))
+        triplets.append(DemoTriplet(set_folder(benchmark, "texture", "inner_id"), "inner_id", name, source, source))
+        triplets.append(DemoTriplet(set_folder(benchmark, "texture", "inter_id"), "inter_id", name, source, reference))
     return triplets
 
 
-def write_texts(triplets: list[Triplet]) -> None:
+def write_texts(triplets: list[DemoTriplet]) -> None:
     """`prompts.json` of the inter-ID set, the reference's part between # signs, and `groups.json` of both sets.
 
     The prompt tells what the edited picture should show; the group is the source's photograph.
@@ -69,12 +69,12 @@ def write_texts(triplets: list[Triplet]) -> None:
             write_json(prompts, folder / PROMPTS)
 
 
-def is_rendered(triplet: Triplet) -> bool:
+def is_rendered(triplet: DemoTriplet) -> bool:
     """Whether all four files exist."""
     return all((triplet.folder / f"{triplet.number}{suffix}").is_file() for suffix in PARTS)
 
 
-def render_triplet(triplet: Triplet, *, size: int, seed: int) -> None:
+def render_triplet(triplet: DemoTriplet, *, size: int, seed: int) -> None:
     """Render the four pictures of a triplet. Inner-ID: two views under one grade; inter-ID: each its own."""
     inner = triplet.track == "inner_id"
     generator = np.random.default_rng(seed_of_input(seed, f"{triplet.folder.name}/{triplet.number}"))
@@ -96,14 +96,14 @@ def _picture(subject: Subject, grade: Grade, size: int, generator: np.random.Gen
     return image, look_at_mask(full_mask, view, size).astype(np.uint8) * 255
 
 
-def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator) -> View:
+def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator) -> CameraView:
     """A view that holds the whole region; the least overhanging of many draws that also show enough of it."""
     rows, columns = box = mask_box(mask > 0)
     limit = min(mask.shape)
     draws = []
     for _ in range(60):
         side = min(limit, longer_side(box) * generator.uniform(1.15, 1.6))
-        view = View(
+        view = CameraView(
             x=(columns.start + columns.stop) / 2 + generator.uniform(-0.12, 0.12) * side,
             y=(rows.start + rows.stop) / 2 + generator.uniform(-0.12, 0.12) * side,
             side=side,
