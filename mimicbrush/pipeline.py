@@ -31,7 +31,7 @@ from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import Box, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.progress import Progress, progress_bar
-from mimicbrush.requests import ReferenceRequest
+from mimicbrush.requests import Edited, ReferenceRequest
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +209,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             reference=as_reference(reference_image, boxes=reference_box, masks=reference_mask_image, size=size),
             keep_shape=keep_shape,
         )
-        editor = self._editor(
+        editor = self.editor(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             crop_to_mask=crop_to_mask,
@@ -221,7 +221,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         for hint in editor.hints(request):
             log.warning(hint)
         samples = self._sample(editor, request, _one_each(generator, num_images_per_prompt), callback_on_step_end)
-        images = _pack([sample[0] for sample in samples], source, output_type)
+        images = _pack([sample.frames[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
     def shape_maps(self, image: Picture, mask_image: Picture | None = None, **settings: object) -> list[Image.Image]:
@@ -232,7 +232,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         source = as_source(image).pixels
         mask = torch.ones_like(source[:1]) if mask_image is None else as_edit_mask(mask_image, source)
         request = ReferenceRequest(source=source[None], mask=mask[None], reference=source)
-        maps = self._editor(**settings).shape_maps(request)
+        maps = self.editor(**settings).shape_maps(request)
         self.maybe_free_model_hooks()
         return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
 
@@ -243,7 +243,8 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             return super().progress_bar(iterable, total)
         return progress_bar(iterable, total=total, desc=config.get("desc"), leave=config.get("leave", True))
 
-    def _editor(self, **settings: object) -> MimicBrushEditor:
+    def editor(self, **settings: object) -> MimicBrushEditor:
+        """The editor behind a call, over the components as they are; settings: fields of `EditSettings`."""
         return MimicBrushEditor(self.network.eval(), scheduler=self.scheduler, **settings)
 
     def _sample(
@@ -252,29 +253,24 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         request: ReferenceRequest,
         generators: list[torch.Generator],
         callback: Callback | None,
-    ) -> list[Tensor]:
-        """A result (1, 3, H, W) for each generator, under a progress bar."""
+    ) -> list[Edited]:
+        """Draw a result for each generator, under a progress bar."""
         num_rounds = editor.num_rounds(request)
         with self.progress_bar(total=editor.settings.num_inference_steps * num_rounds) as bar:
-            (samples,) = editor.sample_batch(
-                [request],
-                num_samples=len(generators),
-                generators=generators,
-                on_step=self._reporter(bar, num_rounds, callback),
-            )
+            samples = editor.draw_samples(request, generators, on_step=self._reporter(bar, num_rounds, callback))
         self.maybe_free_model_hooks()
         return samples
 
     def _reporter(self, bar: Progress, num_rounds: int, callback: Callback | None) -> OnStep:
-        """What sampling calls after each step: moves the bar, and hands the latents to the callback."""
+        """Called after each sampling step: moves the bar and calls the callback with the latents."""
 
         def report(step: int, latents: Tensor, pred_original_sample: Tensor) -> Tensor | None:
             bar.total = len(self.scheduler.timesteps) * num_rounds
             bar.update()
             if callback is None:
                 return None
-            told = {"latents": latents, "pred_original_sample": pred_original_sample}
-            changed = callback(self, step, self.scheduler.timesteps[step], told)
+            values = {"latents": latents, "pred_original_sample": pred_original_sample}
+            changed = callback(self, step, self.scheduler.timesteps[step], values)
             return (changed or {}).get("latents")
 
         return report

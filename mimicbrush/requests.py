@@ -1,47 +1,69 @@
-"""The vocabulary that editors and evaluation share."""
+"""The vocabulary shared by editors and everything that drives them: requests, results and the `Editor` itself."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 from mimicbrush.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mimicbrush.data.batch import InpaintingBatch
+    from mimicbrush.statistics import Interval
+
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
+MaskUse = Literal["guide", "limit"]
+"""Purpose of a layer's mask. guide: the opacity starts from it and may leave it; limit: nothing is drawn outside it."""
 
-@dataclass(frozen=True, kw_only=True)
+ROUNDING = 1e-3
+"""How far pixels may lie outside [0, 1], as resizing and half precision leave them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class EditRequest:
-    """What every editor is given; one subclass for each kind of guidance.
+    """A picture or clip to edit; one subclass for each kind of guidance.
 
-    source: (T, 3, H, W) in [0, 1], a still image has T = 1; mask: (T, 1, H, W), 1 where the edit happens.
-    Raises UserError where shapes disagree, the mask is empty, or a value is not finite.
+    source: (T, 3, H, W) in [0, 1], a still has T = 1; seed: 0 to 2^63 - 1; id: name of the benchmark sample,
+    if it is one.
+    Every request checks its own fields and raises UserError, which names the field.
     """
 
     source: Tensor
-    mask: Tensor
     seed: int = 0
+    id: str | None = None
 
     def __post_init__(self) -> None:
-        if self.source.ndim != 4 or self.source.shape[1] != 3:
-            raise UserError(f"source must be (T, 3, H, W), found {tuple(self.source.shape)}")
+        _check_pixels("source", self.source, ("T", 3, "H", "W"))
         if min(self.source.shape[2:]) < 2:
             raise UserError(f"source is {tuple(self.source.shape)}, expected at least 2 pixels a side")
-        expected = (self.source.shape[0], 1, *self.source.shape[2:])
-        if tuple(self.mask.shape) != expected:
-            raise UserError(f"mask is {tuple(self.mask.shape)}, the source needs {expected}; export both at one size")
-        if not (self.source.isfinite().all() and self.mask.isfinite().all()):
-            raise UserError("source or mask holds NaN or infinity; pass finite values in [0, 1]")
-        if not (self.mask > 0.5).any():
-            raise UserError("the mask is empty; paint the region to edit with 1 (white)")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise UserError(f"seed is {self.seed!r}, expected a whole number from 0 to 2^63 - 1")
+        if self.id is not None and not (isinstance(self.id, str) and self.id):
+            raise UserError(f"id is {self.id!r}, expected the name of a sample, or None")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReferenceRequest(EditRequest):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedRequest(EditRequest):
+    """Edit the masked region.
+
+    mask: (T, 1, H, W) in [0, 1], 1 where the edit happens; at least one of its pixels is above 0.5.
+    """
+
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_mask(self.mask, self.source)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReferenceRequest(MaskedRequest):
     """Repaint the masked region so that it imitates the matching part of a reference picture.
 
     reference: (3, h, w) in [0, 1], any size; keep_shape: follow the source's shape map (texture transfer).
@@ -52,31 +74,216 @@ class ReferenceRequest(EditRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.reference.ndim != 3 or self.reference.shape[0] != 3:
-            raise UserError(f"reference must be (3, h, w), found {tuple(self.reference.shape)}")
-        if not self.reference.isfinite().all():
-            raise UserError("reference holds NaN or infinity; pass finite values in [0, 1]")
+        _check_pixels("reference", self.reference, (3, "h", "w"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class TextRequest(EditRequest):
-    """Repaint the masked region after a sentence. prompt: may be empty."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextRequest(MaskedRequest):
+    """Repaint the masked region after a sentence, which may be empty."""
 
     prompt: str = ""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_text("prompt", self.prompt)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerRequest(EditRequest):
+    """Draw a layer over the source after sentences (Text2LIVE, arXiv 2204.02491).
+
+    prompts: the edited picture; screen_prompts: the layer alone, on a green screen; source_prompts: the picture before
+    the edit; region_prompts: the thing to edit. Each is one sentence or several, and all but `prompts` may be left out.
+    mask: (T, 1, H, W), 1 where the layer belongs, or None; mask_use: what it is for.
+    """
+
+    prompts: tuple[str, ...]
+    screen_prompts: tuple[str, ...] = ()
+    source_prompts: tuple[str, ...] = ()
+    region_prompts: tuple[str, ...] = ()
+    mask: Tensor | None = None
+    mask_use: MaskUse = "guide"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("prompts", "screen_prompts", "source_prompts", "region_prompts"):
+            _check_sentences(name, getattr(self, name))
+        if not self.prompts:
+            raise UserError("prompts is empty; give at least one sentence that describes the edited picture")
+        if self.mask is not None:
+            _check_mask(self.mask, self.source)
+        if self.mask_use not in get_args(MaskUse):
+            raise UserError(f"mask_use is {self.mask_use!r}, expected one of {', '.join(get_args(MaskUse))}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MotionRequest(EditRequest):
+    """Move the things in a still along an optical-flow field (Motion Guidance, arXiv 2401.18085).
+
+    flow: (1, 2, H, W) in pixels on the source's grid, x to the right, then y down; mask: (1, 1, H, W), 1 where pixels
+    may change, or None, in which case the editor proposes one; prompt: describes the picture, and may be empty.
+    """
+
+    flow: Tensor
+    mask: Tensor | None = None
+    prompt: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.source) != 1:
+            raise UserError(f"source has {len(self.source)} frames, expected 1; motion is given to a still picture")
+        _check_tensor("flow", self.flow, (1, 2, *self.source.shape[2:]), ", in pixels on the source's grid")
+        if not self.flow.any():
+            raise UserError("flow is zero everywhere, so nothing would move; give a motion")
+        if self.mask is not None:
+            _check_mask(self.mask, self.source)
+        _check_text("prompt", self.prompt)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VideoRequest(EditRequest):
+    """Replace the object in a clip by the object of a target picture (GenVideo, arXiv 2404.12541).
+
+    source: (T, 3, H, W) with T at least 2; source_prompt, target_prompt: describe the clip before and after the edit;
+    target_image: (3, h, w) in [0, 1], any size; mask: (T, 1, H, W), 1 where the edit happens, or None, in which case
+    the editor proposes one; fps: frames a second.
+    """
+
+    source_prompt: str
+    target_prompt: str
+    target_image: Tensor
+    fps: float
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.source) < 2:
+            raise UserError("source has 1 frame, expected a clip of at least 2; edit a still with another kind of edit")
+        _check_text("source_prompt", self.source_prompt)
+        _check_text("target_prompt", self.target_prompt)
+        _check_pixels("target_image", self.target_image, (3, "h", "w"))
+        if not 0 < self.fps < float("inf"):
+            raise UserError(f"fps is {self.fps}, expected a positive number of frames a second")
+        if self.mask is not None:
+            _check_mask(self.mask, self.source)
+
+
+class Edited(NamedTuple):
+    """An editor's answer to a request."""
+
+    frames: Tensor
+    """(T, 3, H, W) in [0, 1], of the source's size."""
+    layers: Mapping[str, Tensor] = {}
+    """Further pictures by name, (T, C, H, W) each: {"rgba": (T, 4, H, W)} for a layer drawn over the source."""
+
+
+OnProgress = Callable[[float, Callable[[], Edited]], None]
+"""Receives the finished share of the work, above 0 and at most 1, and `preview`, which computes the result as predicted
+so far only when it is called. `preview` shows the request being edited, or the first of those edited together; its
+frames may be smaller than the source. An exception raised by the callback stops the edit and reaches the caller."""
+
 
 class Editor(ABC):
-    """Answers requests with edited pictures."""
+    """Answers requests with edited pictures.
+
+    A new editor names its `request_class` and defines `edit`.
+    """
 
     request_class: type[EditRequest] = ReferenceRequest
-    """What it is guided by: requests of this class are what it is handed."""
-    network: object | None = None
-    """The network whose noise prediction *reference use* is measured on; None where an editor predicts no noise."""
+    """The kind of request that it answers. Subclasses of that kind are answered as well: an editor of `MaskedRequest`
+    also answers a `ReferenceRequest`, whose reference it ignores."""
 
     @abstractmethod
-    def edit(self, request: EditRequest) -> Tensor:
-        """(T, 3, H, W) in [0, 1], at the source's size."""
+    def edit(self, request: EditRequest, *, on_progress: OnProgress | None = None) -> Edited:
+        """Edit one picture or clip; raises UserError where the request cannot be answered."""
 
-    def edit_batch(self, requests: list[EditRequest]) -> list[Tensor]:
-        """One result per request, in order; each equals what `edit` alone would give."""
-        return [self.edit(request) for request in requests]
+    def edit_batch(self, requests: Sequence[EditRequest], *, on_progress: OnProgress | None = None) -> list[Edited]:
+        """One result per request, in order; each equals the result of `edit` alone."""
+        return [
+            self.edit(request, on_progress=on_progress and _share_of(on_progress, number, len(requests)))
+            for number, request in enumerate(requests)
+        ]
+
+
+@runtime_checkable
+class MeasuresReferenceUse(Protocol):
+    """An editor whose noise prediction shows how far it uses the reference; evaluation measures it where it can."""
+
+    @property
+    def canvas_size(self) -> int:
+        """Pixels a side of the square pictures on which it is measured."""
+
+    def measure_reference_use(
+        self, batches: Sequence[InpaintingBatch], *, seed: int, keep_shape: bool
+    ) -> dict[str, Interval]:
+        """Share of pairs in which the right reference beats a wrong one, by the kind of wrong reference."""
+
+
+def check_answers(editor: Editor, answers: object, requests: Sequence[EditRequest]) -> list[Edited]:
+    """Raise UserError, which names the editor, where its answers cannot be edits of the requests."""
+    name = type(editor).__qualname__
+    if not isinstance(answers, list) or len(answers) != len(requests):
+        raise UserError(f"{name} answered {len(requests)} requests with {answers!r:.60}, expected a list of edits")
+    for answer, request in zip(answers, requests, strict=True):
+        frames, expected = answer.frames if isinstance(answer, Edited) else answer, tuple(request.source.shape)
+        is_pixels = hasattr(frames, "is_floating_point") and frames.is_floating_point()
+        if not isinstance(answer, Edited) or not is_pixels or tuple(frames.shape) != expected:
+            found = f"{frames.dtype} {tuple(frames.shape)}" if hasattr(frames, "dtype") else type(frames).__name__
+            found = f"Edited of {found}" if isinstance(answer, Edited) else found
+            raise UserError(
+                f"{name} answered with {found}, expected an Edited whose frames are a floating-point tensor {expected}"
+                " in [0, 1]"
+            )
+    return answers
+
+
+def _share_of(on_progress: OnProgress, number: int, total: int) -> OnProgress:
+    """A callback for one of `total` requests that are answered one after the other."""
+    return lambda fraction, preview: on_progress((number + fraction) / total, preview)
+
+
+def _check_tensor(name: str, tensor: Tensor, expected: tuple[int | str, ...], hint: str = "") -> None:
+    """Raise UserError where this is no floating-point tensor of the expected shape, in which letters match any size."""
+    shape = f"({', '.join(map(str, expected))}){hint}"
+    if not hasattr(tensor, "is_floating_point"):
+        raise UserError(f"{name} is a {type(tensor).__name__}, expected a tensor {shape}")
+    found = tuple(tensor.shape)
+    fits = len(found) == len(expected) and all(
+        isinstance(wanted, str) or wanted == size for size, wanted in zip(found, expected, strict=True)
+    )
+    if not fits:
+        raise UserError(f"{name} is {found}, expected {shape}")
+    if not tensor.numel():
+        raise UserError(f"{name} is {found}, which holds nothing; expected at least one pixel")
+    if not tensor.is_floating_point():
+        raise UserError(f"{name} is of {tensor.dtype}, expected floating point; divide levels of 8 bits by 255")
+    if not all(map(math.isfinite, map(float, tensor.aminmax()))):
+        raise UserError(f"{name} holds NaN or infinity; pass finite values")
+
+
+def _check_pixels(name: str, tensor: Tensor, expected: tuple[int | str, ...], hint: str = "") -> None:
+    _check_tensor(name, tensor, expected, hint)
+    low, high = map(float, tensor.aminmax())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise UserError(f"{name} has values from {low:g} to {high:g}, expected [0, 1]; divide levels of 8 bits by 255")
+
+
+def _check_mask(mask: Tensor, source: Tensor) -> None:
+    expected = (len(source), 1, *source.shape[2:])
+    _check_pixels("mask", mask, expected, " as the source needs; export both at one size")
+    if not (mask > 0.5).any():
+        raise UserError("the mask is empty; paint the region to edit with 1 (white)")
+
+
+def _check_text(name: str, text: str) -> None:
+    if not isinstance(text, str):
+        raise UserError(f"{name} is {text!r:.60}, expected a sentence as a string")
+
+
+def _check_sentences(name: str, sentences: tuple[str, ...]) -> None:
+    if not isinstance(sentences, tuple):
+        raise UserError(f"{name} is {sentences!r:.60}, expected a tuple of sentences")
+    for sentence in sentences:
+        _check_text(name, sentence)
+        if not sentence.strip():
+            raise UserError(f"{name} holds an empty sentence; leave it out or write one")

@@ -18,7 +18,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels, to_levels
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.pictures.mask_geometry import mask_box
-from mimicbrush.requests import Editor, EditRequest, ReferenceRequest
+from mimicbrush.requests import Edited, Editor, EditRequest, MaskedRequest, OnProgress, ReferenceRequest
 
 INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
 
@@ -26,8 +26,10 @@ INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
 class Identity(Editor):
     """Returns the source: the truth on inner-ID, and the worst imitation on inter-ID."""
 
-    def edit(self, request: EditRequest) -> Tensor:
-        return request.source.clone()
+    request_class = EditRequest
+
+    def edit(self, request: EditRequest, *, on_progress: OnProgress | None = None) -> Edited:
+        return _answer(request.source.clone(), on_progress)
 
 
 class MeanColour(Editor):
@@ -36,20 +38,22 @@ class MeanColour(Editor):
     ring: its width in pixels.
     """
 
+    request_class = MaskedRequest
+
     def __init__(self, ring: int = 16) -> None:
         if ring < 1:
             raise UserError(f"ring is {ring}, expected at least 1 pixel")
         self.ring = ring
 
-    def edit(self, request: EditRequest) -> Tensor:
+    def edit(self, request: MaskedRequest, *, on_progress: OnProgress | None = None) -> Edited:
         mask = request.mask > 0.5
         around = F.max_pool2d(mask.float(), 2 * self.ring + 1, stride=1, padding=self.ring) > 0
         ring = (around & ~mask).to(request.source.dtype)
         count = ring.sum(dim=(2, 3), keepdim=True)
         colour = (request.source * ring).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
-        # A frame that is masked whole has no surroundings; mid-grey stands in.
+        # A frame that is masked whole has no surroundings; it becomes mid-grey.
         colour = torch.where(count > 0, colour, 0.5)
-        return torch.where(mask, colour, request.source)
+        return _answer(torch.where(mask, colour, request.source), on_progress)
 
 
 class ReferencePaste(Editor):
@@ -58,25 +62,29 @@ class ReferencePaste(Editor):
     The box and not the whole picture: reference and mask both show the thing to imitate at full size.
     """
 
-    def edit(self, request: ReferenceRequest) -> Tensor:
+    request_class = ReferenceRequest
+
+    def edit(self, request: ReferenceRequest, *, on_progress: OnProgress | None = None) -> Edited:
         edited = request.source.clone()
         for frame, mask in zip(edited, request.mask[:, 0] > 0.5, strict=True):
             if mask.any():
                 rows, columns = mask_box(mask.cpu())
                 pasted = resize(request.reference, rows.stop - rows.start, columns.stop - columns.start)
                 frame[:, rows, columns] = torch.where(mask[rows, columns], pasted.to(frame), frame[:, rows, columns])
-        return edited
+        return _answer(edited, on_progress)
 
 
 class ColourTransfer(Editor):
     """Moves mean and spread of the masked region's colours to those of the reference's middle (Reinhard et al., 2001).
 
-    In CIE Lab, channel by channel: light and texture of the source stay, the palette becomes the reference's. An editor
-    is not told which part of the reference is meant: its middle half, each way, stands for the thing that it shows.
+    In CIE Lab, channel by channel: light and texture of the source stay, the palette becomes the reference's. A request
+    does not say which part of its reference to imitate, so the middle half, each way, is taken.
     Like Identity, it looks at what lies under the mask, which on inner-ID is the truth.
     """
 
-    def edit(self, request: ReferenceRequest) -> Tensor:
+    request_class = ReferenceRequest
+
+    def edit(self, request: ReferenceRequest, *, on_progress: OnProgress | None = None) -> Edited:
         mask = request.mask > 0.5
         height, width = request.reference.shape[1:]
         middle = request.reference[:, height // 4 : height - height // 4, width // 4 : width - width // 4]
@@ -86,7 +94,7 @@ class ColourTransfer(Editor):
             # A frame without a hole has no colours to move.
             if hole.any():
                 frame[:, hole] = _match_statistics(frame[:, hole], wanted.to(frame))
-        return torch.where(mask, kornia.color.lab_to_rgb(lab).clamp(0, 1), request.source)
+        return _answer(torch.where(mask, kornia.color.lab_to_rgb(lab).clamp(0, 1), request.source), on_progress)
 
 
 class ClassicalInpainting(Editor):
@@ -95,21 +103,31 @@ class ClassicalInpainting(Editor):
     method: Telea's fast marching or Navier-Stokes; radius: pixels around a point that are looked at.
     """
 
+    request_class = MaskedRequest
+
     def __init__(self, method: Literal["telea", "navier_stokes"] = "telea", radius: float = 5.0) -> None:
         if radius <= 0:
             raise UserError(f"radius is {radius}, expected a positive number of pixels")
         self.flag = INPAINTING_FLAGS[method]
         self.radius = radius
 
-    def edit(self, request: EditRequest) -> Tensor:
+    def edit(self, request: MaskedRequest, *, on_progress: OnProgress | None = None) -> Edited:
         mask = request.mask > 0.5
         frames = [self._inpaint(frame, hole) for frame, hole in zip(request.source, mask[:, 0], strict=True)]
-        return torch.where(mask, torch.stack(frames).to(request.source), request.source)
+        return _answer(torch.where(mask, torch.stack(frames).to(request.source), request.source), on_progress)
 
     def _inpaint(self, frame: Tensor, hole: Tensor) -> Tensor:
         """(3, H, W), (H, W) -> (3, H, W), on 8-bit pixels as OpenCV wants them."""
         filled = cv2.inpaint(to_levels(frame), hole.cpu().numpy().astype(np.uint8), self.radius, self.flag)
         return to_channels(filled)
+
+
+def _answer(frames: Tensor, on_progress: OnProgress | None) -> Edited:
+    """Report the edit as finished, which takes no steps here, and return it."""
+    edited = Edited(frames)
+    if on_progress is not None:
+        on_progress(1.0, lambda: edited)
+    return edited
 
 
 def _match_statistics(values: Tensor, wanted: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -17,7 +18,7 @@ from mimicbrush.model.config import PartConfig, check_sampling
 from mimicbrush.model.sampling import seeded_generators
 from mimicbrush.model.weights.parts import load_pretrained
 from mimicbrush.pictures.geometry import binarise, letterbox, paste_back, unletterbox
-from mimicbrush.requests import Editor, EditRequest, Precision, TextRequest
+from mimicbrush.requests import Edited, Editor, OnProgress, Precision, TextRequest
 
 PARTS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
 """Folders with weights, and the models in them."""
@@ -62,14 +63,21 @@ class StableDiffusionInpainting(Editor):
         self.num_inference_steps = num_inference_steps
         self.guidance_scale = guidance_scale
 
-    def edit(self, request: TextRequest) -> Tensor:
-        return self.edit_batch([request])[0]
+    def edit(self, request: TextRequest, *, on_progress: OnProgress | None = None) -> Edited:
+        return self.edit_batch([request], on_progress=on_progress)[0]
 
     @torch.no_grad()
-    def edit_batch(self, requests: list[EditRequest]) -> list[Tensor]:
+    def edit_batch(self, requests: Sequence[TextRequest], *, on_progress: OnProgress | None = None) -> list[Edited]:
+        """A preview decodes the noisy latents of the first request: diffusers does not pass its prediction on."""
         frames = [(request, number) for request in requests for number in range(len(request.source))]
         sources = [letterbox(request.source[number], self.size, fill=1.0)[0] for request, number in frames]
         masks = [letterbox(request.mask[number], self.size, fill=0.0)[0] for request, number in frames]
+
+        def report(pipeline: StableDiffusionInpaintPipeline, step: int, _: Tensor, values: dict[str, Tensor]) -> dict:
+            latents = values["latents"][: len(requests[0].source)]
+            on_progress((step + 1) / pipeline.num_timesteps, lambda: self._decode(latents, requests[0]))
+            return values
+
         canvases = self.pipeline(
             prompt=[request.prompt for request, _ in frames],
             image=torch.stack(sources),
@@ -80,13 +88,22 @@ class StableDiffusionInpainting(Editor):
             guidance_scale=self.guidance_scale,
             generator=seeded_generators([request.seed for request, _ in frames]),
             output_type="pt",
+            callback_on_step_end=report if on_progress else None,
         ).images
-        finished = iter(canvases.float().cpu())
-        return [self._finish([next(finished) for _ in request.source], request) for request in requests]
+        finished = canvases.float().cpu().split([len(request.source) for request in requests])
+        return [_paste_back(canvas, request) for canvas, request in zip(finished, requests, strict=True)]
 
-    def _finish(self, canvases: list[Tensor], request: EditRequest) -> Tensor:
-        edited = unletterbox(torch.stack(canvases), *request.source.shape[-2:])
-        return paste_back(edited.to(request.source), request.source, request.mask)
+    @torch.no_grad()
+    def _decode(self, latents: Tensor, request: TextRequest) -> Edited:
+        vae = self.pipeline.vae
+        canvases = vae.decode(latents / vae.config.scaling_factor).sample
+        return _paste_back((canvases.float().cpu() / 2 + 0.5).clamp(0, 1), request)
+
+
+def _paste_back(canvases: Tensor, request: TextRequest) -> Edited:
+    """Put the frames on the network's canvas (T, 3, size, size) back into the source."""
+    edited = unletterbox(canvases, *request.source.shape[-2:])
+    return Edited(paste_back(edited.to(request.source), request.source, request.mask))
 
 
 def load_pipeline(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from torch import Tensor
@@ -24,6 +24,7 @@ from mimicbrush.benchmark_layout import (
     is_filled,
     read_texts,
 )
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
 from mimicbrush.model.reference_use import next_of_another_group
@@ -74,15 +75,25 @@ class Sample:
     def request(
         self, seed: int, *, guided_by: type[EditRequest] = ReferenceRequest, reference: Path | None = None
     ) -> EditRequest:
-        """The sample as an editor is given it.
+        """The sample as a request of the kind that an editor answers.
 
-        guided_by: the class of request that the editor takes; reference: another than the sample's own.
+        guided_by: class of the request; reference: picture to use instead of the sample's own.
+        Raises UserError where such a request needs more than a sample has.
         """
         source, mask = self.frames()
-        common = {"source": source, "mask": mask, "seed": seed}
+        given: dict[str, object] = {"source": source, "mask": mask, "seed": seed, "id": self.id}
         if issubclass(guided_by, TextRequest):
-            return guided_by(**common, prompt=(self.prompt or "").replace("#", ""))
-        return guided_by(**common, reference=read_image(reference or self.reference), keep_shape=self.task == "texture")
+            given["prompt"] = (self.prompt or "").replace("#", "")
+        if issubclass(guided_by, ReferenceRequest):
+            given |= {"reference": read_image(reference or self.reference), "keep_shape": self.task == "texture"}
+        asked = {field.name: field.default is MISSING for field in fields(guided_by)}
+        missing = [name for name, is_needed in asked.items() if is_needed and name not in given]
+        if missing:
+            raise UserError(
+                f"a sample of a benchmark set has no {', '.join(missing)} for a {guided_by.__name__}; choose an editor"
+                " that is guided by a reference or a sentence"
+            )
+        return guided_by(**{name: value for name, value in given.items() if name in asked})
 
 
 def swapped_references(samples: Sequence[Sample]) -> dict[str, Path]:

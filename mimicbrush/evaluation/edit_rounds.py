@@ -20,7 +20,7 @@ from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.files import read_object, write_json
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.pictures.writing import write_frames
-from mimicbrush.requests import Editor, EditRequest
+from mimicbrush.requests import Editor, EditRequest, check_answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,25 +95,8 @@ def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | No
         raise UserError(f"{len(requests)} edits at once do not fit into memory; lower batch_size ({error})") from None
     seconds = round((time.perf_counter() - started) / len(requests), 4)
     record = EditRecord(seconds=seconds, peak_memory=int(peak_memory(device)) if peak_is_known else None)
-    if not isinstance(edits, list | tuple) or len(edits) != len(requests):
-        raise UserError(
-            f"{_name(editor)} answered {len(requests)} requests with {edits!r:.60}, expected a list of edits"
-        )
-    for edit, request in zip(edits, requests, strict=True):
-        _check(editor, edit, request)
-    return [(edit, record) for edit in edits]
-
-
-def _check(editor: Editor, edit: object, request: EditRequest) -> None:
-    """Raise UserError where what an editor has returned cannot be an edit."""
-    expected = tuple(request.source.shape)
-    if not isinstance(edit, Tensor) or not edit.is_floating_point() or tuple(edit.shape) != expected:
-        found = f"{edit.dtype} {tuple(edit.shape)}" if isinstance(edit, Tensor) else type(edit).__name__
-        raise UserError(f"{_name(editor)} answered with {found}, expected a floating-point tensor {expected} in [0, 1]")
-
-
-def _name(editor: Editor) -> str:
-    return type(editor).__qualname__
+    edits = check_answers(editor, edits, requests)
+    return [(edit.frames, record) for edit in edits]
 
 
 def _write(sample: Sample, edit: Tensor | None, record: EditRecord, folder: Path) -> EditRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,10 +14,10 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import HeldoutConfig
 from mimicbrush.files import write_json
-from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
+from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.geometry import binarise, letterbox
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.requests import Editor
+from mimicbrush.requests import Editor, MeasuresReferenceUse
 from mimicbrush.statistics import Interval
 
 ReferenceUse = dict[str, Interval]
@@ -31,21 +31,21 @@ def record_reference_use(
     *,
     seed: int,
     batch_size: int = 16,
-    measure: Callable[..., ReferenceUse] = measure_reference_use,
 ) -> None:
     """Measure an editor's reference use and write it to `path`; `null` where it is not defined.
 
-    That is for an editor that predicts no noise, and for samples of one group, which cannot lend each other references.
-    pairs: held-out ones of training, or the samples of a set that has a truth; measure: how they are judged.
+    It is not defined for an editor that cannot measure it, nor for samples of one group, which cannot lend each other
+    references. pairs: held-out ones of training, or the samples of a set that has a truth.
     """
     use: ReferenceUse | None = None
-    if editor.network is not None and (isinstance(pairs, HeldoutConfig) or len({sample.group for sample in pairs}) > 1):
-        size = editor.network.size
+    has_wrong_references = isinstance(pairs, HeldoutConfig) or len({sample.group for sample in pairs}) > 1
+    if isinstance(editor, MeasuresReferenceUse) and has_wrong_references:
+        size = editor.canvas_size
         if isinstance(pairs, HeldoutConfig):
             batches, keep_shape = heldout_batches(pairs.shards, size, pairs.num_pairs, seed), False
         else:
             batches, keep_shape = sample_batches(pairs, size, batch_size), pairs[0].task == "texture"
-        use = measure(editor.network, batches, seed=seed, keep_shape=keep_shape)
+        use = editor.measure_reference_use(batches, seed=seed, keep_shape=keep_shape)
     write_json(use and {name: share._asdict() for name, share in use.items()}, path)
 
 

@@ -118,5 +118,5 @@ def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Image.Ima
             ReferenceRequest(source=source[None], mask=mask[None], reference=reference, keep_shape=keep_shape)
             for source, mask, reference in pairs
         ]
-        columns.append(torch.cat(editor.edit_batch(requests)))
+        columns.append(torch.cat([edited.frames for edited in editor.edit_batch(requests)]))
     return contact_sheet(column_rows(COLUMNS, [list(map(to_pil, column)) for column in (*columns, batch.source)]))

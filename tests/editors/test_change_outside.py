@@ -68,7 +68,7 @@ def test_nothing_changes_beyond_the_feather(editor, size, scene):
         asked = TextRequest(source=source, mask=mask, prompt="red hat")
     else:
         asked = ReferenceRequest(source=source, mask=mask, reference=source[0, :, :50, :60])
-    edited = editor.edit(asked)
+    edited = editor.edit(asked).frames
     before, after, hidden = eight_bits(source), eight_bits(edited), mask[0, 0].numpy() > 0.5
     assert change_outside(EditedPicture(before, hidden, after, before, None)) == 0
     if not isinstance(editor, baselines.Identity):
@@ -81,6 +81,8 @@ def test_the_feather_itself_grows_with_the_picture(editor, scene):
     source, mask = scene[2048, 640]
     kind = TextRequest if editor.request_class is TextRequest else ReferenceRequest
     guide = {} if kind is TextRequest else {"reference": source[0, :, :50, :60]}
-    changed = (eight_bits(editor.edit(kind(source=source, mask=mask, **guide))) != eight_bits(source)).any(axis=2)
+    changed = (eight_bits(editor.edit(kind(source=source, mask=mask, **guide)).frames) != eight_bits(source)).any(
+        axis=2
+    )
     hidden = mask[0, 0].numpy() > 0.5
     assert (changed & ~grow(hidden, 20)).any() and not (changed & ~grow(hidden, 40)).any()

@@ -29,23 +29,23 @@ def make_request(prompt: str, seed: int = 0) -> TextRequest:
 
 def test_only_the_masked_region_is_repainted(editor):
     request = make_request("red hat")
-    edited = editor.edit(request)
+    edited = editor.edit(request).frames
     assert edited.shape == request.source.shape
     assert torch.equal(edited[..., 37:, :], request.source[..., 37:, :])
     assert (edited - request.source)[..., 12:23, 22:38].abs().mean() > 0.05
 
 
 def test_prompt_and_seed_matter_and_the_same_ones_give_the_same(editor):
-    edited = editor.edit(make_request("red hat"))
-    assert torch.equal(editor.edit(make_request("red hat")), edited)
-    assert not torch.equal(editor.edit(make_request("tea")), edited)
-    assert not torch.equal(editor.edit(make_request("red hat", seed=1)), edited)
+    edited = editor.edit(make_request("red hat")).frames
+    assert torch.equal(editor.edit(make_request("red hat")).frames, edited)
+    assert not torch.equal(editor.edit(make_request("tea")).frames, edited)
+    assert not torch.equal(editor.edit(make_request("red hat", seed=1)).frames, edited)
 
 
 def test_batch_gives_what_single_edits_give(editor):
     requests = [make_request("red hat", seed=3), make_request("", seed=4)]
     for request, edited in zip(requests, editor.edit_batch(requests), strict=True):
-        assert torch.allclose(edited, editor.edit(request), atol=1e-5)
+        assert torch.allclose(edited.frames, editor.edit(request).frames, atol=1e-5)
 
 
 def test_missing_weights_are_named(tmp_path):
@@ -94,7 +94,7 @@ def test_the_repositorys_own_layout_is_read(inpainting_folder, editor, tmp_path,
     assert [message.partition(" ")[0] for message in caplog.messages] == ["unet:", "vae:", "text_encoder:"]
     assert loaded.pipeline.unet.dtype == torch.float32
     request = make_request("red hat")
-    assert torch.allclose(loaded.edit(request), editor.edit(request), atol=0.02)
+    assert torch.allclose(loaded.edit(request).frames, editor.edit(request).frames, atol=0.02)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from mimicbrush.editors.baselines import Identity
 from mimicbrush.errors import UserError
-from mimicbrush.requests import Editor, ReferenceRequest, TextRequest
+from mimicbrush.requests import Edited, Editor, ReferenceRequest, TextRequest
 
 STAND_INS = __name__
 BASELINES = "mimicbrush.editors.baselines"
@@ -21,17 +21,17 @@ PASTE = {"class_path": f"{BASELINES}.ReferencePaste"}
 class SeededNoise(Editor):
     """Fills the mask with noise of the request's seed and the source's own mean: wrong if batches mix samples up."""
 
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+    def edit(self, request: ReferenceRequest, *, on_progress=None) -> Edited:
         generator = torch.Generator().manual_seed(request.seed)
         noise = torch.rand(request.source.shape, generator=generator) * request.source.mean()
-        return torch.where(request.mask > 0.5, noise, request.source)
+        return Edited(torch.where(request.mask > 0.5, noise, request.source))
 
 
 class Broken(Editor):
     """Answers with NaN, as a diverged network does."""
 
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return torch.full_like(request.source, math.nan)
+    def edit(self, request: ReferenceRequest, *, on_progress=None) -> Edited:
+        return Edited(torch.full_like(request.source, math.nan))
 
 
 class RefusesDark(Editor):
@@ -40,10 +40,10 @@ class RefusesDark(Editor):
     def __init__(self, below: float = 0.49) -> None:
         self.below = below
 
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
+    def edit(self, request: ReferenceRequest, *, on_progress=None) -> Edited:
         if request.source.mean() < self.below:
             raise UserError(f"too dark: {request.source.mean():.3f}")
-        return request.source
+        return Edited(request.source)
 
 
 class Sentence(Editor):
@@ -51,27 +51,27 @@ class Sentence(Editor):
 
     request_class = TextRequest
 
-    def edit(self, request: TextRequest) -> torch.Tensor:
-        return torch.where(request.mask > 0.5, torch.tensor(len(request.prompt) / 255), request.source)
+    def edit(self, request: TextRequest, *, on_progress=None) -> Edited:
+        return Edited(torch.where(request.mask > 0.5, torch.tensor(len(request.prompt) / 255), request.source))
 
 
 class Shapeless(Editor):
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return request.source[..., :5]
+    def edit(self, request: ReferenceRequest, *, on_progress=None) -> Edited:
+        return Edited(request.source[..., :5])
 
 
 class Bytes(Editor):
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return (request.source * 255).byte()
+    def edit(self, request: ReferenceRequest, *, on_progress=None) -> Edited:
+        return Edited((request.source * 255).byte())
 
 
 class Nothing(Editor):
-    def edit(self, request: ReferenceRequest) -> None:
+    def edit(self, request: ReferenceRequest, *, on_progress=None) -> None:
         return None
 
 
 class TooFew(Identity):
-    def edit_batch(self, requests: list[ReferenceRequest]) -> list[torch.Tensor]:
+    def edit_batch(self, requests: list[ReferenceRequest], *, on_progress=None) -> list[Edited]:
         return super().edit_batch(requests)[1:]
 
 
@@ -81,8 +81,8 @@ class Loaded(Editor):
     def __init__(self, checkpoint: str) -> None:
         self.checkpoint = checkpoint
 
-    def edit(self, request: ReferenceRequest) -> torch.Tensor:
-        return request.source
+    def edit(self, request: ReferenceRequest, *, on_progress=None) -> Edited:
+        return Edited(request.source)
 
 
 def mean_colour(**arguments) -> dict:

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -18,37 +15,34 @@ from tests.conftest import make_pairs
 SHARES = {"another / both": Interval(0.75, 0.6, 0.9, 8, 4)}
 
 
-def judge(told: dict) -> Callable[..., dict[str, Interval]]:
-    """A measurement that only notes what it was given."""
+class Judge(Identity):
+    """Measures nothing, and keeps what it was given."""
 
-    def measure(network, batches, *, seed, keep_shape):
-        told.update(network=network, batches=batches, seed=seed, keep_shape=keep_shape)
+    def __init__(self, canvas_size: int) -> None:
+        self.canvas_size = canvas_size
+
+    def measure_reference_use(self, batches, *, seed, keep_shape):
+        self.batches, self.seed, self.keep_shape = batches, seed, keep_shape
         return SHARES
-
-    return measure
 
 
 def test_measured_once_on_the_editors_own_size(tmp_path):
-    editor = Identity()
-    editor.network = SimpleNamespace(size=64)
-    told = {}
+    editor = Judge(64)
     write_shard(tmp_path / "pairs-000000.tar", make_pairs(8), {})
     path = tmp_path / "use" / "editor.json"
-    record_reference_use(editor, path, HeldoutConfig(shards=tmp_path, num_pairs=8), seed=3, measure=judge(told))
-    assert told["network"] is editor.network and (told["seed"], told["keep_shape"]) == (3, False)
-    assert torch.cat([batch.source for batch in told["batches"]]).shape == (8, 3, 64, 64)
+    record_reference_use(editor, path, HeldoutConfig(shards=tmp_path, num_pairs=8), seed=3)
+    assert (editor.seed, editor.keep_shape) == (3, False)
+    assert torch.cat([batch.source for batch in editor.batches]).shape == (8, 3, 64, 64)
     assert read_reference_use(path) == SHARES
 
 
 def test_samples_of_a_set_are_judged_as_pairs_with_their_shape(tmp_path, make_set):
     folder = make_set(number=3)
     samples = list_samples(BenchmarkSet(folder=folder, task="texture", track="inner_id"))
-    editor = Identity()
-    editor.network = SimpleNamespace(size=80)
-    told = {}
-    record_reference_use(editor, tmp_path / "use.json", samples, seed=0, batch_size=2, measure=judge(told))
-    first, second = told["batches"]
-    assert told["keep_shape"]
+    editor = Judge(80)
+    record_reference_use(editor, tmp_path / "use.json", samples, seed=0, batch_size=2)
+    first, second = editor.batches
+    assert editor.keep_shape
     assert (first.key, second.key) == (["000", "001"], ["002"]) and len({*first.group, *second.group}) == 3
     mask = read_mask(folder / "000_source_mask.png")
     # The set's pictures are 40 pixels square: the canvas is twice that.
@@ -60,9 +54,7 @@ def test_samples_of_one_group_have_no_wrong_reference(tmp_path, make_set):
     folder = make_set(number=2)
     (folder / "groups.json").write_text('{"000": "one", "001": "one"}')
     samples = list_samples(BenchmarkSet(folder=folder, task="texture", track="inner_id"))
-    editor = Identity()
-    editor.network = SimpleNamespace(size=64)
-    record_reference_use(editor, tmp_path / "use.json", samples, seed=0, measure=judge({}))
+    record_reference_use(Judge(64), tmp_path / "use.json", samples, seed=0)
     assert read_reference_use(tmp_path / "use.json") is None
 
 

@@ -76,7 +76,7 @@ def test_it_is_the_benchmarks_editor(pipe, network):
     called = edit(
         pipe, image=source, mask_image=mask, reference_image=reference, generator=torch.Generator().manual_seed(3)
     )
-    assert torch.equal(called, MimicBrushEditor(network, num_inference_steps=2).edit(request))
+    assert torch.equal(called, MimicBrushEditor(network, num_inference_steps=2).edit(request).frames)
 
 
 def test_saved_and_loaded_it_edits_the_same_with_its_scheduler(tmp_path):

@@ -212,7 +212,7 @@ def test_a_checkpoint_edits_and_its_averaged_weights_differ(trained):
     mask[..., 10:20, 6:18] = 1
     request = ReferenceRequest(source=source, mask=mask, reference=torch.rand(3, 30, 50))
     averaged, plain = (
-        MimicBrushEditor(trained, num_inference_steps=2, use_ema=use_ema, device="cpu").edit(request)
+        MimicBrushEditor(trained, num_inference_steps=2, use_ema=use_ema, device="cpu").edit(request).frames
         for use_ema in (True, False)
     )
     assert averaged.shape == source.shape

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from diffusers import SchedulerMixin
 from torch import Tensor
 
 from mimicbrush.device import choose_device, choose_dtype
-from mimicbrush.editors.mimicbrush.rounds import Part, next_round, rounds_of
+from mimicbrush.editors.mimicbrush.rounds import Part, Round, Row, next_round, rounds_of
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.model.config import check_sampling
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
+from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.pictures import geometry, released_geometry
 from mimicbrush.pictures.crop_regions import crop_regions, describe_small_mask, whole_picture
 from mimicbrush.pictures.geometry import binarise, match_colours, unletterbox
-from mimicbrush.requests import Editor, Precision, ReferenceRequest
+from mimicbrush.requests import Edited, Editor, OnProgress, Precision, ReferenceRequest
+
+if TYPE_CHECKING:
+    from mimicbrush.data.batch import InpaintingBatch
+    from mimicbrush.statistics import Interval
 
 GEOMETRIES = {"exact": geometry, "released": released_geometry}
 
@@ -31,12 +34,22 @@ POSTERIOR_SEED = 0
 that samples of one edit share everything but their noise."""
 
 
-class Prepared(NamedTuple):
+ONLY_ROUND = Round(0, 1)
+
+
+class Canvas(NamedTuple):
     """A part on the network's square canvas."""
 
     source: Tensor
     mask: Tensor
     reference: Tensor
+
+
+class Callbacks(NamedTuple):
+    """Functions to call after each sampling step, where there are any."""
+
+    on_step: OnStep | None = None
+    on_progress: OnProgress | None = None
 
 
 class MimicBrushEditor(Editor):
@@ -49,6 +62,8 @@ class MimicBrushEditor(Editor):
     settings: fields of `EditSettings`; its numbers are, where they are not given, those that the weights recommend.
     Raises UserError where the weights are missing or do not fit, or a setting is outside its limits.
     """
+
+    request_class = ReferenceRequest
 
     def __init__(
         self,
@@ -82,31 +97,36 @@ class MimicBrushEditor(Editor):
         self.keep_shape = keep_shape
         self.geometry = GEOMETRIES[self.settings.geometry]
 
-    def edit(self, request: ReferenceRequest) -> Tensor:
-        return self.edit_batch([request])[0]
+    def edit(self, request: ReferenceRequest, *, on_progress: OnProgress | None = None) -> Edited:
+        return self.edit_batch([request], on_progress=on_progress)[0]
 
-    def edit_batch(self, requests: list[ReferenceRequest]) -> list[Tensor]:
-        return [samples[0] for samples in self.sample_batch(requests)]
-
-    @torch.no_grad()
-    def sample_batch(
-        self,
-        requests: list[ReferenceRequest],
-        *,
-        num_samples: int = 1,
-        generators: list[torch.Generator] | None = None,
-        on_step: OnStep | None = None,
-    ) -> list[list[Tensor]]:
-        """`num_samples` results of each request, with seeds seed, seed + 1, ...; all are denoised together.
-
-        Each result equals what its seed alone would give. generators: one per sample in place of the seeds', from which
-        a request's frames and regions draw in turn; on_step: as in `sample`, once for each of `num_rounds`.
-        """
+    def edit_batch(
+        self, requests: Sequence[ReferenceRequest], *, on_progress: OnProgress | None = None
+    ) -> list[Edited]:
+        """Edit all requests together; every part of a request starts from the noise of the request's seed."""
+        callbacks = Callbacks(on_progress=on_progress)
         if self.settings.regions == "in_turn":
-            return self._sample_in_turn(requests, num_samples, generators, on_step)
-        divided = [self._parts(request) for request in requests]
-        drawn_from = generators * sum(map(len, divided)) if generators else None
-        return self._sample(divided, num_samples, drawn_from, on_step)
+            return list(map(Edited, self._edit_in_turn(requests, None, callbacks)))
+        rows = [[Row(part, seeded_generators([request.seed])) for part in self._parts(request)] for request in requests]
+        return [Edited(frames) for (frames,) in self._repaint(rows, callbacks)]
+
+    def draw_samples(
+        self,
+        request: ReferenceRequest,
+        generators: list[torch.Generator],
+        *,
+        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[Edited]:
+        """Edit one request with the noise of each generator, from which its parts draw one after the other.
+
+        Whatever does not depend on the noise is computed once. on_step: as in `sample`, anew in each of `num_rounds`.
+        """
+        callbacks = Callbacks(on_step, on_progress)
+        if self.settings.regions == "in_turn":
+            return list(map(Edited, self._edit_in_turn([request] * len(generators), generators, callbacks)))
+        (samples,) = self._repaint([[Row(part, generators) for part in self._parts(request)]], callbacks)
+        return list(map(Edited, samples))
 
     def num_rounds(self, request: ReferenceRequest) -> int:
         """How often sampling begins anew: for each region, where they are edited in turn."""
@@ -115,91 +135,119 @@ class MimicBrushEditor(Editor):
     def hints(self, request: ReferenceRequest) -> list[str]:
         """Sentences for a person whose mask lets little of an edit be seen."""
         cropped, size = self.settings.crop_to_mask or self.settings.regions != "together", self.network.size
-        said = [
+        hints = [
             describe_small_mask(part.region, size=size, cropped=cropped, feather=self.geometry.feather)
             for part in self._parts(request)
         ]
-        return [sentence for sentence in said if sentence]
-
-    def _sample_in_turn(
-        self,
-        requests: list[ReferenceRequest],
-        num_samples: int,
-        generators: list[torch.Generator] | None,
-        on_step: OnStep | None,
-    ) -> list[list[Tensor]]:
-        """Samples see different pictures after the first round: each is a request of its own."""
-        asked = [replace(request, seed=request.seed + n) for request in requests for n in range(num_samples)]
-        own_generators = generators * len(requests) if generators else [None] * len(asked)
-        rounds, results = [rounds_of(self._parts(request)) for request in asked], [request.source for request in asked]
-        for turn in range(max(map(len, rounds))):
-            going = [number for number in range(len(asked)) if turn < len(rounds[number])]
-            divided = [next_round(results[number], rounds[number][turn:]) for number in going]
-            drawn_from = [own_generators[n] for n, parts in zip(going, divided, strict=True) for _ in parts]
-            edited = self._sample(divided, 1, drawn_from if generators else None, on_step)
-            for number, (result,) in zip(going, edited, strict=True):
-                results[number] = result
-        return [results[first : first + num_samples] for first in range(0, len(results), num_samples)]
-
-    def _sample(
-        self,
-        divided: list[list[Part]],
-        num_samples: int,
-        drawn_from: list[torch.Generator] | None,
-        on_step: OnStep | None,
-    ) -> list[list[Tensor]]:
-        """divided: the parts of each request; drawn_from: a generator for each row, or those of the seeds."""
-        parts = list(chain.from_iterable(divided))
-        if drawn_from is None:
-            drawn_from = seeded_generators([part.request.seed + n for part in parts for n in range(num_samples)])
-        latent = sample(
-            self.network,
-            self._condition(parts),
-            draw_noise(self.network, drawn_from),
-            scheduler=self.scheduler,
-            num_inference_steps=self.settings.num_inference_steps,
-            guidance_scale=self.settings.guidance_scale,
-            generators=drawn_from,
-            on_step=on_step,
-        )
-        canvases = iter(self.network.decode(latent).cpu().split(num_samples))
-        return [self._finish(parts, canvases, num_samples) for parts in divided]
+        return [hint for hint in hints if hint]
 
     @torch.no_grad()
     def shape_maps(self, request: ReferenceRequest) -> list[Tensor]:
         """Shape maps that `keep_shape` follows, (1, h, w) for each region, in the shape network's units."""
         parts = self._parts(request)
-        sources = torch.stack([self._prepare(part).source for part in parts]).to(self.network.device)
+        sources = torch.stack([self._to_canvas(part).source for part in parts]).to(self.network.device)
         maps = self.network.shape_map(sources, torch.ones(len(parts), dtype=torch.bool)).float().cpu()
         return [
             unletterbox(shape_map[None], *part.region.mask.shape[1:])[0]
             for shape_map, part in zip(maps, parts, strict=True)
         ]
 
+    @property
+    def canvas_size(self) -> int:
+        return self.network.size
+
+    def measure_reference_use(
+        self, batches: Sequence[InpaintingBatch], *, seed: int, keep_shape: bool
+    ) -> dict[str, Interval]:
+        return measure_reference_use(self.network, batches, seed=seed, keep_shape=keep_shape)
+
+    def _edit_in_turn(
+        self,
+        requests: Sequence[ReferenceRequest],
+        generators: list[torch.Generator] | None,
+        callbacks: Callbacks,
+    ) -> list[Tensor]:
+        """Edit one part of each frame after the other, where each sees the results of those before it.
+
+        generators: one per request; None: each part starts from the noise of its request's seed.
+        """
+        rounds = [rounds_of(self._parts(request)) for request in requests]
+        results, num_rounds = [request.source for request in requests], max(map(len, rounds))
+        for turn in range(num_rounds):
+            unfinished = [number for number in range(len(requests)) if turn < len(rounds[number])]
+            rows = []
+            for number in unfinished:
+                parts = next_round(results[number], rounds[number][turn:])
+                own = [generators[number]] if generators else None
+                rows.append([Row(part, own or seeded_generators([part.request.seed])) for part in parts])
+            for number, (result,) in zip(
+                unfinished, self._repaint(rows, callbacks, Round(turn, num_rounds)), strict=True
+            ):
+                results[number] = result
+        return results
+
+    @torch.no_grad()
+    def _repaint(self, rows: list[list[Row]], callbacks: Callbacks, turn: Round = ONLY_ROUND) -> list[Tensor]:
+        """Repaint the rows of each request, all in one batch: samples (N, T, 3, H, W) of each request."""
+        parts = [row.part for of_request in rows for row in of_request]
+        generators = [generator for of_request in rows for row in of_request for generator in row.generators]
+        latent = sample(
+            self.network,
+            self._condition(parts),
+            draw_noise(self.network, generators),
+            scheduler=self.scheduler,
+            num_inference_steps=self.settings.num_inference_steps,
+            guidance_scale=self.settings.guidance_scale,
+            generators=generators,
+            on_step=self._step_reporter(rows[0], callbacks, turn) if any(callbacks) else None,
+        )
+        canvases = iter(self.network.decode(latent).cpu().split(len(generators) // len(parts)))
+        return [self._paste([(row.part, next(canvases)) for row in of_request]) for of_request in rows]
+
+    def _step_reporter(self, rows: list[Row], callbacks: Callbacks, turn: Round) -> OnStep:
+        """Calls the callbacks after each step; rows: of the request that previews show, first in the batch."""
+
+        def report(step: int, latent: Tensor, pred_original: Tensor) -> Tensor | None:
+            if callbacks.on_progress is not None:
+                share = turn.finished_share((step + 1) / len(self.scheduler.timesteps))
+                callbacks.on_progress(share, lambda: self._preview(rows, pred_original))
+            return None if callbacks.on_step is None else callbacks.on_step(step, latent, pred_original)
+
+        return report
+
+    @torch.no_grad()
+    def _preview(self, rows: list[Row], latent: Tensor) -> Edited:
+        """Decode and paste the first sample of the request whose rows are the first of `latent`."""
+        num_samples = len(rows[0].generators)
+        canvases = self.network.decode(latent[: len(rows) * num_samples : num_samples]).cpu()
+        (frames,) = self._paste([(row.part, canvas[None]) for row, canvas in zip(rows, canvases, strict=True)])
+        return Edited(frames)
+
     def _parts(self, request: ReferenceRequest) -> list[Part]:
+        """Divide a request into the regions of its frames, frame after frame."""
         parts, separate = [], self.settings.regions != "together"
-        for number, mask in enumerate(request.mask):
+        for frame, mask in enumerate(request.mask):
             if self.settings.crop_to_mask or separate:
                 regions = crop_regions(mask, size=self.network.size, context=self.settings.context, separate=separate)
             else:
                 regions = [whole_picture(mask)]
-            parts += [Part(request, number, region) for region in regions]
+            parts += [Part(request, frame, region) for region in regions]
         return parts
 
     def _keeps_shape(self, request: ReferenceRequest) -> bool:
         return request.keep_shape if self.keep_shape is None else self.keep_shape
 
-    def _prepare(self, part: Part) -> Prepared:
+    def _to_canvas(self, part: Part) -> Canvas:
         size, letterbox = self.network.size, self.geometry.letterbox
         source, _ = letterbox(part.of(part.request.source), size, fill=1.0)
         mask, _ = letterbox(part.of(part.request.mask), size, fill=0.0)
         reference, _ = letterbox(part.request.reference, size, fill=1.0)
-        return Prepared(source, binarise(mask), reference)
+        return Canvas(source, binarise(mask), reference)
 
     def _condition(self, parts: list[Part]) -> Conditions:
-        device, prepared = self.network.device, [self._prepare(part) for part in parts]
+        device, prepared = self.network.device, [self._to_canvas(part) for part in parts]
         source, mask, reference = (
-            torch.stack([getattr(frame, name) for frame in prepared]).to(device) for name in Prepared._fields
+            torch.stack([getattr(frame, name) for frame in prepared]).to(device) for name in Canvas._fields
         )
         keep_shape = torch.tensor([self._keeps_shape(part.request) for part in parts], device=device)
         generators = seeded_generators([POSTERIOR_SEED] * len(parts))
@@ -211,19 +259,15 @@ class MimicBrushEditor(Editor):
             image_tokens=conditions.image_tokens[:1], reference_latent=conditions.reference_latent[:1]
         )
 
-    def _finish(self, parts: list[Part], canvases: Iterator[Tensor], num_samples: int) -> list[Tensor]:
-        """Paste the canvases of one request back: `num_samples` results (T, 3, H, W)."""
-        results = parts[0].request.source.repeat(num_samples, 1, 1, 1, 1)
-        for part in parts:
-            self._paste(next(canvases), part, results[:, part.number])
-        return list(results)
-
-    def _paste(self, canvas: Tensor, part: Part, result: Tensor) -> None:
-        """Put samples (N, 3, size, size) of a part into its place in results (N, 3, H, W)."""
-        mask = part.region.mask[None]
-        height, width = mask.shape[-2:]
-        edited = self.geometry.unletterbox(canvas, height, width).to(result)
-        if self.settings.match_colour:
-            edited = match_colours(edited, part.of(part.request.source)[None], mask)
-        place = result[..., part.region.rows, part.region.columns]
-        place.copy_(self.geometry.paste_back(edited, place, mask))
+    def _paste(self, canvases: list[tuple[Part, Tensor]]) -> Tensor:
+        """Put each part's canvases (N, 3, size, size) into its place in the source: samples (N, T, 3, H, W)."""
+        first, drawn = canvases[0]
+        samples = first.request.source.repeat(len(drawn), 1, 1, 1, 1)
+        for part, canvas in canvases:
+            mask = part.region.mask[None]
+            edited = self.geometry.unletterbox(canvas, *mask.shape[-2:]).to(samples)
+            if self.settings.match_colour:
+                edited = match_colours(edited, part.of(part.request.source)[None], mask)
+            place = part.of(samples)
+            place.copy_(self.geometry.paste_back(edited, place, mask))
+        return samples

@@ -1,4 +1,4 @@
-"""A request in parts, and the rounds in which these are edited one after the other."""
+"""A request divided into parts, the rounds in which these are edited, and the rows of the network's batch."""
 
 from __future__ import annotations
 
@@ -14,27 +14,45 @@ from mimicbrush.requests import ReferenceRequest
 
 
 class Part(NamedTuple):
-    """One region of one frame of a request: what one row of the network's batch repaints."""
+    """One region of one frame of a request."""
 
     request: ReferenceRequest
-    number: int
+    frame: int
     region: Region
 
     def of(self, pictures: Tensor) -> Tensor:
-        """Its pixels (C, h, w) of the request's pictures (T, C, H, W)."""
-        return pictures[self.number, :, self.region.rows, self.region.columns]
+        """Its pixels (..., C, h, w) of pictures (..., T, C, H, W), as a view."""
+        return pictures[..., self.frame, :, self.region.rows, self.region.columns]
+
+
+class Row(NamedTuple):
+    """A part to repaint, once with the noise of each generator."""
+
+    part: Part
+    generators: list[torch.Generator]
+
+
+class Round(NamedTuple):
+    """Where an edit is: its rounds follow each other, and each is sampled from noise anew."""
+
+    number: int
+    total: int
+
+    def finished_share(self, share: float) -> float:
+        """Share of the whole edit that is finished when `share` of this round is."""
+        return (self.number + share) / self.total
 
 
 def rounds_of(parts: list[Part]) -> list[list[Part]]:
-    """Parts of a request by the round in which they are edited: one of each frame that has so many."""
+    """Divide the parts of a request into rounds: the first part of each frame, then the second of each, and so on."""
     frames: dict[int, list[Part]] = {}
     for part in parts:
-        frames.setdefault(part.number, []).append(part)
+        frames.setdefault(part.frame, []).append(part)
     return [[part for part in taken if part is not None] for taken in zip_longest(*frames.values())]
 
 
 def next_round(source: Tensor, rounds: list[list[Part]]) -> list[Part]:
-    """The first of the remaining rounds, on the pictures edited so far; parts of later rounds are still hidden."""
+    """The first of the remaining rounds, on the pictures edited so far; parts of later rounds are still masked."""
     mask = torch.zeros_like(rounds[0][0].request.mask)
     for part in chain.from_iterable(rounds):
         part.of(mask).add_(part.region.mask)
