@@ -19,9 +19,9 @@ from data_prep.shard_folder import shard_and_merge
 from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
 from data_prep.work_units import KEPT, slug
 from mimicbrush.data.shards import FramePair
+from mimicbrush.errors import UnusableInput
 from mimicbrush.metadata import read_metadata
 from mimicbrush.seeds import seed_of_input
-from mimicbrush.unusable_input import UnusableInput
 from mimicbrush.video.clip_reader import read_frames
 from mimicbrush.video.decoded_clip import DecodedClip, Frame
 

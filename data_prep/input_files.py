@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import yaml
 
 from mimicbrush.data.shard_index import require_shards
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.machine import require_posix
 from mimicbrush.metadata import require_metadata
 from mimicbrush.run_folder import CONFIG_NAME
-from mimicbrush.unusable_input import UnusableInput
 
 if TYPE_CHECKING:
     from data_prep.config import SamShardConfig, ShardFolderConfig, VideoShardConfig

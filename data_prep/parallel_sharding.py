@@ -22,11 +22,10 @@ from data_prep.input_files import readable_text
 from data_prep.pool import Failure, map_in_order
 from data_prep.work_units import Unit, slug
 from mimicbrush.data.shards import FramePair, write_shard
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.files import NO_ROOM
 from mimicbrush.machine import usable_cores
 from mimicbrush.progress import Progress, progress_bar
-from mimicbrush.unusable_input import UnusableInput
 
 MAX_DETAIL = 200
 """Characters that are kept of why an input was skipped; what a file says of itself may be long."""

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from data_prep.config import ObjectMaskConfig
 from data_prep.input_files import check_file, find_files, readable_name, readable_text, require_stills, size_of
 from data_prep.rle import decode_rle
-from mimicbrush.errors import UserError, first_line
+from mimicbrush.errors import UnusableInput, UserError, first_line
 from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.metadata import ORIGIN_FIELDS
 from mimicbrush.pictures.conversion import rgb_bytes
 from mimicbrush.pictures.decoding import decode_bytes, turn_upright
 from mimicbrush.pictures.headers import UnreadablePictureError, swaps_sides
 from mimicbrush.pictures.mask_geometry import count_touched_sides
-from mimicbrush.unusable_input import UnusableInput
 
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
 """What an annotation says of its mask, and what holds where it is silent."""

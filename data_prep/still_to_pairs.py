@@ -18,11 +18,11 @@ from data_prep.summary import BAND_BIN, histogram
 from data_prep.warp import draw_warp, follow_points, warp_image, warp_mask
 from data_prep.work_units import KEPT, slug
 from mimicbrush.data.shards import FramePair
+from mimicbrush.errors import UnusableInput
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.conversion import is_masked
 from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
-from mimicbrush.unusable_input import UnusableInput
 
 SIMILARITY_SIZE = 256
 MIN_SIDE = 32

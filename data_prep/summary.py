@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from data_prep.work_units import KEPT, merge_inputs
 from mimicbrush.data.shard_index import ShardIndex
-from mimicbrush.errors import spaced
+from mimicbrush.errors import describe_reasons, spaced
 from mimicbrush.files import installed_versions
-from mimicbrush.unusable_input import describe_reasons
 
 BAND_BIN = 0.05
 """Of similarity."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class UserError(ValueError):
@@ -61,6 +61,22 @@ def as_list(faults: Sequence[str], *, indent: str = "") -> str:
     return "\n".join([f"{len(faults)} faults:", *(f"{indent}- {fault}" for fault in faults)])
 
 
+class UnusableInput(Exception):  # noqa: N818 - it describes the input, and is counted rather than reported
+    """A clip, still, photograph or prompt that cannot be used: it is skipped, named, and counted by its reason.
+
+    reason: a slug to count by; detail: a sentence.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple:
+        # Exceptions are pickled with what `super().__init__` received; workers send this one to the main process.
+        return UnusableInput, (self.reason, self.detail)
+
+
 class Terminated(SystemExit):
     """SIGTERM has asked the process to end: raised in its main thread, so that it cleans up."""
 
@@ -83,6 +99,11 @@ def first_line(error: Exception) -> str:
 def spaced(number: int) -> str:
     """12345 -> 12 345, as messages and reports write large numbers."""
     return f"{number:,}".replace(",", " ")
+
+
+def describe_reasons(counts: Mapping[str, int]) -> str:
+    """`120 too_short, 68 unreadable`, in the order given."""
+    return ", ".join(f"{spaced(count)} {reason}" for reason, count in counts.items())
 
 
 def end_with_error(error: UserError) -> NoReturn:

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -32,24 +31,6 @@ FILE_SUFFIXES = PICTURE_SUFFIXES | WEIGHT_SUFFIXES | {
 }
 # fmt: on
 """Names that end so mean a file to whoever gives them."""
-
-SHIPPED = "asset:"
-"""What precedes the name of weights that this package ships."""
-
-
-def shipped(name: str) -> str:
-    """`asset:NAME` -> the folder of weights of that name in this package; any other name as it is.
-
-    Raises UserError where none of that name is shipped.
-    """
-    if not name.startswith(SHIPPED):
-        return name
-    folders = {path.name: path for path in resources.files("mimicbrush").joinpath("assets").iterdir() if path.is_dir()}
-    found = folders.get(name.removeprefix(SHIPPED))
-    if found is None:
-        known = ", ".join(SHIPPED + known for known in sorted(folders))
-        raise UserError(f"{name}: no such weights come with this package; there are {known}")
-    return str(found)
 
 
 @contextmanager

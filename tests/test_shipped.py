@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mimicbrush.files import shipped
+from mimicbrush.hub.locations import shipped
 from mimicbrush.pipeline import MimicBrushPipeline
 
 FOLDER = Path(shipped("asset:tiny"))

@@ -6,7 +6,7 @@ import socket
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.hub import is_local
+from mimicbrush.hub.locations import is_local
 from mimicbrush.model.weights.find import find_weights
 
 

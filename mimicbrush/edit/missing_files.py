@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mimicbrush.errors import Faults
 from mimicbrush.files import check_writable
-from mimicbrush.hub import is_local
+from mimicbrush.hub.locations import is_local
 from mimicbrush.model.weights.find import find_weights
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from transformers import CLIPTextModel
 
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.errors import UserError
-from mimicbrush.hub import open_place
-from mimicbrush.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.locations import open_location
 from mimicbrush.model.config import PartConfig, check_sampling
 from mimicbrush.model.sampling import seeded_generators
 from mimicbrush.model.weights.parts import load_pretrained
@@ -117,12 +117,12 @@ def load_pipeline(
     parts = {
         name: load_pretrained(name, replace(config, subfolder=name), kind, dtype=dtype) for name, kind in PARTS.items()
     }
-    place = open_place(pretrained, revision)
-    if place.is_partial and not all(map(place.inside, SMALL_FOLDERS)):
-        place.complete()
+    location = open_location(pretrained, revision)
+    if location.is_partial and not all(map(location.files_in, SMALL_FOLDERS)):
+        location.list_remote_files()
     for name in SMALL_FOLDERS:
-        place.fetch(name, place.inside(name))
-    folder = place.fetch("", ["model_index.json"])
+        location.fetch(name, location.files_in(name))
+    folder = location.fetch("", ["model_index.json"])
     without = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     with quiet_libraries():
         return StableDiffusionInpaintPipeline.from_pretrained(folder, local_files_only=True, **parts, **without)

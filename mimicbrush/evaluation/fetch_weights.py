@@ -14,8 +14,9 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import FetchConfig
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.sources import NAMED_HASH, cached_file, is_url
-from mimicbrush.hub import find_part, is_repository
-from mimicbrush.weight_files import TRANSFORMERS
+from mimicbrush.hub.locations import is_repository
+from mimicbrush.hub.part_files import find_part
+from mimicbrush.hub.weight_files import TRANSFORMERS
 
 SECONDS = 10
 """Without an answer, after which a server counts as out of reach."""

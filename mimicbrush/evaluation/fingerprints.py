@@ -10,7 +10,8 @@ from mimicbrush.config import find_class
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.config import HELDOUT, EditorSpec, EvaluateConfig
-from mimicbrush.files import WEIGHT_SUFFIXES, digest, shipped
+from mimicbrush.files import WEIGHT_SUFFIXES, digest
+from mimicbrush.hub.locations import shipped
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.weights.find import checkpoint_of, is_exported, is_run
 from mimicbrush.model.weights.recommended import read_recommended

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
+from mimicbrush.errors import UnusableInput
 from mimicbrush.pictures.conversion import is_masked, shrink_to_fit, to_pil
 from mimicbrush.segmentation.prompt import Box, Mask
-from mimicbrush.unusable_input import UnusableInput
 
 GRABCUT_SIDE = 320
 """Pixels of the longer side: at 512 a photograph takes three times as long, and central boxes of the 26 photographs

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels; the right and lower edges lie outside."""

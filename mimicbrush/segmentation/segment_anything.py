@@ -8,10 +8,10 @@ from transformers import SamModel, SamProcessor
 
 from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
-from mimicbrush.hub import find_part
-from mimicbrush.network_files import AbsentWeightsError, find_folder, load_weights
+from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder, load_weights
+from mimicbrush.hub.part_files import find_part
+from mimicbrush.hub.weight_files import TRANSFORMERS
 from mimicbrush.segmentation.prompt import Mask, SegmentationPrompt
-from mimicbrush.weight_files import TRANSFORMERS
 
 
 class SegmentAnything:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput
 from mimicbrush.video.decoded_clip import DecodedClip, Times, VideoInfo
 from mimicbrush.video.decord_reader import read_with_decord
 from mimicbrush.video.pyav_reader import probe_with_pyav, read_with_pyav

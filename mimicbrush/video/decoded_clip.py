@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput
 
 THUMBNAIL_SIZE = (64, 36)
 """Width and height of a thumbnail."""

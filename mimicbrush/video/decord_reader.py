@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.errors import first_line
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput, first_line
 from mimicbrush.video.decoded_clip import (
     DecodedClip,
     Frame,

@@ -16,8 +16,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from mimicbrush.errors import first_line
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput, first_line
 from mimicbrush.video.decoded_clip import (
     DecodedClip,
     Frame,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.input_files import check_file, find_files, list_videos
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput
 
 
 def test_linked_folders_are_entered_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from mimicbrush.evaluation.config import EditorSpec
 from mimicbrush.evaluation.fingerprints import recommended_to
-from mimicbrush.files import shipped
+from mimicbrush.hub.locations import shipped
 
 CLASS_PATH = "mimicbrush.editors.mimicbrush.MimicBrushEditor"
 

@@ -19,13 +19,13 @@ from mimicbrush.config import dump_config, load_config
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
 from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.config import ModelsConfig
-from mimicbrush.hub import is_repository
+from mimicbrush.hub.locations import is_repository
+from mimicbrush.hub.weight_files import TRANSFORMERS, choose_weights
 from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.parts import load_part
 from mimicbrush.run_folder import find_difference
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.weight_files import TRANSFORMERS, choose_weights
 from tests.conftest import REPOSITORY, make_shards
 from tests.hub_layouts import INPAINTING, LAYOUTS, PARTS, STABLE_DIFFUSION, write_cache
 
@@ -106,7 +106,7 @@ def test_every_preset_passes_its_check(path, offline, tmp_path, monkeypatch, cap
     assert f"{INPAINTING}: imitative_unet" in " ".join(printed.out.split())
     assert "Error no file named" not in printed.err + caplog.text
     assert [record.getMessage() for record in caplog.records if record.name.startswith("mimicbrush")] == [
-        f"imitative_unet: {INPAINTING}/unet holds no plain weights: taken are those of the variant fp16"
+        f"imitative_unet: {INPAINTING}/unet has no plain weights: used the variant fp16"
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage
 
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput
 from mimicbrush.video.clip_reader import probe, read_frames
 from mimicbrush.video.decord_reader import decord
 from tests.data_prep.conftest import (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("imageio_ffmpeg")
 
-from mimicbrush.unusable_input import UnusableInput
+from mimicbrush.errors import UnusableInput
 from mimicbrush.video.clip_reader import probe, read_frames
 from mimicbrush.video.decord_reader import decord
 from tests.video.ffmpeg_oracle import Recipe, ffmpeg_frames, make_clip

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 from torch import Tensor
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.evaluation.build.config import CollectionConfig, SizeConfig
 from mimicbrush.evaluation.build.masks import check_area, make_masker
 from mimicbrush.evaluation.build.photographs import (
@@ -21,7 +21,6 @@ from mimicbrush.files import sha256
 from mimicbrush.pictures.reading import read_mask
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.segmentation.prompt import Mask
-from mimicbrush.unusable_input import UnusableInput
 
 
 class MaskedPhotograph(NamedTuple):

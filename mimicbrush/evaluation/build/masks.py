@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.evaluation.benchmark_faults import MAX_GREY, grey_share
 from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.build.photographs import ScaledPhotograph
@@ -19,7 +19,6 @@ from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import is_masked, to_pil
 from mimicbrush.pictures.reading import read_levels
 from mimicbrush.segmentation.prompt import Box, Mask, SegmentationPrompt, box_mask, central_box
-from mimicbrush.unusable_input import UnusableInput
 
 if TYPE_CHECKING:
     from mimicbrush.segmentation.segment_anything import SegmentAnything

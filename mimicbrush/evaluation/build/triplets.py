@@ -21,7 +21,7 @@ from mimicbrush.benchmark_layout import (
     is_filled,
     read_texts,
 )
-from mimicbrush.errors import UserError, some_of
+from mimicbrush.errors import UnusableInput, UserError, describe_reasons, some_of
 from mimicbrush.evaluation.benchmark_faults import text_faults
 from mimicbrush.evaluation.build.candidates import Candidate, Quota
 from mimicbrush.evaluation.build.collection import Collection, MaskedPhotograph, write_once
@@ -29,7 +29,6 @@ from mimicbrush.evaluation.preconditions import refuse_faults
 from mimicbrush.files import installed_versions, write_json
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import CONFIG_NAME, claim
-from mimicbrush.unusable_input import UnusableInput, describe_reasons
 
 PROVENANCE = "provenance.json"
 TEMPLATE = f"{UNFILLED}: what the edited picture shows, with #what comes from the reference# between these signs"

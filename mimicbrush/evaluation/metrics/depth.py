@@ -12,7 +12,7 @@ from transformers import DepthAnythingForDepthEstimation
 from transformers.modeling_outputs import DepthEstimatorOutput
 
 from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
-from mimicbrush.network_files import load_weights
+from mimicbrush.hub.local_networks import load_weights
 from mimicbrush.pictures.conversion import to_pil
 
 NUM_REMEMBERED = 128

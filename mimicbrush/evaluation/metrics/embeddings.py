@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from transformers import AutoTokenizer, CLIPModel, Dinov2Model, PreTrainedModel, ViTModel
 
 from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
-from mimicbrush.network_files import load_weights
+from mimicbrush.hub.local_networks import load_weights
 from mimicbrush.pictures.conversion import to_pil
 
 BATCH_SIZE = 16

@@ -19,8 +19,8 @@ from mimicbrush.evaluation.metrics.depth import DepthEstimator
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder, load_dino, load_dinov2
 from mimicbrush.evaluation.metrics.lpips import Lpips
 from mimicbrush.evaluation.metrics.sources import fetch_command, find_file, short_digest
-from mimicbrush.network_files import AbsentWeightsError, find_folder
-from mimicbrush.weight_files import weight_files
+from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder
+from mimicbrush.hub.weight_files import weight_files
 
 VIT_SIZES = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g"}
 """By width, as the papers name them."""

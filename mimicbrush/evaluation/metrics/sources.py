@@ -9,8 +9,8 @@ from urllib.parse import urlparse
 import torch
 
 from mimicbrush.files import sha256
-from mimicbrush.hub import is_repository
-from mimicbrush.network_files import AbsentWeightsError
+from mimicbrush.hub.local_networks import AbsentWeightsError
+from mimicbrush.hub.locations import is_repository
 
 FETCH = "python -m mimicbrush.evaluation.fetch"
 NAMED_HASH = re.compile(r"-([0-9a-f]{8,})\.")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import torch
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import local_folder
+from mimicbrush.hub.locations import local_folder
 from mimicbrush.model.config import NetworkConfig, NetworkOptions, PartConfig, released_network
 from mimicbrush.model.lora import fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork

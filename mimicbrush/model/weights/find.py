@@ -10,8 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.files import shipped
-from mimicbrush.hub import CONFIG, is_local, is_repository, is_single_file, local_folder
+from mimicbrush.hub.locations import CONFIG, is_local, is_repository, is_single_file, local_folder, shipped
 from mimicbrush.model.config import NetworkConfig, PartConfig
 
 INDEX_NAME = "model_index.json"

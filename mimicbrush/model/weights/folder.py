@@ -20,8 +20,8 @@ from transformers.utils import logging as transformers_logging
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object, whole_folder, write_json, write_text
-from mimicbrush.hub import local_folder
-from mimicbrush.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.locations import local_folder
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkConfig, NetworkOptions
 from mimicbrush.model.network import MimicBrushNetwork

@@ -17,15 +17,16 @@ from torch import nn
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation, PreTrainedModel
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import PartFiles, find_part, is_single_file
-from mimicbrush.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.local_networks import load_files, require_whole
+from mimicbrush.hub.locations import is_single_file
+from mimicbrush.hub.part_files import PartFiles, find_part
+from mimicbrush.hub.weight_files import DIFFUSERS, TRANSFORMERS
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.config import NUM_INPUT_CHANNELS, NetworkConfig, PartConfig
 from mimicbrush.model.reference_attention import make_imitative, make_reference
 from mimicbrush.model.weights.find import advise_on_part, pretrained_parts
 from mimicbrush.model.weights.single_file import load_single_file, read_single_file, single_file_config
-from mimicbrush.network_files import load_files, require_whole
-from mimicbrush.weight_files import DIFFUSERS, TRANSFORMERS
 
 T = TypeVar("T", bound=nn.Module)
 

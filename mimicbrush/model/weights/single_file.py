@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object, write_json
-from mimicbrush.hub import CONFIG
-from mimicbrush.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.locations import CONFIG
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.weights.tensors import Tensors, is_tensors
 from mimicbrush.tensor_files import torch_load

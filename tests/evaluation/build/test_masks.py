@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mimicbrush.errors import UnusableInput
 from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.build.masks import check_area, make_masker
 from mimicbrush.evaluation.build.photographs import ScaledPhotograph
-from mimicbrush.unusable_input import UnusableInput
 from tests.evaluation.build.conftest import SIZE, disc_mask, write_photograph
 
 

@@ -3,14 +3,13 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.evaluation.build.photographs import (
     PhotographFile,
     list_photographs,
     read_picture,
 )
 from mimicbrush.files import sha256
-from mimicbrush.unusable_input import UnusableInput
 
 
 def read(path, *, max_side=1024, min_side=16):

@@ -1,4 +1,4 @@
-"""Names of files of weights: how diffusers and transformers name them, and which of a folder's are best."""
+"""Names of weight files: how diffusers and transformers name them, and which files of a folder are best."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mimicbrush.files import read_object
 
 
 class Stems(NamedTuple):
-    """How a library names files of weights, before any variant and suffix."""
+    """The beginning of a library's names of weight files, before any variant and suffix."""
 
     safetensors: str
     pickled: str
@@ -23,20 +23,20 @@ TRANSFORMERS = Stems("model", "pytorch_model")
 
 
 class Choice(NamedTuple):
-    """One set of weights among those that a folder holds."""
+    """One of the sets of weights in a folder."""
 
     file: str
-    """The file of weights, or the index of several."""
+    """The weight file, or the index of several."""
     variant: str | None
     is_safe: bool
-    """Safetensors; else a pickle, which is only ever read as tensors."""
+    """True for safetensors; False for a pickle, from which only tensors are read."""
 
 
 def choose_weights(names: Collection[str], stems: Stems, variant: str | None = None) -> Choice | None:
-    """The best weights among the files of one folder; None where there are none to choose.
+    """Choose the best weights among the files of one folder; None if there are none, or several variants alone.
 
-    In this order: safetensors; safetensors of a variant, if only one has them; a pickle; a pickle of a variant, if only
-    one has it. A named variant is the only one looked for.
+    The order: safetensors; safetensors of a variant, if only one variant has them; a pickle; a pickle of a variant, if
+    only one variant has it. If a variant is named, no other is considered.
     """
     found = {(choice.is_safe, choice.variant): choice for choice in _weights(names, stems)}
     for is_safe in (True, False):
@@ -49,13 +49,13 @@ def choose_weights(names: Collection[str], stems: Stems, variant: str | None = N
 
 
 def weight_files(folder: Path, stems: Stems = TRANSFORMERS) -> list[Path]:
-    """The files of the best weights in a local folder; empty where it holds none."""
+    """The files of the best weights in a local folder; empty if it has none."""
     choice = choose_weights([path.name for path in folder.glob("*") if path.is_file()], stems)
     return [folder / name for name in shard_names(folder / choice.file)] if choice else []
 
 
 def shard_names(path: Path) -> list[str]:
-    """Names of the files that an index lists, or that of the file itself; raises UserError for a damaged index."""
+    """Names of the files that an index lists, or the name of a single file; raises UserError for a damaged index."""
     if path.suffix != ".json":
         return [path.name]
     try:
@@ -68,7 +68,7 @@ def shard_names(path: Path) -> list[str]:
 
 
 def _weights(names: Collection[str], stems: Stems) -> Iterator[Choice]:
-    """Every set of weights among a folder's files; a whole file takes the place of an index."""
+    """Every set of weights among a folder's files; a single file is preferred to an index."""
     for suffix, stem in (("safetensors", stems.safetensors), ("bin", stems.pickled)):
         index = rf"{stem}\.{suffix}(?:\.(\w+))?\.index(?:\.(\w+))?\.json"
         for pattern in (index, rf"{stem}(?:\.(\w+))?\.{suffix}"):

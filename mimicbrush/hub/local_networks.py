@@ -1,4 +1,4 @@
-"""Networks of transformers and diffusers in local folders: found complete, without fetching anything, and loaded."""
+"""Find complete networks of transformers and diffusers on this machine, without fetching anything, and load them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from mimicbrush.errors import UserError
-from mimicbrush.hub import PartFiles, is_repository
-from mimicbrush.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.locations import is_repository
+from mimicbrush.hub.part_files import PartFiles
+from mimicbrush.hub.weight_files import TRANSFORMERS, choose_weights, weight_files
 from mimicbrush.tensor_files import torch_load
-from mimicbrush.weight_files import TRANSFORMERS, choose_weights, weight_files
 
 T = TypeVar("T", bound=nn.Module)
 
 
 class AbsentWeightsError(Exception):
-    """Weights are not on this machine, or are not what they should be; the message says which."""
+    """Weights are missing on this machine, incomplete, damaged, or of another network; the message says which."""
 
 
 def find_folder(source: str, model_type: str, *, has_tokenizer: bool = False) -> Path:
-    """A local folder, or the hub's cached copy of a repository, in which a network's files are complete.
+    """Find the local folder, or the cached copy of a repository, that has all files of a network.
 
-    Raises AbsentWeightsError where it is not there, lacks files, is cut short, or holds another kind of network.
+    Raises AbsentWeightsError if it is missing, lacks files, has a truncated file, or holds another kind of network.
     """
     folder = Path(source)
     if is_repository(source):
@@ -60,7 +61,7 @@ def _model_type(path: Path) -> str | None:
 
 
 def load_weights(kind: type[T], folder: Path, **options: object) -> T:
-    """A network of transformers in float32, for inference only; raises UserError where the folder lacks some of it."""
+    """Load a network of transformers in float32, for inference only; raises UserError if the folder lacks a part."""
     choice = choose_weights([path.name for path in folder.iterdir()], TRANSFORMERS)
     if choice is None:
         raise UserError(f"{folder} holds no weights of {kind.__name__}; fetch it again")
@@ -72,14 +73,14 @@ def load_weights(kind: type[T], folder: Path, **options: object) -> T:
 
 
 def load_files(found: PartFiles, kind: type[T], dtype: torch.dtype = torch.float32, **options: object) -> T:
-    """A network from files on this machine, loaded by its library, which knows the tensor names of older models.
+    """Load a network from files on this machine with its library, which knows the tensor names of older models.
 
-    options: further arguments of the library's `from_pretrained`. Raises UserError where a file is damaged, would have
-    to be executed, or lacks tensors.
+    options: further arguments of the library's `from_pretrained`. Raises UserError if a file is damaged, contains
+    executable code, or lacks tensors.
     """
     if not found.choice.is_safe:
         for path in found.files:
-            torch_load(path)  # says so where a file would have to be executed
+            torch_load(path)  # refuses a file that contains executable code
     options |= {"variant": found.choice.variant, "use_safetensors": found.choice.is_safe, "local_files_only": True}
     try:
         with quiet_libraries():
@@ -90,7 +91,7 @@ def load_files(found: PartFiles, kind: type[T], dtype: torch.dtype = torch.float
 
 
 def require_whole(part: T, origin: str, missing: Sequence[str]) -> T:
-    """The part itself; raises UserError, which names the origin, where tensors are missing or have no values."""
+    """Return the part; raises UserError, which names the origin, if tensors are missing or have no values."""
     missing = missing or [name for name, tensor in part.state_dict().items() if tensor.is_meta]
     if missing:
         raise UserError(f"{origin} lacks {len(missing)} tensors, first {missing[0]}")
@@ -113,7 +114,7 @@ def _check_whole(path: Path) -> None:
     if path.suffix != ".safetensors":
         return
     try:
-        with safe_open(path, "pt"):  # reads the header, which says how long the file must be
+        with safe_open(path, "pt"):  # reads the header, which gives the length of the file
             pass
     except SafetensorError as error:
         raise AbsentWeightsError(f"{path} is damaged ({error}); delete it") from None

@@ -1,4 +1,4 @@
-"""Which files of a folder or repository are read, and that one process fetches them."""
+"""The files of a folder or a repository that are read; one process at a time fetches them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from mimicbrush import hub
 from mimicbrush.errors import UserError
-from mimicbrush.hub import HubRepository, find_part
-from mimicbrush.weight_files import DIFFUSERS, TRANSFORMERS, choose_weights
+from mimicbrush.hub import locations
+from mimicbrush.hub.locations import HubRepository
+from mimicbrush.hub.part_files import PartFiles, find_part
+from mimicbrush.hub.weight_files import DIFFUSERS, TRANSFORMERS, choose_weights
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 D = "diffusion_pytorch_model"
@@ -47,7 +48,7 @@ def test_weights_are_chosen_in_order(names, variant, expected):
     assert (choice and choice.file) == expected
 
 
-def test_transformers_names_its_files_otherwise():
+def test_transformers_has_its_own_file_names():
     assert choose_weights(["pytorch_model.bin", "model.fp16.safetensors"], TRANSFORMERS).variant == "fp16"
     assert choose_weights(["pytorch_model.bin", f"{D}.safetensors"], TRANSFORMERS).file == "pytorch_model.bin"
 
@@ -61,34 +62,34 @@ def make_part(folder: Path, class_name: str = "Net", files: tuple[str, ...] = (f
 
 
 class TestFolder:
-    def find(self, folder: Path, **kwargs) -> hub.PartFiles:
+    def find(self, folder: Path, **kwargs) -> PartFiles:
         return find_part(str(folder), DIFFUSERS, class_name="Net", **kwargs)
 
-    def test_a_named_subfolder_is_taken_without_a_word(self, tmp_path):
+    def test_a_named_subfolder_is_used_without_a_note(self, tmp_path):
         make_part(tmp_path / "unet")
         make_part(tmp_path / "other")
         found = self.find(tmp_path, subfolder="unet")
         assert (found.folder, found.notes) == (tmp_path / "unet", ())
 
-    def test_the_only_part_of_its_class_is_taken_where_no_subfolder_is_named(self, tmp_path):
+    def test_the_only_part_of_its_class_is_used_if_no_subfolder_is_named(self, tmp_path):
         make_part(tmp_path / "unet")
         make_part(tmp_path / "vae", "Autoencoder")
         found = self.find(tmp_path)
         assert found.folder == tmp_path / "unet"
         assert found.notes == (f"{tmp_path} holds no Net: taken from {tmp_path}/unet, the only one there",)
 
-    def test_the_part_itself_is_taken_where_a_preset_names_a_subfolder_of_it(self, tmp_path):
+    def test_the_folder_itself_is_used_if_it_holds_the_part_and_not_the_named_subfolder(self, tmp_path):
         make_part(tmp_path)
         found = self.find(tmp_path, subfolder="unet")
         assert found.folder == tmp_path and found.notes
 
-    def test_several_of_its_class_are_named_and_none_is_taken(self, tmp_path):
+    def test_several_parts_of_its_class_are_refused_and_named(self, tmp_path):
         make_part(tmp_path / "unet")
         make_part(tmp_path / "reference_unet")
         with pytest.raises(UserError, match="several of Net: reference_unet, unet; name one as subfolder"):
             self.find(tmp_path)
 
-    def test_what_is_there_is_listed(self, tmp_path):
+    def test_the_files_of_the_folder_are_listed(self, tmp_path):
         make_part(tmp_path, files=(f"{D}.fp16.safetensors", f"{D}.non_ema.safetensors"))
         message = f"{tmp_path} holds config.json, {D}.fp16.safetensors, {D}.non_ema.safetensors; expected"
         with pytest.raises(UserError, match=message):
@@ -120,13 +121,13 @@ class TestFolder:
         make_part(tmp_path, files=())
         assert self.find(tmp_path, with_weights=False).files == ()
 
-    def test_nothing_there_is_said(self, tmp_path):
+    def test_a_missing_folder_is_refused(self, tmp_path):
         with pytest.raises(UserError, match="nowhere does not exist"):
             self.find(tmp_path / "nowhere")
 
 
 class Client:
-    """Stands for the hub's client: a repository's files, and what was asked of it."""
+    """A fake client of the hub, with the files of one repository and a record of the requests."""
 
     def __init__(self, cache: Path, files: dict[str, str]) -> None:
         self.files, self.downloads, self.listings, self.revisions = files, [], 0, []
@@ -166,32 +167,32 @@ def client(tmp_path, monkeypatch) -> Client:
     config = json.dumps({"_class_name": "Net"})
     files = {"unet/config.json": config, f"unet/{D}.safetensors": "", f"unet/{D}.bin": "", "vae/config.json": "{}"}
     client = Client(tmp_path, files)
-    monkeypatch.setattr(hub, "HfApi", lambda: client)
-    monkeypatch.setattr(hub, "snapshot_download", client.download)
+    monkeypatch.setattr(locations, "HfApi", lambda: client)
+    monkeypatch.setattr(locations, "snapshot_download", client.download)
     return client
 
 
 class TestRepository:
-    def find(self, **kwargs) -> hub.PartFiles:
+    def find(self, **kwargs) -> PartFiles:
         return find_part("someone/net", DIFFUSERS, class_name="Net", **kwargs)
 
-    def test_only_what_is_needed_is_fetched_and_then_nothing_is_asked(self, client):
+    def test_only_needed_files_are_fetched_and_later_none_is_requested(self, client):
         found = self.find(subfolder="unet")
         assert found.folder == client.snapshot / "unet"
         assert [name for names in client.downloads for name in names] == ["unet/config.json", f"unet/{D}.safetensors"]
         client.is_reachable = False
         assert self.find(subfolder="unet") == found
 
-    def test_a_better_file_on_the_hub_is_preferred_to_what_the_cache_holds(self, client):
+    def test_a_better_file_on_the_hub_is_preferred_to_a_cached_one(self, client):
         client.put(["unet/config.json", f"unet/{D}.bin"])
         assert self.find(subfolder="unet").choice.file == f"{D}.safetensors"
 
-    def test_out_of_reach_the_cache_suffices(self, client):
+    def test_the_cache_is_used_if_the_hub_is_unreachable(self, client):
         client.put(["unet/config.json", f"unet/{D}.bin"])
         client.is_reachable = False
         assert self.find(subfolder="unet").choice.file == f"{D}.bin"
 
-    def test_out_of_reach_without_a_cache(self, client):
+    def test_an_unreachable_hub_without_a_cache_is_reported(self, client):
         client.is_reachable = False
         with pytest.raises(UserError, match=r"someone/net cannot be fetched \(the hub cannot be reached\)"):
             self.find(subfolder="unet")
@@ -202,20 +203,20 @@ class TestRepository:
         assert "taken from someone/net/unet" in found.notes[0]
 
     def test_a_later_part_comes_from_the_commit_of_the_first(self, client):
-        """`main` may have moved on: the parts of one repository stay of one commit, whose copy is not given up."""
+        """`main` may have moved since, but all parts of one repository come from one commit."""
         self.find(subfolder="unet")
         assert client.revisions == ["main"] * len(client.revisions)
         client.revisions.clear()
         find_part("someone/net", DIFFUSERS, class_name="VAE", subfolder="vae", with_weights=False)
         assert set(client.revisions) == {COMMIT}
 
-    def test_further_files_are_fetched_where_the_copy_has_the_weights_alone(self, client):
+    def test_further_files_are_fetched_if_the_copy_has_only_the_weights(self, client):
         client.files["unet/tokenizer.json"] = "{}"
         client.put(["unet/config.json", f"unet/{D}.safetensors"])
         folder = self.find(subfolder="unet", extra=("tokenizer.json",)).folder
         assert (folder / "tokenizer.json").is_file()
 
-    def test_a_commit_is_looked_for_as_it_is(self, client):
+    def test_a_revision_may_be_a_commit(self, client):
         client.put(["unet/config.json", f"unet/{D}.safetensors"])
         client.reference.unlink()
         client.is_reachable = False
@@ -224,7 +225,7 @@ class TestRepository:
             self.find(subfolder="unet")
 
     def test_processes_that_start_together_fetch_once(self, client, caplog, monkeypatch):
-        """Threads stand for processes: each has its own lock on the one file."""
+        """Threads instead of processes: each has its own lock on the one file."""
         started, release = threading.Event(), threading.Event()
         download = client.download
 
@@ -233,9 +234,11 @@ class TestRepository:
             assert release.wait(30)
             return download(*args, **kwargs)
 
-        monkeypatch.setattr(hub, "snapshot_download", slow)
-        places = [HubRepository("someone/net", "main") for _ in range(3)]
-        threads = [threading.Thread(target=place.fetch, args=("unet", ["config.json"])) for place in places]
+        monkeypatch.setattr(locations, "snapshot_download", slow)
+        repositories = [HubRepository("someone/net", "main") for _ in range(3)]
+        threads = [
+            threading.Thread(target=repository.fetch, args=("unet", ["config.json"])) for repository in repositories
+        ]
         with caplog.at_level(logging.WARNING, logger="mimicbrush.hub"):
             threads[0].start()
             assert started.wait(30)
@@ -249,11 +252,11 @@ class TestRepository:
         assert client.downloads == [["unet/config.json"]]
         assert set(caplog.messages) == {"someone/net: another process on this machine is fetching it; waiting"}
 
-    def test_a_process_killed_while_fetching_holds_nobody_up(self, client):
+    def test_a_process_killed_while_fetching_blocks_no_other(self, client):
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
-            with hub._alone("someone/net"):
+            with locations._fetch_lock("someone/net"):
                 os.write(writer, b"locked")
                 signal.pause()
         assert os.read(reader, 6) == b"locked"
@@ -261,10 +264,10 @@ class TestRepository:
         os.waitpid(child, 0)
         assert self.find(subfolder="unet").files
 
-    def test_one_that_fails_lets_the_next_try(self, client):
-        place = HubRepository("someone/net", "main")
+    def test_a_failed_fetch_can_be_repeated(self, client):
+        location = HubRepository("someone/net", "main")
         client.is_reachable = False
         with pytest.raises(UserError, match="cannot be fetched"):
-            place.fetch("unet", ["config.json"])
+            location.fetch("unet", ["config.json"])
         client.is_reachable = True
-        assert (place.fetch("unet", ["config.json"]) / "config.json").is_file()
+        assert (location.fetch("unet", ["config.json"]) / "config.json").is_file()

@@ -20,12 +20,12 @@ MODULES_WITH_BARS = ("diffusers.utils.logging", "transformers.utils.logging")
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Without the libraries' own notes, errors and progress bars: what failed is said once, by us."""
+    """Silence the notes, errors and progress bars of the libraries: a failure is reported once, by this package."""
     loggers = [logging.getLogger(name) for name in NOISY_LIBRARIES]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
-    # Only of libraries that somebody has imported: they take seconds.
+    # Only libraries that are already imported: importing them takes seconds.
     modules = [sys.modules[name] for name in MODULES_WITH_BARS if name in sys.modules]
     with_bars = [module for module in modules if module.is_progress_bar_enabled()]
     for module in with_bars:
@@ -42,7 +42,7 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an error, or that the hub was not reached, which libraries tell as a missing file."""
+    """The first line of an error; an unreachable hub, which libraries report as a missing file, is called that."""
     cause: BaseException | None = error
     while cause is not None:
         if type(cause).__name__ in UNREACHABLE:
