@@ -7,7 +7,7 @@ import os
 # took 1.08 s by default, 1.02 s sleeping at once, 0.74 s with a short spin; on busy cores the default took 3 to 11 s.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["MimicBrushPipeline", "__version__"]
 
 

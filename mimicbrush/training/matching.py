@@ -1,7 +1,7 @@
 """Where joint attention should look: told by points that are known to show the same thing in source and reference.
 
 Not in the paper, whose U-Nets begin with Stable Diffusion's features, in which like finds like from the first step on.
-From random weights the prediction loss alone leaves attention flat for thousands of steps (README's log).
+From random weights the prediction loss alone leaves attention flat for thousands of steps (LOG.md).
 """
 
 from __future__ import annotations
