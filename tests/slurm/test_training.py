@@ -23,7 +23,7 @@ ON_TWO_NODES = [*ON_CPU, "--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0"
 
 
 class Training:
-    """A small run, its checkout and its data in a folder."""
+    """Small runs, their checkout and their data in a folder."""
 
     def __init__(self, folder: Path, submit: Submit) -> None:
         self.folder = folder
@@ -35,10 +35,23 @@ class Training:
                 write_shard(folder / name / f"{name}-{number:06d}.tar", pairs, {})
         self.config = train_config(folder)
 
-    def start(self, output: str, *arguments: str, options: list[str] = TWO_RANKS) -> Job:
+    def start(self, output: str, *, binding: str = "", options: list[str] = TWO_RANKS) -> Job:
+        """Submit a run with one loader worker a rank, which Slurm's signals reach too.
+
+        binding: of ranks to cores, as in SLURM_CPU_BIND; empty for Slurm's own.
+        """
         settings = [f"--run.max_steps={NUM_STEPS}", "--run.checkpoint_every=5", "--run.record_every=1"]
-        command = ["--config", self.config, "--output", self.folder / output, *settings, *arguments]
-        return self.submit(self.checkout, "train.sh", *command, options=options)
+        settings += ["--data.num_workers=1"]
+        command = ["--config", self.config, "--output", self.folder / output, *settings]
+        with pytest.MonkeyPatch.context() as patch:
+            if binding:
+                patch.setenv("SLURM_CPU_BIND", binding)
+            return self.submit(self.checkout, "train.sh", *command, options=options)
+
+    def start_and_wait_for_steps(self, output: str, **fields) -> Job:
+        job = self.start(output, **fields)
+        job.until(lambda: len(self.steps(output)) >= 8, "8 steps")
+        return job
 
     def steps(self, output: str) -> list[int]:
         return [int(row["step"]) for row in read_records(self.folder / output / "metrics.csv")]
@@ -52,10 +65,13 @@ class Training:
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory, submit: Submit) -> Training:
-    """With an uninterrupted run in `whole`."""
-    training = Training(tmp_path_factory.mktemp("training"), submit)
-    training.start("whole").wait()
-    return training
+    return Training(tmp_path_factory.mktemp("training"), submit)
+
+
+@pytest.fixture(scope="module")
+def whole(training: Training) -> Job:
+    """An uninterrupted run, with a core for each rank."""
+    return training.start("whole", binding="map_cpu:0,1").wait()
 
 
 def assert_as_uninterrupted(training: Training, output: str) -> None:
@@ -66,60 +82,39 @@ def assert_as_uninterrupted(training: Training, output: str) -> None:
     assert training.steps(output) == list(range(1, NUM_STEPS + 1))
 
 
-def test_two_ranks_train_to_the_end(training: Training) -> None:
+def assert_says_of_cores(job: Job, expected: str) -> None:
+    """The ranks are compared with the cores that they are bound to."""
+    log = " ".join(job.log.split())
+    possible = ("1 rank with 1 loader worker on 1 core of", "2 ranks with 1 loader worker each")
+    assert [said for said in possible if said in log] == [expected]
+
+
+def test_two_ranks_train_to_the_end(training: Training, whole: Job) -> None:
     assert training.steps("whole") == list(range(1, NUM_STEPS + 1))
     assert all(value.isfinite().all() for value in training.weights("whole").values())
+    assert_says_of_cores(whole, "1 rank with 1 loader worker on 1 core of")
 
 
-def test_two_nodes_train_as_one(training: Training) -> None:
-    training.start("nodes", options=ON_TWO_NODES).wait()
-    assert_as_uninterrupted(training, "nodes")
-
-
-def test_ranks_are_compared_with_the_cores_they_are_bound_to(
-    training: Training, monkeypatch: pytest.MonkeyPatch
+def test_a_requeued_run_on_two_nodes_ends_with_the_weights_of_an_uninterrupted_one_on_one(
+    training: Training, whole: Job
 ) -> None:
-    settings = ["--run.max_steps=2", "--data.num_workers=1"]
-    for name, binding in {"apart": "map_cpu:0,1", "together": "mask_cpu:0x3,0x3"}.items():
-        monkeypatch.setenv("SLURM_CPU_BIND", binding)
-        log = " ".join(training.start(name, *settings).wait().log.split())
-        assert training.steps(name) == [1, 2]
-        expected = {
-            "apart": "1 rank with 1 loader worker on 1 core of",
-            "together": "2 ranks with 1 loader worker each",
-        }
-        assert [said for said in expected.values() if said in log] == [expected[name]]
-
-
-def after_some_steps(training: Training, output: str, options: list[str] = TWO_RANKS) -> Job:
-    # The uninterrupted run has no loader's worker; Slurm's signals reach it too, and it changes nothing.
-    job = training.start(output, "--data.num_workers=1", options=options)
-    job.until(lambda: len(training.steps(output)) >= 8, "8 steps")
-    return job
-
-
-def test_a_requeued_run_ends_with_the_weights_of_an_uninterrupted_one(training: Training) -> None:
-    job = after_some_steps(training, "requeued")
+    job = training.start_and_wait_for_steps("requeued", options=ON_TWO_NODES)
     job.requeue()
     assert job.wait().restarts == 1
     assert_as_uninterrupted(training, "requeued")
 
 
-def test_a_run_near_its_time_limit_queues_itself_again(training: Training) -> None:
-    job = after_some_steps(training, "warned")
-    job.signal("USR1")
-    assert job.wait().restarts == 1
-    assert "stopped by SIGUSR1 after step " in job.log
-    assert_as_uninterrupted(training, "warned")
-
-
-def test_all_ranks_wait_for_a_slow_controller(training: Training) -> None:
+def test_a_run_near_its_time_limit_queues_itself_again_and_all_ranks_wait_for_a_slow_controller(
+    training: Training, whole: Job
+) -> None:
     slow = training.folder / "slow" / "scontrol"
     slow.parent.mkdir()
     slow.write_text(f'#!/bin/bash\nsleep 10\nexec "{shutil.which("scontrol")}" "$@"\n')
     slow.chmod(0o755)
     path = f"--export=ALL,PATH={slow.parent}:{os.environ['PATH']}"
-    job = after_some_steps(training, "slow", [*TWO_RANKS, path])
+    job = training.start_and_wait_for_steps("warned", binding="mask_cpu:0x3,0x3", options=[*TWO_RANKS, path])
     job.signal("USR1")
     assert job.wait().restarts == 1
-    assert_as_uninterrupted(training, "slow")
+    assert "stopped by SIGUSR1 after step " in job.log
+    assert_says_of_cores(job, "2 ranks with 1 loader worker each")
+    assert_as_uninterrupted(training, "warned")
