@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,21 @@ def encode_jpeg(image: Image.Image | NDArray[np.uint8], *, quality: int, halve_c
 def encode_webp(image: NDArray[np.uint8], *, quality: int) -> bytes:
     """Encode RGB (H, W, 3) at a quality of 1 to 100."""
     return _encode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])
+
+
+def encode_animation(frames: Sequence[Image.Image], *, quality: int, frame_seconds: float) -> bytes:
+    """Encode RGB pictures of one size as an animated WebP that repeats for ever."""
+    encoded, (first, *others) = io.BytesIO(), frames
+    first.save(
+        encoded,
+        format="WEBP",
+        save_all=True,
+        append_images=others,
+        duration=round(1000 * frame_seconds),
+        loop=0,
+        quality=quality,
+    )
+    return encoded.getvalue()
 
 
 def encode_png(image: Image.Image | NDArray) -> bytes:

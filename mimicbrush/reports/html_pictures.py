@@ -10,13 +10,15 @@ from pathlib import Path
 from PIL import Image
 
 from mimicbrush.pictures.conversion import shrink_to_fit
-from mimicbrush.pictures.writing import encode_jpeg, encode_png
+from mimicbrush.pictures.writing import encode_animation, encode_jpeg, encode_png
 from mimicbrush.reports.html_page import Markup, escape, to_html
 
 QUALITY, THUMBNAIL_QUALITY = 92, 82
 """JPEG quality of photographs shown as they are, and of small ones on pages of hundreds."""
 THUMBNAIL_SIDE = 264
 """Pixels of a thumbnail's longer side where nothing asks for less: as wide as a column of a grid becomes."""
+FRAME_SECONDS = 0.2
+"""Time for which a frame of a clip is shown, slow enough to compare clips by eye."""
 NARROWEST, GRID_GAP = 7.2, 0.7
 """Rem of a grid's column, two of which fit a phone, and between two columns; the gap is also in html_page.css."""
 
@@ -27,9 +29,11 @@ def figure(image: Image.Image | Path, caption: str, *, width: int | None = None)
     return captioned(f"<img src='{_source(image)}' alt='{escape(caption)}'{size}>", caption)
 
 
-def thumbnail_figure(image: Image.Image, caption: str, *, side: int = THUMBNAIL_SIDE, below: str = "") -> str:
-    """A captioned thumbnail; below: HTML that follows the caption."""
-    return captioned(thumbnail(image, side, caption), caption, below=below)
+def thumbnail_figure(
+    shown: Image.Image | Sequence[Image.Image], caption: str, *, side: int = THUMBNAIL_SIDE, below: str = ""
+) -> str:
+    """A captioned thumbnail of a picture or of a clip's frames; below: HTML that follows the caption."""
+    return captioned(thumbnail(shown, side, caption), caption, below=below)
 
 
 def captioned(
@@ -40,11 +44,19 @@ def captioned(
     return f"<figure{named}>{content}<figcaption>{to_html(caption)}</figcaption>{below}</figure>"
 
 
-def thumbnail(image: Image.Image, side: int, alt: str) -> str:
-    """An inlined JPEG of at most `side` pixels a side, decoded once in sight: for pages of hundreds."""
-    small = shrink_to_fit(image.convert("RGB"), side, side)
-    source = _data_url("jpeg", encode_jpeg(small, quality=THUMBNAIL_QUALITY, halve_chroma=True))
-    size = f"width='{small.width}' height='{small.height}'"
+def thumbnail(shown: Image.Image | Sequence[Image.Image], side: int, alt: str) -> str:
+    """An inlined picture of at most `side` pixels a side, decoded once in sight: for pages of hundreds.
+
+    A still is a JPEG; several frames play as an animated WebP.
+    """
+    frames = [shown] if isinstance(shown, Image.Image) else shown
+    small = [shrink_to_fit(frame.convert("RGB"), side, side) for frame in frames]
+    if len(small) == 1:
+        source = _data_url("jpeg", encode_jpeg(small[0], quality=THUMBNAIL_QUALITY, halve_chroma=True))
+    else:
+        encoded = encode_animation(small, quality=THUMBNAIL_QUALITY, frame_seconds=FRAME_SECONDS)
+        source = _data_url("webp", encoded)
+    size = f"width='{small[0].width}' height='{small[0].height}'"
     return f"<img src='{source}' alt='{escape(alt)}' {size} loading='lazy' decoding='async'>"
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
@@ -18,7 +21,7 @@ from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score
 from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.evaluation.score_rounds import mean_score, read_edit
-from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.conversion import to_channels, to_pil
 from mimicbrush.pictures.reading import read_frames
 from mimicbrush.pictures.writing import write_frames, write_image
 from tests.evaluation.small import PASTE, one_set, strict_json
@@ -46,6 +49,13 @@ def as_clip(folder: Path, name: str = "000", *, moving: bool = True) -> Path:
     if moving:
         write_frames(moving_mask().expand(-1, 3, -1, -1), folder / f"{name}_source_mask.png")
     return folder
+
+
+def played_frames(encoded: str) -> torch.Tensor:
+    """(T, 3, H, W): the frames of an animated picture on a page."""
+    animation = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    frames = [to_channels(np.asarray(frame.convert("RGB"))) for frame in ImageSequence.Iterator(animation)]
+    return torch.cat([frame[None] for frame in frames])
 
 
 def texture_set(folder: Path) -> BenchmarkSet:
@@ -104,7 +114,12 @@ def test_a_clip_is_stored_scored_and_resumed_with_all_of_its_frames(evaluate, ma
     found = scores_of(output)["noise", "000"]
     for name, values in by_hand.items():
         assert found[name] == pytest.approx(np.mean(values)), name
-    assert "frame 1 of 3" in (output / "report.html").read_text()
+    page = (output / "report.html").read_text()
+    # Source, mask and truth of the clip, and an edit by each editor; everything else is a still.
+    source, mask, _, edited, truth = map(played_frames, re.findall(r"data:image/webp;base64,([^']+)", page))
+    assert "source, 3 frames" in page and len(mask) == NUM_FRAMES
+    for shown, frames in ((source, request.source), (edited, expected), (truth, request.source)):
+        assert shown.shape == frames.shape and (shown - frames).abs().mean() < 0.2
 
     times = {path: path.stat().st_mtime_ns for path in output.rglob("00?.*")}
     evaluate(asked)

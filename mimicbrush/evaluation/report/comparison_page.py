@@ -15,13 +15,12 @@ from mimicbrush.evaluation.report.samples import (
     card_title,
     frames_note,
     given_pictures,
+    read_pictures,
     score_list,
     truth_pictures,
 )
 from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric
 from mimicbrush.files import write_text
-from mimicbrush.pictures.conversion import to_pil
-from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.html_page import bullets, columns, escape, heading, page, paragraph
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, grid_style, picture_grid, thumbnail_figure
 from mimicbrush.reports.number_format import format_number
@@ -135,5 +134,6 @@ def _card(
 def _edit_figure(side: ComparedEditor, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
     path, scores = side.run.picture(edit), score_list(edit, metrics)
     if path.is_file():
-        return thumbnail_figure(to_pil(read_image(path)), side.label + frames_note(path), below=scores)
+        frames = read_pictures(path)
+        return thumbnail_figure(frames, side.label + frames_note(frames), below=scores)
     return captioned(f"<p class='failure'>{escape(path)} is gone</p>", side.label, below=scores)

@@ -9,13 +9,15 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header
-from mimicbrush.pictures.reading import read_image, read_mask
+from mimicbrush.pictures.reading import read_frames
 from mimicbrush.reports.html_page import Markup, breakable, escape, link, span
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, picture_grid, thumbnail, thumbnail_figure
 from mimicbrush.reports.mask_outline import outline_mask
@@ -41,9 +43,14 @@ def thumbnail_side(num_pictures: int) -> int:
 
 
 def count_pictures(results: EvaluationResults) -> int:
-    """Thumbnails of the whole page: three or four a sample, and one an edit."""
-    samples = [sample for members in results.samples.values() for sample in members]
-    return sum(3 + (sample.track == "inner_id") for sample in samples) + len(results.edits)
+    """Thumbnails of the whole page: three or four a sample, and one an edit; a clip's count once for each frame."""
+    counts = {
+        (set_name, sample.id): (read_header(sample.source).num_frames, sample.track == "inner_id")
+        for set_name, members in results.samples.items()
+        for sample in members
+    }
+    edits = sum(counts[edit.set_name, edit.id][0] for edit in results.edits)
+    return edits + sum(1 + frames * (2 + has_truth) for frames, has_truth in counts.values())
 
 
 def samples_section(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric], *, side: int) -> str:
@@ -68,28 +75,32 @@ def sort_link(set_name: str, editor: str, metric: str, text: str) -> str:
 
 
 def given_pictures(sample: Sample, *, side: int) -> list[str]:
-    """The input that every editor received: upright, on white, 8 bits deep; the first frame of a clip."""
-    clip = frames_note(sample.source)
-    source = to_pil(read_image(sample.source))
-    mask = read_mask(sample.mask)[0].numpy() > 0.5
+    """The input that every editor received: upright, on white, 8 bits deep; clips with all of their frames."""
+    source, mask = sample.frames()
+    frames = list(map(to_pil, source))
+    outlined = [outline_mask(frame, hidden[0].numpy() > 0.5) for frame, hidden in zip(frames, mask, strict=True)]
     return [
-        thumbnail_figure(source, f"source{clip}", side=side),
-        thumbnail_figure(outline_mask(source, mask), "mask", side=side),
-        thumbnail_figure(to_pil(read_image(sample.reference)), "reference", side=side),
+        thumbnail_figure(frames, f"source{frames_note(frames)}", side=side),
+        thumbnail_figure(outlined, "mask", side=side),
+        thumbnail_figure(read_pictures(sample.reference)[:1], "reference", side=side),
     ]
 
 
-def frames_note(path: Path) -> str:
-    """Caption suffix that says a clip's first frame is shown; empty for a still."""
-    num = read_header(path).num_frames
-    return f", frame 1 of {num}" if num > 1 else ""
+def read_pictures(path: Path) -> list[Image.Image]:
+    """All frames of a stored picture or clip, on white."""
+    return list(map(to_pil, read_frames(path)))
+
+
+def frames_note(frames: Sequence[Image.Image]) -> str:
+    """Caption suffix that counts a clip's frames; empty for a still."""
+    return f", {len(frames)} frames" if len(frames) > 1 else ""
 
 
 def truth_pictures(sample: Sample, *, side: int) -> list[str]:
     """The truth, on inner-ID."""
     if sample.track != "inner_id":
         return []
-    return [thumbnail_figure(to_pil(read_image(sample.source)), "truth = source", side=side)]
+    return [thumbnail_figure(read_pictures(sample.source), "truth = source", side=side)]
 
 
 def card_title(sample: Sample) -> str:
@@ -119,9 +130,9 @@ def _edit_figure(results: EvaluationResults, edit: EditResult, metrics: Mapping[
         name, shown, scores = "edit failed", f"<p class='failure'>failed: {escape(edit.failure)}</p>", ""
     else:
         path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
-        clip = frames_note(path)
-        edited = to_pil(read_image(path))
-        name, shown = "edit", thumbnail(edited, side, f"{edit.id} by {edit.editor}, seed {edit.seed}{clip}")
+        frames = read_pictures(path)
+        alt = f"{edit.id} by {edit.editor}, seed {edit.seed}{frames_note(frames)}"
+        name, shown = "edit", thumbnail(frames, side, alt)
         scores = score_list(edit, metrics)
     attributes = {"class": name, "data-editor": edit.editor, "data-seed": edit.seed}
     return captioned(shown, Markup(breakable(edit.editor) + seed), below=scores, attributes=attributes)
