@@ -53,7 +53,7 @@ def make_clip(recipe: Recipe, folder: Path) -> Path:
     return path
 
 
-@functools.lru_cache(maxsize=4)
+@functools.cache
 def ffmpeg_frames(
     path: Path, size: tuple[int, int], *, skip: str = "none"
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
