@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
@@ -50,12 +51,20 @@ def studio(pipe: MimicBrushPipeline, config: DemoConfig) -> Studio:
     return Studio(pipe, config.limits)
 
 
+@contextmanager
+def make_workspace(folder: Path) -> Iterator[Workspace]:
+    """A workspace in an empty folder; the environment variables that it sets are unset at the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
+            patch.setenv(name, "")
+        yield Workspace(folder)
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
-        monkeypatch.setenv(name, "")
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
     (tmp_path / "workspace").mkdir()
-    return Workspace(tmp_path / "workspace")
+    with make_workspace(tmp_path / "workspace") as workspace:
+        yield workspace
 
 
 def write_picture(path: Path, *, size: tuple[int, int] = (80, 60), seed: int = 0, mode: str = "RGB") -> Path:

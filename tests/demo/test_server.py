@@ -17,13 +17,32 @@ from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.tabs import TABS, Tab
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.errors import UserError
+from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest, TextRequest
-from tests.demo.conftest import free_port, write_picture
+from tests.demo.conftest import free_port, make_workspace, write_picture
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def config(weights: Path) -> DemoConfig:
+    limits = Limits(upload_mb=1)
+    return DemoConfig(weights=str(weights), device="cpu", limits=limits, allowed_hosts=["page.example.org"])
+
+
+@pytest.fixture(scope="module")
+def studio(pipe: MimicBrushPipeline, config: DemoConfig) -> Studio:
+    return Studio(pipe, config.limits)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with make_workspace(tmp_path_factory.mktemp("workspace")) as workspace:
+        yield workspace
+
+
+@pytest.fixture(scope="module")
 def client(studio: Studio, config: DemoConfig, workspace: Workspace) -> Iterator[httpx.Client]:
-    config = replace(config, port=free_port(), limits=Limits(upload_mb=1), allowed_hosts=["page.example.org"])
+    """A browser's connection to one server for all tests of this file."""
+    config = replace(config, port=free_port())
     page = build_page({ReferenceRequest: studio}, config, workspace)
     url = launch(page, config)
     with httpx.Client(base_url=url, trust_env=False) as client:
