@@ -16,7 +16,7 @@ from mimicbrush.demo.painting import Painting, crop_box, draw_mask
 from mimicbrush.demo.uploads import MASK, PICTURE, named, read
 from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.files import SHIPPED
+from mimicbrush.hub.locations import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import as_mask, as_source
 from mimicbrush.pictures.writing import write_image

@@ -11,7 +11,7 @@ from mimicbrush.config import find_class
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import REFERENCES, EditorSpec, EvaluateConfig
 from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults
-from mimicbrush.files import SHIPPED
+from mimicbrush.hub.locations import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import Markup, breakable, bullets, escape, link, paragraph, span, table
