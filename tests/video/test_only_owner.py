@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOM = ROOT / "mimicbrush" / "video"
 EXEMPT = {
     # The program that preparation is compared with is written without this project's code.
-    ROOT / "mimicbrush" / "bench" / "obvious.py",
+    ROOT / "mimicbrush" / "bench" / "naive_preparation.py",
 }
 DECODERS = frozenset({"av", "decord", "imageio", "imageio_ffmpeg", "moviepy", "torchcodec", "torchvision"})
 """Packages that open clips."""
