@@ -1,4 +1,4 @@
-"""Videos to training shards: frames, pairs in the similarity band, matched keypoints."""
+"""Turn clips into training shards: decode frames, choose pairs, match keypoints, encode."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 
 def shard_videos(config: VideoShardConfig) -> str:
-    """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
+    """Shard all clips that no finished shard covers; returns a line on the result. Raises UserError for a mistake."""
     clips = list_videos(config.videos)
     metadata = read_metadata(config.metadata, clips)
     sizes = {name: size_of(path) for name, path in clips.items()}
@@ -38,7 +38,7 @@ def shard_videos(config: VideoShardConfig) -> str:
 def read_clip(
     name: str, *, clips: Mapping[str, Path], metadata: Mapping[str, dict], config: VideoShardConfig
 ) -> Outcome:
-    """A clip's pairs, and what to note of it; raises UnusableInput."""
+    """Read one clip: its pairs, and its record in the shard's index; raises UnusableInput."""
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
         clip = _decode(clips[name], config, generator)
@@ -69,13 +69,13 @@ def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator
 
 
 def _match(pairs: Sequence[ChosenPair]) -> list[list[Match]]:
-    """Keypoints from the earlier frame to the later one, each frame looked at once."""
+    """Match keypoints from the earlier to the later frame of each pair; they are detected once per frame."""
     features = {moment: detect_keypoints(frame.image) for moment, frame in _frames_of(pairs).items()}
     return [match_keypoints(features[pair.first.time], features[pair.second.time]) for pair in pairs]
 
 
 def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:
-    """Every frame of the pairs once, by its time."""
+    """The frames of all pairs, each once, by their times."""
     return {frame.time: frame for pair in pairs for frame in (pair.first, pair.second)}
 
 
@@ -86,7 +86,7 @@ def _frame_pair(
     encoded: Mapping[float, bytes],
     generator: np.random.Generator,
 ) -> FramePair:
-    """The chosen frames, `encoded` by their times, as a sample; either is the source, as edits go both ways in time."""
+    """Make a sample of two frames, `encoded` by their times; which one is the source is drawn at random."""
     source, reference = pair.first, pair.second
     if generator.random() >= 0.5:
         source, reference = reference, source
@@ -104,12 +104,13 @@ def _frame_pair(
 
 
 def _facts(clip: DecodedClip) -> dict:
+    """Facts of a clip that are stored in its record and in its samples."""
     info = clip.info
     return {"video_size": [info.width, info.height], "codec": info.codec, "decoder": clip.decoder}
 
 
 def _record(clip: DecodedClip, selection: Selection, matches: Sequence[list[Match]]) -> dict:
-    """Entry of the shard's index for a clip that could be decoded."""
+    """Record of a decoded clip in the shard's index."""
     motions = [motion for motion in map(median_motion, matches) if motion is not None]
     detail = f"{len(clip.frames)} frames, {len(selection.candidates)} pairs compared"
     return {

@@ -1,7 +1,8 @@
-"""Scene cuts, from the thumbnails of the frames that were decoded on the way.
+"""Scene cuts, found in the thumbnails of all frames that were decoded.
 
-Where frames follow closely a cut is a jump that stands out from its neighbours. Where a seek passed frames over, nobody
-saw what happened there: a great jump is taken for a cut, and frames of both sides belong together if their colours do.
+Between frames that follow one another closely, a cut is a jump that stands out from the jumps around it. A seek leaves
+a gap of unseen frames: a large jump across it counts as a cut, and frames on its two sides may only be paired if their
+colours agree.
 """
 
 from __future__ import annotations
@@ -17,30 +18,32 @@ from numpy.typing import NDArray
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
 MIN_JUMP = 12.0
-"""Mean grey levels between two thumbnails; real clips seldom move more from one reference frame to the next."""
+"""Smallest jump of a cut: mean difference of two thumbnails in grey levels. In real clips, motion from one reference
+frame to the next is seldom larger."""
 MIN_RATIO = 3.0
-"""How far a cut's jump exceeds the median of its neighbours'."""
+"""Smallest ratio of a cut's jump to the median of the jumps around it."""
 MAX_UNSEEN_JUMP = 35.0
-"""Mean grey levels across a seek; unrelated real frames differ by 40 and more, those of a shot by up to 40 where much
-moves in seconds: a few such pairs are lost rather than one let through."""
+"""Largest jump across a gap that is no cut, in mean grey levels. Unrelated real frames differ by 40 or more, frames of
+one shot by up to 40 if much moves within seconds: a few good pairs are lost rather than a bad one kept."""
 NUM_NEIGHBOURS = 4
-"""Jumps looked at on either side."""
+"""Number of jumps on either side with which a jump is compared."""
 MIN_COMMON_COLOURS = 0.43
-"""Least overlap of two colour histograms; real clips measured 0.46 and more in a shot, 0.40 and less between shots."""
+"""Smallest overlap of the colour histograms of two frames of one shot. Measured on real clips: 0.46 or more within a
+shot, 0.40 or less between shots."""
 COLOUR_BINS = (12, 6, 6)
-"""Of hue, saturation and value."""
+"""Numbers of bins for hue, saturation and value."""
 COLOUR_SIZE = (160, 90)
 
 
 class Shots(NamedTuple):
-    """Where a clip may not be paired across."""
+    """Cuts and unseen gaps of a clip, across which frames may not be paired."""
 
     cuts: list[float]
-    """Seconds of the first frame behind each cut."""
+    """Time of the first frame after each cut, in seconds."""
     gaps: list[float]
-    """Seconds of the first frame behind each stretch that nobody saw."""
+    """Time of the first frame after each gap of unseen frames, in seconds."""
     colours: dict[float, NDArray[np.float32]]
-    """Colour histogram of the frame at each time, where there are gaps."""
+    """Colour histogram of each frame by its time; empty if there are no gaps."""
 
     def are_apart(self, first: Frame, second: Frame) -> bool:
         """Whether a cut lies, or may lie, between two frames."""
@@ -55,7 +58,7 @@ class Shots(NamedTuple):
 
 
 def find_shots(clip: DecodedClip) -> Shots:
-    """Cuts and unseen stretches of a clip."""
+    """Find the cuts and the unseen gaps of a clip."""
     thumbnails = clip.thumbnails
     gaps = [thumbnail.time for thumbnail in thumbnails[1:] if thumbnail.after_gap]
     stretches = np.split(np.arange(len(thumbnails)), [i for i, g in enumerate(thumbnails) if i and g.after_gap])
@@ -70,7 +73,7 @@ def find_shots(clip: DecodedClip) -> Shots:
 
 
 def _find_cuts(thumbnails: Sequence[Thumbnail]) -> list[float]:
-    """Times of the thumbnails that a jump leads to; the thumbnails follow one another closely."""
+    """Times of the thumbnails right after a cut; the thumbnails follow one another closely."""
     jumps = np.array([_jump(before, after) for before, after in pairwise(thumbnails)])
     cuts = []
     for i, jump in enumerate(jumps):

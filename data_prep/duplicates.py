@@ -18,13 +18,13 @@ from mimicbrush.video.decoded_clip import Thumbnail
 STEP = 0.5
 """Seconds between two hashed frames."""
 MAX_HASHES = 48
-"""Of a clip; a longer one is hashed at greater steps."""
+"""Largest number of hashes of a clip; longer clips are hashed at larger steps."""
 MIN_CONTRAST = 6.0
-"""Grey levels of standard deviation; a flatter frame looks like any other flat one."""
+"""Smallest standard deviation of a hashed frame, in grey levels; flatter frames all look alike."""
 MAX_DISTANCE = 5
-"""Of 64 bits, in which two hashes of one picture may differ."""
+"""Largest number of bits, of 64, by which two hashes of one picture may differ."""
 MIN_HASHES = 3
-"""Clips of fewer hashed frames are not judged."""
+"""Smallest number of hashed frames of a clip that is compared."""
 BAND_BITS = 16
 NUM_BANDS = 4
 
@@ -33,13 +33,13 @@ class NearDuplicate(NamedTuple):
     """A clip that repeats another."""
 
     of: str
-    """The one that is kept."""
+    """Name of the clip that it repeats, which is kept."""
     share: float
-    """Of the shorter clip's hashed frames that look like one of the other's."""
+    """Share of the shorter clip's hashed frames that look like a frame of the other clip."""
 
 
 def hash_thumbnails(thumbnails: Sequence[Thumbnail]) -> list[str]:
-    """Perceptual hashes (16 hexadecimal digits each) of a clip's frames nearest to every half second."""
+    """Perceptual hashes, 16 hexadecimal digits each, of the frames nearest to every half second of a clip."""
     if not thumbnails:
         return []
     times = np.array([thumbnail.time for thumbnail in thumbnails])
@@ -51,7 +51,7 @@ def hash_thumbnails(thumbnails: Sequence[Thumbnail]) -> list[str]:
 
 
 def perceptual_hash(thumbnail: Thumbnail) -> str:
-    """Which of the 64 lowest frequencies lie above their median: the usual pHash."""
+    """Hash a thumbnail as pHash does: a bit for each of the 64 lowest frequencies, 1 if it lies above their median."""
     square = cv2.resize(thumbnail.luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     lowest = cv2.dct(square)[:8, :8].ravel()
     bits = lowest > np.median(lowest[1:])
@@ -59,11 +59,11 @@ def perceptual_hash(thumbnail: Thumbnail) -> str:
 
 
 def find_near_duplicates(hashes: Mapping[str, Sequence[str]], min_share: float) -> dict[str, NearDuplicate]:
-    """Clips that repeat an earlier one of the mapping, in whose order the first is the one to keep.
+    """Find clips that repeat an earlier clip of the mapping, which is kept.
 
-    min_share: of the shorter clip's frames that must look like one of the other's.
-    Hashes are compared only where one of their four 16-bit quarters is equal: of two that differ in 3 bits or fewer
-    that is certain, of 4 or 5 likely; a clip has many.
+    min_share: smallest share of the shorter clip's hashed frames that must look like a frame of the other clip.
+    Clips are compared only if quarters of their hashes (16 bits) are equal. Two hashes that differ in at most 3 bits
+    always have an equal quarter, two that differ in 4 or 5 bits usually; and a clip has many hashes.
     """
     shown = {name: np.array([int(word, 16) for word in words], np.uint64) for name, words in hashes.items()}
     found: dict[str, NearDuplicate] = {}
@@ -83,7 +83,7 @@ def find_near_duplicates(hashes: Mapping[str, Sequence[str]], min_share: float) 
 
 
 def _candidates(words: np.ndarray, buckets: Mapping[tuple[int, int], list[str]]) -> list[str]:
-    """Kept clips that share quarters with these hashes, those that share most first."""
+    """Kept clips that share quarters with these hashes; the clip that shares most comes first."""
     shared = Counter(name for key in set(_quarters(words)) for name in buckets.get(key, ()))
     return [name for name, count in shared.most_common() if count >= MIN_HASHES]
 
@@ -95,7 +95,7 @@ def _quarters(words: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _share(words: np.ndarray, others: np.ndarray) -> float:
-    """Of the shorter clip's hashes that have one of the other's near."""
+    """Share of the shorter clip's hashes that lie near a hash of the longer clip."""
     shorter, longer = (words, others) if len(words) <= len(others) else (others, words)
     differing = np.unpackbits((shorter[:, None] ^ longer[None]).view(np.uint8).reshape(len(shorter), -1, 8), axis=2)
     return float((differing.sum(axis=2).min(axis=1) <= MAX_DISTANCE).mean())

@@ -1,4 +1,4 @@
-"""How preparation stores pictures, and the resizings that it needs."""
+"""Encode pictures for shards and reports, and resize them."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from data_prep.config import EncodeConfig
 from mimicbrush.pictures.writing import encode_jpeg, encode_webp
 
 EXAMPLE_HEIGHT = 96
+"""Height of example pictures in pixels."""
 
 
 def encode_image(image: NDArray[np.uint8], config: EncodeConfig) -> bytes:
-    """Encode (H, W, 3) RGB as the config says."""
+    """Encode (H, W, 3) RGB in the configured format and quality."""
     encode = encode_webp if config.image_format == "webp" else encode_jpeg
     return encode(image, quality=config.quality)
 
 
 def encode_strip(images: Sequence[NDArray[np.uint8]]) -> bytes:
-    """Pictures (H, W, 3) side by side, small, as a JPEG for people to look at."""
+    """Join pictures (H, W, 3) side by side into one small JPEG for the report."""
     small = [scale_to_height(image, EXAMPLE_HEIGHT) for image in images]
     return encode_jpeg(np.concatenate(small, axis=1), quality=80)
 
 
 def to_grey(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB to (h, w) luma with the short side at most `short_side`, averaged down, never enlarged."""
+    """Convert (H, W, 3) RGB to (h, w) luma with a short side of at most `short_side`, averaged, never enlarged."""
     return shrink(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), short_side)
 
 
 def scale_to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
-    """(H, W, 3) to (height, w, 3) in its own aspect ratio."""
+    """Resize (H, W, 3) to (height, w, 3), keeping the aspect ratio."""
     width = max(1, round(image.shape[1] * height / image.shape[0]))
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def shrink(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, 3) with the short side at most `short_side`, averaged down, never enlarged."""
+    """Resize (H, W) or (H, W, 3) to a short side of at most `short_side`, averaged, never enlarged."""
     height, width = image.shape[:2]
     scale = short_side / min(height, width)
     if scale >= 1:

@@ -1,4 +1,4 @@
-"""Files that a command works on: found, named and checked."""
+"""Find, name and check the files that a command works on."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/vi
 
 
 def check_videos(config: VideoShardConfig) -> None:
-    """Raise UserError where a file that the command needs is not there, or it cannot run here."""
+    """Raise UserError if a file that the command needs is missing, or the command cannot run on this system."""
     require_posix("sharding")
     require_videos(config.videos)
     require_metadata(config.metadata)
 
 
 def check_stills(config: SamShardConfig) -> None:
-    """Raise UserError where a file that the command needs is not there, or it cannot run here."""
+    """Raise UserError if a file that the command needs is missing, or the command cannot run on this system."""
     require_posix("sharding")
     require_stills(config.stills)
     require_metadata(config.metadata)
 
 
 def read_shard_config(folder: Path) -> dict:
-    """Read what a sharding command has noted of its config; raises UserError where it is no folder of shards."""
+    """Read the config of the sharding command that wrote a folder; raises UserError if it is no folder of shards."""
     path = folder / CONFIG_NAME
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
     if not isinstance(config, dict) or not {"videos", "stills"} & config.keys():
@@ -46,18 +46,18 @@ def read_shard_config(folder: Path) -> dict:
 
 
 def check_merge(config: ShardFolderConfig) -> None:
-    """Raise UserError where the folder is not one of shards."""
+    """Raise UserError if the folder is no folder of shards."""
     read_shard_config(config.folder)
 
 
 def check_report(config: ShardFolderConfig) -> None:
-    """Raise UserError where there is no such folder."""
+    """Raise UserError if there is no such folder."""
     if not config.folder.is_dir():
         require_shards(config.folder)
 
 
 def list_videos(videos: Path) -> dict[str, Path]:
-    """Clips by the name they are known by, sorted; raises UserError if there are none."""
+    """List clips by name, sorted; raises UserError if there are none."""
     require_videos(videos)
     if videos.is_dir():
         found = (path for path in find_files(videos) if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir())
@@ -72,21 +72,21 @@ def list_videos(videos: Path) -> dict[str, Path]:
 
 
 def require_videos(videos: Path) -> None:
-    """Raise UserError where this is neither a folder nor a file that may list clips."""
+    """Raise UserError if this is neither a folder nor a file that may list clips."""
     if not videos.is_dir() and not (videos.is_file() and videos.suffix.lower() not in VIDEO_SUFFIXES):
         raise UserError(f"{videos}: no such folder or list of videos; pass --videos, for example: {EXAMPLE}")
 
 
 def require_stills(stills: Path) -> None:
-    """Raise UserError where this is neither a folder nor a file, which may be a tar."""
+    """Raise UserError if this is neither a folder nor a file, which may be a tar."""
     if not stills.is_dir() and not stills.is_file():
         raise UserError(f"{stills}: no such folder or tar of stills; pass --stills, for example: --stills data/sa1b")
 
 
 def find_files(folder: Path) -> Iterator[Path]:
-    """Files at any depth but hidden ones; links to folders are followed, each folder is entered once.
+    """Find files at any depth, except hidden ones; links to folders are followed, and each folder is entered once.
 
-    A folder that may not be read is given itself, so that it is named among what was skipped.
+    An unreadable folder is given itself, so that it is named among the skipped inputs.
     """
     entered: set[tuple[int, int]] = set()
     unreadable: list[Path] = []
@@ -109,12 +109,12 @@ def _read_list(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 of whatever is none, such as a link that leads nowhere."""
+    """Size of a file in bytes; 0 if it is no file, such as a broken link."""
     return path.stat().st_size if path.is_file() else 0
 
 
 def check_file(path: Path) -> None:
-    """Raises UnusableInput (unreadable_folder, missing, not_a_file): opening a pipe would wait for ever."""
+    """Raise UnusableInput (unreadable_folder, missing, not_a_file): opening a pipe would wait for ever."""
     if path.is_dir():
         raise UnusableInput("unreadable_folder", "may not be listed; see its permissions")
     if not path.is_file():
@@ -123,10 +123,10 @@ def check_file(path: Path) -> None:
 
 
 def readable_name(path: Path) -> str:
-    """The name as text, also where its bytes are no UTF-8; other bytes give another name."""
+    """The name as text, with escapes for bytes that are not UTF-8; different bytes give different names."""
     return path.as_posix().encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def readable_text(text: str) -> str:
-    """Text that can be written as UTF-8: JSON may hold halves of characters."""
+    """Text that can be written as UTF-8, with escapes for the halves of characters that JSON may hold."""
     return text.encode(errors="backslashreplace").decode()

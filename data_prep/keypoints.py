@@ -1,4 +1,4 @@
-"""Matched keypoints of two frames, so that masks can follow detail (paper, 3.3: SIFT matches draw the mask)."""
+"""Matched keypoints of two frames, from which masks are drawn in training (paper, 3.3: SIFT)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from data_prep.images import to_grey
 
 DETECTION_SIZE = 256
-"""Short side at which points are sought; more pixels give more points of ever smaller detail."""
+"""Short side at which keypoints are detected, in pixels; more pixels give more keypoints on ever finer detail."""
 MAX_FEATURES = 300
 LOWE_RATIO = 0.75
 MIN_MATCHES = 8
-"""Fewer matches are as likely to be chance."""
+"""Smallest number of matches that must agree on a homography; fewer may agree by chance."""
 MAX_ERROR = 4.0
-"""Pixels at DETECTION_SIZE that a match may lie off its homography."""
+"""Largest distance between a match and its homography, in pixels at DETECTION_SIZE."""
 MAX_PLANES = 4
-"""Homographies sought one after the other: a single one would keep the background and drop whatever moves before it."""
+"""Largest number of homographies, fitted one after the other: a single one would keep the background and drop whatever
+moves in front of it."""
 
 Match = tuple[float, float, float, float]
+"""Source x, source y, reference x, reference y, each as a fraction of the frame's width or height."""
 
 
 class Features(NamedTuple):
@@ -37,7 +39,7 @@ class Features(NamedTuple):
 
 
 def detect_keypoints(image: NDArray[np.uint8]) -> Features:
-    """SIFT keypoints of a (H, W, 3) RGB frame: the slow part, done once for each frame of several pairs."""
+    """Detect SIFT keypoints of a (H, W, 3) RGB frame. This is the slow part, done once for a frame of several pairs."""
     grey = to_grey(image, DETECTION_SIZE)
     points, descriptors = cv2.SIFT_create(MAX_FEATURES).detectAndCompute(grey, None)
     positions = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
@@ -45,9 +47,10 @@ def detect_keypoints(image: NDArray[np.uint8]) -> Features:
 
 
 def match_keypoints(source: Features, reference: Features) -> list[Match]:
-    """Points that two frames share: (source x, source y, reference x, reference y), each in [0, 1].
+    """Match the keypoints of two frames.
 
-    Lowe's ratio test, then up to four homographies by RANSAC; what belongs to none of 8 matches or more is dropped.
+    Lowe's ratio test comes first, then up to four homographies are fitted by RANSAC. A match that agrees with none of
+    them is dropped, and a homography with which fewer than 8 matches agree does not count.
     """
     source_points, reference_points = _match(source, reference)
     kept: list[Match] = []
@@ -61,7 +64,7 @@ def match_keypoints(source: Features, reference: Features) -> list[Match]:
 
 
 def median_motion(matches: Sequence[Match]) -> float | None:
-    """Median distance that matched points moved, as a share of the picture's width and height; None without any."""
+    """Median distance between matched points, as a share of the picture's width and height; None without matches."""
     if not matches:
         return None
     points = np.array(matches)
@@ -69,7 +72,7 @@ def median_motion(matches: Sequence[Match]) -> float | None:
 
 
 def _match(source: Features, reference: Features) -> tuple[NDArray, NDArray]:
-    """(N, 2) pixel positions in each frame that pass the ratio test, each reference point once."""
+    """(N, 2) pixel positions in each frame of the matches that pass the ratio test, each reference point once."""
     best: dict[int, cv2.DMatch] = {}
     if len(source.points) and len(reference.points) >= 2:
         for first, second in cv2.BFMatcher(cv2.NORM_L2).knnMatch(source.descriptors, reference.descriptors, k=2):
@@ -82,11 +85,11 @@ def _match(source: Features, reference: Features) -> tuple[NDArray, NDArray]:
 
 
 def _agree_on_one_plane(source: NDArray, reference: NDArray) -> NDArray[np.bool_]:
-    """(N,): which matches follow the homography that most of them share; none where fewer than 8 do."""
+    """(N,) whether each match agrees with the homography that most matches share; none does if fewer than 8 do."""
     none = np.zeros(len(source), bool)
     if len(source) < MIN_MATCHES:
         return none
-    # findHomography samples with OpenCV's own generator: without the seed the matches depend on what ran before.
+    # findHomography draws from OpenCV's global generator: without the seed, matches would depend on earlier calls.
     cv2.setRNGSeed(0)
     _, agrees = cv2.findHomography(source, reference, cv2.RANSAC, MAX_ERROR)
     return none if agrees is None or agrees.sum() < MIN_MATCHES else agrees.ravel().astype(bool)

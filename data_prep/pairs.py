@@ -1,7 +1,7 @@
-"""Choose frame pairs: alike enough to share a content, unlike enough to teach something (paper, 3.3).
+"""Choose frame pairs: similar enough to share content, different enough to be worth learning from (paper, 3.3).
 
-The likeness is the structural similarity of the two grey frames. The paper names no thresholds, and a threshold means
-nothing without the size it was measured at: both stand in the config and in every sample.
+Similarity is the SSIM of the two grey frames. The paper names no limits, and a limit means nothing without the size at
+which SSIM is measured; the config holds both.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from data_prep.ssim import Moments, moments, similarity_map
 from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 CHANGED_LEVEL = 8.0
-"""Grey levels by which the mean of a 7 x 7 window differs where something moved; film grain stays below."""
+"""Grey levels by which the mean of a 7 x 7 window must differ to count as changed; film grain changes it less."""
 NUM_GAP_PARTS = 3
-"""Short, middling and long distances in time, each to be found among a clip's pairs."""
+"""Number of ranges of distances in time (short, medium, long) over which a clip's pairs are spread."""
 
 
 class ChosenPair(NamedTuple):
@@ -36,36 +36,36 @@ class ChosenPair(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """Seconds between the two."""
+        """Seconds between the two frames."""
         return self.second.time - self.first.time
 
 
 class Selection(NamedTuple):
-    """What became of a clip's frames."""
+    """The pairs chosen from a clip's frames, and what was dropped."""
 
     pairs: list[ChosenPair]
     candidates: list[ChosenPair]
-    """Every pair that was compared, in the band or not: the histogram from which a band is chosen."""
+    """Every pair that was compared, inside the band or not; the report shows their histogram."""
     dropped_frames: Counter[str]
-    """By reason."""
+    """Number of dropped frames by reason."""
     dropped_pairs: Counter[str]
-    """By reason."""
+    """Number of dropped pairs by reason."""
     examples: dict[str, list[Frame]]
     """The first frame, or pair of frames, that was dropped for each reason."""
 
     @property
     def reason(self) -> str | None:
-        """Why there is no pair; None where there is one."""
+        """The most frequent reason why no pair was kept; None if one was."""
         if self.pairs:
             return None
-        # Frames close in time are in every clip: they are the reason where there is no other.
+        # Every clip has frames that are close in time: they are the reason only if there is no other.
         compared = Counter({reason: num for reason, num in self.dropped_pairs.items() if reason != "too_close"})
         dropped = compared or self.dropped_pairs or self.dropped_frames
         return dropped.most_common(1)[0][0] if dropped else "too_short"
 
 
-class _Sound(NamedTuple):
-    """A frame that is fit for a pair."""
+class _UsableFrame(NamedTuple):
+    """A frame that may be part of a pair."""
 
     frame: Frame
     grey: NDArray[np.uint8]
@@ -73,20 +73,20 @@ class _Sound(NamedTuple):
 
 
 def sample_times(duration: float, config: PairConfig, generator: np.random.Generator) -> list[float]:
-    """`frames_per_clip` random moments of the clip, in seconds, rising.
+    """Draw `frames_per_clip` random times within the clip, in seconds, rising.
 
-    The first 2 % and the last 4 % are left out: containers often promise a little more than they hold.
+    The first 2 % and the last 4 % are left out, as containers often state a slightly longer duration than they hold.
     """
     return sorted(generator.uniform(0.02 * duration, 0.96 * duration, config.frames_per_clip).tolist())
 
 
 def select_pairs(clip: DecodedClip, config: PairConfig, generator: np.random.Generator) -> Selection:
-    """Pairs of one shot with a similarity in the band, at most `pairs_per_clip`, spread over band and gaps."""
+    """Choose at most `pairs_per_clip` pairs within a shot, with a similarity in the band, spread over band and gaps."""
     selection = Selection([], [], Counter(), Counter(), {})
-    sound = _drop_poor_frames(clip.frames, config, selection)
+    usable = _drop_poor_frames(clip.frames, config, selection)
     shots = find_shots(clip)
     inside: list[ChosenPair] = []
-    for first, second in combinations(sound, 2):
+    for first, second in combinations(usable, 2):
         if second.frame.time - first.frame.time < config.min_gap:
             selection.dropped_pairs["too_close"] += 1
             continue
@@ -106,20 +106,22 @@ def select_pairs(clip: DecodedClip, config: PairConfig, generator: np.random.Gen
     return selection._replace(pairs=_spread(inside, config, generator))
 
 
-def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Selection) -> list[_Sound]:
-    sound: list[_Sound] = []
+def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Selection) -> list[_UsableFrame]:
+    """Frames that may be part of a pair; the others are counted in `selection`, by reason."""
+    usable: list[_UsableFrame] = []
     for frame in frames:
         grey = to_grey(frame.image, config.ssim_size)
-        reason = _defect(grey, sound, config)
+        reason = _defect(grey, usable, config)
         if reason is None:
-            sound.append(_Sound(frame, grey, moments(grey)))
+            usable.append(_UsableFrame(frame, grey, moments(grey)))
         else:
             selection.dropped_frames[reason] += 1
             selection.examples.setdefault(reason, [frame])
-    return sound
+    return usable
 
 
-def _defect(grey: NDArray[np.uint8], earlier: Sequence[_Sound], config: PairConfig) -> str | None:
+def _defect(grey: NDArray[np.uint8], earlier: Sequence[_UsableFrame], config: PairConfig) -> str | None:
+    """The reason to drop a frame; None if it may be part of a pair."""
     if min(grey.shape) < SSIM_WINDOW:
         return "too_small"
     if grey.mean() < config.min_brightness:
@@ -132,10 +134,12 @@ def _defect(grey: NDArray[np.uint8], earlier: Sequence[_Sound], config: PairConf
 
 
 def _changed_share(first: Moments, second: Moments) -> float:
+    """Share of the picture that changed between two frames."""
     return float((np.abs(first.local_mean - second.local_mean) > CHANGED_LEVEL).mean())
 
 
 def _misfit(pair: ChosenPair, changed: float, config: PairConfig) -> str | None:
+    """The reason to drop a pair; None if its similarity lies in the band and enough of the picture changed."""
     if pair.similarity < config.ssim_low:
         return "too_unlike"
     if pair.similarity > config.ssim_high or changed < config.min_changed:
@@ -144,10 +148,10 @@ def _misfit(pair: ChosenPair, changed: float, config: PairConfig) -> str | None:
 
 
 def _spread(pairs: list[ChosenPair], config: PairConfig, generator: np.random.Generator) -> list[ChosenPair]:
-    """At most `pairs_per_clip` of the pairs, in order of time.
+    """Choose at most `pairs_per_clip` of the pairs, in order of time.
 
-    Each is the one whose part of the band and of the gaps, and then whose frames, have been taken least; chance decides
-    between equals.
+    They are chosen one by one: first comes the pair whose part of the band has been chosen least so far, then the one
+    whose part of the gaps has, then the one whose frames have; ties are broken at random.
     """
     left = [pairs[index] for index in generator.permutation(len(pairs))]
     longest = max((pair.gap for pair in pairs), default=1.0)

@@ -1,4 +1,4 @@
-"""From inputs to shards: many processes read, one writes, in order; the bytes do not depend on how many there are."""
+"""Turn inputs into shards: many processes read, one writes in order, so the bytes do not depend on their number."""
 
 from __future__ import annotations
 
@@ -28,42 +28,44 @@ from mimicbrush.machine import usable_cores
 from mimicbrush.progress import Progress, progress_bar
 
 MAX_DETAIL = 200
-"""Characters that are kept of why an input was skipped; what a file says of itself may be long."""
+"""Largest number of characters stored of the reason why an input was skipped; a file's own text may be long."""
 
 
 class Outcome(NamedTuple):
-    """What became of one input."""
+    """The result of reading one input."""
 
     pairs: list[FramePair]
     record: dict
-    """What the shard's index says of it: status (`kept` or the reason why not), detail, counts."""
+    """Its record in the shard's index: status (`kept`, or the reason why not), detail, counts."""
     examples: dict[str, bytes]
-    """A small JPEG for each reason for which something was dropped."""
+    """A small JPEG for each reason for which a frame or pair was dropped."""
     seconds: dict[str, float]
     """CPU seconds by stage."""
 
 
 class Effort(NamedTuple):
-    """What a command did, and how long that took."""
+    """The amount of work that a command did, and the time that it took."""
 
     done: int
-    """Inputs."""
+    """Number of inputs."""
     pairs: int
+    """Number of pairs written."""
     workers: int
+    """Number of worker processes."""
     wall_seconds: float
     cpu_seconds: dict[str, float]
-    """By stage."""
+    """CPU seconds by stage."""
 
 
 class Stopwatch:
-    """CPU seconds by stage."""
+    """Adds up CPU seconds by stage."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Add what the block takes."""
+        """Add the CPU time of the block to a stage."""
         started = time.process_time()
         try:
             yield
@@ -81,8 +83,8 @@ def shard_inputs(
 ) -> Effort:
     """Read all inputs of the units and write each unit's shard, in order.
 
-    read: an input's outcome; an input that it finds unreadable is noted with its reason, and so is one that it fails
-    on. Raises UserError where there is no room to write.
+    read: reads one input. An input that it cannot use, or on which it fails, is recorded with the reason.
+    sizes: size of each input in bytes. Raises UserError if the disk is full.
     """
     started = time.monotonic()
     names = [name for unit in units for name in unit.names]
@@ -90,10 +92,10 @@ def shard_inputs(
         return Effort(0, 0, 0, 0.0, {})
     workers = min(work.workers or usable_cores(), len(names))
     watch, num_pairs = Stopwatch(), 0
-    with _parcels(units[0].shard) as parcels, progress_bar(total=len(names), unit=noun) as progress:
-        send = partial(_send, read=read, parcels=parcels)
+    with _exchange_folder(units[0].shard) as exchange, progress_bar(total=len(names), unit=noun) as progress:
+        send = partial(_send, read=read, exchange=exchange)
         sent = map_in_order(send, names, workers=workers, timeout=work.timeout, memory=work.memory)
-        outcomes = (_receive(parcel) for parcel in sent)
+        outcomes = (_receive(file) for file in sent)
         for unit in units:
             num_pairs += _write_unit(unit, outcomes, sizes, watch, progress)
     return Effort(len(names), num_pairs, workers, time.monotonic() - started, dict(watch.seconds))
@@ -102,7 +104,7 @@ def shard_inputs(
 def _write_unit(
     unit: Unit, outcomes: Iterator[Outcome], sizes: Mapping[str, int], watch: Stopwatch, progress: Progress
 ) -> int:
-    """Returns how many pairs the shard holds."""
+    """Write one shard and its index; returns the number of pairs in it."""
     inputs: dict[str, dict] = {}
     examples: dict[str, dict] = {}
 
@@ -111,7 +113,7 @@ def _write_unit(
             outcome = next(outcomes)
             inputs[name] = {**outcome.record, "pairs": len(outcome.pairs), "bytes": sizes[name]}
             for reason, picture in outcome.examples.items():
-                # A clip that was skipped shows its reason better than one that lost a frame or a pair.
+                # An input that was skipped for a reason is a better example of it than one that lost a frame.
                 if reason not in examples or outcome.record["status"] == reason:
                     examples[reason] = {"reason": reason, "name": name, "picture": b64encode(picture).decode()}
             watch.seconds.update(outcome.seconds)
@@ -125,10 +127,10 @@ def _write_unit(
 
 
 @contextmanager
-def _parcels(shard: Path) -> Iterator[Path]:
-    """A hidden folder beside the shards, in which outcomes pass from the workers to the writer."""
+def _exchange_folder(shard: Path) -> Iterator[Path]:
+    """A hidden folder beside the shards, through which results pass from the workers to the writer."""
     owner = re.sub(r"-\d{6}$", "", shard.stem)
-    folder = shard.parent / f".{owner}.parcels"
+    folder = shard.parent / f".{owner}.exchange"
     folder.mkdir(exist_ok=True)
     for abandoned in shard.parent.glob(f".{owner}-[0-9][0-9][0-9][0-9][0-9][0-9].*.partial.*"):
         abandoned.unlink()  # by a command that was killed
@@ -138,8 +140,8 @@ def _parcels(shard: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _send(name: str, *, read: Callable[[str], Outcome], parcels: Path) -> Path:
-    """Read one input in a worker, and leave the outcome where the writer finds it."""
+def _send(name: str, *, read: Callable[[str], Outcome], exchange: Path) -> Path:
+    """Read one input in a worker process, and write the result to a file for the writer."""
     try:
         outcome = read(name)
     except UnusableInput as error:
@@ -152,28 +154,28 @@ def _send(name: str, *, read: Callable[[str], Outcome], parcels: Path) -> Path:
         is_memory = error.code == cv2.Error.StsNoMem
         outcome = skipped("out_of_memory" if is_memory else "failed", str(error.err))
     except Exception as error:
-        # One strange input must not end a week's run; it is named, with the place, among the skipped.
+        # One strange input must not end a run of a week: it is skipped, and the line of code is recorded.
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         outcome = skipped("failed", f"{type(error).__name__} ({where}): {error}")
-    parcel = parcels / slug(name)
+    file = exchange / slug(name)
     try:
-        parcel.write_bytes(pickle.dumps(outcome))
+        file.write_bytes(pickle.dumps(outcome))
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise UserError(f"{parcels.parent}: {error.strerror}; make room and run the same command") from None
-    return parcel
+        raise UserError(f"{exchange.parent}: {error.strerror}; make room and run the same command") from None
+    return file
 
 
-def _receive(parcel: Path | Failure) -> Outcome:
-    if isinstance(parcel, Failure):
-        return skipped(*parcel)
-    outcome = pickle.loads(parcel.read_bytes())
-    parcel.unlink()
+def _receive(file: Path | Failure) -> Outcome:
+    if isinstance(file, Failure):
+        return skipped(*file)
+    outcome = pickle.loads(file.read_bytes())
+    file.unlink()
     return outcome
 
 
 def skipped(reason: str, detail: str) -> Outcome:
-    """The outcome of an input that gives nothing: why it is skipped, in text that fits a line."""
+    """The outcome of a skipped input: its reason and a detail that fits on a line."""
     return Outcome([], {"status": reason, "detail": readable_text(detail)[:MAX_DETAIL]}, {}, {})

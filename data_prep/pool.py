@@ -1,7 +1,7 @@
-"""Worker processes that may crash, hang or swell without harm to anything but the task at hand.
+"""Worker processes that may crash, hang or run out of memory without harm to other tasks.
 
-A decoder can hang while it holds the interpreter's lock, where neither threads nor signal handlers help: each task has
-a time limit, behind which its process is killed, and a bound on memory.
+A decoder can hang while it holds the interpreter's lock, where neither threads nor signal handlers help. So each task
+has a time limit, after which its process is killed, and a memory limit.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TASKS_PER_WORKER = 500
-"""After so many tasks a worker is replaced, and with it whatever its libraries leaked."""
+"""Number of tasks after which a worker is replaced, to free memory that its libraries have leaked."""
 TASKS_AHEAD = 8
-"""Tasks per worker that may be finished before an earlier one is: a slow clip does not idle the others."""
+"""Number of tasks per worker that may be finished before an earlier one is, so that no worker waits for a slow clip."""
 GIBIBYTE = 2**30
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "536870912"}
-"""glibc keeps large arrays' memory instead of mapping it anew for each: SSIM takes a fifth of the time."""
+"""Environment variables that make glibc keep the memory of large arrays instead of mapping it anew for each: SSIM then
+takes a fifth of the time."""
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl."""
+"""Option of Linux's prctl: the signal that a process receives when its parent ends."""
 
 
 class Failure(NamedTuple):
-    """What is given in place of a result, where a task cost its process twice."""
+    """Given in place of a result if a task ran out of time, or its process died, twice."""
 
     reason: str
-    """timeout or crashed."""
+    """Either timeout or crashed."""
     detail: str
 
 
@@ -52,12 +53,12 @@ def map_in_order(
     timeout: float | None = None,
     memory: float | None = None,
 ) -> Iterator[Result | Failure]:
-    """`function` of each item, in the items' order, in `workers` processes; 0: one per usable core.
+    """Apply `function` to each item in worker processes; gives the results in the order of the items.
 
-    timeout: seconds a task may take. memory: GiB of address space it may claim beyond the worker's own. A task that
-    outlasts the one, or whose process dies, is tried once more and then gives a Failure. Results travel through one
-    pipe: they must be small (a kibibyte), so that a dying worker cannot leave half of one. Exceptions of `function`
-    rise here.
+    workers: number of processes; 0: one per usable core. timeout: seconds that a task may take. memory: GiB of address
+    space that a task may use beyond the worker's own. A task that takes longer, or whose process dies, is tried once
+    more and then gives a Failure. Results pass through one pipe: they must be small (a kibibyte), so that a dying
+    worker cannot leave half of one. Exceptions raised by `function` are raised here.
     """
     num_workers = workers or usable_cores()
     pool = ProcessPool(
@@ -101,21 +102,21 @@ def _cause(exitcode: int | None) -> str:
 
 
 def end_with_parent() -> None:
-    """Have Linux kill this process when its parent's thread ends: kill -9 of a command leaves no worker behind."""
+    """Have Linux kill this process when its parent's thread ends, so that kill -9 of a command leaves no worker."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The command may have been killed since this process was forked: then no signal will come.
+        # If the command was killed since this process was forked, no signal will come.
         command = multiprocessing.parent_process()
         if command is not None and not command.is_alive():
             os._exit(1)
 
 
 def start_worker(memory: float | None = None) -> None:
-    """What each worker does first; `memory`: as in `map_in_order`."""
+    """Initialise a worker process; `memory`: as in `map_in_order`."""
     cv2.setNumThreads(1)
     end_with_parent()
     if memory is not None and sys.platform == "linux":
-        import resource  # only where there is one
+        import resource  # here, as Windows has none
 
         pages = int((PROC / "statm").read_text().split()[0])
         bound = pages * mmap.PAGESIZE + int(memory * GIBIBYTE)
@@ -123,7 +124,7 @@ def start_worker(memory: float | None = None) -> None:
 
 
 def worker_context() -> multiprocessing.context.BaseContext:
-    """Workers forked from a clean server: OpenCV hangs in a fork of a process that has used its threads."""
+    """Workers are forked from a clean server: OpenCV hangs in a fork of a process that has used its threads."""
     os.environ.update({name: os.environ.get(name, value) for name, value in ALLOCATOR.items()})
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -131,13 +132,13 @@ def worker_context() -> multiprocessing.context.BaseContext:
     context.set_forkserver_preload(["data_prep.forkserver"])
     from multiprocessing import forkserver, resource_tracker
 
-    # First, as starting it unblocks signals.
+    # Started first, as starting it unblocks signals.
     resource_tracker.ensure_running()
-    # Ctrl-C reaches all processes of a terminal. The server inherits the block, and so do its workers: this process
+    # Ctrl-C reaches all processes of a terminal. The server and its workers inherit the blocked signal: this process
     # ends them.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        # Here rather than in a thread of the pool's, with which the server would end.
+        # Started here rather than in a thread of the pool: the server ends with the thread that started it.
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-if not __package__:  # run as a script, whose own folder comes first on the path; the packages lie one above
+if not __package__:  # run as a script: its own folder comes first on the path, the packages are one level up
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from mimicbrush.command import Command, run_command

@@ -1,4 +1,4 @@
-"""Histograms of what a folder of shards holds."""
+"""Histograms of a folder of shards: similarity, distance in time, motion."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mimicbrush.reports.svg_chart import WIDTH, Scale, chart, horizontal_axis, r
 
 HEIGHT = 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 42
-"""Room for the axes' numbers and names."""
+"""Margins in pixels, for numbers and names of the axes."""
 MIN_BARS, MAX_BARS = 6, 50
-"""Bars for which an axis has room."""
+"""Smallest and largest number of bars on an axis."""
 TAIL_SHARE = 0.95
-"""Share of all counts beyond which the rest becomes one last bar, where it would take more than half of the axis."""
+"""Share of all counts after which the rest becomes one last bar, if the rest would take more than half of the axis."""
 UNITS = ((1_000_000, 1_000_000, " M"), (10_000, 1000, " k"), (0, 1, ""))
-"""Highest count from which a unit is used, the unit, and its letter."""
+"""Smallest highest count for which a unit is used, the unit, and its letter."""
 NAME_UNIT = 10_000
-"""Bins are named by decimals; their widths are compared as whole ten-thousandths."""
+"""Names of bins are decimals; as multiples of 1 / NAME_UNIT they are exact integers."""
 
 
 class Bar(NamedTuple):
@@ -30,12 +30,12 @@ class Bar(NamedTuple):
 
     start: float
     end: float
-    """Infinite for the last one of a long tail."""
+    """End of the bar; infinite for the last bar of a long tail."""
     count: int
 
 
 def histogram_section(summary: dict) -> list[str]:
-    """SSIM of compared and of kept pairs, and how far those lie apart in time and in the picture."""
+    """Draw histograms: SSIM of compared and of kept pairs, and distance in time and motion of kept pairs."""
     band, drawn = summary["band"], []
     for name, title in (("candidates", "All pairs compared"), ("similarity", "Pairs kept")):
         if summary[name]:
@@ -56,9 +56,9 @@ def histogram_section(summary: dict) -> list[str]:
 
 
 def histogram_bars(counts: Mapping[str, int], usual_width: float, *, has_tail: bool = False) -> list[Bar]:
-    """Bars of equal width from bins named by their lower edge; several bins to a bar where there are many.
+    """Turn bins, named by their lower edge, into bars of equal width; a bar joins several bins if there are many.
 
-    usual_width: of the bins, unless their names show a smaller one; has_tail: whether a long tail may be cut.
+    usual_width: width of the bins, unless their names show a smaller one. has_tail: join a long tail into one bar.
     """
     width = math.gcd(*(round(float(name) * NAME_UNIT) for name in counts), round(usual_width * NAME_UNIT)) / NAME_UNIT
     bins = {round(float(name) / width): count for name, count in counts.items()}
@@ -75,7 +75,7 @@ def histogram_bars(counts: Mapping[str, int], usual_width: float, *, has_tail: b
 
 
 def _tail_start(bins: Mapping[int, int]) -> int:
-    """The first bin of a tail that is to be cut off; one past the last where there is none."""
+    """The first bin of a long tail; one past the last bin if there is none."""
     left = TAIL_SHARE * sum(bins.values())
     for number in sorted(bins):
         left -= bins[number]
@@ -92,7 +92,7 @@ def histogram_chart(
     limits: tuple[float, float] | None = None,
     band: tuple[float, float] | None = None,
 ) -> str:
-    """A histogram with its axes; `limits` of the horizontal one widen with the bars, `band` is shaded."""
+    """Draw a histogram with axes; limits: smallest range of the horizontal axis; band: range to shade."""
     usual = bars[0].end - bars[0].start
     ends = [bar.start + usual if math.isinf(bar.end) else bar.end for bar in bars]
     low, high = min(bar.start for bar in bars), max(ends)
@@ -129,6 +129,6 @@ def histogram_chart(
 
 
 def _count_label(highest: int) -> Callable[[float], str]:
-    """Write counts up to this one in thousands or millions, where they are large."""
+    """A function that writes counts up to `highest`, large ones in thousands or millions."""
     unit, letter = next((unit, letter) for least, unit, letter in UNITS if highest >= least)
     return lambda count: f"{count / unit:g}{letter if count else ''}"

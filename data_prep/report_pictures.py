@@ -1,4 +1,4 @@
-"""Choose and draw the pairs of a report: only a few of many shards are read, and only what is shown is decoded."""
+"""Choose and draw the pairs of a report. Only a few of many shards are read, and only shown samples are decoded."""
 
 from __future__ import annotations
 
@@ -32,44 +32,48 @@ if TYPE_CHECKING:
     from mimicbrush.data.preview import SamplePreview
 
 MAX_SHARDS = 12
+"""Largest number of shards that are read."""
 MAX_SAMPLES = 1000
-"""Samples of a shard whose similarities are read."""
+"""Largest number of samples of a shard that are read."""
 REPEAT_COST = 0.03
-"""Similarity by which a pair may miss its target for each pair of the same clip that is already shown."""
+"""Similarity by which a pair may be further from its target, for each shown pair of the same clip."""
 NUM_LINES = 16
+"""Largest number of matches that are drawn on a pair."""
 ZOOM = 1.5
-"""Pixels of a picture to one of the page, for fine screens."""
+"""Pixels of a picture for each pixel of the page, for high-resolution screens."""
 GAP = 4
 """Pixels between pictures that are joined to one."""
 TRAINING_SIZE = 256
+"""Side of the training batch that is shown, in pixels."""
 SEED = 0
+"""Seed of the training batch that is shown."""
 
 T = TypeVar("T")
 
 
 class Listed(NamedTuple):
-    """A sample that could be shown: what a choice needs, and where its content lies."""
+    """A sample that may be shown: the facts by which samples are chosen, and the position of its content."""
 
     shard: Path
     key: str
     similarity: float | None
     name: str
-    """The file that it was made from."""
+    """Name of the file that it was made from."""
     members: dict[str, tuple[int, int]]
-    """First byte and size in the tar, by suffix."""
+    """First byte and size of each member of the tar, by suffix."""
 
 
 def list_samples(shards: Sequence[Path]) -> list[Listed]:
-    """Samples of at most MAX_SHARDS shards, evenly over all, but those that are excluded.
+    """List the samples of at most MAX_SHARDS shards, evenly over all shards, without excluded samples.
 
-    Headers and JSON alone are read. Raises UserError where a tar is damaged.
+    Only headers and JSON are read. Raises UserError if a tar is damaged.
     """
     excluded = read_excluded(shards)
     return [sample for shard in spread(shards, MAX_SHARDS) for sample in _list(shard) if sample.key not in excluded]
 
 
 def spread(items: Sequence[T], num: int) -> list[T]:
-    """At most `num` items, evenly from the first to the last."""
+    """At most `num` items, evenly spaced from the first to the last."""
     return [items[round(place)] for place in np.linspace(0, len(items) - 1, min(num, len(items)))]
 
 
@@ -117,7 +121,7 @@ def _read_pair(sample: Listed) -> FramePair:
 
 
 def choose_over_band(samples: Sequence[Listed], num: int) -> list[Listed]:
-    """At most `num` samples: pairs at even steps of similarity, of many clips; a quarter stills without reference."""
+    """Choose at most `num` samples: pairs of many clips at even steps of similarity, and a quarter of them stills."""
     pairs = sorted((sample for sample in samples if sample.similarity is not None), key=_similarity)
     stills = [sample for sample in samples if sample.similarity is None]
     num_stills = min(len(stills), max(num // 4, num - len(pairs)))
@@ -132,7 +136,7 @@ def choose_over_band(samples: Sequence[Listed], num: int) -> list[Listed]:
 
 
 def choose_extremes(samples: Sequence[Listed], num: int) -> tuple[list[Listed], list[Listed]]:
-    """The `num` most similar pairs and the `num` least similar ones, none in both."""
+    """Choose the `num` most similar and the `num` least similar pairs, no pair twice."""
     pairs = sorted((sample for sample in samples if sample.similarity is not None), key=_similarity, reverse=True)
     half = -(-len(pairs) // 2)
     return pairs[: min(num, half)], pairs[half:][-num:][::-1]
@@ -143,7 +147,7 @@ def _similarity(sample: Listed) -> float:
 
 
 def pair_sheet(samples: Sequence[Listed], height: int) -> str:
-    """Source beside reference, so high on the page, with masks outlined and matches joined."""
+    """Draw pairs, source beside reference, with masks outlined and matches joined; height: pixels on the page."""
     return strip([_pair_figure(sample, height) for sample in samples])
 
 
@@ -195,8 +199,8 @@ def _draw_matches(
 
 
 def training_view(samples: Sequence[Listed]) -> list[str]:
-    """Show what a batch of training holds of these samples: paragraphs and figures."""
-    # Only here: a sharding command's workers need neither torch nor kornia.
+    """Show these samples as a training batch: paragraphs and figures."""
+    # Imported here, as a sharding command's workers need neither torch nor kornia.
     import torch
 
     from mimicbrush.data.config import BatchConfig
@@ -211,12 +215,12 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
     previews = preview_batch(collate(decoded), config, torch.Generator().manual_seed(SEED))
     return [
         paragraph(
-            f"One batch at {TRAINING_SIZE} pixels by the default settings of data.batch and seed {SEED}. Above: the "
-            "augmented source, and what is left of it; below: the mask, white where the source is hidden, grey where "
-            "there is none of it, and the reference, augmented on its own. Stills hide some objects: as they are, "
-            "roughly outlined, or boxed. Otherwise a grid is drawn: a cell with a matched keypoint is hidden with "
-            f"probability {config.mask.keypoint_cell_prob:g}, another one with {config.mask.other_cell_prob:g}. Points "
-            "are orange where hidden and blue where not.",
+            f"One batch of {TRAINING_SIZE} pixels, by the default settings of data.batch and seed {SEED}. Top row: the "
+            "augmented source, and the source without its masked part. Bottom row: the mask (white: hidden, black: "
+            "visible, grey: padding), and the reference, augmented independently. On stills, the mask covers objects, "
+            "with their exact outline, a rough one, or a box. On pairs of frames it is a grid: a cell with a matched "
+            f"keypoint is hidden with probability {config.mask.keypoint_cell_prob:g}, any other cell with probability "
+            f"{config.mask.other_cell_prob:g}. Hidden keypoints are orange, visible ones blue.",
             note=True,
         ),
         strip([_training_figure(preview, sample.name) for preview, sample in zip(previews, samples, strict=True)]),

@@ -1,8 +1,8 @@
-"""COCO's compressed run lengths, the form in which SA-1B writes masks.
+"""COCO's compressed run-length encoding, in which SA-1B stores masks.
 
-A mask is read column by column; the runs alternate between 0 and 1, starting with 0. From the fourth on, a run is
-written as its difference to the run two before it. Each number is cut into groups of five bits, lowest first, in two's
-complement; bit 5 says that more follow; 48 is added to make a printable character.
+A mask is read column by column; the runs alternate between 0 and 1, starting with 0. From the fourth run on, the
+difference to the run two before it is stored. Each number is split into groups of five bits in two's complement, lowest
+group first; bit 5 of a group is set if more groups follow, and 48 is added to make a printable character.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def decode_rle(counts: str, height: int, width: int) -> NDArray[np.bool_]:
-    """(height, width) mask; raises ValueError if the runs are damaged or do not fill it."""
+    """Decode a (height, width) mask; raises ValueError if the runs are damaged or do not fill it."""
     runs = _decode_numbers(counts)
     if any(run < 0 for run in runs) or sum(runs) != height * width:
         raise ValueError(f"run lengths cover {sum(runs)} pixels, the mask has {height * width}")
@@ -21,7 +21,7 @@ def decode_rle(counts: str, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> str:
-    """The inverse of `decode_rle`."""
+    """Encode a (H, W) mask; the inverse of `decode_rle`."""
     pixels = mask.T.ravel().astype(np.int8)
     edges = np.flatnonzero(np.diff(pixels, prepend=0))
     runs = np.diff(edges, prepend=0, append=pixels.size).tolist()

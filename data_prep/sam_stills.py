@@ -1,4 +1,4 @@
-"""Stills with object masks in the SA-1B layout: tars, or folders, of pictures with a JSON beside each."""
+"""Read stills with object masks in the layout of SA-1B: tars or folders of pictures, each with a JSON file."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from mimicbrush.pictures.headers import UnreadablePictureError, swaps_sides
 from mimicbrush.pictures.mask_geometry import count_touched_sides
 
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
-"""What an annotation says of its mask, and what holds where it is silent."""
+"""Ratings of a mask in its annotation, and the value that is assumed if one is missing."""
 
 
 class Extent(NamedTuple):
-    """Some bytes of a file."""
+    """A range of bytes in a file."""
 
     path: Path
     start: int
     size: int
     fault: str | None = None
-    """What is wrong with the file as a whole, as `reason: detail`."""
+    """Fault of the whole file, as `reason: detail`; None if there is none."""
 
     def read(self) -> bytes:
-        """Raises UnusableInput where the file ends too early."""
+        """Read the bytes; raises UnusableInput if the file is faulty or ends too early."""
         if self.fault:
             raise UnusableInput(*self.fault.split(": ", 1))
         check_file(self.path)
@@ -50,32 +50,32 @@ class Extent(NamedTuple):
 
 
 class StillFiles(NamedTuple):
-    """Where a still's picture and annotations lie; None where one is missing."""
+    """Positions of a still's picture and annotations in files; None if one is missing."""
 
     picture: Extent | None
     annotations: Extent | None
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Size of both together, in bytes."""
         return sum(extent.size for extent in self if extent is not None)
 
 
 class Still(NamedTuple):
-    """A picture and its objects."""
+    """A picture and masks of its objects."""
 
     image: NDArray[np.uint8]
     """(H, W, 3) RGB."""
     masks: list[NDArray[np.bool_]]
-    """(H, W) each, all of one object."""
+    """(H, W) each, one for each object."""
     facts: dict
-    """The JSON's own words on the picture: group, licence and URL where it has them."""
+    """Group, licence and URL of the picture, as far as the JSON file states them."""
 
 
 def list_stills(path: Path) -> dict[str, StillFiles]:
-    """Stills by name, sorted: of a tar, or of a folder with tars or pictures at any depth.
+    """List stills by name, sorted, in a tar, or in a folder of tars or pictures at any depth.
 
-    Raises UserError where there are none. Of a tar cut short, the stills up to the cut are listed.
+    In a truncated tar, the stills before its end are listed. Raises UserError if there are no stills.
     """
     require_stills(path)
     if path.is_file():
@@ -90,14 +90,14 @@ def list_stills(path: Path) -> dict[str, StillFiles]:
                 members[f"{name}.json"] = Extent(file, 0, 0)
             else:
                 members[name] = Extent(file, 0, size_of(file))
-    stills = _paired(members)
+    stills = _pair_files(members)
     if not stills:
         raise UserError(f"{path}: holds no still; expected SA-1B's layout, tars or folders of .jpg and .json")
     return stills
 
 
 def _members_of_tar(path: Path, name: str) -> dict[str, Extent]:
-    """{name/member: extent}; a tar that is none, cut or damaged gives an entry of its own, to be named as skipped."""
+    """List the members of a tar as {name/member: extent}; a faulty tar adds an entry with its fault, to be skipped."""
     members: dict[str, Extent] = {}
     fault = None if path.is_file() else "not_a_file: a pipe, a device, or a link that leads nowhere"
     try:
@@ -107,7 +107,7 @@ def _members_of_tar(path: Path, name: str) -> dict[str, Extent]:
                     if member.isfile():
                         place = readable_name(Path(member.name.removeprefix("./")))
                         members[f"{name}/{place}"] = Extent(path, member.offset_data, member.size)
-                fault = _fault_behind(path, tar.offset)
+                fault = _fault_after(path, tar.offset)
     except tarfile.ReadError as error:
         fault = f"truncated: {error}" if members else f"not_a_tar: {error}"
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -117,8 +117,8 @@ def _members_of_tar(path: Path, name: str) -> dict[str, Extent]:
     return members
 
 
-def _fault_behind(path: Path, end: int) -> str | None:
-    """tarfile stops without a word at a header that it cannot read, or that is all zero."""
+def _fault_after(path: Path, end: int) -> str | None:
+    """The fault of a tar with data after `end`: tarfile stops silently at an unreadable header or one of zeros."""
     left = path.stat().st_size - end
     with path.open("rb") as file:
         file.seek(end)
@@ -126,7 +126,8 @@ def _fault_behind(path: Path, end: int) -> str | None:
     return None if is_padding else f"damaged_tar: {left} bytes behind byte {end} are no part of it"
 
 
-def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
+def _pair_files(members: dict[str, Extent]) -> dict[str, StillFiles]:
+    """Pair pictures and JSON files of the same name."""
     parts: dict[str, dict[str, Extent]] = defaultdict(dict)
     for name, extent in members.items():
         suffix = PurePosixPath(name).suffix.lower()
@@ -138,7 +139,7 @@ def _paired(members: dict[str, Extent]) -> dict[str, StillFiles]:
 
 
 def read_still(files: StillFiles, config: ObjectMaskConfig, generator: np.random.Generator) -> Still:
-    """Decode a still, upright and on white, and some of its good masks.
+    """Decode a still, upright and on white, and a random choice of its good masks.
 
     Raises UnusableInput (truncated, missing_picture, missing_masks, bad_json, bad_picture, mask_size, bad_mask,
     no_good_mask).
@@ -153,7 +154,7 @@ def read_still(files: StillFiles, config: ObjectMaskConfig, generator: np.random
     except UnreadablePictureError as error:
         raise UnusableInput("bad_picture", first_line(error)) from None
     image, orientation = rgb_bytes(picture.levels), picture.orientation
-    # COCO's masks are drawn on the pixels as they are stored, whatever EXIF says.
+    # COCO's masks belong to the pixels as stored, before EXIF orientation is applied.
     stored = image.shape[1::-1] if swaps_sides(orientation) else image.shape[:2]
     masks = [turn_upright(mask, orientation) for mask in _good_masks(content["annotations"], stored, config, generator)]
     facts = content["image"] if isinstance(content.get("image"), dict) else {}
@@ -164,6 +165,7 @@ def read_still(files: StillFiles, config: ObjectMaskConfig, generator: np.random
 
 
 def _parse(text: bytes) -> dict:
+    """The content of a JSON file of annotations; raises UnusableInput if it is damaged or holds none."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -179,12 +181,12 @@ def _parse(text: bytes) -> dict:
 def _good_masks(
     annotations: list[dict], shape: tuple[int, int], config: ObjectMaskConfig, generator: np.random.Generator
 ) -> list[NDArray[np.bool_]]:
-    """At most `masks_per_still` masks, decoded in random order until there are enough."""
+    """At most `masks_per_still` masks within the limits, decoded in random order until there are enough."""
     good = [note for note in annotations if _is_rated_well(note, shape, config)]
     masks: list[NDArray[np.bool_]] = []
     for index in generator.permutation(len(good)):
         mask = _decode(good[index], shape)
-        if _fits(mask, config):
+        if _is_within_limits(mask, config):
             masks.append(mask)
         if len(masks) == config.masks_per_still:
             break
@@ -194,17 +196,20 @@ def _good_masks(
 
 
 def _is_rated_well(note: dict, shape: tuple[int, int], config: ObjectMaskConfig) -> bool:
-    """Judged by its numbers alone: decoding costs a thousand times more."""
+    """Whether an annotation's numbers are within the limits; decoding a mask takes a thousand times longer."""
     try:
         area, iou, stability = (float(note.get(name, default)) for name, default in RATINGS.items())
     except (TypeError, ValueError) as error:
         raise UnusableInput("bad_json", f"area, predicted_iou and stability_score must be numbers: {error}") from None
     share = area / (shape[0] * shape[1])
-    is_fit = math.isnan(share) or config.min_area <= share <= config.max_area  # where it is silent the mask is counted
+    is_fit = (
+        math.isnan(share) or config.min_area <= share <= config.max_area
+    )  # without an area, the mask's pixels are counted
     return iou >= config.min_iou and stability >= config.min_stability and is_fit
 
 
 def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Decode the mask (H, W) of an annotation; raises UnusableInput if it is damaged or of another size."""
     coded = note.get("segmentation")
     if not isinstance(coded, dict) or not isinstance(coded.get("counts"), str) or "size" not in coded:
         raise UnusableInput("bad_mask", "expected a segmentation of compressed run lengths {size, counts}")
@@ -216,6 +221,6 @@ def _decode(note: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
         raise UnusableInput("bad_mask", str(error)) from None
 
 
-def _fits(mask: NDArray[np.bool_], config: ObjectMaskConfig) -> bool:
+def _is_within_limits(mask: NDArray[np.bool_], config: ObjectMaskConfig) -> bool:
     is_fit = config.min_area <= mask.mean() <= config.max_area
     return is_fit and count_touched_sides(mask) <= config.max_borders

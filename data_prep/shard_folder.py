@@ -1,6 +1,6 @@
-"""One index, one exclusion list, one summary and one report for all shards of a folder.
+"""Write one index, exclusion list, summary and report for all shards of a folder.
 
-A sharding command that works alone ends with this; behind a Slurm array it is a command of its own, `merge.py`.
+A sharding command that works alone ends with this; after a Slurm array, the command `merge.py` does it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mimicbrush.files import read_object, write_json
 from mimicbrush.folder_lock import held
 
 LOG_NAME = "log.jsonl"
-"""A line for each command that worked on the folder to its end."""
+"""A line for each command that has worked on the folder and finished."""
 INDEX_NAME = "index.json"
 
 
@@ -47,9 +47,10 @@ class ShardConfig(Protocol):
 def shard_and_merge(
     config: ShardConfig, read: Callable[[str], Outcome], *, sizes: Mapping[str, int], kind: str, per_shard: int
 ) -> str:
-    """Shard what is not yet sharded and, unless this is one of several tasks, merge; returns a line on the outcome.
+    """Shard all inputs that no finished shard covers and, unless this is one of several tasks, merge.
 
-    read: an input's outcome; sizes: bytes of each input; kind: `video` or `still`. Raises UserError for a mistake.
+    read: reads one input; sizes: size of each input in bytes; kind: `video` or `still`.
+    Returns a line on the result. Raises UserError for a mistake.
     """
     # Tasks of an array share the folder; no other command may.
     with held(config.output, share=config.work.lock_name):
@@ -66,7 +67,7 @@ def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: st
         with (output / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
     except OSError as error:
-        raise UserError(f"{output / LOG_NAME}: {error.strerror}; mend that and run the same command") from None
+        raise UserError(f"{output / LOG_NAME}: {error.strerror}; fix that and run the same command again") from None
     if not work.is_shared:
         return merge(output)
     return (
@@ -76,16 +77,16 @@ def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: st
 
 
 def merge(output: Path) -> str:
-    """Write index.json, excluded.json, summary.json and report.html; returns a line on what the folder holds.
+    """Write index.json, excluded.json, summary.json and report.html; returns a line on the folder's content.
 
-    Raises UserError where there is nothing to train on.
+    Raises UserError if there is nothing to train on.
     """
     config = read_shard_config(output)
     shards = [path.with_suffix(".tar") for path in list_indexes(output)]
     indexes = read_indexes(output)
     near_duplicates = _near_duplicates(indexes, config.get("duplicate_share", 2.0))
     excluded = output / EXCLUDED_NAME
-    others = read_object(excluded) if excluded.is_file() else {}  # what people exclude themselves, for other reasons
+    others = read_object(excluded) if excluded.is_file() else {}  # samples that the user excludes for other reasons
     write_json({**others, "near_duplicate": near_duplicates}, excluded)
     write_json(_overview(shards, indexes), output / INDEX_NAME)
     efforts = _read_log(output)
@@ -106,7 +107,7 @@ def merge(output: Path) -> str:
 
 
 def _near_duplicates(indexes: Sequence[ShardIndex], min_share: float) -> dict[str, dict]:
-    """Clips that repeat another: {name: {of, share, keys}}; of two, the larger picture is kept."""
+    """Clips that repeat another, as {name: {of, share, keys}}; of two clips, the one with more pixels is kept."""
     kept = {name: record for name, record in merge_inputs(indexes).items() if record["status"] == KEPT}
     hashed = {name: record for name, record in kept.items() if record.get("hashes")}
     order = sorted(hashed, key=lambda name: (-hashed[name]["video_size"][0] * hashed[name]["video_size"][1], name))
@@ -122,6 +123,7 @@ def _near_duplicates(indexes: Sequence[ShardIndex], min_share: float) -> dict[st
 
 
 def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:
+    """Content of index.json: the shards that hold pairs."""
     listed = [
         {"name": shard.name, "pairs": index.pairs, "bytes": index.bytes, "sha256": index.sha256}
         for shard, index in zip(shards, indexes, strict=True)
@@ -131,7 +133,7 @@ def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:
 
 
 def _read_log(output: Path) -> list[dict]:
-    """Its whole lines; a command that was killed may leave a part of one."""
+    """The log's complete lines; a command that was killed may leave a part of one."""
     path = output / LOG_NAME
     entries = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
@@ -141,9 +143,9 @@ def _read_log(output: Path) -> list[dict]:
 
 
 def _unfinished(efforts: Sequence[dict]) -> str:
-    """Which tasks of the last array have not come to their end, ready for sbatch."""
+    """The tasks of the last array that have not finished, as a command for sbatch."""
     if not efforts:
-        return "; no command has come to its end yet"
+        return "; no command has finished yet"
     num_tasks = efforts[-1]["num_tasks"]
     done = {effort["task"] for effort in efforts if effort["num_tasks"] == num_tasks}
     left = [str(task) for task in range(num_tasks) if task not in done]
@@ -152,6 +154,6 @@ def _unfinished(efforts: Sequence[dict]) -> str:
 
 
 def merge_folder(config: ShardFolderConfig) -> str:
-    """Merge a folder beside tasks that are still at work: what they have finished is merged."""
+    """Merge a folder while tasks may still be running: only finished shards are merged."""
     with held(config.folder, share="merge"):
         return merge(config.folder)

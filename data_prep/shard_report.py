@@ -1,4 +1,4 @@
-"""A page on a folder of shards: what was kept and why not the rest, measures, pairs, and training's view of them."""
+"""Write a page on a folder of shards: counts and reasons, histograms, pairs, a training batch, rejected examples."""
 
 from __future__ import annotations
 
@@ -37,13 +37,17 @@ from mimicbrush.run_folder import CONFIG_NAME
 
 SUMMARY_NAME = "summary.json"
 NUM_SHOWN = 24
+"""Number of pairs and stills shown, from the least to the most similar."""
 NUM_EXTREMES = 10
+"""Number of most similar pairs shown, and of least similar ones."""
 NUM_TRAINING = 8
+"""Number of samples shown as a training batch."""
 NUM_EXAMPLES = 4
-"""Examples of what was rejected for one reason."""
+"""Number of rejected examples shown for each reason."""
 NUM_NAMED = 20
-"""Inputs skipped for one reason."""
+"""Number of skipped inputs named for each reason."""
 NUM_ROWS = 12
+"""Number of rows of a table of sizes, codecs or decoders."""
 PAIR_HEIGHT = 132
 SMALL_HEIGHT = 96
 NUMBERS = ("inputs", "kept", "pairs", "shards", "bytes")
@@ -53,18 +57,18 @@ WORDS = ("near_duplicates", "versions")
 
 
 class Scan(NamedTuple):
-    """Facts of the indexes that no summary holds."""
+    """Facts in the indexes that the summary does not contain."""
 
     stored: int
-    """Samples that are not excluded."""
+    """Number of samples that are not excluded."""
     examples: dict[str, list[dict[str, str]]]
-    """Up to NUM_EXAMPLES by reason, each with reason, name and picture."""
+    """Up to NUM_EXAMPLES examples for each reason, each with reason, name and picture."""
 
 
 def write_report(folder: Path) -> Path:
     """Write `report.html` into a folder of shards, with or without a summary.json.
 
-    Raises UserError where there is neither shard nor index, or one is damaged.
+    Raises UserError if there is neither shard nor index, or one is damaged.
     """
     indexes = _list_indexes(folder)
     shards = [path for path in indexes if path.is_file()]
@@ -90,7 +94,7 @@ def write_report(folder: Path) -> Path:
 
 
 def _list_indexes(folder: Path) -> list[Path]:
-    """Shards that have an index, in order; one that kept nothing has no tar."""
+    """Paths of the shards that have an index, in order; a shard without pairs has no tar."""
     numbered = {path.with_suffix(".tar") for path in folder.glob("[!.]*-[0-9][0-9][0-9][0-9][0-9][0-9].json")}
     if numbered and not any(folder.glob("[!.]*.tar")):
         return sorted(numbered)
@@ -98,7 +102,7 @@ def _list_indexes(folder: Path) -> list[Path]:
 
 
 def _summarise(folder: Path, shards: Sequence[Path]) -> dict:
-    """The folder's summary.json, or what the indexes say where it has none."""
+    """Read the folder's summary.json, or summarise the indexes if there is none."""
     path = folder / SUMMARY_NAME
     if path.is_file():
         return _read_summary(path)
@@ -141,7 +145,7 @@ def _maps(content: object, kind: type | UnionType) -> bool:
 
 
 def _read_band(config: Path) -> tuple[float, float] | None:
-    """The band of the run that the folder's config.yaml describes, if there is one and it has one."""
+    """The similarity band in the folder's config.yaml; None if it has none."""
     try:
         pairs = yaml.safe_load(config.read_text(encoding="utf-8"))["pairs"]
         return float(pairs["ssim_low"]), float(pairs["ssim_high"])
@@ -157,7 +161,7 @@ def _read_index(shard: Path) -> ShardIndex:
         and all(_maps(one, str) and {"reason", "name", "picture"} <= one.keys() for one in index.examples)
     )
     if not is_sound:
-        raise UserError(f"{index_path(shard)}: its inputs or examples are not what they should be; shard the data anew")
+        raise UserError(f"{index_path(shard)}: inputs or examples are damaged; shard the data anew")
     return index
 
 
@@ -180,15 +184,15 @@ def _headline(summary: dict, scan: Scan, folder: Path) -> list[str]:
     each = f", {format_bytes(summary['bytes'] / scan.stored)} a pair" if scan.stored else ""
     sections = [paragraph(f"{account[0].upper()}{account[1:]}."), paragraph(f"{size}{each}.")]
     if not (folder / SUMMARY_NAME).is_file():
-        sections.append(paragraph("There is no summary.json: this page is made from the shards alone.", note=True))
+        sections.append(paragraph("There is no summary.json; this page was made from the shards alone.", note=True))
     elif scan.stored != summary["pairs"]:
-        words = f"The shards hold {spaced(scan.stored)} pairs: summary.json is not theirs, or older than some of them."
-        sections.append(paragraph(f"{words} data_prep/merge.py makes it anew."))
+        words = f"The shards hold {spaced(scan.stored)} pairs: summary.json belongs to others or is older."
+        sections.append(paragraph(f"{words} Run data_prep/merge.py to write it anew."))
     return sections
 
 
 def _reasons(summary: dict) -> list[str]:
-    """Count what was left out at each of three stages, and name the inputs."""
+    """Count skipped inputs, dropped frames and dropped pairs by reason, and name the inputs."""
     noun, skipped, repeats = summary["noun"], summary["skipped"], summary["near_duplicates"]
     columns = {
         noun: {reason: len(names) for reason, names in skipped.items()},
@@ -230,10 +234,10 @@ def _speed(summary: dict) -> list[str]:
     effort = summary["effort"]
     wall, cpu = effort["wall_seconds"], sum(effort["cpu_seconds"].values())
     if wall <= 0 or cpu <= 0:
-        return [paragraph("How long the work took is not recorded.", note=True)]
+        return [paragraph("The duration of the work is not recorded.", note=True)]
     done = {summary["noun"]: effort["inputs"], "pairs": effort["pairs"]}
     rows = [(name, spaced(num), f"{num / wall:.2f}", f"{num / cpu:.2f}") for name, num in done.items()]
-    note = f"{spaced(round(wall))} s by the clock, of all commands together; {spaced(round(cpu))} s of CPU time:"
+    note = f"{spaced(round(wall))} s of wall-clock time, all commands together; {spaced(round(cpu))} s of CPU time:"
     return [
         table(("done", "number", "a second", "a CPU-second"), rows),
         paragraph(note),
@@ -244,7 +248,7 @@ def _speed(summary: dict) -> list[str]:
 def _pictures(shards: Sequence[Path], scan: Scan) -> list[str]:
     samples = list_samples(shards)
     if not samples:
-        return [heading("Pairs"), paragraph("There is none to show.")]
+        return [heading("Pairs"), paragraph("There are no pairs to show.")]
     shown = choose_over_band(samples, NUM_SHOWN)
     most, least = choose_extremes(samples, NUM_EXTREMES)
     num_read = len({sample.shard for sample in samples})
@@ -254,7 +258,7 @@ def _pictures(shards: Sequence[Path], scan: Scan) -> list[str]:
         heading("Pairs"),
         paragraph(f"At even steps from the least similar to the most. {note}. Chosen from {basis}.", note=True),
         pair_sheet(shown, PAIR_HEIGHT),
-        heading("What training makes of them"),
+        heading("Samples as a training batch"),
         *training_view(spread(shown, NUM_TRAINING)),
     ]
     for title, extreme in (("most", most), ("least", least)):
@@ -279,5 +283,5 @@ def _example(example: dict[str, str]) -> str:
 
 
 def report_folder(config: ShardFolderConfig) -> str:
-    """Write the report anew; returns a line that says where it is."""
+    """Write the report anew; returns a line with its path."""
     return f"report -> {write_report(config.folder)}"

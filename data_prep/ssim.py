@@ -1,7 +1,7 @@
-"""Structural similarity of grey frames: scikit-image's values, at a tenth of its time.
+"""Structural similarity (SSIM) of grey frames: scikit-image's values in a tenth of its time.
 
-Sums over windows of 8-bit levels are whole numbers that fit 32 bits, so that nothing is lost where squares are
-subtracted. Many pairs share a frame: what depends on one frame alone is computed once for each.
+Sums over windows of 8-bit levels are integers that fit 32 bits, so no precision is lost where squares are subtracted.
+Many pairs share a frame: whatever depends on one frame alone is computed once.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Moments(NamedTuple):
 
     grey: NDArray[np.uint8]
     window_sum: NDArray[np.int32]
-    """Of grey levels."""
+    """Sum of the window's grey levels."""
     window_spread: NDArray[np.int32]
-    """The sample variance, times N (N - 1) of the window's N pixels."""
+    """Sample variance of the window's N pixels, times N (N - 1)."""
 
     @property
     def local_mean(self) -> NDArray[np.float32]:
@@ -35,7 +35,7 @@ class Moments(NamedTuple):
 
 
 def moments(grey: NDArray[np.uint8]) -> Moments:
-    """Of a (H, W) grey frame; raises ValueError where a side is below the window's."""
+    """Compute the window sums of a (H, W) grey frame; raises ValueError if a side is shorter than the window."""
     if min(grey.shape) < SSIM_WINDOW:
         raise ValueError(f"a frame is {grey.shape}; expected sides of {SSIM_WINDOW} or more")
     window_sum = _sum_windows(grey)
@@ -43,7 +43,7 @@ def moments(grey: NDArray[np.uint8]) -> Moments:
 
 
 def similarity_map(first: Moments, second: Moments) -> NDArray[np.float32]:
-    """(H - 6, W - 6) local SSIM, of windows that lie inside; raises ValueError where the shapes differ."""
+    """(H - 6, W - 6) local SSIM of the windows that lie inside; raises ValueError if the shapes differ."""
     if first.grey.shape != second.grey.shape:
         raise ValueError(f"frames are {first.grey.shape} and {second.grey.shape}; expected one shape")
     product = first.window_sum * second.window_sum
@@ -56,9 +56,9 @@ def similarity_map(first: Moments, second: Moments) -> NDArray[np.float32]:
 
 
 def structural_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Mean SSIM of two (H, W) grey frames, in [-1, 1], equal to scikit-image's (uniform 7 x 7 window) to 1e-6.
+    """Mean SSIM of two (H, W) grey frames, in [-1, 1], equal to scikit-image's (uniform 7 x 7 window) within 1e-6.
 
-    Raises ValueError where the shapes differ or a side is below the window's.
+    Raises ValueError if the shapes differ or a side is shorter than the window.
     """
     return float(similarity_map(moments(first), moments(second)).mean(dtype=np.float64))
 

@@ -1,4 +1,4 @@
-"""Stills with object masks (SA-1B) to training shards: pseudo-pairs, and the stills themselves."""
+"""Turn stills with object masks (SA-1B) into training shards: the stills themselves, and pseudo-pairs."""
 
 from __future__ import annotations
 
@@ -25,33 +25,35 @@ from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
 
 SIMILARITY_SIZE = 256
+"""Short side at which the SSIM of a pseudo-pair is measured, in pixels."""
 MIN_SIDE = 32
-"""Smaller stills are icons."""
+"""Smallest side of a still in pixels; smaller pictures are icons."""
 MIN_WARPED_AREA = 0.01
-"""Least share of a pseudo-pair's source that a mask covers; smaller ones were warped out of the picture."""
+"""Smallest share of a pseudo-pair's source that a mask covers; smaller masks were moved out of the picture."""
 MAX_DRAWS = 10
+"""Number of augmentations that are tried until one keeps a mask in the picture."""
 
 
 def shard_sam(config: SamShardConfig) -> str:
-    """Shard what is not yet sharded; returns a line on the outcome. Raises UserError for a mistake."""
+    """Shard all stills that no finished shard covers; returns a line on the result. Raises UserError for a mistake."""
     stills = list_stills(config.stills)
     metadata = read_metadata(config.metadata, stills)
     sizes = {name: files.size for name, files in stills.items()}
-    read = partial(read_samples_of_still, stills=stills, metadata=metadata, config=config)
+    read = partial(read_still_samples, stills=stills, metadata=metadata, config=config)
     return shard_and_merge(config, read, sizes=sizes, kind="still", per_shard=config.stills_per_shard)
 
 
-def read_samples_of_still(
+def read_still_samples(
     name: str, *, stills: Mapping[str, StillFiles], metadata: Mapping[str, dict], config: SamShardConfig
 ) -> Outcome:
-    """The still itself and its pseudo-pairs, and what to note of it; raises UnusableInput."""
+    """Read one still: itself, its pseudo-pairs, and its record in the shard's index; raises UnusableInput."""
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
         still = read_still(stills[name], config.masks, generator)
         if min(still.image.shape[:2]) < MIN_SIDE:
             raise UnusableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
         still_size = list(still.image.shape[1::-1])
-        still = _shrunk(still, config.short_side)
+        still = _shrink_still(still, config.short_side)
     origin = {"group": name, **still.facts, **metadata.get(name, {}), "file": name, "still_size": still_size}
     origin["size"] = list(still.image.shape[1::-1])
     with watch.measure("encode"):
@@ -76,8 +78,8 @@ def read_samples_of_still(
     return Outcome([itself, *pairs], record, {}, dict(watch.seconds))
 
 
-def _shrunk(still: Still, short_side: int) -> Still:
-    """The still at its stored size; masks too small to survive are left out."""
+def _shrink_still(still: Still, short_side: int) -> Still:
+    """Scale a still to its stored size, without masks that vanish at that size."""
     masks = [is_masked(shrink(mask.astype(np.uint8) * 255, short_side)) for mask in still.masks]
     return Still(shrink(still.image, short_side), [mask for mask in masks if mask.any()], still.facts)
 
@@ -85,19 +87,19 @@ def _shrunk(still: Still, short_side: int) -> Still:
 def _pseudo_pair(
     still: Still, key: str, origin: dict, config: SamShardConfig, generator: np.random.Generator
 ) -> FramePair | None:
-    """Two augmentations of a still, masks warped with the source; None where ten draws lose every mask."""
+    """Two augmentations of a still, with masks that follow the source; None if ten draws lose every mask."""
     height, width = still.image.shape[:2]
     for _ in range(MAX_DRAWS):
-        draws = [draw_warp(height, width, config.warp, generator) for _ in range(2)]
-        masks = [mask for mask in (warp_mask(mask, draws[0]) for mask in still.masks) if mask.mean() >= MIN_WARPED_AREA]
+        warps = [draw_warp(height, width, config.warp, generator) for _ in range(2)]
+        masks = [mask for mask in (warp_mask(mask, warps[0]) for mask in still.masks) if mask.mean() >= MIN_WARPED_AREA]
         if masks:
-            source, reference = (warp_image(still.image, draw) for draw in draws)
+            source, reference = (warp_image(still.image, warp) for warp in warps)
             return FramePair(
                 key=key,
                 source=encode_image(source, config.encode),
                 reference=encode_image(reference, config.encode),
                 similarity=round(_similarity(source, reference), 6),
-                keypoints=follow_points(still.image, draws),
+                keypoints=follow_points(still.image, warps),
                 masks=[encode_png(mask) for mask in masks],
                 origin=origin,
             )

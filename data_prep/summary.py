@@ -1,4 +1,4 @@
-"""The account of a folder of shards: counts by reason, histograms, speed."""
+"""Summarise a folder of shards: counts by reason, histograms, speed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from mimicbrush.errors import describe_reasons, spaced
 from mimicbrush.files import installed_versions
 
 BAND_BIN = 0.05
-"""Of similarity."""
+"""Width of a bin of similarity."""
 GAP_BIN = 0.5
-"""Seconds."""
+"""Width of a bin of distances in time, in seconds."""
 MOTION_BIN = 0.005
-"""Share of the picture's width and height."""
+"""Width of a bin of motion, as a share of the picture's width and height."""
 PACKAGES = ("mimicbrush", "av", "decord", "opencv-python-headless", "numpy", "webdataset")
 
 
 def histogram(values: Iterable[float], width: float) -> dict[str, int]:
-    """Counts by bins of that width, each named by its lower edge; empty bins are left out."""
+    """Count values by bins of a width, each named by its lower edge; empty bins are left out."""
     counts = Counter(int(value // width) for value in values)
     return {f"{number * width:.3f}": counts[number] for number in sorted(counts)}
 
@@ -34,9 +34,10 @@ def summarise(
     efforts: Sequence[dict],
     near_duplicates: Mapping[str, dict],
 ) -> dict:
-    """What the shards hold and what they do not.
+    """Summarise what the shards contain, and what was left out for which reason.
 
-    near_duplicates: excluded inputs and what is known of them; efforts: one for each command that worked on the folder.
+    near_duplicates: excluded inputs, with the clip that each repeats and its keys. efforts: one for each command that
+    worked on the folder.
     """
     records = merge_inputs(indexes)
     kept = {name: record for name, record in records.items() if record["status"] == KEPT}
@@ -71,7 +72,7 @@ def summarise(
 
 
 def describe(summary: dict) -> str:
-    """`kept 9 812 of 10 000 videos, 41 233 pairs; 188 skipped: 120 too_short, ...`."""
+    """A summary in one line: `kept 9 812 of 10 000 videos, 41 233 pairs; 188 skipped: 120 too_short, ...`."""
     reasons = {reason: len(names) for reason, names in summary["skipped"].items()}
     if summary["near_duplicates"]:
         reasons["near_duplicate_clip"] = len(summary["near_duplicates"])
@@ -93,7 +94,7 @@ def _sum_efforts(efforts: Sequence[dict]) -> dict:
 
 
 def _total(records: Iterable[dict], name: str) -> dict[str, int]:
-    """The sum of all histograms of that name, by rising bins."""
+    """The sum of the records' histograms of one name, in order of the bins."""
     total: Counter[str] = Counter()
     for record in records:
         total.update(record.get(name, {}))

@@ -1,4 +1,4 @@
-"""Strong augmentation of a still: two draws of it are a pseudo-pair (paper, 3.3)."""
+"""Strong augmentation of stills: two augmentations of one still are a pseudo-pair (paper, 3.3)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from data_prep.config import WarpConfig
 from mimicbrush.pictures.conversion import is_masked
 
 
-class Draw(NamedTuple):
-    """One augmentation."""
+class Warp(NamedTuple):
+    """One augmentation: a projective transform and a change of colours."""
 
     matrix: NDArray[np.float64]
-    """(3, 3): pixels of the still to pixels of the augmented picture."""
+    """(3, 3) homography from pixels of the still to pixels of the augmented picture."""
     brightness: float
     contrast: float
     saturation: float
     hue: float
 
 
-def draw_warp(height: int, width: int, config: WarpConfig, generator: np.random.Generator) -> Draw:
-    """A random augmentation of a (height, width) still onto a canvas of the same size."""
+def draw_warp(height: int, width: int, config: WarpConfig, generator: np.random.Generator) -> Warp:
+    """Draw a random augmentation of a (height, width) still onto a canvas of the same size."""
     to_centre = np.array([[1, 0, (1 - width) / 2], [0, 1, (1 - height) / 2], [0, 0, 1]])
     flip = np.diag([-1.0 if generator.random() < config.flip else 1.0, 1.0, 1.0])
     scale = np.exp(generator.uniform(np.log(config.min_scale), np.log(config.max_scale)))
@@ -37,7 +37,7 @@ def draw_warp(height: int, width: int, config: WarpConfig, generator: np.random.
         1 + generator.uniform(-strength, strength)
         for strength in (config.brightness, config.contrast, config.saturation)
     )
-    return Draw(matrix, brightness, contrast, saturation, generator.uniform(-config.hue, config.hue))
+    return Warp(matrix, brightness, contrast, saturation, generator.uniform(-config.hue, config.hue))
 
 
 def _projection(height: int, width: int, config: WarpConfig, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -48,42 +48,42 @@ def _projection(height: int, width: int, config: WarpConfig, generator: np.rando
     return cv2.getPerspectiveTransform(corners, (corners + moved).astype(np.float32))
 
 
-def warp_image(image: NDArray[np.uint8], draw: Draw) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB, recoloured and warped; what lies beyond the still is white."""
+def warp_image(image: NDArray[np.uint8], warp: Warp) -> NDArray[np.uint8]:
+    """Recolour and warp (H, W, 3) RGB; pixels beyond the still are white."""
     height, width = image.shape[:2]
     return cv2.warpPerspective(
-        recolour(image, draw), draw.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255)
+        recolour(image, warp), warp.matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255)
     )
 
 
-def warp_mask(mask: NDArray[np.bool_], draw: Draw) -> NDArray[np.bool_]:
-    """(H, W), warped as the image is."""
+def warp_mask(mask: NDArray[np.bool_], warp: Warp) -> NDArray[np.bool_]:
+    """Warp a mask (H, W) as its image is warped."""
     height, width = mask.shape
     return is_masked(
-        cv2.warpPerspective(mask.astype(np.uint8) * 255, draw.matrix, (width, height), flags=cv2.INTER_LINEAR)
+        cv2.warpPerspective(mask.astype(np.uint8) * 255, warp.matrix, (width, height), flags=cv2.INTER_LINEAR)
     )
 
 
-def recolour(image: NDArray[np.uint8], draw: Draw) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB with other brightness, contrast, saturation and hue."""
+def recolour(image: NDArray[np.uint8], warp: Warp) -> NDArray[np.uint8]:
+    """Change brightness, contrast, saturation and hue of (H, W, 3) RGB."""
     mean = float(image.mean())
-    levels = (np.arange(256) - mean) * draw.contrast + mean
-    table = np.clip(np.round(levels * draw.brightness), 0, 255).astype(np.uint8)
-    # In float: 8-bit HSV has 180 hues, which costs up to five grey levels.
+    levels = (np.arange(256) - mean) * warp.contrast + mean
+    table = np.clip(np.round(levels * warp.brightness), 0, 255).astype(np.uint8)
+    # In float, as the 180 hues of 8-bit HSV cause errors of up to five grey levels.
     hsv = cv2.cvtColor(cv2.LUT(image, table).astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = (hsv[..., 0] + 360 * draw.hue) % 360
-    hsv[..., 1] = np.clip(hsv[..., 1] * draw.saturation, 0, 1)
+    hsv[..., 0] = (hsv[..., 0] + 360 * warp.hue) % 360
+    hsv[..., 1] = np.clip(hsv[..., 1] * warp.saturation, 0, 1)
     return np.round(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255).astype(np.uint8)
 
 
-def follow_points(image: NDArray[np.uint8], draws: Sequence[Draw], *, num: int = 200) -> list[tuple[float, ...]]:
-    """Where corners of the still lie in both augmented pictures: (x, y, x, y), in [0, 1], those seen in both."""
+def follow_points(image: NDArray[np.uint8], warps: Sequence[Warp], *, num: int = 200) -> list[tuple[float, ...]]:
+    """Positions (x, y, x, y), in [0, 1], of the still's corners that are seen in both augmented pictures."""
     height, width = image.shape[:2]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     corners = cv2.goodFeaturesToTrack(grey, num, qualityLevel=0.01, minDistance=max(2, min(height, width) // 40))
     if corners is None:
         return []
-    moved = [cv2.perspectiveTransform(corners.astype(np.float64), draw.matrix)[:, 0] for draw in draws]
-    points = (np.concatenate(moved, axis=1) + 0.5) / ([width, height] * len(draws))
+    moved = [cv2.perspectiveTransform(corners.astype(np.float64), warp.matrix)[:, 0] for warp in warps]
+    points = (np.concatenate(moved, axis=1) + 0.5) / ([width, height] * len(warps))
     seen = points[((points >= 0) & (points < 1)).all(axis=1)]
     return [tuple(round(float(value), 5) for value in point) for point in seen]

@@ -1,7 +1,8 @@
-"""What every sharding command shares: one run per output folder, units of work.
+"""Divide the inputs of a sharding command into units of work, and resume.
 
-A unit is a slice of the sorted inputs and becomes one shard. A finished shard's index names its inputs, so what is
-left to do is what no index names: the same command goes on after an interruption, and takes up what was added.
+An output folder belongs to one run. A unit is a slice of the sorted inputs and becomes one shard. The index of a
+finished shard names its inputs, so the inputs that no index names are left to do: the same command resumes after an
+interruption, and processes inputs that were added.
 """
 
 from __future__ import annotations
@@ -26,29 +27,30 @@ FREE_FIELDS = ("output", "work", "duplicate_share")
 
 
 class Unit(NamedTuple):
-    """The inputs of one shard."""
+    """One shard, and the names of its inputs."""
 
     shard: Path
     names: list[str]
 
 
 def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_FIELDS, results: str = "*.tar") -> None:
-    """Note in `config.yaml` whose result the folder holds; `free` names the fields that do not change the content.
+    """Record in `config.yaml` which run the folder belongs to.
 
-    results: glob of what a run makes. Raises UserError, naming the field, where the folder holds that of another run.
+    free: fields of the config that do not change what is stored. results: glob of the files that a run writes.
+    Raises UserError, which names the field, if the folder belongs to a run with another config.
     """
     has_results = any(output.glob(results))
     if has_results and not (output / CONFIG_NAME).is_file():
         raise UserError(f"{output}: holds results but no {CONFIG_NAME}; choose another --output")
-    if not has_results and find_difference(output, config, free=free) and _is_barren(output, config):
-        # A run that kept nothing binds nobody: the user is trying again with other settings.
+    if not has_results and find_difference(output, config, free=free) and _kept_nothing(output, config):
+        # The earlier run kept nothing, so the user may try again with other settings.
         for path in (output / CONFIG_NAME, *list_indexes(output)):
             path.unlink()
     claim(output, config, free=free)
 
 
-def _is_barren(output: Path, config: object) -> bool:
-    """Whether the folder holds a run of this very command that kept nothing: only then may its files go."""
+def _kept_nothing(output: Path, config: object) -> bool:
+    """Whether the folder holds a run of this command that kept nothing; only then may its files be deleted."""
     fields = yaml.safe_load((output / CONFIG_NAME).read_text(encoding="utf-8"))
     same_command = isinstance(fields, dict) and fields.keys() == asdict(config).keys()
     return same_command and all(index.pairs == 0 for index in read_indexes(output))
@@ -60,7 +62,7 @@ def list_indexes(output: Path) -> list[Path]:
 
 
 def read_indexes(output: Path) -> list[ShardIndex]:
-    """The indexes of the finished shards, sorted by shard; raises UserError where one's shard is gone or damaged."""
+    """The indexes of the finished shards, sorted by shard; raises UserError if a shard is missing or damaged."""
     shards = [path.with_suffix(".tar") for path in list_indexes(output)]
     indexes = [read_index(shard) for shard in shards]
     for shard, index in zip(shards, indexes, strict=True):
@@ -69,7 +71,7 @@ def read_indexes(output: Path) -> list[ShardIndex]:
 
 
 def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
-    """What became of each input; where two indexes name it, the one that kept it counts, else the later of the two."""
+    """The record of each input. If two indexes name an input, the one that kept it counts, otherwise the later one."""
     merged: dict[str, dict] = {}
     for index in indexes:
         for name, record in index.inputs.items():
@@ -79,11 +81,11 @@ def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
 
 
 def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: int, work: WorkConfig) -> list[Unit]:
-    """Slices of this task's inputs that no finished shard covers.
+    """Divide this task's inputs that no finished shard covers into units.
 
-    sizes: bytes of each input; a skipped input whose size has changed since (a download completed), or whose reason is
-    to be retried, is done again. As only whole slices finish, an interrupted run is cut and numbered as if it had not
-    been.
+    sizes: size of each input in bytes. A skipped input is processed again if its size has changed since, as when a
+    download has completed, or if its reason is to be retried. Only whole units finish, so an interrupted run has the
+    same units, with the same numbers, as one that was not interrupted.
     """
     done = {
         name
@@ -109,6 +111,6 @@ def _is_covered(record: dict, size: int | None, retry: Sequence[str]) -> bool:
 
 
 def slug(name: str) -> str:
-    """A short, unique word for an input, fit for a key: letters, digits, - and _."""
+    """A short unique name for an input, made of letters, digits, - and _, as keys need."""
     readable = re.sub(r"[^A-Za-z0-9_]+", "-", Path(name).stem).strip("-")[:40] or "input"
     return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""A camera over a photograph: views, smooth paths of views, light, and colour grades."""
+"""A camera over a photograph: views, smooth camera paths, light, and colour grades."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ Grade = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 class CameraView(NamedTuple):
-    """Where the camera looks; all but the angle in pixels of the photograph."""
+    """Position and direction of the camera over a photograph."""
 
     x: float
+    """Centre in pixels of the photograph, from left to right."""
     y: float
+    """Centre in pixels of the photograph, from top to bottom."""
     side: float
-    """Side of the square seen."""
+    """Side of the visible square, in pixels of the photograph."""
     angle: float
-    """Degrees."""
+    """Rotation in degrees."""
     tilt_x: float
-    """Perspective: how much faster the picture shrinks to one side, as a fraction."""
+    """Perspective: change of scale from the centre to the side, as a fraction."""
     tilt_y: float
+    """Perspective from top to bottom, as `tilt_x`."""
 
 
 class Light(NamedTuple):
-    """How the scene is lit: 1 changes nothing."""
+    """Light on the scene: brightness gain, gamma, and gain of red against blue; 1 leaves the scene unchanged."""
 
     gain: float
     gamma: float
@@ -38,7 +41,7 @@ class Light(NamedTuple):
 
 
 def homography(view: CameraView, size: int) -> NDArray[np.float64]:
-    """(3, 3): pixels of a size x size picture to pixels of the photograph."""
+    """(3, 3) homography from pixels of a (size, size) picture to pixels of the photograph."""
     to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
     tilt = np.array([[1, 0, 0], [0, 1, 0], [view.tilt_x, view.tilt_y, 1]])
     angle = np.radians(view.angle)
@@ -49,20 +52,20 @@ def homography(view: CameraView, size: int) -> NDArray[np.float64]:
 
 
 def look(photograph: NDArray[np.uint8], view: CameraView, size: int) -> NDArray[np.uint8]:
-    """(size, size, 3): what the camera sees; the photograph is mirrored beyond its edges."""
+    """Render a view (size, size, 3); the photograph is mirrored beyond its edges."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     matrix = homography(view, size)
     return cv2.warpPerspective(photograph, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def look_at_mask(mask: NDArray[np.uint8], view: CameraView, size: int) -> NDArray[np.bool_]:
-    """(size, size): where the camera sees the mask, (H, W) of 0 and 255; there is none beyond the edges."""
+    """Render a view (size, size) of a mask (H, W) of 0 and 255; beyond its edges the mask is empty."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return is_masked(cv2.warpPerspective(mask, homography(view, size), (size, size), flags=flags))
 
 
 def overhang(view: CameraView, height: int, width: int) -> float:
-    """How far the view's corners reach beyond the photograph, in fractions of the view's side."""
+    """Distance by which a view reaches beyond the photograph, as a fraction of the view's side."""
     corners = np.array([[[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]]])
     seen = cv2.perspectiveTransform(corners, homography(view, 1))[0]
     beyond = np.maximum(-seen, seen - (width, height)).max()
@@ -70,7 +73,7 @@ def overhang(view: CameraView, height: int, width: int) -> float:
 
 
 def random_view(height: int, width: int, generator: np.random.Generator) -> CameraView:
-    """A view of 40-70 % of the photograph's short side."""
+    """Draw a view of 40 to 70 % of the photograph's short side."""
     side = generator.uniform(0.4, 0.7) * min(height, width)
     return CameraView(
         x=generator.uniform(0, width),
@@ -83,7 +86,7 @@ def random_view(height: int, width: int, generator: np.random.Generator) -> Came
 
 
 def move(view: CameraView, generator: np.random.Generator) -> CameraView:
-    """Another view of mostly the same: moved by 10-33 % of its side, zoomed, turned and tilted."""
+    """Draw a view of mostly the same area: moved by 10 to 33 % of its side, zoomed, rotated and tilted."""
     direction = generator.uniform(0, 2 * np.pi)
     distance = generator.uniform(0.1, 0.33) * view.side
     return CameraView(
@@ -97,7 +100,7 @@ def move(view: CameraView, generator: np.random.Generator) -> CameraView:
 
 
 def random_path(height: int, width: int, generator: np.random.Generator) -> tuple[CameraView, CameraView]:
-    """First and last view of a clip, within the photograph; the least overhanging of many draws."""
+    """Draw the first and last view of a clip within the photograph; if none of 200 draws fits, the best of them."""
     draws = []
     for _ in range(200):
         first = random_view(height, width, generator)
@@ -110,7 +113,7 @@ def random_path(height: int, width: int, generator: np.random.Generator) -> tupl
 
 
 def along(first: NamedTuple, last: NamedTuple, num: int) -> Iterator[NamedTuple]:
-    """From one view or light to another in `num` steps, gently starting and stopping."""
+    """Interpolate from one view or light to another in `num` steps, with a gentle start and stop."""
     start, end = np.array(first), np.array(last)
     for step in np.linspace(0, 1, num):
         eased = 0.5 * step + 0.5 * (1 - np.cos(np.pi * step)) / 2
@@ -118,13 +121,14 @@ def along(first: NamedTuple, last: NamedTuple, num: int) -> Iterator[NamedTuple]
 
 
 def random_light(generator: np.random.Generator) -> Light:
+    """Draw a light."""
     return Light(
         gain=generator.uniform(0.86, 1.14), gamma=generator.uniform(0.86, 1.16), warmth=generator.uniform(0.93, 1.07)
     )
 
 
 def lit(image: NDArray[np.uint8], light: Light) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB under another light: gain, gamma, and red against blue."""
+    """Apply a light to (H, W, 3) RGB."""
     levels = np.linspace(0, 1, 256)[:, None] ** light.gamma * light.gain
     levels = levels * (light.warmth, 1.0, 1 / light.warmth)
     table = np.clip(np.round(levels * 255), 0, 255).astype(np.uint8)[None]
@@ -132,12 +136,12 @@ def lit(image: NDArray[np.uint8], light: Light) -> NDArray[np.uint8]:
 
 
 def random_grade(photograph: NDArray[np.uint8], generator: np.random.Generator) -> Grade:
-    """A colour look for a whole clip, so that its colours can be learnt from the reference alone."""
+    """Draw a colour grade for a whole clip, so that its colours can be learnt only from the reference."""
     return _duotone(generator) if is_grey(photograph) else _hue_grade(generator)
 
 
 def _duotone(generator: np.random.Generator) -> Grade:
-    """Grey levels to a dark, a middle and a light colour."""
+    """Map grey levels to a dark, a middle and a light colour."""
     hue = generator.uniform(0, 180)
     dark = (hue + generator.uniform(-40, 40), generator.uniform(60, 200), generator.uniform(5, 45))
     middle = (hue, generator.uniform(80, 210), generator.uniform(115, 165))
@@ -151,7 +155,7 @@ def _duotone(generator: np.random.Generator) -> Grade:
 
 
 def _hue_grade(generator: np.random.Generator) -> Grade:
-    """Turned hues, more or less colour, and in one clip of five exchanged channels."""
+    """Rotate hues, change the saturation, and in one clip of five permute the channels."""
     turn = int(generator.integers(0, 180))
     saturation = generator.uniform(0.7, 1.5)
     order = generator.permutation(3) if generator.random() < 0.2 else np.arange(3)

@@ -1,4 +1,4 @@
-"""Clips: a camera that moves over a graded photograph while the light changes, as real H.264."""
+"""Render clips: a camera moves over a colour-graded photograph while the light changes; stored as H.264."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from mimicbrush.seeds import seed_of_input
 from mimicbrush.video.clip_writer import write_h264
 
 FPS = 24
+"""Frames per second."""
 MIN_SHARPNESS = 60.0
-"""Least variance of the Laplacian of a clip's first frame: below it the camera looks at an empty part."""
+"""Smallest variance of the Laplacian of a clip's first frame; below it, the camera looks at an empty area."""
 
 
 class DemoClip(NamedTuple):
@@ -28,12 +29,12 @@ class DemoClip(NamedTuple):
 
     path: Path
     name: str
-    """Of the photograph."""
+    """Name of the photograph."""
     photograph: DemoPhotograph
 
 
 def plan_clips(folder: Path, photographs: Mapping[str, DemoPhotograph], num_each: int) -> list[DemoClip]:
-    """`num_each` clips of every photograph, named `<photograph>-NN.mp4`."""
+    """List `num_each` clips of every photograph, named `<photograph>-NN.mp4`."""
     return [
         DemoClip(folder / f"{name}-{number:02d}.mp4", name, photograph)
         for name, photograph in photographs.items()
@@ -42,7 +43,7 @@ def plan_clips(folder: Path, photographs: Mapping[str, DemoPhotograph], num_each
 
 
 def write_metadata(folder: Path, clips: Iterable[DemoClip]) -> None:
-    """`metadata.csv`: file, group (the photograph), licence."""
+    """Write `metadata.csv` with the columns file, group (the photograph) and licence."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("file", "group", "licence"))
@@ -52,7 +53,7 @@ def write_metadata(folder: Path, clips: Iterable[DemoClip]) -> None:
 
 
 def render_clip(clip: DemoClip, *, size: int, seed: int) -> None:
-    """Render and encode one clip; the file appears whole or not at all."""
+    """Render and encode one clip; the file appears complete or not at all."""
     generator = np.random.default_rng(seed_of_input(seed, clip.path.name))
     frames = _frames(load(clip.photograph), size, generator)
     with whole(clip.path) as partial:
@@ -70,7 +71,7 @@ def _frames(photograph: NDArray[np.uint8], size: int, generator: np.random.Gener
 def _path_over_detail(
     photograph: NDArray[np.uint8], size: int, generator: np.random.Generator
 ) -> tuple[CameraView, CameraView]:
-    """A camera path whose first view shows something; the sharpest of eight draws otherwise."""
+    """Draw a camera path whose first view shows detail; if eight draws do not, take the sharpest of them."""
     draws = []
     for _ in range(8):
         path = random_path(*photograph.shape[:2], generator)

@@ -1,4 +1,4 @@
-"""Stills in the SA-1B layout: a picture and a JSON with object masks, found by graph segmentation."""
+"""Render stills in the layout of SA-1B: a picture and a JSON file of object masks, found by graph segmentation."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from mimicbrush.pictures.mask_geometry import count_touched_sides, mask_box
 from mimicbrush.seeds import seed_of_input
 
 MIN_AREA, MAX_AREA = 0.03, 0.45
+"""Smallest and largest share of the picture that a mask covers."""
 MAX_MASKS = 6
+"""Largest number of masks of a still."""
 
 
 class DemoStill(NamedTuple):
-    """One picture to render; the JSON stands beside it and is written last."""
+    """One still to render; its JSON file is written last."""
 
     path: Path
     number: int
     name: str
-    """Of the photograph."""
+    """Name of the photograph."""
     photograph: DemoPhotograph
 
 
 def render_still(still: DemoStill, *, size: int, seed: int) -> None:
-    """Render a graded view and its masks; raises ValueError if no view of 20 has a mask."""
+    """Render a colour-graded view and its masks; raises ValueError if none of 20 views has a mask."""
     generator = np.random.default_rng(seed_of_input(seed, still.path.name))
     photograph = load(still.photograph)
     grade = random_grade(photograph, generator)
@@ -53,7 +55,7 @@ def render_still(still: DemoStill, *, size: int, seed: int) -> None:
 
 
 def find_masks(image: NDArray[np.uint8]) -> list[tuple[NDArray[np.bool_], float]]:
-    """Segments of (H, W, 3) that could be objects, largest first, each with its overlap with a second segmentation."""
+    """Find segments of (H, W, 3) that may be objects, largest first, and their overlap with a second segmentation."""
     smooth = cv2.bilateralFilter(cv2.GaussianBlur(image, (0, 0), 1.5), 9, 40, 9)
     labels = felzenszwalb(smooth, scale=300, sigma=0.8, min_size=300)
     again = felzenszwalb(smooth, scale=400, sigma=1.0, min_size=300)
@@ -64,7 +66,7 @@ def find_masks(image: NDArray[np.uint8]) -> list[tuple[NDArray[np.bool_], float]
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest connected part, smoothed, without holes."""
+    """The largest connected part of a mask, smoothed, without holes."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     smooth = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     outlines, _ = cv2.findContours(smooth, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -75,7 +77,7 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _best_overlap(mask: NDArray[np.bool_], labels: NDArray[np.integer]) -> float:
-    """Intersection over union with the best segment of another segmentation."""
+    """Largest intersection over union of a mask with a segment of another segmentation."""
     shares = [float((mask & (labels == label)).sum() / (mask | (labels == label)).sum()) for label in np.unique(labels)]
     return round(max(shares), 4)
 

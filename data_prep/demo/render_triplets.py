@@ -1,4 +1,4 @@
-"""Benchmark triplets in the released layout: texture transfer within one photograph and across two."""
+"""Render benchmark triplets in the released layout: texture transfer within one photograph and between two."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
 
 MIN_AREA = 0.06
-"""Least share of a picture that its mask covers."""
+"""Smallest share of a picture that its mask covers."""
 
 
 class Subject(NamedTuple):
@@ -38,13 +38,13 @@ class DemoTriplet(NamedTuple):
 
 
 def plan_triplets(benchmark: Path, num_each: int) -> list[DemoTriplet]:
-    """`num_each` inner-ID and as many inter-ID triplets over the regions of the held-out photographs."""
+    """List `num_each` inner-ID and as many inter-ID triplets of regions of the held-out photographs."""
     subjects = [Subject(photo, region) for photo in HELD_OUT.values() for region in photo.regions]
     triplets = []
     for number in range(num_each):
         source = subjects[number % len(subjects)]
         others = [subject for subject in subjects if subject.photograph.file != source.photograph.file]
-        # Stepping by 3 in steps of the photographs' two regions pairs each source with another photograph each time.
+        # Photographs have two regions each: a step of 3 pairs a source with another photograph each time.
         reference = others[(3 * number) % len(others)]
         name = f"{number:03d}"
         triplets.append(DemoTriplet(set_folder(benchmark, "texture", "inner_id"), "inner_id", name, source, source))
@@ -53,9 +53,10 @@ def plan_triplets(benchmark: Path, num_each: int) -> list[DemoTriplet]:
 
 
 def write_texts(triplets: list[DemoTriplet]) -> None:
-    """`prompts.json` of the inter-ID set, the reference's part between # signs, and `groups.json` of both sets.
+    """Write `prompts.json` of the inter-ID set and `groups.json` of both sets.
 
-    The prompt tells what the edited picture should show; the group is the source's photograph.
+    A prompt describes the edited picture, with the reference's part between # signs; the group is the source's
+    photograph.
     """
     for track in TRACK_FOLDERS:
         members = [triplet for triplet in triplets if triplet.track == track]
@@ -70,12 +71,12 @@ def write_texts(triplets: list[DemoTriplet]) -> None:
 
 
 def is_rendered(triplet: DemoTriplet) -> bool:
-    """Whether all four files exist."""
+    """Whether all four files of a triplet exist."""
     return all((triplet.folder / f"{triplet.number}{suffix}").is_file() for suffix in PARTS)
 
 
 def render_triplet(triplet: DemoTriplet, *, size: int, seed: int) -> None:
-    """Render the four pictures of a triplet. Inner-ID: two views under one grade; inter-ID: each its own."""
+    """Render the four pictures of a triplet; inner-ID views share a colour grade, inter-ID views do not."""
     inner = triplet.track == "inner_id"
     generator = np.random.default_rng(seed_of_input(seed, f"{triplet.folder.name}/{triplet.number}"))
     source_grade = random_grade(load(triplet.source.photograph), generator)
@@ -88,7 +89,7 @@ def render_triplet(triplet: DemoTriplet, *, size: int, seed: int) -> None:
 
 
 def _picture(subject: Subject, grade: Grade, size: int, generator: np.random.Generator) -> tuple:
-    """(size, size, 3) view of a region, and its (size, size) mask."""
+    """Render a (size, size, 3) view of a region, and its (size, size) mask."""
     photograph = load(subject.photograph)
     full_mask = region_mask(subject.region, *photograph.shape[:2])
     view = _view_of(full_mask, size, generator)
@@ -97,7 +98,7 @@ def _picture(subject: Subject, grade: Grade, size: int, generator: np.random.Gen
 
 
 def _view_of(mask: NDArray[np.uint8], size: int, generator: np.random.Generator) -> CameraView:
-    """A view that holds the whole region; the least overhanging of many draws that also show enough of it."""
+    """Draw a view of the whole region: of many, the one that reaches least beyond the photograph and shows enough."""
     rows, columns = box = mask_box(mask > 0)
     limit = min(mask.shape)
     draws = []

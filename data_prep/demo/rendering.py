@@ -1,6 +1,6 @@
-"""The demo's clips, stills and small benchmark, rendered from scikit-image's photographs.
+"""Render the demo's clips, stills and small benchmark from scikit-image's photographs.
 
-No photograph is both trained on and held out. Finished files are not made again.
+No photograph is both trained on and held out. Finished files are kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mimicbrush.progress import progress_bar
 
 
 def render_demo(config: RenderDemoConfig) -> None:
-    """Render whatever is missing. Raises UserError where the folder holds a demo of another config."""
+    """Render all missing files. Raises UserError if the folder holds a demo of another config."""
     for photograph in (*TRAIN.values(), *HELD_OUT.values()):
         load(photograph)
     with held(config.output):
@@ -66,4 +66,4 @@ def _render(left: Sequence, render: Callable, config: RenderDemoConfig, noun: st
     rendered = map_in_order(partial(render, size=config.size, seed=config.seed), left, workers=config.workers)
     for result in progress_bar(rendered, total=len(left), unit=noun):
         if isinstance(result, Failure):
-            raise UserError(f"a {noun} could not be rendered: {result.detail}; the same command goes on from here")
+            raise UserError(f"a {noun} could not be rendered: {result.detail}; run the same command again to resume")

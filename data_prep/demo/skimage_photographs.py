@@ -1,4 +1,4 @@
-"""The photographs in the scikit-image wheel: which train, which are held out, and the named regions of the latter."""
+"""Photographs that scikit-image ships: training photographs, and held-out photographs with named regions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.reading import read_rgb
 
 SHORT_SIDE = 512
-"""Larger photographs are averaged down to this, so that a view of them does not alias."""
+"""Short side in pixels to which larger photographs are averaged, so that views of them do not alias."""
 
 Point = tuple[float, float]
+"""x and y as fractions of a photograph's width and height."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +29,19 @@ class NamedRegion:
     """A part of a photograph that a person would name."""
 
     name: str
-    """What it is, for prompts."""
-    outline: tuple[Point, ...]
-    """Polygon in fractions of the photograph's width and height."""
+    """Name of the region, for prompts."""
+    polygon: tuple[Point, ...]
+    """Corners of the region."""
 
 
 class DemoPhotograph(NamedTuple):
-    """A file of the wheel, and the licence that scikit-image states for it."""
+    """A file that scikit-image ships, and the licence that its documentation states."""
 
     file: str
     licence: str
     regions: tuple[NamedRegion, ...] = ()
     has_objects: bool = False
-    """Whether graph segmentation finds things in it, rather than texture alone."""
+    """Whether graph segmentation finds objects in it, rather than texture alone."""
 
 
 def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> tuple[Point, ...]:
@@ -50,7 +51,7 @@ def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> tuple[Poin
 
 PUBLIC_DOMAIN, CC0, UNRESTRICTED = "public domain", "CC0", "no known restrictions"
 DISTRIBUTED = "as distributed by scikit-image"
-"""Its documentation states an origin at most, no terms."""
+"""scikit-image's documentation states at most an origin for these, and no licence."""
 
 TRAIN = {
     "astronaut": DemoPhotograph("astronaut.png", PUBLIC_DOMAIN, has_objects=True),
@@ -73,14 +74,14 @@ HELD_OUT = {
         (
             NamedRegion(
                 name="a dark coat",
-                outline=(
+                polygon=(
                     (0.10, 0.36), (0.22, 0.22), (0.30, 0.21), (0.34, 0.36), (0.38, 0.43), (0.55, 0.44),
                     (0.56, 0.52), (0.50, 0.60), (0.40, 0.58), (0.30, 0.76), (0.12, 0.80), (0.02, 0.72), (0.02, 0.50),
                 ),
             ),
             NamedRegion(
                 name="a man's face",
-                outline=(
+                polygon=(
                     (0.32, 0.20), (0.36, 0.14), (0.45, 0.12), (0.52, 0.19), (0.51, 0.26), (0.49, 0.36), (0.42, 0.39),
                     (0.35, 0.33),
                 ),
@@ -93,12 +94,12 @@ HELD_OUT = {
         (
             NamedRegion(
                 name="tabby cat fur",
-                outline=(
+                polygon=(
                     (0.22, 0.14), (0.40, 0.06), (0.58, 0.08), (0.76, 0.25), (0.79, 0.48), (0.72, 0.70), (0.62, 0.88),
                     (0.50, 0.86), (0.36, 0.72), (0.26, 0.55), (0.20, 0.34),
                 ),
             ),
-            NamedRegion(name="a cat's eye", outline=_ellipse(0.38, 0.385, 0.10, 0.125)),
+            NamedRegion(name="a cat's eye", polygon=_ellipse(0.38, 0.385, 0.10, 0.125)),
         ),
     ),
     "coffee": DemoPhotograph(
@@ -107,22 +108,22 @@ HELD_OUT = {
         (
             NamedRegion(
                 name="a cup of coffee",
-                outline=(
+                polygon=(
                     (0.285, 0.24), (0.32, 0.12), (0.40, 0.06), (0.50, 0.045), (0.60, 0.08), (0.67, 0.17), (0.68, 0.28),
                     (0.65, 0.42), (0.60, 0.53), (0.50, 0.59), (0.40, 0.56), (0.32, 0.45),
                 ),
             ),
-            NamedRegion(name="a red saucer", outline=_ellipse(0.465, 0.58, 0.33, 0.385)),
+            NamedRegion(name="a red saucer", polygon=_ellipse(0.465, 0.58, 0.33, 0.385)),
         ),
     ),
     "gravel": DemoPhotograph(
         "gravel.png",
         CC0,
         (
-            NamedRegion(name="gravel", outline=_ellipse(0.45, 0.48, 0.18, 0.15)),
+            NamedRegion(name="gravel", polygon=_ellipse(0.45, 0.48, 0.18, 0.15)),
             NamedRegion(
                 name="grey stones",
-                outline=(
+                polygon=(
                     (0.36, 0.40), (0.50, 0.34), (0.66, 0.42), (0.70, 0.56), (0.58, 0.60), (0.56, 0.72), (0.42, 0.70),
                     (0.34, 0.56),
                 ),
@@ -133,10 +134,10 @@ HELD_OUT = {
         "retina.jpg",
         CC0,
         (
-            NamedRegion(name="the back of an eye", outline=_ellipse(0.52, 0.50, 0.26, 0.26)),
+            NamedRegion(name="the back of an eye", polygon=_ellipse(0.52, 0.50, 0.26, 0.26)),
             NamedRegion(
                 name="red blood vessels",
-                outline=(
+                polygon=(
                     (0.26, 0.22), (0.42, 0.09), (0.60, 0.10), (0.76, 0.20), (0.82, 0.33), (0.62, 0.35), (0.44, 0.28),
                     (0.28, 0.34),
                 ),
@@ -149,11 +150,11 @@ HELD_OUT = {
         (
             NamedRegion(
                 name="a white rocket",
-                outline=((0.49, 0.30), (0.515, 0.30), (0.535, 0.37), (0.54, 0.95), (0.465, 0.95), (0.47, 0.37)),
+                polygon=((0.49, 0.30), (0.515, 0.30), (0.535, 0.37), (0.54, 0.95), (0.465, 0.95), (0.47, 0.37)),
             ),
             NamedRegion(
                 name="launch pad lights",
-                outline=(
+                polygon=(
                     (0.14, 0.86), (0.24, 0.78), (0.40, 0.84), (0.44, 0.70), (0.57, 0.70), (0.60, 0.82), (0.70, 0.84),
                     (0.76, 0.97), (0.14, 0.97),
                 ),
@@ -165,7 +166,7 @@ HELD_OUT = {
 
 @lru_cache(maxsize=4)
 def load(photograph: DemoPhotograph) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB with a short side of at most 512; raises UserError if this scikit-image does not hold it."""
+    """Load (H, W, 3) RGB with a short side of at most 512; raises UserError if scikit-image lacks the photograph."""
     path = Path(skimage.__file__).parent / "data" / photograph.file
     if not path.is_file():
         raise UserError(f"{path}: not in this scikit-image {skimage.__version__}; install scikit-image from PyPI")
@@ -173,13 +174,13 @@ def load(photograph: DemoPhotograph) -> NDArray[np.uint8]:
 
 
 def is_grey(image: NDArray[np.uint8]) -> bool:
-    """Whether a photograph has no colours of its own."""
+    """Whether a photograph is grey."""
     return bool(np.ptp(image.astype(np.int16), axis=2).max() <= 2)
 
 
 def region_mask(region: NamedRegion, height: int, width: int) -> NDArray[np.uint8]:
-    """(H, W), 255 within the region."""
-    corners = np.array([(x * width, y * height) for x, y in region.outline], np.float32)
+    """Draw the mask (H, W) of a region: 255 inside, 0 outside."""
+    corners = np.array([(x * width, y * height) for x, y in region.polygon], np.float32)
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
     return mask

@@ -1,4 +1,4 @@
-"""The one place that decodes video: frames at given times, from decord or PyAV, or a reason why not."""
+"""Read frames at given times from a clip, by PyAV or decord."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mimicbrush.video.pyav_reader import probe_with_pyav, read_with_pyav
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read a clip's facts; raises UnusableInput (unreadable, no_video_stream, hdr, too_short)."""
+    """Read the facts of a clip; raises UnusableInput (unreadable, no_video_stream, hdr, too_short)."""
     return probe_with_pyav(path)
 
 
 def read_frames(
     path: Path, times: Times, *, short_side: int, decoder: str = "auto", exact: bool = False
 ) -> DecodedClip:
-    """The frames shown at the given times, in order of time, each frame once.
+    """Read the frames on screen at the given times, in order of time, each frame once.
 
-    times: seconds, in any order, or a function that gives them for a duration; those behind the last frame give none.
-    short_side: pixels; never enlarged. decoder: `auto` is PyAV, which tells damaged frames and was no slower for any
-    codec tried. exact: else a time is snapped to the reference frame on screen at or before it, which PyAV decodes
-    faster.
+    times: seconds in any order, or a function that gives them for a duration; times after the last frame give none.
+    short_side: largest short side of the frames, in pixels; frames are never enlarged.
+    decoder: pyav, decord, or auto, which is PyAV: it detects damaged frames and was no slower for any codec tried.
+    exact: read the very frames. Otherwise PyAV takes the last reference frame at or before each time, which is faster.
     Raises UnusableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short, no_duration).
     """
     if decoder == "decord":

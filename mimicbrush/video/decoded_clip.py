@@ -1,4 +1,4 @@
-"""What decoding a clip gives, whichever decoder did it."""
+"""Frames, thumbnails and facts of a decoded clip, as every decoder gives them."""
 
 from __future__ import annotations
 
@@ -17,55 +17,57 @@ THUMBNAIL_SIZE = (64, 36)
 
 
 Times = Sequence[float] | Callable[[float], Sequence[float]]
-"""Seconds, or how to choose them for a clip of a given duration in seconds."""
+"""Times in seconds, or a function that chooses them for a clip of a given duration in seconds."""
 
 
 class Frame(NamedTuple):
-    """One decoded frame that was asked for."""
+    """One of the frames that were asked for."""
 
     time: float
-    """Its true presentation time in seconds, counted from the clip's first frame."""
+    """Presentation time in seconds, counted from the clip's first frame."""
     image: NDArray[np.uint8]
     """(H, W, 3) RGB, upright, with square pixels."""
 
 
 class Thumbnail(NamedTuple):
-    """What is kept of every frame that was decoded on the way."""
+    """A small grey picture of one frame, kept for every frame that was decoded on the way."""
 
     time: float
-    """Seconds, as in `Frame`."""
+    """Presentation time in seconds, as in `Frame`."""
     luma: NDArray[np.uint8]
     """(36, 64) grey levels."""
     after_gap: bool
-    """Whether frames before it were passed over by a seek, unseen."""
+    """Whether a seek skipped frames right before this one, so that nobody has seen them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a clip says about itself."""
+    """Facts about a clip, as its container and its first frame state them."""
 
     duration: float
-    """Seconds, 0 where the container does not know."""
+    """Duration in seconds; 0 if the container does not state it."""
     width: int
-    """As shown: after rotation and with square pixels."""
+    """Width on screen in pixels: after rotation and with square pixels."""
     height: int
+    """Height on screen in pixels."""
     codec: str
+    """Name of the codec, e.g. h264."""
     rotation: int
-    """Degrees that the container asks a player to turn the picture by."""
+    """Degrees by which the container asks a player to rotate the picture."""
 
 
 class DecodedClip(NamedTuple):
-    """The frames asked for, and a trail of thumbnails between them, both in order of time."""
+    """The frames that were asked for, and thumbnails of all frames decoded on the way, both in order of time."""
 
     frames: list[Frame]
     thumbnails: list[Thumbnail]
     decoder: str
-    """Which decoder made them."""
+    """Name of the decoder: pyav or decord."""
     info: VideoInfo
 
 
 def choose_times(times: Times, info: VideoInfo) -> list[float]:
-    """The moments asked for, rising; raises UnusableInput where they depend on a duration that nobody knows."""
+    """The times asked for, in rising order; raises UnusableInput if they depend on an unknown duration."""
     if callable(times):
         if info.duration <= 0:
             raise UnusableInput("no_duration", "the container does not say how long it is")
@@ -74,11 +76,11 @@ def choose_times(times: Times, info: VideoInfo) -> list[float]:
 
 
 def fit_size(info: VideoInfo, short_side: int) -> tuple[int, int]:
-    """Width and height of a clip's frames with the short side at most `short_side`; never enlarged."""
+    """Width and height of a clip's frames scaled to a short side of at most `short_side`, never enlarged."""
     scale = min(1.0, short_side / min(info.width, info.height))
     return max(1, round(info.width * scale)), max(1, round(info.height * scale))
 
 
 def shrink_luma(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) to a thumbnail's (36, 64), averaged."""
+    """Average (H, W) grey levels down to a thumbnail's (36, 64)."""
     return cv2.resize(luma, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Frames by decord, where it is installed."""
+"""Read frames by decord, which is not installed on every platform."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from mimicbrush.video.decoded_clip import (
     shrink_luma,
 )
 
-# decord retries the end of a wrongly indexed file 10 240 times (half a minute of spinning) unless told otherwise, and
-# loses frames of sound ones where it may not retry a few hundred times. It reads the variable when it is loaded. cv2
-# comes before it: loaded after it, OpenCV gets decord's zlib and reads no PNG.
+# By default decord retries the end of a wrongly indexed file 10 240 times, for half a minute; with fewer than a few
+# hundred retries it loses frames of intact files. It reads the variable when it is imported. cv2 must be imported
+# before decord: imported later, OpenCV gets decord's zlib and cannot read PNG.
 os.environ.setdefault("DECORD_EOF_RETRY_MAX", "1024")
 try:
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
-except (ImportError, OSError):  # there are no wheels for arm64 and macOS
+except (ImportError, OSError):  # no wheels exist for arm64 and macOS
     decord = None
 
 
 def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: int) -> DecodedClip:
-    """The frames on screen at the given times, each once, with the short side at most `short_side`.
+    """Read the frames on screen at the given times, each once, with a short side of at most `short_side`.
 
-    decord shows only the frames asked for: every two thumbnails have a gap between them. It cannot tell damaged frames.
+    decord gives only the frames asked for, so there is a gap before every thumbnail. It does not detect damaged frames.
     Raises UnusableInput (no_decoder, unreadable, no_duration).
     """
     if decord is None:
         raise UnusableInput("no_decoder", "decord is not installed here; use decoder auto or pyav")
     try:
-        # One thread: two cost more time in all, and the workers fill the cores.
+        # One thread: two take more CPU time, and worker processes already fill the cores.
         width, height = fit_size(info, short_side)
         reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
         starts = _starts(reader)
@@ -57,7 +57,7 @@ def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: i
 
 
 def _starts(reader: decord.VideoReader) -> NDArray[np.floating]:
-    """(N,) seconds of each frame from the first; raises UnusableInput where they make no sense."""
+    """(N,) start of each frame in seconds from the first; raises UnusableInput if the times do not rise."""
     starts = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
     if len(starts) > 1 and not (np.diff(starts) > 0).all():
         raise UnusableInput("unreadable", "decord gives its frames times that do not rise; use decoder auto")
@@ -69,7 +69,7 @@ def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _shown_at(starts: NDArray[np.floating], times: Sequence[float]) -> list[int]:
-    """The index of the frame on screen at each time, without repeats; starts: (N,) seconds, rising."""
+    """Index of the frame on screen at each time, without repeats; starts: (N,) seconds, rising."""
     last = len(starts) - 1
     length = float(starts[last] - starts[0]) / max(1, last)
     found = (int(np.searchsorted(starts, time + 1e-4, side="right")) - 1 for time in times)

@@ -53,7 +53,7 @@ def write_audio_only(path: Path) -> Path:
 
 
 def write_truncated(path: Path) -> Path:
-    """A clip whose index stands first and whose last half is missing, as an aborted download leaves it."""
+    """Write a clip whose index comes first and whose last half is missing, as an aborted download leaves it."""
     whole = path.with_name(f".{path.name}.whole.mp4")
     with av.open(str(whole), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=24, options={"crf": "10"})
@@ -68,7 +68,7 @@ def write_truncated(path: Path) -> Path:
     return path
 
 
-def write_rotten(path: Path, seed: int = 3) -> Path:
+def write_damaged(path: Path, seed: int = 3) -> Path:
     """A clip with 40 bytes of its pictures overwritten."""
     content = bytearray(write_clip(path, seed).read_bytes())
     data = content.index(b"mdat")
@@ -96,7 +96,7 @@ def write_still(folder: Path, name: str, seed: int = 0, **changes: object) -> No
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """A folder of five sound clips, one in a subfolder."""
+    """A folder of five intact clips, one in a subfolder."""
     folder = tmp_path / "clips"
     for seed, name in enumerate(("a", "b", "c", "deep/d", "e")):
         write_clip(folder / f"{name}.mp4", seed, step=1)
@@ -112,10 +112,10 @@ def real_data(name: str) -> Path:
 
 
 def summary_in(output: Path) -> dict:
-    """What merging wrote into a folder of shards."""
+    """The summary that merging wrote into a folder of shards."""
     return json.loads((output / "summary.json").read_text())
 
 
 def done_last(output: Path) -> int:
-    """How many inputs the last command worked on."""
+    """Number of inputs that the last command worked on."""
     return json.loads((output / "log.jsonl").read_text().splitlines()[-1])["done"]

@@ -1,4 +1,4 @@
-"""Workers that hang, die and swell. Functions of other libraries, so that a worker finds them by name."""
+"""Workers that hang, die and run out of memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def behave(word: str) -> str:
         os.kill(os.getpid(), signal.SIGSEGV)
     if word == "leave":
         os._exit(3)
-    if word == "swell":
+    if word == "run out of memory":
         return str(len(bytearray(6 * 2**30)))
     if word == "raise":
         raise KeyError("raised")
@@ -52,7 +52,7 @@ def test_one_bad_task_costs_that_task_only() -> None:
 
 def test_memory_is_bounded() -> None:
     with pytest.raises(MemoryError):
-        list(map_in_order(behave, ["swell"], workers=1, memory=2))
+        list(map_in_order(behave, ["run out of memory"], workers=1, memory=2))
 
 
 def test_exceptions_rise() -> None:

@@ -22,7 +22,14 @@ from mimicbrush.errors import UserError
 from tests.data_prep.conftest import summary_in, texture, write_clip, write_still
 
 PICTURE = encode_image(texture(0, 48, 64), EncodeConfig())
-HEADINGS = ["Left out", "Similarity, time and motion", "Pairs", "What training makes of them", "Rejected", "Run"]
+HEADINGS = [
+    "Left out",
+    "Similarity, time and motion",
+    "Pairs",
+    "Samples as a training batch",
+    "Rejected",
+    "Run",
+]
 
 
 def pair(key: str, similarity: float = 0.5, name: str = "a.mp4") -> FramePair:
@@ -52,7 +59,7 @@ def heights(svg: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a sharding command leaves, of a sound clip and of one that cannot be read and has a hostile name."""
+    """The output of a sharding command for an intact clip and for one that cannot be read and has a hostile name."""
     folder = tmp_path_factory.mktemp("report")
     write_clip(folder / "in" / "a.mp4", step=1)
     (folder / "in" / "zero<b>&'\n猫.mp4").touch()

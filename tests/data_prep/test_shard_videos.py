@@ -31,7 +31,7 @@ from tests.data_prep.conftest import (
     summary_in,
     write_audio_only,
     write_clip,
-    write_rotten,
+    write_damaged,
     write_truncated,
 )
 
@@ -131,13 +131,13 @@ def test_two_commands_do_not_write_to_one_folder(clips: Path, tmp_path: Path) ->
         shard_videos(second)
 
 
-def test_a_full_disk_is_said_and_can_be_mended(clips: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_the_same_command_resumes(clips: Path, tmp_path: Path) -> None:
     shard_videos(config_for(clips, tmp_path / "whole"))
-    limit = 20_000  # bytes a file may have: less than a shard, more than a parcel or an index
+    limit = 20_000  # bytes a file may have: less than a shard, more than an outcome or an index
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
-        with pytest.raises(UserError, match="mend that and run the same command"):
+        with pytest.raises(UserError, match="run the same command"):
             shard_videos(config_for(clips, tmp_path / "full"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -168,7 +168,7 @@ def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_
     shard_videos(config_for(clips, tmp_path / "good", videos_per_shard=50))
     write_clip(clips / "one_frame.mp4", num=1)
     write_truncated(clips / "cut.mp4")
-    write_rotten(clips / "rotten.mp4")
+    write_damaged(clips / "damaged.mp4")
     write_audio_only(clips / "audio.mp4")
     (clips / "zero.mp4").touch()
     (clips / "text.mp4").write_text("not a video")
@@ -178,7 +178,7 @@ def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_
     assert {reason: set(names) for reason, names in summary["skipped"].items()} == {
         "unreadable": {"zero.mp4", "text.mp4"},
         "too_short": {"one_frame.mp4"},
-        "corrupt_frames": {"cut.mp4", "rotten.mp4"},
+        "corrupt_frames": {"cut.mp4", "damaged.mp4"},
         "no_video_stream": {"audio.mp4"},
     }
     assert contents(tmp_path / "mixed")["videos-000000.tar"] == contents(tmp_path / "good")["videos-000000.tar"]

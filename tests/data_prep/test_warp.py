@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.config import WarpConfig
-from data_prep.warp import Draw, draw_warp, follow_points, warp_image, warp_mask
+from data_prep.warp import Warp, draw_warp, follow_points, warp_image, warp_mask
 from tests.data_prep.conftest import texture
 
 STILL = WarpConfig(
@@ -12,15 +12,15 @@ STILL = WarpConfig(
 )
 
 
-def shift(x: float, y: float) -> Draw:
-    return Draw(np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]]), 1, 1, 1, 0)
+def shift(x: float, y: float) -> Warp:
+    return Warp(np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]]), 1, 1, 1, 0)
 
 
 def test_no_strength_changes_next_to_nothing() -> None:
     picture = texture(0, 64, 96)
-    draw = draw_warp(64, 96, STILL, np.random.default_rng(0))
-    assert np.allclose(draw.matrix, np.eye(3), atol=1e-6)
-    assert np.abs(warp_image(picture, draw).astype(int) - picture).max() <= 1
+    warp = draw_warp(64, 96, STILL, np.random.default_rng(0))
+    assert np.allclose(warp.matrix, np.eye(3), atol=1e-6)
+    assert np.abs(warp_image(picture, warp).astype(int) - picture).max() <= 1
 
 
 def test_a_shift_moves_picture_and_mask_and_fills_white() -> None:
@@ -49,8 +49,8 @@ def test_points_are_followed_into_both_pictures() -> None:
 
 def test_flip_mirrors() -> None:
     picture = texture(2, 64, 96)
-    draw = draw_warp(64, 96, WarpConfig(**{**vars(STILL), "flip": 1.0}), np.random.default_rng(0))
-    assert np.abs(warp_image(picture, draw).astype(int) - picture[:, ::-1]).max() <= 1
+    warp = draw_warp(64, 96, WarpConfig(**{**vars(STILL), "flip": 1.0}), np.random.default_rng(0))
+    assert np.abs(warp_image(picture, warp).astype(int) - picture[:, ::-1]).max() <= 1
 
 
 @pytest.mark.parametrize("fields", [{"min_scale": 2.0}, {"perspective": 1.5}, {"hue": 0.6}, {"flip": -0.1}])

@@ -18,7 +18,7 @@ from tests.data_prep.conftest import (
     real_data,
     write_audio_only,
     write_clip,
-    write_rotten,
+    write_damaged,
     write_truncated,
 )
 
@@ -111,7 +111,7 @@ def test_high_dynamic_range_is_refused(tmp_path: Path) -> None:
 
 
 def test_pyav_refuses_damaged_frames(tmp_path: Path) -> None:
-    clip = write_rotten(tmp_path / "rot.mp4")
+    clip = write_damaged(tmp_path / "rot.mp4")
     with pytest.raises(UnusableInput) as caught:
         read_frames(clip, np.linspace(0, 0.95, 12), short_side=SIDE, decoder="pyav")
     assert caught.value.reason == "corrupt_frames"

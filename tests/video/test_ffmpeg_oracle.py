@@ -104,7 +104,7 @@ NATIVE, SMALL = 1000, 64
 DECORD_FAILS = {
     file: reason
     for reason, files in {
-        "its FFmpeg knows no AV1": ("av1.mkv", "gops_av1.mp4"),
+        "its FFmpeg does not decode AV1": ("av1.mkv", "gops_av1.mp4"),
         "it guesses no times for frames that carry none": ("mpeg4.avi", "gops.avi", "mpeg2.mpg", "gops.mpg"),
         "it loses the first keyframes of transport streams": ("h264.ts", "audio_first.ts", "gops.ts"),
         "it seeks to wrong frames in ASF": ("wmv2.wmv",),
