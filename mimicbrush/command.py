@@ -1,7 +1,7 @@
-"""The entry of every command: signals first, then the help or the command line, and only then the work.
+"""Run a command: install signal handlers, answer `--help` or parse the command line, and only then import the work.
 
 A command names its parts by dotted paths, so that `--help`, a mistyped option and a missing file are answered without
-importing torch. This module itself imports next to nothing: until `run_command` has begun, Ctrl-C prints a traceback.
+importing torch. This module imports very little: until `run_command` has begun, Ctrl-C prints a traceback.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 REPEAT_SECONDS = 0.5
-"""A signal that arrives so soon after the first is the same one: `timeout` and `make` send it to child and group."""
+"""A second signal within this time counts as the first: `timeout` and `make` signal both the child and its group."""
 
 
 class Command(NamedTuple):
@@ -31,34 +31,34 @@ class Command(NamedTuple):
     config: str
     """Its config, a frozen dataclass in a module that does not import torch."""
     run: str
-    """The function that receives the config and does the work, and may return a last line to print; heavy imports are
-    at the top of its module."""
+    """Function that receives the config, does the work, and may return a last line to print. Its module does the heavy
+    imports at its top."""
     program: str = ""
-    """How the command is called; a group fills it in."""
+    """Words that start the command, such as `python train.py`; a group fills them in."""
     check: str | None = None
-    """A function that receives the config before the module of `run` is imported, and raises UserError for a missing
-    file; its module does not import torch either."""
+    """Function that receives the config before the module of `run` is imported, and raises UserError for a missing
+    file; its module does not import torch."""
     announce: str | None = None
     """A function from the config to the line that is printed before the module of `run` is imported, which may take ten
     seconds; it returns None where another process prints it."""
     parse: str | None = None
-    """A function from arguments to the config, for a command line that is more than its options."""
+    """Function from arguments to the config, for a command line that has more than options."""
     examples: Sequence[str] = ()
-    """Command lines that open the help."""
+    """Command lines at the beginning of the help."""
     ordinary: Sequence[str] = ()
-    """The options that most people need, by dotted name; help shows them first."""
+    """Dotted names of the options that most people need; the help shows them first."""
     positional: Sequence[str] = ()
-    """Options whose values may be given as the first words of the command line, without a name."""
+    """Options whose values may be the first words of the command line, without a name."""
     default: Path | None = None
-    """The YAML file that is read where no --config is given."""
+    """YAML file that is read if no --config is given."""
     then: str = "run the same command again to resume"
-    """Words of the last line after `stopped`, where Ctrl-C or SIGTERM has ended the command; empty for nothing."""
+    """Advice after `stopped; ` in the last line when Ctrl-C or SIGTERM ends the command; empty for none."""
     waits_for_threads: bool = True
-    """Whether the process, once it has cleaned up after a signal, waits for threads that are still at work."""
+    """Whether the process, after cleaning up on a signal, waits for threads that still work."""
 
 
 class CommandGroup(NamedTuple):
-    """Commands that share a program, each called by its name."""
+    """Commands of one program, each chosen by its name."""
 
     program: str
     commands: Mapping[str, Command]
@@ -68,8 +68,8 @@ def run_command(command: Command | CommandGroup) -> None:
     """Run the command of this process.
 
     A UserError ends it with one line (or a list) and status 2, Ctrl-C with one line and 130, SIGTERM with one line and
-    143. Where nobody reads its output any more, it ends quietly: with 141 if there was work left, as `yes | head` does.
-    Other exceptions rise.
+    143. If the reader of its output is gone, it ends quietly, with status 141 if work was left, like `yes | head`.
+    Other exceptions are raised.
     """
     stop = _Stop()
     stop.install()
@@ -78,7 +78,7 @@ def run_command(command: Command | CommandGroup) -> None:
     except KeyboardInterrupt as interrupt:
         stop.end(signal.SIGINT, *interrupt.args[:1])
     except BaseException as error:
-        # A library may turn the interruption into an error of its own, and so may the end of a worker.
+        # A library may turn the interruption into its own error, and so may the end of a worker.
         if stop.received:
             stop.end(stop.received)
         if isinstance(error, BrokenPipeError) and any(map(_has_lost_reader, _outputs())):
@@ -93,7 +93,7 @@ def run_command(command: Command | CommandGroup) -> None:
 def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, stop: _Stop | None = None) -> None:
     """Answer `--help`, or parse, check and run; raises UserError for a mistake.
 
-    stop: is told which command this is, and when its work begins and ends.
+    stop: signal handling, which is informed of the command and of the beginning and end of its work.
     """
     if isinstance(command, CommandGroup):
         command, arguments = _choose(command, list(arguments))
@@ -102,7 +102,16 @@ def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, s
     if "--help" in arguments or "-h" in arguments:
         from mimicbrush.command_help import command_help
 
-        _show(command_help(command))
+        _show(
+            command_help(
+                command.program,
+                command.config,
+                examples=command.examples,
+                ordinary=command.ordinary,
+                positional=command.positional,
+                default=command.default,
+            )
+        )
         return
     if stop:
         stop.then, stop.waits_for_threads = command.then, command.waits_for_threads
@@ -119,19 +128,19 @@ def call_command(command: Command | CommandGroup, arguments: Sequence[str], *, s
         if last_line is not None:
             print(last_line)
         if stop:
-            stop.then = ""  # there is nothing left to do
+            stop.then = ""  # nothing is left to resume
     finally:
         if stop:
             stop.stage = "ended"
 
 
 def _choose(group: CommandGroup, arguments: list[str]) -> tuple[Command | None, list[str]]:
-    """The command that the first word names, and the other words; prints the group's help where it is none."""
+    """Return the command that the first word names, and the other words; without a word, print the group's help."""
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
         from mimicbrush.command_help import group_help
 
-        _show(group_help(group))
+        _show(group_help(group.program, {name: command.config for name, command in group.commands.items()}))
         return None, []
     if name not in group.commands:
         raise UserError(f"{name} is not a command of {group.program}; choose from {', '.join(group.commands)}")
@@ -139,7 +148,7 @@ def _choose(group: CommandGroup, arguments: list[str]) -> tuple[Command | None, 
 
 
 def _show(text: str) -> None:
-    with suppress(BrokenPipeError):  # as of `--help | head`
+    with suppress(BrokenPipeError):  # for example in `--help | head`
         print(text, flush=True)
 
 
@@ -148,7 +157,7 @@ def _outputs() -> list[TextIO]:
 
 
 def _has_lost_reader(stream: TextIO) -> bool:
-    """Whether it is a pipe whose other end is closed; a broken pipe elsewhere, such as to a worker, is a real error."""
+    """Whether a stream is a pipe whose reader is gone; a broken pipe elsewhere, such as to a worker, is an error."""
     import select
 
     if not hasattr(select, "poll"):  # Windows
@@ -156,13 +165,13 @@ def _has_lost_reader(stream: TextIO) -> bool:
     poll = select.poll()
     try:
         poll.register(stream.fileno(), 0)
-    except (OSError, ValueError):  # no file
+    except (OSError, ValueError):  # the stream is not a file
         return False
     return bool(poll.poll(0))
 
 
 def _drop_unread() -> None:
-    """Write what is buffered; where nobody reads it, let it go nowhere, so that the interpreter's end does not fail."""
+    """Flush the output; if its reader is gone, discard it, so that the interpreter does not fail at its end."""
     for stream in _outputs():
         try:
             stream.flush()
@@ -193,29 +202,29 @@ def _find(path: str) -> Callable:
 class _Stop:
     """The handling of SIGINT and SIGTERM.
 
-    While modules are imported nothing is at stake, and an exception could be lost in a library: the process ends at
-    once. While the command works, an exception in the main thread lets it clean up.
+    While modules are imported there is nothing to clean up, and a library could swallow an exception: the process ends
+    at once. While the command works, an exception in the main thread lets it clean up.
     """
 
     def __init__(self) -> None:
         self.then = ""
-        """Words of the last line after `stopped`."""
+        """Advice in the last line, after `stopped`."""
         self.waits_for_threads = True
         self.stage = "starting"
-        """starting, working, or ended."""
+        """One of starting, working, ended."""
         self.received: int | None = None
-        """The signal that has asked the work to end."""
+        """The signal that asked the work to end."""
         self._since = 0.0
         self._has_spoken = False
         self._process = os.getpid()
 
     def install(self) -> None:
-        """Handle the signals, unless the command was started with one of them ignored, as by nohup."""
+        """Handle each signal, unless the command was started with it ignored, for example by nohup."""
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
         sys.unraisablehook = self._deliver_again
-        # Registered first, so called last: the interpreter then resets handlers, and a signal would kill it unheard.
+        # Registered first, so called last: afterwards the interpreter resets handlers, and a signal would kill it.
         atexit.register(self._ignore)
 
     def _ignore(self) -> None:
@@ -253,7 +262,7 @@ class _Stop:
             os.write(sys.__stderr__.fileno(), f"{line or '; '.join(filter(None, [stopped, self.then]))}\n".encode())
 
     def _deliver_again(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Repeat a signal whose exception was lost, because it was raised in a destructor or a callback of C code."""
+        """Send a signal again whose exception was lost because it was raised in a destructor or a C callback."""
         if self.received is None or not isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated):
             sys.__unraisablehook__(unraisable)
             return

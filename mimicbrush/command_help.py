@@ -1,4 +1,4 @@
-"""The help of a command, written from its config: examples, the usual options, then all others in groups.
+"""The text of `--help`, written from a command's config: examples, the usual options, then all others in groups.
 
 It reads the dataclass and the docstring of each field, and imports neither torch nor the parser.
 """
@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from dataclasses import Field
 
-    from mimicbrush.command import Command, CommandGroup
-
 INDENT = 28
-"""Columns before an option's description; a longer option has the line to itself."""
+"""Columns before an option's description; a longer option gets its own line."""
 CONFIG_HELP = (
     "YAML file with any of these options, nested as the groups are. It overrides the defaults shown here, and options"
     " on the command line override it."
@@ -34,7 +33,7 @@ WORDS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "true
 NO_BREAK = "\xa0"
 UNIONS = (Union, types.UnionType)
 ENTRY = "each entry of "
-"""Start of the heading of configs that a list or dict holds."""
+"""Beginning of the heading of configs in a list or a dict."""
 LISTS = (list, tuple, set, Sequence)
 
 
@@ -42,14 +41,14 @@ class Option(NamedTuple):
     """One option of a command, as the help shows it."""
 
     name: str
-    """Dotted: `band.low`."""
+    """Dotted name, such as `band.low`."""
     value: str
     """The allowed values in words; empty for a flag."""
     description: str
     default: str | None
-    """The default in YAML, empty for no value; None where the option is required."""
+    """The default in YAML, empty for no value; None if the option is required."""
     is_key: bool = False
-    """Whether this is a key in an entry of a list or dict, which is no option of its own."""
+    """Whether this is a key in an entry of a list or dict, and not an option itself."""
 
 
 class Group(NamedTuple):
@@ -59,34 +58,41 @@ class Group(NamedTuple):
     options: list[Option]
 
 
-def command_help(command: Command) -> str:
-    """The whole text of `--help`."""
-    config_class = _find_class(command.config)
+def command_help(
+    program: str,
+    config: str,
+    *,
+    examples: Sequence[str] = (),
+    ordinary: Sequence[str] = (),
+    positional: Sequence[str] = (),
+    default: Path | None = None,
+) -> str:
+    """Write the help of one command; the arguments are fields of `mimicbrush.command.Command`."""
+    config_class = _find_class(config)
     groups = list(option_groups(config_class))
     known = {option.name: option for group in option_groups(config_class, repeat=True) for option in group.options}
-    known["config"] = Option("config", "PATH", CONFIG_HELP, _short(command.default))
-    ordinary = [known[name] for name in dict.fromkeys([*command.ordinary, "config"])]
-    words = " ".join([*(name.upper() for name in command.positional), "[--OPTION VALUE ...]"])
-    parts = [f"usage: {command.program} {words}", _fill(summary(config_class))]
-    if command.examples:
-        parts.append(
-            "\n".join(["Examples:", *(line for example in command.examples for line in _example_lines(example))])
-        )
-    parts.append(_group_text("Usual options", ordinary))
+    known["config"] = Option("config", "PATH", CONFIG_HELP, _short(default))
+    usual = [known[name] for name in dict.fromkeys([*ordinary, "config"])]
+    words = " ".join([*(name.upper() for name in positional), "[--OPTION VALUE ...]"])
+    parts = [f"usage: {program} {words}", _fill(summary(config_class))]
+    if examples:
+        lines = [line for example in examples for line in _example_lines(example)]
+        parts.append("\n".join(["Examples:", *lines]))
+    parts.append(_group_text("Usual options", usual))
     for group in groups:
-        left = [option for option in group.options if option not in ordinary]
+        left = [option for option in group.options if option not in usual]
         if left or not group.options:
             parts.append(_group_text(group.heading, left))
     return "\n\n".join(parts)
 
 
-def group_help(group: CommandGroup) -> str:
-    """The text of `--help` where no command of a group is named."""
-    width = max(map(len, group.commands)) + 4
-    lines = [f"usage: {group.program} COMMAND [--OPTION VALUE ...]", ""]
-    for name, command in group.commands.items():
-        lines += _hanging(f"  {name}", summary(_find_class(command.config)), width)
-    return "\n".join([*lines, "", f"{group.program} COMMAND --help lists a command's options."])
+def group_help(program: str, configs: Mapping[str, str]) -> str:
+    """Write the help of a group of commands. configs: {name of a command: dotted path of its config}."""
+    width = max(map(len, configs)) + 4
+    lines = [f"usage: {program} COMMAND [--OPTION VALUE ...]", ""]
+    for name, config in configs.items():
+        lines += _hanging(f"  {name}", summary(_find_class(config)), width)
+    return "\n".join([*lines, "", f"{program} COMMAND --help lists a command's options."])
 
 
 def summary(config_class: type) -> str:
@@ -95,10 +101,10 @@ def summary(config_class: type) -> str:
 
 
 def option_groups(config_class: type, default: object = MISSING, *, repeat: bool = False) -> Iterator[Group]:
-    """The options of a config: a group for each class of its inheritance that has fields, then for each nested config.
+    """Group the options of a config: by the class that defines them, then by nested config.
 
-    default: an instance whose values are the defaults, rather than those of the class. A nested class that has been
-    listed under another name is referred to, unless `repeat` is true.
+    default: an instance whose values are the defaults, instead of the class's. A nested class that is already listed
+    under another name is only referred to, unless `repeat` is true.
     """
     own, nested = _split_fields(config_class, default)
     for owner, options in own.items():
@@ -112,7 +118,7 @@ def option_groups(config_class: type, default: object = MISSING, *, repeat: bool
         listed[inner] = name
         is_entry = name.startswith(ENTRY)
         own, deeper = _split_fields(inner, value, "" if is_entry else f"{name}.")
-        if is_entry:  # of a list or a dict: these are keys in YAML, and no options
+        if is_entry:  # in a list or a dict: these are keys in YAML, not options
             own = {owner: [option._replace(is_key=True) for option in options] for owner, options in own.items()}
         options = [option for options in own.values() for option in options]
         if options:
@@ -121,7 +127,7 @@ def option_groups(config_class: type, default: object = MISSING, *, repeat: bool
 
 
 class _Nested(NamedTuple):
-    """A field whose value is a config, or holds configs."""
+    """A field whose value is a config, or a list or dict of configs."""
 
     name: str
     inner: type
@@ -132,7 +138,7 @@ class _Nested(NamedTuple):
 def _split_fields(
     config_class: type, default: object, prefix: str = ""
 ) -> tuple[dict[type, list[Option]], list[_Nested]]:
-    """The plain options by the class that defines them, and the nested configs."""
+    """Separate the plain options, by the class that defines them, from the nested configs."""
     hints = get_type_hints(config_class)
     own: dict[type, list[Option]] = {}
     nested = []
@@ -173,25 +179,25 @@ def _find_class(path: str) -> type:
 
 
 def _config_in(kind: object) -> type | None:
-    """Find the dataclass that a field's type is, or holds as one of several, or in a list or dict."""
+    """Find the dataclass in a field's type: the type itself, one of a union, or the items of a list or dict."""
     if isinstance(kind, type) and is_dataclass(kind):
         return kind
     return next(filter(None, map(_config_in, get_args(kind))), None)
 
 
 def _is_single(kind: object) -> bool:
-    """Whether a value is one config, or perhaps none, rather than a list or dict of configs."""
+    """Whether a value is one config or None, rather than a list or dict of configs."""
     return is_dataclass(kind) or (any(map(is_dataclass, get_args(kind))) and get_origin(kind) in UNIONS)
 
 
 def _owner(config_class: type, name: str) -> type:
-    """Find the base class that defines a field first; a class that only changes its default is not the owner."""
+    """Find the base class that first defines a field; a class that only changes the default is not its owner."""
     return next(each for each in reversed(config_class.__mro__) if name in vars(each).get("__annotations__", {}))
 
 
 @cache
 def _descriptions(config_class: type) -> dict[str, str]:
-    """Read the docstring below each field that a class defines itself."""
+    """Read the docstrings below the fields that a class itself defines."""
     try:
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config_class))).body
     except (OSError, TypeError):
@@ -229,7 +235,7 @@ def _plain(value: object) -> str:
 
 
 def _short(path: Path | None) -> str:
-    """Write a path relative to the working folder, if it lies inside."""
+    """Write a path relative to the current folder, if it is inside."""
     if path is None:
         return ""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
@@ -250,7 +256,7 @@ def _option_lines(option: Option) -> list[str]:
 
 
 def _hanging(head: str, text: str, indent: int) -> list[str]:
-    """Put a description beside its head, or below where the head is long."""
+    """Put a description beside its head, or below a long head."""
     lines = textwrap.wrap(text, _columns() - indent, break_long_words=False, break_on_hyphens=False) or [""]
     lines = [line.replace(NO_BREAK, " ") for line in lines]
     if len(head) > indent - 2:

@@ -1,6 +1,6 @@
-"""Why a command line or a YAML file does not fit a config, in plain words.
+"""Explain in plain words why a command line or a YAML file does not fit a config.
 
-The parser's own messages name the types of Python. Once it has refused something, this looks for the reason anew.
+The parser's own messages name Python's types. Once it has refused something, these functions look for the mistakes.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ WORDS = {
 }
 PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts", Path: "paths"}
 MAX_SHOWN = 60
-"""Characters of a value that a message repeats."""
+"""Characters of a value that a message quotes."""
 
 
 def command_line_faults(config_class: type, arguments: Sequence[str], *, given: Iterable[str] = ()) -> list[str]:
-    """Name each option that does not fit, in its own place or in the YAML of --config, in the order of the options.
+    """List each mistake on the command line and in the YAML of --config, in the order of the options.
 
-    given: options whose values come from elsewhere.
+    given: names of options whose values come from elsewhere, so that they are not missing.
     """
     given, left, faults = set(given), list(arguments), []
     while left:
@@ -70,7 +70,7 @@ def command_line_faults(config_class: type, arguments: Sequence[str], *, given: 
 
 
 def refuse_empty_paths(config_class: type, arguments: Sequence[str]) -> None:
-    """Raise UserError where a path is an empty text, which the parser would take for the folder of the command."""
+    """Raise UserError if a path is an empty text, which the parser would read as the current folder."""
     faults = []
     for word, after in zip(arguments, [*arguments[1:], "--"], strict=False):
         name, has_value, value = word.removeprefix("--").partition("=")
@@ -83,9 +83,9 @@ def refuse_empty_paths(config_class: type, arguments: Sequence[str]) -> None:
 
 
 def fields_faults(owner: type, values: Mapping, prefix: str = "") -> list[str]:
-    """Name each of a class's arguments, named and valued as in YAML, that does not fit.
+    """List the mistakes in a class's arguments, given as {name: value} from YAML.
 
-    prefix: what stands before their names, such as `data.`.
+    prefix: text before their names in messages, such as `data.`.
     """
     kinds, faults = _kinds(owner), []
     for name, value in values.items():
@@ -97,7 +97,7 @@ def fields_faults(owner: type, values: Mapping, prefix: str = "") -> list[str]:
 
 
 def with_path(owner: type, fault: str, path: str) -> str:
-    """A fault that a nested config has found, under the config's dotted path; it may name the config itself."""
+    """Add the dotted path of a nested config to a fault that it found, unless the fault begins with its name."""
     parent, dot, name = path.rpartition(".")
     if fault.startswith(f"{name}."):
         return f"{parent}{dot}{fault}"
@@ -105,7 +105,7 @@ def with_path(owner: type, fault: str, path: str) -> str:
 
 
 def value_faults(kind: object, value: object, name: str) -> list[str]:
-    """Why a value is not of a kind; empty where it is."""
+    """List the reasons why a value does not fit a type annotation; empty if it fits."""
     origin, arguments = get_origin(kind), get_args(kind)
     plain = [f"{name}: expected {expected(kind)}, found {_shown(value)}"]
     if origin is Literal:
@@ -114,7 +114,7 @@ def value_faults(kind: object, value: object, name: str) -> list[str]:
         faults = [value_faults(each, value, name) for each in arguments]
         if [] in faults:
             return []
-        # Of a container, the faults inside; otherwise all kinds that would fit.
+        # For a list or a mapping, the faults inside it; otherwise all types that would fit.
         inside = [found for each, found in zip(arguments, faults, strict=True) if _is_container(each, value)]
         return inside[0] if len(inside) == 1 else plain
     if origin in LISTS or kind in LISTS:
@@ -136,17 +136,17 @@ def value_faults(kind: object, value: object, name: str) -> list[str]:
 
 
 def parse_value(kind: object, text: str) -> object:
-    """The value that a text on the command line stands for: itself where it is no YAML."""
+    """Read a value from the command line as YAML; text that is not YAML is returned unchanged."""
     if kind in (str, Path):
         return text
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # the second of a date such as 2024-13-45
+    except (yaml.YAMLError, ValueError):  # ValueError for a date such as 2024-13-45
         return text
 
 
 def expected(kind: object) -> str:
-    """A kind in words: `a whole number or null`, `one of auto, cpu, cuda`."""
+    """Describe a type annotation: `a whole number or null`, `one of auto, cpu, cuda`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return f"one of {', '.join('null' if value is None else str(value) for value in arguments)}"
@@ -160,7 +160,7 @@ def expected(kind: object) -> str:
 
 
 def _plural(kind: object) -> str:
-    """The items of a list in words: `lists of whole numbers`; that an item may be null is left out."""
+    """Describe the items of a list: `lists of whole numbers`; null, if allowed, is not mentioned."""
     if get_origin(kind) in UNIONS:
         return " or ".join(dict.fromkeys(_plural(each) for each in get_args(kind) if each is not type(None)))
     if get_origin(kind) in LISTS:
@@ -171,7 +171,7 @@ def _plural(kind: object) -> str:
 
 
 def _file_faults(config_class: type, path: Path) -> tuple[list[str], set[str]]:
-    """The faults in a YAML file, and the keys at its top."""
+    """List the mistakes in a YAML file, and return them with its top-level keys."""
     values = read_config_file(path)
     if not isinstance(values, dict):
         return [f"{path}: expected lines of `name: value`, found {_shown(values)}"], set(_required(config_class))
@@ -179,7 +179,7 @@ def _file_faults(config_class: type, path: Path) -> tuple[list[str], set[str]]:
 
 
 def _option_kind(config_class: type, name: str) -> object | None:
-    """The kind of a dotted option, of a part that begins one option alone, or of an entry in a free dict."""
+    """Find the type of an option by its dotted name, by an unambiguous beginning, or inside a free-form field."""
     matches = [known for known in _option_names(config_class) if known.startswith(name)]
     name = name if name in matches or len(matches) != 1 else matches[0]
     kind: object = config_class
@@ -205,14 +205,14 @@ def _option_names(config_class: type, prefix: str = "") -> Iterator[str]:
 
 
 def _dataclass_in(kind: object) -> type | None:
-    """The dataclass that a kind is, or may be instead of null."""
+    """Return the dataclass in `X` or `X | None`, if there is one."""
     if is_dataclass(kind):
         return kind
     return next(filter(is_dataclass, get_args(kind)), None) if get_origin(kind) in UNIONS else None
 
 
 def _kinds(owner: type) -> dict[str, object]:
-    """The kinds of a class's arguments, by name."""
+    """The types of a class's arguments, by name."""
     hints = get_type_hints(owner if is_dataclass(owner) else owner.__init__)
     return {name: hints.get(name, object) for name, each in _parameters(owner).items() if each.kind != each.VAR_KEYWORD}
 
@@ -249,9 +249,9 @@ def _is_scalar_of(kind: object, value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    """Whether a value is a number, or a text that YAML does not take for one, such as 1e-4.
+    """Whether a value is a number, or a text that is one although YAML reads it as text, such as 1e-4.
 
-    YAML writes .nan and .inf; the texts nan and inf are no numbers to the parser either.
+    YAML writes .nan and .inf; the parser does not accept the texts nan and inf as numbers either.
     """
     if not isinstance(value, str):
         return isinstance(value, int | float) and not isinstance(value, bool)
@@ -262,7 +262,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_container(kind: object, value: object) -> bool:
-    """Whether a value is a list or a mapping, as the kind is."""
+    """Whether the value and the type annotation are both lists, or both mappings."""
     if isinstance(value, list | tuple):
         return get_origin(kind) in LISTS
     return isinstance(value, Mapping) and (is_dataclass(kind) or get_origin(kind) is dict)

@@ -1,8 +1,8 @@
-"""Config files that build on others: the key `_base_` at the top of a YAML names the file that it changes.
+"""Config files that build on others: the key `_base_` in a YAML file names the file that it changes.
 
 _base_: mimicbrush.yaml     # relative to this file; that file may build on a third
 output: runs/mimicbrush_40gb
-run: {devices: 4}           # mappings are merged key by key; all else, lists too, replaces what the base has
+run: {devices: 4}           # mappings are merged key by key; any other value, including a list, replaces the base's
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ BASE_KEY = "_base_"
 
 
 def config_source(path: Path) -> str:
-    """The config file itself, as `--config` takes it, or YAML text where it builds on others: all of them merged.
+    """Return the value for the parser's `--config`: the path, or merged YAML text if the file builds on others.
 
-    Raises UserError where the file or a base of it is missing, a key is there twice, or a file builds on itself.
+    Raises UserError if the file or one of its bases is missing, a key appears twice, or a file builds on itself.
     """
     document = _read(path)
     if document is None or _base_of(document, path) is None:
@@ -30,19 +30,19 @@ def config_source(path: Path) -> str:
 
 
 def read_config_file(path: Path) -> object:
-    """Parse a config file into plain YAML values, merged with the files that it builds on."""
+    """Read a config file, merged with the files that it builds on, as plain YAML values."""
     source = config_source(path)
     return yaml.safe_load(path.read_text(encoding="utf-8") if source == str(path) else source)
 
 
 def merge_mappings(lower: dict, upper: dict) -> dict:
-    """Lay plain YAML values over others, as a file is laid over its base."""
+    """Override plain YAML values by others, as a file overrides its base."""
     nodes = (SafeRepresenter(sort_keys=False).represent_data(each) for each in (lower, upper))
     return SafeConstructor().construct_document(_merge(*nodes))
 
 
 def _merged(path: Path, document: yaml.MappingNode, above: tuple[Path, ...]) -> yaml.MappingNode:
-    """The document merged into its base. above: the files that build on this one."""
+    """Merge a document into its base. above: the files that build on this one."""
     chain = (*above, path)
     base = _base_of(document, path)
     if base is None:
@@ -54,8 +54,8 @@ def _merged(path: Path, document: yaml.MappingNode, above: tuple[Path, ...]) -> 
         raise UserError(f"{path}: builds on {base}, which is a folder; name a YAML file in {BASE_KEY}")
     if not base.is_file():
         raise UserError(
-            f"{path}: builds on {base}, which is not there; copy that file too, or use the config.yaml of a run, which"
-            " builds on no other"
+            f"{path}: builds on {base}, which does not exist; copy that file too, or use the config.yaml of a run,"
+            " which builds on no other file"
         )
     lower = _read(base)
     if lower is None:
@@ -64,9 +64,9 @@ def _merged(path: Path, document: yaml.MappingNode, above: tuple[Path, ...]) -> 
 
 
 def _read(path: Path) -> yaml.MappingNode | None:
-    """The file as a tree of YAML nodes, which keep how each value is written; None where it is not `name: value` lines.
+    """Read a file as a tree of YAML nodes, which keep the spelling of each value; None if it holds no mapping.
 
-    Raises UserError where it cannot be read, is no YAML, or names a key twice.
+    Raises UserError if it cannot be read, is not YAML, or has a key twice.
     """
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give a YAML file")
@@ -76,7 +76,7 @@ def _read(path: Path) -> yaml.MappingNode | None:
         text = path.read_text(encoding="utf-8")
         document = yaml.compose(text, Loader=yaml.SafeLoader)
         _refuse_faults(document, path, above=(), checked=set())
-        yaml.safe_load(text)  # refuses values that are none, such as an unknown !tag or the date 2024-13-45
+        yaml.safe_load(text)  # refuses invalid values, such as an unknown !tag or the date 2024-13-45
     except UserError:
         raise
     except yaml.YAMLError as error:
@@ -91,14 +91,14 @@ def _read(path: Path) -> yaml.MappingNode | None:
 
 
 def _describe(error: yaml.YAMLError) -> str:
-    """In which line of a file YAML breaks off, and why."""
+    """Describe a syntax error and its line."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     line = f", line {mark.line + 1}" if mark else ""
     return f"{line}: cannot be read as YAML ({problem or error})"
 
 
 def _base_of(document: yaml.MappingNode, path: Path) -> Path | None:
-    """The file that this one builds on, if any."""
+    """Return the file that this one builds on, or None."""
     found = [value for key, value in document.value if key.value == BASE_KEY]
     if not found:
         return None
@@ -108,9 +108,9 @@ def _base_of(document: yaml.MappingNode, path: Path) -> Path | None:
 
 
 def _merge(lower: yaml.MappingNode, upper: yaml.MappingNode) -> yaml.MappingNode:
-    """Lay one mapping over another: keys stand in the order of the lower one, new keys after them."""
+    """Override one mapping by another: keys keep the order of the lower mapping, new keys follow."""
     for node in (lower, upper):
-        # Resolves `<<`, so that what it brings is merged as well.
+        # Resolves `<<`, so that the keys it adds are merged as well.
         SafeConstructor().flatten_mapping(node)
     pairs = {key.value: (key, value) for key, value in lower.value if key.value != BASE_KEY}
     for key, value in upper.value:
@@ -123,12 +123,12 @@ def _merge(lower: yaml.MappingNode, upper: yaml.MappingNode) -> yaml.MappingNode
 
 
 def _refuse_faults(node: yaml.Node | None, path: Path, *, above: tuple[int, ...], checked: set[int]) -> None:
-    """Raises UserError where a mapping names a key twice, of which YAML silently keeps the last, or holds itself.
+    """Raise UserError if a mapping has a key twice, of which YAML silently keeps the last, or contains itself.
 
-    above: the nodes that this one lies in; checked: those found sound, which aliases may name again.
+    above: ids of the nodes around this one; checked: ids of nodes without faults, which an alias may repeat.
     """
     if id(node) in above:
-        raise UserError(f"{path}: an alias (*name) lies inside what it names; take it out")
+        raise UserError(f"{path}: an alias (*name) is inside the value that it names; remove it")
     if not isinstance(node, yaml.CollectionNode) or id(node) in checked:
         return
     children = node.value
@@ -136,7 +136,7 @@ def _refuse_faults(node: yaml.Node | None, path: Path, *, above: tuple[int, ...]
         keys = [key.value for key, _ in node.value]
         repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
         if repeated:
-            raise UserError(f"{path}: {', '.join(repeated)} stands there twice; keep one of the two")
+            raise UserError(f"{path}: {', '.join(repeated)} appears twice; keep one of them")
         children = [value for _, value in node.value]
     for child in children:
         _refuse_faults(child, path, above=(*above, id(node)), checked=checked)

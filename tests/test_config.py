@@ -152,9 +152,9 @@ def test_classes_that_cannot_be_built_are_named(class_path, init_args, said):
         instantiate(class_path, init_args, Editor)
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path):
+def test_a_repeated_key_is_refused(tmp_path):
     (tmp_path / "twice.yaml").write_text("output: x\nband: {low: 0.1, low: 0.2}\n")
-    with pytest.raises(UserError, match=r"twice\.yaml: low stands there twice"):
+    with pytest.raises(UserError, match=r"twice\.yaml: low appears twice"):
         load_config(Example, tmp_path / "twice.yaml")
 
 

@@ -91,16 +91,19 @@ def test_a_file_without_a_base_is_read_as_it_is(write):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"a": "_base_: gone.yaml\n"}, r"a\.yaml: builds on .*gone\.yaml, which is not there; copy that file too, or"),
+        (
+            {"a": "_base_: gone.yaml\n"},
+            r"a\.yaml: builds on .*gone\.yaml, which does not exist; copy that file too, or",
+        ),
         ({"a": "_base_: .\n"}, r"a\.yaml: builds on .*, which is a folder; name a YAML file in _base_"),
         ({"a": "_base_: a.yaml\n"}, r"a\.yaml: builds on itself \(.*a\.yaml > .*a\.yaml\); take _base_ out"),
         ({"b": "_base_: a.yaml\n", "a": "_base_: b.yaml\n"}, r"b\.yaml: builds on itself \(.*a\.yaml > .*b\.yaml > "),
-        ({"b": "steps: 1\nsteps: 2\n", "a": "_base_: b.yaml\n"}, r"b\.yaml: steps stands there twice"),
-        ({"b": "steps: 1\n", "a": "_base_: b.yaml\n_base_: b.yaml\n"}, r"a\.yaml: _base_ stands there twice"),
+        ({"b": "steps: 1\nsteps: 2\n", "a": "_base_: b.yaml\n"}, r"b\.yaml: steps appears twice"),
+        ({"b": "steps: 1\n", "a": "_base_: b.yaml\n_base_: b.yaml\n"}, r"a\.yaml: _base_ appears twice"),
         ({"b": "", "a": "_base_: b.yaml\n"}, r"b\.yaml: holds no options, and .*a\.yaml builds on it"),
         ({"b": "steps: [1\n", "a": "_base_: b.yaml\n"}, r"b\.yaml, line 2: cannot be read as YAML"),
         ({"a": "_base_: [b.yaml]\n"}, r"a\.yaml: _base_ must be the path of one YAML file"),
-        ({"a": "output: x\nfree: &free {b: *free}\n"}, r"a\.yaml: an alias \(\*name\) lies inside what it names"),
+        ({"a": "output: x\nfree: &free {b: *free}\n"}, r"a\.yaml: an alias \(\*name\) is inside the value"),
         ({"b": "stepz: 1\n", "a": "_base_: b.yaml\noutput: x\n"}, "stepz"),
         ({"b": "steps: many\n", "a": "_base_: b.yaml\noutput: x\n"}, "steps"),
     ],
