@@ -6,6 +6,7 @@ this file before it starts the workers, and runs no test.
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import os
@@ -116,11 +117,17 @@ def network_config(**changes) -> NetworkConfig:
     return NetworkConfig(**fields | changes)
 
 
-@pytest.fixture
-def network() -> MimicBrushNetwork:
+@pytest.fixture(scope="session")
+def untouched_network() -> MimicBrushNetwork:
+    """The tiny network, drawn once; whoever changes it takes a copy."""
     from mimicbrush.model.weights.build import initialise
 
     return initialise(network_config()).eval()
+
+
+@pytest.fixture
+def network(untouched_network: MimicBrushNetwork) -> MimicBrushNetwork:
+    return copy.deepcopy(untouched_network)
 
 
 def encoded_image(rng: np.random.Generator, size: int = 40) -> bytes:

@@ -11,13 +11,12 @@ import cv2
 import kornia
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels, to_levels
 from mimicbrush.pictures.geometry import resize
-from mimicbrush.pictures.mask_geometry import mask_box
+from mimicbrush.pictures.mask_geometry import grow, mask_box
 from mimicbrush.requests import Edited, Editor, EditRequest, MaskedRequest, OnProgress, ReferenceRequest
 
 INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
@@ -47,7 +46,8 @@ class MeanColour(Editor):
 
     def edit(self, request: MaskedRequest, *, on_progress: OnProgress | None = None) -> Edited:
         mask = request.mask > 0.5
-        around = F.max_pool2d(mask.float(), 2 * self.ring + 1, stride=1, padding=self.ring) > 0
+        grown = np.stack([grow(frame[0].numpy(), self.ring) for frame in mask.cpu()])
+        around = torch.from_numpy(grown)[:, None].to(mask.device)
         ring = (around & ~mask).to(request.source.dtype)
         count = ring.sum(dim=(2, 3), keepdim=True)
         colour = (request.source * ring).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)

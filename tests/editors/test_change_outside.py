@@ -46,12 +46,12 @@ def scene() -> dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]]:
     return made
 
 
-@pytest.fixture
-def editor(request, network) -> Editor:
+@pytest.fixture(scope="module")
+def editor(request, untouched_network) -> Editor:
     if request.param in WITHOUT_WEIGHTS:
         return WITHOUT_WEIGHTS[request.param]()
     if request.param in MIMICBRUSH:
-        return MimicBrushEditor(network, num_inference_steps=1, **MIMICBRUSH[request.param])
+        return MimicBrushEditor(untouched_network, num_inference_steps=1, **MIMICBRUSH[request.param])
     folder = request.getfixturevalue("inpainting_folder")
     return StableDiffusionInpainting(str(folder), num_inference_steps=2, device="cpu")
 

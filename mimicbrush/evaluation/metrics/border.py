@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +45,7 @@ def _changes_outside(edit: EditedPicture) -> NDArray[np.int64]:
     outside = ~grow(edit.mask, reach)
     if not outside.any():
         raise NotComputableError(f"every pixel lies within {reach} pixels of the mask")
-    return np.abs(edit.edited[outside].astype(int) - edit.source[outside].astype(int))
+    return cv2.absdiff(edit.edited, edit.source)[outside].astype(int)
 
 
 def _prominence(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> float:
