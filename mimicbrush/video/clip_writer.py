@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SETTINGS = {"crf": "18", "preset": "veryfast", "threads": "1"}
-"""Settings of x264. The number of threads is fixed, so that the same frames give the same bytes."""
+"""Settings of x264. One thread, as worker processes fill the cores; another number of threads gives other bytes. On
+processors with AVX-512 a few bytes may differ from run to run even so: x264's code for them is not repeatable."""
 
 
 def write_h264(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int) -> None:

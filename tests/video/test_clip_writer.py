@@ -11,15 +11,13 @@ from mimicbrush.video.clip_writer import open_h264, write_h264
 from tests.data_prep.conftest import panning_frames
 
 
-def test_frames_come_back_in_order_and_the_bytes_repeat(tmp_path: Path) -> None:
+def test_frames_come_back_in_order(tmp_path: Path) -> None:
     frames = [np.ascontiguousarray(frame[:48]) for frame in panning_frames(0, num=8)]
-    for name in ("one", "other"):
-        write_h264(tmp_path / f"{name}.mp4", iter(frames), fps=8)
-    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
-    info = probe(tmp_path / "one.mp4")
+    write_h264(tmp_path / "a.mp4", iter(frames), fps=8)
+    info = probe(tmp_path / "a.mp4")
     assert (info.width, info.height, info.codec) == (64, 48, "h264")
     assert info.duration == pytest.approx(1.0)
-    read = read_frames(tmp_path / "one.mp4", [0.0, 0.5], short_side=48, exact=True).frames
+    read = read_frames(tmp_path / "a.mp4", [0.0, 0.5], short_side=48, exact=True).frames
     for frame, number in zip(read, (0, 4), strict=True):
         errors = [np.abs(frame.image.astype(int) - written).mean() for written in frames]
         assert int(np.argmin(errors)) == number
