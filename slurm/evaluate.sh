@@ -6,8 +6,8 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --time=04:00:00
 #SBATCH --output=%x-%j.log
-# Usage: sbatch slurm/evaluate.sh --config configs/eval/texture_inner_id.yaml; submit again after a time-out: it goes on.
-# Samples shared by the tasks of an array, then gathered, which prints the tables and writes the report:
+# Usage: sbatch slurm/evaluate.sh --config configs/eval/texture_inner_id.yaml; submit it again after a time-out to resume.
+# An array shares the samples; the second job gathers the results, prints the tables and writes the report:
 #   sbatch --array=0-7 slurm/evaluate.sh --config FILE        # prints a job's number
 #   sbatch --dependency=afterok:NUMBER slurm/evaluate.sh --config FILE
 set -euo pipefail

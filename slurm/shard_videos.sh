@@ -5,9 +5,9 @@
 #SBATCH --mem=32G
 #SBATCH --time=24:00:00
 #SBATCH --output=%x-%A-%a.log
-# Usage: sbatch --array=0-63 slurm/shard_videos.sh --videos DIR --output OUT; submit again after a time-out: it goes on.
+# Usage: sbatch --array=0-63 slurm/shard_videos.sh --videos DIR --output OUT; submit it again after a time-out to resume.
 # Then:  sbatch slurm/merge.sh OUT. Without --array one task does everything, and merges.
-# To do only some tasks again, name how many there are in all: sbatch --array=3,17 slurm/shard_videos.sh --work.num_tasks 64 ...
+# To repeat only some tasks, name how many there are in all: sbatch --array=3,17 slurm/shard_videos.sh --work.num_tasks 64 ...
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-.}"
 exec .venv/bin/python data_prep/shard_videos.py --work.workers "${SLURM_CPUS_PER_TASK:-0}" \
