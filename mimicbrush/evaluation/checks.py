@@ -1,34 +1,36 @@
-"""What is checked before the first edit: all faults are named together."""
+"""Checks before the first edit: every fault of every input is named, all together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mimicbrush.config import instantiate
 from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.edit_rounds import unfinished
-from mimicbrush.evaluation.fingerprints import find_other_runs, judged_editors, pairs_of
+from mimicbrush.evaluation.edit_rounds import load_editor
+from mimicbrush.evaluation.fingerprints import find_other_runs
+from mimicbrush.evaluation.measure_reference_use import list_measurements
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.table import metrics_of, set_metrics
 from mimicbrush.evaluation.preconditions import missing_heldout, refuse_faults, source_of_inputs, training_run_faults
+from mimicbrush.evaluation.rounds import list_rounds
 from mimicbrush.files import read_object
-from mimicbrush.requests import Editor
-from mimicbrush.work_share import WorkShare
+
+Samples = Mapping[str, Sequence[Sample]]
+"""Samples by the name of their set."""
 
 
-def check_inputs(config: EvaluateConfig, not_computed: Mapping[str, str]) -> dict[str, list[Sample]]:
-    """The samples of every set, once nothing stands in the way of the first edit. Writes nothing.
+def check_inputs(config: EvaluateConfig, not_computed: Mapping[str, str]) -> Samples:
+    """Return the samples of every set if nothing prevents the first edit. Writes nothing.
 
-    not_computed: metrics that cannot be computed, and why, which is a fault where they were asked for by name.
+    not_computed: metrics that cannot be computed, with the reason; a fault if the config asks for them by name.
     Raises one UserError that names every missing or unsound picture, checkpoint, folder and chosen metric, and every
-    folder of results that is another run's.
+    folder that holds the results of another evaluation.
     """
-    needs = needs_of(config)
+    needs = _needs(config)
     faults = {f"{name}: {members.folder}": find_faults(members, needs[name]) for name, members in config.sets.items()}
     sets_are_sound = not any(faults.values())
     samples = {name: list_samples(members) for name, members in config.sets.items()} if sets_are_sound else {}
@@ -38,46 +40,48 @@ def check_inputs(config: EvaluateConfig, not_computed: Mapping[str, str]) -> dic
         "data_summaries": [
             fault
             for path in filter(Path.is_file, config.data_summaries)
-            for fault in _said(read_object, path, *SUMMARY_FIELDS)
+            for fault in _faults_of(read_object, path, *SUMMARY_FIELDS)
         ],
     }
-    faults = inputs | {
-        "metrics": _metric_faults(config, not_computed),
-        **{f"editors.{name}": _editor_faults(name, config, samples) for name in config.editors},
-    }
-    sound = [name for name in config.editors if not faults[f"editors.{name}"]]
-    faults["output"] = find_other_runs(config, samples, sound)
-    refuse_faults(faults, hint=source_of_inputs(config, inputs))
+    refuse_faults(
+        inputs | {"metrics": _metric_faults(config, not_computed)} | _run_faults(config, samples, not_computed),
+        hint=source_of_inputs(config, inputs),
+    )
     return samples
 
 
-def load_editor(spec: EditorSpec) -> Editor:
-    """Build an editor from its class path; raises UserError where class, arguments or weights do not fit."""
-    return instantiate(spec.class_path, spec.init_args, Editor)
+def not_computable(config: EvaluateConfig, models: Models) -> dict[str, str]:
+    """Metrics whose network's weights are missing or unreadable, with the reason. Loads the other networks."""
+    shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
+    networks = {metric.model for metric in shown.values() if metric.model}
+    reasons = {name: reason for name in sorted(networks) if (reason := " ".join(_faults_of(models.load, name)))}
+    return {name: reasons[metric.model] for name, metric in shown.items() if metric.model in reasons}
 
 
-def has_work(name: str, config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]]) -> bool:
-    """Whether anything of an editor is still to be edited or measured."""
-    edits_left = any(
-        unfinished(members, config.edits(set_name, name, seed))
-        for set_name, members in samples.items()
-        for seed in config.seeds
+def _run_faults(config: EvaluateConfig, samples: Samples, not_computed: Mapping[str, str]) -> dict[str, list[str]]:
+    """Faults of the editors and of the output folder; samples: empty where the sets have faults."""
+    specs = {name: config.editor(name) for name in config.editors}
+    faults = {f"editors.{name}": _reference_faults(spec, samples) for name, spec in specs.items()}
+    usable = [name for name in specs if not faults[f"editors.{name}"]]
+    rounds = list_rounds(config, samples, not_computed, editors=usable)
+    measurements = list_measurements(config, samples, editors=usable) if samples else []
+    unfinished = {each.editor for each in rounds if each.unfinished()}
+    unfinished |= {each.editor for each in measurements if not each.is_finished}
+    for name in usable:
+        # An editor is built and dropped again, because several full-size networks would not fit into memory.
+        if name in unfinished or not samples:
+            faults[f"editors.{name}"] = _faults_of(load_editor, specs[name])
+    sound = [name for name in usable if not faults[f"editors.{name}"]]
+    faults["output"] = find_other_runs(
+        [each for each in rounds if each.editor in sound],
+        [each for each in measurements if each.editor in sound],
+        config.output,
     )
-    return edits_left or any(editor == name for editor, _ in lacking_reference_use(config, WorkShare()))
+    return faults
 
 
-def lacking_reference_use(config: EvaluateConfig, work: WorkShare) -> list[tuple[str, str]]:
-    """The editors, and the pairs on which their reference use is still to be measured, by one of several tasks."""
-    everything = [(editor, pairs) for editor in judged_editors(config) for pairs in pairs_of(config)]
-    return [
-        (editor, pairs)
-        for editor, pairs in work.by_position(everything)
-        if not config.reference_use(editor, pairs).is_file()
-    ]
-
-
-def needs_of(config: EvaluateConfig) -> dict[str, frozenset[str]]:
-    """Set -> what its samples must have for the metrics that were asked for by name."""
+def _needs(config: EvaluateConfig) -> dict[str, frozenset[str]]:
+    """Files and texts that the samples of each set must have for the metrics that the config asks for by name."""
     return {
         name: frozenset().union(
             *(
@@ -90,40 +94,31 @@ def needs_of(config: EvaluateConfig) -> dict[str, frozenset[str]]:
     }
 
 
-def not_computable(config: EvaluateConfig, models: Models) -> dict[str, str]:
-    """Metric -> why it cannot be computed: its network's weights are not here, or cannot be read. Loads the others."""
-    shown = {name: metric for set_name in config.sets for name, metric in set_metrics(config, set_name).items()}
-    networks = {metric.model for metric in shown.values() if metric.model}
-    reasons = {name: said for name in sorted(networks) if (said := " ".join(_said(models.load, name)))}
-    return {name: reasons[metric.model] for name, metric in shown.items() if metric.model in reasons}
-
-
-def _said(check: Callable[..., object], *arguments: object, **options: object) -> list[str]:
-    """The user's mistake that a check raises."""
-    try:
-        check(*arguments, **options)
-    except UserError as error:
-        return [str(error)]
-    return []
-
-
 def _heldout_faults(config: EvaluateConfig) -> list[str]:
     if config.heldout is None:
         return []
-    return missing_heldout(config) or _said(choose_heldout, config.heldout.shards, config.heldout.num_pairs)
+    return missing_heldout(config) or _faults_of(choose_heldout, config.heldout.shards, config.heldout.num_pairs)
 
 
 def _metric_faults(config: EvaluateConfig, not_computed: Mapping[str, str]) -> list[str]:
-    """Metrics asked for by name must have a set that they apply to, and weights that can be read."""
+    """Faults of metrics that the config asks for by name: they apply to no set, or their weights cannot be read."""
     applicable = {name for members in config.sets.values() for name in metrics_of(members.task, members.track)}
     others = [f"{name} applies to none of the sets" for name in config.metrics if name not in applicable]
     return others + [f"{name}: {not_computed[name]}" for name in config.metrics if name in not_computed]
 
 
-def _editor_faults(name: str, config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]]) -> list[str]:
-    """An editor that has work to do is built, and dropped again: several full-size networks would not fit at once."""
-    spec = config.editor(name)
+def _reference_faults(spec: EditorSpec, samples: Samples) -> list[str]:
+    """Sets whose samples have no other group to swap references with."""
+    if spec.references != "swapped":
+        return []
     alike = [set_name for set_name, members in samples.items() if len({sample.group for sample in members}) < 2]
-    if spec.references == "swapped" and alike:
-        return [f"{alike[0]} has one group of samples, so no other's reference to swap in"]
-    return _said(load_editor, spec) if not samples or has_work(name, config, samples) else []
+    return [f"{alike[0]} has one group of samples, so no other's reference to swap in"] if alike else []
+
+
+def _faults_of(check: Callable[..., object], *arguments: object) -> list[str]:
+    """Message of the UserError that a check raises; empty if it raises none."""
+    try:
+        check(*arguments)
+    except UserError as error:
+        return [str(error)]
+    return []

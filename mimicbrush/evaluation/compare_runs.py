@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.config import CompareConfig
+from mimicbrush.evaluation.metrics.score import number_to_json
 from mimicbrush.evaluation.paired_comparison import PairedComparison, compare_edits
 from mimicbrush.evaluation.preconditions import choose_editor
 from mimicbrush.evaluation.report.comparison_page import write_comparison_report
 from mimicbrush.evaluation.report.console_tables import column_title
 from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric, RecordedRun, read_run
-from mimicbrush.evaluation.score_rounds import number_to_json
 from mimicbrush.files import whole, write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.reports.number_format import format_interval

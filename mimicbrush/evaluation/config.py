@@ -187,18 +187,6 @@ class EvaluateConfig:
         except ValueError as error:
             raise UserError(f"editors.{name}: {error}") from None
 
-    def edits(self, set_name: str, editor: str, seed: int) -> Path:
-        """Folder of an editor's edited pictures of a set."""
-        return self.output / "edits" / set_name / editor / str(seed)
-
-    def scores(self, set_name: str, editor: str, seed: int) -> Path:
-        """Folder of the scores of these pictures."""
-        return self.output / "scores" / set_name / editor / str(seed)
-
-    def reference_use(self, editor: str, pairs: str) -> Path:
-        """File of an editor's reference use; pairs: `heldout` or the name of a set."""
-        return self.output / "reference_use" / pairs / f"{editor}.json"
-
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:

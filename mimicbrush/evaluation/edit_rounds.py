@@ -1,112 +1,136 @@
-"""Editors at work: every edited picture is written once, whole, and never made again.
+"""The edits of an evaluation: every edited picture is written once, as a whole, and kept by later calls.
 
-A result of several frames is one file as well, an animated PNG. Beside `<id>.png` lies `<id>.json`: what the edit cost
-or, where there is no picture, why not.
+A clip is written as one animated PNG. Beside `<id>.png` lies `<id>.json`, the record of what the edit cost or why it
+failed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
+from mimicbrush.config import instantiate
 from mimicbrush.device import choose_device
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.files import read_object, write_json
+from mimicbrush.evaluation.config import EditorSpec
+from mimicbrush.evaluation.measure_reference_use import ReferenceUseMeasurement, record_reference_use
+from mimicbrush.evaluation.rounds import EditRecord, EditRound
+from mimicbrush.files import write_json
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.pictures.writing import write_frames
-from mimicbrush.requests import Editor, EditRequest, check_answers
+from mimicbrush.progress import Progress, progress_bar
+from mimicbrush.requests import Edited, Editor, EditRequest, check_answers
 
 
-@dataclass(frozen=True, kw_only=True)
-class EditRecord:
-    """What an edit cost."""
+def edit_all(rounds: Sequence[EditRound], measurements: Sequence[ReferenceUseMeasurement], *, batch_size: int) -> None:
+    """Make the edits and the measurements of reference use that are missing.
 
-    seconds: float | None = None
-    """Of wall time; a batch's is shared equally."""
-    peak_memory: int | None = None
-    """Bytes at the peak of its batch: allocated on the GPU where there is one, else resident in the process."""
-    failure: str = ""
-    """Why there is no picture; empty where there is one."""
-
-
-def edited_path(folder: Path, sample: Sample) -> Path:
-    """The edited picture of a sample in a folder of edits, with all of its frames."""
-    return folder / f"{sample.id}.png"
-
-
-def unfinished(samples: Sequence[Sample], folder: Path) -> list[Sample]:
-    """Samples whose edited picture is not there yet; those that failed are among them."""
-    return [sample for sample in samples if not edited_path(folder, sample).is_file()]
-
-
-def read_record(folder: Path, sample: Sample) -> EditRecord:
-    """What is known of an edit; empty where nothing was recorded."""
-    path = _record_path(folder, sample)
-    if not path.is_file():
-        return EditRecord()
-    record = read_object(path, "seconds", "peak_memory", "failure")
-    return EditRecord(**{name: record[name] for name in EditRecord.__dataclass_fields__})
-
-
-def make_edits(
-    editor: Editor,
-    samples: Sequence[Sample],
-    folder: Path,
-    *,
-    seed: int,
-    batch_size: int,
-    references: dict[str, Path] | None = None,
-) -> Iterator[EditRecord]:
-    """Edit the unfinished samples in batches; write a picture and a record for each, and yield the record.
-
-    references: by sample id, in place of the samples' own. An edit that the editor refuses (UserError), or that holds
-    NaN or infinity, is recorded as failed, and the others go on.
+    Each editor is loaded once, and only if it has work to do: several full-size networks would not fit into memory.
     """
-    remaining = unfinished(samples, folder)
+    with progress_bar(total=sum(len(each.unfinished()) for each in rounds), desc="edits", unit="edit") as progress:
+        for name, spec in {each.editor: each.spec for each in rounds}.items():
+            to_edit = [each for each in rounds if each.editor == name and each.unfinished()]
+            to_measure = [each for each in measurements if each.editor == name and not each.is_finished]
+            if to_edit or to_measure:
+                editor, editor_progress = load_editor(spec), _EditorProgress(name, progress)
+                for each in to_edit:
+                    _make_edits(each, editor, editor_progress, batch_size=batch_size)
+                for each in to_measure:
+                    record_reference_use(editor, each.path, each.pairs, seed=each.seed)
+
+
+def load_editor(spec: EditorSpec) -> Editor:
+    """Build an editor from its class path; raises UserError where class, arguments or weights do not fit."""
+    return instantiate(spec.class_path, spec.init_args, Editor)
+
+
+def refuse_failed_editors(rounds: Sequence[EditRound], *, are_listed: bool) -> None:
+    """Raise UserError that names each editor all of whose edits failed.
+
+    are_listed: whether the reasons have been printed already, and need not be repeated.
+    """
+    faults = Faults()
+    for name in dict.fromkeys(each.editor for each in rounds):
+        failures = [
+            each.read_record(sample).failure for each in rounds if each.editor == name for sample in each.samples
+        ]
+        if failures and all(failures):
+            reason = "as listed above" if are_listed else f"the first: {failures[0]}"
+            faults.check(False, f"{name}: all {len(failures)} edits failed, {reason}")
+    faults.refuse()
+
+
+class _EditorProgress:
+    """Progress of one editor, shown within its batches as well."""
+
+    def __init__(self, editor: str, progress: Progress) -> None:
+        self.editor, self.progress, self.num_failed = editor, progress, 0
+
+    def advance(self, record: EditRecord) -> None:
+        """Count a finished edit."""
+        self.num_failed += bool(record.failure)
+        self.progress.set_postfix_str(self._describe(), refresh=False)
+        self.progress.update()
+
+    def show_batch(self, fraction: float, preview: Callable[[], Edited]) -> None:
+        """Show the finished share of a batch, as the `on_progress` of `Editor.edit_batch`."""
+        self.progress.set_postfix_str(f"{self._describe()}, {fraction:.0%} of a batch")
+        self.progress.update(0)
+
+    def _describe(self) -> str:
+        return f"{self.editor}, {self.num_failed} failed" if self.num_failed else self.editor
+
+
+def _make_edits(edit_round: EditRound, editor: Editor, progress: _EditorProgress, *, batch_size: int) -> None:
+    """Edit the unfinished samples in batches, and write a picture and a record for each.
+
+    An edit that the editor refuses with a UserError, or that holds NaN or infinity, is recorded as failed; the other
+    edits of its batch are kept.
+    """
+    remaining = edit_round.unfinished()
     for first in range(0, len(remaining), batch_size):
         batch = remaining[first : first + batch_size]
         requests = [
-            sample.request(seed, guided_by=editor.request_class, reference=(references or {}).get(sample.id))
+            sample.request(
+                edit_round.seed, guided_by=editor.request_class, reference=edit_round.references.get(sample.id)
+            )
             for sample in batch
         ]
-        for sample, (edit, record) in zip(batch, _edit(editor, requests), strict=True):
-            yield _write(sample, edit, record, folder)
+        for sample, (edited, record) in zip(batch, _edit(editor, requests, progress), strict=True):
+            progress.advance(_write(edit_round, sample, edited, record))
 
 
-def _edit(editor: Editor, requests: list[EditRequest]) -> list[tuple[Tensor | None, EditRecord]]:
-    """One result a request; where a batch is refused its requests are answered one by one."""
-    # An editor may be of any device; where there is a GPU, it is taken to use that.
+def _edit(
+    editor: Editor, requests: list[EditRequest], progress: _EditorProgress
+) -> list[tuple[Tensor | None, EditRecord]]:
+    """Edit a batch; if the editor refuses it, edit its requests one by one."""
+    # An editor may be on any device; where there is a GPU, it is assumed to use it.
     device = choose_device("auto")
     peak_is_known = reset_peak_memory(device)
     started = time.perf_counter()
     try:
-        edits = editor.edit_batch(requests)
+        edits = editor.edit_batch(requests, on_progress=progress.show_batch)
     except UserError as error:
         if len(requests) > 1:
-            return [result for request in requests for result in _edit(editor, [request])]
+            return [result for request in requests for result in _edit(editor, [request], progress)]
         return [(None, EditRecord(failure=str(error)))]
     except torch.OutOfMemoryError as error:
         raise UserError(f"{len(requests)} edits at once do not fit into memory; lower batch_size ({error})") from None
     seconds = round((time.perf_counter() - started) / len(requests), 4)
     record = EditRecord(seconds=seconds, peak_memory=int(peak_memory(device)) if peak_is_known else None)
     edits = check_answers(editor, edits, requests)
-    return [(edit.frames, record) for edit in edits]
+    return [(edited.frames, record) for edited in edits]
 
 
-def _write(sample: Sample, edit: Tensor | None, record: EditRecord, folder: Path) -> EditRecord:
-    if edit is not None and not torch.isfinite(edit).all():
+def _write(edit_round: EditRound, sample: Sample, edited: Tensor | None, record: EditRecord) -> EditRecord:
+    if edited is not None and not torch.isfinite(edited).all():
         record = EditRecord(failure="the edit holds NaN or infinity; are the weights sound?")
     if not record.failure:
-        write_frames(edit, edited_path(folder, sample))
-    write_json(asdict(record), _record_path(folder, sample))
+        write_frames(edited, edit_round.edited_path(sample))
+    write_json(asdict(record), edit_round.record_path(sample))
     return record
-
-
-def _record_path(folder: Path, sample: Sample) -> Path:
-    return folder / f"{sample.id}.json"

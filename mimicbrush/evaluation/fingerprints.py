@@ -1,15 +1,17 @@
-"""Which folders belong to an evaluation: each notes all that its content depends on, and another's is refused."""
+"""Fingerprints of all that results depend on, so that a folder with the results of another evaluation is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mimicbrush.config import find_class
 from mimicbrush.errors import UserError, some_of
-from mimicbrush.evaluation.benchmark import Sample, swapped_references
-from mimicbrush.evaluation.config import HELDOUT, EditorSpec, EvaluateConfig
+from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.config import EditorSpec, HeldoutConfig
+from mimicbrush.evaluation.measure_reference_use import ReferenceUseMeasurement
+from mimicbrush.evaluation.rounds import EditRound
 from mimicbrush.files import WEIGHT_SUFFIXES, digest
 from mimicbrush.hub.locations import shipped
 from mimicbrush.model.config import RecommendedSettings
@@ -23,23 +25,23 @@ WEIGHT_CONFIGS = frozenset({"config.json", "network.json"})
 
 @dataclass(frozen=True, kw_only=True)
 class EditsFingerprint:
-    """All that a folder of edits depends on."""
+    """All that the edits of one round depend on."""
 
     seed: int
     task: str
     pictures: str
     prompts: dict[str, str]
     references: dict[str, str]
-    """Where they are swapped: sample to the reference that it is given."""
+    """Sample id to the file name of the swapped reference; empty where each sample keeps its own."""
     editor: dict
     weights: str
     recommended: dict[str, float] = field(default_factory=dict)
-    """Settings that the editor's arguments leave to the weights that they name, where these are not the defaults."""
+    """Settings that the editor takes from its weights, where these recommend other values than the defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceUseFingerprint:
-    """All that a measurement of reference use depends on."""
+    """All that one measurement of reference use depends on."""
 
     seed: int
     pairs: str
@@ -50,44 +52,36 @@ class ReferenceUseFingerprint:
     weights: str
 
 
-def claim_results(config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]]) -> None:
-    """Take every folder of results. Editors, sets and seeds may come and go between calls."""
-    for folder, origin, name in _origins(config, samples, config.editors):
-        claim(folder, origin, name=name)
+def claim_folders(rounds: Sequence[EditRound], measurements: Sequence[ReferenceUseMeasurement]) -> None:
+    """Write every fingerprint into its folder; editors, sets and seeds may be added or left out by later calls.
+
+    Raises UserError where a folder holds the results of another evaluation.
+    """
+    for folder, fingerprint, name in _fingerprints(rounds, measurements):
+        claim(folder, fingerprint, name=name)
 
 
 def find_other_runs(
-    config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]], editors: Iterable[str]
+    rounds: Sequence[EditRound], measurements: Sequence[ReferenceUseMeasurement], output: Path
 ) -> list[str]:
-    """What stands in the way of `claim_results`: each difference once, with the folders that it concerns."""
+    """List all that `claim_folders` would refuse: each difference once, with the folders that it concerns."""
     folders: dict[str, list[str]] = {}
-    for folder, origin, name in _origins(config, samples, editors):
+    for folder, fingerprint, name in _fingerprints(rounds, measurements):
         try:
-            difference = find_difference(folder, origin, name=name)
+            difference = find_difference(folder, fingerprint, name=name)
         except UserError as error:
             return [str(error)]
         if difference:
             place = folder if name == CONFIG_NAME else folder / name
-            folders.setdefault(difference, []).append(str(place.relative_to(config.output)))
+            folders.setdefault(difference, []).append(str(place.relative_to(output)))
     return [
-        f"{config.output} holds another run in {some_of(places)}: {difference}; choose another output or delete these"
+        f"{output} holds another run in {some_of(places)}: {difference}; choose another output or delete these"
         for difference, places in folders.items()
     ]
 
 
-def judged_editors(config: EvaluateConfig) -> list[str]:
-    """Those whose reference use is measured: a control with swapped references is another's network once more."""
-    return [name for name in config.editors if config.editor(name).references == "own"]
-
-
-def pairs_of(config: EvaluateConfig) -> list[str]:
-    """What reference use is measured on: held-out pairs, and sets that have a truth."""
-    inner = [name for name, members in config.sets.items() if members.track == "inner_id"]
-    return [*([HELDOUT] if config.heldout else []), *(inner if config.reference_use_of_sets else [])]
-
-
 def weights_of(spec: EditorSpec) -> str:
-    """Fingerprint of the weight files that the editor's arguments name, so that a retrained network is another."""
+    """Fingerprint of the weight files that the editor's arguments name; retraining a network changes it."""
     files: list[Path] = []
     for value in spec.init_args.values():
         path = Path(shipped(value)) if isinstance(value, str) else None
@@ -103,9 +97,9 @@ def weights_of(spec: EditorSpec) -> str:
 
 
 def recommended_to(spec: EditorSpec) -> dict[str, float]:
-    """Settings that the editor's arguments leave to the weights that they name, where these are not the defaults.
+    """Settings that the editor takes from its weights, where these recommend other values than the defaults.
 
-    Without them a folder of edits is that of older weights, which recommend nothing.
+    Defaults are left out so that edits made with older weights, which recommend nothing, keep their fingerprint.
     """
     found: dict[str, float] = {}
     for value in spec.init_args.values():
@@ -116,50 +110,46 @@ def recommended_to(spec: EditorSpec) -> dict[str, float]:
     return {name: value for name, value in found.items() if name not in spec.init_args and value != default[name]}
 
 
-def _origins(
-    config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]], editors: Iterable[str]
+def _fingerprints(
+    rounds: Sequence[EditRound], measurements: Sequence[ReferenceUseMeasurement]
 ) -> Iterator[tuple[Path, object, str]]:
-    """(folder, what its content depends on, name of the file that says so) of all that this evaluation writes."""
-    for editor in editors:
-        spec = config.editor(editor)
+    """Yield (folder, fingerprint, name of its file) for every round and measurement, one editor after the other."""
+    # Fingerprints of pictures and weights read whole files, so each is computed once.
+    pictures = {each.set_name: _pictures(each.samples) for each in {each.set_name: each for each in rounds}.values()}
+    for name, spec in {each.editor: each.spec for each in rounds}.items():
         weights = weights_of(spec)
-        for set_name, members in samples.items():
-            for seed in config.seeds:
-                yield config.edits(set_name, editor, seed), _edits_origin(spec, members, seed, weights), CONFIG_NAME
-        if samples and editor in judged_editors(config):
-            for pairs in pairs_of(config):
-                origin = _reference_use_origin(config, spec, pairs, samples.get(pairs, ()), weights)
-                path = config.reference_use(editor, pairs)
-                yield path.parent, origin, f"{editor}.yaml"
+        for each in (each for each in rounds if each.editor == name):
+            yield each.edits, _edits_fingerprint(each, pictures[each.set_name], weights), CONFIG_NAME
+        for each in (each for each in measurements if each.editor == name):
+            yield each.path.parent, _reference_use_fingerprint(each, weights), f"{name}.yaml"
 
 
-def _edits_origin(spec: EditorSpec, samples: Sequence[Sample], seed: int, weights: str) -> EditsFingerprint:
+def _edits_fingerprint(edit_round: EditRound, pictures: str, weights: str) -> EditsFingerprint:
+    samples, spec = edit_round.samples, edit_round.spec
     guided_by_text = issubclass(find_class(spec.class_path, Editor).request_class, TextRequest)
-    swapped = swapped_references(samples) if spec.references == "swapped" else {}
     return EditsFingerprint(
-        seed=seed,
+        seed=edit_round.seed,
         task=samples[0].task,
-        pictures=_pictures(samples),
-        # Where no editor reads them, prompts may be written after the edits.
+        pictures=pictures,
+        # Prompts that the editor does not read may be written after the edits.
         prompts={sample.id: sample.prompt for sample in samples if sample.prompt} if guided_by_text else {},
-        references={name: path.name for name, path in swapped.items()},
+        references={name: path.name for name, path in edit_round.references.items()},
         editor=asdict(spec),
         weights=weights,
         recommended=recommended_to(spec),
     )
 
 
-def _reference_use_origin(
-    config: EvaluateConfig, spec: EditorSpec, pairs: str, samples: Sequence[Sample], weights: str
-) -> ReferenceUseFingerprint:
-    heldout = pairs == HELDOUT
+def _reference_use_fingerprint(measurement: ReferenceUseMeasurement, weights: str) -> ReferenceUseFingerprint:
+    pairs = measurement.pairs
+    is_heldout = isinstance(pairs, HeldoutConfig)
     return ReferenceUseFingerprint(
-        seed=min(config.seeds),
-        pairs=digest(sorted(config.heldout.shards.glob("*.tar"))) if heldout else _pictures(samples),
-        num_pairs=config.heldout.num_pairs if heldout else len(samples),
-        task="" if heldout else samples[0].task,
-        groups={sample.id: sample.group for sample in samples},
-        editor=asdict(spec),
+        seed=measurement.seed,
+        pairs=digest(sorted(pairs.shards.glob("*.tar"))) if is_heldout else _pictures(pairs),
+        num_pairs=pairs.num_pairs if is_heldout else len(pairs),
+        task="" if is_heldout else pairs[0].task,
+        groups={} if is_heldout else {sample.id: sample.group for sample in pairs},
+        editor=asdict(measurement.spec),
         weights=weights,
     )
 

@@ -1,9 +1,10 @@
-"""Reference use of the editors that predict noise, measured once for each and kept."""
+"""Measurements of reference use: one editor on one kind of pairs, measured once and kept."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.config import HeldoutConfig
+from mimicbrush.evaluation.config import HELDOUT, EditorSpec, EvaluateConfig, HeldoutConfig
 from mimicbrush.files import write_json
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.geometry import binarise, letterbox
@@ -22,6 +23,55 @@ from mimicbrush.statistics import Interval
 
 ReferenceUse = dict[str, Interval]
 """Comparison (such as "another / both") to the share of pairs in which the right reference wins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceUseMeasurement:
+    """The measurement of one editor's reference use on one kind of pairs."""
+
+    editor: str
+    """Name of the editor in tables."""
+    spec: EditorSpec
+    """Class and arguments of the editor."""
+    pairs_name: str
+    """`heldout`, or the name of a set."""
+    pairs: HeldoutConfig | Sequence[Sample]
+    """Held-out pairs of training, or all samples of a set that has a truth."""
+    seed: int
+    path: Path
+    """File of the result."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the result has been written."""
+        return self.path.is_file()
+
+
+def list_measurements(
+    config: EvaluateConfig, samples: Mapping[str, Sequence[Sample]], *, editors: Iterable[str] | None = None
+) -> list[ReferenceUseMeasurement]:
+    """Every measurement of an evaluation: each editor on the held-out pairs and on each set that has a truth.
+
+    An editor with swapped references is a control with another editor's network, which is not measured twice.
+    samples: by set; editors: names, by default all.
+    """
+    pairs: dict[str, HeldoutConfig | Sequence[Sample]] = {HELDOUT: config.heldout} if config.heldout else {}
+    if config.reference_use_of_sets:
+        pairs |= {name: members for name, members in samples.items() if config.sets[name].track == "inner_id"}
+    specs = {name: config.editor(name) for name in (config.editors if editors is None else editors)}
+    return [
+        ReferenceUseMeasurement(
+            editor=editor,
+            spec=spec,
+            pairs_name=name,
+            pairs=members,
+            seed=min(config.seeds),
+            path=config.output / "reference_use" / name / f"{editor}.json",
+        )
+        for editor, spec in specs.items()
+        if spec.references == "own"
+        for name, members in pairs.items()
+    ]
 
 
 def record_reference_use(

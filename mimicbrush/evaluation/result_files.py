@@ -1,18 +1,24 @@
-"""A finished evaluation, read back from its results.json."""
+"""results.json and results.csv: written from the results of an evaluation, and read back to compare evaluations."""
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.gather_results import EditResult
-from mimicbrush.evaluation.metrics.score import Score
-from mimicbrush.evaluation.preconditions import require_results
-from mimicbrush.evaluation.score_rounds import number_from_json
-from mimicbrush.files import read_object
+from mimicbrush.evaluation.gather_results import EvaluationResults
+from mimicbrush.evaluation.metrics.score import Score, number_from_json, number_to_json
+from mimicbrush.evaluation.metrics.table import METRICS
+from mimicbrush.evaluation.preconditions import RESULTS, require_results
+from mimicbrush.evaluation.rounds import EditResult
+from mimicbrush.evaluation.score_rounds import metrics_code
+from mimicbrush.files import digest, read_object, whole, write_json
 from mimicbrush.statistics import Better
 
 
@@ -30,27 +36,23 @@ class RecordedMetric:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """What evaluate.py found in one run."""
+    """A finished evaluation, read from its results.json."""
 
     folder: Path
     date: str
     edits: list[EditResult]
     metrics: dict[str, RecordedMetric]
     metrics_code: str
-    """Fingerprint of the metrics as they were programmed."""
+    """Fingerprint of the code of the metrics."""
     samples: dict[tuple[str, str], Sample]
-    """By set and id. Their pictures lie where the evaluation read them, from where it was started."""
+    """Samples by set and id. Relative paths of their pictures start where the evaluation was started."""
     pictures: dict[tuple[str, str], str]
     """Fingerprint of each sample's pictures, by set and id."""
 
     @property
     def editors(self) -> list[str]:
-        """In the order of the run's tables."""
+        """Names of the editors, in the order of the run's tables."""
         return list(dict.fromkeys(edit.editor for edit in self.edits))
-
-    def picture(self, edit: EditResult) -> Path:
-        """Where an edited picture lies."""
-        return self.folder / "edits" / edit.set_name / edit.editor / str(edit.seed) / f"{edit.id}.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +62,23 @@ class ComparedEditor:
     run: RecordedRun
     editor: str
     label: str
-    """What tables call it."""
+    """Name of this side in tables."""
 
     @property
     def edits(self) -> list[EditResult]:
         return [edit for edit in self.run.edits if edit.editor == self.editor]
+
+
+def write_results(results: EvaluationResults) -> None:
+    """Write results.json and results.csv into the output folder."""
+    output = results.config.output
+    write_json(_document(results), output / RESULTS)
+    with whole(output / "results.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["set", "editor", "seed", "id", "group", "seconds", "peak_memory", "failure", *METRICS])
+        for edit in results.edits:
+            values = [edit.scores[name].value if name in edit.scores else None for name in METRICS]
+            writer.writerow([*edit[:8], *values])
 
 
 def read_run(folder: Path) -> RecordedRun:
@@ -78,6 +92,63 @@ def read_run(folder: Path) -> RecordedRun:
             f"{path}: damaged, or of another version ({error!r}); delete it and run its evaluate.py again, "
             "which keeps the edits"
         ) from None
+
+
+def _document(results: EvaluationResults) -> dict:
+    """Build the content of results.json."""
+    return {
+        "date": results.date,
+        "seconds": results.seconds,
+        "hardware": results.hardware,
+        "versions": results.versions,
+        "weights": results.weights,
+        "config": yaml.safe_load(dump_config(results.config)),
+        "metrics": {name: _metric_entry(results, name) for name in METRICS},
+        "means": [
+            {"set": set_name, "editor": editor, "metric": metric, **_numbers_to_json(summary._asdict())}
+            for (set_name, editor, metric), summary in results.summaries.items()
+        ],
+        "comparisons": [comparison.fields() for comparison in results.comparisons],
+        "samples": [
+            {"set": set_name, "id": sample.id, "prompt": sample.prompt, "pictures": digest(sample.paths)}
+            for set_name, members in results.samples.items()
+            for sample in members
+        ],
+        "metrics_code": metrics_code(),
+        "reference_use": {
+            pairs: {
+                editor: "not defined" if use is None else {name: share._asdict() for name, share in use.items()}
+                for editor, use in uses.items()
+            }
+            for pairs, uses in results.reference_use.items()
+        },
+        "edits": [_edit_entry(edit) for edit in results.edits],
+    }
+
+
+def _metric_entry(results: EvaluationResults, name: str) -> dict:
+    metric = METRICS[name]
+    return {
+        "title": metric.title,
+        "unit": metric.unit,
+        "better": metric.better,
+        "meaning": metric.meaning,
+        "variant": results.variants.get(name, ""),
+        "not_computed": results.not_computed.get(name, ""),
+    }
+
+
+def _edit_entry(edit: EditResult) -> dict:
+    return {
+        "set": edit.set_name,
+        **{name: getattr(edit, name) for name in edit._fields if name not in ("set_name", "scores")},
+        "scores": _numbers_to_json({name: score.value for name, score in edit.scores.items()}),
+        "reasons": {name: score.reason for name, score in edit.scores.items() if score.reason},
+    }
+
+
+def _numbers_to_json(fields: dict) -> dict:
+    return {name: number_to_json(value) for name, value in fields.items()}
 
 
 def _parse(document: dict, folder: Path) -> RecordedRun:

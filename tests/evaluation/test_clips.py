@@ -135,7 +135,7 @@ def test_a_stored_edit_that_lacks_frames_is_named(make_set, tmp_path):
     (clip,) = list_samples(texture_set(as_clip(make_set(number=1))))
     write_image(random_frames()[0], tmp_path / "000.png")
     with pytest.raises(UserError, match=r"000\.png is 40x40, its source 3 frames of 40x40; delete it"):
-        read_edit(clip, tmp_path)
+        read_edit(clip, tmp_path / "000.png")
 
 
 def test_a_changed_second_frame_is_scored_again(evaluate, make_set):

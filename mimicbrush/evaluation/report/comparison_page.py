@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mimicbrush.evaluation.gather_results import EditResult
 from mimicbrush.evaluation.paired_comparison import PairedComparison, PairedSample
 from mimicbrush.evaluation.report.console_tables import column_title
 from mimicbrush.evaluation.report.difference_charts import outcome, sorted_differences, verdict_legend
@@ -20,6 +19,7 @@ from mimicbrush.evaluation.report.samples import (
     truth_pictures,
 )
 from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric
+from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.files import write_text
 from mimicbrush.reports.html_page import bullets, columns, escape, heading, page, paragraph
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, grid_style, picture_grid, thumbnail_figure
@@ -132,7 +132,7 @@ def _card(
 
 
 def _edit_figure(side: ComparedEditor, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
-    path, scores = side.run.picture(edit), score_list(edit, metrics)
+    path, scores = edit.picture(side.run.folder), score_list(edit, metrics)
     if path.is_file():
         frames = read_pictures(path)
         return thumbnail_figure(frames, side.label + frames_note(frames), below=scores)

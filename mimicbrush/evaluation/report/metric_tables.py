@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults, Summary
+from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
 from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.evaluation.paired_comparison import PairedComparison
 from mimicbrush.evaluation.report.console_tables import ARROWS, column_title
@@ -19,6 +19,7 @@ from mimicbrush.evaluation.report.published import (
     published_rows,
 )
 from mimicbrush.evaluation.report.samples import sort_link
+from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.reports.html_page import (
     Markup,
     breakable,

@@ -10,7 +10,8 @@ from PIL import Image
 from mimicbrush.config import find_class
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import REFERENCES, EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults
+from mimicbrush.evaluation.gather_results import EvaluationResults
+from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.hub.locations import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
@@ -96,7 +97,7 @@ def _glance(
 def _edit(results: EvaluationResults, edit: EditResult, side: int) -> Markup:
     if edit.failure:
         return span("failed", "none")
-    path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
+    path = edit.picture(results.config.output)
     return _picture(to_pil(read_image(path)), f"{edit.id} by {edit.editor}", side)
 
 

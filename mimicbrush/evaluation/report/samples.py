@@ -12,9 +12,10 @@ from pathlib import Path
 from PIL import Image
 
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.gather_results import EditResult, EvaluationResults
+from mimicbrush.evaluation.gather_results import EvaluationResults
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.metrics.table import Metric
+from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_frames
@@ -129,8 +130,7 @@ def _edit_figure(results: EvaluationResults, edit: EditResult, metrics: Mapping[
     if edit.failure:
         name, shown, scores = "edit failed", f"<p class='failure'>failed: {escape(edit.failure)}</p>", ""
     else:
-        path = results.config.edits(edit.set_name, edit.editor, edit.seed) / f"{edit.id}.png"
-        frames = read_pictures(path)
+        frames = read_pictures(edit.picture(results.config.output))
         alt = f"{edit.id} by {edit.editor}, seed {edit.seed}{frames_note(frames)}"
         name, shown = "edit", thumbnail(frames, side, alt)
         scores = score_list(edit, metrics)
