@@ -65,7 +65,8 @@ def set_whole_ticks(axes: Axes) -> None:
     """Number the horizontal axis by whole steps."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    # At least two ticks, the default, would put fractions beside the step of a single record.
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
 
 
 def save_chart(figure: Figure, path: Path) -> None:

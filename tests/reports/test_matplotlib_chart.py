@@ -5,7 +5,14 @@ import sys
 
 from PIL import Image
 
-from mimicbrush.reports.matplotlib_chart import DPI, finish_chart, new_charts, save_chart, set_log_scale
+from mimicbrush.reports.matplotlib_chart import (
+    DPI,
+    finish_chart,
+    new_charts,
+    save_chart,
+    set_log_scale,
+    set_whole_ticks,
+)
 
 
 def test_legends_lie_between_chart_and_title_and_titles_of_a_row_at_one_height(tmp_path):
@@ -30,6 +37,13 @@ def test_only_a_wide_range_of_positive_values_is_logarithmic():
         axes.plot(values)
         set_log_scale(axes)
     assert [axes.get_yscale() for axes in charts] == ["log", "linear", "linear"]
+
+
+def test_the_step_of_a_single_record_is_a_whole_number():
+    _, (axes,) = new_charts(size=(4, 3))
+    axes.plot([3], [0.5], "o")
+    set_whole_ticks(axes)
+    assert 3 in axes.get_xticks() and all(tick.is_integer() for tick in axes.get_xticks())
 
 
 def test_matplotlib_is_not_imported_before_a_chart_is_drawn():
