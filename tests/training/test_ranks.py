@@ -18,7 +18,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.training import ranks
 from mimicbrush.training.first_rank import is_first
 from mimicbrush.training.ranks import CoreCheck, RankCores, find_ranks, fullest_share, own_cores
-from tests.training.test_resume import config, start_command  # noqa: F401
+from tests.training.test_resume import config, start  # noqa: F401
 
 VARIABLES = ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_JOB_NAME", "RANK", "LOCAL_RANK")
 TORCHRUN = {
@@ -167,8 +167,9 @@ def children(pid: int) -> list[int]:
 
 
 def python_children(pid: int) -> list[int]:
-    """Those that run train.py: ranks, or loader workers."""
-    return [child for child in children(pid) if "train.py" in Path(f"/proc/{child}/cmdline").read_text()]
+    """Ranks, which run train.py, or loader workers, which are forked from a process that was itself forked."""
+    lines = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children(pid)}
+    return [child for child, line in lines.items() if "train.py" in line or "forkserver" in line]
 
 
 @pytest.mark.slow
@@ -181,9 +182,9 @@ def python_children(pid: int) -> list[int]:
     ids=["rank", "worker"],
 )
 def test_a_dead_rank_or_worker_ends_the_run_with_its_reason(config, overrides, reason):  # noqa: F811
-    process = start_command(config, *overrides, "--run.max_steps=100000")
+    process = start(config, *overrides, "--run.max_steps=100000")
     while not (config.output / "checkpoints" / "last.ckpt").is_file():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.communicate(timeout=60)[0]
         time.sleep(0.05)
     os.kill(python_children(process.pid)[0], signal.SIGKILL)
     said, _ = process.communicate(timeout=60)

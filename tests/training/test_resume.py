@@ -88,15 +88,19 @@ def finish(config: TrainConfig, *overrides: str) -> None:
     assert process.returncode == 0, said
 
 
-def interrupt(config: TrainConfig, number: signal.Signals, *overrides: str, after: int = 20) -> tuple[int, str]:
-    """Start the run and send a signal to it and all its children once `after` steps are recorded.
+def last_recorded(config: TrainConfig) -> int:
+    """The last step in metrics.csv, 0 for none."""
+    return max((row["step"] for row in read_records(config.output / "metrics.csv")), default=0)
+
+
+def interrupt(config: TrainConfig, number: signal.Signals, *overrides: str) -> tuple[int, str]:
+    """Start the run and send a signal to it and all its children once ten further steps are recorded.
 
     Returns its exit status, and what it printed.
     """
+    until = last_recorded(config) + 10
     process = start(config, *overrides)
-    while process.poll() is None and not any(
-        row["step"] >= after for row in read_records(config.output / "metrics.csv")
-    ):
+    while process.poll() is None and last_recorded(config) < until:
         time.sleep(0.01)
     assert process.poll() is None, process.communicate(timeout=60)[0]
     os.killpg(process.pid, number)
@@ -104,9 +108,14 @@ def interrupt(config: TrainConfig, number: signal.Signals, *overrides: str, afte
     return process.returncode, said
 
 
+def step_of(config: TrainConfig) -> int:
+    """The step of the last checkpoint."""
+    return read_checkpoint(config.output / "checkpoints" / "last.ckpt")["global_step"]
+
+
 def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
     checkpoint = read_checkpoint(config.output / "checkpoints" / "last.ckpt")
-    assert checkpoint["global_step"] == NUM_STEPS
+    assert checkpoint["global_step"] == config.run.max_steps
     return {**checkpoint["state_dict"], **{f"ema {name}": value for name, value in checkpoint["ema"].items()}}
 
 
@@ -124,33 +133,38 @@ def check_equal(config: TrainConfig, other: TrainConfig) -> None:
     torch.testing.assert_close(weights(config), weights(other), rtol=0, atol=0)
     steps = [row["step"] for row in read_records(config.output / "metrics.csv")]
     # A run that was asked to stop has recorded its last step, too.
-    assert steps == sorted(set(steps) | set(range(5, NUM_STEPS + 1, 5)))
+    assert steps == sorted(set(steps) | set(range(5, config.run.max_steps + 1, 5)))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_workers", [0, 1, 2, 4])
-def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(uninterrupted, tmp_path, num_workers):
-    killed, workers = replace(uninterrupted, output=tmp_path / "killed"), f"--data.num_workers={num_workers}"
-    assert interrupt(killed, signal.SIGKILL, workers)[0] == -signal.SIGKILL
-    assert 0 < read_checkpoint(killed.output / "checkpoints" / "last.ckpt")["global_step"] < NUM_STEPS
-    finish(killed, workers)
+def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(uninterrupted, tmp_path):
+    """Killed twice, and each time resumed with another number of loader workers."""
+    killed = replace(uninterrupted, output=tmp_path / "killed")
+    steps = [0]
+    for num_workers in (4, 1):
+        assert interrupt(killed, signal.SIGKILL, f"--data.num_workers={num_workers}")[0] == -signal.SIGKILL
+        steps.append(step_of(killed))
+        assert steps[-2] < steps[-1] < NUM_STEPS
+    finish(killed, "--data.num_workers=2")
     check_equal(killed, uninterrupted)
 
 
 @pytest.mark.slow
 def test_a_killed_run_that_accumulates_does_so_too(config):
-    accumulating = ("--run.accumulate=2", "--data.batch_size=2")
-    whole, killed = elsewhere(config, "whole"), elsewhere(config, "killed")
-    finish(whole, *accumulating)
-    assert interrupt(killed, signal.SIGKILL, *accumulating)[0] == -signal.SIGKILL
-    finish(killed, *accumulating)
+    run = replace(config.run, accumulate=2, max_steps=35)
+    accumulating = replace(config, run=run, data=replace(config.data, batch_size=2))
+    whole, killed = elsewhere(accumulating, "whole"), elsewhere(accumulating, "killed")
+    finish(whole)
+    assert interrupt(killed, signal.SIGKILL)[0] == -signal.SIGKILL
+    finish(killed)
     check_equal(killed, whole)
 
 
 @pytest.mark.slow
 def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
     """Two ranks of two samples, killed, go on; one rank of twice two samples takes the same steps but for rounding."""
-    judged = (f"--data.heldout={shards['heldout']}", "--run.heldout_loss_every=30")
+    config = replace(config, run=replace(config.run, max_steps=40))
+    judged = (f"--data.heldout={shards['heldout']}", "--run.heldout_loss_every=20")
     judged += ("--run.preview_every=0", "--run.reference_use_every=0")
     one = ("--run.samples_per_step=4", "--data.batch_size=2", *judged)
     two = ("--run.devices=2", *one)
@@ -161,7 +175,7 @@ def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
     check_equal(killed, whole)
     # The second rank learns what the first one measured: both write the checkpoint of a step that is the best.
     losses = heldout_losses(whole)
-    assert losses.keys() == {30, 60}
+    assert losses.keys() == {20, 40}
     assert heldout_losses(killed) == losses
     best = read_checkpoint(whole.output / "checkpoints" / "best.ckpt")
     assert best["global_step"] == min(losses, key=losses.get)
@@ -171,14 +185,16 @@ def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(uninterrupted, tmp_path, number):
+def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(uninterrupted, tmp_path):
+    """Three signals, one after the other."""
     stopped = replace(uninterrupted, output=tmp_path / "stopped")
-    status, said = interrupt(stopped, number, "--run.checkpoint_every=1000", "--data.num_workers=2")
-    assert status == 128 + number, said
-    assert f"stopped by {number.name} after step" in said
-    assert "Traceback" not in said
-    assert read_checkpoint(stopped.output / "checkpoints" / "last.ckpt")["global_step"] >= 20
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        options = ("--run.checkpoint_every=1000", "--data.num_workers=2")
+        status, said = interrupt(stopped, number, *options)
+        assert status == 128 + number, said
+        assert f"stopped by {number.name} after step" in said
+        assert "Traceback" not in said
+        assert step_of(stopped) == last_recorded(stopped)
     finish(stopped)
     check_equal(stopped, uninterrupted)
 

@@ -10,6 +10,7 @@ import os
 import runpy
 import sys
 from pathlib import Path
+from unittest import mock
 
 from tests.conftest import REPOSITORY
 
@@ -50,5 +51,7 @@ def _train(arguments: list[str], log: Path) -> None:
             os.dup2(file.fileno(), number)
     # For ranks that Lightning starts.
     os.environ["PYTHONPATH"] = str(REPOSITORY)
+    # A short run's charts take as long as its training.
+    mock.patch("mimicbrush.training.records.draw_training").start()
     sys.argv = [SCRIPT, *arguments]
     runpy.run_path(SCRIPT, run_name="__main__")
