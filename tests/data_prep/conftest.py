@@ -95,6 +95,12 @@ def write_still(folder: Path, name: str, seed: int = 0, **changes: object) -> No
 
 
 @pytest.fixture
+def without_training_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports show no batch of training, which takes longer than sharding a tiny clip."""
+    monkeypatch.setattr("data_prep.shard_report.training_view", lambda samples: [])
+
+
+@pytest.fixture
 def clips(tmp_path: Path) -> Path:
     """A folder of five intact clips, one in a subfolder."""
     folder = tmp_path / "clips"

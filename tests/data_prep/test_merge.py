@@ -18,6 +18,8 @@ from mimicbrush.errors import UserError
 from tests.data_prep.conftest import summary_in, write_clip
 from tests.data_prep.test_shard_videos import PAIRS, config_for
 
+pytestmark = pytest.mark.usefixtures("without_training_view")
+
 
 def keys_in(output: Path) -> list[str]:
     return sorted(pair.key for pair in read_pairs(list_shards(output)))

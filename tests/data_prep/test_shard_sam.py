@@ -18,6 +18,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.reading import decode_mask, decode_rgb
 from tests.data_prep.conftest import real_data, summary_in, write_still
 
+pytestmark = pytest.mark.usefixtures("without_training_view")
+
 
 def config_for(stills: Path, output: Path, **fields: object) -> SamShardConfig:
     return SamShardConfig(stills=stills, output=output, **{"short_side": 48, "work": WorkConfig(workers=1), **fields})

@@ -35,6 +35,8 @@ from tests.data_prep.conftest import (
     write_truncated,
 )
 
+pytestmark = pytest.mark.usefixtures("without_training_view")
+
 REPOSITORY = Path(__file__).parents[2]
 PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_clip=10, pairs_per_clip=2, min_gap=0.1, min_changed=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -56,9 +57,14 @@ def made(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def base(made) -> MimicBrushNetwork:
+    return load_network(made / "base")
+
+
 @pytest.fixture
-def pipe(made) -> MimicBrushPipeline:
-    return MimicBrushPipeline.from_pretrained(made / "base")
+def pipe(base) -> MimicBrushPipeline:
+    return MimicBrushPipeline.from_network(copy.deepcopy(base))
 
 
 def weights(network: MimicBrushNetwork) -> dict[str, torch.Tensor]:
