@@ -1,1 +1,1 @@
-"""How fast, and where the time goes. Ratios within one run on one machine are what counts."""
+"""Benchmarks of speed and memory. Compare numbers only within one run on one machine."""

@@ -1,5 +1,4 @@
-"""Measure speed and memory: `python -m mimicbrush.bench train | sample | data | loader | metrics | memory | start |
-gpu`."""
+"""Measure speed and memory: `python -m mimicbrush.bench COMMAND`."""
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
@@ -72,7 +71,7 @@ COMMANDS = CommandGroup(
             run=f"{ROOM}.gpu_checks.check_gpu",
             examples=(f"{PROGRAM} gpu", f"{PROGRAM} gpu --device cpu --network tiny"),
             ordinary=("checks", "network", "minutes", "output"),
-            then="run the same command again for the checks that are left",
+            then="run the same command again for the remaining checks",
         ),
     },
 )

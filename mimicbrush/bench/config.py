@@ -51,13 +51,13 @@ class LoaderBenchConfig:
     train_config: Path = TINY_PRESET
     """Training config that names the shards and the batches."""
     shards: Path | None = None
-    """Folder of shards to read instead; null: those of the training config."""
+    """Folder of shards to read; null: the shards of the training config."""
     size: int = 0
-    """Side of the square pictures, in pixels; 0: that of the training config."""
+    """Side of the square pictures, in pixels; 0: as in the training config."""
     batch_size: int = 0
     """Pairs in a batch; 0: as in the training config."""
     workers: tuple[int, ...] = (1, 2)
-    """Numbers of worker processes to measure, one after the other."""
+    """Numbers of worker processes to measure, one after another."""
     seconds: float = 20.0
     """Seconds to measure each number of workers, after a warm-up of some batches."""
     needed: float = 30.0
@@ -77,21 +77,21 @@ class LoaderBenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBenchConfig:
-    """Measure the time and memory of training steps while options are switched on one after the other."""
+    """Measure the time and memory of training steps while options are switched on one by one."""
 
     network: Literal["config", "full"] = "config"
     """config: the network of the training config; full: the released sizes with random weights, without downloads."""
     train_config: Path | None = None
     """Training config to measure; null: configs/train/tiny.yaml, or mimicbrush.yaml with network full."""
     shards: Path | None = None
-    """Folder of shards to read; null: the same random pairs from memory in every step."""
+    """Folder of shards to read; null: use the same random pairs in every step."""
     batch_size: int = 0
     """Pairs in a batch; 0: as in the training config."""
     num_workers: int = 0
     """Processes that read shards; 0: as in the training config."""
     rows: tuple[RowName, ...] = ()
-    """Options to measure, in order; each row keeps the options of the rows before it, and configured measures the
-    training config unchanged. Empty: all, on a CPU without bfloat16 and compilation."""
+    """Options to measure, in order. Each row keeps the options of the rows before it; `configured` measures the
+    training config unchanged. Empty: all rows, but on a CPU none with bfloat16 or compilation."""
     repeats: int = 10
     """Number of timed steps in each row, after three steps of warm-up."""
     device: str = "auto"
@@ -122,7 +122,7 @@ class SampleBenchConfig:
     num_edits: int = 1
     """Number of edits in a batch; each has a conditional and an unconditional row."""
     num_inference_steps: int = RecommendedSettings.num_inference_steps
-    """Sampling steps of an edit; the cost of what is computed once per edit is divided by it."""
+    """Sampling steps of an edit; computations that happen once per edit are divided by it."""
     guidance_scale: float = RecommendedSettings.guidance_scale
     """Strength of classifier-free guidance, above 1."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -157,7 +157,7 @@ class PreparationBenchConfig:
     frames: list[int] = field(default_factory=lambda: [6, 16])
     """Numbers of frames to decode from each clip: 6 (at most 4 pairs are kept) and 16 (at most 12)."""
     repeats: int = 1
-    """Number of rounds in which all implementations take turns on each clip; means are printed."""
+    """Number of rounds in which all implementations take turns on each clip; their means are printed."""
     memory_clips: int = 500
     """Number of clips that one process prepares while its memory is measured; 0: no measurement."""
 
@@ -172,18 +172,18 @@ class MetricsBenchConfig:
     """Measure the time of every metric, and compare all of them with the edit itself; weights are random."""
 
     picture_size: int = 512
-    """Side of the pictures, in pixels; the mask covers the whole picture, the most expensive case."""
+    """Side of the pictures, in pixels; the mask covers the whole picture, which is the most expensive case."""
     num_edits: int = 4
     """Number of timed edits; no two share a source or a reference."""
     num_inference_steps: int = RecommendedSettings.num_inference_steps
-    """Sampling steps of the edit, with guidance, that the metrics are compared with."""
+    """Sampling steps of the guided edit that the metrics are compared with."""
     num_timed_steps: int = 0
-    """Number of these steps to run and time with a network of the released sizes, which needs 10 GiB; 0: estimate their
-    time from their operations."""
+    """Number of sampling steps to run and time with a network of the released sizes, which needs 10 GiB; 0: estimate
+    their time from their number of operations."""
     networks: Size = "full"
-    """Sizes of the metrics' networks; tiny only tests the command."""
+    """Sizes of the metrics' networks; tiny is for testing this command."""
     clock: ClockKind = "cpu"
-    """cpu: CPU seconds of all threads; wall: elapsed time, which is needed on a GPU."""
+    """cpu: CPU seconds of all threads; wall: elapsed time, required on a GPU."""
     device: str = "auto"
     """Device to measure, such as cpu or cuda; auto: a GPU if there is one, otherwise the CPU."""
 
@@ -246,7 +246,7 @@ class StartBenchConfig:
 class GpuCheckConfig:
     """Check training, resuming, editing and offloading on a GPU; the exit status is 1 if a check fails.
 
-    The same command again keeps the checks that passed, as long as code, settings and machine are the same, and runs
+    If code, settings and machine are unchanged, running the same command again keeps the checks that passed and runs
     the others.
     """
 
@@ -258,9 +258,9 @@ class GpuCheckConfig:
     batch_size: int = 4
     """Pairs in a batch of training steps."""
     minutes: float = 10.0
-    """Time limit in minutes: checks that would end later, by their time on an H100, are skipped and named."""
+    """Time limit in minutes: checks that would exceed it, by their time on an H100, are skipped and listed."""
     device: str = "cuda"
-    """Device to check; cpu, with network tiny, runs the checks that need no GPU and names the others as skipped."""
+    """Device to check; cpu, with network tiny, runs the checks that need no GPU and lists the others as skipped."""
     output: Path = Path("runs/check_gpu")
     """Folder for results.md, results.csv and results.json."""
 
@@ -269,5 +269,5 @@ class GpuCheckConfig:
         faults.check(self.batch_size >= 1, f"batch_size is {self.batch_size}, expected at least 1")
         faults.check(self.minutes > 0, f"minutes is {self.minutes}, expected a positive number")
         if self.device == "cpu" and self.network == "full":
-            faults.add("network is full, whose checks take a CPU hours; add --network tiny")
+            faults.add("network is full, whose checks take hours on a CPU; add --network tiny")
         faults.refuse()

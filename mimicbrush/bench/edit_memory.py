@@ -1,4 +1,8 @@
-"""Peak memory of an edit for each way to save some, each in a process of its own, so that its peak is its own."""
+"""Peak memory of an edit, counted and measured, for each way to save memory.
+
+Counting runs an edit on tensors that have shapes but no values, so no GPU is needed. It leaves out memory outside
+tensors: the CUDA context, workspaces of libraries, gaps of an allocator.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +37,19 @@ from mimicbrush.training.counting import LiveBytes
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How to load and run the pipeline."""
+    """A way to load and run the pipeline."""
 
     dtype: torch.dtype | None = None
-    """None: whatever suits the device."""
+    """None: the default of the device."""
     offload: Literal["none", "model", "sequential"] = "none"
-    """Of diffusers: weights wait in the CPU's memory, a model or a layer at a time goes to the GPU."""
+    """Offloading by diffusers: weights stay in CPU memory, and one model or one layer at a time is on the GPU."""
     slicing: bool = False
     """The autoencoder works on one picture at a time."""
     tiling: bool = False
     """The autoencoder works on overlapping tiles, which changes results a little."""
 
     def prepare(self, autoencoder: nn.Module) -> None:
-        """Switch the autoencoder's part of it on."""
+        """Apply slicing and tiling to the autoencoder."""
         autoencoder.use_slicing, autoencoder.use_tiling = self.slicing, self.tiling
 
 
@@ -66,13 +70,13 @@ RESIDENT = {
     "step": ("autoencoder", "imitative_unet", "reference_unet", "image_projector"),
     "decode": ("autoencoder", "reference_unet"),
 }
-"""Part of an edit -> what model offload then has on the GPU (`MimicBrushPipeline.model_cpu_offload_seq`)."""
+"""Models on the GPU in each part of an edit with model offload (`MimicBrushPipeline.model_cpu_offload_seq`)."""
 
 
 def count_memory(network: MimicBrushNetwork, way: Way, *, num_images: int = 1) -> dict[str, int]:
-    """Part of an edit -> bytes in use at most, of weights and of everything else.
+    """Count the peak bytes of weights and all other tensors in each part of an edit.
 
-    network: of any device, meta among them; is put into the way's precision, which is to be given.
+    network: on any device, including meta; it is converted to `way.dtype`, which must not be None.
     """
     network.to_precision(way.dtype)
     with FakeTensorMode(), torch.no_grad():
@@ -96,7 +100,7 @@ def count_memory(network: MimicBrushNetwork, way: Way, *, num_images: int = 1) -
 
 
 def _weights(network: MimicBrushNetwork, way: Way, part: str) -> int:
-    """Bytes of the weights on the device during this part of an edit."""
+    """Bytes of the weights on the device during one part of an edit."""
     if way.offload == "none":
         return num_bytes_of(network)
     held = [getattr(network, name) for name in RESIDENT[part]]
@@ -107,7 +111,7 @@ def _weights(network: MimicBrushNetwork, way: Way, part: str) -> int:
 
 
 def _shape_latent(network: MimicBrushNetwork, source: torch.Tensor) -> None:
-    """With depth, whose choice of rows would depend on values."""
+    """Encode a shape map; for depth, call `estimate`, because selecting rows would need values."""
     is_depth = isinstance(network.shape_map, DepthShape)
     shape_map = network.shape_map.estimate(source) if is_depth else network.shape_map(source, torch.ones(1))
     network.shape_projector(shape_map.to(network.shape_projector.dtype))
@@ -115,31 +119,32 @@ def _shape_latent(network: MimicBrushNetwork, source: torch.Tensor) -> None:
 
 CPU = torch.device("cpu")
 CONSTANT = 0.01
-"""All weights: memory does not depend on their values, and random ones take minutes to draw."""
+"""Value of all weights: memory does not depend on it, and drawing random weights takes minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRow:
-    """One way; all figures are GiB."""
+    """Memory of one way in GiB."""
 
     name: str
     counted: float
-    """Of tensors on the device, at the edit's peak."""
+    """Tensors on the device at the peak of the edit, counted."""
     counted_at: str
-    """The part of the edit that needs most."""
+    """Part of the edit that needs most memory."""
     loading: float | None = None
-    """Resident memory of the process at most, until the pipeline is ready."""
+    """Peak resident memory of the process until the pipeline is ready."""
     editing: float | None = None
-    """The same, during the edit."""
+    """Peak resident memory of the process during the edit."""
     gpu: float | None = None
-    """Of the GPU's allocator at most, loading and editing."""
+    """Peak of the GPU's allocator while loading and editing."""
     seconds: float | None = None
-    """Of the edit."""
+    """Duration of the edit."""
     failure: str = ""
-    """Why nothing was measured."""
+    """Reason why nothing was measured."""
 
 
 def bench_memory(config: MemoryBenchConfig) -> None:
+    """Print and write the counted and measured memory of each way, each measured in its own process."""
     device = choose_device(config.device)
     with tempfile.TemporaryDirectory() as folder:
         weights = config.weights or _write_weights(config, Path(folder) / "weights")
@@ -155,7 +160,7 @@ def bench_memory(config: MemoryBenchConfig) -> None:
 
 
 def measure(weights: str, way: Way, config: MemoryBenchConfig) -> dict[str, float | None]:
-    """Load and edit in this process: fields of MemoryRow."""
+    """Load the pipeline and edit in this process; return fields of MemoryRow."""
     device = choose_device(config.device)
     pipe = MimicBrushPipeline.from_pretrained(weights, dtype=way.dtype)
     pipe.set_progress_bar_config(disable=True)
@@ -185,7 +190,7 @@ def _row(name: WayName, weights: str, config: MemoryBenchConfig, device: torch.d
     row = {"name": name, "counted": counted[most] / GIBIBYTE, "counted_at": most}
     if way.offload != "none" and device.type == "cpu":
         return MemoryRow(**row, failure="not measured: needs a GPU")
-    # A new process, not a fork of this one: its peak is that of what it does alone.
+    # A new process instead of a fork, so that its peak does not include memory of this process.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         try:
             return MemoryRow(**row, **pool.submit(measure, weights, way, config).result())
@@ -206,7 +211,7 @@ def _write_weights(config: MemoryBenchConfig, folder: Path) -> str:
 
 
 def run_edit(pipe: MimicBrushPipeline, *, num_inference_steps: int, num_images: int = 1) -> Tensor:
-    """Results (num_images, 3, H, W) of an edit at the network's own size, with everything that takes memory."""
+    """Edit random pictures of the network's size with keep_shape; returns (num_images, 3, H, W)."""
     size, generator = pipe.network.size, torch.Generator().manual_seed(0)
     source, reference = torch.rand(2, 3, size, size, generator=generator)
     mask = torch.zeros(1, size, size)

@@ -14,24 +14,24 @@ from mimicbrush.model.config import NetworkConfig, full_size_network
 from mimicbrush.training.config import TrainConfig
 
 MEMORY_SHARES = (0.75, 1.15)
-"""Range of measured over counted peak that passes: libraries have workspaces, allocators have gaps."""
+"""Accepted range of the measured peak divided by the counted one: libraries have workspaces, allocators have gaps."""
 SLACK = 0.5
-"""GiB that the measured peak may lie beyond these."""
+"""GiB by which the measured peak may exceed this range."""
 
 
 class SkippedCheck(Exception):  # noqa: N818
-    """Why a check cannot be made here."""
+    """A check cannot run on this machine; the message gives the reason."""
 
 
 @dataclass
 class CheckSetup:
-    """Settings that all checks share."""
+    """Settings shared by all checks."""
 
     network: Size
     batch_size: int
     device: torch.device
     folder: Path
-    """Empties itself at the end."""
+    """Temporary folder."""
     preset: Path = TINY_PRESET
     """Training config of the small network."""
     first_loss: float | None = None
@@ -43,7 +43,7 @@ class CheckSetup:
 
     @property
     def network_config(self) -> NetworkConfig:
-        """The network that edits are measured with."""
+        """Sizes of the network that edits are measured with."""
         return full_size_network() if self.network == "full" else load_config(TrainConfig, self.preset).network
 
 
@@ -58,5 +58,5 @@ class CheckResult(NamedTuple):
 
 
 def is_as_counted(peak: float, counted: float, *, least: float = MEMORY_SHARES[0]) -> bool:
-    """Whether a measured peak, GiB, is the counted one but for what is not counted."""
+    """Whether a measured peak agrees with the counted one, both in GiB. least: lower end of the accepted range."""
     return least * counted - SLACK <= peak <= MEMORY_SHARES[1] * counted + SLACK

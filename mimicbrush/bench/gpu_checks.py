@@ -1,4 +1,4 @@
-"""GPU checks that fit into ten minutes: a table of expected and measured values, one line per check."""
+"""Check training and editing on one GPU within ten minutes: a table of expected and measured values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mimicbrush.bench.config import TINY_PRESET, CheckName, GpuCheckConfig
 from mimicbrush.bench.gpu_check_types import CheckResult, CheckSetup, SkippedCheck
 from mimicbrush.bench.gpu_edit_checks import check_edit, check_offload, check_sampling
 from mimicbrush.bench.gpu_training_checks import check_ranks, check_resume, check_steps, check_waits
-from mimicbrush.bench.training_speed import forget_rows
+from mimicbrush.bench.training_speed import free_earlier_rows
 from mimicbrush.device import choose_device, describe_device
 from mimicbrush.errors import UserError
 from mimicbrush.files import digest, read_object, whole, write_json, write_text
@@ -27,11 +27,11 @@ from mimicbrush.training.clock import now
 
 
 class Check(NamedTuple):
-    """A record of the table."""
+    """One check: its title, its duration, and the function that runs it."""
 
     title: str
     seconds: int
-    """Planned, for the full-size network on one H100; most of it builds networks, counts, and compiles."""
+    """Expected duration for the full-size network on one H100, mostly building networks, counting and compiling."""
     run: Callable[[CheckSetup], CheckResult]
 
 
@@ -73,9 +73,10 @@ CHECKS: dict[CheckName, Check] = {
         ),
     ),
 }
-"""In order: what takes minutes comes last, so that it alone is skipped where a card is slow.
+"""The checks in order: those that take minutes come last, so that only they are skipped on a slow GPU.
 
-Steps are few: 8 of 4 pairs at 8.63 TFLOP each are 276 TFLOP, about a second of an H100 at 200 TFLOP/s.
+A check takes few training steps: 8 steps of 4 pairs at 8.63 TFLOP are 276 TFLOP, about a second on an H100 with
+200 TFLOP/s.
 """
 
 
@@ -87,21 +88,21 @@ COLUMNS = ("check", "expected", "measured", "verdict", "seconds")
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRecord:
-    """One record of the table."""
+    """The outcome of one check: one line of the table."""
 
     check: str
     title: str
     expected: str = ""
     measured: str = ""
-    """Or why it failed, or was skipped."""
+    """The measured value, or the reason for a failure or a skip."""
     verdict: Verdict
     seconds: float = 0.0
     first_loss: float | None = None
-    """As in CheckResult."""
+    """Loss of the first training step, as in CheckResult."""
 
 
 def check_gpu(config: GpuCheckConfig) -> None:
-    """Print and write the table. Raises UserError without the device, SystemExit (1) where a check fails."""
+    """Print and write the table. Raises UserError if there is no such device, SystemExit(1) if a check fails."""
     with held(config.output):
         _check_gpu(config, _device(config))
 
@@ -127,36 +128,36 @@ def _check_gpu(config: GpuCheckConfig, device: torch.device) -> None:
 def _device(config: GpuCheckConfig) -> torch.device:
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(
-            "no CUDA GPU is here; `python -m mimicbrush.bench gpu --device cpu --network tiny` tries on the CPU what"
-            " does not need one"
+            "no CUDA GPU found; `python -m mimicbrush.bench gpu --device cpu --network tiny` runs the checks that need"
+            " none on the CPU"
         )
     return choose_device(config.device)
 
 
 class _Budget:
-    """Seconds that are left; a check's planned ones grow as those before took longer than planned."""
+    """The remaining time; expected durations are scaled by how much slower the earlier checks were than expected."""
 
     def __init__(self, seconds: float) -> None:
         self.ends = time.monotonic() + seconds
         self.planned = self.spent = 0.0
 
     def allows(self, planned: float) -> bool:
-        """Whether a check would end in time."""
+        """Whether a check of this expected duration would end in time."""
         slowness = max(1.0, self.spent / self.planned) if self.planned else 1.0
         return time.monotonic() + planned * slowness <= self.ends
 
     def note(self, planned: float, spent: float) -> None:
-        """Record the planned and the measured seconds of a check."""
+        """Record the expected and the measured duration of a check."""
         self.planned, self.spent = self.planned + planned, self.spent + spent
 
 
 def _run(name: CheckName, check: Check, setup: CheckSetup, budget: _Budget) -> CheckRecord:
-    """Whatever goes wrong in a check is its record's, and the others go on."""
+    """Run a check; any error in it becomes its verdict, so that the other checks still run."""
     fields = {"check": name, "title": check.title}
     if not budget.allows(check.seconds):
-        reason = f"about {check.seconds} s, more than is left; the same command again makes it"
+        reason = f"about {check.seconds} s, more than the time left; run the same command again for it"
         return CheckRecord(**fields, measured=reason, verdict="skipped")
-    forget_rows(setup.device)
+    free_earlier_rows(setup.device)
     try:
         started = now()
         facts = check.run(setup)
@@ -166,8 +167,8 @@ def _run(name: CheckName, check: Check, setup: CheckSetup, budget: _Budget) -> C
     except UserError as error:
         return CheckRecord(**fields, measured=str(error), verdict="fail")
     except Exception as error:
-        said = str(error).strip().splitlines() or [""]
-        return CheckRecord(**fields, measured=f"{type(error).__name__}: {said[0]}", verdict="fail")
+        message = str(error).strip().splitlines() or [""]
+        return CheckRecord(**fields, measured=f"{type(error).__name__}: {message[0]}", verdict="fail")
     budget.note(check.seconds, seconds)
     setup.first_loss = setup.first_loss or facts.first_loss
     return CheckRecord(
@@ -181,7 +182,7 @@ def _run(name: CheckName, check: Check, setup: CheckSetup, budget: _Budget) -> C
 
 
 def _finish(records: Sequence[CheckRecord], output: Path) -> None:
-    """Count; raises SystemExit where a check has failed."""
+    """Print a summary; raises SystemExit if a check failed."""
     failed = [record.check for record in records if record.verdict == "fail"]
     skipped = [record.check for record in records if record.verdict == "skipped"]
     print(f"\n{len(records) - len(failed) - len(skipped)} ok, {len(failed)} failed, {len(skipped)} skipped -> {output}")
@@ -196,13 +197,13 @@ def _finish(records: Sequence[CheckRecord], output: Path) -> None:
 
 
 def _origin(config: GpuCheckConfig, device: torch.device) -> dict[str, str]:
-    """The machine, settings and code for which the records are valid."""
+    """Describe the machine, settings and code for which the results are valid."""
     sizes = f"{config.network} network, {config.batch_size} pairs a step"
     return {"machine": describe_device(device), "what": sizes, "code": digest(sorted(PACKAGE.rglob("*.py")))}
 
 
 def _kept_records(output: Path, origin: Mapping[str, str]) -> dict[str, CheckRecord]:
-    """Lines that were ok, of the same code, settings and machine."""
+    """Read the checks that passed with the same code, settings and machine."""
     path = output / "results.json"
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Checks of edits: speed, the peak of memory against the counted one, and weights that wait elsewhere."""
+"""GPU checks of edits: speed, measured against counted memory, offloading, and the sampling step."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mimicbrush.training.cost import shaped_network
 
 NUM_EDIT_STEPS = 10
 PICTURE_TOLERANCE = 0.02
-"""Largest difference of pixels in [0, 1] between an edit and the same edit with offloading."""
+"""Largest accepted difference of pixels in [0, 1] between an edit and the same edit with offloading."""
 
 
 def check_edit(setup: CheckSetup) -> CheckResult:
-    """Time an edit, and compare its peak with the counted one."""
+    """Time an edit, and compare its peak memory with the counted one."""
     pipe = _pipeline(setup).to(setup.device)
     run_edit(pipe, num_inference_steps=1)
     reset_peak_memory(setup.device)
@@ -36,7 +36,7 @@ def check_edit(setup: CheckSetup) -> CheckResult:
 
 
 def check_offload(setup: CheckSetup, kind: Literal["model", "sequential"]) -> CheckResult:
-    """An edit with weights that wait in the CPU's memory: the picture of the plain edit, and less memory."""
+    """Edit with offloading: the picture must equal that of the plain edit, and the peak memory the counted one."""
     if not setup.is_gpu:
         raise SkippedCheck("needs a GPU")
     pipe = _pipeline(setup)
@@ -58,7 +58,7 @@ def check_offload(setup: CheckSetup, kind: Literal["model", "sequential"]) -> Ch
 
 
 def check_sampling(setup: CheckSetup) -> CheckResult:
-    """A sampling step of our algorithm against the released one."""
+    """Compare a sampling step of our algorithm with the released one."""
     sizes = {"widths": (320, 640, 1280, 1280), "cross_attention_dim": 768} if setup.network == "full" else {}
     dtype = "bfloat16" if setup.is_gpu else "float32"
     latent_size = 64 if setup.network == "full" else 16
@@ -70,7 +70,7 @@ def check_sampling(setup: CheckSetup) -> CheckResult:
 
 
 def _pipeline(setup: CheckSetup) -> MimicBrushPipeline:
-    """Random weights, drawn where they are needed; in bfloat16 on a GPU."""
+    """Build a pipeline with random weights on the device; in bfloat16 on a GPU."""
     with setup.device:
         network = initialise(setup.network_config).eval()
     if setup.is_gpu:
@@ -81,7 +81,7 @@ def _pipeline(setup: CheckSetup) -> MimicBrushPipeline:
 
 
 def _with_memory(facts: CheckResult, setup: CheckSetup, way_name: str) -> CheckResult:
-    """With the peak since the reset, against the one that is counted for this way to edit; on a GPU alone."""
+    """On a GPU, add the peak memory since the last reset, and compare it with the count for this way to edit."""
     if not setup.is_gpu:
         return facts
     peak = peak_memory(setup.device) / GIBIBYTE

@@ -1,4 +1,4 @@
-"""Checks of training: steps with each option, waiting, resuming, and two ranks."""
+"""GPU checks of training: steps with each option, waits for the GPU, exact resuming, and two ranks."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from mimicbrush.training.trainer import fit, make_trainer
 from mimicbrush.training.variants import TRAIN_SCRIPT
 
 NUM_TIMED = 5
-"""Timed training steps, after three that are not."""
+"""Training steps that are timed, after the warm-up."""
 LOSS_TOLERANCE = 0.02
-"""Allowed relative difference of the first step's loss from the first check's: only rounding differs."""
+"""Accepted relative difference of the first loss between two checks: only rounding differs."""
 RANK_TOLERANCE = 0.05
-"""Allowed difference between two ranks' weights and one rank's, as a share of what training changed."""
+"""Accepted difference between the weights of two ranks and of one, as a share of the change by training."""
 
 
 # --- Training steps -------------------------------------------------------------------------------------------------
@@ -51,14 +51,16 @@ def check_steps(
     recipe: Mapping[str, Any] | None = None,
     compile_encoders: bool = False,
 ) -> CheckResult:
-    """Steps with these options: their first loss is that of every other check, and their peak the counted one."""
+    """Train with these options: the first loss must equal that of the other checks, the peak memory the counted one."""
     if run.get("compile") and not setup.is_gpu:
         raise SkippedCheck("needs a GPU: compiling for a CPU takes minutes, and tests do it")
     source = {"network": "full"} if setup.network == "full" else {"train_config": setup.preset}
     bench = TrainBenchConfig(**source, batch_size=setup.batch_size, repeats=NUM_TIMED)
     config = bench_config(bench, setup.device)
     config = replace(
-        config, run=replace(config.run, **PLAIN | run), recipe=replace(config.recipe, **_untrained() | (recipe or {}))
+        config,
+        run=replace(config.run, **PLAIN | run),
+        recipe=replace(config.recipe, **_default_recipe() | (recipe or {})),
     )
     counted = cost_of_run(config).memory / GIBIBYTE
     if setup.is_gpu and counted > torch.cuda.get_device_properties(setup.device).total_memory / GIBIBYTE:
@@ -94,7 +96,7 @@ def check_waits(setup: CheckSetup) -> CheckResult:
 
 
 class _Waits(Callback):
-    """Counts torch's warnings of calls that wait, in every step but the first and the last."""
+    """Counts torch's warnings about synchronizing calls in every step but the first and the last."""
 
     def __init__(self) -> None:
         self.num = self.num_steps = 0
@@ -112,7 +114,7 @@ class _Waits(Callback):
             return
         torch.cuda.set_sync_debug_mode("default")
         self.caught.__exit__(None, None, None)
-        # The last step writes records and a checkpoint, behind this callback.
+        # The last step writes records and a checkpoint after this callback.
         waits = [warning for warning in self.warned if "synchroniz" in str(warning.message)]
         self.num, self.num_steps = self.num + len(waits), self.num_steps + 1
         self.places |= {f"{Path(warning.filename).name}:{warning.lineno}" for warning in waits}
@@ -122,7 +124,7 @@ class _Waits(Callback):
 
 
 def check_resume(setup: CheckSetup) -> CheckResult:
-    """A stopped and resumed run ends where an uninterrupted one does: exactly, or as close as two such runs are."""
+    """Compare a resumed run with an uninterrupted one: they may differ as much as two uninterrupted runs do."""
     whole, again = (_train(_run_config(setup, name, max_steps=4)) for name in ("whole", "again"))
     _train(_run_config(setup, "resumed", max_steps=2))
     resumed = _train(_run_config(setup, "resumed", max_steps=4))
@@ -131,20 +133,20 @@ def check_resume(setup: CheckSetup) -> CheckResult:
 
 
 def check_ranks(setup: CheckSetup) -> CheckResult:
-    """Two ranks take the steps that one takes with twice the accumulation, but for rounding."""
+    """Compare two ranks with one rank that accumulates twice as many batches: only rounding may differ."""
     num, what = (torch.cuda.device_count(), "GPUs") if setup.is_gpu else (usable_cores(), "CPU cores")
     if num < 2:
         raise SkippedCheck(f"needs 2 {what}, found {num}")
-    # In float32, where the order in which ranks' gradients are summed is all that rounding can differ by.
+    # In float32, only the order in which the ranks' gradients are summed changes the rounding.
     exact = {"max_steps": 4, "precision": "32-true", "tf32": False}
-    # What is drawn for a batch depends on its first position: one rank takes the batches of two, one after the other.
+    # Random numbers depend on a batch's first position, so one rank takes the batches of two ranks in turn.
     config = _run_config(setup, "one", **exact, accumulate=2)
     before = trained_parameters(make_module(config))
     alone = _train(config)
     config = _run_config(setup, "two", **exact, devices=2)
     path = setup.folder / "two.yaml"
     path.write_text(dump_config(config), encoding="utf-8")
-    # Lightning starts the second rank by the command line, which is not this process's.
+    # Lightning starts the second rank by repeating the command line, so train.py has to be started as a process.
     command = [sys.executable, str(TRAIN_SCRIPT), "--config", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -156,7 +158,7 @@ def check_ranks(setup: CheckSetup) -> CheckResult:
 
 
 def _run_config(setup: CheckSetup, name: str, *, max_steps: int, **run: Any) -> TrainConfig:
-    """A short run of the tiny preset on random pairs."""
+    """Config of a short run of the tiny preset on random pairs."""
     shards = setup.folder / "shards"
     config = load_config(TrainConfig, setup.preset)
     if not shards.is_dir():
@@ -183,7 +185,7 @@ def _run_config(setup: CheckSetup, name: str, *, max_steps: int, **run: Any) -> 
 
 
 def _train(config: TrainConfig) -> dict[str, Tensor]:
-    """As train.py does, from the last checkpoint on; the trained weights."""
+    """Train from the last checkpoint, as train.py does; return the trained weights by name."""
     start = find_start(config.output)
     module, data, trainer = make_module(config), make_data(config), make_trainer(config, StopSignals())
     fit(trainer, module, data, start.checkpoint)
@@ -191,21 +193,21 @@ def _train(config: TrainConfig) -> dict[str, Tensor]:
 
 
 def _weights_of(config: TrainConfig) -> dict[str, Tensor]:
-    """By the module's names: the weights in a run's last checkpoint."""
+    """Read the weights in a run's last checkpoint, by name."""
     return read_checkpoint(checkpoint_of(config.output))["state_dict"]
 
 
 def _distance(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
-    """The root of the summed squared differences of the weights that both hold."""
+    """Euclidean distance of the weights that both have."""
     names = one.keys() & other.keys()
     return math.sqrt(sum((one[name].double() - other[name].cpu().double()).square().sum().item() for name in names))
 
 
-# --- What is expected -----------------------------------------------------------------------------------------------
+# --- Expected values ------------------------------------------------------------------------------------------------
 
 
-def _untrained() -> dict[str, Any]:
-    """Recipe settings that single checks switch on, switched off."""
+def _default_recipe() -> dict[str, Any]:
+    """Defaults of the recipe settings that single checks change."""
     names = ("train_reference", "imitative_lora", "reference_lora", "optimizer", "matching_weight")
     return {name: getattr(RecipeConfig(), name) for name in names}
 

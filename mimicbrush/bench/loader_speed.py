@@ -1,4 +1,4 @@
-"""How many pairs a second the loader delivers, for each core that it keeps busy, against what a GPU needs."""
+"""Pairs per second from the data loader, for each CPU core that it uses, compared with the need of a GPU."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from mimicbrush.training.config import TrainConfig
 
 
 def bench_loader(bench: LoaderBenchConfig) -> None:
+    """Print the pairs per second for each number of workers."""
     config = load_config(TrainConfig, bench.train_config)
     size = bench.size or config.network.size
     sources = [SourceConfig(shards=bench.shards, weight=1.0)] if bench.shards else config.data.sources
@@ -36,10 +37,10 @@ def bench_loader(bench: LoaderBenchConfig) -> None:
 
 
 def _load(config: DataConfig, size: int, seconds: float) -> tuple[int, float, float]:
-    """Pairs, wall seconds, and seconds of cores: the workers' and this process's."""
+    """Read pairs for some time; return their number, the elapsed seconds, and the CPU seconds of all processes."""
     loader = PairData(config, size=size, seed=0).loader()
     batches = iter(loader)
-    # What the workers have read ahead belongs to no measurement, so the first batches start and end it.
+    # The workers read ahead, so as many batches are taken before the measurement begins.
     for _ in range(loader.num_workers * loader.prefetch_factor):
         next(batches)
     started, busy, num = now(), _cpu_seconds(), 0
@@ -49,11 +50,11 @@ def _load(config: DataConfig, size: int, seconds: float) -> tuple[int, float, fl
 
 
 def _cpu_seconds() -> float:
-    """Of this process and its children."""
+    """CPU seconds of this process and its children."""
     return time.process_time() + sum(_cpu_seconds_of(child.pid) for child in multiprocessing.active_children())
 
 
 def _cpu_seconds_of(process: int) -> float:
-    # Behind the name, which may hold spaces, user and system time are the 12th and 13th fields.
+    # After the name, which may contain spaces, user and system time are the 12th and 13th fields.
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

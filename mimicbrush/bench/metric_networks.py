@@ -1,4 +1,4 @@
-"""Every network of the metrics with random weights, in the files that the real ones come in."""
+"""Write all networks of the metrics with random weights, in the file formats of the real ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mimicbrush.model.conditioning import IMAGENET_MEAN, IMAGENET_STD
 from mimicbrush.model.config import full_size_network
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-# Large weights: with transformers' small ones, a shallow network hardly tells two pictures apart.
+# Large weights: with the small ones of transformers, a shallow network gives nearly equal features for all pictures.
 TINY_INIT = {"initializer_range": 0.3}
 VIT_S = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536}
 VIT_B = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -39,9 +39,9 @@ CLIP_TEXT = {"hidden_size": 512, "num_hidden_layers": 12, "num_attention_heads":
 
 
 def write_networks(folder: Path, size: Size, *, seed: int = 0) -> ModelsConfig:
-    """Write the networks into the folder, and return where each lies.
+    """Write the networks into the folder, and return the path of each.
 
-    LPIPS's features have the sizes of AlexNet and VGG16 always, as its linear heads are made for these.
+    The features of LPIPS always have the sizes of AlexNet and VGG16, which its linear heads require.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -72,7 +72,7 @@ def write_dinov2(folder: Path, size: Size) -> None:
 
 
 def write_clip(folder: Path, size: Size) -> None:
-    """ViT-B/32 and its text tower; the tokenizer knows bytes alone, and gives longer token lists than the real one."""
+    """ViT-B/32 and its text encoder; the tokenizer has bytes only, and so gives more tokens than the real one."""
     tokenizer = _byte_tokenizer()
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     special |= {"pad_token_id": tokenizer.eos_token_id}
@@ -110,7 +110,7 @@ def write_depth(folder: Path, size: Size) -> None:
 
 
 def write_features(folder: Path, backbone: Literal["alexnet", "vgg16"]) -> Path:
-    """A file like torchvision's, with the hash in its name."""
+    """Write a file like those of torchvision, with the beginning of its hash in its name; return its path."""
     weights = {f"features.{name}": tensor for name, tensor in STACKS[backbone]().state_dict().items()}
     path = folder / f"{backbone}.pth"
     torch.save(weights, path)

@@ -1,4 +1,4 @@
-"""What each metric costs beside the edit that it judges; networks have their full sizes and random weights."""
+"""Time and FLOPs of each metric, compared with the edit that it scores; weights are random."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mimicbrush.training.counting import count_flops
 
 
 class MetricCost(NamedTuple):
-    """Of one edit."""
+    """Cost of one metric for one edit."""
 
     name: str
     seconds: float
@@ -34,6 +34,7 @@ class MetricCost(NamedTuple):
 
 
 def bench_metrics(config: MetricsBenchConfig) -> None:
+    """Print the time and FLOPs of each metric, and the share of all metrics in those of an edit."""
     with tempfile.TemporaryDirectory() as folder:
         models = Models(write_networks(Path(folder), config.networks), device=config.device)
         costs = [_cost(name, metric, config, models) for name, metric in METRICS.items()]
@@ -49,7 +50,7 @@ def bench_metrics(config: MetricsBenchConfig) -> None:
 
 
 def random_edits(size: int, seeds: Iterable[int]) -> list[EditedPicture]:
-    """Edits of a square picture, all unlike; the mask is a disc that touches the picture's sides."""
+    """Make edits of different random square pictures; the mask is a disc that touches all sides of the picture."""
     rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
     mask = np.hypot(rows, columns) <= size / 2
     edits = []
@@ -62,23 +63,23 @@ def random_edits(size: int, seeds: Iterable[int]) -> list[EditedPicture]:
 
 
 def _step_seconds(config: MetricsBenchConfig, device: torch.device, flops: float) -> tuple[float, str]:
-    """Of a guided step in float32, and how they were found."""
+    """Seconds of a guided sampling step in float32, and a note on how they were measured or estimated."""
     if not config.num_timed_steps:
         rate = matrix_rate(device, torch.float32)
         return (
             flops / rate,
-            f"at {rate / 1e9:.0f} GFLOP/s, the rate here of a large matrix product, which no edit reaches",
+            f"at {rate / 1e9:.0f} GFLOP/s, the rate of a large matrix product here, which is an upper bound",
         )
     network = initialise(full_size_network()).to(device)
     guided_step(network)
     started = now(config.clock)
     for _ in range(config.num_timed_steps):
         guided_step(network)
-    return (now(config.clock) - started) / config.num_timed_steps, f"by {config.num_timed_steps} that were taken"
+    return (now(config.clock) - started) / config.num_timed_steps, f"by {config.num_timed_steps} timed steps"
 
 
 def _cost(name: str, metric: Metric, config: MetricsBenchConfig, models: Models) -> MetricCost:
-    # Each metric sees pictures of its own, as what networks made of the last ones is remembered.
+    # Each metric gets different pictures, because the networks' outputs for the last ones are cached.
     first = 1000 * list(METRICS).index(name)
     warm_up, *edits = random_edits(config.picture_size, range(first, first + config.num_edits + 1))
     _, flops = count_flops(lambda: measure([warm_up], {name: metric}, models))

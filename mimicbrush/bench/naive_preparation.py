@@ -1,7 +1,7 @@
-"""What our preparation is compared with: the script one would write first, the best one by decord, and bare decoding.
+"""Other ways to prepare a clip, for comparison: a naive script, the best script with decord, and bare decoding.
 
-Both scripts take random frames of a clip, and keep random pairs of them whose similarity lies in a band. Neither drops
-poor frames or duplicates, looks for cuts, or matches keypoints. CPU seconds are noted by stage: decode (to the stored
+Both scripts take random frames of a clip, and keep random pairs of them whose similarity is within bounds. They do not
+drop bad frames or duplicates, detect cuts, or match keypoints. CPU seconds are noted by stage: decode (to the stored
 size), similarity, encode, write.
 """
 
@@ -27,22 +27,22 @@ from data_prep.ssim import moments, similarity_map
 from mimicbrush.video.decord_reader import decord
 
 SHORT_SIDE = 576
-"""Of stored frames, in pixels; smaller frames are stored as they are."""
+"""Short side of stored frames, in pixels; smaller frames keep their size."""
 SSIM_SIZE = 256
 """Short side at which `prepare_by_decord` measures similarity."""
 SSIM_LOW, SSIM_HIGH = 0.25, 0.85
-"""The band."""
+"""Bounds of the similarity of a pair."""
 
 Scores = Mapping[tuple[int, int], float]
-"""SSIM of two frames, by their places among a clip's random frames."""
+"""SSIM of two frames, by their numbers among the random frames of a clip."""
 
 
 def prepare_naively(
     path: Path, shard: Path, *, num_frames: int, num_pairs: int, generator: np.random.Generator, clock: Stopwatch
 ) -> int:
-    """The naive script: full frames by decord, Pillow's resizing and JPEG, scikit-image's SSIM at the stored size.
+    """Prepare a clip naively: decord for whole frames, Pillow for resizing and JPEG, scikit-image for SSIM.
 
-    Writes at most `num_pairs` pairs to the tar `shard`; returns how many.
+    SSIM is computed at the stored size. Writes at most `num_pairs` pairs to the tar `shard`; returns their number.
     """
     with clock.measure("decode"):
         frames = [_resize(image) for image in _read_full_size(path, num_frames, generator)]
@@ -51,7 +51,7 @@ def prepare_naively(
         scores = {(i, j): structural_similarity(greys[i], greys[j]) for i, j in combinations(range(len(greys)), 2)}
         pairs = _choose(scores, num_pairs, generator)
     with clock.measure("encode"):
-        samples = _samples(path, pairs, encode=lambda place: _encode_with_pillow(frames[place]))
+        samples = _samples(path, pairs, encode=lambda number: _encode_with_pillow(frames[number]))
     with clock.measure("write"):
         _write(samples, shard)
     return len(samples)
@@ -60,9 +60,9 @@ def prepare_naively(
 def prepare_by_decord(
     path: Path, shard: Path, *, num_frames: int, num_pairs: int, generator: np.random.Generator, clock: Stopwatch
 ) -> int:
-    """The best that decord allows: it scales while it decodes, on one thread; our SSIM at its size, OpenCV's JPEG.
+    """Prepare a clip as fast as decord allows: it scales while decoding, on one thread; our SSIM; JPEG by OpenCV.
 
-    Nothing is computed twice. Writes at most `num_pairs` pairs to the tar `shard`; returns how many.
+    Nothing is computed twice. Writes at most `num_pairs` pairs to the tar `shard`; returns their number.
     """
     with clock.measure("decode"):
         frames = _read_stored_size(path, num_frames, generator)
@@ -72,7 +72,7 @@ def prepare_by_decord(
         scores = {(i, j): float(similarity_map(known[i], known[j]).mean()) for i, j in places}
         pairs = _choose(scores, num_pairs, generator)
     with clock.measure("encode"):
-        encoded = {place: encode_image(frames[place], EncodeConfig()) for place in set(chain(*pairs))}
+        encoded = {number: encode_image(frames[number], EncodeConfig()) for number in set(chain(*pairs))}
         samples = _samples(path, pairs, encode=encoded.__getitem__)
     with clock.measure("write"):
         _write(samples, shard)
@@ -80,7 +80,7 @@ def prepare_by_decord(
 
 
 def decode_sequentially(path: Path, clock: Stopwatch) -> int:
-    """Decode every frame by PyAV on one thread, without converting any; returns how many there are."""
+    """Decode every frame with PyAV on one thread, without converting it; returns the number of frames."""
     with clock.measure("decode"), av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
@@ -88,7 +88,7 @@ def decode_sequentially(path: Path, clock: Stopwatch) -> int:
 
 
 # --- Decoding -------------------------------------------------------------------------------------------------------
-# A reader is gone when its frames are there: one that is kept decodes on in the background.
+# A reader is deleted once its frames are read: otherwise it continues to decode in the background.
 
 
 def _read_full_size(path: Path, num_frames: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -99,7 +99,7 @@ def _read_full_size(path: Path, num_frames: int, generator: np.random.Generator)
 
 def _read_stored_size(path: Path, num_frames: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """(N, h, w, 3) RGB"""
-    with av.open(str(path)) as container:  # reads the header alone
+    with av.open(str(path)) as container:  # reads only the header
         stream = container.streams.video[0]
         width, height = _stored_size(stream.width, stream.height)
     reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
@@ -124,14 +124,14 @@ def _resize(image: NDArray[np.uint8]) -> Image.Image:
 
 
 def _choose(scores: Scores, num_pairs: int, generator: np.random.Generator) -> Scores:
-    """At random, at most `num_pairs` of those in the band."""
-    inside = [places for places, score in scores.items() if SSIM_LOW <= score <= SSIM_HIGH]
+    """Choose at most `num_pairs` random pairs whose similarity is within the bounds."""
+    inside = [pair for pair, score in scores.items() if SSIM_LOW <= score <= SSIM_HIGH]
     order = generator.permutation(len(inside))[:num_pairs]
     return {inside[index]: scores[inside[index]] for index in order}
 
 
 def _samples(path: Path, pairs: Scores, *, encode: Callable[[int], bytes]) -> list[dict]:
-    """In webdataset's form; `encode` gives the JPEG of the frame at a place."""
+    """Make webdataset samples; `encode` returns the JPEG of the frame with a number."""
     return [
         {
             "__key__": f"{path.stem}-{first}-{second}",

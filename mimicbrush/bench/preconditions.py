@@ -1,4 +1,4 @@
-"""Preconditions of benchmarks, checked without torch: configs, shards and weights that are named."""
+"""Check, without importing torch, that the configs, shards and weights of a benchmark exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mimicbrush.training.config import TrainConfig
 
 
 def check_reading(config: LoaderBenchConfig | TrainBenchConfig) -> None:
-    """Raise UserError where the named training config is missing or unsound, or the named shards are missing."""
+    """Raise UserError if the training config is missing or invalid, or the shards are missing."""
     if config.train_config:
         load_config(TrainConfig, config.train_config)
     if config.shards:
@@ -18,6 +18,6 @@ def check_reading(config: LoaderBenchConfig | TrainBenchConfig) -> None:
 
 
 def check_memory(config: MemoryBenchConfig) -> None:
-    """Raise UserError where the named weights are missing."""
+    """Raise UserError if the weights are missing."""
     if config.weights:
         require_local_weights(config.weights)

@@ -1,4 +1,4 @@
-"""What preparing a clip costs, beside the naive script, the best decord-only one, and bare decoding."""
+"""Cost of preparing a clip, compared with a naive script, the best script with decord, and bare decoding."""
 
 from __future__ import annotations
 
@@ -37,22 +37,24 @@ WAYS = ("naive", "decord", "sequential", "ours", "ours + keypoints")
 
 
 class PreparationCost(NamedTuple):
-    """Of one way on one kind of clips, per clip."""
+    """Mean cost per clip of one way on one kind of clips."""
 
     seconds: dict[str, float]
-    """CPU, by stage."""
+    """CPU seconds by stage."""
     pairs: float
 
     @property
     def total(self) -> float:
-        """CPU seconds."""
+        """CPU seconds of all stages."""
         return sum(self.seconds.values())
 
 
 def bench_preparation(config: PreparationBenchConfig) -> None:
-    """Print what every way costs, on every kind of clips; raises UserError where decord is not installed."""
+    """Print the cost of each way on each kind of clips; raises UserError if decord is not installed."""
     if decord is None:
-        raise UserError("decord is not installed here, and it is what this benchmark compares with")
+        raise UserError(
+            "decord is not installed, but this benchmark compares with it; install it (Linux on x86-64 only)"
+        )
     cv2.setNumThreads(1)
     clips = render_clips(config.clips)
     print(f"{processor_name()}, {usable_cores()} cores; CPU seconds per clip, one process\n")
@@ -69,10 +71,10 @@ def bench_preparation(config: PreparationBenchConfig) -> None:
 
 
 def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBenchConfig) -> dict[str, PreparationCost]:
-    """The cost of every way, in turns on each clip, after a turn that loads what is lazy."""
+    """Measure the ways in turns on each clip, after one turn that triggers lazy imports."""
     watches = {way: Stopwatch() for way in WAYS}
     pairs = dict.fromkeys(WAYS, 0)
-    # Ours runs as it does in use, in a worker whose allocator keeps large arrays; the others as anyone would run them.
+    # Ours runs in a worker whose allocator keeps large arrays, as in use; the others run as an ordinary script.
     worker = ProcessPoolExecutor(1, mp_context=worker_context(), initializer=start_worker)
     with worker, tempfile.TemporaryDirectory() as folder:
         ways = _ways(num_frames, Path(folder) / "bench.tar", worker)
@@ -88,10 +90,10 @@ def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBen
 
 
 def _ways(num_frames: int, shard: Path, worker: Executor) -> dict[str, Callable[[BenchClip, int, Stopwatch], int]]:
-    """Each takes a clip, a seed and a stopwatch, and returns how many pairs it wrote."""
+    """Functions of a clip, a seed and a stopwatch that prepare the clip and return the number of pairs."""
     settings = {"num_frames": num_frames, "num_pairs": PAIRS_FOR[num_frames]}
 
-    def rival(prepare: Callable) -> Callable[[BenchClip, int, Stopwatch], int]:
+    def script(prepare: Callable) -> Callable[[BenchClip, int, Stopwatch], int]:
         return lambda clip, seed, watch: prepare(
             clip.path, shard, **settings, generator=np.random.default_rng(seed), clock=watch
         )
@@ -110,8 +112,8 @@ def _ways(num_frames: int, shard: Path, worker: Executor) -> dict[str, Callable[
         return prepare
 
     return {
-        "naive": rival(prepare_naively),
-        "decord": rival(prepare_by_decord),
+        "naive": script(prepare_naively),
+        "decord": script(prepare_by_decord),
         "sequential": sequential,
         "ours": ours(keypoints=False),
         "ours + keypoints": ours(keypoints=True),
@@ -119,7 +121,7 @@ def _ways(num_frames: int, shard: Path, worker: Executor) -> dict[str, Callable[
 
 
 def _prepare(path: Path, shard: Path, config: VideoShardConfig) -> tuple[dict[str, float], int]:
-    """CPU seconds by stage, and how many pairs were written."""
+    """Prepare a clip in this process; return the CPU seconds by stage, and the number of pairs."""
     outcome = _read(path.name, path, config)
     watch = Stopwatch()
     with watch.measure("write"):
@@ -128,7 +130,7 @@ def _prepare(path: Path, shard: Path, config: VideoShardConfig) -> tuple[dict[st
 
 
 def _config(num_frames: int, *, seed: int = 0, keypoints: bool = True) -> VideoShardConfig:
-    """Ours, with the band of the others."""
+    """Config of our preparation with the similarity bounds of the others."""
     limits = {"ssim_low": SSIM_LOW, "ssim_high": SSIM_HIGH, "frames_per_clip": num_frames}
     pairs = PairConfig(**limits, pairs_per_clip=PAIRS_FOR[num_frames], min_changed=0)
     return VideoShardConfig(videos=Path(), output=Path(), pairs=pairs, keypoints=keypoints, seed=seed)
@@ -152,7 +154,7 @@ def _report_kind(title: str, costs: dict[str, PreparationCost]) -> None:
 
 
 def _report_workers(clips: Sequence[BenchClip]) -> None:
-    """Wall seconds of the 1080p clips, twice, with one and with two workers."""
+    """Print the elapsed seconds for all 1080p clips, each twice, with one and with two workers."""
     paths = {f"{turn}-{clip.path.name}": clip.path for clip in clips if clip.resolution == "1080p" for turn in range(2)}
     seconds = {}
     for workers in (1, 2):
@@ -168,7 +170,7 @@ def _report_workers(clips: Sequence[BenchClip]) -> None:
 
 
 def _report_memory(clip: BenchClip, num_clips: int) -> None:
-    """Resident memory of one process while it prepares a clip again and again, under other names."""
+    """Print the resident memory of one process while it prepares the same clip many times under different names."""
     config = _config(16)
     print(f"\nresident memory of one process over {num_clips} clips ({clip.path.name})")
     for number in range(num_clips):
@@ -178,5 +180,5 @@ def _report_memory(clip: BenchClip, num_clips: int) -> None:
 
 
 def _resident() -> int:
-    """Bytes; for Linux."""
+    """Resident bytes of this process, on Linux."""
     return int((PROC / "statm").read_text().split()[1]) * mmap.PAGESIZE

@@ -1,8 +1,7 @@
-"""The released sampling algorithm written out, to measure ours against; nothing else uses it.
+"""The released sampling algorithm written out, for comparison with ours; nothing else uses it.
 
-It computes what the network needs and more: the reference U-Net runs for the unconditional row too, whose features
-nobody looks at; each shared layer attends three times, once with queries of the reference's tokens whose results are
-cut off.
+It computes more than the network needs: the reference U-Net also runs for the unconditional row, whose features are not
+used, and each shared layer attends three times, once with queries of reference tokens whose results are discarded.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ BLEND = 0.5
 
 
 class ReleasedAttention:
-    """Self-attention of a shared layer as released; rows are unconditional first, then conditional."""
+    """Self-attention of a shared layer as released; the first half of the rows is unconditional."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,12 +38,12 @@ class ReleasedAttention:
 
 
 def use_released_attention(network: MimicBrushNetwork) -> MimicBrushNetwork:
-    """The same weights, not copies of them, with the released attention."""
-    literal = copy.deepcopy(network, {id(parameter): parameter for parameter in network.parameters()})
-    unet = literal.imitative_unet
+    """Return a network with the same weights (not copies) and the released attention."""
+    released = copy.deepcopy(network, {id(parameter): parameter for parameter in network.parameters()})
+    unet = released.imitative_unet
     shared = {f"{name}.processor": ReleasedAttention(name) for name in shared_layers(unet)}
     unet.set_attn_processor({name: shared.get(name, PlainAttention()) for name in unet.attn_processors})
-    return literal
+    return released
 
 
 @torch.no_grad()
@@ -58,7 +57,7 @@ def sample_as_released(
     guidance_scale: float,
     on_step: Callable[[int, Tensor], None],
 ) -> Tensor:
-    """The released loop over a network of `use_released_attention`."""
+    """Run the released sampling loop on a network of `use_released_attention`."""
     scheduler.set_timesteps(num_inference_steps, device=noise.device)
     absent = network.absent_tokens().expand_as(conditions.image_tokens)
     doubled = Conditions(*(torch.cat([value, value]) for value in conditions))

@@ -1,8 +1,7 @@
-"""Clips to time preparation on: cameras moving over enlarged photographs, as H.264 with keyframes where we want them.
+"""Render clips for timing preparation: a moving camera over enlarged photographs, as H.264 with known keyframes.
 
-What decoding costs depends on size, bit rate and the distance between keyframes, so these are fixed: 30 frames a
-second, crf 20, film grain that makes it 3-8 Mb/s at 1080p, and a keyframe exactly every 250 frames, x264's default, or
-every 30.
+The cost of decoding depends on size, bit rate and keyframe interval, so these are fixed: 30 frames per second, crf 20,
+film grain that leads to 3-8 Mb/s at 1080p, and a keyframe exactly every 250 frames (x264's default) or every 30.
 """
 
 from __future__ import annotations
@@ -30,29 +29,29 @@ SIZES: dict[Resolution, tuple[int, int]] = {"1080p": (1920, 1080), "4K": (3840, 
 KEYFRAME_INTERVALS = (250, 30)
 """Frames from one keyframe to the next."""
 VIEW_SHARE = 0.8
-"""Width of the first view, in short sides of the photograph."""
+"""Width of the first view, as a share of the photograph's short side."""
 GRAIN = 2.3
 """Standard deviation of the film grain, in grey levels (0-255)."""
 GRAIN_SHIFT = 64
-"""Pixels by which the grain moves at most from frame to frame."""
+"""Largest shift of the grain between two frames, in pixels."""
 
 
 class BenchClip(NamedTuple):
-    """One finished clip."""
+    """One rendered clip."""
 
     path: Path
     resolution: Resolution
     keyframe_interval: int
-    """Frames."""
+    """Frames from one keyframe to the next."""
 
 
 class Shot(NamedTuple):
-    """What a clip shows; the same for every keyframe interval."""
+    """The content of a clip, which is rendered with each keyframe interval."""
 
     motion: str
     """One of MOTIONS."""
     photograph: str
-    """Its name among the demo's."""
+    """Name of one of the demo's photographs."""
     resolution: Resolution
     seconds: float
 
@@ -68,7 +67,7 @@ SHOTS = (
 
 
 def render_clips(folder: Path, *, shots: Sequence[Shot] = SHOTS, seed: int = 0) -> list[BenchClip]:
-    """Every shot with every keyframe interval, as `<resolution>-<motion>-gop<interval>.mp4`; finished files stay."""
+    """Render each shot with each keyframe interval, `<resolution>-<motion>-gop<interval>.mp4`; keep existing files."""
     clips = []
     for shot in shots:
         name = f"{shot.resolution}-{shot.motion}-gop"
@@ -81,7 +80,7 @@ def render_clips(folder: Path, *, shots: Sequence[Shot] = SHOTS, seed: int = 0) 
 
 
 def _render(shot: Shot, paths: Mapping[int, Path], *, seed: int) -> None:
-    """Draw every frame once, and encode it for each keyframe interval."""
+    """Draw each frame once, and encode it for each keyframe interval."""
     generator = np.random.default_rng(seed)
     size = SIZES[shot.resolution]
     scene = _enlarged(shot.photograph, size[0])
@@ -98,10 +97,10 @@ def _render(shot: Shot, paths: Mapping[int, Path], *, seed: int) -> None:
 
 
 def _open_clip(path: Path, *, keyframe_interval: int) -> AbstractContextManager[Callable]:
-    """Open an H.264 file for I420 frames, with keyframes at the interval and nowhere else."""
+    """Open an H.264 file for I420 frames, with keyframes exactly at the interval."""
     interval = str(keyframe_interval)
     keyframes = {"g": interval, "keyint_min": interval, "sc_threshold": "0"}
-    # A fixed number of threads, so that the bytes repeat.
+    # A fixed number of threads makes the bytes reproducible.
     settings = {"crf": "20", "preset": "veryfast", "threads": "2", **keyframes}
     return open_h264(path, fps=FPS, frame_format="yuv420p", settings=settings)
 
@@ -110,7 +109,7 @@ def _open_clip(path: Path, *, keyframe_interval: int) -> AbstractContextManager[
 
 
 def _enlarged(photograph: str, width: int) -> NDArray[np.uint8]:
-    """(h, w, 3) RGB, so large that the first view of it shows pixel by pixel in a frame of that width."""
+    """Enlarge a photograph to RGB (h, w, 3), so that the first view has one pixel for each pixel of a frame."""
     image = load((TRAIN | HELD_OUT)[photograph])
     scale = width / (VIEW_SHARE * min(image.shape[:2]))
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
@@ -119,7 +118,7 @@ def _enlarged(photograph: str, width: int) -> NDArray[np.uint8]:
 def _frames(
     scene: NDArray[np.uint8], views: Sequence[CameraView], size: tuple[int, int], generator: np.random.Generator
 ) -> Iterator[NDArray[np.uint8]]:
-    """(3 H / 2, W) pictures in I420, the luma plane before the chroma planes; grain lies on luma."""
+    """Yield I420 pictures (3 H / 2, W), the luma plane before the chroma planes, with grain on luma."""
     width, height = size
     grain = generator.normal(0, GRAIN, (height + GRAIN_SHIFT, width + GRAIN_SHIFT)).round().astype(np.int16)
     for view in views:
@@ -130,7 +129,7 @@ def _frames(
 
 
 def _look(scene: NDArray[np.uint8], view: CameraView, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(H, W, 3): the middle rows of the square that the camera sees; the scene is mirrored beyond its edges."""
+    """Render one view (H, W, 3): the middle rows of the square view; the scene is mirrored at its edges."""
     width, height = size
     middle = np.array([[1, 0, 0], [0, 1, (width - height) / 2], [0, 0, 1]])
     matrix = homography(view, width) @ middle
@@ -141,11 +140,11 @@ def _look(scene: NDArray[np.uint8], view: CameraView, size: tuple[int, int]) -> 
 # --- Motions --------------------------------------------------------------------------------------------------------
 
 Series = NDArray[np.float64]
-"""(N,) one value for each frame."""
+"""One value for each frame, (N,)."""
 
 
 def _views(shot: Shot, scene: NDArray[np.uint8], generator: np.random.Generator) -> list[CameraView]:
-    """One view for each frame, around the middle of the scene."""
+    """Make one view for each frame, around the middle of the scene."""
     height, width = scene.shape[:2]
     start = CameraView(width / 2, height / 2, VIEW_SHARE * min(height, width), angle=0.0, tilt_x=0.0, tilt_y=0.0)
     times = np.arange(round(shot.seconds * FPS)) / FPS
@@ -156,7 +155,7 @@ def _views(shot: Shot, scene: NDArray[np.uint8], generator: np.random.Generator)
 
 
 def _handheld(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
-    """A slow drift, and the tremor of a hand."""
+    """Drift slowly, with the tremor of a hand."""
 
     def sway(drift: float, tremor: float) -> Series:
         return drift * _waves(times, generator, low=0.05, high=0.2) + tremor * _waves(times, generator, low=3, high=8)
@@ -169,7 +168,7 @@ def _handheld(start: CameraView, times: Series, generator: np.random.Generator) 
 
 
 def _pan(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
-    """From left to right at an even pace."""
+    """Move from left to right at a constant speed."""
     return {
         "x": start.x + start.side * np.linspace(-0.25, 0.25, len(times)),
         "y": start.y + start.side * 0.002 * _waves(times, generator, low=1, high=3),
@@ -177,7 +176,7 @@ def _pan(start: CameraView, times: Series, generator: np.random.Generator) -> di
 
 
 def _zoom(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
-    """Closer, until half of the first view's width is left."""
+    """Zoom in to half of the first view's width."""
     return {
         "side": start.side * np.geomspace(1, 0.5, len(times)),
         "x": start.x + start.side * 0.002 * _waves(times, generator, low=1, high=3),
@@ -185,7 +184,7 @@ def _zoom(start: CameraView, times: Series, generator: np.random.Generator) -> d
 
 
 def _perspective(start: CameraView, times: Series, generator: np.random.Generator) -> dict[str, Series]:
-    """Around the scene, from changing sides."""
+    """Tilt the camera around the scene."""
     return {
         "tilt_x": 0.3 * _waves(times, generator, low=0.05, high=0.15),
         "tilt_y": 0.2 * _waves(times, generator, low=0.05, high=0.15),
@@ -194,10 +193,10 @@ def _perspective(start: CameraView, times: Series, generator: np.random.Generato
 
 
 def _waves(times: Series, generator: np.random.Generator, *, low: float, high: float) -> Series:
-    """(N,) in [-1, 1]: the mean of three waves of random phases, with frequencies between `low` and `high` hertz."""
+    """Mean of three sine waves with random phases and frequencies from `low` to `high` hertz: (N,) in [-1, 1]."""
     frequencies, phases = generator.uniform(low, high, (3, 1)), generator.uniform(0, 2 * np.pi, (3, 1))
     return np.sin(2 * np.pi * frequencies * times + phases).mean(axis=0)
 
 
 MOTIONS = {"handheld": _handheld, "pan": _pan, "zoom": _zoom, "perspective": _perspective}
-"""By name: functions that give the fields of the view that change."""
+"""Functions that return the changing fields of the view, by name."""

@@ -1,4 +1,4 @@
-"""A sampling step of ours against the released algorithm: same weights, same inputs, same run."""
+"""Time of a sampling step compared with the released algorithm, on the same weights and inputs, and of whole edits."""
 
 from __future__ import annotations
 
@@ -30,29 +30,30 @@ NUM_TOKENS = 257
 
 
 class Steps(NamedTuple):
-    """What one run of a few steps showed."""
+    """Measurements of one run of a few sampling steps."""
 
     seconds: float
-    """Of a step, what is computed once spread over all of an edit's."""
+    """Seconds per step; the time of computations that happen once is spread over all steps of an edit."""
     latent: Tensor
     peak: float
-    """GiB"""
+    """Peak memory in GiB; NaN if the system does not report it."""
 
 
 class StepComparison(NamedTuple):
-    """The released algorithm and ours, medians of the runs, in this order."""
+    """Medians of the runs of both algorithms; pairs hold the released one first, then ours."""
 
     seconds: tuple[float, float]
-    """Seconds per step: the released way, and ours."""
+    """Seconds per step."""
     ratio: float
-    """Released to ours, of seconds."""
+    """Seconds of the released algorithm divided by ours."""
     difference: float
-    """The largest, of the last latents."""
+    """Largest difference of the last latents."""
     peaks: tuple[float, float]
-    """GiB"""
+    """Peak memory in GiB."""
 
 
 def bench_sampling(config: SampleBenchConfig) -> None:
+    """Print the time of a sampling step for each size and timestep of the reference, then the time of whole edits."""
     device = choose_device(config.device)
     print(f"{describe_device(device)}, {config.dtype}{', ours compiled' if config.compile else ''}")
     print(
@@ -67,7 +68,7 @@ def bench_sampling(config: SampleBenchConfig) -> None:
 
 
 def bench_network(config: SampleBenchConfig, latent_size: int, timestep: str) -> NetworkConfig:
-    """Two U-Nets of the config's widths, with the smallest of everything else."""
+    """Config of a network whose U-Nets have the given widths, and whose other parts are as small as possible."""
     unet = {
         "in_channels": 4,
         "block_out_channels": config.widths,
@@ -87,7 +88,7 @@ def bench_network(config: SampleBenchConfig, latent_size: int, timestep: str) ->
 
 
 def random_conditions(network: MimicBrushNetwork, num_edits: int) -> Conditions:
-    """What B edits would be told, at random."""
+    """Random conditions of as many edits."""
     generators = seeded_generators([100 + number for number in range(num_edits)])
     latents = [draw_noise(network, generators).to(network.imitative_unet.dtype) for _ in range(3)]
     background, shape, reference = latents
@@ -97,9 +98,9 @@ def random_conditions(network: MimicBrushNetwork, num_edits: int) -> Conditions:
 
 
 def guided_step(network: MimicBrushNetwork, *, num_images: int = 1) -> None:
-    """The networks' part of one step of one edit with guidance; on the meta device nothing is computed.
+    """Run the U-Nets as in one guided sampling step of one edit; on the meta device nothing is computed.
 
-    num_images: results of the edit, which share its reference.
+    num_images: number of results of the edit, which share its reference.
     """
     side = network.size // network.stride
     width = network.imitative_unet.config.cross_attention_dim
@@ -115,7 +116,7 @@ def guided_step(network: MimicBrushNetwork, *, num_images: int = 1) -> None:
 
 
 def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> StepComparison:
-    """Time both algorithms; their rounds take turns, so that a slow moment of the machine meets both."""
+    """Time both algorithms in turns, so that other load on the machine affects both alike."""
     dtype = getattr(torch, config.dtype)
     network = initialise(bench_network(config, latent_size, timestep)).eval().to(device, dtype)
     network.to(memory_format=torch.channels_last)
@@ -190,7 +191,7 @@ NUM_STEPS = 10
 
 
 def bench_edits(*, device: torch.device, repeats: int, clock: ClockKind) -> None:
-    """Print what edits cost with the tiny preset's network, of random weights."""
+    """Print the time of edits with the tiny preset's network and random weights."""
     started = now(clock)
     network = initialise(load_config(TrainConfig, TINY_PRESET).network).eval()
     pipe = MimicBrushPipeline.from_network(network).to(device)
@@ -198,7 +199,7 @@ def bench_edits(*, device: torch.device, repeats: int, clock: ClockKind) -> None
     loaded = now(clock)
     first = _until_first_step(pipe, clock)
     print(
-        f"\ntiny preset: made in {loaded - started:.2f} s; first step done {first:.2f} {clock} s after the call, cold"
+        f"\ntiny preset: built in {loaded - started:.2f} s; first step done {first:.2f} {clock} s after the call, cold"
     )
 
     def together() -> None:
@@ -227,7 +228,7 @@ def _edit(pipe: MimicBrushPipeline, **options: object) -> None:
 def _until_first_step(pipe: MimicBrushPipeline, clock: ClockKind) -> float:
     moments = []
 
-    def note(*told: object) -> dict:
+    def note(*arguments: object) -> dict:
         moments.append(now(clock))
         return {}
 

@@ -1,4 +1,4 @@
-"""Host memory that a training rank needs at its start, measured with full-size parts in their real formats."""
+"""Host memory of a training rank at its start, measured with full-size parts in the file formats of the real ones."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from mimicbrush.training.precision import frozen_precisions, store_frozen
 
 CPU = torch.device("cpu")
 STATUS = PROC / "status"
-"""Where Linux tells a process of its memory."""
+"""File in which Linux reports the memory of a process."""
 STORED = {"imitative_unet": torch.float16}
-"""Part -> the dtype of its files, where it is not float32: the inpainting repository holds the fp16 variant alone."""
+"""Dtypes of the parts that are not stored in float32: the inpainting repository has only the fp16 variant."""
 KINDS = {
     "imitative_unet": UNet2DConditionModel,
     "reference_unet": UNet2DConditionModel,
@@ -43,25 +43,26 @@ KINDS = {
 
 @dataclass(frozen=True)
 class StartRow:
-    """One way of loading."""
+    """Memory and time of one way of loading."""
 
     name: str
     held: float
-    """GiB of weights afterwards."""
+    """GiB of weights after loading."""
     private: float
-    """GiB at most that no other process shares: of all ranks on a node, these add up. NaN where Linux does not tell."""
+    """Peak GiB not shared with other processes: those of all ranks on a node add up. NaN if Linux does not tell."""
     resident: float
-    """GiB resident at most, with mapped files, which the ranks of a node share and the system can drop."""
+    """Peak resident GiB, with mapped files, which the ranks of a node share and the system can drop."""
     seconds: float
 
 
 def bench_start(config: StartBenchConfig) -> None:
+    """Print and write the memory of both ways of loading, each measured in its own process."""
     with tempfile.TemporaryDirectory() as folder:
         network = write_parts(_sizes(config), Path(folder))
         print(f"{describe_device(CPU)}; {config.network} sizes; GiB\n\n{'':36s}  held  private  resident  seconds")
         rows = []
         for name in ("frozen parts straight in bfloat16", "all in float32, then stored"):
-            # A new process: its peak is its own.
+            # A new process, so that the peak does not include memory of this one.
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 rows.append(pool.submit(measure, name, network, straight=name.startswith("frozen")).result())
             row = rows[-1]
@@ -73,7 +74,7 @@ def bench_start(config: StartBenchConfig) -> None:
 
 
 def measure(name: str, network: NetworkConfig, *, straight: bool) -> StartRow:
-    """Build the network in this process, its frozen parts in bfloat16 at last."""
+    """Build the network in this process, with its frozen parts in bfloat16 in the end."""
     run = RunConfig(frozen_precision="bfloat16")
     started = now()
     precisions = frozen_precisions(RecipeConfig(), run.frozen_precision) if straight else {}
@@ -88,7 +89,7 @@ def measure(name: str, network: NetworkConfig, *, straight: bool) -> StartRow:
 
 
 class PrivateMemory:
-    """The most that this process has had to itself within, in bytes, looked at every 10 ms."""
+    """Records the peak of unshared memory of this process, in bytes, within a block; it is read every 10 ms."""
 
     def __init__(self) -> None:
         self.peak = math.nan

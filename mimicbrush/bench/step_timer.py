@@ -1,4 +1,4 @@
-"""Where the time of training steps goes: at any moment one part is under way."""
+"""Time of training steps by part: at any moment exactly one part is running."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NETWORK_METHODS = {
     "reference_features": "reference",
     "predict": "imitative",
 }
-"""Methods of the network -> the part of the step that they are."""
+"""Part of the step to which each method of the network belongs."""
 PARTS = (DATA, "augment", *dict.fromkeys(NETWORK_METHODS.values()), BACKWARD, OPTIMISER, REST)
-"""In order; `optimiser` is everything from the backward pass to the next batch: clipping, averaging, records."""
+"""All parts in order; `optimiser` is all work between the backward pass and the next batch, such as clipping."""
 
 
 class Timeline:
-    """Seconds by part. On a GPU its own clock stands at the borders, so that timing makes nothing wait."""
+    """Measures seconds by part. On a GPU, CUDA events mark the times, so that measuring does not synchronise."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -40,12 +40,12 @@ class Timeline:
         self.current = REST
 
     def enter(self, part: str) -> None:
-        """From here on, until another begins."""
+        """Begin a part, which ends when another one begins."""
         self.current = part
         self.stamps.append((part, self._stamp()))
 
     def timed(self, function: Callable[..., T], part: str) -> Callable[..., T]:
-        """The function, during which this part is under way."""
+        """Wrap a function so that its time counts for a part."""
 
         @wraps(function)
         def call(*args, **kwargs) -> T:
@@ -55,7 +55,7 @@ class Timeline:
         return call
 
     def seconds(self) -> dict[str, float]:
-        """By part, from the first stamp to the last."""
+        """Seconds by part, from the first stamp to the last."""
         totals: dict[str, float] = {}
         for (part, begin), (_, end) in pairwise(self.stamps):
             totals[part] = totals.get(part, 0.0) + _between(begin, end)
@@ -79,22 +79,22 @@ class Timeline:
 
 
 class StepTimer(Callback):
-    """Times the steps after the first ones, from the outside; to be the last of a trainer's callbacks.
+    """Times training steps after a warm-up; it must be the last of the trainer's callbacks.
 
-    num_warm_ups: steps that are not timed.
+    num_warm_ups: number of first steps that are not timed.
     """
 
     def __init__(self, num_warm_ups: int) -> None:
         self.num_warm_ups = num_warm_ups
         self.num_steps = 0
         self.seconds: Mapping[str, float] = {}
-        """By part, of all timed steps."""
+        """Seconds of all timed steps, by part."""
         self.wall = float("nan")
-        """Seconds of all timed steps."""
+        """Elapsed seconds of all timed steps."""
         self.peak = float("nan")
-        """GiB of the timed steps; NaN where the system does not tell."""
+        """Peak GiB of the timed steps; NaN if the system does not report it."""
         self.losses: list[torch.Tensor] = []
-        """Loss of every step, including the untimed first ones."""
+        """Loss of every step, including the warm-up."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.timeline = Timeline(module.device)

@@ -1,4 +1,4 @@
-"""Results of the training bench: a table on the terminal, JSON, Markdown, and a bar chart."""
+"""Results of the training benchmark: a table on the terminal, JSON, Markdown, and a bar chart."""
 
 from __future__ import annotations
 
@@ -17,61 +17,61 @@ BASELINE = "bfloat16"
 
 @dataclass(frozen=True, kw_only=True)
 class RowResult:
-    """One way to train."""
+    """Results of training with one set of options."""
 
     name: str
     title: str
     failure: str | None = None
-    """Reason for which there are no figures."""
+    """Reason why nothing was measured."""
     images_per_second: float | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
-    """Time of a step, by part."""
+    """Time of a step by part."""
     peak_memory: float | None = None
-    """GiB, measured."""
+    """Measured peak in GiB."""
     counted_memory: float | None = None
-    """GiB, as counted before; on a GPU only, where the measured one is of tensors alone."""
+    """Counted peak in GiB; only on a GPU, where the measured peak includes nothing but tensors."""
 
     def summary(self) -> str:
-        """In a few words."""
+        """Describe the result in a few words."""
         return self.failure or f"{self.images_per_second:.3g} images/s, {self.peak_memory:.1f} GiB"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResults:
-    """All rows, and what they hold for."""
+    """The results of all rows, with the machine and settings for which they are valid."""
 
     machine: str
     what: str
     flops: float
-    """Counted for one image, nothing computed twice."""
+    """FLOPs of one image, counted without recomputation."""
     matrix_rates: dict[str, float]
     """FLOP/s of a large matrix product, by dtype."""
     rows: list[RowResult]
 
     @property
     def best_rate(self) -> float:
-        """FLOP/s, what utilisation is measured against."""
+        """Highest matrix rate in FLOP/s, the reference for utilisation (MFU)."""
         return max(self.matrix_rates.values())
 
     def ratio(self, row: RowResult, to: RowResult | None) -> str:
-        """Ratio of images a second, `-` where one has none."""
+        """Ratio of images per second; `-` if one row has none."""
         if to is None or row.failure or to.failure:
             return "-"
         return f"{row.images_per_second / to.images_per_second:.2f}"
 
     def find(self, name: str) -> RowResult | None:
-        """The row of this name."""
+        """Return the row of this name, or None."""
         return next((row for row in self.rows if row.name == name), None)
 
 
 def print_results(results: TrainResults) -> None:
-    """Print the table, columns under each other."""
+    """Print the table with aligned columns."""
     print(f"\n{_heading(results)}")
     print(align_columns(list(_cells(results)), right=True))
 
 
 def write_results(results: TrainResults, path: Path) -> None:
-    """Write JSON, a Markdown table, and a bar chart, under one name."""
+    """Write JSON, a Markdown table and a bar chart, with the same name and different suffixes."""
     write_json(asdict(results), path)
     table = markdown_table(list(_cells(results)), right=True)
     write_text(f"{_heading(results)}\n\n{table}\n", path.with_suffix(".md"))
@@ -105,7 +105,7 @@ def _cells(results: TrainResults) -> Iterator[list[str]]:
 
 
 def _draw(results: TrainResults, path: Path) -> None:
-    """Images a second, and beside it the milliseconds of a step."""
+    """Draw images per second, and beside them the milliseconds of a step by part."""
     rows = [row for row in results.rows if not row.failure]
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""Training steps with one option after the other switched on: images a second, and where the time goes."""
+"""Speed and memory of training steps while options are switched on one by one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainer import make_trainer
 
 NUM_WARM_UPS = 3
-"""Steps before those that are timed; the first one compiles."""
+"""Steps before the timed ones; the first step compiles."""
 
 PLAIN = {
     "precision": "32-true",
@@ -48,7 +48,7 @@ PLAIN = {
     "compile": False,
     "gradient_checkpointing": False,
 }
-"""Fields of RunConfig that rows start from."""
+"""Fields of RunConfig at the beginning of the rows."""
 ROWS: dict[RowName, tuple[str, dict]] = {
     "float32": ("float32", {}),
     "bfloat16": ("bfloat16", {"precision": "bf16-mixed"}),
@@ -59,12 +59,13 @@ ROWS: dict[RowName, tuple[str, dict]] = {
     "checkpointing": ("+ gradient checkpointing", {"gradient_checkpointing": True}),
     "configured": ("as the config says", {}),
 }
-"""Titles, and fields of RunConfig on top of those of the rows that are measured before; the last stands alone."""
+"""Titles, and the fields of RunConfig that each row changes; `configured` is independent of the other rows."""
 GPU_ROWS = ("bfloat16", "frozen", "compile", "compile_encoders")
-"""Rows that a CPU takes long for: many emulate bfloat16, and compiling for them takes minutes."""
+"""Rows that take long on a CPU: many CPUs emulate bfloat16, and compiling takes minutes."""
 
 
 def bench_training(bench: TrainBenchConfig) -> None:
+    """Measure each row, and print and write the results."""
     device = choose_device(bench.device)
     config = bench_config(bench, device)
     batch_size = config.data.batch_size
@@ -85,7 +86,7 @@ def bench_training(bench: TrainBenchConfig) -> None:
 
 
 def bench_config(bench: TrainBenchConfig, device: torch.device) -> TrainConfig:
-    """The training config of all rows."""
+    """Make the training config that is common to all rows."""
     is_full = bench.network == "full"
     config = load_config(TrainConfig, bench.train_config or (FULL_PRESET if is_full else TINY_PRESET))
     if is_full:
@@ -112,7 +113,7 @@ def bench_config(bench: TrainBenchConfig, device: torch.device) -> TrainConfig:
 
 
 def row_configs(bench: TrainBenchConfig, config: TrainConfig, device: torch.device) -> dict[RowName, TrainConfig]:
-    """The config of each row: its options, and those of the rows before it."""
+    """Make the config of each row, which has the options of the rows before it."""
     on_cpu = [name for name in ROWS if name not in GPU_ROWS]
     names = bench.rows or (on_cpu if device.type == "cpu" else tuple(ROWS))
     changes, rows = dict(PLAIN), {}
@@ -123,13 +124,13 @@ def row_configs(bench: TrainBenchConfig, config: TrainConfig, device: torch.devi
 
 
 def random_pairs(num: int, size: int) -> PairBatch:
-    """Pairs of smooth random pictures, as the loader delivers them."""
+    """Make a batch of smooth random pictures, as the loader delivers it."""
     pairs = random_frame_pairs(num, size)
     return collate([decode_pair(pair, size, Random(0), position=number) for number, pair in enumerate(pairs)])
 
 
 def random_frame_pairs(num: int, size: int) -> list[FramePair]:
-    """The same, as they are stored in shards."""
+    """Make pairs of smooth random pictures, as they are stored in shards."""
     generator = np.random.default_rng(0)
     return [
         FramePair(
@@ -149,9 +150,9 @@ def random_frame_pairs(num: int, size: int) -> list[FramePair]:
 
 
 def _measure(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device: torch.device) -> RowResult:
-    """Train for a few steps, from a state that knows nothing of the rows before."""
+    """Train for a few steps, independently of earlier rows."""
     title = ROWS[name][0]
-    forget_rows(device)
+    free_earlier_rows(device)
     try:
         timer = time_steps(bench, config, device, compile_encoders=name == "compile_encoders")
     except torch.OutOfMemoryError:
@@ -172,10 +173,10 @@ def _measure(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device
 def time_steps(
     bench: TrainBenchConfig, config: TrainConfig, device: torch.device, *, compile_encoders: bool = False
 ) -> StepTimer:
-    """Time the steps of the config, by the trainer of a real run, without its checkpoints."""
+    """Time training steps with the trainer of a real run, but without checkpoints."""
     with tempfile.TemporaryDirectory() as folder:
         config = replace(config, output=Path(folder))
-        # Two billion random numbers are drawn faster where they are needed.
+        # Two billion random numbers are drawn faster on the device.
         with device if bench.network == "full" else nullcontext():
             module = make_module(config)
         if compile_encoders:
@@ -194,7 +195,7 @@ def _data(bench: TrainBenchConfig, config: TrainConfig) -> PairData | Iterable[P
 
 
 def _flops(config: TrainConfig) -> float:
-    """Of one image, nothing computed twice."""
+    """FLOPs of one image, without recomputation."""
     return cost_of_run(replace(config, run=replace(config.run, gradient_checkpointing=False))).total_flops
 
 
@@ -203,8 +204,8 @@ def _compile_encoders(network: MimicBrushNetwork) -> None:
     network.image_encoder.clip.compile()
 
 
-def forget_rows(device: torch.device) -> None:
-    """Free what was compiled or allocated before, so that nothing of it counts for what comes."""
+def free_earlier_rows(device: torch.device) -> None:
+    """Free compiled code and memory of earlier rows."""
     torch._dynamo.reset()
     gc.collect()
     if device.type == "cuda":
@@ -212,6 +213,6 @@ def forget_rows(device: torch.device) -> None:
 
 
 def _random_picture(generator: np.random.Generator, size: int) -> bytes:
-    """A JPEG."""
+    """Encode a smooth random picture as JPEG."""
     coarse = to_pil(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
     return encode_jpeg(coarse.resize((size, size), Image.Resampling.BICUBIC), quality=95)

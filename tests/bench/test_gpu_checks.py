@@ -1,4 +1,4 @@
-"""The GPU's checks on the CPU, with the smallest network: the code that a GPU will run, but for what needs one."""
+"""The GPU checks run on the CPU with the smallest network, except for the parts that need a GPU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def preset(without_charts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The smallest network in place of the tiny preset's, with settings that a check has to leave out; few steps."""
+    """Replace the tiny preset by a smaller one, with settings that a check must ignore, and few steps."""
     monkeypatch.setattr("mimicbrush.bench.gpu_training_checks.NUM_TIMED", 1)
     monkeypatch.setattr("mimicbrush.bench.training_speed.NUM_WARM_UPS", 1)
     monkeypatch.setattr("mimicbrush.bench.gpu_edit_checks.NUM_EDIT_STEPS", 2)
@@ -60,7 +60,7 @@ def test_an_output_named_like_a_file_is_refused(tmp_path):
     assert not (tmp_path / "x.json").exists()
 
 
-def test_everything_that_needs_no_gpu_is_checked(tmp_path, capsys):
+def test_all_checks_that_need_no_gpu_run(tmp_path, capsys):
     done, needing = ("float32", "lora", "edit"), ("waits", "offload_model", "compile")
     check_gpu(make_config(tmp_path, *done, *needing))
     lines = table(tmp_path)
@@ -68,14 +68,14 @@ def test_everything_that_needs_no_gpu_is_checked(tmp_path, capsys):
         dict.fromkeys(done, "ok") | dict.fromkeys(needing, "skipped")
     )
     assert all("needs a GPU" in lines[name]["measured"] for name in needing)
-    # The same weights, batch and noise: options differ by rounding.
+    # With the same weights, batch and noise, options differ only by rounding.
     assert lines["lora"]["expected"].startswith("first loss ")
     assert "| step, LoRA of rank 64 |" in (tmp_path / "check" / "results.md").read_text()
     assert "3 ok, 0 failed, 3 skipped" in capsys.readouterr().out
 
 
 def test_a_run_that_does_not_resume_exactly_fails(tmp_path, preset, monkeypatch):
-    def forget_the_rest(trainer, module, data, checkpoint) -> None:
+    def restore_weights_only(trainer, module, data, checkpoint) -> None:
         assert trainer.accumulate_grad_batches == 1
         if checkpoint:
             module.load_state_dict(read_checkpoint(checkpoint)["state_dict"], strict=False)
@@ -85,15 +85,15 @@ def test_a_run_that_does_not_resume_exactly_fails(tmp_path, preset, monkeypatch)
         (tmp_path / folder).mkdir()
     facts = check_resume(CheckSetup("tiny", 2, CPU, tmp_path / "exact", preset))
     assert facts.is_ok and facts.measured == "0.0e+00"
-    monkeypatch.setattr("mimicbrush.bench.gpu_training_checks.fit", forget_the_rest)
+    monkeypatch.setattr("mimicbrush.bench.gpu_training_checks.fit", restore_weights_only)
     assert not check_resume(CheckSetup("tiny", 2, CPU, tmp_path / "inexact", preset)).is_ok
 
 
-def test_another_first_loss_is_a_failure(tmp_path, preset):
+def test_a_different_first_loss_is_a_failure(tmp_path, preset):
     assert not check_steps(CheckSetup("tiny", 2, CPU, tmp_path, preset, first_loss=100.0), run={}).is_ok
 
 
-def test_a_failing_check_is_a_line_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+def test_a_failing_check_is_reported_and_the_others_run(tmp_path, monkeypatch, capsys):
     def fail(setup: CheckSetup) -> None:
         raise RuntimeError("device-side assert\nand more")
 
@@ -110,7 +110,7 @@ def test_a_failing_check_is_a_line_and_the_others_go_on(tmp_path, monkeypatch, c
     assert "failed: float32\nskipped: lora" in capsys.readouterr().out
 
 
-def test_what_was_ok_is_kept_and_what_was_skipped_for_time_is_made(tmp_path, monkeypatch):
+def test_passed_checks_are_kept_and_those_skipped_for_time_run_later(tmp_path, monkeypatch):
     runs = []
 
     def note(name: str, seconds: int) -> None:
@@ -127,13 +127,13 @@ def test_what_was_ok_is_kept_and_what_was_skipped_for_time_is_made(tmp_path, mon
     note("edit", 1)
     note("sampling", 601)
     assert verdicts() == ["ok", "skipped"]
-    assert "about 601 s, more than is left" in table(tmp_path)["sampling"]["measured"]
+    assert "about 601 s, more than the time left" in table(tmp_path)["sampling"]["measured"]
     assert verdicts(minutes=11) == ["ok", "ok"]
     assert runs == ["edit", "sampling"]
-    # Other sizes are another table.
+    # Results with other sizes are not reused.
     assert verdicts(minutes=11, batch_size=3) == ["ok", "ok"]
     assert len(runs) == 4
-    # A command for one check keeps the lines of the others.
+    # Running one check keeps the results of the others.
     check_gpu(make_config(tmp_path, "sampling", minutes=11, batch_size=3))
     assert table(tmp_path).keys() == {"sampling", "edit"}
     assert verdicts(minutes=11, batch_size=3) == ["ok", "ok"]
@@ -147,10 +147,10 @@ def test_a_peak_is_compared_with_the_counted_one():
     assert is_as_counted(10.0, 24.0, least=0)
 
 
-def test_without_a_gpu_it_says_how_to_try(tmp_path):
+def test_without_a_gpu_the_message_shows_the_command_for_a_cpu(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(UserError, match=r"no CUDA GPU is here; .* --device cpu --network tiny"):
+    with pytest.raises(UserError, match=r"no CUDA GPU found; .* --device cpu --network tiny"):
         check_gpu(GpuCheckConfig(output=tmp_path))
     with pytest.raises(ValueError, match="add --network tiny"):
         GpuCheckConfig(device="cpu")

@@ -10,7 +10,7 @@ from mimicbrush.training.cost import shaped_network
 from mimicbrush.training.counting import count_flops
 
 
-def test_a_step_is_counted_as_sampling_computes_it():
+def test_counted_flops_of_a_step_agree_with_sampling():
     sizes = SampleBenchConfig(widths=(32, 32, 32, 32), cross_attention_dim=32)
     config = bench_network(sizes, latent_size=16, timestep="current")
     network = initialise(config).eval()
@@ -21,11 +21,11 @@ def test_a_step_is_counted_as_sampling_computes_it():
         return count_flops(lambda: sample(network, conditions, noise, **arguments))[1]
 
     _, counted = count_flops(lambda: guided_step(shaped_network(config)))
-    # The CPU's attention kernels share a little more between the two rows than those that shapes alone go through.
+    # The CPU's attention kernels share slightly more between the two rows than the kernels for the meta device.
     assert counted == pytest.approx(flops_of(3) - flops_of(2), rel=0.1)
 
 
-def test_a_line_for_each_metric_and_the_ratio(capsys):
+def test_each_metric_and_the_share_of_all_are_printed(capsys):
     bench_metrics(MetricsBenchConfig(picture_size=64, num_edits=1, networks="tiny", device="cpu"))
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines()]
@@ -37,7 +37,7 @@ def test_a_line_for_each_metric_and_the_ratio(capsys):
     assert "all metrics:" in out
 
 
-def test_edits_of_the_bench_share_nothing():
+def test_random_edits_are_all_different():
     first, second = random_edits(32, (0, 1))
     assert (first.source != second.source).any() and (first.reference != second.reference).any()
     assert (first.source[~first.mask] == first.edited[~first.mask]).all()

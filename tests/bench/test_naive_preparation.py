@@ -19,7 +19,7 @@ both_scripts = pytest.mark.parametrize("prepare", [prepare_naively, prepare_by_d
 
 
 def prepare_clip(prepare: Callable[..., int], folder: Path, *, num_pairs: int = 4) -> tuple[int, dict[str, bytes]]:
-    """How many pairs are reported, and the shard's members by name."""
+    """Return the reported number of pairs, and the contents of the shard's files by name."""
     clip, shard = write_clip(folder / "clip.mp4", step=1), folder / "shard.tar"
     settings = {"num_frames": 6, "num_pairs": num_pairs, "generator": np.random.default_rng(0), "clock": Stopwatch()}
     num = prepare(clip, shard, **settings)
@@ -33,7 +33,7 @@ def similarities(members: dict[str, bytes]) -> dict[str, float]:
 
 @needs_decord
 @both_scripts
-def test_the_shard_holds_the_pairs_that_are_counted(prepare, tmp_path):
+def test_the_shard_has_the_returned_number_of_pairs(prepare, tmp_path):
     num, members = prepare_clip(prepare, tmp_path)
     pictures = [decode_rgb(content) for name, content in members.items() if name.endswith(".jpg")]
     assert 0 < num <= 4
@@ -44,12 +44,12 @@ def test_the_shard_holds_the_pairs_that_are_counted(prepare, tmp_path):
 
 @needs_decord
 @both_scripts
-def test_no_more_pairs_than_asked_for(prepare, tmp_path):
+def test_at_most_num_pairs_pairs_are_written(prepare, tmp_path):
     assert prepare_clip(prepare, tmp_path, num_pairs=1)[0] == 1
 
 
 @needs_decord
-def test_both_scripts_judge_small_frames_alike(tmp_path):
+def test_both_scripts_compute_equal_similarities_for_small_frames(tmp_path):
     first, second = (
         similarities(prepare_clip(prepare, tmp_path, num_pairs=15)[1])
         for prepare in (prepare_naively, prepare_by_decord)
@@ -73,12 +73,12 @@ def test_every_frame_is_decoded(tmp_path):
 
 
 def keyframes(path: Path) -> list[int]:
-    """Their numbers in order of presentation."""
+    """Numbers of the keyframes in order of presentation."""
     with av.open(str(path)) as container:
         return [number for number, frame in enumerate(container.decode(video=0)) if frame.key_frame]
 
 
-def test_keyframes_stand_at_the_interval_and_finished_clips_stay(tmp_path, monkeypatch):
+def test_keyframes_are_at_the_interval_and_existing_clips_are_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(SIZES, "1080p", (192, 108))
     shots = [Shot("pan", "coffee", "1080p", 1.1)]
     clips = render_clips(tmp_path, shots=shots)

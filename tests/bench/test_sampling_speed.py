@@ -9,7 +9,7 @@ from mimicbrush.model.weights.build import initialise
 TINY = SampleBenchConfig(widths=(32, 32, 32, 32), cross_attention_dim=32, latent_sizes=(16,), repeats=1)
 
 
-def test_the_released_algorithm_written_out_gives_what_ours_gives():
+def test_our_sampling_equals_the_released_algorithm():
     for timestep in ("current", "zero"):
         network = initialise(bench_network(TINY, 16, timestep)).eval()
         conditions, noise = random_conditions(network, 2), draw_noise(network, seeded_generators([0, 1]))
@@ -24,8 +24,8 @@ def test_the_released_algorithm_written_out_gives_what_ours_gives():
 def test_one_line_for_each_size_and_timestep(capsys, monkeypatch):
     monkeypatch.setattr("mimicbrush.bench.sampling_speed.NUM_STEPS", 2)
     bench_sampling(TINY)
-    said = capsys.readouterr().out
-    assert "first step done" in said and "4 samples of 2 steps together" in said
-    lines = [line.split() for line in said.splitlines() if line.startswith(" 16 x")]
+    output = capsys.readouterr().out
+    assert "first step done" in output and "4 samples of 2 steps together" in output
+    lines = [line.split() for line in output.splitlines() if line.startswith(" 16 x")]
     assert [line[3] for line in lines] == ["current", "zero"]
     assert all(float(line[6]) > 0 and float(line[7]) < 1e-4 for line in lines)

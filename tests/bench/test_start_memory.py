@@ -1,4 +1,4 @@
-"""The start bench loads tiny parts in the formats of the real ones."""
+"""The benchmark loads tiny parts in the file formats of the real ones."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_rows_are_measured_and_written(train_config, tmp_path, capsys):
     for row in written["rows"]:
         assert row["images_per_second"] > 0
         assert {"VAE", "CLIP", "shape", "reference", "imitative", "backward", "optimiser"} <= row["milliseconds"].keys()
-        # The parts are all of a step, each once.
+        # The parts sum to the whole step.
         assert sum(row["milliseconds"].values()) == pytest.approx(2e3 / row["images_per_second"], rel=0.05)
     assert "+ gradient checkpointing" in output.with_suffix(".md").read_text()
     assert output.with_suffix(".png").stat().st_size > 1000
@@ -48,13 +48,13 @@ def test_rows_are_measured_and_written(train_config, tmp_path, capsys):
     assert not (tmp_path / "never").exists()
 
 
-def test_real_shards_go_through_the_loader(train_config, shards, capsys):
+def test_shards_are_read_by_the_loader(train_config, shards, capsys):
     bench = TrainBenchConfig(train_config=train_config, shards=shards["stills"], rows=("configured",), repeats=1)
     bench_training(replace(bench, device="cpu"))
     assert "images/s" in capsys.readouterr().out
 
 
-def test_a_row_without_memory_is_named_and_the_others_go_on(train_config, monkeypatch, tmp_path, capsys):
+def test_a_row_out_of_memory_is_reported_and_the_others_run(train_config, monkeypatch, tmp_path, capsys):
     def refuse(*args, **kwargs) -> None:
         raise torch.OutOfMemoryError("no room")
 
@@ -66,7 +66,7 @@ def test_a_row_without_memory_is_named_and_the_others_go_on(train_config, monkey
     assert len(json.loads(output.read_text())["rows"]) == 2
 
 
-def test_options_add_up_and_the_configs_own_stand_alone(train_config):
+def test_rows_accumulate_options_but_configured_is_the_config_itself(train_config):
     bench = TrainBenchConfig(train_config=train_config)
     config = bench_config(bench, CPU)
     rows = row_configs(bench, config, torch.device("cuda"))
@@ -93,7 +93,7 @@ def test_the_full_size_network_needs_no_hub():
     assert (config.network.size, config.data.batch_size) == (512, 3)
 
 
-def test_a_part_within_another_is_not_counted_twice(monkeypatch):
+def test_a_nested_part_is_not_counted_twice(monkeypatch):
     ticks = iter([0.0, 1.0, 3.0, 6.0, 10.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
     timeline = Timeline(CPU)
@@ -102,7 +102,7 @@ def test_a_part_within_another_is_not_counted_twice(monkeypatch):
     assert timeline.seconds() == {"outer": 1.0, "middle": 2.0 + 4.0, "inner": 3.0}
 
 
-def test_the_loaders_pairs_are_counted(train_config, shards, capsys):
+def test_pairs_of_the_loader_are_counted(train_config, shards, capsys):
     bench_loader(LoaderBenchConfig(train_config=train_config, shards=shards["stills"], workers=(1,), seconds=0.2))
     *_, line = capsys.readouterr().out.splitlines()
     assert line.split()[0] == "1"
