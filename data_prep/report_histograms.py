@@ -105,9 +105,9 @@ def histogram_chart(
     if band:
         hint, width = f"the band: {band[0]:g} to {band[1]:g}", across(band[1]) - across(band[0])
         elements.append(
-            rectangle(across(band[0]), TOP, width, up(0) - TOP, colour=GREEN, opacity=0.2, hint=hint, classes="band")
+            rectangle(across(band[0]), TOP, width, up(0) - TOP, colour=GREEN, opacity=0.2, tooltip=hint, classes="band")
         )
-    elements += vertical_axis(up, LEFT, WIDTH - RIGHT, label=_count_label(highest), most=4, min_step=1)
+    elements += vertical_axis(up, LEFT, WIDTH - RIGHT, label=_count_label(highest), max_intervals=4, min_step=1)
     for bar, end in zip(bars, ends, strict=True):
         span = f"{bar.start:g} or more" if math.isinf(bar.end) else f"{bar.start:g} to {end:g}"
         width = max(0.5, across(end) - across(bar.start) - 1)
@@ -118,12 +118,12 @@ def histogram_chart(
                 width,
                 up(0) - up(bar.count),
                 colour=BLUE,
-                hint=f"{span}: {bar.count}",
+                tooltip=f"{span}: {bar.count}",
                 classes="bar",
             )
         )
     beyond = "; last bar: all beyond" if math.isinf(bars[-1].end) else ""
-    elements += horizontal_axis(across, up(0), most=6)
+    elements += horizontal_axis(across, up(0), max_intervals=6)
     elements.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, axis + beyond, "middle"))
     return chart(elements, title=title, height=HEIGHT)
 

@@ -1,9 +1,10 @@
 """File layout of the released MimicBrush benchmark: names of folders, pictures and texts.
 
-A set is a folder of `<id>_source.png`, `<id>_source_mask.png`, `<id>_reference.png`, with `<id>_reference_mask.png` and
-`prompts.json` ({id: text}; # signs mark the edited concept) where there are any. A source that is an animated PNG is a
-clip; its mask has as many frames, or one for all. `groups.json` ({id: name}), which this project added, tells which
-samples are not independent, for instance because they show one photograph: intervals are bootstrapped over groups.
+A set is a folder with `<id>_source.png`, `<id>_source_mask.png` and `<id>_reference.png` for each sample, and
+optionally `<id>_reference_mask.png` and `prompts.json` ({id: text}, with # signs around the edited concept). A source
+that is an animated PNG is a clip; its mask has as many frames, or one for all. `groups.json` ({id: name}), an
+addition of this project, groups samples that are not independent, for instance because they show one photograph:
+intervals are bootstrapped over groups.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ TRACK_FOLDERS: dict[Track, str] = {"inner_id": "WithinInstance", "inter_id": "Cr
 SOURCE, MASK, REFERENCE = "_source.png", "_source_mask.png", "_reference.png"
 REFERENCE_MASK = "_reference_mask.png"
 PARTS = (SOURCE, MASK, REFERENCE, REFERENCE_MASK)
-"""The pictures of a sample, the last of which it may lack."""
+"""The pictures of a sample; the last one is optional."""
 PROMPTS = "prompts.json"
 GROUPS = "groups.json"
 UNFILLED = "FILL IN"
-"""Beginning of a prompt that nobody has written yet, in the template that the builder leaves."""
+"""Beginning of each prompt in the builder's template, to be replaced by the user."""
 
 
 def part_of(suffix: str) -> str:
-    """`_source` for `_source.png`: the part of a sample, whatever the picture's format."""
+    """Name of a part of a sample without the format: `_source` for `_source.png`."""
     return suffix.removesuffix(".png")
 
 
@@ -40,12 +41,12 @@ PICTURE_NAME = re.compile(rf"(?P<id>[^.].*)(?P<part>{'|'.join(map(part_of, PARTS
 
 
 def set_folder(benchmark: Path, task: Task, track: Track) -> Path:
-    """Folder of a set in a benchmark's folder. Commands take any folder: the config says which set it is."""
+    """Folder of a set inside a benchmark. Commands accept any folder; their config names the set."""
     return benchmark / TASK_FOLDERS[task] / TRACK_FOLDERS[track]
 
 
 def find_pictures(folder: Path) -> dict[str, dict[str, list[Path]]]:
-    """Every id of which any picture is there, in whatever format: {id: {`_source`: files, ...}}, sorted by id."""
+    """Find the pictures of all samples, in any format: {id: {`_source`: files, ...}}, sorted by id."""
     found: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(folder.iterdir()):
         name = PICTURE_NAME.fullmatch(path.name)
@@ -55,10 +56,10 @@ def find_pictures(folder: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def is_filled(prompt: str) -> bool:
-    """Whether somebody has written the prompt."""
+    """Whether a prompt was filled in."""
     return bool(prompt.strip()) and not prompt.startswith(UNFILLED)
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Read {id: text} from a sound file; empty where there is no such file."""
+    """Read {id: text} from a valid file; empty if there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -10,14 +10,14 @@ from mimicbrush.machine import processor_name
 from mimicbrush.requests import Precision
 
 SHARED_OR_NONE = ("cpu", "mps", "meta")
-"""Devices that take tensors from the host's own memory, or take none."""
+"""Devices that use the host's memory, or none."""
 
 
 def send(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Copy a tensor from the CPU to the device without waiting for what the device still has to do.
+    """Copy a tensor from the CPU to the device without waiting for the device's earlier work.
 
-    A copy from ordinary memory may wait, whatever `non_blocking` says: the driver first copies it to pinned memory,
-    behind all that was begun before (CUDA driver API, "API synchronization behavior").
+    A copy from pageable memory may wait even with `non_blocking`: the driver first copies it to pinned memory, after
+    all earlier work (CUDA driver API, "API synchronization behavior").
     """
     device = torch.device(device)
     if tensor.device == device or device.type in SHARED_OR_NONE or tensor.device.type != "cpu":
@@ -26,12 +26,12 @@ def send(tensor: Tensor, device: torch.device | str) -> Tensor:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one; raises UserError where the device is not there."""
+    """Choose a device by name; `auto` is a GPU if there is one. Raises UserError if the device does not exist."""
     if name != "auto":
         try:
             return torch.zeros((), device=name).device
-        except (RuntimeError, AssertionError):  # torch raises either, by its build
-            raise UserError(f"device {name} is not there; choose auto or cpu") from None
+        except (RuntimeError, AssertionError):  # which of the two depends on the build of torch
+            raise UserError(f"device {name} does not exist here; choose auto or cpu") from None
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -42,7 +42,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """`auto` is float16 on a GPU, as in the release, and float32 elsewhere."""
+    """Choose a dtype; `auto` is float16 on a GPU, as in the release, and float32 elsewhere."""
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return getattr(torch, precision)

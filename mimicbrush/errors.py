@@ -1,7 +1,7 @@
-"""The exceptions that end a command in one line: a mistake of the user's, and a signal.
+"""Exceptions for mistakes of the user, for inputs that are skipped, and for SIGTERM, and their messages.
 
-Every command names a fault once. What is found before the work begins is refused together, in one list; what is found
-on the way is printed when it is found, or in the tables at the end, and the last line only counts it.
+Every command reports a mistake once. Mistakes that are found before the work begins are refused together, in one list;
+mistakes found during the work are printed at once, or in a table at the end, and the last line only counts them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class UserError(ValueError):
-    """A mistake of the user's: the message says what was expected, what was found, and what to do.
+    """A mistake of the user: the message says what was expected, what was found, and what to do.
 
-    Several mistakes at once, `UserError(*faults)`, are a list: lines that begin with `- `, indented or not.
+    The message of several mistakes, `UserError(*faults)`, is a list of lines that begin with `- `.
     """
 
     def __init__(self, *faults: str) -> None:
@@ -27,7 +27,7 @@ class UserError(ValueError):
 
 
 class Faults:
-    """Collects the mistakes in one thing that the user has given, so that one error names all of them."""
+    """Collects mistakes in a user's input, so that one error lists all of them."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -36,26 +36,26 @@ class Faults:
         self.found.append(fault)
 
     def check(self, holds: bool, fault: str) -> None:
-        """Note the fault unless the condition holds."""
+        """Add the fault unless the condition holds."""
         if not holds:
             self.add(fault)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Note the mistake that the block raises, and carry on after the block."""
+        """Add the mistakes that the block raises, and continue after the block."""
         try:
             yield
         except UserError as error:
             self.found += error.faults
 
     def refuse(self) -> None:
-        """Raise a UserError if any mistake was noted."""
+        """Raise a UserError if any mistake was added."""
         if self.found:
             raise UserError(*self.found)
 
 
 def as_list(faults: Sequence[str], *, indent: str = "") -> str:
-    """The only fault as it is; several under their number, an indented line each."""
+    """Return a single fault unchanged, and several as a list, an indented line each, under their number."""
     if len(faults) == 1:
         return faults[0]
     return "\n".join([f"{len(faults)} faults:", *(f"{indent}- {fault}" for fault in faults)])
@@ -78,14 +78,14 @@ class UnusableInput(Exception):  # noqa: N818 - it describes the input, and is c
 
 
 class Terminated(SystemExit):
-    """SIGTERM has asked the process to end: raised in its main thread, so that it cleans up."""
+    """SIGTERM asked the process to end: raised in the main thread, so that it cleans up."""
 
     def __init__(self, status: int = 143) -> None:
         super().__init__(status)
 
 
 def some_of(names: Sequence[object], most: int = 3) -> str:
-    """`a, b, c and 4 more`: as many as are read on a line."""
+    """Join names as `a, b, c and 4 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + more
 
@@ -97,26 +97,26 @@ def first_line(error: Exception) -> str:
 
 
 def spaced(number: int) -> str:
-    """12345 -> 12 345, as messages and reports write large numbers."""
+    """Write a large number with spaces: 12345 becomes `12 345`."""
     return f"{number:,}".replace(",", " ")
 
 
 def describe_reasons(counts: Mapping[str, int]) -> str:
-    """`120 too_short, 68 unreadable`, in the order given."""
+    """Join the counts of reasons as `120 too_short, 68 unreadable`, in the given order."""
     return ", ".join(f"{spaced(count)} {reason}" for reason, count in counts.items())
 
 
 def end_with_error(error: UserError) -> NoReturn:
     """Print one line, or a list, and exit with status 2."""
-    # A loader's process sends its error wrapped in a traceback, whose last words are the message.
+    # An error from a process of the data loader is wrapped in a traceback that ends with the message.
     message = str(error).rpartition(f"{UserError.__name__}: ")[2]
     print(f"error: {_unwrapped(message)}", file=sys.stderr)
     raise SystemExit(2) from None
 
 
 def _unwrapped(message: str) -> str:
-    """One line, whatever a library's words in it hold; the items of a list keep theirs."""
-    import re  # here: a command imports this module before it handles Ctrl-C
+    """Join the lines of a message from a library; the items of a list keep their own lines."""
+    import re  # imported late: a command imports this module before it handles Ctrl-C
 
     items = re.split(r"\n(?= *- )", message)
     indents = [item[: len(item) - len(item.lstrip())] for item in items]

@@ -1,4 +1,4 @@
-"""The operating system's lock on a file, on Linux, macOS and Windows: it ends with its process, however that ends."""
+"""The operating system's lock on a file, on Linux, macOS and Windows; it ends when its process ends in any way."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 from pathlib import Path
 
 REFUSED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
-"""Errors that mean that another process has the lock; any other means that the file system has no locks."""
+"""Errors if another process has the lock; any other error means that the file system has no locks."""
 LOCKED_BYTE = 2**30
-"""Behind a file's content: Windows lets nobody read a locked byte."""
+"""Position after the file's content, because Windows lets no process read a locked byte."""
 
 _open_files: set[int] = set()
-"""Numbers of the lock files that this process has open."""
+"""Descriptors of the lock files that this process has open."""
 
 
 def open_lock(path: Path) -> int:
-    """Open a file, made where it is not there, so that it can be locked; returns its number. Raises OSError."""
+    """Open a file for locking, and make it if needed; returns its descriptor. Raises OSError."""
     number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     _open_files.add(number)
     return number
@@ -29,9 +29,9 @@ def close_lock(number: int) -> None:
 
 
 def lock(number: int, *, shared: bool = False) -> bool:
-    """Lock an open file; returns whether there is a lock, which some network file systems lack.
+    """Lock an open file; returns False on a network file system without locks.
 
-    shared: others may hold a shared lock at the same time. Raises BlockingIOError where another process has the lock.
+    shared: others may hold a shared lock at the same time. Raises BlockingIOError if another process has the lock.
     """
     try:
         _lock(number, shared)
@@ -61,7 +61,7 @@ def _lock_on_windows(number: int) -> None:
 
 
 def _close_in_child() -> None:
-    """A forked child, such as a loader's worker, would hold the lock for as long as it outlives this process."""
+    """Close the locks in a forked child, such as a loader's worker: it would hold them after this process has ended."""
     for number in _open_files:
         os.close(number)
     _open_files.clear()

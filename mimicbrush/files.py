@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what made them."""
+"""Write files atomically, hash them, and check where they may be written."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from pathlib import Path
 from mimicbrush.errors import UserError
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
-"""Disk full, quota used up, file larger than allowed; a folder that may not be written to."""
+"""Errors for a full disk or quota, a file larger than allowed, and a folder without write permission."""
 
 PICTURE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".heic", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Names that end so, in small letters or capitals, are taken for pictures."""
+"""Suffixes, in any case, of picture files."""
 WEIGHT_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".safetensors"})
-"""Suffixes of single files of weights."""
+"""Suffixes of weight files."""
 # fmt: off
 FILE_SUFFIXES = PICTURE_SUFFIXES | WEIGHT_SUFFIXES | {
     ".csv", ".gguf", ".gz", ".h5", ".html", ".json", ".md", ".mp4", ".msgpack", ".npy", ".npz", ".onnx", ".pdf",
     ".pickle", ".pkl", ".tar", ".tgz", ".txt", ".webm", ".yaml", ".yml", ".zip",
 }
 # fmt: on
-"""Names that end so mean a file to whoever gives them."""
+"""Suffixes of names that a user means as a file, not a folder."""
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix, that takes its place at the end; an exception leaves neither.
+    """Yield a temporary path beside `path` that replaces it at the end, so that the file appears whole or not at all.
 
-    Both the file and its new name are on the disk before this returns: a power cut leaves the old file or the new one.
+    Both the file and its new name are synced to disk before this returns: a power cut leaves the old or the new file.
     """
     partial = _beside(path)
     try:
@@ -53,11 +53,11 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """As `whole`, for a folder, empty at first; raises UserError where it exists already or cannot be made."""
+    """Like `whole`, for a new empty folder; raises UserError if it already exists or cannot be made."""
     if path.exists():
         raise UserError(f"{path} exists; choose another output or delete it")
     partial = _beside(path)
-    shutil.rmtree(partial, ignore_errors=True)  # of a killed process that had the same number
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process with the same number
     try:
         partial.mkdir()
     except OSError as error:
@@ -68,7 +68,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             for inside in (*partial.rglob("*"), partial):
                 sync(inside)
             if path.exists():
-                raise UserError(f"{path} was made by another command in the meantime; choose another output")
+                raise UserError(f"{path} was created by another command in the meantime; choose another output")
             partial.rename(path)
             sync(path.parent)
     finally:
@@ -76,7 +76,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """A hidden name in the same folder, which is made, that no other process has."""
+    """Return a hidden name in the same folder that no other process uses; the folder is made if needed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -87,26 +87,28 @@ def _beside(path: Path) -> Path:
 
 @contextmanager
 def _room_for(path: Path) -> Iterator[None]:
-    """Raise UserError where the disk is full, or may not be written to."""
+    """Raise UserError if the disk is full or not writable."""
     try:
         yield
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise UserError(f"{path}: cannot be written ({error.strerror}); mend that and run the same command") from None
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); fix that and run the same command again"
+        ) from None
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; raises OSError where they cannot be."""
+    """Sync a file, or the names in a folder, to disk; raises OSError if that fails."""
     is_folder = path.is_dir()
-    if is_folder and os.name == "nt":  # Windows opens no folder, and writes names at once
+    if is_folder and os.name == "nt":  # Windows cannot open a folder, and writes names at once
         return
-    # Windows syncs only what is open for writing.
+    # Windows only syncs files that are open for writing.
     number = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
         os.fsync(number)
     except OSError as error:
-        # File systems that cannot sync a folder say so in one of these ways.
+        # File systems that cannot sync a folder raise one of these errors.
         if not is_folder or error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
     finally:
@@ -114,15 +116,15 @@ def sync(path: Path) -> None:
 
 
 def refuse_file_name(folder: Path) -> None:
-    """For an output that becomes a folder: raises UserError where its name is that of a file, unless it is there."""
+    """Raise UserError if an output folder has the name of a file, such as `x.csv`, unless it exists."""
     if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
-        raise UserError(f"{folder} would become a folder, and ends in {folder.suffix} like a file; leave that out")
+        raise UserError(f"{folder} would become a folder, but ends in {folder.suffix} like a file; remove the suffix")
 
 
 def check_writable(path: Path) -> None:
-    """For what is written after long work: raises UserError where it is a folder, or no file can be made beside it.
+    """Raise UserError if a file cannot be written at this path, so that this is known before long work.
 
-    Folders that it makes in order to try are removed again.
+    Folders that are made for the test are removed again.
     """
     made: list[Path] = []
     try:
@@ -139,18 +141,18 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another output") from None
     finally:
         for each in made:
-            with suppress(OSError):  # not made after all, or in use by another by now
+            with suppress(OSError):  # it was not made, or another process uses it by now
                 each.rmdir()
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text atomically."""
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def append_text(text: str, path: Path) -> None:
-    """Add UTF-8 text to the end of a file, which is made where there is none."""
+    """Append UTF-8 text to a file, which is made if needed."""
     with _room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", newline="") as file:
@@ -158,23 +160,23 @@ def append_text(text: str, path: Path) -> None:
 
 
 def write_json(content: object, path: Path) -> None:
-    """Write JSON, whole or not at all; raises ValueError for NaN and infinity, which are no JSON."""
+    """Write JSON atomically; raises ValueError for NaN and infinity, which JSON does not have."""
     write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def read_object(path: Path, *needed: str) -> dict:
-    """A JSON object; raises UserError where the file is damaged or lacks a needed field."""
+    """Read a JSON object; raises UserError if the file is damaged or lacks a needed field."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError):
         content = None
     if not isinstance(content, dict) or not set(needed) <= content.keys():
-        raise UserError(f"{path}: damaged, or not what it should be; delete it and run the command that wrote it again")
+        raise UserError(f"{path}: damaged, or another kind of file; delete it and run the command that wrote it again")
     return content
 
 
 def digest(files: Iterable[Path]) -> str:
-    """A short fingerprint of the files' names and contents, whatever folder they lie in."""
+    """A short fingerprint of the files' names and contents, independent of their folder."""
     total = hashlib.sha256()
     for path in files:
         total.update(path.name.encode() + bytes.fromhex(sha256(path)))
@@ -182,7 +184,7 @@ def digest(files: Iterable[Path]) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Of a file, computed once while it stays as it is."""
+    """SHA-256 of a file, computed once as long as the file does not change."""
     status = path.stat()
     return _sha256(path.resolve(), status.st_size, status.st_mtime_ns)
 
@@ -194,7 +196,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
-    """The versions of those packages that are installed."""
+    """Versions of the packages, without those that are not installed."""
     found = {}
     for package in packages:
         try:

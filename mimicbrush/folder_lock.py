@@ -1,9 +1,9 @@
-"""Locks of output folders: one command writes at a time, and a second one is refused with the holder's name.
+"""Lock output folders: one command writes at a time, and a second one is refused with the name of the holder.
 
-The holder keeps two things in a hidden file of the folder: an operating system's lock, which ends with its process
-however that ends, and a note of who it is, whose time it renews every few seconds. Where the lock is refused, the
-holder lives. Not every network file system carries locks from one machine to another, so where the lock is free and
-the note is another machine's, its time decides: a holder that does not renew it for a minute has ended.
+The holder keeps a hidden file in the folder, with an operating system's lock, which ends with its process, and a note
+that describes the holder; it renews the note's time every few seconds. If the lock is refused, the holder is alive. Not
+every network file system passes locks between machines. So if the lock is free and the note comes from another machine,
+the time decides: a holder that has not renewed the note for a minute has ended.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from mimicbrush.files import refuse_file_name
 
 NAME = ".lock"
 BEAT = 10.0
-"""Seconds between two renewals of the note's time."""
+"""Seconds between two renewals of the note."""
 PATIENCE = 60.0
 """Seconds without a renewal after which a holder on another machine counts as ended."""
 LONG_AGO = 600.0
-"""Seconds since the last renewal after which it does so at once: no two clocks of a cluster differ by as much."""
+"""Seconds since the last renewal after which it counts as ended at once: clocks of a cluster differ by less."""
 LET_GO = 10.0
-"""Seconds that a process which was forked just before the holder was killed is given to close its copy of the lock."""
+"""Seconds for a child, forked just before the holder was killed, to close its copy of the lock."""
 
 
 class FolderHeldError(UserError):
-    """Another command is at work in the folder."""
+    """Another command is using the folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who holds a folder."""
+    """Description of the process that holds a folder."""
 
     token: str
-    """Tells it from every other holder."""
+    """Unique identifier of this holder."""
     host: str
     pid: int
     since: str
     command: str
     job: str
-    """Slurm's number of it; empty outside of Slurm."""
+    """Slurm's job number; empty outside of Slurm."""
     restarts: int
-    """How often Slurm has put that job back into its queue."""
+    """Number of times that Slurm has requeued the job."""
 
     def describe(self) -> str:
         job = f", Slurm job {self.job}," if self.job else ""
@@ -62,29 +62,29 @@ class Holder:
 
 @contextmanager
 def held(folder: Path, share: str = "") -> Iterator[None]:
-    """Hold a folder for this process, and make it where it is not there.
+    """Hold a folder for this process, and make it if needed.
 
-    share: name of a part that is held alone: parts are held side by side, and the whole only without any of them.
-    Raises FolderHeldError, which says who holds it, and UserError where nothing can be written there, or its name is
-    that of a file.
+    share: name of a share of the folder. Different shares can be held at the same time; the whole folder can be held
+    only if no share is. Raises FolderHeldError, which names the holder, and UserError if the folder is not writable or
+    has the name of a file.
     """
     refuse_file_name(folder)
     made = _make(folder)
     own = folder / (f"{NAME}-{share}" if share else NAME)
     try:
         with _locked(own):
-            # Only now: of two that come at the same time, at least one sees the other.
+            # Checked after locking: of two commands that start together, at least one sees the other.
             _refuse_held([folder / NAME] if share else sorted(folder.glob(f"{NAME}-*")))
             yield
     finally:
-        # What was made for nothing goes again.
+        # Remove folders that were made but are still empty.
         with suppress(OSError):
             for path in made:
                 path.rmdir()
 
 
 def _make(folder: Path) -> list[Path]:
-    """Returns what had to be made, the innermost first."""
+    """Make a folder and its parents; returns those that were made, the innermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,15 +122,15 @@ def _renewing(path: Path, holder: Holder) -> Iterator[None]:
 
 
 def _remove(path: Path, number: int) -> None:
-    """Remove our note; a file system that is gone must not hide why the command ended."""
+    """Remove our note; an error of the file system must not hide the reason why the command ended."""
     with suppress(OSError):
-        os.ftruncate(number, 0)  # Windows removes no open file: an empty one, which holds nothing, stays there
+        os.ftruncate(number, 0)  # Windows cannot remove an open file: an empty file remains, which holds nothing
     with suppress(OSError):
         path.unlink()
 
 
 def _refuse_held(paths: Sequence[Path]) -> None:
-    """Raise FolderHeldError where another process holds one of these files."""
+    """Raise FolderHeldError if another process holds one of these files."""
     numbers, doubtful = [], {}
     try:
         for path in paths:
@@ -145,14 +145,14 @@ def _refuse_held(paths: Sequence[Path]) -> None:
 
 
 def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
-    """The open file, and whether its lock is ours; raises FolderHeldError where it is another's.
+    """Open and lock a file; returns its descriptor, and False if the file system has no locks.
 
-    shared: others may look at the same time.
+    shared: others may hold a shared lock at the same time. Raises FolderHeldError if another process has the lock.
     """
     patience = LET_GO
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)  # who was refused may have removed it again
+            path.parent.mkdir(parents=True, exist_ok=True)  # a refused command may have removed it
             number = open_lock(path)
         except FileNotFoundError:
             continue
@@ -167,7 +167,7 @@ def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
             holder = _read(path)
             if patience <= 0 or holder is None or not _has_ended(holder):
                 raise FolderHeldError(_refusal(path, holder)) from None
-            # Its child, forked just before it was killed, has not yet closed its copy of the lock (see file_lock).
+            # A child that was forked just before the holder was killed still has a copy of the lock (see file_lock).
             time.sleep(0.05)
             patience -= 0.05
             continue
@@ -176,13 +176,13 @@ def _open(path: Path, *, shared: bool = False) -> tuple[int, bool]:
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(number), path.stat()):
                 return number, True
-        # Its holder has ended, and removed it, between our two calls.
+        # The holder ended and removed the file between our two calls.
         close_lock(number)
 
 
 def _has_ended(holder: Holder) -> bool:
-    """Whether the holder was a process of this machine that has ended, even if its parent has not waited for it yet."""
-    # Windows has no forked children, and its `os.kill` would end the process.
+    """Whether the holder was a process of this machine that has ended, including one that is still a zombie."""
+    # Windows has no forked children, and `os.kill` would end the process there.
     if holder.host != platform.node() or not hasattr(os, "fork"):
         return False
     try:
@@ -197,23 +197,23 @@ def _has_ended(holder: Holder) -> bool:
 
 
 def _doubtful_holder(path: Path, is_locked: bool) -> dict[Path, Holder]:
-    """The holder, if the operating system's lock, which is free, does not tell for certain that it has ended."""
+    """Return the holder in the note, as {path: holder}, unless it has certainly ended, given that the lock is free."""
     holder, ours = _read(path), _this_process()
     if holder is None or (is_locked and holder.host == ours.host):
         return {}
     if holder.job and holder.job == ours.job and holder.restarts < ours.restarts:
-        return {}  # Slurm has ended this job's former start before it began this one.
+        return {}  # Slurm ended the earlier start of this job before this one.
     if time.time() - _time_of(path) / 1e9 > LONG_AGO:
         return {}
     return {path: holder}
 
 
 def _watch(holders: Mapping[Path, Holder]) -> None:
-    """Raise FolderHeldError as soon as one of them renews its note; for those that do not, wait until it is certain."""
+    """Raise FolderHeldError as soon as a holder renews its note; otherwise wait until all certainly have ended."""
     if not holders:
         return
     path, holder = next(iter(holders.items()))
-    print(f"{path.parent}: looking for {PATIENCE:g} s whether {holder.describe()} is still running", file=sys.stderr)
+    print(f"{path.parent}: waiting {PATIENCE:g} s to see whether {holder.describe()} is still running", file=sys.stderr)
     renewed = {path: _time_of(path) for path in holders}
     for _ in range(round(PATIENCE)):
         time.sleep(1)
@@ -223,7 +223,7 @@ def _watch(holders: Mapping[Path, Holder]) -> None:
 
 
 def _time_of(path: Path) -> int:
-    """When the note was renewed; of a file that is opened anew, because NFS answers for others from its memory."""
+    """Time of the last renewal. The file is opened again, because NFS caches the times of closed files."""
     with path.open("rb") as file:
         return os.fstat(file.fileno()).st_mtime_ns
 
@@ -246,7 +246,7 @@ def _this_process() -> Holder:
 
 
 def _program() -> str:
-    """How the command was started: `train.py`, or `python -m mimicbrush.edit`."""
+    """Name of the command that was started: `train.py`, or `python -m mimicbrush.edit`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return f"python -m {spec.name.removesuffix('.__main__')}" if spec else Path(sys.argv[0]).name
 
@@ -262,7 +262,7 @@ def _write(path: Path, number: int, holder: Holder) -> None:
 
 
 def _read(path: Path) -> Holder | None:
-    """The holder, None where there is none, or while it writes its note."""
+    """Read the holder; None if there is none, or while it writes its note."""
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -270,12 +270,12 @@ def _read(path: Path) -> Holder | None:
 
 
 def _renew(path: Path, holder: Holder, stop: threading.Event) -> None:
-    """Renew the note; end this process where another has taken the folder after missed renewals."""
+    """Renew the note regularly; end this process if another has taken the folder after missed renewals."""
     while not stop.wait(BEAT):
         other = _read(path)
         if other is not None and other.token != holder.token:
-            said = f"{path.parent} was taken over, as this process had not answered for long, by {other.describe()}"
-            print(f"error: {said}; stopped", file=sys.stderr, flush=True)
+            reason = f"{path.parent} was taken over by {other.describe()}, as this process did not respond for long"
+            print(f"error: {reason}; stopped", file=sys.stderr, flush=True)
             os._exit(2)
         with suppress(OSError):
             os.utime(path)

@@ -16,19 +16,17 @@ from mimicbrush.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-GIBIBYTE = 2**30
-"""Bytes."""
-MEBIBYTE = 2**20
-"""Bytes."""
+GIBIBYTE, MEBIBYTE = 2**30, 2**20
+"""Units in bytes."""
 
 PROC = Path("/proc/self")
-"""Where Linux describes this process."""
+"""Folder in which Linux describes this process."""
 CGROUPS = Path("/sys/fs/cgroup")
-"""Where Linux shows the limits of containers and of Slurm's jobs."""
+"""Folder in which Linux shows the limits of containers and Slurm jobs."""
 CPU_INFO = Path("/proc/cpuinfo")
-"""Where Linux describes the processor."""
+"""File in which Linux describes the processor."""
 RESET_PEAK = "5"
-"""Written to clear_refs, it sets a process's peak of resident memory back to what is resident now (Linux, proc(5))."""
+"""Value for clear_refs that resets a process's peak of resident memory to its present value (Linux, proc(5))."""
 
 
 def require_posix(activity: str) -> None:
@@ -41,14 +39,14 @@ def require_posix(activity: str) -> None:
 
 
 def allowed_cores() -> frozenset[int]:
-    """Numbers of the CPU cores on which this process may run; all of the machine's where it has no such mask."""
+    """Numbers of the CPU cores on which this process may run; all cores if the system has no affinity masks."""
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
     return frozenset(range(os.cpu_count() or 1))
 
 
 def usable_cores() -> int:
-    """CPU cores that this process can keep busy: those it may run on, and no more than its container's CPU time."""
+    """Number of CPU cores that this process can use: limited by its affinity mask and its container's CPU time."""
     return max(1, math.ceil(min(len(allowed_cores()), _cpu_quota(PROC, CGROUPS))))
 
 
@@ -62,15 +60,15 @@ def processor_name() -> str:
 
 
 def usable_memory() -> int:
-    """Bytes of the machine's memory, and no more than its container may use. Not for Windows."""
+    """Bytes of memory of the machine, or of its container if that has less. Not available on Windows."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return int(min(physical, _memory_limit(PROC, CGROUPS)))
 
 
 def peak_memory(device: torch.device) -> float:
-    """Bytes at the most since the last reset, or since the start: of the GPU's allocator, or resident in the process.
+    """Peak bytes since the last reset, or the start: of the GPU's allocator, or of this process's resident memory.
 
-    NaN where the system does not tell (Windows).
+    NaN if the system does not report it (Windows).
     """
     if device.type == "cuda":
         import torch
@@ -89,7 +87,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def reset_peak_memory(device: torch.device) -> bool:
-    """Start counting anew; False where the system does not allow it: the peak then stays that of the whole process."""
+    """Reset the peak; returns False if the system does not allow it, so that the peak is that of the whole process."""
     if device.type == "cuda":
         import torch
 
@@ -105,7 +103,7 @@ def reset_peak_memory(device: torch.device) -> bool:
 
 
 def _cpu_quota(proc: Path, cgroups: Path) -> float:
-    """CPU cores' worth of time that the process gets at most; infinite without a limit."""
+    """Limit of CPU time, as a number of cores; infinite without a limit."""
     quotas = [math.inf]
     for group in _groups_of(proc, cgroups, "cpu"):
         with suppress(OSError, ValueError):
@@ -120,7 +118,7 @@ def _cpu_quota(proc: Path, cgroups: Path) -> float:
 
 
 def _memory_limit(proc: Path, cgroups: Path) -> float:
-    """Bytes; infinite without a limit."""
+    """Limit of memory in bytes; infinite without a limit."""
     limits = [math.inf]
     for group in _groups_of(proc, cgroups, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -130,7 +128,7 @@ def _memory_limit(proc: Path, cgroups: Path) -> float:
 
 
 def _groups_of(proc: Path, cgroups: Path, controller: str) -> Iterator[Path]:
-    """Folders of the process's control group and of those around it, in either version; each may set a limit."""
+    """Folders of the process's control group and its parents, of version 1 and 2; each may set a limit."""
     lines: list[str] = []
     with suppress(OSError):
         lines = (proc / "cgroup").read_text().splitlines()
@@ -139,6 +137,6 @@ def _groups_of(proc: Path, cgroups: Path, controller: str) -> Iterator[Path]:
         if controllers and controller not in controllers.split(","):
             continue
         root = cgroups / controller if controllers else cgroups
-        # In a container the path may be that on its host: only the root is there then.
+        # In a container the path may be that on the host; then only the root exists.
         folder = root / group.lstrip("/")
         yield from (folder, *(parent for parent in folder.parents if parent.is_relative_to(root)))

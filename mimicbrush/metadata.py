@@ -1,4 +1,4 @@
-"""What a CSV says of the inputs: where they come from, and which of them belong together."""
+"""Metadata of inputs, read from a CSV: origin, licence, and groups of inputs that belong together."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ORIGIN_FIELDS = ("group", "licence", "url")
 
 
 def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What a CSV says of each input: {file: {group, licence, url}}, columns but `file` optional, empty cells left out.
+    """Read {file: {group, licence, url}} from a CSV; columns other than `file` are optional, empty cells left out.
 
-    Raises UserError if the file is missing, has no column `file`, or names none of the inputs.
+    Raises UserError if the CSV is missing, has no column `file`, or names none of the inputs.
     """
     if path is None:
         return {}
@@ -36,6 +36,6 @@ def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str
 
 
 def require_metadata(path: Path | None) -> None:
-    """Raise UserError where a CSV is named that is not there."""
+    """Raise UserError if a path is given and there is no such file."""
     if path is not None and not path.is_file():
-        raise UserError(f"{path}: no such metadata file; leave --metadata out or give a CSV with a column `file`")
+        raise UserError(f"{path}: no such metadata file; omit --metadata, or give a CSV with a column `file`")

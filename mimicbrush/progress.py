@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line every few seconds where the output is a file or a pipe."""
+"""Progress of long work: a bar on a terminal, or plain lines every few seconds in a file or a pipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 SECONDS = 5.0
 """Time between two lines; shorter work prints none."""
 SHARE = 0.01
-"""Work of hours prints lines less often: the time between two is at least this share of the time that has passed."""
+"""The time between two lines is at least this share of the elapsed time, so that long work prints fewer lines."""
 
 
 def _print_to_stderr(line: str) -> None:
@@ -22,7 +22,7 @@ def _print_to_stderr(line: str) -> None:
 
 
 class ProgressLog:
-    """Writes the lines of all work under way, which may be nested: `row 3 of 10, step 12 of 50, about 40 s left`."""
+    """Writes a line for all running work, which may be nested: `row 3 of 10, step 12 of 50, about 40 s left`."""
 
     def __init__(
         self, *, now: Callable[[], float] = time.monotonic, write: Callable[[str], None] = _print_to_stderr
@@ -30,11 +30,11 @@ class ProgressLog:
         self.now = now
         self.write = write
         self.under_way: list[PlainProgress] = []
-        """The outermost first."""
+        """Running work, the outermost first."""
         self.last_line = float("-inf")
 
     def report(self) -> None:
-        """Write a line if the last one is long enough ago."""
+        """Write a line if enough time has passed since the last one."""
         if not self.under_way:
             return
         now, outermost = self.now(), self.under_way[0]
@@ -57,7 +57,7 @@ LOG = ProgressLog()
 
 
 class PlainProgress(Generic[T]):
-    """Takes the place of tqdm's bar in a log; attributes and methods are tqdm's."""
+    """A replacement for tqdm's bar in a log, with the same attributes and methods."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class PlainProgress(Generic[T]):
         self.log.report()
 
     def set_postfix_str(self, text: str, *, refresh: bool = True) -> None:
-        """Add to this work's count what it has come to; `refresh` means nothing here."""
+        """Add a text to the count of this work; `refresh` has no effect."""
         self.postfix = text
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class PlainProgress(Generic[T]):
             self.log.under_way.remove(self)
 
     def describe(self, *, is_innermost: bool) -> str:
-        """Name what was finished last, or, of work that has inner work under way, what is under way."""
+        """Describe the last finished item, or the running one if it has inner work."""
         number = self.n if is_innermost else min(self.n + 1, self.total or self.n + 1)
         count = f"{self.unit} {number} of {self.total}" if self.total else f"{self.unit} {number}"
         return f"{count} ({self.postfix})" if self.postfix else count
@@ -118,9 +118,9 @@ def progress_bar(
     unit: str = "step",
     leave: bool = True,
 ) -> Progress:
-    """Return tqdm's bar where stderr is a terminal, plain lines elsewhere; neither shows where there is nothing to do.
+    """Return tqdm's bar if stderr is a terminal, and plain lines otherwise; with nothing to do, neither is shown.
 
-    unit: name of what is counted, in the singular. desc, leave: as in tqdm, for the bar alone.
+    unit: name of the counted items, in the singular. desc, leave: as in tqdm, for the bar only.
     """
     if sys.stderr.isatty():
         return tqdm(iterable, total=total, desc=desc, unit=unit, leave=leave, disable=total == 0)

@@ -1,4 +1,4 @@
-"""An output folder belongs to one run: its config lies in it, and another run's is refused."""
+"""An output folder belongs to one run: it contains the config, and a different config is refused."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ CONFIG_NAME = "config.yaml"
 
 
 def claim(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> None:
-    """Write the resolved config into `folder`, or check that the one there is the same, so that the run goes on.
+    """Write the resolved config into `folder`, or check that the config there is the same, so that the run resumes.
 
-    free: fields that may change between calls of one run (how many workers, how many steps), dotted for nested ones.
-    Raises UserError naming the first field that differs, where the folder holds another run's results.
+    free: fields that may change between calls of one run, such as the number of workers; nested ones are dotted.
+    Raises UserError, which names the first different field, if the folder has the results of another run.
     """
     refuse_other_run(folder, config, free=free, name=name)
     write_text(dump_config(config), folder / name)
 
 
 def refuse_other_run(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> None:
-    """Check as `claim` does, and write nothing."""
+    """Check like `claim`, but write nothing."""
     difference = find_difference(folder, config, free=free, name=name)
     if difference:
         raise UserError(f"{folder} holds another run: {difference}; choose another output or delete the folder")
 
 
 def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (), name: str = CONFIG_NAME) -> str | None:
-    """The first field in which the folder's run differs from `config`; None where there is none, or no run.
+    """Describe the first field in which the folder's run differs from `config`; None if none does, or there is no run.
 
-    A field that came after the run was begun counts as its default there. Writes nothing. Raises UserError where the
-    folder cannot be one.
+    A field that was added after the run began has its default there. Raises UserError if there cannot be such a folder.
     """
     path = folder / name
-    in_the_way = next((place for place in (folder, *folder.parents) if place.is_file()), None)
-    if in_the_way:
-        raise UserError(f"{folder}: cannot be an output folder, as {in_the_way} is a file; choose another output")
+    file = next((path for path in (folder, *folder.parents) if path.is_file()), None)
+    if file:
+        raise UserError(f"{folder}: cannot be an output folder, as {file} is a file; choose another output")
     if not path.is_file():
         return None
     return _first_difference(_with_defaults(_read(path), config), to_plain(config), free)
@@ -57,9 +56,9 @@ def _read(path: Path) -> dict:
 
 
 def _with_defaults(stored: object, config: object) -> object:
-    """The stored document, completed by the defaults of fields that came after its run was begun.
+    """Complete a stored document with the defaults of fields that were added after its run began.
 
-    A later field's default is what was done before there was the field; where it is not, its owner says so itself.
+    The default of a new field is the behaviour before there was the field; exceptions are handled by its owner.
     """
     if isinstance(config, list | tuple) and isinstance(stored, list) and len(stored) == len(config):
         return [_with_defaults(*pair) for pair in zip(stored, config, strict=True)]
@@ -75,7 +74,7 @@ def _with_defaults(stored: object, config: object) -> object:
 
 
 def _first_difference(old: object, new: object, free: tuple[str, ...], where: str = "") -> str | None:
-    """`field was x, is y` for the first field that differs."""
+    """Return `field was x, is y` for the first different field."""
     if where in free or old == new:
         return None
     if isinstance(old, dict) and isinstance(new, dict):

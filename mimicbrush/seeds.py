@@ -1,7 +1,7 @@
-"""Seeds of independent random streams, made from names and numbers: every rule of the project is here.
+"""Seeds of independent random streams, made from names and numbers; all rules of the project are here.
 
-New code uses `seed_of`. The other rules are older; they stay because their numbers decide the bytes of shards and
-benchmark sets that exist, and what a training run that resumes draws.
+New code uses `seed_of`. The other rules are older. They stay because their numbers determine the bytes of existing
+shards and benchmark sets, and the random numbers of a training run that resumes.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import random
 
 
 def seed_of(*parts: object) -> int:
-    """A 63-bit seed for these parts, usually (seed, purpose, number, ...); other parts give an unrelated seed."""
-    # repr keeps the number and the places of the parts: (0, 1) and (0, 1, 0) are two streams.
+    """Make a 63-bit seed from parts, usually (seed, purpose, number, ...); different parts give unrelated seeds."""
+    # repr keeps the number and the order of the parts: (0, 1) and (0, 1, 0) are different streams.
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % 2**63
 
 
 def seed_of_input(seed: int, name: str) -> int:
-    """Seed for preparing one clip, still or rendered picture, whoever works on it and when."""
+    """Seed for preparing one clip, still or rendered picture, independent of task and order."""
     return stable_hash(f"{seed}:{name}")
 
 
@@ -33,10 +33,10 @@ def random_of_position(seed: int, position: int) -> random.Random:
 
 
 def first_order_seeds(*numbers: int) -> list[int]:
-    """Seeds, for NumPy, of version 1 of the order of samples (`data/order.py`): runs begun with it keep it."""
+    """Seeds for NumPy in version 1 of the order of samples (`data/order.py`), which runs begun with it keep."""
     return [number % 2**63 for number in numbers]
 
 
 def stable_hash(text: str) -> int:
-    """64 bits of the text's SHA-256: unlike `hash`, the same in every process."""
+    """Hash a text to 64 bits of its SHA-256; unlike `hash`, the same in every process."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -1,4 +1,4 @@
-"""Files of tensors: written with a digest, and read so that nothing executable is ever loaded."""
+"""Files of tensors: written with a digest, and read without ever loading executable content."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from mimicbrush.errors import UserError
 MARK = b"sha256:"
 """Text before the digest at the end of a file."""
 LENGTH = (len(MARK) + 2 * hashlib.sha256().digest_size).to_bytes(2, "little")
-"""Bytes before the mark: a zip archive's last field, the length of its comment."""
+"""Bytes before the mark: the last field of a zip archive, the length of its comment."""
 CHUNK = 2**22
-"""Bytes that are digested at once."""
+"""Bytes that are read at once."""
 
 
 class DamagedFileError(UserError):
-    """A file of tensors that cannot be read, or whose bytes are not those that were written."""
+    """A file of tensors that cannot be read, or whose bytes have changed since it was written."""
 
 
 def torch_save(content: object, path: Path) -> None:
-    """`torch.save`, and a SHA-256 digest of all that it wrote at the file's end, which `torch_load` verifies.
+    """Save like `torch.save`, with a SHA-256 digest at the end of the file, which `torch_load` verifies.
 
-    The digest is the comment of the zip archive that torch writes: `torch.load` and other readers pass over it.
-    Raises UserError where the disk is full.
+    The digest is the comment of the zip archive that torch writes; `torch.load` and other readers ignore it.
+    Raises UserError if the disk is full.
     """
     with path.open("wb+") as file:
         digesting = _Digesting(file)
         try:
             torch.save(content, digesting)
         except RuntimeError as error:
-            # What torch makes of a write that fails.
+            # torch raises this for a failed write.
             raise UserError(f"{path}: cannot be written ({error}); is the disk full?") from None
-        # In place of the length of the comment, which is 0.
+        # Overwrite the length of the comment, which is 0.
         file.seek(-len(LENGTH), os.SEEK_END)
         file.write(LENGTH + MARK + digesting.digest.hexdigest().encode())
 
 
 class _Digesting:
-    """A file for `torch.save` that digests what passes."""
+    """A file for `torch.save` that computes the digest of everything written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -59,10 +59,10 @@ class _Digesting:
 
 
 def torch_load(path: Path) -> object:
-    """The content of a file of `torch.save`: tensors and plain containers only, whatever the file's name.
+    """Load a file of `torch.save` that contains only tensors and plain containers; its name does not matter.
 
-    Raises DamagedFileError where it is damaged, foreign, or holds anything else, which is never loaded. Files of
-    `torch_save` are verified; others, and those of older versions, hold no digest.
+    Raises DamagedFileError if it is damaged, of another format, or has other content, which is never loaded. Files of
+    `torch_save` are verified; files from elsewhere or of older versions have no digest.
     """
     try:
         status = path.stat()
@@ -72,11 +72,11 @@ def torch_load(path: Path) -> object:
     except OSError as error:
         raise DamagedFileError(f"{path}: cannot be read ({error.strerror}); copy it again") from None
     if damaged:
-        raise DamagedFileError(f"{path}: damaged (its bytes are not those that were written); copy it again")
+        raise DamagedFileError(f"{path}: damaged (its bytes have changed since it was written); copy it again")
     try:
-        # Files of torch before 1.6 are no archives, and can only be read whole.
+        # Files of torch before 1.6 are not archives, and can only be read as a whole.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # torch raises half a dozen kinds for a damaged or foreign file
+    except Exception as error:  # torch raises many types for damaged files or other formats
         raise DamagedFileError(
             f"{path}: not a readable checkpoint ({type(error).__name__}: truncated, of another format, or holding more"
             " than tensors, which is never loaded); copy or download it again"
@@ -85,13 +85,13 @@ def torch_load(path: Path) -> object:
 
 @lru_cache(maxsize=1024)
 def _is_damaged(path: Path, size: int, changed: int) -> bool:
-    """Whether a file holds a digest that is not that of its bytes; found out once while it stays as it is."""
+    """Whether a file's digest differs from that of its bytes; checked once as long as the file does not change."""
     end = len(LENGTH) + len(MARK) + 2 * hashlib.sha256().digest_size
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size  # of a run that goes on, it may be a newer file by now
+        size = os.fstat(file.fileno()).st_size  # a running training may have replaced the file since
         file.seek(max(0, size - end))
         length, mark, written = (file.read(num) for num in (len(LENGTH), len(MARK), end))
-        # Both, or it was written without: one flipped bit does not make a file of `torch_save` look like that.
+        # Without both, the file has no digest: one flipped bit cannot remove both from a file of `torch_save`.
         if length != LENGTH and mark != MARK:
             return False
         file.seek(0)

@@ -1,4 +1,4 @@
-"""Work shared by several tasks, such as those of a Slurm array."""
+"""Division of work between several tasks, such as those of a Slurm array."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class WorkShare:
-    """The share of the work that this task does, for instance in a Slurm array; it does not change results."""
+    """This task's share of the work, for instance in a Slurm array; results do not depend on it."""
 
     task: int = 0
     """Number of this task, from 0 to num_tasks - 1."""
     num_tasks: int = 1
-    """Number of tasks that share the work. When all are done, gather the results with data_prep/merge.py, or with
+    """Number of tasks that share the work. When all have finished, collect the results with data_prep/merge.py, or with
     evaluate.py without --work."""
 
     def __post_init__(self) -> None:
@@ -32,20 +32,20 @@ class WorkShare:
 
     @property
     def is_shared(self) -> bool:
-        """Whether there are other tasks."""
+        """Whether there is more than one task."""
         return self.num_tasks > 1
 
     @property
     def lock_name(self) -> str:
-        """The share of the output folder that this task holds (`folder_lock.held`); empty: all of it."""
+        """Name of the share of the output folder that this task holds (`folder_lock.held`); empty: the whole folder."""
         return f"{self.task:04d}" if self.is_shared else ""
 
     def by_position(self, items: Sequence[T]) -> Sequence[T]:
-        """This task's items: every `num_tasks`-th. For a list that is the same in all tasks."""
+        """Select this task's items, every `num_tasks`-th one, from a list that is the same in all tasks."""
         return items[self.task :: self.num_tasks]
 
     def by_name(self, names: Iterable[str]) -> list[str]:
-        """This task's names, by a hash of each. For inputs that may be added to between two tasks: none moves."""
+        """Select this task's names by their hashes, so that adding inputs later does not move any to another task."""
         return [name for name in names if stable_hash(name) % self.num_tasks == self.task]
 
     def __str__(self) -> str:

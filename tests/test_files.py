@@ -64,7 +64,7 @@ def test_a_folder_appears_whole_or_not_at_all_and_under_no_name_that_two_share(t
         pass
     with pytest.raises(UserError, match="made exists; choose another output"), whole_folder(tmp_path / "made"):
         pass
-    with pytest.raises(UserError, match="was made by another"), whole_folder(tmp_path / "other") as partial:
+    with pytest.raises(UserError, match="was created by another"), whole_folder(tmp_path / "other") as partial:
         (tmp_path / "other").mkdir()
     with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "stopped") as partial:
         assert list(partial.iterdir()) == []
@@ -94,7 +94,7 @@ def test_versions_with_known_faults_lie_below_the_floors(name, faulty):
 
 def test_an_output_folder_is_not_named_like_a_file(tmp_path):
     for name in ("run.ckpt", "results.csv", "run.PT"):
-        with pytest.raises(UserError, match=f"{name} would become a folder, and ends in"):
+        with pytest.raises(UserError, match=f"{name} would become a folder, but ends in"):
             refuse_file_name(tmp_path / name)
     (tmp_path / "old.pt").mkdir()
     for name in ("run", "v1.5", "run.final", "old.pt"):

@@ -49,7 +49,7 @@ class StartRow:
     held: float
     """GiB of weights after loading."""
     private: float
-    """Peak GiB not shared with other processes: those of all ranks on a node add up. NaN if Linux does not tell."""
+    """Peak GiB not shared with other processes: those of all ranks on a node add up. NaN outside Linux."""
     resident: float
     """Peak resident GiB, with mapped files, which the ranks of a node share and the system can drop."""
     seconds: float

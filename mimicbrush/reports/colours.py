@@ -1,4 +1,4 @@
-"""Colours of charts: Okabe and Ito's palette, which colour-blind people can tell apart."""
+"""Colours of charts: the palette of Okabe and Ito, which colour-blind people can distinguish."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ PURPLE = "#CC79A7"
 SKY_BLUE = "#56B4E9"
 ORANGE = "#E69F00"
 GREY = "#8D99AE"
-"""A colour of what is undecided or left over, visible on light and dark pages."""
+"""Colour of undecided or remaining items, visible on light and dark pages."""
 
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, GREY)
-"""In the order in which a chart takes them."""
+"""Colours of categories, in the order in which a chart uses them."""
 GRADED_BLUES = ("#8fc1e3", "#4a98c9", "#1c6bb0", "#08306b")
-"""Colours of ordered categories, from little to much."""
+"""Colours of ordered categories, from low to high."""
 STACKED = (
     "#1f77b4",
     "#aec7e8",
@@ -27,4 +27,4 @@ STACKED = (
     "#9467bd",
     "#c5b0d5",
 )
-"""Colours of up to ten parts of a bar, where neighbours must differ: the start of matplotlib's tab20."""
+"""Colours of up to ten parts of a bar, in which neighbours differ: the beginning of matplotlib's tab20."""

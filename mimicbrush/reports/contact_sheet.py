@@ -1,4 +1,4 @@
-"""Contact sheets as pictures: labelled pictures in rows, for an eye to compare."""
+"""Contact sheets: labelled pictures in rows, joined to one picture."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ Labelled = tuple[str, Image.Image]
 GAP = 8
 """Pixels between pictures and around all of them."""
 BACKGROUND = "#d8d8d8"
-"""Neither black nor white, so that the edges of masks and of padded pictures stay in sight."""
+"""Neither black nor white, so that the edges of masks and padded pictures are visible."""
 LABEL_HEIGHT = 30
 LARGEST_FONT = 20
 LABEL_SHARE = 0.96
-"""How much of a picture's width its label may take."""
+"""Largest width of a label, as a share of the picture's width."""
 MIN_SIDE = 192
-"""Pictures narrower than this are enlarged by a whole number, so that a pixel stays a square and a label is legible."""
+"""Narrower pictures are enlarged by a whole factor, so that pixels stay squares and labels are legible."""
 
 
 def contact_sheet(rows: Sequence[Sequence[Labelled]], *, side: int | None = None) -> Image.Image:
-    """Lay out pictures in rows, each under its label; a row without labels takes no room for them.
+    """Arrange pictures in rows, each below its label; a row without labels needs no space for them.
 
-    side: pixels of a square into which each picture is scaled; none: pictures keep their size, small ones are enlarged.
+    side: pixels of a square into which each picture is scaled; None: pictures keep their size, and small ones are
+    enlarged.
     """
     sized = [[(label, _resize(picture, side)) for label, picture in row] for row in rows]
     width = side or max(picture.width for row in sized for _, picture in row)
@@ -38,13 +39,13 @@ def contact_sheet(rows: Sequence[Sequence[Labelled]], *, side: int | None = None
 
 
 def square_rows(pictures: Sequence[Labelled]) -> list[Sequence[Labelled]]:
-    """Break a list of pictures into rows that make the sheet as square as may be."""
+    """Break a list of pictures into rows that make the sheet as square as possible."""
     columns = math.ceil(math.sqrt(len(pictures)))
     return [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
 
 
 def column_rows(titles: Sequence[str], columns: Sequence[Sequence[Image.Image]]) -> list[list[Labelled]]:
-    """Turn columns of pictures into rows, of which the first has the columns' titles."""
+    """Turn columns of pictures into rows; the first row has the titles of the columns."""
     rows = zip(*columns, strict=True)
     return [
         [("" if number else title, picture) for title, picture in zip(titles, row, strict=True)]
@@ -53,7 +54,7 @@ def column_rows(titles: Sequence[str], columns: Sequence[Sequence[Image.Image]])
 
 
 def join(rows: Sequence[Sequence[Image.Image]], *, gap: int = GAP) -> Image.Image:
-    """Join pictures to one, in rows from the top left, with a gap between them and no margin."""
+    """Join rows of pictures to one picture, with gaps between them and no margin."""
     widths = [max(row[column].width for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
     heights = [max(picture.height for picture in row) for row in rows]
     size = sum(widths) + gap * (len(widths) - 1), sum(heights) + gap * (len(heights) - 1)
@@ -75,7 +76,7 @@ def _resize(picture: Image.Image, side: int | None) -> Image.Image:
 
 
 def _font(labels: Sequence[str], width: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """As large as the longest label allows."""
+    """Choose the largest font in which the longest label fits."""
     longest = max(ImageFont.load_default(LARGEST_FONT).getlength(label) for label in labels)
     return ImageFont.load_default(LARGEST_FONT * min(1, LABEL_SHARE * width / max(longest, 1)))
 
@@ -83,11 +84,11 @@ def _font(labels: Sequence[str], width: int) -> ImageFont.ImageFont | ImageFont.
 def _cell(
     label: str, picture: Image.Image, width: int, label_height: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
 ) -> Image.Image:
-    """The picture, on white where it is transparent, under its label."""
+    """Draw a picture below its label, on white if it is transparent."""
     cell = Image.new("RGB", (width, label_height + picture.height), BACKGROUND)
     ImageDraw.Draw(cell).text((width / 2, label_height / 2), label, "black", font, anchor="mm")
-    place = (width - picture.width) // 2, label_height
-    cell.paste("white", (*place, place[0] + picture.width, label_height + picture.height))
-    upright = picture.convert("RGBA")
-    cell.paste(upright, place, upright)
+    left_top = (width - picture.width) // 2, label_height
+    cell.paste("white", (*left_top, left_top[0] + picture.width, label_height + picture.height))
+    layer = picture.convert("RGBA")
+    cell.paste(layer, left_top, layer)
     return cell

@@ -1,4 +1,4 @@
-"""HTML reports in one file: light and dark, nothing loaded from elsewhere. `html_pictures` adds pictures."""
+"""HTML reports in one file that loads nothing else, in light and dark. `html_pictures` adds pictures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ STYLE = (Path(__file__).parent / "html_page.css").read_text(encoding="utf-8")
 
 
 class Markup(str):
-    """Text that is HTML already; every other text is escaped."""
+    """Text that already is HTML; any other text is escaped."""
 
 
 def page(title: str, sections: Sequence[str], *, style: str = "", script: str = "") -> str:
-    """A whole document from HTML fragments; style, script: CSS beyond STYLE and JavaScript, inlined."""
+    """A whole document from HTML fragments. style: CSS in addition to STYLE; script: JavaScript; both are inlined."""
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -28,12 +28,12 @@ def page(title: str, sections: Sequence[str], *, style: str = "", script: str = 
 
 
 def escape(text: object) -> str:
-    """Text as HTML, also within quotes; a number stays on the line of its `%`, a word on that of its arrow."""
+    """Escape text for HTML, also within quotes; `%` and arrows stay on the line of the word before them."""
     return re.sub(r"(?<=\d) (?=%)| (?=[↑↓])", "\N{NO-BREAK SPACE}", escape_html(str(text), quote=True))
 
 
 def breakable(name: str) -> Markup:
-    """A name that may break after its underscores."""
+    """A name with possible line breaks after its underscores."""
     return Markup(escape(name).replace("_", "_<wbr>"))
 
 
@@ -46,9 +46,9 @@ def paragraph(text: str | Markup, *, note: bool = False) -> str:
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]], *, classes: Sequence[str] = ()) -> str:
-    """Cells are escaped unless they are Markup; the first column is left-aligned, the others are numbers.
+    """A table; the first column is left-aligned, the others are aligned like numbers.
 
-    A row of a single cell spans the table. classes: of the rows, in CSS; none if empty.
+    A row with a single cell spans the table. classes: a CSS class for each row, or empty for none.
     """
     head = "".join(f"<th>{to_html(cell)}</th>" for cell in header)
     names = classes or [""] * len(rows)
@@ -64,32 +64,32 @@ def _table_row(row: Sequence[object], width: int, name: str) -> str:
 
 
 def to_html(text: object) -> str:
-    """Markup as it is, everything else escaped."""
+    """Return Markup unchanged, and escape any other text."""
     return text if isinstance(text, Markup) else escape(text)
 
 
 def bullets(lines: Sequence[str | Markup]) -> str:
-    """Notes, one below the other."""
+    """A list of notes."""
     return f"<ul class='note'>{_items(lines)}</ul>" if lines else ""
 
 
 def columns(blocks: Sequence[str]) -> str:
-    """Charts or other blocks in columns of equal width, one below the other on a phone."""
+    """Charts or other blocks in columns of equal width; a single column on a phone."""
     return f"<div class='columns'>{''.join(blocks)}</div>"
 
 
 def folded(title: str, lines: Sequence[str]) -> str:
-    """A list that opens on a click."""
+    """A list that is shown on a click."""
     return fold(title, f"<ul>{_items(lines)}</ul>")
 
 
 def fold(title: str, content: str) -> str:
-    """HTML that opens on a click."""
+    """HTML that is shown on a click."""
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
 def link(address: str, text: str | Markup, *, classes: str = "") -> Markup:
-    """A link, for a cell or within Markup; classes: of CSS."""
+    """A link, for a cell or within Markup. classes: CSS classes."""
     named = f" class='{classes}'" if classes else ""
     return Markup(f"<a{named} href='{escape(address)}'>{to_html(text)}</a>")
 

@@ -14,17 +14,17 @@ from mimicbrush.pictures.writing import encode_animation, encode_jpeg, encode_pn
 from mimicbrush.reports.html_page import Markup, escape, to_html
 
 QUALITY, THUMBNAIL_QUALITY = 92, 82
-"""JPEG quality of photographs shown as they are, and of small ones on pages of hundreds."""
+"""JPEG quality of photographs in full size, and of thumbnails."""
 THUMBNAIL_SIDE = 264
-"""Pixels of a thumbnail's longer side where nothing asks for less: as wide as a column of a grid becomes."""
+"""Default size of a thumbnail's longer side in pixels, which is the largest width of a grid's column."""
 FRAME_SECONDS = 0.2
-"""Time for which a frame of a clip is shown, slow enough to compare clips by eye."""
+"""Duration of each frame of a clip, long enough to compare clips by eye."""
 NARROWEST, GRID_GAP = 7.2, 0.7
-"""Rem of a grid's column, two of which fit a phone, and between two columns; the gap is also in html_page.css."""
+"""Least width of a grid's column, and the gap between columns, in rem; the gap is also in html_page.css."""
 
 
 def figure(image: Image.Image | Path, caption: str, *, width: int | None = None) -> str:
-    """A captioned picture; width: in CSS pixels. Files are taken as they are, and must be PNG."""
+    """A captioned picture. width: in CSS pixels. A file is included unchanged and must be PNG."""
     size = f" width='{width}'" if width else ""
     return captioned(f"<img src='{_source(image)}' alt='{escape(caption)}'{size}>", caption)
 
@@ -32,22 +32,22 @@ def figure(image: Image.Image | Path, caption: str, *, width: int | None = None)
 def thumbnail_figure(
     shown: Image.Image | Sequence[Image.Image], caption: str, *, side: int = THUMBNAIL_SIDE, below: str = ""
 ) -> str:
-    """A captioned thumbnail of a picture or of a clip's frames; below: HTML that follows the caption."""
+    """A captioned thumbnail of a picture or of a clip's frames. below: HTML after the caption."""
     return captioned(thumbnail(shown, side, caption), caption, below=below)
 
 
 def captioned(
     content: str, caption: str | Markup, *, below: str = "", attributes: Mapping[str, object] | None = None
 ) -> str:
-    """A figure of HTML with its caption; below: HTML that follows the caption; attributes: of the figure."""
+    """A figure with a caption. below: HTML after the caption; attributes: HTML attributes of the figure."""
     named = "".join(f" {name}='{escape(value)}'" for name, value in (attributes or {}).items())
     return f"<figure{named}>{content}<figcaption>{to_html(caption)}</figcaption>{below}</figure>"
 
 
 def thumbnail(shown: Image.Image | Sequence[Image.Image], side: int, alt: str) -> str:
-    """An inlined picture of at most `side` pixels a side, decoded once in sight: for pages of hundreds.
+    """An inlined picture of at most `side` pixels a side, which the browser decodes when it becomes visible.
 
-    A still is a JPEG; several frames play as an animated WebP.
+    A still is a JPEG; several frames are an animated WebP.
     """
     frames = [shown] if isinstance(shown, Image.Image) else shown
     small = [shrink_to_fit(frame.convert("RGB"), side, side) for frame in frames]
@@ -66,21 +66,21 @@ def strip(figures: Sequence[str]) -> str:
 
 
 def picture_grid(figures: Sequence[str], *, count: int | None = None) -> str:
-    """Figures in columns of equal width; count: how many of them are in sight, where a script hides some.
+    """Figures in columns of equal width. count: number of visible figures, if a script hides some.
 
-    The page's style must have `grid_style` of that count.
+    The page's style must include `grid_style` of that count.
     """
     return f"<div class='pictures of-{count or len(figures)}'>{''.join(figures)}</div>"
 
 
 def card(title: str, content: str, *, key: str = "") -> str:
-    """A framed part of a page, about one sample; title: HTML; key: the sample's id, for scripts."""
+    """A framed part of a page about one sample. title: HTML; key: id of the sample, for scripts."""
     data = f" data-id='{escape(key)}'" if key else ""
     return f"<article class='card'{data}><h4>{title}</h4>{content}</article>"
 
 
 def grid_style(counts: Iterable[int]) -> str:
-    """CSS of grids of so many figures each: as many columns as fit and leave no row much shorter, 6 + 5, not 9 + 2."""
+    """CSS of grids with these counts of figures: many columns, but no row much shorter, such as 6 + 5, not 9 + 2."""
     return "".join(_grid_columns(count) for count in sorted(set(counts)))
 
 
@@ -94,7 +94,7 @@ def _grid_columns(count: int) -> str:
 
 
 def _source(image: Image.Image | Path) -> str:
-    """Photographs as JPEG, a fifth of PNG's size at no difference to the eye; everything else as PNG."""
+    """Encode a photograph as JPEG, a fifth of the size without visible difference, and anything else as PNG."""
     if isinstance(image, Path):
         return _data_url("png", image.read_bytes())
     if image.mode == "RGB":

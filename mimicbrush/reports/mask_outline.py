@@ -1,4 +1,4 @@
-"""A mask shown on its picture."""
+"""The outline of a mask, drawn on its picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OUTLINE = (255, 0, 160)
 
 
 def outline_mask(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
-    """Draw a line around a mask (H, W) on an RGB picture, wide enough to survive shrinking and not over the mask."""
+    """Draw a line around a mask (H, W) on an RGB picture, outside the mask and wide enough for thumbnails."""
     pixels = np.array(picture)
     width = max(1, max(mask.shape) // 100)
     pixels[grow(mask, width) & ~mask] = OUTLINE

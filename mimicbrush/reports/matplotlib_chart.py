@@ -1,6 +1,7 @@
 """Charts as PNG files, drawn by matplotlib in one style.
 
-Importing matplotlib takes half a second, so it waits until a chart is drawn.
+`new_charts` makes empty axes; the caller draws on them, and calls `finish_chart` for each and `save_chart` once.
+Importing matplotlib takes half a second, so it is imported when a chart is drawn.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ POINTS_PER_INCH = 72
 SMALL_FONT, TITLE_FONT = 8, 11
 """Font sizes of ticks and legends, and of titles, in points."""
 TITLE_GAP = 6
-"""Points between a title and what lies below it."""
+"""Points between a title and the legend or chart below it."""
 LABEL_ROOM = 0.6
-"""Inches beside a chart for the numbers and the name of its vertical axis."""
+"""Inches beside a chart for the numbers and the label of its vertical axis."""
 
 
 def new_charts(
     rows: int = 1, columns: int = 1, *, size: tuple[float, float], share_x: bool = False, share_y: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of rows x columns empty charts and list these row by row; size: width and height in inches."""
+    """Make a figure with rows x columns empty charts, listed row by row. size: width and height in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
@@ -38,7 +39,7 @@ def new_charts(
 def finish_chart(
     axes: Axes, title: str, *, x_label: str = "", y_label: str = "", grid: Literal["both", "x", "y"] = "both"
 ) -> None:
-    """Add title, labels, grid and a legend of all that has a label; call it when everything is drawn."""
+    """Add the title, the labels, the grid and a legend of everything drawn with a label; call it last."""
     _set_title(axes, title)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -50,7 +51,7 @@ def finish_chart(
 
 
 def set_log_scale(axes: Axes) -> None:
-    """Make the vertical axis logarithmic where its values span several times the lowest."""
+    """Make the vertical axis logarithmic if the largest value is more than five times the smallest."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = axes.dataLim.intervaly
@@ -62,7 +63,7 @@ def set_log_scale(axes: Axes) -> None:
 
 
 def set_whole_ticks(axes: Axes) -> None:
-    """Number the horizontal axis by whole steps."""
+    """Place ticks of the horizontal axis at whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     # At least two ticks, the default, would put fractions beside the step of a single record.
@@ -70,14 +71,14 @@ def set_whole_ticks(axes: Axes) -> None:
 
 
 def save_chart(figure: Figure, path: Path) -> None:
-    """Write the figure; the file appears whole or not at all."""
+    """Write the figure to a file, atomically."""
     _raise_titles(figure)
     with whole(path) as partial:
         figure.savefig(partial)
 
 
 def _add_legend(axes: Axes) -> None:
-    """Put the legend between chart and title, where it hides no line, in as few and as equal rows as fit."""
+    """Put the legend between chart and title, where it hides nothing, in as few and as equal rows as possible."""
     num_entries = len(axes.get_legend_handles_labels()[0])
     room = axes.figure.get_figwidth() / axes.get_subplotspec().get_gridspec().ncols - LABEL_ROOM
     for num_rows in range(1, num_entries + 1):
@@ -97,7 +98,7 @@ def _add_legend(axes: Axes) -> None:
 
 
 def _raise_titles(figure: Figure) -> None:
-    """Place the titles above the legends, at one height in each row of charts."""
+    """Place the titles above the legends, at the same height within each row of charts."""
     rows: dict[int, list[Axes]] = {}
     for axes in figure.axes:
         rows.setdefault(axes.get_subplotspec().rowspan.start, []).append(axes)

@@ -1,4 +1,8 @@
-"""Charts as SVG for HTML pages: sharp at any size, right in light and dark, with hints under the pointer."""
+"""Charts as SVG for HTML pages: sharp at any size, readable in light and dark, with tooltips.
+
+A chart is a list of SVG elements. `Scale` maps values to positions, `vertical_axis` and `horizontal_axis` draw the
+ticks of a scale, and `chart` wraps all elements into a figure. Positions are in SVG units, with y pointing down.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,15 @@ from mimicbrush.reports.colours import CATEGORIES
 from mimicbrush.reports.html_page import escape
 
 WIDTH = 440
-"""SVG units across a chart, about as many CSS pixels in two columns."""
+"""Width of a chart in SVG units, about as many CSS pixels on a page of two columns."""
 GRID_OPACITY, ZERO_OPACITY = 0.15, 0.6
+"""Opacity of a grid line, and of the line at zero."""
 LABEL_GAP, LABEL_DROP = 6, 17
-"""Units between an axis and its numbers: beside it, and from it down to their baseline."""
+"""Distance from the grid to the numbers of a vertical axis, and to the baseline of those of a horizontal axis."""
 
 
 class Scale(NamedTuple):
-    """Map values from `low` to `high` onto SVG units from `start` to `end`."""
+    """A linear map from values between `low` and `high` to positions between `start` and `end`."""
 
     low: float
     high: float
@@ -27,21 +32,22 @@ class Scale(NamedTuple):
     def __call__(self, value: float) -> float:
         return self.start + (value - self.low) * (self.end - self.start) / (self.high - self.low)
 
-    def ticks(self, most: int, *, min_step: float = 0) -> list[float]:
-        """Round numbers within the axis, `most` intervals of them at most."""
-        step = max(min_step, nice_step(self.high - self.low, most))
+    def ticks(self, max_intervals: int, *, min_step: float = 0) -> list[float]:
+        """Round values between `low` and `high`, with at most `max_intervals` intervals between them."""
+        step = max(min_step, nice_step(self.high - self.low, max_intervals))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
 
-def nice_step(extent: float, most: int) -> float:
-    """1, 2 or 5 times a power of ten, of which at most `most` fit into the extent."""
-    magnitude = 10.0 ** math.floor(math.log10(extent / most))
-    return next(factor * magnitude for factor in (1, 2, 5, 10) if extent <= most * factor * magnitude * (1 + 1e-9))
+def nice_step(extent: float, max_intervals: int) -> float:
+    """Smallest 1, 2 or 5 times a power of ten that divides an extent into at most `max_intervals` steps."""
+    least = extent / max_intervals
+    magnitude = 10.0 ** math.floor(math.log10(least))
+    return next(factor * magnitude for factor in (1, 2, 5, 10) if least <= factor * magnitude * (1 + 1e-9))
 
 
 def chart(elements: Sequence[str], *, title: str, height: float) -> str:
-    """A figure of SVG elements, WIDTH x height units, with its title above."""
+    """A figure of SVG elements, WIDTH x height units, with a title above."""
     label = escape(title)
     return (
         f"<figure class='chart'><figcaption>{label}</figcaption>"
@@ -50,7 +56,7 @@ def chart(elements: Sequence[str], *, title: str, height: float) -> str:
 
 
 def text(x: float, y: float, words: str, anchor: str) -> str:
-    """Words in the page's own colour; anchor: start, middle or end."""
+    """Text in the page's text colour. anchor: part of the text at x, one of start, middle, end."""
     return (
         f"<text x='{x:.1f}' y='{y:.1f}' font-size='12' text-anchor='{anchor}' fill='currentColor'>{escape(words)}"
         "</text>"
@@ -58,7 +64,7 @@ def text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def line(x1: float, y1: float, x2: float, y2: float, *, opacity: float = 1, dashes: str = "") -> str:
-    """A straight line in the page's own colour."""
+    """A straight line in the page's text colour. dashes: lengths of dashes and gaps, such as `5 4`."""
     dashed = f" stroke-dasharray='{dashes}'" if dashes else ""
     return f"<path d='M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}' stroke='currentColor' opacity='{opacity}'{dashed}/>"
 
@@ -71,13 +77,13 @@ def rectangle(
     *,
     colour: str,
     opacity: float = 1,
-    hint: str = "",
+    tooltip: str = "",
     classes: str = "",
 ) -> str:
-    """A filled rectangle; hint: shown under the pointer; classes: of CSS."""
+    """A filled rectangle. tooltip: text shown under the pointer; classes: CSS classes."""
     named = f" class='{classes}'" if classes else ""
     faded = f" opacity='{opacity:g}'" if opacity != 1 else ""
-    shown = f"><title>{escape(hint)}</title></rect>" if hint else "/>"
+    shown = f"><title>{escape(tooltip)}</title></rect>" if tooltip else "/>"
     return (
         f"<rect{named} x='{left:.1f}' y='{top:.1f}' width='{width:.2f}' height='{height:.1f}' "
         f"fill='{colour}'{faded}{shown}"
@@ -85,40 +91,43 @@ def rectangle(
 
 
 def vertical_axis(
-    up: Scale,
+    scale: Scale,
     left: float,
     right: float,
     *,
     label: Callable[[float], str] = "{:g}".format,
-    most: int = 5,
+    max_intervals: int = 5,
     min_step: float = 0,
 ) -> list[str]:
-    """A line from `left` to `right` at each round value, zero's stronger, with its number on the left."""
+    """A grid line from `left` to `right` at each tick, with its number on the left."""
     elements = []
-    for tick in up.ticks(most, min_step=min_step):
-        elements.append(line(left, up(tick), right, up(tick), opacity=_opacity(tick)))
-        elements.append(text(left - LABEL_GAP, up(tick) + 4, label(tick), "end"))
+    for tick in scale.ticks(max_intervals, min_step=min_step):
+        y = scale(tick)
+        elements.append(line(left, y, right, y, opacity=_opacity(tick)))
+        elements.append(text(left - LABEL_GAP, y + 4, label(tick), "end"))
     return elements
 
 
 def horizontal_axis(
-    across: Scale,
-    floor: float,
+    scale: Scale,
+    bottom: float,
     *,
     label: Callable[[float], str] = "{:g}".format,
-    most: int = 5,
-    lines_from: float | None = None,
+    max_intervals: int = 5,
+    grid_top: float | None = None,
 ) -> list[str]:
-    """The number of each round value below `floor`; lines_from: where a line to each comes down from, if any."""
-    ticks = across.ticks(most)
-    elements = [text(across(tick), floor + LABEL_DROP, label(tick), "middle") for tick in ticks]
-    if lines_from is not None:
-        elements += [line(across(tick), lines_from, across(tick), floor, opacity=_opacity(tick)) for tick in ticks]
+    """The number of each tick below `bottom`; grid_top: upper end of a grid line at each tick, None for no lines."""
+    elements = []
+    for tick in scale.ticks(max_intervals):
+        x = scale(tick)
+        elements.append(text(x, bottom + LABEL_DROP, label(tick), "middle"))
+        if grid_top is not None:
+            elements.append(line(x, grid_top, x, bottom, opacity=_opacity(tick)))
     return elements
 
 
 def legend(colours: Mapping[str, str]) -> str:
-    """The meaning of the colours, a paragraph: meaning -> colour."""
+    """A paragraph that explains colours. colours: {meaning: colour}."""
     marks = "".join(
         f"<span><i style='background:{colour}'></i>{escape(meaning)}</span>" for meaning, colour in colours.items()
     )
@@ -126,13 +135,13 @@ def legend(colours: Mapping[str, str]) -> str:
 
 
 def stacked_bar(amounts: Mapping[str, float], unit: str) -> str:
-    """One bar of shares, with a legend that names each with its amount and share."""
+    """One bar divided by amounts, with a legend of their names, amounts and shares."""
     total, start = sum(amounts.values()), 0.0
     parts, meanings = [], {}
     for number, (name, amount) in enumerate(amounts.items()):
         colour, share = CATEGORIES[number % len(CATEGORIES)], amount / total
         words = f"{name} {amount:.1f} {unit}, {100 * share:.0f} %"
-        parts.append(rectangle(1000 * start, 0, 1000 * share, 20, colour=colour, hint=words, classes="share"))
+        parts.append(rectangle(1000 * start, 0, 1000 * share, 20, colour=colour, tooltip=words, classes="share"))
         meanings[words] = colour
         start += share
     return (

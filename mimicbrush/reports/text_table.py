@@ -1,4 +1,4 @@
-"""Tables as text: for terminals and Markdown files."""
+"""Tables as text, for terminals and Markdown files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import repeat
 
 
 def align_columns(rows: Sequence[Sequence[str]], *, right: bool = False) -> str:
-    """Write the columns under each other; right: all but the first at their right edge, for numbers."""
+    """Align the columns of a table. right: right-align all columns but the first, as for numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:
@@ -20,7 +20,7 @@ def align_columns(rows: Sequence[Sequence[str]], *, right: bool = False) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence[str]], *, right: bool = False) -> str:
-    """Write a Markdown table whose first row is its header; right: as for `align_columns`."""
+    """Write a Markdown table whose first row is its header. right: right-align all columns but the first."""
     header, *others = rows
     rule = ["---", *repeat("---:" if right else "---", len(header) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *others))

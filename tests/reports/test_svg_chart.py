@@ -20,9 +20,9 @@ from mimicbrush.reports.svg_chart import (
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 
 
-@pytest.mark.parametrize(("extent", "most", "step"), [(10, 5, 2), (1, 4, 0.5), (0.3, 6, 0.05), (900, 4, 500)])
-def test_steps_are_round_and_few_enough(extent, most, step):
-    assert nice_step(extent, most) == pytest.approx(step)
+@pytest.mark.parametrize(("extent", "max_intervals", "step"), [(10, 5, 2), (1, 4, 0.5), (0.3, 6, 0.05), (900, 4, 500)])
+def test_steps_are_round_and_few_enough(extent, max_intervals, step):
+    assert nice_step(extent, max_intervals) == pytest.approx(step)
 
 
 def test_scale_maps_its_ends_and_lists_ticks_between_them():
@@ -34,15 +34,15 @@ def test_scale_maps_its_ends_and_lists_ticks_between_them():
 
 def test_axes_name_their_ticks_and_draw_zero_stronger():
     up, across = Scale(-1, 1, 100, 0), Scale(0, 10, 0, 200)
-    rows = "".join(vertical_axis(up, 20, 200, label="{:+g} dB".format, most=2))
+    rows = "".join(vertical_axis(up, 20, 200, label="{:+g} dB".format, max_intervals=2))
     assert re.findall(r">([^<]+)</text>", rows) == ["-1 dB", "+0 dB", "+1 dB"]
     assert re.findall(r"opacity='([\d.]+)'", rows) == ["0.15", "0.6", "0.15"]
-    assert horizontal_axis(across, 100, most=2)[-1].count("<text") == 1
-    assert sum("<path" in element for element in horizontal_axis(across, 100, most=2, lines_from=0)) == 3
+    assert horizontal_axis(across, 100, max_intervals=2)[-1].count("<text") == 1
+    assert sum("<path" in element for element in horizontal_axis(across, 100, max_intervals=2, grid_top=0)) == 3
 
 
 def test_a_chart_is_well_formed_and_its_words_are_escaped():
-    elements = [text(1, 2, HOSTILE, "end"), rectangle(0, 0, 1, 1, colour="#fff", hint=HOSTILE)]
+    elements = [text(1, 2, HOSTILE, "end"), rectangle(0, 0, 1, 1, colour="#fff", tooltip=HOSTILE)]
     shown = chart(elements, title=HOSTILE, height=30)
     root = ElementTree.fromstring(shown)
     assert root.find("svg").get("viewBox") == "0 0 440 30"

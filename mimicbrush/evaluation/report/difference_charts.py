@@ -38,7 +38,7 @@ def difference_chart(comparisons: Sequence[PairedComparison], title: str) -> str
     ends = [value for comparison in comparisons for value in comparison.difference[1:3]]
     across = _scale(ends, NAMES, WIDTH - MARGIN)
     floor = ROW * len(comparisons)
-    elements = horizontal_axis(across, floor, label=_signed, lines_from=0)
+    elements = horizontal_axis(across, floor, label=_signed, grid_top=0)
     for number, comparison in enumerate(comparisons):
         mean, low, high, *_ = comparison.difference
         y, colour = ROW * (number + 0.5), COLOURS[comparison.verdict]
@@ -104,7 +104,7 @@ def _bar(sample: PairedSample, comparison: PairedComparison, left: float, right:
         max(bottom - top, 1),
         colour=COLOURS[outcome(sample, comparison)],
         opacity=1 if is_finite else 0.4,
-        hint=words,
+        tooltip=words,
         classes="bar",
     )
 
