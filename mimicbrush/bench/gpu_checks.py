@@ -44,7 +44,7 @@ CHECKS: dict[CheckName, Check] = {
         "step, frozen weights in bfloat16", 25, partial(check_steps, run=BF16 | {"frozen_precision": "bfloat16"})
     ),
     "checkpointing": Check(
-        "step, activations twice", 25, partial(check_steps, run=BF16 | {"gradient_checkpointing": True})
+        "step, gradient checkpointing", 25, partial(check_steps, run=BF16 | {"gradient_checkpointing": True})
     ),
     "train_reference": Check(
         "step, both U-Nets trained", 30, partial(check_steps, run=BF16, recipe={"train_reference": True})
@@ -64,7 +64,7 @@ CHECKS: dict[CheckName, Check] = {
     ),
     "ranks": Check("two ranks, tiny preset", 45, check_ranks),
     "all": Check(
-        "step, compiled, activations twice, both U-Nets trained",
+        "step, compiled, gradient checkpointing, both U-Nets trained",
         180,
         partial(
             check_steps,

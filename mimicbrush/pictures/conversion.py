@@ -1,7 +1,7 @@
-"""Pixels as tensors, arrays and PIL pictures.
+"""Convert pixels between tensors, arrays and PIL pictures.
 
-Tensors are RGB float in [0, 1], channels first; arrays of levels are those of `decoding.Decoded`. torch is imported by
-the functions that make tensors: data preparation, whose pictures are arrays, starts without it.
+Tensors are RGB float in [0, 1], channels first; arrays of levels are those of `decoding.Decoded`. Only functions that
+return tensors import torch, so that data preparation, whose pictures are arrays, starts without it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MID_GREY = 127
-"""Highest level of 255 that counts as black in a mask."""
+"""Highest level, of 255, that counts as black in a mask."""
 
 Channels = TypeVar("Channels", "Tensor", NDArray[np.float32])
 
 
 def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
-    """An 8-bit PIL picture; one that is given comes back as it is.
+    """Convert to an 8-bit PIL picture; a PIL picture is returned unchanged.
 
     picture: a tensor (1, 3 or 4, H, W) in [0, 1], an array (H, W) or (H, W, 1, 3 or 4) of uint8, or a mask (H, W) of
-    bool, which becomes black and white. The fourth channel is alpha.
+    bool, which becomes black and white. A fourth channel is alpha.
     """
     if isinstance(picture, Image.Image):
         return picture
@@ -36,7 +36,7 @@ def to_pil(picture: Image.Image | Tensor | NDArray) -> Image.Image:
 
 
 def to_channels(levels: NDArray) -> Tensor:
-    """(H, W, C) of 8 or 16 bits -> (C, H, W) in [0, 1]."""
+    """Convert levels (H, W, C) of 8 or 16 bits to channels (C, H, W) in [0, 1]."""
     import torch
 
     return torch.from_numpy(_channels_of(levels))
@@ -47,7 +47,7 @@ def _channels_of(levels: NDArray) -> NDArray[np.float32]:
 
 
 def to_levels(channels: Tensor, *, is_deep: bool = False) -> NDArray:
-    """(C, H, W) in [0, 1] -> (H, W, C) of 8 bits, or of 16 where `is_deep`."""
+    """Convert channels (C, H, W) in [0, 1] to levels (H, W, C) of 8 bits, or of 16 if `is_deep`."""
     import torch
 
     dtype = torch.uint16 if is_deep else torch.uint8
@@ -56,50 +56,50 @@ def to_levels(channels: Tensor, *, is_deep: bool = False) -> NDArray:
 
 
 def on_white(channels: Channels) -> Channels:
-    """Pixels for a network: (1, 3 or 4, H, W), grey, RGB or RGB with alpha, to (3, H, W), transparency on white."""
+    """Composite grey, RGB or RGBA (1, 3 or 4, H, W) on white, as a network needs it: RGB (3, H, W)."""
     if len(channels) < 4:
         return channels[[0, 0, 0]] if len(channels) == 1 else channels
-    # Opaque pixels stay bit for bit, as they would not if 1 were added first.
+    # In this order opaque pixels keep their bits; adding 1 first would change them.
     return channels[:3] * channels[3:] + (1 - channels[3:])
 
 
 def mask_levels(channels: Channels) -> Channels:
-    """A mask before its threshold, (1, H, W) in [0, 1], of (1, 3 or 4, H, W): transparent parts are black."""
+    """Convert (1, 3 or 4, H, W) to the grey levels of a mask, (1, H, W) in [0, 1]; transparent parts are black."""
     if len(channels) == 1:
         return channels
     red, green, blue = (channels[number : number + 1] for number in range(3))
-    # Written so that where all three agree, as in nearly every mask, their level comes out exactly.
+    # In this form three equal channels, as in nearly every mask, give exactly their level.
     grey = green + 0.299 * (red - green) + 0.114 * (blue - green)
     return grey * channels[3:] if len(channels) == 4 else grey
 
 
 def rgb_bytes(levels: NDArray) -> NDArray[np.uint8]:
-    """(H, W, C) as in `Decoded` -> (H, W, 3) of 8 bits, on white."""
+    """Convert levels (H, W, C) as in `Decoded` to RGB (H, W, 3) of 8 bits, on white."""
     if levels.dtype == np.uint8 and levels.shape[2] < 4:
         return np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
     return _round_to_bytes(on_white(_channels_of(levels)))
 
 
 def mask_bytes(levels: NDArray) -> NDArray[np.uint8]:
-    """(H, W, C) as in `Decoded` -> (H, W), a mask before its threshold."""
+    """Convert levels (H, W, C) as in `Decoded` to the levels (H, W) of a mask, before the threshold."""
     if levels.dtype == np.uint8 and levels.shape[2] == 1:
         return levels[..., 0]
     return _round_to_bytes(mask_levels(_channels_of(levels)))[..., 0]
 
 
 def _round_to_bytes(channels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """`to_levels` of an array, (C, H, W) in [0, 1] -> (H, W, C)."""
+    """Convert an array (C, H, W) in [0, 1] to levels (H, W, C), like `to_levels` for tensors."""
     levels = (channels.clip(0, 1) * np.float32(255)).round().astype(np.uint8)
     return np.ascontiguousarray(levels.transpose(1, 2, 0))
 
 
 def is_masked(levels: NDArray[np.uint8] | Tensor) -> NDArray[np.bool_] | Tensor:
-    """Threshold a mask's levels, 0 to 255, at mid-grey: True where it is white."""
+    """Threshold the levels of a mask, 0 to 255, at mid-grey: True where it is white."""
     return levels > MID_GREY
 
 
 def shrink_to_fit(image: Image.Image, width: int, height: int) -> Image.Image:
-    """A copy of at most so many pixels, in the picture's own aspect ratio; one that is small enough stays as large."""
+    """Return a copy scaled down to fit into width x height; a small enough picture keeps its size."""
     small = image.copy()
     small.thumbnail((width, height), Image.Resampling.LANCZOS)
     return small

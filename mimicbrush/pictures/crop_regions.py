@@ -1,4 +1,4 @@
-"""The parts of a picture that the network works on: all of it, or square crops around what the mask covers."""
+"""Regions of a picture that the network repaints: the whole picture, or square crops around the mask."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.mask_geometry import longer_side, mask_box
 
 MAX_REGIONS = 16
-"""Most regions of one picture edited separately: each costs as much as an edit, and more of them are specks."""
+"""Largest number of regions edited separately: each costs as much as an edit, and more of them are specks."""
 
 SMALL = 1 / 8
-"""Share of the network's canvas; a mask whose longer side is shorter is worth a crop."""
+"""Share of the network's canvas: cropping is advised if the mask's longer side is shorter."""
 
 
 class Region(NamedTuple):
-    """A part of a picture that is repainted in one go."""
+    """A part of a picture that is repainted in one edit."""
 
     rows: slice
     columns: slice
     mask: Tensor
-    """(1, h, w), of these rows and columns: what is pasted. Other regions' pixels among them are hidden, too."""
+    """(1, h, w), the mask of these rows and columns; pixels of other regions within them are hidden, too."""
 
 
 def whole_picture(mask: Tensor) -> Region:
-    """All of a picture as one region; mask: (1, H, W)."""
+    """Make one region of the whole picture. mask: (1, H, W)."""
     return Region(slice(0, mask.shape[1]), slice(0, mask.shape[2]), mask)
 
 
 def crop_regions(mask: Tensor, *, size: int, context: float, separate: bool) -> list[Region]:
-    """Square crops of a picture around what its mask (1, H, W) covers; of an empty one, the whole picture.
+    """Make square crops of a picture around its mask (1, H, W); for an empty mask, the whole picture.
 
-    size: least pixels a side, so that nothing is scaled up that need not be; context: sides of a crop to the longer one
-    of what is masked in it; a crop ends where the picture ends. separate: a crop for each connected part of the mask,
-    or one for all. Raises UserError where the parts are too many.
+    size: least side of a crop in pixels, so that none is scaled up without need; context: side of a crop divided by the
+    longer side of the mask in it; crops end at the border of the picture. separate: make one crop for each connected
+    part of the mask instead of one for all. Raises UserError if there are too many parts.
     """
     parts = _connected_parts(mask) if separate else [mask]
     return [_crop(part, size, context) if (part > 0.5).any() else whole_picture(part) for part in parts]
 
 
 def describe_small_mask(region: Region, *, size: int, cropped: bool, feather: Callable[[Tensor], Tensor]) -> str | None:
-    """Advice on a mask that lets little of an edit be seen; None where there is none.
+    """Advise on a mask that is too small or too thin for a visible edit; None if there is nothing to advise.
 
-    size: pixels a side of the network's canvas; cropped: the region is a crop already; feather: how the geometry of
-    the edit softens a mask (1, 1, h, w).
+    size: side of the network's canvas in pixels; cropped: whether the region is a crop; feather: function that softens
+    a mask (1, 1, h, w) in this edit.
     """
     height, width = region.mask.shape[1:]
     hit, longer = region.mask[0] > 0.5, max(height, width)
@@ -69,7 +69,7 @@ def describe_small_mask(region: Region, *, size: int, cropped: bool, feather: Ca
 
 
 def _connected_parts(mask: Tensor) -> list[Tensor]:
-    """(1, H, W) each; corners connect."""
+    """Split a mask into its connected parts, (1, H, W) each; diagonal neighbours are connected."""
     num, labels = cv2.connectedComponents((mask[0] > 0.5).numpy().astype(np.uint8), connectivity=8)
     if num - 1 > MAX_REGIONS:
         raise UserError(
@@ -89,7 +89,7 @@ def _crop(mask: Tensor, size: int, context: float) -> Region:
 
 
 def _window(tight: slice, side: int, length: int) -> slice:
-    """`side` pixels about the middle of `tight`, moved into [0, length), or all of them."""
+    """Center `side` pixels on `tight`, moved into [0, length), or take all pixels if there are fewer."""
     side = min(side, length)
     first = min(max(0, (tight.start + tight.stop - side) // 2), length - side)
     return slice(first, first + side)

@@ -1,14 +1,14 @@
-"""Decode picture files into arrays: the one place that says what is in them.
+"""Decode picture files into arrays; the only module that interprets their contents.
 
-- Orientation: pictures are upright, as EXIF or TIFF says. Unreadable EXIF says nothing.
+- Orientation: pictures are turned upright, as EXIF or TIFF says. Unreadable EXIF is ignored.
 - Alpha, palettes and colour keys: transparent parts are white for a network (`on_white`) and black in a mask
   (`mask_levels`); alpha itself is kept beside the colours, for results.
-- Depth: 16 bits are kept, except that Pillow reads 8 of a coloured TIFF, which gives a warning. Pixels of mode I and F
-  are refused: nobody knows their white.
-- Colours: RGB stays as stored whatever its ICC profile, which goes into the result: converting would change every
-  pixel that an edit must leave alone. CMYK has no meaning without its profile and is converted by it to sRGB, or by
-  Pillow's formula where there is none. A mask's grey is the luma of Rec. 601, as in Pillow.
-- Frames: of several the first counts, except where `read_frames` asks for all of an animated PNG.
+- Depth: 16 bits are kept, except in a coloured TIFF, of which Pillow reads 8 bits, with a warning. Modes I and F are
+  refused, because their white level is unknown.
+- Colours: RGB keeps its numbers whatever its ICC profile, which is copied to the result: converting would change all
+  pixels that an edit must not change. CMYK needs its profile and is converted by it to sRGB, or by Pillow's formula if
+  it has none. The grey of a mask is the luma of Rec. 601, as in Pillow.
+- Frames: the first of several is used; `decode_frames` returns all frames of an animated PNG.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from mimicbrush.pictures.headers import (
 )
 
 BITS_PER_SAMPLE = 258
-"""TIFF's tag."""
+"""Tag in TIFF files."""
 PNG, DEPTH_BYTE = b"\x89PNG", 24
-"""A PNG's first bytes, and where it tells its bits a channel."""
+"""First bytes of a PNG, and the position of its bits per channel."""
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,15 @@ class Decoded(NamedTuple):
     levels: NDArray
     """(H, W, C) of uint8 or uint16: grey (C = 1), RGB (3), or RGB and alpha (4)."""
     icc_profile: bytes | None
-    """The meaning of RGB levels, where the file names it."""
+    """Colour profile of RGB levels, if the file has one."""
     orientation: int
-    """EXIF's number for how the file stores it, 1 for upright: for what was drawn on the stored pixels."""
+    """EXIF's number for the stored orientation, 1 for upright; needed for masks drawn on the stored pixels."""
 
 
 class EncodedPicture:
-    """A picture file's bytes, of which the header is read at once and the pixels when they are asked for.
+    """The bytes of a picture file; the header is read at once, the pixels on request.
 
-    Raises UnreadablePictureError where the bytes are no picture.
+    Raises UnreadablePictureError if the bytes are not a picture.
     """
 
     def __init__(self, encoded: bytes) -> None:
@@ -66,20 +66,20 @@ class EncodedPicture:
 
     @property
     def orientation(self) -> int:
-        """EXIF's number for how the file stores it, 1 for upright."""
+        """EXIF's number for the stored orientation, 1 for upright."""
         with translating_errors():
             return orientation_of(self.image)
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height of the picture as it is shown."""
+        """Width and height of the upright picture."""
         return self.stored_size[::-1] if swaps_sides(self.orientation) else self.stored_size
 
     def decode(self, *, at_least: tuple[int, int] | None = None) -> NDArray:
-        """The pixels, upright: (H, W, C) as in `Decoded`.
+        """Decode the upright pixels: (H, W, C) as in `Decoded`.
 
-        at_least: width and height that are enough, upright: a JPEG is then decoded at a half, a quarter or an eighth of
-        its size, where that is no smaller.
+        at_least: sufficient width and height of the upright picture; a JPEG is then decoded at a half, a quarter or an
+        eighth of its size, if that is not smaller.
         """
         with translating_errors():
             if at_least:
@@ -88,13 +88,13 @@ class EncodedPicture:
 
 
 def decode_file(path: Path) -> Decoded:
-    """Read a picture; raises UserError if the file is missing or no picture."""
+    """Read a picture; raises UserError if the file is missing or not a picture."""
     with naming_file(path):
         return decode_bytes(path.read_bytes(), name=str(path))
 
 
 def decode_bytes(encoded: bytes, *, name: str = "a picture") -> Decoded:
-    """Decode a picture; raises UnreadablePictureError. name: what a warning calls it."""
+    """Decode a picture; raises UnreadablePictureError. name: its name in a warning."""
     picture = EncodedPicture(encoded)
     orientation, levels = picture.orientation, picture.decode()
     _warn_of_lost_bits(picture.image, name)
@@ -102,7 +102,7 @@ def decode_bytes(encoded: bytes, *, name: str = "a picture") -> Decoded:
 
 
 def decode_frames(path: Path) -> list[NDArray]:
-    """All frames of an animated PNG, each as in `Decoded`, or the one picture of another file; raises UserError."""
+    """Decode all frames of an animated PNG, or the only picture of another file, as in `Decoded`; raises UserError."""
     if read_header(path).num_frames == 1:
         return [decode_file(path).levels]
     with naming_file(path), Image.open(path) as image:
@@ -110,10 +110,10 @@ def decode_frames(path: Path) -> list[NDArray]:
 
 
 def levels_of(image: Image.Image, encoded: bytes = b"") -> NDArray:
-    """An opened picture's pixels, upright: (H, W, C) as in `Decoded`.
+    """Decode the upright pixels of an opened picture: (H, W, C) as in `Decoded`.
 
-    encoded: the file, if there is one: Pillow hands out 8 bits a channel of a coloured PNG of 16. Raises
-    UnknownWhiteError, or what Pillow's decoders raise.
+    encoded: bytes of the file, if there is one, because Pillow returns 8 bits of a 16-bit coloured PNG. Raises
+    UnknownWhiteError, and the errors of Pillow's decoders.
     """
     image.load()
     if image.mode in ("I", "F"):
@@ -128,14 +128,14 @@ def levels_of(image: Image.Image, encoded: bytes = b"") -> NDArray:
 
 
 def turn_upright(levels: NDArray, orientation: int) -> NDArray:
-    """Rows and columns as orientations 1 to 8 say: some are mirrored at the diagonal, then either is flipped."""
+    """Turn pixels upright by EXIF's orientation, 1 to 8: transpose some, then flip rows, columns or both."""
     levels = levels.swapaxes(0, 1) if swaps_sides(orientation) else levels
     levels = levels[::-1] if orientation in (3, 4, 7, 8) else levels
     return np.ascontiguousarray(levels[:, ::-1] if orientation in (2, 3, 6, 7) else levels)
 
 
 def colour_profile(image: Image.Image) -> bytes | None:
-    """The ICC profile of RGB, also of a palette's; the RGB that is made of other modes is not theirs."""
+    """Return the ICC profile of an RGB or palette picture; RGB made from other modes has none."""
     return image.info.get("icc_profile") if image.mode.startswith(("RGB", "P")) else None
 
 
@@ -143,7 +143,9 @@ def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "CMYK":
         image = _cmyk_to_rgb(image)
     key = image.info.get("transparency")
-    if isinstance(key, tuple) and max(key) > 255:  # of a picture of 16 bits, whose upper 8 Pillow has read
+    if (
+        isinstance(key, tuple) and max(key) > 255
+    ):  # the key of a 16-bit picture, of which Pillow has read the upper 8 bits
         return _with_colour_key(np.array(image), tuple(level >> 8 for level in key))
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
     levels = np.array(image if image.mode == mode else image.convert(mode))
@@ -168,7 +170,7 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(encoded: bytes, key: int | tuple[int, ...] | None) -> NDArray[np.uint16]:
-    """Levels of a 16-bit PNG that Pillow could decode."""
+    """Decode the levels of a 16-bit PNG with OpenCV."""
     levels = np.atleast_3d(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED))
     if levels.shape[2] > 1:
         levels = levels[..., [2, 1, 0, 3][: levels.shape[2]]]
@@ -176,7 +178,7 @@ def _sixteen_bits(encoded: bytes, key: int | tuple[int, ...] | None) -> NDArray[
 
 
 def _with_colour_key(levels: NDArray, key: int | tuple[int, ...] | None) -> NDArray:
-    """With alpha, where one colour stands for transparent."""
+    """Add alpha if one colour means transparent."""
     if key is None:
         return levels
     alpha = np.where((levels == key).all(axis=2, keepdims=True), 0, np.iinfo(levels.dtype).max).astype(levels.dtype)

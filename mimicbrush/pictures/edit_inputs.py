@@ -1,7 +1,7 @@
-"""Sources, masks and references of an edit: PIL pictures, arrays or tensors become the tensors that editors take.
+"""Convert sources, masks and references from PIL pictures, arrays or tensors to the tensors that editors take.
 
-Pixels are returned as RGB float in [0, 1], channels first; `decoding` says how PIL pictures are read. Raises UserError
-where no edit can be made of a picture.
+Pixels are returned as RGB float in [0, 1], channels first; `decoding` describes how PIL pictures are read. Raises
+UserError for pictures that cannot be edited.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from mimicbrush.pictures.mask_geometry import mask_box
 
 Picture = Image.Image | np.ndarray | Tensor
 Box = Sequence[int]
-"""Left, top, right, bottom, in pixels, as PIL has it."""
+"""Left, top, right, bottom, in pixels, as in PIL."""
 
 MAX_PIXELS = 100_000_000
-"""Most pixels of a picture: it then takes 1.2 GB in single precision, and each result as much again."""
+"""Largest number of pixels of a picture, which takes 1.2 GB in float32, as does each result."""
 MIN_REFERENCE_SIDE = 32
-"""Least pixels a side of a reference."""
+"""Smallest side of a reference in pixels."""
 SOFT = 4 / 255
-"""Values of a mask further than this from black and white are called grey."""
+"""Values of a mask that differ from black and white by more than this count as grey."""
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +41,17 @@ class Source(NamedTuple):
     """A picture to edit."""
 
     pixels: Tensor
-    """(3, H, W), as a network sees it: transparent parts white."""
+    """(3, H, W), with transparent parts white, as a network sees it."""
     layer: Tensor | None
-    """(4, H, W), its own colours and alpha where it has transparency; editing leaves alpha as it is."""
+    """(4, H, W), colours and alpha of a picture with transparency, otherwise None; edits do not change alpha."""
     icc_profile: bytes | None
-    """Colour profile of an RGB picture, where it has one."""
+    """Colour profile of an RGB picture, if it has one."""
 
     def restore(self, edited: Tensor) -> Tensor:
-        """An edit (3, H, W) of `pixels` with the source's transparency: (4, H, W), or as it is where there is none.
+        """Give an edit (3, H, W) of `pixels` the source's transparency: (4, H, W), or unchanged if there is none.
 
-        Untouched pixels are the source's own bit for bit, hidden colours among them. The others get colours that look
-        as in the edit once they lie on white, as far as their alpha allows.
+        Untouched pixels keep the source's bits, including hidden colours. Other pixels get colours that look like the
+        edit when composited on white, as far as their alpha allows.
         """
         if self.layer is None:
             return edited
@@ -63,7 +63,7 @@ class Source(NamedTuple):
 
 
 def as_source(image: Picture, *, name: str = "image") -> Source:
-    """The picture to edit, of any mode. name: what sentences about it call it."""
+    """Convert the picture to edit, of any mode. name: its name in messages."""
     channels = _channels(image, name)
     if min(channels.shape[1:]) < 2:
         raise UserError(f"{name} is {_size(channels)} pixels, expected at least 2 a side; choose a larger picture")
@@ -72,14 +72,14 @@ def as_source(image: Picture, *, name: str = "image") -> Source:
 
 
 def as_mask(mask_image: Picture, pixels: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
-    """(1, H, W), 0 or 1, of the size of `pixels`; transparent is black, greys are thresholded in the middle."""
+    """Convert a mask to (1, H, W), 0 or 1, of the size of `pixels`; transparent is black, the threshold is mid-grey."""
     mask, num_soft = _threshold(mask_image, pixels, name, of)
     _warn_of_greys(num_soft, name)
     return mask
 
 
 def _threshold(mask_image: Picture, pixels: Tensor, name: str, of: str) -> tuple[Tensor, int]:
-    """Returns the mask, and how many of its pixels are neither black nor white."""
+    """Return the mask, and the number of its pixels that are neither black nor white."""
     channels = _channels(mask_image, name)
     if channels.shape[1:] != pixels.shape[1:]:
         raise UserError(
@@ -92,8 +92,8 @@ def _threshold(mask_image: Picture, pixels: Tensor, name: str, of: str) -> tuple
     soft = int(((grey - grey.round()).abs() > SOFT).sum())
     mask = (grey > 127.5 / 255).float()
     if not mask.any():
-        hint = "; what is transparent counts as black" if len(channels) == 4 else ""
-        raise UserError(f"{name} is empty; paint the region that is meant white{hint}")
+        hint = "; transparent parts count as black" if len(channels) == 4 else ""
+        raise UserError(f"{name} is empty; paint the region to use white{hint}")
     return mask, soft
 
 
@@ -103,10 +103,10 @@ def _warn_of_greys(num_soft: int, name: str) -> None:
 
 
 def as_edit_mask(mask_image: Picture, source: Tensor, *, name: str = "mask_image", of: str = "image") -> Tensor:
-    """(1, H, W), 0 or 1: something is edited, and something stays."""
+    """Convert a mask to (1, H, W), 0 or 1, that edits a part of the source and keeps a part."""
     mask, num_soft = _threshold(mask_image, source, name, of)
     if mask.all():
-        raise UserError(f"{name} is all white, so nothing of the source would be kept; leave black what is to stay")
+        raise UserError(f"{name} is all white, so nothing of the source would be kept; paint the parts to keep black")
     _warn_of_greys(num_soft, name)
     return mask
 
@@ -118,10 +118,10 @@ def as_reference(
     masks: Picture | Sequence[Picture | None] | None = None,
     size: int = 512,
 ) -> Tensor:
-    """(3, h, w): one reference, cropped to its box and to what its mask shows, or several side by side on one canvas.
+    """Convert one reference, cropped by its box or mask, or arrange several in a grid: (3, h, w).
 
-    boxes, masks: one for each reference, or None for those that stay whole; what a mask hides is white, as padding is.
-    size: pixels a side of the cells that several references get, as the network sees them (paper, 4.4).
+    boxes, masks: one for each reference, or None for an uncropped one; hidden parts are white, like padding.
+    size: side of the grid's cells in pixels, which is the size that the network sees (paper, 4.4).
     """
     pictures = list(images) if isinstance(images, list | tuple) else [images]
     if not pictures:
@@ -132,10 +132,10 @@ def as_reference(
     for name, given in (("reference_box", boxes), ("reference_mask_image", masks)):
         if given is not None and len(given) != len(pictures):
             raise UserError(f"{len(given)} of {name} for {len(pictures)} references; give one each, or None")
-    nothing = [None] * len(pictures)
+    uncropped = [None] * len(pictures)
     cut = [
         cut_reference(picture, box=box, mask=mask)
-        for picture, box, mask in zip(pictures, boxes or nothing, masks or nothing, strict=True)
+        for picture, box, mask in zip(pictures, boxes or uncropped, masks or uncropped, strict=True)
     ]
     return cut[0] if len(cut) == 1 else _tile(cut, size)
 
@@ -149,7 +149,7 @@ def cut_reference(
     box_name: str = "reference_box",
     mask_name: str = "reference_mask_image",
 ) -> Tensor:
-    """(3, h, w): what is meant in one reference. The names are what sentences call picture, box and mask."""
+    """Crop one reference by its box or mask: (3, h, w). The names are used for picture, box and mask in messages."""
     reference = on_white(_channels(image, name))
     if mask is not None:
         shown = as_mask(mask, reference, name=mask_name, of=name)
@@ -180,7 +180,7 @@ def _crop(picture: Tensor, box: Box, name: str) -> Tensor:
 
 
 def _tile(pictures: Sequence[Tensor], size: int) -> Tensor:
-    """Cells of a grid, as square as may be, in reading order on white."""
+    """Arrange pictures in a grid on white, as square as possible, in reading order."""
     columns = math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
     canvas = torch.ones(3, rows * size, columns * size)
@@ -192,7 +192,7 @@ def _tile(pictures: Sequence[Tensor], size: int) -> Tensor:
 
 
 def _channels(picture: Picture, name: str) -> Tensor:
-    """(1, 3 or 4, H, W) in [0, 1]; the fourth is alpha."""
+    """Convert a picture to (1, 3 or 4, H, W) in [0, 1]; the fourth channel is alpha."""
     if isinstance(picture, Image.Image):
         array = _from_pil(picture, name)
     elif isinstance(picture, np.ndarray):

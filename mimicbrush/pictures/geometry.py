@@ -1,4 +1,4 @@
-"""Letterbox, feather and paste back, exact to the pixel.
+"""Letterbox pictures, feather masks and paste edits back, exact to the pixel.
 
 Pixels are RGB float in [0, 1], channels first. Masks are 1 where the edit happens.
 """
@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FEATHER_SIDE = 512
-"""Pixels of the canvas for which the release chose its feather; only `feather_scale` needs it."""
+"""Side of the canvas, in pixels, for which the release chose its feather; only `feather_scale` needs it."""
 FEATHER_PASSES = 10
-"""Times that the release blurs with [1, 2, 1] / 4 in each direction: together a Gaussian of sqrt(5) pixels."""
+"""Number of blurs with [1, 2, 1] / 4 in each direction in the release: together a Gaussian of sqrt(5) pixels."""
 
 
 class Placement(NamedTuple):
-    """Where a picture lies on its square canvas, in pixels of the canvas."""
+    """Position of a picture on its square canvas, in pixels of the canvas."""
 
     top: int
     left: int
@@ -30,12 +30,12 @@ class Placement(NamedTuple):
 
     @property
     def inside(self) -> tuple:
-        """Index of the picture's own pixels in its canvas (..., size, size)."""
+        """Index of the picture's pixels in its canvas (..., size, size)."""
         return ..., slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear, antialiased; (..., C, H, W) to (..., C, height, width)."""
+    """Resize (..., C, H, W) to (..., C, height, width), bilinear and antialiased."""
     if tuple(image.shape[-2:]) == (height, width):
         return image
     batch = image if image.ndim == 4 else image[None]
@@ -44,7 +44,7 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def place(height: int, width: int, size: int) -> Placement:
-    """The largest centred box of the picture's aspect ratio on a size x size canvas (longer side = size)."""
+    """Find the largest centred box with the picture's aspect ratio on a size x size canvas."""
     scale = size / max(height, width)
     new_height, new_width = max(1, int(height * scale + 1e-6)), max(1, int(width * scale + 1e-6))
     return Placement((size - new_height) // 2, (size - new_width) // 2, new_height, new_width)
@@ -69,7 +69,7 @@ def unletterbox(canvas: Tensor, height: int, width: int) -> Tensor:
 
 
 def binarise(mask: Tensor) -> Tensor:
-    """0 or 1: a scaled mask's border belongs to the edit above 128 of 255, as in the release."""
+    """Threshold a scaled mask above 128 of 255, as the release does: 0 or 1."""
     return (mask > 128 / 255).to(mask.dtype)
 
 
@@ -83,26 +83,26 @@ def blacken(source: Tensor, mask: Tensor) -> Tensor:
 
 
 def feather_scale(height: int, width: int) -> float:
-    """How many times wider than the release's the feather of a picture of this size is; at least 1.
+    """Width of the feather for a picture of this size, relative to the release's; at least 1.
 
-    The network's canvas is scaled up to the picture's longer side, and the feather grows with it: a seam is as soft as
-    what lies within it.
+    The network's canvas is scaled up to the picture's longer side, and the feather with it, so that the seam is as soft
+    as the edit.
     """
     return max(1.0, max(height, width) / FEATHER_SIDE)
 
 
 def feather_reach(height: int, width: int) -> int:
-    """Pixels beyond its mask that an edit of a picture of this size may change, pasted back whole or in crops.
+    """Number of pixels beyond the mask that an edit of a picture of this size may change.
 
-    A crop is no larger than its picture, so its feather reaches no further.
+    It holds for crops, too, which are not larger than the picture, so that their feather is not wider.
     """
     return math.ceil(FEATHER_PASSES * feather_scale(height, width))
 
 
 def feather(mask: Tensor) -> Tensor:
-    """Soften a mask's border, a Gaussian of sqrt(5) pixels times `feather_scale`.
+    """Soften the border of a mask by a Gaussian of sqrt(5) pixels times `feather_scale`.
 
-    mask: (B, 1, H, W) of the picture, or the crop, that is pasted; on the CPU where it is longer than 512 pixels.
+    mask: (B, 1, H, W) of the picture or crop that is pasted; on the CPU if a side is longer than 512 pixels.
     """
     scale = feather_scale(*mask.shape[-2:])
     if scale > 1:
@@ -114,7 +114,7 @@ def feather(mask: Tensor) -> Tensor:
 
 
 def _blur(mask: Tensor, scale: float) -> Tensor:
-    """(H, W), by OpenCV: its kernel may be wider than the picture."""
+    """Blur (H, W) with OpenCV, whose kernel may be wider than the picture."""
     side, sigma = 2 * math.ceil(FEATHER_PASSES * scale) + 1, math.sqrt(FEATHER_PASSES / 2) * scale
     return torch.from_numpy(cv2.GaussianBlur(mask.contiguous().numpy(), (side, side), sigma))
 
@@ -129,9 +129,9 @@ def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
 
 
 def match_colours(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
-    """Shift the edited picture's channels so that it has the source's mean colour on the seam around the mask.
+    """Shift the channels of the edited picture so that its mean colour on the seam around the mask is the source's.
 
-    The network repaints that ring, too, where the truth is known: what it gets wrong there it gets wrong inside.
+    The network also repaints the seam, whose true colours are known, and makes the same error inside the mask.
     edited: (N, 3, H, W); source: (1, 3, H, W); mask: (1, 1, H, W).
     """
     ring = ((feather(mask) > 0) & (mask < 0.5)).to(edited.dtype)

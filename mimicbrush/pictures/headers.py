@@ -1,4 +1,4 @@
-"""Headers of picture files, read with Pillow alone: importing this loads neither torch nor OpenCV."""
+"""Headers of picture files, read with Pillow; importing this module imports neither torch nor OpenCV."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from mimicbrush.errors import UserError
 ORIENTATION = 0x0112
 """Tag of the orientation in EXIF."""
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, struct.error, zlib.error)
-"""Errors that Pillow's decoders raise on damaged files."""
+"""Errors that Pillow's decoders raise for damaged files."""
 
 
 class UnreadablePictureError(ValueError):
-    """A file that is no picture, is damaged or is too large; the message says which."""
+    """A file is not a picture, damaged or too large; the message says which."""
 
 
 class UnknownWhiteError(UnreadablePictureError):
-    """A picture whose range of values is unknown; the message continues the picture's name."""
+    """The range of a picture's values is unknown; the message follows the picture's name."""
 
 
 class Header(NamedTuple):
-    """The facts that a picture file states before its pixels."""
+    """Facts from a picture file's header."""
 
     width: int
-    """Pixels as stored: EXIF may turn them."""
+    """Pixels as stored, before EXIF's orientation is applied."""
     height: int
     format: str
     """PNG, JPEG, ..., as Pillow names it."""
     num_frames: int
     """Frames of an animated PNG, 1 for other pictures."""
     texts: dict[str, str]
-    """Texts by their keys, as far as they lie before the pixels."""
+    """Texts by key; only those before the pixels."""
 
 
 def read_header(path: Path) -> Header:
-    """Read a picture's header, without its pixels; raises UserError if the file is missing or no picture."""
+    """Read a picture's header, without its pixels; raises UserError if the file is missing or not a picture."""
     with naming_file(path), Image.open(path) as image:
-        # Further pictures in other formats are previews, gain maps or pages more often than frames.
+        # In other formats, further pictures are usually previews, gain maps or pages, not frames.
         num_frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1
         texts = {key: text for key, text in image.info.items() if isinstance(text, str)}
         return Header(*image.size, image.format, num_frames, texts)
 
 
 def refuse_large(name: object, width: int, height: int, *, max_pixels: int) -> None:
-    """Raise UserError, which calls the picture `name`, where it has more than `max_pixels` pixels."""
+    """Raise UserError if a picture has more than `max_pixels` pixels. name: its name in the message."""
     if width * height > max_pixels:
         raise UserError(
             f"{name} is {width} x {height} pixels, expected at most {max_pixels // 1_000_000} million; scale it down"
@@ -60,11 +60,11 @@ def refuse_large(name: object, width: int, height: int, *, max_pixels: int) -> N
 
 
 def orientation_of(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none, and for TIFF, which Pillow itself turns upright."""
+    """EXIF's orientation, 1 to 8; 1 if there is none, and for TIFF, which Pillow turns upright."""
     if image.format == "TIFF":
         return 1
     if image.format == "PNG":
-        image.load()  # as `getexif` would, whose errors say nothing about the pixels
+        image.load()  # `getexif` would load the pixels, but its errors are ignored below
     try:
         return image.getexif().get(ORIENTATION, 1)
     except BROKEN:
@@ -72,13 +72,13 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Whether the stored rows are the upright picture's columns."""
+    """Whether the stored rows are the columns of the upright picture."""
     return orientation in (5, 6, 7, 8)
 
 
 @contextmanager
 def naming_file(path: Path) -> Iterator[None]:
-    """Raise errors of reading as a UserError that names the file."""
+    """Turn reading errors into a UserError that names the file."""
     try:
         with translating_errors():
             yield
@@ -92,9 +92,9 @@ def naming_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def translating_errors() -> Iterator[None]:
-    """Raise what Pillow raises on a picture that it cannot read as UnreadablePictureError.
+    """Turn Pillow's errors for unreadable pictures into UnreadablePictureError.
 
-    Pillow's warning of large pictures is left out: how large is too large, callers say.
+    Pillow's warning about large pictures is suppressed: callers set their own limits.
     """
     try:
         with catch_warnings(category=Image.DecompressionBombWarning, action="ignore"):

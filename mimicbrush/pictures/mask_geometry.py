@@ -1,4 +1,4 @@
-"""The smallest box around a mask, the sides of the picture that it touches, and its neighbourhood."""
+"""Geometry of masks: the smallest box around a mask, the sides of the picture that it touches, and dilation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def mask_box(mask: NDArray[np.bool_] | Tensor) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box that holds a mask (H, W) of bool, on the CPU.
+    """Find the rows and columns of the smallest box around a mask (H, W) of bool, on the CPU.
 
-    Raises ValueError where the mask is empty.
+    Raises ValueError if the mask is empty.
     """
     rows, columns = (np.flatnonzero(np.asarray(mask).any(axis=axis)) for axis in (1, 0))
     if not rows.size:
@@ -24,15 +24,15 @@ def mask_box(mask: NDArray[np.bool_] | Tensor) -> tuple[slice, slice]:
 
 
 def longer_side(box: tuple[slice, slice]) -> int:
-    """Pixels of the longer side of a box of rows and columns."""
+    """Length of the longer side of a box, in pixels."""
     return max(side.stop - side.start for side in box)
 
 
 def count_touched_sides(mask: NDArray[np.bool_]) -> int:
-    """Sides of the picture, 0 to 4, that a mask (H, W) touches."""
+    """Count the sides of the picture, 0 to 4, that a mask (H, W) touches."""
     return sum(bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
 
 
 def grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Every pixel (H, W) at most `reach` rows and columns from one of the mask."""
+    """Dilate a mask (H, W) by a square that reaches `reach` pixels in each direction."""
     return cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0

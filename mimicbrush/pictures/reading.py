@@ -1,4 +1,4 @@
-"""Read picture files and bytes as tensors in [0, 1], channels first, or as arrays of 8 bits."""
+"""Read picture files and bytes as tensors in [0, 1], channels first, or as 8-bit arrays."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def read_channels(path: Path) -> Tensor:
-    """(1, 3 or 4, H, W) in [0, 1]; raises UserError if the file is missing or no picture."""
+    """Read (1, 3 or 4, H, W) in [0, 1]; raises UserError if the file is missing or not a picture."""
     return to_channels(decode_file(path).levels)
 
 
 def read_image(path: Path) -> Tensor:
-    """(3, H, W) in [0, 1], on white; raises UserError if the file is missing or no picture."""
+    """Read (3, H, W) in [0, 1], on white; raises UserError if the file is missing or not a picture."""
     return on_white(read_channels(path))
 
 
 def read_frames(path: Path) -> Tensor:
-    """(T, 3, H, W) in [0, 1], on white; a still has T = 1. Raises UserError if the file is missing or no picture."""
+    """Read (T, 3, H, W) in [0, 1], on white; a still has T = 1. Raises UserError if the file is not a picture."""
     import torch
 
     return torch.stack([on_white(to_channels(levels)) for levels in decode_frames(path)])
 
 
 def read_mask_frames(path: Path) -> Tensor:
-    """(T, 1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is missing or no picture."""
+    """Read a mask (T, 1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is not a picture."""
     import torch
 
     frames = [torch.from_numpy(mask_bytes(levels)) for levels in decode_frames(path)]
@@ -41,27 +41,27 @@ def read_mask_frames(path: Path) -> Tensor:
 
 
 def read_mask(path: Path) -> Tensor:
-    """(1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is missing or no picture."""
+    """Read a mask (1, H, W), 0 or 1, thresholded at mid-grey; raises UserError if the file is not a picture."""
     return is_masked(read_levels(path)).float()
 
 
 def read_levels(path: Path) -> Tensor:
-    """(1, H, W), 0 to 255: a mask before the threshold; raises UserError if the file is missing or no picture."""
+    """Read a mask (1, H, W) before the threshold, 0 to 255; raises UserError if the file is not a picture."""
     import torch
 
     return torch.from_numpy(mask_bytes(decode_file(path).levels))[None]
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3), on white; raises UserError if the file is missing or no picture."""
+    """Read (H, W, 3) of 8 bits, on white; raises UserError if the file is missing or not a picture."""
     return rgb_bytes(decode_file(path).levels)
 
 
 def decode_rgb(encoded: bytes) -> NDArray[np.uint8]:
-    """(H, W, 3), upright, on white; raises UnreadablePictureError, a ValueError, if it is no picture."""
+    """Decode (H, W, 3) of 8 bits, upright, on white; raises UnreadablePictureError if it is not a picture."""
     return rgb_bytes(decode_bytes(encoded).levels)
 
 
 def decode_mask(encoded: bytes) -> NDArray[np.bool_]:
-    """(H, W), True where a mask is above mid-grey; raises UnreadablePictureError if it is no picture."""
+    """Decode a mask (H, W), True above mid-grey; raises UnreadablePictureError if it is not a picture."""
     return is_masked(mask_bytes(decode_bytes(encoded).levels))

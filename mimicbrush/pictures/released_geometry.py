@@ -1,9 +1,8 @@
-"""Pictures to the network's canvas and back as the released benchmark script does it, bit for bit: OpenCV on 8 bits.
+"""Letterbox, feather and paste back as the released benchmark script does, bit for bit, with OpenCV on 8 bits.
 
-Masks are 0 or 1 here; the script would also take shades of grey for its feather.
-The same functions as in `geometry`, which are exact where these are not: the release scales without antialiasing, blurs
-the mask in 8 bits, and scales the canvas back before it cuts the padding off, which is off by up to a pixel and lets
-padding bleed into the border.
+The functions correspond to those of `geometry`, which are exact. The release scales without antialiasing, blurs the
+mask in 8 bits, and scales the canvas back before it removes the padding, which shifts pixels by up to one and mixes
+padding into the border. Masks are 0 or 1 here; the script would also accept grey levels for its feather.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def unletterbox(canvas: Tensor, height: int, width: int) -> Tensor:
 
 
 def feather(mask: Tensor) -> Tensor:
-    """Soften a mask's border by the same few pixels in pictures of all sizes: (1, 1, H, W)."""
+    """Soften the border of a mask (1, 1, H, W) by the same few pixels in pictures of all sizes."""
     alpha = to_levels(mask[0])
     for _ in range(FEATHER_PASSES):
         alpha = cv2.GaussianBlur(alpha, (3, 3), 0)
@@ -44,11 +43,11 @@ def feather(mask: Tensor) -> Tensor:
 
 
 def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
-    """Composite through the feathered mask: edited (N, 3, H, W), source (1, 3, H, W), mask (1, 1, H, W)."""
+    """Composite edited (N, 3, H, W) over source (1, 3, H, W) through the feathered mask (1, 1, H, W)."""
     alpha = feather(mask)
     return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
 
 
 def _to_channels(levels: NDArray[np.uint8]) -> Tensor:
-    """(H, W, C), or (H, W) as OpenCV returns one channel, to (C, H, W) in [0, 1]."""
+    """Convert levels (H, W, C), or (H, W) as OpenCV returns a single channel, to (C, H, W) in [0, 1]."""
     return to_channels(np.atleast_3d(levels))

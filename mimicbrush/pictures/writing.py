@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HEADER_SIZE = 33
-"""Bytes of a PNG's signature and first chunk."""
+"""Size of a PNG's signature and first chunk in bytes."""
 
 
 def write_image(image: Image.Image | Tensor | NDArray, path: Path) -> None:
-    """Write what `to_pil` takes as PNG or by the suffix; the file appears whole or not at all."""
+    """Write any input of `to_pil`, atomically, in the format of the suffix."""
     with whole(path) as partial:
         to_pil(image).save(partial)
 
 
 def write_frames(frames: Tensor, path: Path) -> None:
-    """Write (T, 3, H, W) in [0, 1] as an animated PNG, lossless, and one frame as `write_image` does."""
+    """Write (T, 3, H, W) in [0, 1] as a lossless animated PNG, or a single frame like `write_image`."""
     first, *others = (to_pil(frame) for frame in frames)
     with whole(path) as partial:
-        # Without durations, which would let Pillow join frames that are alike.
+        # No durations are given, because Pillow would then join equal frames.
         first.save(partial, **({"save_all": True, "append_images": others} if others else {}))
 
 
 def write_png(
     pixels: Tensor, path: Path, *, texts: Mapping[str, str], icc_profile: bytes | None, is_deep: bool = False
 ) -> None:
-    """Write (3, H, W) or, with alpha, (4, H, W) in [0, 1] with texts and a colour profile, whole or not at all.
+    """Write (3, H, W), or (4, H, W) with alpha, in [0, 1] with texts and a colour profile, atomically.
 
-    is_deep: with 16 bits a channel.
+    is_deep: write 16 bits per channel.
     """
     note = PngInfo()
     for key, text in texts.items():
@@ -59,8 +59,8 @@ def write_png(
 def encode_jpeg(image: Image.Image | NDArray[np.uint8], *, quality: int, halve_chroma: bool = False) -> bytes:
     """Encode a PIL picture, on white, or RGB (H, W, 3) at a quality of 1 to 100.
 
-    halve_chroma: store colours at half the size, for small files. Without that a picture is 3 dB closer, and the VAE
-    sees chroma.
+    halve_chroma: store colours at half the size, for small files. Full chroma is 3 dB more exact, and matters to the
+    VAE.
     """
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halve_chroma else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
@@ -73,7 +73,7 @@ def encode_webp(image: NDArray[np.uint8], *, quality: int) -> bytes:
 
 
 def encode_animation(frames: Sequence[Image.Image], *, quality: int, frame_seconds: float) -> bytes:
-    """Encode RGB pictures of one size as an animated WebP that repeats for ever."""
+    """Encode RGB pictures of equal size as an animated WebP that repeats forever."""
     encoded, (first, *others) = io.BytesIO(), frames
     first.save(
         encoded,
@@ -90,14 +90,14 @@ def encode_animation(frames: Sequence[Image.Image], *, quality: int, frame_secon
 def encode_png(image: Image.Image | NDArray) -> bytes:
     """Encode a PIL picture, or an array (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits or bool.
 
-    By OpenCV, in a fraction of Pillow's time; a mask of bool is 0 and 255.
+    OpenCV takes a fraction of Pillow's time; a mask of bool becomes 0 and 255.
     """
     levels = levels_of(image) if isinstance(image, Image.Image) else image
     return _encode(".png", levels.astype(np.uint8) * 255 if levels.dtype == bool else levels)
 
 
 def _encode(suffix: str, levels: NDArray, settings: list[int] | None = None) -> bytes:
-    if levels.shape[2:] > (1,):  # OpenCV's blue comes first
+    if levels.shape[2:] > (1,):  # OpenCV expects blue first
         levels = cv2.cvtColor(levels, cv2.COLOR_RGB2BGR if levels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     return cv2.imencode(suffix, levels, settings or [])[1].tobytes()
 

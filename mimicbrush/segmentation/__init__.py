@@ -1,1 +1,1 @@
-"""Masks of things in a picture: from a box, by GrabCut, or by Segment Anything."""
+"""Masks of objects in a picture: from a box, with GrabCut, or with Segment Anything."""

@@ -1,4 +1,4 @@
-"""GrabCut (Rother et al. 2004): the object in a box, told from its surroundings by colour."""
+"""GrabCut (Rother et al. 2004): separate the object in a box from its surroundings by colour."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mimicbrush.pictures.conversion import is_masked, shrink_to_fit, to_pil
 from mimicbrush.segmentation.prompt import Box, Mask
 
 GRABCUT_SIDE = 320
-"""Pixels of the longer side: at 512 a photograph takes three times as long, and central boxes of the 26 photographs
-tried were right as often, about every other time."""
+"""Pixels of the longer side. 512 pixels take three times as long, and were right as often for central boxes of 26
+photographs: about every second time."""
 
 
 def shrink_for_grabcut(image: Image.Image) -> Image.Image:
-    """A copy whose longer side is at most GRABCUT_SIDE pixels: the size at which GrabCut is quick."""
+    """Return a copy whose longer side is at most GRABCUT_SIDE pixels, for which GrabCut is fast."""
     return shrink_to_fit(image, GRABCUT_SIDE, GRABCUT_SIDE)
 
 
 def segment_grabcut(image: Image.Image, box: Box, *, iterations: int, seed: int) -> Mask:
-    """Find the pixels in the box whose colours differ from those outside it; (H, W), true on the object.
+    """Find the pixels in the box whose colours differ from those outside it: (H, W), true on the object.
 
-    image: RGB; iterations: rounds in which the two colour models are fitted; seed: for their first clusters.
-    Raises UnusableInput (grabcut_failed) where nothing lies outside the box.
+    image: RGB; iterations: rounds of fitting the two colour models; seed: for their first clusters.
+    Raises UnusableInput (grabcut_failed) if the box covers the whole picture.
     """
     x0, y0, x1, y1 = box
     labels = np.zeros(image.size[::-1], np.uint8)
@@ -40,7 +40,7 @@ def segment_grabcut(image: Image.Image, box: Box, *, iterations: int, seed: int)
 
 
 def largest_piece(mask: Mask) -> Mask:
-    """The largest connected piece, its holes filled: GrabCut leaves specks."""
+    """Keep the largest connected piece of a mask and fill its holes, because GrabCut leaves specks."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count == 1:
         return mask
@@ -49,5 +49,5 @@ def largest_piece(mask: Mask) -> Mask:
 
 
 def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
-    """The mask at another size (width, height), its outline smoothed."""
+    """Resize a mask to (width, height) with a smooth outline."""
     return is_masked(np.array(to_pil(mask).resize(size, Image.Resampling.BICUBIC)))

@@ -1,4 +1,4 @@
-"""Segment Anything (Kirillov et al. 2023), as transformers loads it."""
+"""Segment Anything (Kirillov et al. 2023), loaded with transformers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mimicbrush.segmentation.prompt import Mask, SegmentationPrompt
 
 
 class SegmentAnything:
-    """Masks for boxes and clicks.
+    """Segments objects at boxes and clicks.
 
-    name: a folder or a hub repository; nothing in it is executed. download: fetch what is not on this machine.
-    Raises UserError where the weights are missing or damaged, or cannot be fetched.
+    name: a folder or a hub repository; no code in it is executed. download: fetch missing files.
+    Raises UserError if the weights are missing or damaged, or cannot be fetched.
     """
 
     def __init__(self, name: str, *, download: bool = False) -> None:
@@ -33,12 +33,12 @@ class SegmentAnything:
         except (AbsentWeightsError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0].split(". ")[0]
             hint = ", or check the name and the connection" if download else ""
-            raise UserError(f"{name}: no SAM to load ({reason}); give a folder of its weights{hint}") from None
+            raise UserError(f"{name}: cannot load SAM ({reason}); give a folder of its weights{hint}") from None
         self.model = model.to(self.device).eval()
 
     @torch.inference_mode()
     def segment(self, image: Image.Image, prompt: SegmentationPrompt) -> Mask:
-        """Mask the thing that the prompt means; of the three that clicks may mean, the one that SAM scores highest."""
+        """Segment the object of a prompt; of three candidates for clicks, return the one with the highest score."""
         inputs = self.processor(
             images=image,
             input_boxes=[[list(prompt.box)]] if prompt.box else None,

@@ -108,8 +108,8 @@ def test_masker_hands_sam_the_region_at_the_pictures_size(weights, image, tmp_pa
 def test_absent_weights_are_named_with_what_to_do(tmp_path):
     (tmp_path / "regions.json").write_text(json.dumps({"a.jpg": {"box": [8, 10, 40, 36]}}))
     for name in (str(tmp_path), str(tmp_path / "absent"), "nobody/no-such-sam"):
-        with pytest.raises(UserError, match=r"no SAM to load .* give a folder of its weights$"):
+        with pytest.raises(UserError, match=r"cannot load SAM .* give a folder of its weights$"):
             SegmentAnything(name)
         config = PhotographMaskConfig(method="sam", sam=name, regions=tmp_path / "regions.json")
-        with pytest.raises(UserError, match=r"no SAM to load .* set masks.sam_download"):
+        with pytest.raises(UserError, match=r"cannot load SAM .* set masks.sam_download"):
             make_masker(config, ["a.jpg"], seed=0)
