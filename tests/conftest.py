@@ -1,7 +1,7 @@
-"""The tiny network and tiny shards that the tests share.
+"""The tiny network and the tiny shards that tests share.
 
-Functions here import torch and what needs it themselves: with `pytest -n`, the process that hands out the tests imports
-this file before it starts the workers, and runs no test.
+Functions here import torch inside: with `pytest -n`, the main process, which only distributes the tests, imports this
+file before it starts the workers.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ DEPTH = {
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[object]:
-    """Keep the garbage collector away from what the libraries create at import: half a million objects that stay."""
+    """Exclude the half a million objects that libraries create at import from garbage collection."""
     gc.disable()
     try:
         return (yield)
@@ -98,7 +98,7 @@ def pytest_collection() -> Iterator[object]:
 
 
 def depth_model(image_size: int = 28) -> DepthAnythingForDepthEstimation:
-    """A tiny Depth Anything with random weights for pictures of this size."""
+    """Write a tiny Depth Anything with random weights for pictures of this size."""
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
 
     backbone = DEPTH["backbone_config"] | {"image_size": image_size}
@@ -106,7 +106,7 @@ def depth_model(image_size: int = 28) -> DepthAnythingForDepthEstimation:
 
 
 def network_config(**changes) -> NetworkConfig:
-    """Sizes at which every test takes milliseconds."""
+    """Config of a network so small that a test takes milliseconds."""
     fields = {
         "size": SIZE,
         "reference_unet": PartConfig(arguments=UNET),
@@ -139,7 +139,7 @@ def encoded_image(rng: np.random.Generator, size: int = 40) -> bytes:
 
 
 def encoded_mask(size: int = 40) -> bytes:
-    """A PNG whose upper left quarter is the object."""
+    """A PNG of a mask whose upper left quarter is the object."""
     mask = np.zeros((size, size), dtype=np.uint8)
     mask[: size // 2, : size // 2] = 255
     buffer = io.BytesIO()
@@ -148,7 +148,7 @@ def encoded_mask(size: int = 40) -> bytes:
 
 
 def make_pairs(num: int, *, seed: int = 0, stills: bool = False, num_groups: int = 4) -> list[FramePair]:
-    """Pairs of random pictures; stills have no reference but an object mask."""
+    """Make pairs of random pictures; a still has an object mask instead of a reference."""
     from mimicbrush.data.shards import FramePair
 
     rng = np.random.default_rng(seed)
@@ -167,7 +167,7 @@ def make_pairs(num: int, *, seed: int = 0, stills: bool = False, num_groups: int
 
 
 def make_shards(folder: Path) -> dict[str, Path]:
-    """Folders of finished shards in `folder`: videos, stills, heldout."""
+    """Write shards to `folder`, and return their folders: videos, stills, heldout."""
     from mimicbrush.data.shards import write_shard
 
     folders = {}
@@ -186,13 +186,13 @@ def shards(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs draw no charts, which take longer than a short run's training."""
+    """Draw no charts, which takes longer than the training of a short run."""
     monkeypatch.setattr("mimicbrush.training.records.draw_training", lambda rows, path: None)
     monkeypatch.setattr("mimicbrush.training.previews.draw_reference_use", lambda rows, path: None)
 
 
 def make_checkout(folder: Path) -> Path:
-    """A folder that looks like the project after `make`, with this interpreter in its .venv."""
+    """Make a folder that looks like the project after `make`, with this interpreter in its .venv."""
     (folder / ".venv" / "bin").mkdir(parents=True)
     python = folder / ".venv" / "bin" / "python"
     python.write_text(f'#!/bin/bash\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" "$@"\n')

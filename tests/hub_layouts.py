@@ -1,4 +1,4 @@
-"""Hub repositories in miniature: every file of the manifest, small random weights under the names of the real ones."""
+"""Miniatures of hub repositories, with all files of the manifest and small random weights of the real names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STRIDE_8 = {
     "down_block_types": ["DownEncoderBlock2D"] * 4,
     "up_block_types": ["UpDecoderBlock2D"] * 4,
 }
-# As files from before diffusers 0.14 name the autoencoder's attention.
+# Names of the autoencoder's attention in files from before diffusers 0.14.
 OLDER_NAMES = (("to_q.", "query."), ("to_k.", "key."), ("to_v.", "value."), ("to_out.0.", "proj_attn."))
 
 Part = ModelMixin | PreTrainedModel
@@ -53,7 +53,7 @@ PARTS: dict[str, dict[str, Maker]] = {
     "h94/IP-Adapter": {"models/image_encoder": make_image_encoder, "sdxl_models/image_encoder": make_image_encoder},
     "LiheYoung/depth-anything-base-hf": {".": depth_model},
 }
-"""Repository -> folder -> what lies there; other folders hold files without content."""
+"""Contents of the folders of each repository; other folders have empty files."""
 
 
 def write_cache(cache: Path, repositories: Iterable[str], revisions: dict[str, str]) -> dict[str, Path]:
@@ -70,7 +70,7 @@ def write_cache(cache: Path, repositories: Iterable[str], revisions: dict[str, s
 
 
 def write_layout(folder: Path, files: Iterable[str], parts: dict[str, Maker]) -> None:
-    """Every file of a repository; each set of weights holds other numbers, a part's formats and shards aside."""
+    """Write all files of a repository; sets of weights differ, except in the formats and shards of one part."""
     for file in files:
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def _write_part(folder: Path, part: Part, variant: str | None) -> None:
 
 
 def stored_tensors(part: Part, folder: Path) -> dict[str, Tensor]:
-    """A part's tensors under the names in which its library stores them; an autoencoder's under older ones."""
+    """Return the tensors of a part under its library's names; those of an autoencoder under older names."""
     part.save_pretrained(folder)
     (path,) = folder.glob("*.safetensors")
     tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}

@@ -112,7 +112,7 @@ run_command(Command(config="", parse="__main__.parse", run="__main__.run"))
         ("pipe", True, 1, "BrokenPipeError: [Errno 32] Broken pipe"),
     ],
 )
-def test_output_that_nobody_reads_ends_a_command_quietly(monkeypatch, end, has_reader, status, last_line):
+def test_a_command_whose_output_has_no_reader_ends_quietly(monkeypatch, end, has_reader, status, last_line):
     read, write = os.pipe()
     if not has_reader:
         os.close(read)
@@ -250,7 +250,7 @@ def test_missing_files_are_refused_before_the_module_that_works_is_imported():
         (evaluate.COMMAND, "loading libraries to evaluate MimicBrush, swapped, "),
     ],
 )
-def test_a_line_says_what_is_loaded_before_the_work_is_imported(command, line, capsys):
+def test_loading_is_announced_before_the_work_is_imported(command, line, capsys):
     with pytest.raises(ModuleNotFoundError):
         call_command(command._replace(check=None, run="no_such_module.run"), [])
     assert capsys.readouterr().err.startswith(line)

@@ -17,7 +17,7 @@ from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from tests.conftest import REPOSITORY
 
 AUTOENCODER = REPOSITORY / "configs" / "train" / "autoencoder.yaml"
-"""Not a training run's; test_autoencoder.py parses it."""
+"""A config of another command, which test_autoencoder.py parses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def test_a_flag_may_stand_alone(arguments, flag, nested):
     assert (found.check, found.band.strict) == (flag, nested)
 
 
-def test_what_is_saved_is_loaded(tmp_path):
+def test_a_saved_config_is_loaded(tmp_path):
     config = Example(output=Path("x"), band=Band(high=0.5))
     (tmp_path / "a.yaml").write_text(dump_config(config))
     assert load_config(Example, tmp_path / "a.yaml") == config
@@ -124,7 +124,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
         claim(tmp_path / "file" / "run", Example(output=Path("x")))
 
 
-def test_a_users_mistake_inside_a_class_is_told_as_it_is():
+def test_a_user_error_inside_a_class_is_kept_unchanged():
     with pytest.raises(UserError, match=r"^nowhere/at/all does not exist"):
         instantiate("mimicbrush.editors.mimicbrush.MimicBrushEditor", {"checkpoint": "nowhere/at/all"}, Editor)
 
@@ -134,7 +134,7 @@ def test_classes_are_named_by_path():
 
 
 @pytest.mark.parametrize(
-    ("class_path", "init_args", "said"),
+    ("class_path", "init_args", "message"),
     [
         ("mimicbrush.editors.baselines.Nobody", {}, "baselines.Nobody: no such class"),
         ("nothing.at.All", {}, "nothing.at.All: no such class"),
@@ -147,8 +147,8 @@ def test_classes_are_named_by_path():
         ),
     ],
 )
-def test_classes_that_cannot_be_built_are_named(class_path, init_args, said):
-    with pytest.raises(UserError, match=said):
+def test_classes_that_cannot_be_built_are_named(class_path, init_args, message):
+    with pytest.raises(UserError, match=message):
         instantiate(class_path, init_args, Editor)
 
 
@@ -160,10 +160,10 @@ def test_a_repeated_key_is_refused(tmp_path):
 
 @dataclass(frozen=True, kw_only=True)
 class Free:
-    """A config with a field of free form."""
+    """A config with a free-form field."""
 
     parts: dict[str, dict]
-    """Whatever the parts need."""
+    """Values of any kind."""
 
 
 def test_one_entry_of_a_free_field_is_set_by_its_path(tmp_path):

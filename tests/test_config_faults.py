@@ -49,7 +49,7 @@ class Example:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("--num_steps ten", '--num_steps: expected a whole number, found "ten"'),
         ("--num_steps=1.5", "--num_steps: expected a whole number, found 1.5"),
@@ -74,14 +74,14 @@ class Example:
         ("--free.one.a.b 3", "free.one.a.b: a is text, expected a mapping {name: value}"),
     ],
 )
-def test_what_does_not_fit_on_the_command_line_is_said_in_words(arguments, said):
+def test_mistakes_on_the_command_line_are_explained(arguments, message):
     with pytest.raises(UserError) as raised:
         parse_config(Example, ["--output", "x", "--free", "{one: {a: text}}", *arguments.split()])
-    assert str(raised.value) == said
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (b"output: x\nnum_step: 3", ": num_step: no such option; did you mean num_steps?"),
         (b"output: x\nparts: [{low: 3}]", ": parts[0].share is required"),
@@ -95,20 +95,20 @@ def test_what_does_not_fit_on_the_command_line_is_said_in_words(arguments, said)
         (b"output: \xe9", ": expected a text file in UTF-8"),
     ],
 )
-def test_what_does_not_fit_in_a_file_is_said_in_words(tmp_path, text, said):
+def test_mistakes_in_a_file_are_explained(tmp_path, text, message):
     path = tmp_path / "a.yaml"
     path.write_bytes(text)
     with pytest.raises(UserError) as raised:
         parse_config(Example, ["--config", str(path)])
-    assert str(raised.value) == f"{path}{said}"
+    assert str(raised.value) == f"{path}{message}"
 
 
-def test_text_that_is_no_yaml_is_taken_as_it_is_in_a_field_of_free_form():
+def test_invalid_yaml_in_a_free_form_field_is_kept_as_text():
     arguments = ["--output", "x", "--free", "{one: {}}", "--free.one.day", "2024-13-45", "--free.one.name", "[{"]
     assert parse_config(Example, arguments).free == {"one": {"day": "2024-13-45", "name": "[{"}}
 
 
-def test_what_is_missing_is_named():
+def test_missing_options_are_listed():
     with pytest.raises(UserError, match=r"^--output is required$"):
         parse_config(Example, ["--num_steps", "3"])
 
@@ -196,7 +196,7 @@ def test_the_refusals_of_all_groups_are_named_by_their_paths():
 
 
 @pytest.mark.parametrize(
-    ("box", "said"),
+    ("box", "message"),
     [
         ("[5,5", 'expected a list of whole numbers or a list of lists of whole numbers or null, found "[5,5"'),
         (
@@ -205,8 +205,8 @@ def test_the_refusals_of_all_groups_are_named_by_their_paths():
         ),
     ],
 )
-def test_a_box_that_is_none_is_named_with_what_a_box_is(box, said):
+def test_the_refusal_of_an_invalid_box_describes_a_valid_one(box, message):
     pictures = ["--source=a.png", "--mask=b.png", "--reference=c.png", "--output=d.png", "--weights=w"]
     with pytest.raises(UserError) as raised:
         parse_config(EditConfig, [*pictures, "--reference_box", box])
-    assert said in str(raised.value)
+    assert message in str(raised.value)

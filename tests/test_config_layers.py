@@ -89,7 +89,7 @@ def test_a_file_without_a_base_is_read_as_it_is(write):
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         (
             {"a": "_base_: gone.yaml\n"},
@@ -108,8 +108,8 @@ def test_a_file_without_a_base_is_read_as_it_is(write):
         ({"b": "steps: many\n", "a": "_base_: b.yaml\noutput: x\n"}, "steps"),
     ],
 )
-def test_mistakes_are_one_clear_line(write, files, said):
-    with pytest.raises(UserError, match=said) as raised:
+def test_mistakes_are_one_clear_line(write, files, message):
+    with pytest.raises(UserError, match=message) as raised:
         load_config(Painting, write(**files))
     assert len(str(raised.value)) < 400
 
@@ -119,7 +119,7 @@ LAYERED = [path for path in sorted(CONFIGS.rglob("*.yaml")) if "_base_" in path.
 
 @pytest.mark.parametrize("path", LAYERED, ids=lambda path: path.stem)
 def test_shipped_layers_repeat_nothing(path):
-    """A value that the base has as well could be left out, and would hide a later change of the base."""
+    """A value equal to the base's is redundant, and would hide a later change of the base."""
     own = yaml.safe_load(path.read_text())
     base = read_config_file(path.parent / own.pop("_base_"))
     assert list(repeated(own, base)) == []

@@ -1,4 +1,4 @@
-"""Judges what `make demo` left in runs/demo; `make check-demo` runs it."""
+"""Check the results of `make demo` in runs/demo; `make check-demo` runs this file."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_editors_without_a_noise_prediction_are_not_defined(results):
     assert results["reference_use"]["heldout"]["reference_paste"] == "not defined"
 
 
-def test_the_report_stands_alone():
+def test_the_report_loads_no_other_files():
     report = (DEMO / "report.html").read_text()
     assert "MimicBrush" in report
     assert "src='data:image" in report

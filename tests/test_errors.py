@@ -42,7 +42,7 @@ def test_all_faults_of_one_thing_are_named_in_order():
     assert pickle.loads(pickle.dumps(raised.value)).faults == raised.value.faults
 
 
-def test_one_fault_is_a_sentence_and_none_is_no_error():
+def test_one_fault_is_a_sentence_and_no_fault_raises_nothing():
     faults = Faults()
     faults.refuse()
     faults.check(False, "seed is -1")

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, also after a power cut; packages have floors."""
+"""Files are written atomically, also in a power cut; required packages have minimum versions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_disk_that_fails_while_syncing_leaves_the_file_before(tmp_path, monkey
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
-def test_a_file_system_that_syncs_no_folders_is_no_fault(tmp_path, monkeypatch):
+def test_a_file_system_that_cannot_sync_folders_is_accepted(tmp_path, monkeypatch):
     def fail(number):
         raise OSError(errno.EINVAL, "Invalid argument")
 
@@ -70,7 +70,7 @@ def test_a_folder_appears_whole_or_not_at_all_and_under_no_name_that_two_share(t
         assert list(partial.iterdir()) == []
         raise KeyboardInterrupt
     assert {path.name for path in tmp_path.iterdir()} == {"made", "other"}
-    # What a killed process of the same number has left.
+    # Left by a killed process with the same number.
     (partial / "stale").mkdir(parents=True)
     with whole_folder(tmp_path / "stopped") as partial:
         assert list(partial.iterdir()) == []
@@ -81,7 +81,7 @@ def test_a_folder_appears_whole_or_not_at_all_and_under_no_name_that_two_share(t
     ("name", "faulty"),
     [("lightning", "2.6.5"), ("torch", "2.9.1"), ("transformers", "5.4"), ("pillow", "12.2"), ("gradio", "6.6")],
 )
-def test_versions_with_known_faults_lie_below_the_floors(name, faulty):
+def test_minimum_versions_exclude_known_vulnerabilities(name, faulty):
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     listed = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["demo"]])
     allowed = next(requirement.specifier for requirement in listed if requirement.name == name)

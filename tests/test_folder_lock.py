@@ -1,4 +1,4 @@
-"""A folder has one holder, who is named to whoever comes second, and whose end sets it free however it comes."""
+"""A folder has one holder; a second command is refused with its name, and any end of the holder frees the folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ import os, sys, time
 from pathlib import Path
 from mimicbrush.folder_lock import held
 with held(Path(sys.argv[1])):
-    if os.fork() == 0:  # as a loader's worker, which outlives its parent for a while
+    if os.fork() == 0:  # like a worker of a loader, which outlives its parent for a while
         os.close(1)
         time.sleep(60)
     print("held", flush=True)
@@ -34,25 +34,25 @@ with held(Path(sys.argv[1])):
 
 
 def write_note(path: Path, **fields: object) -> None:
-    """The note of a holder on another machine, as it is while the holder runs and after it was killed."""
+    """Write the note of a holder on another machine, which looks the same while it runs and after it was killed."""
     note = {"token": "t", "host": "elsewhere", "pid": 17, "since": "2026-11-28 11:00:00", "command": "train.py"}
     path.write_text(json.dumps({**note, "job": "", "restarts": 0, **fields}))
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were slept, none of them in truth."""
+    """Replace sleeping by recording its seconds."""
     slept: list[float] = []
     monkeypatch.setattr(folder_lock.time, "sleep", slept.append)
     return slept
 
 
-def test_the_second_is_told_who_holds_it_and_how_to_go_on(tmp_path, monkeypatch):
+def test_a_second_command_is_refused_with_the_holder_and_advice(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     with held(tmp_path / "a" / "run"):
         with pytest.raises(FolderHeldError) as error, held(tmp_path / "a" / "run"):
             pass
-        # The refused one has not taken the first one's lock away.
+        # The refused command has not removed the lock of the first one.
         with pytest.raises(FolderHeldError), held(tmp_path / "a" / "run"):
             pass
     said = str(error.value)
@@ -63,11 +63,11 @@ def test_the_second_is_told_who_holds_it_and_how_to_go_on(tmp_path, monkeypatch)
     assert "\n" not in said
     with held(tmp_path / "a" / "run"):
         pass
-    # Nothing was made in it, so nothing stays.
+    # Nothing was made in the folder, so it is removed.
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lock_goes_with_an_exception_and_leaves_what_was_written(tmp_path):
+def test_an_exception_frees_the_lock_and_keeps_written_files(tmp_path):
     with pytest.raises(KeyboardInterrupt), held(tmp_path / "run"):
         (tmp_path / "run" / "a.txt").touch()
         raise KeyboardInterrupt
@@ -109,7 +109,7 @@ def test_a_killed_holder_holds_no_more_though_its_child_lives(tmp_path):
 
 @pytest.fixture(params=["waited for", "zombie"])
 def ended(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The number of a process that has ended, and for which its parent, this one, has waited or not."""
+    """Return the number of an ended child process, for which this process has waited or not."""
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit"], {})
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     if request.param == "waited for":
@@ -176,8 +176,8 @@ def test_all_parts_are_watched_at_once(tmp_path, clock, monkeypatch):
         pass
 
 
-def test_nobody_waits_for_a_holder_that_has_ended_for_certain(tmp_path, clock, monkeypatch):
-    write_note(tmp_path / NAME, host=platform.node())  # its lock has gone with it
+def test_there_is_no_wait_for_a_holder_that_certainly_ended(tmp_path, clock, monkeypatch):
+    write_note(tmp_path / NAME, host=platform.node())  # its lock ended with it
     with held(tmp_path):
         pass
     write_note(tmp_path / NAME)
@@ -240,7 +240,7 @@ def test_windows_locks_a_byte_behind_the_note(tmp_path, monkeypatch):
             pass
 
 
-def test_a_holder_renews_its_note_and_ends_where_another_has_taken_the_folder(tmp_path, monkeypatch, capsys):
+def test_a_holder_renews_its_note_and_ends_if_another_took_the_folder(tmp_path, monkeypatch, capsys):
     write_note(tmp_path / NAME, token="ours")
     os.utime(tmp_path / NAME, (0, 0))
     ours = folder_lock._read(tmp_path / NAME)
@@ -273,7 +273,7 @@ def test_a_name_of_a_file_is_refused_and_nothing_made(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_said(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     def fail(number):
         raise OSError(28, "No space left on device")
 

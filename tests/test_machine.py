@@ -1,4 +1,4 @@
-"""Granted cores and memory, read from files like those of Linux, and without functions that other systems lack."""
+"""Usable cores and memory, read from files like those of Linux, and on systems that lack functions of Linux."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Eight cores, and a folder that stands for /: `proc`, `cgroups`."""
+    """Pretend that there are eight cores, and put a temporary folder with `proc` and `cgroups` in place of /."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     for name in ("proc", "cgroups"):
         (tmp_path / name).mkdir()
@@ -89,11 +89,11 @@ print(int(is_reset), *peaks, peak_memory(cpu))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")
-def test_the_peak_holds_what_was_freed_until_it_is_reset():
-    # In a process of its own, which has no other threads: whatever else runs in this one has its peaks, too.
+def test_the_peak_includes_freed_memory_until_it_is_reset():
+    # In its own process without other threads, because anything else in this process has peaks, too.
     said = subprocess.run([sys.executable, "-c", PEAKS], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     is_reset, before, after, anew = map(int, said.stdout.split())
-    # The kernel counts pages on each core for itself, and adds up now and then.
+    # The kernel counts pages on each core separately, and adds them up from time to time.
     assert abs(after - before - 2**28) < 2**24
     assert (anew < after - 2**27) if is_reset else (anew >= after)
 

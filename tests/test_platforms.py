@@ -1,4 +1,4 @@
-"""Windows, simulated in a process of its own, and macOS: what they lack is taken away before ours is imported."""
+"""Windows and macOS, simulated in a separate process: everything they lack is removed before our imports."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ SIGNALS = ("SIGUSR1", "SIGUSR2", "SIGKILL", "SIGHUP", "SIGALRM", "SIGQUIT", "SIG
 
 
 def import_third_party_packages() -> None:
-    """Import all that our files import, wherever in them they do."""
+    """Import everything that our files import, also inside functions."""
     files = [path for package in ("mimicbrush", "data_prep") for path in (REPOSITORY / package).rglob("*.py")]
     for path in (*files, REPOSITORY / "train.py", REPOSITORY / "evaluate.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -141,7 +141,7 @@ def test_windows_imports_everything_edits_and_evaluates_and_says_what_it_lacks(t
 
 @pytest.fixture
 def macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two cores, and nothing that only Linux has; loader workers are started, not forked."""
+    """Simulate two cores and no features of Linux; workers of the loader are spawned, not forked."""
     # Decord looks for its library by the system's name when it is imported.
     importlib.import_module("data_prep.clip_to_pairs")
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Each preset's header names every field in which it departs from the paper or from the released code."""
+"""The header of each preset lists all fields that differ from the paper or from the released code."""
 
 import re
 from pathlib import Path
@@ -64,7 +64,7 @@ RELEASE = BOTH | {
     "data.batch.mask.other_cell_prob": 0.3,
     "recipe.reference_drop_prob": 0.25,
 }
-"""Values of the released code, which holds the masks and the dropping of references, and nothing else of training."""
+"""Values of the released code, which of training only has the masks and the dropping of references."""
 
 HEADINGS = {"# Not as in the paper:": {"paper"}, "# Not as in the release:": {"release"}}
 HEADINGS["# As in neither:"] = {"paper", "release"}
@@ -109,5 +109,5 @@ def test_a_step_takes_as_many_samples_on_any_number_of_devices(path):
     for num_ranks in (1, 2, 4, 8, 16):
         shared = share_step(config, num_ranks)
         assert num_ranks * shared.data.batch_size * shared.run.accumulate == config.run.samples_per_step
-    # Where the preset is at home, in batches of the size that it names.
+    # On the hardware of the preset, with its batch size.
     assert share_step(config, config.run.devices).data.batch_size == config.data.batch_size

@@ -10,7 +10,7 @@ from mimicbrush.progress import PlainProgress, ProgressLog, progress_bar
 
 
 class Clock:
-    """Time passes only where a test says so."""
+    """A clock that only a test advances."""
 
     def __init__(self) -> None:
         self.seconds = 100.0

@@ -1,4 +1,4 @@
-"""Help, mistyped options and missing files are answered without torch: nothing that they import may import it."""
+"""Help, mistyped options and missing files are answered without importing torch."""
 
 from __future__ import annotations
 

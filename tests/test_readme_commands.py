@@ -1,4 +1,4 @@
-"""Commands in READMEs and in the headers of YAMLs: each exists, and so do its options and the config that it names."""
+"""Commands in READMEs and in headers of YAMLs exist, and so do their options and configs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.test_readmes import markdown_files
 
 SCRIPTS = {f"slurm/{name}.sh": f"data_prep/{name}.py" for name in ("shard_videos", "shard_sam", "merge")}
 SCRIPTS |= {"slurm/train.sh": "train.py", "slurm/evaluate.sh": "evaluate.py"}
-"""What each Slurm job runs with its own arguments."""
+"""Commands that the Slurm jobs run with their arguments."""
 COMMAND = re.compile(
     r"^(?:#|    )\s*(?:torchrun .*?|sbatch .*?|python |\.venv/bin/python )(?=-m |\S+\.(?:py|sh)\b)(.*)$"
 )
 FREE = ("network.", "editors.")
-"""Options below these have parts and editors in their names, which only a config knows."""
+"""Options whose further names are parts and editors, which depend on the config."""
 
 
 def command_lines() -> list[tuple[str, str]]:
-    """Every command line of the documents, beside the file that it is in; lines that end in a backslash are joined."""
+    """All command lines of the documents, with their files; lines that end in a backslash are joined."""
     found = []
     for path in markdown_files() + sorted((REPOSITORY / "configs").rglob("*.yaml")):
         text = re.sub(r"\\\n[#\s]*", " ", path.read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def command_lines() -> list[tuple[str, str]]:
 
 
 def entry_of(words: list[str]) -> tuple[Command | CommandGroup, list[str]]:
-    """The command that a line names, and its arguments."""
+    """Split a line into the command and its arguments."""
     if words[0] == "-m":
         path, name, rest = Path(*words[1].split(".")), words[1], words[2:]
         name += ".__main__" if (REPOSITORY / path).is_dir() else ""

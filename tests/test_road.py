@@ -1,4 +1,4 @@
-"""The whole road in one test: a clip is sharded, a network trained, stopped, resumed, asked to edit, and judged."""
+"""The whole pipeline in one test: shards from a clip, training, stopping, resuming, an edit, and an evaluation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAIRS = [
 
 
 def write_benchmark(folder: Path, num: int = 2) -> None:
-    """Triplets of 48 x 40 pixels with a square mask."""
+    """Write triplets of 48 x 40 pixels with a square mask."""
     for number in range(num):
         for part, seed in (("source", number), ("reference", 10 + number)):
             picture = torch.from_numpy(texture(seed, 40, 48)).permute(2, 0, 1) / 255

@@ -1,4 +1,4 @@
-"""The numbers of every rule: shards, benchmark sets and runs that exist were made with them."""
+"""Seeds do not change: existing shards, benchmark sets and runs were made with them."""
 
 from mimicbrush.seeds import random_of_position, seed_of, seed_of_draw, seed_of_input, stable_hash
 

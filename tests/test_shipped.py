@@ -1,4 +1,4 @@
-"""asset:tiny: what it was trained and judged on, what it weighs, and that it imitates."""
+"""The shipped weights asset:tiny: their data, their size, and that they imitate."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_weights_are_safetensors_of_at_most_12_megabytes():
 
 
 def test_it_takes_colours_and_places_from_the_reference():
-    """Never trained on such pictures: a white square is hidden, and the reference has a red or a blue one there."""
+    """Edit pictures unlike the training data: a white square is hidden; the reference has a red or a blue one there."""
     pipe = MimicBrushPipeline.from_pretrained("asset:tiny")
     pipe.set_progress_bar_config(disable=True)
     source = np.full((64, 64, 3), 128, np.uint8)

@@ -1,4 +1,4 @@
-"""The cluster scripts, run as Slurm would run them: by bash, with its variables set. Their commands run here."""
+"""The Slurm scripts, run by bash with Slurm's variables; their commands run in this process."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_added_inputs_move_no_other():
 
 
 def test_who_does_which_input_is_as_it_always_was():
-    """A resumed array must not do another task's inputs again."""
+    """A resumed array must not repeat inputs of another task."""
     assert [next(each.task for each in shares(7) if each.by_name([name])) for name in "abcdef"] == [4, 0, 3, 0, 4, 1]
 
 
@@ -31,13 +31,13 @@ def test_tasks_hold_shares_of_the_folder_and_a_single_one_holds_it_all():
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"task": 2, "num_tasks": 2}, "task is 2; expected 0 to 1, as num_tasks is 2"),
         ({"task": -1}, "task is -1; expected 0 to 0"),
         ({"num_tasks": 0}, "num_tasks is 0; expected 1 or more"),
     ],
 )
-def test_tasks_that_are_not_there_are_refused(fields, said):
-    with pytest.raises(ValueError, match=said):
+def test_impossible_tasks_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
         WorkShare(**fields)

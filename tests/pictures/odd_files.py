@@ -1,4 +1,4 @@
-"""Picture files of every kind, each with the pixels that a network must be shown of it: made here, known by hand."""
+"""Picture files of every kind, each with the pixels that a network must see, known by hand."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ MASK[8:30, 10:40] = True
 
 
 class OddFile(NamedTuple):
-    """A file, and what it shows."""
+    """A picture file and its expected pixels."""
 
     encoded: bytes
     shown: NDArray[np.uint8]
-    """(H, W, 3) on white, or (H, W) bool of a mask."""
+    """(H, W, 3) on white, or a mask (H, W) of bool."""
     tolerance: int = 0
-    """Levels by which a decoder may differ."""
+    """Allowed difference between decoders in levels."""
     lost_in_pillow: bool = False
-    """Whether a picture that Pillow has opened holds 8 bits of the file's 16."""
+    """Whether Pillow reads only 8 of the file's 16 bits."""
     is_grey: bool = False
-    """Whether a mask is so far from black and white that the benchmark builder refuses it."""
+    """Whether the benchmark builder refuses the mask because it is not black and white enough."""
 
 
 def saved(array: NDArray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -49,7 +49,7 @@ def saved(array: NDArray | Image.Image, kind: str = "PNG", **options: object) ->
 
 
 def turned(array: NDArray, kind: str, orientation: int, **options: object) -> bytes:
-    """The upright array, stored as a camera held otherwise stores it."""
+    """Turn an upright array as a camera with this orientation stores it."""
     undo = {
         3: Image.Transpose.ROTATE_180,
         5: Image.Transpose.TRANSPOSE,
@@ -79,8 +79,8 @@ def deep_png(levels: NDArray[np.uint16], *, key: NDArray[np.uint16] | None = Non
 
 
 def cmyk_profile() -> bytes:
-    """An ICC profile of inks nobody sells: cyan alone prints red, and black is black."""
-    lab = {(1, 0, 0, 0): (53.2, 80.1, 67.2)}  # sRGB's red
+    """Make an ICC profile of unusual inks: cyan prints red, and black is black."""
+    lab = {(1, 0, 0, 0): (53.2, 80.1, 67.2)}  # red of sRGB
     corners = [(c, m, y, k) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
     colours = [lab.get(inks, (0 if inks[3] else 100, 0, 0)) for inks in corners]
     table = bytes(level for light, a, b in colours for level in (round(light * 2.55), round(a) + 128, round(b) + 128))

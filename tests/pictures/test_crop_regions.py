@@ -58,7 +58,7 @@ def test_specks_are_counted_and_refused():
         crop_regions(mask_of(*specks), size=16, context=1.0, separate=True)
 
 
-def test_a_small_mask_in_a_large_picture_is_said_to_want_a_crop_and_a_cropped_one_is_not():
+def test_a_crop_is_advised_for_a_small_mask_in_a_large_picture():
     mask = mask_of((100, 120, 200, 230))
     assert "5 of the 64" in describe_small_mask(whole_picture(mask), size=64, cropped=False, feather=feather)
     (crop,) = crop_regions(mask, size=64, context=2.0, separate=False)
@@ -72,7 +72,7 @@ def test_a_small_mask_in_a_large_picture_is_said_to_want_a_crop_and_a_cropped_on
     )
 
 
-def test_a_mask_thinner_than_its_soft_edge_is_said_to_show_little():
+def test_a_mask_thinner_than_its_soft_edge_is_warned_of():
     assert "at most 3%" in describe_small_mask(
         whole_picture(mask_of((100, 101, 200, 201))), size=512, cropped=False, feather=feather
     )

@@ -23,7 +23,7 @@ def test_every_bit_of_sixteen_is_kept(channels):
     assert np.array_equal(decode_bytes(deep_png(levels)).levels, levels)
 
 
-def test_a_coloured_tiff_of_sixteen_bits_is_said_to_lose_some(tmp_path, caplog):
+def test_the_lost_bits_of_a_sixteen_bit_coloured_tiff_are_warned_of(tmp_path, caplog):
     decode_bytes(saved(LEVELS, "TIFF"))
     assert not caplog.text
     path = tmp_path / "deep.tif"
@@ -32,7 +32,7 @@ def test_a_coloured_tiff_of_sixteen_bits_is_said_to_lose_some(tmp_path, caplog):
     assert "deep.tif: of its 16 bits a channel 8 are used; export it as PNG to keep 16" in caplog.text
 
 
-def test_a_profile_that_cannot_be_used_is_said(caplog):
+def test_an_unusable_profile_is_warned_of(caplog):
     decode_bytes(PICTURES["cmyk with a broken profile"]().encoded)
     assert "colour profile cannot be used" in caplog.text
 

@@ -1,4 +1,4 @@
-"""A picture means the same wherever it enters: every odd file through every entrance of the project."""
+"""Every entrance of the project reads every kind of picture file in the same way."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def written(path: Path, encoded: bytes) -> Path:
 
 
 def shell(folder: Path, *, picture: bytes = PLAIN, mask: bytes = PLAIN_MASK):
-    """Pixels that `python -m mimicbrush.edit` reads; the page's finished edits are read by it, too."""
+    """Pixels that `python -m mimicbrush.edit` reads; the page uses the same function for its edits."""
     picture, mask = written(folder / "picture", picture), written(folder / "mask", mask)
     config = EditConfig(weights="none", source=picture, mask=mask, reference=picture, output=folder / "edited.png")
     return read_inputs(config)
@@ -68,7 +68,7 @@ def extent(path: Path) -> Extent:
 
 
 def still(folder: Path, encoded: bytes) -> NDArray[np.uint8]:
-    """Data preparation's stills; their masks are drawn on the pixels as they are stored."""
+    """Stills of data preparation; their masks are drawn on the stored pixels."""
     with Image.open(io.BytesIO(encoded)) as image:
         width, height = image.size
     counts = encode_rle(
@@ -91,13 +91,13 @@ def unpadded(square: torch.Tensor, batch: decode.PairBatch) -> torch.Tensor:
 
 
 def stored(_: Path, encoded: bytes) -> NDArray[np.uint8]:
-    """A sample of a shard, in the loader's worker."""
+    """A sample of a shard, as read by a worker of the loader."""
     batch = trained_on(encoded, [])
     return unpadded(batch.source, batch).permute(1, 2, 0).numpy()
 
 
 def photograph(folder: Path, encoded: bytes) -> NDArray[np.uint8]:
-    """The benchmark builder's."""
+    """A photograph of the benchmark builder."""
     path = written(folder / "photograph", encoded)
     known = PhotographFile(file=path.name, path=path, sha256=sha256(path), origin={})
     return np.asarray(read_picture(known, max_side=WIDTH, min_side=16).image)
@@ -179,7 +179,7 @@ def test_every_entrance_takes_the_same_mask(tmp_path, name):
 
 
 def test_a_stills_masks_are_turned_with_it(tmp_path):
-    """The object is a still's upper left quarter as it is stored: when shown, it lies at the upper right."""
+    """The object is the upper left quarter of the stored still, and the upper right quarter of the upright one."""
     encoded = odd_files.turned(odd_files.COLOURS, "PNG", 6)
     still(tmp_path, encoded)
     files = StillFiles(extent(tmp_path / "still.png"), extent(tmp_path / "still.json"))

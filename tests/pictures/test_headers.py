@@ -19,13 +19,13 @@ def test_a_header_tells_size_format_frames_and_texts(tmp_path):
     assert read_header(tmp_path / "clip.png").num_frames == 3
 
 
-def test_a_header_is_read_where_the_pixels_are_cut_off(tmp_path):
+def test_a_header_is_read_even_if_the_pixels_are_truncated(tmp_path):
     Image.new("RGB", (300, 200), "red").save(tmp_path / "a.jpg")
     (tmp_path / "half.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:700])
     assert read_header(tmp_path / "half.jpg")[:3] == (300, 200, "JPEG")
 
 
-def test_what_is_missing_or_no_picture_is_named(tmp_path):
+def test_a_missing_file_or_one_that_is_no_picture_is_named(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     for name, sentence in (
         ("absent.png", r"absent\.png: no such picture"),

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOM = ROOT / "mimicbrush" / "pictures"
 EXEMPT = {
-    # The program that preparation is compared with is written without this project's code.
+    # The script that preparation is compared with does not use this project's code.
     ROOT / "mimicbrush" / "bench" / "naive_preparation.py",
 }
 FORBIDDEN_NAMES = (
@@ -37,7 +37,7 @@ FORBIDDEN_NAMES = (
 FORBIDDEN_METHODS = frozenset({"draft", "getexif", "save", "thumbnail"})
 """Methods of PIL pictures."""
 NOT_PICTURES = frozenset({"torch.save"})
-"""Functions of those names that write something else."""
+"""Functions with these names that do not write pictures."""
 
 
 def sources() -> list[Path]:
@@ -46,7 +46,7 @@ def sources() -> list[Path]:
 
 
 def full_names(tree: ast.AST) -> dict[str, str]:
-    """What imported names stand for: {Image: PIL.Image, ...}."""
+    """Full names of imported names: {Image: PIL.Image, ...}."""
     names = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -59,7 +59,7 @@ def full_names(tree: ast.AST) -> dict[str, str]:
 
 
 def dotted(node: ast.expr, names: dict[str, str]) -> str:
-    """`PIL.Image.open` for `Image.open`; empty where the expression is no dotted name."""
+    """`PIL.Image.open` for `Image.open`; empty if the expression is not a dotted name."""
     if isinstance(node, ast.Name):
         return names.get(node.id, node.id)
     owner = dotted(node.value, names) if isinstance(node, ast.Attribute) else ""
@@ -105,7 +105,7 @@ def test_a_breach_is_found_however_it_is_written(code):
     assert list(breaches(code))
 
 
-def test_what_is_drawn_or_resized_is_no_breach():
+def test_drawing_and_resizing_are_allowed():
     lines = (
         "from PIL import Image, ImageDraw",
         "import cv2, torch",

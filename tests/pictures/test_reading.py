@@ -12,7 +12,7 @@ from tests.pictures.odd_files import DEEP, deep_png, saved
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
 
-def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path):
+def test_an_unreadable_file_is_explained_in_one_sentence(tmp_path):
     cases = {
         "text.png": (b"no picture", r"text\.png: not a readable picture \(of no known format\)"),
         "empty.png": (b"", r"empty\.png: not a readable picture"),

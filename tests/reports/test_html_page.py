@@ -65,7 +65,7 @@ def test_script_and_style_are_inlined():
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 @pytest.mark.slow
 @pytest.mark.parametrize(("columns", "shaded"), [(3, False), (90, True)])
-def test_shadow_tells_that_a_table_goes_on(columns, shaded, tmp_path):
+def test_a_shadow_shows_that_a_table_continues(columns, shaded, tmp_path):
     empty = [""] * columns
     (tmp_path / "page.html").write_text(page("title", [table(empty, [empty] * 30)]))
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=800,400"]

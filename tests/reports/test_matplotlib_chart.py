@@ -15,7 +15,7 @@ from mimicbrush.reports.matplotlib_chart import (
 )
 
 
-def test_legends_lie_between_chart_and_title_and_titles_of_a_row_at_one_height(tmp_path):
+def test_legends_are_below_the_titles_and_titles_of_a_row_are_aligned(tmp_path):
     figure, (crowded, plain) = new_charts(1, 2, size=(8, 3))
     for number in range(6):
         crowded.plot([0, 1], [number, 5 - number], label=f"line {number} with a long name")

@@ -5,7 +5,7 @@ from mimicbrush.reports.text_table import align_columns, markdown_table
 ROWS = [["", "a", "bcd"], ["first", "12", "3"]]
 
 
-def test_columns_lie_under_each_other():
+def test_columns_are_aligned():
     assert align_columns(ROWS) == "       a   bcd\nfirst  12  3"
     assert align_columns(ROWS, right=True) == "        a  bcd\nfirst  12    3"
 

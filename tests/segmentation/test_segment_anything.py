@@ -1,4 +1,4 @@
-"""SAM with random weights in the real format; the oracle is transformers, called directly on tensors made by hand."""
+"""SAM with random weights in the real format, compared with transformers called directly on tensors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIDE = 64
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> str:
-    """A tiny SAM of pictures of 64 pixels, saved as transformers saves it."""
+    """Save a tiny SAM for pictures of 64 pixels with transformers."""
     torch.manual_seed(0)
     config = SamConfig(
         vision_config={
@@ -66,7 +66,7 @@ def image() -> Image.Image:
 
 
 def direct(weights: str, image: Image.Image, **prompt: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(masks, 24, 32) bool, and SAM's scores of them; no processor is asked."""
+    """Return masks (N, 24, 32) of bool and their scores, computed without the processor."""
     scaled = torch.tensor(np.array(image.resize((64, 48), Image.Resampling.BILINEAR)), dtype=torch.float32)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     pixels = torch.zeros(1, 3, SIDE, SIDE)
