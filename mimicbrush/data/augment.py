@@ -1,8 +1,8 @@
-"""Random geometry and colour, on whole batches, on whatever device they are (paper, section 3.3).
+"""Random geometry and colour for whole batches on any device (paper, section 3.3).
 
-Source and reference are augmented independently; what belongs to the source (its mask, its keypoints) moves with it.
-Everything is drawn on the CPU, in few large draws: the same seed gives the same batch on every device. Nothing waits
-for the device.
+Source and reference are augmented independently; the source's mask and keypoints move with the source. All random
+numbers are drawn on the CPU, in few large draws, so the same seed gives the same batch on every device. The host never
+waits for the device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RGB_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0
 
 
 def random_homographies(num: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """(num, 3, 3) on the CPU: maps of the square [-1, 1]² onto the augmented picture, x right and y down."""
+    """Draw (num, 3, 3) homographies from the square [-1, 1]² to the augmented picture, on the CPU; x right, y down."""
     chances = torch.rand(num, 4, generator=generator)
     probs = torch.tensor([config.flip_prob, config.rotation_prob, config.scale_prob, config.perspective_prob])
     flips, rotates, scales, tilts = (chances < probs).float().unbind(dim=1)
@@ -34,7 +34,7 @@ def random_homographies(num: int, config: AugmentConfig, generator: torch.Genera
     rigid = torch.eye(3).repeat(num, 1, 1)
     rigid[:, 0, 0] = rigid[:, 1, 1] = torch.cos(angle) * (1 + change)
     rigid[:, 0, 1], rigid[:, 1, 0] = -torch.sin(angle) * (1 + change), torch.sin(angle) * (1 + change)
-    # A smaller picture lies anywhere in the square, a larger one is cropped anywhere.
+    # A smaller picture is placed at random in the square, a larger one is cropped at random.
     rigid[:, :2, 2] = change.abs()[:, None] * draws[:, 2:4]
     flip = torch.eye(3).repeat(num, 1, 1)
     flip[:, 0, 0] = 1 - 2 * flips
@@ -45,8 +45,8 @@ def random_homographies(num: int, config: AugmentConfig, generator: torch.Genera
 
 
 def sampling_grid(homographies: Tensor, size: int, device: torch.device | str = "cpu") -> Tensor:
-    """(B, size, size, 2): x and y in [-1, 1] from which each pixel of the moved pictures comes."""
-    # Inverted where they were drawn, on the CPU: a GPU's solver makes the host wait.
+    """Sampling grid (B, size, size, 2): x and y in [-1, 1] from which each pixel of the moved pictures is taken."""
+    # Inverted on the CPU: a GPU's solver would make the host wait.
     backward = send(torch.linalg.inv(homographies), device)
     centres = (2 * torch.arange(size, device=device) + 1) / size - 1
     of_x, of_y, constant = backward[..., None].unbind(dim=2)
@@ -55,22 +55,22 @@ def sampling_grid(homographies: Tensor, size: int, device: torch.device | str = 
 
 
 def warp_images(images: Tensor, grid: Tensor, *, fill: float) -> Tensor:
-    """Move pictures (B, C, S, S) by a sampling grid; what comes from outside is `fill` (1 is white)."""
+    """Move pictures (B, C, S, S) by a sampling grid; pixels from outside become `fill` (1 is white)."""
     return F.grid_sample(images - fill, grid, align_corners=False).add_(fill)
 
 
 def warp_areas(areas: Sequence[Placement], grid: Tensor) -> Tensor:
-    """Move where pictures lie in their squares: (B, 1, S, S) bool, pixels with nothing of padding or the outside."""
+    """Move the areas of pictures in their squares: (B, 1, S, S) bool, True on pixels without padding or outside."""
     top, left, height, width = _edges(areas, grid.device)
     x, y = (((grid + 1) * grid.shape[1] - 1) / 2).unbind(dim=-1)
-    # Pixels of the unmoved picture are hit within rounding.
+    # Rounding may place pixels of an unmoved picture slightly outside of it.
     slack = 1e-2
     inside_x = (x >= left - slack) & (x <= left + width - 1 + slack)
     return (inside_x & (y >= top - slack) & (y <= top + height - 1 + slack))[:, None]
 
 
 def paint_areas(areas: Sequence[Placement], size: int, device: torch.device | str = "cpu") -> Tensor:
-    """Where pictures lie in their squares: (B, 1, size, size) bool."""
+    """Draw the areas of pictures in their squares: (B, 1, size, size) bool."""
     top, left, height, width = _edges(areas, device)
     pixel = torch.arange(size, device=device)
     rows, columns = pixel[:, None], pixel
@@ -87,10 +87,10 @@ def warp_points(points: Tensor, homographies: Tensor) -> Tensor:
 def random_colours(
     images: Tensor, config: AugmentConfig, generator: torch.Generator, *, area: Tensor | None = None
 ) -> Tensor:
-    """Jitter brightness, contrast, saturation and hue of (B, 3, H, W) in [0, 1], each picture on its own.
+    """Jitter brightness, contrast, saturation and hue of (B, 3, H, W) in [0, 1], for each picture independently.
 
-    Contrast changes about the picture's mean over `area` (B, 1, H, W): white padding would draw it up. The four are
-    one affine map of RGB, the hue turned about the grey axis: kornia's detour through HSV takes ten times the time.
+    Contrast changes about the picture's mean over `area` (B, 1, H, W), as white padding would raise the mean. The four
+    changes are one affine map of RGB, with hue rotated about the grey axis: kornia's way by HSV takes ten times longer.
     """
     num = len(images)
     touched = torch.rand(num, 1, generator=generator) < config.colour_prob
@@ -99,7 +99,7 @@ def random_colours(
     brightness, contrast, saturation = (1 + draws[:, :3, None, None]).unbind(dim=1)
     grey = LUMA.expand(3, 3)
     colour = _hue_turns(draws[:, 3]) @ (saturation * torch.eye(3) + (1 - saturation) * grey)
-    # Exactly the identity where nothing changes, without the rounding of the products above.
+    # Exactly the identity for pictures that do not change, without rounding errors of the products above.
     colour = torch.where(touched[..., None], colour, torch.eye(3)) * brightness * contrast
     colour, offset = (send(part.to(images.dtype), images.device) for part in (colour, (1 - contrast) * brightness))
     offset = offset * _mean_luma(images, area)
@@ -107,7 +107,7 @@ def random_colours(
 
 
 def _mean_luma(images: Tensor, area: Tensor | None) -> Tensor:
-    """(B, 1, 1)"""
+    """Mean luma of each picture over its area: (B, 1, 1)."""
     pixels = images.flatten(2)
     weights = torch.ones_like(pixels[:, :1]) if area is None else area.flatten(2).to(images)
     means = pixels @ weights.mT / weights.sum(dim=2, keepdim=True)
@@ -115,7 +115,7 @@ def _mean_luma(images: Tensor, area: Tensor | None) -> Tensor:
 
 
 def _hue_turns(turns: Tensor) -> Tensor:
-    """(B,) turns -> (B, 3, 3): maps of RGB that keep luma and saturation, as in YIQ."""
+    """Maps of RGB (B, 3, 3) that rotate the hue by (B,) turns and keep luma and saturation, as in YIQ."""
     angle = 2 * math.pi * turns
     rotation = torch.eye(3).repeat(len(turns), 1, 1)
     rotation[:, 1, 1] = rotation[:, 2, 2] = torch.cos(angle)
@@ -124,10 +124,10 @@ def _hue_turns(turns: Tensor) -> Tensor:
 
 
 def _edges(areas: Sequence[Placement], device: torch.device | str) -> Tensor:
-    """Top, left, height and width, each (B, 1, 1)."""
+    """Top, left, height and width of areas, each (B, 1, 1)."""
     return send(torch.tensor(areas).T, device)[..., None, None]
 
 
 def _signed(num: int, columns: int, generator: torch.Generator) -> Tensor:
-    """(num, columns) in [-1, 1)."""
+    """Draw (num, columns) uniform numbers in [-1, 1)."""
     return 2 * torch.rand(num, columns, generator=generator) - 1

@@ -30,17 +30,17 @@ class AugmentedPairs(NamedTuple):
     reference: Tensor
     """(B, 3, S, S) in [0, 1]."""
     keypoints: Tensor
-    """(B, K, 2), in the source."""
+    """(B, K, 2): x, y in the source, in [0, 1]."""
     matches: Tensor
-    """(B, K, 4): the keypoints in source and reference; of a still, points drawn anywhere in it."""
+    """(B, K, 4): keypoints in source and reference; for a still, random points of it."""
     object_mask: Tensor
     """(B, 1, S, S) bool."""
     area: Tensor
-    """(B, 1, S, S) bool: where the source's picture is seen, not its padding."""
+    """(B, 1, S, S) bool: True on the source's picture, False on padding."""
 
 
 class InpaintingBatch(NamedTuple):
-    """What the network trains on and is judged on."""
+    """A masked batch, on which the network trains and is evaluated."""
 
     source: Tensor
     """(B, 3, S, S) in [0, 1], also the training target."""
@@ -50,10 +50,10 @@ class InpaintingBatch(NamedTuple):
     """(B, 3, S, S) in [0, 1]."""
     key: list[str]
     group: list[str]
-    """What a pair comes from, a clip or a photograph: pairs of one group are not independent."""
+    """Clip or photograph from which each pair comes; pairs of one group are not independent."""
     matches: Tensor
-    """(B, K, 4): x, y of points in the source, and of the same points in the reference, in [0, 1]; NaN where there are
-    fewer than K, which may be 0, and outside of [0, 1] where one has left its picture."""
+    """(B, K, 4): x, y of points in the source and of the same points in the reference, in [0, 1], or outside of it if a
+    point was moved out of its picture; rows of NaN if there are fewer than K points. K may be 0."""
 
 
 def augment_and_mask(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> InpaintingBatch:
@@ -62,9 +62,9 @@ def augment_and_mask(pairs: PairBatch, config: BatchConfig, generator: torch.Gen
 
 
 def augment(pairs: PairBatch, config: AugmentConfig, generator: torch.Generator) -> AugmentedPairs:
-    """Draw geometry and colours of sources and references, each on its own.
+    """Draw geometry and colours of sources and references, independently.
 
-    Colours change before the geometry, and on the picture alone: padding, and what the warp exposes, stay white.
+    Colours change before the geometry and only on the picture: padding, and areas that a warp exposes, stay white.
     """
     num, size, device = len(pairs.source), pairs.source.shape[-1], pairs.source.device
     with _full_precision(pairs.source):
@@ -88,7 +88,7 @@ def augment(pairs: PairBatch, config: AugmentConfig, generator: torch.Generator)
 def mask_augmented(
     pairs: PairBatch, moved: AugmentedPairs, config: MaskConfig, generator: torch.Generator
 ) -> InpaintingBatch:
-    """Draw masks for what `augment` has made of the pairs."""
+    """Draw masks for augmented pairs."""
     with _full_precision(pairs.source):
         mask = draw_masks(moved.keypoints, moved.object_mask, moved.area, config, generator)
     return InpaintingBatch(
@@ -102,7 +102,7 @@ def mask_augmented(
 
 
 def mask_pairs(pairs: PairBatch, config: MaskConfig, generator: torch.Generator) -> InpaintingBatch:
-    """Draw masks for pairs as they were decoded, without augmentation."""
+    """Draw masks for decoded pairs, without augmentation."""
     unmoved = AugmentedPairs(
         source=to_float(pairs.source),
         reference=to_float(pairs.reference),
@@ -115,7 +115,7 @@ def mask_pairs(pairs: PairBatch, config: MaskConfig, generator: torch.Generator)
 
 
 def _matches(pairs: PairBatch, generator: torch.Generator) -> Tensor:
-    """(B, K, 4), before anything is moved: keypoints, or points drawn in a still."""
+    """Matches (B, K, 4) before augmentation: keypoints, or random points of a still."""
     device, num_points = pairs.source.device, pairs.keypoints.shape[1]
     boxes = torch.tensor(pairs.source_box)[:, None] / pairs.source.shape[-1]
     top, left, height, width = boxes.unbind(dim=-1)
@@ -126,5 +126,5 @@ def _matches(pairs: PairBatch, generator: torch.Generator) -> Tensor:
 
 
 def _full_precision(images: Tensor) -> torch.autocast:
-    """Under a trainer's autocast, products in bfloat16 would move points by up to two pixels of 512."""
+    """Switch autocast off: products in bfloat16 would move points by up to two pixels of 512."""
     return torch.autocast(images.device.type, enabled=False)

@@ -1,4 +1,4 @@
-"""Shards -> batches: a mixture of sources in an endless order for training, a fixed list for judging."""
+"""From shards to batches: an endless mixture of sources for training, a fixed list of pairs for evaluation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mimicbrush.data.batch import InpaintingBatch, mask_pairs
 from mimicbrush.data.config import DataConfig, MaskConfig
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
-from mimicbrush.data.order import ORDER_VERSION, MixtureOrder, Place, SourceOrder, Streams
+from mimicbrush.data.order import ORDER_VERSION, MixtureOrder, SamplePlace, SourceOrder, Streams
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.errors import UserError
 from mimicbrush.seeds import random_of_position
 
 MAX_SKIPPED = 16
-"""Damaged samples in a row after which the data is taken for broken."""
+"""Number of damaged samples in a row after which training ends with an error."""
 
 
 class PairDataset(Dataset):
@@ -48,14 +48,14 @@ class PairDataset(Dataset):
 
     @property
     def fingerprint(self) -> str:
-        """Of everything that the order depends on but the seed and the weights: another means other samples."""
+        """Digest of the shards and their usable samples: a different one means a different order of samples."""
         held = [(shard.path.name, shard.sha256, len(shard.samples)) for shards in self.shards for shard in shards]
         return hashlib.sha256(repr(held).encode()).hexdigest()
 
     def __getitem__(self, position: int) -> PairBatch:
-        """A batch of one. A damaged sample is named, and another of its source stands in its stead.
+        """Read the sample at a position as a batch of one; a damaged sample is replaced by another of its source.
 
-        Raises UserError where so many are damaged that none is found.
+        Raises UserError if MAX_SKIPPED samples in a row are damaged.
         """
         rng = random_of_position(self.seed, position)
         place, skipped = self.order[position], []
@@ -66,15 +66,15 @@ class PairDataset(Dataset):
             except DamagedSampleError as damage:
                 skipped.append(str(damage))
                 turn = rng.randrange(self.order.sources[place.source].num_samples)
-                place = Place(place.source, *self.order.sources[place.source][turn])
+                place = SamplePlace(place.source, *self.order.sources[place.source][turn])
         raise UserError(f"{len(skipped)} samples in a row are damaged, the last: {skipped[-1]}; shard the data anew")
 
 
 class BatchPositions(Sampler[list[int]]):
-    """The positions of each batch of one rank, without end.
+    """The positions in each batch of one rank, without end.
 
-    start: positions before it have been seen. Ranks take turns, batch by batch, so that the same positions belong to
-    the same step whatever the number of ranks, as long as they share a step's samples among them.
+    start: positions before it were seen earlier. Ranks take turns, batch by batch: with an equal number of samples per
+    step, a step has the same positions for any number of ranks.
     """
 
     def __init__(self, start: int, *, batch_size: int, rank: int, num_ranks: int, only_first: bool = False) -> None:
@@ -94,8 +94,8 @@ class BatchPositions(Sampler[list[int]]):
 class PairData(LightningDataModule):
     """Training batches for Lightning, which keeps their position in its checkpoints.
 
-    only_first: the first batch again and again, to see whether the network can learn it by heart.
-    Raises UserError where a source holds no sound shard.
+    only_first: repeat the first batch, to see whether the network can overfit it.
+    Raises UserError if a source holds no intact shard.
     """
 
     def __init__(self, config: DataConfig, *, size: int, seed: int, only_first: bool = False) -> None:
@@ -106,7 +106,7 @@ class PairData(LightningDataModule):
         self.start = 0
 
     def train_dataloader(self) -> DataLoader:
-        """From where the checkpoint that the run goes on from has stopped."""
+        """Batches from the position at which the checkpoint was saved."""
         return self.loader(self.start, rank=self.trainer.global_rank, num_ranks=self.trainer.world_size)
 
     def loader(self, start: int = 0, *, rank: int = 0, num_ranks: int = 1) -> DataLoader:
@@ -121,14 +121,13 @@ class PairData(LightningDataModule):
             collate_fn=collate,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            # A worker that hangs ends the run with its reason.
             timeout=self.config.timeout if num_workers else 0,
-            worker_init_fn=_leave_signals_to_the_parent,
+            worker_init_fn=_ignore_signals,
             pin_memory=torch.cuda.is_available(),
         )
 
     def state_dict(self) -> dict:
-        """Where the data goes on, and what that holds for."""
+        """The position to resume from, and the settings and shards for which it is valid."""
         seen = self.trainer.global_step * self._samples_per_step
         return {
             "position": 0 if self.only_first else seen,
@@ -138,17 +137,17 @@ class PairData(LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Raises UserError where going on would repeat or lose samples."""
+        """Restore the position; raises UserError if resuming would repeat or lose samples."""
         if state_dict["fingerprint"] != self.dataset.fingerprint:
             raise UserError(
-                "the shards are not those that this run has begun with, so it cannot go on without repeating or losing"
-                " samples; bring them back, or start a new run from these weights with another --output and"
+                "the shards are not those that this run has begun with, so it cannot resume without repeating or losing"
+                " samples; restore them, or start a new run from these weights with another --output and"
                 " --network.weights RUN"
             )
         before, now = state_dict["samples_per_step"], self._samples_per_step
         if before != now:
             raise UserError(f"this run takes {before} samples a step, now {now}; set run.samples_per_step to {before}")
-        # Checkpoints written before there were versions name none.
+        # Checkpoints of earlier versions do not name the version of the order, which was 1.
         self.dataset.use_order(state_dict.get("order_version", 1))
         self.start = state_dict["position"]
 
@@ -157,10 +156,10 @@ class PairData(LightningDataModule):
         return self.trainer.world_size * self.config.batch_size * self.trainer.accumulate_grad_batches
 
 
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """What asks the run to stop goes to all of its processes; without workers it could not finish its step.
+def _ignore_signals(worker: int) -> None:
+    """Ignore signals that ask the run to stop: they reach all processes, and without workers no step could finish.
 
-    A second SIGTERM is the parent's own, which clears up.
+    The second SIGTERM ends the worker: the parent sends it when it cleans up.
     """
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     for name in ("SIGINT", "SIGUSR1"):
@@ -177,7 +176,7 @@ def heldout_batches(
     batch_size: int = 16,
     mask: MaskConfig | None = None,
 ) -> list[InpaintingBatch]:
-    """`heldout_pairs` with fixed masks and no augmentation. Raises UserError where a picture is damaged too."""
+    """Read `heldout_pairs` with fixed masks and no augmentation; raises UserError if a picture is damaged."""
     pairs = heldout_pairs(shards, num_pairs)
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
     batches = []
@@ -189,7 +188,7 @@ def heldout_batches(
 
 
 def heldout_pairs(shards: Path, num_pairs: int, *, option: str | None = None) -> list[FramePair]:
-    """The pairs that `choose_heldout` chooses; no other one is read. Raises UserError where one is damaged too."""
+    """Read the pairs that `choose_heldout` chooses, and no others; raises UserError if one is damaged."""
     with _naming(shards):
         return [shard.read(sample) for shard, sample in choose_heldout(shards, num_pairs, option=option)]
 
@@ -197,10 +196,10 @@ def heldout_pairs(shards: Path, num_pairs: int, *, option: str | None = None) ->
 def choose_heldout(
     folder: Path, num_pairs: int, *, or_fewer: bool = False, option: str | None = None
 ) -> list[tuple[Shard, int]]:
-    """A fixed choice of samples, spread evenly over groups; stills without a pseudo-pair are none.
+    """Choose samples that have a reference, always the same ones, spread evenly over groups.
 
-    or_fewer: as many as there are, where these are fewer; option: the option that sets num_pairs, for the message.
-    Raises UserError where the folder holds fewer pairs, or pairs of fewer than two groups.
+    or_fewer: take all pairs if there are fewer than num_pairs. option: the option that sets num_pairs, for the message.
+    Raises UserError if the folder holds fewer pairs, or pairs of fewer than two groups.
     """
     groups: dict[str, list[tuple[Shard, int]]] = {}
     for shard in open_shards(folder):
@@ -219,7 +218,7 @@ def choose_heldout(
 
 @contextmanager
 def _naming(folder: Path) -> Iterator[None]:
-    """Held-out pairs are a fixed choice, so a damaged one is not replaced."""
+    """Raise UserError for a damaged pair: held-out pairs are a fixed choice, so it is not replaced."""
     try:
         yield
     except DamagedSampleError as damage:

@@ -1,4 +1,4 @@
-"""From stored pairs to padded squares, in the worker: pictures decoded, keypoints moved along, objects chosen."""
+"""Decode stored pairs into padded squares, in a worker: pictures, keypoints, and a choice of objects."""
 
 from __future__ import annotations
 
@@ -22,52 +22,53 @@ from mimicbrush.pictures.geometry import Placement, place, resize
 from mimicbrush.pictures.headers import UnreadablePictureError
 
 MAX_KEYPOINTS = 64
-"""Matched keypoints handed to a batch per sample; more change no cell that matters."""
+"""Largest number of matched keypoints per sample in a batch; more hardly change any cell of a mask."""
 MAX_SEGMENTS = 3
-"""Most segments of a still that are hidden together."""
+"""Largest number of a still's segments that are hidden together."""
 MIN_SIDE, MAX_SIDE = 16, 16_384
-"""Pixels of a stored picture's sides; others are taken for damage."""
+"""Smallest and largest side of a stored picture in pixels; other pictures count as damaged."""
 MAX_ASPECT = 8
-"""Longer to shorter side of a stored picture: beyond it, hardly anything is left in the square."""
+"""Largest aspect ratio of a stored picture; of a longer one, hardly anything would be left in the square."""
 DRAFT_MARGIN = 1.5
-"""A JPEG may be decoded at a half, a quarter or an eighth of its size, where that is still so much above what is
-wanted: then no grey level differs by more than 2 from a full decoding."""
+"""A JPEG is decoded at a half, a quarter or an eighth of its size if that is larger than needed by this factor: then no
+grey level differs by more than 2 from a full decoding."""
 
 
 class PairBatch(NamedTuple):
-    """Decoded pairs, padded to squares, before anything random is drawn on the device.
+    """Decoded pairs, padded to squares, before augmentation and masking on the device.
 
-    Pictures travel as bytes: a quarter of what floats take to pin and move.
+    Pictures are stored as bytes, which take a quarter of the memory and transfer time of floats.
     """
 
     source: Tensor
     """(B, 3, S, S) uint8, white padding."""
     reference: Tensor
-    """(B, 3, S, S) uint8, white padding; equal to the source where the pair is a still's."""
+    """(B, 3, S, S) uint8, white padding; equal to the source if the sample is a still."""
     keypoints: Tensor
-    """(B, K, 4): matched keypoints, x, y in the square source and x, y in the square reference, in [0, 1]; NaN where
-    there are fewer."""
+    """(B, K, 4): matched keypoints, x, y in the square source and x, y in the square reference, in [0, 1]; rows of
+    NaN if there are fewer than K."""
     is_still: Tensor
-    """(B,) bool: the reference is the source's own picture, so that every point of it is its own match."""
+    """(B,) bool: the reference is the source's own picture, so every point matches itself."""
     object_mask: Tensor
-    """(B, 1, S, S) bool: objects of the source; all False where there are none to be hidden."""
+    """(B, 1, S, S) bool: objects of the source to hide; all False if there are none."""
     source_box: list[Placement]
-    """Where the picture lies in its square: the rest is padding."""
+    """Position of each source in its square; the rest is padding."""
     reference_box: list[Placement]
+    """Position of each reference in its square."""
     key: list[str]
     group: list[str]
     position: list[int]
-    """Places in the order of all samples that the run ever sees: what is drawn for a batch depends on them alone."""
+    """Positions in the run's endless order of samples; the random numbers of a batch depend only on them."""
     skipped: list[str]
-    """Keys of damaged samples in whose stead others stand here."""
+    """Keys and faults of damaged samples that were replaced."""
 
 
 def decode_pair(
     pair: FramePair, size: int, rng: random.Random, *, position: int = 0, skipped: Sequence[str] = ()
 ) -> PairBatch:
-    """One pair as a batch of one: pictures padded to white squares, keypoints moved along, objects chosen.
+    """Decode one pair as a batch of one: pad pictures to white squares, move keypoints along, choose objects.
 
-    Raises DamagedSampleError, which names the sample, where a picture, a mask or the keypoints cannot be used.
+    Raises DamagedSampleError, which names the sample, if a picture, a mask or the keypoints cannot be used.
     """
     try:
         source, source_box = _decode_square(pair.source, size)
@@ -105,13 +106,13 @@ def collate(samples: Sequence[PairBatch]) -> PairBatch:
 
 
 def decode_image(encoded: bytes, mode: Literal["RGB", "L"]) -> Tensor:
-    """(3, H, W), or (1, H, W) for L, in [0, 1]. Raises DamagedSampleError where it is no whole picture."""
+    """Decode (3, H, W), or (1, H, W) for mode L, in [0, 1]; raises DamagedSampleError if the picture is damaged."""
     with _naming_damage():
         return to_float(_to_bytes(_plausible(encoded).decode(), mode))
 
 
 def _decode_square(encoded: bytes, size: int) -> tuple[Tensor, Placement]:
-    """(3, size, size) uint8 with white padding, and where the picture lies in it."""
+    """Decode (3, size, size) uint8 with white padding; also gives the picture's position in the square."""
     with _naming_damage():
         picture = _plausible(encoded)
         box = _place_upright(picture, size)
@@ -123,9 +124,9 @@ def _decode_square(encoded: bytes, size: int) -> tuple[Tensor, Placement]:
 
 
 def _choose_objects(masks: list[bytes], box: Placement, size: int, rng: random.Random) -> Tensor:
-    """(1, size, size) bool: the union of 1 to MAX_SEGMENTS segments, in random order, as far as they fit.
+    """Choose 1 to MAX_SEGMENTS segments in random order, and join them: (1, size, size) bool.
 
-    Together they cover MIN_OBJECT_AREA to MAX_OBJECT_AREA of the picture; where none do, nothing is chosen.
+    Together they cover MIN_OBJECT_AREA to MAX_OBJECT_AREA of the picture; if no choice does, the mask is empty.
     """
     canvas = torch.zeros(1, size, size, dtype=torch.bool)
     if not masks:
@@ -144,7 +145,7 @@ def _choose_objects(masks: list[bytes], box: Placement, size: int, rng: random.R
 
 
 def _decode_mask(encoded: bytes, box: Placement, size: int) -> Tensor:
-    """(box.height, box.width), True where the mask is above mid-grey."""
+    """Decode a mask (box.height, box.width), True above mid-grey."""
     with _naming_damage():
         mask = _plausible(encoded)
         if _place_upright(mask, size) != box:
@@ -176,7 +177,7 @@ def _plausible(encoded: bytes) -> EncodedPicture:
 
 
 def _to_bytes(levels: NDArray, mode: Literal["RGB", "L"]) -> Tensor:
-    """(3, H, W) or, of a mask, (1, H, W) uint8."""
+    """Convert decoded levels to (3, H, W) uint8, or to (1, H, W) for a mask."""
     return torch.from_numpy(rgb_bytes(levels) if mode == "RGB" else mask_bytes(levels)[..., None]).permute(2, 0, 1)
 
 
@@ -188,7 +189,7 @@ def _place_upright(picture: EncodedPicture, size: int) -> Placement:
 def _square_keypoints(
     keypoints: Sequence[Sequence[float]], source: Placement, reference: Placement, size: int, rng: random.Random
 ) -> Tensor:
-    """Points of the two pictures -> (MAX_KEYPOINTS, 4) points of their padded squares, filled up with NaN."""
+    """Move points of the two pictures to their padded squares: (MAX_KEYPOINTS, 4), filled up with NaN."""
     square = torch.full((MAX_KEYPOINTS, 4), float("nan"))
     if not keypoints:
         return square
@@ -197,7 +198,7 @@ def _square_keypoints(
         points = np.array(keypoints, dtype=np.float64)
     except (TypeError, ValueError):
         points = np.full(1, math.nan)
-    # Also of those that are not chosen: whether a sample is damaged must not depend on a draw.
+    # All points are checked: whether a sample counts as damaged must not depend on the random choice.
     if points.shape[1:] != (4,) or not ((points >= 0) & (points <= 1)).all():
         raise DamagedSampleError("keypoints must be four numbers from 0 to 1 each: source x, y, reference x, y")
     sides = (source.width, source.height, reference.width, reference.height)
@@ -207,5 +208,5 @@ def _square_keypoints(
 
 
 def to_float(images: Tensor) -> Tensor:
-    """In [0, 1]; floats are as they were."""
+    """Convert bytes to floats in [0, 1]; floats are returned unchanged."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images

@@ -1,7 +1,7 @@
-"""Which sample comes when: a pure function of the seed, so that a run goes on exactly where it stopped.
+"""The order of samples: a pure function of the seed, so that a run resumes exactly where it stopped.
 
-All ranks and workers agree on one endless order of positions 0, 1, 2, ... A position is looked up without walking
-through those before it; nothing but the position itself has to be remembered.
+All ranks and workers share one endless order of positions 0, 1, 2, ... The sample at a position is found without going
+through earlier positions, so the position is all that a checkpoint stores.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ import numpy as np
 from mimicbrush.seeds import first_order_seeds, seed_of
 
 CHUNK = 4096
-"""Positions whose sources are drawn at once."""
+"""Number of positions whose sources are drawn together."""
 ORDER_VERSION = 2
 """Version of the order of samples; a run resumes with the version that its checkpoint names."""
 
 
 class Streams(NamedTuple):
-    """The random streams of one order: an independent one for each purpose and its numbers.
+    """The random streams of one order, an independent one for each purpose and its numbers.
 
-    In version 1, which runs begun before version 2 keep, two streams can be the same: NumPy pads [seed, 0, 1] with
-    zeros, so that the sources of chunk 1 are drawn from the numbers of [seed, 0, 1, 0], the shards of the first pass.
+    Runs that started with version 1 keep it. In version 1 two streams can be equal: NumPy pads [seed, 0, 1] with zeros,
+    so the sources of chunk 1 are drawn from the same numbers as [seed, 0, 1, 0], the shards of the first pass.
     """
 
     seed: int
     version: int = ORDER_VERSION
 
     def of_sources(self, chunk: int) -> np.random.Generator:
-        """Draws the source of each position of a chunk."""
+        """Stream that draws the source of each position of a chunk."""
         return self._generator("sources", [0, chunk], chunk)
 
     def of_shards(self, source: int, number: int) -> np.random.Generator:
-        """Draws the order of a source's shards in a pass."""
+        """Stream that draws the order of a source's shards in a pass."""
         return self._generator("shards", [source, 1, number], source, number)
 
     def of_samples(self, source: int, number: int, window: int) -> np.random.Generator:
-        """Draws the order of the samples of a window of a source's pass."""
+        """Stream that draws the order of the samples in a window of a source's pass."""
         return self._generator("samples", [source, 2, number, window], source, number, window)
 
     def _generator(self, purpose: str, first_version: list[int], *numbers: int) -> np.random.Generator:
@@ -49,8 +49,8 @@ class Streams(NamedTuple):
         return np.random.default_rng(seed_of(self.seed, "order", purpose, *numbers))
 
 
-class Place(NamedTuple):
-    """Where a sample lies."""
+class SamplePlace(NamedTuple):
+    """Position of a sample: numbers of its source, shard, and place in the shard."""
 
     source: int
     shard: int
@@ -58,11 +58,11 @@ class Place(NamedTuple):
 
 
 class SourceOrder:
-    """Passes over one source, without end: each visits every sample once, in an order of its own.
+    """Endless passes over one source; each pass visits every sample once, in its own random order.
 
-    samples: for each shard the numbers of its usable samples. window: shards are taken in random order, and together
-    until they hold this many samples, which are then mixed; reading stays within a few shards at a time. number: the
-    source's place in the mixture.
+    samples: for each shard the numbers of its usable samples. window: shards are taken in random order and collected
+    until they hold this many samples, which are then shuffled together; so only a few shards are read at a time.
+    number: the source's index in the mixture.
     """
 
     def __init__(self, samples: Sequence[np.ndarray], *, window: int, streams: Streams, number: int = 0) -> None:
@@ -109,7 +109,7 @@ class SourceOrder:
 
 
 class MixtureOrder:
-    """The order of all samples: each position draws its source by the weights, and takes that source's next turn."""
+    """The order of all samples: each position draws a source by the weights, and takes the source's next sample."""
 
     def __init__(self, sources: Sequence[SourceOrder], weights: Sequence[float], *, streams: Streams) -> None:
         self.sources = sources
@@ -118,10 +118,10 @@ class MixtureOrder:
         self._turns_before = np.zeros((1, len(sources)), dtype=np.int64)
         self._draws_of_chunk = lru_cache(maxsize=2)(self._draw_chunk)
 
-    def __getitem__(self, position: int) -> Place:
+    def __getitem__(self, position: int) -> SamplePlace:
         chunk, place = divmod(position, CHUNK)
         source = int(self._draws_of_chunk(chunk)[place])
-        return Place(source, *self.sources[source][self._turn(chunk, place, source)])
+        return SamplePlace(source, *self.sources[source][self._turn(chunk, place, source)])
 
     def __getstate__(self) -> dict:
         return {"sources": self.sources, "weights": self.share.tolist(), "streams": self.streams}
@@ -130,7 +130,7 @@ class MixtureOrder:
         self.__init__(**state)
 
     def turns(self, position: int) -> list[int]:
-        """How many samples of each source come before this position."""
+        """Number of samples of each source before this position."""
         chunk, place = divmod(position, CHUNK)
         return [self._turn(chunk, place, source) for source in range(len(self.sources))]
 

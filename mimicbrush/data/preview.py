@@ -1,4 +1,4 @@
-"""Pictures of what a training batch holds."""
+"""Draw the samples of a training batch."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from mimicbrush.pictures.geometry import blacken
 
 HIDDEN_LEVEL, OPEN_LEVEL, PADDING_LEVEL = 0.92, 0.16, 0.32
 HIDDEN_POINT, OPEN_POINT = (0.84, 0.37, 0.0), (0.34, 0.71, 0.91)
-"""Matched points under the mask and beside it: Okabe and Ito's vermilion and sky blue."""
+"""Colours of matched points under the mask and beside it: vermilion and sky blue of Okabe and Ito's palette."""
 POINT_RADIUS = 0.012
-"""Share of the side."""
+"""Radius of a drawn point, as a share of the side."""
 
 
 class SamplePreview(NamedTuple):
     """One sample of a batch."""
 
     panels: list[Tensor]
-    """(3, S, S) each: the augmented source, what is left of it, its mask with the matched points, the reference."""
+    """(3, S, S) each: augmented source, source without its masked part, mask with matched points, reference."""
     hidden_share: float
-    """Share of the picture without its padding."""
+    """Hidden share of the picture, without padding."""
     num_points: int
-    """Matched points in sight; none are told where an object is to be hidden, since they do not matter there."""
+    """Number of matched points in the picture; 0 if an object is hidden, as points do not matter then."""
     num_hidden_points: int
+    """Number of these points that are hidden."""
 
 
 def preview_batch(pairs: PairBatch, config: BatchConfig, generator: torch.Generator) -> list[SamplePreview]:
-    """Draw what `augment_and_mask` makes of the pairs with the same generator, sample by sample."""
+    """Draw each sample as `augment_and_mask` gives it with the same generator."""
     moved = augment(pairs, config.augment, generator)
     batch = mask_augmented(pairs, moved, config.mask, generator)
     return [_preview(moved, batch, number) for number in range(len(batch.mask))]
@@ -60,7 +61,7 @@ def _preview(moved: AugmentedPairs, batch: InpaintingBatch, number: int) -> Samp
 
 
 def _discs(points: Tensor, size: int) -> Tensor:
-    """(size, size) bool, True near a point."""
+    """Mask (size, size) bool, True near a point."""
     centres = (torch.arange(size) + 0.5) / size
     x, y = points[:, 0, None, None], points[:, 1, None, None]
     near = torch.hypot(centres - x, centres[:, None] - y) <= max(POINT_RADIUS, 0.75 / size)

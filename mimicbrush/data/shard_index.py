@@ -1,4 +1,4 @@
-"""The index beside each shard, which vouches for it, and the list of samples that are not to be used."""
+"""The index beside each shard, which shows that it is complete, and the list of samples to leave out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mimicbrush.files import read_object
 
 FORMAT_VERSION = 1
 EXCLUDED_NAME = "excluded.json"
-"""Samples that are stored and not to be used: {reason: {input: {"keys": [...], ...}}}."""
-MAKE_THEM = "make some with data_prep/shard_videos.py (clips) or data_prep/shard_sam.py (stills)"
-"""Advice where there are no shards."""
+"""File with the samples to leave out: {reason: {input: {"keys": [...], ...}}}."""
+HOW_TO_MAKE_SHARDS = "make some with data_prep/shard_videos.py (clips) or data_prep/shard_sam.py (stills)"
+"""Advice in the message if there are no shards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class ShardIndex:
     inputs: dict
     """Inputs of this shard and their outcome, e.g. {clip: {"status": "kept", "pairs": 4}}."""
     examples: list[dict] = field(default_factory=list)
-    """One picture for each reason for which something was dropped: {reason, name, picture (JPEG in base64)}."""
+    """One example for each reason to drop a frame, pair or input: {reason, name, picture (JPEG in base64)}."""
     offsets: list[int] = field(default_factory=list)
     """Byte of the tar at which each sample begins, and where the last one ends; empty in shards of earlier versions."""
     groups: list[str | None] = field(default_factory=list)
@@ -57,7 +57,7 @@ def read_index(shard: Path) -> ShardIndex:
 
 
 def check_shard(shard: Path, index: ShardIndex) -> None:
-    """Raises UserError where a shard is gone or not as long as its index says."""
+    """Raise UserError if a shard is missing or has another size than its index states."""
     size = shard.stat().st_size if shard.is_file() else 0
     if size != index.bytes:
         raise UserError(f"{shard}: {size} bytes, its index says {index.bytes}; delete both and shard again")
@@ -82,15 +82,15 @@ def sound_indexes(folder: Path) -> dict[Path, ShardIndex]:
 def require_shards(folder: Path) -> list[Path]:
     """The shards of a folder, sorted, whose indexes are not read; raises UserError if there are none."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of shards; {MAKE_THEM}")
+        raise UserError(f"{folder}: no such folder of shards; {HOW_TO_MAKE_SHARDS}")
     shards = sorted(folder.glob("[!.]*.tar"))
     if not shards:
-        raise UserError(f"{folder}: holds no finished shard; {MAKE_THEM}")
+        raise UserError(f"{folder}: holds no finished shard; {HOW_TO_MAKE_SHARDS}")
     return shards
 
 
 def read_excluded(shards: Iterable[Path]) -> frozenset[str]:
-    """Keys that `excluded.json` names in the folders of the given shards; raises UserError where it is damaged."""
+    """Keys that `excluded.json` names in the folders of the given shards; raises UserError if it is damaged."""
     keys: set[str] = set()
     for path in {shard.parent / EXCLUDED_NAME for shard in shards}:
         if path.is_file():

@@ -1,4 +1,4 @@
-"""How a frame pair lies on disk: a WebDataset tar per shard and an index beside it.
+"""Layout of frame pairs on disk: a WebDataset tar per shard, with an index beside it.
 
 A shard `name-000042.tar` is finished when, and only when, its index `name-000042.json` exists: the tar is written
 under a temporary name, then renamed, then the index is. A tar without an index is never read, and neither is a sample
@@ -147,14 +147,14 @@ def sample_stages(shards: Sequence[Path]) -> list:
 
 
 def read_pairs(shards: Sequence[Path]) -> Iterator[FramePair]:
-    """All pairs of the given shards, in order, but those that are excluded."""
+    """Read all pairs of the given shards in order, without excluded pairs."""
     import webdataset as wds
 
     return iter(wds.DataPipeline(*sample_stages(shards), wds.map(to_pair)))
 
 
 def find_samples(shard: Path) -> list[int]:
-    """The byte at which each sample of a tar begins, and the one at which the last ends."""
+    """Find the first byte of each sample of a tar, and the end of the last sample."""
     starts, key = [], None
     with tarfile.open(shard) as tar:
         for member in tar:
@@ -165,7 +165,7 @@ def find_samples(shard: Path) -> list[int]:
 
 
 def read_sample(shard: Path, first: int, last: int) -> FramePair:
-    """The pair in these bytes of a tar, as `find_samples` tells; raises DamagedSampleError where there is none."""
+    """The pair in these bytes of a tar, as `find_samples` gives them; raises DamagedSampleError if there is none."""
     from webdataset.tariterators import group_by_keys, tar_file_iterator
 
     with shard.open("rb") as file:
@@ -180,7 +180,7 @@ def read_sample(shard: Path, first: int, last: int) -> FramePair:
 
 
 def _read_groups(shard: Path) -> list[str | None]:
-    """The `groups` of a shard whose index lacks them."""
+    """Read the groups of a shard whose index lacks them, from the samples themselves."""
     groups: dict[str, str | None] = {}
     with_reference = set()
     try:
@@ -198,7 +198,7 @@ def _read_groups(shard: Path) -> list[str | None]:
 
 
 def _group(origin: dict) -> str:
-    """Pairs of one group are not independent; so are all for which none is known."""
+    """The group of a pair; pairs of one group, or without one, are not independent of each other."""
     return str(origin.get("group", ""))
 
 
@@ -223,7 +223,7 @@ def _to_members(pair: FramePair) -> dict[str, bytes]:
 
 
 def to_pair(sample: dict) -> FramePair:
-    """A sample as WebDataset reads it -> FramePair. Raises UserError if a member is missing (a damaged tar)."""
+    """Convert a sample as WebDataset reads it to a FramePair; raises UserError if a member is missing (damaged tar)."""
     members = {name.split(".")[0]: content for name, content in sample.items() if not name.startswith("__")}
     if "source" not in members or "json" not in members:
         raise UserError(f"{sample.get('__url__', 'shard')}: sample {sample['__key__']} is incomplete; shard again")
