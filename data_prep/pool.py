@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 import cv2
 from pebble import ProcessExpired, ProcessPool
 
-from mimicbrush.machine import PROC, usable_cores
+from mimicbrush.machine import GIBIBYTE, PROC, usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,7 +29,6 @@ TASKS_PER_WORKER = 500
 """Number of tasks after which a worker is replaced, to free memory that its libraries have leaked."""
 TASKS_AHEAD = 8
 """Number of tasks per worker that may be finished before an earlier one is, so that no worker waits for a slow clip."""
-GIBIBYTE = 2**30
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "536870912"}
 """Environment variables that make glibc keep the memory of large arrays instead of mapping it anew for each: SSIM then
 takes a fifth of the time."""

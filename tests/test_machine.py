@@ -14,7 +14,14 @@ import torch
 
 from mimicbrush import machine
 from mimicbrush.errors import UserError
-from mimicbrush.machine import peak_memory, require_posix, reset_peak_memory, usable_cores, usable_memory
+from mimicbrush.machine import (
+    peak_memory,
+    processor_name,
+    require_posix,
+    reset_peak_memory,
+    usable_cores,
+    usable_memory,
+)
 from tests.conftest import REPOSITORY
 
 CPU = torch.device("cpu")
@@ -74,6 +81,15 @@ def test_control_groups_of_version_1_hold(system):
     assert usable_memory() == 2**21
     write(system / "cgroups" / "cpu" / "cpu.cfs_quota_us", "-1")
     assert usable_cores() == 8
+
+
+def test_the_processor_is_named_by_its_model_or_its_architecture(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.processor", lambda: "")
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert processor_name() == "riscv64"
+    write(tmp_path / "cpuinfo", "processor\t: 0\nmodel name\t: Fast CPU @ 3 GHz\nmodel name\t: another")
+    assert processor_name() == "Fast CPU @ 3 GHz"
 
 
 PEAKS = """

@@ -25,7 +25,7 @@ from mimicbrush.evaluation.paired_comparison import PairedComparison, compare_ed
 from mimicbrush.evaluation.rounds import EditResult, EditRound
 from mimicbrush.evaluation.score_rounds import read_scores, variant_of
 from mimicbrush.files import installed_versions
-from mimicbrush.machine import usable_cores
+from mimicbrush.machine import processor_name, usable_cores
 from mimicbrush.statistics import bootstrap_mean
 
 PACKAGES = (
@@ -169,4 +169,4 @@ def _hardware() -> str:
     """Name the accelerators or the processor."""
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return f"CPU, {platform.machine()}, {usable_cores()} cores"
+    return f"{processor_name()}, {usable_cores()} cores"

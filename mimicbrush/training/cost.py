@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
+from mimicbrush.machine import GIBIBYTE
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
@@ -79,7 +80,7 @@ class Cost:
         lines = ["TFLOP an image"]
         lines += [f"  {name:34s} {flops / 1e12:9.3f} {flops / self.total_flops:6.1%}" for name, flops in parts]
         lines += [f"GiB, batches of {self.batch_size}"]
-        return "\n".join(lines + [f"  {name:34s} {size / 2**30:9.3f}" for name, size in self._memory_items()])
+        return "\n".join(lines + [f"  {name:34s} {size / GIBIBYTE:9.3f}" for name, size in self._memory_items()])
 
     def _memory_items(self) -> Iterable[tuple[str, int]]:
         for name, size in self.weights.items():

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import append_text, write_text
-from mimicbrush.machine import peak_memory
+from mimicbrush.machine import GIBIBYTE, peak_memory
 from mimicbrush.training.clock import BatchClock, matrix_rate
 from mimicbrush.training.curves import BANDS, LOSSES, draw_training
 from mimicbrush.training.module import MimicBrushModule
@@ -34,7 +34,6 @@ NUM_TIMESTEPS = 1000
 """Of the noise schedule, shared among BANDS."""
 DRAW_EVERY = 10
 """Lines of metrics.csv between drawings of loss.png, each of which takes about a second."""
-GIBIBYTE = 2**30
 
 
 class Records(StepCallback):

@@ -20,6 +20,7 @@ from mimicbrush.evaluation.report.published import (
 )
 from mimicbrush.evaluation.report.samples import sort_link
 from mimicbrush.evaluation.rounds import EditResult
+from mimicbrush.machine import MEBIBYTE
 from mimicbrush.reports.html_page import (
     Markup,
     breakable,
@@ -35,8 +36,6 @@ from mimicbrush.reports.html_page import (
     table,
 )
 from mimicbrush.reports.number_format import format_interval, format_number
-
-MEBIBYTE = 2**20
 
 
 def failures_section(edits: Sequence[EditResult]) -> list[str]:
