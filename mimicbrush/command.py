@@ -42,7 +42,7 @@ class Command(NamedTuple):
     """A function from the config to the line that is printed before the module of `run` is imported, which may take ten
     seconds; it returns None where another process prints it."""
     parse: str | None = None
-    """Function from arguments to the config, for a command line that has more than options."""
+    """Function from arguments and the config's class to a config, for a command line that has more than options."""
     examples: Sequence[str] = ()
     """Command lines at the beginning of the help."""
     ordinary: Sequence[str] = ()
@@ -62,6 +62,10 @@ class CommandGroup(NamedTuple):
 
     program: str
     commands: Mapping[str, Command]
+    examples: Sequence[str] = ()
+    """Command lines that open the help."""
+    default: Command | None = None
+    """The command of a line that begins with an option rather than a name."""
 
 
 def run_command(command: Command | CommandGroup) -> None:
@@ -140,8 +144,12 @@ def _choose(group: CommandGroup, arguments: list[str]) -> tuple[Command | None, 
     if name in ("-h", "--help"):
         from mimicbrush.command_help import group_help
 
-        _show(group_help(group.program, {name: command.config for name, command in group.commands.items()}))
+        configs = {name: command.config for name, command in group.commands.items()}
+        default = next((name for name in configs if group.default and configs[name] == group.default.config), None)
+        _show(group_help(group.program, configs, examples=group.examples, default=default))
         return None, []
+    if group.default and name.startswith("-"):
+        return group.default._replace(program=group.program), arguments
     if name not in group.commands:
         raise UserError(f"{name} is not a command of {group.program}; choose from {', '.join(group.commands)}")
     return group.commands[name]._replace(program=f"{group.program} {name}"), arguments[1:]
@@ -186,7 +194,7 @@ def _parse(command: Command, arguments: Sequence[str]) -> object:
             break
         arguments[number] = f"--{name}={arguments[number]}"
     if command.parse:
-        return _find(command.parse)(arguments)
+        return _find(command.parse)(arguments, _find(command.config))
     from mimicbrush.config import parse_config
 
     return parse_config(_find(command.config), arguments, default=command.default)

@@ -86,13 +86,23 @@ def command_help(
     return "\n\n".join(parts)
 
 
-def group_help(program: str, configs: Mapping[str, str]) -> str:
-    """Write the help of a group of commands. configs: {name of a command: dotted path of its config}."""
+def group_help(
+    program: str, configs: Mapping[str, str], *, examples: Sequence[str] = (), default: str | None = None
+) -> str:
+    """Write the help of a group of commands.
+
+    configs: {name of a command: dotted path of its config}; default: name of the command that a line without one means.
+    """
     width = max(map(len, configs)) + 4
     lines = [f"usage: {program} COMMAND [--OPTION VALUE ...]", ""]
+    if examples:
+        lines += ["Examples:", *(line for example in examples for line in _example_lines(example)), ""]
     for name, config in configs.items():
         lines += _hanging(f"  {name}", summary(_find_class(config)), width)
-    return "\n".join([*lines, "", f"{program} COMMAND --help lists a command's options."])
+    lines += ["", f"{program} COMMAND --help lists a command's options."]
+    if default:
+        lines.append(f"Options without a command are those of {default}.")
+    return "\n".join(lines)
 
 
 def summary(config_class: type) -> str:

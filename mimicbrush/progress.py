@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from tqdm import tqdm
@@ -125,6 +126,34 @@ def progress_bar(
     if sys.stderr.isatty():
         return tqdm(iterable, total=total, desc=desc, unit=unit, leave=leave, disable=total == 0)
     return PlainProgress(iterable, total=total, unit=unit)
+
+
+class StepCount:
+    """Counts the steps behind the finished shares that an editor reports, taking all steps as equally long."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        """None until the first report."""
+
+    def number(self, fraction: float) -> int:
+        """The number of the step that ended at this share of the work."""
+        if self.total is None:
+            self.total = max(1, round(1 / fraction))
+        return min(self.total, round(fraction * self.total))
+
+
+@contextmanager
+def step_bar(*, desc: str) -> Iterator[Callable[[float, object], None]]:
+    """Show a bar of the steps of one edit; the callback is an editor's `on_progress`, and looks at no preview."""
+    count = StepCount()
+    with progress_bar(desc=desc, leave=False) as bar:
+
+        def report(fraction: float, preview: object) -> None:
+            number = count.number(fraction)
+            bar.total = count.total
+            bar.update(number - bar.n)
+
+        yield report
 
 
 def _time_left(elapsed: float, finished_share: float) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mimicbrush.edit.config import LoadConfig
+from mimicbrush.edit.commands import COMMANDS
+from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import Faults
 
@@ -51,6 +52,9 @@ class DemoConfig(LoadConfig, EditSettings):
     weights: str = "asset:tiny"
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
     mimicbrush.bin, or asset:tiny, the small weights shipped with this package."""
+    editors: dict[str, dict] = field(default_factory=dict)
+    """Editors by kind of edit, each with a tab of its own: '{text: {class_path: my_package.MyEditor, init_args: {}}}'.
+    Without one for reference, the weights edit by references."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 makes the page available to other machines, under any host name unless
     allowed_hosts is given."""
@@ -66,6 +70,17 @@ class DemoConfig(LoadConfig, EditSettings):
     """Limits on the edits that a visitor may ask for."""
 
     @property
+    def loads_weights(self) -> bool:
+        """Whether MimicBrush edits by references, and not another editor."""
+        return EditConfig.kind not in self.editors
+
+    @property
+    def announcement(self) -> str:
+        """The first words of the command, printed before heavy imports."""
+        others = [f"loading {spec['class_path']}" for spec in self.editors.values()]
+        return "; ".join([super().announcement, *others] if self.loads_weights else others)
+
+    @property
     def names(self) -> list[str]:
         """All host names that the page answers to, without ports; `*` is any."""
         if self.host in ("0.0.0.0", "::") and not self.allowed_hosts:
@@ -78,6 +93,15 @@ class DemoConfig(LoadConfig, EditSettings):
             LoadConfig.__post_init__(self)
         with faults.collect():
             EditSettings.__post_init__(self)
+        for kind, spec in self.editors.items():
+            faults.check(
+                kind in COMMANDS.commands,
+                f"editors.{kind}: no such kind of edit; choose from {', '.join(COMMANDS.commands)}",
+            )
+            faults.check(
+                isinstance(spec.get("class_path"), str) and not set(spec) - {"class_path", "init_args"},
+                f"editors.{kind} is {spec}, expected {{class_path: ..., init_args: ...}}",
+            )
         faults.check(1 <= self.port <= 65535, f"port is {self.port}, expected 1 to 65535")
         for name in self.allowed_hosts:
             faults.check(

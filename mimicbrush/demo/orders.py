@@ -14,43 +14,66 @@ from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.numbers import check_numbers
 from mimicbrush.demo.painting import Painting, crop_box, draw_mask
 from mimicbrush.demo.uploads import MASK, PICTURE, named, read
-from mimicbrush.edit.config import EditConfig, LoadConfig
+from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig, LoadConfig, TextEditConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.hub.locations import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import as_mask, as_source
 from mimicbrush.pictures.writing import write_image
 
-HOW_TO_REPLAY = """In this folder, with the weights that the page was started with:
+HOW_TO_REPLAY = """In this folder, with {needs} that the page was started with:
 
-python -m mimicbrush.edit --weights {weights} --replay {result} --output again.png
+python -m mimicbrush.edit {loading}--replay {result} --output again.png
 """
 
 
 def order(
     config: DemoConfig, folder: Path, source: Painting | None, references: Sequence[Painting], **settings: object
 ) -> EditConfig:
-    """An edit whose pictures lie in `folder`, the uploaded ones byte for byte.
+    """An edit by references whose pictures lie in `folder`, the uploaded ones byte for byte.
 
     settings: fields of EditConfig that the visitor set; the others are the page's. Raises UserError where something is
     missing or beyond the page's limits.
     """
     faults = Faults()
-    faults.check(source is not None, "no picture yet; choose one, then paint over what should change")
-    with faults.collect():
-        mask = source and _checked_mask(source, config)
     faults.check(bool(references), "no reference yet; choose a picture that shows what should be there instead")
-    with faults.collect():
+    settings = _checked(config, folder, source, settings, faults)
+    page = _editor(config, "reference")
+    if not page:
+        page = {each.name: getattr(config, each.name) for each in fields(LoadConfig)} | vars(config.settings)
+    return EditConfig(**(page | _copied(references, folder) | settings))
+
+
+def order_by_text(config: DemoConfig, folder: Path, source: Painting | None, **settings: object) -> TextEditConfig:
+    """An edit by a sentence, as `order`; settings: fields of TextEditConfig that the visitor set."""
+    faults = Faults()
+    faults.check(bool(settings["prompt"].strip()), "no sentence yet; say what should be there instead")
+    settings = _checked(config, folder, source, settings, faults)
+    return TextEditConfig(**(_editor(config, "text") | settings))
+
+
+def _checked(
+    config: DemoConfig, folder: Path, source: Painting | None, settings: dict[str, object], faults: Faults
+) -> dict[str, object]:
+    """The settings, with source, mask and output in `folder`; raises UserError with `faults` and what else is wrong."""
+    found = Faults()
+    found.check(source is not None, "no picture yet; choose one, then paint over what should change")
+    with found.collect():
+        mask = source and _checked_mask(source, config)
+    found.found += faults.found
+    with found.collect():
         settings = check_numbers(settings, config.limits)
-    faults.refuse()
+    found.refuse()
     write_image(mask, folder / "mask.png")
-    loading = {each.name: getattr(config, each.name) for each in fields(LoadConfig)}
-    pictures = {
-        "source": _copy(source, folder, "source"),
-        "mask": folder / "mask.png",
-        "output": folder / "result.png",
-    } | _copied(references, folder)
-    return EditConfig(**loading, **pictures, **(vars(config.settings) | settings))
+    pictures = {"source": _copy(source, folder, "source"), "mask": folder / "mask.png", "output": folder / "result.png"}
+    return pictures | settings
+
+
+def _editor(config: DemoConfig, kind: str) -> dict[str, object]:
+    """The editor that the page was started with for a kind of edit; empty for the default."""
+    spec = config.editors.get(kind)
+    return {"editor": spec["class_path"], "init_args": spec.get("init_args", {})} if spec else {}
 
 
 def _checked_mask(source: Painting, config: DemoConfig) -> Image.Image:
@@ -75,18 +98,25 @@ def mask_of(source: Painting, config: DemoConfig) -> Image.Image | None:
     return mask if mask.getextrema()[1] else None
 
 
-def bundle(edit: EditConfig) -> Path:
-    """A zip beside the results, with all that is needed to make them again."""
+def bundle(edit: MaskedEditConfig) -> Path:
+    """Write a zip beside the results, with their layers and all that is needed to make them again."""
     path = edit.output.with_name("edit.zip")
-    # Where a server's weights lie is not a visitor's business.
-    weights = edit.weights if edit.weights.startswith(SHIPPED) else "WEIGHTS"
-    loaded = f"{weights} --lora LORA" if edit.lora else weights
-    replay = HOW_TO_REPLAY.format(weights=loaded, result=edit.outputs[0].name)
+    needs, loading = _loading(edit)
+    replay = HOW_TO_REPLAY.format(needs=needs, loading=loading, result=edit.outputs[0].name)
+    results = sorted(edit.output.parent.glob(f"{edit.output.stem}*{edit.output.suffix}"))
     with zipfile.ZipFile(path, "w") as archive:
-        for picture in (edit.source, edit.mask, *edit.references, *edit.outputs):
+        for picture in (edit.source, edit.mask, *edit.references, *results):
             archive.write(picture, f"edit/{picture.name}")
         archive.writestr("edit/replay.txt", replay)
     return path
+
+
+def _loading(edit: MaskedEditConfig) -> tuple[str, str]:
+    """What the record leaves out, in words and as options: where a server's files lie is not a visitor's business."""
+    if edit.editor is not None:
+        return ("the arguments of the editor", "--init_args ARGUMENTS ") if edit.init_args else ("the editor", "")
+    weights = edit.weights if edit.weights.startswith(SHIPPED) else "WEIGHTS"
+    return "the weights", f"--weights {weights} --lora LORA " if edit.lora else f"--weights {weights} "
 
 
 def _copied(references: Sequence[Painting], folder: Path) -> dict:

@@ -23,7 +23,7 @@ ABOUT_SHIPPED_WEIGHTS = (
     " blurred, and colours far from those that it was trained on are missed. Start the page with `--weights` for"
     " others."
 )
-STYLE = (resources.files("mimicbrush") / "assets" / "demo.css").read_text(encoding="utf-8")
+STYLE = (resources.files("mimicbrush") / "demo" / "page.css").read_text(encoding="utf-8")
 FONTS = ("system-ui", "sans-serif")
 THEME = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
     block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"
@@ -34,7 +34,7 @@ def build_page(studios: dict[type[EditRequest], Studio], config: DemoConfig, wor
     """A tab for each editor, named by the class of requests that it answers; a single one needs no tab."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False) as page:
         gr.Markdown(INTRODUCTION)
-        if config.weights == "asset:tiny":
+        if config.loads_weights and config.weights == "asset:tiny":
             gr.Markdown(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice")
         if len(studios) == 1:
             ((kind, studio),) = studios.items()

@@ -18,7 +18,7 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.errors import UserError
 
-PARTS = resources.files("mimicbrush") / "assets"
+PARTS = resources.files("mimicbrush") / "demo"
 MAX_STROKES = 2000
 
 

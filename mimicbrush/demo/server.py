@@ -24,10 +24,12 @@ from mimicbrush.demo.guard import Guard, tell_briefly
 from mimicbrush.demo.page import STYLE, THEME, build_page
 from mimicbrush.demo.start import check_port
 from mimicbrush.demo.studio import Studio
+from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.workspace import Workspace, delete, temporary_workspace
-from mimicbrush.edit.editing import load_pipeline
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.editing import Loaded, find_editor, load_pipeline
 from mimicbrush.errors import Terminated
-from mimicbrush.requests import ReferenceRequest
+from mimicbrush.requests import EditRequest
 
 T = TypeVar("T")
 
@@ -39,14 +41,27 @@ def serve(config: DemoConfig) -> None:
     """Load the weights and show the page until interrupted; raises UserError where the port or weights are wrong."""
     _end_with_terminal()
     # A single call of torch or of a file system may take seconds, in which the main thread would see no signal.
-    pipe = _in_thread(partial(load_pipeline, config))
+    loaded = _in_thread(partial(load_editors, config))
     with temporary_workspace() as workspace:
-        page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, workspace)
+        page = build_page({kind: Studio(each, config.limits) for kind, each in loaded.items()}, config, workspace)
         with _closing(page, workspace):
             url = launch(page, config)
             print(f"{url} shows the page; Ctrl-C ends it", flush=True)
             while True:
                 time.sleep(3600)
+
+
+def load_editors(config: DemoConfig) -> dict[type[EditRequest], Loaded]:
+    """What each tab edits with; raises UserError where weights are missing or an editor does not fit its kind."""
+    loaded = {}
+    for request_class, tab in TABS.items():
+        kind = tab.config_class.kind
+        if kind in config.editors:
+            spec = config.editors[kind]
+            loaded[request_class] = find_editor(spec["class_path"], spec.get("init_args", {}), tab.config_class)
+        elif kind == EditConfig.kind:
+            loaded[request_class] = load_pipeline(config)
+    return loaded
 
 
 def _end_with_terminal() -> None:

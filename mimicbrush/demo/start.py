@@ -14,7 +14,7 @@ def announce(config: DemoConfig) -> None:
     """Print what is loaded; raises UserError for a port that is in use, or weights that are missing on this machine."""
     faults = Faults()
     with faults.collect():
-        if is_local(config.weights):
+        if config.loads_weights and is_local(config.weights):
             find_weights(config.weights)
     with faults.collect():
         check_port(config)

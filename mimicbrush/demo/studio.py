@@ -13,12 +13,14 @@ from PIL import Image
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.editing import edit
+from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.editing import Loaded, edit
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.progress import StepCount
+from mimicbrush.requests import Edited
 
 PREVIEW_SHARE = 0.15
 """Of an edit's time, at most, goes into previews."""
@@ -48,7 +50,7 @@ class Step(NamedTuple):
     total: int
     seconds_left: float
     preview: Image.Image | None
-    """What the first result is predicted to look like, on the network's canvas; None where decoding would cost much."""
+    """The first result as it is predicted so far, in its place in the picture; None where decoding would cost much."""
 
 
 Update = Waiting | Step
@@ -114,20 +116,20 @@ class Line:
 
 
 class Studio:
-    """A pipeline that many visitors share."""
+    """An editor that many visitors share; loaded: by `load_editor`."""
 
-    def __init__(self, pipe: MimicBrushPipeline, limits: Limits) -> None:
-        self.pipe = pipe
+    def __init__(self, loaded: Loaded, limits: Limits) -> None:
+        self.loaded = loaded
         self.limits = limits
         self._line = Line(limits.waiting)
         self._device = threading.Lock()
 
     @property
-    def recommended(self) -> RecommendedSettings:
-        """Settings that the weights recommend."""
-        return self.pipe.network.options.recommended
+    def recommended(self) -> RecommendedSettings | None:
+        """Settings that the weights recommend; None for an editor other than MimicBrush, which has its own."""
+        return self.loaded.network.options.recommended if isinstance(self.loaded, MimicBrushPipeline) else None
 
-    def edit(self, config: EditConfig, *, visitor: str) -> Iterator[Update]:
+    def edit(self, config: MaskedEditConfig, *, visitor: str) -> Iterator[Update]:
         """Reports until the results are written; closed early, it ends the computing.
 
         Raises the reason given to `stop`, and UserError for what cannot be edited or takes too long.
@@ -146,47 +148,48 @@ class Studio:
     def shape_maps(self, image: Tensor, mask: Image.Image | None, **options: object) -> list[Image.Image]:
         """As in the pipeline, between edits."""
         with self._device:
-            return self.pipe.shape_maps(image, mask, **options)
+            return self.loaded.shape_maps(image, mask, **options)
 
-    def _compute(self, config: EditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
+    def _compute(self, config: MaskedEditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
         with self._device:
             watch = _Watch(ticket, report, self.limits.seconds)
-            edit(self.pipe, config, portable=True, callback_on_step_end=watch)
+            edit(self.loaded, config, portable=True, on_progress=watch)
             ticket.check()
 
 
 class _Watch:
-    """What the pipeline calls after each step."""
+    """The callback of an edit's progress: it stops the edit of a visitor who wants no more, and reports its steps."""
 
     def __init__(self, ticket: Ticket, report: Callable[[Update], None], max_seconds: float) -> None:
         self.ticket = ticket
         self.report = report
         self.max_seconds = max_seconds
+        self.count = StepCount()
         self.start = self.last_report = monotonic()
         self.preview_seconds = self.last_preview_seconds = 0.0
 
-    def __call__(self, pipe: MimicBrushPipeline, step: int, _: Tensor, told: dict[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, fraction: float, preview: Callable[[], Edited]) -> None:
         self.ticket.check()
-        seconds, number, total = monotonic() - self.start, step + 1, len(pipe.scheduler.timesteps)
+        seconds, number = monotonic() - self.start, self.count.number(fraction)
+        total = self.count.total
         if seconds > self.max_seconds:
             raise UserError(
                 f"stopped at step {number} of {total} after {self.max_seconds} seconds, the limit of this page;"
                 " ask for fewer steps or results"
             )
         if monotonic() - self.last_report >= REPORT_SECONDS or number in (1, total):
-            preview = self._preview(pipe, told["pred_original_sample"], seconds)
-            self.report(Step(number, total, seconds / number * (total - number), preview))
+            self.report(Step(number, total, seconds * (1 - fraction) / fraction, self._draw(preview, seconds)))
             self.last_report = monotonic()
-        return told
 
-    def _preview(self, pipe: MimicBrushPipeline, predicted: Tensor, seconds: float) -> Image.Image | None:
+    def _draw(self, preview: Callable[[], Edited], seconds: float) -> Image.Image | None:
+        """The preview, where previews have taken little of the edit's time so far."""
         if self.preview_seconds + self.last_preview_seconds > PREVIEW_SHARE * seconds:
             return None
         start = monotonic()
-        preview = to_pil(pipe.network.decode(predicted[:1])[0])
+        drawn = to_pil(preview().frames[0])
         self.last_preview_seconds = monotonic() - start
         self.preview_seconds += self.last_preview_seconds
-        return preview
+        return drawn
 
 
 def _follow(work: Callable[[Callable[[Update], None]], None], ticket: Ticket) -> Iterator[Update]:

@@ -1,25 +1,29 @@
-"""Which controls an editor gets, by what it is guided by: one tab for each class of requests.
+"""The tabs of the page: one for each kind of request, with the controls that describe it.
 
-An editor that takes text or motion gets a page by a function like `reference_tab` and a line in TABS.
+A new kind brings a function like `text_tab`, handlers that make a config of its controls, and a line in TABS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, get_args
 
 import gradio as gr
+from gradio.components import Component
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import EXAMPLES
-from mimicbrush.demo.handlers import NOTHING_YET, ReferenceHandlers, Settings, View, thumbnails
+from mimicbrush.demo.handlers import EditHandlers, ReferenceHandlers, TextHandlers, thumbnails
 from mimicbrush.demo.numbers import Number, numbers
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.studio import Studio
+from mimicbrush.demo.views import NOTHING_YET, View
 from mimicbrush.demo.workspace import Workspace
+from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig, TextEditConfig
 from mimicbrush.editors.mimicbrush.settings import Regions
 from mimicbrush.model.config import RecommendedSettings
-from mimicbrush.requests import EditRequest, ReferenceRequest
+from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
 FURTHER = "The same thing from other sides, say: all are put side by side on one canvas, each cut to its box."
 KEEP_SHAPE = "What is painted over keeps its shape, as a map shows it, and takes only the reference's texture."
@@ -31,21 +35,29 @@ CLOSE_UP = (
     "Only a square around what is painted is worked on, and stays sharp: choose it where that is less than half as wide"
     " and high as the picture."
 )
+PROMPT = "Says what should be there instead."
 GUIDANCE = "How strongly the reference is followed."
 SEED = "The same seed gives the same result."
 REGIONS = "Edited in one go, or each on its own."
 MATCH_COLOUR = "Shift them until they agree with the surroundings."
 
 FORGET_PROBLEM = """(told) => told.replace(/<p class="problem".*?<\\/p>/s, "")"""
-"""Of the status, once something was changed that may mend it."""
+"""Removes a problem from the status once something was changed that may solve it."""
 SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
 """On a phone, the picture is far above the examples."""
 PLAIN = {"show_label": False, "interactive": False, "buttons": []}
-"""Of what only shows pictures."""
+"""Options of components that only show pictures."""
+QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+"""Options of events that are not for other programs."""
+
+Controls = dict[str, Component | list[Component]]
+"""Components whose values describe an edit, by name."""
 
 
 class Tab(NamedTuple):
     title: str
+    config_class: type[MaskedEditConfig]
+    """The kind of edit that its controls describe."""
     build: Callable[[Studio, DemoConfig, Workspace], None]
     """Draws the controls and connects them, within a gr.Blocks."""
 
@@ -58,30 +70,81 @@ def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> N
             with gr.Row():
                 source, reference = _pictures(config)
             references = [reference, *_further_references(config)]
-            settings, shape = _settings(config, studio.recommended)
+            settings, shape = _reference_settings(config, studio.recommended)
         with gr.Column(scale=1, min_width=320):
             view = _results()
+    for each in references:
+        each.upload(handlers.look_at_reference, each, each, **QUIET)
+    _connect(handlers, view, source, {"references": references, **settings})
+    if studio.recommended is None:  # another editor than MimicBrush follows no shape map, and knows no close-up
+        return
     examples = _examples()
-    pictures, shaped = [source, *references], [source, settings.keep_shape, settings.crop_to_mask, settings.regions]
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-
-    source.upload(handlers.look_at_source, source, [source, *view], **quiet)
-    for reference in references:
-        reference.upload(handlers.look_at_reference, reference, reference, **quiet)
-    example = [*pictures, settings.keep_shape, settings.crop_to_mask, *view]
-    examples.select(handlers.load_example, None, example, **quiet).then(None, js=SHOW_PICTURE)
-    touched = [control.input for control in (*pictures, *settings)] + [picture.upload for picture in pictures]
-    gr.on(touched, None, view.status, view.status, js=FORGET_PROBLEM, **quiet)
+    shaped = [source, *(settings[name] for name in ("keep_shape", "crop_to_mask", "regions"))]
+    filled = [source, *references, settings["keep_shape"], settings["crop_to_mask"], *view]
+    examples.select(handlers.load_example, None, filled, **QUIET).then(None, js=SHOW_PICTURE)
     changes = [control.change for control in shaped]
-    gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **quiet)
-    source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **quiet)
-    given = [view.results, *pictures, *settings]
-    view.edit.click(handlers.edit, given, [*view], concurrency_limit=None, **quiet)
-    view.stop.click(handlers.stop, queue=False, **quiet)
-    view.gallery.select(handlers.choose, view.results, [view.slider, view.picture], **quiet)
+    gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **QUIET)
+    source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **QUIET)
 
 
-TABS: dict[type[EditRequest], Tab] = {ReferenceRequest: Tab("After a reference", reference_tab)}
+def text_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> None:
+    """The picture with a sentence and settings below it, the result on the right."""
+    handlers = TextHandlers(studio, config, workspace)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=2, min_width=320):
+            source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
+            prompt = gr.Textbox(label="Sentence", info=PROMPT, max_lines=4)
+            with gr.Row():
+                settings = _draws(config)
+        with gr.Column(scale=1, min_width=320):
+            view = _results()
+    _connect(handlers, view, source, {"prompt": prompt, **settings})
+
+
+TABS: dict[type[EditRequest], Tab] = {
+    ReferenceRequest: Tab("After a reference", EditConfig, reference_tab),
+    TextRequest: Tab("After a sentence", TextEditConfig, text_tab),
+}
+
+
+def _connect(handlers: EditHandlers, view: View, source: gr.HTML, controls: Controls) -> None:
+    """Connect what every tab has: picture, Edit, Stop and results; controls: by the parameters of `make_config`."""
+    given = {"source": source, **controls}
+    components = _flat(given)
+    source.upload(handlers.look_at_source, source, [source, *view], **QUIET)
+    touched = [control.input for control in components if hasattr(control, "input")]
+    touched += [control.upload for control in components if hasattr(control, "upload")]
+    gr.on(touched, None, view.status, view.status, js=FORGET_PROBLEM, **QUIET)
+    edit, inputs = by_name(handlers.edit, given | {"results": view.results})
+    view.edit.click(edit, inputs, [*view], concurrency_limit=None, **QUIET)
+    view.stop.click(handlers.stop, queue=False, **QUIET)
+    view.gallery.select(handlers.choose, view.results, [view.slider, view.picture], **QUIET)
+
+
+def by_name(
+    handler: Callable[..., Iterator[View]], controls: Controls
+) -> tuple[Callable[..., Iterator[View]], set[Component]]:
+    """A function for Gradio that calls `handler` with the value of each control under its name, and its inputs.
+
+    Inputs that are a set reach a function as one dict, whatever their order on the page; a list of controls becomes a
+    list of their values.
+    """
+
+    def call(request: gr.Request, values: dict[Component, object]) -> Iterator[View]:
+        yield from handler(
+            request,
+            **{
+                name: [values[each] for each in control] if isinstance(control, list) else values[control]
+                for name, control in controls.items()
+            },
+        )
+
+    call.__name__ = handler.__name__  # the name that Gradio shows
+    return call, set(_flat(controls))
+
+
+def _flat(controls: Controls) -> list[Component]:
+    return [each for control in controls.values() for each in (control if isinstance(control, list) else [control])]
 
 
 def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
@@ -120,8 +183,15 @@ def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
         )
 
 
-def _settings(config: DemoConfig, recommended: RecommendedSettings) -> tuple[Settings, gr.Image]:
-    """Controls named and ordered as the fields of Settings, and where shape maps are shown."""
+def _reference_settings(
+    config: DemoConfig, recommended: RecommendedSettings | None
+) -> tuple[Controls, gr.Image | None]:
+    """Controls by the fields of EditConfig, and where shape maps are shown; without `recommended`, only those of any
+    editor."""
+    if recommended is None:
+        keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
+        with gr.Row():
+            return {"keep_shape": keep_shape, **_draws(config)}, None
     bounds, proposed = numbers(config.limits), config.settings.resolved(recommended)
     with gr.Row():
         with gr.Column(min_width=280):
@@ -137,7 +207,24 @@ def _settings(config: DemoConfig, recommended: RecommendedSettings) -> tuple[Set
             seed = gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)
         regions = gr.Radio(list(get_args(Regions)), value=proposed.regions, label="Several painted parts", info=REGIONS)
         match_colour = gr.Checkbox(proposed.match_colour, label="Match colours", info=MATCH_COLOUR)
-    return Settings(keep_shape, crop_to_mask, regions, match_colour, num_images, steps, guidance, seed), shape
+    settings = {
+        "keep_shape": keep_shape,
+        "crop_to_mask": crop_to_mask,
+        "regions": regions,
+        "match_colour": match_colour,
+        "num_images": num_images,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "seed": seed,
+    }
+    return settings, shape
+
+
+def _draws(config: DemoConfig) -> Controls:
+    """The number of results and the seed, which every kind of edit has."""
+    bounds = numbers(config.limits)
+    num_images = _slider(bounds["num_images"], 1, min_width=200)
+    return {"num_images": num_images, "seed": gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)}
 
 
 def _slider(number: Number, value: float, **options: object) -> gr.Slider:

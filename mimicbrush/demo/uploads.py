@@ -40,11 +40,10 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
             f"{painting.picture.name}: {width} x {height} pixels, too narrow to be painted on; expected a longer side"
             f" of at most {MAX_ASPECT} times the shorter; cut out the part that matters"
         )
-    shown = source.pixels if source.layer is None else source.layer
     looked_at = replace(
         painting,
         size=(width, height),
-        previews={"picture": _write(shrink(shown), folder / "picture.png")},
+        previews={"picture": _write(shrink(source.picture), folder / "picture.png")},
     )
     if painting.mask is None:
         return looked_at

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args, get_origin, get_type_hints
 
 import yaml
 
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.inputs import read_inputs, without_warnings
 from mimicbrush.edit.missing_files import missing_pictures
 from mimicbrush.edit.record import find_other_settings
@@ -19,22 +19,19 @@ from mimicbrush.errors import Faults, UserError
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.weights.recommended import read_recommended
 
-NEEDED = ("source", "mask", "reference", "output")
-OPTIONAL = ("seed", "keep_shape", "reference_box", "reference_mask")
-
 
 class Batch(NamedTuple):
     """What a CSV asks for, by its lines."""
 
-    edits: dict[int, EditConfig]
+    edits: dict[int, MaskedEditConfig]
     faults: dict[int, list[str]]
     """All faults of each row that cannot be edited, as far as its cells, its pictures and the other rows tell."""
 
 
-def read_batch(config: EditConfig) -> Batch:
+def read_batch(config: MaskedEditConfig) -> Batch:
     """Raises UserError where it is no such CSV."""
     edits, faults = {}, {}
-    for line, row in _read_rows(config.batch).items():
+    for line, row in _read_rows(config).items():
         row_faults = Faults()
         edit = _read_row(config, row, row_faults)
         if edit is not None:
@@ -49,28 +46,29 @@ def read_batch(config: EditConfig) -> Batch:
     return Batch({line: edit for line, edit in sound.items() if line not in faults}, faults)
 
 
-def is_unfinished(edit: EditConfig) -> bool:
+def is_unfinished(edit: MaskedEditConfig) -> bool:
     """Whether a result or the contact sheet is missing, or all are to be overwritten."""
     return edit.force or not all(path.exists() for path in edit.written)
 
 
-def missing_results(edit: EditConfig) -> list[EditConfig]:
+def missing_results(edit: MaskedEditConfig) -> list[MaskedEditConfig]:
     """What is still to be made; of an edit some of whose results are there, each of the others on its own."""
     missing = [single for single in edit.singles if edit.force or not single.output.exists()]
     return [edit] if len(missing) == edit.num_images else missing
 
 
-def recommended_where_compared(edits: Collection[EditConfig]) -> RecommendedSettings | None:
+def recommended_where_compared(edits: Collection[MaskedEditConfig]) -> RecommendedSettings | None:
     """Read what the batch's weights recommend; None where no finished result is to be compared with it, or there are no
     weights."""
     finished = [edit for edit in edits if not edit.force and any(path.exists() for path in edit.outputs)]
+    weights = getattr(finished[0], "weights", None) if finished else None
     try:
-        return read_recommended(finished[0].weights) if finished else None
+        return read_recommended(weights) if weights else None
     except UserError:
         return None  # raised again when they are loaded, where anything is to be made
 
 
-def refuse_results_of_others(edit: EditConfig, recommended: RecommendedSettings | None) -> None:
+def refuse_results_of_others(edit: MaskedEditConfig, recommended: RecommendedSettings | None) -> None:
     """Raise UserError where a finished result was made with other settings, and is not to be overwritten.
 
     recommended: as in `find_other_settings`.
@@ -82,8 +80,9 @@ def refuse_results_of_others(edit: EditConfig, recommended: RecommendedSettings 
             )
 
 
-def _read_rows(path: Path) -> dict[int, dict[str, str]]:
+def _read_rows(config: MaskedEditConfig) -> dict[int, dict[str, str]]:
     """Cells by column, of each line that holds some."""
+    path = config.batch
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -91,7 +90,7 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a readable CSV ({getattr(error, 'strerror', None) or error})") from None
     (_, columns), *rows = [(line, cells) for line, cells in lines if any(cells)] or [(1, [])]
-    _check_columns(path, columns)
+    _check_columns(config, columns)
     if not rows:
         raise UserError(f"{path}: no rows below the columns' names; write one for each edit")
     for line, cells in rows:
@@ -103,37 +102,29 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
     return {line: dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False)) for line, cells in rows}
 
 
-def _check_columns(path: Path, columns: list[str]) -> None:
-    if set(NEEDED) <= set(columns) <= set(NEEDED) | set(OPTIONAL):
+def _check_columns(config: MaskedEditConfig, columns: list[str]) -> None:
+    if set(config.needed) <= set(columns) <= {*config.needed, *config.optional}:
         return
     hint = ""
     if len(columns) == 1 and any(separator in columns[0] for separator in ";\t"):
         hint = "; export it with commas between the columns"
     raise UserError(
-        f"{path}: expected the columns {', '.join(NEEDED)}, optionally {', '.join(OPTIONAL)}; found"
-        f" {', '.join(columns) or 'none'}{hint}"
+        f"{config.batch}: expected the columns {', '.join(config.needed)}, optionally {', '.join(config.optional)};"
+        f" found {', '.join(columns) or 'none'}{hint}"
     )
 
 
-def _read_row(config: EditConfig, row: Mapping[str, str], faults: Faults) -> EditConfig | None:
+def _read_row(config: MaskedEditConfig, row: Mapping[str, str], faults: Faults) -> MaskedEditConfig | None:
     """Return the row's edit, without the cells that are at fault; None where too little is left to be an edit."""
-    empty = [name for name in NEEDED if not row[name]]
+    empty = [name for name in config.needed if not row[name]]
     faults.check(not empty, f"{', '.join(empty)} empty; fill in what each edit needs")
-    readers = {
-        **dict.fromkeys(("source", "mask", "output"), lambda cell: config.batch.parent / cell),
-        "reference": lambda cell: _without_gaps(_in_folder(_listed(cell), config.batch.parent), cell),
-        "reference_mask": lambda cell: _in_folder(_listed(cell), config.batch.parent),
-        "reference_box": _box,
-        "seed": _whole_number,
-        "keep_shape": _switch,
-    }
-    given = {}
-    for name, read in readers.items():
+    hints, given = get_type_hints(type(config)), {}
+    for name in (*config.needed, *config.optional):
         with faults.collect():
             if row.get(name):
-                given[name] = read(row[name])
+                given[name] = _read_cell(name, row[name], hints[name], config.batch.parent)
     num_faults = len(faults.found)
-    if set(NEEDED) <= set(given):
+    if set(config.needed) <= set(given):
         with faults.collect():
             edit = replace(config, batch=None, **given)
         if len(faults.found) == 0:
@@ -146,17 +137,31 @@ def _read_row(config: EditConfig, row: Mapping[str, str], faults: Faults) -> Edi
     return None
 
 
-def _whole_number(cell: str) -> int:
+def _read_cell(name: str, cell: str, kind: object, folder: Path) -> object:
+    """The value of an option, by its type; paths are relative to the folder of the CSV."""
+    if name == "reference":
+        return _without_gaps(_in_folder(_listed(cell), folder), cell)
+    if name == "reference_box":
+        return _box(cell)
+    kinds = get_args(kind) or (kind,)
+    if Path in kinds:
+        return _in_folder(_listed(cell) if any(get_origin(each) is list for each in kinds) else cell, folder)
+    if bool in kinds:
+        return _switch(name, cell)
+    return _whole_number(name, cell) if int in kinds else cell
+
+
+def _whole_number(name: str, cell: str) -> int:
     try:
         return int(cell)
     except ValueError:
-        raise UserError(f"seed is {cell}, expected a whole number") from None
+        raise UserError(f"{name} is {cell}, expected a whole number") from None
 
 
-def _switch(cell: str) -> bool:
+def _switch(name: str, cell: str) -> bool:
     switches = {"true": True, "1": True, "false": False, "0": False}
     if cell.lower() not in switches:
-        raise UserError(f"keep_shape is {cell}, expected true or false")
+        raise UserError(f"{name} is {cell}, expected true or false")
     return switches[cell.lower()]
 
 
@@ -188,7 +193,7 @@ def _in_folder(names: object, folder: Path) -> list[Path | None] | Path:
     return folder / names
 
 
-def _find_overwriting(edits: Mapping[int, EditConfig]) -> dict[int, str]:
+def _find_overwriting(edits: Mapping[int, MaskedEditConfig]) -> dict[int, str]:
     """Lines whose output is a picture that another line reads, or another line's output; of those none is made."""
     readers = {
         picture.resolve(): f"{option} of line {line}"

@@ -18,19 +18,19 @@ from mimicbrush.edit.batch import (
     recommended_where_compared,
     refuse_results_of_others,
 )
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
 from mimicbrush.edit.missing_files import unwritable_results
 from mimicbrush.edit.result_sheet import write_sheet
 from mimicbrush.errors import Faults, UserError, as_list, some_of
 from mimicbrush.folder_lock import held
-from mimicbrush.progress import progress_bar
+from mimicbrush.progress import progress_bar, step_bar
 
 if TYPE_CHECKING:
-    from mimicbrush.pipeline import MimicBrushPipeline
+    from mimicbrush.edit.editing import Loaded
 
 
-def edit_pictures(config: EditConfig) -> None:
+def edit_pictures(config: MaskedEditConfig) -> None:
     """Make one edit, or those of a batch that are missing; raises UserError where some cannot be made."""
     if config.batch is None:
         _edit_one(config)
@@ -47,26 +47,28 @@ def edit_pictures(config: EditConfig) -> None:
         _edit_batch(config, batch, sound, set(faults))
 
 
-def _edit_one(config: EditConfig) -> None:
+def _edit_one(config: MaskedEditConfig) -> None:
     inputs = read_inputs(config)
-    _make(_load_pipeline(config), config, inputs)
+    _make(_load_editor(config), config, inputs)
 
 
-def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig], skipped: set[int]) -> None:
+def _edit_batch(
+    config: MaskedEditConfig, batch: Batch, sound: Mapping[int, MaskedEditConfig], skipped: set[int]
+) -> None:
     """Make what is missing of the sound rows; skipped: the lines of the others, whose faults have been printed."""
     ready = {line: edit for line, edit in sound.items() if is_unfinished(edit)}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
-    pipe = _load_pipeline(config) if needed else None
+    loaded = _load_editor(config) if needed else None
     for line, edit in progress_bar(ready.items(), desc="batch", unit="row"):
         try:
-            _make(pipe, edit, read_inputs(edit))
+            _make(loaded, edit, read_inputs(edit))
         except UserError as error:
             _say_skipped(line, error.faults)
             skipped.add(line)
     _report(config.batch, batch, [line for line in ready if line in needed], skipped)
 
 
-def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, list[str]]:
+def _find_faults(edits: Mapping[int, MaskedEditConfig]) -> dict[int, list[str]]:
     """Check finished results, and the pictures and places of the others, before minutes go into weights."""
     found, recommended = {}, recommended_where_compared(edits.values())
     for line, edit in edits.items():
@@ -100,22 +102,22 @@ def _report(path: Path, batch: Batch, tried: Sequence[int], skipped: Collection[
         raise UserError(f"{path}: {lines} skipped, for what is said above; fix that and run the same command")
 
 
-def _load_pipeline(config: EditConfig) -> MimicBrushPipeline:
+def _load_editor(config: MaskedEditConfig) -> Loaded:
     # Imported only now: diffusers and transformers take longer than finding out what is wrong with a picture.
-    from mimicbrush.edit.editing import load_pipeline
+    from mimicbrush.edit.editing import load_editor
 
-    return load_pipeline(config)
+    return load_editor(config)
 
 
-def _make(pipe: MimicBrushPipeline | None, config: EditConfig, inputs: Inputs) -> None:
-    """What is missing of one edit; pipe: None where only its contact sheet is."""
-    if pipe is not None:
+def _make(loaded: Loaded | None, config: MaskedEditConfig, inputs: Inputs) -> None:
+    """Make what is missing of one edit; loaded: None where only its contact sheet is."""
+    if loaded is not None:
         from mimicbrush.edit.editing import edit
 
         for number, part in enumerate(missing_results(config)):
             # All parts are made of the same pictures, so the first part's warnings are those of the others, too.
-            with without_warnings() if number else nullcontext():
-                edit(pipe, part, inputs)
+            with without_warnings() if number else nullcontext(), step_bar(desc="sampling") as on_progress:
+                edit(loaded, part, inputs, on_progress=on_progress)
     if config.grid:
         with without_warnings():
             write_sheet(config, inputs)

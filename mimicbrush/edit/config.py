@@ -1,15 +1,19 @@
-"""Configuration of `python -m mimicbrush.edit`."""
+"""Configuration of `python -m mimicbrush.edit`: one class for each kind of edit."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import Faults
-from mimicbrush.requests import Precision
+from mimicbrush.requests import Precision, ReferenceRequest, TextRequest
+
+if TYPE_CHECKING:
+    from mimicbrush.edit.inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,25 +66,12 @@ class LoadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditConfig(LoadConfig, EditSettings):
+class EditConfig(LoadConfig, EditSettings, MaskedEditConfig):
     """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
 
-    source: Path | None = None
-    """The picture to edit. Source, mask, reference and output are needed unless `batch` is given."""
-    mask: Path | None = None
-    """Mask of the region to repaint: white where the edit happens, of the source's size."""
+    weights: str | None = None
     reference: list[Path] | Path | None = None
     """The picture to imitate. Several, as '[a.png, b.png]', are placed side by side on one canvas."""
-    output: Path | None = None
-    """PNG file to write, with 16 bits if the source is a 16-bit PNG. With num_images, -1, -2, ... is added before the
-    suffix."""
-    batch: Path | None = None
-    """CSV with one edit in each row, instead of the four options above: columns source, mask, reference, output, and
-    optionally seed, keep_shape, reference_box, reference_mask; paths are relative to the CSV. Rows whose output exists
-    are left out, so the same command resumes. Rows with faults are named and skipped; the exit status is then 2."""
-    replay: Path | None = None
-    """Repeat an edit: a PNG written by this command, whose recorded settings, weights included, are used for all
-    options that are not given; usually only output is."""
     reference_box: list[int] | list[list[int] | None] | None = None
     """Box around the object to imitate in the reference: left, top, right, bottom in pixels, as '[10, 20, 200, 180]'.
     For several references one box or null each: '[[10, 20, 200, 180], null]'."""
@@ -89,51 +80,36 @@ class EditConfig(LoadConfig, EditSettings):
     each: '[null, m.png]'."""
     keep_shape: bool = False
     """Keep the shape of the source's masked object (texture transfer)."""
-    num_images: int = 1
-    """Number of results, made with seeds seed, seed + 1, ..."""
-    seed: int = 0
-    """Seed of the noise, 0 or more."""
-    grid: bool = False
-    """Also write a contact sheet, with -grid before the suffix: source, references with their boxes or masks, and each
-    result with its seed."""
-    force: bool = False
-    """Overwrite existing files."""
+
+    kind = "reference"
+    request_class = ReferenceRequest
+    needed = ("source", "mask", "reference", "output")
+    optional = ("seed", "keep_shape", "reference_box", "reference_mask")
 
     def __post_init__(self) -> None:
         faults = Faults()
-        with faults.collect():
-            LoadConfig.__post_init__(self)
-        missing = [name for name in ("source", "mask", "reference", "output") if getattr(self, name) is None]
-        faults.check(
-            self.batch is not None or not missing,
-            f"{', '.join(missing)} not given; give them, or a CSV of edits as batch",
-        )
-        faults.check(
-            self.batch is None or len(missing) == 4,
-            "batch names sources, masks, references and outputs; give it alone",
-        )
-        faults.check(
-            self.output is None or self.output.suffix.lower() == ".png",
-            f"output is {self.output}, expected a name ending in .png",
-        )
-        faults.check(self.num_images >= 1, f"num_images is {self.num_images}, expected at least 1")
-        last_seed = 2**63 - max(1, self.num_images)
-        faults.check(
-            0 <= self.seed <= last_seed, f"seed is {self.seed}, expected 0 to 2^63 - {max(1, self.num_images)}"
-        )
-        with faults.collect():
-            EditSettings.__post_init__(self)
+        if self.editor is None:
+            faults.check(
+                self.weights is not None, "weights not given; give them, asset:tiny for instance, or an editor"
+            )
+        else:
+            faults.found += self._settings_of_mimicbrush()
+        for base in (LoadConfig, MaskedEditConfig, EditSettings):
+            with faults.collect():
+                base.__post_init__(self)
         if self.batch is None and self.reference is not None:
             self._check_references(faults)
-        if self.batch is None and not missing:
-            self._check_outputs(faults)
         faults.refuse()
 
-    def _check_outputs(self, faults: Faults) -> None:
-        written = {path.resolve() for path in self.written}
-        for option, paths in self.pictures.items():
-            twice = next((path for path in paths if path and path.resolve() in written), None)
-            faults.check(twice is None, f"output would overwrite {option} {twice}; choose another output")
+    def _settings_of_mimicbrush(self) -> list[str]:
+        """The fault of options that another editor does not have."""
+        given = [
+            each.name
+            for base in (LoadConfig, EditSettings)
+            for each in fields(base)
+            if getattr(self, each.name) not in (None, each.default)
+        ]
+        return [f"{', '.join(given)}: not for {self.editor}; give its own arguments as init_args"] if given else []
 
     def _check_references(self, faults: Faults) -> None:
         faults.check(bool(self.references), "reference is an empty list; give one picture or several")
@@ -149,13 +125,25 @@ class EditConfig(LoadConfig, EditSettings):
                 " below right and top below bottom",
             )
 
+    def request(self, inputs: Inputs, canvas_size: int) -> ReferenceRequest:
+        return ReferenceRequest(
+            source=inputs.source.pixels[None],
+            mask=inputs.mask[None],
+            reference=inputs.join_references(canvas_size),
+            keep_shape=self.keep_shape,
+            seed=self.seed,
+        )
+
+    @property
+    def announcement(self) -> str:
+        return super().announcement if self.editor is None else f"loading {self.editor}"
+
     @property
     def references(self) -> list[Path]:
         return self.reference if isinstance(self.reference, list) else [self.reference]
 
     @property
     def boxes(self) -> list[list[int] | None]:
-        """One box or None for each reference."""
         box = self.reference_box
         if box is None:
             return [None] * len(self.references)
@@ -163,53 +151,39 @@ class EditConfig(LoadConfig, EditSettings):
 
     @property
     def reference_masks(self) -> list[Path | None]:
-        """One mask or None for each reference."""
         if self.reference_mask is None:
             return [None] * len(self.references)
         return self.reference_mask if isinstance(self.reference_mask, list) else [self.reference_mask]
 
     @property
+    def left_open(self) -> list[str]:
+        return [name for name, value in vars(self.settings).items() if value is None]
+
+    @property
     def pictures(self) -> dict[str, list[Path | None]]:
-        """The pictures to read, by the option that names them."""
-        return {
-            "source": [self.source],
-            "mask": [self.mask],
-            "reference": self.references,
-            "reference_mask": self.reference_masks,
-        }
+        return super().pictures | {"reference": self.references, "reference_mask": self.reference_masks}
 
     @property
     def files(self) -> dict[str, list[Path | None]]:
-        """The files that a result depends on, by the option that names them."""
         return self.pictures | ({"lora": [self.lora]} if self.lora else {})
 
-    @property
-    def seeds(self) -> list[int]:
-        return [self.seed + number for number in range(self.num_images)]
 
-    @property
-    def outputs(self) -> list[Path]:
-        """One path for each result."""
-        if self.num_images == 1:
-            return [self.output]
-        return [_beside(self.output, str(number + 1)) for number in range(self.num_images)]
+@dataclass(frozen=True, kw_only=True)
+class TextEditConfig(MaskedEditConfig):
+    """Repaint the masked part of a picture after a sentence."""
 
-    @property
-    def singles(self) -> list[EditConfig]:
-        """A config for each result alone."""
-        return [
-            replace(self, seed=seed, num_images=1, output=path, grid=False)
-            for seed, path in zip(self.seeds, self.outputs, strict=True)
-        ]
+    prompt: str | None = None
+    """Sentence that describes what the masked part shall show."""
+    editor: str = "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting"
 
-    @property
-    def written(self) -> list[Path]:
-        return [*self.outputs, *([self.sheet] if self.grid else [])]
+    kind = "text"
+    request_class = TextRequest
+    needed = ("source", "mask", "prompt", "output")
 
-    @property
-    def sheet(self) -> Path:
-        """Path of the contact sheet."""
-        return _beside(self.output, "grid")
+    def request(self, inputs: Inputs, canvas_size: int) -> TextRequest:
+        return TextRequest(
+            source=inputs.source.pixels[None], mask=inputs.mask[None], prompt=self.prompt, seed=self.seed
+        )
 
 
 def _is_box(box: object) -> bool:
@@ -218,7 +192,3 @@ def _is_box(box: object) -> bool:
         return False
     left, top, right, bottom = box
     return 0 <= left < right and 0 <= top < bottom
-
-
-def _beside(path: Path, addition: str) -> Path:
-    return path.with_name(f"{path.stem}-{addition}{path.suffix}")

@@ -1,18 +1,35 @@
-"""One edit: weights, pictures in, results out."""
+"""One edit: load an editor, ask it for the results of the pictures, and write them."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import fields, replace
 
 import torch
 from tqdm import tqdm
 
+from mimicbrush.config import instantiate
 from mimicbrush.device import choose_device, choose_dtype
-from mimicbrush.edit.config import EditConfig, LoadConfig
+from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import LoadConfig
 from mimicbrush.edit.inputs import Inputs, read_inputs
 from mimicbrush.edit.record import save_with_settings
+from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import UserError
 from mimicbrush.model.sampling import make_scheduler, seeded_generators
 from mimicbrush.model.weights.lora_file import read_lora
-from mimicbrush.pipeline import Callback, MimicBrushPipeline
+from mimicbrush.pictures.writing import write_frames
+from mimicbrush.pipeline import MimicBrushPipeline
+from mimicbrush.requests import Edited, Editor, EditRequest, OnProgress, ReferenceRequest, check_answers
+
+Loaded = MimicBrushPipeline | Editor
+"""What a command loads once for all its edits: a pipeline, whose settings each edit chooses, or any other editor."""
+
+DEFAULT_CANVAS = 512
+"""Pixels a side of the cells of several references, for an editor that names no size of its canvas."""
+
+log = logging.getLogger(__name__)
 
 
 def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
@@ -37,37 +54,95 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
         pipe.vae.enable_tiling()
     if config.scheduler is not None:
         pipe.scheduler = make_scheduler(pipe.scheduler.config.prediction_type, config.scheduler)
-    pipe.set_progress_bar_config(desc="sampling", leave=False, disable=None)
     return pipe
 
 
+def load_editor(config: MaskedEditConfig) -> Loaded:
+    """The editor that a config names, or the pipeline over its weights; raises UserError where it does not fit."""
+    if config.editor is None:
+        return load_pipeline(config)
+    return find_editor(config.editor, config.init_args, type(config))
+
+
+def find_editor(class_path: str, init_args: dict, config_class: type[MaskedEditConfig]) -> Editor:
+    """Build an editor that answers edits of the config's kind; raises UserError where it does not fit."""
+    editor = instantiate(class_path, init_args, Editor)
+    if not issubclass(config_class.request_class, editor.request_class):
+        raise UserError(
+            f"editor {class_path} answers a {editor.request_class.__name__}, and a {config_class.kind} edit is a"
+            f" {config_class.request_class.__name__}; choose another editor or command"
+        )
+    return editor
+
+
+class PipelineEditor(Editor):
+    """The pipeline as an editor: several results of one request share all that does not depend on their noise."""
+
+    request_class = ReferenceRequest
+
+    def __init__(self, pipe: MimicBrushPipeline, settings: EditSettings) -> None:
+        self.pipe = pipe
+        self.editor = pipe.editor(**vars(settings))
+
+    @property
+    def canvas_size(self) -> int:
+        return self.editor.canvas_size
+
+    def edit(self, request: ReferenceRequest, *, on_progress: OnProgress | None = None) -> Edited:
+        return self.edit_batch([request], on_progress=on_progress)[0]
+
+    def edit_batch(
+        self, requests: Sequence[ReferenceRequest], *, on_progress: OnProgress | None = None
+    ) -> list[Edited]:
+        first, seeds = requests[0], [request.seed for request in requests]
+        if not all(_differ_in_seed_alone(first, request) for request in requests):
+            return super().edit_batch(requests, on_progress=on_progress)
+        for hint in self.editor.hints(first):
+            log.warning(hint)
+        results = self.editor.draw_samples(first, seeded_generators(seeds), on_progress=on_progress)
+        self.pipe.maybe_free_model_hooks()
+        return results
+
+
 def edit(
-    pipe: MimicBrushPipeline,
-    config: EditConfig,
+    loaded: Loaded,
+    config: MaskedEditConfig,
     inputs: Inputs | None = None,
     *,
     portable: bool = False,
-    callback_on_step_end: Callback | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Make one edit and write it; raises UserError where its pictures do not allow it.
 
-    inputs: its pictures, where they have been read; portable: as in `save_with_settings`; callback_on_step_end:
-    as in the pipeline.
+    loaded: by `load_editor`; inputs: the pictures, where they have been read; portable: as in `save_with_settings`.
     """
     inputs = inputs or read_inputs(config, portable=portable)
-    # The record in the PNG holds the numbers themselves: they count when it is replayed.
-    config = config.resolved(pipe.network.options.recommended)
-    results = pipe(
-        image=inputs.source,
-        mask_image=inputs.mask,
-        reference_image=inputs.references,
-        keep_shape=config.keep_shape,
-        num_images_per_prompt=config.num_images,
-        generator=seeded_generators(config.seeds),
-        output_type="pt",
-        callback_on_step_end=callback_on_step_end,
-        **vars(config.settings),
-    ).images
-    for edited, single in zip(results, config.singles, strict=True):
-        save_with_settings(edited, single, inputs, portable=portable)
-        tqdm.write(f"edited with seed {single.seed} -> {single.output}")
+    editor = loaded
+    if isinstance(loaded, MimicBrushPipeline):
+        # The record in the PNG holds the numbers themselves: they count when it is replayed.
+        config = config.resolved(loaded.network.options.recommended)
+        editor = PipelineEditor(loaded, config.settings)
+    request = config.request(inputs, getattr(editor, "canvas_size", DEFAULT_CANVAS))
+    requests = [replace(request, seed=seed) for seed in config.seeds]
+    edits = check_answers(editor, editor.edit_batch(requests, on_progress=on_progress), requests)
+    for edited, single in zip(edits, config.singles, strict=True):
+        _write(edited, single, inputs, portable=portable)
+
+
+def _write(edited: Edited, config: MaskedEditConfig, inputs: Inputs, *, portable: bool) -> None:
+    if not edited.frames.isfinite().all():
+        raise UserError(f"the edit for {config.output} holds NaN or infinity; are the weights sound?")
+    save_with_settings(inputs.source.restore(edited.frames[0].float()), config, inputs, portable=portable)
+    tqdm.write(f"edited with seed {config.seed} -> {config.output}")
+    for name, layer in edited.layers.items():
+        path = config.beside_output(name)
+        if path.exists() and not config.force:
+            tqdm.write(f"{path} exists and is kept; --force overwrites it")
+        else:
+            write_frames(layer, path)
+            tqdm.write(f"layer {name} -> {path}")
+
+
+def _differ_in_seed_alone(first: EditRequest, second: EditRequest) -> bool:
+    names = (field.name for field in fields(first) if field.name != "seed")
+    return all(getattr(first, name) is getattr(second, name) for name in names)

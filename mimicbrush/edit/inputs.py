@@ -11,23 +11,22 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
-from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
+from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_reference, as_source, cut_reference
 
 
 class Inputs(NamedTuple):
-    """What the network is shown, and what is kept of the files."""
+    """The pictures of an edit, and what its result keeps of the files."""
 
-    source: Tensor
-    """(3, H, W) in [0, 1], or with alpha (4, H, W)."""
+    source: Source
     mask: Tensor
     """(1, H, W), 0 or 1."""
     references: list[Tensor]
-    """(3, h, w) each, cropped to what is meant."""
+    """(3, h, w) each, cropped to the box or the mask that was given; none for an edit without references."""
     icc_profile: bytes | None
     """The source's."""
     is_deep: bool
@@ -35,9 +34,13 @@ class Inputs(NamedTuple):
     fingerprints: dict[str, list[str | None]]
     """SHA-256 of each option's files."""
 
+    def join_references(self, size: int) -> Tensor:
+        """One reference (3, h, w): several lie side by side on one canvas, in cells of `size` pixels."""
+        return as_reference(self.references, size=size)
 
-def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
-    """The pictures of one edit; raises UserError, which names all that no edit can be made of by option and file.
+
+def read_inputs(config: MaskedEditConfig, *, portable: bool = False) -> Inputs:
+    """Read the pictures of one edit; raises UserError, which names every unfit one by option and file.
 
     portable: it names files without their folders, which a visitor of the page need not know.
     """
@@ -55,7 +58,7 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
         references += _read_reference(path, box, mask_path, called, faults)
     faults.refuse()
     return Inputs(
-        source=source.pixels if source.layer is None else source.layer,
+        source=source,
         mask=mask,
         references=references,
         icc_profile=picture.icc_profile,
@@ -64,12 +67,14 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
     )
 
 
-def fingerprints(config: EditConfig) -> dict[str, list[str | None]]:
+def fingerprints(config: MaskedEditConfig) -> dict[str, list[str | None]]:
     """SHA-256 of the bytes of each option's files; None for a file that is not given."""
     return {option: [path and sha256(path) for path in paths] for option, paths in config.files.items()}
 
 
-def changed_pictures(config: EditConfig, fingerprints: Mapping[str, Sequence[str | None]]) -> list[tuple[str, Path]]:
+def changed_pictures(
+    config: MaskedEditConfig, fingerprints: Mapping[str, Sequence[str | None]]
+) -> list[tuple[str, Path]]:
     """Option and file of what is no longer as it was; a file that is gone has not changed."""
     return [
         (option, path)

@@ -12,10 +12,10 @@ from mimicbrush.hub.locations import is_local
 from mimicbrush.model.weights.find import find_weights
 
 if TYPE_CHECKING:
-    from mimicbrush.edit.config import EditConfig
+    from mimicbrush.edit.common_config import MaskedEditConfig
 
 
-def refuse_missing_files(config: EditConfig) -> None:
+def refuse_missing_files(config: MaskedEditConfig) -> None:
     """Raise UserError, naming all of them, where pictures, the CSV of a batch or local weights are missing.
 
     It names the results of a single edit, too, that exist already or cannot be written; a batch looks at those of its
@@ -33,9 +33,10 @@ def refuse_missing_files(config: EditConfig) -> None:
         faults.add(f"{config.batch}: is a folder; give a CSV file")
     elif not config.batch.is_file():
         faults.add(f"{config.batch}: not a readable CSV (no such file)")
-    if is_local(config.weights):
+    weights = getattr(config, "weights", None)
+    if weights is not None and is_local(weights):
         with faults.collect():
-            find_weights(config.weights)
+            find_weights(weights)
     faults.refuse()
     print(f"{config.announcement} ...", file=sys.stderr, flush=True)
 
@@ -53,7 +54,7 @@ def missing_pictures(given: Mapping[str, object]) -> list[str]:
     ]
 
 
-def unwritable_results(config: EditConfig) -> list[str]:
+def unwritable_results(config: MaskedEditConfig) -> list[str]:
     """Name each result that is to be written, and cannot be."""
     faults = Faults()
     for path in config.written:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.inputs import Inputs, changed_pictures
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
@@ -18,6 +18,10 @@ from mimicbrush.pictures.writing import write_png
 
 KEY = "mimicbrush"
 """Name of the record among the PNG's texts."""
+KIND = "kind"
+"""Name, beside the settings, of the subcommand that made the edit."""
+FIRST_KIND = "reference"
+"""The kind of edits whose records name none, because there was no other."""
 FINGERPRINTS = "sha256"
 """Name, beside the settings, of the digests of the pictures."""
 NOT_SETTINGS = ("batch", "replay", "output", "force")
@@ -26,18 +30,21 @@ MACHINE = ("device", "precision", "offload", "vae_tiling")
 """Settings that decide where and how it is computed, and hardly what comes out."""
 
 
-def save_with_settings(edited: Tensor, config: EditConfig, inputs: Inputs, *, portable: bool = False) -> None:
+def save_with_settings(edited: Tensor, config: MaskedEditConfig, inputs: Inputs, *, portable: bool = False) -> None:
     """Write (3 or 4, H, W) in [0, 1] as a PNG of the source's depth and colour profile, with `config` in its text.
 
     Paths are made absolute, and so are weights on disk; portable: they are names alone, to be replayed in the folder
-    that holds the pictures, with the weights given anew.
+    that holds the pictures, with the weights or the arguments of the editor given anew.
     """
     texts = {KEY: json.dumps({**_settings(config, portable), FINGERPRINTS: inputs.fingerprints})}
     write_png(edited, config.output, texts=texts, icc_profile=inputs.icc_profile, is_deep=inputs.is_deep)
 
 
 def read_settings(path: Path) -> dict:
-    """The settings in a PNG, and FINGERPRINTS if it is not older than these; raises UserError where it holds none."""
+    """The settings in a PNG, its KIND, and FINGERPRINTS if it is not older than these.
+
+    Raises UserError where it holds none.
+    """
     # They lie before the pixels, which need not be decoded: a batch looks at every result that is there.
     header = read_header(path)
     try:
@@ -47,10 +54,10 @@ def read_settings(path: Path) -> dict:
         fingerprints = [None]
     if not all(isinstance(of_option, list) for of_option in fingerprints):
         raise UserError(f"{path}: holds no settings of an edit; expected a PNG written by `python -m mimicbrush.edit`")
-    return settings
+    return {KIND: FIRST_KIND} | settings
 
 
-def find_other_settings(config: EditConfig, recommended: RecommendedSettings | None) -> str | None:
+def find_other_settings(config: MaskedEditConfig, recommended: RecommendedSettings | None) -> str | None:
     """How the settings in its finished result are not those of `config`; None where they are, or there are none.
 
     recommended: by the weights, for what `config` leaves to them; None: not known, and then not compared.
@@ -62,7 +69,7 @@ def find_other_settings(config: EditConfig, recommended: RecommendedSettings | N
     changed = changed_pictures(config, found.pop(FINGERPRINTS, {}))
     if changed:
         return " has changed since: ".join(map(str, changed[0]))
-    left_open = [name for name, value in vars(config.settings).items() if value is None and recommended is None]
+    left_open = config.left_open if recommended is None else []
     asked = _settings(config if recommended is None else config.resolved(recommended))
     # Results from before an option existed were made with its default.
     found = {each.name: each.default for each in fields(config) if each.default is not MISSING} | found
@@ -72,12 +79,15 @@ def find_other_settings(config: EditConfig, recommended: RecommendedSettings | N
     return name and f"{name} was {found[name]}, is {asked[name]}"
 
 
-def _settings(config: EditConfig, portable: bool = False) -> dict:
+def _settings(config: MaskedEditConfig, portable: bool = False) -> dict:
     place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
     settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
-    if Path(config.weights).exists():
-        settings["weights"] = place(Path(config.weights).resolve())
-    return settings
+    weights = settings.get("weights")
+    if weights is not None and Path(weights).exists():
+        settings["weights"] = place(Path(weights).resolve())
+    if portable:
+        settings["init_args"] = {}  # they may name folders of this machine
+    return {KIND: config.kind} | settings
 
 
 def _plain(value: object, place: Callable[[Path], str]) -> object:

@@ -1,39 +1,53 @@
-"""An edit made again: the settings in its PNG stand for what the command line does not say."""
+"""Repeating an edit: the settings in its PNG are used for every option that the command line does not give."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from mimicbrush.config import parse_config
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.commands import COMMANDS, PROGRAM
+from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.errors import Faults, UserError
 
 LISTS = ("--reference", "--reference_box", "--reference_mask")
 
 
-def parse_command(arguments: Sequence[str]) -> EditConfig:
+def parse_any(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
+    """As `parse_command`; a picture to replay may be of any kind, which decides the class of the config."""
+    replayed = _value_of("--replay", arguments)
+    if replayed is not None and replayed.is_file():
+        with suppress(UserError):  # which `parse_command` raises as well
+            config_class = _class_of(_kind_of(replayed))
+    return parse_command(arguments, config_class)
+
+
+def parse_command(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
     """The command line, over the settings of the picture that --replay names, if it names one.
 
-    Raises UserError where they do not fit, or a picture that they name has changed since.
+    Raises UserError where they do not fit, the picture is of another kind, or one that its settings name has changed.
     """
     _refuse_repeated(arguments)
     replayed = _value_of("--replay", arguments)
     if replayed is None:
-        return parse_config(EditConfig, arguments)
+        return parse_config(config_class, arguments)
     if not replayed.is_file():
         raise UserError(f"{replayed}: no such picture")
     # Here, as these import torch, and only a replay needs them in order to parse.
     from mimicbrush.edit.inputs import changed_pictures
-    from mimicbrush.edit.record import FINGERPRINTS, read_settings
+    from mimicbrush.edit.record import FINGERPRINTS, KIND, read_settings
 
     options = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
     given = {option.removeprefix("--") for option in options}
     if "config" in given:
         raise UserError("--replay and --config both bring settings; give one of the two")
     settings = read_settings(replayed)
-    fingerprints = settings.pop(FINGERPRINTS, {})
-    config = parse_config(EditConfig, arguments, base=settings)
+    kind, fingerprints = settings.pop(KIND), settings.pop(FINGERPRINTS, {})
+    if kind != config_class.kind:
+        raise UserError(f"{replayed} was made by `{PROGRAM} {kind}`; replay it with that command")
+    config = parse_config(config_class, arguments, base=settings)
     faults = Faults()
     for option, picture in changed_pictures(config, fingerprints):
         faults.check(
@@ -45,8 +59,22 @@ def parse_command(arguments: Sequence[str]) -> EditConfig:
     return config
 
 
+def _kind_of(replayed: Path) -> str:
+    from mimicbrush.edit.record import KIND, read_settings
+
+    return read_settings(replayed)[KIND]
+
+
+def _class_of(kind: str) -> type[MaskedEditConfig]:
+    """The class of the config of a subcommand; raises UserError where there is no such subcommand."""
+    if kind not in COMMANDS.commands:
+        raise UserError(f"{kind} is not a command of {PROGRAM}; choose from {', '.join(COMMANDS.commands)}")
+    module, _, name = COMMANDS.commands[kind].config.rpartition(".")
+    return getattr(import_module(module), name)
+
+
 def _refuse_repeated(arguments: Sequence[str]) -> None:
-    """The parser would take the last without a word; who gives one twice means several."""
+    """The parser would take the last one silently; whoever gives an option twice means several values."""
     names = [argument.partition("=")[0] for argument in arguments]
     for option in LISTS:
         if names.count(option) > 1:

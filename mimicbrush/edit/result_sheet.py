@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.inputs import Inputs
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_channels
@@ -13,9 +13,9 @@ SIDE = 384
 """Pixels of the square into which each picture is scaled."""
 
 
-def write_sheet(config: EditConfig, inputs: Inputs) -> None:
+def write_sheet(config: MaskedEditConfig, inputs: Inputs) -> None:
     """Show the source, the references, what the network sees of those with a box or a mask, and results by seed."""
-    labelled = [("source", to_pil(inputs.source))]
+    labelled = [("source", to_pil(inputs.source.picture))]
     for path, box, mask, seen in zip(
         config.references, config.boxes, config.reference_masks, inputs.references, strict=True
     ):

@@ -47,6 +47,11 @@ class Source(NamedTuple):
     icc_profile: bytes | None
     """Colour profile of an RGB picture, if it has one."""
 
+    @property
+    def picture(self) -> Tensor:
+        """(3 or 4, H, W), as it was given: with its transparency, where it has any."""
+        return self.pixels if self.layer is None else self.layer
+
     def restore(self, edited: Tensor) -> Tensor:
         """Give an edit (3, H, W) of `pixels` the source's transparency: (4, H, W), or unchanged if there is none.
 

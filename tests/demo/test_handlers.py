@@ -13,25 +13,26 @@ from PIL import Image
 
 from mimicbrush.command import call_command
 from mimicbrush.demo.examples import EXAMPLES
-from mimicbrush.demo.handlers import NOTHING_YET, ReferenceHandlers, Results, Settings, View
+from mimicbrush.demo.handlers import ReferenceHandlers
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.demo.studio import StoppedError
-from mimicbrush.edit.__main__ import COMMAND
+from mimicbrush.demo.views import NOTHING_YET, Results, View
+from mimicbrush.edit.commands import COMMANDS
 from mimicbrush.edit.record import read_settings
 from tests.demo.conftest import write_picture
 
 VISITOR = SimpleNamespace(session_hash="a")
-SETTINGS = Settings(
-    keep_shape=False,
-    crop_to_mask=False,
-    regions="together",
-    match_colour=False,
-    num_images=1,
-    num_inference_steps=2,
-    guidance_scale=5.0,
-    seed=3,
-)
+SETTINGS = {
+    "keep_shape": False,
+    "crop_to_mask": False,
+    "regions": "together",
+    "match_colour": False,
+    "num_images": 1,
+    "num_inference_steps": 2,
+    "guidance_scale": 5.0,
+    "seed": 3,
+}
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def start(
     before: Results | None = None,
     **changes: object,
 ):
-    none = [None] * (handlers.config.limits.references - len(references))
-    return handlers.edit(VISITOR, before, *sent(source, *references), *none, *SETTINGS._replace(**changes))
+    (picture,) = sent(source)
+    return handlers.edit(VISITOR, results=before, source=picture, references=sent(*references), **SETTINGS | changes)
 
 
 def sent(*paintings: Painting | None) -> list[PainterData | None]:
@@ -86,7 +87,7 @@ def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, ref
     assert str(handlers.config.weights) not in str(read_settings(folder / "result-1.png"))
     weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
-    call_command(COMMAND, [*weights, "--replay", "result-2.png", "--output", "again.png"])
+    call_command(COMMANDS, [*weights, "--replay", "result-2.png", "--output", "again.png"])
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[1])
     assert np.abs(difference).max() <= 1
     assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.outputs[0]))
@@ -105,7 +106,7 @@ def test_several_references_and_their_boxes_are_replayed(handlers, source, refer
     assert settings["reference_box"] == [None, [4, 4, 60, 44]]
     weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
-    call_command(COMMAND, [*weights, "--replay", "result.png", "--output", "again.png"])
+    call_command(COMMANDS, [*weights, "--replay", "result.png", "--output", "again.png"])
     difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[0])
     assert np.abs(difference).max() <= 1
     alone = pixels(last_view(handlers, source, reference).results.outputs[0])

@@ -14,7 +14,7 @@ from mimicbrush.demo.page import build_page
 from mimicbrush.demo.server import launch
 from mimicbrush.demo.start import check_port
 from mimicbrush.demo.studio import Studio
-from mimicbrush.demo.tabs import TABS, Tab
+from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.errors import UserError
 from mimicbrush.pipeline import MimicBrushPipeline
@@ -265,7 +265,7 @@ def test_it_listens_to_this_machine_unless_told_otherwise():
 
 def test_an_editor_guided_by_something_else_gets_its_own_tab(studio, config, workspace, monkeypatch):
     built = []
-    monkeypatch.setitem(TABS, TextRequest, Tab("After a sentence", lambda *given: built.append(given)))
+    monkeypatch.setitem(TABS, TextRequest, TABS[TextRequest]._replace(build=lambda *given: built.append(given)))
     page = build_page({ReferenceRequest: studio, TextRequest: studio}, config, workspace)
     titles = [block["props"]["label"] for block in page.get_config_file()["components"] if block["type"] == "tabitem"]
     assert titles == ["After a reference", "After a sentence"] and built == [(studio, config, workspace)]

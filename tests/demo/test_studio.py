@@ -35,7 +35,7 @@ def test_steps_are_told_and_the_last_one_always(studio, make):
 
 def count_steps(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Timesteps that the U-Net was really called with."""
-    called, unet = [], studio.pipe.unet
+    called, unet = [], studio.loaded.unet
     forward = unet.forward
     monkeypatch.setattr(unet, "forward", lambda *args, **options: called.append(1) or forward(*args, **options))
     return called

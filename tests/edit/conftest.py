@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mimicbrush.command import call_command
-from mimicbrush.edit.__main__ import COMMAND
+from mimicbrush.edit.commands import COMMANDS
 from mimicbrush.errors import UserError, end_with_error
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.folder import save_pretrained
@@ -43,7 +43,7 @@ def pictures(saved_weights: Path, tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> None:
-    call_command(COMMAND, list(map(str, arguments)))
+    call_command(COMMANDS, list(map(str, arguments)))
 
 
 def arguments_for(folder: Path, **changes: object) -> list[object]:

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.requests import EditRequest, MaskedRequest, MotionRequest
 
 
 def test_samples_read_as_requests(make_set):
@@ -29,3 +33,12 @@ def test_groups_are_read_and_else_samples_of_one_source_are_one_group(make_set):
     samples = list_samples(BenchmarkSet(folder=folder, task="parts", track="inter_id"))
     first, second, third, fourth = (sample.group for sample in samples)
     assert first == "dog" and third == fourth and len({first, second, third}) == 3
+
+
+def test_a_request_holds_what_its_kind_needs_and_other_kinds_are_refused(make_set):
+    (sample,) = list_samples(BenchmarkSet(folder=make_set(number=1), task="parts", track="inner_id"))
+    masked = sample.request(3, guided_by=MaskedRequest)
+    assert type(masked) is MaskedRequest and (masked.seed, masked.id) == (3, "000")
+    assert type(sample.request(3, guided_by=EditRequest)) is EditRequest
+    with pytest.raises(UserError, match="a benchmark set has no flow for a MotionRequest; choose an"):
+        sample.request(3, guided_by=MotionRequest)

@@ -1,0 +1,157 @@
+"""Options that the subcommands of `python -m mimicbrush.edit` share, and what results follow from them."""
+
+# Annotations are not postponed here, as in an editor's settings.py: jsonargparse would not find their names.
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from mimicbrush.errors import Faults
+from mimicbrush.requests import EditRequest
+
+if TYPE_CHECKING:
+    from mimicbrush.edit.inputs import Inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedEditConfig(ABC):
+    """Pictures, results and editor of an edit."""
+
+    source: Path | None = None
+    """The picture to edit."""
+    mask: Path | None = None
+    """Mask of the region to repaint: white where the edit happens, of the source's size."""
+    output: Path | None = None
+    """PNG file to write, with 16 bits if the source is a 16-bit PNG. With num_images, -1, -2, ... is added before the
+    suffix; a layer of the result is written beside it, with its name before the suffix."""
+    batch: Path | None = None
+    """CSV with one edit in each row, instead of the options that describe one: a column for each of them, and
+    optionally for seed and others; paths are relative to the CSV. Rows whose output exists are left out, so the same
+    command resumes. Rows with faults are named and skipped; the exit status is then 2."""
+    replay: Path | None = None
+    """Repeat an edit: a PNG written by this command, whose recorded settings, weights included, are used for all
+    options that are not given; usually only output is."""
+    editor: str | None = None
+    """Class path of the editor to use instead of the default, for instance my_package.MyEditor."""
+    init_args: dict = field(default_factory=dict)
+    """Arguments of the editor's class, for instance '{radius: 3}'."""
+    num_images: int = 1
+    """Number of results, made with seeds seed, seed + 1, ..."""
+    seed: int = 0
+    """Seed of the noise, 0 or more."""
+    grid: bool = False
+    """Also write a contact sheet, with -grid before the suffix: the pictures given, and each result with its seed."""
+    force: bool = False
+    """Overwrite existing files."""
+
+    kind: ClassVar[str]
+    """Name of the subcommand; results record it."""
+    request_class: ClassVar[type[EditRequest]]
+    """The kind of request that the editor has to answer."""
+    needed: ClassVar[tuple[str, ...]]
+    """Options that describe an edit; a batch has a column for each."""
+    optional: ClassVar[tuple[str, ...]] = ("seed",)
+    """Further columns that a batch may have."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        missing = [name for name in self.needed if getattr(self, name) is None]
+        faults.check(
+            self.batch is not None or not missing,
+            f"{', '.join(missing)} not given; give them, or a CSV of edits as batch",
+        )
+        faults.check(
+            self.batch is None or len(missing) == len(self.needed),
+            f"batch names {', '.join(f'{name}s' for name in self.needed[:-1])} and outputs; give it alone",
+        )
+        faults.check(
+            self.output is None or self.output.suffix.lower() == ".png",
+            f"output is {self.output}, expected a name ending in .png",
+        )
+        faults.check(self.num_images >= 1, f"num_images is {self.num_images}, expected at least 1")
+        last_seed = 2**63 - max(1, self.num_images)
+        faults.check(
+            0 <= self.seed <= last_seed, f"seed is {self.seed}, expected 0 to 2^63 - {max(1, self.num_images)}"
+        )
+        if self.batch is None and not missing:
+            self._check_outputs(faults)
+        faults.refuse()
+
+    def _check_outputs(self, faults: Faults) -> None:
+        written = {path.resolve() for path in self.written}
+        for option, paths in self.pictures.items():
+            twice = next((path for path in paths if path and path.resolve() in written), None)
+            faults.check(twice is None, f"output would overwrite {option} {twice}; choose another output")
+
+    @abstractmethod
+    def request(self, inputs: "Inputs", canvas_size: int) -> EditRequest:
+        """The request that these options describe.
+
+        inputs: its pictures; canvas_size: pixels a side of the editor's canvas, the size of references side by side.
+        """
+
+    @property
+    def announcement(self) -> str:
+        """The first words of a command that loads an editor, printed before heavy imports."""
+        return f"loading {self.editor}"
+
+    @property
+    def references(self) -> list[Path]:
+        return []
+
+    @property
+    def boxes(self) -> list[list[int] | None]:
+        """One box or None for each reference."""
+        return []
+
+    @property
+    def reference_masks(self) -> list[Path | None]:
+        """One mask or None for each reference."""
+        return []
+
+    @property
+    def left_open(self) -> list[str]:
+        """Options whose value the editor decides when it is loaded."""
+        return []
+
+    @property
+    def pictures(self) -> dict[str, list[Path | None]]:
+        """The pictures to read, by the option that names them."""
+        return {"source": [self.source], "mask": [self.mask]}
+
+    @property
+    def files(self) -> dict[str, list[Path | None]]:
+        """The files that a result depends on, by the option that names them."""
+        return self.pictures
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.seed + number for number in range(self.num_images)]
+
+    @property
+    def outputs(self) -> list[Path]:
+        """One path for each result."""
+        if self.num_images == 1:
+            return [self.output]
+        return [self.beside_output(str(number + 1)) for number in range(self.num_images)]
+
+    @property
+    def singles(self) -> list[Self]:
+        """A config for each result alone."""
+        return [
+            replace(self, seed=seed, num_images=1, output=path, grid=False)
+            for seed, path in zip(self.seeds, self.outputs, strict=True)
+        ]
+
+    @property
+    def written(self) -> list[Path]:
+        return [*self.outputs, *([self.sheet] if self.grid else [])]
+
+    @property
+    def sheet(self) -> Path:
+        """Path of the contact sheet."""
+        return self.beside_output("grid")
+
+    def beside_output(self, addition: str) -> Path:
+        """A path beside the output, with `-addition` before its suffix."""
+        return self.output.with_name(f"{self.output.stem}-{addition}{self.output.suffix}")

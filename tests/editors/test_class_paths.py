@@ -1,0 +1,23 @@
+"""Class paths are public: every one that a shipped or documented config has named keeps working."""
+
+from __future__ import annotations
+
+import pytest
+
+from mimicbrush.config import find_class
+from mimicbrush.requests import Editor, EditRequest, MaskedRequest, ReferenceRequest, TextRequest
+
+PATHS = {
+    "mimicbrush.editors.mimicbrush.MimicBrushEditor": ReferenceRequest,
+    "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting": TextRequest,
+    "mimicbrush.editors.baselines.Identity": EditRequest,
+    "mimicbrush.editors.baselines.MeanColour": MaskedRequest,
+    "mimicbrush.editors.baselines.ClassicalInpainting": MaskedRequest,
+    "mimicbrush.editors.baselines.ReferencePaste": ReferenceRequest,
+    "mimicbrush.editors.baselines.ColourTransfer": ReferenceRequest,
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_class_paths_of_configs_name_editors_of_their_kind(path):
+    assert find_class(path, Editor).request_class is PATHS[path]
