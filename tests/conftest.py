@@ -47,6 +47,12 @@ UNET = {
     "attention_head_dim": 2,
     "norm_num_groups": 4,
 }
+ONE_BLOCK = UNET | {
+    "block_out_channels": [8],
+    "down_block_types": ["CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D"],
+}
+"""Trained and compiled in half the time; its mid block and its up block see the reference."""
 AUTOENCODER = {
     "block_out_channels": [8, 8, 8],
     "down_block_types": ["DownEncoderBlock2D"] * 3,
@@ -115,6 +121,11 @@ def network_config(**changes) -> NetworkConfig:
         "shape_channels": (4, 4, 8),
     }
     return NetworkConfig(**fields | changes)
+
+
+def one_block_config(**changes) -> NetworkConfig:
+    """The same network with a single block in each half of its U-Nets, for what does not depend on their depth."""
+    return network_config(**{"reference_unet": PartConfig(arguments=ONE_BLOCK)} | changes)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, PreTrainedModel
 
-from tests.conftest import AUTOENCODER, IMAGE_ENCODER, REPOSITORY, UNET, depth_model
+from tests.conftest import AUTOENCODER, IMAGE_ENCODER, ONE_BLOCK, REPOSITORY, depth_model
 
 LAYOUTS: dict[str, dict] = json.loads((REPOSITORY / "tests/assets/hub_layouts.json").read_text())["repositories"]
 SOME_COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -35,7 +35,7 @@ Maker = Callable[[], Part]
 
 
 def make_unet(in_channels: int = 4) -> UNet2DConditionModel:
-    return UNet2DConditionModel(**UNET | {"in_channels": in_channels})
+    return UNet2DConditionModel(**ONE_BLOCK | {"in_channels": in_channels})
 
 
 def make_autoencoder() -> AutoencoderKL:

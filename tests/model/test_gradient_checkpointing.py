@@ -4,24 +4,16 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from mimicbrush.model.config import PartConfig
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.matching import matching_loss
-from tests.conftest import SIZE, UNET, network_config
-
-ONE_BLOCK = UNET | {
-    "block_out_channels": [8],
-    "down_block_types": ["CrossAttnDownBlock2D"],
-    "up_block_types": ["CrossAttnUpBlock2D"],
-}
-"""Compiled in seconds; its mid block and its up block see the reference."""
+from tests.conftest import SIZE, one_block_config
 
 
 def small_network(train_reference: bool) -> MimicBrushNetwork:
-    network = initialise(network_config(reference_unet=PartConfig(arguments=ONE_BLOCK))).train()
+    network = initialise(one_block_config()).train()
     network.reference_unet.requires_grad_(train_reference)
     return network
 

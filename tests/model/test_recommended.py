@@ -19,7 +19,7 @@ from mimicbrush.model.weights.recommended import read_recommended
 from mimicbrush.run_folder import claim
 from mimicbrush.tensor_files import torch_save
 from mimicbrush.training.same_run import FREE, describe_other_run
-from tests.conftest import DEPTH, network_config
+from tests.conftest import DEPTH, one_block_config
 from tests.training.test_training import config
 
 RECOMMENDED = RecommendedSettings(num_inference_steps=7, guidance_scale=3.5)
@@ -27,13 +27,13 @@ DEFAULT = RecommendedSettings(num_inference_steps=50, guidance_scale=5.0)
 
 
 def exported(folder: Path) -> Path:
-    save_pretrained(initialise(network_config(recommended=RECOMMENDED)).eval(), folder / "exported")
+    save_pretrained(initialise(one_block_config(recommended=RECOMMENDED)).eval(), folder / "exported")
     return folder / "exported"
 
 
 def run(folder: Path) -> Path:
     """What train.py leaves of a network."""
-    network = network_config(recommended=RECOMMENDED)
+    network = one_block_config(recommended=RECOMMENDED)
     tensors = {f"network.{name}": value for name, value in initialise(network).state_dict().items()}
     (folder / "run" / "checkpoints").mkdir(parents=True)
     torch_save({"state_dict": tensors, "global_step": 1}, folder / "run" / "checkpoints" / "last.ckpt")
@@ -91,7 +91,7 @@ def test_convert_carries_them_and_inspect_shows_them(tmp_path, capsys):
 
 @pytest.mark.usefixtures("without_presets")
 def test_a_released_file_recommends_the_releases_and_convert_says_what_it_cannot_hold(tmp_path, capsys):
-    network = network_config(depth=PartConfig(arguments=DEPTH), recommended=RECOMMENDED)
+    network = one_block_config(depth=PartConfig(arguments=DEPTH), recommended=RECOMMENDED)
     save_pretrained(initialise(network).eval(), tmp_path / "weights")
     command("convert", "--weights", tmp_path / "weights", "--output", tmp_path / "released.bin")
     assert "cannot hold what these weights recommend for edits: {'num_inference_steps': 7" in capsys.readouterr().out
@@ -114,7 +114,7 @@ def test_wrong_ones_are_named_with_their_file(make, tmp_path):
 
 
 def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_path, recwarn):
-    network = initialise(network_config(weights=str(exported(tmp_path))))
+    network = initialise(one_block_config(weights=str(exported(tmp_path))))
     assert network.options.recommended == DEFAULT and not recwarn
 
 
@@ -122,7 +122,7 @@ def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_pa
 def test_a_run_may_change_them_when_it_resumes(tmp_path, changes, differs):
     shards = dict.fromkeys(("videos", "stills", "heldout"), tmp_path)
     claim(tmp_path / "run", config(shards, tmp_path / "run"), free=FREE)
-    resumed = config(shards, tmp_path / "run", network=network_config(**changes))
+    resumed = config(shards, tmp_path / "run", network=one_block_config(**changes))
     assert (describe_other_run(resumed) is not None) == differs
 
 

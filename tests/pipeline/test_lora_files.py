@@ -30,7 +30,7 @@ from mimicbrush.model.weights.build import initialise, load_network
 from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.pipeline import MimicBrushPipeline
-from tests.conftest import make_shards, network_config
+from tests.conftest import make_shards, one_block_config
 from tests.edit.conftest import BATCH, arguments_for, pixels, run, write_batch
 from tests.training.test_trainable import ADAPTERS, adapter_config
 from tests.training.test_training import config, fit
@@ -43,8 +43,8 @@ def made(tmp_path_factory) -> Path:
     """A folder with base (exported), run (adapters trained upon it), lora.safetensors, and pictures."""
     folder = tmp_path_factory.mktemp("lora")
     shards = make_shards(folder / "shards")
-    save_pretrained(initialise(network_config(), seed=5).eval(), folder / "base")
-    settings = adapter_config(shards, folder / "run", network_config(weights=str(folder / "base")), ema_decay=0.5)
+    save_pretrained(initialise(one_block_config(), seed=5).eval(), folder / "base")
+    settings = adapter_config(shards, folder / "run", one_block_config(weights=str(folder / "base")), ema_decay=0.5)
     with pytest.MonkeyPatch.context() as monkeypatch:
         fit(settings, folder, monkeypatch)
     export_lora(str(folder / "run"), folder / "lora.safetensors")
@@ -157,7 +157,7 @@ def test_plain_diffusers_loads_the_adapters_of_both_unets(made, pipe, folder, pa
 def test_a_stable_diffusion_pipeline_loads_the_file(made):
     stock = UNet2DConditionModel.from_pretrained(made / "base" / "unet")
     absent = dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
-    network = initialise(network_config())
+    network = initialise(one_block_config())
     plain = StableDiffusionPipeline(
         vae=network.autoencoder, unet=stock, scheduler=DDIMScheduler(), requires_safety_checker=False, **absent
     )
@@ -174,7 +174,7 @@ def test_another_base_is_warned_of_and_the_same_in_half_precision_is_not(made, t
     save_pretrained(load_network(made / "base"), tmp_path / "half", dtype=torch.bfloat16)
     MimicBrushPipeline.from_pretrained(tmp_path / "half").load_lora_weights(made / "lora.safetensors")
     assert caplog.messages == []
-    other = initialise(network_config(), seed=5)
+    other = initialise(one_block_config(), seed=5)
     torch.nn.init.ones_(other.reference_unet.conv_in.bias)
     MimicBrushPipeline.from_network(other).load_lora_weights(made / "lora.safetensors")
     (said,) = caplog.messages
@@ -195,7 +195,7 @@ def test_layers_and_ranks_that_do_not_fit_are_named(made, tmp_path, pipe):
     down, up = f"unet.{LAYER}.lora_A.weight", f"unet.{LAYER}.lora_B.weight"
     refused(
         tensors | {down: torch.zeros(4, tensors[down].shape[1])},
-        rf"1 of other sizes \(imitative_unet\.{LAYER} has B and A \(\(16, 2\), \(4, 16\)\), expected \(\(16, 2\), \(2",
+        rf"1 of other sizes \(imitative_unet\.{LAYER} has B and A \(\(8, 2\), \(4, 8\)\), expected \(\(8, 2\), \(2",
     )
     refused(
         tensors | {name.replace(LAYER, "mid_block.to_q"): tensors[name].clone() for name in (down, up)},
@@ -252,7 +252,7 @@ def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkey
     assert "adapters of" in said
     assert "base: imitative_unet from random weights, reference_unet from random weights\nthe base -> " in said
     pipe = MimicBrushPipeline.from_pretrained(base)
-    assert_equal(weights(pipe.network), weights(initialise(network_config(), seed=0)))
+    assert_equal(weights(pipe.network), weights(initialise(one_block_config(), seed=0)))
     pipe.load_lora_weights(lora)
     assert_equal(weights(pipe.network), weights(load_network(tmp_path / "run")), atol=1e-6)
     with pytest.raises(UserError, match=r"lora\.safetensors exists"):

@@ -30,7 +30,7 @@ from mimicbrush.training import trainer as training
 from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.run import make_data, make_module
-from tests.conftest import DEPTH, SIZE, make_shards, network_config
+from tests.conftest import DEPTH, SIZE, make_shards, one_block_config
 from tests.training.far_device import FarAccelerator, FarDevice
 from tests.training.test_training import config
 
@@ -60,7 +60,7 @@ class StepWaits(Callback):
 
 def make_config(folder: Path) -> TrainConfig:
     """Depth, all losses, every kind of mask, a trained reference U-Net, accumulated batches; nothing else is due."""
-    network = network_config(depth=PartConfig(arguments=DEPTH))
+    network = one_block_config(depth=PartConfig(arguments=DEPTH))
     run = {"max_steps": 1000, "record_every": RECORDED, "checkpoint_every": 1000, "accumulate": 2}
     made = config(make_shards(folder / "shards"), folder / "run", network=network, **run)
     recipe = replace(made.recipe, matching_weight=0.1, min_snr_gamma=5.0, train_reference=True)
@@ -108,7 +108,7 @@ def draw(config: TrainConfig, far: FarDevice) -> bool:
 
 def sample_with(name: str, far: FarDevice) -> list[tuple[str, str]]:
     """The waits of a guided edit from the end of its first step to that of its last."""
-    network = initialise(network_config()).eval()
+    network = initialise(one_block_config()).eval()
     with far, torch.no_grad():
         network.to(far.device)
         picture, keep = torch.rand(1, 3, SIZE, SIZE, device=far.device), torch.zeros(1, dtype=torch.bool)

@@ -37,7 +37,7 @@ from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import CoreCheck, RankCores
 from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.trainer import make_trainer
-from tests.conftest import REPOSITORY, SIZE, make_pairs, network_config
+from tests.conftest import REPOSITORY, SIZE, make_pairs, one_block_config
 
 pytestmark = pytest.mark.usefixtures("without_charts")
 
@@ -50,7 +50,7 @@ def config(shards: dict[str, Path], tmp_path: Path) -> TrainConfig:
     run = {"precision": "32-true", "accelerator": "cpu", "devices": 1, "preview_every": 0, "reference_use_every": 0}
     return TrainConfig(
         output=tmp_path / "run",
-        network=network_config(),
+        network=one_block_config(),
         data=DataConfig(sources=sources, batch_size=4, num_workers=0),
         recipe=RecipeConfig(learning_rate=1e-3, warmup_steps=1),
         run=RunConfig(max_steps=2, checkpoint_every=2, record_every=1, **run),
@@ -175,7 +175,7 @@ def test_an_inverted_mask_channel_is_found(config, module, monkeypatch):
 
 
 def test_a_damaged_autoencoder_is_found(config):
-    module = make_module(replace(config, network=network_config(autoencoder=TRAINED_AUTOENCODER)))
+    module = make_module(replace(config, network=one_block_config(autoencoder=TRAINED_AUTOENCODER)))
     autoencoder = module.network.autoencoder
     assert verdicts(check_round_trip(tried(config, module))).keys() == {"ok"}
     right = autoencoder.config.scaling_factor
@@ -318,7 +318,7 @@ def test_check_trains_nothing_and_writes_into_its_own_folder(config, shards, mon
 
 def test_check_names_every_fault(config, monkeypatch, capsys, tmp_path):
     sources = [SourceConfig(shards=tmp_path / name, weight=1) for name in ("nowhere", "nothing")]
-    network = network_config(shape_channels=(4, 4))
+    network = one_block_config(shape_channels=(4, 4))
     with pytest.raises(SystemExit) as status:
         fit(replace(config, network=network, data=replace(config.data, sources=sources)), monkeypatch, "--check")
     assert status.value.code == 2
@@ -330,7 +330,7 @@ def test_check_names_every_fault(config, monkeypatch, capsys, tmp_path):
 def test_check_names_every_missing_part(config, monkeypatch, capsys, tmp_path):
     missing = {name: PartConfig(pretrained=str(tmp_path / name)) for name in ("autoencoder", "image_encoder")}
     with pytest.raises(SystemExit) as status:
-        fit(replace(config, network=network_config(**missing)), monkeypatch, "--check")
+        fit(replace(config, network=one_block_config(**missing)), monkeypatch, "--check")
     assert status.value.code == 2
     said = " ".join(capsys.readouterr().out.split())
     for name in missing:

@@ -18,7 +18,7 @@ from mimicbrush.model.weights.digests import changed_tensors, tensor_digest
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training.run import check_checkpoint, make_module
-from tests.conftest import DEPTH, network_config
+from tests.conftest import DEPTH, one_block_config
 from tests.training.test_trainable import adapter_config
 from tests.training.test_training import config, fit
 
@@ -28,7 +28,7 @@ CHANGED = r"those fetched now are not those it was trained with: \d+ tensors hav
 def test_a_base_run_that_was_trained_on_is_refused(shards, trained, tmp_path, monkeypatch):
     base = trained
     shutil.copy(base / "checkpoints" / "last.ckpt", tmp_path / "kept.ckpt")
-    settings = adapter_config(shards, tmp_path / "adapters", network_config(weights=str(base)))
+    settings = adapter_config(shards, tmp_path / "adapters", one_block_config(weights=str(base)))
     fit(settings, tmp_path, monkeypatch)
     before = load_network(tmp_path / "adapters").state_dict()
     fit(config(shards, base), tmp_path, monkeypatch, "--run.max_steps", "3")
@@ -49,7 +49,7 @@ def test_a_base_run_that_was_trained_on_is_refused(shards, trained, tmp_path, mo
 @pytest.mark.parametrize("lora", [0, 2])
 def test_another_frozen_part_is_refused_whatever_precision_it_was_kept_in(shards, tmp_path, monkeypatch, lora):
     """Kept in half precision, and read in three."""
-    network = network_config(autoencoder=saved_part(tmp_path, 7))
+    network = one_block_config(autoencoder=saved_part(tmp_path, 7))
     half = config(shards, tmp_path / "run", network=network, precision="bf16-mixed", frozen_precision="bfloat16")
     half = replace(half, recipe=replace(half.recipe, imitative_lora=lora))
     fit(half, tmp_path, monkeypatch)
@@ -71,15 +71,15 @@ def test_another_frozen_part_is_refused_whatever_precision_it_was_kept_in(shards
 
 
 def saved_part(folder: Path, seed: int) -> PartConfig:
-    initialise(network_config(), seed=seed).autoencoder.save_pretrained(folder / "part")
+    initialise(one_block_config(), seed=seed).autoencoder.save_pretrained(folder / "part")
     return PartConfig(pretrained=str(folder / "part"))
 
 
 def test_an_old_checkpoint_without_digests_loads(shards, tmp_path, monkeypatch):
     depth = PartConfig(arguments=DEPTH)
-    save_release(initialise(network_config(depth=depth), seed=5), tmp_path / "start.bin")
+    save_release(initialise(one_block_config(depth=depth), seed=5), tmp_path / "start.bin")
     settings = adapter_config(
-        shards, tmp_path / "run", network_config(depth=depth, weights=str(tmp_path / "start.bin"))
+        shards, tmp_path / "run", one_block_config(depth=depth, weights=str(tmp_path / "start.bin"))
     )
     fit(settings, tmp_path, monkeypatch)
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"

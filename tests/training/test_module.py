@@ -18,7 +18,7 @@ from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.run import make_data, make_module
 from mimicbrush.training.same_run import describe_other_run
-from tests.conftest import network_config
+from tests.conftest import one_block_config
 from tests.training.test_training import config, fit
 
 
@@ -39,7 +39,7 @@ def gradients(settings: TrainConfig, **recipe) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 def test_min_snr_weighs_the_loss_and_no_record(shards, tmp_path, prediction_type):
-    settings = config(shards, tmp_path, network=network_config(prediction_type=prediction_type))
+    settings = config(shards, tmp_path, network=one_block_config(prediction_type=prediction_type))
     pairs = first_batch(settings)
     plain, weighted = (module_for(settings, min_snr_gamma=gamma).training_step(pairs, 0) for gamma in (0.0, 5.0))
     for name in ("timestep", "whole", "inside", "outside"):
@@ -54,7 +54,7 @@ def test_min_snr_weighs_the_loss_and_no_record(shards, tmp_path, prediction_type
 
 @pytest.mark.parametrize("projections", ["imitative", "reference"])
 def test_detached_tokens_change_the_image_projectors_gradient_alone(shards, tmp_path, projections):
-    settings = config(shards, tmp_path, network=network_config(reference_projections=projections))
+    settings = config(shards, tmp_path, network=one_block_config(reference_projections=projections))
     full, detached = (gradients(settings, reference_gradient=name) for name in ("full", "detached"))
     trained = gradients(settings, train_reference=True)
     assert full.keys() == detached.keys() == {name for name in trained if not name.startswith("reference_unet")}
@@ -113,4 +113,4 @@ def test_what_cannot_be_compiled_whole_is_said_in_one_line(shards, tmp_path, mon
     with pytest.raises(
         UserError, match=r"^run\.compile: a U-Net cannot be compiled whole \(.*graph_break.*\); set it to"
     ):
-        fit(settings, tmp_path, monkeypatch)
+        fit(settings, tmp_path, monkeypatch, examined=True)

@@ -15,7 +15,7 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.run import check_checkpoint, make_module
-from tests.conftest import DEPTH, SIZE, network_config
+from tests.conftest import DEPTH, SIZE, one_block_config
 from tests.training.test_training import config, fit
 
 HALVES = ("bfloat16", "float16")
@@ -25,7 +25,7 @@ FROZEN = ("autoencoder", "image_encoder", "reference_unet")
 def half_config(shards: dict, output: Path, dtype: str = "bfloat16", lora: int = 0, **run) -> TrainConfig:
     mixed = "16-mixed" if dtype == "float16" else "bf16-mixed"
     fields = {"frozen_precision": dtype, "precision": mixed if lora else "32-true"}
-    settings = config(shards, output, network=network_config(depth=PartConfig(arguments=DEPTH)), **fields | run)
+    settings = config(shards, output, network=one_block_config(depth=PartConfig(arguments=DEPTH)), **fields | run)
     recipe = RecipeConfig(learning_rate=1e-3, warmup_steps=1, imitative_lora=lora, reference_lora=lora)
     return replace(settings, recipe=recipe)
 
@@ -118,7 +118,7 @@ def test_adapters_over_half_precision_need_autocast(shards, tmp_path):
 @pytest.mark.parametrize("lora", [0, 2])
 def test_a_run_previews_resumes_and_loads_in_single_precision(shards, tmp_path, monkeypatch, lora):
     settings = half_config(shards, tmp_path / "run", lora=lora, preview_every=2)
-    fit(settings, tmp_path, monkeypatch)
+    fit(settings, tmp_path, monkeypatch, examined=True)
     assert (tmp_path / "run" / "previews" / "step-0000002.png").is_file()
     fit(settings, tmp_path, monkeypatch, "--run.max_steps", "3")
     assert dtypes(load_network(tmp_path / "run")) == {torch.float32}

@@ -17,7 +17,7 @@ from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.precision import frozen_precisions, store_frozen
 from mimicbrush.training.run import make_module
 from mimicbrush.training.trainable import choose_trained
-from tests.conftest import DEPTH, UNET, network_config
+from tests.conftest import DEPTH, ONE_BLOCK, one_block_config
 from tests.hub_layouts import make_unet
 
 
@@ -27,13 +27,14 @@ def config_of(network: NetworkConfig, **recipe: object) -> TrainConfig:
     return TrainConfig(output=Path("run"), network=network, data=data, run=run, recipe=RecipeConfig(**recipe))
 
 
-@pytest.fixture(params=["random", "separate", "pretrained", "weights"])
-def network(request, tmp_path) -> NetworkConfig:
+@pytest.fixture(scope="module", params=["random", "separate", "pretrained", "weights"])
+def network(request, tmp_path_factory) -> NetworkConfig:
     """Parts drawn, the imitative U-Net a copy or not; loaded from fp16 files; in the place of trained weights."""
-    config = network_config(depth=PartConfig(arguments=DEPTH))
+    tmp_path = tmp_path_factory.mktemp(request.param)
+    config = one_block_config(depth=PartConfig(arguments=DEPTH))
     match request.param:
         case "separate":
-            return replace(config, imitative_unet=PartConfig(arguments=UNET))
+            return replace(config, imitative_unet=PartConfig(arguments=ONE_BLOCK))
         case "pretrained":
             make_unet().half().save_pretrained(tmp_path / "unet", variant="fp16")
             return replace(config, reference_unet=PartConfig(pretrained=str(tmp_path / "unet")))
@@ -68,7 +69,7 @@ def test_no_frozen_part_is_made_in_float32_on_the_way(tmp_path, monkeypatch):
 
     original = parts.load_part
     monkeypatch.setattr(parts, "load_part", load_part)
-    make_module(config_of(network_config(reference_unet=unet, imitative_unet=unet)))
+    make_module(config_of(one_block_config(reference_unet=unet, imitative_unet=unet)))
     half = {"reference_unet", "autoencoder", "image_encoder"}
     assert loaded == {name: torch.bfloat16 if name in half else torch.float32 for name in (*half, "imitative_unet")}
 

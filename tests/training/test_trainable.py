@@ -25,7 +25,7 @@ from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.run import check_checkpoint, make_module, share_step
 from mimicbrush.training.trainable import choose_trained
-from tests.conftest import DEPTH, REPOSITORY, SIZE, UNET, network_config
+from tests.conftest import DEPTH, ONE_BLOCK, REPOSITORY, SIZE, one_block_config
 from tests.training.test_training import config, fit
 
 ADAPTERS = RecipeConfig(learning_rate=1e-2, warmup_steps=1, imitative_lora=2, reference_lora=3)
@@ -55,7 +55,7 @@ def adapted(shards_and_run, tmp_path_factory) -> TrainConfig:
     folder = tmp_path_factory.mktemp("adapted")
     settings = adapter_config(shards_and_run[0], folder / "run")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        fit(settings, folder, monkeypatch)
+        fit(settings, folder, monkeypatch, examined=True)
     return settings
 
 
@@ -82,12 +82,12 @@ def test_a_run_loads_as_plain_weights_that_predict_as_it_did(adapted, batch, use
 def test_adapters_of_each_unet_and_seed_are_drawn_for_themselves():
     recipe, draws = RecipeConfig(imitative_lora=2, reference_lora=2), []
     for seed in (0, 1):
-        network = initialise(network_config())
+        network = initialise(one_block_config())
         choose_trained(network, recipe, seed=seed)
         for part in (network.reference_unet, network.imitative_unet):
             draws.append(next(value for name, value in part.named_parameters() if name.endswith(DOWN)))
         # Nor as random parts are drawn.
-        again = initialise(network_config()).reference_unet
+        again = initialise(one_block_config()).reference_unet
         add_lora(again, 2, seed=seed)
         draws.append(next(value for name, value in again.named_parameters() if name.endswith(DOWN)))
     assert not any(torch.equal(*pair) for pair in combinations(draws, 2))
@@ -106,7 +106,7 @@ def test_adapters_the_first_layer_and_the_projections_move_and_nothing_else(adap
 @pytest.mark.parametrize("projections", ["imitative", "reference"])
 def test_every_trained_parameter_gets_a_gradient_in_a_training_step(shards, tmp_path, monkeypatch, projections):
     """DDP waits for all of them."""
-    settings = adapter_config(shards, tmp_path, network_config(reference_projections=projections), max_steps=1)
+    settings = adapter_config(shards, tmp_path, one_block_config(reference_projections=projections), max_steps=1)
     without = []
 
     def note(module, optimizer) -> None:
@@ -120,8 +120,8 @@ def test_every_trained_parameter_gets_a_gradient_in_a_training_step(shards, tmp_
 def test_what_can_be_fetched_again_is_left_out_and_fetched_again(shards, tmp_path, monkeypatch):
     """Of a released file both U-Nets, of pretrained parts the one that is not random."""
     depth = PartConfig(arguments=DEPTH)
-    save_release(initialise(network_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")
-    network = network_config(depth=depth, weights=str(tmp_path / "mimicbrush.bin"))
+    save_release(initialise(one_block_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")
+    network = one_block_config(depth=depth, weights=str(tmp_path / "mimicbrush.bin"))
     fit(adapter_config(shards, tmp_path / "run", network), tmp_path, monkeypatch)
     assert not any("base_layer" in name for name in last(tmp_path / "run")["state_dict"])
     assert_folded(tmp_path / "run", initialise(network, seed=0))
@@ -129,8 +129,8 @@ def test_what_can_be_fetched_again_is_left_out_and_fetched_again(shards, tmp_pat
 
 def test_a_pretrained_part_is_the_base_of_its_adapters(shards, tmp_path, monkeypatch):
     torch.manual_seed(3)
-    UNet2DConditionModel(**UNET | {"in_channels": 9}).save_pretrained(tmp_path / "unet")
-    network = network_config(imitative_unet=PartConfig(pretrained=str(tmp_path / "unet")))
+    UNet2DConditionModel(**ONE_BLOCK | {"in_channels": 9}).save_pretrained(tmp_path / "unet")
+    network = one_block_config(imitative_unet=PartConfig(pretrained=str(tmp_path / "unet")))
     fit(adapter_config(shards, tmp_path / "run", network), tmp_path, monkeypatch)
     stored = {name for name in last(tmp_path / "run")["state_dict"] if "imitative_unet" in name and "lora" not in name}
     assert stored == {"network.imitative_unet.conv_in.weight", "network.imitative_unet.conv_in.bias"}
@@ -154,8 +154,8 @@ def assert_folded(run: Path, start: MimicBrushNetwork) -> None:
 def test_whatever_takes_weights_takes_such_a_run(shards, tmp_path, monkeypatch):
     """Another run starts from it, a third from that, and it is converted to both layouts."""
     depth = PartConfig(arguments=DEPTH)
-    save_release(initialise(network_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")
-    network = network_config(depth=depth, weights=str(tmp_path / "mimicbrush.bin"))
+    save_release(initialise(one_block_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")
+    network = one_block_config(depth=depth, weights=str(tmp_path / "mimicbrush.bin"))
     fit(adapter_config(shards, tmp_path / "first", network), tmp_path, monkeypatch)
     first = load_network(tmp_path / "first")
     follow_up = replace(network, weights=str(tmp_path / "first"))
@@ -178,15 +178,15 @@ def test_a_run_resumes_with_its_adapters_and_another_rank_is_refused(shards, tmp
     wider = replace(ADAPTERS, imitative_lora=4)
     module = make_module(replace(adapter_config(shards, tmp_path / "run"), recipe=wider))
     with pytest.raises(UserError, match=r"misshaped \(.*lora_A.default.weight is \(2, 8\), expected \(4, 8\)"):
-        check_checkpoint(module, tmp_path / "run" / "checkpoints" / "last.ckpt", network_config())
+        check_checkpoint(module, tmp_path / "run" / "checkpoints" / "last.ckpt", one_block_config())
     plain = make_module(config(shards, tmp_path / "run"))
     with pytest.raises(UserError, match="unexpected"):
-        check_checkpoint(plain, tmp_path / "run" / "checkpoints" / "last.ckpt", network_config())
+        check_checkpoint(plain, tmp_path / "run" / "checkpoints" / "last.ckpt", one_block_config())
 
 
 def test_a_base_that_is_gone_is_named(shards, tmp_path, monkeypatch):
-    save_pretrained(initialise(network_config(), seed=5), tmp_path / "folder")
-    network = network_config(weights=str(tmp_path / "folder"))
+    save_pretrained(initialise(one_block_config(), seed=5), tmp_path / "folder")
+    network = one_block_config(weights=str(tmp_path / "folder"))
     fit(adapter_config(shards, tmp_path / "run", network), tmp_path, monkeypatch)
     settings = tmp_path / "run" / "config.yaml"
     document = yaml.safe_load(settings.read_text())

@@ -26,7 +26,7 @@ from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.records import read_records
 from mimicbrush.training.run import make_module
-from tests.conftest import DEPTH, network_config
+from tests.conftest import DEPTH, one_block_config
 
 WITH_PICTURES = {"preview_every": 2, "reference_use_every": 2}
 
@@ -48,21 +48,26 @@ def config(shards: dict[str, Path], output: Path, *, network: NetworkConfig | No
     }
     return TrainConfig(
         output=output,
-        network=network or network_config(),
+        network=network or one_block_config(),
         data=DataConfig(sources=sources, heldout=shards["heldout"], batch_size=4, num_workers=0),
         recipe=RecipeConfig(learning_rate=1e-3, warmup_steps=1),
         run=RunConfig(**fields | run),
     )
 
 
-def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, charts: bool = False) -> None:
-    """Run train.py in this process. Charts take longer to draw than a short run to train, so most runs have none."""
+def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, charts=False, examined=False) -> None:
+    """Run train.py in this process.
+
+    Charts, and the doctor's examination, take longer than a short run's training, so most runs have neither.
+    """
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config))
     with monkeypatch.context() as patch:
         if not charts:
             patch.setattr("mimicbrush.training.records.draw_training", lambda rows, path: None)
             patch.setattr("mimicbrush.training.previews.draw_reference_use", lambda rows, path: None)
+        if not examined:
+            patch.setattr("mimicbrush.training.command.examine", lambda *parts: None)
         call_command(train.COMMAND, ["--config", str(path), *overrides])
 
 
@@ -83,7 +88,7 @@ def test_a_second_ctrl_c_is_an_interruption_and_no_silent_failure(shards, tmp_pa
 
 def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch, charts=True)
+    fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch, charts=True, examined=True)
     made = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert made >= {"config.yaml", "metrics.csv", "checkpoints/last.ckpt", "previews/step-0000002.png"}
     assert made >= {"loss.png", "reference_use.csv", "reference_use.png"}
@@ -187,7 +192,7 @@ def test_a_step_keeps_its_samples_in_other_batches(shards, tmp_path, monkeypatch
 def test_a_checkpoint_of_another_network_is_not_resumed(trained, monkeypatch):
     other = trained / "config.yaml"
     wider = yaml.safe_load(other.read_text())
-    wider["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16, 16]
+    wider["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16]
     wider["run"]["max_steps"] = 4
     other.write_text(yaml.safe_dump(wider))
     with pytest.raises(UserError, match="misshaped"):
@@ -224,7 +229,7 @@ def test_a_checkpoint_edits_and_its_averaged_weights_differ(trained):
 def test_a_damaged_checkpoint_and_a_foreign_one_are_named(trained, tmp_path):
     settings = trained / "config.yaml"
     document = yaml.safe_load(settings.read_text())
-    document["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16, 16]
+    document["network"]["reference_unet"]["arguments"]["block_out_channels"] = [16]
     settings.write_text(yaml.safe_dump(document))
     with pytest.raises(UserError, match="misshaped"):
         load_network(trained)
@@ -245,9 +250,9 @@ def test_a_damaged_checkpoint_and_a_foreign_one_are_named(trained, tmp_path):
 def test_training_goes_on_from_released_weights(shards, tmp_path, monkeypatch):
     """What can be fetched again is not in the checkpoint, and is fetched again: frozen parts, and they alone."""
     network_fields = {"depth": PartConfig(arguments=DEPTH), "weights": str(tmp_path / "mimicbrush.bin")}
-    released = initialise(network_config(depth=PartConfig(arguments=DEPTH)), seed=5)
+    released = initialise(one_block_config(depth=PartConfig(arguments=DEPTH)), seed=5)
     save_release(released, tmp_path / "mimicbrush.bin")
-    settings = config(shards, tmp_path / "run", network=network_config(**network_fields))
+    settings = config(shards, tmp_path / "run", network=one_block_config(**network_fields))
     fit(settings, tmp_path, monkeypatch)
     stored = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["state_dict"]
     parts = {name.split(".")[1] for name in stored}
@@ -257,7 +262,7 @@ def test_training_goes_on_from_released_weights(shards, tmp_path, monkeypatch):
         torch.testing.assert_close(
             getattr(trained, part).state_dict(), getattr(released, part).state_dict(), rtol=0, atol=0
         )
-    next_run = initialise(network_config(**network_fields | {"weights": str(tmp_path / "run")}), seed=11)
+    next_run = initialise(one_block_config(**network_fields | {"weights": str(tmp_path / "run")}), seed=11)
     for part in ("reference_unet", "imitative_unet"):
         torch.testing.assert_close(
             getattr(next_run, part).state_dict(), getattr(trained, part).state_dict(), rtol=0, atol=0
@@ -269,5 +274,5 @@ def test_training_goes_on_from_released_weights(shards, tmp_path, monkeypatch):
 
 def test_a_run_starts_from_another_runs_averaged_weights(trained):
     first = load_network(trained)
-    started = initialise(network_config(weights=str(trained)), seed=9)
+    started = initialise(one_block_config(weights=str(trained)), seed=9)
     torch.testing.assert_close(started.state_dict(), first.state_dict(), rtol=0, atol=0)
