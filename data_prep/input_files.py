@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from mimicbrush.data.shard_index import require_shards
 from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.machine import require_posix
 from mimicbrush.metadata import require_metadata
 from mimicbrush.run_folder import CONFIG_NAME
+from mimicbrush.yaml_reading import parse_yaml
 
 if TYPE_CHECKING:
     from data_prep.config import SamShardConfig, ShardFolderConfig, VideoShardConfig
@@ -39,7 +38,7 @@ def check_stills(config: SamShardConfig) -> None:
 def read_shard_config(folder: Path) -> dict:
     """Read the config of the sharding command that wrote a folder; raises UserError if it is no folder of shards."""
     path = folder / CONFIG_NAME
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    config = parse_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
     if not isinstance(config, dict) or not {"videos", "stills"} & config.keys():
         raise UserError(f"{folder}: no folder of shards; expected a sharding command's {CONFIG_NAME} in it")
     return config

@@ -34,6 +34,7 @@ from mimicbrush.reports.html_pictures import figure, strip
 from mimicbrush.reports.number_format import format_bytes
 from mimicbrush.reports.svg_chart import stacked_bar
 from mimicbrush.run_folder import CONFIG_NAME
+from mimicbrush.yaml_reading import parse_yaml
 
 SUMMARY_NAME = "summary.json"
 NUM_SHOWN = 24
@@ -147,7 +148,7 @@ def _maps(content: object, kind: type | UnionType) -> bool:
 def _read_band(config: Path) -> tuple[float, float] | None:
     """The similarity band in the folder's config.yaml; None if it has none."""
     try:
-        pairs = yaml.safe_load(config.read_text(encoding="utf-8"))["pairs"]
+        pairs = parse_yaml(config.read_text(encoding="utf-8"))["pairs"]
         return float(pairs["ssim_low"]), float(pairs["ssim_high"])
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None

@@ -14,12 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from data_prep.config import WorkConfig
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
+from mimicbrush.yaml_reading import parse_yaml
 
 KEPT = "kept"
 FREE_FIELDS = ("output", "work", "duplicate_share")
@@ -51,7 +50,7 @@ def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_F
 
 def _kept_nothing(output: Path, config: object) -> bool:
     """Whether the folder holds a run of this command that kept nothing; only then may its files be deleted."""
-    fields = yaml.safe_load((output / CONFIG_NAME).read_text(encoding="utf-8"))
+    fields = parse_yaml((output / CONFIG_NAME).read_text(encoding="utf-8"))
     same_command = isinstance(fields, dict) and fields.keys() == asdict(config).keys()
     return same_command and all(index.pairs == 0 for index in read_indexes(output))
 

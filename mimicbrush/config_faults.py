@@ -19,6 +19,7 @@ import yaml
 
 from mimicbrush.config_layers import read_config_file
 from mimicbrush.errors import UserError
+from mimicbrush.yaml_reading import parse_yaml
 
 UNIONS = (Union, types.UnionType)
 LISTS = (list, tuple, Sequence)
@@ -140,7 +141,7 @@ def parse_value(kind: object, text: str) -> object:
     if kind in (str, Path):
         return text
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except (yaml.YAMLError, ValueError):  # ValueError for a date such as 2024-13-45
         return text
 

@@ -14,6 +14,7 @@ from yaml.constructor import SafeConstructor
 from yaml.representer import SafeRepresenter
 
 from mimicbrush.errors import UserError
+from mimicbrush.yaml_reading import compose_yaml, parse_yaml
 
 BASE_KEY = "_base_"
 
@@ -32,7 +33,7 @@ def config_source(path: Path) -> str:
 def read_config_file(path: Path) -> object:
     """Read a config file, merged with the files that it builds on, as plain YAML values."""
     source = config_source(path)
-    return yaml.safe_load(path.read_text(encoding="utf-8") if source == str(path) else source)
+    return parse_yaml(path.read_text(encoding="utf-8") if source == str(path) else source)
 
 
 def merge_mappings(lower: dict, upper: dict) -> dict:
@@ -74,9 +75,9 @@ def _read(path: Path) -> yaml.MappingNode | None:
         raise UserError(f"{path}: no such config file")
     try:
         text = path.read_text(encoding="utf-8")
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = compose_yaml(text)
         _refuse_faults(document, path, above=(), checked=set())
-        yaml.safe_load(text)  # refuses invalid values, such as an unknown !tag or the date 2024-13-45
+        parse_yaml(text)  # refuses invalid values, such as an unknown !tag or the date 2024-13-45
     except UserError:
         raise
     except yaml.YAMLError as error:

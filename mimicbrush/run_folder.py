@@ -10,6 +10,7 @@ import yaml
 from mimicbrush.config import dump_config, to_plain
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_text
+from mimicbrush.yaml_reading import parse_yaml
 
 CONFIG_NAME = "config.yaml"
 
@@ -47,7 +48,7 @@ def find_difference(folder: Path, config: object, *, free: tuple[str, ...] = (),
 
 def _read(path: Path) -> dict:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         document = None
     if not isinstance(document, dict):

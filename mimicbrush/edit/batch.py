@@ -18,6 +18,7 @@ from mimicbrush.edit.record import find_other_settings
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.weights.recommended import read_recommended
+from mimicbrush.yaml_reading import parse_yaml
 
 
 class Batch(NamedTuple):
@@ -175,7 +176,7 @@ def _box(cell: str) -> list:
 def _listed(cell: str) -> object:
     """A list in brackets, as on the command line, or the cell's text."""
     try:
-        return yaml.safe_load(cell) if cell.startswith("[") else cell
+        return parse_yaml(cell) if cell.startswith("[") else cell
     except yaml.YAMLError:
         raise UserError(f"{cell} is not a list; expected brackets around it, and commas within") from None
 

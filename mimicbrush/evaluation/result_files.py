@@ -7,8 +7,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
@@ -20,6 +18,7 @@ from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.evaluation.score_rounds import metrics_code
 from mimicbrush.files import digest, read_object, whole, write_json
 from mimicbrush.statistics import Better
+from mimicbrush.yaml_reading import parse_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def _document(results: EvaluationResults) -> dict:
         "hardware": results.hardware,
         "versions": results.versions,
         "weights": results.weights,
-        "config": yaml.safe_load(dump_config(results.config)),
+        "config": parse_yaml(dump_config(results.config)),
         "metrics": {name: _metric_entry(results, name) for name in METRICS},
         "means": [
             {"set": set_name, "editor": editor, "metric": metric, **_numbers_to_json(summary._asdict())}

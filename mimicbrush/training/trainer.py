@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import yaml
 from lightning import Callback, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
@@ -35,6 +34,7 @@ from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks
 from mimicbrush.training.records import Records
 from mimicbrush.training.run import share_step
 from mimicbrush.training.watch import Watch
+from mimicbrush.yaml_reading import parse_yaml
 
 
 @contextmanager
@@ -219,4 +219,4 @@ def _loggers(config: TrainConfig) -> list[Logger]:
     # Here, because wandb takes a second to import.
     from mimicbrush.training.loggers import make_logger
 
-    return [make_logger(config.run.wandb, config.output, yaml.safe_load(dump_config(config)))]
+    return [make_logger(config.run.wandb, config.output, parse_yaml(dump_config(config)))]

@@ -12,6 +12,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import read_object
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.weights.find import INDEX_NAME, find_weights, is_checkpoint_of_run, is_exported, is_run
+from mimicbrush.yaml_reading import parse_yaml
 
 RECOMMENDED = "recommended"
 """Their name in an exported folder's index, and among a network's options."""
@@ -48,7 +49,7 @@ def read_run_document(run: Path) -> dict:
     folder = run.parents[1] if is_checkpoint_of_run(run) else run
     path = folder / "config.yaml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
         return {"seed": int(document["seed"]), "network": dict(document["network"])}
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not the config of a training run ({error}); copy the run's folder whole") from None
