@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar, get_type_hints
@@ -116,7 +117,9 @@ def find_class(path: str, base: type[T]) -> type[T]:
     return found
 
 
+@cache
 def _parser(config_class: type) -> ArgumentParser:
+    """The parser of a command line, kept: building it takes longer than parsing with it."""
     parser = ArgumentParser(exit_on_error=False, add_help=False)
     parser.add_argument(CONFIG_OPTION, action="config")
     parser.add_class_arguments(config_class, nested_key=None, fail_untyped=True)
