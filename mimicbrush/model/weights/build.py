@@ -20,7 +20,7 @@ from mimicbrush.model.weights.find import find_weights, is_exported, is_run
 from mimicbrush.model.weights.folder import FOLDERS, folder_config, read_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.recommended import RECOMMENDED
-from mimicbrush.model.weights.release import read_release
+from mimicbrush.model.weights.release import RELEASED_NAMES, read_release
 from mimicbrush.model.weights.run import read_run, read_run_config, read_run_seed
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, in_precision_of, load_strictly
 
@@ -105,22 +105,21 @@ def read_weights(name: str, *, use_ema: bool = True) -> TrainedWeights:
     if is_exported(path):
         return read_folder(path)
     config = read_run_config(path)
-    run = with_adapters_folded(read_run(path, use_ema=use_ema), config)
-    if config.weights is None:
-        return run
-    start = read_weights(config.weights).parts
+    run = read_run(path, use_ema=use_ema)
+    start = read_weights(config.weights).parts if config.weights else {}
+    run = with_adapters_folded(run, config, start)
     left_out = {name: tensors for name, tensors in start.items() if name not in run.parts}
     require_unchanged(run.left_out, left_out, run.origin, lambda: fetchable_parts(config))
     return run._replace(parts={**start, **run.parts})
 
 
-def with_adapters_folded(run: TrainedWeights, config: NetworkConfig) -> TrainedWeights:
+def with_adapters_folded(run: TrainedWeights, config: NetworkConfig, start: Mapping[str, Tensors]) -> TrainedWeights:
     """Plain weights in place of adapters: their base lies beside them, or where `config` says that the part comes from.
 
-    Raises UserError where the base is not to be had.
+    start: the parts of `config.weights`. Raises UserError where the base is not to be had.
     """
     adapted = {name: tensors for name, tensors in run.parts.items() if has_adapters(tensors)}
-    bases = _bases(config, {name for name, tensors in adapted.items() if lacks_base(tensors)})
+    bases = _bases(config, {name for name, tensors in adapted.items() if lacks_base(tensors)}, start)
     require_unchanged(run.left_out, bases, run.origin, lambda: fetchable_parts(config))
     folded = {name: fold({**bases.get(name, {}), **tensors}) for name, tensors in adapted.items()}
     return run._replace(parts={**run.parts, **folded})
@@ -136,26 +135,32 @@ def fetchable_parts(config: NetworkConfig) -> dict[str, str]:
 
 
 def _part_names(weights: str) -> Collection[str]:
+    """Names of the parts that `read_weights` finds."""
     path = find_weights(weights)
-    return FOLDERS if is_exported(path) else read_weights(weights).parts
+    if is_exported(path):
+        return FOLDERS
+    if path.is_file() and not is_run(path):
+        return RELEASED_NAMES.values()
+    start = read_run_config(path).weights
+    return {*read_run(path).parts, *(_part_names(start) if start else ())}
 
 
 def _given_tensors(config: NetworkConfig, trained: TrainedWeights | None) -> dict[str, tuple[str, Tensors]]:
     """Part -> where its tensors were read, and these; parts that are loaded or drawn on their own are left out."""
-    sources = [with_adapters_folded(trained, config)] if trained else []
-    if config.weights and (trained is None or _left_out_parts(config, trained)):
-        sources.insert(0, read_weights(config.weights))
+    needs_start = trained is None or _left_out_parts(config, trained) or any(map(lacks_base, trained.parts.values()))
+    sources = [read_weights(config.weights)] if config.weights and needs_start else []
+    if trained:
+        sources.append(with_adapters_folded(trained, config, sources[0].parts if sources else {}))
     for source in sources:
         _check_trained_parts(source)
         _warn_of_other_options(source, config)
     return {name: (source.origin, tensors) for source in sources for name, tensors in source.parts.items()}
 
 
-def _bases(config: NetworkConfig, names: set[str]) -> dict[str, Tensors]:
-    """Part -> its tensors before training, where it does not start at random."""
+def _bases(config: NetworkConfig, names: set[str], given: Mapping[str, Tensors]) -> dict[str, Tensors]:
+    """Part -> its tensors before training: those of `given`, or of where its config says that it comes from."""
     if not names:
         return {}
-    given = read_weights(config.weights).parts if config.weights else {}
     fetched = names - given.keys()
     others = {*TRAINED_PARTS, *_large_parts(config)} - fetched
     built = build_parts(config, given=others) if fetched else {}
