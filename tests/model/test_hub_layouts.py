@@ -15,7 +15,7 @@ from transformers import DepthAnythingForDepthEstimation
 
 import train
 from mimicbrush.command import call_command
-from mimicbrush.config import dump_config, load_config
+from mimicbrush.config import dump_config, load_config, parse_config
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
 from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.config import ModelsConfig
@@ -26,10 +26,11 @@ from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.parts import load_part
 from mimicbrush.run_folder import find_difference
 from mimicbrush.training.config import TrainConfig
-from tests.conftest import REPOSITORY, make_shards
+from tests.conftest import REPOSITORY
 from tests.hub_layouts import INPAINTING, LAYOUTS, PARTS, STABLE_DIFFUSION, write_cache
 
 TRAINED = sorted((REPOSITORY / "configs" / "train").glob("mimicbrush*.yaml"))
+CHECKED = [path for path in TRAINED if path.stem != "mimicbrush_24gb"]
 PART_NAMES = ("imitative_unet", "reference_unet", "autoencoder", "image_encoder", "depth")
 
 
@@ -79,17 +80,16 @@ def test_metrics_networks_have_weights_to_choose(name):
     assert choose_weights(LAYOUTS[name]["files"], TRANSFORMERS)
 
 
-@pytest.mark.parametrize("path", TRAINED, ids=[path.stem for path in TRAINED])
-def test_every_preset_passes_its_check(path, offline, tmp_path, monkeypatch, capsys, caplog):
-    folders = make_shards(tmp_path / "shards")
-    sources = [{"shards": str(folders["videos"]), "weight": 0.7}, {"shards": str(folders["stills"]), "weight": 0.3}]
+def small_check(path: Path, shards: dict[str, Path], output: Path) -> list[str]:
+    """The arguments that check a preset with small pictures on a CPU."""
+    sources = [{"shards": str(shards["videos"]), "weight": 0.7}, {"shards": str(shards["stills"]), "weight": 0.3}]
     arguments = {
         "config": path,
         "check": "true",
-        "output": tmp_path / "run",
+        "output": output,
         "network.size": 64,
         "data.sources": json.dumps(sources),
-        "data.heldout": folders["heldout"],
+        "data.heldout": shards["heldout"],
         "data.batch_size": 2,
         "data.num_workers": 0,
         "recipe.optimizer": "adamw",  # 8-bit needs a package that need not be there
@@ -98,8 +98,19 @@ def test_every_preset_passes_its_check(path, offline, tmp_path, monkeypatch, cap
         "run.max_steps": 1,
         "run.num_reference_use_pairs": 4,
     }
+    return [f"--{name}={value}" for name, value in arguments.items()]
+
+
+def test_the_preset_that_is_not_checked_is_checked_as_another(shards, tmp_path):
+    paths = (REPOSITORY / "configs" / "train" / f"mimicbrush_{size}gb.yaml" for size in (24, 40))
+    one, other = (parse_config(TrainConfig, small_check(path, shards, tmp_path)) for path in paths)
+    assert one == other
+
+
+@pytest.mark.parametrize("path", CHECKED, ids=[path.stem for path in CHECKED])
+def test_every_preset_passes_its_check(path, offline, shards, tmp_path, capsys, caplog):
     with pytest.raises(SystemExit) as exit_, caplog.at_level(logging.WARNING, logger="mimicbrush"):
-        call_command(train.COMMAND, [f"--{name}={value}" for name, value in arguments.items()])
+        call_command(train.COMMAND, small_check(path, shards, tmp_path / "run"))
     printed = capsys.readouterr()
     assert exit_.value.code == 0, printed.out
     # In words, as the table is wrapped to the width of the terminal.

@@ -12,13 +12,13 @@ from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointin
 from mimicbrush.model.lora import add_lora, fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import initialise
-from tests.conftest import SIZE, network_config
+from tests.conftest import SIZE, one_block_config
 
 RANK = 2
 
 
 def adapted(**changes) -> MimicBrushNetwork:
-    network = initialise(network_config(**changes))
+    network = initialise(one_block_config(**changes))
     for seed, unet in enumerate((network.imitative_unet, network.reference_unet)):
         add_lora(unet, RANK, seed=seed)
     return network
@@ -50,7 +50,7 @@ def gradients(network: MimicBrushNetwork) -> dict[str, torch.Tensor | None]:
 
 
 def folded(network: MimicBrushNetwork, **changes) -> MimicBrushNetwork:
-    plain = initialise(network_config(**changes), seed=9)
+    plain = initialise(one_block_config(**changes), seed=9)
     plain.load_state_dict(network.state_dict(), strict=False)
     for name in ("imitative_unet", "reference_unet"):
         getattr(plain, name).load_state_dict(fold(getattr(network, name).state_dict()))
@@ -59,13 +59,13 @@ def folded(network: MimicBrushNetwork, **changes) -> MimicBrushNetwork:
 
 @torch.no_grad()
 def test_fresh_adapters_change_nothing():
-    torch.testing.assert_close(predict(adapted()), predict(initialise(network_config())), rtol=0, atol=0)
+    torch.testing.assert_close(predict(adapted()), predict(initialise(one_block_config())), rtol=0, atol=0)
 
 
 def test_the_same_seed_draws_the_same_adapters_and_leaves_torchs_generator_alone():
     state = torch.get_rng_state()
     torch.testing.assert_close(adapted().state_dict(), adapted().state_dict(), rtol=0, atol=0)
-    add_lora(initialise(network_config()).imitative_unet, RANK, seed=0)
+    add_lora(initialise(one_block_config()).imitative_unet, RANK, seed=0)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -111,7 +111,7 @@ def test_folding_is_what_peft_merges():
         if isinstance(layer, LoraLayer):
             layer.merge()
             torch.testing.assert_close(ours[f"{name}.weight"], layer.get_base_layer().weight, rtol=0, atol=1e-6)
-    assert ours.keys() == initialise(network_config()).imitative_unet.state_dict().keys()
+    assert ours.keys() == initialise(one_block_config()).imitative_unet.state_dict().keys()
 
 
 def test_adapters_without_their_base_are_told():
@@ -120,4 +120,4 @@ def test_adapters_without_their_base_are_told():
     assert has_adapters(tensors)
     assert not lacks_base(tensors)
     assert lacks_base(alone)
-    assert not has_adapters(initialise(network_config()).imitative_unet.state_dict())
+    assert not has_adapters(initialise(one_block_config()).imitative_unet.state_dict())

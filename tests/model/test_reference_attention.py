@@ -13,7 +13,7 @@ from mimicbrush.model.reference_attention import (
     project_states,
     shared_layers,
 )
-from tests.conftest import UNET
+from tests.conftest import ONE_BLOCK, UNET
 
 WIDE = UNET | {
     "block_out_channels": [8, 16, 16, 16],
@@ -158,7 +158,8 @@ def test_a_call_in_between_changes_nothing():
 @pytest.mark.parametrize("grad", [False, True])
 def test_both_unets_trace_without_graph_breaks(grad):
     torch.compiler.reset()
-    imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
+    imitative = make_imitative(unet(ONE_BLOCK), blend=0.5)
+    reference = make_reference(unet(ONE_BLOCK, seed=1))
 
     def predict(args: tuple, reference_args: tuple) -> torch.Tensor:
         features = features_of(reference, reference_args, imitative)

@@ -4,15 +4,21 @@ import torch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.model import reference_use
+from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.reference_use import COMPARISONS, measure_reference_use
 from mimicbrush.model.weights.build import initialise
-from tests.conftest import SIZE, network_config
+from tests.conftest import SIZE, one_block_config
+
+
+@pytest.fixture
+def network() -> MimicBrushNetwork:
+    return initialise(one_block_config()).eval()
 
 
 def test_untrained_networks_are_at_chance(shards):
     """One random network may lean to a side; several together do not, and none passes for one that imitates."""
     batches = heldout_batches(shards["heldout"], SIZE, 16, 0)
-    shares = [measure_reference_use(initialise(network_config(), seed=seed), batches) for seed in range(4)]
+    shares = [measure_reference_use(initialise(one_block_config(), seed=seed), batches) for seed in range(4)]
     assert shares[0].keys() == COMPARISONS.keys()
     assert (shares[0]["another / both"].count, shares[0]["another / both"].groups) == (16, 4)
     assert 0.35 < sum(share["another / both"].mean for share in shares) / len(shares) < 0.65

@@ -5,6 +5,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from mimicbrush.errors import UserError
+from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.reference_use import _noise_error_scale
 from mimicbrush.model.sampling import (
     draw_noise,
@@ -15,7 +16,12 @@ from mimicbrush.model.sampling import (
     seeded_generators,
 )
 from mimicbrush.model.weights.build import initialise
-from tests.conftest import SIZE, network_config
+from tests.conftest import SIZE, one_block_config
+
+
+@pytest.fixture
+def network() -> MimicBrushNetwork:
+    return initialise(one_block_config()).eval()
 
 
 def conditions_of(network, num: int, seed: int = 0):
@@ -152,7 +158,7 @@ def test_unknown_scheduler_is_refused_with_the_choice(name):
 
 @pytest.mark.parametrize("reference_timestep", ["current", "zero"])
 def test_samples_of_one_edit_equal_edits_of_their_own(reference_timestep):
-    network = initialise(network_config(reference_timestep=reference_timestep)).eval()
+    network = initialise(one_block_config(reference_timestep=reference_timestep)).eval()
     conditions = conditions_of(network, 2)
     samples = run(network, conditions, [3, 4, 5, 6])
     repeated = type(conditions)(*(value[[0, 0, 1, 1]] for value in conditions))
@@ -175,7 +181,7 @@ def test_no_row_is_wasted(network, guidance_scale, num_rows):
 
 
 def test_reference_at_timestep_zero_is_computed_once_for_all_samples():
-    network = initialise(network_config(reference_timestep="zero")).eval()
+    network = initialise(one_block_config(reference_timestep="zero")).eval()
     reference = rows_seen(network.reference_unet)
     run(network, conditions_of(network, 2), [0, 1, 2, 3])
     assert reference == [2]

@@ -34,25 +34,41 @@ from mimicbrush.model.weights.tensors import TrainedWeights, load_strictly
 from mimicbrush.tensor_files import torch_save
 from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.config import TrainConfig
-from tests.conftest import AUTOENCODER, DEPTH, REPOSITORY, UNET, network_config
+from tests.conftest import AUTOENCODER, DEPTH, ONE_BLOCK, REPOSITORY, UNET, one_block_config
 
 LAYOUT = json.loads((REPOSITORY / "tests" / "assets" / "golden" / "release_layout.json").read_text())
 
 
 def depth_config(**changes) -> NetworkConfig:
     """The tiny network with a depth model, whose options are the release's."""
-    return network_config(depth=PartConfig(arguments=DEPTH), **changes)
+    return one_block_config(depth=PartConfig(arguments=DEPTH), **changes)
 
 
 def assert_same_weights(found: MimicBrushNetwork, expected: MimicBrushNetwork, atol: float = 0.0) -> None:
     torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=atol)
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory) -> tuple[Path, MimicBrushNetwork]:
+    """A released file and its network; neither may be changed."""
+    network, path = initialise(depth_config(), seed=7), tmp_path_factory.mktemp("released") / "mimicbrush.bin"
+    save_release(network, path)
+    return path, network
+
+
 @pytest.fixture
-def released_file(tmp_path) -> tuple[Path, MimicBrushNetwork]:
-    network = initialise(depth_config(), seed=7)
-    save_release(network, tmp_path / "mimicbrush.bin")
-    return tmp_path / "mimicbrush.bin", network
+def released_file(released, tmp_path) -> tuple[Path, MimicBrushNetwork]:
+    """A copy of the file, and its network, which may not be changed."""
+    path, network = released
+    return Path(shutil.copy(path, tmp_path)), network
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> tuple[Path, MimicBrushNetwork]:
+    """An exported folder and its network; neither may be changed."""
+    network, folder = initialise(depth_config(), seed=3), tmp_path_factory.mktemp("exported") / "folder"
+    save_pretrained(network, folder)
+    return folder, network
 
 
 class TestRelease:
@@ -71,14 +87,14 @@ class TestRelease:
         assert network.options.reference_blend == 1.0
 
     @pytest.mark.parametrize("position_ids", [False, True])
-    def test_position_ids_are_written_on_demand_and_tolerated(self, tmp_path, position_ids):
-        save_release(initialise(depth_config()), tmp_path / "a.bin", position_ids=position_ids)
+    def test_position_ids_are_written_on_demand_and_tolerated(self, released, tmp_path, position_ids):
+        save_release(released[1], tmp_path / "a.bin", position_ids=position_ids)
         stored = torch.load(tmp_path / "a.bin", weights_only=True)["image_encoder"]
         assert ("vision_model.embeddings.position_ids" in stored) == position_ids
         load_release(tmp_path / "a.bin", depth_config())
 
-    def test_half_precision_is_stored_and_computed_in_single(self, tmp_path):
-        network = initialise(depth_config())
+    def test_half_precision_is_stored_and_computed_in_single(self, released, tmp_path):
+        _, network = released
         save_release(network, tmp_path / "a.bin", dtype=torch.float16)
         stored = torch.load(tmp_path / "a.bin", weights_only=True)
         assert {tensor.dtype for part in stored.values() for tensor in part.values()} == {torch.float16}
@@ -166,19 +182,27 @@ class TestRelease:
 class TestFullSize:
     """The release's own sizes, without memory for a single weight."""
 
-    def network(self, **changes) -> MimicBrushNetwork:
+    @staticmethod
+    def build(**changes) -> MimicBrushNetwork:
         config = replace(released_network(), autoencoder=PartConfig(), depth=None, **changes)
         parts = build_parts(config, given=[*RELEASED_NAMES.values(), "autoencoder"])
         return MimicBrushNetwork(**parts, options=config.options)
 
-    def test_every_released_tensor_has_its_name_and_shape(self):
-        found = release_parts(self.network())
+    @pytest.fixture(scope="class")
+    def network(self) -> MimicBrushNetwork:
+        return self.build()
+
+    @pytest.fixture(scope="class")
+    def papers(self) -> MimicBrushNetwork:
+        return self.build(reference_projections="reference", shape_in_channels=3)
+
+    def test_every_released_tensor_has_its_name_and_shape(self, network):
+        found = release_parts(network)
         shapes = {part: {name: list(t.shape) for name, t in tensors.items()} for part, tensors in found.items()}
         assert shapes == LAYOUT
         assert sum(map(len, found.values())) == 1886
 
-    def test_every_released_tensor_loads(self):
-        network = self.network()
+    def test_every_released_tensor_loads(self, network):
         parts = {
             theirs: getattr(network, ours).clip if theirs == "image_encoder" else getattr(network, ours)
             for theirs, ours in RELEASED_NAMES.items()
@@ -187,23 +211,20 @@ class TestFullSize:
             tensors = {key: torch.empty(shape, device="meta") for key, shape in LAYOUT[name].items()}
             load_strictly(part, tensors, name, assign=True)
 
-    def test_sizes_of_the_two_unets(self):
-        network = self.network()
+    def test_sizes_of_the_two_unets(self, network):
         assert sum(parameter.numel() for parameter in network.imitative_unet.parameters()) == 859_546_884
         assert sum(parameter.numel() for parameter in network.reference_unet.parameters()) == 857_066_560
         assert len(network.reference_unet.state_dict()) == 662
         assert sum(parameter.numel() for parameter in network.shape_projector.parameters()) == 150_260
 
-    def test_the_papers_projections_keep_two_more_tensors(self):
-        network = self.network(reference_projections="reference", shape_in_channels=3)
-        assert len(network.reference_unet.state_dict()) == 664
-        assert network.shape_projector.conv_in.weight.shape == (16, 3, 3, 3)
+    def test_the_papers_projections_keep_two_more_tensors(self, papers):
+        assert len(papers.reference_unet.state_dict()) == 664
+        assert papers.shape_projector.conv_in.weight.shape == (16, 3, 3, 3)
 
-    def test_presets_are_recognised(self):
-        assert fitting_presets(as_trained(self.network())) == ["the release (mimicbrush.yaml)"]
-        paper = self.network(reference_projections="reference", shape_in_channels=3)
-        assert fitting_presets(as_trained(paper)) == ["the paper (mimicbrush_paper.yaml)"]
-        assert fitting_presets(as_trained(initialise(network_config()))) == []
+    def test_presets_are_recognised(self, network, papers):
+        assert fitting_presets(as_trained(network)) == ["the release (mimicbrush.yaml)"]
+        assert fitting_presets(as_trained(papers)) == ["the paper (mimicbrush_paper.yaml)"]
+        assert fitting_presets(as_trained(initialise(one_block_config()))) == []
 
 
 def as_trained(network: MimicBrushNetwork) -> TrainedWeights:
@@ -215,10 +236,10 @@ class TestFolder:
     @pytest.mark.parametrize(
         "config",
         [
-            network_config(),
+            one_block_config(),
             depth_config(),
             depth_config(reference_projections="reference", reference_blend=1.0, shape_in_channels=3),
-            network_config(reference_timestep="zero", prediction_type="v_prediction"),
+            one_block_config(reference_timestep="zero", prediction_type="v_prediction"),
         ],
         ids=["edges", "release", "paper", "velocity"],
     )
@@ -231,15 +252,15 @@ class TestFolder:
             assert loaded.options == network.options
 
     def test_it_does_not_say_where_its_parts_came_from(self, tmp_path):
-        initialise(network_config()).autoencoder.save_pretrained(tmp_path / "secret")
-        config = network_config(autoencoder=PartConfig(pretrained=str(tmp_path / "secret")))
+        initialise(one_block_config()).autoencoder.save_pretrained(tmp_path / "secret")
+        config = one_block_config(autoencoder=PartConfig(pretrained=str(tmp_path / "secret")))
         save_pretrained(initialise(config), tmp_path / "folder")
         assert not [path for path in (tmp_path / "folder").rglob("*.json") if "secret" in path.read_text()]
 
     @pytest.mark.parametrize("stored", [torch.float16, torch.float32])
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-    def test_it_is_loaded_in_the_asked_precision_whatever_it_is_stored_in(self, tmp_path, stored, dtype):
-        network = initialise(depth_config(), seed=3)
+    def test_it_is_loaded_in_the_asked_precision_whatever_it_is_stored_in(self, exported, tmp_path, stored, dtype):
+        _, network = exported
         save_pretrained(network, tmp_path / "folder", dtype=stored)
         loaded = load_network(tmp_path / "folder", dtype=dtype)
         rounded = {name: tensor.to(stored) for name, tensor in network.state_dict().items()}
@@ -248,20 +269,19 @@ class TestFolder:
             assert tensor.dtype == expected
             assert torch.equal(tensor, rounded[name].to(expected))
 
-    def test_it_is_diffusers_layout(self, tmp_path):
-        network = initialise(depth_config())
-        save_pretrained(network, tmp_path / "folder")
-        index = json.loads((tmp_path / "folder" / "model_index.json").read_text())
+    def test_it_is_diffusers_layout(self, exported):
+        folder, network = exported
+        index = json.loads((folder / "model_index.json").read_text())
         parts = {name: kind for name, kind in index.items() if isinstance(kind, list) and not name.startswith("_")}
         assert parts["unet"] == ["diffusers", "UNet2DConditionModel"]
         assert parts["depth_model"] == ["transformers", "DepthAnythingForDepthEstimation"]
-        assert all((tmp_path / "folder" / name).is_dir() for name in parts)
-        stock = UNet2DConditionModel.from_pretrained(tmp_path / "folder", subfolder="unet")
+        assert all((folder / name).is_dir() for name in parts)
+        stock = UNet2DConditionModel.from_pretrained(folder, subfolder="unet")
         torch.testing.assert_close(stock.state_dict(), network.imitative_unet.state_dict(), rtol=0, atol=0)
 
     @pytest.mark.parametrize("trusted", [False, True])
     def test_plain_diffusers_names_the_package_that_it_needs(self, tmp_path, monkeypatch, trusted):
-        save_pretrained(initialise(network_config()), tmp_path / "folder")
+        save_pretrained(initialise(one_block_config()), tmp_path / "folder")
         monkeypatch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
         for name in [name for name in sys.modules if name.partition(".")[0] == "mimicbrush"]:
             monkeypatch.delitem(sys.modules, name)
@@ -270,15 +290,13 @@ class TestFolder:
         with pytest.raises(error, match=said):
             DiffusionPipeline.from_pretrained(tmp_path / "folder", trust_remote_code=trusted)
 
-    def test_training_goes_on_from_it(self, tmp_path):
-        save_pretrained(initialise(network_config(), seed=3), tmp_path / "folder")
-        started = initialise(network_config(weights=str(tmp_path / "folder")), seed=4)
-        assert_same_weights(started, from_pretrained(tmp_path / "folder"))
+    def test_training_goes_on_from_it(self, exported):
+        folder, network = exported
+        assert_same_weights(initialise(depth_config(weights=str(folder)), seed=4), network)
 
-    def test_other_options_are_warned_of(self, tmp_path):
-        save_pretrained(initialise(network_config()), tmp_path / "folder")
+    def test_other_options_are_warned_of(self, exported):
         with pytest.warns(UserWarning, match=r"trained with reference_blend 0\.5, not 1\.0"):
-            initialise(network_config(weights=str(tmp_path / "folder"), reference_blend=1.0))
+            initialise(depth_config(weights=str(exported[0]), reference_blend=1.0))
 
     def test_a_run_from_before_parts_had_revisions_is_warned_of_nothing(self, recwarn):
         """Its frozen parts are left out, and its config says less of where they come from."""
@@ -297,7 +315,7 @@ class TestFolder:
     def test_existing_folder_is_left_alone(self, tmp_path):
         (tmp_path / "folder").mkdir()
         with pytest.raises(UserError, match="exists"):
-            save_pretrained(initialise(network_config()), tmp_path / "folder")
+            save_pretrained(initialise(one_block_config()), tmp_path / "folder")
 
     @pytest.mark.parametrize(
         ("damage", "complaint"),
@@ -316,8 +334,8 @@ class TestFolder:
         ],
         ids=["missing", "damaged", "depth", "options", "config"],
     )
-    def test_damage_is_named(self, tmp_path, damage: Callable, complaint: str):
-        save_pretrained(initialise(depth_config()), tmp_path / "folder")
+    def test_damage_is_named(self, exported, tmp_path, damage: Callable, complaint: str):
+        shutil.copytree(exported[0], tmp_path / "folder")
         damage(tmp_path / "folder")
         with pytest.raises(UserError, match=complaint):
             from_pretrained(tmp_path / "folder")
@@ -326,29 +344,31 @@ class TestFolder:
 class TestParts:
     def test_thirteen_channels_keep_what_was_pretrained(self, tmp_path):
         """Nine inpainting channels stay in place; the four of the shape latent start at zero."""
-        inpainting = UNet2DConditionModel(**UNET | {"in_channels": 9})
+        inpainting = UNet2DConditionModel(**ONE_BLOCK | {"in_channels": 9})
         inpainting.save_pretrained(tmp_path / "unet")
         part = PartConfig(pretrained=str(tmp_path), subfolder="unet")
-        weight = initialise(network_config(imitative_unet=part)).imitative_unet.conv_in.weight
+        weight = initialise(one_block_config(imitative_unet=part)).imitative_unet.conv_in.weight
         assert weight.shape[1] == 13
         torch.testing.assert_close(weight[:, :9], inpainting.conv_in.weight)
         assert not weight[:, 9:].any()
-        as_the_authors = initialise(network_config(imitative_unet=part, conv_in="random")).imitative_unet.conv_in.weight
+        as_the_authors = initialise(
+            one_block_config(imitative_unet=part, conv_in="random")
+        ).imitative_unet.conv_in.weight
         assert not torch.allclose(as_the_authors[:, :9], inpainting.conv_in.weight)
         assert as_the_authors[:, 9:].any()
 
     def test_missing_weights_name_the_part_and_the_remedy(self, tmp_path):
-        config = network_config(autoencoder=PartConfig(pretrained=str(tmp_path / "nowhere"), subfolder="vae"))
+        config = one_block_config(autoencoder=PartConfig(pretrained=str(tmp_path / "nowhere"), subfolder="vae"))
         with pytest.raises(UserError, match=r"autoencoder: .*nowhere .* local folder with a subfolder vae"):
             initialise(config)
 
     def test_unequal_widths_are_refused(self):
         with pytest.raises(UserError, match="widths"):
-            initialise(network_config(imitative_unet=PartConfig(arguments=UNET | {"block_out_channels": [16, 16]})))
+            initialise(one_block_config(imitative_unet=PartConfig(arguments=UNET | {"block_out_channels": [16, 16]})))
 
     def test_size_must_be_a_multiple_of_the_stride(self):
         with pytest.raises(UserError, match="size is 34, expected a multiple of the autoencoder's stride, 4"):
-            initialise(network_config(size=34))
+            initialise(one_block_config(size=34))
 
     def test_weights_of_nothing_are_named(self, tmp_path):
         (tmp_path / "text.bin").write_text("no weights")
@@ -361,10 +381,10 @@ class TestParts:
             read_weights("asset:none")
 
     def test_weights_without_a_trained_part_are_refused(self):
-        source = as_trained(initialise(network_config()))
+        source = as_trained(initialise(one_block_config()))
         del source.parts["image_projector"]
         with pytest.raises(UserError, match="memory lacks image_projector"):
-            initialise(network_config(), trained=source)
+            initialise(one_block_config(), trained=source)
 
     def test_shipped_presets_have_the_options_that_inspect_knows(self):
         for name, expected in known_presets().items():
@@ -376,8 +396,8 @@ class TestCommand:
     def run(self, *arguments: object) -> None:
         call_command(COMMANDS, list(map(str, arguments)))
 
-    def test_released_file_to_folder_and_back(self, tmp_path, capsys, released_file):
-        path, network = released_file
+    def test_released_file_to_folder_and_back(self, tmp_path, capsys, released):
+        path, network = released
         save_pretrained(network, tmp_path / "all")
         self.run("convert", "--weights", tmp_path / "all", "--output", tmp_path / "back.bin")
         assert "parameters in float32" in capsys.readouterr().out
@@ -396,11 +416,11 @@ class TestCommand:
         assert not (tmp_path / name).exists()
 
     def test_a_version_in_a_folders_name_is_no_suffix(self, tmp_path):
-        save_pretrained(initialise(network_config()), tmp_path / "mine.v1.5")
+        save_pretrained(initialise(one_block_config()), tmp_path / "mine.v1.5")
         assert from_pretrained(tmp_path / "mine.v1.5")
 
-    def test_inspect_counts(self, tmp_path, capsys, released_file):
-        path, network = released_file
+    def test_inspect_counts(self, capsys, released):
+        path, network = released
         self.run("inspect", "--weights", path)
         printed = capsys.readouterr().out
         num_parameters = sum(parameter.numel() for parameter in network.imitative_unet.parameters())
@@ -412,12 +432,11 @@ class TestCommand:
         with pytest.raises(UserError, match="choose from inspect, convert"):
             self.run("inspekt")
 
-    def test_inspect_prints_a_runs_options_as_yaml(self, tmp_path, capsys):
-        save_pretrained(initialise(network_config()), tmp_path / "folder")
-        self.run("inspect", tmp_path / "folder")
+    def test_inspect_prints_a_runs_options_as_yaml(self, capsys, exported):
+        self.run("inspect", exported[0])
         printed = capsys.readouterr().out
         options = yaml.safe_load(printed[printed.index("\nsize:") : printed.index("\nfits:")])
-        assert tuple(options["shape_channels"]) == network_config().shape_channels
+        assert tuple(options["shape_channels"]) == one_block_config().shape_channels
 
     @pytest.mark.parametrize("output", ["file/inside", "file/inside.bin"])
     def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(self, tmp_path, output):
@@ -430,4 +449,4 @@ class TestCommand:
         missing = {name: PartConfig(pretrained=str(tmp_path / name)) for name in ("autoencoder", "image_encoder")}
         for require in (initialise, require_local_parts):
             with pytest.raises(UserError, match=r"(?s)2 faults.*- autoencoder: .* exist.*- image_encoder: .* exist"):
-                require(network_config(**missing))
+                require(one_block_config(**missing))

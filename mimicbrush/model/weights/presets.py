@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -21,9 +22,9 @@ COMPARED_PARTS = ("imitative_unet", "reference_unet", "image_projector", "shape_
 def fitting_presets(weights: TrainedWeights, configs: Path | None = None) -> list[str]:
     """Names of presets, known ones and those of the folder `configs` that give sizes, which these weights fit."""
     found = {name: {key: tuple(t.shape) for key, t in tensors.items()} for name, tensors in weights.parts.items()}
+    known = {name: part_shapes(config) for name, config in (_presets_in(configs) if configs else {}).items()}
     fitting = []
-    for name, config in {**known_presets(), **(_presets_in(configs) if configs else {})}.items():
-        shapes = part_shapes(config)
+    for name, shapes in {**_known_shapes(), **known}.items():
         if all(found[part] == shapes[part] for part in COMPARED_PARTS if part in found):
             fitting.append(name)
     return fitting
@@ -34,6 +35,12 @@ def part_shapes(config: NetworkConfig) -> dict[str, dict[str, tuple[int, ...]]]:
     config = replace(config, autoencoder=PartConfig(), depth=None)
     parts = build_parts(config, given=("autoencoder", "image_encoder", *COMPARED_PARTS))
     return {name: {key: tuple(t.shape) for key, t in parts[name].state_dict().items()} for name in COMPARED_PARTS}
+
+
+@cache
+def _known_shapes() -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
+    """Known preset -> part -> tensor -> shape: the networks are large, and take seconds to build."""
+    return {name: part_shapes(config) for name, config in known_presets().items()}
 
 
 def known_presets() -> dict[str, NetworkConfig]:
