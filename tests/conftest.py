@@ -190,9 +190,16 @@ def make_shards(folder: Path) -> dict[str, Path]:
     return folders
 
 
+@pytest.fixture(scope="session")
+def finished_shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What `make_shards` returns; nothing may be changed."""
+    return make_shards(tmp_path_factory.mktemp("finished") / "shards")
+
+
 @pytest.fixture
-def shards(tmp_path: Path) -> dict[str, Path]:
-    return make_shards(tmp_path / "shards")
+def shards(finished_shards: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    """A copy of the shards for this test alone."""
+    return {name: Path(shutil.copytree(made, tmp_path / "shards" / name)) for name, made in finished_shards.items()}
 
 
 @pytest.fixture
