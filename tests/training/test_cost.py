@@ -17,9 +17,9 @@ from mimicbrush.training.cost import (
     shaped_network,
 )
 from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
-from tests.conftest import DEPTH, SIZE, network_config
+from tests.conftest import DEPTH, SIZE, one_block_config
 
-NETWORK = network_config(depth=PartConfig(arguments=DEPTH))
+NETWORK = one_block_config(depth=PartConfig(arguments=DEPTH))
 
 
 @pytest.fixture(scope="module")
