@@ -38,7 +38,7 @@ test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
 test-browser: $(READY)
-	$(BIN)/python -m pytest -m browser tests/demo
+	$(BIN)/python -m pytest -m browser -n auto --dist worksteal tests/demo
 
 check-gpu: $(READY)
 	$(BIN)/python -m mimicbrush.bench gpu

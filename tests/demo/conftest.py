@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from time import sleep
 
@@ -101,12 +100,14 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def url(pipe, config, workspace: Workspace) -> Iterator[str]:
-    config = replace(config, port=free_port(), num_inference_steps=3)
-    page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, workspace)
-    yield launch(page, config)
-    page.close()
+@pytest.fixture(scope="session")
+def url(pipe: MimicBrushPipeline, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a page that all tests in the browser visit, each as a visitor of its own."""
+    config = DemoConfig(weights=str(weights), device="cpu", port=free_port(), num_inference_steps=3)
+    with make_workspace(tmp_path_factory.mktemp("workspace")) as workspace:
+        page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, workspace)
+        yield launch(page, config)
+        page.close()
 
 
 @pytest.fixture

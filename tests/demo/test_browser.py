@@ -91,6 +91,7 @@ def test_what_was_made_before_returns_when_an_edit_is_stopped_or_refused(page, s
     assert page.locator(".slider img").first.is_visible() and not page.locator(".toast-wrap .toast-body").count()
     page.get_by_label("Seed").fill("5")
     page.locator(f"{STATUS} [role=alert]").wait_for(state="detached")
+    page.get_by_label("number input for Steps").fill("2")
     press_edit(page)
 
 
