@@ -16,7 +16,7 @@ from mimicbrush.training.config import RecipeConfig
 from mimicbrush.training.module import MimicBrushModule
 from tests.conftest import SIZE, UNET, network_config
 
-NUM_STEPS = 250
+NUM_STEPS = 125
 STILL = AugmentConfig(flip_prob=0, rotation_prob=0, scale_prob=0, perspective_prob=0, colour_prob=0)
 MOSTLY_HIDDEN = MaskConfig(min_cells=2, max_cells=3, uniform_cell_prob=1.0)
 
