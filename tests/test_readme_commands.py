@@ -55,7 +55,9 @@ def options_of(command: Command) -> set[str]:
 def test_commands_exist_with_their_options_and_configs(path):
     for line in [line for where, line in command_lines() if where == path]:
         entry, arguments = entry_of(shlex.split(line, comments=True))
-        if isinstance(entry, CommandGroup) and arguments:
+        if isinstance(entry, CommandGroup) and arguments and arguments[0].startswith("--"):
+            entry = entry.default
+        elif isinstance(entry, CommandGroup) and arguments:
             entry, arguments = entry.commands[arguments[0]], arguments[1:]
         if isinstance(entry, CommandGroup):
             continue

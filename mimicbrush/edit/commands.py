@@ -10,11 +10,11 @@ EXAMPLES = (
 )
 
 
-def edit_command(config: str, **fields: object) -> Command:
+def edit_command(config: str, parse: str, **fields: object) -> Command:
     """A subcommand; config: class of its options, which says what kind of request it makes of them."""
     return Command(
         config=f"mimicbrush.edit.config.{config}",
-        parse="mimicbrush.edit.replay.parse_command",
+        parse=f"mimicbrush.edit.replay.{parse}",
         check="mimicbrush.edit.missing_files.refuse_missing_files",
         run="mimicbrush.edit.command.edit_pictures",
         then="run the same command again; a batch then makes only what is missing",
@@ -24,6 +24,7 @@ def edit_command(config: str, **fields: object) -> Command:
 
 REFERENCE = edit_command(
     "EditConfig",
+    "parse_reference",
     examples=(
         EXAMPLES[0],
         f"{PROGRAM} reference --batch edits.csv --weights runs/demo/train",
@@ -33,6 +34,7 @@ REFERENCE = edit_command(
 )
 TEXT = edit_command(
     "TextEditConfig",
+    "parse_text",
     examples=(
         EXAMPLES[1],
         f"{PROGRAM} text --batch edits.csv --editor my_package.MyEditor --init_args '{{strength: 0.5}}'",
@@ -44,5 +46,5 @@ COMMANDS = CommandGroup(
     commands={"reference": REFERENCE, "text": TEXT},
     examples=EXAMPLES,
     # A command line without a subcommand, as all were once, is an edit by a reference, or replays any kind.
-    default=REFERENCE._replace(parse="mimicbrush.edit.replay.parse_any"),
+    default=REFERENCE._replace(parse="mimicbrush.edit.replay.parse_command"),
 )

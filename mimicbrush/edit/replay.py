@@ -10,21 +10,32 @@ from pathlib import Path
 from mimicbrush.config import parse_config
 from mimicbrush.edit.commands import COMMANDS, PROGRAM
 from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig, TextEditConfig
 from mimicbrush.errors import Faults, UserError
 
 LISTS = ("--reference", "--reference_box", "--reference_mask")
 
 
-def parse_any(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
-    """As `parse_command`; a picture to replay may be of any kind, which decides the class of the config."""
-    replayed = _value_of("--replay", arguments)
+def parse_command(arguments: Sequence[str]) -> MaskedEditConfig:
+    """A command line without a subcommand: an edit by a reference, or of the kind of the picture to replay."""
+    replayed, config_class = _value_of("--replay", arguments), EditConfig
     if replayed is not None and replayed.is_file():
-        with suppress(UserError):  # which `parse_command` raises as well
+        with suppress(UserError):  # which `_parse` raises as well
             config_class = _class_of(_kind_of(replayed))
-    return parse_command(arguments, config_class)
+    return _parse(arguments, config_class)
 
 
-def parse_command(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
+def parse_reference(arguments: Sequence[str]) -> MaskedEditConfig:
+    """The command line of the subcommand `reference`."""
+    return _parse(arguments, EditConfig)
+
+
+def parse_text(arguments: Sequence[str]) -> MaskedEditConfig:
+    """The command line of the subcommand `text`."""
+    return _parse(arguments, TextEditConfig)
+
+
+def _parse(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
     """The command line, over the settings of the picture that --replay names, if it names one.
 
     Raises UserError where they do not fit, the picture is of another kind, or one that its settings name has changed.
