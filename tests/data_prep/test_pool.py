@@ -43,9 +43,9 @@ def test_results_come_in_order_whoever_is_done_first() -> None:
 
 
 def test_one_bad_task_costs_that_task_only() -> None:
-    results = list(map_in_order(behave, ["a", "hang", "b", "die", "c", "leave", "d"], workers=2, timeout=2))
+    results = list(map_in_order(behave, ["a", "hang", "b", "die", "c", "leave", "d"], workers=2, timeout=1))
     assert results[::2] == ["a", "b", "c", "d"]
-    assert results[1] == Failure("timeout", "not done in 2 s, twice")
+    assert results[1] == Failure("timeout", "not done in 1 s, twice")
     assert results[3] == Failure("crashed", "its process died, twice (SIGSEGV)")
     assert results[5] == Failure("crashed", "its process died, twice (exit status 3)")
 
