@@ -6,15 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from mimicbrush.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from mimicbrush.data.batch import InpaintingBatch
-    from mimicbrush.statistics import Interval
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -203,20 +200,6 @@ class Editor(ABC):
             self.edit(request, on_progress=on_progress and _share_of(on_progress, number, len(requests)))
             for number, request in enumerate(requests)
         ]
-
-
-@runtime_checkable
-class MeasuresReferenceUse(Protocol):
-    """An editor whose noise prediction shows how far it uses the reference; evaluation measures it where it can."""
-
-    @property
-    def canvas_size(self) -> int:
-        """Pixels a side of the square pictures on which it is measured."""
-
-    def measure_reference_use(
-        self, batches: Sequence[InpaintingBatch], *, seed: int, keep_shape: bool
-    ) -> dict[str, Interval]:
-        """Share of pairs in which the right reference beats a wrong one, by the kind of wrong reference."""
 
 
 def check_answers(editor: Editor, answers: object, requests: Sequence[EditRequest]) -> list[Edited]:

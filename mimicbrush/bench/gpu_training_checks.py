@@ -25,10 +25,11 @@ from mimicbrush.errors import UserError
 from mimicbrush.machine import GIBIBYTE, usable_cores
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.model.weights.run import read_checkpoint
-from mimicbrush.training.checkpoints import StopSignals, find_start
+from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.cost import cost_of_run
 from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import fit, make_trainer
 from mimicbrush.training.variants import TRAIN_SCRIPT

@@ -29,12 +29,13 @@ from mimicbrush.model.config import full_size_network
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import encode_jpeg
-from mimicbrush.training.checkpoints import Checkpoints, StopSignals
+from mimicbrush.training.checkpoints import Checkpoints
 from mimicbrush.training.clock import matrix_rate
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.cost import cost_of_run
 from mimicbrush.training.progress import Progress
 from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import make_trainer
 
 NUM_WARM_UPS = 3

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -18,11 +19,23 @@ from mimicbrush.files import write_json
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.geometry import binarise, letterbox
 from mimicbrush.pictures.reading import read_image, read_mask
-from mimicbrush.requests import Editor, MeasuresReferenceUse
+from mimicbrush.requests import Editor
 from mimicbrush.statistics import Interval
 
 ReferenceUse = dict[str, Interval]
 """Comparison (such as "another / both") to the share of pairs in which the right reference wins."""
+
+
+@runtime_checkable
+class MeasuresReferenceUse(Protocol):
+    """An editor whose noise prediction shows how far it uses the reference; evaluation measures it where it can."""
+
+    @property
+    def canvas_size(self) -> int:
+        """Pixels a side of the square pictures on which it is measured."""
+
+    def measure_reference_use(self, batches: Sequence[InpaintingBatch], *, seed: int, keep_shape: bool) -> ReferenceUse:
+        """Share of pairs in which the right reference beats a wrong one, by the kind of wrong reference."""
 
 
 @dataclass(frozen=True, kw_only=True)

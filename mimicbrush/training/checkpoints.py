@@ -1,14 +1,13 @@
-"""Checkpoints that are whole or not there, and the signals on which one is written at once."""
+"""Write, find and resume checkpoints; a checkpoint is complete or does not exist."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,13 +23,10 @@ from mimicbrush.tensor_files import DamagedFileError, torch_save
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.early_stop import HeldoutProgress, progress_in
 from mimicbrush.training.steps import StepCallback
+from mimicbrush.training.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from mimicbrush.training.heldout_loss import HeldoutLoss
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
-"""From a scheduler that needs the machine, from the keyboard, and from Slurm before a job's time is over;
-Windows lacks the last."""
 
 
 LAST, PREVIOUS = (path.name for path in (checkpoint_of(Path()), previous_checkpoint_of(Path())))
@@ -177,37 +173,6 @@ class Checkpoints(StepCallback):
         for counts in (progress["total"], progress["current"]):
             # As they stand while this callback is called, at the end of a batch.
             counts.update(ready=num, started=num, processed=num, completed=num - 1)
-
-
-class StopSignals:
-    """Notes the signals that ask the run to stop; heard from `install` on.
-
-    A second one of the keyboard stops at once.
-    """
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        """By this process."""
-        self.agreed: signal.Signals | None = None
-        """By some rank, when all of them last asked each other: the same on all."""
-
-    def install(self, signals: Iterable[signal.Signals] = SIGNALS) -> None:
-        """Take the place of the handlers that were there."""
-        for number in signals:
-            signal.signal(number, self._note)
-
-    def votes(self) -> list[float]:
-        """1 for the signal that this process has received, 0 for all others: to be added up over all ranks."""
-        return [float(number == self.received) for number in SIGNALS]
-
-    def agree(self, votes: Sequence[float]) -> None:
-        """Take the votes of all ranks for what each of them has received; of several signals the first of SIGNALS."""
-        self.agreed = next((number for number, vote in zip(SIGNALS, votes, strict=True) if vote), None)
-
-    def _note(self, number: int, frame: object) -> None:
-        if number == signal.SIGINT and self.received:
-            raise KeyboardInterrupt
-        self.received = signal.Signals(number)
 
 
 def _check_agreement(trainer: Trainer) -> None:

@@ -7,13 +7,14 @@ from contextlib import nullcontext
 
 from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim
-from mimicbrush.training.checkpoints import StopSignals, find_start, why_finished
+from mimicbrush.training.checkpoints import find_start, why_finished
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.first_rank import is_first
 from mimicbrush.training.ranks import let_first_speak
 from mimicbrush.training.run import check_checkpoint, make_data, make_module, share_step
 from mimicbrush.training.same_run import FREE
+from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import describe_end, end_early, fit, make_trainer, num_ranks_of
 
 

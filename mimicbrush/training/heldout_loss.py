@@ -20,7 +20,7 @@ from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.early_stop import KEY, HeldoutProgress, progress_in
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.previews import evaluating
+from mimicbrush.training.steps import evaluating
 
 TIMESTEPS_PER_PAIR = 4
 """One in each quarter of the schedule; within the quarters the pairs' timesteps are evenly spaced."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,7 +23,7 @@ from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.curves import draw_reference_use
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.records import append_record, forget_after, read_records
-from mimicbrush.training.steps import StepCallback
+from mimicbrush.training.steps import StepCallback, evaluating
 
 PREVIEW_GUIDANCE = 2.0
 """Small, so that young weights show what they know rather than its exaggeration."""
@@ -92,21 +91,6 @@ class ReferenceUse(StepCallback):
             draw_reference_use(read_records(self.path), self.path.with_suffix(".png"))
             for logger in trainer.loggers:
                 logger.log_metrics({f"reference use / {name}": share.mean for name, share in shares.items()}, step=step)
-
-
-@contextmanager
-def evaluating(module: LightningModule) -> Iterator[None]:
-    """The module in eval mode."""
-    was_training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        # In the precision of training, which adapters over weights in half precision need.
-        # Uncompiled: other batches than training's would be compiled anew, on one rank while the others wait.
-        with module.trainer.precision_plugin.forward_context(), torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        for part in was_training:
-            part.training = True
 
 
 def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Image.Image:

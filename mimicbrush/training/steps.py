@@ -1,7 +1,11 @@
-"""What callbacks share: one call for each optimiser step."""
+"""Shared by callbacks: one call for each optimiser step, and the evaluation mode."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 
@@ -22,3 +26,18 @@ class StepCallback(Callback):
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
         """step: counts from 1."""
         raise NotImplementedError
+
+
+@contextmanager
+def evaluating(module: LightningModule) -> Iterator[None]:
+    """Put the module into evaluation mode for a while."""
+    was_training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        # In the precision of training, which adapters over weights in half precision need.
+        # Uncompiled: other batches than training's would be compiled anew, on one rank while the others wait.
+        with module.trainer.precision_plugin.forward_context(), torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        for part in was_training:
+            part.training = True

@@ -21,7 +21,7 @@ from mimicbrush.data.datamodule import PairData, choose_heldout, heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.training.averaging import AveragedWeights
-from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, requeue
+from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints, requeue
 from mimicbrush.training.clock import BatchClock
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.first_rank import is_first
@@ -33,6 +33,7 @@ from mimicbrush.training.progress import Progress
 from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks
 from mimicbrush.training.records import Records
 from mimicbrush.training.run import share_step
+from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.watch import Watch
 from mimicbrush.yaml_reading import parse_yaml
 

@@ -24,9 +24,9 @@ from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
-from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.stop_signals import StopSignals
 
 MAX_PICTURED = 50
 """Bad steps of a run whose pictures are kept; of later ones only the keys, so that they fill no disk."""

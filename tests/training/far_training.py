@@ -27,9 +27,9 @@ from mimicbrush.model.config import PartConfig
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training import trainer as training
-from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.stop_signals import StopSignals
 from tests.conftest import DEPTH, SIZE, make_shards, one_block_config
 from tests.training.far_device import FarAccelerator, FarDevice
 from tests.training.test_training import config

@@ -17,9 +17,10 @@ from mimicbrush.folder_lock import FolderHeldError, held
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.tensor_files import DamagedFileError, torch_load, torch_save
-from mimicbrush.training.checkpoints import Checkpoints, StopSignals, WholeCheckpoints, find_start
+from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints, find_start
 from mimicbrush.training.doctor.machine import check_resume
 from mimicbrush.training.records import read_records
+from mimicbrush.training.stop_signals import StopSignals
 from tests.conftest import make_shards
 from tests.training.test_training import config, fit
 

@@ -26,7 +26,6 @@ from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.contact_sheet import GAP, MIN_SIDE
 from mimicbrush.training import command, doctor
-from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.doctor import machine
 from mimicbrush.training.doctor.data import IN_FULL, check_heldout, check_source
@@ -36,6 +35,7 @@ from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_b
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import CoreCheck, RankCores
 from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SIZE, make_pairs, one_block_config
 

@@ -9,9 +9,9 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mimicbrush.training import ranks
-from mimicbrush.training.checkpoints import SIGNALS, StopSignals
 from mimicbrush.training.ranks import RankCores
 from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.stop_signals import SIGNALS, StopSignals
 from mimicbrush.training.trainer import fit, make_trainer
 from tests.training.test_training import config
 

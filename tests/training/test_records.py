@@ -15,13 +15,13 @@ from mimicbrush.data.datamodule import PairDataset, heldout_batches
 from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT, MIN_SIDE
 from mimicbrush.training import records
 from mimicbrush.training.averaging import AveragedWeights
-from mimicbrush.training.checkpoints import SIGNALS
 from mimicbrush.training.clock import BatchClock
 from mimicbrush.training.curves import BANDS, LOSSES, draw_reference_use, draw_training, smoothed
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.previews import COLUMNS, Previews
 from mimicbrush.training.records import DamagedSamples, append_record, forget_after, read_records, write_records
 from mimicbrush.training.run import make_module
+from mimicbrush.training.stop_signals import SIGNALS
 from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 

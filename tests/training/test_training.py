@@ -21,11 +21,11 @@ from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.pictures.geometry import FEATHER_PASSES
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.run_folder import claim
-from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.records import read_records
 from mimicbrush.training.run import make_module
+from mimicbrush.training.stop_signals import StopSignals
 from tests.conftest import DEPTH, one_block_config
 
 WITH_PICTURES = {"preview_every": 2, "reference_use_every": 2}

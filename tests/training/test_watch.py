@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.run import read_checkpoint
 from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT, MIN_SIDE
-from mimicbrush.training.checkpoints import SIGNALS, StopSignals
 from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
+from mimicbrush.training.stop_signals import SIGNALS, StopSignals
 from mimicbrush.training.watch import Watch
 from tests.training.test_training import config, fit
 

@@ -15,7 +15,6 @@ from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import collate
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.writing import write_image
-from mimicbrush.training.checkpoints import StopSignals
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor.data import (
     BEFORE_A_RUN,
@@ -41,6 +40,7 @@ from mimicbrush.training.doctor.pictures import batch_sheet, round_trip_sheet
 from mimicbrush.training.doctor.trial import Trial, check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.run import make_data, make_module, share_step
+from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import make_trainer, num_ranks_of
 
 T = TypeVar("T")
