@@ -34,41 +34,45 @@ from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One triplet of a set, with its prompt and its group where there are any."""
+    """One triplet of a benchmark set, with its prompt and its group."""
 
     id: str
     folder: Path
     task: Task
     track: Track
     group: str
-    """Samples of one group, made of one photograph for instance, are not independent."""
+    """Samples of one group, such as those made from one photograph, are not independent."""
     prompt: str | None = None
+    """Description of the edited picture, with # around what is edited; None where the set has none."""
 
     @property
     def source(self) -> Path:
+        """Path of the picture to edit."""
         return self.folder / f"{self.id}{SOURCE}"
 
     @property
     def mask(self) -> Path:
+        """Path of the mask of the region to edit."""
         return self.folder / f"{self.id}{MASK}"
 
     @property
     def reference(self) -> Path:
+        """Path of the picture to imitate."""
         return self.folder / f"{self.id}{REFERENCE}"
 
     @property
     def reference_mask(self) -> Path | None:
-        """None where the set has none for this sample."""
+        """Path of the mask of the part to imitate; None where the set has none."""
         path = self.folder / f"{self.id}{REFERENCE_MASK}"
         return path if path.is_file() else None
 
     @property
     def paths(self) -> list[Path]:
-        """Every picture of the sample."""
+        """Paths of all pictures of the sample."""
         return [path for path in (self.source, self.mask, self.reference, self.reference_mask) if path]
 
     def frames(self) -> tuple[Tensor, Tensor]:
-        """Source (T, 3, H, W) and mask (T, 1, H, W), as they are edited and scored."""
+        """Read source (T, 3, H, W) and mask (T, 1, H, W), as they are edited and scored."""
         source, mask = read_frames(self.source), read_mask_frames(self.mask)
         return source, mask.expand(len(source), -1, -1, -1) if len(mask) == 1 else mask
 
@@ -97,13 +101,13 @@ class Sample:
 
 
 def swapped_references(samples: Sequence[Sample]) -> dict[str, Path]:
-    """Id -> the reference of a sample of another group; the samples are of at least two."""
+    """Map each sample's id to the reference of a sample of another group; there must be at least two groups."""
     groups = [sample.group for sample in samples]
     return {sample.id: samples[next_of_another_group(groups, place)].reference for place, sample in enumerate(samples)}
 
 
 def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
-    """The samples of a sound set, by id."""
+    """List the samples of a sound set, sorted by id."""
     prompts, groups = (read_texts(benchmark_set.folder / name) for name in (PROMPTS, GROUPS))
     return [
         Sample(
@@ -112,7 +116,7 @@ def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
             task=benchmark_set.task,
             track=benchmark_set.track,
             prompt=prompts[name] if is_filled(prompts.get(name, "")) else None,
-            # Triplets of one source picture are one group, whatever they are called.
+            # Without a name for the group, triplets with the same source picture form one.
             group=groups.get(name) or sha256(benchmark_set.folder / f"{name}{SOURCE}")[:8],
         )
         for name in find_pictures(benchmark_set.folder)

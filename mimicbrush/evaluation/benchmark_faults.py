@@ -1,4 +1,4 @@
-"""What is wrong with a benchmark folder: every fault is named, all together, before anything is edited."""
+"""Faults of a benchmark set: every one is found and named before anything is edited."""
 
 from __future__ import annotations
 
@@ -37,30 +37,33 @@ from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.pictures.reading import read_image, read_levels
 
 MIN_SIDE = 16
-"""Pixels; less shows nothing to imitate."""
+"""Smallest side of a picture in pixels; a smaller one shows nothing to imitate."""
 GREY_LEVELS = range(16, 240)
-"""Levels that are neither black nor white, allowing for what lossy formats do to them."""
+"""Levels that are neither black nor white; lossy formats change black and white by a few levels."""
 BORDER_WIDTH = 3
-"""Pixels on each side of a mask's outline that antialiasing may leave grey."""
+"""Pixels on each side of a mask's border that antialiasing may leave grey."""
 MAX_GREY = 0.001
-"""Largest share of a mask's pixels that may be grey away from its outline: a handful of specks."""
+"""Largest share of a mask's pixels that may be grey away from its border."""
 
 
 def find_faults(benchmark_set: BenchmarkSet, needs: frozenset[Need] = frozenset()) -> list[str]:
-    """Everything that keeps the set from being edited and scored with metrics of those needs; empty for a sound set."""
+    """List all faults of a set; empty for a sound set.
+
+    needs: files and texts that every sample must have for the chosen metrics.
+    """
     folder = benchmark_set.folder
     if missing := missing_folder(folder):
         return missing
     pictures = find_pictures(folder)
     if not pictures:
         return [f"no triplet; expected files such as 000{SOURCE}, 000{MASK}, 000{REFERENCE}"]
-    # Decoding takes most of the time, and lets other threads run.
+    # Decoding takes most of the time and releases the interpreter's lock, so threads help.
     with ThreadPoolExecutor() as pool:
         by_sample = pool.map(lambda item: _sample_faults(folder, *item), pictures.items())
     return [
         *chain.from_iterable(by_sample),
         *_case_faults(pictures),
-        *_twin_faults(folder, pictures),
+        *_duplicate_faults(folder, pictures),
         *text_faults(folder / PROMPTS, pictures),
         *text_faults(folder / GROUPS, pictures),
         *_need_faults(folder, pictures, needs),
@@ -68,7 +71,7 @@ def find_faults(benchmark_set: BenchmarkSet, needs: frozenset[Need] = frozenset(
 
 
 def _sample_faults(folder: Path, name: str, parts: Mapping[str, list[Path]]) -> list[str]:
-    """Faults of one sample's files, and of what they show."""
+    """List the faults of one sample's files and of their content."""
     faults: list[str] = []
     for suffix in PARTS:
         faults += _file_faults(folder / f"{name}{suffix}", name, _what(suffix), parts.get(part_of(suffix), []))
@@ -91,19 +94,19 @@ def _what(suffix: str) -> str:
 
 
 def _file_faults(expected: Path, name: str, what: str, found: list[Path]) -> list[str]:
-    """Missing, there twice, or not PNG."""
+    """Name a picture that is missing, present in several formats, or not PNG."""
     names = [path.name for path in found]
     if not found:
         return [] if expected.name.endswith(REFERENCE_MASK) else [f"{name}: {what} is missing ({expected.name})"]
     if len(found) > 1:
-        return [f"{name}: {what} is there {len(found)} times ({', '.join(names)}); keep {expected.name} alone"]
+        return [f"{name}: {what} is there {len(found)} times ({', '.join(names)}); keep only {expected.name}"]
     if names != [expected.name]:
         return [f"{name}: {what} is {names[0]}; save it as PNG, {expected.name}"]
     return []
 
 
 def _try_read(read: Callable[[Path], Tensor], folder: Path, name: str, suffix: str, faults: list[str]) -> Tensor | None:
-    """The picture; None where there is none, or with a line added to `faults` where it cannot be read."""
+    """Read a picture; return None if it does not exist, or if it cannot be read, which is added to `faults`."""
     path = folder / f"{name}{suffix}"
     if not path.is_file():
         return None
@@ -122,7 +125,7 @@ def _size_faults(label: str, picture: Tensor | None) -> list[str]:
 
 
 def _read_mask_levels(path: Path) -> Tensor:
-    """(1, H, W) in 0..255: of a clip's mask, what is masked in any frame."""
+    """Read a mask as (1, H, W) in 0..255; a clip's mask becomes the maximum over its frames."""
     return torch.from_numpy(np.max([mask_bytes(levels) for levels in decode_frames(path)], axis=0))[None]
 
 
@@ -135,24 +138,24 @@ def _frame_faults(name: str, source: int, mask: int) -> list[str]:
 def _mask_faults(
     label: str, levels: Tensor | None, owner: str, picture: Tensor | None, *, may_be_full: bool
 ) -> list[str]:
-    """levels: (1, H, W) in 0..255."""
+    """List the faults of a mask's content; levels: (1, H, W) in 0..255."""
     if levels is None:
         return []
     if picture is not None and levels.shape[1:] != picture.shape[1:]:
         return [f"{label} is {_size(levels)}, {owner} is {_size(picture)}; export both at one size"]
     grey = grey_share(levels[0].numpy())
     if grey > MAX_GREY:
-        return [f"{label} is grey in {grey:.1%} of its pixels; paint it in black and white alone"]
+        return [f"{label} is grey in {grey:.1%} of its pixels; paint it in black and white only"]
     mask = is_masked(levels)
     if not mask.any():
         return [f"{label} is empty; paint the region to edit white"]
     if mask.all() and not may_be_full:
-        return [f"{label} is full, which leaves nothing to keep"]
+        return [f"{label} is full; leave the region to keep black"]
     return []
 
 
 def grey_share(levels: NDArray[np.uint8]) -> float:
-    """Share of a mask's pixels, (H, W) in 0..255, that are grey and lie farther from its outline than antialiasing."""
+    """Share of a mask's pixels, (H, W) in 0..255, that are grey although they lie away from its border."""
     grey = (levels >= GREY_LEVELS.start) & (levels < GREY_LEVELS.stop)
     mask = is_masked(levels)
     border = grow(mask, BORDER_WIDTH) & grow(~mask, BORDER_WIDTH)
@@ -160,20 +163,20 @@ def grey_share(levels: NDArray[np.uint8]) -> float:
 
 
 def _size(picture: Tensor) -> str:
-    """Width x height, as picture viewers say it."""
+    """Format a picture's size as width x height."""
     return f"{picture.shape[2]}x{picture.shape[1]}"
 
 
 def _case_faults(ids: Mapping[str, object]) -> list[str]:
-    """Ids that are one file on a disk that does not tell capitals from small letters."""
+    """Name ids that differ only by case: on some file systems they would be one file."""
     alike = defaultdict(list)
     for name in ids:
         alike[name.casefold()].append(name)
-    return [f"ids {' and '.join(names)} differ by case alone; rename" for names in alike.values() if len(names) > 1]
+    return [f"ids {' and '.join(names)} differ only by case; rename" for names in alike.values() if len(names) > 1]
 
 
-def _twin_faults(folder: Path, ids: Mapping[str, object]) -> list[str]:
-    """Samples of the same source, mask and reference, byte for byte, which would count twice."""
+def _duplicate_faults(folder: Path, ids: Mapping[str, object]) -> list[str]:
+    """Name samples whose source, mask and reference equal another's byte for byte: they would count twice."""
     first: dict[str, str] = {}
     faults = []
     for name in ids:
@@ -188,13 +191,13 @@ def _twin_faults(folder: Path, ids: Mapping[str, object]) -> list[str]:
 
 
 def text_faults(path: Path, ids: Mapping[str, object]) -> list[str]:
-    """Faults of a JSON file that maps ids to texts; none where there is no such file."""
+    """List the faults of a JSON file that maps ids to texts; empty if the file does not exist."""
     if not path.is_file():
         return []
     repeated: list[str] = []
     try:
-        # Python's parser keeps the last of equal keys and says nothing.
-        texts = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_noting_repeats(repeated))
+        # Python's parser silently keeps the last of equal keys.
+        texts = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_collect_repeats(repeated))
     except ValueError as error:
         return [f"{path.name} is not JSON ({error})"]
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
@@ -204,7 +207,7 @@ def text_faults(path: Path, ids: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _noting_repeats(repeated: list[str]) -> Callable[[list[tuple[str, object]]], dict]:
+def _collect_repeats(repeated: list[str]) -> Callable[[list[tuple[str, object]]], dict]:
     def build(pairs: list[tuple[str, object]]) -> dict:
         repeated.extend(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         return dict(pairs)
@@ -213,8 +216,8 @@ def _noting_repeats(repeated: list[str]) -> Callable[[list[tuple[str, object]]],
 
 
 def _need_faults(folder: Path, ids: Mapping[str, dict], needs: frozenset[Need]) -> list[str]:
-    """What a chosen metric needs and some samples lack; one line each, because it is often all of them."""
-    lacking = {
+    """Name the samples without a file or text that a chosen metric needs; one line for each kind."""
+    missing = {
         f"no reference mask (such as 000{REFERENCE_MASK})": [
             name for name, parts in ids.items() if "reference_mask" in needs and part_of(REFERENCE_MASK) not in parts
         ],
@@ -222,15 +225,15 @@ def _need_faults(folder: Path, ids: Mapping[str, dict], needs: frozenset[Need]) 
             name for name in ids if "prompt" in needs and not is_filled(_prompts(folder).get(name, ""))
         ],
     }
-    return [f"{what}, which a chosen metric needs, of {_some(names)}" for what, names in lacking.items() if names]
+    return [f"{what}, which a chosen metric needs, for {_list_ids(names)}" for what, names in missing.items() if names]
 
 
-def _some(ids: list[str]) -> str:
+def _list_ids(ids: list[str]) -> str:
     return f"{', '.join(ids)} ({len(ids)} samples)" if len(ids) > 1 else ids[0]
 
 
 def _prompts(folder: Path) -> dict[str, str]:
-    """Empty where the file is missing or, as `text_faults` says, unsound."""
+    """Read the prompts; empty if the file is missing or unsound, which `text_faults` reports."""
     try:
         texts = json.loads((folder / PROMPTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
 """Compare two evaluations: `python -m mimicbrush.evaluation.compare RUN_A RUN_B`.
 
-A run is an output folder of evaluate.py; both may be the same folder, with another editor for the second.
+Each run is an output folder of evaluate.py; to compare two editors of one run, give the same folder twice.
 """
 
 from mimicbrush.command import Command, run_command

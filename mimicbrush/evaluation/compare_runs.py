@@ -1,4 +1,4 @@
-"""Compare two evaluations sample by sample: difference, interval and win rate of the second against the first."""
+"""Comparison of an editor of one evaluation with an editor of another, sample by sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mimicbrush.reports.text_table import align_columns
 
 
 def run_comparison(config: CompareConfig) -> None:
-    """Read both runs, and write and print what the second gains on the first."""
+    """Read both runs, compare their editors, and write and print the result."""
     first, second = choose_sides(config)
     output = config.output or _default_output(first, second)
     with held(output):
@@ -29,7 +29,7 @@ def run_comparison(config: CompareConfig) -> None:
 
 
 def compare(first: ComparedEditor, second: ComparedEditor, output: Path) -> None:
-    """Print and write the comparison; raises UserError where the two cannot be compared."""
+    """Write and print the comparison; raises UserError if the two cannot be compared."""
     metrics = shared_metrics(first.run, second.run)
     check_pictures(first, second)
     comparisons = compare_edits(first.edits, second.edits, metrics, first=first.label, second=second.label)
@@ -43,7 +43,7 @@ def compare(first: ComparedEditor, second: ComparedEditor, output: Path) -> None
 
 
 def choose_sides(config: CompareConfig) -> tuple[ComparedEditor, ComparedEditor]:
-    """Both runs, read, with their editors. Raises UserError where there is no such editor, or both are the same."""
+    """Read both runs and choose their editors; raises UserError if there is no such editor, or both are the same."""
     run_a, run_b = read_run(config.run_a), read_run(config.run_b)
     editor_a = choose_editor(run_a.folder, run_a.editors, config.editor_a, "editor_a")
     editor_b = choose_editor(run_b.folder, run_b.editors, config.editor_b, "editor_b")
@@ -61,7 +61,7 @@ def choose_sides(config: CompareConfig) -> tuple[ComparedEditor, ComparedEditor]
 
 
 def shared_metrics(first: RecordedRun, second: RecordedRun) -> dict[str, RecordedMetric]:
-    """The metrics of both runs. Raises UserError where they were computed by different networks."""
+    """Metrics of both runs; raises UserError if they were computed by different networks."""
     shared = {name: metric for name, metric in first.metrics.items() if name in second.metrics}
     differ = [
         f"{metric.title} by {metric.variant} and by {second.metrics[name].variant}"
@@ -72,13 +72,13 @@ def shared_metrics(first: RecordedRun, second: RecordedRun) -> dict[str, Recorde
     if differ:
         raise UserError(
             f"{first.folder} and {second.folder} computed metrics by different networks: {'; '.join(differ)}; "
-            "run evaluate.py again with the same `models`, which keeps the edits"
+            "run evaluate.py again with the same `models`; it keeps the edits"
         )
     return shared
 
 
 def check_pictures(first: ComparedEditor, second: ComparedEditor) -> None:
-    """Raise UserError where the sides share no sample, or a sample of one name has other pictures."""
+    """Raise UserError if the sides share no sample, or if samples with the same id show different pictures."""
     keys = [{(edit.set_name, edit.id, edit.seed) for edit in side.edits} for side in (first, second)]
     shared = sorted(keys[0] & keys[1])
     folders = f"{first.run.folder} and {second.run.folder}"
@@ -94,12 +94,12 @@ def check_pictures(first: ComparedEditor, second: ComparedEditor) -> None:
     ]
     if differ:
         raise UserError(
-            f"{folders} show other pictures under the same id ({some_of(differ)}); evaluate both on one benchmark"
+            f"{folders} show different pictures under the same id ({some_of(differ)}); evaluate both on one benchmark"
         )
 
 
 def comparison_notes(first: ComparedEditor, second: ComparedEditor) -> list[str]:
-    """Notes for the reader beside the numbers: samples that only one side has, and metrics programmed otherwise."""
+    """Notes for the reader: samples that only one side has, and different versions of the metrics."""
     keys = [{(edit.set_name, edit.id, edit.seed) for edit in side.edits} for side in (first, second)]
     notes = [
         f"{len(mine - other)} of {len(mine)} edits of {side.label} have no counterpart and are left out."
@@ -108,7 +108,8 @@ def comparison_notes(first: ComparedEditor, second: ComparedEditor) -> list[str]
     ]
     if first.run.metrics_code != second.run.metrics_code:
         notes.append(
-            "The two runs were scored by different versions of the metrics; evaluate.py scores again and keeps edits."
+            "The two runs were scored by different versions of the metrics; run evaluate.py again on both, which keeps"
+            " the edits and computes the scores anew."
         )
     return notes
 
@@ -138,7 +139,7 @@ def write_comparison(
 
 
 def console_text(comparisons: Sequence[PairedComparison], metrics: Mapping[str, RecordedMetric]) -> str:
-    """A table for each set, with what its numbers leave out below."""
+    """Format a table for each set, with notes about samples that are left out."""
     blocks = []
     for set_name in dict.fromkeys(comparison.set_name for comparison in comparisons):
         members = [comparison for comparison in comparisons if comparison.set_name == set_name]

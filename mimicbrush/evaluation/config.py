@@ -1,4 +1,4 @@
-"""Configuration of evaluations, of comparisons between them, and of the networks that metrics use."""
+"""Options of evaluate.py, of the comparison of two evaluations, and of the metrics' networks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BenchmarkSet:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsConfig:
-    """The networks that metrics use: local folders or files, or what `mimicbrush.evaluation.fetch` has downloaded.
+    """The networks that metrics use: local folders or files, or downloads of `mimicbrush.evaluation.fetch`.
 
     Folders and hub repositories are in transformers' layout; files are torchvision's, by path or URL, and a hash in the
     file's name is checked.
@@ -88,7 +88,7 @@ NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))
 
 @dataclass(frozen=True, kw_only=True)
 class EditorSpec:
-    """An editor of an evaluation."""
+    """The class of an editor, its arguments, and the references that it receives."""
 
     class_path: str
     """Dotted path of the editor's class."""
@@ -168,7 +168,7 @@ class EvaluateConfig:
         if unknown:
             faults.add(f"metrics names {', '.join(unknown)}; choose from {', '.join(get_args(MetricName))}")
         if HELDOUT in self.sets:
-            faults.add(f"sets: {HELDOUT} is what the held-out pairs are called; choose another name")
+            faults.add(f"sets: {HELDOUT} is the name of the held-out pairs; choose another name")
         for name in (*self.sets, *self.editors):
             if not (isinstance(name, str) and FOLDER_NAME.fullmatch(name)):
                 faults.add(f"{name!r} names a folder; use letters, digits, dots, dashes and underscores")

@@ -1,4 +1,4 @@
-"""Fetch the weights of the metrics' networks that are not on this machine."""
+"""Downloads the weights of the metrics' networks that are not on this machine."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from huggingface_hub import constants, get_session
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import FetchConfig
-from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.sources import NAMED_HASH, cached_file, is_url
+from mimicbrush.evaluation.metrics.models import NAMED_HASH, Models, cached_file, is_url
 from mimicbrush.hub.locations import is_repository
 from mimicbrush.hub.part_files import find_part
 from mimicbrush.hub.weight_files import TRANSFORMERS
 
 SECONDS = 10
-"""Without an answer, after which a server counts as out of reach."""
+"""Time in seconds after which a server that does not answer counts as unreachable."""
 SMALL_FILES = ("*config.json", "tokenizer.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 """Configs of preprocessing and files of a tokenizer."""
 ADVICE = "go online, or copy the repository's files to this machine and give their folder"
 
 
 def fetch_weights(config: FetchConfig) -> None:
-    """Fetch what is missing into the caches of the hub's client and of torch.hub, and say what lies where.
+    """Download missing weights into the caches of the hub's client and of torch.hub, and print where each lies.
 
-    Raises UserError, after all have been tried, for those that cannot be had.
+    Raises UserError, after all have been tried, that names those that cannot be downloaded.
     """
     models = Models(config.sources, device="cpu")
     sources = {name: getattr(config.sources, name) for name in models.missing(config.models)}
@@ -47,7 +46,7 @@ def fetch_weights(config: FetchConfig) -> None:
 
 
 def _fetch(source: str, hub_fault: str | None) -> None:
-    """Download from a URL or the hub, and leave a path as it is; raises UserError where it cannot be had."""
+    """Download from a URL or the hub; a local path needs no download. Raises UserError if the download fails."""
     if is_url(source):
         _fetch_file(source, cached_file(source))
     elif is_repository(source):
@@ -75,9 +74,9 @@ def _fetch_repository(source: str) -> None:
 
 
 def _find_hub_fault() -> str | None:
-    """Why the hub is out of reach, by one short try: the client itself would try for minutes, for each repository."""
+    """Try once to reach the hub and return the reason if it fails; the client itself would retry for minutes."""
     if constants.HF_HUB_OFFLINE:
-        return f"the hub may not be asked, as HF_HUB_OFFLINE is set; {ADVICE}"
+        return f"HF_HUB_OFFLINE is set, which forbids downloads from the hub; {ADVICE}"
     try:
         get_session().head(constants.ENDPOINT, timeout=SECONDS)
     except Exception as error:  # of the client's HTTP library, which changes
@@ -87,7 +86,7 @@ def _find_hub_fault() -> str | None:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """torch.hub sets no time limit of its own."""
+    """Set a time limit for connections in the block, because torch.hub sets none."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SECONDS)
     try:

@@ -95,10 +95,10 @@ def record_reference_use(
     seed: int,
     batch_size: int = 16,
 ) -> None:
-    """Measure an editor's reference use and write it to `path`; `null` where it is not defined.
+    """Measure an editor's reference use and write it to `path`, as `null` if it is not defined.
 
-    It is not defined for an editor that cannot measure it, nor for samples of one group, which cannot lend each other
-    references. pairs: held-out ones of training, or the samples of a set that has a truth.
+    It is not defined for an editor that cannot measure it, nor for samples of a single group, because each pair needs
+    a reference of another group. pairs: held-out pairs of training, or the samples of a set that has a truth.
     """
     use: ReferenceUse | None = None
     has_wrong_references = isinstance(pairs, HeldoutConfig) or len({sample.group for sample in pairs}) > 1
@@ -113,9 +113,9 @@ def record_reference_use(
 
 
 def sample_batches(samples: Sequence[Sample], size: int, batch_size: int) -> list[InpaintingBatch]:
-    """The samples of a set as held-out pairs on square canvases: what is to be recovered is the source.
+    """Make batches of a set's samples on square canvases; the source is the truth to recover.
 
-    Of a clip, the first frame.
+    A clip is represented by its first frame.
     """
     batches = []
     for first in range(0, len(samples), batch_size):
@@ -138,16 +138,16 @@ def sample_batches(samples: Sequence[Sample], size: int, batch_size: int) -> lis
 
 
 def read_reference_use(path: Path) -> ReferenceUse | None:
-    """What `record_reference_use` wrote; None where it is not defined."""
+    """Read a result of `record_reference_use`; None if it is not defined."""
     try:
         use = json.loads(path.read_text(encoding="utf-8"))
         return use and {name: Interval(**share) for name, share in use.items()}
     except (ValueError, AttributeError, TypeError):
-        raise UserError(f"{path}: damaged; delete it, and the same command measures it again") from None
+        raise UserError(f"{path}: damaged; delete it, and run the same command again to measure anew") from None
 
 
 def format_reference_use(use: ReferenceUse | None) -> list[str]:
-    """A cell for each of COMPARISONS; `not defined` where there is none."""
+    """Format a table cell for each of COMPARISONS; `not defined` if there is no value."""
     if use is None:
         return ["not defined"] * len(COMPARISONS)
     return [f"{use[name].mean:.2f} [{use[name].low:.2f}, {use[name].high:.2f}]" for name in COMPARISONS]

@@ -1,7 +1,7 @@
-"""Two editors on the same samples: paired differences and win rates, for each metric of each set.
+"""Paired comparison of two editors on the same samples: differences and win rates by every metric of every set.
 
-Pairs match by set, id and seed. Intervals are bootstrapped over groups, as everywhere: seeds of one sample, and samples
-of one photograph, are not independent.
+Pairs match by set, id and seed. Intervals are bootstrapped over groups, because seeds of one sample, and samples of one
+photograph, are not independent.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.statistics import TIE, Better, Interval, compare_pairs, win
 
 MIN_GROUPS = 6
-"""Fewer decide nothing: where nothing differs, intervals of 2, 3, 4 groups leave out 0 in 48, 29, 13 % of cases."""
+"""Fewer groups decide nothing: without a difference, intervals of 2, 3, 4 groups exclude 0 in 48, 29, 13 % of cases."""
 
 Verdict = Literal["better", "worse", "undecided", "equal", ""]
 
 
 class DirectedMetric(Protocol):
-    """A metric, as far as a comparison needs it."""
+    """The part of a metric that a comparison uses."""
 
     better: Better | None
 
 
 class PairedSample(NamedTuple):
-    """One sample's values by the first and by the second editor; infinity counts."""
+    """Values of one sample for the first and the second editor; they may be infinite."""
 
     id: str
     seed: int
@@ -37,13 +37,13 @@ class PairedSample(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """Second minus first; 0 where both are infinite."""
+        """The second value minus the first; 0 if both are infinite."""
         return 0.0 if self.first == self.second else self.second - self.first
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedComparison:
-    """The second editor against the first, by one metric on one set."""
+    """The second editor compared with the first, by one metric on one set."""
 
     set_name: str
     metric: str
@@ -51,19 +51,19 @@ class PairedComparison:
     first: str
     second: str
     samples: list[PairedSample]
-    """Those that both editors have a value for; may be empty."""
+    """Samples for which both editors have a value; may be empty."""
     difference: Interval | None
-    """Mean of second minus first, over the pairs whose values are both finite."""
+    """Mean of the second minus the first value, over the pairs of finite values."""
     win_rate: Interval | None
-    """Share of samples in which the second is better, a tie counting half; None where no direction is better."""
+    """Share of samples in which the second is better, a tie counting half; None if no direction is better."""
     note: str
-    """What the numbers leave out."""
+    """Names the pairs that the difference and the win rate leave out."""
 
     @property
     def verdict(self) -> Verdict:
-        """Is the second better? Decided by the difference, or by the win rate where values are infinite.
+        """Whether the second is better, by the difference or, if values are infinite, by the win rate.
 
-        Undecided where the interval holds 0 (or half of the wins), or comes of fewer than MIN_GROUPS groups.
+        Undecided if the interval includes 0 (or a win rate of 0.5), or is based on fewer than MIN_GROUPS groups.
         """
         if self.better is None or self.win_rate is None:
             return ""
@@ -82,14 +82,14 @@ class PairedComparison:
 
     @property
     def outcomes(self) -> tuple[int, int, int]:
-        """Wins, ties and losses of the second; zeros where no direction is better."""
+        """Number of wins, ties and losses of the second; zeros if no direction is better."""
         if self.better is None:
             return 0, 0, 0
         wins = [win(sample.first, sample.second, self.better) for sample in self.samples]
         return wins.count(1.0), wins.count(0.5), wins.count(0.0)
 
     def fields(self) -> dict:
-        """The comparison as JSON, without its samples."""
+        """Convert the comparison to JSON, without its samples."""
         wins, ties, losses = self.outcomes
         return {
             "set": self.set_name,
@@ -109,7 +109,7 @@ class PairedComparison:
 
 
 def compare_editors(edits: Sequence[EditResult], metrics: Mapping[str, DirectedMetric]) -> list[PairedComparison]:
-    """Every editor against the first one of `edits`, on every set and by every metric that has values there."""
+    """Compare every editor with the first one in `edits`, on every set and by every metric that has values there."""
     first, *others = dict.fromkeys(edit.editor for edit in edits)
     return [
         comparison
@@ -132,13 +132,13 @@ def compare_edits(
     first: str,
     second: str,
 ) -> list[PairedComparison]:
-    """One editor's edits against another's, on the samples that both were given; first, second: their names."""
-    answers = {(edit.set_name, edit.id, edit.seed): edit for edit in second_edits}
-    pairs = [(edit, answers[key]) for edit in first_edits if (key := (edit.set_name, edit.id, edit.seed)) in answers]
+    """Compare two editors on the samples that both have edited; first, second: names of the editors."""
+    others = {(edit.set_name, edit.id, edit.seed): edit for edit in second_edits}
+    pairs = [(edit, others[key]) for edit in first_edits if (key := (edit.set_name, edit.id, edit.seed)) in others]
     comparisons = []
     for set_name in dict.fromkeys(edit.set_name for edit, _ in pairs):
         members = [pair for pair in pairs if pair[0].set_name == set_name]
-        # What was computed for neither editor, for want of its network's weights, is no comparison.
+        # A metric without weights was computed for neither editor, and is left out.
         valued = {name for pair in members for edit in pair for name in metrics if _value(edit, name) is not None}
         comparisons += [
             _compare(members, name, metric.better, first, second) for name, metric in metrics.items() if name in valued
@@ -167,7 +167,7 @@ def _compare(
         samples=samples,
         difference=paired and paired.difference,
         win_rate=paired and paired.win_rate,
-        note="; ".join(_left_out(len(pairs), len(samples), missing, paired.infinite if paired else 0, better)),
+        note="; ".join(_left_out_notes(len(pairs), len(samples), missing, paired.infinite if paired else 0, better)),
     )
 
 
@@ -175,7 +175,7 @@ def _value(edit: EditResult, metric: str) -> float | None:
     return edit.scores[metric].value if metric in edit.scores else None
 
 
-def _left_out(total: int, kept: int, missing: dict[str, int], infinite: int, better: Better | None) -> list[str]:
+def _left_out_notes(total: int, kept: int, missing: dict[str, int], infinite: int, better: Better | None) -> list[str]:
     notes = []
     if kept < total:
         whose = ", ".join(f"{count} by {name}" for name, count in missing.items() if count)

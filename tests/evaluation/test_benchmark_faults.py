@@ -46,12 +46,12 @@ def test_every_fault_is_named_at_once(make_set):
     assert find_faults(texture_set(folder)) == [
         "000: source mask is missing (000_source_mask.png)",
         "001: mask is empty; paint the region to edit white",
-        "002: mask is full, which leaves nothing to keep",
+        "002: mask is full; leave the region to keep black",
         "003: mask is 30x20, source is 40x40; export both at one size",
         "004: source (004_source.png) is not a readable picture (of no known format)",
         "005: reference is missing (005_reference.png)",
         "006: reference mask is 9x9, reference is 36x30; export both at one size",
-        "007: mask is grey in 77.5% of its pixels; paint it in black and white alone",
+        "007: mask is grey in 77.5% of its pixels; paint it in black and white only",
         "008: reference is 12x40, expected at least 16 pixels a side",
         "prompts.json names 099, which has no pictures",
     ]
@@ -68,7 +68,7 @@ def test_faults_of_all_sets_come_in_one_list(make_set, tmp_path, capsys):
     with pytest.raises(SystemExit):
         end_with_error(refused.value)
     assert capsys.readouterr().err.splitlines() == [
-        "error: 3 faults to mend before the first edit (made by: hand):",
+        "error: 3 faults to fix before the first edit (made by: hand):",
         f"- {folder}",
         "  - 000: source is missing (000_source.png)",
         "  - 001: source is missing (001_source.png)",
@@ -96,7 +96,7 @@ def test_other_formats_are_named_with_what_to_do(make_set):
     (folder / "001_reference.png").rename(folder / "001_reference.PNG")
     (folder / "001_reference_mask.png").rename(folder / "001_reference_mask.bmp")
     assert find_faults(texture_set(folder)) == [
-        "000: source is there 2 times (000_source.jpg, 000_source.png); keep 000_source.png alone",
+        "000: source is there 2 times (000_source.jpg, 000_source.png); keep only 000_source.png",
         "001: reference is 001_reference.PNG; save it as PNG, 001_reference.png",
         "001: reference mask is 001_reference_mask.bmp; save it as PNG, 001_reference_mask.png",
     ]
@@ -116,7 +116,7 @@ def test_samples_that_would_count_twice_are_faults(make_set):
     write_triplet(folder, "Hat", seed=7)
     write_triplet(folder, "hat", seed=8)
     assert find_faults(texture_set(folder)) == [
-        "ids Hat and hat differ by case alone; rename",
+        "ids Hat and hat differ only by case; rename",
         "001: source, mask and reference are those of 000; delete one of the two",
     ]
 
@@ -145,8 +145,8 @@ def test_what_a_metric_needs_is_a_fault_only_where_it_is_chosen(make_set):
     (folder / "prompts.json").write_text(json.dumps({"000": "a #red# hat", "001": "FILL IN: what", "002": " "}))
     assert find_faults(texture_set(folder)) == []
     assert find_faults(texture_set(folder), BOTH) == [
-        "no reference mask (such as 000_reference_mask.png), which a chosen metric needs, of 001",
-        "no prompt in prompts.json, which a chosen metric needs, of 001, 002 (2 samples)",
+        "no reference mask (such as 000_reference_mask.png), which a chosen metric needs, for 001",
+        "no prompt in prompts.json, which a chosen metric needs, for 001, 002 (2 samples)",
     ]
     (folder / "prompts.json").unlink()
     (fault,) = find_faults(texture_set(folder), frozenset({"prompt"}))

@@ -111,7 +111,7 @@ def test_other_pictures_are_refused(compare, evaluate, make_set, tmp_path):
     editors = {"ours": PASTE}
     run_a = evaluate({"sets": one_set(make_set("one")), "editors": editors, "output": str(tmp_path / "a")})
     run_b = evaluate({"sets": one_set(make_set("two", size=48)), "editors": editors, "output": str(tmp_path / "b")})
-    with pytest.raises(UserError, match=r"show other pictures under the same id .000 of small, 001 of small"):
+    with pytest.raises(UserError, match=r"show different pictures under the same id .000 of small, 001 of small"):
         compare(run_a, run_b)
 
 

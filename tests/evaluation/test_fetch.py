@@ -168,13 +168,13 @@ def test_unreachable_hub_is_one_quick_sentence_for_all(hub, monkeypatch):
 
 def test_offline_mode_is_respected(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="dino: the hub may not be asked, as HF_HUB_OFFLINE is set"):
+    with pytest.raises(UserError, match="dino: HF_HUB_OFFLINE is set, which forbids downloads"):
         fetch_weights(dino_from_hub())
     assert not hub.asked
 
 
 def test_path_that_is_not_there_is_not_fetched(hub, tmp_path):
-    with pytest.raises(UserError, match=r"dino: .*none: no folder with a config\.json; mend models\.dino"):
+    with pytest.raises(UserError, match=r"dino: .*none: no folder with a config\.json; correct models\.dino"):
         fetch_weights(FetchConfig(models=("dino",), sources=ModelsConfig(dino=str(tmp_path / "none"))))
 
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mimicbrush.evaluation.config import EvaluateConfig
+from mimicbrush.evaluation.compare_runs import run_comparison
+from mimicbrush.evaluation.config import CompareConfig, EvaluateConfig
 from mimicbrush.evaluation.gather_results import Summary
 from mimicbrush.evaluation.report.metric_tables import further_part, paper_part
 from mimicbrush.evaluation.report.overview import editors_part
@@ -44,7 +45,7 @@ def test_published_rows_stand_beside_ours_and_are_marked(report):
     assert "measured here" in measured
     for row in published_rows("texture"):
         assert f"<tr class='published'><td>{row.name}, Table {row.table}</td><td>0.75</td><td>17.73</td>" in published
-    assert "do not compare with those measured here" in text
+    assert "cannot be compared with those measured here" in text
 
 
 def test_failures_come_first_and_means_say_how_many_edits_they_are_of(report):
@@ -212,6 +213,28 @@ def test_page_fits_a_phone(report, tmp_path):
     )
     widest, screen = map(int, re.search(r"<title>(\d+) of (\d+)</title>", browse(frame)).groups())
     assert widest == screen <= 390
+
+
+@NEEDS_BROWSER
+@pytest.mark.slow
+def test_a_phone_shows_the_verdicts_of_a_comparison(report, tmp_path):
+    report({"paste": PASTE, "a_rather_long_name_of_an_editor": FLAKY})
+    output = tmp_path / "out"
+    run_comparison(CompareConfig(run_a=output, run_b=output, editor_b="a_rather_long_name_of_an_editor"))
+    (written,) = (output / "comparisons").glob("*/comparison.html")
+    measure = """
+        const verdicts = [...document.querySelectorAll("td span")].filter(
+          (one) => ["better", "worse", "undecided", "equal"].includes(one.className));
+        const hidden = verdicts.filter((one) => one.getBoundingClientRect().right > innerWidth);
+        parent.postMessage(`${verdicts.length} verdicts, ${hidden.length} hidden`, '*');
+    """
+    (tmp_path / "page.html").write_text(written.read_text().replace("</body>", f"<script>{measure}</script></body>"))
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        "<title></title><script>onmessage = (event) => { document.title = event.data; };</script>"
+        "<iframe src='page.html' style='width: 420px; height: 800px; border: 0'></iframe>"
+    )
+    assert re.search(r"<title>[1-9]\d* verdicts, 0 hidden</title>", browse(frame))
 
 
 @NEEDS_BROWSER

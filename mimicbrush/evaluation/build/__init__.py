@@ -1,1 +1,1 @@
-"""Makes benchmark sets in the released layout from photographs anyone can get, and checks them."""
+"""Builds benchmark sets in the released layout from photographs or held-out pairs, and checks sets."""

@@ -1,4 +1,4 @@
-"""From candidates to a checked set: the steps that both tracks share."""
+"""Builds a set from candidates and checks it: the steps that both tracks share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.preconditions import refuse_faults
 
 MAX_LINES = 10
-"""Skipped photographs that are named on the console; provenance.json and the contact sheet name all."""
+"""Number of skipped photographs that are printed; provenance.json and the contact sheet name all."""
 
 
 def build_set(benchmark: BenchmarkSet, quotas: Sequence[Quota], sources: Collection, references: Collection) -> None:
-    """Write the set, its texts and its contact sheet, check it, and say what was made."""
+    """Write the set, its texts and its contact sheet, check it, and print a summary."""
     output = benchmark.folder
     account = make_triplets(quotas, sources, references, output)
     write_texts(account, output)
@@ -33,7 +33,7 @@ def build_set(benchmark: BenchmarkSet, quotas: Sequence[Quota], sources: Collect
     print(account.sentence())
     if benchmark.track == "inter_id" and (unfilled := sum(sample.prompt is None for sample in samples)):
         print(f"prompts to fill in: {unfilled}, in {output / PROMPTS}")
-    print(f"{benchmark.task}, {benchmark.track}: {len(samples)} triplets -> {output}; look the masks over: {sheet}")
+    print(f"{benchmark.task}, {benchmark.track}: {len(samples)} triplets -> {output}; check the masks in {sheet}")
 
 
 def _name_skipped(account: Account, elsewhere: str) -> None:

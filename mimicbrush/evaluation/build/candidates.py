@@ -1,4 +1,4 @@
-"""Which photographs may become triplets, and in which order they are tried."""
+"""Candidates for triplets: pairs of photographs, and the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Candidate(NamedTuple):
-    """Two photographs, by their paths in their collections, that may become a triplet."""
+    """Two photographs, named by their paths in their collections, that may become a triplet."""
 
     source: str
     reference: str
@@ -23,7 +23,7 @@ class Candidate(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """So many triplets are taken from these candidates, the first that are usable."""
+    """A number of triplets to take from candidates: the first usable ones."""
 
     name: str
     wanted: int
@@ -31,13 +31,13 @@ class Quota(NamedTuple):
 
 
 def crossed(sources: Sequence[T], references: Sequence[T]) -> Iterator[tuple[T, T]]:
-    """Every pair, those first that repeat no source and, as long as that is possible, no reference."""
+    """Yield every pair; those that repeat no source and, if possible, no reference come first."""
     for shift in range(len(references)):
         for place, source in enumerate(sources):
             yield source, references[(place + shift) % len(references)]
 
 
 def shuffled(items: Iterable[T], seed: int, name: str) -> list[T]:
-    """In an order that depends on the seed and the name alone, not on what else is drawn."""
+    """Shuffle items in an order that depends only on the seed and the name."""
     listed = sorted(items)
     return [listed[place] for place in np.random.default_rng(seed_of_draw(seed, name)).permutation(len(listed))]

@@ -1,4 +1,4 @@
-"""A benchmark folder checked without editing anything."""
+"""The command `check`: checks benchmark sets without editing anything."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mimicbrush.evaluation.preconditions import refuse_faults
 
 
 def check_folder(config: CheckConfig) -> None:
-    """Print a line for every set; raises one UserError that names every fault of every set."""
-    # Faults depend on the pictures alone, so any task and track will do.
+    """Print a line for every sound set; raises one UserError that names every fault of every set."""
+    # Task and track do not matter: faults depend only on the pictures.
     sets = [BenchmarkSet(folder=folder, task="texture", track="inter_id") for folder in _set_folders(config.folder)]
     refuse_faults({str(benchmark.folder): find_faults(benchmark, frozenset(config.needs)) for benchmark in sets})
     for benchmark in sets:
@@ -26,5 +26,5 @@ def check_folder(config: CheckConfig) -> None:
 
 def _set_folders(folder: Path) -> list[Path]:
     folders = [inner for inner in (folder, *sorted(folder.rglob("*"))) if inner.is_dir() and find_pictures(inner)]
-    # A folder without a picture is a fault of its own, which `find_faults` words.
+    # `find_faults` names a folder without pictures.
     return folders or [folder]

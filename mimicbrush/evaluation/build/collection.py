@@ -1,4 +1,4 @@
-"""A folder of photographs with their masks, each prepared when it is first asked for."""
+"""A folder of photographs with their masks, each prepared on first use."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from mimicbrush.segmentation.prompt import Mask
 
 
 class MaskedPhotograph(NamedTuple):
-    """A photograph as it goes into the benchmark, with its mask."""
+    """A scaled photograph with its mask."""
 
     photograph: PhotographFile
     image: Image.Image
     mask: Mask
     provenance: dict
-    """Where picture and mask come from, as JSON."""
+    """Origin of picture and mask, as JSON."""
 
 
 class Collection:
-    """Photographs by their relative path; those that no mask file, box or click is given for are left out.
+    """Photographs by their relative path; those without a mask file, box or click are left out.
 
-    Masks are kept in the folder `masks`, so that an interrupted build goes on.
-    Raises UserError where the folder, or what the masks are made from, is missing or unsound.
+    Masks are kept in the folder `masks`, so that an interrupted build can be resumed.
+    Raises UserError if the folder, or the input of the masks, is missing or unsound.
     """
 
     def __init__(self, config: CollectionConfig, size: SizeConfig, *, seed: int, masks: Path) -> None:
@@ -47,13 +47,15 @@ class Collection:
         self.photographs = {file: photograph for file, photograph in found.items() if self.masker.knows(file)}
         self.unmarked = [file for file in found if file not in self.photographs]
         if not self.photographs:
-            told = config.masks.folder if config.masks.method == "files" else config.masks.regions
-            raise UserError(f"{told}: tells for none of the {len(found)} photographs in {config.folder} what to mask")
+            given = config.masks.folder if config.masks.method == "files" else config.masks.regions
+            raise UserError(
+                f"{given}: has a mask, box or click for none of the {len(found)} photographs in {config.folder}"
+            )
         self.tried: set[str] = set()
         self.skipped: dict[str, UnusableInput] = {}
 
     def prepare(self, file: str) -> MaskedPhotograph:
-        """Raises UnusableInput where the photograph or its mask cannot be used, and remembers that."""
+        """Scale a photograph and mask it; if that fails, count it as skipped and raise UnusableInput."""
         if file in self.skipped:
             raise self.skipped[file]
         self.tried.add(file)
@@ -82,7 +84,7 @@ class Collection:
         return MaskedPhotograph(photograph, picture.image, mask, provenance)
 
     def inputs(self) -> Iterator[str]:
-        """A line for each file that the result depends on: its name and hash."""
+        """Yield a line with name and hash for each file that the result depends on."""
         for file, photograph in self.photographs.items():
             yield f"{file} {photograph.sha256}"
         masks = self.config.masks
@@ -92,6 +94,6 @@ class Collection:
 
 
 def write_once(picture: Image.Image | Tensor | Mask, path: Path) -> None:
-    """Write a picture as `write_image` does; a file that is there was written by the same run and is left alone."""
+    """Write a picture with `write_image`, unless the file exists: then the same build has written it earlier."""
     if not path.is_file():
         write_image(picture, path)

@@ -1,4 +1,4 @@
-"""Configuration of the commands that build benchmark sets: photographs, masks and sizes."""
+"""Options of the commands that build and check benchmark sets."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class PhotographMaskConfig:
 
     @property
     def guesses(self) -> bool:
-        """Whether masks show whatever is in the middle of the photograph."""
+        """Whether masks are guessed from the middle of the photograph."""
         return self.method == "grabcut" and self.regions is None
 
 
 def require_chosen_parts(task: Task, **masks: PhotographMaskConfig) -> None:
-    """Raise ValueError where task parts has masks of whatever is in the middle; masks are named by collection."""
+    """Raise ValueError if masks are guessed although the task is `parts`; masks: by the name of their collection."""
     for name, config in masks.items():
         if task == "parts" and config.guesses:
             raise ValueError(

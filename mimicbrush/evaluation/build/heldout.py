@@ -1,4 +1,4 @@
-"""Inner-ID from held-out pairs of training: the masked frame is the truth, the other one the reference."""
+"""Builds an inner-ID set from held-out pairs of training: one frame is source and truth, the other the reference."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mimicbrush.folder_lock import held
 
 
 def build_heldout(config: HeldoutSetConfig) -> None:
-    """Build the set. Raises UserError where a folder holds too few pairs, or a picture is damaged."""
+    """Build the set; raises UserError if a folder holds too few pairs, or a picture is damaged."""
     with held(config.output):
         inputs = [digest(list_shards(folder)) for folder in config.shards]
         pairs = [
@@ -47,7 +47,8 @@ def _build(pairs: Sequence[FramePair], config: HeldoutSetConfig) -> None:
     advice = "If not: build again with other settings of mask, or another seed."
     sheet = write_contact_sheet(account, list_samples(benchmark), config.output, advice=advice)
     num_groups = len({triplet.group for triplet in account.triplets})
-    print(f"held-out pairs: {len(pairs)} triplets of {num_groups} groups -> {config.output}; look them over: {sheet}")
+    counts = f"{len(pairs)} triplets of {num_groups} groups"
+    print(f"held-out pairs: {counts} -> {config.output}; check the masks in {sheet}")
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""Inner-ID: source and reference are two photographs of one subject (the paper's appendix A, on DreamBooth's set)."""
+"""Builds an inner-ID set: source and reference are two photographs of one subject (paper, appendix A: DreamBooth)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mimicbrush.folder_lock import held
 
 
 def build_inner_id(config: InnerIdConfig) -> None:
-    """Build an inner-ID set. Raises UserError where an input is missing, or no triplet can be made."""
+    """Build an inner-ID set; raises UserError if an input is missing, or no triplet can be made."""
     with held(config.output):
         subjects = Collection(config.subjects, config.size, seed=config.seed, masks=config.output / "masks")
-        quotas = plan_inner_id(subjects.photographs, config.triplets_per_subject, seed=config.seed)
+        quotas = subject_quotas(subjects.photographs, config.triplets_per_subject, seed=config.seed)
         benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inner_id")
         with claimed(config.output, config, subjects.inputs()):
             build_set(benchmark, quotas, subjects, subjects)
 
 
-def plan_inner_id(photographs: dict[str, PhotographFile], per_subject: int, *, seed: int) -> list[Quota]:
-    """A quota for each subject; raises UserError where photographs lie outside a subject's folder."""
+def subject_quotas(photographs: dict[str, PhotographFile], per_subject: int, *, seed: int) -> list[Quota]:
+    """Make a quota for each subject; raises UserError if a photograph lies outside the folders of subjects."""
     subjects: dict[str, list[str]] = {}
     for file in photographs:
         subjects.setdefault(PurePosixPath(file).parent.as_posix(), []).append(file)

@@ -1,4 +1,4 @@
-"""Inter-ID: source and reference show two things (the paper's appendix A, on photographs of Pexels)."""
+"""Builds an inter-ID set: source and reference show different things (paper, appendix A: photographs of Pexels)."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ Photographs = dict[str, PhotographFile]
 
 
 def build_inter_id(config: InterIdConfig) -> None:
-    """Build an inter-ID set. Raises UserError where an input is missing, or no triplet can be made."""
+    """Build an inter-ID set; raises UserError if an input is missing, or no triplet can be made."""
     with held(config.output):
         masks = config.output / "masks"
         sources = Collection(config.sources, config.size, seed=config.seed, masks=masks / "sources")
         references = Collection(config.references, config.size, seed=config.seed, masks=masks / "references")
         if config.pairs:
             quotas = read_pairs(config.pairs, sources.photographs, references.photographs)
-            told = [sha256(config.pairs)]
+            chosen = [sha256(config.pairs)]
         else:
             drawn = draw_pairs(sources.photographs, references.photographs, seed=config.seed)
-            quotas, told = [Quota("the draw", config.num_triplets, drawn)], []
+            quotas, chosen = [Quota("the draw", config.num_triplets, drawn)], []
         benchmark = BenchmarkSet(folder=config.output, task=config.task, track="inter_id")
-        with claimed(config.output, config, [*sources.inputs(), "", *references.inputs(), *told]):
+        with claimed(config.output, config, [*sources.inputs(), "", *references.inputs(), *chosen]):
             build_set(benchmark, quotas, sources, references)
 
 
 def draw_pairs(sources: Photographs, references: Photographs, *, seed: int) -> Iterator[Candidate]:
-    """Every pair, in a drawn order that first lets each source come once."""
+    """Yield every pair in a random order in which no source repeats before all were used."""
     for source, reference in crossed(shuffled(sources, seed, "sources"), shuffled(references, seed, "references")):
         yield _candidate(sources, source, reference)
 
 
 def read_pairs(path: Path, sources: Photographs, references: Photographs) -> list[Quota]:
-    """A quota of one for each row of the CSV.
+    """Make a quota of one triplet for each row of the CSV.
 
-    Raises UserError where columns are missing, or naming every row that is no pair of photographs or comes twice.
+    Raises UserError if columns are missing, or that names every row that is no pair of photographs or is repeated.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -60,7 +60,7 @@ def read_pairs(path: Path, sources: Photographs, references: Photographs) -> lis
     rows = list(reader)
     faults = [fault for place, row in enumerate(rows) for fault in _row_faults(rows, place, sources, references)]
     if faults:
-        raise UserError("\n".join([f"{path}: {len(faults)} faults; mend them:", *(f"- {fault}" for fault in faults)]))
+        raise UserError("\n".join([f"{path}: {len(faults)} faults; fix them:", *(f"- {fault}" for fault in faults)]))
     candidates = [_candidate(sources, row["source"], row["reference"], row.get("prompt") or None) for row in rows]
     return [Quota(f"{each.source} and {each.reference}", 1, [each]) for each in candidates]
 
@@ -74,7 +74,7 @@ def _row_faults(rows: list[dict], place: int, sources: Photographs, references: 
     if not faults and sources[source].sha256 == references[reference].sha256:
         faults.append(f"{line}: source and reference are the same picture")
     if any((row["source"], row["reference"]) == (source, reference) for row in rows[:place]):
-        faults.append(f"{line}: {source} with {reference} came before")
+        faults.append(f"{line}: {source} with {reference} is repeated")
     return faults
 
 

@@ -1,4 +1,7 @@
-"""Where masks come from: files, boxes, GrabCut, or SAM."""
+"""Kinds of masks of photographs: files, boxes, GrabCut, and SAM.
+
+A new kind is a subclass of Masker here, a case in `make_masker`, and a name in `Method` of build/config.py.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +32,19 @@ class Masker(ABC):
 
     @abstractmethod
     def knows(self, file: str) -> bool:
-        """Whether somebody has told where that photograph's mask belongs."""
+        """Whether the input has a mask, box or click for a photograph."""
 
     @abstractmethod
     def describe(self, file: str) -> dict:
-        """Method and settings of that photograph's mask, as JSON."""
+        """Describe method and settings of a photograph's mask, as JSON."""
 
     @abstractmethod
     def mask(self, picture: ScaledPhotograph) -> Mask:
-        """Raises UnusableInput where there is none to be had."""
+        """Mask a photograph; raises UnusableInput if that fails."""
 
 
 def make_masker(config: PhotographMaskConfig, files: Iterable[str], *, seed: int) -> Masker:
-    """The masker of that method; raises UserError where its inputs are missing or unsound."""
+    """Make the masker of the chosen method; raises UserError if its inputs are missing or unsound."""
     regions = read_regions(config.regions, files) if config.regions else {}
     match config.method:
         case "files":
@@ -55,8 +58,8 @@ def make_masker(config: PhotographMaskConfig, files: Iterable[str], *, seed: int
 
 
 def _load_sam(config: PhotographMaskConfig) -> SegmentAnything:
-    """Raises UserError, with what to set, where SAM's weights are not to be had."""
-    # Imported here: torch and transformers are needed for this method alone.
+    """Load SAM; raises UserError with advice if its weights are missing."""
+    # Imported here, because only this method needs torch and transformers.
     from mimicbrush.segmentation.segment_anything import SegmentAnything
 
     try:
@@ -67,7 +70,7 @@ def _load_sam(config: PhotographMaskConfig) -> SegmentAnything:
 
 
 def check_area(mask: Mask, config: PhotographMaskConfig) -> None:
-    """Raises UnusableInput where the mask covers too little or too much."""
+    """Raise UnusableInput if the mask covers too little or too much of the photograph."""
     share = float(mask.mean())
     if share == 0:
         raise UnusableInput("mask_empty", "the mask is empty")
@@ -78,7 +81,7 @@ def check_area(mask: Mask, config: PhotographMaskConfig) -> None:
 
 
 class FileMasker(Masker):
-    """Masks that somebody drew."""
+    """Masks that were drawn by hand and saved as files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -108,7 +111,7 @@ class FileMasker(Masker):
 
 
 class RegionMasker(Masker):
-    """Masks that follow from a box or clicks."""
+    """Masks made from a box or clicks."""
 
     def __init__(self, regions: dict[str, SegmentationPrompt]) -> None:
         self.regions = regions
@@ -117,7 +120,7 @@ class RegionMasker(Masker):
         return file in self.regions
 
     def region(self, picture: ScaledPhotograph) -> SegmentationPrompt:
-        """In pixels of the picture."""
+        """Box and clicks of a photograph, scaled to the picture's pixels."""
         region = self.regions[picture.file]
         if not region.fits(*picture.full_size):
             size = "x".join(map(str, picture.full_size))
@@ -126,7 +129,7 @@ class RegionMasker(Masker):
 
 
 class BoxMasker(RegionMasker):
-    """The box itself."""
+    """Masks that fill the box."""
 
     def describe(self, file: str) -> dict:
         return {"method": "box"} | self.regions[file].describe()
@@ -152,7 +155,7 @@ class GrabCutMasker(RegionMasker):
         return {"method": "grabcut", "iterations": self.iterations, "seed": self.seed} | where
 
     def mask(self, picture: ScaledPhotograph) -> Mask:
-        # Imported here: OpenCV is needed for this method alone.
+        # Imported here, because only this method needs OpenCV.
         from mimicbrush.segmentation.grabcut import resize_mask, segment_grabcut, shrink_for_grabcut
 
         small = shrink_for_grabcut(picture.image)
@@ -167,7 +170,7 @@ class GrabCutMasker(RegionMasker):
 
 
 class SamMasker(RegionMasker):
-    """Masks of the object that a box or clicks mean to Segment Anything."""
+    """Masks of the object at a box or clicks, found by Segment Anything."""
 
     def __init__(self, regions: dict[str, SegmentationPrompt], model: SegmentAnything) -> None:
         super().__init__(regions)

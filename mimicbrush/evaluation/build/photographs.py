@@ -1,4 +1,4 @@
-"""Photographs as they come: listed, and read as RGB of a limited size."""
+"""Photographs: found in a folder, and read as RGB of a limited size."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from mimicbrush.pictures.reading import read_rgb
 
 @dataclass(frozen=True, kw_only=True)
 class PhotographFile:
-    """A file, and what is known of it."""
+    """A photograph's file with its hash and its metadata."""
 
     file: str
     """Path relative to its collection, with forward slashes."""
     path: Path
     sha256: str
     origin: dict[str, str]
-    """group, licence, url, where the metadata say so."""
+    """The columns group, licence and url of the metadata, without empty cells."""
 
 
 class ScaledPhotograph(NamedTuple):
-    """A photograph as it goes into the benchmark."""
+    """A photograph scaled to the size it has in the benchmark."""
 
     file: str
     image: Image.Image
     """RGB, upright, of limited size."""
     full_size: tuple[int, int]
-    """Width and height before the limit: in these pixels boxes and clicks are given."""
+    """Width and height before scaling; boxes and clicks are given in these pixels."""
 
     @property
     def scale(self) -> float:
-        """Pixels here for one of the photograph's."""
+        """Width of the scaled picture relative to the photograph."""
         return self.image.width / self.full_size[0]
 
 
 def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, PhotographFile]:
-    """Every picture file under the folder, by its relative path.
+    """Find every picture file under the folder, by its relative path.
 
-    Raises UserError where there is none, or where two differ by their suffix alone and could not have two masks.
+    Raises UserError if there is none, or if two differ only by their suffix and so could not have two masks.
     """
     require_photographs(folder)
     paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)) and path.is_file())
@@ -71,7 +71,10 @@ def _is_picture(relative: Path) -> bool:
 
 
 def read_picture(photograph: PhotographFile, *, max_side: int, min_side: int) -> ScaledPhotograph:
-    """Upright RGB on white whose longer side is at most `max_side`; raises UnusableInput where that cannot be had."""
+    """Read a photograph as upright RGB on white, scaled so that no side exceeds `max_side`.
+
+    Raises UnusableInput if it cannot be read, or a side is shorter than `min_side`.
+    """
     try:
         image = to_pil(read_rgb(photograph.path))
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Preconditions of building a set, checked without torch: folders of photographs and shards, masks, boxes, lists."""
+"""Checks before building a set that need no torch: missing photographs, shards, masks, boxes and lists of pairs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ NO_PAIRS = "no such text file; expected a CSV with columns source, reference[, p
 
 
 def check_inner_id(config: InnerIdConfig) -> None:
-    """Raise UserError where inputs are missing, or the output is named like a file."""
+    """Raise UserError if inputs are missing, or the output is named like a file."""
     _check(config.output, config.subjects)
 
 
 def check_inter_id(config: InterIdConfig) -> None:
-    """Raise UserError where inputs are missing, or the output is named like a file."""
+    """Raise UserError if inputs are missing, or the output is named like a file."""
     _check(config.output, config.sources, config.references, pairs=config.pairs)
 
 
 def check_heldout(config: HeldoutSetConfig) -> None:
-    """Raise UserError where folders of shards are missing, or the output is named like a file."""
+    """Raise UserError if folders of shards are missing, or the output is named like a file."""
     faults = Faults()
     with faults.collect():
         refuse_file_name(config.output)
@@ -44,19 +44,19 @@ def check_heldout(config: HeldoutSetConfig) -> None:
 
 
 def check_check(config: CheckConfig) -> None:
-    """Raise UserError where there is no such folder."""
+    """Raise UserError if the folder does not exist."""
     if not config.folder.is_dir():
         raise UserError(f"{config.folder}: no such folder; give a benchmark set or a folder of sets")
 
 
 def require_photographs(folder: Path) -> None:
-    """Raise UserError where the folder is missing."""
+    """Raise UserError if the folder is missing."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of photographs")
 
 
 def require_regions(path: Path) -> None:
-    """Raise UserError where the file is missing."""
+    """Raise UserError if the file is missing."""
     if not path.is_file():
         raise UserError(f"{path}: no such file of boxes or clicks; {EXPECTED_REGIONS}")
 

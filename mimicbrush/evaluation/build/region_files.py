@@ -1,4 +1,4 @@
-"""Files that give each photograph a box or clicks."""
+"""Files with a box or clicks for each photograph."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def read_regions(path: Path, files: Iterable[str]) -> dict[str, SegmentationProm
     """Read each photograph's box and clicks from a CSV or a JSON file.
 
     JSON: {file: {"box": [x0, y0, x1, y1], "clicks": [[x, y, label], ...]}}.
-    A CSV may give a photograph one box and any number of clicks, each in a row of its own.
-    Raises UserError, naming every row or entry that does not fit, and every file that is not there.
+    CSV: a photograph may have one box and any number of clicks, one in each row.
+    Raises UserError that names every invalid row or entry, and every photograph that does not exist.
     """
     require_regions(path)
     faults = Faults()
@@ -71,7 +71,7 @@ def _from_csv(text: str, faults: Faults) -> dict[str, SegmentationPrompt]:
 
 @contextmanager
 def _collect(place: str, faults: Faults) -> Iterator[None]:
-    """Note that what stands at this place of the file does not fit."""
+    """Collect errors of the block as faults at this place of the file."""
     try:
         yield
     except (ValueError, TypeError, AttributeError) as error:

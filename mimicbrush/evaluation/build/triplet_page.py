@@ -1,4 +1,4 @@
-"""contact_sheet.html: every triplet at a glance, to find the masks that went wrong."""
+"""contact_sheet.html: every triplet of a set with its masks, to find wrong masks by eye."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mimicbrush.reports.html_pictures import card, picture_grid, thumbnail_figur
 from mimicbrush.reports.mask_outline import outline_mask
 
 SIDE = 360
-"""Pixels of a picture's longer side, more than it is shown with, for dense screens."""
+"""Longer side of a picture in pixels; more than is displayed, for screens of high resolution."""
 
 FIX_MASKS = (
     "If not: fix or delete masks in a copy of the folder masks, and build again from it with masks.method files."
@@ -22,11 +22,12 @@ FIX_MASKS = (
 
 
 def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *, advice: str = FIX_MASKS) -> Path:
-    """Write contact_sheet.html into the output folder and return its path; advice: what to do about bad masks."""
+    """Write contact_sheet.html into the output folder and return its path; advice: how to fix wrong masks."""
     sections = [
         paragraph(f"{account.sentence()}.", note=True),
         paragraph(
-            "Left the source, right the reference, with their masks' outlines: is every mask where it belongs?"
+            "The source is on the left, the reference on the right, with the outlines of their masks. Is every mask in"
+            " the right place?"
             f" {advice}"
         ),
         columns([_card(each, sample) for each, sample in zip(account.triplets, samples, strict=True)]),
@@ -49,7 +50,7 @@ def _card(triplet: TripletRecord, sample: Sample) -> str:
 
 
 def _thumbnail(picture: Path, mask_path: Path | None, label: str) -> str:
-    """The picture with its mask's outline, if it has one."""
+    """Make a thumbnail with the outline of the mask, if there is one."""
     image = to_pil(read_image(picture))
     if mask_path:
         mask = read_mask(mask_path)[0].numpy() > 0.5

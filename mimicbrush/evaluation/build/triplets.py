@@ -1,4 +1,4 @@
-"""Candidates become triplets of the released layout, with the account of what was skipped."""
+"""Makes triplets of the released layout from candidates, and records what was skipped."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from mimicbrush.run_folder import CONFIG_NAME, claim
 PROVENANCE = "provenance.json"
 TEMPLATE = f"{UNFILLED}: what the edited picture shows, with #what comes from the reference# between these signs"
 MAX_NAMED = 8
-"""Quotas that could not be filled, as far as a line names them; provenance.json names all."""
+"""Number of unfilled quotas named in a line; provenance.json names all."""
 PACKAGES = ("mimicbrush", "numpy", "opencv-python-headless", "pillow", "transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TripletRecord:
-    """A triplet that was written."""
+    """Id, group, prompt and provenance of a triplet that was written."""
 
     id: str
     group: str
@@ -52,20 +52,20 @@ class TripletRecord:
 
 @dataclass(kw_only=True)
 class Account:
-    """What became of the candidates."""
+    """Counts of the triplets that were made and of the photographs that were skipped."""
 
     wanted: int
     triplets: list[TripletRecord] = field(default_factory=list)
     short: dict[str, str] = field(default_factory=dict)
-    """Quotas that could not be filled, with `1 of 2`."""
+    """Unfilled quotas by name, with their counts such as `1 of 2`."""
     skipped: dict[str, UnusableInput] = field(default_factory=dict)
-    """Photographs that were tried and cannot be used."""
+    """Photographs that were tried and cannot be used, with the reason."""
     tried: int = 0
     unmarked: list[str] = field(default_factory=list)
-    """Photographs that were left out because no mask file, box or click was given for them."""
+    """Photographs that were left out because they have no mask file, box or click."""
 
     def sentence(self) -> str:
-        """`made 29 of 30 triplets; skipped 4 of 63 photographs tried: 3 mask_large, 1 unreadable; too few from cat`"""
+        """Summarise, as in: `made 29 of 30 triplets; skipped 4 of 63 photographs tried: 3 mask_large, 1 unreadable`."""
         counts = Counter(error.reason for error in self.skipped.values())
         reasons = f": {describe_reasons(dict(counts.most_common()))}" if counts else ""
         clauses = [
@@ -73,7 +73,7 @@ class Account:
             f"skipped {len(self.skipped)} of {self.tried} photographs tried{reasons}",
         ]
         if self.unmarked:
-            clauses.append(f"{len(self.unmarked)} left out for want of a mask, box or click")
+            clauses.append(f"{len(self.unmarked)} left out without a mask, box or click")
         if self.short:
             clauses.append(f"too few from {some_of(list(self.short), MAX_NAMED)}")
         return "; ".join(clauses)
@@ -90,10 +90,10 @@ class BuildFingerprint:
 
 @contextmanager
 def claimed(output: Path, settings: object, inputs: Iterable[str]) -> Iterator[None]:
-    """Take the output folder for the block, or check that this very build is under way in it.
+    """Claim the output folder for the block, or check that it holds the same build.
 
-    A block that is refused before it has written a picture leaves the folder free for a corrected command.
-    Raises UserError where it holds another run's set, or one that nobody built.
+    If the block raises UserError before it has written a picture, the folder is free for a corrected command.
+    Raises UserError if the folder holds another build, or a benchmark that was not built here.
     """
     if output.is_dir() and find_pictures(output) and not (output / CONFIG_NAME).is_file():
         raise UserError(f"{output}: holds a benchmark that was not built here; choose another output")
@@ -108,7 +108,7 @@ def claimed(output: Path, settings: object, inputs: Iterable[str]) -> Iterator[N
 
 
 def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Collection, output: Path) -> Account:
-    """Fill every quota and write its triplets, numbered in order. Raises UserError where there is not one."""
+    """Fill every quota and write its triplets, numbered in order; raises UserError if no triplet can be made."""
     account = Account(wanted=sum(quota.wanted for quota in quotas))
     with progress_bar(total=account.wanted, desc="triplets", unit="triplet") as progress:
         for quota in quotas:
@@ -136,7 +136,7 @@ def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Coll
 def _prepare(
     candidate: Candidate, sources: Collection, references: Collection
 ) -> tuple[MaskedPhotograph, MaskedPhotograph] | None:
-    """Both photographs; None where one cannot be used, or where they are copies of one."""
+    """Prepare both photographs; return None if one cannot be used, or if they are copies of each other."""
     try:
         source, reference = sources.prepare(candidate.source), references.prepare(candidate.reference)
     except UnusableInput:
@@ -162,7 +162,7 @@ def _write(
 
 
 def write_texts(account: Account, output: Path) -> None:
-    """groups.json and provenance.json."""
+    """Write groups.json and provenance.json."""
     write_json({each.id: each.group for each in account.triplets}, output / GROUPS)
     provenance = {
         "triplets": {each.id: {"source": each.source, "reference": each.reference} for each in account.triplets},
@@ -175,9 +175,9 @@ def write_texts(account: Account, output: Path) -> None:
 
 
 def write_prompts(account: Account, output: Path) -> None:
-    """prompts.json: the pairs' own, and a template for the others; what was filled in by hand is kept.
+    """Write prompts.json: the prompts of the pairs, and a template for the others; prompts written by hand are kept.
 
-    Raises UserError where the file there is unsound.
+    Raises UserError if the existing file is unsound.
     """
     path = output / PROMPTS
     refuse_faults({str(output): text_faults(path, {each.id: each for each in account.triplets})})

@@ -1,1 +1,1 @@
-"""What an edit is judged by: METRICS, the networks that they use, and `measure`."""
+"""Metrics of edited pictures: METRICS, the networks that they use, and `measure`."""

@@ -1,4 +1,4 @@
-"""What happens outside the mask, and at its border: preservation and seams."""
+"""Metrics outside the mask and at its border: changes that should not happen, and seams."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from mimicbrush.pictures.geometry import feather_reach
 from mimicbrush.pictures.mask_geometry import grow
 
 SEAM_REACH = 8
-"""Pixels on either side of the border with which a seam is compared."""
+"""Distance from the mask's border, in pixels, up to which pixels are compared with the border."""
 
 
 def change_outside(edit: EditedPicture) -> float:
-    """Largest change of a channel, in grey levels, further from the mask than a feathered border reaches."""
+    """Largest change of a channel, in grey levels, farther from the mask than a feathered border reaches."""
     return float(_changes_outside(edit).max())
 
 
 def mean_change_outside(edit: EditedPicture) -> float:
-    """Mean change of all channels, in grey levels, over the same pixels; exactly 0 where nothing changed."""
+    """Mean change of all channels, in grey levels, over the same pixels; exactly 0 if nothing changed."""
     return float(_changes_outside(edit).mean())
 
 
 def seam_energy(edit: EditedPicture) -> float:
-    """How much the mask's border stands out in the edit, over how much it does in the source: 1 is an invisible seam.
+    """Prominence of the mask's border in the edit, relative to the source: 1 is an invisible seam.
 
     In one picture, *across* is the mean absolute difference, in grey levels, of all horizontal and vertical pairs of
-    neighbouring pixels of which one is masked and one is not; *beside* is that of all pairs on one side of the border,
-    within 8 pixels of it. Then prominence = (across + 1) / (beside + 1), and
+    neighbouring pixels of which one is masked and one is not; *beside* is the same for all pairs on one side of the
+    border, within 8 pixels of it. Then prominence = (across + 1) / (beside + 1), and
 
         seam = prominence(edit) / prominence(source).
 
-    So a stronger texture alone is no seam (it raises both means), and an object's outline that lies on the border is
-    none either (the source has it, too). One grey level keeps flat pictures finite, and rounding from counting.
-    Below 1 the border is smoother than the source's.
+    A stronger texture alone is no seam, because it raises both means; nor is an object's outline that lies on the
+    border, because the source has it, too. Adding one grey level keeps flat pictures finite and rounding negligible.
+    Below 1 the border is smoother than in the source.
     """
     return _prominence(edit.edited, edit.mask) / _prominence(edit.source, edit.mask)
 

@@ -16,11 +16,11 @@ from mimicbrush.hub.local_networks import load_weights
 from mimicbrush.pictures.conversion import to_pil
 
 NUM_REMEMBERED = 128
-"""Maps of about 1 MiB."""
+"""Number of depth maps in memory, about 1 MiB each."""
 
 
 class DepthEstimator:
-    """Depth Anything with its own preprocessing; pictures one by one, as each keeps its proportions."""
+    """Depth Anything with its own preprocessing; pictures are processed one by one, as each keeps its proportions."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.network = load_weights(DepthAnythingForDepthEstimation, folder).to(device)
@@ -28,7 +28,7 @@ class DepthEstimator:
         self.memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
 
     def estimate(self, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """(H, W, 3) -> (H, W): inverse depth up to scale and shift."""
+        """Estimate inverse depth up to scale and shift: (H, W, 3) -> (H, W)."""
         (depth,) = self.memory.look_up([picture], lambda unknown: [self._predict(*unknown)])
         resized = self.processor.post_process_depth_estimation(
             DepthEstimatorOutput(predicted_depth=depth), [picture.shape[:2]]

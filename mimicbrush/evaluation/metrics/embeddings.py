@@ -1,4 +1,4 @@
-"""Pictures and texts to unit vectors: DINO, DINOv2, CLIP."""
+"""Embeddings of pictures and texts as unit vectors: DINO, DINOv2, CLIP."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from mimicbrush.hub.local_networks import load_weights
 from mimicbrush.pictures.conversion import to_pil
 
 BATCH_SIZE = 16
-"""Pictures at once, all of one size by then."""
+"""Number of pictures in a batch; the preprocessing makes all the same size."""
 NUM_REMEMBERED = 4096
-"""Vectors of a few KiB."""
+"""Number of vectors in memory, a few KiB each."""
 
 
 class ImageEmbedder:
-    """A network of transformers with its own preprocessing; `features` takes its pixels to one vector a picture."""
+    """A network of transformers with its own preprocessing.
+
+    features: computes one vector for each picture from the network and the preprocessed pixels.
+    """
 
     def __init__(
         self, network: PreTrainedModel, folder: Path, features: Callable[[PreTrainedModel, Tensor], Tensor]
@@ -34,7 +37,7 @@ class ImageEmbedder:
         self.memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
 
     def embed(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """N pictures (h, w, 3), each of its own size -> (N, D) in float64, each of length 1."""
+        """Embed N pictures (h, w, 3) of any sizes as (N, D) in float64, each row of length 1."""
         return torch.stack(self.memory.look_up(pictures, self._embed))
 
     @exactly()
@@ -48,7 +51,7 @@ class ImageEmbedder:
 
 
 class ClipEmbedder(ImageEmbedder):
-    """CLIP: its pictures and its texts lie in one space."""
+    """CLIP, which embeds pictures and texts in one space."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         network = load_weights(CLIPModel, folder).to(device)
@@ -57,7 +60,7 @@ class ClipEmbedder(ImageEmbedder):
         self.text_memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """N texts -> (N, D) in float64, each of length 1; what is beyond CLIP's 77 tokens is cut off."""
+        """Embed N texts as (N, D) in float64, each row of length 1; texts are cut off after CLIP's 77 tokens."""
         return torch.stack(self.text_memory.look_up(texts, self._embed_texts))
 
     @exactly()
@@ -68,17 +71,17 @@ class ClipEmbedder(ImageEmbedder):
 
 
 def load_dino(folder: Path, device: torch.device) -> ImageEmbedder:
-    """Embeds by the class token."""
+    """Load DINO, which embeds by the class token."""
     return ImageEmbedder(load_weights(ViTModel, folder, add_pooling_layer=False).to(device), folder, _class_token)
 
 
 def load_dinov2(folder: Path, device: torch.device) -> ImageEmbedder:
-    """Embeds by the class token."""
+    """Load DINOv2, which embeds by the class token."""
     return ImageEmbedder(load_weights(Dinov2Model, folder).to(device), folder, _class_token)
 
 
 def unit(vectors: Tensor) -> list[Tensor]:
-    """Rows of (N, D) at length 1, in float64 on the CPU."""
+    """Normalise the rows of (N, D) to length 1, in float64 on the CPU."""
     return list(normalize(vectors.double().cpu(), dim=1))
 
 

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., 2018) without torchvision: its feature stacks written out, the linear heads of torchmetrics."""
+"""LPIPS (Zhang et al., 2018) without torchvision: the backbones are defined here, the heads come with torchmetrics."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mimicbrush.tensor_files import torch_load
 
 Backbone = Literal["alexnet", "vgg16"]
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-"""LPIPS's normalisation of RGB in [-1, 1]: ImageNet's mean and standard deviation."""
+"""Normalisation of RGB in [-1, 1]: ImageNet's mean and standard deviation."""
 TAPS = {"alexnet": (1, 4, 7, 9, 11), "vgg16": (3, 8, 15, 22, 29)}
-"""The layers, all ReLUs, that are compared."""
+"""Numbers of the layers that are compared; all are ReLUs."""
 SMALLEST = {"alexnet": 31, "vgg16": 16}
-"""Pixels of a side that still leave one to the last layer."""
+"""Smallest side of a picture, in pixels, that leaves one pixel at the last layer."""
 HEADS = {"alexnet": "alex", "vgg16": "vgg"}
 
 
 class Lpips:
-    """The perceptual distance of two pictures: 0 for equal ones."""
+    """Perceptual distance of two pictures; 0 for equal ones."""
 
     def __init__(self, backbone: Backbone, path: Path, device: torch.device) -> None:
         self.device = device
@@ -37,7 +37,7 @@ class Lpips:
 
     @exactly()
     def distance(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-        """Of two pictures (H, W, 3) of one size, each side at least SMALLEST."""
+        """Compute the distance of two pictures (H, W, 3) of the same size, each side at least SMALLEST."""
         pair = torch.from_numpy(np.stack([first, second])).to(self.device).movedim(3, 1) / 127.5 - 1
         shift, scale = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (SHIFT, SCALE))
         states, heads, total = (pair - shift) / scale, iter(self.heads), 0.0
@@ -50,26 +50,26 @@ class Lpips:
 
 
 def load_features(backbone: Backbone, path: Path) -> nn.Sequential:
-    """The convolutions of torchvision's weight file, or of one that has their tensors; raises UserError otherwise."""
+    """Load the convolutions from a weight file of torchvision; raises UserError if their tensors are missing."""
     layers = STACKS[backbone]()
     try:
         weights = torch_load(path)
         layers.load_state_dict({name: weights[f"features.{name}"] for name in layers.state_dict()})
-    except Exception as error:  # torch raises half a dozen kinds for a file that is no checkpoint
+    except Exception as error:  # torch raises many kinds of errors for a file that is no checkpoint
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path} does not hold torchvision's {backbone} ({reason}); fetch it again") from None
     return layers.eval().requires_grad_(False)
 
 
 def load_heads(backbone: Backbone) -> list[Tensor]:
-    """LPIPS's own weights, one (1, C, 1, 1) for each layer that is compared, as they come with torchmetrics."""
+    """Load LPIPS's own weights from torchmetrics: one (1, C, 1, 1) for each layer that is compared."""
     folder = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_models"
     weights = torch_load(folder / f"{HEADS[backbone]}.pth")
     return [weights[f"lin{number}.model.1.weight"] for number in range(len(TAPS[backbone]))]
 
 
 def alexnet_layers() -> nn.Sequential:
-    """torchvision's `alexnet().features` up to the last ReLU."""
+    """Layers of torchvision's `alexnet().features` up to the last ReLU."""
     return nn.Sequential(
         nn.Conv2d(3, 64, 11, stride=4, padding=2),
         nn.ReLU(),
@@ -87,12 +87,12 @@ def alexnet_layers() -> nn.Sequential:
 
 
 def vgg16_layers() -> nn.Sequential:
-    """torchvision's `vgg16().features` up to the last ReLU: blocks of 3 x 3 convolutions with pooling between."""
+    """Layers of torchvision's `vgg16().features` up to the last ReLU: blocks of 3 x 3 convolutions, then pooling."""
     layers: list[nn.Module] = []
     width = 3
     for block in ([64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3):
         for channels in block:
-            # In place: at full resolution the states are the largest thing in memory.
+            # In place, because at full resolution the activations need the most memory.
             layers += [nn.Conv2d(width, channels, 3, padding=1), nn.ReLU(inplace=True)]
             width = channels
         layers.append(nn.MaxPool2d(2, 2))
@@ -103,5 +103,5 @@ STACKS = {"alexnet": alexnet_layers, "vgg16": vgg16_layers}
 
 
 def _unit_channels(states: Tensor) -> Tensor:
-    # As LPIPS is defined in torchmetrics: the small number lies under the root.
+    # As in torchmetrics, the small number is added under the root.
     return states / torch.sqrt(1e-8 + states.square().sum(dim=1, keepdim=True))

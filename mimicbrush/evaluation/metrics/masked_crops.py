@@ -1,4 +1,4 @@
-"""Parts of a picture that metrics look at. *Box*: the tight bounding box of a mask."""
+"""Crops of a picture that metrics compare: the mask's bounding box, and the masked part alone on white."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ WHITE = 255
 
 
 def box(mask: NDArray[np.bool_], *, at_least: int = 1, needed_by: str = "the metric") -> tuple[slice, slice]:
-    """Rows and columns of the mask's bounding box, each side grown to `at_least` pixels within the picture.
+    """Rows and columns of the mask's bounding box, each side extended to `at_least` pixels within the picture.
 
-    Raises NotComputableError where the picture itself is smaller, in the name of `needed_by`.
+    Raises NotComputableError if the picture itself is smaller; the message names `needed_by`.
     """
     height, width = mask.shape
     if min(height, width) < at_least:
@@ -24,9 +24,9 @@ def box(mask: NDArray[np.bool_], *, at_least: int = 1, needed_by: str = "the met
 
 
 def subject_on_white(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(H, W, 3) -> (s, s, 3): the masked part alone, cropped to its box and centred on a white square.
+    """Crop the masked part and centre it on a white square: (H, W, 3) -> (s, s, 3).
 
-    The paper removes the background and crops (appendix A); white and the square are ours, as it names neither.
+    The paper removes the background and crops (appendix A), but names neither its colour nor the crop's shape.
     """
     crop = np.where(mask[..., None], picture, np.uint8(WHITE))[box(mask)]
     height, width = crop.shape[:2]
@@ -38,7 +38,7 @@ def subject_on_white(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDA
 
 
 def _lengthen(tight: slice, at_least: int, most: int) -> slice:
-    """`tight` or, around its middle and within `most` pixels, `at_least` pixels."""
+    """Extend `tight` around its middle to `at_least` pixels, within `most` pixels."""
     length = max(tight.stop - tight.start, at_least)
     start = (tight.start + tight.stop) // 2 - length // 2
     start = min(max(0, start), most - length)

@@ -12,9 +12,9 @@ LACKS = {"reference_mask": "the sample has no reference mask", "prompt": "the sa
 
 
 def measure(edits: Sequence[EditedPicture], metrics: Mapping[str, Metric], models: Models) -> list[dict[str, Score]]:
-    """The scores of every edit, by metric: each has a value, or a reason why not.
+    """Score every edit by every metric; each score has a value, or the reason why it has none.
 
-    A score depends on its edit alone, not on the others or their order. Raises UserError where weights are there and
+    A score depends on its own edit only, not on the others or their order. Raises UserError if weights exist but
     cannot be read.
     """
     absent = models.missing(metric.model for metric in metrics.values() if metric.model)
@@ -25,14 +25,14 @@ def measure(edits: Sequence[EditedPicture], metrics: Mapping[str, Metric], model
 def _column(metric: Metric, edits: Sequence[EditedPicture], models: Models, absent: Mapping[str, str]) -> list[Score]:
     if metric.model in absent:
         return [Score(None, absent[metric.model])] * len(edits)
-    reasons = [_lacking(metric, edit) for edit in edits]
-    able = [edit for edit, reason in zip(edits, reasons, strict=True) if not reason]
-    scores = iter(metric.compute(able, models) if able else [])
+    reasons = [_find_reason(metric, edit) for edit in edits]
+    complete = [edit for edit, reason in zip(edits, reasons, strict=True) if not reason]
+    scores = iter(metric.compute(complete, models) if complete else [])
     return [Score(None, reason) if reason else next(scores) for reason in reasons]
 
 
-def _lacking(metric: Metric, edit: EditedPicture) -> str:
-    """Why the edit cannot be scored, or nothing."""
+def _find_reason(metric: Metric, edit: EditedPicture) -> str:
+    """Reason why the edit cannot be scored; empty if it can."""
     if metric.looks_inside and not edit.mask.any():
         return "nothing is masked"
     lacks = [LACKS[need] for need in sorted(metric.needs) if getattr(edit, need) is None]

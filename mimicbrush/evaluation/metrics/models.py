@@ -1,12 +1,14 @@
-"""The networks that metrics use: where their weights lie, what they are, and each loaded once."""
+"""The networks of metrics: found on this machine, described, and each loaded once."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import torch
 import torchmetrics
@@ -18,29 +20,33 @@ from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder, load_dino, load_dinov2
 from mimicbrush.evaluation.metrics.lpips import Lpips
-from mimicbrush.evaluation.metrics.sources import fetch_command, find_file, short_digest
+from mimicbrush.files import sha256
 from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder
+from mimicbrush.hub.locations import is_repository
 from mimicbrush.hub.weight_files import weight_files
 
+FETCH = "python -m mimicbrush.evaluation.fetch"
+NAMED_HASH = re.compile(r"-([0-9a-f]{8,})\.")
+"""The beginning of a file's SHA-256 in its name, as in torchvision's files."""
 VIT_SIZES = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g"}
-"""By width, as the papers name them."""
+"""Width of a vision transformer to the name of its size in the papers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """One of ModelsConfig's fields."""
+    """The kind of network that one field of ModelsConfig names."""
 
     label: str
-    """As reports call it."""
+    """Name in reports."""
     model_type: str | None
-    """As a folder's config.json says it; None for a single file of torchvision's."""
+    """The `model_type` of a folder's config.json; None for a single file of torchvision."""
     load: Callable[[Path, torch.device], Any]
-    """From the folder or file that `find` finds."""
+    """Loads the network from the path that `find` returns."""
     has_tokenizer: bool = False
-    """Whether the folder must hold one, for texts."""
+    """Whether the folder must hold a tokenizer for texts."""
 
     def find(self, source: str) -> Path:
-        """The folder or file of the weights; raises AbsentWeightsError."""
+        """Find the folder or file of the weights; raises AbsentWeightsError."""
         if self.model_type is None:
             return find_file(source)
         return find_folder(source, self.model_type, has_tokenizer=self.has_tokenizer)
@@ -57,27 +63,29 @@ NETWORKS = {
 
 
 class Models:
-    """The networks of all metrics: each is loaded on first use, in float32, and kept."""
+    """The networks of all metrics: each is loaded on first use, in float32, and kept.
+
+    device: `auto` is a GPU where there is one.
+    """
 
     def __init__(self, config: ModelsConfig | None = None, *, device: str = "auto") -> None:
-        """device: `auto` is a GPU where there is one."""
         self.config = config or ModelsConfig()
         self.device = choose_device(device)
         self._loaded: dict[str, Any] = {}
         self._variants: dict[str, str] = {}
 
     def missing(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of the networks that cannot be had, each with the reason and the command that fetches it.
+        """Networks whose weights are missing, each with the reason and the command that fetches it.
 
-        Only looks: nothing is loaded, and nothing downloaded.
+        Nothing is loaded or downloaded.
         """
         reasons = {name: self._reason(name) for name in sorted(set(names) - set(self._loaded))}
         return {name: reason for name, reason in reasons.items() if reason}
 
     def variant(self, name: str) -> str:
-        """`DINO ViT-S/16 (facebook/dino-vits16, 1f2e3d4c)`: what was found, where from, and the weights' SHA-256.
+        """Name a network with its repository and hash: `DINO ViT-S/16 (facebook/dino-vits16, 1f2e3d4c)`.
 
-        Found out once. Raises UserError where the network is not there.
+        Raises UserError if the weights are missing.
         """
         if name not in self._variants:
             self._variants[name] = self._describe(name)
@@ -93,13 +101,13 @@ class Models:
         return f"{network.label} {architecture} ({source}, {digests})"
 
     def load(self, name: str) -> Any:
-        """An ImageEmbedder, ClipEmbedder, Lpips or DepthEstimator; raises UserError where its weights are not there."""
+        """Load an ImageEmbedder, ClipEmbedder, Lpips or DepthEstimator; raises UserError if its weights are missing."""
         if name not in self._loaded:
             self._loaded[name] = NETWORKS[name].load(self.find(name), self.device)
         return self._loaded[name]
 
     def find(self, name: str) -> Path:
-        """The folder or file of a network's weights; raises UserError where it is not there."""
+        """Find the folder or file of a network's weights; raises UserError if it is missing."""
         reason = self._reason(name)
         if reason:
             raise UserError(reason)
@@ -118,7 +126,44 @@ class Models:
 
 
 def describe_architecture(config: PretrainedConfig) -> str:
-    """`ViT-B/14`, of the part that sees pictures; `ViT of width 32/8` for one that the papers do not name."""
+    """Name the image encoder: `ViT-B/14`, or `ViT of width 32/8` for a size without a name in the papers."""
     vision = getattr(config, "vision_config", None) or getattr(config, "backbone_config", None) or config
     size = VIT_SIZES.get(vision.hidden_size)
     return f"ViT-{size}/{vision.patch_size}" if size else f"ViT of width {vision.hidden_size}/{vision.patch_size}"
+
+
+def is_url(source: str) -> bool:
+    """Whether weights are named by a URL."""
+    return source.startswith(("https://", "http://"))
+
+
+def find_file(source: str) -> Path:
+    """Find a local file, or torch.hub's copy of a URL; raises AbsentWeightsError if it is missing or damaged."""
+    path = cached_file(source) if is_url(source) else Path(source)
+    if not path.is_file():
+        raise AbsentWeightsError(f"{path.name} is not on this machine" if is_url(source) else f"{path}: no such file")
+    named = NAMED_HASH.search(path.name)
+    if named and not sha256(path).startswith(named[1]):
+        raise AbsentWeightsError(
+            f"{path} is damaged: its SHA-256 begins with {short_digest(path)}, not {named[1]}; delete it"
+        )
+    return path
+
+
+def cached_file(url: str) -> Path:
+    """Path at which torch.hub keeps the download of a URL."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+
+
+def fetch_command(name: str, source: str, default: str) -> str:
+    """Advice that ends the reason why a network is missing."""
+    if source == default:
+        return f"fetch it by: {FETCH} --models '[{name}]'"
+    if is_url(source) or is_repository(source):
+        return f"fetch it by: {FETCH} --models '[{name}]' --sources.{name} {source}"
+    return f"correct models.{name}, or leave it out to use the default, fetched by: {FETCH} --models '[{name}]'"
+
+
+def short_digest(path: Path) -> str:
+    """First eight hex digits of a file's SHA-256."""
+    return sha256(path)[:8]

@@ -1,7 +1,7 @@
-"""Agreement with the source by pixels, and with the reference by colours.
+"""Metrics of pixels: SSIM and PSNR against the source, and colour histograms against source and reference.
 
-The background inside the box is not removed (paper, appendix A). The paper gives no truth on inter-ID: what compares
-with the source there says how much of the source is left, and has no better direction.
+The background inside the mask's box is not removed (paper, appendix A). Inter-ID has no truth: there, agreement with
+the source shows how much of it is left, and neither direction is better.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def ssim_box(edit: EditedPicture) -> float:
 
 
 def ssim_mask(edit: EditedPicture) -> float:
-    """The mean of the same map over the masked pixels alone."""
+    """SSIM as in `ssim_box`, averaged over the masked pixels only."""
     _, similarity, hidden = _ssim(edit)
     return float(similarity[hidden].mean())
 
@@ -35,22 +35,22 @@ def psnr_box(edit: EditedPicture) -> float:
 
 
 def psnr_mask(edit: EditedPicture) -> float:
-    """PSNR of edit and source over the masked pixels alone, in dB; infinite for equal pictures."""
+    """PSNR of edit and source over the masked pixels only, in dB; infinite for equal pictures."""
     return _psnr(edit.edited[edit.mask], edit.source[edit.mask])
 
 
 def colour_distance(edit: EditedPicture) -> float:
-    """Hellinger distance, 0 to 1, of the edited region's colour histogram to that of the reference's masked part."""
+    """Hellinger distance, 0 to 1, between the colours of the edited region and of the reference's masked part."""
     return _hellinger(edit.edited[edit.mask], edit.reference[edit.reference_mask])
 
 
 def colour_distance_truth(edit: EditedPicture) -> float:
-    """Hellinger distance, 0 to 1, of the edited region's colour histogram to that of the source there."""
+    """Hellinger distance, 0 to 1, between the colours of the edited region and of the source in the same place."""
     return _hellinger(edit.edited[edit.mask], edit.source[edit.mask])
 
 
 def _ssim(edit: EditedPicture) -> tuple[float, NDArray[np.float64], NDArray[np.bool_]]:
-    """Mean and map (h, w, 3) in the box, and the mask there."""
+    """Compute SSIM's mean, its map (h, w, 3) in the mask's box, and the mask there."""
     crop = box(edit.mask, at_least=SSIM_WINDOW, needed_by="SSIM's window")
     mean, similarity = structural_similarity(
         edit.edited[crop],
@@ -71,13 +71,13 @@ def _psnr(edited: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
 
 
 def _hellinger(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Of the colour histograms of two sets of pixels, (N, 3) each."""
-    # The sum passes 1 by rounding where the histograms are equal.
+    """Compare the colour histograms of two sets of pixels, (N, 3) each."""
+    # The sum may exceed 1 by rounding if the histograms are equal.
     return float(np.sqrt(max(0.0, 1 - np.sqrt(_histogram(first) * _histogram(second)).sum())))
 
 
 def _histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(N, 3) pixels to shares of joint RGB bins, eight a channel."""
+    """Compute the shares of (N, 3) pixels in joint RGB bins, eight for each channel."""
     bins = (pixels // (256 // HISTOGRAM_BINS)).astype(int)
     index = np.ravel_multi_index(tuple(bins.T), (HISTOGRAM_BINS,) * 3)
     return np.bincount(index, minlength=HISTOGRAM_BINS**3) / len(pixels)

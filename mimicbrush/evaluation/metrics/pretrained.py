@@ -1,4 +1,4 @@
-"""Code that the metrics' networks share: preprocessing, exact arithmetic, remembered results."""
+"""Code shared by the metrics' networks: preprocessing, exact arithmetic, and a memory of results."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 def load_processor(folder: Path) -> BaseImageProcessor:
-    """The network's own preprocessing, by Pillow everywhere: torchvision, where installed, resizes otherwise."""
+    """Load a network's preprocessing on Pillow, because torchvision, where it is installed, resizes differently."""
     return AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
 
 
 @contextmanager
 def exactly() -> Iterator[None]:
-    """Without gradients, and in full float32: TensorFloat-32 changes scores by more than the batch or order may."""
+    """Compute without gradients and in full float32; TensorFloat-32 would let scores depend on batches and order."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -35,14 +35,14 @@ def exactly() -> Iterator[None]:
 
 
 class Memory(Generic[T]):
-    """The last results by the content of what they came of: one source or reference meets every editor."""
+    """The most recent results by the content of their input: each source and reference occurs once for every editor."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._results: OrderedDict[str, T] = OrderedDict()
 
     def look_up(self, items: Sequence[NDArray[np.uint8] | str], compute: Callable[[list], Sequence[T]]) -> list[T]:
-        """A result for each item; `compute` is handed those that are unknown, each once."""
+        """Return a result for each item; `compute` receives the unknown items, each once."""
         keys = [_digest(item) for item in items]
         found = {key: self._results[key] for key in keys if key in self._results}
         unknown = {key: item for key, item in zip(keys, items, strict=True) if key not in found}

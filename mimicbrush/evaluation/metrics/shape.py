@@ -1,4 +1,4 @@
-"""Texture transfer keeps the source's shape: its edges and its depth, inside the mask."""
+"""Metrics of shape for texture transfer, which keeps the source's edges and depth inside the mask."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableErro
 from mimicbrush.pictures.mask_geometry import grow
 
 EDGE_BLUR = 1 / 100
-"""Sigma of the blur before edges are looked for, as a share of the picture's diagonal: a fine texture is no shape."""
+"""Sigma of the blur before edge detection, as a share of the picture's diagonal; it removes fine texture."""
 BORDER_REACH = 2
-"""Sigmas from the mask's border within which the untouched surroundings shine through."""
+"""Distance from the mask's border, in sigmas, within which the blur mixes in the unchanged surroundings."""
 FLAT = 1e-6
-"""Standard deviation below which there is nothing to correlate."""
+"""Standard deviation below which a picture counts as flat, and a correlation is undefined."""
 
 
 def edge_agreement(edit: EditedPicture) -> float:
     """Correlation, -1 to 1, of edge strength inside the mask, edit against source; 1 for equal pictures.
 
-    Edge strength is the gradient's magnitude of the brightness, blurred by 1 % of the diagonal; pixels within two
-    sigmas of the mask's border are left out. It is about 0 where shapes are unrelated, and an F-score of Canny edges
-    is not: dense edges match each other by chance.
+    Edge strength is the magnitude of the gradient of the brightness, blurred by 1 % of the diagonal; pixels within two
+    sigmas of the mask's border are left out. It is about 0 for unrelated shapes, which an F-score of Canny edges is
+    not, because dense edges match each other by chance.
     """
     sigma = max(1.0, EDGE_BLUR * math.hypot(*edit.mask.shape))
     inner = ~grow(~edit.mask, round(BORDER_REACH * sigma))
@@ -44,8 +44,8 @@ def edge_agreement(edit: EditedPicture) -> float:
 def depth_agreement(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
     """Pearson correlation, -1 to 1, of edit's and source's depth over the masked pixels; 1 for equal pictures.
 
-    Depth Anything gives inverse depth up to scale and shift, to which a correlation is blind: it is the quality of the
-    best alignment of the two. Both maps are of the whole picture.
+    Depth Anything estimates inverse depth up to scale and shift, which do not change a correlation. Both maps are
+    computed from the whole picture.
     """
     estimator: DepthEstimator = models.load("depth")
     return score_each(partial(_depth_agreement, estimator), edits)
@@ -68,5 +68,5 @@ def _correlation(source: NDArray[np.float64], edited: NDArray[np.float64], of: s
     is_flat = [norm <= FLAT * math.sqrt(source.size) for norm in norms]
     if is_flat[0]:
         raise NotComputableError(f"the source has no change of {of} inside the mask")
-    # An edit that has lost every shape agrees with none: leaving it out would spare the worst.
+    # An edit without any shape scores 0; leaving it out would improve the mean of the worst editor.
     return 0.0 if is_flat[1] else float(source @ edited / (norms[0] * norms[1]))

@@ -1,4 +1,4 @@
-"""Likeness by networks: of edit and reference or prompt (DINO, CLIP; cosines x 100), of edit and truth (LPIPS)."""
+"""Similarity by networks: edit and reference or prompt (DINO, CLIP; cosines x 100), edit and truth (LPIPS)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mimicbrush.evaluation.metrics.score import EditedPicture, Score, score_each
 
 
 def image_similarity(edits: Sequence[EditedPicture], models: Models, *, network: str) -> list[Score]:
-    """Of the edit inside the source mask and the reference inside its mask, each alone on a white square."""
+    """Compare the edited region with the reference's masked part, each alone on a white square."""
     encoder: ImageEmbedder = models.load(network)
     edited = encoder.embed([subject_on_white(edit.edited, edit.mask) for edit in edits])
     references = encoder.embed([subject_on_white(edit.reference, edit.reference_mask) for edit in edits])
@@ -20,7 +20,7 @@ def image_similarity(edits: Sequence[EditedPicture], models: Models, *, network:
 
 
 def text_similarity(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
-    """Of the whole edited picture and the prompt."""
+    """Compare the whole edited picture with the prompt."""
     encoder: ClipEmbedder = models.load("clip")
     pictures = encoder.embed([edit.edited for edit in edits])
     texts = encoder.embed_texts([plain_prompt(edit.prompt) for edit in edits])
@@ -28,12 +28,12 @@ def text_similarity(edits: Sequence[EditedPicture], models: Models) -> list[Scor
 
 
 def plain_prompt(prompt: str) -> str:
-    """Without the marks around what is edited: `a boy in a #red scarf#` -> `a boy in a red scarf`."""
+    """Remove the marks around what is edited: `a boy in a #red scarf#` -> `a boy in a red scarf`."""
     return " ".join(prompt.replace("#", " ").split())
 
 
 def perceptual_distance(edits: Sequence[EditedPicture], models: Models, *, network: Backbone) -> list[Score]:
-    """LPIPS of edit and source in the source mask's box, each crop at its own size (paper, appendix A)."""
+    """LPIPS of edit and source in the mask's box, each crop at its own size (paper, appendix A)."""
     lpips: Lpips = models.load(network)
 
     def distance(edit: EditedPicture) -> float:

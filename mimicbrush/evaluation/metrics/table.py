@@ -1,4 +1,7 @@
-"""METRICS: what edits are judged by, each with its unit, its direction, and the tasks and tracks that it applies to."""
+"""METRICS: every metric with its unit, its direction, and the tasks and tracks that it applies to.
+
+A new metric is an entry here, a name in `MetricName` of config.py, and a function in one of the files beside this one.
+"""
 
 from __future__ import annotations
 
@@ -38,35 +41,35 @@ INTER: frozenset[Track] = frozenset({"inter_id"})
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number for one edit."""
+    """A measure of one edit."""
 
     title: str
     unit: str = ""
     better: Literal["higher", "lower"] | None
-    """None: the number describes and does not judge."""
+    """None if the number describes the edit without judging it."""
     tasks: frozenset[Task] = BOTH_TASKS
     tracks: frozenset[Track]
     meaning: str
     """One sentence for the report."""
     needs: frozenset[Need] = frozenset()
-    """What a sample must have to be scored."""
+    """Files or texts that a sample must have to be scored."""
     model: str | None = None
-    """The field of ModelsConfig that names its network; None where it needs no weights."""
+    """Field of ModelsConfig that names its network; None if it needs no weights."""
     looks_inside: bool = True
-    """Whether it needs something masked; a frame of a clip may have nothing."""
+    """Whether it needs a masked pixel; a frame of a clip may have none."""
     column: str | None = None
-    """Its column in the paper's tables."""
+    """Column in the paper's tables."""
     compute: Compute
-    """Scores of edits that have what it needs, in their order."""
+    """Computes the scores of edits that have everything it needs, in their order."""
 
 
 def metrics_of(task: Task, track: Track) -> dict[str, Metric]:
-    """The metrics of a set, by name, in the order of the tables."""
+    """Metrics that apply to a task and a track, by name, in the order of the tables."""
     return {name: metric for name, metric in METRICS.items() if task in metric.tasks and track in metric.tracks}
 
 
 def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
-    """The metrics that a set's tables show: all that apply, or those of them that were asked for."""
+    """Metrics in the tables of a set: all that apply to it, or those of them that the config asks for."""
     members = config.sets[set_name]
     return {
         name: metric
@@ -76,7 +79,7 @@ def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
 
 
 def each(function: Callable[[EditedPicture], float]) -> Compute:
-    """A metric that needs no network, from its function of one edit."""
+    """Make a metric that needs no network from a function of one edit."""
     return lambda edits, models: score_each(function, edits)
 
 
@@ -102,7 +105,7 @@ METRICS: dict[MetricName, Metric] = {
         title="SSIM in mask",
         better="higher",
         tracks=INNER,
-        meaning="structural similarity over the masked pixels alone, without the untouched background inside the box",
+        meaning="structural similarity over the masked pixels only, without the unchanged background inside the box",
         compute=each(ssim_mask),
     ),
     "psnr_mask": Metric(
@@ -110,7 +113,7 @@ METRICS: dict[MetricName, Metric] = {
         unit="dB",
         better="higher",
         tracks=INNER,
-        meaning="the same over the masked pixels alone",
+        meaning="the same over the masked pixels only",
         compute=each(psnr_mask),
     ),
     "colour_distance_truth": Metric(
@@ -136,7 +139,7 @@ METRICS: dict[MetricName, Metric] = {
         better="lower",
         tracks=INNER,
         model="vgg16",
-        meaning="the same by VGG16's features; the paper does not say which it took",
+        meaning="the same by VGG16's features; the paper does not say which of the two it used",
         compute=partial(perceptual_distance, network="vgg16"),
     ),
     "dino": Metric(
@@ -157,7 +160,7 @@ METRICS: dict[MetricName, Metric] = {
         tracks=INTER,
         needs=frozenset({"reference_mask"}),
         model="dinov2",
-        meaning="the same by DINOv2, which the paper cites without saying which of the two it took",
+        meaning="the same by DINOv2; the paper cites both without saying which of the two it used",
         compute=partial(image_similarity, network="dinov2"),
     ),
     "clip_image": Metric(
@@ -189,8 +192,8 @@ METRICS: dict[MetricName, Metric] = {
         better="lower",
         tracks=INTER,
         needs=frozenset({"reference_mask"}),
-        meaning="Hellinger distance of colour histograms, edited region against the reference's masked part: "
-        "0 where the edit has the reference's colours in their shares",
+        meaning="Hellinger distance of colour histograms, edited region against the reference's masked part; "
+        "0 if both have the same colours in the same shares",
         compute=each(colour_distance),
     ),
     "source_ssim": Metric(
@@ -243,8 +246,8 @@ METRICS: dict[MetricName, Metric] = {
         unit="levels",
         better="lower",
         tracks=INNER | INTER,
-        meaning=f"largest change, in grey levels of 255, further from the mask than a feathered edge reaches: "
-        f"{FEATHER_PASSES} pixels, and as many times more as the picture is longer than {FEATHER_SIDE}; 0 is best",
+        meaning=f"largest change, in grey levels of 255, farther from the mask than a feathered edge reaches: "
+        f"{FEATHER_PASSES} pixels, in proportion more for pictures longer than {FEATHER_SIDE}; 0 is best",
         looks_inside=False,
         compute=each(change_outside),
     ),
@@ -253,7 +256,7 @@ METRICS: dict[MetricName, Metric] = {
         unit="levels",
         better="lower",
         tracks=INNER | INTER,
-        meaning="mean change of the same pixels' channels; exactly 0 where nothing changed",
+        meaning="mean change of the same pixels' channels; exactly 0 if nothing changed",
         looks_inside=False,
         compute=each(mean_change_outside),
     ),

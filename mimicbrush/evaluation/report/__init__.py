@@ -1,1 +1,1 @@
-"""report.html: one file that tells a stranger what was asked, what came out, and how good it is."""
+"""Reports: report.html of an evaluation, comparison.html of two, and the tables printed on the console."""

@@ -1,4 +1,4 @@
-"""comparison.html: two editors side by side, in numbers, sample by sample, and in pictures where they differ most."""
+"""comparison.html: two editors compared in a table, sample by sample, and in the pictures that differ most."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, gr
 from mimicbrush.reports.number_format import format_number
 
 NUM_EXTREMES = 2
-"""Samples shown for each metric in which the second gains most, and as many in which it loses most."""
+"""Number of samples shown for each metric in which the second gains most, and in which it loses most."""
 NUM_PICTURES = (5, 6)
-"""Pictures of a card: three inputs and two edits, and on inner-ID the truth."""
+"""Pictures on a card: three inputs and two edits, and on inner-ID the truth."""
 
 
 def write_comparison_report(
@@ -43,10 +43,10 @@ def write_comparison_report(
     sections = [
         *(paragraph(f"{side.label}: {side.run.folder}, {side.run.date}", note=True) for side in (first, second)),
         paragraph(
-            f"Each number is of the samples and seeds that both have: what {second.label} scores less what "
-            f"{first.label} scores. Brackets hold 95 % intervals, bootstrapped over source photographs. The win rate "
+            f"Each difference is the score of {second.label} minus the score of {first.label}, over the samples and "
+            "seeds that both have. Brackets hold 95 % intervals, bootstrapped over source photographs. The win rate "
             "is the share of samples in which the second is better, ties counting half: 0.5 is no difference. Better "
-            "or worse: the interval of the difference leaves out 0."
+            "or worse: the interval of the difference excludes 0."
         ),
         bullets(notes),
     ]
@@ -85,24 +85,24 @@ def _extremes(
     second: ComparedEditor,
     metrics: Mapping[str, RecordedMetric],
 ) -> list[str]:
-    """A card for each sample that is among the largest gains or losses by any metric."""
+    """Make a card for each sample that is among the largest gains or losses by any metric."""
     reasons: dict[tuple[str, int], list[str]] = {}
     for one in comparisons:
         for sample, word in _largest(one):
             change = f"{word} in {metrics[one.metric].title}, {format_number(sample.difference, sign='+')}"
             reasons.setdefault((sample.id, sample.seed), []).append(change)
     if not reasons:
-        return [paragraph("Nowhere.")]
+        return [paragraph("They differ in no sample.")]
     set_name = comparisons[0].set_name
     folder = first.run.samples[set_name, next(iter(reasons))[0]].folder
     if not folder.is_dir():
-        return [paragraph(f"The set's pictures are no longer in {folder}, seen from here; so none is shown.")]
+        return [paragraph(f"No picture is shown, because {folder}, relative to this folder, does not exist any more.")]
     shown = {one.metric: metrics[one.metric] for one in comparisons}
     return [_card(set_name, name, seed, words, first, second, shown) for (name, seed), words in reasons.items()]
 
 
 def _largest(comparison: PairedComparison) -> list[tuple[PairedSample, str]]:
-    """The samples with the largest gains and losses of the second, with the word for each."""
+    """Samples with the largest gains and losses of the second, each with its word: gain or loss."""
     if comparison.better is None:
         return []
     sign = 1 if comparison.better == "higher" else -1

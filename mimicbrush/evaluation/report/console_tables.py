@@ -1,4 +1,4 @@
-"""Titles and means as people read them, and the table that a terminal shows."""
+"""The tables that evaluate.py prints, and the column titles that all tables share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 
 
 def column_title(metric: Metric) -> str:
-    """`PSNR (dB) ↑`."""
+    """Format a metric's title with unit and direction: `PSNR (dB) ↑`."""
     return f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}{ARROWS[metric.better]}"
 
 
 def format_summary(summary: Summary) -> str:
-    """`0.912 [0.880, 0.941]`; the mean alone where all values are equal or one is infinite."""
+    """Format a mean with its interval, `0.912 [0.880, 0.941]`, or alone if all values are equal or one is infinite."""
     if summary.mean is None:
         return "not computed"
     if summary.low is None:
@@ -28,7 +28,7 @@ def format_summary(summary: Summary) -> str:
 
 
 def console_text(results: EvaluationResults) -> str:
-    """Failed edits first; each set's means, editors down, metrics across; reference use; what was not computed."""
+    """Format the failed edits, the means of each set, reference use, and the metrics that were not computed."""
     failed = [edit for edit in results.edits if edit.failure]
     blocks = [
         "\n".join(
@@ -42,7 +42,7 @@ def console_text(results: EvaluationResults) -> str:
 
 
 def _reference_use(pairs: str, uses: dict[str, ReferenceUse | None]) -> str:
-    """A row for each editor that has one, and a line that names the others."""
+    """Format a row for each editor whose reference use is defined, and a line that names the others."""
     rows = [[f"reference use, {pairs}", *(f"{name}{ARROWS['higher']}" for name in COMPARISONS)]]
     rows += [[editor, *format_reference_use(use)] for editor, use in uses.items() if use]
     others = ", ".join(editor for editor, use in uses.items() if not use)
@@ -51,7 +51,7 @@ def _reference_use(pairs: str, uses: dict[str, ReferenceUse | None]) -> str:
 
 
 def _means(results: EvaluationResults, set_name: str) -> list[list[str]]:
-    """A header and a row for each editor; metrics of which nothing was computed are left to the end of the text."""
+    """Make a header and a row of means for each editor; metrics that were not computed have no column."""
     metrics = {
         name: metric
         for name, metric in set_metrics(results.config, set_name).items()

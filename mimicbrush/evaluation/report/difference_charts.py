@@ -1,4 +1,4 @@
-"""Charts of paired differences: intervals beside zero, and every sample by itself."""
+"""Charts of paired differences: a mean with its interval for each editor, and a bar for each sample."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from mimicbrush.statistics import win
 
 MARGIN = 14
 ROW, AXIS, NAMES = 24, 24, 138
-"""Height of an editor's row and of the axis below all rows; room for the names beside them."""
+"""Height of an editor's row, height of the axis below all rows, and width of the editors' names."""
 MAX_NAME = 20
-"""Letters of a name that have room."""
+"""Number of letters of a name that fit beside a chart."""
 BARS_HEIGHT, BARS_FLOOR, BARS_LEFT = 210, 170, 54
 COLOURS = {"better": GREEN, "worse": VERMILION, "undecided": GREY, "equal": GREY, "": BLUE}
 
 
 def difference_chart(comparisons: Sequence[PairedComparison], title: str) -> str:
-    """One metric: a row an editor, its mean difference to the first editor with the interval; zero is the first.
+    """Draw one metric: for each editor, its mean difference to the first editor, at zero, with the interval.
 
-    The comparisons must have a difference.
+    Every comparison must have a difference.
     """
     ends = [value for comparison in comparisons for value in comparison.difference[1:3]]
     across = _scale(ends, NAMES, WIDTH - MARGIN)
@@ -53,9 +53,9 @@ def difference_chart(comparisons: Sequence[PairedComparison], title: str) -> str
 
 
 def sorted_differences(comparison: PairedComparison, title: str) -> str:
-    """One comparison: a bar a sample, sorted, with the mean and its interval; an infinite one reaches the edge, pale.
+    """Draw one comparison: a bar for each sample, sorted, with the mean and its interval.
 
-    The comparison must have samples.
+    Infinite differences are pale bars that reach the edge. The comparison must have samples.
     """
     samples = sorted(comparison.samples, key=lambda sample: -sample.difference)
     finite = [sample.difference for sample in samples if math.isfinite(sample.difference)]
@@ -80,12 +80,12 @@ def sorted_differences(comparison: PairedComparison, title: str) -> str:
 
 
 def verdict_legend(verdicts: Sequence[str]) -> str:
-    """The meaning of the colours in use."""
+    """Explain the colours in use."""
     return legend({name or "no direction is better": COLOURS[name] for name in COLOURS if name in verdicts})
 
 
 def outcome(sample: PairedSample, comparison: PairedComparison) -> str:
-    """better, worse or equal, of one sample; empty where no direction is better."""
+    """Verdict on one sample, `better`, `worse` or `equal`; empty if no direction is better."""
     if comparison.better is None:
         return ""
     return {1.0: "better", 0.5: "equal", 0.0: "worse"}[win(sample.first, sample.second, comparison.better)]
@@ -110,7 +110,7 @@ def _bar(sample: PairedSample, comparison: PairedComparison, left: float, right:
 
 
 def _scale(values: Sequence[float], start: float, end: float) -> Scale:
-    """An axis that holds zero and all values, with a little room."""
+    """Make an axis that includes zero and all values, with a margin."""
     low, high = min(0.0, *values) if values else 0.0, max(0.0, *values) if values else 0.0
     if low == high:
         low, high = -1.0, 1.0

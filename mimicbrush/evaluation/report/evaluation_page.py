@@ -1,4 +1,7 @@
-"""The report's sections, in their order."""
+"""report.html: the sections of an evaluation's report, in their order.
+
+A new section is a function that returns HTML, in a file of its own beside this one, and a line in `write_report`.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def write_report(results: EvaluationResults) -> Path:
     sections += reference_use_section(results.reference_use) + training_section(results.config.training_run)
     sections += data_section(results.config.data_summaries) + _settings_section(results)
     path = results.config.output / "report.html"
-    style = STYLE + grid_style(pictures_in_a_card(results, set_name) for set_name in results.config.sets)
+    style = STYLE + grid_style(pictures_in_a_card(results, members.track) for members in results.config.sets.values())
     write_text(page("Imitative editing: evaluation", sections, style=style, script=SCRIPT), path)
     return path
 
@@ -50,17 +53,17 @@ def _introduction(results: EvaluationResults) -> str:
         f"{results.date} · {results.hardware} · {'seed' if len(results.config.seeds) == 1 else 'seeds'} {seeds}",
         note=True,
     ) + paragraph(
-        "Each editor is given a source picture, a mask and a reference picture, and repaints the masked region so that "
-        "it imitates the matching part of the reference. An arrow tells which direction is better (↑ higher, ↓ lower); "
-        "a number without an arrow describes and does not judge. Brackets hold 95 % intervals, bootstrapped over "
-        "source photographs. A mean leads to its samples, worst first."
+        "Each editor receives a source picture, a mask and a reference picture, and repaints the masked region so that "
+        "it imitates the matching part of the reference. An arrow shows which direction is better (↑ higher, ↓ lower); "
+        "a number without an arrow describes the edit without judging it. Brackets hold 95 % intervals, bootstrapped "
+        "over source photographs. Click a mean to see its samples, worst first."
     )
 
 
 def _set_sections(results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, side: int) -> list[str]:
     metrics, num_samples = set_metrics(results.config, set_name), len(results.samples[set_name])
     computed = {name: metric for name, metric in metrics.items() if name not in results.not_computed}
-    smaller = f" Thumbnails are {side} pixels wide, because there are so many." if side < THUMBNAIL_SIDE else ""
+    smaller = f" There are many pictures, so thumbnails are {side} pixels wide." if side < THUMBNAIL_SIDE else ""
     return [
         heading(set_name),
         paragraph(f"{TASKS[benchmark_set.task]}, {TRACKS[benchmark_set.track]}. {num_samples} samples."),
@@ -85,6 +88,6 @@ def _settings_section(results: EvaluationResults) -> list[str]:
     ]
     return [
         heading("Settings"),
-        table(["what", "value"], rows),
+        table(["item", "value"], rows),
         f"<pre>{escape(dump_config(results.config))}</pre>",
     ]

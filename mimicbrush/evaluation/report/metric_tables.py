@@ -1,4 +1,4 @@
-"""The report's numbers: failures, means beside the published ones, what was not computed, paired comparisons."""
+"""Tables of report.html: failed edits, means beside the published ones, and comparisons of the editors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mimicbrush.reports.number_format import format_interval, format_number
 
 
 def failures_section(edits: Sequence[EditResult]) -> list[str]:
-    """Every edit that gave no picture, by its reason; nothing where all succeeded."""
+    """List every failed edit by its reason; empty if none failed."""
     failed: dict[tuple[str, str, str], list[EditResult]] = {}
     for edit in edits:
         if edit.failure:
@@ -50,7 +50,7 @@ def failures_section(edits: Sequence[EditResult]) -> list[str]:
     return [
         "<div class='failures'>",
         heading(f"{total} of {len(edits)} edits failed"),
-        paragraph("They have no picture and no scores; the means below are over the others."),
+        paragraph("They have no picture and no scores; the means below are computed from the other edits."),
         *(_failure(editor, set_name, reason, members) for (editor, set_name, reason), members in failed.items()),
         "</div>",
     ]
@@ -69,7 +69,7 @@ def _failure(editor: str, set_name: str, reason: str, edits: Sequence[EditResult
 def paper_part(
     results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
-    """The paper's metrics with its published rows; nothing where none of them was asked for."""
+    """Tabulate the paper's metrics with its published rows; empty if the evaluation computes none of them."""
     paper = {name: metric for name, metric in metrics.items() if _is_papers(metric, benchmark_set)}
     return _paper_table(results, set_name, benchmark_set, paper) if paper else []
 
@@ -77,7 +77,7 @@ def paper_part(
 def further_part(
     results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
-    """Our own metrics with time and memory, what all of them mean, and which are not computed."""
+    """Tabulate the other metrics with time and memory; explain all metrics, and name those that were not computed."""
     ours = {
         name: metric
         for name, metric in metrics.items()
@@ -105,14 +105,14 @@ def _is_papers(metric: Metric, benchmark_set: BenchmarkSet) -> bool:
 
 
 def _not_computed(results: EvaluationResults, metrics: Mapping[str, Metric]) -> str:
-    """Metrics without their weights, and on a click the command that fetches each; empty where all were computed."""
+    """Name metrics without weights and, folded, the commands that fetch them; empty if all were computed."""
     reasons = {metrics[name].title: reason for name, reason in results.not_computed.items() if name in metrics}
     lines = [f"{title}: {reason}" for title, reason in reasons.items()]
     return folded(f"Not computed: {'; '.join(reasons)}", lines) if reasons else ""
 
 
 def comparisons_part(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
-    """One set's comparisons with its first editor, drawn and as a table; nothing where there is no other editor."""
+    """Show one set's comparisons with its first editor as charts and a table; empty if there is no other editor."""
     if not comparisons:
         return []
     by_metric = {
@@ -125,25 +125,26 @@ def comparisons_part(comparisons: Sequence[PairedComparison], metrics: Mapping[s
         heading(f"Against {comparisons[0].first}, sample by sample", level=3),
         paragraph(
             f"Mean difference to {comparisons[0].first} over the same samples, with its 95 % interval. Better or "
-            "worse: the interval leaves out 0, which in one comparison of twenty chance does too. Fewer than six "
+            "worse: the interval excludes 0, which also happens by chance in one comparison of twenty. Fewer than six "
             "source photographs decide nothing."
         ),
         verdict_legend([one.verdict for members in drawn.values() for one in members]),
         columns([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),
         bullets(
-            [*([f"Equal for every editor: {', '.join(equal)}."] if equal else []), *_left_out(comparisons, metrics)]
+            [*([f"Equal for every editor: {', '.join(equal)}."] if equal else []), *_pair_notes(comparisons, metrics)]
         ),
         fold("As a table", comparison_table(comparisons, metrics)),
     ]
 
 
-def _left_out(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
+def _pair_notes(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
     return _grouped(((one.second, one.note), metrics[one.metric].title) for one in comparisons if one.note)
 
 
 def comparison_table(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> str:
-    """A row a comparison, below a line that names the two editors."""
-    header = ["metric", "difference", "win rate", "wins, ties, losses", "second is", "samples"]
+    """Make a row for each comparison, below a row that names the two editors."""
+    # The verdict comes second, so that a phone shows it without scrolling.
+    header = ["metric", "second is", "difference", "win rate", "wins, ties, losses", "samples"]
     rows: list[list[object]] = []
     for names in dict.fromkeys((one.second, one.first) for one in comparisons):
         rows.append([breakable(" against ".join(names))])
@@ -154,10 +155,10 @@ def comparison_table(comparisons: Sequence[PairedComparison], metrics: Mapping[s
 def _comparison_row(comparison: PairedComparison, metrics: Mapping[str, Metric]) -> list[object]:
     return [
         column_title(metrics[comparison.metric]),
+        span(comparison.verdict, comparison.verdict),
         _interval(format_interval(comparison.difference, sign="+")),
         _interval(format_interval(comparison.win_rate)),
         ", ".join(map(str, comparison.outcomes)) if comparison.better else "",
-        span(comparison.verdict, comparison.verdict),
         len(comparison.samples),
     ]
 
@@ -184,8 +185,8 @@ def _paper_table(
         heading("The paper's measures", level=3),
         table(header, rows, classes=classes),
         paragraph(
-            "Published numbers are of the paper's own benchmark, which was never released: on any other pictures "
-            "they show the order of magnitude, and do not compare with those measured here.",
+            "Published numbers were measured on the paper's own benchmark, which was never released: on other pictures "
+            "they show the order of magnitude, and cannot be compared with those measured here.",
             note=True,
         ),
         fold(
@@ -201,7 +202,7 @@ def _published(row: PublishedRow, metrics: Mapping[str, Metric]) -> list[str]:
 
 
 def _mean(results: EvaluationResults, set_name: str, editor: str, metric: str) -> Markup | str:
-    """The mean, which leads to its samples, over its interval."""
+    """Format a mean as a link to its samples, above its interval."""
     if metric in results.not_computed:
         return span("not computed", "none")
     summary = results.summaries[set_name, editor, metric]
@@ -223,13 +224,13 @@ def _below(text: str) -> str:
 
 
 def _interval(text: str) -> Markup:
-    """`0.1 [0.0, 0.2]`: the brackets below the number."""
+    """Format `0.1 [0.0, 0.2]` with the brackets below the number."""
     mean, _, brackets = text.partition(" ")
     return Markup(escape(mean) + _below(brackets))
 
 
 def _costs(edits: Sequence[EditResult], set_name: str, editor: str) -> list[str]:
-    """Mean seconds and the highest memory of an editor's edits."""
+    """Format the mean time and the highest memory of an editor's edits."""
     members = [edit for edit in edits if (edit.set_name, edit.editor) == (set_name, editor)]
     seconds = [edit.seconds for edit in members if edit.seconds is not None]
     memory = [edit.peak_memory for edit in members if edit.peak_memory is not None]
@@ -248,7 +249,10 @@ def _summary_notes(results: EvaluationResults, set_name: str, metrics: Mapping[s
 
 
 def _grouped(notes: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
-    """((editor, note), metric's title) -> lines that say each note once, for all metrics that it is true of."""
+    """Make one line for each note of an editor, with the titles of all metrics that it concerns.
+
+    notes: ((editor, note), title of the metric).
+    """
     titles: dict[tuple[str, str], list[str]] = {}
     for key, title in notes:
         titles.setdefault(key, []).append(title)

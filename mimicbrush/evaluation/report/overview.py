@@ -1,4 +1,4 @@
-"""A sentence about each editor, out of its class and its config, and a few samples as all of them edit them."""
+"""Opening of report.html: a sentence about each editor, and a few samples edited by all of them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from mimicbrush.reports.mask_outline import outline_mask
 from mimicbrush.requests import Editor
 
 NUM_GLANCES = 3
-"""Samples shown before the first table."""
+"""Number of samples shown before the first table of a set."""
 GLANCE_SIDE = 168
-"""Pixels of such a picture's longer side."""
+"""Longer side of such a picture in pixels."""
 
 
 def editors_part(config: EvaluateConfig) -> str:
-    """Describe each editor, in the order of the tables."""
+    """Describe every editor, in the order of the tables."""
     lines = [Markup(f"<b>{breakable(name)}</b>: {escape(_sentence(config, name))}") for name in config.editors]
     return paragraph("The editors:") + bullets(lines)
 
 
 def glance_part(results: EvaluationResults, set_name: str, *, side: int) -> list[str]:
-    """A row each for the first, the middle and the last sample: what was given, every editor's picture, the truth."""
+    """Show the first, the middle and the last sample, one in each row: inputs, every editor's picture, the truth."""
     samples, seed = results.samples[set_name], results.config.seeds[0]
     places = {round(step * (len(samples) - 1) / (NUM_GLANCES - 1)) for step in range(NUM_GLANCES)}
     chosen = [samples[place] for place in sorted(places)]
@@ -45,7 +45,8 @@ def glance_part(results: EvaluationResults, set_name: str, *, side: int) -> list
     below = link(f"#{set_name}-samples", "below")
     return [
         paragraph(
-            Markup(f"Taken by their place in the set: {escape(named)}. All, with their scores, are {below}."), note=True
+            Markup(f"The first, middle and last of the set: {escape(named)}. All, with their scores, are {below}."),
+            note=True,
         )
         if len(chosen) < len(samples)
         else paragraph(f"All samples: {named}.", note=True),
@@ -54,16 +55,16 @@ def glance_part(results: EvaluationResults, set_name: str, *, side: int) -> list
 
 
 def _sentence(config: EvaluateConfig, name: str) -> str:
-    """Say what an editor does, after its class's docstring, and whose references it receives."""
+    """Describe an editor by its class's docstring, and the references that it receives."""
     specs = {other: config.editor(other) for other in config.editors}
     spec = specs[name]
-    twin = next(other for other in specs if specs[other] == replace(spec, references=specs[other].references))
-    said = _meaning(spec, list(specs.values())) if twin == name else f"The same as {twin}."
-    return f"{said} {REFERENCES[spec.references]}".strip()
+    first = next(other for other in specs if specs[other] == replace(spec, references=specs[other].references))
+    description = _describe(spec, list(specs.values())) if first == name else f"The same as {first}."
+    return f"{description} {REFERENCES[spec.references]}".strip()
 
 
-def _meaning(spec: EditorSpec, others: list[EditorSpec]) -> str:
-    """The first paragraph of the class's docstring, and the arguments in which editors of that class differ."""
+def _describe(spec: EditorSpec, others: list[EditorSpec]) -> str:
+    """Join the first paragraph of the class's docstring and the arguments in which editors of that class differ."""
     text = inspect.cleandoc(find_class(spec.class_path, Editor).__doc__ or f"{spec.class_path}.")
     first = " ".join(text.partition("\n\n")[0].split())
     alike = [other.init_args for other in others if other.class_path == spec.class_path]

@@ -1,7 +1,7 @@
-"""Every number that the paper published about editing quality (arXiv 2406.07547, Tables 1, 3 and 4).
+"""The paper's published numbers about editing quality (arXiv 2406.07547, Tables 1, 3 and 4).
 
-They were measured on the paper's own benchmark, which was announced and never released, by code that was not released
-either. SSIM, PSNR and LPIPS are of the inner-ID track, the similarities, times 100, of the inter-ID track.
+They were measured on the paper's own benchmark, with code of its own; neither was released. SSIM, PSNR and LPIPS belong
+to the inner-ID track, the similarities, times 100, to the inter-ID track.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ COLUMNS: dict[Track, tuple[Column, ...]] = {
     "inner_id": ("SSIM", "PSNR", "LPIPS"),
     "inter_id": ("DINO-I", "CLIP-I", "CLIP-T"),
 }
-"""Which columns belong to which track; the paper prints both side by side."""
+"""Columns of each track; the paper prints both side by side."""
 
 
 class PublishedRow(NamedTuple):
-    """A row of one of the paper's tables, for one task."""
+    """One row of a table of the paper, for one task."""
 
     table: Literal[1, 3, 4]
     name: str
     task: Task
     values: dict[Column, float]
     is_full: bool = False
-    """The full method, as opposed to another method or to an ablation."""
+    """Whether it is the full method, not another method or an ablation."""
 
 
 def _row(table: Literal[1, 3, 4], name: str, task: Task, *values: float, is_full: bool = False) -> PublishedRow:
@@ -73,7 +73,7 @@ INCONSISTENCIES: dict[Task, dict[Track, str]] = {
         "augmentation and the grids with 0.25 and 0.75 score higher than the full pipeline in DINO-I and CLIP-I.",
     },
 }
-"""Where the source contradicts itself, or its conclusion."""
+"""Where the paper contradicts itself, or its conclusion."""
 
 UNSTATED: dict[Track, str] = {
     "inner_id": "The paper states neither LPIPS's network nor how SSIM treats colour.",
@@ -83,12 +83,12 @@ UNSTATED: dict[Track, str] = {
 
 
 def published_rows(task: Task) -> list[PublishedRow]:
-    """What stands beside ours: Table 1 for part composition; the full method's rows for texture transfer."""
+    """Rows shown beside measured ones: Table 1 for part composition; the full method for texture transfer."""
     rows = [row for row in PUBLISHED if row.task == task]
     return [row for row in rows if row.table == 1] or [row for row in rows if row.is_full]
 
 
 def published_ablations(task: Task) -> list[PublishedRow]:
-    """The other rows: Tables 3 and 4."""
+    """All other rows: Tables 3 and 4."""
     shown = published_rows(task)
     return [row for row in PUBLISHED if row.task == task and row not in shown]

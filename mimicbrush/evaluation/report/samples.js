@@ -1,4 +1,4 @@
-// Sorts and filters the cards of each set. What is shown stands in the address, after #, so that it can be shared:
+// Sorts and filters the cards of each set. The choice is kept in the address, after #, so that it can be shared:
 // #SET.order=worst&SET.editor=NAME&SET.metric=NAME&SET.seed=1&SET.failed=1
 "use strict";
 

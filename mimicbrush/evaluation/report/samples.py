@@ -1,6 +1,6 @@
-"""Every sample as a card: source, mask, reference, every edit with its scores, truth. Sorted by samples.js.
+"""Cards of the samples: source, mask, reference, every edit with its scores, and the truth; sorted by samples.js.
 
-Without JavaScript the cards are in order of id, and all seeds are shown.
+Without JavaScript the cards are sorted by id, and all seeds are shown.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mimicbrush.benchmark_layout import Track
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.gather_results import EvaluationResults
 from mimicbrush.evaluation.metrics.score import Score
@@ -28,23 +29,23 @@ STYLE = (Path(__file__).parent / "samples.css").read_text(encoding="utf-8")
 SCRIPT = (Path(__file__).parent / "samples.js").read_text(encoding="utf-8")
 
 SMALLEST_SIDE = 120
-"""Pixels of a thumbnail's longer side where there are thousands."""
+"""Longer side of a thumbnail, in pixels, on a page with thousands of them."""
 NUM_AT_FULL_SIZE = 500
-"""Thumbnails of THUMBNAIL_SIDE that a page may hold; more are made smaller, so that the page stays below some 12 MB."""
+"""Number of thumbnails of THUMBNAIL_SIDE on a page; more are made smaller, so that the page stays below about 12 MB."""
 
 
-def pictures_in_a_card(results: EvaluationResults, set_name: str) -> int:
+def pictures_in_a_card(results: EvaluationResults, track: Track) -> int:
     """Count the inputs, an edit of each editor, and on inner-ID the truth."""
-    return 3 + len(results.config.editors) + (results.config.sets[set_name].track == "inner_id")
+    return 3 + len(results.config.editors) + (track == "inner_id")
 
 
 def thumbnail_side(num_pictures: int) -> int:
-    """The longer side of each of so many thumbnails, in pixels."""
+    """Longer side of a thumbnail, in pixels, on a page with this many pictures."""
     return max(SMALLEST_SIDE, round(THUMBNAIL_SIDE * min(1.0, math.sqrt(NUM_AT_FULL_SIZE / num_pictures))))
 
 
 def count_pictures(results: EvaluationResults) -> int:
-    """Thumbnails of the whole page: three or four a sample, and one an edit; a clip's count once for each frame."""
+    """Count the pictures of the page: three or four for each sample and one for each edit, times a clip's frames."""
     counts = {
         (set_name, sample.id): (read_header(sample.source).num_frames, sample.track == "inner_id")
         for set_name, members in results.samples.items()
@@ -55,14 +56,13 @@ def count_pictures(results: EvaluationResults) -> int:
 
 
 def samples_section(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric], *, side: int) -> str:
-    """All cards of a set, with the controls that sort and filter them; metrics: those that the cards show."""
+    """Show all cards of a set, with the controls that sort and filter them; metrics: those shown on the cards."""
     samples = results.samples[set_name]
     edits: dict[str, list[EditResult]] = {sample.id: [] for sample in samples}
     for edit in results.edits:
         if edit.set_name == set_name:
             edits[edit.id].append(edit)
-    count = pictures_in_a_card(results, set_name)
-    cards = [_card(results, sample, edits[sample.id], metrics, side, count) for sample in samples]
+    cards = [_card(results, sample, edits[sample.id], metrics, side) for sample in samples]
     return (
         f"<section class='samples' id='{escape(set_name)}-samples' data-set='{escape(set_name)}'>"
         f"{_controls(results, metrics)}<div class='cards'>{''.join(cards)}</div></section>"
@@ -70,13 +70,13 @@ def samples_section(results: EvaluationResults, set_name: str, metrics: Mapping[
 
 
 def sort_link(set_name: str, editor: str, metric: str, text: str) -> str:
-    """A link that shows a set's samples by an editor's metric, worst first."""
+    """Make a link that sorts a set's samples by an editor's metric, worst first."""
     address = f"#{set_name}.editor={editor}&{set_name}.metric={metric}&{set_name}.order=worst"
     return link(address, text, classes="sort")
 
 
 def given_pictures(sample: Sample, *, side: int) -> list[str]:
-    """The input that every editor received: upright, on white, 8 bits deep; clips with all of their frames."""
+    """Show the input of every editor: upright, on white, 8 bits deep; clips with all of their frames."""
     source, mask = sample.frames()
     frames = list(map(to_pil, source))
     outlined = [outline_mask(frame, hidden[0].numpy() > 0.5) for frame, hidden in zip(frames, mask, strict=True)]
@@ -88,44 +88,40 @@ def given_pictures(sample: Sample, *, side: int) -> list[str]:
 
 
 def read_pictures(path: Path) -> list[Image.Image]:
-    """All frames of a stored picture or clip, on white."""
+    """Read all frames of a stored picture or clip, on white."""
     return list(map(to_pil, read_frames(path)))
 
 
 def frames_note(frames: Sequence[Image.Image]) -> str:
-    """Caption suffix that counts a clip's frames; empty for a still."""
+    """Caption suffix with the number of frames of a clip; empty for a still."""
     return f", {len(frames)} frames" if len(frames) > 1 else ""
 
 
 def truth_pictures(sample: Sample, *, side: int) -> list[str]:
-    """The truth, on inner-ID."""
+    """Show the truth on inner-ID; empty on inter-ID."""
     if sample.track != "inner_id":
         return []
     return [thumbnail_figure(read_pictures(sample.source), "truth = source", side=side)]
 
 
 def card_title(sample: Sample) -> str:
-    """A card's title as HTML: the id, and the prompt where there is one."""
+    """Title of a card as HTML: the id, and the prompt if there is one."""
     prompt = f" {escape(sample.prompt.replace('#', ''))}" if sample.prompt else ""
     return f"{escape(sample.id)}<span>{prompt}</span>"
 
 
 def _card(
-    results: EvaluationResults,
-    sample: Sample,
-    edits: Sequence[EditResult],
-    metrics: Mapping[str, Metric],
-    side: int,
-    count: int,
+    results: EvaluationResults, sample: Sample, edits: Sequence[EditResult], metrics: Mapping[str, Metric], side: int
 ) -> str:
     figures = given_pictures(sample, side=side)
     figures += [_edit_figure(results, edit, metrics, side) for edit in edits]
     figures += truth_pictures(sample, side=side)
+    count = pictures_in_a_card(results, sample.track)
     return card(card_title(sample), picture_grid(figures, count=count), key=sample.id)
 
 
 def _edit_figure(results: EvaluationResults, edit: EditResult, metrics: Mapping[str, Metric], side: int) -> str:
-    # The script leaves one seed and hides its name.
+    # The script shows one seed at a time and hides its name.
     seed = span(f", seed {edit.seed}", "seed") if len(results.config.seeds) > 1 else ""
     if edit.failure:
         name, shown, scores = "edit failed", f"<p class='failure'>failed: {escape(edit.failure)}</p>", ""
@@ -139,13 +135,13 @@ def _edit_figure(results: EvaluationResults, edit: EditResult, metrics: Mapping[
 
 
 def score_list(edit: EditResult, metrics: Mapping[str, Metric]) -> str:
-    """An edit's scores by those of `metrics` that its set has."""
+    """List an edit's scores by the given metrics, as far as they apply to its set."""
     lines = [_score(name, metric, edit.scores[name]) for name, metric in metrics.items() if name in edit.scores]
     return f"<dl>{''.join(lines)}</dl>"
 
 
 def _score(name: str, metric: Metric, score: Score) -> str:
-    """A line under an edit; `data-value` as JavaScript reads it."""
+    """Make a line below an edit; `data-value` is written for JavaScript."""
     if score.value is None:
         value, shown, hint = "", "none", f"{metric.title}: {score.reason}"
     else:
@@ -157,7 +153,7 @@ def _score(name: str, metric: Metric, score: Score) -> str:
 
 
 def _controls(results: EvaluationResults, metrics: Mapping[str, Metric]) -> str:
-    """Hidden until the script shows them."""
+    """Make the controls that sort and filter; they are hidden until the script shows them."""
     directions = {name: metric.better or "" for name, metric in metrics.items()}
     by_metric = "".join(
         f"<option value='{name}' data-better='{directions[name]}'>{escape(metric.title)}</option>"

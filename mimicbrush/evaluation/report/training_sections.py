@@ -1,4 +1,4 @@
-"""The report's sections about the network and its data: reference use, training, shards."""
+"""Sections of report.html about the network and its data: reference use, training, shards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUM_PREVIEWS = 3
 
 
 def reference_use_section(reference_use: dict[str, dict[str, ReferenceUse | None]]) -> list[str]:
-    """A table for each kind of pairs, a row an editor; nothing where it was not asked for."""
+    """Tabulate reference use for each kind of pairs; empty if it was not measured."""
     if not reference_use:
         return []
     tables = []
@@ -30,11 +30,11 @@ def reference_use_section(reference_use: dict[str, dict[str, ReferenceUse | None
     return [
         heading("Reference use"),
         paragraph(
-            "Does the network imitate, or merely inpaint? On pairs of which the truth is known, noise is predicted"
-            " with the right reference and with a wrong one, and the errors inside the mask are compared. The table"
-            " gives the share of pairs in which the right reference gives the lower error (↑ higher is better): 0.5 is"
-            " chance, what a network that ignores its reference reaches; 1 means that the right reference always"
-            " helps. Brackets hold 95 % intervals over clips and photographs."
+            "Does the network imitate, or does it only inpaint? On pairs with a known truth, noise is predicted once"
+            " with the right reference and once with a wrong one, and the errors inside the mask are compared. The"
+            " table shows the share of pairs in which the right reference gives the lower error (↑ higher is better):"
+            " 0.5 is chance, which a network that ignores its reference reaches; 1 means that the right reference"
+            " always helps. Brackets hold 95 % intervals over clips and photographs."
         ),
         *tables,
         bullets([f"{name}: {meaning}." for name, meaning in COMPARISONS.items()]),
@@ -42,7 +42,7 @@ def reference_use_section(reference_use: dict[str, dict[str, ReferenceUse | None
 
 
 def training_section(folder: Path | None) -> list[str]:
-    """Losses and previews of a folder that train.py wrote."""
+    """Show losses and previews of a folder written by train.py; empty without one."""
     if folder is None:
         return []
     curve = folder / "loss.png"
@@ -55,28 +55,28 @@ def training_section(folder: Path | None) -> list[str]:
 
 
 def _losses(records: list[dict[str, str]]) -> list[str]:
-    """The first and the last recorded losses."""
+    """Tabulate the first and the last recorded losses."""
     if not records:
         return []
     ends = [records[0], records[-1]] if len(records) > 1 else records
     header = ["recorded", *(f"step {float(record['step']):.0f} ↓" for record in ends)]
     names = [name for name in ends[0] if name.startswith("loss")]
-    # A cell is empty where no sample of that kind has been seen.
+    # A cell is empty if training saw no sample of that kind.
     rows = [[name, *(format_number(float(record[name])) if record[name] else "" for record in ends)] for name in names]
     return [
         table(header, rows),
-        paragraph("Loss: mean squared error of what the network predicts, noise or velocity.", note=True),
+        paragraph("Loss: mean squared error of the predicted noise or velocity.", note=True),
     ]
 
 
 def _previews(paths: list[Path]) -> list[str]:
-    """A few preview sheets, from the first to the last."""
+    """Show a few preview sheets, from the first to the last."""
     if not paths:
         return []
     chosen = sorted({round(place * (len(paths) - 1) / (NUM_PREVIEWS - 1)) for place in range(NUM_PREVIEWS)})
     explanation = (
-        "Previews on held-out pairs, a pair a row: masked source, reference, edit without and with the source's shape"
-        " map, truth."
+        "Previews on held-out pairs, one in each row: masked source, reference, edit without and with the source's"
+        " shape map, truth."
     )
     return [paragraph(explanation), *(strip([_preview(paths[number])]) for number in chosen)]
 
@@ -88,7 +88,7 @@ def _preview(path: Path) -> str:
 
 
 def data_section(paths: list[Path]) -> list[str]:
-    """Tabulate what sharding kept and skipped; absent files are left out."""
+    """Tabulate the inputs that data preparation kept and skipped; missing files are left out."""
     rows = []
     for path in filter(Path.is_file, paths):
         summary = read_object(path, *SUMMARY_FIELDS)

@@ -26,7 +26,7 @@ def test_faults_and_needs_of_all_sets_are_named_together(make_set, tmp_path):
         f"- {first}",
         "  - 000: source is missing (000_source.png)",
         f"- {second}",
-        "  - no reference mask (such as 000_reference_mask.png), which a chosen metric needs, of 000",
+        "  - no reference mask (such as 000_reference_mask.png), which a chosen metric needs, for 000",
     ]
 
 

@@ -13,7 +13,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, PhotographMaskConfig, SizeConfig
-from mimicbrush.evaluation.build.inner_id import build_inner_id, plan_inner_id
+from mimicbrush.evaluation.build.inner_id import build_inner_id, subject_quotas
 from mimicbrush.evaluation.build.photographs import list_photographs
 from mimicbrush.evaluation.config import BenchmarkSet
 from tests.evaluation.build.conftest import disc_mask, write_photograph
@@ -63,13 +63,13 @@ def test_set_is_sound_and_says_where_it_comes_from(make_photographs, tmp_path, c
     assert not (output / "prompts.json").exists()
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "made 4 of 4 triplets; skipped 0 of 6 photographs tried",
-        f"texture, inner_id: 4 triplets -> {output}; look the masks over: {output / 'contact_sheet.html'}",
+        f"texture, inner_id: 4 triplets -> {output}; check the masks in {output / 'contact_sheet.html'}",
     ]
 
 
 def test_triplets_are_of_one_subject_and_repeat_no_source(make_photographs):
     photographs = list_photographs(make_photographs(*DOGS, *CATS))
-    for quota in plan_inner_id(photographs, 3, seed=5):
+    for quota in subject_quotas(photographs, 3, seed=5):
         pairs = [(each.source, each.reference) for each in quota.candidates]
         assert all(source.split("/")[0] == reference.split("/")[0] == quota.name for source, reference in pairs)
         assert all(source != reference for source, reference in pairs)
@@ -80,7 +80,7 @@ def test_triplets_are_of_one_subject_and_repeat_no_source(make_photographs):
 
 def test_draw_depends_on_the_seed_and_not_on_other_subjects(make_photographs):
     def drawn(files: list[str], seed: int) -> list[str]:
-        quotas = plan_inner_id(list_photographs(make_photographs(*files, folder=f"of{len(files)}")), 1, seed=seed)
+        quotas = subject_quotas(list_photographs(make_photographs(*files, folder=f"of{len(files)}")), 1, seed=seed)
         (dog,) = [quota for quota in quotas if quota.name == "dog"]
         return [each.source for each in dog.candidates]
 
@@ -182,5 +182,5 @@ def test_parts_need_to_be_told(make_photographs, tmp_path):
 def test_masks_of_other_photographs_are_refused(make_photographs, tmp_path):
     (tmp_path / "masks").mkdir()
     masks = PhotographMaskConfig(method="files", folder=tmp_path / "masks")
-    with pytest.raises(UserError, match=r"masks: tells for none of the 4 photographs"):
+    with pytest.raises(UserError, match=r"masks: has a mask, box or click for none of the 4 photographs"):
         build_inner_id(config_of(make_photographs(*DOGS), tmp_path / "set", masks=masks))

@@ -89,10 +89,10 @@ def test_every_bad_pair_is_named(folders, tmp_path):
     with pytest.raises(UserError) as caught:
         build_inter_id(config_of(folders, tmp_path / "set", pairs=pairs))
     assert str(caught.value).splitlines() == [
-        f"{pairs}: 4 faults; mend them:",
+        f"{pairs}: 4 faults; fix them:",
         "- row 1: 9.jpg is not among the sources, or has no mask",
         "- row 1: 8.jpg is not among the references, or has no mask",
-        "- row 3: 0.jpg with 0.jpg came before",
+        "- row 3: 0.jpg with 0.jpg is repeated",
         "- row 4: source and reference are the same picture",
     ]
     assert not (tmp_path / "set").exists()

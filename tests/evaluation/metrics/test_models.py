@@ -55,11 +55,11 @@ def test_command_repeats_a_source_that_is_not_the_default(no_caches):
 def test_path_that_is_not_there_is_the_users_to_mend(tmp_path):
     found = reason("dino", tmp_path / "none")
     assert found == (
-        f"{tmp_path}/none: no folder with a config.json; mend models.dino, or leave it at its default, which is fetched"
-        f" by: {FETCH} '[dino]'"
+        f"{tmp_path}/none: no folder with a config.json; correct models.dino, or leave it out to use the default,"
+        f" fetched by: {FETCH} '[dino]'"
     )
     assert reason("alexnet", tmp_path / "none.pth").startswith(
-        f"{tmp_path}/none.pth: no such file; mend models.alexnet"
+        f"{tmp_path}/none.pth: no such file; correct models.alexnet"
     )
 
 
