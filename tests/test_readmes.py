@@ -29,7 +29,7 @@ def markdown_files() -> list[Path]:
 def rooms() -> list[Path]:
     """Folders that hold code and have a README."""
     folders = [path.parent for path in markdown_files() if path.name == "README.md" and path.parent != REPOSITORY]
-    return [folder for folder in folders if code_in(folder) and folder.name != "evaluation"]
+    return [folder for folder in folders if code_in(folder)]
 
 
 def code_in(folder: Path) -> set[str]:
