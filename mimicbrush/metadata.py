@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from mimicbrush.csv_rows import read_rows
 from mimicbrush.errors import UserError
 
 ORIGIN_FIELDS = ("group", "licence", "url")
@@ -21,15 +20,10 @@ def read_metadata(path: Path | None, names: Iterable[str]) -> dict[str, dict[str
     if path is None:
         return {}
     require_metadata(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; expected a CSV with a column `file`") from None
-    with io.StringIO(text, newline="") as file:
-        reader = csv.DictReader(file)
-        if "file" not in (reader.fieldnames or ()):
-            raise UserError(f"{path}: has columns {reader.fieldnames}; expected `file` and any of {ORIGIN_FIELDS}")
-        rows = {row["file"]: {name: row[name] for name in ORIGIN_FIELDS if row.get(name)} for row in reader}
+    rows = {
+        row["file"]: {name: row[name] for name in ORIGIN_FIELDS if row.get(name)}
+        for row in read_rows(path, required=("file",)).values()
+    }
     if not rows.keys() & set(names):
         raise UserError(f"{path}: names none of the inputs; `file` is relative to the input folder")
     return rows

@@ -18,7 +18,11 @@ def test_metadata_is_read_by_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "no such metadata"), ("name\na.mp4\n", "expected `file`"), ("file\nz.mp4\n", "names none of the inputs")],
+    [
+        (None, "no such metadata"),
+        ("name\na.mp4\n", "expected the columns file; found name"),
+        ("file\nz.mp4\n", "names none of the inputs"),
+    ],
 )
 def test_bad_metadata_is_explained(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "metadata.csv"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import NamedTuple, get_args, get_origin, get_type_hints
 
 import yaml
 
+from mimicbrush.csv_rows import read_rows
 from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.inputs import read_inputs, without_warnings
 from mimicbrush.edit.missing_files import missing_pictures
@@ -82,37 +82,11 @@ def refuse_results_of_others(edit: MaskedEditConfig, recommended: RecommendedSet
 
 
 def _read_rows(config: MaskedEditConfig) -> dict[int, dict[str, str]]:
-    """Cells by column, of each line that holds some."""
-    path = config.batch
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, list(map(str.strip, cells))) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable CSV ({getattr(error, 'strerror', None) or error})") from None
-    (_, columns), *rows = [(line, cells) for line, cells in lines if any(cells)] or [(1, [])]
-    _check_columns(config, columns)
+    """Read the cells of each edit by column, without spaces around them."""
+    rows = read_rows(config.batch, required=config.needed, optional=config.optional)
     if not rows:
-        raise UserError(f"{path}: no rows below the columns' names; write one for each edit")
-    for line, cells in rows:
-        if len(cells) > len(columns):
-            raise UserError(
-                f"{path}, line {line}: {len(cells)} cells for {len(columns)} columns; put a cell that holds commas"
-                ' in "quotes"'
-            )
-    return {line: dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False)) for line, cells in rows}
-
-
-def _check_columns(config: MaskedEditConfig, columns: list[str]) -> None:
-    if set(config.needed) <= set(columns) <= {*config.needed, *config.optional}:
-        return
-    hint = ""
-    if len(columns) == 1 and any(separator in columns[0] for separator in ";\t"):
-        hint = "; export it with commas between the columns"
-    raise UserError(
-        f"{config.batch}: expected the columns {', '.join(config.needed)}, optionally {', '.join(config.optional)};"
-        f" found {', '.join(columns) or 'none'}{hint}"
-    )
+        raise UserError(f"{config.batch}: no rows below the columns' names; write one for each edit")
+    return {line: {name: cell.strip() for name, cell in row.items()} for line, row in rows.items()}
 
 
 def _read_row(config: MaskedEditConfig, row: Mapping[str, str], faults: Faults) -> MaskedEditConfig | None:

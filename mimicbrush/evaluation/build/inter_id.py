@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from mimicbrush.csv_rows import read_rows
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.build_set import build_set
 from mimicbrush.evaluation.build.candidates import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.config import InterIdConfig
 from mimicbrush.evaluation.build.photographs import PhotographFile
-from mimicbrush.evaluation.build.preconditions import NO_PAIRS
 from mimicbrush.evaluation.build.triplets import claimed
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
@@ -50,14 +48,7 @@ def read_pairs(path: Path, sources: Photographs, references: Photographs) -> lis
 
     Raises UserError if columns are missing, or that names every row that is no pair of photographs or is repeated.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path}: {NO_PAIRS}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"source", "reference"} <= set(reader.fieldnames or ()):
-        raise UserError(f"{path}: has columns {reader.fieldnames}; expected source, reference[, prompt]")
-    rows = list(reader)
+    rows = list(read_rows(path, required=("source", "reference")).values())
     faults = [fault for place, row in enumerate(rows) for fault in _row_faults(rows, place, sources, references)]
     if faults:
         raise UserError("\n".join([f"{path}: {len(faults)} faults; fix them:", *(f"- {fault}" for fault in faults)]))

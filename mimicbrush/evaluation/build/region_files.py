@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mimicbrush.csv_rows import read_rows
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.build.preconditions import EXPECTED_REGIONS, require_regions
 from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
@@ -24,8 +23,7 @@ def read_regions(path: Path, files: Iterable[str]) -> dict[str, SegmentationProm
     require_regions(path)
     faults = Faults()
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        regions = _from_json(text, faults) if path.suffix.lower() == ".json" else _from_csv(text, faults)
+        regions = _read_json(path, faults) if path.suffix.lower() == ".json" else _read_csv(path, faults)
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path}: {error}; {EXPECTED_REGIONS}") from None
     unknown = sorted(regions.keys() - set(files))
@@ -35,9 +33,9 @@ def read_regions(path: Path, files: Iterable[str]) -> dict[str, SegmentationProm
     return regions
 
 
-def _from_json(text: str, faults: Faults) -> dict[str, SegmentationPrompt]:
+def _read_json(path: Path, faults: Faults) -> dict[str, SegmentationPrompt]:
     regions = {}
-    for file, entry in json.loads(text).items():
+    for file, entry in json.loads(path.read_text(encoding="utf-8-sig")).items():
         with _collect(file, faults):
             regions[file] = SegmentationPrompt(
                 box=_box(entry["box"]) if "box" in entry else None,
@@ -48,16 +46,13 @@ def _from_json(text: str, faults: Faults) -> dict[str, SegmentationPrompt]:
     return regions
 
 
-def _from_csv(text: str, faults: Faults) -> dict[str, SegmentationPrompt]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if "file" not in (reader.fieldnames or ()):
-        raise ValueError(f"has columns {reader.fieldnames}")
+def _read_csv(path: Path, faults: Faults) -> dict[str, SegmentationPrompt]:
     boxes: dict[str, tuple] = {}
     clicks: dict[str, list[Click]] = {}
-    for row in reader:
+    for line, row in read_rows(path, required=("file",)).items():
         file = row["file"]
         clicks.setdefault(file, [])
-        with _collect(f"line {reader.line_num}", faults):
+        with _collect(f"line {line}", faults):
             if row.get("x0"):
                 if file in boxes:
                     raise ValueError(f"gives {file} a second box")

@@ -30,7 +30,7 @@ def test_csv_and_json_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x,y\n1,2\n", "has columns"),
+        ("x,y\n1,2\n", "expected the columns file; found x, y"),
         ("file,x0,y0,x1,y1\ndog/00.jpg,1,2,3,\n", "could not convert"),
         ("file,x0,y0,x1,y1\ndog/00.jpg,1,2,3,4\ndog/00.jpg,1,2,3,4\n", "line 3: gives dog/00.jpg a second box"),
         ("file,x,y\ndog/00.jpg,,\n", "neither x0 nor x"),
