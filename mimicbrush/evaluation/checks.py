@@ -11,12 +11,12 @@ from mimicbrush.evaluation.benchmark import Sample, list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig
 from mimicbrush.evaluation.edit_rounds import load_editor
+from mimicbrush.evaluation.evaluation_rounds import list_rounds
 from mimicbrush.evaluation.fingerprints import find_other_runs
 from mimicbrush.evaluation.measure_reference_use import list_measurements
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.table import metrics_of, set_metrics
 from mimicbrush.evaluation.preconditions import missing_heldout, refuse_faults, source_of_inputs, training_run_faults
-from mimicbrush.evaluation.rounds import list_rounds
 from mimicbrush.files import read_object
 
 Samples = Mapping[str, Sequence[Sample]]

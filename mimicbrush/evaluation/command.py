@@ -7,6 +7,7 @@ import time
 from mimicbrush.evaluation.checks import check_inputs, not_computable
 from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.evaluation.edit_rounds import edit_all, refuse_failed_editors
+from mimicbrush.evaluation.evaluation_rounds import list_rounds, take_share
 from mimicbrush.evaluation.fingerprints import claim_folders
 from mimicbrush.evaluation.gather_results import gather_results
 from mimicbrush.evaluation.measure_reference_use import list_measurements
@@ -14,7 +15,6 @@ from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.report.console_tables import console_text
 from mimicbrush.evaluation.report.evaluation_page import write_report
 from mimicbrush.evaluation.result_files import write_results
-from mimicbrush.evaluation.rounds import list_rounds, take_share
 from mimicbrush.evaluation.score_rounds import score_all
 from mimicbrush.folder_lock import held
 

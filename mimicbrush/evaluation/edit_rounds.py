@@ -18,8 +18,8 @@ from mimicbrush.device import choose_device
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import EditorSpec
+from mimicbrush.evaluation.evaluation_rounds import EditRecord, EditRound
 from mimicbrush.evaluation.measure_reference_use import ReferenceUseMeasurement, record_reference_use
-from mimicbrush.evaluation.rounds import EditRecord, EditRound
 from mimicbrush.files import write_json
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.pictures.writing import write_frames

@@ -10,8 +10,8 @@ from mimicbrush.config import find_class
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import EditorSpec, HeldoutConfig
+from mimicbrush.evaluation.evaluation_rounds import EditRound
 from mimicbrush.evaluation.measure_reference_use import ReferenceUseMeasurement
-from mimicbrush.evaluation.rounds import EditRound
 from mimicbrush.files import WEIGHT_SUFFIXES, digest
 from mimicbrush.hub.locations import shipped
 from mimicbrush.model.config import RecommendedSettings

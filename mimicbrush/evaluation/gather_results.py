@@ -13,6 +13,7 @@ import torch
 
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import EvaluateConfig
+from mimicbrush.evaluation.evaluation_rounds import EditResult, EditRound
 from mimicbrush.evaluation.fingerprints import weights_of
 from mimicbrush.evaluation.measure_reference_use import (
     ReferenceUse,
@@ -22,7 +23,6 @@ from mimicbrush.evaluation.measure_reference_use import (
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.paired_comparison import PairedComparison, compare_editors
-from mimicbrush.evaluation.rounds import EditResult, EditRound
 from mimicbrush.evaluation.score_rounds import read_scores, variant_of
 from mimicbrush.files import installed_versions
 from mimicbrush.machine import processor_name, usable_cores

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from mimicbrush.evaluation.rounds import EditResult
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.statistics import TIE, Better, Interval, compare_pairs, win
 
 MIN_GROUPS = 6

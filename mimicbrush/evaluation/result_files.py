@@ -10,11 +10,11 @@ from pathlib import Path
 from mimicbrush.config import dump_config
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults
 from mimicbrush.evaluation.metrics.score import Score, number_from_json, number_to_json
 from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.evaluation.preconditions import RESULTS, require_results
-from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.evaluation.score_rounds import metrics_code
 from mimicbrush.files import digest, read_object, whole, write_json
 from mimicbrush.statistics import Better
@@ -65,6 +65,7 @@ class ComparedEditor:
 
     @property
     def edits(self) -> list[EditResult]:
+        """Edits of this editor."""
         return [edit for edit in self.run.edits if edit.editor == self.editor]
 
 

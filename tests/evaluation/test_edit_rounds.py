@@ -6,7 +6,7 @@ from mimicbrush.editors.baselines import Identity
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.config import BenchmarkSet, EvaluateConfig
 from mimicbrush.evaluation.edit_rounds import edit_all
-from mimicbrush.evaluation.rounds import list_rounds
+from mimicbrush.evaluation.evaluation_rounds import list_rounds
 from mimicbrush.progress import SECONDS, ProgressLog
 
 CLOCK = [0.0]

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.paired_comparison import compare_editors, compare_edits
-from mimicbrush.evaluation.rounds import EditResult
 
 METRICS = {
     "quality": SimpleNamespace(better="higher"),

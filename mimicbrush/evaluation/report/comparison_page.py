@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.paired_comparison import PairedComparison, PairedSample
 from mimicbrush.evaluation.report.console_tables import column_title
 from mimicbrush.evaluation.report.difference_charts import outcome, sorted_differences, verdict_legend
@@ -19,7 +20,6 @@ from mimicbrush.evaluation.report.samples import (
     truth_pictures,
 )
 from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric
-from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.files import write_text
 from mimicbrush.reports.html_page import bullets, columns, escape, heading, page, paragraph
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, grid_style, picture_grid, thumbnail_figure

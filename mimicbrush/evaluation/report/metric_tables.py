@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
 from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.evaluation.paired_comparison import PairedComparison
@@ -19,7 +20,6 @@ from mimicbrush.evaluation.report.published import (
     published_rows,
 )
 from mimicbrush.evaluation.report.samples import sort_link
-from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.machine import MEBIBYTE
 from mimicbrush.reports.html_page import (
     Markup,

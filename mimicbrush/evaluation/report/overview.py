@@ -10,8 +10,8 @@ from PIL import Image
 from mimicbrush.config import find_class
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import REFERENCES, EditorSpec, EvaluateConfig
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults
-from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.hub.locations import SHIPPED
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask

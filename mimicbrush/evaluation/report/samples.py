@@ -13,10 +13,10 @@ from PIL import Image
 
 from mimicbrush.benchmark_layout import Track
 from mimicbrush.evaluation.benchmark import Sample
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.metrics.table import Metric
-from mimicbrush.evaluation.rounds import EditResult
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_frames
