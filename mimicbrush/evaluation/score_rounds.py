@@ -6,8 +6,8 @@ Each frame of a clip is scored as a picture; the clip's score is the mean over i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.files import digest, write_json
 from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.pictures.reading import read_frames, read_image, read_mask
-from mimicbrush.progress import progress_bar
+from mimicbrush.progress import Progress, progress_bar
 
 BATCH_SIZE = 16
 """Number of frames that the metrics' networks receive at once."""
@@ -36,20 +36,25 @@ def score_all(rounds: Sequence[EditRound], models: Models) -> None:
     with progress_bar(total=sum(len(each.samples) for each in rounds), desc="scores", unit="score") as progress:
         for each in rounds:
             before = progress.n
-            for _ in score_edits(each, models):
+            for _ in _score_edits(each, models, partial(_show_metric, progress, each.editor)):
                 progress.update()
             # Edits that failed, or were scored earlier, are finished as well.
             progress.update(before + len(each.samples) - progress.n)
 
 
-def score_edits(edit_round: EditRound, models: Models) -> Iterator[Sample]:
+def _show_metric(progress: Progress, editor: str, title: str) -> None:
+    progress.set_postfix_str(f"{editor}, {title}")
+    progress.update(0)
+
+
+def _score_edits(edit_round: EditRound, models: Models, on_metric: Callable[[str], None]) -> Iterator[Sample]:
     """Compute and write the missing scores of the finished edits; yield each sample when its scores are written."""
     finished = {sample.id: sample for sample in edit_round.finished()}
     known = {name: read_scores(edit_round, sample, models) for name, sample in finished.items()}
     for missing, members in _by_missing(known, edit_round.computed_metrics).items():
         chosen = {name: edit_round.metrics[name] for name in missing}
         for batch in _batches(edit_round, [finished[name] for name in members]):
-            for sample, new in _measure(batch, chosen, models):
+            for sample, new in _measure(batch, chosen, models, on_metric):
                 _write_scores(edit_round, sample, known[sample.id] | new, models)
                 yield sample
 
@@ -135,11 +140,14 @@ def _batches(edit_round: EditRound, samples: Iterable[Sample]) -> Iterator[dict[
 
 
 def _measure(
-    batch: Mapping[Sample, list[EditedPicture]], chosen: Mapping[str, Metric], models: Models
+    batch: Mapping[Sample, list[EditedPicture]],
+    chosen: Mapping[str, Metric],
+    models: Models,
+    on_metric: Callable[[str], None],
 ) -> Iterator[tuple[Sample, dict[str, Score]]]:
     frames = list(chain.from_iterable(batch.values()))
     parts = (frames[first : first + BATCH_SIZE] for first in range(0, len(frames), BATCH_SIZE))
-    found = chain.from_iterable(measure(part, chosen, models) for part in parts)
+    found = chain.from_iterable(measure(part, chosen, models, on_metric=on_metric) for part in parts)
     for sample, own in batch.items():
         scores = list(islice(found, len(own)))
         yield sample, {name: mean_score([frame[name] for frame in scores]) for name in chosen}

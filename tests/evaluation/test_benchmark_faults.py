@@ -150,7 +150,7 @@ def test_what_a_metric_needs_is_a_fault_only_where_it_is_chosen(make_set):
     ]
     (folder / "prompts.json").unlink()
     (fault,) = find_faults(texture_set(folder), frozenset({"prompt"}))
-    assert fault.endswith("of 000, 001, 002 (3 samples)")
+    assert fault.endswith("for 000, 001, 002 (3 samples)")
 
 
 def test_antialiased_border_is_not_grey_and_a_blurred_one_is():

@@ -115,8 +115,10 @@ def test_a_clip_is_stored_scored_and_resumed_with_all_of_its_frames(evaluate, ma
     for name, values in by_hand.items():
         assert found[name] == pytest.approx(np.mean(values)), name
     page = (output / "report.html").read_text()
-    # Source, mask and truth of the clip, and an edit by each editor; everything else is a still.
-    source, mask, _, edited, truth = map(played_frames, re.findall(r"data:image/webp;base64,([^']+)", page))
+    # Among the first samples: mask, an edit by each editor, truth. On its card the source as well. The rest are stills.
+    clips = list(map(played_frames, re.findall(r"data:image/webp;base64,([^']+)", page)))
+    source, mask, _, edited, truth = clips[4:]
+    assert [torch.equal(*pair) for pair in zip(clips[:4], (mask, clips[6], edited, truth), strict=True)] == [True] * 4
     assert "source, 3 frames" in page and len(mask) == NUM_FRAMES
     for shown, frames in ((source, request.source), (edited, expected), (truth, request.source)):
         assert shown.shape == frames.shape and (shown - frames).abs().mean() < 0.2

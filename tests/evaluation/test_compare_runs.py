@@ -104,7 +104,7 @@ def test_pictures_that_are_gone_are_said(compare, runs, tmp_path):
     (tmp_path / "set").rename(tmp_path / "moved")
     compare(run_a, run_b, "--output", tmp_path / "out")
     text = (tmp_path / "out" / "comparison.html").read_text()
-    assert "no longer in" in text and "<img " not in text
+    assert "no longer exists" in text and "<img " not in text
 
 
 def test_other_pictures_are_refused(compare, evaluate, make_set, tmp_path):

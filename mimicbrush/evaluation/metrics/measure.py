@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score
@@ -11,14 +11,25 @@ from mimicbrush.evaluation.metrics.table import Metric
 LACKS = {"reference_mask": "the sample has no reference mask", "prompt": "the sample has no prompt"}
 
 
-def measure(edits: Sequence[EditedPicture], metrics: Mapping[str, Metric], models: Models) -> list[dict[str, Score]]:
+def measure(
+    edits: Sequence[EditedPicture],
+    metrics: Mapping[str, Metric],
+    models: Models,
+    *,
+    on_metric: Callable[[str], None] | None = None,
+) -> list[dict[str, Score]]:
     """Score every edit by every metric; each score has a value, or the reason why it has none.
 
+    on_metric: receives the title of each metric before it is computed, to show progress.
     A score depends on its own edit only, not on the others or their order. Raises UserError if weights exist but
     cannot be read.
     """
     absent = models.missing(metric.model for metric in metrics.values() if metric.model)
-    columns = {name: _column(metric, edits, models, absent) for name, metric in metrics.items()}
+    columns: dict[str, list[Score]] = {}
+    for name, metric in metrics.items():
+        if on_metric:
+            on_metric(metric.title)
+        columns[name] = _column(metric, edits, models, absent)
     return [{name: column[row] for name, column in columns.items()} for row in range(len(edits))]
 
 

@@ -96,7 +96,7 @@ def _extremes(
     set_name = comparisons[0].set_name
     folder = first.run.samples[set_name, next(iter(reasons))[0]].folder
     if not folder.is_dir():
-        return [paragraph(f"No picture is shown, because {folder}, relative to this folder, does not exist any more.")]
+        return [paragraph(f"No pictures are shown, because the set's folder no longer exists: {folder}.")]
     shown = {one.metric: metrics[one.metric] for one in comparisons}
     return [_card(set_name, name, seed, words, first, second, shown) for (name, seed), words in reasons.items()]
 

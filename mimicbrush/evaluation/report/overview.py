@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 
 from PIL import Image
@@ -12,12 +13,10 @@ from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import REFERENCES, EditorSpec, EvaluateConfig
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults
+from mimicbrush.evaluation.report.samples import read_pictures, source_pictures
 from mimicbrush.hub.locations import SHIPPED
-from mimicbrush.pictures.conversion import to_pil
-from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import Markup, breakable, bullets, escape, link, paragraph, span, table
 from mimicbrush.reports.html_pictures import thumbnail
-from mimicbrush.reports.mask_outline import outline_mask
 from mimicbrush.requests import Editor
 
 NUM_GLANCES = 3
@@ -84,23 +83,21 @@ def _value(value: object) -> str:
 def _glance(
     results: EvaluationResults, sample: Sample, edits: dict[tuple[str, str], EditResult], side: int
 ) -> list[Markup | str]:
-    source = to_pil(read_image(sample.source))
-    mask = read_mask(sample.mask)[0].numpy() > 0.5
+    source, outlined = source_pictures(sample)
     truth = [source] if sample.track == "inner_id" else []
     return [
-        _picture(outline_mask(source, mask), f"source of {sample.id}", side),
-        _picture(to_pil(read_image(sample.reference)), f"reference of {sample.id}", side),
+        _picture(outlined, f"source of {sample.id}", side),
+        _picture(read_pictures(sample.reference)[:1], f"reference of {sample.id}", side),
         *(_edit(results, edits[sample.id, editor], side) for editor in results.config.editors),
-        *(_picture(image, f"truth of {sample.id}", side) for image in truth),
+        *(_picture(frames, f"truth of {sample.id}", side) for frames in truth),
     ]
 
 
 def _edit(results: EvaluationResults, edit: EditResult, side: int) -> Markup:
     if edit.failure:
         return span("failed", "none")
-    path = edit.picture(results.config.output)
-    return _picture(to_pil(read_image(path)), f"{edit.id} by {edit.editor}", side)
+    return _picture(read_pictures(edit.picture(results.config.output)), f"{edit.id} by {edit.editor}", side)
 
 
-def _picture(image: Image.Image, alt: str, side: int) -> Markup:
-    return Markup(thumbnail(image, side, alt))
+def _picture(frames: Sequence[Image.Image], alt: str, side: int) -> Markup:
+    return Markup(thumbnail(frames, side, alt))

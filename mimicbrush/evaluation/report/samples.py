@@ -77,14 +77,19 @@ def sort_link(set_name: str, editor: str, metric: str, text: str) -> str:
 
 def given_pictures(sample: Sample, *, side: int) -> list[str]:
     """Show the input of every editor: upright, on white, 8 bits deep; clips with all of their frames."""
-    source, mask = sample.frames()
-    frames = list(map(to_pil, source))
-    outlined = [outline_mask(frame, hidden[0].numpy() > 0.5) for frame, hidden in zip(frames, mask, strict=True)]
+    frames, outlined = source_pictures(sample)
     return [
         thumbnail_figure(frames, f"source{frames_note(frames)}", side=side),
         thumbnail_figure(outlined, "mask", side=side),
         thumbnail_figure(read_pictures(sample.reference)[:1], "reference", side=side),
     ]
+
+
+def source_pictures(sample: Sample) -> tuple[list[Image.Image], list[Image.Image]]:
+    """Read all frames of a sample's source: as they are, and with the mask outlined."""
+    source, mask = sample.frames()
+    frames = list(map(to_pil, source))
+    return frames, [outline_mask(frame, hidden[0].numpy() > 0.5) for frame, hidden in zip(frames, mask, strict=True)]
 
 
 def read_pictures(path: Path) -> list[Image.Image]:

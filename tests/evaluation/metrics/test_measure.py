@@ -79,3 +79,10 @@ def test_absent_weights_leave_the_other_metrics_alone(networks, no_caches, toget
 
 def test_no_edits_have_no_scores(models):
     assert measure([], METRICS, models) == []
+
+
+def test_progress_names_every_metric():
+    titles: list[str] = []
+    chosen = {name: METRICS[name] for name in ("psnr", "ssim")}
+    measure(EDITS, chosen, Models(), on_metric=titles.append)
+    assert titles == ["PSNR", "SSIM"]
