@@ -101,6 +101,15 @@ def test_the_changelog_begins_with_the_version():
     assert newest[1] == project["version"] == mimicbrush.__version__
 
 
+def test_modules_of_the_changelog_are_where_it_says():
+    lines = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    moved = [line.split("|")[2] for line in lines if re.match(r"\| `(?:mimicbrush|data_prep)\.", line)]
+    names = [name for cell in moved for name in re.findall(r"`((?:mimicbrush|data_prep)\.[\w.]+)`", cell)]
+    paths = [REPOSITORY / name.replace(".", "/") for name in names]
+    assert len(paths) > 40
+    assert not [str(path) for path in paths if not path.is_dir() and not path.with_suffix(".py").exists()]
+
+
 def test_the_front_page_is_short():
     lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= MAX_FRONT_PAGE_LINES
