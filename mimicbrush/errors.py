@@ -90,10 +90,10 @@ def some_of(names: Sequence[object], most: int = 3) -> str:
     return ", ".join(map(str, names[:most])) + more
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, at most 200 characters; the error's class where it has no message."""
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the error's class if it has no message."""
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return lines[0] if lines else type(error).__name__
 
 
 def spaced(number: int) -> str:

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from mimicbrush.errors import Faults, UserError, end_with_error, some_of
+from mimicbrush.errors import Faults, UserError, end_with_error, first_line, some_of
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,11 @@ def test_one_fault_is_a_sentence_and_no_fault_raises_nothing():
         faults.refuse()
     with pytest.raises(ZeroDivisionError), faults.collect():
         _ = 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(OSError("\n no disk \nat all"), "no disk"), (RuntimeError(), "RuntimeError"), (ValueError(" \n"), "ValueError")],
+)
+def test_an_error_has_a_first_line_also_without_a_message(error, line):
+    assert first_line(error).strip() == line

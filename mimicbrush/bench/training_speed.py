@@ -24,6 +24,7 @@ from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.shards import FramePair
 from mimicbrush.device import choose_device, describe_device
+from mimicbrush.errors import first_line
 from mimicbrush.machine import GIBIBYTE
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.network import MimicBrushNetwork
@@ -159,7 +160,7 @@ def _measure(bench: TrainBenchConfig, name: RowName, config: TrainConfig, device
     except torch.OutOfMemoryError:
         return RowResult(name=name, title=title, failure="out of memory")
     except torch._dynamo.exc.TorchDynamoException as error:
-        return RowResult(name=name, title=title, failure=f"not compiled: {str(error).strip().splitlines()[0]}")
+        return RowResult(name=name, title=title, failure=f"not compiled: {first_line(error)}")
     images = timer.num_steps * config.data.batch_size
     return RowResult(
         name=name,

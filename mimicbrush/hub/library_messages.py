@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mimicbrush.errors import first_line
+
 UNREACHABLE = ("ConnectionError", "ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled")
 REFUSALS = {
     "GatedRepoError": "its terms must be accepted on the hub first",
@@ -50,5 +52,4 @@ def reason_of(error: BaseException) -> str:
         if type(cause).__name__ in REFUSALS:
             return REFUSALS[type(cause).__name__]
         cause = cause.__cause__ or cause.__context__
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    return first_line(error).rstrip(".")

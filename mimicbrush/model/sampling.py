@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, SchedulerMixin
 from torch import Tensor
 
 from mimicbrush.device import send
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 from mimicbrush.model.attention import KeyValue
 from mimicbrush.model.config import PredictionType
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
@@ -50,7 +50,7 @@ def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDI
     try:
         return getattr(diffusers, name).from_config(released.config)
     except (ImportError, ValueError) as error:
-        raise UserError(f"scheduler {name}: {str(error).strip().splitlines()[0]}") from None
+        raise UserError(f"scheduler {name}: {first_line(error)}") from None
 
 
 def prediction_target(scheduler: DDIMScheduler, latent: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from PIL import Image
 from transformers import SamModel, SamProcessor
 
 from mimicbrush.device import choose_device
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder, load_weights
 from mimicbrush.hub.part_files import find_part
 from mimicbrush.hub.weight_files import TRANSFORMERS
@@ -31,7 +31,7 @@ class SegmentAnything:
             model = load_weights(SamModel, folder)
             self.processor = SamProcessor.from_pretrained(folder, local_files_only=True)
         except (AbsentWeightsError, OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0].split(". ")[0]
+            reason = first_line(error).split(". ")[0]
             hint = ", or check the name and the connection" if download else ""
             raise UserError(f"{name}: cannot load SAM ({reason}); give a folder of its weights{hint}") from None
         self.model = model.to(self.device).eval()

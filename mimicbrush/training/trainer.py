@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import Logger
 from mimicbrush.config import dump_config
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import PairData, choose_heldout, heldout_batches
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints, requeue
@@ -43,7 +43,7 @@ def _on_devices_that_are_there() -> Iterator[None]:
     try:
         yield
     except MisconfigurationException as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".!")
+        reason = first_line(error).rstrip(".!")
         raise UserError(f"{reason}; choose other run.accelerator, run.devices or run.precision") from None
 
 
@@ -91,7 +91,7 @@ def fit(trainer: Trainer, module: MimicBrushModule, data: PairData, checkpoint: 
         trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     except (RuntimeError, ConnectionError, EOFError) as error:
         if _is_of_compiling(error):
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise UserError(f"run.compile: a U-Net cannot be compiled whole ({reason}); set it to false") from None
         reason = _death(error)
         if reason is None:

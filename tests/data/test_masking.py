@@ -127,7 +127,7 @@ def test_the_number_of_cells_covers_its_range():
 
 
 def test_boxes_are_two_to_four_fifths_of_the_picture_and_inside():
-    """Of a picture 64 high and 32 wide: sides of 0.4 to 0.9 of either."""
+    """In a picture 64 high and 32 wide, sides are 0.4 to 0.9 of the picture's."""
     area = torch.zeros(400, 1, 64, 64, dtype=torch.bool)
     area[..., 10:42] = True
     masks = box_masks(area, generator())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 from mimicbrush.evaluation.metrics.pretrained import exactly
 from mimicbrush.tensor_files import torch_load
 
@@ -56,7 +56,7 @@ def load_features(backbone: Backbone, path: Path) -> nn.Sequential:
         weights = torch_load(path)
         layers.load_state_dict({name: weights[f"features.{name}"] for name in layers.state_dict()})
     except Exception as error:  # torch raises many kinds of errors for a file that is no checkpoint
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path} does not hold torchvision's {backbone} ({reason}); fetch it again") from None
     return layers.eval().requires_grad_(False)
 

@@ -13,7 +13,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import collate
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor.data import (
@@ -132,7 +132,7 @@ def _try(
     try:
         return _try_there(config, module, data, trainer, pictures)
     except torch.OutOfMemoryError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         return [Finding("memory", "fault", f"two pairs are too much ({reason}); take a larger device or smaller parts")]
     except UserError as error:
         return [Finding("first batch", "fault", str(error))]
