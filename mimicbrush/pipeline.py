@@ -26,7 +26,7 @@ from mimicbrush.model.config import NetworkOptions
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep, make_scheduler
 from mimicbrush.model.weights.build import load_network
-from mimicbrush.model.weights.folder import load_scheduler, save_pretrained
+from mimicbrush.model.weights.exported_folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import Box, Picture, Source, as_edit_mask, as_reference, as_source

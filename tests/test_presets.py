@@ -7,7 +7,7 @@ import pytest
 
 from mimicbrush.config import load_config
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.run import share_step
+from mimicbrush.training.run_setup import share_step
 from tests.conftest import REPOSITORY
 
 TRAIN = REPOSITORY / "configs" / "train"

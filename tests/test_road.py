@@ -16,7 +16,7 @@ from mimicbrush.command import call_command
 from mimicbrush.config import dump_config
 from mimicbrush.edit.commands import COMMANDS as EDIT
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.pictures.writing import write_image
 from tests.conftest import SIZE, network_config

@@ -27,12 +27,12 @@ from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkConfig, full_size_network
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
-from mimicbrush.training.clock import now
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.cost import fake_twin, num_bytes_of, shaped_network
-from mimicbrush.training.counting import LiveBytes
+from mimicbrush.training.flops_and_bytes import LiveBytes
+from mimicbrush.training.step_cost import fake_twin, num_bytes_of, shaped_network
+from mimicbrush.training.timing import now
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import digest, read_object, whole, write_json, write_text
 from mimicbrush.folder_lock import held
 from mimicbrush.reports.text_table import markdown_table
-from mimicbrush.training.clock import now
+from mimicbrush.training.timing import now
 
 
 class Check(NamedTuple):

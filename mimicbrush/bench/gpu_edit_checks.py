@@ -14,8 +14,8 @@ from mimicbrush.bench.sampling_speed import compare_steps
 from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
-from mimicbrush.training.clock import now
-from mimicbrush.training.cost import shaped_network
+from mimicbrush.training.step_cost import shaped_network
+from mimicbrush.training.timing import now
 
 NUM_EDIT_STEPS = 10
 PICTURE_TOLERANCE = 0.02

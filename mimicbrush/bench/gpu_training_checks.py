@@ -24,15 +24,15 @@ from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.machine import GIBIBYTE, usable_cores
 from mimicbrush.model.weights.find import checkpoint_of
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
+from mimicbrush.training.ablations.variants import TRAIN_SCRIPT
 from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.config import RecipeConfig, TrainConfig
-from mimicbrush.training.cost import cost_of_run
-from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.run_setup import make_data, make_module
+from mimicbrush.training.step_cost import cost_of_run
 from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import fit, make_trainer
-from mimicbrush.training.variants import TRAIN_SCRIPT
 
 NUM_TIMED = 5
 """Training steps that are timed, after the warm-up."""

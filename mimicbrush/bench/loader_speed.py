@@ -16,8 +16,8 @@ from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.device import describe_device
 from mimicbrush.machine import usable_cores
-from mimicbrush.training.clock import now
 from mimicbrush.training.config import TrainConfig
+from mimicbrush.training.timing import now
 
 
 def bench_loader(bench: LoaderBenchConfig) -> None:

@@ -20,9 +20,9 @@ from mimicbrush.evaluation.metrics.score import EditedPicture
 from mimicbrush.evaluation.metrics.table import METRICS, Metric
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.training.clock import matrix_rate, now
-from mimicbrush.training.cost import shaped_network
-from mimicbrush.training.counting import count_flops
+from mimicbrush.training.flops_and_bytes import count_flops
+from mimicbrush.training.step_cost import shaped_network
+from mimicbrush.training.timing import matrix_rate, now
 
 
 class MetricCost(NamedTuple):

@@ -22,8 +22,8 @@ from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import draw_noise, make_scheduler, repeat_features, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
-from mimicbrush.training.clock import now
 from mimicbrush.training.config import ClockKind, TrainConfig
+from mimicbrush.training.timing import now
 
 STRIDE = 8
 NUM_TOKENS = 257

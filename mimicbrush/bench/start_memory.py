@@ -23,9 +23,9 @@ from mimicbrush.files import write_json
 from mimicbrush.machine import GIBIBYTE, PROC, peak_memory
 from mimicbrush.model.config import NetworkConfig, PartConfig, full_size_network
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.training.clock import now
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.precision import frozen_precisions, store_frozen
+from mimicbrush.training.timing import now
 
 CPU = torch.device("cpu")
 STATUS = PROC / "status"

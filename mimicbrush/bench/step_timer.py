@@ -13,7 +13,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
-from mimicbrush.training.clock import now
+from mimicbrush.training.timing import now
 
 T = TypeVar("T")
 

@@ -31,12 +31,12 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import encode_jpeg
 from mimicbrush.training.checkpoints import Checkpoints
-from mimicbrush.training.clock import matrix_rate
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.cost import cost_of_run
-from mimicbrush.training.progress import Progress
-from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.progress_display import Progress
+from mimicbrush.training.run_setup import make_data, make_module
+from mimicbrush.training.step_cost import cost_of_run
 from mimicbrush.training.stop_signals import StopSignals
+from mimicbrush.training.timing import matrix_rate
 from mimicbrush.training.trainer import make_trainer
 
 NUM_WARM_UPS = 3

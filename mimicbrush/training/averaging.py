@@ -9,9 +9,9 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
+from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.module import trained_parameters
-from mimicbrush.training.steps import StepCallback
-from mimicbrush.training.watch import Watch
 
 
 class AveragedWeights(StepCallback):

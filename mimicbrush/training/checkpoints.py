@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import stat
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from lightning import LightningModule, Trainer
@@ -18,16 +15,13 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.model.weights.find import best_checkpoint_of, checkpoint_of, previous_checkpoint_of
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.tensor_files import DamagedFileError, torch_save
+from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.early_stop import HeldoutProgress, progress_in
-from mimicbrush.training.steps import StepCallback
+from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.stop_signals import StopSignals
-
-if TYPE_CHECKING:
-    from mimicbrush.training.heldout_loss import HeldoutLoss
-
 
 LAST, PREVIOUS = (path.name for path in (checkpoint_of(Path()), previous_checkpoint_of(Path())))
 
@@ -184,17 +178,6 @@ def _check_agreement(trainer: Trainer) -> None:
         raise UserError(
             f"ranks go on from different steps ({steps}): put the output folder where all nodes see the same"
         )
-
-
-def requeue() -> bool:
-    """Put the Slurm job that this is back into the queue; False where it is none, or Slurm refuses."""
-    job = os.environ.get("SLURM_JOB_ID", "")
-    if not re.fullmatch(r"\d+", job):
-        return False
-    try:
-        return subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
-    except OSError:
-        return False
 
 
 def _keep_as_previous(path: Path) -> None:

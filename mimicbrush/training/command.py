@@ -12,8 +12,8 @@ from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.doctor import check, examine
 from mimicbrush.training.first_rank import is_first
 from mimicbrush.training.ranks import let_first_speak
-from mimicbrush.training.run import check_checkpoint, make_data, make_module, share_step
-from mimicbrush.training.same_run import FREE
+from mimicbrush.training.resume_settings import FREE
+from mimicbrush.training.run_setup import check_checkpoint, make_data, make_module, share_step
 from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import describe_end, end_early, fit, make_trainer, num_ranks_of
 

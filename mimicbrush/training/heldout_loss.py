@@ -17,10 +17,10 @@ from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.averaging import AveragedWeights
+from mimicbrush.training.callbacks import evaluating
 from mimicbrush.training.early_stop import KEY, HeldoutProgress, progress_in
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.steps import evaluating
 
 TIMESTEPS_PER_PAIR = 4
 """One in each quarter of the schedule; within the quarters the pairs' timesteps are evenly spaced."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from mimicbrush.errors import UserError
-from mimicbrush.training.config import OptimizerName
-
-if TYPE_CHECKING:
-    from mimicbrush.training.config import RecipeConfig
+from mimicbrush.training.config import OptimizerName, RecipeConfig
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], recipe: RecipeConfig) -> Optimizer:

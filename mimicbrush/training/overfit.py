@@ -14,9 +14,9 @@ from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.pictures.writing import write_image
+from mimicbrush.training.callbacks import evaluating
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.previews import preview_sheet
-from mimicbrush.training.steps import evaluating
 
 LEARNED = 1 / 3
 """By heart is what brings the loss below this share of what it was."""

@@ -15,10 +15,11 @@ from mimicbrush.model.weights.find import (
     require_local_parts,
     require_local_weights,
 )
-from mimicbrush.training.ablations_config import AblationsConfig
-from mimicbrush.training.config import AutoencoderConfig, TrainConfig
+from mimicbrush.training.ablations.config import AblationsConfig
+from mimicbrush.training.autoencoder.config import AutoencoderConfig
+from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.first_rank import is_first
-from mimicbrush.training.same_run import require_same_run
+from mimicbrush.training.resume_settings import require_same_run
 
 
 def check_training(config: TrainConfig) -> None:

@@ -20,10 +20,10 @@ from mimicbrush.pictures.writing import write_image
 from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.training.averaging import AveragedWeights
+from mimicbrush.training.callbacks import StepCallback, evaluating
 from mimicbrush.training.curves import draw_reference_use
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.records import append_record, forget_after, read_records
-from mimicbrush.training.steps import StepCallback, evaluating
 
 PREVIEW_GUIDANCE = 2.0
 """Small, so that young weights show what they know rather than its exaggeration."""

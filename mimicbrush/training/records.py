@@ -9,7 +9,6 @@ import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from lightning import Trainer
@@ -20,15 +19,13 @@ from mimicbrush.data.decode import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import append_text, write_text
 from mimicbrush.machine import GIBIBYTE, peak_memory
-from mimicbrush.training.clock import BatchClock, matrix_rate
+from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.curves import BANDS, LOSSES, draw_training
+from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.precision import COMPUTED_IN
-from mimicbrush.training.steps import StepCallback
-from mimicbrush.training.watch import Watch
-
-if TYPE_CHECKING:
-    from mimicbrush.training.heldout_loss import HeldoutLoss
+from mimicbrush.training.timing import BatchClock, matrix_rate
 
 NUM_TIMESTEPS = 1000
 """Of the noise schedule, shared among BANDS."""

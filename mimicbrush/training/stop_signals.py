@@ -1,8 +1,11 @@
-"""Signals that ask a run to stop, on which a checkpoint is written at once."""
+"""Signals that ask a run to stop, on which a checkpoint is written at once, and the requeueing of its Slurm job."""
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+import subprocess
 from collections.abc import Iterable, Sequence
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
@@ -39,3 +42,14 @@ class StopSignals:
         if number == signal.SIGINT and self.received:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+
+
+def requeue() -> bool:
+    """Requeue this Slurm job; False if this is not a Slurm job, or Slurm refuses."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if not re.fullmatch(r"\d+", job):
+        return False
+    try:
+        return subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
+    except OSError:
+        return False

@@ -21,20 +21,20 @@ from mimicbrush.data.datamodule import PairData, choose_heldout, heldout_batches
 from mimicbrush.errors import UserError, first_line
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.training.averaging import AveragedWeights
-from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints, requeue
-from mimicbrush.training.clock import BatchClock
+from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.first_rank import is_first
 from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.previews import Previews, ReferenceUse
-from mimicbrush.training.progress import Progress
+from mimicbrush.training.progress_display import Progress
 from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks
 from mimicbrush.training.records import Records
-from mimicbrush.training.run import share_step
-from mimicbrush.training.stop_signals import StopSignals
-from mimicbrush.training.watch import Watch
+from mimicbrush.training.run_setup import share_step
+from mimicbrush.training.stop_signals import StopSignals, requeue
+from mimicbrush.training.timing import BatchClock
 from mimicbrush.yaml_reading import parse_yaml
 
 

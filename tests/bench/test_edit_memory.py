@@ -8,10 +8,10 @@ from mimicbrush.bench.config import MemoryBenchConfig
 from mimicbrush.bench.edit_memory import WAYS, bench_memory, count_memory, measure
 from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
-from mimicbrush.training.cost import num_bytes_of, shaped_network
-from mimicbrush.training.counting import LiveBytes
+from mimicbrush.training.flops_and_bytes import LiveBytes
+from mimicbrush.training.step_cost import num_bytes_of, shaped_network
 from tests.conftest import DEPTH, network_config
 
 CONFIG = network_config(depth=PartConfig(arguments=DEPTH))

@@ -17,7 +17,7 @@ from mimicbrush.bench.gpu_training_checks import check_ranks, check_resume, chec
 from mimicbrush.config import dump_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.training.config import RunConfig, TrainConfig
 from tests.conftest import network_config
 

@@ -6,8 +6,8 @@ from mimicbrush.bench.sampling_speed import bench_network, guided_step, random_c
 from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.training.cost import shaped_network
-from mimicbrush.training.counting import count_flops
+from mimicbrush.training.flops_and_bytes import count_flops
+from mimicbrush.training.step_cost import shaped_network
 
 
 def test_counted_flops_of_a_step_agree_with_sampling():

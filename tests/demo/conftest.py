@@ -19,7 +19,7 @@ from mimicbrush.demo.server import launch
 from mimicbrush.demo.studio import Studio
 from mimicbrush.demo.workspace import Workspace
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest
 from tests.conftest import CHROMIUM, network_config

@@ -14,7 +14,7 @@ from mimicbrush.command import call_command
 from mimicbrush.edit.commands import COMMANDS
 from mimicbrush.errors import UserError, end_with_error
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from tests.conftest import network_config
 
 BATCH = {"source": None, "mask": None, "reference": None, "output": None}

@@ -14,11 +14,11 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.config import PartConfig, RecommendedSettings
 from mimicbrush.model.weights.__main__ import COMMANDS
 from mimicbrush.model.weights.build import initialise, load_network
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.recommended import read_recommended
 from mimicbrush.run_folder import claim
 from mimicbrush.tensor_files import torch_save
-from mimicbrush.training.same_run import FREE, describe_other_run
+from mimicbrush.training.resume_settings import FREE, describe_other_run
 from tests.conftest import DEPTH, one_block_config
 from tests.training.test_training import config
 

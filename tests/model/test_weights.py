@@ -24,12 +24,12 @@ from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.__main__ import COMMANDS
 from mimicbrush.model.weights.build import from_pretrained, initialise, load_network, load_release, read_weights
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.find import require_local_parts
-from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.presets import fitting_presets, known_presets
 from mimicbrush.model.weights.release import RELEASED_NAMES, release_parts, save_release
-from mimicbrush.model.weights.run import read_run
+from mimicbrush.model.weights.run_checkpoint import read_run
 from mimicbrush.model.weights.tensors import TrainedWeights, load_strictly
 from mimicbrush.tensor_files import torch_save
 from mimicbrush.training.checkpoints import find_start

@@ -27,7 +27,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.__main__ import COMMANDS
 from mimicbrush.model.weights.build import initialise, load_network
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.pipeline import MimicBrushPipeline
 from tests.conftest import make_shards, one_block_config

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mimicbrush.data.shards import write_shard
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.training.records import read_records
 from tests.conftest import make_checkout, make_pairs
 from tests.slurm.conftest import ON_CPU, Job, Submit

@@ -28,7 +28,7 @@ from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training import trainer as training
 from mimicbrush.training.config import RecipeConfig, TrainConfig
-from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.stop_signals import StopSignals
 from tests.conftest import DEPTH, SIZE, make_shards, one_block_config
 from tests.training.far_device import FarAccelerator, FarDevice

@@ -11,8 +11,8 @@ from mimicbrush.command import call_command
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.errors import UserError
 from mimicbrush.tensor_files import torch_save
-from mimicbrush.training.ablations import COMMAND
-from mimicbrush.training.ablations_config import AblationsConfig
+from mimicbrush.training.ablations.__main__ import COMMAND
+from mimicbrush.training.ablations.config import AblationsConfig
 from mimicbrush.training.config import TrainConfig
 from tests.conftest import REPOSITORY
 
@@ -40,7 +40,7 @@ def train(tmp_path, monkeypatch):
     """train(variants, *arguments): run the command; returns the output folder."""
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    monkeypatch.setattr("mimicbrush.training.variants.TRAIN_SCRIPT", script)
+    monkeypatch.setattr("mimicbrush.training.ablations.variants.TRAIN_SCRIPT", script)
     path = tmp_path / "ablations.yaml"
     output, shards = tmp_path / "out", tmp_path / "shards"
     shards.mkdir()

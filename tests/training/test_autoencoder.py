@@ -16,9 +16,9 @@ from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.parts import load_part
 from mimicbrush.pictures.geometry import letterbox
 from mimicbrush.pictures.reading import read_image
-from mimicbrush.training.autoencoder import COMMAND
-from mimicbrush.training.autoencoder_training import reconstruction_psnr
-from mimicbrush.training.config import AutoencoderConfig
+from mimicbrush.training.autoencoder.__main__ import COMMAND
+from mimicbrush.training.autoencoder.config import AutoencoderConfig
+from mimicbrush.training.autoencoder.training import reconstruction_psnr
 from tests.conftest import AUTOENCODER, REPOSITORY
 
 ASSET = REPOSITORY / "mimicbrush" / "assets" / "autoencoder"

@@ -21,20 +21,20 @@ from mimicbrush.data.shards import open_shards, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.model import network as network_module
 from mimicbrush.model.config import PartConfig
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.contact_sheet import GAP, MIN_SIDE
 from mimicbrush.training import command, doctor
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
-from mimicbrush.training.doctor import machine
-from mimicbrush.training.doctor.data import IN_FULL, check_heldout, check_source
+from mimicbrush.training.doctor import run_checks
+from mimicbrush.training.doctor.data_checks import IN_FULL, check_heldout, check_source
 from mimicbrush.training.doctor.findings import Finding, collect, describe
-from mimicbrush.training.doctor.machine import check_cores, check_disk, check_step, check_weights
-from mimicbrush.training.doctor.trial import check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.doctor.first_batch import check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.doctor.run_checks import check_cores, check_disk, check_step, check_weights
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import CoreCheck, RankCores
-from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import make_trainer
 from tests.conftest import REPOSITORY, SIZE, make_pairs, one_block_config
@@ -217,7 +217,7 @@ def test_broken_weights_are_found(config, module):
 
 def of_cores(config: TrainConfig, monkeypatch, num_cores: int, *, num_workers: int, devices: int) -> dict[str, str]:
     own = RankCores("node", frozenset(range(num_cores)), num_cores)
-    monkeypatch.setattr(machine, "own_cores", lambda: own)
+    monkeypatch.setattr(run_checks, "own_cores", lambda: own)
     run, data = replace(config.run, devices=devices), replace(config.data, num_workers=num_workers)
     config = replace(config, run=run, data=data)
     return verdicts(collect("workers", check_cores, config, make_trainer(config, StopSignals())))
@@ -271,7 +271,7 @@ def test_a_full_disk_is_a_fault(config, module, monkeypatch):
 
 def test_random_weights_of_a_big_network_are_a_warning(config, module, monkeypatch):
     assert verdicts(check_weights(config.network, module.network)).keys() == {"ok"}
-    monkeypatch.setattr("mimicbrush.training.doctor.machine.BIG", 1000)
+    monkeypatch.setattr("mimicbrush.training.doctor.run_checks.BIG", 1000)
     assert "imitative_unet" in verdicts(check_weights(config.network, module.network))["warning"]
 
 

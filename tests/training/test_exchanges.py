@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mimicbrush.training import ranks
 from mimicbrush.training.ranks import RankCores
-from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.stop_signals import SIGNALS, StopSignals
 from mimicbrush.training.trainer import fit, make_trainer
 from tests.training.test_training import config

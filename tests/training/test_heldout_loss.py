@@ -10,7 +10,7 @@ import torch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.model.network import Conditions
 from mimicbrush.model.weights.build import load_network
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.seeds import seed_of
 from mimicbrush.training import heldout_loss
 from mimicbrush.training.config import RunConfig

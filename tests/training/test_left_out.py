@@ -16,8 +16,8 @@ from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.build import initialise, load_network, read_weights
 from mimicbrush.model.weights.digests import changed_tensors, tensor_digest
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.run import read_checkpoint
-from mimicbrush.training.run import check_checkpoint, make_module
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
+from mimicbrush.training.run_setup import check_checkpoint, make_module
 from tests.conftest import DEPTH, one_block_config
 from tests.training.test_trainable import adapter_config
 from tests.training.test_training import config, fit

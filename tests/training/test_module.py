@@ -12,12 +12,12 @@ from torch import Tensor
 from mimicbrush.data.decode import PairBatch, collate
 from mimicbrush.errors import UserError
 from mimicbrush.model.reference_attention import NO_CONTEXT, PlainAttention
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.training import trainer
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import make_data, make_module
-from mimicbrush.training.same_run import describe_other_run
+from mimicbrush.training.resume_settings import describe_other_run
+from mimicbrush.training.run_setup import make_data, make_module
 from tests.conftest import one_block_config
 from tests.training.test_training import config, fit
 

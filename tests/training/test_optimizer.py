@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.training.config import RecipeConfig
 from mimicbrush.training.optimizer import make_optimizer, require_optimizer
 from tests.training.test_training import config, fit

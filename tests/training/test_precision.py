@@ -14,7 +14,7 @@ from mimicbrush.model.config import PartConfig
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.training.config import RecipeConfig, TrainConfig
-from mimicbrush.training.run import check_checkpoint, make_module
+from mimicbrush.training.run_setup import check_checkpoint, make_module
 from tests.conftest import DEPTH, SIZE, one_block_config
 from tests.training.test_training import config, fit
 

@@ -12,10 +12,10 @@ from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.weights import parts
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.precision import frozen_precisions, store_frozen
-from mimicbrush.training.run import make_module
+from mimicbrush.training.run_setup import make_module
 from mimicbrush.training.trainable import choose_trained
 from tests.conftest import DEPTH, ONE_BLOCK, one_block_config
 from tests.hub_layouts import make_unet

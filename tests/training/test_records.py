@@ -15,13 +15,13 @@ from mimicbrush.data.datamodule import PairDataset, heldout_batches
 from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT, MIN_SIDE
 from mimicbrush.training import records
 from mimicbrush.training.averaging import AveragedWeights
-from mimicbrush.training.clock import BatchClock
 from mimicbrush.training.curves import BANDS, LOSSES, draw_reference_use, draw_training, smoothed
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.previews import COLUMNS, Previews
 from mimicbrush.training.records import DamagedSamples, append_record, forget_after, read_records, write_records
-from mimicbrush.training.run import make_module
+from mimicbrush.training.run_setup import make_module
 from mimicbrush.training.stop_signals import SIGNALS
+from mimicbrush.training.timing import BatchClock
 from tests.conftest import SIZE
 from tests.training.test_training import config, fit
 
@@ -122,7 +122,7 @@ def test_the_share_of_a_devices_operations(tmp_path):
 
 def test_waiting_is_timed_only_while_a_batch_is_asked_for(monkeypatch):
     times = iter([0.0, 10.0, 13.0, 20.0])
-    monkeypatch.setattr("mimicbrush.training.clock.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("mimicbrush.training.timing.time.monotonic", lambda: next(times))
     clock = BatchClock()
     clock.start("[_TrainingEpochLoop].train_dataloader_next")
     clock.stop("[_TrainingEpochLoop].train_dataloader_next")

@@ -18,7 +18,7 @@ import torch
 from mimicbrush.config import dump_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.records import read_records
 from tests.conftest import REPOSITORY, make_shards, network_config

@@ -19,11 +19,11 @@ from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.lora import DOWN, add_lora, fold
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import initialise, load_network, read_weights
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.training.config import RecipeConfig, TrainConfig
-from mimicbrush.training.run import check_checkpoint, make_module, share_step
+from mimicbrush.training.run_setup import check_checkpoint, make_module, share_step
 from mimicbrush.training.trainable import choose_trained
 from tests.conftest import DEPTH, ONE_BLOCK, REPOSITORY, SIZE, one_block_config
 from tests.training.test_training import config, fit

@@ -17,14 +17,14 @@ from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.weights.build import initialise, load_network
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.pictures.geometry import FEATHER_PASSES
 from mimicbrush.requests import ReferenceRequest
 from mimicbrush.run_folder import claim
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.records import read_records
-from mimicbrush.training.run import make_module
+from mimicbrush.training.run_setup import make_module
 from mimicbrush.training.stop_signals import StopSignals
 from tests.conftest import DEPTH, one_block_config
 

@@ -12,10 +12,10 @@ import torch
 from lightning import Callback
 
 from mimicbrush.training import trainer as training
+from mimicbrush.training.bad_steps import Watch
 from mimicbrush.training.records import Records
-from mimicbrush.training.run import make_data, make_module
+from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.stop_signals import StopSignals
-from mimicbrush.training.watch import Watch
 from tests.conftest import REPOSITORY
 from tests.training.far_training import NUM_STEPS, RECORDED, make_config
 from tests.training.test_resume import ENVIRONMENT

@@ -16,12 +16,12 @@ from mimicbrush.model.config import NetworkConfig, NetworkOptions, PartConfig, r
 from mimicbrush.model.lora import fold, has_adapters, lacks_base
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.digests import require_unchanged
+from mimicbrush.model.weights.exported_folder import FOLDERS, folder_config, read_folder
 from mimicbrush.model.weights.find import find_weights, is_exported, is_run
-from mimicbrush.model.weights.folder import FOLDERS, folder_config, read_folder
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.recommended import RECOMMENDED
 from mimicbrush.model.weights.release import RELEASED_NAMES, read_release
-from mimicbrush.model.weights.run import read_run, read_run_config, read_run_seed
+from mimicbrush.model.weights.run_checkpoint import read_run, read_run_config, read_run_seed
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, in_precision_of, load_strictly
 
 TRAINED_PARTS = ("imitative_unet", "image_projector", "shape_projector")

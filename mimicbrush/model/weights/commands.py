@@ -14,8 +14,8 @@ from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network, load_release, read_weights
 from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.find import find_weights
-from mimicbrush.model.weights.folder import save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.model.weights.preconditions import RELEASE_SUFFIX

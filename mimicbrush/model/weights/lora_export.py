@@ -14,7 +14,14 @@ from mimicbrush.model.weights.build import fetchable_parts, initialise
 from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.find import checkpoint_of, find_weights, is_run
 from mimicbrush.model.weights.lora_file import fingerprints, save_lora
-from mimicbrush.model.weights.run import PREFIX, read_checkpoint, read_run, read_run_config, read_run_seed, split_parts
+from mimicbrush.model.weights.run_checkpoint import (
+    PREFIX,
+    read_checkpoint,
+    read_run,
+    read_run_config,
+    read_run_seed,
+    split_parts,
+)
 from mimicbrush.model.weights.tensors import Tensors
 
 UNETS = ("imitative_unet", "reference_unet")

@@ -23,8 +23,8 @@ from mimicbrush.files import whole
 from mimicbrush.model.lora import DOWN, PROJECTIONS, UP
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.digests import tensor_digests
+from mimicbrush.model.weights.exported_folder import FOLDERS
 from mimicbrush.model.weights.find import LORA_KEY
-from mimicbrush.model.weights.folder import FOLDERS
 from mimicbrush.model.weights.tensors import Tensors, is_finite
 
 BESIDE = "beside_lora."

@@ -13,7 +13,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.lora import add_low_rank
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.lora_file import LoraFile, fingerprint, read_lora, require_lora_fits
-from mimicbrush.model.weights.run import split_parts
+from mimicbrush.model.weights.run_checkpoint import split_parts
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from mimicbrush.files import whole
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkOptions
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.run import is_checkpoint
+from mimicbrush.model.weights.run_checkpoint import is_checkpoint
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights, is_tensors
 from mimicbrush.tensor_files import torch_load, torch_save
 

@@ -14,7 +14,7 @@ from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.weights.build import initialise
-from mimicbrush.model.weights.folder import save_pretrained
+from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import Editor
 from tests.conftest import network_config

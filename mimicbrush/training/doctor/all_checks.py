@@ -16,7 +16,8 @@ from mimicbrush.data.decode import collate
 from mimicbrush.errors import UserError, first_line
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.doctor.data import (
+from mimicbrush.training.doctor.check_pictures import batch_sheet, round_trip_sheet
+from mimicbrush.training.doctor.data_checks import (
     BEFORE_A_RUN,
     IN_FULL,
     Depth,
@@ -25,7 +26,8 @@ from mimicbrush.training.doctor.data import (
     check_source,
 )
 from mimicbrush.training.doctor.findings import Finding, collect, describe, faults_of
-from mimicbrush.training.doctor.machine import (
+from mimicbrush.training.doctor.first_batch import Trial, check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.doctor.run_checks import (
     check_cores,
     check_device,
     check_disk,
@@ -36,10 +38,8 @@ from mimicbrush.training.doctor.machine import (
     check_step,
     check_weights,
 )
-from mimicbrush.training.doctor.pictures import batch_sheet, round_trip_sheet
-from mimicbrush.training.doctor.trial import Trial, check_mask, check_round_trip, try_batch, try_step
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.run import make_data, make_module, share_step
+from mimicbrush.training.run_setup import make_data, make_module, share_step
 from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import make_trainer, num_ranks_of
 

@@ -25,7 +25,7 @@ from mimicbrush.model.weights.parts import load_part
 from mimicbrush.pictures.geometry import letterbox, resize
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim
-from mimicbrush.training.config import AutoencoderConfig
+from mimicbrush.training.autoencoder.config import AutoencoderConfig
 
 NUM_SCALE_CROPS = 256
 """Training crops from which the latents' scale is measured."""

@@ -14,12 +14,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mimicbrush.errors import UserError
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT, MIN_SIDE
+from mimicbrush.training.bad_steps import Watch
 from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.stop_signals import SIGNALS, StopSignals
-from mimicbrush.training.watch import Watch
 from tests.training.test_training import config, fit
 
 

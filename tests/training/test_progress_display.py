@@ -4,7 +4,7 @@ import io
 import sys
 from types import SimpleNamespace
 
-from mimicbrush.training.progress import Progress
+from mimicbrush.training.progress_display import Progress
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ from mimicbrush.config import load_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.errors import UserError
 from mimicbrush.training.config import RunConfig, TrainConfig
-from mimicbrush.training.run import share_step
+from mimicbrush.training.run_setup import share_step
 from tests.conftest import REPOSITORY, one_block_config
 
 CLUSTER_PRESETS = sorted((REPOSITORY / "configs" / "train").glob("mimicbrush*.yaml"))

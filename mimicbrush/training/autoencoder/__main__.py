@@ -9,9 +9,9 @@ PROGRAM = "python -m mimicbrush.training.autoencoder"
 CONFIG = f"{PROGRAM} --config configs/train/autoencoder.yaml"
 COMMAND = Command(
     program=PROGRAM,
-    config="mimicbrush.training.config.AutoencoderConfig",
+    config="mimicbrush.training.autoencoder.config.AutoencoderConfig",
     check="mimicbrush.training.preconditions.check_autoencoder",
-    run="mimicbrush.training.autoencoder_training.train_autoencoder",
+    run="mimicbrush.training.autoencoder.training.train_autoencoder",
     examples=(
         f"{CONFIG} --output runs/autoencoder --shards '[data/shards/videos]' --heldout data/shards/heldout",
         f"{CONFIG} --output runs/longer --shards '[data/shards/videos]' --heldout data/shards/heldout"

@@ -25,10 +25,10 @@ from mimicbrush.model.weights.build import FROZEN_PARTS, TRAINED_PARTS
 from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.training.config import OptimizerName, Precision, ReferenceGradient, TrainConfig
-from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
+from mimicbrush.training.flops_and_bytes import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.precision import COMPUTED_IN
-from mimicbrush.training.run import make_module, share_step
+from mimicbrush.training.run_setup import make_module, share_step
 
 STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
 """Optimiser state of one trained parameter: two moments."""

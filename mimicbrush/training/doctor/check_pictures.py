@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
-from mimicbrush.training.doctor.trial import Trial
+from mimicbrush.training.doctor.first_batch import Trial
 
 DIFFERENCE_GAIN = 4
 """Factor that makes the autoencoder's errors visible."""

@@ -9,9 +9,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm.auto import tqdm
 
+from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.records import Records
-from mimicbrush.training.steps import StepCallback
-from mimicbrush.training.watch import Watch
 
 BAR = "step {n_fmt}/{total_fmt} |{bar}|{postfix}, left {remaining}"
 

@@ -16,16 +16,16 @@ from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import read_weights
 from mimicbrush.model.weights.find import best_checkpoint_of, checkpoint_of, previous_checkpoint_of
-from mimicbrush.model.weights.run import read_checkpoint
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.reports.number_format import format_bytes
 from mimicbrush.training.checkpoints import find_start
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.doctor.findings import Finding
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import find_ranks, fullest_share, own_cores
-from mimicbrush.training.run import check_checkpoint, share_step
-from mimicbrush.training.same_run import describe_other_run
+from mimicbrush.training.resume_settings import describe_other_run
+from mimicbrush.training.run_setup import check_checkpoint, share_step
+from mimicbrush.training.step_cost import GRADIENT_BYTES, count_cost, num_bytes_of, num_trained_of, state_bytes
 from mimicbrush.training.trainable import trained_parameters
 from mimicbrush.training.trainer import num_ranks_of
 

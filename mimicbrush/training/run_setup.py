@@ -14,7 +14,7 @@ from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointin
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import fetchable_parts, initialise
 from mimicbrush.model.weights.digests import require_unchanged
-from mimicbrush.model.weights.run import read_checkpoint, split_parts
+from mimicbrush.model.weights.run_checkpoint import read_checkpoint, split_parts
 from mimicbrush.model.weights.tensors import require_fit
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.module import MimicBrushModule

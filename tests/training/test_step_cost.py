@@ -10,13 +10,13 @@ from mimicbrush.model.config import PartConfig, full_size_network
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
-from mimicbrush.training.cost import (
+from mimicbrush.training.flops_and_bytes import LiveBytes, SavedBytes, count_flops
+from mimicbrush.training.step_cost import (
     Cost,
     cost_of_run,
     count_cost,
     shaped_network,
 )
-from mimicbrush.training.counting import LiveBytes, SavedBytes, count_flops
 from tests.conftest import DEPTH, SIZE, one_block_config
 
 NETWORK = one_block_config(depth=PartConfig(arguments=DEPTH))

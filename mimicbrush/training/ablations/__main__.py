@@ -7,9 +7,9 @@ from mimicbrush.command import Command, run_command
 
 COMMAND = Command(
     program="python -m mimicbrush.training.ablations",
-    config="mimicbrush.training.ablations_config.AblationsConfig",
+    config="mimicbrush.training.ablations.config.AblationsConfig",
     check="mimicbrush.training.preconditions.check_ablations",
-    run="mimicbrush.training.variants.train_variants",
+    run="mimicbrush.training.ablations.variants.train_variants",
     examples=(
         "python -m mimicbrush.training.ablations --config configs/train/ablations/small.yaml",
         "python -m mimicbrush.training.ablations --config configs/train/ablations/small.yaml --only full,frozen",

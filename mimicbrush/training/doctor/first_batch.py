@@ -13,8 +13,8 @@ from torch import Tensor
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.training.counting import count_flops
 from mimicbrush.training.doctor.findings import Finding
+from mimicbrush.training.flops_and_bytes import count_flops
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.trainable import trained_parameters
 

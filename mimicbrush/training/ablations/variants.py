@@ -10,12 +10,12 @@ from pathlib import Path
 from mimicbrush.config import dump_config
 from mimicbrush.errors import Terminated, UserError
 from mimicbrush.files import write_text
-from mimicbrush.training.ablations_config import AblationsConfig
+from mimicbrush.training.ablations.config import AblationsConfig
 from mimicbrush.training.checkpoints import find_start, why_finished
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.same_run import require_same_run
+from mimicbrush.training.resume_settings import require_same_run
 
-TRAIN_SCRIPT = Path(__file__).parents[2] / "train.py"
+TRAIN_SCRIPT = Path(__file__).parents[3] / "train.py"
 
 
 def train_variants(config: AblationsConfig) -> None:

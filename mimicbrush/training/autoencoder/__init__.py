@@ -1,0 +1,1 @@
+"""Train the small autoencoder of the tiny presets."""
