@@ -1,4 +1,4 @@
-"""Photographs of scikit-image's wheel, ready to be edited."""
+"""Example edits, with photographs from the scikit-image package."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import skimage
 from numpy.typing import NDArray
 
-from mimicbrush.demo.painting import Painting, Stroke
+from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.pictures.writing import write_image
 
 Photograph = Callable[[], NDArray[np.uint8]]
 
 
 class Example(NamedTuple):
-    """What to edit after what; strokes are in the source's pixels, the box in the reference's."""
+    """An example edit; strokes are in pixels of the source, the box in pixels of the reference."""
 
     title: str
     source: Photograph
@@ -68,11 +68,11 @@ EXAMPLES = (
 )
 
 
-def write_example(example: Example, folder: Path) -> tuple[Painting, Painting]:
-    """Source and reference as if somebody had uploaded them and painted."""
+def write_example(example: Example, folder: Path) -> tuple[PaintedPicture, PaintedPicture]:
+    """Write source and reference, and return them as if a visitor had uploaded and painted them."""
     source, reference = folder / "source.png", folder / "reference.png"
     write_image(example.source(), source)
     write_image(example.reference(), reference)
     corners = [] if example.box is None else [(example.box[:2], example.box[2:])]
     boxes = tuple(Stroke(tool="box", points=list(pair)) for pair in corners)
-    return Painting(picture=source, strokes=example.strokes), Painting(picture=reference, strokes=boxes)
+    return PaintedPicture(picture=source, strokes=example.strokes), PaintedPicture(picture=reference, strokes=boxes)

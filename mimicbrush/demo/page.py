@@ -1,4 +1,4 @@
-"""The page: title, tabs, theme; nothing in it comes from another machine."""
+"""The page: title, tabs, theme; it loads nothing from other machines."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from importlib import resources
 import gradio as gr
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.studio import Studio
+from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
-from mimicbrush.demo.workspace import KEPT_SECONDS, Workspace
+from mimicbrush.demo.temporary_folders import KEPT_SECONDS, TemporaryFolders
 from mimicbrush.requests import EditRequest
 
 TITLE = "MimicBrush"
@@ -30,28 +30,30 @@ THEME = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=("ui-monos
 )
 
 
-def build_page(studios: dict[type[EditRequest], Studio], config: DemoConfig, workspace: Workspace) -> gr.Blocks:
-    """A tab for each editor, named by the class of requests that it answers; a single one needs no tab."""
+def build_page(
+    editors: dict[type[EditRequest], SharedEditor], config: DemoConfig, folders: TemporaryFolders
+) -> gr.Blocks:
+    """Build a page with a tab for each editor; a single editor needs no tabs. editors: by class of requests."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False) as page:
         gr.Markdown(INTRODUCTION)
         if config.loads_weights and config.weights == "asset:tiny":
             gr.Markdown(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice")
-        if len(studios) == 1:
-            ((kind, studio),) = studios.items()
-            TABS[kind].build(studio, config, workspace)
+        if len(editors) == 1:
+            ((kind, editor),) = editors.items()
+            TABS[kind].build(editor, config, folders)
         else:
-            for kind, studio in studios.items():
+            for kind, editor in editors.items():
                 with gr.Tab(TABS[kind].title):
-                    TABS[kind].build(studio, config, workspace)
-        page.unload(_leave(studios.values()))
+                    TABS[kind].build(editor, config, folders)
+        page.unload(_leave(editors.values()))
     return page
 
 
-def _leave(studios: Iterable[Studio]) -> Callable[[gr.Request], None]:
-    """Nobody is there to see the edits of a visitor who closed the page."""
+def _leave(editors: Iterable[SharedEditor]) -> Callable[[gr.Request], None]:
+    """Make a function that stops the edits of a visitor who closes the page."""
 
     def leave(request: gr.Request) -> None:
-        for studio in studios:
-            studio.stop(request.session_hash)
+        for editor in editors:
+            editor.stop(request.session_hash)
 
     return leave

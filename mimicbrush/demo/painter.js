@@ -1,4 +1,4 @@
-// Runs once for each painter. `props.value` is what painter.py calls PainterData; strokes are in the picture's pixels.
+// Runs once for each painter. `props.value` is PainterData of painter.py; strokes are in the picture's pixels.
 const find = (selector) => element.querySelector(selector);
 const stage = find(".painter-stage"), picture = find(".painter-picture"), canvas = find(".painter-canvas");
 const cursor = find(".painter-cursor"), sizeInput = find(".painter-size input"), error = find(".painter-error");
@@ -6,15 +6,15 @@ const context = canvas.getContext("2d");
 const cropping = props.cropping;
 let tool = cropping ? "box" : "brush", current = null;
 
-// --- what was done -------------------------------------------------------------------------------------------------
+// --- history -------------------------------------------------------------------------------------------------------
 
-// Strokes, and between them what begins anew: an uploaded mask `{ mask, mask_preview }`, or `{}`, a cleared canvas.
-// Undo takes back the last one, whichever it is.
+// Strokes, and new starts between them: an uploaded mask `{ mask, mask_preview }`, or a cleared canvas `{}`.
+// Undo removes the last step of any kind.
 let steps = [], shownPicture = null;
 
 const lastStart = () => steps.findLast((step) => !step.points);
 
-// The part of `props.value` that the steps make.
+// The mask and strokes of `props.value` that result from the steps.
 function painted() {
   const start = lastStart(), strokes = steps.slice(steps.lastIndexOf(start) + 1);
   return {
@@ -26,7 +26,7 @@ function painted() {
 
 const fingerprint = ({ mask, strokes }) => JSON.stringify([mask?.path, (strokes ?? []).map(({ tool, points }) => [tool, points])]);
 
-// What the server sent: an uploaded mask is one more step, another picture has no past.
+// Follows a value from the server: an uploaded mask is a further step, and a new picture starts a new history.
 function follow(value) {
   const samePicture = value?.picture?.path === shownPicture;
   if (samePicture && fingerprint(value ?? {}) === fingerprint(painted())) return;
@@ -36,7 +36,7 @@ function follow(value) {
   shownPicture = value?.picture?.path;
 }
 
-// --- what is shown -------------------------------------------------------------------------------------------------
+// --- drawing -------------------------------------------------------------------------------------------------------
 
 const scale = () => canvas.width / props.value.size[0];
 
@@ -92,7 +92,7 @@ function load(url) {
   });
 }
 
-// Nothing can be painted on before it is there, whole.
+// A picture can be painted on only after it has loaded.
 async function show() {
   const value = props.value, ready = Boolean(value?.picture_preview);
   complain(value?.error ?? "");
@@ -101,7 +101,7 @@ async function show() {
   if (ready) {
     const shown = await load(value.picture_preview.url), start = lastStart();
     if (start?.mask) start.image ??= await load(start.mask_preview.url);
-    if (value.picture.path !== shownPicture) return;  // another came meanwhile
+    if (value.picture.path !== shownPicture) return;  // another picture arrived meanwhile
     picture.src = shown.src;
     canvas.width = shown.naturalWidth;
     canvas.height = shown.naturalHeight;
@@ -186,7 +186,7 @@ function at(event) {
   return [hundredths((event.clientX - box.left) / box.width * width), hundredths((event.clientY - box.top) / box.height * height)];
 }
 
-// Finer than anyone paints, and half of what all digits would be to send.
+// More precise than painting needs, and half as much to send as all digits.
 const hundredths = (value) => Math.round(value * 100) / 100;
 
 const brushSize = () => Math.max(1, (sizeInput.value / 100) * Math.max(...props.value.size));

@@ -1,7 +1,7 @@
-"""A picture to paint on, as a component of Gradio: choose or drop a file, then brush, eraser, box, undo, clear.
+"""A Gradio component for painting on a picture: choose or drop a file, then brush, eraser, box, undo, clear.
 
-Gradio's own ImageEditor hands back pixels at the size of its canvas; here strokes come back, in the picture's own
-pixels, and the uploaded file stays as it is.
+Gradio's ImageEditor returns pixels in the size of its canvas; this component returns strokes in the picture's pixels,
+and leaves the uploaded file unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gradio.data_classes import FileData, GradioModel
 from pydantic import Field
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.demo.painting import Painting, Stroke
+from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.errors import UserError
 
 PARTS = resources.files("mimicbrush") / "demo"
@@ -23,7 +23,7 @@ MAX_STROKES = 2000
 
 
 class PainterData(GradioModel):
-    """A Painting on its way between page and browser. Gradio checks that each file was uploaded or made here."""
+    """A PaintedPicture as sent between server and browser. Gradio checks that each file was uploaded or made here."""
 
     picture: FileData | None = None
     mask: FileData | None = None
@@ -32,18 +32,18 @@ class PainterData(GradioModel):
     picture_preview: FileData | None = None
     mask_preview: FileData | None = None
     new_picture: FileData | None = None
-    """Chosen last, and not looked at yet; what was there before stays until it is accepted."""
+    """Picture chosen last, not checked yet; the former picture stays until it is accepted."""
     new_mask: FileData | None = None
     error: str = ""
-    """Why what was chosen last was refused."""
+    """Reason why the file chosen last was refused."""
 
 
 def make_painter(
     *, limits: Limits, title: str, hint: str, cropping: bool = False, removable: bool = False, **options: object
 ) -> gr.HTML:
-    """Its value is PainterData; `upload` tells of a file that has not been looked at, `input` of a stroke.
+    """Make the component, whose value is PainterData; the event `upload` is for a new file, `input` for a stroke.
 
-    cropping: instead of a mask, one box may be drawn; removable: a button takes the picture away.
+    cropping: draw one box instead of a mask; removable: show a button that removes the picture.
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
@@ -56,15 +56,16 @@ def make_painter(
         upload_mb=limits.upload_mb,
         **options,
     )
-    # Not a subclass: beside the source of each, Gradio writes a stub file.
+    # No subclass, because Gradio writes a stub file beside the source of each subclass.
     painter.data_model = PainterData
     return painter
 
 
-def from_browser(data: PainterData | None) -> Painting | None:
+def from_browser(data: PainterData | None) -> PaintedPicture | None:
+    """Convert the component's value; None if there is no picture."""
     if data is None or data.picture is None:
         return None
-    return Painting(
+    return PaintedPicture(
         picture=Path(data.picture.path),
         mask=data.mask and Path(data.mask.path),
         strokes=tuple(data.strokes),
@@ -72,10 +73,10 @@ def from_browser(data: PainterData | None) -> Painting | None:
     )
 
 
-def with_new(data: PainterData) -> Painting:
-    """The painting with what was chosen last: another picture, or another mask in place of what was painted."""
+def with_new(data: PainterData) -> PaintedPicture:
+    """Apply the file chosen last: a new picture, or a mask that replaces the strokes."""
     if data.new_picture is not None:
-        return Painting(picture=Path(data.new_picture.path))
+        return PaintedPicture(picture=Path(data.new_picture.path))
     painting = from_browser(data)
     if data.new_mask is None or painting is None:
         raise UserError("nothing was uploaded; choose a picture")
@@ -83,11 +84,12 @@ def with_new(data: PainterData) -> Painting:
 
 
 def refused(data: PainterData, reason: str) -> PainterData:
-    """What was there before what was chosen last."""
+    """Keep the former value, with the reason why the new file was refused."""
     return data.model_copy(update={"new_picture": None, "new_mask": None, "error": reason})
 
 
-def to_browser(painting: Painting) -> PainterData:
+def to_browser(painting: PaintedPicture) -> PainterData:
+    """Convert to a value of the component."""
     previews = {f"{name}_preview": _file(path) for name, path in painting.previews.items()}
     return PainterData(
         picture=_file(painting.picture),

@@ -1,4 +1,4 @@
-"""The server behind the page: one address, no links to the outside, no files but the page's own."""
+"""The server of the page: one address, no links to other machines, and no files but the page's own."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.guard import Guard, tell_briefly
 from mimicbrush.demo.page import STYLE, THEME, build_page
-from mimicbrush.demo.start import check_port
-from mimicbrush.demo.studio import Studio
+from mimicbrush.demo.preconditions import check_port
+from mimicbrush.demo.request_filter import RequestFilter, shorten_tracebacks
+from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
-from mimicbrush.demo.workspace import Workspace, delete, temporary_workspace
+from mimicbrush.demo.temporary_folders import TemporaryFolders, delete, temporary_folders
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import Loaded, find_editor, load_pipeline
 from mimicbrush.errors import Terminated
@@ -34,17 +34,17 @@ from mimicbrush.requests import EditRequest
 T = TypeVar("T")
 
 CLOSING_SECONDS = 0.5
-"""Time that the server has to close its connections; edits that are computed are not waited for."""
+"""Time for the server to close its connections; running edits are not waited for."""
 
 
 def serve(config: DemoConfig) -> None:
-    """Load the weights and show the page until interrupted; raises UserError where the port or weights are wrong."""
+    """Load the weights and serve the page until interrupted; raises UserError if the port or the weights are wrong."""
     _end_with_terminal()
-    # A single call of torch or of a file system may take seconds, in which the main thread would see no signal.
+    # A single call of torch or of a file system may take seconds, in which the main thread could not handle signals.
     loaded = _in_thread(partial(load_editors, config))
-    with temporary_workspace() as workspace:
-        page = build_page({kind: Studio(each, config.limits) for kind, each in loaded.items()}, config, workspace)
-        with _closing(page, workspace):
+    with temporary_folders() as folders:
+        page = build_page({kind: SharedEditor(each, config.limits) for kind, each in loaded.items()}, config, folders)
+        with _closing(page, folders):
             url = launch(page, config)
             print(f"{url} shows the page; Ctrl-C ends it", flush=True)
             while True:
@@ -52,7 +52,7 @@ def serve(config: DemoConfig) -> None:
 
 
 def load_editors(config: DemoConfig) -> dict[type[EditRequest], Loaded]:
-    """What each tab edits with; raises UserError where weights are missing or an editor does not fit its kind."""
+    """Load the editor of each tab; raises UserError if weights are missing or an editor does not fit its kind."""
     loaded = {}
     for request_class, tab in TABS.items():
         kind = tab.config_class.kind
@@ -65,25 +65,25 @@ def load_editors(config: DemoConfig) -> dict[type[EditRequest], Loaded]:
 
 
 def _end_with_terminal() -> None:
-    """Let the end of the terminal end the page as SIGTERM does: uploads must not outlive it."""
+    """End the page like SIGTERM when its terminal is closed, so that uploads are deleted."""
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def _in_thread(work: Callable[[], T]) -> T:
-    """Return or raise what `work` does in a thread of its own, while signals are handled in this one."""
+    """Run `work` in a thread, and return its result or raise its exception, while this thread handles signals."""
     outcome: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
     def run() -> None:
         try:
             outcome.put((work(), None))
-        except BaseException as error:  # on its way to the thread that asked
+        except BaseException as error:  # raised again in the calling thread
             outcome.put((None, error))
 
     Thread(target=run, daemon=True).start()
     while True:
         try:
-            result, error = outcome.get(timeout=1)  # Windows handles Ctrl-C between two such calls alone
+            result, error = outcome.get(timeout=1)  # Windows handles Ctrl-C only between two such calls
         except Empty:
             continue
         if error is not None:
@@ -92,7 +92,7 @@ def _in_thread(work: Callable[[], T]) -> T:
 
 
 @contextmanager
-def _closing(page: gr.Blocks, workspace: Workspace) -> Iterator[None]:
+def _closing(page: gr.Blocks, folders: TemporaryFolders) -> Iterator[None]:
     """Close the page at the end, without waiting for browsers.
 
     Uploads are deleted first, so that they are gone even if the process is killed before the end.
@@ -100,12 +100,12 @@ def _closing(page: gr.Blocks, workspace: Workspace) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Terminated):
-        # Threads whose files and connections are taken away would print their complaints.
+        # Other threads would print errors about deleted files and closed connections.
         logging.disable(logging.CRITICAL)
         sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
         raise
     finally:
-        delete(workspace.served)
+        delete(folders.served)
         if server := getattr(page, "server", None):
             server.force_exit = True
         closer = Thread(target=page.close, kwargs={"verbose": False}, daemon=True)
@@ -114,10 +114,10 @@ def _closing(page: gr.Blocks, workspace: Workspace) -> Iterator[None]:
 
 
 def launch(page: gr.Blocks, config: DemoConfig) -> str:
-    """Serve in the background; returns the address. Raises UserError where somebody else has taken the port."""
-    check_port(config)  # again: loading has taken a while
-    tell_briefly()
-    # Another site's name that is made to lead here (DNS rebinding) is not among those answered to.
+    """Serve in the background, and return the address. Raises UserError if another program has taken the port."""
+    check_port(config)  # again, because loading has taken some time
+    shorten_tracebacks()
+    # Names of other sites that resolve to this address (DNS rebinding) are refused.
     names = Middleware(TrustedHostMiddleware, allowed_hosts=config.names, www_redirect=False)
     _, url, _ = page.launch(
         server_name=config.host,
@@ -133,6 +133,6 @@ def launch(page: gr.Blocks, config: DemoConfig) -> str:
         run_history=False,
         ssr_mode=False,
         enable_monitoring=False,
-        app_kwargs={"middleware": [names, Middleware(Guard)], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": [names, Middleware(RequestFilter)], "docs_url": None, "redoc_url": None},
     )
     return url

@@ -1,6 +1,6 @@
-"""The tabs of the page: one for each kind of request, with the controls that describe it.
+"""The tabs of the page: one for each kind of request, with its controls.
 
-A new kind brings a function like `text_tab`, handlers that make a config of its controls, and a line in TABS.
+A new kind needs a function like `text_tab`, handlers that make a config from its controls, and an entry in TABS.
 """
 
 from __future__ import annotations
@@ -14,91 +14,95 @@ from gradio.components import Component
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import EditHandlers, ReferenceHandlers, TextHandlers, thumbnails
-from mimicbrush.demo.numbers import Number, numbers
+from mimicbrush.demo.number_fields import NumberField, number_fields
 from mimicbrush.demo.painter import make_painter
-from mimicbrush.demo.studio import Studio
-from mimicbrush.demo.views import NOTHING_YET, View
-from mimicbrush.demo.workspace import Workspace
+from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.config import EditConfig, TextEditConfig
 from mimicbrush.editors.mimicbrush.settings import Regions
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.requests import EditRequest, ReferenceRequest, TextRequest
 
-FURTHER = "The same thing from other sides, say: all are put side by side on one canvas, each cut to its box."
-KEEP_SHAPE = "What is painted over keeps its shape, as a map shows it, and takes only the reference's texture."
+FURTHER = (
+    "For example the same object from other sides. All references are arranged on one canvas, each cropped to its box."
+)
+KEEP_SHAPE = "The painted part keeps its shape, which a map shows, and only takes the texture of the reference."
 PAINT = (
-    "Paint over what should change. The result blends in over about 6 pixels around it, over more in pictures larger"
-    " than 512."
+    "Paint over the part that should change. The result blends in over about 6 pixels around it, and over more in"
+    " pictures larger than 512 pixels."
 )
 CLOSE_UP = (
-    "Only a square around what is painted is worked on, and stays sharp: choose it where that is less than half as wide"
+    "Only a square around the painted part is edited, and stays sharp. Use it if that square is less than half as wide"
     " and high as the picture."
 )
-PROMPT = "Says what should be there instead."
-GUIDANCE = "How strongly the reference is followed."
+PROMPT = "Describes what should be there instead."
+GUIDANCE = "How closely the result follows the reference."
 SEED = "The same seed gives the same result."
-REGIONS = "Edited in one go, or each on its own."
-MATCH_COLOUR = "Shift them until they agree with the surroundings."
+REGIONS = "Edit them together, or each separately."
+MATCH_COLOUR = "Shift the colours of the edit to match its surroundings."
 
-FORGET_PROBLEM = """(told) => told.replace(/<p class="problem".*?<\\/p>/s, "")"""
-"""Removes a problem from the status once something was changed that may solve it."""
+FORGET_PROBLEM = """(status) => status.replace(/<p class="problem".*?<\\/p>/s, "")"""
+"""Removes an error from the status when a control is changed, which may solve it."""
 SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
 """On a phone, the picture is far above the examples."""
 PLAIN = {"show_label": False, "interactive": False, "buttons": []}
 """Options of components that only show pictures."""
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
-"""Options of events that are not for other programs."""
+"""Options of events that are not part of the public API."""
 
 Controls = dict[str, Component | list[Component]]
 """Components whose values describe an edit, by name."""
 
 
 class Tab(NamedTuple):
+    """One tab of the page."""
+
     title: str
     config_class: type[MaskedEditConfig]
-    """The kind of edit that its controls describe."""
-    build: Callable[[Studio, DemoConfig, Workspace], None]
-    """Draws the controls and connects them, within a gr.Blocks."""
+    """Config of the edit that the controls describe."""
+    build: Callable[[SharedEditor, DemoConfig, TemporaryFolders], None]
+    """Function that draws the controls and connects them, within a gr.Blocks."""
 
 
-def reference_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> None:
+def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
     """Picture and reference beside each other, settings below them, the result on the right."""
-    handlers = ReferenceHandlers(studio, config, workspace)
+    handlers = ReferenceHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
             with gr.Row():
                 source, reference = _pictures(config)
             references = [reference, *_further_references(config)]
-            settings, shape = _reference_settings(config, studio.recommended)
+            settings, shape = _reference_settings(config, editor.recommended)
         with gr.Column(scale=1, min_width=320):
-            view = _results()
+            panel = _result_panel()
     for each in references:
-        each.upload(handlers.look_at_reference, each, each, **QUIET)
-    _connect(handlers, view, source, {"references": references, **settings})
-    if studio.recommended is None:  # another editor than MimicBrush follows no shape map, and knows no close-up
+        each.upload(handlers.check_reference, each, each, **QUIET)
+    _connect(handlers, panel, source, {"references": references, **settings})
+    if editor.recommended is None:  # editors other than MimicBrush have no shape maps and no crops
         return
     examples = _examples()
     shaped = [source, *(settings[name] for name in ("keep_shape", "crop_to_mask", "regions"))]
-    filled = [source, *references, settings["keep_shape"], settings["crop_to_mask"], *view]
+    filled = [source, *references, settings["keep_shape"], settings["crop_to_mask"], *panel]
     examples.select(handlers.load_example, None, filled, **QUIET).then(None, js=SHOW_PICTURE)
     changes = [control.change for control in shaped]
     gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **QUIET)
     source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **QUIET)
 
 
-def text_tab(studio: Studio, config: DemoConfig, workspace: Workspace) -> None:
+def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
     """The picture with a sentence and settings below it, the result on the right."""
-    handlers = TextHandlers(studio, config, workspace)
+    handlers = TextHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
             source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
             prompt = gr.Textbox(label="Sentence", info=PROMPT, max_lines=4)
             with gr.Row():
-                settings = _draws(config)
+                settings = _common_settings(config)
         with gr.Column(scale=1, min_width=320):
-            view = _results()
-    _connect(handlers, view, source, {"prompt": prompt, **settings})
+            panel = _result_panel()
+    _connect(handlers, panel, source, {"prompt": prompt, **settings})
 
 
 TABS: dict[type[EditRequest], Tab] = {
@@ -107,30 +111,29 @@ TABS: dict[type[EditRequest], Tab] = {
 }
 
 
-def _connect(handlers: EditHandlers, view: View, source: gr.HTML, controls: Controls) -> None:
-    """Connect what every tab has: picture, Edit, Stop and results; controls: by the parameters of `make_config`."""
+def _connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, controls: Controls) -> None:
+    """Connect the parts of every tab: picture, Edit, Stop and results. controls: by parameters of `make_config`."""
     given = {"source": source, **controls}
     components = _flat(given)
-    source.upload(handlers.look_at_source, source, [source, *view], **QUIET)
+    source.upload(handlers.check_source, source, [source, *panel], **QUIET)
     touched = [control.input for control in components if hasattr(control, "input")]
     touched += [control.upload for control in components if hasattr(control, "upload")]
-    gr.on(touched, None, view.status, view.status, js=FORGET_PROBLEM, **QUIET)
-    edit, inputs = by_name(handlers.edit, given | {"results": view.results})
-    view.edit.click(edit, inputs, [*view], concurrency_limit=None, **QUIET)
-    view.stop.click(handlers.stop, queue=False, **QUIET)
-    view.gallery.select(handlers.choose, view.results, [view.slider, view.picture], **QUIET)
+    gr.on(touched, None, panel.status, panel.status, js=FORGET_PROBLEM, **QUIET)
+    edit, inputs = by_name(handlers.edit, given | {"results": panel.results})
+    panel.edit.click(edit, inputs, [*panel], concurrency_limit=None, **QUIET)
+    panel.stop.click(handlers.stop, queue=False, **QUIET)
+    panel.gallery.select(handlers.choose, panel.results, [panel.slider, panel.picture], **QUIET)
 
 
 def by_name(
-    handler: Callable[..., Iterator[View]], controls: Controls
-) -> tuple[Callable[..., Iterator[View]], set[Component]]:
-    """A function for Gradio that calls `handler` with the value of each control under its name, and its inputs.
+    handler: Callable[..., Iterator[ResultPanel]], controls: Controls
+) -> tuple[Callable[..., Iterator[ResultPanel]], set[Component]]:
+    """Make a function for Gradio that calls `handler` with the controls' values by name; return it and its inputs.
 
-    Inputs that are a set reach a function as one dict, whatever their order on the page; a list of controls becomes a
-    list of their values.
+    Gradio passes the values of a set of inputs as one dict. A list of controls becomes a list of their values.
     """
 
-    def call(request: gr.Request, values: dict[Component, object]) -> Iterator[View]:
+    def call(request: gr.Request, values: dict[Component, object]) -> Iterator[ResultPanel]:
         yield from handler(
             request,
             **{
@@ -154,7 +157,7 @@ def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
         reference = make_painter(
             limits=config.limits,
             title="Reference",
-            hint="Shows what should be there instead. Drag a box around the part that is meant, or leave it whole.",
+            hint="Shows what should be there instead. Drag a box around the part to use, or use the whole picture.",
             cropping=True,
             elem_classes="reference bare",
         )
@@ -171,7 +174,7 @@ def _further_references(config: DemoConfig) -> list[gr.HTML]:
 
 
 def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
-    # A row breaks between columns alone.
+    # A row only breaks between columns.
     with gr.Column(min_width=180):
         return make_painter(
             limits=config.limits,
@@ -186,13 +189,15 @@ def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
 def _reference_settings(
     config: DemoConfig, recommended: RecommendedSettings | None
 ) -> tuple[Controls, gr.Image | None]:
-    """Controls by the fields of EditConfig, and where shape maps are shown; without `recommended`, only those of any
-    editor."""
+    """Draw controls for fields of EditConfig, and the image of shape maps.
+
+    recommended: None for editors other than MimicBrush, which only get the controls of all editors.
+    """
     if recommended is None:
         keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
         with gr.Row():
-            return {"keep_shape": keep_shape, **_draws(config)}, None
-    bounds, proposed = numbers(config.limits), config.settings.resolved(recommended)
+            return {"keep_shape": keep_shape, **_common_settings(config)}, None
+    bounds, proposed = number_fields(config.limits), config.settings.resolved(recommended)
     with gr.Row():
         with gr.Column(min_width=280):
             keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
@@ -220,23 +225,23 @@ def _reference_settings(
     return settings, shape
 
 
-def _draws(config: DemoConfig) -> Controls:
-    """The number of results and the seed, which every kind of edit has."""
-    bounds = numbers(config.limits)
+def _common_settings(config: DemoConfig) -> Controls:
+    """Draw controls of every kind of edit: the number of results and the seed."""
+    bounds = number_fields(config.limits)
     num_images = _slider(bounds["num_images"], 1, min_width=200)
     return {"num_images": num_images, "seed": gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)}
 
 
-def _slider(number: Number, value: float, **options: object) -> gr.Slider:
+def _slider(number: NumberField, value: float, **options: object) -> gr.Slider:
     step = 1 if number.is_whole else 0.1
     slider = gr.Slider(number.least, number.most, number.nearest(value), step=step, label=number.label, **options)
-    # Gradio would refuse what is typed beyond the bounds itself, without the field's name; `Number.check` names it.
+    # Gradio would refuse numbers beyond the bounds without the field's name; `NumberField.check` gives the name.
     slider.preprocess = lambda typed: typed
     return slider
 
 
-def _results() -> View:
-    """Components named and ordered as the fields of View."""
+def _result_panel() -> ResultPanel:
+    """Draw the components of the result panel."""
     with gr.Row():
         edit = gr.Button("Edit", variant="primary", elem_classes="edit-button", scale=2, min_width=120)
         stop = gr.Button("Stop", variant="stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
@@ -249,8 +254,8 @@ def _results() -> View:
     with gr.Row():
         button = {"visible": False, "size": "md", "min_width": 140}
         picture = gr.DownloadButton("Download picture", elem_classes="download-picture", **button)
-        bundle = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)
-    return View(status, edit, stop, preview, slider, gallery, picture, bundle, results=gr.State())
+        zip_file = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)
+    return ResultPanel(status, edit, stop, preview, slider, gallery, picture, zip_file, results=gr.State())
 
 
 def _examples() -> gr.Gallery:
@@ -259,5 +264,5 @@ def _examples() -> gr.Gallery:
 
 
 def _gallery(pictures: list | None = None, **options: object) -> gr.Gallery:
-    """Pictures of which one is chosen."""
+    """A gallery in which one picture can be chosen."""
     return gr.Gallery(pictures, height="auto", object_fit="cover", allow_preview=False, **PLAIN, **options)

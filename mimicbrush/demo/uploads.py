@@ -1,4 +1,4 @@
-"""Uploaded pictures: read once, refused in one sentence, and made small enough to be shown."""
+"""Uploaded pictures: checked, refused in one sentence, and scaled down for the browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.demo.painting import Painting
+from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.geometry import place, resize
@@ -19,16 +19,16 @@ from mimicbrush.pictures.reading import read_channels, read_image
 from mimicbrush.pictures.writing import write_image
 
 PREVIEW_SIDE = 1280
-"""Longer side of what the browser shows."""
+"""Longer side of pictures in the browser, in pixels."""
 MAX_ASPECT = 24
-"""Longer side to shorter: on a phone, the shorter one is then shown a dozen pixels wide."""
+"""Largest ratio of the longer to the shorter side, which is then a dozen pixels on a phone."""
 
 PICTURE, MASK, REFERENCE = "the picture", "the mask", "the reference"
-"""What sentences call them: a visitor sees no parameters."""
+"""Names in messages: a visitor sees no names of parameters."""
 
 
-def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bool = False) -> Painting:
-    """A picture with its size, and its previews in `folder`; raises UserError where no edit can be made of it."""
+def accept(painting: PaintedPicture, limits: Limits, folder: Path, *, is_reference: bool = False) -> PaintedPicture:
+    """Check an upload; add its size, and previews in `folder`. Raises UserError if it cannot be used for an edit."""
     with named(painting.picture):
         image = read(painting.picture, limits)
         source = as_source(image, name=REFERENCE if is_reference else PICTURE)
@@ -40,23 +40,23 @@ def accept(painting: Painting, limits: Limits, folder: Path, *, is_reference: bo
             f"{painting.picture.name}: {width} x {height} pixels, too narrow to be painted on; expected a longer side"
             f" of at most {MAX_ASPECT} times the shorter; cut out the part that matters"
         )
-    looked_at = replace(
+    accepted = replace(
         painting,
         size=(width, height),
         previews={"picture": _write(shrink(source.picture), folder / "picture.png")},
     )
     if painting.mask is None:
-        return looked_at
+        return accepted
     with named(painting.mask):
         mask = as_edit_mask(read(painting.mask, limits), source.pixels, name=MASK, of=PICTURE)
-    previews = looked_at.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
-    return replace(looked_at, previews=previews)
+    previews = accepted.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
+    return replace(accepted, previews=previews)
 
 
 def read(path: Path, limits: Limits) -> Tensor:
-    """An uploaded picture, (1, 3 or 4, H, W), whose size is looked at before it is decoded.
+    """Read an uploaded picture (1, 3 or 4, H, W), after checking its size.
 
-    Raises UserError where it is too large or no picture.
+    Raises UserError if it is too large or not a picture.
     """
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
@@ -66,7 +66,7 @@ def read(path: Path, limits: Limits) -> Tensor:
 
 
 def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:
-    """Two pictures of one size as the browser shows them."""
+    """Write two pictures of equal size, scaled down for the browser, to `folder`."""
     return tuple(
         _write(shrink(read_image(path)), folder / f"{name}.png")
         for name, path in (("before", before), ("after", after))
@@ -74,7 +74,7 @@ def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def shrink(picture: Tensor) -> Tensor:
-    """(C, H, W) with its longer side at most PREVIEW_SIDE."""
+    """Scale (C, H, W) down to a longer side of at most PREVIEW_SIDE."""
     if max(picture.shape[1:]) <= PREVIEW_SIDE:
         return picture
     box = place(*picture.shape[1:], PREVIEW_SIDE)
@@ -83,7 +83,7 @@ def shrink(picture: Tensor) -> Tensor:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Errors name the file as the visitor knows it, not where it lies on this machine."""
+    """Replace the path in errors by the file's name, which is all that the visitor knows."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,4 @@
-"""What a visitor does in Debian's Chromium: nothing is downloaded, and nothing but the page is asked for."""
+"""Actions of a visitor in the installed Chromium, which only requests the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WIDTH, HEIGHT = 320, 240
 STATUS = ".block.status"
 MILLISECONDS = 60_000
-"""A busy machine may take that long."""
+"""Timeout for a busy machine."""
 
 
 def upload(page, place: str, path: Path) -> None:
@@ -22,7 +22,7 @@ def upload(page, place: str, path: Path) -> None:
 
 
 def drag(page, place: str, *points: tuple[float, float]) -> None:
-    """Draw with the mouse through points in fractions of the picture."""
+    """Draw with the mouse through points, given in fractions of the picture."""
     canvas = page.locator(f".{place} .painter-canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -35,14 +35,14 @@ def drag(page, place: str, *points: tuple[float, float]) -> None:
 
 
 def press_edit(page, expected: str = "Done in") -> None:
-    """Returns when the page has said so of this edit, whatever it says of the one before."""
+    """Press Edit, and wait until the page shows this status for the new edit."""
     page.evaluate(f"document.querySelectorAll('{STATUS} p').forEach((told) => told.classList.add('old'))")
     page.locator("button.edit-button").click()
     page.locator(f"{STATUS} p:not(.old)", has_text=expected).first.wait_for()
 
 
 def choose(page, number: int) -> None:
-    """One of several results; returns when it is the one that is compared."""
+    """Choose one of several results, and wait until it is the compared one."""
     compared = "[...document.querySelectorAll('.slider img')].map((picture) => picture.src).join()"
     page.locator(".slider img").first.wait_for()
     before = page.evaluate(compared)

@@ -1,4 +1,4 @@
-"""Pictures as somebody uploads them, and a page over the tiny network."""
+"""Pictures as a visitor uploads them, and a page with the tiny network."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.page import build_page
-from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.demo.server import launch
-from mimicbrush.demo.studio import Studio
-from mimicbrush.demo.workspace import Workspace
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.strokes import PaintedPicture, Stroke
+from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
@@ -46,41 +46,41 @@ def pipe(weights: Path) -> MimicBrushPipeline:
 
 
 @pytest.fixture
-def studio(pipe: MimicBrushPipeline, config: DemoConfig) -> Studio:
-    return Studio(pipe, config.limits)
+def editor(pipe: MimicBrushPipeline, config: DemoConfig) -> SharedEditor:
+    return SharedEditor(pipe, config.limits)
 
 
 @contextmanager
-def make_workspace(folder: Path) -> Iterator[Workspace]:
-    """A workspace in an empty folder; the environment variables that it sets are unset at the end."""
+def make_folders(folder: Path) -> Iterator[TemporaryFolders]:
+    """Make temporary folders; the environment variables that they set are unset at the end."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
             patch.setenv(name, "")
-        yield Workspace(folder)
+        yield TemporaryFolders(folder)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
+def folders(tmp_path: Path) -> Iterator[TemporaryFolders]:
     (tmp_path / "workspace").mkdir()
-    with make_workspace(tmp_path / "workspace") as workspace:
-        yield workspace
+    with make_folders(tmp_path / "workspace") as folders:
+        yield folders
 
 
 def write_picture(path: Path, *, size: tuple[int, int] = (80, 60), seed: int = 0, mode: str = "RGB") -> Path:
-    """Random pixels; the suffix says in which format."""
+    """Write random pixels in the format of the suffix."""
     levels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(levels).convert(mode).save(path)
     return path
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Painting:
-    return Painting(picture=write_picture(tmp_path / "photo.png"), strokes=(BOX,), size=(80, 60))
+def source(tmp_path: Path) -> PaintedPicture:
+    return PaintedPicture(picture=write_picture(tmp_path / "photo.png"), strokes=(BOX,), size=(80, 60))
 
 
 @pytest.fixture
-def reference(tmp_path: Path) -> Painting:
-    return Painting(picture=write_picture(tmp_path / "other.png", seed=1), size=(80, 60))
+def reference(tmp_path: Path) -> PaintedPicture:
+    return PaintedPicture(picture=write_picture(tmp_path / "other.png", seed=1), size=(80, 60))
 
 
 def free_port() -> int:
@@ -102,17 +102,17 @@ def browser():
 
 @pytest.fixture(scope="session")
 def url(pipe: MimicBrushPipeline, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a page that all tests in the browser visit, each as a visitor of its own."""
+    """Address of a page that all tests in the browser visit, each as another visitor."""
     config = DemoConfig(weights=str(weights), device="cpu", port=free_port(), num_inference_steps=3)
-    with make_workspace(tmp_path_factory.mktemp("workspace")) as workspace:
-        page = build_page({ReferenceRequest: Studio(pipe, config.limits)}, config, workspace)
+    with make_folders(tmp_path_factory.mktemp("folders")) as folders:
+        page = build_page({ReferenceRequest: SharedEditor(pipe, config.limits)}, config, folders)
         yield launch(page, config)
         page.close()
 
 
 @pytest.fixture
 def slowly(pipe) -> Iterator[None]:
-    """Steps that leave time to press a button."""
+    """Slow down the steps, to leave time for pressing a button."""
     hook = pipe.unet.register_forward_pre_hook(lambda *_: sleep(0.3))
     yield
     hook.remove()
@@ -120,7 +120,7 @@ def slowly(pipe) -> Iterator[None]:
 
 @pytest.fixture
 def visit(browser, url: str) -> Iterator[Callable]:
-    """Opens the page as another visitor; at the end no request may have left this machine."""
+    """Open the page as another visitor; no request may leave this machine."""
     contexts, asked = [], set()
 
     def visit(viewport: dict = DESKTOP, **options: object):

@@ -1,4 +1,4 @@
-"""Edits and their results, in the browser."""
+"""Edits and their results in the browser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.demo.conftest import write_picture
 pytestmark = pytest.mark.browser
 
 
-def test_what_is_painted_changes_and_nothing_else(page, pictures):
+def test_only_the_painted_part_changes(page, pictures):
     drag(page, "source", (0.25, 0.5), (0.45, 0.5))
     drag(page, "reference", (0.1, 0.1), (0.8, 0.9))
     press_edit(page)
@@ -70,8 +70,8 @@ def test_stop_ends_an_edit_and_the_next_one_runs(page, slowly):
     press_edit(page)
 
 
-def test_what_was_made_before_returns_when_an_edit_is_stopped_or_refused(page, slowly):
-    # Gradio draws what is folded away once it is opened, and for some milliseconds forgets what is typed there.
+def test_earlier_results_return_when_an_edit_is_stopped_or_refused(page, slowly):
+    # Gradio draws folded components when they are opened, and for some milliseconds loses typed text.
     page.get_by_text("More settings").click()
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))
     page.get_by_label("number input for Results").fill("2")
@@ -95,7 +95,7 @@ def test_what_was_made_before_returns_when_an_edit_is_stopped_or_refused(page, s
     press_edit(page)
 
 
-def test_another_picture_takes_the_results_of_the_former_away(page, tmp_path):
+def test_a_new_picture_removes_the_results_of_the_former(page, tmp_path):
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))
     press_edit(page)
     slider, change = page.locator(".slider"), page.locator(".source .painter-change input")
@@ -127,7 +127,7 @@ def test_another_picture_ends_the_edit_of_the_former(page, slowly, tmp_path):
     assert downloaded_mask(page).shape == (90, 100)
 
 
-def test_all_of_the_edit_is_seen_first(visit):
+def test_the_whole_edit_is_visible_first(visit):
     page = visit()
     page.locator(".examples img").first.click()
     page.locator(".reference .painter-canvas").wait_for()
@@ -137,7 +137,7 @@ def test_all_of_the_edit_is_seen_first(visit):
     page.wait_for_function(f"Math.abs({left.format('.slider .inner')} - {left.format('.slider')}) < 10")
 
 
-def test_a_second_visitor_waits_and_is_told(visit, pictures, slowly):
+def test_a_second_visitor_waits_and_sees_the_queue(visit, pictures, slowly):
     pages = [visit(), visit()]
     for page in pages:
         upload(page, "source", pictures[0])
@@ -163,7 +163,7 @@ def test_several_results_are_chosen_from(visit):
     assert json.loads(Image.open(io.BytesIO(third)).text["mimicbrush"])["seed"] == 2
 
 
-def test_the_shape_that_is_kept_is_shown(visit, pictures):
+def test_the_shape_map_is_shown(visit, pictures):
     page = visit()
     upload(page, "source", pictures[0])
     page.get_by_label("Keep the shape").check()
@@ -173,7 +173,7 @@ def test_the_shape_that_is_kept_is_shown(visit, pictures):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_all_of_it_and_paints_with_a_finger(visit, pictures, scheme):
+def test_the_page_fits_a_phone_and_is_painted_with_a_finger(visit, pictures, scheme):
     page = visit(PHONE, has_touch=True, is_mobile=True, color_scheme=scheme)
     assert overflow(page) <= 0
     upload(page, "source", pictures[0])
@@ -192,5 +192,5 @@ def test_a_phone_shows_all_of_it_and_paints_with_a_finger(visit, pictures, schem
 
 
 def overflow(page) -> int:
-    """Pixels that one would have to scroll sideways."""
+    """Pixels by which the page is wider than the screen."""
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

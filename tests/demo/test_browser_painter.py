@@ -1,4 +1,4 @@
-"""Painting, undoing and uploading, in the browser."""
+"""Painting, undoing and uploading in the browser."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_mask_is_uploaded_or_refused(page, tmp_path):
     assert np.array_equal(downloaded_mask(page), mask)
 
 
-def test_bad_uploads_and_missing_parts_are_told_in_the_page(visit, pictures, tmp_path):
+def test_bad_uploads_and_missing_parts_are_reported_on_the_page(visit, pictures, tmp_path):
     page = visit()
     page.locator("button.edit-button").click()
     page.locator(f"{STATUS} [role=alert]", has_text="No picture yet; choose one").wait_for()
@@ -73,7 +73,7 @@ def test_bad_uploads_and_missing_parts_are_told_in_the_page(visit, pictures, tmp
     page.locator(f"{STATUS} [role=alert]").wait_for(state="detached")
 
 
-def test_a_bad_upload_leaves_what_was_painted(page, pictures, tmp_path):
+def test_a_bad_upload_keeps_the_strokes(page, pictures, tmp_path):
     drag(page, "source", (0.25, 0.5), (0.45, 0.5))
     (tmp_path / "half.png").write_bytes(pictures[0].read_bytes()[:3000])
     page.locator(".source .painter-change input").set_input_files(tmp_path / "half.png")
@@ -87,7 +87,7 @@ def test_a_bad_upload_leaves_what_was_painted(page, pictures, tmp_path):
 
 
 def white_box(path: Path) -> np.ndarray:
-    """A mask of the picture's size, written to the path."""
+    """Write a mask of the picture's size."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[100:140, 50:90] = 255
     Image.fromarray(mask).save(path)
@@ -95,7 +95,7 @@ def white_box(path: Path) -> np.ndarray:
 
 
 def coverage(page, place: str = "source") -> float:
-    """Share of the canvas that is painted."""
+    """Painted share of the canvas."""
     return page.locator(f".{place} .painter-canvas").evaluate(
         """(canvas) => {
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -105,14 +105,14 @@ def coverage(page, place: str = "source") -> float:
 
 
 def wait_for_coverage(page, share: float) -> None:
-    """Until the canvas shows what the server sent."""
+    """Wait until the canvas has this painted share."""
     deadline = monotonic() + MILLISECONDS / 1000
     while coverage(page) != pytest.approx(share, abs=0.002):
         assert monotonic() < deadline, f"{coverage(page)} of the canvas is painted, expected {share}"
         page.wait_for_timeout(50)
 
 
-def test_undo_takes_back_clearing_and_an_uploaded_mask(page, tmp_path):
+def test_clearing_and_an_uploaded_mask_can_be_undone(page, tmp_path):
     undo, clear = (page.locator(".source .painter-tools").get_by_text(name) for name in ("Undo", "Clear"))
     drag(page, "source", (0.1, 0.1), (0.2, 0.1))
     drag(page, "source", (0.7, 0.8), (0.9, 0.8))
@@ -138,7 +138,7 @@ def test_undo_takes_back_clearing_and_an_uploaded_mask(page, tmp_path):
     assert painted[24, 48] and not painted[192].any() and not painted[120].any()
 
 
-def test_what_an_example_paints_and_boxes_comes_back(visit):
+def test_strokes_and_box_of_an_example_return(visit):
     page = visit()
     page.locator(".examples img").nth(1).click()
     for place, name in (("source", "Clear"), ("reference", "Whole picture")):

@@ -6,7 +6,7 @@ from mimicbrush.demo.config import DemoConfig, Limits
 from mimicbrush.errors import UserError
 
 
-def test_all_settings_that_do_not_fit_are_named_together():
+def test_all_wrong_settings_are_listed_together():
     with pytest.raises(UserError) as raised:
         DemoConfig(port=0, allowed_hosts=["a:80"], lora_scale=2.0, num_inference_steps=200, guidance_scale=30)
     named = [

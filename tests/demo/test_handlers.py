@@ -15,9 +15,9 @@ from mimicbrush.command import call_command
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.handlers import ReferenceHandlers
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
-from mimicbrush.demo.painting import Painting, Stroke
-from mimicbrush.demo.studio import StoppedError
-from mimicbrush.demo.views import NOTHING_YET, Results, View
+from mimicbrush.demo.result_panel import NOTHING_YET, FinishedEdit, ResultPanel
+from mimicbrush.demo.shared_editor import StoppedError
+from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.edit.commands import COMMANDS
 from mimicbrush.edit.record import read_settings
 from tests.demo.conftest import write_picture
@@ -36,27 +36,27 @@ SETTINGS = {
 
 
 @pytest.fixture
-def handlers(studio, config, workspace) -> ReferenceHandlers:
-    return ReferenceHandlers(studio, config, workspace)
+def handlers(editor, config, folders) -> ReferenceHandlers:
+    return ReferenceHandlers(editor, config, folders)
 
 
-def last_view(handlers: ReferenceHandlers, *pictures: Painting | None, **changes: object) -> View:
+def last_view(handlers: ReferenceHandlers, *pictures: PaintedPicture | None, **changes: object) -> ResultPanel:
     return list(start(handlers, *pictures, **changes))[-1]
 
 
 def start(
     handlers: ReferenceHandlers,
-    source: Painting | None,
-    *references: Painting | None,
-    before: Results | None = None,
+    source: PaintedPicture | None,
+    *references: PaintedPicture | None,
+    before: FinishedEdit | None = None,
     **changes: object,
 ):
     (picture,) = sent(source)
     return handlers.edit(VISITOR, results=before, source=picture, references=sent(*references), **SETTINGS | changes)
 
 
-def sent(*paintings: Painting | None) -> list[PainterData | None]:
-    """As they come from the browser."""
+def sent(*paintings: PaintedPicture | None) -> list[PainterData | None]:
+    """Values as the browser sends them."""
     return [painting and to_browser(painting) for painting in paintings]
 
 
@@ -65,7 +65,7 @@ def pixels(path: Path | str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_an_edit_changes_the_painted_part_and_nothing_else(handlers, source, reference, tmp_path, suffix):
+def test_an_edit_only_changes_the_painted_part(handlers, source, reference, tmp_path, suffix):
     source = replace(source, picture=write_picture(tmp_path / f"large{suffix}", size=(160, 120)))
     view = last_view(handlers, source, reference)
     before, after = pixels(source.picture), pixels(view.results.outputs[0])
@@ -76,10 +76,10 @@ def test_an_edit_changes_the_painted_part_and_nothing_else(handlers, source, ref
     assert np.array_equal(before[far], after[far])
 
 
-def test_downloads_are_replayed_by_the_shell_in_any_folder(handlers, source, reference, tmp_path, monkeypatch):
+def test_downloads_are_replayed_on_the_command_line_in_any_folder(handlers, source, reference, tmp_path, monkeypatch):
     cropped = replace(reference, strokes=(Stroke(tool="box", points=[(4, 4), (60, 44)]),))
     view = last_view(handlers, source, cropped, num_images=2, seed=7, crop_to_mask=True)
-    with zipfile.ZipFile(view.bundle["value"]) as archive:
+    with zipfile.ZipFile(view.zip_file["value"]) as archive:
         archive.extractall(tmp_path / "elsewhere")
     folder = tmp_path / "elsewhere" / "edit"
     assert (folder / "source.png").read_bytes() == source.picture.read_bytes()
@@ -97,7 +97,7 @@ def test_several_references_and_their_boxes_are_replayed(handlers, source, refer
     other = write_picture(tmp_path / "side.jpg", seed=2)
     boxed = replace(reference, picture=other, strokes=(Stroke(tool="box", points=[(4, 4), (60, 44)]),))
     view = last_view(handlers, source, reference, None, boxed)
-    with zipfile.ZipFile(view.bundle["value"]) as archive:
+    with zipfile.ZipFile(view.zip_file["value"]) as archive:
         archive.extractall(tmp_path / "elsewhere")
     folder = tmp_path / "elsewhere" / "edit"
     assert (folder / "reference-2.jpg").read_bytes() == other.read_bytes()
@@ -119,7 +119,7 @@ def test_another_result_is_chosen(handlers, source, reference):
     assert picture == str(results.outputs[2]) and Image.open(before).size == Image.open(after).size == (80, 60)
 
 
-def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, reference):
+def test_a_missing_or_wrong_value_is_reported_in_a_sentence(handlers, source, reference):
     erased = replace(source, strokes=(Stroke(tool="eraser", size=9, points=[(1, 1)]),))
     everything = replace(source, strokes=(Stroke(tool="box", points=[(0, 0), (80, 60)]),))
     tiny_box = replace(reference, strokes=(Stroke(tool="box", points=[(0, 0), (20, 20)]),))
@@ -136,16 +136,16 @@ def test_what_is_missing_or_wrong_is_told_in_a_sentence(handlers, source, refere
     ):
         view = last_view(handlers, *pictures, **changes)
         assert sentence in view.status and 'role="alert"' in view.status and view.edit["interactive"]
-        assert str(handlers.workspace.served.parent) not in view.status
+        assert str(handlers.folders.served.parent) not in view.status
 
 
-def test_all_that_is_missing_or_wrong_is_told_together(handlers, source):
+def test_all_missing_and_wrong_values_are_reported_together(handlers, source):
     status = last_view(handlers, source, None, num_images=5, seed=None).status
     assert status.index("No reference yet") < status.index("Results is 5") < status.index("Seed is empty")
 
 
-def test_unexpected_errors_free_the_page_and_rise(handlers, source, reference, monkeypatch):
-    monkeypatch.setattr(handlers.studio, "edit", lambda *_, **__: 1 / 0)
+def test_unexpected_errors_free_the_page_and_are_raised(handlers, source, reference, monkeypatch):
+    monkeypatch.setattr(handlers.editor, "edit", lambda *_, **__: 1 / 0)
     views = start(handlers, source, reference)
     assert "Starting" in next(views).status
     view = next(views)
@@ -165,20 +165,20 @@ def test_stop_leaves_a_page_that_can_edit_again(handlers, source, reference):
     assert "Done" in last_view(handlers, source, reference).status
 
 
-def test_what_was_made_before_returns_after_a_fault(handlers, source, reference, monkeypatch):
+def test_earlier_results_return_after_an_error(handlers, source, reference, monkeypatch):
     before = last_view(handlers, source, reference, num_images=2).results
-    monkeypatch.setattr(handlers.studio, "edit", lambda *_, **__: (_ for _ in ()).throw(StoppedError))
+    monkeypatch.setattr(handlers.editor, "edit", lambda *_, **__: (_ for _ in ()).throw(StoppedError))
     starting, ended = start(handlers, source, reference, before=before)
     assert not starting.slider["visible"] and starting.results == gr.skip()
-    assert "Stopped." in ended.status and "Below is what was made before." in ended.status
-    assert all(part["visible"] for part in (ended.slider, ended.gallery, ended.picture, ended.bundle))
+    assert "Stopped." in ended.status and "The earlier results are below." in ended.status
+    assert all(part["visible"] for part in (ended.slider, ended.gallery, ended.picture, ended.zip_file))
 
 
-def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
+def test_the_shape_map_is_shown(handlers, tmp_path):
     halves = Image.new("L", (80, 60))
     halves.paste(255, (40, 0, 80, 60))
     halves.save(tmp_path / "halves.png")
-    source = Painting(picture=tmp_path / "halves.png", strokes=())
+    source = PaintedPicture(picture=tmp_path / "halves.png", strokes=())
     levels = np.asarray(handlers.show_shape(*sent(source), True, False, "together")["value"].resize((80, 60)))
     assert levels[30, 36:44].max() > 200 and levels[8:52, 5:30].max() == 0
     strokes = tuple(Stroke(tool="box", points=[(x, 5), (x + 8, 20)]) for x in (2, 70))
@@ -193,44 +193,44 @@ def test_the_shape_that_is_kept_is_shown(handlers, tmp_path):
 
 
 def chosen(before: PainterData, **files: Path) -> PainterData:
-    """What the browser sends when somebody chooses another file."""
+    """The value that the browser sends when a visitor chooses another file."""
     return before.model_copy(update={name: FileData(path=str(path)) for name, path in files.items()})
 
 
-def test_a_bad_upload_leaves_what_was_there(handlers, source, tmp_path):
+def test_a_bad_upload_keeps_the_former_value(handlers, source, tmp_path):
     (tmp_path / "notes.png").write_text("no picture")
     write_picture(tmp_path / "small.png", size=(10, 10))
-    before, *_ = handlers.look_at_source(VISITOR, chosen(PainterData(), new_picture=source.picture))
+    before, *_ = handlers.check_source(VISITOR, chosen(PainterData(), new_picture=source.picture))
     before = before.model_copy(update={"strokes": list(source.strokes)})
     for files, sentence in (
         ({"new_picture": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
         ({"new_mask": tmp_path / "small.png"}, "small.png: the mask is 10 x 10 pixels and the picture 80 x 60"),
         ({"new_mask": tmp_path / "notes.png"}, "notes.png: not a readable picture"),
     ):
-        after, *view = handlers.look_at_source(VISITOR, chosen(before, **files))
-        assert View(*view) == View()
+        after, *view = handlers.check_source(VISITOR, chosen(before, **files))
+        assert ResultPanel(*view) == ResultPanel()
         assert sentence in after.error and after.model_copy(update={"error": ""}) == before
-    refused, *_ = handlers.look_at_source(VISITOR, chosen(PainterData(), new_picture=tmp_path / "notes.png"))
+    refused, *_ = handlers.check_source(VISITOR, chosen(PainterData(), new_picture=tmp_path / "notes.png"))
     assert refused.error and from_browser(refused) is None
 
 
-def test_a_new_picture_or_mask_takes_the_place_of_strokes(handlers, source, tmp_path):
+def test_a_new_picture_or_mask_replaces_the_strokes(handlers, source, tmp_path):
     mask = Image.new("L", (80, 60))
     mask.paste(255, (5, 5, 30, 20))
     mask.save(tmp_path / "mask.png")
-    masked, *view = handlers.look_at_source(VISITOR, chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
-    assert View(*view) == View()
+    masked, *view = handlers.check_source(VISITOR, chosen(to_browser(source), new_mask=tmp_path / "mask.png"))
+    assert ResultPanel(*view) == ResultPanel()
     assert masked.mask.path == str(tmp_path / "mask.png") and not masked.strokes and masked.mask_preview
     other = write_picture(tmp_path / "next.png", size=(40, 50))
-    replaced, *view = handlers.look_at_source(VISITOR, chosen(masked, new_picture=other))
-    assert View(*view).results is None and View(*view).slider == gr.update(visible=False)
+    replaced, *view = handlers.check_source(VISITOR, chosen(masked, new_picture=other))
+    assert ResultPanel(*view).results is None and ResultPanel(*view).slider == gr.update(visible=False)
     assert replaced.size == (40, 50) and replaced.mask is None and replaced.new_picture is None
 
 
 def test_another_picture_ends_the_edit_of_the_former(handlers, source, reference, tmp_path):
     before = last_view(handlers, source, reference).results
     for change in (
-        lambda: handlers.look_at_source(VISITOR, chosen(PainterData(), new_picture=reference.picture)),
+        lambda: handlers.check_source(VISITOR, chosen(PainterData(), new_picture=reference.picture)),
         lambda: handlers.load_example(VISITOR, SimpleNamespace(index=0)),
     ):
         views = start(handlers, source, reference, before=before, num_inference_steps=100)
@@ -241,16 +241,16 @@ def test_another_picture_ends_the_edit_of_the_former(handlers, source, reference
         assert ended.status == NOTHING_YET and ended.results is None and ended.edit["interactive"]
 
 
-def test_an_upload_that_breaks_the_reader_is_told_and_logged(handlers, source, monkeypatch, caplog):
+def test_an_upload_that_breaks_the_reader_is_reported_and_logged(handlers, source, monkeypatch, caplog):
     monkeypatch.setattr("mimicbrush.demo.handlers.accept", lambda *_, **__: 1 / 0)
-    assert "unexpected" in handlers.look_at_reference(chosen(PainterData(), new_picture=source.picture)).error
+    assert "unexpected" in handlers.check_reference(chosen(PainterData(), new_picture=source.picture)).error
     assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_are_ready_to_be_edited(handlers, number):
     source, reference, *rest = handlers.load_example(VISITOR, SimpleNamespace(index=number))
-    further, (keep_shape, crop_to_mask), view = rest[:3], rest[3:5], View(*rest[5:])
+    further, (keep_shape, crop_to_mask), view = rest[:3], rest[3:5], ResultPanel(*rest[5:])
     assert further == [None] * 3 and view.results is None
     chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}
     source, reference = from_browser(source), from_browser(reference)

@@ -1,4 +1,4 @@
-"""The page as a process: how it starts, and how signals end it."""
+"""The page as a process: its start, and its end by signals."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import httpx
 import pytest
 
 from mimicbrush.demo.__main__ import COMMAND
-from mimicbrush.demo.start import announce
+from mimicbrush.demo.preconditions import announce
 from tests.demo.conftest import free_port, write_picture
 from tests.demo.test_server import upload
 
 SECONDS = 120
-"""A busy machine may take that long; a page that does not end fails the test."""
+"""Timeout for a busy machine; a page that does not end fails the test."""
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts the page with a folder of its own for temporary files, and with signals as a terminal leaves them."""
+    """Start the page with its own folder for temporary files, and with signals as in a terminal."""
     (tmp_path / "temporary").mkdir()
     environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary"), "HF_HUB_OFFLINE": "1"}
     pages = []
 
     def start(*options: object) -> subprocess.Popen:
-        # Ctrl-C is ignored where the tests themselves run in a shell's background.
+        # Ctrl-C is ignored if the tests themselves run in the background of a shell.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             command = [sys.executable, "-m", COMMAND.program.split()[-1], *map(str, options)]
@@ -46,20 +46,20 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
 
 
 def ended(page: subprocess.Popen, number: int) -> tuple[int, str]:
-    """Exit status, and what is printed after the signal."""
+    """Return the exit status and the output after the signal."""
     page.send_signal(number)
     errors = page.communicate(timeout=SECONDS)[1]
     return page.returncode, errors
 
 
-def test_interrupted_while_libraries_load_it_ends_in_a_line(start):
+def test_an_interrupt_while_libraries_load_ends_it_with_one_line(start):
     port = free_port()
     page = start("--port", port, "--device", "cpu")
     assert page.stdout.readline() == "loading asset:tiny on cpu; the address of the page follows\n"
     assert ended(page, signal.SIGINT) == (130, "stopped\n")
 
 
-def test_what_is_loaded_is_named_with_its_lora_file(config, tmp_path, capsys):
+def test_loaded_weights_are_named_with_their_lora_file(config, tmp_path, capsys):
     (tmp_path / "lora.safetensors").touch()
     announce(config.__class__(weights="asset:tiny", lora=tmp_path / "lora.safetensors", port=free_port()))
     said = capsys.readouterr().out
@@ -67,7 +67,7 @@ def test_what_is_loaded_is_named_with_its_lora_file(config, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_sigterm_while_an_edit_is_computed_ends_it_and_deletes_what_was_uploaded(start, tmp_path):
+def test_sigterm_during_an_edit_ends_the_page_and_deletes_uploads(start, tmp_path):
     port = free_port()
     page = start("--port", port, "--device", "cpu", "--limits.steps", 900)
     page.stdout.readline()

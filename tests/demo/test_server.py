@@ -11,15 +11,15 @@ from starlette.responses import PlainTextResponse
 
 from mimicbrush.demo.config import DemoConfig, Limits
 from mimicbrush.demo.page import build_page
+from mimicbrush.demo.preconditions import check_port
 from mimicbrush.demo.server import launch
-from mimicbrush.demo.start import check_port
-from mimicbrush.demo.studio import Studio
+from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
-from mimicbrush.demo.workspace import Workspace
+from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.errors import UserError
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest, TextRequest
-from tests.demo.conftest import free_port, make_workspace, write_picture
+from tests.demo.conftest import free_port, make_folders, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +29,21 @@ def config(weights: Path) -> DemoConfig:
 
 
 @pytest.fixture(scope="module")
-def studio(pipe: MimicBrushPipeline, config: DemoConfig) -> Studio:
-    return Studio(pipe, config.limits)
+def editor(pipe: MimicBrushPipeline, config: DemoConfig) -> SharedEditor:
+    return SharedEditor(pipe, config.limits)
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with make_workspace(tmp_path_factory.mktemp("workspace")) as workspace:
-        yield workspace
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryFolders]:
+    with make_folders(tmp_path_factory.mktemp("workspace")) as folders:
+        yield folders
 
 
 @pytest.fixture(scope="module")
-def client(studio: Studio, config: DemoConfig, workspace: Workspace) -> Iterator[httpx.Client]:
-    """A browser's connection to one server for all tests of this file."""
+def client(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> Iterator[httpx.Client]:
+    """Connection to one server for all tests of this file."""
     config = replace(config, port=free_port())
-    page = build_page({ReferenceRequest: studio}, config, workspace)
+    page = build_page({ReferenceRequest: editor}, config, folders)
     url = launch(page, config)
     with httpx.Client(base_url=url, trust_env=False) as client:
         yield client
@@ -54,13 +54,13 @@ def upload(client: httpx.Client, path: Path) -> httpx.Response:
     return client.post("/gradio_api/upload", files={"files": (path.name, path.read_bytes())})
 
 
-def test_no_file_but_the_pages_own_is_served(client, workspace, tmp_path):
+def test_only_the_pages_own_files_are_served(client, folders, tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
-    made = workspace.folder() / "secret.txt"
+    made = folders.new_folder() / "secret.txt"
     made.write_text("secret")
     (uploaded,) = upload(client, write_picture(tmp_path / "p.png")).json()
     assert client.get(f"/gradio_api/file={uploaded}").content == (tmp_path / "p.png").read_bytes()
-    served = workspace.served
+    served = folders.served
     for path in (
         tmp_path / "secret.txt",
         made,
@@ -81,17 +81,17 @@ def test_no_file_but_the_pages_own_is_served(client, workspace, tmp_path):
         assert client.get(path).status_code in (403, 404), path
 
 
-def test_a_forged_path_is_not_taken_for_an_upload(client, workspace, tmp_path):
+def test_a_forged_path_is_not_taken_for_an_upload(client, folders, tmp_path):
     stolen = write_picture(tmp_path / "stolen.png")
     (uploaded,) = upload(client, stolen).json()
     for path, meta, is_taken in (
         (uploaded, {"_type": "gradio.FileData"}, True),
         (str(stolen), {"_type": "gradio.FileData"}, False),
         (str(stolen), None, False),
-        (f"{workspace.served}/../../stolen.png", {"_type": "gradio.FileData"}, False),
+        (f"{folders.served}/../../stolen.png", {"_type": "gradio.FileData"}, False),
     ):
         value = {"new_picture": {"path": path, "meta": meta}, "strokes": []}
-        answer = call(client, "look_at_source", value)
+        answer = call(client, "check_source", value)
         assert ("picture.png" in answer) == is_taken, answer
 
 
@@ -109,7 +109,7 @@ def test_a_forged_path_is_not_taken_for_an_upload(client, workspace, tmp_path):
         ("", 400),
     ],
 )
-def test_only_names_that_it_was_told_are_answered(client, host, status):
+def test_only_allowed_host_names_are_answered(client, host, status):
     headers = {"Host": host.format(port=client.base_url.port)}
     for method, path in (("GET", "/"), ("GET", "/config"), ("POST", "/gradio_api/upload")):
         answer = client.request(method, path, headers=headers)
@@ -133,7 +133,7 @@ def test_a_file_of_another_machine_is_refused_before_it_is_fetched(client, path,
     )
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     for data in ([{"new_picture": file}], [file], [{"deep": [[file]]}]):
-        for where in ("queue/join", "run/look_at_source", "call/look_at_source"):
+        for where in ("queue/join", "run/check_source", "call/check_source"):
             answer = client.post(f"/gradio_api/{where}", json={"data": data, "fn_index": 0, "session_hash": "s"})
             assert answer.status_code == 403
     assert not fetched and "names a file of another machine" in caplog.text
@@ -154,7 +154,7 @@ def test_no_route_to_files_fetches_one_of_another_machine(client, route, scheme,
     assert not fetched
 
 
-def test_a_request_that_makes_no_sense_is_a_line_in_the_log(client, caplog, capfd):
+def test_an_invalid_request_is_one_line_in_the_log(client, caplog, capfd):
     join = "/gradio_api/queue/join"
     for path, body in (
         (join, {"data": [], "fn_index": 9999, "session_hash": "s"}),
@@ -164,7 +164,7 @@ def test_a_request_that_makes_no_sense_is_a_line_in_the_log(client, caplog, capf
     ):
         assert client.post(path, json=body).status_code == 400
     for data in ([], ["x"], [{"picture": {"path": "x", "meta": None}}], [{"strokes": [{"tool": "bucket"}]}]):
-        assert '"success":false' in call(client, "look_at_source", *data)
+        assert '"success":false' in call(client, "check_source", *data)
     assert client.post(join, content=b"{{{").status_code == 422
     assert client.post("/gradio_api/upload", content=b"nothing").status_code == 400
     assert client.get("/").status_code == 200
@@ -173,7 +173,7 @@ def test_a_request_that_makes_no_sense_is_a_line_in_the_log(client, caplog, capf
     assert all(record.getMessage().isprintable() for record in caplog.records)
 
 
-def test_a_visitor_writes_no_lines_of_the_log(client, caplog):
+def test_a_visitor_cannot_forge_lines_of_the_log(client, caplog):
     forged = "%0aFAKE%0d%1b%5b31m"
     remote = {"path": "http://example.org/a.png"}
     assert client.post(f"/{forged}", json=remote).status_code == 403
@@ -184,13 +184,13 @@ def test_a_visitor_writes_no_lines_of_the_log(client, caplog):
 
 
 @pytest.mark.parametrize("forged", [999, -1, "x", 1.0, None])
-def test_a_picture_that_is_not_there_is_told_in_a_sentence(client, forged, caplog, capfd):
+def test_a_picture_that_does_not_exist_is_reported_in_a_sentence(client, forged, caplog, capfd):
     for name, data in (("load_example", []), ("choose", [None])):
         assert "There is no such picture" in call(client, name, *data, event_data={"index": forged, "value": None})
     assert "Traceback" not in caplog.text + "".join(capfd.readouterr())
 
 
-def test_a_full_disk_is_no_fault_of_the_visitors(client, tmp_path, monkeypatch, caplog):
+def test_a_full_disk_is_a_server_error(client, tmp_path, monkeypatch, caplog):
     async def fail(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
@@ -199,14 +199,14 @@ def test_a_full_disk_is_no_fault_of_the_visitors(client, tmp_path, monkeypatch, 
     assert "Traceback" in caplog.text and "No space left" in caplog.text
 
 
-def test_our_own_mistakes_keep_their_traceback(client, studio, monkeypatch, capfd):
-    monkeypatch.setattr(studio, "stop", lambda *_: 1 / 0)
+def test_our_own_errors_keep_their_traceback(client, editor, monkeypatch, capfd):
+    monkeypatch.setattr(editor, "stop", lambda *_: 1 / 0)
     call(client, "leave")
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
-def test_a_body_without_end_is_refused(client, monkeypatch):
-    monkeypatch.setattr("mimicbrush.demo.guard.MAX_BODY", 1000)
+def test_an_endless_body_is_refused(client, monkeypatch):
+    monkeypatch.setattr("mimicbrush.demo.request_filter.MAX_BODY", 1000)
     for body in (
         {"json": {"data": ["x" * 1000], "fn_index": 0, "session_hash": "s"}},
         {"content": iter([b"x" * 600] * 2)},
@@ -217,7 +217,7 @@ def test_a_body_without_end_is_refused(client, monkeypatch):
 
 
 def call(client: httpx.Client, name: str, *data: object, event_data: dict | None = None) -> str:
-    """What the server sends back for an event of the page."""
+    """Trigger an event of the page, and return the answer of the server."""
     functions = client.get("/config").json()["dependencies"]
     (number,) = (function["id"] for function in functions if function["api_name"] == name)
     event = {"data": data, "fn_index": number, "session_hash": "s", "event_data": event_data}
@@ -232,7 +232,7 @@ def test_too_large_an_upload_is_refused(client, tmp_path):
     assert upload(client, tmp_path / "large.png").status_code == 413
 
 
-def test_the_page_names_no_other_machine(client):
+def test_the_page_links_to_no_other_machine(client):
     config = client.get("/config").json()
     assert not config["analytics_enabled"] and not config.get("is_space")
     html = client.get("/").text
@@ -242,7 +242,7 @@ def test_the_page_names_no_other_machine(client):
     assert "https://" not in client.get("/theme.css").text
 
 
-def test_a_port_in_use_is_told_before_anything_is_loaded(config):
+def test_a_port_in_use_is_reported_before_anything_is_loaded(config):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -253,7 +253,7 @@ def test_a_port_in_use_is_told_before_anything_is_loaded(config):
         check_port(replace(config, host="192.0.2.1"))
 
 
-def test_it_listens_to_this_machine_unless_told_otherwise():
+def test_it_only_listens_to_this_machine_by_default():
     assert DemoConfig().host == "127.0.0.1"
     with pytest.raises(ValueError, match="port is 0"):
         DemoConfig(port=0)
@@ -263,9 +263,9 @@ def test_it_listens_to_this_machine_unless_told_otherwise():
         DemoConfig(num_inference_steps=20, limits=Limits(steps=5))
 
 
-def test_an_editor_guided_by_something_else_gets_its_own_tab(studio, config, workspace, monkeypatch):
+def test_an_editor_guided_by_something_else_gets_its_own_tab(editor, config, folders, monkeypatch):
     built = []
     monkeypatch.setitem(TABS, TextRequest, TABS[TextRequest]._replace(build=lambda *given: built.append(given)))
-    page = build_page({ReferenceRequest: studio, TextRequest: studio}, config, workspace)
+    page = build_page({ReferenceRequest: editor, TextRequest: editor}, config, folders)
     titles = [block["props"]["label"] for block in page.get_config_file()["components"] if block["type"] == "tabitem"]
-    assert titles == ["After a reference", "After a sentence"] and built == [(studio, config, workspace)]
+    assert titles == ["After a reference", "After a sentence"] and built == [(editor, config, folders)]

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.demo.painting import Painting
+from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.uploads import PREVIEW_SIDE, accept
 from mimicbrush.errors import UserError
 from tests.demo.conftest import write_picture
 
 
-def shown(path: Path, folder: Path, *, limits: Limits | None = None, **options: object) -> Painting:
-    return accept(Painting(picture=path), limits or Limits(), folder, **options)
+def shown(path: Path, folder: Path, *, limits: Limits | None = None, **options: object) -> PaintedPicture:
+    return accept(PaintedPicture(picture=path), limits or Limits(), folder, **options)
 
 
 def refusal(path: Path, folder: Path, **options: object) -> str:
@@ -26,7 +26,7 @@ def refusal(path: Path, folder: Path, **options: object) -> str:
 
 
 def without_pixels(path: Path, width: int, height: int) -> Path:
-    """A PNG that claims to be of this size."""
+    """A PNG whose header has this size."""
     Image.new("1", (1, 1)).save(path)
     content = bytearray(path.read_bytes())
     content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
@@ -59,7 +59,7 @@ def test_every_mode_that_can_be_edited_can_be_shown(tmp_path, mode):
     assert Image.open(painting.previews["picture"]).mode == ("RGBA" if mode in ("RGBA", "LA") else "RGB")
 
 
-def test_what_cannot_be_edited_is_refused_in_a_sentence_without_its_folder(tmp_path):
+def test_an_unusable_upload_is_refused_in_a_sentence_without_its_folder(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     write_picture(tmp_path / "half.png")
     (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:3000])
@@ -80,20 +80,20 @@ def test_what_cannot_be_edited_is_refused_in_a_sentence_without_its_folder(tmp_p
         assert re.match(sentence, told) and str(tmp_path) not in told
 
 
-def test_limits_are_looked_at_before_decoding(tmp_path):
+def test_limits_are_checked_before_decoding(tmp_path):
     path = without_pixels(tmp_path / "wide.png", 20_000, 2000)
     assert "20000 x 2000 pixels, expected at most 25 million" in refusal(path, tmp_path)
     (tmp_path / "heavy.png").write_bytes(b"0" * 1_000_001)
     assert "larger than 1 MB" in refusal(tmp_path / "heavy.png", tmp_path, limits=Limits(upload_mb=1))
 
 
-def with_mask(folder: Path, mask: Image.Image) -> Painting:
+def with_mask(folder: Path, mask: Image.Image) -> PaintedPicture:
     mask.save(folder / "mask.png")
-    painting = Painting(picture=write_picture(folder / "p.png"), mask=folder / "mask.png")
+    painting = PaintedPicture(picture=write_picture(folder / "p.png"), mask=folder / "mask.png")
     return accept(painting, Limits(), folder)
 
 
-def test_an_uploaded_mask_is_shown(tmp_path):
+def test_an_uploaded_mask_gets_a_preview(tmp_path):
     mask = Image.new("L", (80, 60))
     mask.paste(255, (5, 5, 30, 20))
     preview = Image.open(with_mask(tmp_path, mask).previews["mask"])
@@ -108,6 +108,6 @@ def test_an_uploaded_mask_is_shown(tmp_path):
         ((60, 80), 255, "the mask is 60 x 80 pixels and the picture 80 x 60"),
     ],
 )
-def test_a_mask_that_cannot_be_used_is_refused(tmp_path, size, colour, named):
+def test_an_unusable_mask_is_refused(tmp_path, size, colour, named):
     with pytest.raises(UserError, match=rf"mask\.png: .*{named}"):
         with_mask(tmp_path, Image.new("L", size, colour))

@@ -16,10 +16,10 @@ from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.handlers import TextHandlers
 from mimicbrush.demo.page import build_page
 from mimicbrush.demo.painter import to_browser
-from mimicbrush.demo.painting import Painting, Stroke
 from mimicbrush.demo.server import load_editors
-from mimicbrush.demo.studio import Studio
-from mimicbrush.demo.workspace import Workspace
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.strokes import PaintedPicture, Stroke
+from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.commands import COMMANDS
 from mimicbrush.errors import UserError
 from mimicbrush.requests import ReferenceRequest, TextRequest
@@ -64,24 +64,24 @@ def test_in_a_batch(folder):
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch) -> Workspace:
+def folders(tmp_path, monkeypatch) -> TemporaryFolders:
     for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
         monkeypatch.setenv(name, "")
     (tmp_path / "workspace").mkdir()
-    return Workspace(tmp_path / "workspace")
+    return TemporaryFolders(tmp_path / "workspace")
 
 
-def test_on_the_page(folder, workspace, monkeypatch):
+def test_on_the_page(folder, folders, monkeypatch):
     config = DemoConfig(editors={"text": {"class_path": EDITOR, "init_args": {"levels_per_letter": 1}}})
     monkeypatch.setattr("mimicbrush.demo.server.load_pipeline", lambda config: None)
-    studio = Studio(load_editors(config)[TextRequest], config.limits)
-    page = build_page({TextRequest: studio}, config, workspace)
+    editor = SharedEditor(load_editors(config)[TextRequest], config.limits)
+    page = build_page({TextRequest: editor}, config, folders)
     components = page.get_config_file()["components"]
     assert {"Sentence", "Results", "Seed"} <= {block["props"].get("label") for block in components}
 
     box = Stroke(tool="box", points=[(20, 20), (40, 30)])
-    painting = Painting(picture=folder / "s.png", strokes=(box,), size=(70, 50))
-    handlers = TextHandlers(studio, config, workspace)
+    painting = PaintedPicture(picture=folder / "s.png", strokes=(box,), size=(70, 50))
+    handlers = TextHandlers(editor, config, folders)
     given = {"source": to_browser(painting), "prompt": PROMPT, "num_images": 1, "seed": 0}
     starting, *steps, done = handlers.edit(VISITOR, results=None, **given)
     assert "Starting" in starting.status and ["Step 1 of 2" in step.status for step in steps] == [True, False]
@@ -94,7 +94,7 @@ def test_on_the_page(folder, workspace, monkeypatch):
     assert "No sentence yet" in view.status and "Seed is empty" in view.status
 
 
-def test_a_page_loads_no_weights_where_another_editor_takes_their_place(workspace, monkeypatch):
+def test_a_page_loads_no_weights_where_another_editor_takes_their_place(folders, monkeypatch):
     config = DemoConfig(editors={"reference": {"class_path": "mimicbrush.editors.baselines.ReferencePaste"}})
     monkeypatch.setattr("mimicbrush.demo.server.load_pipeline", lambda config: pytest.fail("weights are loaded"))
     loaded = load_editors(config)
@@ -102,7 +102,7 @@ def test_a_page_loads_no_weights_where_another_editor_takes_their_place(workspac
         list(loaded) == [ReferenceRequest]
         and config.announcement == f"loading {config.editors['reference']['class_path']}"
     )
-    page = build_page({ReferenceRequest: Studio(loaded[ReferenceRequest], config.limits)}, config, workspace)
+    page = build_page({ReferenceRequest: SharedEditor(loaded[ReferenceRequest], config.limits)}, config, folders)
     labels = {block["props"].get("label") for block in page.get_config_file()["components"]}
     assert {"Keep the shape", "Results", "Seed"} <= labels and not {"Steps", "Guidance", "Work close up"} & labels
 

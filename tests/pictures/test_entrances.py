@@ -21,8 +21,8 @@ from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
 from mimicbrush.data import decode
 from mimicbrush.data.shards import FramePair
 from mimicbrush.demo.config import DemoConfig, Limits
-from mimicbrush.demo.orders import mask_of
-from mimicbrush.demo.painting import Painting
+from mimicbrush.demo.edit_configs import painted_mask
+from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.uploads import accept, compare, read
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
@@ -151,8 +151,8 @@ def segment(_: Path, encoded: bytes) -> torch.Tensor:
 
 
 def uploaded(folder: Path, encoded: bytes) -> NDArray[np.uint8]:
-    painting = Painting(picture=written(folder / "upload", PLAIN), mask=written(folder / "mask", encoded))
-    return np.asarray(mask_of(accept(painting, Limits(), folder), DemoConfig(weights="none"))) > 127
+    painting = PaintedPicture(picture=written(folder / "upload", PLAIN), mask=written(folder / "mask", encoded))
+    return np.asarray(painted_mask(accept(painting, Limits(), folder), DemoConfig(weights="none"))) > 127
 
 
 MASK_ENTRANCES: dict[str, Callable[[Path, bytes], NDArray | torch.Tensor]] = {

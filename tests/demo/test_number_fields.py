@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.demo.numbers import MAX_SEED, check_numbers
+from mimicbrush.demo.number_fields import MAX_SEED, check_number_fields
 from mimicbrush.errors import UserError
 
 
-def test_numbers_have_the_types_of_the_shells():
-    told = check_numbers({"seed": 5.0, "num_images": 2, "guidance_scale": 2.5, "keep_shape": True}, Limits())
+def test_numbers_get_the_types_of_the_config():
+    told = check_number_fields({"seed": 5.0, "num_images": 2, "guidance_scale": 2.5, "keep_shape": True}, Limits())
     assert told == {"seed": 5, "num_images": 2, "guidance_scale": 2.5, "keep_shape": True}
     assert type(told["seed"]) is int
-    assert check_numbers({"seed": MAX_SEED}, Limits())["seed"] == MAX_SEED == int(float(MAX_SEED))
+    assert check_number_fields({"seed": MAX_SEED}, Limits())["seed"] == MAX_SEED == int(float(MAX_SEED))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_numbers_have_the_types_of_the_shells():
         ({"guidance_scale": "x"}, "Guidance is x, expected a number from 1 to 20"),
     ],
 )
-def test_what_is_beyond_its_bounds_is_named_as_on_the_page(setting, sentence):
+def test_a_number_beyond_its_bounds_is_named_by_its_label(setting, sentence):
     with pytest.raises(UserError) as caught:
-        check_numbers(setting, Limits())
+        check_number_fields(setting, Limits())
     assert str(caught.value).startswith(sentence)

@@ -1,4 +1,4 @@
-"""The page's right side: what it shows before an edit, during it and after."""
+"""The right side of the page: its contents before, during and after an edit."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from mimicbrush.demo.orders import bundle
-from mimicbrush.demo.studio import Step, Update, Waiting
+from mimicbrush.demo.edit_zip import write_zip
+from mimicbrush.demo.shared_editor import Step, Update, Waiting
 from mimicbrush.demo.uploads import compare
 from mimicbrush.edit.common_config import MaskedEditConfig
 
 SAME = gr.skip()
 ABOUT_DOWNLOADS = (
-    '<p class="hint">The picture holds its settings; the zip also holds what was uploaded, and how to replay it.</p>'
+    '<p class="hint">The picture contains its settings; the zip also contains the uploaded files, and how to replay the'
+    " edit.</p>"
 )
 PREVIEW_SIDE = 384
 SLIDER_POSITION = 0
-"""In percent of the width: all of the edit is seen first."""
-BEFORE = '<p role="status">Below is what was made before.</p>'
+"""Initial position of the handle in percent of the width: the whole edit is visible."""
+BEFORE = '<p role="status">The earlier results are below.</p>'
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
 
 
-class Results(NamedTuple):
-    """Of one edit."""
+class FinishedEdit(NamedTuple):
+    """The results of one edit."""
 
     outputs: list[Path]
     comparisons: list[tuple[Path, Path]]
-    """Source and result, as the browser shows them."""
+    """Source and result of each, scaled down for the browser."""
 
 
-class View(NamedTuple):
-    """New contents of the page's right side, in the order of its components."""
+class ResultPanel(NamedTuple):
+    """Components of the right side of the page, or their new contents, in order."""
 
     status: object = SAME
     edit: object = SAME
@@ -42,38 +43,40 @@ class View(NamedTuple):
     slider: object = SAME
     gallery: object = SAME
     picture: object = SAME
-    bundle: object = SAME
+    zip_file: object = SAME
     results: object = SAME
 
 
-def starting() -> View:
-    """What was made before is out of sight, and kept."""
+def starting() -> ResultPanel:
+    """Hide the earlier results, but keep them."""
     return _running(status_text("Starting …"), preview=gr.update(visible=False))._replace(**results_shown(0))
 
 
 def results_shown(number: int) -> dict[str, dict]:
-    """Fields of View: one result needs no gallery, and none nothing."""
+    """Show or hide the components for a number of results: one result needs no gallery."""
     some, several = gr.update(visible=number > 0), gr.update(visible=number > 1)
-    return {"slider": some, "gallery": several, "picture": some, "bundle": some}
+    return {"slider": some, "gallery": several, "picture": some, "zip_file": some}
 
 
-def _running(status: str, *, preview: object = SAME) -> View:
-    return View(status, gr.update(interactive=False), gr.update(interactive=True), preview)
+def _running(status: str, *, preview: object = SAME) -> ResultPanel:
+    return ResultPanel(status, gr.update(interactive=False), gr.update(interactive=True), preview)
 
 
-def idle(status: str) -> View:
+def idle(status: str) -> ResultPanel:
+    """Enable Edit, disable Stop and hide the preview."""
     hidden = gr.update(visible=False)
-    return View(status, gr.update(interactive=True), gr.update(interactive=False), preview=hidden)
+    return ResultPanel(status, gr.update(interactive=True), gr.update(interactive=False), preview=hidden)
 
 
-def unfinished(status: str, before: Results | None) -> View:
-    """Why, and what was made before, if anything was."""
+def unfinished(status: str, before: FinishedEdit | None) -> ResultPanel:
+    """Show why there is no new result, and the earlier results, if there are any."""
     if before is None:
         return idle(status + NOTHING_YET)
     return idle(status + BEFORE)._replace(**results_shown(len(before.outputs)))
 
 
-def progress(update: Update) -> View:
+def progress(update: Update) -> ResultPanel:
+    """Show the place in the queue, or the step and the preview."""
     if isinstance(update, Waiting):
         edits = "One edit comes" if update.ahead == 1 else f"{update.ahead} edits come"
         return _running(status_text(f"{edits} before yours."))
@@ -88,20 +91,21 @@ def _preview(step: Step) -> object:
     return gr.update(value=step.preview.resize(size), visible=True)
 
 
-def finished(config: MaskedEditConfig, seconds: float) -> View:
+def finished(config: MaskedEditConfig, seconds: float) -> ResultPanel:
+    """Show the results of an edit, and write the files for the browser."""
     comparisons = []
     for path in config.outputs:
         folder = path.with_suffix("")
         folder.mkdir()
         comparisons.append(compare(config.source, path, folder))
-    results, several = Results(config.outputs, comparisons), len(comparisons) > 1
+    results, several = FinishedEdit(config.outputs, comparisons), len(comparisons) > 1
     gallery = [(after, f"seed {seed}") for (_, after), seed in zip(comparisons, config.seeds, strict=True)]
-    done = status_text(f"Done in {seconds:.1f} s. Drag the handle to the right to see what was there before.")
-    return idle(done + ABOUT_DOWNLOADS)._replace(
+    status = status_text(f"Done in {seconds:.1f} s. Drag the handle to the right to see the original.")
+    return idle(status + ABOUT_DOWNLOADS)._replace(
         slider=gr.update(value=comparisons[0], slider_position=SLIDER_POSITION, visible=True),
         gallery=gr.update(value=gallery if several else [], selected_index=0 if several else None, visible=several),
         picture=gr.update(value=str(config.outputs[0]), visible=True),
-        bundle=gr.update(value=str(bundle(config)), visible=True),
+        zip_file=gr.update(value=str(write_zip(config)), visible=True),
         results=results,
     )
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from mimicbrush.demo.painting import Stroke, crop_box, draw_mask
+from mimicbrush.demo.strokes import Stroke, crop_box, draw_mask
 
 
 def painted(*strokes: Stroke, size: tuple[int, int] = (60, 40), start: Image.Image | None = None) -> np.ndarray:
@@ -26,14 +26,14 @@ def test_a_line_is_as_wide_as_its_brush_and_ends_round():
     assert mask[20, 10] == 255 and mask[16, 10] == 0
 
 
-def test_an_eraser_takes_away_and_order_matters():
+def test_an_eraser_removes_earlier_strokes():
     box = Stroke(tool="box", points=[(50, 30), (10, 5)])
     eraser = Stroke(tool="eraser", size=8, points=[(30, 0), (30, 40)])
     assert np.array_equal(painted(box)[5:30, 10:50], np.full((25, 40), 255)) and painted(box).sum() == 255 * 25 * 40
     assert painted(box, eraser)[15, 30] == 0 and painted(eraser, box)[15, 30] == 255
 
 
-def test_strokes_go_on_from_an_uploaded_mask_and_may_leave_the_picture():
+def test_strokes_extend_an_uploaded_mask_and_may_leave_the_picture():
     start = Image.fromarray(np.pad(np.full((10, 10), 255, np.uint8), ((0, 30), (0, 50))))
     mask = painted(Stroke(tool="brush", size=6, points=[(55, 35), (900, 35)]), start=start)
     assert mask[5, 5] == 255 and mask[35, 59] == 255 and mask[20, 30] == 0
@@ -56,6 +56,6 @@ def test_a_crop_is_the_last_box_within_the_picture():
         {"points": [(1e9, 0)]},
     ],
 )
-def test_strokes_that_no_painter_sends_are_refused(changes):
+def test_invalid_strokes_are_refused(changes):
     with pytest.raises(ValidationError):
         Stroke(**{"tool": "brush", "size": 5, "points": [(1, 1)]} | changes)

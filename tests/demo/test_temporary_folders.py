@@ -4,32 +4,32 @@ import tempfile
 
 import pytest
 
-from mimicbrush.demo.workspace import temporary_workspace
+from mimicbrush.demo.temporary_folders import temporary_folders
 
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """The folder of temporary files."""
+    """Use an empty folder for temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
         monkeypatch.setenv(name, "")
     return tmp_path
 
 
-def test_it_is_deleted_at_the_end_however_the_page_ends(temporary):
-    with pytest.raises(KeyboardInterrupt), temporary_workspace() as workspace:
-        (workspace.folder() / "picture.png").touch()
+def test_folders_are_deleted_however_the_page_ends(temporary):
+    with pytest.raises(KeyboardInterrupt), temporary_folders() as folders:
+        (folders.new_folder() / "picture.png").touch()
         assert len(list(temporary.glob("mimicbrush-demo-*/made/*/picture.png"))) == 1
         raise KeyboardInterrupt
     assert not list(temporary.iterdir())
 
 
-def test_a_killed_pages_uploads_are_deleted_by_the_next_page_and_a_running_pages_are_not(temporary):
+def test_folders_of_a_killed_page_are_deleted_but_not_those_of_a_running_page(temporary):
     killed = temporary / "mimicbrush-demo-killed"
     killed.mkdir()
     (killed / "lock").touch()
     (killed / "picture.png").touch()
-    with temporary_workspace() as running:
+    with temporary_folders() as running:
         assert not killed.exists()
-        with temporary_workspace():
+        with temporary_folders():
             assert running.served.is_dir()

@@ -1,4 +1,4 @@
-"""What stands between visitors and Gradio: it refuses other machines' files, and tells of bad requests in a line."""
+"""A filter before Gradio: it refuses requests for files of other machines, and logs bad requests in one line."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 4_000_000
-"""Bytes of a request beside uploads: a hundred thousand points of strokes, minutes of painting."""
+"""Largest request in bytes, except uploads: a hundred thousand points of strokes, minutes of painting."""
 UPLOAD = f"{API_PREFIX}/upload"
-"""Where files are sent; Gradio limits their size there."""
+"""Path of uploads, whose size Gradio limits."""
 ELSEWHERE = re.compile(r"https?:|/proxy=", re.IGNORECASE)
-"""In a path, decoded: `file=https://...`, `file/https://...`. No file of the page's own is named so."""
+"""Pattern of remote files in a decoded path: `file=https://...`, `file/https://...`; no own file has such a name."""
 FORGED = (KeyError, ValueError, FnIndexInferError, ClientDisconnect)
-"""What Gradio raises on bodies that its page does not send, or that end too soon."""
+"""Errors that Gradio raises for bodies that its page does not send, or that are incomplete."""
 
 log = logging.getLogger(__name__)
 
 
-class Guard:
-    """Gradio fetches what lies behind `file=https://...`, or a file sent as such a path, for whoever asks.
+class RequestFilter:
+    """Refuses requests for `file=https://...`, which Gradio would fetch for any client, in paths and in bodies.
 
-    Here it does not; and a forged request that makes it raise is a line in the log and a 400 for who sent it.
-    Whatever else it raises, a full disk or a mistake of ours, is a traceback in the log and a 500.
+    A forged request that makes Gradio raise gets status 400 and one line in the log. Any other error, such as a full
+    disk or a bug, gets status 500 and a traceback in the log.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -59,19 +59,21 @@ class Guard:
         except Exception as error:
             is_forged = isinstance(error, FORGED) and not _is_ours(error)
             if is_forged:
-                log.warning("%s %r was refused: %s", scope["method"], path, in_a_line(error))
+                log.warning("%s %r was refused: %s", scope["method"], path, one_line(error))
             else:
                 log.exception("%s %r failed", scope["method"], path)
             if not started:
-                told = PlainTextResponse("Bad request", 400) if is_forged else PlainTextResponse("Server error", 500)
-                await told(scope, receive, send)
+                answer = PlainTextResponse("Bad request", 400) if is_forged else PlainTextResponse("Server error", 500)
+                await answer(scope, receive, send)
 
     async def _check_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(Request(scope, receive))
         if body is None:
             await PlainTextResponse("Too large", status_code=413)(scope, receive, send)
             return
-        if await anyio.to_thread.run_sync(names_remote_file, body):  # others are answered meanwhile
+        if await anyio.to_thread.run_sync(
+            names_remote_file, body
+        ):  # so that other requests are answered in the meantime
             log.warning("POST %r was refused: it names a file of another machine", scope["path"])
             await PlainTextResponse("Forbidden", status_code=403)(scope, receive, send)
             return
@@ -84,7 +86,7 @@ class Guard:
 
 
 def names_remote_file(body: bytes) -> bool:
-    """Whether JSON holds a file, an object with a `path`, whose path is a URL; what is no JSON, Gradio refuses."""
+    """Whether a JSON body contains a file (an object with a `path`) at a URL; Gradio itself refuses other bodies."""
     try:
         found = [json.loads(body)]
     except (ValueError, RecursionError):
@@ -100,34 +102,34 @@ def names_remote_file(body: bytes) -> bool:
     return False
 
 
-def tell_briefly() -> None:
-    """Gradio prints a traceback where an event fails: where that is what a visitor sent, it is a line from now on."""
+def shorten_tracebacks() -> None:
+    """Replace Gradio's tracebacks for failed events by one line, if the cause is the visitor's request."""
     for module in (queueing, routes):
-        module.traceback = SimpleNamespace(**{**vars(traceback), "print_exc": _tell})
+        module.traceback = SimpleNamespace(**{**vars(traceback), "print_exc": _log_event_error})
 
 
-def in_a_line(error: BaseException) -> str:
-    """Its class, and where its message begins, quoted: a visitor's control characters stay out of the log."""
+def one_line(error: BaseException) -> str:
+    """Describe an error by its class and the beginning of its message, quoted to keep control characters out."""
     first = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first!r}"[:300]
 
 
-def _tell() -> None:
+def _log_event_error() -> None:
     error = sys.exc_info()[1]
     if _is_ours(error):
         traceback.print_exception(error)
     else:
-        log.warning("an event was refused: %s", in_a_line(error))
+        log.warning("an event was refused: %s", one_line(error))
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether code of this package ran into it; all requests pass through this module."""
+    """Whether the error passed through code of this package, other than this module, which all requests pass."""
     modules = {frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)}
     return any(module.startswith("mimicbrush.") for module in modules - {__name__})
 
 
 async def _read(request: Request) -> bytes | None:
-    """The body; None where it is larger than MAX_BODY, before anything is read where the client says so."""
+    """Read the body; None if it is larger than MAX_BODY, which a client's content length may already show."""
     if int(request.headers.get("content-length", 0)) > MAX_BODY:
         return None
     body = bytearray()

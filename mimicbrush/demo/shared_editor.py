@@ -1,4 +1,4 @@
-"""The one device that edits, the line before it, and word of how far it is: no page in here."""
+"""An editor that all visitors share, the queue before it, and reports of its progress. It knows nothing of the page."""
 
 from __future__ import annotations
 
@@ -23,59 +23,59 @@ from mimicbrush.progress import StepCount
 from mimicbrush.requests import Edited
 
 PREVIEW_SHARE = 0.15
-"""Of an edit's time, at most, goes into previews."""
+"""Largest share of an edit's time that is spent on previews."""
 REPORT_SECONDS = 0.25
-"""Between two reports, so that a fast network does not wait for the browser."""
+"""Time between two reports, so that a fast network does not wait for the browser."""
 
 
 class StoppedError(Exception):
-    """A visitor wants no more of an edit."""
+    """The visitor stopped the edit."""
 
 
 class SupersededError(StoppedError):
-    """The picture that is edited is not the visitor's any more."""
+    """The visitor chose another picture, so the edit of the former one ended."""
 
 
 class Waiting(NamedTuple):
-    """Before an edit's turn comes."""
+    """A report while an edit waits in the queue."""
 
     ahead: int
-    """Edits that come first, the one that is computed among them."""
+    """Number of edits before this one, including the running one."""
 
 
 class Step(NamedTuple):
-    """After a sampling step."""
+    """A report after a sampling step."""
 
     number: int
     total: int
     seconds_left: float
     preview: Image.Image | None
-    """The first result as it is predicted so far, in its place in the picture; None where decoding would cost much."""
+    """The first result as predicted so far, pasted into the picture; None if decoding would take too long."""
 
 
 Update = Waiting | Step
 
 
 class Ticket:
-    """A place in the line."""
+    """A place in the queue."""
 
     def __init__(self, visitor: str) -> None:
         self.visitor = visitor
         self._reason: type[StoppedError] | None = None
 
     def stop(self, reason: type[StoppedError] = StoppedError) -> None:
-        """What is superseded stays so, also where its visitor stops it as well."""
+        """Set the reason for stopping; SupersededError is not replaced by a later StoppedError."""
         if self._reason is None or issubclass(reason, self._reason):
             self._reason = reason
 
     def check(self) -> None:
-        """Raises the reason once `stop` was called."""
+        """Raise the reason if `stop` was called."""
         if self._reason is not None:
             raise self._reason
 
 
-class Line:
-    """First come, first served, one at a time."""
+class EditQueue:
+    """A queue of edits that run one at a time, in the order of their requests."""
 
     def __init__(self, max_waiting: int) -> None:
         self.max_waiting = max_waiting
@@ -84,7 +84,7 @@ class Line:
 
     @contextmanager
     def join(self, visitor: str) -> Iterator[Ticket]:
-        """A ticket, given back at the end; raises UserError where the line is too long."""
+        """Yield a ticket that is valid within the block; raises UserError if the queue is full."""
         with self._changed:
             if len(self._tickets) > self.max_waiting:
                 raise UserError(f"{self.max_waiting} edits are waiting already; try again in a few minutes")
@@ -98,16 +98,17 @@ class Line:
                 self._changed.notify_all()
 
     def ahead(self, ticket: Ticket) -> int:
+        """Number of tickets before this one."""
         with self._changed:
             return self._tickets.index(ticket)
 
     def wait(self, seconds: float = 1) -> None:
-        """Until somebody leaves or wants to, or that long."""
+        """Wait until a ticket is removed or stopped, or for the given time."""
         with self._changed:
             self._changed.wait(seconds)
 
     def stop(self, visitor: str, reason: type[StoppedError]) -> None:
-        """All tickets of that visitor."""
+        """Stop all tickets of a visitor."""
         with self._changed:
             for ticket in self._tickets:
                 if ticket.visitor == visitor:
@@ -115,50 +116,53 @@ class Line:
             self._changed.notify_all()
 
 
-class Studio:
-    """An editor that many visitors share; loaded: by `load_editor`."""
+class SharedEditor:
+    """An editor that runs the edits of all visitors one after another.
+
+    loaded: the result of `load_pipeline` or `find_editor`.
+    """
 
     def __init__(self, loaded: Loaded, limits: Limits) -> None:
         self.loaded = loaded
         self.limits = limits
-        self._line = Line(limits.waiting)
+        self._queue = EditQueue(limits.waiting)
         self._device = threading.Lock()
 
     @property
     def recommended(self) -> RecommendedSettings | None:
-        """Settings that the weights recommend; None for an editor other than MimicBrush, which has its own."""
+        """Settings that the weights recommend; None for editors other than MimicBrush, which have their own."""
         return self.loaded.network.options.recommended if isinstance(self.loaded, MimicBrushPipeline) else None
 
     def edit(self, config: MaskedEditConfig, *, visitor: str) -> Iterator[Update]:
-        """Reports until the results are written; closed early, it ends the computing.
+        """Run an edit and yield reports until the results are written; closing the generator stops the edit.
 
-        Raises the reason given to `stop`, and UserError for what cannot be edited or takes too long.
+        Raises the reason given to `stop`, and UserError if the edit is impossible or takes too long.
         """
-        with self._line.join(visitor) as ticket:
-            while ahead := self._line.ahead(ticket):
+        with self._queue.join(visitor) as ticket:
+            while ahead := self._queue.ahead(ticket):
                 yield Waiting(ahead)
-                self._line.wait()
+                self._queue.wait()
                 ticket.check()
-            yield from _follow(lambda report: self._compute(config, ticket, report), ticket)
+            yield from _run_in_thread(lambda report: self._compute(config, ticket, report), ticket)
 
     def stop(self, visitor: str, reason: type[StoppedError] = StoppedError) -> None:
-        """End the edits of that visitor, waiting or computed, at their next step."""
-        self._line.stop(visitor, reason)
+        """Stop the waiting and running edits of a visitor at their next step."""
+        self._queue.stop(visitor, reason)
 
     def shape_maps(self, image: Tensor, mask: Image.Image | None, **options: object) -> list[Image.Image]:
-        """As in the pipeline, between edits."""
+        """Compute shape maps like the pipeline, while no edit is running."""
         with self._device:
             return self.loaded.shape_maps(image, mask, **options)
 
     def _compute(self, config: MaskedEditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
         with self._device:
-            watch = _Watch(ticket, report, self.limits.seconds)
+            watch = _ProgressReporter(ticket, report, self.limits.seconds)
             edit(self.loaded, config, portable=True, on_progress=watch)
             ticket.check()
 
 
-class _Watch:
-    """The callback of an edit's progress: it stops the edit of a visitor who wants no more, and reports its steps."""
+class _ProgressReporter:
+    """Progress callback of an edit, which reports its steps, and raises to stop it."""
 
     def __init__(self, ticket: Ticket, report: Callable[[Update], None], max_seconds: float) -> None:
         self.ticket = ticket
@@ -182,7 +186,7 @@ class _Watch:
             self.last_report = monotonic()
 
     def _draw(self, preview: Callable[[], Edited], seconds: float) -> Image.Image | None:
-        """The preview, where previews have taken little of the edit's time so far."""
+        """Draw the preview if previews have taken a small share of the edit's time so far."""
         if self.preview_seconds + self.last_preview_seconds > PREVIEW_SHARE * seconds:
             return None
         start = monotonic()
@@ -192,15 +196,15 @@ class _Watch:
         return drawn
 
 
-def _follow(work: Callable[[Callable[[Update], None]], None], ticket: Ticket) -> Iterator[Update]:
-    """What `work`, in a thread of its own, reports; what it raises is raised here."""
+def _run_in_thread(work: Callable[[Callable[[Update], None]], None], ticket: Ticket) -> Iterator[Update]:
+    """Run `work` in a thread and yield its reports; its exception is raised here."""
     reports: SimpleQueue[Update | BaseException | None] = SimpleQueue()
 
     def run() -> None:
         try:
             work(reports.put)
             reports.put(None)
-        except BaseException as error:  # on its way to the thread that asked
+        except BaseException as error:  # raised again in the calling thread
             reports.put(error)
 
     thread = threading.Thread(target=run, daemon=True)

@@ -1,4 +1,4 @@
-"""The start of the page, before anything heavy is imported: the port is checked, and what takes time is named."""
+"""Checks before torch and Gradio are imported: the port and the weights; then a line says what is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mimicbrush.model.weights.find import find_weights
 
 
 def announce(config: DemoConfig) -> None:
-    """Print what is loaded; raises UserError for a port that is in use, or weights that are missing on this machine."""
+    """Raise UserError if the port is in use or the weights are missing on this machine; print what will be loaded."""
     faults = Faults()
     with faults.collect():
         if config.loads_weights and is_local(config.weights):
@@ -23,7 +23,7 @@ def announce(config: DemoConfig) -> None:
 
 
 def check_port(config: DemoConfig) -> None:
-    """Raise UserError where the page cannot be served at its address."""
+    """Raise UserError if the page cannot be served at its address."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""What a visitor hands in with a brush: strokes on a picture, and the mask or the box that they make."""
+"""Strokes that a visitor paints on a picture, and the mask or the box that they make."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Coordinate = Annotated[FiniteFloat, Field(ge=-1e6, le=1e6)]
 
 
 class Stroke(BaseModel):
-    """One movement with a tool, in pixels of the upright picture.
+    """One movement of a tool, in pixels of the upright picture.
 
-    points: where a brush went, or two opposite corners of a box; size: the brush's diameter.
+    points: path of the brush, or two opposite corners of a box; size: diameter of the brush.
     """
 
     tool: Literal["brush", "eraser", "box"]
@@ -30,22 +30,22 @@ class Stroke(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Painting:
-    """A picture and what was painted on it."""
+class PaintedPicture:
+    """A picture with the strokes painted on it."""
 
     picture: Path
-    """As it was uploaded."""
+    """The uploaded file, unchanged."""
     mask: Path | None = None
-    """An uploaded mask, on which the strokes go on."""
+    """An uploaded mask, to which the strokes are added."""
     strokes: Sequence[Stroke] = ()
     size: tuple[int, int] | None = None
-    """Width and height of the upright picture; None until it has been looked at."""
+    """Width and height of the upright picture; None until the picture is checked."""
     previews: dict[str, Path] = field(default_factory=dict)
-    """`picture` and `mask` as the browser shows them."""
+    """Files of `picture` and `mask` for the browser."""
 
 
 def draw_mask(strokes: Sequence[Stroke], size: tuple[int, int], start: Image.Image | None = None) -> Image.Image:
-    """White where strokes left colour; size: width, height; start: a black and white mask that they begin with."""
+    """Draw a mask that is white under the strokes. size: width, height; start: a mask to begin with."""
     canvas = np.zeros(size[::-1], np.uint8) if start is None else np.array(start.convert("L"))
     for stroke in strokes:
         _draw(stroke, canvas)
@@ -53,7 +53,7 @@ def draw_mask(strokes: Sequence[Stroke], size: tuple[int, int], start: Image.Ima
 
 
 def crop_box(strokes: Sequence[Stroke], size: tuple[int, int]) -> list[int] | None:
-    """Left, top, right, bottom of the last box within the picture; None where there is none with an area."""
+    """Return left, top, right, bottom of the last box, clipped to the picture; None if it has no area."""
     boxes = [_corners(stroke, size) for stroke in strokes if stroke.tool == "box"]
     if not boxes:
         return None
@@ -67,7 +67,7 @@ def _draw(stroke: Stroke, canvas: NDArray[np.uint8]) -> None:
         left, top, right, bottom = _corners(stroke, canvas.shape[::-1])
         canvas[top:bottom, left:right] = colour
         return
-    # Pixel centres lie at halves in the browser, at whole numbers here.
+    # Pixel centres are at half numbers in the browser, and at whole numbers here.
     points = np.round(np.array(stroke.points) - 0.5).astype(np.int32)
     cv2.polylines(canvas, [points], False, colour, thickness=max(1, round(stroke.size)))
     for end in (points[0], points[-1]):

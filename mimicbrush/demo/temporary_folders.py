@@ -1,4 +1,4 @@
-"""Folders for what visitors upload and make: all beneath one, which is deleted when the page ends."""
+"""Temporary folders for uploads and results, inside one folder that is deleted when the page ends."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from time import sleep, time
 from mimicbrush.file_lock import close_lock, lock, open_lock
 
 KEPT_SECONDS = 24 * 3600
-"""Pictures older than that are deleted."""
+"""Age after which pictures are deleted."""
 PREFIX = "mimicbrush-demo-"
 LOCK = "lock"
-"""File that a page which is running holds locked in its folder."""
+"""File that a running page keeps locked in its folder."""
 
 
-class Workspace:
-    """served: what Gradio hands out to browsers, uploads and copies of results; nothing else is ever served."""
+class TemporaryFolders:
+    """Folders of one page.
+
+    served: uploads and copies of results, the only files that Gradio serves to browsers.
+    """
 
     def __init__(self, root: Path) -> None:
         self.served = root / "served"
         self._made = root / "made"
         for folder in (self.served, self._made):
             folder.mkdir()
-        # Gradio asks for both whenever it stores or serves a file; the second lies in the current folder otherwise.
+        # Gradio reads both when it stores or serves a file; without the second it uses the current folder.
         os.environ["GRADIO_TEMP_DIR"] = os.environ["GRADIO_EXAMPLES_CACHE"] = str(self.served)
 
-    def folder(self) -> Path:
-        """A new one, not served; old ones go."""
+    def new_folder(self) -> Path:
+        """Make a new folder that is not served, and delete old ones."""
         for old in self._made.iterdir():
             if time() - old.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
@@ -39,14 +42,14 @@ class Workspace:
 
 
 @contextmanager
-def temporary_workspace() -> Iterator[Workspace]:
-    """A workspace that is deleted at the end; first, those of pages that were killed before they could do so."""
+def temporary_folders() -> Iterator[TemporaryFolders]:
+    """Yield folders that are deleted at the end; first delete those of pages that were killed."""
     _delete_abandoned(Path(tempfile.gettempdir()))
     root = Path(tempfile.mkdtemp(prefix=PREFIX))
     number = open_lock(root / LOCK)
     try:
         lock(number)
-        yield Workspace(root)
+        yield TemporaryFolders(root)
     finally:
         close_lock(number)
         delete(root)
@@ -54,7 +57,7 @@ def temporary_workspace() -> Iterator[Workspace]:
 
 def _delete_abandoned(parent: Path) -> None:
     for path in parent.glob(f"{PREFIX}*/{LOCK}"):
-        with suppress(OSError):  # another user's, or one that is in use
+        with suppress(OSError):  # it belongs to another user, or is in use
             number = open_lock(path)
             try:
                 is_abandoned = lock(number)
@@ -65,7 +68,7 @@ def _delete_abandoned(parent: Path) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a folder into which a thread may still be writing."""
+    """Delete a folder to which a thread may still write."""
     for _ in range(10):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

@@ -1,0 +1,35 @@
+"""The zip of an edit: its pictures, its results, and how to replay it."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.hub.locations import SHIPPED
+
+HOW_TO_REPLAY = """In this folder, with {needs} that the page was started with:
+
+python -m mimicbrush.edit {loading}--replay {result} --output again.png
+"""
+
+
+def write_zip(edit: MaskedEditConfig) -> Path:
+    """Write a zip beside the results, with their layers and everything needed to replay the edit."""
+    path = edit.output.with_name("edit.zip")
+    needs, loading = _loading(edit)
+    replay = HOW_TO_REPLAY.format(needs=needs, loading=loading, result=edit.outputs[0].name)
+    results = sorted(edit.output.parent.glob(f"{edit.output.stem}*{edit.output.suffix}"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for picture in (edit.source, edit.mask, *edit.references, *results):
+            archive.write(picture, f"edit/{picture.name}")
+        archive.writestr("edit/replay.txt", replay)
+    return path
+
+
+def _loading(edit: MaskedEditConfig) -> tuple[str, str]:
+    """Describe, in words and as options, what the visitor must supply: the server's paths are not disclosed."""
+    if edit.editor is not None:
+        return ("the arguments of the editor", "--init_args ARGUMENTS ") if edit.init_args else ("the editor", "")
+    weights = edit.weights if edit.weights.startswith(SHIPPED) else "WEIGHTS"
+    return "the weights", f"--weights {weights} --lora LORA " if edit.lora else f"--weights {weights} "

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.edit_configs import reference_edit_config
+from mimicbrush.demo.shared_editor import EditQueue, SharedEditor, Step, StoppedError, SupersededError, Waiting
+from mimicbrush.demo.strokes import PaintedPicture
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.errors import UserError
+
+
+@pytest.fixture
+def make(config: DemoConfig, source: PaintedPicture, reference: PaintedPicture, tmp_path: Path):
+    def make(**settings: object) -> EditConfig:
+        folder = tmp_path / f"edit{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        return reference_edit_config(
+            config, folder, source, [reference], **{"num_images": 1, "num_inference_steps": 2} | settings
+        )
+
+    return make
+
+
+def test_steps_are_reported_and_the_last_one_always(editor, make):
+    edit = make(num_inference_steps=3)
+    updates = list(editor.edit(edit, visitor="a"))
+    assert isinstance(updates[0], Step) and updates[0].number == 1
+    assert updates[-1].number == updates[-1].total == 3
+    assert edit.output.is_file()
+
+
+def count_steps(editor: SharedEditor, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Timesteps with which the U-Net was called."""
+    called, unet = [], editor.loaded.unet
+    forward = unet.forward
+    monkeypatch.setattr(unet, "forward", lambda *args, **options: called.append(1) or forward(*args, **options))
+    return called
+
+
+def test_stop_ends_the_computing_at_the_next_step(editor, make, monkeypatch):
+    called = count_steps(editor, monkeypatch)
+    edit = make(num_inference_steps=100)
+    updates = editor.edit(edit, visitor="a")
+    next(updates)
+    editor.stop("somebody else")
+    editor.stop("a")
+    with pytest.raises(StoppedError):
+        list(updates)
+    done = len(called)
+    assert 1 <= done < 100 and not edit.output.exists()
+    list(editor.edit(make(), visitor="a"))
+    assert len(called) == done + 2
+
+
+@pytest.mark.parametrize(
+    "reasons", [(SupersededError,), (SupersededError, StoppedError), (StoppedError, SupersededError)]
+)
+def test_a_new_picture_also_ends_an_edit_whose_result_is_being_written(editor, make, monkeypatch, reasons):
+    monkeypatch.setattr(
+        "mimicbrush.demo.shared_editor.edit", lambda *_, **__: [editor.stop("a", each) for each in reasons]
+    )
+    with pytest.raises(SupersededError):
+        list(editor.edit(make(), visitor="a"))
+
+
+def test_a_visitor_who_leaves_ends_the_computing(editor, make, monkeypatch):
+    called = count_steps(editor, monkeypatch)
+    updates = editor.edit(make(num_inference_steps=100), visitor="a")
+    next(updates)
+    updates.close()
+    done = len(called)
+    assert done < 100
+    list(editor.edit(make(), visitor="b"))
+    assert len(called) == done + 2
+
+
+def test_one_edit_runs_at_a_time_and_waiting_visitors_see_their_place(editor, make):
+    first = editor.edit(make(num_inference_steps=50), visitor="a")
+    next(first)
+    second, third = (editor.edit(make(), visitor=name) for name in ("b", "c"))
+    assert next(second) == Waiting(1) and next(third) == Waiting(2)
+    editor.stop("b")
+    with pytest.raises(StoppedError):
+        list(second)
+    first.close()
+    assert isinstance(next(third), Step)
+    third.close()
+
+
+def test_a_full_queue_refuses_further_edits():
+    queue = EditQueue(max_waiting=1)
+    refused = pytest.raises(UserError, match="1 edits are waiting already")
+    with queue.join("a"), queue.join("b"), refused, queue.join("c"):
+        pass
+    with queue.join("c") as ticket:
+        assert queue.ahead(ticket) == 0
+
+
+def test_leaving_the_queue_wakes_waiting_visitors():
+    queue, leave = EditQueue(max_waiting=1), threading.Event()
+
+    def hold() -> None:
+        with queue.join("a"):
+            joined.set()
+            leave.wait(10)
+
+    joined = threading.Event()
+    thread = threading.Thread(target=hold)
+    thread.start()
+    joined.wait(10)
+    with queue.join("b") as ticket:
+        assert queue.ahead(ticket) == 1
+        leave.set()
+        thread.join(10)
+        assert queue.ahead(ticket) == 0
+
+
+def test_an_edit_ends_at_the_time_limit(editor, make, monkeypatch):
+    monkeypatch.setattr("mimicbrush.demo.shared_editor.monotonic", count(step=1000).__next__)
+    with pytest.raises(UserError, match=r"stopped at step 1 of 5 after 600 seconds, the limit of this page"):
+        list(editor.edit(make(num_inference_steps=5), visitor="a"))
+
+
+def test_a_refusal_of_the_pipeline_is_raised(editor, make):
+    with pytest.raises(UserError, match="context is 1000"):
+        list(editor.edit(replace(make(), context=1000), visitor="a"))
+    list(editor.edit(make(), visitor="a"))
