@@ -109,7 +109,7 @@ def shown_on_the_page(folder: Path, encoded: bytes) -> NDArray[np.uint8]:
 
 
 PICTURE_ENTRANCES: dict[str, Callable[[Path, bytes], NDArray[np.uint8]]] = {
-    "shell, source": lambda at, encoded: eight_bits(as_source(shell(at, picture=encoded).source).pixels),
+    "shell, source": lambda at, encoded: eight_bits(shell(at, picture=encoded).source.pixels),
     "shell, reference": lambda at, encoded: eight_bits(shell(at, picture=encoded).references[0]),
     "benchmark, source": lambda at, encoded: eight_bits(sample(at, picture=encoded).request(0).source[0]),
     "benchmark, reference": lambda at, encoded: eight_bits(sample(at, picture=encoded).request(0).reference),
