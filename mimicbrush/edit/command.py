@@ -19,7 +19,8 @@ from mimicbrush.edit.batch import (
     refuse_results_of_others,
 )
 from mimicbrush.edit.common_config import MaskedEditConfig
-from mimicbrush.edit.inputs import Inputs, read_inputs, without_warnings
+from mimicbrush.edit.inputs import read_inputs, without_warnings
+from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.edit.missing_files import unwritable_results
 from mimicbrush.edit.result_sheet import write_sheet
 from mimicbrush.errors import Faults, UserError, as_list, some_of

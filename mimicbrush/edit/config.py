@@ -13,7 +13,7 @@ from mimicbrush.errors import Faults
 from mimicbrush.requests import Precision, ReferenceRequest, TextRequest
 
 if TYPE_CHECKING:
-    from mimicbrush.edit.inputs import Inputs
+    from mimicbrush.edit.loaded_inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from mimicbrush.config import instantiate
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.config import LoadConfig
-from mimicbrush.edit.inputs import Inputs, read_inputs
+from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.edit.record import save_with_settings
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import UserError

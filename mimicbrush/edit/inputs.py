@@ -6,37 +6,17 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
-from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_reference, as_source, cut_reference
-
-
-class Inputs(NamedTuple):
-    """The pictures of an edit, and what its result keeps of the files."""
-
-    source: Source
-    mask: Tensor
-    """(1, H, W), 0 or 1."""
-    references: list[Tensor]
-    """(3, h, w) each, cropped to the box or the mask that was given; none for an edit without references."""
-    icc_profile: bytes | None
-    """The source's."""
-    is_deep: bool
-    """Whether the source has 16 bits a channel, and so has what is made of it."""
-    fingerprints: dict[str, list[str | None]]
-    """SHA-256 of each option's files."""
-
-    def join_references(self, size: int) -> Tensor:
-        """One reference (3, h, w): several lie side by side on one canvas, in cells of `size` pixels."""
-        return as_reference(self.references, size=size)
+from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 
 
 def read_inputs(config: MaskedEditConfig, *, portable: bool = False) -> Inputs:

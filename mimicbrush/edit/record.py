@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from mimicbrush.edit.common_config import MaskedEditConfig
-from mimicbrush.edit.inputs import Inputs, changed_pictures
+from mimicbrush.edit.inputs import changed_pictures
+from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.pictures.headers import read_header

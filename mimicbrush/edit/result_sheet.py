@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mimicbrush.edit.common_config import MaskedEditConfig
-from mimicbrush.edit.inputs import Inputs
+from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_channels
 from mimicbrush.pictures.writing import write_image
