@@ -150,7 +150,7 @@ def bench_memory(config: MemoryBenchConfig) -> None:
         weights = config.weights or _write_weights(config, Path(folder) / "weights")
         what = f"{config.num_images} results of {config.num_inference_steps} steps, {config.weights or config.network}"
         print(f"{describe_device(device)}; {what}; GiB\n")
-        print("                     counted  most in   loading  editing      GPU  seconds")
+        print("                     counted  peak in   loading  editing      GPU  seconds")
         rows = []
         for name in config.ways or tuple(WAYS):
             rows.append(_row(name, weights, config, device))

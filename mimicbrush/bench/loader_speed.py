@@ -29,11 +29,11 @@ def bench_loader(bench: LoaderBenchConfig) -> None:
     data = replace(config.data, sources=sources, batch_size=batch_size, heldout=None)
     machine = f"{describe_device(torch.device('cpu'))}, {usable_cores()} cores"
     print(f"{machine}; {batch_size} pairs of {size} pixels a batch; a GPU needs {bench.needed:g} a second")
-    print(f"workers   pairs/s   a second of a busy core   {bench.cores} cores, in GPUs fed")
+    print(f"workers   pairs/s   pairs/s per busy core   GPUs fed by {bench.cores} cores")
     for num_workers in bench.workers:
         pairs, wall, busy = _load(replace(data, num_workers=num_workers), size, bench.seconds)
         fed = pairs / busy * bench.cores / bench.needed
-        print(f"{num_workers:7d} {pairs / wall:9.1f} {pairs / busy:25.1f} {fed:24.1f}")
+        print(f"{num_workers:7d} {pairs / wall:9.1f} {pairs / busy:23.1f} {fed:20.1f}")
 
 
 def _load(config: DataConfig, size: int, seconds: float) -> tuple[int, float, float]:

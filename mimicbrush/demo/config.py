@@ -14,7 +14,7 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:.]+\]")
 
 GUIDANCE_ON_PAGE = (1, 20)
-"""Ends of the page's slider; 1 is no guidance, as is less."""
+"""Smallest and largest value of the page's slider; 1 or less means no guidance."""
 
 
 @dataclass(frozen=True, kw_only=True)

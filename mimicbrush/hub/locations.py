@@ -126,7 +126,7 @@ class PartLocation:
         folder = Path(self.name, subfolder)
         missing = sorted(name for name in names if not (folder / name).is_file())
         if missing:
-            raise UserError(f"{folder} lacks {some_of(missing)}; copy the folder whole")
+            raise UserError(f"{folder} lacks {some_of(missing)}; copy the whole folder")
         return folder
 
 
