@@ -71,7 +71,7 @@ def test_what_a_crop_leaves_out_of_the_reference_does_not_matter(pipe, name):
     [
         ({"mask_image": np.zeros((60, 80), np.uint8)}, "mask_image is empty; paint"),
         ({"mask_image": MASK // 255}, "mask_image is at most 1 of 255, nearly black; if 1 means edit, multiply"),
-        ({"mask_image": Image.new("RGBA", (80, 60))}, "empty; .*transparent counts as black"),
+        ({"mask_image": Image.new("RGBA", (80, 60))}, "empty; .*transparent parts count as black"),
         ({"mask_image": np.full((60, 80), 255, np.uint8)}, "mask_image is all white"),
         ({"mask_image": np.full((60, 70), 255, np.uint8)}, "mask_image is 70 x 60 pixels and image 80 x 60"),
         ({"image": random_picture(width=1), "mask_image": MASK[:, :1]}, "image is 1 x 60 pixels, expected at least 2"),
