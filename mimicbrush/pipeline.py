@@ -1,4 +1,4 @@
-"""Imitative editing in one call, in diffusers' manner: what `mimicbrush.edit` and notebooks use."""
+"""Imitative editing in one call, as a pipeline of diffusers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
 
     @classmethod
     def from_network(cls, network: MimicBrushNetwork, scheduler: SchedulerMixin | None = None) -> MimicBrushPipeline:
-        """Over a network in memory, whose parts it shares."""
+        """Build a pipeline that shares the parts of a network in memory."""
         return cls(
             unet=network.imitative_unet,
             reference_unet=network.reference_unet,
@@ -107,7 +107,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         dtype: torch.dtype = torch.float32,
         torch_dtype: torch.dtype | None = None,
     ) -> MimicBrushPipeline:
-        """On the CPU, from a training run, an exported folder or hub repository, or a released mimicbrush.bin.
+        """Load, on the CPU, a training run, an exported folder or hub repository, or a released mimicbrush.bin.
 
         use_ema: a run's averaged weights; dtype: of all but the depth model, which stays in float32 as in the
         release; torch_dtype: what diffusers used to call it. Raises UserError where there are no such weights, or they
@@ -117,7 +117,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         return cls.from_network(network, load_scheduler(weights))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the components as they compute now, with loaded LoRA files in them, as one folder in diffusers' layout.
+        """Write the components, with loaded LoRA files merged into them, as one folder in diffusers' layout.
 
         Raises UserError where the folder exists.
         """
@@ -125,7 +125,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
 
     @cached_property
     def network(self) -> MimicBrushNetwork:
-        """The components put together: once, and again after one of them is replaced."""
+        """The network of the components, built once, and again after a component was replaced."""
         options = config_from_dict(NetworkOptions, self.config.network_options)
         has_depth = self.depth_model is not None
         return MimicBrushNetwork(
@@ -140,7 +140,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         ).eval()
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set as in diffusers, and forget a network that is made of something else."""
+        """Set an attribute as in diffusers, and discard a network whose components it replaces."""
         super().__setattr__(name, value)
         if name in (*COMPONENTS, "_internal_dict"):  # the latter is the config, which holds the network's options
             vars(self).pop("network", None)
@@ -148,7 +148,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
     def enable_sequential_cpu_offload(
         self, gpu_id: int | None = None, device: torch.device | str | None = None
     ) -> None:
-        """Weights wait in the CPU's memory and go to the GPU a layer at a time: least memory, and slow.
+        """Keep weights in CPU memory and move them to the GPU one layer at a time: least memory, and slow.
 
         Raises UserError without a GPU.
         """
@@ -160,7 +160,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         super().enable_sequential_cpu_offload(gpu_id, device)
 
     def set_attention_slice(self, slice_size: int | str | None) -> None:
-        """Nothing: attention never holds all its scores here, and slicing would replace what sees the reference."""
+        """Do nothing: attention is already memory-efficient, and slicing would replace the reference attention."""
 
     def __call__(
         self,
@@ -237,7 +237,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
 
     def progress_bar(self, iterable: Iterable | None = None, total: int | None = None) -> Progress:
-        """As in diffusers; with `set_progress_bar_config(disable=None)`, plain lines where stderr is no terminal."""
+        """Show a bar as in diffusers; after `set_progress_bar_config(disable=None)`, plain lines outside a terminal."""
         config = getattr(self, "_progress_bar_config", {})
         if config.get("disable", False) is not None:
             return super().progress_bar(iterable, total)
@@ -285,7 +285,7 @@ def _one_each(generator: torch.Generator | list[torch.Generator] | None, num: in
 
 
 def _pack(samples: list[Tensor], source: Source, output_type: str) -> list[Image.Image] | np.ndarray | Tensor:
-    """Samples (3, H, W), with the source's transparency."""
+    """Convert samples (3, H, W) to the output type, with the source's transparency."""
     samples = [source.restore(sample) for sample in samples]
     if output_type == "pil":
         pictures = [to_pil(sample) for sample in samples]

@@ -1,4 +1,4 @@
-"""The edits that a CSV lists, and what of them is still to be made."""
+"""Batches of edits: reading the rows of a CSV, and finding those that are unfinished."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from mimicbrush.yaml_reading import parse_yaml
 
 
 class Batch(NamedTuple):
-    """What a CSV asks for, by its lines."""
+    """The edits and the faults of a CSV, by line number."""
 
     edits: dict[int, MaskedEditConfig]
     faults: dict[int, list[str]]
-    """All faults of each row that cannot be edited, as far as its cells, its pictures and the other rows tell."""
+    """All faults of each row that cannot be edited: in its cells, in its pictures, and with other rows."""
 
 
 def read_batch(config: MaskedEditConfig) -> Batch:
-    """Raises UserError where it is no such CSV."""
+    """Read the CSV of a batch; raises UserError where it is not readable or its columns are wrong."""
     edits, faults = {}, {}
     for line, row in _read_rows(config).items():
         row_faults = Faults()
@@ -53,14 +53,16 @@ def is_unfinished(edit: MaskedEditConfig) -> bool:
 
 
 def missing_results(edit: MaskedEditConfig) -> list[MaskedEditConfig]:
-    """What is still to be made; of an edit some of whose results are there, each of the others on its own."""
+    """List the edits that are still to be made: the whole edit, or its missing results one by one."""
     missing = [single for single in edit.singles if edit.force or not single.output.exists()]
     return [edit] if len(missing) == edit.num_images else missing
 
 
 def recommended_where_compared(edits: Collection[MaskedEditConfig]) -> RecommendedSettings | None:
-    """Read what the batch's weights recommend; None where no finished result is to be compared with it, or there are no
-    weights."""
+    """Read the settings that the batch's weights recommend, for comparing finished results.
+
+    None where there are no finished results or no weights.
+    """
     finished = [edit for edit in edits if not edit.force and any(path.exists() for path in edit.outputs)]
     weights = getattr(finished[0], "weights", None) if finished else None
     try:
@@ -77,7 +79,8 @@ def refuse_results_of_others(edit: MaskedEditConfig, recommended: RecommendedSet
     for single in edit.singles:
         if not edit.force and single.output.exists() and (other := find_other_settings(single, recommended)):
             raise UserError(
-                f"{single.output} is there, and was made otherwise ({other}); choose another output or pass --force"
+                f"{single.output} exists and was made with other settings ({other}); choose another output or pass"
+                " --force"
             )
 
 
@@ -90,7 +93,7 @@ def _read_rows(config: MaskedEditConfig) -> dict[int, dict[str, str]]:
 
 
 def _read_row(config: MaskedEditConfig, row: Mapping[str, str], faults: Faults) -> MaskedEditConfig | None:
-    """Return the row's edit, without the cells that are at fault; None where too little is left to be an edit."""
+    """Return the row's edit, without its faulty cells; None where the remaining cells do not describe an edit."""
     empty = [name for name in config.needed if not row[name]]
     faults.check(not empty, f"{', '.join(empty)} empty; fill in what each edit needs")
     hints, given = get_type_hints(type(config)), {}

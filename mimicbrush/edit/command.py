@@ -1,4 +1,4 @@
-"""The edits that a command line asks for."""
+"""Run the edits that a command line describes: one, or those of a batch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def edit_pictures(config: MaskedEditConfig) -> None:
         _edit_one(config)
         return
     batch = read_batch(config)
-    # Before any folder is held: one that cannot be written to is the fault of its rows alone.
+    # Before any folder is locked: a folder that cannot be written to only affects its own rows.
     faults = batch.faults | _find_faults(batch.edits)
     for line in sorted(faults):
         _say_skipped(line, faults[line])
@@ -56,7 +56,7 @@ def _edit_one(config: MaskedEditConfig) -> None:
 def _edit_batch(
     config: MaskedEditConfig, batch: Batch, sound: Mapping[int, MaskedEditConfig], skipped: set[int]
 ) -> None:
-    """Make what is missing of the sound rows; skipped: the lines of the others, whose faults have been printed."""
+    """Make the missing results of the sound rows; skipped: lines of the faulty rows, which have been printed."""
     ready = {line: edit for line, edit in sound.items() if is_unfinished(edit)}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
     loaded = _load_editor(config) if needed else None
@@ -70,7 +70,7 @@ def _edit_batch(
 
 
 def _find_faults(edits: Mapping[int, MaskedEditConfig]) -> dict[int, list[str]]:
-    """Check finished results, and the pictures and places of the others, before minutes go into weights."""
+    """Check finished results, and pictures and output paths of unfinished rows, before the weights are loaded."""
     found, recommended = {}, recommended_where_compared(edits.values())
     for line, edit in edits.items():
         faults = Faults()
@@ -90,7 +90,7 @@ def _say_skipped(line: int, faults: Sequence[str]) -> None:
 
 
 def _report(path: Path, batch: Batch, tried: Sequence[int], skipped: Collection[int]) -> None:
-    """Print what was made and where; raises UserError, which counts them, where rows were skipped."""
+    """Print the number of edits and their folders; raises UserError, which counts the rows that were skipped."""
     made = [batch.edits[line] for line in tried if line not in skipped]
     folders = sorted({str(edit.output.parent) for edit in made})
     num_rows = len(batch.edits) + len(batch.faults)
@@ -111,7 +111,7 @@ def _load_editor(config: MaskedEditConfig) -> Loaded:
 
 
 def _make(loaded: Loaded | None, config: MaskedEditConfig, inputs: Inputs) -> None:
-    """Make what is missing of one edit; loaded: None where only its contact sheet is."""
+    """Make the missing results of one edit; loaded: None where only its contact sheet is missing."""
     if loaded is not None:
         from mimicbrush.edit.editing import edit
 

@@ -25,7 +25,7 @@ from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import Edited, Editor, EditRequest, OnProgress, ReferenceRequest, check_answers
 
 Loaded = MimicBrushPipeline | Editor
-"""What a command loads once for all its edits: a pipeline, whose settings each edit chooses, or any other editor."""
+"""The editor that a command loads once for all its edits; a pipeline takes its settings from each edit."""
 
 DEFAULT_CANVAS = 512
 """Pixels a side of the cells of several references, for an editor that names no size of its canvas."""

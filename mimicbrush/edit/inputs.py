@@ -55,7 +55,7 @@ def fingerprints(config: MaskedEditConfig) -> dict[str, list[str | None]]:
 def changed_pictures(
     config: MaskedEditConfig, fingerprints: Mapping[str, Sequence[str | None]]
 ) -> list[tuple[str, Path]]:
-    """Option and file of what is no longer as it was; a file that is gone has not changed."""
+    """Option and path of each file whose fingerprint differs; missing files are left out."""
     return [
         (option, path)
         for option, paths in config.files.items()
@@ -66,7 +66,7 @@ def changed_pictures(
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """For pictures that are read again later."""
+    """Silence warnings about pictures that are read again later."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -77,7 +77,7 @@ def without_warnings() -> Iterator[None]:
 def _read_reference(
     path: Path, box: list[int] | None, mask_path: Path | None, called: Callable, faults: Faults
 ) -> list[Tensor]:
-    """Returns the reference, or notes its faults and returns none."""
+    """Read one reference into a list, which is empty if the reference has faults."""
     pictures = {}
     for option, given in (("reference", path), ("reference_mask", mask_path)):
         with faults.collect():

@@ -1,4 +1,4 @@
-"""Faults of the files of an edit, found before anything heavy is imported."""
+"""Find missing and unwritable files of an edit before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def refuse_missing_files(config: MaskedEditConfig) -> None:
 
 
 def missing_pictures(given: Mapping[str, object]) -> list[str]:
-    """Name each picture that a row or a command line gives, and that is not there."""
+    """Name each missing picture of a row or a command line."""
     options = ("source", "mask", "reference", "reference_mask")
     listed = {option: given.get(option) for option in options}
     listed = {option: paths if isinstance(paths, list) else [paths] for option, paths in listed.items()}
@@ -55,7 +55,7 @@ def missing_pictures(given: Mapping[str, object]) -> list[str]:
 
 
 def unwritable_results(config: MaskedEditConfig) -> list[str]:
-    """Name each result that is to be written, and cannot be."""
+    """Name each result that has to be written and cannot be."""
     faults = Faults()
     for path in config.written:
         with faults.collect():

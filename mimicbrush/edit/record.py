@@ -1,4 +1,4 @@
-"""The settings of an edit travel in its PNG, so that it can be made again."""
+"""The settings of an edit, stored in its PNG so that the edit can be repeated."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ KEY = "mimicbrush"
 KIND = "kind"
 """Name, beside the settings, of the subcommand that made the edit."""
 FIRST_KIND = "reference"
-"""The kind of edits whose records name none, because there was no other."""
+"""Kind of the records from before there were several kinds."""
 FINGERPRINTS = "sha256"
 """Name, beside the settings, of the digests of the pictures."""
 NOT_SETTINGS = ("batch", "replay", "output", "force")
-"""Options of one command, which are no settings of the edit."""
+"""Options of the command that are not settings of the edit."""
 MACHINE = ("device", "precision", "offload", "vae_tiling")
-"""Settings that decide where and how it is computed, and hardly what comes out."""
+"""Settings of the computation, which hardly change the result."""
 
 
 def save_with_settings(edited: Tensor, config: MaskedEditConfig, inputs: Inputs, *, portable: bool = False) -> None:
@@ -59,9 +59,9 @@ def read_settings(path: Path) -> dict:
 
 
 def find_other_settings(config: MaskedEditConfig, recommended: RecommendedSettings | None) -> str | None:
-    """How the settings in its finished result are not those of `config`; None where they are, or there are none.
+    """Describe the first setting in which the finished result differs from `config`; None if there is none.
 
-    recommended: by the weights, for what `config` leaves to them; None: not known, and then not compared.
+    recommended: settings recommended by the weights, for those left open in `config`; None: those are not compared.
     """
     try:
         found = read_settings(config.output)

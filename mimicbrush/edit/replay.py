@@ -85,7 +85,7 @@ def _class_of(kind: str) -> type[MaskedEditConfig]:
 
 
 def _refuse_repeated(arguments: Sequence[str]) -> None:
-    """The parser would take the last one silently; whoever gives an option twice means several values."""
+    """Refuse an option that is given twice, of which the parser would silently take the last value."""
     names = [argument.partition("=")[0] for argument in arguments]
     for option in LISTS:
         if names.count(option) > 1:
@@ -95,7 +95,7 @@ def _refuse_repeated(arguments: Sequence[str]) -> None:
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> Path | None:
-    """What is given as `--option VALUE` or `--option=VALUE`; None where nothing is."""
+    """The value given as `--option VALUE` or `--option=VALUE`; None if the option is absent."""
     for number, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         value = value or "".join(arguments[number + 1 : number + 2])

@@ -14,7 +14,7 @@ SIDE = 384
 
 
 def write_sheet(config: MaskedEditConfig, inputs: Inputs) -> None:
-    """Show the source, the references, what the network sees of those with a box or a mask, and results by seed."""
+    """Show the source, the references, their cropped parts where they have a box or a mask, and the results by seed."""
     labelled = [("source", to_pil(inputs.source.picture))]
     for path, box, mask, seen in zip(
         config.references, config.boxes, config.reference_masks, inputs.references, strict=True

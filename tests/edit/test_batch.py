@@ -162,7 +162,10 @@ def test_results_that_were_made_otherwise_are_named_and_stay(pictures, monkeypat
     run(*options, "--vae_tiling", "--precision", "float32")
     with pytest.raises(UserError, match="2 lines were skipped"):
         run(*options, "--context", "3")
-    assert re.search(r"line 2: .*a\.png is there, and .* \(context was 2\.0, is 3\.0\)", capsys.readouterr().err)
+    assert re.search(
+        r"line 2: .*a\.png exists and was made with other settings \(context was 2\.0, is 3\.0\)",
+        capsys.readouterr().err,
+    )
     with pytest.raises(UserError, match="line 2 was skipped"):
         run(*options, "--seed", "4")
     assert re.search(r"line 2: .*\(seed was 0, is 4\)[^\n]*\n$", capsys.readouterr().err)

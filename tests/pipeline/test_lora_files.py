@@ -292,7 +292,7 @@ def test_a_batch_uses_the_file_and_a_replay_notices_that_it_changed(made, tmp_pa
     with pytest.raises(UserError, match="2 lines were skipped"):
         run(*arguments_for(tmp_path, **told | BATCH | {"lora": None}, batch=batch))
     said = capsys.readouterr().err
-    assert re.search(r"a\.png is there, and was made otherwise \(lora was .*is None\)", said)
+    assert re.search(r"a\.png exists and was made with other settings \(lora was .*is None\)", said)
     export_lora(str(made / "run"), tmp_path / "lora.safetensors", use_ema=False)
     replay = ("--replay", tmp_path / "a.png", "--output", tmp_path / "again.png")
     with pytest.raises(UserError, match=r"^lora .*lora\.safetensors has changed since .*a\.png was made"):
@@ -314,7 +314,7 @@ def test_a_result_from_before_there_were_lora_files_was_made_without(made, tmp_p
     run(*arguments_for(tmp_path, **told))
     with pytest.raises(UserError, match="line 2 was skipped"):
         run(*arguments_for(tmp_path, **told, lora=made / "lora.safetensors"))
-    assert re.search(r"made otherwise \(lora was None, is .*lora\.safetensors\)", capsys.readouterr().err)
+    assert re.search(r"made with other settings \(lora was None, is .*lora\.safetensors\)", capsys.readouterr().err)
 
 
 def forget(path: Path, *names: str) -> None:
