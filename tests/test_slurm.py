@@ -82,7 +82,7 @@ def test_tasks_of_an_evaluation_share_the_samples_and_a_last_job_gathers(
     config.write_text(yaml.safe_dump({"output": str(tmp_path / "out"), "sets": sets, "editors": {"paste": editor}}))
     for task in range(2):
         said = submit("evaluate.sh", "--config", config, SLURM_ARRAY_TASK_ID=task, SLURM_ARRAY_TASK_COUNT=2)
-        assert said.startswith(f"task {task} of 2 is done")
+        assert said.startswith(f"task {task} of 2 is finished")
         assert len(list(tmp_path.glob("out/edits/small/paste/1/*.png"))) == (2, 3)[task]
     assert not (tmp_path / "out" / "results.json").exists()
     said = submit("evaluate.sh", "--config", config)

@@ -22,7 +22,6 @@ from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.parts import load_part
 from mimicbrush.model.weights.single_file import single_file_config
 from tests.conftest import AUTOENCODER, UNET, network_config
-from tests.hub_layouts import make_unet
 
 RESNET = {
     "norm1": "in_layers.0",
@@ -89,7 +88,7 @@ def original_autoencoder(tensors: dict[str, Tensor], num_blocks: int) -> dict[st
 @pytest.fixture(scope="module")
 def parts() -> tuple[UNet2DConditionModel, AutoencoderKL]:
     torch.manual_seed(0)
-    return make_unet(9), AutoencoderKL(**AUTOENCODER)
+    return UNet2DConditionModel(**UNET | {"in_channels": 9}), AutoencoderKL(**AUTOENCODER)
 
 
 @pytest.fixture(scope="module")

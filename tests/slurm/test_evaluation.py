@@ -91,7 +91,7 @@ def test_an_array_and_the_job_after_it_give_the_numbers_of_one(
     tasks = evaluation.start("shared", "--array=0-1")
     evaluation.start("shared", f"--dependency=afterok:{tasks.number}").wait()
     # Slurm names a task's log by its own number, of which the array's is one.
-    assert "of 2 is done" in tasks.log
+    assert "of 2 is finished" in tasks.log
     shared, alone = evaluation.results("shared"), evaluation.results("resubmitted")
     assert shared["means"] == alone["means"]
     assert [edit["scores"] for edit in shared["edits"]] == [edit["scores"] for edit in alone["edits"]]
