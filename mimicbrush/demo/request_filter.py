@@ -71,9 +71,8 @@ class RequestFilter:
         if body is None:
             await PlainTextResponse("Too large", status_code=413)(scope, receive, send)
             return
-        if await anyio.to_thread.run_sync(
-            names_remote_file, body
-        ):  # so that other requests are answered in the meantime
+        # In a thread, so that other requests are answered in the meantime.
+        if await anyio.to_thread.run_sync(names_remote_file, body):
             log.warning("POST %r was refused: it names a file of another machine", scope["path"])
             await PlainTextResponse("Forbidden", status_code=403)(scope, receive, send)
             return

@@ -62,8 +62,8 @@ def test_an_interrupt_while_libraries_load_ends_it_with_one_line(start):
 def test_loaded_weights_are_named_with_their_lora_file(config, tmp_path, capsys):
     (tmp_path / "lora.safetensors").touch()
     announce(config.__class__(weights="asset:tiny", lora=tmp_path / "lora.safetensors", port=free_port()))
-    said = capsys.readouterr().out
-    assert said.startswith(f"loading asset:tiny with {tmp_path / 'lora.safetensors'} on a GPU if there is one")
+    output = capsys.readouterr().out
+    assert output.startswith(f"loading asset:tiny with {tmp_path / 'lora.safetensors'} on a GPU if there is one")
 
 
 @pytest.mark.slow
@@ -82,8 +82,8 @@ def test_sigterm_during_an_edit_ends_the_page_and_deletes_uploads(start, tmp_pat
         for visitor in ("first", "second"):  # the second's edit waits
             join(client, "edit", [None, source, reference, None, None, None, *settings], visitor)
         with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "first"}) as stream:
-            said = next(line for line in stream.iter_lines() if "Step" in line)
-            assert "of 900" in said and list(folder.rglob("*.png"))
+            output = next(line for line in stream.iter_lines() if "Step" in line)
+            assert "of 900" in output and list(folder.rglob("*.png"))
             assert ended(page, signal.SIGTERM) == (143, "stopped by SIGTERM\n")
     assert not folder.exists()
 

@@ -8,9 +8,9 @@ from mimicbrush.errors import UserError
 
 
 def test_numbers_get_the_types_of_the_config():
-    told = check_number_fields({"seed": 5.0, "num_images": 2, "guidance_scale": 2.5, "keep_shape": True}, Limits())
-    assert told == {"seed": 5, "num_images": 2, "guidance_scale": 2.5, "keep_shape": True}
-    assert type(told["seed"]) is int
+    checked = check_number_fields({"seed": 5.0, "num_images": 2, "guidance_scale": 2.5, "keep_shape": True}, Limits())
+    assert checked == {"seed": 5, "num_images": 2, "guidance_scale": 2.5, "keep_shape": True}
+    assert type(checked["seed"]) is int
     assert check_number_fields({"seed": MAX_SEED}, Limits())["seed"] == MAX_SEED == int(float(MAX_SEED))
 
 

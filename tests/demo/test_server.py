@@ -168,8 +168,8 @@ def test_an_invalid_request_is_one_line_in_the_log(client, caplog, capfd):
     assert client.post(join, content=b"{{{").status_code == 422
     assert client.post("/gradio_api/upload", content=b"nothing").status_code == 400
     assert client.get("/").status_code == 200
-    told = caplog.text + "".join(capfd.readouterr())
-    assert "Traceback" not in told and told.count("was refused: ") == 8
+    logged = caplog.text + "".join(capfd.readouterr())
+    assert "Traceback" not in logged and logged.count("was refused: ") == 8
     assert all(record.getMessage().isprintable() for record in caplog.records)
 
 
@@ -179,8 +179,8 @@ def test_a_visitor_cannot_forge_lines_of_the_log(client, caplog):
     assert client.post(f"/{forged}", json=remote).status_code == 403
     assert client.post(f"/gradio_api/run/{forged}", json={"data": []}).status_code == 400
     assert client.post(f"/gradio_api/run/FAKE%0d%1b%5b31m{forged}", json={"data": []}).status_code == 400
-    told = [record.getMessage() for record in caplog.records if "FAKE" in record.getMessage()]
-    assert len(told) == 3 and all(map(str.isprintable, told)), told
+    logged = [record.getMessage() for record in caplog.records if "FAKE" in record.getMessage()]
+    assert len(logged) == 3 and all(map(str.isprintable, logged)), logged
 
 
 @pytest.mark.parametrize("forged", [999, -1, "x", 1.0, None])

@@ -76,8 +76,8 @@ def test_an_unusable_upload_is_refused_in_a_sentence_without_its_folder(tmp_path
         ("bomb.png", {}, r"bomb\.png: too large to be read"),
         ("small.png", {"is_reference": True}, r"small\.png: the reference is 31 x 50 pixels, expected at least 32"),
     ):
-        told = refusal(tmp_path / name, tmp_path, **options)
-        assert re.match(sentence, told) and str(tmp_path) not in told
+        message = refusal(tmp_path / name, tmp_path, **options)
+        assert re.match(sentence, message) and str(tmp_path) not in message
 
 
 def test_limits_are_checked_before_decoding(tmp_path):
