@@ -33,8 +33,8 @@ POSTERIOR_SEED = 0
 """Seed for drawing from the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so
 that samples of one edit share everything but their noise."""
 
-
 ONLY_ROUND = Round(0, 1)
+"""The round of an edit whose parts are all repainted at once."""
 
 
 class Canvas(NamedTuple):
@@ -58,8 +58,8 @@ class MimicBrushEditor(Editor):
     checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in
     memory. use_ema: a run's averaged weights; keep_shape: follow the source's shape map or do not, whatever the request
     says; device: `auto` takes a GPU where there is one, a network in memory stays where it is; precision: `auto` is
-    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a sampler of diffusers, by name or made.
-    settings: fields of `EditSettings`; its numbers are, where they are not given, those that the weights recommend.
+    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a scheduler of diffusers or its name.
+    settings: fields of `EditSettings`; numbers that are not given are those that the weights recommend.
     Raises UserError where the weights are missing or do not fit, or a setting is outside its limits.
     """
 
@@ -129,11 +129,11 @@ class MimicBrushEditor(Editor):
         return list(map(Edited, samples))
 
     def num_rounds(self, request: ReferenceRequest) -> int:
-        """How often sampling begins anew: for each region, where they are edited in turn."""
+        """Count how often sampling begins anew: once, or once per region where these are edited in turn."""
         return len(rounds_of(self._parts(request))) if self.settings.regions == "in_turn" else 1
 
     def hints(self, request: ReferenceRequest) -> list[str]:
-        """Sentences for a person whose mask lets little of an edit be seen."""
+        """Advice for a mask that hides most of the edit, one sentence per region."""
         cropped, size = self.settings.crop_to_mask or self.settings.regions != "together", self.network.size
         hints = [
             describe_small_mask(part.region, size=size, cropped=cropped, feather=self.geometry.feather)

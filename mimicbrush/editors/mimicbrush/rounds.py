@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 class Round(NamedTuple):
-    """Where an edit is: its rounds follow each other, and each is sampled from noise anew."""
+    """One of the rounds of an edit, which follow each other; each is sampled from noise anew."""
 
     number: int
     total: int
