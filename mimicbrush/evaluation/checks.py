@@ -10,8 +10,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.edit_rounds import load_editor
-from mimicbrush.evaluation.evaluation_rounds import list_rounds
+from mimicbrush.evaluation.evaluation_rounds import list_rounds, load_editor
 from mimicbrush.evaluation.fingerprints import find_other_runs
 from mimicbrush.evaluation.measure_reference_use import list_measurements
 from mimicbrush.evaluation.metrics.models import Models

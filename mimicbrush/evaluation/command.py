@@ -1,4 +1,4 @@
-"""The road of an evaluation: check the inputs, list the rounds, edit, score, gather, report."""
+"""The road of an evaluation: check the inputs, list the rounds, edit, measure reference use, score, gather, report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mimicbrush.evaluation.edit_rounds import edit_all, refuse_failed_editors
 from mimicbrush.evaluation.evaluation_rounds import list_rounds, take_share
 from mimicbrush.evaluation.fingerprints import claim_folders
 from mimicbrush.evaluation.gather_results import gather_results
-from mimicbrush.evaluation.measure_reference_use import list_measurements
+from mimicbrush.evaluation.measure_reference_use import list_measurements, measure_all
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.report.console_tables import console_text
 from mimicbrush.evaluation.report.evaluation_page import write_report
@@ -33,7 +33,8 @@ def evaluate(config: EvaluateConfig) -> None:
     with held(config.output, share=config.work.lock_name):
         claim_folders(rounds, measurements)
         share = take_share(rounds, config.work)
-        edit_all(share, config.work.by_position(measurements), batch_size=config.batch_size)
+        edit_all(share, batch_size=config.batch_size)
+        measure_all(config.work.by_position(measurements))
         score_all(share, models)
         if config.work.is_shared:
             refuse_failed_editors(share, are_listed=False)

@@ -13,13 +13,10 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from mimicbrush.config import instantiate
 from mimicbrush.device import choose_device
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.config import EditorSpec
-from mimicbrush.evaluation.evaluation_rounds import EditRecord, EditRound
-from mimicbrush.evaluation.measure_reference_use import ReferenceUseMeasurement, record_reference_use
+from mimicbrush.evaluation.evaluation_rounds import EditRecord, EditRound, load_editor
 from mimicbrush.files import write_json
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.pictures.writing import write_frames
@@ -27,26 +24,17 @@ from mimicbrush.progress import Progress, progress_bar
 from mimicbrush.requests import Edited, Editor, EditRequest, check_answers
 
 
-def edit_all(rounds: Sequence[EditRound], measurements: Sequence[ReferenceUseMeasurement], *, batch_size: int) -> None:
-    """Make the edits and the measurements of reference use that are missing.
+def edit_all(rounds: Sequence[EditRound], *, batch_size: int) -> None:
+    """Make the edits that are missing.
 
-    Each editor is loaded once, and only if it has work to do: several full-size networks would not fit into memory.
+    Editors are loaded one after the other, and only if they have work to do: several full-size networks would not fit
+    into memory.
     """
     with progress_bar(total=sum(len(each.unfinished()) for each in rounds), desc="edits", unit="edit") as progress:
-        for name, spec in {each.editor: each.spec for each in rounds}.items():
-            to_edit = [each for each in rounds if each.editor == name and each.unfinished()]
-            to_measure = [each for each in measurements if each.editor == name and not each.is_finished]
-            if to_edit or to_measure:
-                editor, editor_progress = load_editor(spec), _EditorProgress(name, progress)
-                for each in to_edit:
-                    _make_edits(each, editor, editor_progress, batch_size=batch_size)
-                for each in to_measure:
-                    record_reference_use(editor, each.path, each.pairs, seed=each.seed)
-
-
-def load_editor(spec: EditorSpec) -> Editor:
-    """Build an editor from its class path; raises UserError where class, arguments or weights do not fit."""
-    return instantiate(spec.class_path, spec.init_args, Editor)
+        for name in dict.fromkeys(each.editor for each in rounds):
+            unfinished = [each for each in rounds if each.editor == name and each.unfinished()]
+            if unfinished:
+                _edit_rounds(unfinished, _EditorProgress(name, progress), batch_size=batch_size)
 
 
 def refuse_failed_editors(rounds: Sequence[EditRound], *, are_listed: bool) -> None:
@@ -86,7 +74,14 @@ class _EditorProgress:
         return f"{self.editor}, {self.num_failed} failed" if self.num_failed else self.editor
 
 
-def _make_edits(edit_round: EditRound, editor: Editor, progress: _EditorProgress, *, batch_size: int) -> None:
+def _edit_rounds(rounds: Sequence[EditRound], progress: _EditorProgress, *, batch_size: int) -> None:
+    """Load the editor of the rounds and edit them."""
+    editor = load_editor(rounds[0].spec)
+    for each in rounds:
+        _edit_round(each, editor, progress, batch_size=batch_size)
+
+
+def _edit_round(edit_round: EditRound, editor: Editor, progress: _EditorProgress, *, batch_size: int) -> None:
     """Edit the unfinished samples in batches, and write a picture and a record for each.
 
     An edit that the editor refuses with a UserError, or that holds NaN or infinity, is recorded as failed; the other

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from mimicbrush.config import instantiate
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.config import EditorSpec, EvaluateConfig
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.evaluation.metrics.table import Metric, set_metrics
 from mimicbrush.files import read_object
+from mimicbrush.requests import Editor
 from mimicbrush.work_share import WorkShare
 
 
@@ -142,6 +144,11 @@ def list_rounds(
         for name, spec in specs.items()
         for seed in config.seeds
     ]
+
+
+def load_editor(spec: EditorSpec) -> Editor:
+    """Build an editor from its class path; raises UserError where class, arguments or weights do not fit."""
+    return instantiate(spec.class_path, spec.init_args, Editor)
 
 
 def take_share(rounds: Sequence[EditRound], work: WorkShare) -> list[EditRound]:

@@ -10,11 +10,13 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from mimicbrush.config import find_class
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.datamodule import heldout_batches
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import HELDOUT, EditorSpec, EvaluateConfig, HeldoutConfig
+from mimicbrush.evaluation.evaluation_rounds import load_editor
 from mimicbrush.files import write_json
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.geometry import binarise, letterbox
@@ -87,8 +89,25 @@ def list_measurements(
     ]
 
 
+def measure_all(measurements: Sequence[ReferenceUseMeasurement]) -> None:
+    """Make the measurements that are missing; editors are loaded one after the other, as for their edits."""
+    for name in dict.fromkeys(each.editor for each in measurements):
+        unfinished = [each for each in measurements if each.editor == name and not each.is_finished]
+        if unfinished:
+            _measure(unfinished)
+
+
+def _measure(measurements: Sequence[ReferenceUseMeasurement]) -> None:
+    """Load the editor of the measurements, unless its class cannot measure reference use, and make them."""
+    spec = measurements[0].spec
+    can_measure = hasattr(find_class(spec.class_path, Editor), "measure_reference_use")
+    editor = load_editor(spec) if can_measure else None
+    for each in measurements:
+        record_reference_use(editor, each.path, each.pairs, seed=each.seed)
+
+
 def record_reference_use(
-    editor: Editor,
+    editor: Editor | None,
     path: Path,
     pairs: HeldoutConfig | Sequence[Sample],
     *,
@@ -97,7 +116,7 @@ def record_reference_use(
 ) -> None:
     """Measure an editor's reference use and write it to `path`, as `null` if it is not defined.
 
-    It is not defined for an editor that cannot measure it, nor for samples of a single group, because each pair needs
+    It is not defined without an editor that can measure it, nor for samples of a single group, because each pair needs
     a reference of another group. pairs: held-out pairs of training, or the samples of a set that has a truth.
     """
     use: ReferenceUse | None = None

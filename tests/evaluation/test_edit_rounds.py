@@ -29,7 +29,7 @@ def test_a_slow_batch_is_not_silent(make_set, tmp_path, monkeypatch):
     config = EvaluateConfig(
         output=tmp_path / "out", sets={"small": members}, editors={"slow": {"class_path": f"{__name__}.SlowBatch"}}
     )
-    edit_all(list_rounds(config, {"small": list_samples(members)}, {}), [], batch_size=2)
+    edit_all(list_rounds(config, {"small": list_samples(members)}, {}), batch_size=2)
     assert [line.partition(",")[0] + line.partition(",")[2].partition(")")[0] for line in lines[:4]] == [
         f"edit 0 of 2 (slow {share} of a batch" for share in ("25%", "50%", "75%", "100%")
     ]

@@ -6,8 +6,13 @@ import torch
 from mimicbrush.data.shards import write_shard
 from mimicbrush.editors.baselines import Identity
 from mimicbrush.evaluation.benchmark import list_samples
-from mimicbrush.evaluation.config import BenchmarkSet, HeldoutConfig
-from mimicbrush.evaluation.measure_reference_use import read_reference_use, record_reference_use
+from mimicbrush.evaluation.config import BenchmarkSet, EditorSpec, HeldoutConfig
+from mimicbrush.evaluation.measure_reference_use import (
+    ReferenceUseMeasurement,
+    measure_all,
+    read_reference_use,
+    record_reference_use,
+)
 from mimicbrush.pictures.reading import read_mask
 from mimicbrush.statistics import Interval
 from tests.conftest import make_pairs
@@ -61,4 +66,14 @@ def test_samples_of_one_group_have_no_wrong_reference(tmp_path, make_set):
 def test_not_defined_for_an_editor_without_noise_prediction(tmp_path):
     path = tmp_path / "identity.json"
     record_reference_use(Identity(), path, HeldoutConfig(shards=tmp_path), seed=0)
+    assert read_reference_use(path) is None
+
+
+def test_an_editor_that_cannot_measure_is_not_loaded(tmp_path):
+    path = tmp_path / "use.json"
+    spec = EditorSpec(class_path="tests.evaluation.small.Loaded", init_args={"checkpoint": 1, "unknown": 2})
+    heldout = HeldoutConfig(shards=tmp_path)
+    measure_all(
+        [ReferenceUseMeasurement(editor="loaded", spec=spec, pairs_name="heldout", pairs=heldout, seed=0, path=path)]
+    )
     assert read_reference_use(path) is None
