@@ -10,7 +10,7 @@ from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.candidates import Quota
 from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.triplet_page import write_contact_sheet
-from mimicbrush.evaluation.build.triplets import PROVENANCE, Account, make_triplets, write_prompts, write_texts
+from mimicbrush.evaluation.build.triplets import PROVENANCE, BuildSummary, make_triplets, write_prompts, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.preconditions import refuse_faults
 
@@ -21,23 +21,23 @@ MAX_LINES = 10
 def build_set(benchmark: BenchmarkSet, quotas: Sequence[Quota], sources: Collection, references: Collection) -> None:
     """Write the set, its texts and its contact sheet, check it, and print a summary."""
     output = benchmark.folder
-    account = make_triplets(quotas, sources, references, output)
-    write_texts(account, output)
+    summary = make_triplets(quotas, sources, references, output)
+    write_texts(summary, output)
     # Inner-ID is measured against the source, not against a text.
     if benchmark.track == "inter_id":
-        write_prompts(account, output)
+        write_prompts(summary, output)
     refuse_faults({str(output): find_faults(benchmark, frozenset({"reference_mask"}))})
     samples = list_samples(benchmark)
-    sheet = write_contact_sheet(account, samples, output)
-    _name_skipped(account, str(output / PROVENANCE))
-    print(account.sentence())
+    sheet = write_contact_sheet(summary, samples, output)
+    _name_skipped(summary, str(output / PROVENANCE))
+    print(summary.sentence())
     if benchmark.track == "inter_id" and (unfilled := sum(sample.prompt is None for sample in samples)):
         print(f"prompts to fill in: {unfilled}, in {output / PROMPTS}")
     print(f"{benchmark.task}, {benchmark.track}: {len(samples)} triplets -> {output}; check the masks in {sheet}")
 
 
-def _name_skipped(account: Account, elsewhere: str) -> None:
-    for path, why in list(account.skipped.items())[:MAX_LINES]:
+def _name_skipped(summary: BuildSummary, elsewhere: str) -> None:
+    for path, why in list(summary.skipped.items())[:MAX_LINES]:
         print(f"skipped {path}: {why}")
-    if len(account.skipped) > MAX_LINES:
-        print(f"and {len(account.skipped) - MAX_LINES} more, in {elsewhere}")
+    if len(summary.skipped) > MAX_LINES:
+        print(f"and {len(summary.skipped) - MAX_LINES} more, in {elsewhere}")

@@ -44,7 +44,7 @@ class Collection:
         self.config, self.size, self.masks = config, size, masks
         found = list_photographs(config.folder, config.metadata)
         self.masker = make_masker(config.masks, found, seed=seed)
-        self.photographs = {file: photograph for file, photograph in found.items() if self.masker.knows(file)}
+        self.photographs = {file: photograph for file, photograph in found.items() if self.masker.can_mask(file)}
         self.unmarked = [file for file in found if file not in self.photographs]
         if not self.photographs:
             given = config.masks.folder if config.masks.method == "files" else config.masks.regions

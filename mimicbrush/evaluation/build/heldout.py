@@ -18,7 +18,7 @@ from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.collection import write_once
 from mimicbrush.evaluation.build.config import HeldoutSetConfig
 from mimicbrush.evaluation.build.triplet_page import write_contact_sheet
-from mimicbrush.evaluation.build.triplets import Account, TripletRecord, claimed, write_texts
+from mimicbrush.evaluation.build.triplets import BuildSummary, TripletRecord, claimed, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.preconditions import refuse_faults
 from mimicbrush.files import digest
@@ -38,15 +38,15 @@ def build_heldout(config: HeldoutSetConfig) -> None:
 
 def _build(pairs: Sequence[FramePair], config: HeldoutSetConfig) -> None:
     rng, generator = random.Random(config.seed), torch.Generator().manual_seed(config.seed)
-    account = Account(wanted=len(pairs), tried=2 * len(pairs))
+    summary = BuildSummary(wanted=len(pairs), tried=2 * len(pairs))
     for number, pair in enumerate(pairs):
-        account.triplets.append(_write(f"{number:03d}", pair, config, rng, generator))
-    write_texts(account, config.output)
+        summary.triplets.append(_write(f"{number:03d}", pair, config, rng, generator))
+    write_texts(summary, config.output)
     benchmark = BenchmarkSet(folder=config.output, task="parts", track="inner_id")
     refuse_faults({str(config.output): find_faults(benchmark, frozenset())})
     advice = "If not: build again with other settings of mask, or another seed."
-    sheet = write_contact_sheet(account, list_samples(benchmark), config.output, advice=advice)
-    num_groups = len({triplet.group for triplet in account.triplets})
+    sheet = write_contact_sheet(summary, list_samples(benchmark), config.output, advice=advice)
+    num_groups = len({triplet.group for triplet in summary.triplets})
     counts = f"{len(pairs)} triplets of {num_groups} groups"
     print(f"held-out pairs: {counts} -> {config.output}; check the masks in {sheet}")
 

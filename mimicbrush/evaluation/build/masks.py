@@ -31,7 +31,7 @@ class Masker(ABC):
     """Masks the photographs of one collection."""
 
     @abstractmethod
-    def knows(self, file: str) -> bool:
+    def can_mask(self, file: str) -> bool:
         """Whether the input has a mask, box or click for a photograph."""
 
     @abstractmethod
@@ -86,7 +86,7 @@ class FileMasker(Masker):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def knows(self, file: str) -> bool:
+    def can_mask(self, file: str) -> bool:
         return self._path(file).is_file()
 
     def describe(self, file: str) -> dict:
@@ -116,7 +116,7 @@ class RegionMasker(Masker):
     def __init__(self, regions: dict[str, SegmentationPrompt]) -> None:
         self.regions = regions
 
-    def knows(self, file: str) -> bool:
+    def can_mask(self, file: str) -> bool:
         return file in self.regions
 
     def region(self, picture: ScaledPhotograph) -> SegmentationPrompt:
@@ -147,8 +147,8 @@ class GrabCutMasker(RegionMasker):
         super().__init__(regions)
         self.central_box, self.iterations, self.seed = central_box, iterations, seed
 
-    def knows(self, file: str) -> bool:
-        return self.central_box is not None or super().knows(file)
+    def can_mask(self, file: str) -> bool:
+        return self.central_box is not None or super().can_mask(file)
 
     def describe(self, file: str) -> dict:
         where = self.regions[file].describe() if self.central_box is None else {"central_box": self.central_box}

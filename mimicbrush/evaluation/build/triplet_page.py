@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.build.triplets import Account, TripletRecord
+from mimicbrush.evaluation.build.triplets import BuildSummary, TripletRecord
 from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
@@ -21,19 +21,19 @@ FIX_MASKS = (
 )
 
 
-def write_contact_sheet(account: Account, samples: list[Sample], output: Path, *, advice: str = FIX_MASKS) -> Path:
+def write_contact_sheet(summary: BuildSummary, samples: list[Sample], output: Path, *, advice: str = FIX_MASKS) -> Path:
     """Write contact_sheet.html into the output folder and return its path; advice: how to fix wrong masks."""
     sections = [
-        paragraph(f"{account.sentence()}.", note=True),
+        paragraph(f"{summary.sentence()}.", note=True),
         paragraph(
             "The source is on the left, the reference on the right, with the outlines of their masks. Is every mask in"
             " the right place?"
             f" {advice}"
         ),
-        columns([_card(each, sample) for each, sample in zip(account.triplets, samples, strict=True)]),
+        columns([_card(each, sample) for each, sample in zip(summary.triplets, samples, strict=True)]),
     ]
-    if account.skipped:
-        lines = [f"{path}: {why}" for path, why in account.skipped.items()]
+    if summary.skipped:
+        lines = [f"{path}: {why}" for path, why in summary.skipped.items()]
         sections.append(folded(f"Skipped photographs: {len(lines)}", lines))
     path = output / "contact_sheet.html"
     write_text(page(f"Contact sheet: {len(samples)} triplets", sections), path)

@@ -51,7 +51,7 @@ class TripletRecord:
 
 
 @dataclass(kw_only=True)
-class Account:
+class BuildSummary:
     """Counts of the triplets that were made and of the photographs that were skipped."""
 
     wanted: int
@@ -107,30 +107,30 @@ def claimed(output: Path, settings: object, inputs: Iterable[str]) -> Iterator[N
         raise
 
 
-def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Collection, output: Path) -> Account:
+def make_triplets(quotas: Sequence[Quota], sources: Collection, references: Collection, output: Path) -> BuildSummary:
     """Fill every quota and write its triplets, numbered in order; raises UserError if no triplet can be made."""
-    account = Account(wanted=sum(quota.wanted for quota in quotas))
-    with progress_bar(total=account.wanted, desc="triplets", unit="triplet") as progress:
+    summary = BuildSummary(wanted=sum(quota.wanted for quota in quotas))
+    with progress_bar(total=summary.wanted, desc="triplets", unit="triplet") as progress:
         for quota in quotas:
-            before = len(account.triplets)
+            before = len(summary.triplets)
             for candidate in quota.candidates:
-                if len(account.triplets) == before + quota.wanted:
+                if len(summary.triplets) == before + quota.wanted:
                     break
                 pair = _prepare(candidate, sources, references)
                 if pair:
-                    account.triplets.append(_write(f"{len(account.triplets):03d}", candidate, pair, output))
+                    summary.triplets.append(_write(f"{len(summary.triplets):03d}", candidate, pair, output))
                     progress.update()
-            made = len(account.triplets) - before
+            made = len(summary.triplets) - before
             if made < quota.wanted:
-                account.short[quota.name] = f"{made} of {quota.wanted}"
+                summary.short[quota.name] = f"{made} of {quota.wanted}"
     for collection in {id(each): each for each in (sources, references)}.values():
-        account.skipped |= {str(collection.config.folder / file): why for file, why in collection.skipped.items()}
-        account.tried += len(collection.tried)
-        account.unmarked += [str(collection.config.folder / file) for file in collection.unmarked]
-    if not account.triplets:
-        first = next((f"; first {path}: {why.detail}" for path, why in account.skipped.items()), "")
-        raise UserError(f"{sources.config.folder}: {account.sentence()}{first}")
-    return account
+        summary.skipped |= {str(collection.config.folder / file): why for file, why in collection.skipped.items()}
+        summary.tried += len(collection.tried)
+        summary.unmarked += [str(collection.config.folder / file) for file in collection.unmarked]
+    if not summary.triplets:
+        first = next((f"; first {path}: {why.detail}" for path, why in summary.skipped.items()), "")
+        raise UserError(f"{sources.config.folder}: {summary.sentence()}{first}")
+    return summary
 
 
 def _prepare(
@@ -161,25 +161,25 @@ def _write(
     )
 
 
-def write_texts(account: Account, output: Path) -> None:
+def write_texts(summary: BuildSummary, output: Path) -> None:
     """Write groups.json and provenance.json."""
-    write_json({each.id: each.group for each in account.triplets}, output / GROUPS)
+    write_json({each.id: each.group for each in summary.triplets}, output / GROUPS)
     provenance = {
-        "triplets": {each.id: {"source": each.source, "reference": each.reference} for each in account.triplets},
-        "skipped": {path: {"reason": why.reason, "detail": why.detail} for path, why in account.skipped.items()},
-        "unmarked": account.unmarked,
-        "too_few": account.short,
+        "triplets": {each.id: {"source": each.source, "reference": each.reference} for each in summary.triplets},
+        "skipped": {path: {"reason": why.reason, "detail": why.detail} for path, why in summary.skipped.items()},
+        "unmarked": summary.unmarked,
+        "too_few": summary.short,
         "versions": installed_versions(PACKAGES),
     }
     write_json(provenance, output / PROVENANCE)
 
 
-def write_prompts(account: Account, output: Path) -> None:
+def write_prompts(summary: BuildSummary, output: Path) -> None:
     """Write prompts.json: the prompts of the pairs, and a template for the others; prompts written by hand are kept.
 
     Raises UserError if the existing file is unsound.
     """
     path = output / PROMPTS
-    refuse_faults({str(output): text_faults(path, {each.id: each for each in account.triplets})})
+    refuse_faults({str(output): text_faults(path, {each.id: each for each in summary.triplets})})
     written = {name: text for name, text in read_texts(path).items() if is_filled(text)}
-    write_json({each.id: written.get(each.id) or each.prompt or TEMPLATE for each in account.triplets}, path)
+    write_json({each.id: written.get(each.id) or each.prompt or TEMPLATE for each in summary.triplets}, path)

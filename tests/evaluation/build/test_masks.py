@@ -68,8 +68,8 @@ def test_photographs_are_known_by_their_region_or_mask_file(tmp_path):
     regions = boxes(tmp_path, box=[1, 2, 30, 40])
     told = [{"method": "box", "regions": regions}, {"regions": regions}, {"method": "files", "folder": tmp_path}]
     for options in told:
-        assert masker(**options).knows("a.jpg") and not masker(**options).knows("b.jpg")
-    assert masker(method="grabcut").knows("b.jpg")
+        assert masker(**options).can_mask("a.jpg") and not masker(**options).can_mask("b.jpg")
+    assert masker(method="grabcut").can_mask("b.jpg")
 
 
 def test_mask_file_is_taken_as_drawn_and_shrunk_with_its_photograph(picture, tmp_path):
