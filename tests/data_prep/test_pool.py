@@ -70,6 +70,16 @@ def test_ctrl_c_is_left_to_the_command_itself() -> None:
     assert not blocks_ctrl_c("here")
 
 
+def is_imported(module: str) -> bool:
+    return module in sys.modules
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows forks no processes")
+def test_workers_find_everything_imported() -> None:
+    modules = ["data_prep.clip_to_pairs", "data_prep.still_to_pairs", "mimicbrush.video.pyav_reader"]
+    assert list(map_in_order(is_imported, modules, workers=1)) == [True] * 3
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends workers with their parent")
 def test_killed_parents_leave_no_worker_behind(tmp_path: Path) -> None:
     code = (
