@@ -1,4 +1,4 @@
-"""Imitative editing in one call, as a pipeline of diffusers."""
+"""Imitative editing as a pipeline of diffusers."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ from mimicbrush.requests import Edited, ReferenceRequest
 log = logging.getLogger(__name__)
 
 Callback = Callable[["MimicBrushPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
-"""Diffusers' callback: receives the pipeline, the step, its timestep and {"latents": ..., "pred_original_sample": ...},
-the latter without the noise that is predicted; returns {"latents": ...} to replace the latents."""
+"""Callback of diffusers: receives the pipeline, the step, its timestep and {"latents": ..., "pred_original_sample":
+...}, where the latter is the prediction without noise; returns {"latents": ...} to replace the latents."""
 
 COMPONENTS = ("unet", "reference_unet", "vae", "image_encoder", "image_projector", "shape_projector", "depth_model")
-"""The components that the network is made of."""
+"""Components of the network."""
 
 
 class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
-    """Repaints the masked part of a picture after a reference.
+    """Repaints the masked part of a picture so that it imitates a reference.
 
     pipe = MimicBrushPipeline.from_pretrained("runs/demo/train").to("cuda")
     edited = pipe(image=source, mask_image=mask, reference_image=reference).images[0]
 
-    Components are those of an exported folder, each a model of diffusers or transformers: they may be moved, offloaded,
-    replaced, sliced or tiled (`pipe.vae.enable_tiling()`) as there, and LoRA files loaded (`load_lora_weights`).
+    The components are those of an exported folder, models of diffusers and transformers. As usual they can be moved,
+    offloaded, replaced, sliced or tiled (`pipe.vae.enable_tiling()`), and LoRA files can be loaded.
     """
 
-    # The order in which an edit calls them. The reference U-Net takes turns with `unet`, and thus stays beside it.
+    # The order of their use in an edit. The reference U-Net alternates with `unet`, so it is not offloaded separately.
     model_cpu_offload_seq = "depth_model->shape_projector->image_encoder->image_projector->unet->vae"
     _optional_components = ("depth_model",)
 
@@ -69,7 +69,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         depth_model: DepthAnythingForDepthEstimation | None = None,
         network_options: Mapping | None = None,
     ) -> None:
-        """network_options: fields of `NetworkOptions`; without a depth model, shapes are the source's edges."""
+        """network_options: fields of `NetworkOptions`. Without a depth model, shape maps are the source's edges."""
         super().__init__()
         self.register_modules(
             unet=unet,
@@ -107,25 +107,25 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         dtype: torch.dtype = torch.float32,
         torch_dtype: torch.dtype | None = None,
     ) -> MimicBrushPipeline:
-        """Load, on the CPU, a training run, an exported folder or hub repository, or a released mimicbrush.bin.
+        """Load a training run, an exported folder, a hub repository or a released mimicbrush.bin, on the CPU.
 
-        use_ema: a run's averaged weights; dtype: of all but the depth model, which stays in float32 as in the
-        release; torch_dtype: what diffusers used to call it. Raises UserError where there are no such weights, or they
-        are half copied.
+        use_ema: use the averaged weights of a run; dtype: of all components but the depth model, which stays in float32
+        as in the release; torch_dtype: the former name of `dtype` in diffusers. Raises UserError if the weights are
+        missing or incomplete.
         """
         network = load_network(weights, use_ema=use_ema, dtype=torch_dtype or dtype)
         return cls.from_network(network, load_scheduler(weights))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the components, with loaded LoRA files merged into them, as one folder in diffusers' layout.
+        """Write the components to a folder in diffusers' layout, with loaded LoRA files merged into them.
 
-        Raises UserError where the folder exists.
+        Raises UserError if the folder exists.
         """
         save_pretrained(self.network, Path(folder), scheduler=self.scheduler)
 
     @cached_property
     def network(self) -> MimicBrushNetwork:
-        """The network of the components, built once, and again after a component was replaced."""
+        """The network of the components, built once, and again after a component is replaced."""
         options = config_from_dict(NetworkOptions, self.config.network_options)
         has_depth = self.depth_model is not None
         return MimicBrushNetwork(
@@ -148,14 +148,14 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
     def enable_sequential_cpu_offload(
         self, gpu_id: int | None = None, device: torch.device | str | None = None
     ) -> None:
-        """Keep weights in CPU memory and move them to the GPU one layer at a time: least memory, and slow.
+        """Keep weights in CPU memory and move them to the GPU one layer at a time, with the least memory, but slowly.
 
         Raises UserError without a GPU.
         """
         if torch.device(device or get_device()).type == "cpu":
             raise UserError(
-                "sequential offload brings layers to a GPU, and none is here or asked for; leave it out, as on the CPU"
-                " all weights are in its memory anyway"
+                "sequential offload moves layers to a GPU, but none is available or chosen; leave it out, as weights on"
+                " the CPU are in CPU memory anyway"
             )
         super().enable_sequential_cpu_offload(gpu_id, device)
 
@@ -186,17 +186,17 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
     ) -> ImagePipelineOutput | tuple:
         """Repaint the white part of `mask_image` so that it imitates the matching part of the reference.
 
-        Pictures are PIL's, arrays (H, W, C) or tensors (C, H, W), in [0, 1] or uint8. Several references are put side
-        by side on one canvas; reference_box (left, top, right, bottom) or reference_mask_image show which part of each
-        is meant. keep_shape: follow the shape of what is under the mask, for a new texture. num_inference_steps,
-        guidance_scale (None: as the weights recommend), crop_to_mask, regions, context, match_colour, geometry: as in
-        `EditSettings`. generator: one for all results or one each.
-        The network sees transparent parts of source and reference white, and transparent parts of a mask are black.
-        output_type: PIL pictures, of 8 bits whatever the source has, (N, H, W, C) in [0, 1], or (N, C, H, W). The alpha
-        channel is the source's, and so is every pixel that the feathered mask does not reach: 10 pixels from its
-        border, of which 8 bits show about 6, and as many times more as what is edited is longer than 512 pixels.
-        callback_on_step_end: its steps begin anew with each region edited in turn; an exception in it ends the edit.
-        Raises UserError, one sentence, for what cannot be edited.
+        Pictures are PIL pictures, arrays (H, W, C) or tensors (C, H, W), in [0, 1] or uint8. Transparent parts are
+        white in source and reference, and black in a mask. Several references are arranged on one canvas; reference_box
+        (left, top, right, bottom) or reference_mask_image crop each of them. keep_shape: keep the source's shape under
+        the mask, for a new texture. num_inference_steps and guidance_scale (None: as the weights recommend),
+        crop_to_mask, regions, context, match_colour, geometry: as in `EditSettings`. generator: one for all results, or
+        a list of one for each.
+        output_type: PIL pictures of 8 bits, arrays (N, H, W, C) in [0, 1], or tensors (N, C, H, W). Alpha is the
+        source's, and so are all pixels beyond the feathered mask, which reaches 10 pixels, of which 8 bits show about
+        6, and proportionally more for sides longer than 512 pixels.
+        callback_on_step_end: its steps start again for each region that is edited separately; an exception in it stops
+        the edit. Raises UserError, one sentence, for pictures or settings that cannot be used.
         """
         if num_images_per_prompt < 1:
             raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
@@ -220,12 +220,12 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         )
         for hint in editor.hints(request):
             log.warning(hint)
-        samples = self._sample(editor, request, _one_each(generator, num_images_per_prompt), callback_on_step_end)
+        samples = self._sample(editor, request, _generators(generator, num_images_per_prompt), callback_on_step_end)
         images = _pack([sample.frames[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
     def shape_maps(self, image: Picture, mask_image: Picture | None = None, **settings: object) -> list[Image.Image]:
-        """Show the shape maps that `keep_shape` would follow: one grey picture, or one for each crop around the mask.
+        """Compute the shape maps that `keep_shape` would follow: one grey picture, or one for each crop.
 
         settings: fields of `EditSettings`.
         """
@@ -237,14 +237,14 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         return [to_pil((each - each.min()) / (each.max() - each.min()).clamp(min=1e-6)) for each in maps]
 
     def progress_bar(self, iterable: Iterable | None = None, total: int | None = None) -> Progress:
-        """Show a bar as in diffusers; after `set_progress_bar_config(disable=None)`, plain lines outside a terminal."""
+        """Show a bar as in diffusers; with `set_progress_bar_config(disable=None)`, plain lines outside a terminal."""
         config = getattr(self, "_progress_bar_config", {})
         if config.get("disable", False) is not None:
             return super().progress_bar(iterable, total)
         return progress_bar(iterable, total=total, desc=config.get("desc"), leave=config.get("leave", True))
 
     def editor(self, **settings: object) -> MimicBrushEditor:
-        """The editor behind a call, over the components as they are; settings: fields of `EditSettings`."""
+        """Make the editor of a call, with the present components. settings: fields of `EditSettings`."""
         return MimicBrushEditor(self.network.eval(), scheduler=self.scheduler, **settings)
 
     def _sample(
@@ -254,7 +254,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         generators: list[torch.Generator],
         callback: Callback | None,
     ) -> list[Edited]:
-        """Draw a result for each generator, under a progress bar."""
+        """Draw a result for each generator, with a progress bar."""
         num_rounds = editor.num_rounds(request)
         with self.progress_bar(total=editor.settings.num_inference_steps * num_rounds) as bar:
             samples = editor.draw_samples(request, generators, on_step=self._reporter(bar, num_rounds, callback))
@@ -262,7 +262,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         return samples
 
     def _reporter(self, bar: Progress, num_rounds: int, callback: Callback | None) -> OnStep:
-        """Called after each sampling step: moves the bar and calls the callback with the latents."""
+        """Make a function for each sampling step that updates the bar and calls the callback with the latents."""
 
         def report(step: int, latents: Tensor, pred_original_sample: Tensor) -> Tensor | None:
             bar.total = len(self.scheduler.timesteps) * num_rounds
@@ -276,7 +276,8 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         return report
 
 
-def _one_each(generator: torch.Generator | list[torch.Generator] | None, num: int) -> list[torch.Generator]:
+def _generators(generator: torch.Generator | list[torch.Generator] | None, num: int) -> list[torch.Generator]:
+    """Return one generator for each result; a single one is shared."""
     if isinstance(generator, list):
         if len(generator) != num:
             raise UserError(f"{len(generator)} generators for {num} results; give one for each, or one for all")

@@ -113,7 +113,7 @@ REFUSED = {
     "replay and config": (lambda at: {"replay": at / "s.png", "config": at / "c.yaml"}, "both bring settings"),
     "offload without a GPU": (
         lambda at: {"offload": "sequential", "device": "cpu"},
-        "sequential offload brings layers to a GPU, and none is here or asked for",
+        "sequential offload moves layers to a GPU, but none is available or chosen",
     ),
     "no steps": (
         lambda at: {"num_inference_steps": 0, "weights": at / "absent"},

@@ -117,7 +117,7 @@ def test_with_weights_a_layer_at_a_time_it_edits_the_same(options):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_sequential_offload_needs_a_gpu(pipe):
     for options in ({}, {"device": "cpu"}):
-        with pytest.raises(UserError, match="sequential offload brings layers to a GPU, and none is here"):
+        with pytest.raises(UserError, match="sequential offload moves layers to a GPU, but none is available"):
             pipe.enable_sequential_cpu_offload(**options)
 
 
