@@ -14,7 +14,7 @@ import train
 from data_prep import shard_sam, shard_videos
 from mimicbrush.command import call_command
 from mimicbrush.config import dump_config
-from mimicbrush.edit.commands import COMMANDS as EDIT
+from mimicbrush.edit.subcommands import COMMANDS as EDIT
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.pictures.reading import read_image

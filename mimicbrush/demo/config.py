@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mimicbrush.edit.commands import COMMANDS
 from mimicbrush.edit.config import EditConfig, LoadConfig
+from mimicbrush.edit.subcommands import COMMANDS
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import Faults
 

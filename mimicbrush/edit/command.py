@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mimicbrush.edit.batch import (
+from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.csv_batch import (
     Batch,
     is_unfinished,
     missing_results,
@@ -18,7 +19,6 @@ from mimicbrush.edit.batch import (
     recommended_where_compared,
     refuse_results_of_others,
 )
-from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.inputs import read_inputs, without_warnings
 from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.edit.missing_files import unwritable_results

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 from mimicbrush.config import parse_config
-from mimicbrush.edit.commands import COMMANDS, PROGRAM
 from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.config import EditConfig, TextEditConfig
+from mimicbrush.edit.subcommands import COMMANDS, PROGRAM
 from mimicbrush.errors import Faults, UserError
 
 LISTS = ("--reference", "--reference_box", "--reference_mask")

@@ -18,8 +18,8 @@ from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import NOTHING_YET, FinishedEdit, ResultPanel
 from mimicbrush.demo.shared_editor import StoppedError
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
-from mimicbrush.edit.commands import COMMANDS
 from mimicbrush.edit.record import read_settings
+from mimicbrush.edit.subcommands import COMMANDS
 from tests.demo.conftest import write_picture
 
 VISITOR = SimpleNamespace(session_hash="a")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mimicbrush.command import call_command
-from mimicbrush.edit.commands import COMMANDS
+from mimicbrush.edit.subcommands import COMMANDS
 from mimicbrush.errors import UserError, end_with_error
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.exported_folder import save_pretrained

@@ -20,7 +20,7 @@ from mimicbrush.demo.server import load_editors
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.demo.temporary_folders import TemporaryFolders
-from mimicbrush.edit.commands import COMMANDS
+from mimicbrush.edit.subcommands import COMMANDS
 from mimicbrush.errors import UserError
 from mimicbrush.requests import ReferenceRequest, TextRequest
 from tests.evaluation.conftest import evaluate, make_set  # noqa: F401 - fixtures
