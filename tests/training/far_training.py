@@ -26,6 +26,7 @@ from mimicbrush.device import send
 from mimicbrush.model.config import PartConfig
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise
+from mimicbrush.training import records
 from mimicbrush.training import trainer as training
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.run_setup import make_data, make_module
@@ -162,6 +163,8 @@ def count_waits(far: FarDevice) -> dict[str, int]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
+    # A chart takes longer than such a run.
+    records.draw_training = lambda rows, path: None
     far, settings = FarDevice(), make_config(folder)
     adapters = RecipeConfig(learning_rate=1e-3, warmup_steps=1, imitative_lora=2, reference_lora=2)
     half = MixedPrecision("16-mixed", far.device.type, torch.amp.GradScaler(far.device.type))
