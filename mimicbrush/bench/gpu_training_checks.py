@@ -26,7 +26,7 @@ from mimicbrush.machine import GIBIBYTE, usable_cores
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.training.ablations.variants import TRAIN_SCRIPT
-from mimicbrush.training.checkpoints import find_start
+from mimicbrush.training.checkpoints import find_resume_point
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.step_cost import cost_of_run
@@ -187,7 +187,7 @@ def _run_config(setup: CheckSetup, name: str, *, max_steps: int, **run: Any) -> 
 
 def _train(config: TrainConfig) -> dict[str, Tensor]:
     """Train from the last checkpoint, as train.py does; return the trained weights by name."""
-    start = find_start(config.output)
+    start = find_resume_point(config.output)
     module, data, trainer = make_module(config), make_data(config), make_trainer(config, StopSignals())
     fit(trainer, module, data, start.checkpoint)
     return _weights_of(config)

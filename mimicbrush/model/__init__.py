@@ -1,1 +1,1 @@
-"""The imitative and the reference U-Net, what conditions them, and how to sample from them."""
+"""The imitative and the reference U-Net, their conditions, and sampling."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class KeyValue(NamedTuple):
-    """What a layer's queries look at."""
+    """Keys and values of an attention layer."""
 
     key: Tensor
     """(B, M, C)"""
@@ -22,17 +22,18 @@ class KeyValue(NamedTuple):
 
 
 def attend(query: Tensor, own: KeyValue, *, num_heads: int) -> Tensor:
-    """(B, L, C), (B, M, C) twice -> (B, L, C)."""
+    """Attend from queries (B, L, C) to keys and values (B, M, C): (B, L, C)."""
     heads = [_split_heads(states, num_heads) for states in (query, *own)]
     return _join_heads(F.scaled_dot_product_attention(*heads))
 
 
 def attend_with_reference(query: Tensor, own: KeyValue, reference: KeyValue, *, blend: float, num_heads: int) -> Tensor:
-    """`blend` parts of attention to own and reference tokens joined, the rest of attention to own tokens alone.
+    """Blend joint attention to own and reference tokens with attention to own tokens alone.
 
     query, own: (B, L, C); reference: (R, M, C), for the first R <= B rows; the others attend to their own tokens.
+    blend: weight of the joint attention.
     """
-    if not torch.is_grad_enabled() and _tells_log_sum_exp(query):
+    if not torch.is_grad_enabled() and _has_log_sum_exp(query):
         return _merge(query, own, reference, blend=blend, num_heads=num_heads)
     num_rows = len(reference.key)
     first, joint = query[:num_rows], KeyValue(*(_append(*pair) for pair in zip(own, reference, strict=True)))
@@ -51,12 +52,12 @@ def _append(own: Tensor, reference: Tensor) -> Tensor:
 
 
 def _merge(query: Tensor, own: KeyValue, reference: KeyValue, *, blend: float, num_heads: int) -> Tensor:
-    """The same from one pass over own tokens, of all rows, and one over the reference's.
+    """Compute the same from one pass over the own tokens of all rows and one over the reference's tokens.
 
     Joint attention is the mean of the two, weighted by their sums of exponentials: with w = sigmoid(log-sum-exp of the
-    reference's scores - that of the own), joint = (1 - w) own + w reference. Half of the joint pass is saved, and
-    nothing is computed twice for the blend. Only without gradients: torch's log-sum-exp carries none, and those of the
-    queries and keys would be silently wrong.
+    reference's scores - that of the own), joint = (1 - w) own + w reference. This saves half of
+    the joint pass, and the blend needs no further pass. It is only for inference: torch's log-sum-exp carries no
+    gradient, and the gradients of queries and keys would be silently wrong.
     """
     num_rows = len(reference.key)
     query, own_key, own_value, key, value = (_split_heads(states, num_heads) for states in (query, *own, *reference))
@@ -67,18 +68,18 @@ def _merge(query: Tensor, own: KeyValue, reference: KeyValue, *, blend: float, n
     return _join_heads(attended)
 
 
-def _tells_log_sum_exp(query: Tensor) -> bool:
-    """Whether torch has an attention kernel here that also returns the log-sum-exp of the scores."""
+def _has_log_sum_exp(query: Tensor) -> bool:
+    """Whether torch has an attention kernel for this device that also returns the log-sum-exp of the scores."""
     return query.device.type in ("cpu", "cuda")
 
 
 def _attend_with_log_sum_exp(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """(B, heads, L, D), (B, heads, M, D) twice -> attended (B, heads, L, D), log-sum-exp (B, heads, L) in float32.
 
-    The kernels behind `scaled_dot_product_attention`, whose public face returns the first of the two only.
+    These are the kernels behind `scaled_dot_product_attention`, which returns only the first of the two.
     """
     if query.device.type == "cpu":
-        # This kernel reads keys and values many times, and faster where a head's lie together.
+        # This kernel reads keys and values many times, and is faster if those of one head are contiguous.
         key, value = key.contiguous(), value.contiguous()
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value)[:2]
     if _is_for_flash(query):
@@ -89,7 +90,7 @@ def _attend_with_log_sum_exp(query: Tensor, key: Tensor, value: Tensor) -> tuple
 
 
 def _is_for_flash(query: Tensor) -> bool:
-    """What that kernel takes: half precision, heads of up to 256 in eights, a GPU from Ampere on."""
+    """Whether flash attention supports it: half precision, head size a multiple of 8 up to 256, Ampere or newer."""
     is_half = query.dtype in (torch.float16, torch.bfloat16)
     fits = query.shape[-1] % 8 == 0 and query.shape[-1] <= 256
     return is_half and fits and torch.cuda.get_device_capability(query.device) >= (8, 0)

@@ -1,4 +1,4 @@
-"""What conditions the U-Nets beside the latents: image tokens of the reference, shape map of the source.
+"""Conditions of the U-Nets beside the latents: image tokens of the reference, shape map of the source.
 
 Every encoder here is frozen and takes pictures in [0, 1]; the small projections behind them are trained.
 """
@@ -33,16 +33,16 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.clip = clip
         self.register_buffer("absent_states", None, persistent=False)
-        # On the model itself, which a pipeline's component is, and which may be loaded without this wrapper.
+        # On the model itself: as a component of a pipeline it may be loaded without this wrapper.
         clip.register_load_state_dict_post_hook(self._forget_absent)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.encode_pixels(self._normalise(image))
 
     def absent(self) -> Tensor:
-        """The states of no picture: of an all-zero *normalised* input, as in the release, (1, N, C).
+        """Return the states that mean "no picture": of an all-zero *normalised* input, as in the release, (1, N, C).
 
-        Computed once for the model's weights, device and precision.
+        They are computed once for the model's weights, device and precision.
         """
         device = execution_device(self.clip)
         if not _is_at(self.absent_states, device, self.clip.dtype):
@@ -56,7 +56,7 @@ class ImageEncoder(nn.Module):
         self.absent_states = None
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
-        """pixels: normalised, at CLIP's own size."""
+        """Encode pixels that are normalised and at CLIP's own size."""
         return self.clip(pixels.to(self.clip.dtype), output_hidden_states=True).hidden_states[-2]
 
     def _normalise(self, image: Tensor) -> Tensor:
@@ -66,10 +66,10 @@ class ImageEncoder(nn.Module):
 
 
 class EdgeShape(nn.Module):
-    """A shape map without weights: the strength of the source's edges (Sobel on luma), (B, 1, H, W) in [0, 1]."""
+    """Shape map without weights: the strength of the source's edges (Sobel on luma), (B, 1, H, W) in [0, 1]."""
 
     def forward(self, source: Tensor, keep: Tensor) -> Tensor:
-        """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored: its map is zero."""
+        """Compute shape maps. source: (B, 3, H, W); keep: (B,), false for an ignored shape, whose map is zero."""
         luma = kornia.color.rgb_to_grayscale(source)
         edges = kornia.filters.sobel(luma).clamp(0, 1)
         return edges * send(keep, edges.device)[:, None, None, None]
@@ -92,24 +92,24 @@ class DepthShape(nn.Module):
 
     @property
     def size(self) -> int:
-        """Pixels of the square pictures that the depth model was made for."""
+        """Side of the square pictures that the depth model was made for, in pixels."""
         return self.depth_model.config.backbone_config.image_size
 
     def forward(self, source: Tensor, keep: Tensor) -> Tensor:
-        """source: (B, 3, H, W); keep: (B,), false where the shape is to be ignored."""
+        """Compute shape maps. source: (B, 3, H, W); keep: (B,), false for an ignored shape."""
         maps = self.absent().repeat(len(source), 1, 1, 1)
-        # Told from the CPU, where training draws it, nothing waits for the device.
+        # Training draws `keep` on the CPU; looking at it there does not make the host wait for the device.
         rows = send(keep.nonzero().flatten(), source.device)
         return maps.index_copy(0, rows, self.estimate(source[rows])) if len(rows) else maps
 
     def estimate(self, source: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 1, S, S), the shape of every picture."""
+        """Estimate the shape map of every picture: (B, 3, H, W) -> (B, 1, S, S)."""
         return self._estimate(self.normalise(source))
 
     def absent(self) -> Tensor:
-        """The map of no shape, (1, 1, S, S): what the model makes of an all-zero input.
+        """Return the map that means "no shape", (1, 1, S, S): the model's output for an all-zero input.
 
-        Computed once for the model's weights, device and precision.
+        It is computed once for the model's weights, device and precision.
         Depth is zeroed at the depth model's input, not after it: the released weights saw that.
         """
         device = execution_device(self.depth_model)
@@ -118,7 +118,7 @@ class DepthShape(nn.Module):
         return self.absent_map
 
     def normalise(self, source: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> the depth model's input, (B, 3, S, S)."""
+        """Convert pictures (B, 3, H, W) in [0, 1] to the depth model's input, (B, 3, S, S)."""
         image = F.interpolate(source, (self.size, self.size), mode="bicubic", align_corners=False).clamp(0, 1)
         mean = _channels(IMAGENET_MEAN, image)
         if self.input_normalisation == "released":
@@ -130,13 +130,13 @@ class DepthShape(nn.Module):
         self.absent_map = None
 
     def _estimate(self, pixels: Tensor) -> Tensor:
-        # In the weights' own precision, as in the release, which runs everything else in half.
+        # In the precision of the weights, as in the release, where everything else runs in half precision.
         with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
             return self.depth_model(pixels.to(self.depth_model.dtype)).predicted_depth[:, None]
 
 
 class ShapeProjector(ModelMixin, ConfigMixin):
-    """Shape map -> shape latent, at 1 / 2^(len(channels) - 1) of `size` (the release's depth guider).
+    """Converts a shape map to a shape latent, at 1 / 2^(len(channels) - 1) of `size` (the release's depth guider).
 
     size: pixels to which the map is scaled first; channels: widths, the release's are (16, 32, 64, 128) for stride 8;
     in_channels: 1 (release) or 3 (paper).
@@ -164,7 +164,7 @@ class ShapeProjector(ModelMixin, ConfigMixin):
 
 
 class ImageProjector(ModelMixin, ConfigMixin):
-    """One linear layer from image-encoder states to cross-attention tokens (release: 1280 -> 768)."""
+    """Linear layer from image-encoder states to cross-attention tokens (release: 1280 -> 768)."""
 
     @register_to_config
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -177,7 +177,7 @@ class ImageProjector(ModelMixin, ConfigMixin):
 
 
 def _is_at(computed: Tensor | None, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether something was computed already, on that device and in that precision."""
+    """Whether a cached tensor exists on that device and in that precision."""
     if computed is None or computed.dtype != dtype:
         return False
     return computed.device.type == device.type and device.index in (None, computed.device.index)

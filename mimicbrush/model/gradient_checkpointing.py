@@ -1,4 +1,4 @@
-"""Gradient checkpointing of the two U-Nets: blocks whose activations are computed again for the backward pass."""
+"""Gradient checkpointing of the two U-Nets: the backward pass recomputes the activations of their blocks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def enable_gradient_checkpointing(unet: UNet2DConditionModel) -> None:
 
 
 def _checkpoint(block: nn.Module, *inputs: object) -> Tensor:
-    """Call a block under torch's checkpoint; what its attention captures is an output of the checkpointed function.
+    """Call a block under torch's checkpoint; the states that its attention captures are returned as outputs.
 
-    Written into the context from within, captured states would be a side effect, with which torch.compile cannot trace
-    a checkpoint, and which the recomputation would repeat.
+    If the block wrote them into the context itself, that would be a side effect, which torch.compile cannot trace
+    within a checkpoint, and which the recomputation would repeat.
     """
     context = next((value["context"] for value in inputs if isinstance(value, dict)), NO_CONTEXT)
     sinks = (context.captured, context.queries)

@@ -13,13 +13,13 @@ PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 """The linear layers of an attention that get adapters."""
 
 BASE, DOWN, UP = ".base_layer.", ".lora_A.default.weight", ".lora_B.default.weight"
-"""How peft calls a layer's W, A (rank, in) and B (out, rank)."""
+"""peft's names of a layer's W, A (rank, in) and B (out, rank)."""
 
 
 def add_lora(unet: UNet2DConditionModel, rank: int, *, seed: int) -> UNet2DConditionModel:
-    """Freeze the U-Net and give its attentions adapters of this rank, which alone are trained; changes it in place.
+    """Freeze the U-Net and add trainable adapters of this rank to its attentions; changes it in place.
 
-    B starts at zero, so nothing changes at first; A is drawn from `seed`. Nothing scales B A: alpha equals the rank.
+    B starts at zero, so nothing changes at first; A is drawn from `seed`. B A is not scaled: alpha equals the rank.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -33,14 +33,14 @@ def has_adapters(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def lacks_base(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether adapters are there without the weights that they change."""
+    """Whether there are adapters without the weights that they change."""
     return any(name.endswith(DOWN) and _weight(name, BASE) not in tensors for name in tensors)
 
 
 def fold(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A U-Net's tensors with its adapters folded in: W + B A under the plain name, in float32.
+    """Fold adapters into a U-Net's tensors: W + B A under the plain name, in float32.
 
-    W may be called as peft calls it, or plainly.
+    W may have peft's name or the plain one.
     """
     folded = {name.replace(BASE, "."): tensor for name, tensor in tensors.items() if ".lora_" not in name}
     for name in tensors:
@@ -52,10 +52,10 @@ def fold(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def add_low_rank(weight: Tensor, *, up: Tensor, down: Tensor, scale: float = 1.0) -> Tensor:
-    """W + scale B A in float32: (out, in), B (out, rank), A (rank, in)."""
+    """Compute W + scale B A in float32: W (out, in), B (out, rank), A (rank, in)."""
     return torch.addmm(weight.float(), up.float(), down.float(), alpha=scale)
 
 
 def _weight(adapter: str, between: str) -> str:
-    """The weight that belongs to an adapter's A."""
+    """Name of the weight that an adapter's A belongs to."""
     return f"{adapter.removesuffix(DOWN)}{between}weight"

@@ -1,4 +1,4 @@
-"""The whole network: two U-Nets, the autoencoder, and what conditions them (paper, section 3.2)."""
+"""The whole network: two U-Nets, the autoencoder and the encoders of their conditions (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ Generators = torch.Generator | list[torch.Generator] | None
 
 
 PIXELS_AT_ONCE = 4 * 512 * 512
-"""Of pictures that the autoencoder encodes or decodes in one pass: all of a batch at once would take more memory than
-anything else in an edit, or in a training step that checkpoints its activations."""
+"""Pixels that the autoencoder encodes or decodes in one pass. A whole batch at once would take more memory than
+anything else in an edit, or in a training step with gradient checkpointing."""
 
 
 class Conditions(NamedTuple):
-    """Everything the imitative U-Net is told about B edits; each computed once per edit.
+    """Conditions of the imitative U-Net for B edits, each computed once per edit.
 
-    For `sample`, references may be fewer: each is then for as many edits, side by side.
+    For `sample` there may be fewer references: each then belongs to several edits, side by side.
     """
 
     mask: Tensor
     """(B, 1, h, w), 1 where the edit happens, at latent size."""
     background_latent: Tensor
-    """(B, 4, h, w), of the source blackened under the mask."""
+    """(B, 4, h, w), latent of the source blackened under the mask."""
     shape_latent: Tensor
-    """(B, 4, h, w), of the source's shape map, or of an ignored one."""
+    """(B, 4, h, w), from the source's shape map, or from the map of an ignored shape."""
     image_tokens: Tensor
-    """(B, N, C), of the reference."""
+    """(B, N, C), CLIP tokens of the reference."""
     reference_latent: Tensor
-    """(B, 4, h, w), clean."""
+    """(B, 4, h, w), latent of the reference, without noise."""
 
 
 class MimicBrushNetwork(nn.Module):
@@ -74,7 +74,7 @@ class MimicBrushNetwork(nn.Module):
 
     @property
     def size(self) -> int:
-        """Pixels of the square pictures it works on."""
+        """Side of the square pictures it works on, in pixels."""
         return self.options.size
 
     @property
@@ -84,39 +84,39 @@ class MimicBrushNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes, also while its weights wait elsewhere."""
+        """Device on which it computes, even while its weights are offloaded."""
         return execution_device(self.imitative_unet)
 
     def to_precision(
         self, dtype: torch.dtype, precisions: Mapping[str, torch.dtype] = MappingProxyType({})
     ) -> MimicBrushNetwork:
-        """Compute in this precision, latents and the depth model always in float32; changes it in place.
+        """Convert all parts but the depth model to this precision, in place; latents are always in float32.
 
-        precisions: part -> another dtype for it.
+        precisions: part -> another dtype for this part.
         """
         for name, part in self.named_children():
-            # Not by diffusers' own, which warns of modules that are to stay in float32: of these there are none.
+            # diffusers' own `to` would warn about modules that must stay in float32; there are none here.
             nn.Module.to(part, torch.float32 if name == "shape_map" else precisions.get(name, dtype))
         return self
 
     @torch.no_grad()
     def encode(self, image: Tensor, generator: Generators = None) -> Tensor:
-        """Pixels (B, 3, H, W) in [0, 1] -> latent (B, 4, H / stride, W / stride), sampled from the posterior."""
+        """Encode pixels (B, 3, H, W) in [0, 1] as latents (B, 4, H / stride, W / stride) drawn from the posterior."""
         pixels = (image * 2 - 1).to(self.autoencoder.dtype)
-        some = pixels.split(max(1, PIXELS_AT_ONCE // image[0, 0].numel()))
-        parameters = torch.cat([self.autoencoder.encode(pictures).latent_dist.parameters for pictures in some])
-        # In single precision, where a seed draws the same noise whatever the autoencoder computes in.
+        chunks = pixels.split(max(1, PIXELS_AT_ONCE // image[0, 0].numel()))
+        parameters = torch.cat([self.autoencoder.encode(pictures).latent_dist.parameters for pictures in chunks])
+        # In float32: a seed then draws the same noise in every precision of the autoencoder.
         posterior = DiagonalGaussianDistribution(parameters.float())
-        # Not the posterior's own `sample`, which waits for the device where the generator is on the CPU.
+        # The posterior's own `sample` would wait for the device if the generator is on the CPU.
         sampled = posterior.mean + posterior.std * _draw_noise_like(posterior.mean, generator)
         return sampled * self.autoencoder.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
-        """Latent (B, 4, h, w) -> pixels (B, 3, H, W) in [0, 1]."""
+        """Decode a latent (B, 4, h, w) to pixels (B, 3, H, W) in [0, 1]."""
         scaled = (latent / self.autoencoder.config.scaling_factor).to(self.autoencoder.dtype)
-        some = scaled.split(max(1, PIXELS_AT_ONCE // (latent[0, 0].numel() * self.stride**2)))
-        pixels = torch.cat([self.autoencoder.decode(latents).sample.float() for latents in some])
+        chunks = scaled.split(max(1, PIXELS_AT_ONCE // (latent[0, 0].numel() * self.stride**2)))
+        pixels = torch.cat([self.autoencoder.decode(latents).sample.float() for latents in chunks])
         return (pixels / 2 + 0.5).clamp(0, 1)
 
     def condition(
@@ -127,9 +127,10 @@ class MimicBrushNetwork(nn.Module):
         keep_shape: Tensor,
         generator: Generators = None,
     ) -> Conditions:
-        """source, reference: (B, 3, size, size) in [0, 1]; mask: (B, 1, size, size); keep_shape: (B,) bool.
+        """Compute the conditions of B edits; raises UserError where sizes do not fit.
 
-        generator: for the posteriors, one for all or one per row. Raises UserError where sizes do not fit.
+        source, reference: (B, 3, size, size) in [0, 1]; mask: (B, 1, size, size); keep_shape: (B,) bool.
+        generator: for the posteriors, one for all rows or one per row.
         """
         self._check_sizes(source, mask, reference)
         # One pass of the autoencoder for both pictures; the order of the noise follows the release (reference first).
@@ -145,12 +146,12 @@ class MimicBrushNetwork(nn.Module):
         )
 
     def shrink_mask(self, mask: Tensor) -> Tensor:
-        """(B, 1, H, W) -> (B, 1, h, w), 0 or 1, by the nearest pixel, as in the release."""
+        """Shrink a mask to latent size, (B, 1, H, W) -> (B, 1, h, w), 0 or 1; nearest pixel, as in the release."""
         height, width = (side // self.stride for side in mask.shape[-2:])
         return F.interpolate((mask >= 0.5).to(mask.dtype), (height, width), mode="nearest")
 
     def image_tokens(self, reference: Tensor) -> Tensor:
-        """(B, 3, H, W) -> cross-attention tokens (B, N, C)."""
+        """Compute the cross-attention tokens of references: (B, 3, H, W) -> (B, N, C)."""
         if not self.options.use_image_tokens:
             return self.absent_tokens().expand(len(reference), -1, -1)
         with torch.no_grad():
@@ -158,26 +159,26 @@ class MimicBrushNetwork(nn.Module):
         return self.image_projector(states.to(self.image_projector.dtype))
 
     def absent_tokens(self) -> Tensor:
-        """Tokens of no reference, (1, N, C): what unconditional rows see."""
+        """Return the tokens that mean "no reference", (1, N, C); unconditional rows see them."""
         with torch.no_grad():
             states = self.image_encoder.absent()
         return self.image_projector(states.to(self.image_projector.dtype))
 
     def shape_latent(self, source: Tensor, keep_shape: Tensor) -> Tensor:
-        """(B, 3, H, W), (B,) bool -> (B, 4, h, w)."""
+        """Compute the shape latent: source (B, 3, H, W), keep_shape (B,) bool -> (B, 4, h, w)."""
         with torch.no_grad():
             shape_map = self.shape_map(source, keep_shape)
         return self.shape_projector(shape_map.to(self.shape_projector.dtype)).float()
 
     def reference_features(self, reference_latent: Tensor, timestep: Tensor, image_tokens: Tensor) -> ReferenceFeatures:
-        """Keys and values of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C).
+        """Compute keys and values of R references: latents (R, 4, h, w), timestep (R,) or scalar, tokens (R, N, C).
 
-        Gradients flow to the image tokens as well, through the cross-attention of the reference U-Net, frozen or not;
-        detached tokens leave that path out, and a frozen reference U-Net then records nothing for a backward pass.
+        Gradients flow to the image tokens as well, through the cross-attention of the reference U-Net, frozen or not.
+        Detached tokens omit this path; a frozen reference U-Net then records nothing for a backward pass.
         """
         captured = CapturedStates()
         timestep = torch.zeros_like(timestep) if self.options.reference_timestep == "zero" else timestep
-        latent, tokens = (given.to(self.reference_unet.dtype) for given in (reference_latent, image_tokens))
+        latent, tokens = (tensor.to(self.reference_unet.dtype) for tensor in (reference_latent, image_tokens))
         kwargs = {"context": AttentionContext(captured=captured)}
         is_differentiable = tokens.requires_grad or any(
             weight.requires_grad for weight in self.reference_unet.parameters()
@@ -200,12 +201,12 @@ class MimicBrushNetwork(nn.Module):
         twins: bool = False,
         queries: CapturedStates | None = None,
     ) -> Tensor:
-        """What the imitative U-Net makes of a noisy latent: (B, 4, h, w), noise or velocity, see `NetworkOptions`.
+        """Predict the noise or velocity (see `NetworkOptions`) of a noisy latent, (B, 4, h, w).
 
-        reference: features for the first R <= B rows, the rest have none; keep_reference: (R,) bool, false for rows
-        that are to ignore theirs. Their image tokens are the caller's to replace.
+        reference: features for the first R <= B rows; the other rows have none.
+        keep_reference: (R,) bool, false for rows that ignore their reference; the caller replaces their image tokens.
         twins: the second half of the rows differs from the first in its image tokens and reference alone.
-        queries: takes those of the layers that see the reference.
+        queries: receives the queries of the layers that see the reference.
         """
         context = AttentionContext(queries=queries, reference=reference, keep_reference=keep_reference, twins=twins)
         latents = (noisy_latent, conditions.mask, conditions.background_latent, conditions.shape_latent)
@@ -227,7 +228,7 @@ class MimicBrushNetwork(nn.Module):
 
 
 def _draw_noise_like(values: Tensor, generator: Generators) -> Tensor:
-    """Drawn where the generators are, by one for all or one per row."""
+    """Draw noise on the generators' device, from one generator for all rows or one per row."""
     first = generator[0] if isinstance(generator, list) else generator
     drawn_on = values.device if first is None else first.device
     noise = randn_tensor(values.shape, generator=generator, device=drawn_on, dtype=values.dtype)

@@ -1,4 +1,4 @@
-"""Parts whose weights wait elsewhere until they are called, as diffusers' offloading has them (accelerate's hooks)."""
+"""Parts whose weights are offloaded until they are called, as diffusers does it (by accelerate's hooks)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def execution_device(module: nn.Module) -> torch.device:
-    """Where a module computes, which is not where its weights wait."""
+    """Return the device on which a module computes, which differs from that of its offloaded weights."""
     if hasattr(module, "_hf_hook"):
         for part in module.modules():
             device = getattr(getattr(part, "_hf_hook", None), "execution_device", None)
@@ -17,6 +17,6 @@ def execution_device(module: nn.Module) -> torch.device:
 
 
 def fetch_weights(module: nn.Module) -> None:
-    """Bring its weights to where it computes, as its own call does; calls of its layers alone do not."""
+    """Move a module's weights to its execution device, as calling it does; calling one of its layers does not."""
     if hasattr(module, "_hf_hook"):
         module._hf_hook.pre_forward(module)

@@ -2,8 +2,8 @@
 
 Both U-Nets are stock `UNet2DConditionModel`s whose attention processors are replaced. Reference features travel in
 dicts, layer name -> states, through `cross_attention_kwargs`: out of the reference U-Net, then into the imitative one.
-Nothing is kept on modules between calls, so previews, gradient checkpointing and a second network never see each
-other's features.
+Modules store nothing between calls, so previews, gradient checkpointing and a second network never see each other's
+features.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ReferenceStates = dict[str, Tensor]
 """Layer name -> the reference's normed hidden states before that self-attention, (R, L, C)."""
 
 ReferenceFeatures = dict[str, KeyValue]
-"""Layer name -> the reference's keys and values there, (R, L, C) each."""
+"""Layer name -> the reference's keys and values in this layer, (R, L, C) each."""
 
 
 def shared_layers(unet: UNet2DConditionModel) -> list[str]:
-    """The self-attentions that meet the reference, in forward order: all of the mid block and the up blocks.
+    """Names of the self-attentions that see the reference, in forward order: all of the mid block and the up blocks.
 
     For Stable Diffusion 1.5 these are ten.
     """
@@ -35,7 +35,7 @@ def shared_layers(unet: UNet2DConditionModel) -> list[str]:
 
 
 class CapturedStates:
-    """Takes states as a dict does, but is none: hooks that move a module's inputs between devices copy dicts."""
+    """Collects states by layer name. It is not a dict, because hooks that move a module's inputs copy dicts."""
 
     def __init__(self) -> None:
         self.states: ReferenceStates = {}
@@ -45,18 +45,18 @@ class CapturedStates:
 
 
 class AttentionContext(NamedTuple):
-    """What the attention layers are told beside their tokens: the one entry, `context`, of cross_attention_kwargs."""
+    """Further inputs of the attention layers: the one entry, `context`, of cross_attention_kwargs."""
 
     captured: CapturedStates | ReferenceStates | None = None
-    """Filled by the reference U-Net."""
+    """States, filled in by the reference U-Net."""
     queries: CapturedStates | ReferenceStates | None = None
-    """Filled by the imitative U-Net's layers that see the reference: (B, L, heads, C / heads)."""
+    """Queries (B, L, heads, C / heads), filled in by the imitative U-Net's layers that see the reference."""
     reference: ReferenceFeatures | None = None
-    """For the imitative U-Net's first R <= B rows; the others have none."""
+    """Features for the imitative U-Net's first R <= B rows; the other rows have none."""
     keep_reference: Tensor | None = None
     """(R,), false for rows that train without their reference."""
     twins: bool = False
-    """The second half of the rows differs from the first in its image tokens and reference alone, as in guidance."""
+    """Whether the second half of the rows differs from the first only in image tokens and reference, as in guidance."""
 
 
 NO_CONTEXT = AttentionContext()
@@ -80,7 +80,7 @@ class PlainAttention:
 
 
 class FirstAttention(PlainAttention):
-    """The imitative U-Net's first self-attention: no cross-attention has told twin rows apart yet, so half will do."""
+    """The imitative U-Net's first self-attention: twin rows are still equal here, so one half is computed."""
 
     def __call__(self, attn: Attention, hidden_states: Tensor, *args, context=NO_CONTEXT, **kwargs) -> Tensor:
         if not context.twins:
@@ -90,7 +90,7 @@ class FirstAttention(PlainAttention):
 
 
 class CapturingAttention(PlainAttention):
-    """Self-attention of the reference U-Net: hands its normed input over, then attends as ever."""
+    """Self-attention of the reference U-Net, which captures its normed input before it attends."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -104,7 +104,7 @@ class CapturingAttention(PlainAttention):
 class ReferenceAttention:
     """Self-attention of the imitative U-Net over its own tokens and the reference's.
 
-    blend: share of the joint attention, the rest is plain self-attention. The released weights were trained with 0.5;
+    blend: weight of the joint attention; the rest is plain self-attention. The released weights were trained with 0.5;
     equation 1 of the paper is 1.0.
     """
 
@@ -119,17 +119,17 @@ class ReferenceAttention:
             context.queries[self.name] = query.unflatten(-1, (attn.heads, -1))
         if not context.reference or self.blend == 0:
             return _project_out(attn, attend(query, own, num_heads=attn.heads))
-        theirs = KeyValue(*(states.to(query.dtype) for states in context.reference[self.name]))
+        reference = KeyValue(*(states.to(query.dtype) for states in context.reference[self.name]))
         if context.keep_reference is not None:
-            theirs = _own_where_dropped(theirs, own, context.keep_reference)
-        attended = attend_with_reference(query, own, theirs, blend=self.blend, num_heads=attn.heads)
+            reference = _own_where_dropped(reference, own, context.keep_reference)
+        attended = attend_with_reference(query, own, reference, blend=self.blend, num_heads=attn.heads)
         return _project_out(attn, attended)
 
 
 class LastAttention(nn.Module):
-    """Stands where the reference U-Net's last used self-attention was: hands its input over; nothing follows it.
+    """Replaces the reference U-Net's last used self-attention: captures its input; nothing is computed after it.
 
-    to_k, to_v: the layer's own projections, where they are used.
+    to_k, to_v: the layer's own projections, if they are used.
     """
 
     def __init__(self, name: str, to_k: nn.Linear | None = None, to_v: nn.Linear | None = None) -> None:
@@ -153,10 +153,10 @@ def make_imitative(unet: UNet2DConditionModel, blend: float) -> UNet2DConditionM
 
 
 def make_reference(unet: UNet2DConditionModel, projections: ReferenceProjections = "imitative") -> UNet2DConditionModel:
-    """Let the U-Net capture states, and drop everything behind its last used layer; changes it in place.
+    """Let the U-Net capture states, and drop everything after its last used layer; changes it in place.
 
-    What lies behind gets no gradient and influences nothing: 24 tensors of Stable Diffusion 1.5 (662 are left), or 22
-    where the reference's own `projections` make its keys and values.
+    The dropped layers would get no gradient and influence nothing: 24 tensors of Stable Diffusion 1.5 (662 are left),
+    or 22 where the reference's own `projections` make its keys and values.
     """
     shared = shared_layers(unet)
     _set_processors(unet, {name: CapturingAttention(name) for name in shared})
@@ -165,12 +165,12 @@ def make_reference(unet: UNet2DConditionModel, projections: ReferenceProjections
 
 
 def project_states(states: ReferenceStates, unet: UNet2DConditionModel) -> ReferenceFeatures:
-    """Captured states -> keys and values, by the projections of `unet`.
+    """Project captured states to keys and values, by the projections of `unet`.
 
-    Those of the imitative U-Net in the release, those of the reference U-Net in the paper's equation 1.
+    That is the imitative U-Net in the release, and the reference U-Net in the paper's equation 1.
     """
     layers = {name: unet.get_submodule(name) for name in states}
-    # The reference U-Net may compute in another precision than the one that projects.
+    # The two U-Nets may compute in different precisions.
     return {name: _project(layer, states[name].to(layer.to_k.weight.dtype)) for name, layer in layers.items()}
 
 
@@ -183,20 +183,20 @@ def _project_out(attn: Attention, attended: Tensor) -> Tensor:
     return dropout(linear(attended))
 
 
-def _own_where_dropped(theirs: KeyValue, own: KeyValue, keep: Tensor) -> KeyValue:
-    """A row attending to its own tokens twice is plain self-attention, exactly, at no extra pass and no mask."""
-    return KeyValue(*(torch.where(keep[:, None, None], t, o[: len(t)]) for t, o in zip(theirs, own, strict=True)))
+def _own_where_dropped(reference: KeyValue, own: KeyValue, keep: Tensor) -> KeyValue:
+    """Replace dropped references by the row's own tokens: attending to these twice is exactly self-attention."""
+    return KeyValue(*(torch.where(keep[:, None, None], r, o[: len(r)]) for r, o in zip(reference, own, strict=True)))
 
 
 def _attention_layers(unet: UNet2DConditionModel) -> list[str]:
-    """Names of all attention layers, mid block before up blocks, as the forward pass meets them."""
+    """Names of all attention layers in the order of the forward pass, mid block before up blocks."""
     names = [name for name, module in unet.named_modules() if isinstance(module, Attention)]
     order = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
     return sorted(names, key=lambda name: order[name.split(".")[0]])
 
 
 def _set_processors(unet: UNet2DConditionModel, processors: dict[str, Callable[..., Tensor]]) -> None:
-    """Those given by layer, and plain ones for all other layers."""
+    """Set the processors of the named layers, and plain ones for all other layers."""
     layers = _attention_layers(unet)
     unet.set_attn_processor({f"{name}.processor": processors.get(name, PlainAttention()) for name in layers})
 

@@ -1,4 +1,4 @@
-"""Does the network imitate? *Reference use*: how often the right reference beats a wrong one.
+"""Measure *reference use*, how often the right reference beats a wrong one: does the network imitate?
 
 For each pair the noise-prediction error inside the mask is averaged over fixed timesteps with fixed noise, once with
 the right reference and once with a wrong one. The share of pairs in which the right one gives the lower error, ties
@@ -44,10 +44,10 @@ def measure_reference_use(
     seed: int = 0,
     keep_shape: bool = False,
 ) -> dict[str, Interval]:
-    """Reference use for each of COMPARISONS, with a 95 % interval bootstrapped over groups (clips or photographs).
+    """Measure reference use for each of COMPARISONS, with a 95 % interval bootstrapped over groups.
 
-    batches: held-out pairs; a group other than the pair's own lends the wrong reference. keep_shape: whether the
-    source's shape map is given.
+    batches: held-out pairs; wrong references come from another group (clip or photograph) than the pair's own.
+    keep_shape: whether the network sees the source's shape map.
     """
     training = network.training
     network.eval()
@@ -65,14 +65,14 @@ def measure_reference_use(
 
 
 def _wins(right: Tensor, wrong: Tensor) -> list[float]:
-    """1 where the right reference gives the lower error, 0.5 for a tie."""
+    """Score each pair: 1 where the right reference gives the lower error, 0.5 for a tie."""
     return ((right < wrong).double() + 0.5 * (right == wrong).double()).tolist()
 
 
 def _errors(
     network: MimicBrushNetwork, batch: InpaintingBatch, another: Tensor, generator: torch.Generator, keep_shape: bool
 ) -> dict[str, Tensor]:
-    """Mean error inside the mask for the right and each wrong reference: name -> (B,)."""
+    """Compute the mean error inside the mask for the right and each wrong reference: name -> (B,)."""
     device, num = network.device, len(batch.source)
     source, mask = batch.source.to(device), batch.mask.to(device)
     shuffled = torch.stack([_shuffle_patches(reference, generator) for reference in batch.reference])
@@ -99,7 +99,7 @@ def _errors(
 def _predictions(
     network: MimicBrushNetwork, conditions: dict[str, Conditions], noisy: Tensor, timesteps: Tensor
 ) -> dict[str, Tensor]:
-    """Predictions that differ only in the reference they are given."""
+    """Predict with each combination of features and tokens in COMPARISONS; nothing else differs."""
     right = conditions["right"]
     tokens = {name: condition.image_tokens for name, condition in conditions.items()}
     tokens["none"] = network.absent_tokens().expand_as(right.image_tokens)
@@ -110,8 +110,8 @@ def _predictions(
     features["none"] = None
 
     def predict(features_of: str, tokens_of: str) -> Tensor:
-        told = right._replace(image_tokens=tokens[tokens_of])
-        return network.predict(noisy, timesteps, told, features[features_of])
+        conditions = right._replace(image_tokens=tokens[tokens_of])
+        return network.predict(noisy, timesteps, conditions, features[features_of])
 
     return {
         "right": predict("right", "right"),
@@ -124,20 +124,20 @@ def _predictions(
 
 
 def _noise_error_scale(scheduler: DDIMScheduler, timestep: int) -> float:
-    """What turns the squared error of a prediction into that of the noise it implies."""
+    """Factor that converts the squared error of a prediction to that of the noise it implies."""
     # noise = sqrt(a) velocity + sqrt(1 - a) noisy, and the noisy latent is known.
     is_velocity = scheduler.config.prediction_type == "v_prediction"
     return float(scheduler.alphas_cumprod[timestep]) if is_velocity else 1.0
 
 
 def _error_inside(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """(B,): mean squared error over the masked latent positions."""
+    """Mean squared error over the masked latent positions, (B,)."""
     squared = (prediction - target).pow(2).mean(dim=1, keepdim=True)
     return (squared * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
 
 
 def _others_references(batches: Sequence[InpaintingBatch]) -> list[Tensor]:
-    """For each batch, references of pairs from other groups: the next such pair around the circle of all pairs."""
+    """For each batch, references of pairs from other groups (see `next_of_another_group`)."""
     references = torch.cat([batch.reference for batch in batches])
     groups = [group for batch in batches for group in batch.group]
     if len(set(groups)) < 2:
@@ -147,15 +147,15 @@ def _others_references(batches: Sequence[InpaintingBatch]) -> list[Tensor]:
 
 
 def next_of_another_group(groups: Sequence[str], number: int) -> int:
-    """The place of a member of another group than member `number`'s; raises StopIteration where there is one group."""
-    # Half-way around, so that neighbours in the list, which are often alike, are not compared.
+    """Index of a member of another group than member `number`; raises StopIteration if there is only one group."""
+    # Start half the list away, because neighbours in the list are often alike.
     start = number + len(groups) // 2
     candidates = ((start + step) % len(groups) for step in range(len(groups)))
     return next(candidate for candidate in candidates if groups[candidate] != groups[number])
 
 
 def _shuffle_patches(image: Tensor, generator: torch.Generator) -> Tensor:
-    """(3, H, W) cut into PATCHES_PER_SIDE² patches that change places."""
+    """Cut a picture (3, H, W) into PATCHES_PER_SIDE² patches and permute them."""
     height, width = (side // PATCHES_PER_SIDE for side in image.shape[-2:])
     patches = image.unfold(1, height, height).unfold(2, width, width).flatten(1, 2)
     patches = patches[:, torch.randperm(patches.shape[1], generator=generator)]
@@ -164,10 +164,10 @@ def _shuffle_patches(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _timesteps(num_train_timesteps: int) -> list[int]:
-    """Evenly spaced, at the middle of equal parts."""
+    """Evenly spaced timesteps, each in the middle of an equal part of the schedule."""
     return [int((step + 0.5) * num_train_timesteps / NUM_TIMESTEPS) for step in range(NUM_TIMESTEPS)]
 
 
 def _fork(generator: torch.Generator) -> torch.Generator:
-    """A generator of the same state: every reference is encoded with the same posterior noise."""
+    """Copy a generator, so that every reference is encoded with the same posterior noise."""
     return torch.Generator().set_state(generator.get_state())

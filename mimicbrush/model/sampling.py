@@ -1,4 +1,4 @@
-"""From noise to an edited latent, with classifier-free guidance."""
+"""Sample edited latents from noise, with classifier-free guidance."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import ReferenceFeatures
 
 OnStep = Callable[[int, Tensor, Tensor], Tensor | None]
-"""Told the number of a finished step, its latents and what they are predicted to become; returns what takes the
-latents' place, if anything."""
+"""Receives the number of a finished step, its latents and the predicted final latents; may return latents that replace
+those of the step."""
 
 
 def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDIMScheduler") -> SchedulerMixin:
-    """A sampler over the noise schedule of Stable Diffusion, on which the network is trained.
+    """Make a sampler with the noise schedule of Stable Diffusion, on which the network is trained.
 
     name: a class of diffusers that shares this schedule; DDIMScheduler has the release's settings.
     Raises UserError where there is no such class.
@@ -40,7 +40,7 @@ def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDI
     )
     if name == "DDIMScheduler":
         return released
-    # Some call themselves compatible and ignore the noise schedule.
+    # Some schedulers claim to be compatible but ignore the noise schedule.
     kinds = [kind for kind in released.compatibles if "beta_start" in inspect.signature(kind).parameters]
     names = sorted(kind.__name__ for kind in kinds)
     if name not in names:
@@ -54,26 +54,26 @@ def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDI
 
 
 def prediction_target(scheduler: DDIMScheduler, latent: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
-    """What a perfect network would predict: the noise, or the velocity sqrt(a) noise - sqrt(1 - a) latent."""
+    """Return the output of a perfect network: the noise, or the velocity sqrt(a) noise - sqrt(1 - a) latent."""
     if scheduler.config.prediction_type == "v_prediction":
         return scheduler.get_velocity(latent, noise, timestep)
     return noise
 
 
 def predict_original(
-    scheduler: SchedulerMixin, prediction: Tensor, seen: Tensor, timestep: Tensor, *, instead: Tensor
+    scheduler: SchedulerMixin, prediction: Tensor, noisy: Tensor, timestep: Tensor, *, default: Tensor
 ) -> Tensor:
-    """The latent without noise that a prediction means; `instead` where a scheduler has no such noise schedule.
+    """Compute the latent without noise from a prediction; `default` if the scheduler has no such noise schedule.
 
-    seen: the noisy latent as the network is given it. However a sampler scales its own latents, that one is always
-    sqrt(a) latent + sqrt(1 - a) noise: few samplers tell what they predict, and this holds for all.
+    noisy: the input of the network. However a scheduler scales its own latents, this one is always
+    sqrt(a) latent + sqrt(1 - a) noise. Only few schedulers return what they predict.
     """
     if not hasattr(scheduler, "alphas_cumprod"):
-        return instead
+        return default
     a = scheduler.alphas_cumprod[round(float(timestep))].item()
     if scheduler.config.prediction_type == "v_prediction":
-        return a**0.5 * seen - (1 - a) ** 0.5 * prediction
-    return (seen - (1 - a) ** 0.5 * prediction) / a**0.5
+        return a**0.5 * noisy - (1 - a) ** 0.5 * prediction
+    return (noisy - (1 - a) ** 0.5 * prediction) / a**0.5
 
 
 @torch.no_grad()
@@ -90,47 +90,72 @@ def sample(
 ) -> Tensor:
     """Denoise N samples of each of B edits together: noise (B·N, 4, h, w) -> edited latents, in the same order.
 
-    noise: the samples of one edit side by side; what is known of an edit is computed once for all of them, and the
-    features of a reference once for all edits that share it. generators: one per row, for schedulers that add noise on
-    the way. on_step: what it raises ends the sampling.
-    Guidance: unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1).
-    A guidance_scale of 1 or less is no guidance, as in diffusers, and computes no unconditional rows.
+    noise: rows of one edit side by side. generators: one per row, for schedulers that add noise in each step.
+    guidance_scale: 1 or less means no guidance, as in diffusers, and then no unconditional rows are computed.
+    on_step: called after each step; an exception that it raises ends the sampling.
     """
     if not len(noise) or any(len(noise) % len(value) for value in conditions):
         raise ValueError(f"{len(noise)} rows of noise for {len(conditions.mask)} edits; expected a multiple")
-    guided = guidance_scale > 1
-    rows = Conditions(*(_repeat(value, len(noise) // len(value)) for value in conditions))
-    rows = _with_unconditional(network, rows) if guided else rows
+    predictor = _GuidedPredictor(network, conditions, num_rows=len(noise), guidance_scale=guidance_scale)
     _set_timesteps(scheduler, num_inference_steps)
-    timesteps = send(scheduler.timesteps, noise.device)
-    noisy_step = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
-    latent, features = noise * scheduler.init_noise_sigma, None
+    device_timesteps = send(scheduler.timesteps, noise.device)
+    step_noise = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    latent = noise * scheduler.init_noise_sigma
     for step, timestep in enumerate(scheduler.timesteps):
-        device_timestep = timesteps[step]
-        if features is None or network.options.reference_timestep == "current":
-            features = network.reference_features(conditions.reference_latent, device_timestep, conditions.image_tokens)
-            features = repeat_features(features, len(noise) // len(conditions.reference_latent))
         scaled = scheduler.scale_model_input(latent, timestep)
-        scaled = torch.cat([scaled, scaled]) if guided else scaled
-        prediction = network.predict(scaled, device_timestep, rows, features, twins=guided)
-        if guided:
-            conditional, unconditional = prediction.chunk(2)
-            prediction = torch.lerp(unconditional, conditional, guidance_scale)
-        seen = scaled[: len(latent)]
-        latent = scheduler.step(prediction, timestep, latent, **noisy_step, return_dict=False)[0]
+        prediction = predictor.predict(scaled, device_timesteps[step])
+        latent = scheduler.step(prediction, timestep, latent, **step_noise, return_dict=False)[0]
         if on_step is not None:
-            replaced = on_step(step, latent, predict_original(scheduler, prediction, seen, timestep, instead=latent))
-            latent = latent if replaced is None else replaced
+            replacement = on_step(
+                step, latent, predict_original(scheduler, prediction, scaled, timestep, default=latent)
+            )
+            latent = latent if replacement is None else replacement
     return latent
 
 
+class _GuidedPredictor:
+    """Predicts the noise (or velocity) of all rows in a sampling step, with classifier-free guidance.
+
+    Unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1). Conditions
+    are computed once per edit and repeated for its samples; reference features once per reference.
+    """
+
+    def __init__(
+        self, network: MimicBrushNetwork, conditions: Conditions, *, num_rows: int, guidance_scale: float
+    ) -> None:
+        self.network = network
+        self.conditions = conditions
+        self.num_rows = num_rows
+        self.guidance_scale = guidance_scale
+        self.is_guided = guidance_scale > 1
+        rows = Conditions(*(_repeat(value, num_rows // len(value)) for value in conditions))
+        self.rows = _with_unconditional(network, rows) if self.is_guided else rows
+        self.features: ReferenceFeatures | None = None
+
+    def predict(self, latent: Tensor, timestep: Tensor) -> Tensor:
+        """Predict for latents (num_rows, 4, h, w), scaled as the scheduler demands; timestep: scalar."""
+        features = self._reference_features(timestep)
+        if not self.is_guided:
+            return self.network.predict(latent, timestep, self.rows, features)
+        both = self.network.predict(torch.cat([latent, latent]), timestep, self.rows, features, twins=True)
+        conditional, unconditional = both.chunk(2)
+        return torch.lerp(unconditional, conditional, self.guidance_scale)
+
+    def _reference_features(self, timestep: Tensor) -> ReferenceFeatures:
+        if self.features is None or self.network.options.reference_timestep == "current":
+            latents, tokens = self.conditions.reference_latent, self.conditions.image_tokens
+            features = self.network.reference_features(latents, timestep, tokens)
+            self.features = repeat_features(features, self.num_rows // len(latents))
+        return self.features
+
+
 def seeded_generators(seeds: list[int]) -> list[torch.Generator]:
-    """On the CPU, one per row, so that a batch gives what single edits give, on every device."""
+    """Make one generator per row, on the CPU, so that a batch and single edits draw the same noise on every device."""
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def draw_noise(network: MimicBrushNetwork, generators: list[torch.Generator]) -> Tensor:
-    """(B, 4, h, w): each row from its generator; rows that share one draw from it in turn."""
+    """Draw noise (B, 4, h, w), each row from its generator; rows that share a generator draw from it in turn."""
     side = network.size // network.stride
     shape = (network.imitative_unet.config.out_channels, side, side)
     rows = [torch.randn(shape, generator=generator, device=generator.device) for generator in generators]
@@ -138,26 +163,26 @@ def draw_noise(network: MimicBrushNetwork, generators: list[torch.Generator]) ->
 
 
 def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Conditions:
-    """Conditional rows first, then the same rows without image tokens; the reference is for the first rows only."""
+    """Append each row again without image tokens; only the first half will see the reference."""
     doubled = Conditions(*(torch.cat([value, value]) for value in conditions))
     absent = network.absent_tokens().expand_as(conditions.image_tokens)
     return doubled._replace(image_tokens=torch.cat([conditions.image_tokens, absent]))
 
 
 def _set_timesteps(scheduler: SchedulerMixin, num_inference_steps: int) -> None:
-    """On the CPU: schedulers look up and compare timesteps, for which the host would wait in each step."""
+    """Keep timesteps on the CPU, where schedulers look them up; on a GPU the host would wait in each step."""
     try:
         scheduler.set_timesteps(num_inference_steps, device="cpu")
-    except ValueError as error:  # some need several steps to begin with
+    except ValueError as error:  # some schedulers need several steps
         name = type(scheduler).__name__
         raise UserError(f"{name} cannot sample in {num_inference_steps} steps ({error}); take more steps") from None
 
 
 def _repeat(rows: Tensor, num: int) -> Tensor:
-    """Each row `num` times, side by side."""
+    """Repeat each row `num` times, side by side."""
     return rows if num == 1 else rows.repeat_interleave(num, dim=0)
 
 
 def repeat_features(features: ReferenceFeatures, num: int) -> ReferenceFeatures:
-    """Those of each reference `num` times, side by side: for so many samples."""
+    """Repeat the features of each reference `num` times, side by side."""
     return {name: KeyValue(*(_repeat(states, num) for states in pair)) for name, pair in features.items()}

@@ -1,1 +1,1 @@
-"""Loss, Lightning module and callbacks."""
+"""Train the network: loss, Lightning module, callbacks, and checks before a run."""

@@ -17,9 +17,9 @@ from mimicbrush.training.module import trained_parameters
 class AveragedWeights(StepCallback):
     """Exponential moving average of the trained parameters only.
 
-    Lightning's own copies the frozen networks too, gigabytes of them, and saves them twice.
-    decay: of one step; it starts lower, (1 + step) / (10 + step), so that the random start is soon forgotten.
-    watch: knows the steps that have left the weights as they were; the average stays too.
+    Lightning's own callback also copies the frozen networks, which are gigabytes, and saves them twice.
+    decay: decay per step; early steps use (1 + step) / (10 + step), so that initial weights are soon forgotten.
+    watch: knows the skipped steps, which leave the average unchanged, too.
     """
 
     def __init__(self, decay: float, watch: Watch | None = None) -> None:
@@ -28,7 +28,7 @@ class AveragedWeights(StepCallback):
         self.watch = watch
         self.average: dict[str, Tensor] = {}
         self._trained: list[nn.Parameter] = []
-        """In the order of `average`. Finding them among all parameters takes milliseconds."""
+        """Trained parameters in the order of `average`, kept because finding them takes milliseconds."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         current = trained_parameters(module)
@@ -52,7 +52,7 @@ class AveragedWeights(StepCallback):
 
     @contextmanager
     def applied(self, module: LightningModule) -> Iterator[None]:
-        """The averaged weights in place of the trained ones."""
+        """Replace the trained weights by the averaged ones for a while."""
         kept = [parameter.data for parameter in self._trained]
         for parameter, value in zip(self._trained, self.average.values(), strict=True):
             parameter.data = value

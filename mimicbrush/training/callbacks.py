@@ -24,7 +24,7 @@ class StepCallback(Callback):
             self.on_step(trainer, module, self.steps_seen)
 
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
-        """step: counts from 1."""
+        """Called after each optimiser step; `step` counts from 1."""
         raise NotImplementedError
 
 

@@ -26,22 +26,22 @@ from mimicbrush.training.stop_signals import StopSignals
 LAST, PREVIOUS = (path.name for path in (checkpoint_of(Path()), previous_checkpoint_of(Path())))
 
 
-class Start(NamedTuple):
+class ResumePoint(NamedTuple):
     """The step and checkpoint that a run resumes from."""
 
     step: int
     checkpoint: Path | None
     fault: str
-    """Why the newest checkpoint is not used; empty where it is."""
+    """Why the newest checkpoint is not used; empty if it is."""
     heldout: HeldoutProgress = HeldoutProgress()
-    """How the held-out loss has gone until then."""
+    """Progress of the held-out loss up to this step."""
 
 
-def find_start(run: Path) -> Start:
-    """The newest checkpoint that can be read; raises UserError where there are some, and none of them can be."""
+def find_resume_point(run: Path) -> ResumePoint:
+    """Find the newest readable checkpoint; raises UserError if there are checkpoints, but none can be read."""
     faults = []
-    there = [path for path in (checkpoint_of(run), previous_checkpoint_of(run)) if _is_there(path)]
-    for path in there:
+    existing = [path for path in (checkpoint_of(run), previous_checkpoint_of(run)) if _is_there(path)]
+    for path in existing:
         try:
             checkpoint = read_checkpoint(path)
         except DamagedFileError as error:
@@ -50,20 +50,22 @@ def find_start(run: Path) -> Start:
         step = checkpoint["global_step"]
         if path.name == PREVIOUS:
             faults = faults or [f"{checkpoint_of(run)}: not there"]
-        said = f"{'; '.join(faults)}; resuming from {PREVIOUS}, step {step}" if faults else ""
-        return Start(step, path, said, progress_in(checkpoint))
+        message = f"{'; '.join(faults)}; resuming from {PREVIOUS}, step {step}" if faults else ""
+        return ResumePoint(step, path, message, progress_in(checkpoint))
     if faults:
         # A kept checkpoint may be a second name of a damaged one.
         folder = checkpoint_of(run).parent
         kept = sorted(
-            path.name for path in folder.glob("step-*.ckpt") if not any(_are_same(path, damaged) for damaged in there)
+            path.name
+            for path in folder.glob("step-*.ckpt")
+            if not any(_are_same(path, damaged) for damaged in existing)
         )
-        other = f"copy {kept[-1]} over {LAST}" if kept else f"delete {folder} to train from the start"
-        raise UserError(f"{'; '.join(faults)}; or {other}")
-    return Start(0, None, "")
+        remedy = f"copy {kept[-1]} over {LAST}" if kept else f"delete {folder} to train from the start"
+        raise UserError(f"{'; '.join(faults)}; or {remedy}")
+    return ResumePoint(0, None, "")
 
 
-def why_finished(config: TrainConfig, start: Start) -> str:
+def why_finished(config: TrainConfig, start: ResumePoint) -> str:
     """Say why a run has no steps left to train, and what to do to train on; empty where it has some."""
     if start.step >= config.run.max_steps:
         already = f"already trained {start.step} of {config.run.max_steps} steps -> {config.output}"
@@ -74,7 +76,7 @@ def why_finished(config: TrainConfig, start: Start) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is such a file; one that the system refuses to look at is there, and reading it says why."""
+    """Whether the file exists; a file without access counts, because reading it gives the reason."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -91,7 +93,7 @@ def _are_same(path: Path, other: Path) -> bool:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes to a file beside, and puts it in place when all of it is on the disk.
+    """Writes a checkpoint to a temporary file and renames it when it is complete.
 
     A `last.ckpt` that is replaced stays as `previous.ckpt`, unless it is damaged and `previous.ckpt` was loaded.
     """
@@ -101,10 +103,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         self.last_is_damaged = False
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: Sequence[str] = ()) -> None:
-        """Write it as `path`, and before that under further names in the same folder, which Lightning hands on as
-        `storage_options`: whatever a checkpoint vouches for is there.
+        """Write the checkpoint, first under further names in the same folder, then as `path`.
 
-        Raises UserError where the disk is full; the checkpoint before stays.
+        storage_options: these names; Lightning passes this argument through. They come first because `path` counts on
+        them. Raises UserError where the disk is full; the previous checkpoint stays.
         """
         path = Path(path)
         with whole(path) as partial:
@@ -117,16 +119,17 @@ class WholeCheckpoints(TorchCheckpointIO):
                 self.last_is_damaged = False
 
     def load_checkpoint(self, path: str | Path, *args: object, **kwargs: object) -> dict:
-        """Mapped from the file: ranks of a node share its memory, and nothing executable is loaded."""
+        """Read a checkpoint, mapped from the file, so that ranks of a node share its memory; no code is executed."""
         self.last_is_damaged = Path(path).name == PREVIOUS
         return read_checkpoint(Path(path))
 
 
 class Checkpoints(StepCallback):
-    """`last.ckpt` every so many steps, at the end, and when `stop` asks for it.
+    """Writes `last.ckpt` every so many steps, at the end, and when a stop signal was received.
 
-    keep_every: steps between checkpoints that stay, as `step-0010000.ckpt`; 0: none. heldout_loss: where it is the
-    lowest so far, the checkpoint stays as `best.ckpt`; where it is over, training ends.
+    keep_every: steps between checkpoints that are kept, as `step-0010000.ckpt`; 0: none.
+    heldout_loss: if it is the lowest so far, the checkpoint is kept as `best.ckpt`; when its patience ends, so does
+    training.
     """
 
     def __init__(
@@ -141,11 +144,11 @@ class Checkpoints(StepCallback):
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
-        # Not before: Lightning puts handlers of its own in place when it starts.
+        # Not earlier: Lightning installs its own handlers when it starts.
         self.stop.install()
         _check_agreement(trainer)
         if trainer.is_global_zero:
-            # What runs leave that were killed while they wrote.
+            # Remains of runs that were killed while writing.
             for partial in self.path.parent.glob(".*.partial.ckpt"):
                 partial.unlink(missing_ok=True)
 
@@ -161,27 +164,27 @@ class Checkpoints(StepCallback):
             trainer.should_stop = True
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
-        """Count batches anew: the run may go on with another number of them a step."""
+        """Recompute Lightning's batch counts: the resumed run may take another number of batches a step."""
         num = checkpoint["global_step"] * trainer.accumulate_grad_batches
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         for counts in (progress["total"], progress["current"]):
-            # As they stand while this callback is called, at the end of a batch.
+            # The counts at the end of a batch, when this callback saves.
             counts.update(ready=num, started=num, processed=num, completed=num - 1)
 
 
 def _check_agreement(trainer: Trainer) -> None:
-    """Raise UserError where ranks go on from different steps, as they do in folders that they do not share."""
+    """Raise UserError where ranks resume from different steps, as if they do not share the output folder."""
     steps = [trainer.global_step] * trainer.world_size
     if trainer.world_size > 1:
         torch.distributed.all_gather_object(steps, trainer.global_step)
     if len(set(steps)) > 1:
         raise UserError(
-            f"ranks go on from different steps ({steps}): put the output folder where all nodes see the same"
+            f"ranks resume from different steps ({steps}): put the output folder where all nodes see the same"
         )
 
 
 def _keep_as_previous(path: Path) -> None:
-    """Give the file that is about to be replaced a second name; each name is at every moment that of a whole file."""
+    """Give the file that is about to be replaced a second name, so that both names always mean complete files."""
     previous = path.with_name(PREVIOUS)
     if not path.is_file():
         return
@@ -193,7 +196,7 @@ def _keep_as_previous(path: Path) -> None:
 
 
 def _link(path: Path, kept: Path) -> None:
-    """A second name of the same file: checkpoints are replaced by the next ones, not overwritten."""
+    """Give the file a second name, which stays valid, because checkpoints are replaced, not overwritten."""
     with whole(kept) as partial:
         try:
             partial.hardlink_to(path)

@@ -1,4 +1,4 @@
-"""The work of train.py: one run, from its folder and its first step to its last line."""
+"""Run train.py's command: check or train, from the run's folder to its last line."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ from contextlib import nullcontext
 
 from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim
-from mimicbrush.training.checkpoints import find_start, why_finished
+from mimicbrush.training.checkpoints import find_resume_point, why_finished
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.doctor import check, examine
+from mimicbrush.training.doctor import check_before_run, check_in_full
 from mimicbrush.training.first_rank import is_first
-from mimicbrush.training.ranks import let_first_speak
-from mimicbrush.training.resume_settings import FREE
+from mimicbrush.training.ranks import log_on_first_rank_only
+from mimicbrush.training.resume_settings import CHANGEABLE
 from mimicbrush.training.run_setup import check_checkpoint, make_data, make_module, share_step
 from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import describe_end, end_early, fit, make_trainer, num_ranks_of
 
 
 def train(config: TrainConfig) -> None:
-    """Examine or train, from the last checkpoint on where there is one; raises SystemExit where a signal has stopped
-    the run, or the examination has found a fault."""
+    """Check or train a run, resuming from its last checkpoint.
+
+    Raises SystemExit where a signal has stopped the run, or `--check` has found a fault.
+    """
     if config.check:
-        raise SystemExit(check(config) if is_first() else 0)
-    # Before anything is read that another run might change; the first rank holds it for all.
+        raise SystemExit(check_in_full(config) if is_first() else 0)
+    # Before reading anything that another run might change; the first rank holds the lock for all.
     with held(config.output) if is_first() else nullcontext():
         _train(config)
 
 
 def _train(config: TrainConfig) -> None:
-    start = find_start(config.output)
+    start = find_resume_point(config.output)
     if finished := why_finished(config, start):
         print(finished)
         return
-    let_first_speak()
+    log_on_first_rank_only()
     stop = StopSignals()
-    # Slurm's warning that time is nearly over, which would end the job for good; other signals stop what has not begun.
+    # Slurm's warning before a job ends would kill the process by default. Other signals may, until training begins.
     stop.install([signal.SIGUSR1])
     module, trainer = make_module(config), make_trainer(config, stop)
     data = make_data(share_step(config, num_ranks_of(trainer)))
     if start.checkpoint:
         check_checkpoint(module, start.checkpoint, config.network)
-    # Only now, when everything has been found and built: a failed start binds nobody.
+    # Only now, after everything was found and built: a failed start must not claim the folder.
     if is_first():
         if start.fault:
             print(start.fault)
-        examine(config, module, data, trainer)
-        claim(config.output, config, free=FREE)
+        check_before_run(config, module, data, trainer)
+        claim(config.output, config, free=CHANGEABLE)
     try:
         fit(trainer, module, data, start.checkpoint)
     except SystemExit:

@@ -80,14 +80,14 @@ class RecipeConfig:
         faults.refuse()
 
     def learning_rate_factor(self, step: int, max_steps: int) -> float:
-        """The factor on the learning rate at this step, counted from 0."""
+        """Factor on the learning rate at this step, counted from 0."""
         rising = (step + 1) / max(1, self.warmup_steps)
         falling = max(max_steps - step, 0) / self.cooldown_steps if self.cooldown_steps else 1.0
         return min(1.0, rising, falling)
 
 
 MIN_LOSSES = 50
-"""Fewest losses of which a median is taken: after fewer steps no loss counts as a spike."""
+"""Smallest number of losses for a median; in earlier steps no loss counts as a spike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +212,8 @@ class TrainConfig:
     """Train a MimicBrush network on shards."""
 
     output: Path
-    """Folder of the run: checkpoints, config.yaml, metrics.csv, loss.png and previews. The same command resumes the
-    run."""
+    """Folder of the run: checkpoints, config.yaml, metrics.csv, loss.png and previews. Running the same command
+    again resumes the run."""
     seed: int = 0
     """Seed for random weights, data order, masks, augmentations and noise."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -1,4 +1,4 @@
-"""Pictures of how training goes, drawn from what its CSVs hold."""
+"""Draw charts of a run from its CSV files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from mimicbrush.reports.matplotlib_chart import Axes, Figure
 
 LOSSES = {"loss": "whole", "loss_inside": "inside", "loss_outside": "outside", "loss_matching": "matching"}
-"""Column -> what training_step calls it."""
+"""Column -> its name in the output of training_step."""
 BANDS = ("loss_0_249", "loss_250_499", "loss_500_749", "loss_750_999")
-"""Columns of the whole loss by timestep, in quarters: the later, the more noise."""
+"""Columns of the whole loss by quarter of the timesteps; later ones have more noise."""
 
 Rows = list[dict[str, float]]
 
 DARK = "#444444"
-"""The colour of the line that matters most."""
+"""Colour of the most important line."""
 SMOOTHED_PART = 1 / 80
 """Standard deviation of the weights that smooth a line, as a share of its length."""
 
@@ -34,14 +34,14 @@ def draw_training(rows: Rows, path: Path) -> None:
 
 
 def training_figure(rows: Rows) -> Figure:
-    """Lines are light as recorded and bold smoothed."""
+    """Draw losses, gradient norm, learning rate and speed; thin lines as recorded, bold lines smoothed."""
     figure, (loss, bands, gradient, rate, speed, time) = new_charts(2, 3, size=(13.5, 7.4), share_x=True)
     names = ("whole latent", "inside the mask", "outside the mask", "matching (nats)")
     _lines(loss, rows, LOSSES, names, (DARK, VERMILION, BLUE, GREEN))
-    # Few lines have it: only these are joined.
-    judged = [row for row in rows if not math.isnan(row.get("heldout_loss", math.nan))]
-    if judged:
-        _lines(loss, judged, ["heldout_loss"], ["held-out, whole latent"], [PURPLE], smooth=False)
+    # Few rows have a held-out loss; a line joins these alone.
+    measured = [row for row in rows if not math.isnan(row.get("heldout_loss", math.nan))]
+    if measured:
+        _lines(loss, measured, ["heldout_loss"], ["held-out, whole latent"], [PURPLE], smooth=False)
     _bad_steps(loss, rows)
     _lines(bands, rows, BANDS, [name.removeprefix("loss_").replace("_", "–") for name in BANDS], GRADED_BLUES)
     _lines(gradient, rows, ["grad_norm"], [None], [BLUE])
@@ -83,7 +83,7 @@ def draw_reference_use(rows: Rows, path: Path) -> None:
 
 
 def smoothed(values: Sequence[float]) -> np.ndarray:
-    """Weighted means over neighbours on both sides, so that the line does not lag; NaN is passed over."""
+    """Smooth by Gaussian weights over neighbours on both sides, so that the line does not lag; NaN is ignored."""
     deviation = len(values) * SMOOTHED_PART
     reach = min(math.ceil(3 * deviation), len(values) - 1)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
@@ -101,7 +101,7 @@ def _lines(
     *,
     smooth: bool = True,
 ) -> None:
-    """A line for each column that holds anything."""
+    """Draw a line for each column that has any value."""
     steps, marker = [row["step"] for row in rows], "o" if len(rows) == 1 else None
     for column, label, colour in zip(columns, labels, colours, strict=True):
         values = [row.get(column, math.nan) for row in rows]
@@ -115,9 +115,9 @@ def _lines(
 
 
 def _bad_steps(axes: Axes, rows: Rows) -> None:
-    """A mark at the foot wherever steps were left out."""
+    """Mark at the bottom where steps were skipped."""
     counts = [0.0, *(row.get("bad_steps", 0.0) for row in rows)]
     marked = [row["step"] for row, before, after in zip(rows, counts, counts[1:], strict=False) if after > before]
     if marked:
         foot = axes.get_xaxis_transform()
-        axes.plot(marked, [0.02] * len(marked), "^", color="red", markersize=5, transform=foot, label="steps left out")
+        axes.plot(marked, [0.02] * len(marked), "^", color="red", markersize=5, transform=foot, label="steps skipped")

@@ -1,4 +1,4 @@
-"""How the held-out loss has gone so far: which step was best, and whether training stops early."""
+"""Progress of the held-out loss: which step was best, and whether training stops early."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import math
 from dataclasses import dataclass, replace
 
 KEY = "heldout_loss"
-"""Name in a checkpoint."""
+"""Key of the progress in a checkpoint."""
 
 
 @dataclass(frozen=True)
 class HeldoutProgress:
-    """How the held-out loss has gone until a step."""
+    """Best held-out loss up to a step, and the number of measurements since."""
 
     best: float = math.inf
     best_step: int = 0
     num_since_best: int = 0
-    """Evaluations since the best one."""
+    """Number of measurements since the best one."""
     num_pairs: int | None = None
-    """`run.num_heldout_loss_pairs` of these evaluations; None in checkpoints of earlier versions."""
+    """`run.num_heldout_loss_pairs` of these measurements; None in checkpoints of earlier versions."""
 
     def after(self, loss: float, step: int) -> HeldoutProgress:
-        """With a further evaluation; a loss that is not finite is never the best."""
+        """Add a measurement; a loss that is not finite is never the best."""
         if loss < self.best:
             return replace(self, best=loss, best_step=step, num_since_best=0)
         return replace(self, num_since_best=self.num_since_best + 1)
 
     def on_pairs(self, num_pairs: int) -> HeldoutProgress:
-        """The progress on this number of pairs; from the start if it was another, whose losses do not compare."""
+        """Continue on this number of pairs, or restart if it has changed: losses on other pairs do not compare."""
         if self.num_pairs in (None, num_pairs):
             return replace(self, num_pairs=num_pairs)
         return HeldoutProgress(num_pairs=num_pairs)
@@ -37,7 +37,7 @@ class HeldoutProgress:
         return patience is not None and self.num_since_best >= patience
 
     def describe(self) -> str:
-        """Why training stopped early, and what to do."""
+        """Say why training stopped early, and what to do."""
         if not self.best_step:
             return (
                 f"the held-out loss was not finite in any of {self.num_since_best} evaluations; lower"
@@ -50,5 +50,5 @@ class HeldoutProgress:
 
 
 def progress_in(checkpoint: dict) -> HeldoutProgress:
-    """That of a checkpoint; of one that lacks it, from the start."""
+    """Read the progress from a checkpoint; older checkpoints have none and start again."""
     return HeldoutProgress(**checkpoint.get(KEY, {}))

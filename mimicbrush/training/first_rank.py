@@ -1,4 +1,4 @@
-"""Which of the processes that train together prints and writes for all, known before torch is imported."""
+"""Find out, without torch, whether this process is the first rank, which prints and writes for all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def is_first() -> bool:
-    """Whether this process speaks for all ranks."""
+    """Whether this process prints and writes for all ranks."""
     if was_started_by_torchrun():
         names = ("RANK",)
     else:
@@ -19,6 +19,6 @@ def was_started_by_torchrun() -> bool:
 
 
 def was_started_by_srun() -> bool:
-    """Whether this is a task of a Slurm step; a shell that srun has started is none, and starts ranks of its own."""
+    """Whether this is a task of a Slurm step; a shell that srun has started is not, and starts its own ranks."""
     is_shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "sh", "interactive")
     return "SLURM_STEP_NUM_TASKS" in os.environ and not is_shell

@@ -1,4 +1,4 @@
-"""FLOPs and bytes of whatever runs, real or fake tensors."""
+"""Count the FLOPs and bytes of any computation on real or fake tensors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from torch.utils.weak import WeakIdKeyDictionary
 T = TypeVar("T")
 
 ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-"""The CPU's, which torch's formulas leave out; they know the GPU's, which computes the same."""
+"""Attention kernel of the CPU; torch has formulas only for those of GPUs, which compute the same."""
 ATTENTION_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 def count_flops(function: Callable[[], T]) -> tuple[T, int]:
-    """What the function returns, and its FLOPs."""
+    """Call a function; returns its result and its FLOPs."""
     with _FlopCounter() as counter:
         result = function()
     return result, counter.total
 
 
 class _FlopCounter(TorchDispatchMode):
-    """FLOPs by torch's formulas; its own FlopCounterMode also follows modules, by hooks that keep tensors alive."""
+    """Counts FLOPs by torch's formulas; torch's FlopCounterMode also adds module hooks, which keep tensors alive."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class _FlopCounter(TorchDispatchMode):
 
 
 class LiveBytes(TorchDispatchMode):
-    """Bytes of the tensors made within that are in use, and the most there were at once; views of others are none."""
+    """Counts the bytes of tensors created in its context that are in use, and their peak; views count nothing."""
 
     def __init__(self, others: Iterable[Tensor]) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 class SavedBytes(saved_tensors_hooks):
-    """Bytes of the storages that autograd keeps for backward, each once; those of others are left out."""
+    """Counts the bytes of storages that autograd keeps for backward, each once, without those of `others`."""
 
     def __init__(self, others: Iterable[Tensor]) -> None:
         super().__init__(self._pack, lambda tensor: tensor)
@@ -97,5 +97,5 @@ class SavedBytes(saved_tensors_hooks):
         storage = tensor.untyped_storage()
         if storage._cdata not in self._others:
             self._saved[storage] = storage.nbytes()
-        # Whatever an operation saves of its own result would otherwise hold that operation, and never go.
+        # A saved result would otherwise keep its own operation alive, and never be freed.
         return tensor.detach()

@@ -1,4 +1,4 @@
-"""The loss on held-out pairs with fixed masks, timesteps and noise: which checkpoint is best, and when to stop."""
+"""Measure the loss on held-out pairs with fixed masks, timesteps and noise, to find the best checkpoint."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.module import MimicBrushModule
 
 TIMESTEPS_PER_PAIR = 4
-"""One in each quarter of the schedule; within the quarters the pairs' timesteps are evenly spaced."""
+"""Timesteps of each pair, one in each quarter of the schedule; the pairs' timesteps are evenly spaced within it."""
 
 
 class PairLosses(NamedTuple):
-    """(N,) each, on the CPU: of each pair the mean over its timesteps, as in `LossParts`."""
+    """Losses of N pairs, (N,) each, on the CPU, mean over the timesteps of a pair; see `LossParts`."""
 
     whole: Tensor
     inside: Tensor
@@ -36,8 +36,8 @@ class PairLosses(NamedTuple):
 class HeldoutLoss(Callback):
     """Measures the loss on held-out pairs every so many steps, with the averaged weights.
 
-    `Records` asks it for its columns. The first rank measures, from generators of its own, and tells the others; on
-    these `batches` is empty. num_pairs: `run.num_heldout_loss_pairs`.
+    `Records` calls `measure` for its columns. The first rank measures, from its own generators, and sends the result to
+    the others, on which `batches` is empty. num_pairs: `run.num_heldout_loss_pairs`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class HeldoutLoss(Callback):
         return self.progress.is_over(self.patience)
 
     def measure(self, trainer: Trainer, module: MimicBrushModule, step: int) -> dict[str, float]:
-        """The columns of this step: mean over the pairs and its standard error. A call for all ranks."""
+        """Measure the columns of this step: the mean over pairs and its standard error. All ranks must call it."""
         columns: dict[str, float] = {}
         if trainer.is_global_zero:
             num_pairs = sum(len(batch.source) for batch in self.batches)
@@ -83,14 +83,14 @@ class HeldoutLoss(Callback):
                 "heldout_loss_error": (losses.whole.std() / math.sqrt(len(losses.whole))).item(),
                 "heldout_loss_inside": losses.inside.nanmean().item(),
             }
-        # The others wait here, as they would at their next exchange of gradients.
+        # The other ranks wait here, instead of at their next exchange of gradients.
         columns = trainer.strategy.broadcast(columns)
         self.progress = self.progress.after(columns["heldout_loss"], step)
         best = (
             "the lowest" if self.is_best(step) else f"lowest {self.progress.best:.4f}, step {self.progress.best_step}"
         )
-        said = f"{columns['heldout_loss']:.4f} ± {columns['heldout_loss_error']:.4f}"
-        module.print(f"step {step}: held-out loss {said} ({best})")
+        value = f"{columns['heldout_loss']:.4f} ± {columns['heldout_loss_error']:.4f}"
+        module.print(f"step {step}: held-out loss {value} ({best})")
         return columns
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
@@ -108,10 +108,10 @@ class HeldoutLoss(Callback):
 
 @torch.no_grad()
 def heldout_losses(network: MimicBrushNetwork, batches: Sequence[InpaintingBatch], *, seed: int) -> PairLosses:
-    """The loss of each pair, in order; seed: of timesteps, noise and of which pairs keep their shape map.
+    """Compute the loss of each pair, in order; seed: for timesteps and noise.
 
-    Every pair has its reference, and every other one its shape map. The loss is that of training without weights of
-    masked positions or of timesteps, so that runs of different recipes can be compared.
+    Every pair has its reference, and every second one its shape map. The loss is that of training, but without weights
+    for masked positions or timesteps, so that runs with different recipes can be compared.
     """
     num_pairs = sum(len(batch.source) for batch in batches)
     timesteps = stratified_timesteps(num_pairs, network, seed)
@@ -126,13 +126,13 @@ def heldout_losses(network: MimicBrushNetwork, batches: Sequence[InpaintingBatch
 
 
 def stratified_timesteps(num_pairs: int, network: MimicBrushNetwork, seed: int) -> Tensor:
-    """(num_pairs, TIMESTEPS_PER_PAIR), each column in its part of the schedule, and evenly spaced in it."""
+    """Draw timesteps (num_pairs, TIMESTEPS_PER_PAIR); each column is evenly spaced in its part of the schedule."""
     num_timesteps = make_scheduler(network.options.prediction_type).config.num_train_timesteps
     generator = torch.Generator().manual_seed(seed_of(seed, "held-out timesteps"))
-    # Shuffled: pairs that follow each other are of different groups, in turns.
+    # Shuffled, because the order of the pairs alternates between groups.
     places = torch.stack([torch.randperm(num_pairs, generator=generator) for _ in range(TIMESTEPS_PER_PAIR)], dim=1)
     places += num_pairs * torch.arange(TIMESTEPS_PER_PAIR)
-    # At the middle of equal parts.
+    # In the middle of equal parts.
     return (2 * places + 1) * num_timesteps // (2 * num_pairs * TIMESTEPS_PER_PAIR)
 
 
@@ -155,6 +155,6 @@ def _batch_losses(
         prediction = network.predict(noisy, timestep, conditions, features)
         target = prediction_target(scheduler, latent, noise, timestep)
         parts.append(prediction_loss(prediction, target, conditions.mask))
-    # A mask so small that no latent position is hidden has no loss inside.
+    # A very small mask hides no latent position, and then has no loss inside.
     inside = torch.stack([part.inside for part in parts]).nanmean(dim=0)
     return PairLosses(torch.stack([part.whole for part in parts]).mean(dim=0), inside)

@@ -1,4 +1,4 @@
-"""Weights & Biases, for those who want it: everything it is told lies in the run's folder too."""
+"""Optional logging to Weights & Biases; the run's folder holds the same records."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import write_text
 
 ID_FILE = "wandb_id.txt"
-OFFLINE = "or go on with --run.wandb offline and send the records later with `wandb sync`"
+OFFLINE = "or train with --run.wandb offline and send the records later with `wandb sync`"
 
 
 class RunLogger(WandbLogger):
-    """Ends its run with the training, so that all of it is sent before the process ends."""
+    """Finishes its wandb run with the training, so that everything is sent before the process ends."""
 
     def finalize(self, status: str) -> None:
         super().finalize(status)
@@ -27,9 +27,9 @@ class RunLogger(WandbLogger):
 
 
 def make_logger(mode: Literal["offline", "online"], folder: Path, settings: dict) -> RunLogger:
-    """One run at wandb for one folder: its id lies there, and a resumed run goes on with it.
+    """Make the logger of a run's folder; the id of the wandb run is stored there, and a resumed run continues it.
 
-    To be called on the first rank alone. Raises UserError where wandb knows no account or cannot be reached.
+    To be called on the first rank alone. Raises UserError where wandb has no account or cannot be reached.
     """
     if mode == "online":
         _check_account()
@@ -48,7 +48,7 @@ def make_logger(mode: Literal["offline", "online"], folder: Path, settings: dict
 
 
 def _check_account() -> None:
-    """wandb itself would ask at the terminal, and wait."""
+    """Raise UserError without an account; wandb itself would ask at the terminal, and wait."""
     try:
         has_key = wandb.login(prompt=False, verify=True)
     except (AuthenticationError, UsageError) as error:

@@ -1,4 +1,4 @@
-"""The training objective: the error of the predicted noise (or velocity), as its authors describe it."""
+"""Training objective: the squared error of the predicted noise or velocity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class LossParts(NamedTuple):
-    """(B,) each: `whole` is trained on; the others are for watching, and NaN where a sample has no such position."""
+    """Losses of B samples, (B,) each. Training uses `whole`; the others are recorded, NaN without such positions."""
 
     whole: Tensor
     inside: Tensor
@@ -18,11 +18,11 @@ class LossParts(NamedTuple):
 
 
 def prediction_loss(prediction: Tensor, target: Tensor, mask: Tensor, *, mask_weight: float = 1.0) -> LossParts:
-    """Mean squared error over the whole latent, the masked positions weighing `mask_weight` times the others.
+    """Mean squared error over the whole latent; masked positions weigh `mask_weight` times the others.
 
     prediction, target: (B, 4, h, w); mask: (B, 1, h, w), 1 where the edit happens. The authors train with weight 1:
-    the kept region teaches the same network to reproduce what it is shown. White padding counts as kept region: the
-    sampler has to denoise it like everything else.
+    from the kept region the network learns to reproduce its background. White padding counts as kept, because the
+    sampler has to denoise it, too.
     """
     squared = (prediction.float() - target.float()).pow(2).mean(dim=1, keepdim=True)
     return LossParts(
@@ -32,8 +32,15 @@ def prediction_loss(prediction: Tensor, target: Tensor, mask: Tensor, *, mask_we
     )
 
 
+def weighted_mean(losses: Tensor, scheduler: DDIMScheduler, timestep: Tensor, *, min_snr_gamma: float) -> Tensor:
+    """Mean loss of a batch, (B,) -> (), with Min-SNR weights if `min_snr_gamma` is positive."""
+    if not min_snr_gamma:
+        return losses.mean()
+    return (min_snr_weight(scheduler, timestep, min_snr_gamma) * losses).mean()
+
+
 def min_snr_weight(scheduler: DDIMScheduler, timestep: Tensor, gamma: float) -> Tensor:
-    """Min-SNR loss weights (arXiv 2303.09556, section 3.4): (B,) timesteps -> (B,), in [0, 1].
+    """Compute Min-SNR loss weights (arXiv 2303.09556, section 3.4): (B,) timesteps -> (B,), in [0, 1].
 
     With a = alphas_cumprod and SNR = a / (1 - a): min(SNR, gamma) / SNR for noise, min(SNR, gamma) / (SNR + 1) for
     velocity. Both are written without a division by SNR or 1 - a, so that either may be 0.

@@ -1,4 +1,4 @@
-"""One training step, read aloud: augment, condition, drop some references, add noise, predict, compare."""
+"""One training step: augment, condition, drop some references, add noise, predict, compare."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.model.weights.digests import tensor_digests
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.config import RecipeConfig
-from mimicbrush.training.loss import min_snr_weight, prediction_loss
+from mimicbrush.training.loss import prediction_loss, weighted_mean
 from mimicbrush.training.matching import MatchingLoss, matching_loss
 from mimicbrush.training.optimizer import make_optimizer
 from mimicbrush.training.trainable import choose_trained, fetchable_tensors, trained_parameters
 
 
 class MimicBrushModule(LightningModule):
-    """Trains what the recipe says: the projections, and of either U-Net all, adapters or nothing.
+    """Trains the projections, and each U-Net wholly, by adapters or not at all, as the recipe says.
 
-    All that a step draws is a function of the seed, the step and the batch's positions: of no rank, worker or earlier
-    step. fetchable_parts: parts of the network that can be fetched again: checkpoints leave out what of them is frozen.
+    All random numbers of a step depend on the seed, the step and the batch's positions alone, not on ranks, workers or
+    earlier steps. fetchable_parts: parts that can be fetched again; checkpoints leave out their frozen tensors.
     """
 
     def __init__(
@@ -48,25 +48,25 @@ class MimicBrushModule(LightningModule):
         self.max_steps = max_steps
         self.seed = seed
         self.flops_per_image: float | None = None
-        """Of a training step, once somebody has counted them."""
+        """FLOPs of one image in a training step; None until they are counted."""
         self.reference_gradient = recipe.reference_gradient
-        """The recipe's, or in a resumed run the one it was begun with."""
+        """The recipe's value; in a resumed run, the value that the run was started with."""
         self.scheduler = make_scheduler(network.options.prediction_type)
-        # Checkpoints leave out what can be fetched again, so a resumed run finds fewer tensors than it has.
+        # Checkpoints leave out tensors that can be fetched again.
         self.strict_loading = False
         choose_trained(network, recipe, seed=seed)
         self.left_out = fetchable_tensors(network, fetchable_parts)
         self.left_out_digests: dict[str, str] = {}
 
     def setup(self, stage: str) -> None:
-        # Once: they are frozen. Now, on the CPU, and not while a signal waits for the first checkpoint.
+        # Once, because they are frozen; here, still on the CPU, so that the first checkpoint is not delayed.
         tensors = self.network.state_dict()
         self.left_out_digests = tensor_digests({name: tensors[name] for name in sorted(self.left_out)})
 
     def training_step(self, pairs: PairBatch, batch_idx: int) -> dict[str, Tensor]:
-        """`loss`, and what is recorded, (B,) each: `timestep`, the losses `whole`, `inside`, `outside`, `matching`.
+        """Compute `loss` and, (B,) each, `timestep` and the recorded losses `whole`, `inside`, `outside`, `matching`.
 
-        What is recorded has no loss weights, so that runs with different ones can be compared.
+        Recorded losses are not weighted, so that runs with different weights can be compared.
         """
         batch = self.draw_batch(pairs)
         generator = self._generator("noise", self.global_step, *pairs.position[:1])
@@ -84,9 +84,10 @@ class MimicBrushModule(LightningModule):
         )
         target = prediction_target(self.scheduler, latent, noise, timestep)
         losses = prediction_loss(prediction, target, conditions.mask, mask_weight=self.recipe.mask_weight)
+        mean = weighted_mean(losses.whole, self.scheduler, timestep, min_snr_gamma=self.recipe.min_snr_gamma)
         matching = self._matching(queries, reference, batch.matches, keep_reference)
         return {
-            "loss": self._weighted_mean(losses.whole, timestep) + self.recipe.matching_weight * matching.mean,
+            "loss": mean + self.recipe.matching_weight * matching.mean,
             "whole": losses.whole.detach(),
             "inside": losses.inside,
             "outside": losses.outside,
@@ -95,7 +96,7 @@ class MimicBrushModule(LightningModule):
         }
 
     def draw_batch(self, pairs: PairBatch) -> InpaintingBatch:
-        """Augmentations and masks, the same for the same positions."""
+        """Draw augmentations and masks, the same for the same positions."""
         return augment_and_mask(pairs, self.batch, self._generator("batch", *pairs.position[:1]))
 
     def configure_optimizers(self) -> dict:
@@ -114,21 +115,21 @@ class MimicBrushModule(LightningModule):
         checkpoint["reference_gradient"] = self.reference_gradient
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        # Before there was a choice, a frozen reference U-Net got detached tokens, a trained one did not.
-        former = "full" if trained_parameters(self.network.reference_unet) else "detached"
-        self.reference_gradient = checkpoint.get("reference_gradient", former)
+        # Older runs do not record it: they detached the tokens of a frozen reference U-Net, but not of a trained one.
+        unrecorded = "full" if trained_parameters(self.network.reference_unet) else "detached"
+        self.reference_gradient = checkpoint.get("reference_gradient", unrecorded)
         if self.reference_gradient != self.recipe.reference_gradient:
             self.print(
-                f"recipe.reference_gradient stays {self.reference_gradient}, with which this run was begun; for"
+                f"recipe.reference_gradient stays {self.reference_gradient}, with which this run was started; for"
                 f" {self.recipe.reference_gradient}, start another from its weights: --network.weights RUN --output NEW"
             )
 
-    def _generator(self, purpose: str, *numbers: int) -> torch.Generator:
-        """On the CPU: the same seed gives the same numbers on every device."""
-        return torch.Generator().manual_seed(seed_of(self.seed, purpose, *numbers))
+    def _generator(self, purpose: str, *keys: int) -> torch.Generator:
+        """Make a generator on the CPU, where the same seed gives the same numbers for every device."""
+        return torch.Generator().manual_seed(seed_of(self.seed, purpose, *keys))
 
     def _draw_kept(self, num: int, drop_prob: float, generator: torch.Generator) -> Tensor:
-        """(num,) bool on the CPU, drawn for each sample on its own."""
+        """Draw for each sample whether its condition is kept: (num,) bool on the CPU."""
         return torch.rand(num, generator=generator) >= drop_prob
 
     def _drop_tokens(self, conditions: Conditions, keep: Tensor) -> Conditions:
@@ -141,15 +142,10 @@ class MimicBrushModule(LightningModule):
             tokens = tokens.detach()
         return self.network.reference_features(conditions.reference_latent, timestep, tokens)
 
-    def _weighted_mean(self, losses: Tensor, timestep: Tensor) -> Tensor:
-        if not self.recipe.min_snr_gamma:
-            return losses.mean()
-        return (min_snr_weight(self.scheduler, timestep, self.recipe.min_snr_gamma) * losses).mean()
-
     def _matching(
         self, queries: CapturedStates | None, reference: ReferenceFeatures, matches: Tensor, keep: Tensor
     ) -> MatchingLoss:
-        """Of the samples that train with their reference; nothing is computed where it has no weight."""
+        """Compute the matching loss of samples with a reference; nothing is computed if it has no weight."""
         if queries is None:
             unknown = torch.full(keep.shape, math.nan, device=keep.device)
             return MatchingLoss(mean=torch.zeros((), device=keep.device), each=unknown)

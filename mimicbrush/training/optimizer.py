@@ -1,4 +1,4 @@
-"""The optimiser: AdamW, or the same with its moments in eight bits."""
+"""Make the optimiser: AdamW, or AdamW with its moments in eight bits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mimicbrush.training.config import OptimizerName, RecipeConfig
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], recipe: RecipeConfig) -> Optimizer:
-    """AdamW at the recipe's learning rate and weight decay.
+    """Make AdamW with the recipe's learning rate and weight decay.
 
-    Its two moments take 8 bytes a parameter; in eight bits 2, but for tensors of fewer than 4 096 elements.
+    Its two moments take 8 bytes a parameter, or 2 in eight bits, except in tensors of fewer than 4 096 elements.
     Raises UserError where the recipe's optimiser is not installed.
     """
     settings = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
@@ -28,7 +28,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], recipe: RecipeConfig) -> 
 
 
 def require_optimizer(name: OptimizerName) -> None:
-    """Raise UserError where this optimiser is not installed: before a run's folder is claimed, not after."""
+    """Raise UserError where this optimiser is not installed; called before a run's folder is claimed."""
     if name != "adamw8bit":
         return
     try:

@@ -1,4 +1,4 @@
-"""Training on one batch, again and again: what a network that can learn at all learns by heart."""
+"""Train on one batch only, as a test: a sound network learns it by heart."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mimicbrush.training.callbacks import evaluating
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.previews import preview_sheet
 
-LEARNED = 1 / 3
-"""By heart is what brings the loss below this share of what it was."""
+MAX_REMAINING_LOSS = 1 / 3
+"""A batch is learned by heart if the loss falls below this share of its first value."""
 NUM_SHOWN = 6
 
 
-class Fall(NamedTuple):
+class LossDrop(NamedTuple):
     """Mean losses of the first and the last tenth of the steps."""
 
     first: float
@@ -31,24 +31,27 @@ class Fall(NamedTuple):
 
     @property
     def is_learned(self) -> bool:
-        return self.last < LEARNED * self.first
+        return self.last < MAX_REMAINING_LOSS * self.first
 
     def describe(self) -> str:
-        """In one sentence, with what to do."""
+        """Describe the drop in one sentence, with a remedy."""
         facts = f"the loss on one batch fell from {self.first:.3f} to {self.last:.3f} ({self.last / self.first:.0%})"
         if self.is_learned:
             return f"{facts}: learned by heart"
-        return f"{facts}: not learned by heart, which takes {LEARNED:.0%}; take more steps or another learning rate"
+        return (
+            f"{facts}: not learned by heart, which takes {MAX_REMAINING_LOSS:.0%}; take more steps or another learning"
+            " rate"
+        )
 
 
-def fall_of(losses: list[float]) -> Fall:
-    """losses: of every step, in order."""
+def loss_drop(losses: list[float]) -> LossDrop:
+    """Compute the drop from the losses of all steps, in order."""
     tenth = max(1, len(losses) // 10)
-    return Fall(sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth)
+    return LossDrop(sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth)
 
 
 class Overfit(Callback):
-    """At the end: how far the loss fell, and overfit.png, the batch beside what the network makes of it."""
+    """Reports at the end how far the loss fell, and writes overfit.png, the batch beside the network's edits."""
 
     def __init__(self, folder: Path, *, num_inference_steps: int) -> None:
         self.path = folder / "overfit.png"
@@ -63,10 +66,10 @@ class Overfit(Callback):
     def on_train_end(self, trainer: Trainer, module: MimicBrushModule) -> None:
         if trainer.global_step < trainer.max_steps or not trainer.is_global_zero:
             return
-        trainer.print(f"{fall_of(torch.stack(self.losses).tolist()).describe()} -> {self.path}")
+        trainer.print(f"{loss_drop(torch.stack(self.losses).tolist()).describe()} -> {self.path}")
         batch = move_data_to_device(module.draw_batch(self.pairs), torch.device("cpu"))
         shown = InpaintingBatch(*(column[:NUM_SHOWN] for column in batch))
-        # The weights themselves: their average lags behind in so short a run.
+        # Not the averaged weights, which lag behind in such a short run.
         with evaluating(module):
             editor = MimicBrushEditor(module.network, num_inference_steps=self.num_inference_steps, guidance_scale=1.0)
             write_image(preview_sheet(editor, shown), self.path)

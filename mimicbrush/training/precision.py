@@ -1,4 +1,4 @@
-"""In which precision is computed, and frozen weights in half of it: half the memory for what is not trained."""
+"""Precision of the computation, and storage of frozen weights in half precision, which halves their memory."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from torch import nn
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.training.config import FrozenPrecision, Precision, RecipeConfig
 
-COMPUTED_IN: dict[Precision, torch.dtype] = {
+COMPUTE_DTYPES: dict[Precision, torch.dtype] = {
     "32-true": torch.float32,
     "bf16-mixed": torch.bfloat16,
     "16-mixed": torch.float16,
 }
-"""In which the U-Nets' matrices are multiplied."""
+"""Precision of the run -> dtype in which the U-Nets multiply matrices."""
 
-KEPT = "shape_map"
-"""The depth model computes in float32, as in the release."""
+FLOAT32_PART = "shape_map"
+"""The part that always computes in float32, as in the release: the depth model."""
 
 
 def frozen_precisions(recipe: RecipeConfig, precision: FrozenPrecision) -> dict[str, torch.dtype]:
-    """Part -> the dtype in which it is kept: those of which nothing is trained, and which can be loaded in it."""
+    """Part -> dtype, for the parts that are wholly frozen and can be loaded in this precision."""
     frozen = ["autoencoder", "image_encoder"]
     if not recipe.train_reference and not recipe.reference_lora:
         frozen.append("reference_unet")
@@ -28,20 +28,20 @@ def frozen_precisions(recipe: RecipeConfig, precision: FrozenPrecision) -> dict[
 
 
 def store_frozen(network: MimicBrushNetwork, precision: FrozenPrecision) -> None:
-    """Keep frozen parts in this precision, in which they then compute, too; changes the network in place.
+    """Convert frozen parts to this precision, in which they then compute, too; changes the network in place.
 
-    Trained parameters stay in float32. Of a U-Net with adapters, the matrices below them change precision and the norms
-    do not; such a U-Net computes under autocast only.
+    Trained parameters stay in float32. In a U-Net with adapters the frozen matrices are converted and the norms are
+    not; such a U-Net computes under autocast only.
     """
     dtype = getattr(torch, precision)
     for name, part in network.named_children():
         trained = [parameter.requires_grad for parameter in part.parameters()]
-        if name == KEPT or all(trained):
+        if name == FLOAT32_PART or all(trained):
             continue
         if any(trained):
             _store_matrices(part, dtype)
         else:
-            nn.Module.to(part, dtype)  # diffusers' own warns of float32 modules, of which there are none
+            nn.Module.to(part, dtype)  # diffusers' own `to` would warn of float32 modules
 
 
 def _store_matrices(part: nn.Module, dtype: torch.dtype) -> None:

@@ -1,4 +1,4 @@
-"""Preconditions of training, checked without torch: shards, weights, and an output folder of its own."""
+"""Preconditions of training, checked without torch: shards, weights, and an output folder that is free."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from mimicbrush.training.resume_settings import require_same_run
 
 
 def check_training(config: TrainConfig) -> None:
-    """Raise UserError where the output folder is another run's, or naming all shards and weights that are missing.
+    """Raise UserError where the output folder holds another run, or naming all missing shards and weights.
 
-    An examination (`--check`) names them itself, beside all else. A run that has a checkpoint may be finished, and then
-    needs neither.
+    `--check` reports these itself, with everything else. A run with a checkpoint may be finished, and then needs none.
     """
     require_posix("training")
     if config.check:
@@ -39,12 +38,12 @@ def check_training(config: TrainConfig) -> None:
 
 
 def announce_training(config: TrainConfig) -> str | None:
-    """The first line of a run, which the first rank prints while libraries are imported."""
-    return f"loading libraries to {'examine' if config.check else 'train'} {config.output} ..." if is_first() else None
+    """First line of a run, which the first rank prints before libraries are imported."""
+    return f"loading libraries to {'check' if config.check else 'train'} {config.output} ..." if is_first() else None
 
 
 def check_ablations(config: AblationsConfig) -> None:
-    """Raise UserError, with the faults of the first variant, where none of the chosen variants can be trained."""
+    """Raise UserError, with the faults of the first variant, if none of the chosen variants can be trained."""
     faults = []
     for name in config.chosen:
         try:
@@ -56,13 +55,13 @@ def check_ablations(config: AblationsConfig) -> None:
 
 
 def check_autoencoder(config: AutoencoderConfig) -> None:
-    """Raise UserError that names all folders of shards, and the weights to start from, that are missing."""
+    """Raise UserError that names all missing folders of shards and the missing weights to start from."""
     start = NetworkConfig(autoencoder=PartConfig(pretrained=config.start))
     _require_inputs([*config.shards, config.heldout], start)
 
 
 def _require_inputs(shards: Iterable[Path], network: NetworkConfig) -> None:
-    """Raise UserError that names everything that is missing."""
+    """Raise UserError that names all missing inputs."""
     faults = Faults()
     for folder in shards:
         with faults.collect():

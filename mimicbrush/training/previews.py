@@ -1,4 +1,4 @@
-"""Edits of held-out pairs during training, and how often the network uses its reference."""
+"""Callbacks that edit held-out pairs during training, and measure how much the network uses its reference."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.records import append_record, forget_after, read_records
 
 PREVIEW_GUIDANCE = 2.0
-"""Small, so that young weights show what they know rather than its exaggeration."""
+"""Guidance scale of previews; small, because guidance exaggerates the errors of early weights."""
 COLUMNS = ("masked source", "reference", "edited", "edited, shape kept", "truth")
 """Titles of the columns of a preview."""
 
 
 class Previews(StepCallback):
-    """Edits of a few held-out pairs every so many steps, with fixed masks and seeds: a picture file each time.
+    """Edits a few held-out pairs every so many steps, with fixed masks and seeds, and writes a picture file.
 
-    The first rank makes them, with the averaged weights and from generators of its own; the others go on to their next
-    exchange of gradients and wait there. Nothing of it is a call for all ranks.
+    The first rank makes them, with the averaged weights and its own generators; the others wait at their next exchange
+    of gradients.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Previews(StepCallback):
 
 
 class ReferenceUse(StepCallback):
-    """Measures reference use on held-out pairs every so many steps, with the averaged weights; a line of a CSV each.
+    """Measures reference use on held-out pairs every so many steps, with the averaged weights, into a CSV file.
 
-    A resumed run drops the lines behind its checkpoint.
+    A resumed run drops the lines after its checkpoint.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ReferenceUse(StepCallback):
 
 
 def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Image.Image:
-    """Edit a batch and show it: a row a pair, the COLUMNS side by side under their titles."""
+    """Edit a batch and show one row for each pair, with COLUMNS side by side under their titles."""
     pairs = list(zip(batch.source, batch.mask, batch.reference, strict=True))
     columns = [blacken(batch.source, batch.mask), batch.reference]
     for keep_shape in (False, True):

@@ -1,4 +1,4 @@
-"""What a person reads while training runs: a bar on a terminal, plain lines in a log."""
+"""Show the progress of training: a bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BAR = "step {n_fmt}/{total_fmt} |{bar}|{postfix}, left {remaining}"
 
 
 class Progress(StepCallback, ProgressBar):
-    """Steps done, loss, images/s and time left; of all ranks, the first one says it.
+    """Shows steps, loss, images/s and time left, on the first rank.
 
-    Lightning's own bar counts batches of an epoch, and ours has no end. Where stderr is a file, as under Slurm, a plain
-    line comes with each line of metrics.csv.
+    Lightning's own bar counts batches of an epoch, but our epoch is endless. If stderr is a file, as under Slurm, one
+    plain line is printed for each line of metrics.csv.
     """
 
     def __init__(self, records: Records, watch: Watch) -> None:
@@ -40,7 +40,7 @@ class Progress(StepCallback, ProgressBar):
         super().on_train_start(trainer, module)
         self.started, self.first = time.monotonic(), trainer.global_step
         if sys.stderr.isatty() and not self.is_disabled:
-            # Time left from the whole call's mean: single steps vary with previews and checkpoints.
+            # Time left by the mean of the whole call, because previews and checkpoints slow single steps.
             self.bar = tqdm(
                 total=trainer.max_steps, initial=self.first, bar_format=BAR, smoothing=0, dynamic_ncols=True
             )
@@ -52,8 +52,8 @@ class Progress(StepCallback, ProgressBar):
         elif self.records.row.get("step") == step and not self.is_disabled:
             facts = [*self._facts(), f"{self.records.row['waiting_share']:.0%} waiting"]
             left = (trainer.max_steps - step) * (time.monotonic() - self.started) / (step - self.first)
-            said = "  ".join([f"step {step}/{trainer.max_steps}", *facts, f"left {tqdm.format_interval(left)}"])
-            print(said, file=sys.stderr, flush=True)
+            line = "  ".join([f"step {step}/{trainer.max_steps}", *facts, f"left {tqdm.format_interval(left)}"])
+            print(line, file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._close()
@@ -62,7 +62,7 @@ class Progress(StepCallback, ProgressBar):
         self._close()
 
     def print(self, *words: object, **kwargs) -> None:
-        """Above the bar, at once."""
+        """Print above the bar, immediately."""
         if self.bar is not None:
             self.bar.clear()
         print(*words, **kwargs, flush=True)
@@ -71,7 +71,7 @@ class Progress(StepCallback, ProgressBar):
 
     @property
     def is_enabled(self) -> bool:
-        """Lightning's name: `module.print` comes here."""
+        """Whether `module.print` prints through this bar, as Lightning asks."""
         return not self.is_disabled
 
     def _facts(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""metrics.csv, loss.png and damaged.txt: how training goes."""
+"""Record a run's progress in metrics.csv, loss.png and damaged.txt."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.curves import BANDS, LOSSES, draw_training
 from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.precision import COMPUTED_IN
+from mimicbrush.training.precision import COMPUTE_DTYPES
 from mimicbrush.training.timing import BatchClock, matrix_rate
 
 NUM_TIMESTEPS = 1000
-"""Of the noise schedule, shared among BANDS."""
+"""Number of timesteps of the noise schedule, divided among BANDS."""
 DRAW_EVERY = 10
-"""Lines of metrics.csv between drawings of loss.png, each of which takes about a second."""
+"""Lines of metrics.csv between drawings of loss.png, which take about a second each."""
 
 
 class Records(StepCallback):
-    """A line every so many steps with means since the last line, over all ranks; pictures of them now and then.
+    """Writes a line every so many steps, with means since the last line over all ranks, and charts them.
 
-    A resumed run drops the lines behind its checkpoint: every step stands there once. Speed is that of training alone:
-    previews, measurements and checkpoints do not count.
+    A resumed run drops the lines after its checkpoint, so that every step is recorded once. The speed is that of
+    training alone, without previews, measurements and checkpoints.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Records(StepCallback):
         self.watch = watch
         self.clock = clock
         self.device_flops = math.nan
-        """The most that one device does in a second."""
+        """FLOP/s that one device reaches at most; NaN if unknown."""
         self.damaged = DamagedSamples(folder / "damaged.txt")
         self.row: dict[str, float] = {}
         """The last line."""
@@ -62,19 +62,19 @@ class Records(StepCallback):
     def on_train_start(self, trainer: Trainer, module: MimicBrushModule) -> None:
         super().on_train_start(trainer, module)
         forget_after(trainer, self.csv_path)
-        # A CPU's cores are shared, and its rate of one moment tells nothing of the next.
+        # Not on CPUs, whose cores are shared, so that their rate varies.
         if module.flops_per_image and module.device.type == "cuda":
-            self.device_flops = matrix_rate(module.device, COMPUTED_IN[trainer.precision])
+            self.device_flops = matrix_rate(module.device, COMPUTE_DTYPES[trainer.precision])
         self._start_line()
 
     def on_before_optimizer_step(self, trainer: Trainer, module: MimicBrushModule, optimizer: Optimizer) -> None:
-        # At the end of the step it is the next one's already.
+        # At the end of the step it is already that of the next step.
         self.learning_rate = optimizer.param_groups[0]["lr"]
 
     def on_train_batch_end(
         self, trainer: Trainer, module: MimicBrushModule, outputs: dict, pairs: PairBatch, batch_idx: int
     ) -> None:
-        # They stay on the device until the line is written.
+        # Tensors stay on the device until the line is written.
         self.outputs.append({name: outputs[name] for name in (*LOSSES.values(), "timestep")})
         self.skipped += pairs.skipped
         self.seconds += time.monotonic() - self.clock.asked
@@ -83,19 +83,19 @@ class Records(StepCallback):
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
         if math.isfinite(self.watch.grad_norm):
             self.norms.append(self.watch.grad_norm)
-        is_judged = self.heldout_loss is not None and self.heldout_loss.is_due(step)
-        columns = self.heldout_loss.measure(trainer, module, step) if is_judged else {}
-        if step % self.every == 0 or step == trainer.max_steps or is_judged:
+        is_measured = self.heldout_loss is not None and self.heldout_loss.is_due(step)
+        columns = self.heldout_loss.measure(trainer, module, step) if is_measured else {}
+        if step % self.every == 0 or step == trainer.max_steps or is_measured:
             self._flush(trainer, module, step, columns)
 
     def on_train_end(self, trainer: Trainer, module: MimicBrushModule) -> None:
-        """After the last step, or that at which all ranks were asked to stop."""
+        """Write the last line, after the last step or the one at which all ranks stop."""
         if self.outputs:
             self._flush(trainer, module, trainer.global_step)
         self._draw(trainer)
 
     def on_exception(self, trainer: Trainer, module: MimicBrushModule, exception: BaseException) -> None:
-        # Not where another rank has died: Lightning leaves the others a few seconds, which their last words need.
+        # Not if another rank has died: Lightning then gives this one a few seconds, enough for its message only.
         if isinstance(exception, KeyboardInterrupt | UserError):
             self._draw(trainer)
 
@@ -109,17 +109,17 @@ class Records(StepCallback):
     def _flush(
         self, trainer: Trainer, module: MimicBrushModule, step: int, columns: dict[str, float] | None = None
     ) -> None:
-        """columns: further ones of this line."""
+        """Write a line; columns: additional columns of this line."""
         row = {"step": step, **self._measure(trainer, module), **(columns or {})}
         skipped = _gather(self.skipped, trainer)
         self._start_line()
         if trainer.is_global_zero:
             for message in self.damaged.note(skipped):
-                module.print(f"damaged, another sample stands in its stead: {message}")
+                module.print(f"damaged, replaced by another sample: {message}")
             self._write(trainer, row | {"bad_steps": self.watch.num_bad, "damaged_samples": len(self.damaged.named)})
 
     def _measure(self, trainer: Trainer, module: MimicBrushModule) -> dict[str, float]:
-        """What is of all ranks: a call for all of them."""
+        """Measure the columns that all ranks share; all ranks must call it."""
         device = trainer.strategy.root_device
         sums, counts, num_images = _sums(self.outputs)
         waited = self.clock.waited - self.waited_before
@@ -142,7 +142,7 @@ class Records(StepCallback):
         }
 
     def _used_share(self, module: MimicBrushModule, images_per_second: float) -> float:
-        """Of what one device can do (MFU); NaN, an empty cell, on CPUs, and where nobody has counted."""
+        """Share of the device's FLOP/s in use (MFU); NaN on CPUs, and if FLOPs were not counted."""
         return images_per_second * (module.flops_per_image or math.nan) / self.device_flops
 
     def _write(self, trainer: Trainer, row: dict[str, float]) -> None:
@@ -162,14 +162,14 @@ class Records(StepCallback):
 
 
 class DamagedSamples:
-    """A line of a file for each sample that was found damaged, however often it is met."""
+    """Writes one line for each damaged sample, however often it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.named = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
 
     def note(self, messages: Iterable[str]) -> list[str]:
-        """Those that were not known."""
+        """Record messages; returns the new ones."""
         lines = dict.fromkeys(" ".join(message.split()) for message in messages)
         new = [line for line in lines if line not in self.named]
         if new:
@@ -179,9 +179,9 @@ class DamagedSamples:
 
 
 def read_records(path: Path) -> list[dict[str, float]]:
-    """The lines of a CSV of numbers, none if there is no file; NaN where a cell is empty.
+    """Read a CSV file of numbers; no lines if there is no file, NaN for empty cells.
 
-    A last line that was not written to its end is none.
+    An incomplete last line is ignored.
     """
     if not path.is_file():
         return []
@@ -191,7 +191,7 @@ def read_records(path: Path) -> list[dict[str, float]]:
 
 
 def append_record(row: dict[str, float], path: Path) -> None:
-    """Add a line; only a file that lacks one of its columns is written anew."""
+    """Append a line; the file is rewritten only if it lacks one of the columns."""
     columns = _columns(path)
     if row.keys() <= set(columns):
         append_text(_csv([row], columns), path)
@@ -200,13 +200,13 @@ def append_record(row: dict[str, float], path: Path) -> None:
 
 
 def forget_after(trainer: Trainer, path: Path) -> None:
-    """Drop the lines behind the step that a run resumes from."""
+    """Drop the lines after the step that a run resumes from."""
     if trainer.is_global_zero:
         write_records([row for row in read_records(path) if row["step"] <= trainer.global_step], path)
 
 
 def write_records(rows: list[dict[str, float]], path: Path) -> None:
-    """Write all lines, or remove the file where there are none."""
+    """Write all lines, or remove the file if there are none."""
     if not rows:
         path.unlink(missing_ok=True)
         return
@@ -215,7 +215,7 @@ def write_records(rows: list[dict[str, float]], path: Path) -> None:
 
 
 def _csv(rows: list[dict[str, float]], columns: list[str]) -> str:
-    """Lines without their header; an empty cell where nothing is known."""
+    """Format lines without header; unknown values and NaN become empty cells."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writerows({name: "" if math.isnan(value) else f"{value:.8g}" for name, value in row.items()} for row in rows)
@@ -230,7 +230,7 @@ def _columns(path: Path) -> list[str]:
 
 
 def _sums(outputs: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor, int]:
-    """Sums and counts of LOSSES and BANDS over all samples whose loss is finite, and the number of all samples."""
+    """Sums and counts of LOSSES and BANDS over samples with finite losses, and the number of all samples."""
     joined = {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]}
     band = joined["timestep"] * len(BANDS) // NUM_TIMESTEPS
     absent = torch.full_like(joined["whole"], math.nan)
@@ -241,7 +241,7 @@ def _sums(outputs: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor, int]:
 
 
 def _gather(items: list[str], trainer: Trainer) -> list[str]:
-    """Of all ranks."""
+    """Collect the items of all ranks."""
     if trainer.world_size == 1:
         return items
     gathered: list[list[str]] = [[] for _ in range(trainer.world_size)]

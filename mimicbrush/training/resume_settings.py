@@ -1,4 +1,4 @@
-"""Whether a training run resumes: which of its settings may change between two calls, and which may not."""
+"""Decide whether a run can resume: which settings may change between two calls of one run."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.run_folder import find_difference
 from mimicbrush.training.config import RunConfig, TrainConfig
 
-_KEPT = ("precision", "frozen_precision", "ema_decay")
-"""Settings of RunConfig with which the same command takes other steps."""
-_CHANGEABLE = tuple(f"run.{each.name}" for each in fields(RunConfig) if each.name not in _KEPT)
-FREE = (
+_FIXED = ("precision", "frozen_precision", "ema_decay")
+"""Settings of RunConfig that change the training steps, and therefore must stay."""
+_CHANGEABLE_RUN = tuple(f"run.{each.name}" for each in fields(RunConfig) if each.name not in _FIXED)
+CHANGEABLE = (
     "output",
     "check",
-    *_CHANGEABLE,
+    *_CHANGEABLE_RUN,
     "data.num_workers",
     "data.timeout",
     "data.batch_size",
     "recipe.reference_gradient",
     "network.recommended",
 )
-"""Settings that may change between calls of one run; data.batch_size only as long as a step keeps its samples. A run
-keeps the recipe.reference_gradient of its checkpoint, because the config of an older run does not name it."""
+"""Settings that may change between calls of one run; data.batch_size only if the samples of a step stay the same.
+Changing recipe.reference_gradient has no effect, because a run keeps that of its checkpoint."""
 
 
 def require_same_run(config: TrainConfig) -> None:
     """Raise UserError where the output folder holds a run with other settings."""
-    other = describe_other_run(config)
-    if other:
-        raise UserError(other)
+    difference = describe_other_run(config)
+    if difference:
+        raise UserError(difference)
 
 
 def describe_other_run(config: TrainConfig) -> str | None:
-    """In which setting the output folder's run differs, and what to do; None where it can go on, or there is none.
+    """Say in which setting the run in the output folder differs, and what to do; None if it can resume, or is new.
 
-    Raises UserError where the folder cannot be one.
+    Raises UserError where the output is not a folder.
     """
-    refuse_file_name(config.output)  # before ranks meet, and for --check: neither holds the folder
-    difference = find_difference(config.output, config, free=FREE)
+    refuse_file_name(config.output)  # checked here, too, because ranks and --check come before the folder's lock
+    difference = find_difference(config.output, config, free=CHANGEABLE)
     if difference is None:
         return None
-    said = f"{config.output} holds another run: {difference}"
-    # Another network may not take the weights.
+    message = f"{config.output} holds another run: {difference}"
+    # The weights may not fit another network.
     if difference.startswith("network.") or not checkpoint_of(config.output).is_file():
-        return f"{said}; choose another output or delete the folder"
+        return f"{message}; choose another output or delete the folder"
     return (
-        f"{said}; set it back to resume, or start a new run from these weights with --network.weights {config.output}"
-        " --output NEW, in which the optimiser and the step count start from zero"
+        f"{message}; set it back to resume, or start a new run from these weights with --network.weights"
+        f" {config.output} --output NEW, in which the optimiser and the step count start from zero"
     )

@@ -1,4 +1,4 @@
-"""A training run: its config, its folder, and the parts that Lightning drives."""
+"""Set up a training run: share of each rank, module, data, and the check of its checkpoint."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import fetchable_parts, initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint, split_parts
 from mimicbrush.model.weights.tensors import require_fit
+from mimicbrush.model.weights.trained_weights import fetchable_parts
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
@@ -23,7 +24,7 @@ from mimicbrush.training.precision import frozen_precisions, store_frozen
 
 
 def share_step(config: TrainConfig, num_ranks: int) -> TrainConfig:
-    """The config whose `data.batch_size` and `run.accumulate` make up each rank's share of a step.
+    """Set `data.batch_size` and `run.accumulate` to each rank's share of a step.
 
     Raises UserError where `run.samples_per_step` cannot be shared equally, or `run.accumulate` contradicts it.
     """
@@ -52,8 +53,10 @@ def share_step(config: TrainConfig, num_ranks: int) -> TrainConfig:
 
 
 def check_checkpoint(module: MimicBrushModule, path: Path, config: NetworkConfig) -> None:
-    """Raise UserError, naming tensors, where the checkpoint to resume from is of another network, or was trained with
-    other frozen weights than those that `config` fetches now."""
+    """Raise UserError, naming tensors, where a checkpoint does not fit the network, or frozen weights have changed.
+
+    Frozen weights that the checkpoint leaves out must be those that `config` fetches now.
+    """
     checkpoint = read_checkpoint(path)
     tensors = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items()}
     require_fit(module.network, tensors, str(path), may_lack=module.left_out)
@@ -63,9 +66,9 @@ def check_checkpoint(module: MimicBrushModule, path: Path, config: NetworkConfig
 
 
 def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -> MimicBrushModule:
-    """The network, its weights loaded or drawn, and its training step.
+    """Make the training module with its network, whose weights are loaded or drawn.
 
-    network: one that stands in for it; it is changed in place.
+    network: a network to use instead; it is changed in place.
     """
     require_optimizer(config.recipe.optimizer)
     if network is None:
@@ -78,7 +81,7 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
             enable_gradient_checkpointing(unet)
     if config.run.compile:
         for unet in (network.imitative_unet, network.reference_unet):
-            # Whole or not at all: a graph break would leave most of it uncompiled without a word.
+            # No graph breaks: one would silently leave most of the U-Net uncompiled.
             unet.compile(fullgraph=True)
     module = MimicBrushModule(
         network,
@@ -93,5 +96,5 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
 
 
 def make_data(config: TrainConfig) -> PairData:
-    """The mixture of sources; the config is that of `share_step`."""
+    """Make the mixture of sources from a config that `share_step` has returned."""
     return PairData(config.data, size=config.network.size, seed=config.seed, only_first=config.overfit)

@@ -1,4 +1,4 @@
-"""How long training waits for data, and how fast the device is."""
+"""Measure how long training waits for data, and how fast the device is."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mimicbrush.training.config import ClockKind
 
 
 class BatchClock(PassThroughProfiler):
-    """A profiler, because Lightning tells profilers when it asks for a batch and when it has it."""
+    """Measures the time between asking for a batch and receiving it; Lightning reports both to its profiler."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked = time.monotonic()
-        """When the last batch was asked for, which begins its step."""
+        """Time at which the last batch was asked for, the begin of its step."""
         self.waited = 0.0
-        """Seconds, of all batches."""
+        """Seconds waited for all batches."""
 
     def start(self, action_name: str) -> None:
         if action_name.endswith("train_dataloader_next"):
@@ -30,19 +30,19 @@ class BatchClock(PassThroughProfiler):
 
 
 def now(kind: ClockKind = "wall") -> float:
-    """Seconds of a clock, when all work given to the GPU is done."""
+    """Read a clock in seconds, after the GPU has finished all its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() if kind == "wall" else time.process_time()
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a large matrix product, the best of a few: what the device reaches, not what its maker promises.
+    """Measure the FLOP/s of a large matrix product, the best of five, as the practical peak of the device.
 
-    float32 in TensorFloat-32, where the device has it.
+    float32 uses TensorFloat-32, if the device has it.
     """
     side = 8192 if device.type == "cuda" else 512
-    # Random numbers, which a GPU multiplies at a lower clock than constants; the global state stays untouched.
+    # Random numbers, because a GPU multiplies constants at a higher clock; the global random state stays untouched.
     generator = torch.Generator(device).manual_seed(0)
     left, right = torch.randn(2, side, side, device=device, generator=generator).to(dtype)
     before = torch.get_float32_matmul_precision()

@@ -1,4 +1,4 @@
-"""What is trained, and what of the network a checkpoint can do without."""
+"""Choose the trained parameters, and the tensors that a checkpoint may leave out."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from mimicbrush.training.config import RecipeConfig
 
 
 def choose_trained(network: MimicBrushNetwork, recipe: RecipeConfig, *, seed: int) -> None:
-    """Freeze what the recipe leaves alone, and add its adapters; changes the network in place.
+    """Freeze what the recipe does not train, and add its adapters; changes the network in place.
 
-    seed: adapters are drawn from it, each U-Net's from a stream of their own.
+    seed: for the adapters; each U-Net has its own random stream.
     """
     network.reference_unet.requires_grad_(recipe.train_reference)
     if recipe.reference_lora:
         add_lora(network.reference_unet, recipe.reference_lora, seed=seed_of(seed, "lora", "reference_unet"))
     if recipe.imitative_lora:
         add_lora(network.imitative_unet, recipe.imitative_lora, seed=seed_of(seed, "lora", "imitative_unet"))
-        # Its input channels may be new, and then start at zero.
+        # New input channels start at zero and have to be trained.
         network.imitative_unet.conv_in.requires_grad_(True)
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """By name, those that the optimiser changes."""
+    """Parameters that the optimiser changes, by name."""
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
 def fetchable_tensors(network: MimicBrushNetwork, parts: Collection[str]) -> set[str]:
-    """Names of what is frozen in these parts, which can be fetched again."""
+    """Names of the frozen tensors in parts that can be fetched again."""
     frozen = network.state_dict().keys() - trained_parameters(network).keys()
     return {name for name in frozen if name.split(".")[0] in parts}

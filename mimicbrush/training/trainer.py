@@ -1,4 +1,4 @@
-"""Lightning's trainer for a run: its callbacks, its ranks, and how it ends."""
+"""Make Lightning's trainer for a run, with its callbacks and ranks; train, and describe the end of the run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mimicbrush.yaml_reading import parse_yaml
 
 
 @contextmanager
-def _on_devices_that_are_there() -> Iterator[None]:
+def _report_missing_devices() -> Iterator[None]:
     try:
         yield
     except MisconfigurationException as error:
@@ -47,9 +47,9 @@ def _on_devices_that_are_there() -> Iterator[None]:
         raise UserError(f"{reason}; choose other run.accelerator, run.devices or run.precision") from None
 
 
-@_on_devices_that_are_there()
+@_report_missing_devices()
 def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
-    """Lightning's trainer with our callbacks; raises UserError where its devices are not there."""
+    """Make Lightning's trainer with our callbacks; raises UserError where devices are missing."""
     _quieten_lightning()
     torch.set_float32_matmul_precision("high" if config.run.tf32 else "highest")
     run, ranks = config.run, find_ranks(config.run.devices, config.run.num_nodes)
@@ -72,58 +72,60 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
         log_every_n_steps=run.record_every,
         default_root_dir=config.output,
     )
-    # How many devices "auto" is, Lightning alone knows.
+    # Only Lightning knows how many devices "auto" means.
     trainer.accumulate_grad_batches = share_step(config, num_ranks_of(trainer)).run.accumulate
-    # Before each batch ranks would ask the first one whether it got SIGTERM, and wait: `Watch` has asked already.
+    # Before each batch, ranks would ask the first one for SIGTERM, and wait; `Watch` exchanges stop signals already.
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
     return trainer
 
 
 def num_ranks_of(trainer: Trainer) -> int:
-    """Processes that train together, known before they have met."""
+    """Number of ranks, known before they connect."""
     return trainer.num_devices * trainer.num_nodes
 
 
 def fit(trainer: Trainer, module: MimicBrushModule, data: PairData, checkpoint: Path | None) -> None:
-    """Train, from a checkpoint on where there is one; raises UserError where a worker or another rank has died,
-    and where compiling fails."""
+    """Train, resuming from a checkpoint if there is one.
+
+    Raises UserError where a loader worker or another rank has died, or compiling fails.
+    """
     try:
         trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     except (RuntimeError, ConnectionError, EOFError) as error:
-        if _is_of_compiling(error):
+        if _is_from_compiling(error):
             reason = first_line(error)
             raise UserError(f"run.compile: a U-Net cannot be compiled whole ({reason}); set it to false") from None
-        reason = _death(error)
+        reason = _describe_death(error)
         if reason is None:
             raise
-        raise UserError(f"{reason}; the same command goes on from the last checkpoint") from None
+        raise UserError(f"{reason}; run the same command again to resume") from None
 
 
-def _is_of_compiling(error: Exception) -> bool:
-    # Importing it takes seconds; if nobody has imported it, nothing was compiled.
+def _is_from_compiling(error: Exception) -> bool:
+    # Importing the module takes seconds; if it was not imported, nothing was compiled.
     exceptions = sys.modules.get("torch._dynamo.exc")
     return exceptions is not None and isinstance(error, exceptions.TorchDynamoException)
 
 
-def _death(error: Exception) -> str | None:
-    """Who has died, where an error comes of that; what it says itself is in the dead one's log, or in the kernel's."""
-    said = str(error)
-    if "DataLoader" in said or isinstance(error, ConnectionError | EOFError):
-        return f"a loader worker has died or hangs ({said.strip()}): too little memory? The system's log may tell"
-    if any(word in said for word in ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")):
-        return "another rank has died or hangs: its own last words tell why"
+def _describe_death(error: Exception) -> str | None:
+    """Say which process has died if that caused the error, else None. Its log, or the kernel's, has details."""
+    message = str(error)
+    if "DataLoader" in message or isinstance(error, ConnectionError | EOFError):
+        return f"a loader worker has died or hangs ({message.strip()}): too little memory? See the system's log"
+    if any(word in message for word in ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")):
+        return "another rank has died or hangs: see the end of its log"
     return None
 
 
 def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
-    """Say on which signal the run has stopped, and exit with its status; before a Slurm job's end, queue it again."""
+    """Print which signal has stopped the run, and exit with its status; requeue a Slurm job that is about to end."""
     if trainer.is_global_zero:
         then = "run the same command again to resume"
         if stop.agreed == signal.SIGUSR1 and requeue():
             then = "the job is in the queue again and resumes from here"
         left_out = describe_left_out(config, trainer)
         print(f"stopped by {stop.agreed.name} after step {trainer.global_step} -> {config.output}{left_out}; {then}")
-    # srun ends all ranks as soon as one has failed: none leaves before the job is in the queue.
+    # srun ends all ranks as soon as one has failed, so all wait until the job is in the queue.
     trainer.strategy.barrier()
     raise SystemExit(128 + stop.agreed)
 
@@ -132,30 +134,30 @@ def describe_left_out(config: TrainConfig, trainer: Trainer) -> str:
     """Describe skipped steps and replaced samples, and where they are recorded, for the run's last line."""
     num_bad = next(callback.num_bad for callback in trainer.callbacks if isinstance(callback, Watch))
     damaged = next(callback.damaged for callback in trainer.callbacks if isinstance(callback, Records))
-    said = ""
+    description = ""
     if num_bad:
-        said += f"; {num_bad} {'step' if num_bad == 1 else 'steps'} skipped, see {config.output / 'bad_steps'}"
+        description += f"; {num_bad} {'step' if num_bad == 1 else 'steps'} skipped, see {config.output / 'bad_steps'}"
     if damaged.named:
         num = len(damaged.named)
-        said += f"; {num} damaged {'sample' if num == 1 else 'samples'} replaced, see {damaged.path}"
-    return said
+        description += f"; {num} damaged {'sample' if num == 1 else 'samples'} replaced, see {damaged.path}"
+    return description
 
 
 def describe_end(config: TrainConfig, trainer: Trainer, start_step: int) -> str:
-    """The run's last line: what it trained, and why it stopped if that was before its last step."""
+    """Describe the end of the run: its steps, and why it stopped early, if it did."""
     done = f"trained steps {start_step + 1} to {trainer.global_step}: checkpoint and records -> {config.output}"
-    judged = [callback for callback in trainer.callbacks if isinstance(callback, HeldoutLoss) and callback.is_over]
-    early = [f"stopped early: {callback.progress.describe()}" for callback in judged]
+    over = [callback for callback in trainer.callbacks if isinstance(callback, HeldoutLoss) and callback.is_over]
+    early = [f"stopped early: {callback.progress.describe()}" for callback in over]
     return "\n".join([*early, done + describe_left_out(config, trainer)])
 
 
 def _quieten_lightning() -> None:
-    """Keep its warnings; drop advertisements, and warnings of what is meant: frozen parts are in eval mode."""
+    """Silence Lightning's advertisements, and warnings about intended settings such as frozen parts in eval mode."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # It says so wherever Slurm is installed; `find_ranks` knows whether srun has started this.
+    # Lightning warns wherever Slurm is installed; `find_ranks` checks whether srun has started this process.
     warnings.filterwarnings("ignore", message="The `srun` command is available.*")
 
 
@@ -172,7 +174,7 @@ def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock, ranks:
         callbacks.append(CoreCheck(config.data.num_workers))
     if config.overfit:
         callbacks.append(Overfit(config.output, num_inference_steps=run.preview_steps))
-    # Last, so that a checkpoint vouches for everything its step has written.
+    # Last, so that everything of a step is written before its checkpoint.
     path = checkpoint_of(config.output)
     return [*callbacks, Checkpoints(path, run.checkpoint_every, run.keep_checkpoint_every, stop, heldout_loss)]
 
@@ -180,7 +182,7 @@ def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock, ranks:
 def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[Callback]:
     run, heldout, size = config.run, config.data.heldout, config.network.size
     callbacks: list[Callback] = []
-    # The first rank judges alone; the others need not hold the pictures.
+    # Only the first rank measures; the others need no pictures.
     if heldout is None or not is_first():
         return callbacks
     if run.preview_every:
@@ -196,7 +198,7 @@ def _heldout_callbacks(config: TrainConfig, averaged: AveragedWeights) -> list[C
 
 
 def _heldout_loss(config: TrainConfig, averaged: AveragedWeights) -> HeldoutLoss | None:
-    """On all ranks, which must agree on what is best; the first alone holds pairs."""
+    """Make the held-out loss on all ranks, which must agree on the best one; only the first rank holds pairs."""
     run, heldout = config.run, config.data.heldout
     if heldout is None or not run.heldout_loss_every:
         return None
@@ -217,7 +219,7 @@ def _heldout_loss(config: TrainConfig, averaged: AveragedWeights) -> HeldoutLoss
 def _loggers(config: TrainConfig) -> list[Logger]:
     if config.run.wandb == "off" or not is_first():
         return []
-    # Here, because wandb takes a second to import.
+    # Imported here, because importing wandb takes a second.
     from mimicbrush.training.loggers import make_logger
 
     return [make_logger(config.run.wandb, config.output, parse_yaml(dump_config(config)))]

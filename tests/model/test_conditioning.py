@@ -6,7 +6,7 @@ from tests.conftest import depth_model
 
 
 def calls_of(module: nn.Module) -> list[int]:
-    """Filled with the number of rows of each later call."""
+    """List that receives the number of rows of each later call."""
     rows = []
     module.register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
     return rows
@@ -17,7 +17,7 @@ def sources(num: int) -> Tensor:
 
 
 @torch.no_grad()
-def test_depth_that_is_off_is_the_models_answer_to_zeros():
+def test_absent_depth_is_the_models_output_for_zeros():
     depth = DepthShape(depth_model(), "released")
     expected = depth.depth_model(torch.zeros(1, 3, 28, 28)).predicted_depth[:, None]
     torch.testing.assert_close(depth(sources(2), torch.tensor([False, False])), expected.repeat(2, 1, 1, 1))
@@ -40,7 +40,7 @@ def test_mixed_rows_equal_rows_alone():
 
 
 @torch.no_grad()
-def test_other_weights_make_another_map_of_nothing():
+def test_new_weights_invalidate_the_absent_map():
     depth, other = DepthShape(depth_model(), "released"), DepthShape(depth_model(), "released")
     nothing = torch.tensor([False])
     assert not torch.equal(depth(sources(1), nothing), other(sources(1), nothing))

@@ -1,4 +1,4 @@
-"""Gradient checkpointing and torch.compile, together: nothing breaks the graph, and no number changes."""
+"""Gradient checkpointing and torch.compile together: the graph does not break, and no result changes."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def small_network(train_reference: bool) -> MimicBrushNetwork:
 
 
 def step(network: MimicBrushNetwork, *, detached: bool) -> dict[str, torch.Tensor]:
-    """The loss of two pictures, matched points included, and the gradient of everything that is trained."""
+    """Loss of two pictures, including matched points, and the gradients of all trained parameters."""
     network.zero_grad()
     generator = torch.Generator().manual_seed(0)
     source, reference = torch.rand(2, 2, 3, SIZE, SIZE, generator=generator)
@@ -40,7 +40,7 @@ def step(network: MimicBrushNetwork, *, detached: bool) -> dict[str, torch.Tenso
     ("train_reference", "detached", "checkpointing", "backend"),
     [
         (True, False, True, "eager"),
-        # aot_eager refuses to checkpoint what has no backward pass.
+        # aot_eager refuses to checkpoint blocks without a backward pass.
         pytest.param(False, True, True, "aot_eager", marks=pytest.mark.slow),
         pytest.param(False, False, True, "aot_eager", marks=pytest.mark.slow),
         pytest.param(True, False, True, "aot_eager", marks=pytest.mark.slow),
@@ -49,7 +49,7 @@ def step(network: MimicBrushNetwork, *, detached: bool) -> dict[str, torch.Tenso
         pytest.param(True, False, False, "aot_eager", marks=pytest.mark.slow),
     ],
 )
-def test_compiled_whole_it_computes_what_it_computes_eagerly(train_reference, detached, checkpointing, backend):
+def test_the_compiled_network_computes_the_same(train_reference, detached, checkpointing, backend):
     network = small_network(train_reference)
     expected = step(network, detached=detached)
     torch.compiler.reset()

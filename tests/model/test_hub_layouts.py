@@ -1,4 +1,4 @@
-"""Every preset's parts, from repositories that hold the very files of the real ones."""
+"""Parts of every preset load from repositories with the same files as the real ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cache(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def offline(cache, monkeypatch) -> Path:
-    """Nothing but the cache."""
+    """A hub that has only its cache."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return cache
@@ -81,7 +81,7 @@ def test_metrics_networks_have_weights_to_choose(name):
 
 
 def small_check(path: Path, shards: dict[str, Path], output: Path) -> list[str]:
-    """The arguments that check a preset with small pictures on a CPU."""
+    """Arguments that check a preset with small pictures on a CPU."""
     sources = [{"shards": str(shards["videos"]), "weight": 0.7}, {"shards": str(shards["stills"]), "weight": 0.3}]
     arguments = {
         "config": path,
@@ -92,7 +92,7 @@ def small_check(path: Path, shards: dict[str, Path], output: Path) -> list[str]:
         "data.heldout": shards["heldout"],
         "data.batch_size": 2,
         "data.num_workers": 0,
-        "recipe.optimizer": "adamw",  # 8-bit needs a package that need not be there
+        "recipe.optimizer": "adamw",  # adamw8bit needs an optional package
         "run.devices": 1,
         "run.accelerator": "cpu",
         "run.max_steps": 1,
@@ -113,7 +113,7 @@ def test_every_preset_passes_its_check(path, offline, shards, tmp_path, capsys, 
         call_command(train.COMMAND, small_check(path, shards, tmp_path / "run"))
     printed = capsys.readouterr()
     assert exit_.value.code == 0, printed.out
-    # In words, as the table is wrapped to the width of the terminal.
+    # Compared as words, because the table is wrapped to the width of the terminal.
     assert f"{INPAINTING}: imitative_unet" in " ".join(printed.out.split())
     assert "Error no file named" not in printed.err + caplog.text
     assert [record.getMessage() for record in caplog.records if record.name.startswith("mimicbrush")] == [
@@ -129,7 +129,7 @@ def test_released_sizes_are_completed_from_the_hub(offline):
         assert {tensor.dtype for tensor in part.parameters()} == {torch.float32}
 
 
-def test_stable_diffusion_is_taken_in_its_order(offline):
+def test_stable_diffusion_repositories_are_tried_in_order(offline):
     def load(name: str, **fields: object) -> UNet2DConditionModel:
         return load_part("unet", PartConfig(pretrained=name, subfolder="unet", **fields), UNet2DConditionModel)
 
@@ -149,7 +149,7 @@ def test_network_is_built_of_the_presets_parts(offline):
     assert not built.imitative_unet.conv_in.weight[:, 9:].any()
 
 
-def test_a_run_from_before_parts_had_revisions_goes_on(tmp_path):
+def test_a_run_older_than_part_revisions_resumes(tmp_path):
     config = load_config(TrainConfig, REPOSITORY / "configs" / "train" / "tiny.yaml")
     old = yaml.safe_load(dump_config(config))
     for name in PART_NAMES:

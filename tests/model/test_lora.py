@@ -1,4 +1,4 @@
-"""Adapters beside the U-Nets' projections: nothing at first, folded away at last."""
+"""Adapters of the U-Nets' projections change nothing at first, and can be folded into the weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def adapted(**changes) -> MimicBrushNetwork:
 
 
 def stirred(network: MimicBrushNetwork) -> MimicBrushNetwork:
-    """As after training: B is not zero any more."""
+    """Draw B, which is not zero after training."""
     generator = torch.Generator().manual_seed(0)
     for name, parameter in network.named_parameters():
         if "lora_B" in name:
@@ -78,7 +78,7 @@ def test_adapters_alone_are_trained():
 
 @pytest.mark.parametrize("projections", ["imitative", "reference"])
 def test_every_adapter_gets_a_gradient(projections):
-    """DDP waits for every trained parameter's."""
+    """DDP waits for the gradient of every trained parameter."""
     found = gradients(stirred(adapted(reference_projections=projections)))
     assert [name for name, gradient in found.items() if gradient is None] == []
     assert [name for name, gradient in found.items() if "lora_" in name and not gradient.any()] == []
@@ -114,7 +114,7 @@ def test_folding_is_what_peft_merges():
     assert ours.keys() == initialise(one_block_config()).imitative_unet.state_dict().keys()
 
 
-def test_adapters_without_their_base_are_told():
+def test_adapters_without_their_base_are_recognised():
     tensors = adapted().imitative_unet.state_dict()
     alone = {name: tensor for name, tensor in tensors.items() if "lora_" in name}
     assert has_adapters(tensors)

@@ -36,18 +36,18 @@ def gradients(network: MimicBrushNetwork) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("train_reference", [False, True])
-def test_gradients_are_those_of_the_literal_formula(monkeypatch, train_reference, checkpointing):
-    """Of every parameter, also through the projections of a frozen reference's states."""
+def test_gradients_equal_those_of_the_written_out_formula(monkeypatch, train_reference, checkpointing):
+    """All gradients agree, including those through the projections of a frozen reference U-Net's states."""
     network = initialise(network_config())
     network.reference_unet.requires_grad_(train_reference)
     for unet in (network.imitative_unet.train(), network.reference_unet.train()):
         if checkpointing:
             enable_gradient_checkpointing(unet)
     found = gradients(network)
-    literal = initialise(network_config())
-    literal.reference_unet.requires_grad_(train_reference)
-    make_literal(literal, monkeypatch)
-    expected = gradients(literal)
+    expected_network = initialise(network_config())
+    expected_network.reference_unet.requires_grad_(train_reference)
+    use_released_formula(expected_network, monkeypatch)
+    expected = gradients(expected_network)
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
@@ -56,7 +56,7 @@ def test_gradients_are_those_of_the_literal_formula(monkeypatch, train_reference
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("projections", ["imitative", "reference"])
 def test_a_frozen_reference_unet_passes_on_the_image_projectors_gradient(projections, checkpointing):
-    """The tokens enter the cross-attention of both U-Nets: equal to finite differences, and to an unfrozen one's."""
+    """The gradient through both cross-attentions equals finite differences, and that of a trained reference U-Net."""
     network = initialise(network_config(reference_projections=projections)).double()
     network.reference_unet.requires_grad_(False)
     for unet in (network.imitative_unet, network.reference_unet):
@@ -84,16 +84,16 @@ def test_detached_tokens_record_nothing_in_a_frozen_reference_unet():
     network = initialise(network_config())
     network.reference_unet.requires_grad_(False)
     latent, tokens = torch.randn(1, 4, 8, 8), torch.randn(1, 3, 16, requires_grad=True)
-    for given, is_recorded in ((tokens, True), (tokens.detach(), False)):
+    for image_tokens, is_recorded in ((tokens, True), (tokens.detach(), False)):
         network.imitative_unet.requires_grad_(False)
-        features = network.reference_features(latent, torch.tensor([5]), given)
+        features = network.reference_features(latent, torch.tensor([5]), image_tokens)
         assert all(pair.key.requires_grad == is_recorded for pair in features.values())
 
 
-def make_literal(network: MimicBrushNetwork, monkeypatch) -> None:
-    """Hand raw states to a processor that writes the released formula out."""
+def use_released_formula(network: MimicBrushNetwork, monkeypatch) -> None:
+    """Pass raw states to a processor that computes the released formula step by step."""
 
-    class Literal:
+    class ReleasedFormula:
         def __init__(self, name: str, blend: float) -> None:
             self.name, self.blend = name, blend
 
@@ -106,7 +106,7 @@ def make_literal(network: MimicBrushNetwork, monkeypatch) -> None:
     for name, processor in network.imitative_unet.attn_processors.items():
         if hasattr(processor, "blend"):
             attn = network.imitative_unet.get_submodule(name.removesuffix(".processor"))
-            attn.set_processor(Literal(processor.name, processor.blend))
+            attn.set_processor(ReleasedFormula(processor.name, processor.blend))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -133,7 +133,7 @@ def test_pictures_encoded_a_few_at_a_time_have_the_same_latents(network, monkeyp
     torch.testing.assert_close(some, whole, rtol=0, atol=1e-5)
 
 
-def test_without_image_tokens_every_reference_is_told_as_none():
+def test_without_image_tokens_every_reference_has_the_absent_tokens():
     references = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     told = initialise(network_config()).image_tokens(references)
     assert not torch.allclose(told[0], told[1])

@@ -1,4 +1,4 @@
-"""What weights recommend for edits travels with them, whatever they are stored as."""
+"""Recommended settings are stored with weights in every layout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.recommended import read_recommended
 from mimicbrush.run_folder import claim
 from mimicbrush.tensor_files import torch_save
-from mimicbrush.training.resume_settings import FREE, describe_other_run
+from mimicbrush.training.resume_settings import CHANGEABLE, describe_other_run
 from tests.conftest import DEPTH, one_block_config
 from tests.training.test_training import config
 
@@ -32,7 +32,7 @@ def exported(folder: Path) -> Path:
 
 
 def run(folder: Path) -> Path:
-    """What train.py leaves of a network."""
+    """Write a network's checkpoint and config as train.py does."""
     network = one_block_config(recommended=RECOMMENDED)
     tensors = {f"network.{name}": value for name, value in initialise(network).state_dict().items()}
     (folder / "run" / "checkpoints").mkdir(parents=True)
@@ -43,7 +43,7 @@ def run(folder: Path) -> Path:
 
 
 def forget(weights: Path) -> None:
-    """Make them weights from before there were recommended settings."""
+    """Remove the recommended settings, which older weights do not have."""
     if (weights / "config.yaml").is_file():
         document = yaml.safe_load((weights / "config.yaml").read_text())
         del document["network"]["recommended"]
@@ -75,7 +75,7 @@ def test_the_shipped_weights_recommend_what_they_do_best_with():
 
 @pytest.fixture
 def without_presets(monkeypatch):
-    """Without the search for presets, which takes seconds."""
+    """Skip the search for presets, which takes seconds."""
     monkeypatch.setattr("mimicbrush.model.weights.commands.fitting_presets", lambda *_: [])
 
 
@@ -109,8 +109,8 @@ def test_wrong_ones_are_named_with_their_file(make, tmp_path):
     for read in (read_recommended, load_network):
         with pytest.raises(UserError, match=r"guidance_scale is -3\.5, expected 0 to 100") as raised:
             read(str(weights))
-        said = str(raised.value)
-        assert said.startswith(str(weights)) and said.count(str(weights)) == 1
+        printed = str(raised.value)
+        assert printed.startswith(str(weights)) and printed.count(str(weights)) == 1
 
 
 def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_path, recwarn):
@@ -121,7 +121,7 @@ def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_pa
 @pytest.mark.parametrize(("changes", "differs"), [({"recommended": RECOMMENDED}, False), ({"size": 16}, True)])
 def test_a_run_may_change_them_when_it_resumes(tmp_path, changes, differs):
     shards = dict.fromkeys(("videos", "stills", "heldout"), tmp_path)
-    claim(tmp_path / "run", config(shards, tmp_path / "run"), free=FREE)
+    claim(tmp_path / "run", config(shards, tmp_path / "run"), free=CHANGEABLE)
     resumed = config(shards, tmp_path / "run", network=one_block_config(**changes))
     assert (describe_other_run(resumed) is not None) == differs
 

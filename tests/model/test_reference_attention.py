@@ -93,7 +93,7 @@ def test_blend_zero_ignores_the_reference():
 
 
 def literal_attention(attn, states, reference, *, blend):
-    """Equation 1, and the release's blend of it, written out with a softmax over concatenated tokens."""
+    """Compare with equation 1 and the release's blend, computed by a softmax over concatenated tokens."""
 
     def attend(context: torch.Tensor) -> torch.Tensor:
         query, key, value = (
@@ -107,7 +107,7 @@ def literal_attention(attn, states, reference, *, blend):
 
 
 @pytest.mark.parametrize("blend", [0.25, 0.5, 1.0])
-def test_attention_equals_the_literal_formula_with_gradients(blend):
+def test_attention_equals_the_written_out_formula_with_gradients(blend):
     attn = make_imitative(unet(), blend=blend).get_submodule(shared_layers(unet())[0])
     states = torch.randn(2, 6, attn.query_dim, requires_grad=True)
     reference = torch.randn(2, 9, attn.query_dim, requires_grad=True)
@@ -122,7 +122,7 @@ def test_attention_equals_the_literal_formula_with_gradients(blend):
 
 @pytest.mark.parametrize("blend", [0.5, 1.0])
 def test_sampling_merges_two_passes_into_what_training_computes(blend):
-    """Without gradients, joint attention is put together from the log-sum-exps of its halves."""
+    """Without gradients, joint attention is combined from the log-sum-exps of its halves."""
     generator = torch.Generator().manual_seed(0)
     query, *own = torch.randn(3, 3, 40, 16, generator=generator)
     theirs = KeyValue(*torch.randn(2, 2, 70, 16, generator=generator))
@@ -134,7 +134,7 @@ def test_sampling_merges_two_passes_into_what_training_computes(blend):
 
 @torch.no_grad()
 def test_own_projections_are_the_reference_unets():
-    """Equation 1: keys and values come from the reference U-Net, whose last layer keeps its two projections."""
+    """In equation 1, keys and values come from the reference U-Net, whose last layer keeps its projections."""
     whole, trimmed = unet(WIDE), make_reference(unet(WIDE), "reference")
     assert len(whole.state_dict()) - len(trimmed.state_dict()) == 22
     features = features_of(trimmed, inputs(2), trimmed)
@@ -234,8 +234,8 @@ def test_gradient_checkpointing_changes_no_gradient(train_reference: bool):
 
 
 @torch.no_grad()
-def test_twin_rows_are_predicted_as_rows_of_their_own():
-    """Guidance's two rows share everything up to the first cross-attention."""
+def test_twin_rows_are_predicted_like_separate_rows():
+    """The two rows of guidance are equal up to the first cross-attention."""
     imitative, reference = make_imitative(unet(), blend=0.5), make_reference(unet(seed=1))
     latent, timestep, tokens = inputs(2)
     rows = (torch.cat([latent, latent]), timestep.repeat(2), torch.cat([tokens, tokens.flip(0)]))

@@ -16,7 +16,7 @@ def network() -> MimicBrushNetwork:
 
 
 def test_untrained_networks_are_at_chance(shards):
-    """One random network may lean to a side; several together do not, and none passes for one that imitates."""
+    """The mean over random networks is at chance, and none of them looks like a network that imitates."""
     batches = heldout_batches(shards["heldout"], SIZE, 16, 0)
     shares = [measure_reference_use(initialise(one_block_config(), seed=seed), batches) for seed in range(4)]
     assert shares[0].keys() == COMPARISONS.keys()
@@ -35,7 +35,7 @@ def test_network_blind_to_the_reference_ties_everywhere(network, shards):
 
 
 def test_oracle_that_copies_the_reference_scores_one(network, shards, monkeypatch):
-    """A prediction that is right only with the right reference wins every comparison with another's."""
+    """A prediction that needs the right reference wins every comparison with another one."""
 
     def predictions(network, conditions, noisy, timesteps):
         right = conditions["right"].reference_latent

@@ -1,4 +1,4 @@
-"""Our network and pictures against numbers of the released code (`tests/assets/golden/README.md`).
+"""Compare our network and pictures with numbers of the released code (`tests/assets/golden/README.md`).
 
 MIMICBRUSH_GOLDEN names another folder of the same format; every size comes from its config.json.
 """
@@ -25,7 +25,7 @@ from tests.conftest import AUTOENCODER, depth_model
 
 GOLDEN = Path(os.environ.get("MIMICBRUSH_GOLDEN", Path(__file__).parents[1] / "assets" / "golden"))
 CONFIG = json.loads((GOLDEN / "config.json").read_text())
-NUMBERS: dict[str, Tensor] = torch.load(GOLDEN / "golden.pt", weights_only=True)
+GOLDEN_TENSORS: dict[str, Tensor] = torch.load(GOLDEN / "golden.pt", weights_only=True)
 PICTURES = sorted(GOLDEN.glob("prepost_*.npz"))
 GREY_LEVEL = 1 / 255
 TO_ONE_GREY_LEVEL = 1.001 * GREY_LEVEL
@@ -38,7 +38,7 @@ def assert_equal(found: Tensor, expected: Tensor) -> None:
 
 
 def golden_config() -> NetworkConfig:
-    """Sizes of the golden folder; its autoencoder is not in it, and stands for stride 8 only."""
+    """Sizes of the golden folder; its autoencoder is not in it; only its stride, 8, is used."""
     blocks = {name: AUTOENCODER[name][:1] * 4 for name in ("down_block_types", "up_block_types", "block_out_channels")}
     return NetworkConfig(
         imitative_unet=PartConfig(arguments=CONFIG["unet"]),
@@ -55,46 +55,50 @@ def released() -> MimicBrushNetwork:
 
 def golden_conditions() -> Conditions:
     return Conditions(
-        mask=NUMBERS["mask"],
-        background_latent=NUMBERS["masked_latent"],
-        shape_latent=NUMBERS["depth_latent_in"],
-        image_tokens=NUMBERS["image_tokens"],
-        reference_latent=NUMBERS["reference_latent"],
+        mask=GOLDEN_TENSORS["mask"],
+        background_latent=GOLDEN_TENSORS["masked_latent"],
+        shape_latent=GOLDEN_TENSORS["depth_latent_in"],
+        image_tokens=GOLDEN_TENSORS["image_tokens"],
+        reference_latent=GOLDEN_TENSORS["reference_latent"],
     )
 
 
 @torch.no_grad()
 def test_depth_guider(released):
-    assert_equal(released.shape_projector(NUMBERS["depth_in"]), NUMBERS["depth_latent"])
+    assert_equal(released.shape_projector(GOLDEN_TENSORS["depth_in"]), GOLDEN_TENSORS["depth_latent"])
 
 
 @torch.no_grad()
 def test_image_states_and_tokens(released):
-    states = released.image_encoder.encode_pixels(NUMBERS["clip_pixels"])
-    assert_equal(states, NUMBERS["clip_hidden"])
-    assert_equal(released.image_projector(states), NUMBERS["image_tokens"])
-    assert_equal(released.image_encoder.absent(), NUMBERS["clip_hidden_uncond"])
-    assert_equal(released.absent_tokens(), NUMBERS["image_tokens_uncond"])
+    states = released.image_encoder.encode_pixels(GOLDEN_TENSORS["clip_pixels"])
+    assert_equal(states, GOLDEN_TENSORS["clip_hidden"])
+    assert_equal(released.image_projector(states), GOLDEN_TENSORS["image_tokens"])
+    assert_equal(released.image_encoder.absent(), GOLDEN_TENSORS["clip_hidden_uncond"])
+    assert_equal(released.absent_tokens(), GOLDEN_TENSORS["image_tokens_uncond"])
 
 
 def test_timesteps():
     scheduler = make_scheduler()
     scheduler.set_timesteps(CONFIG["steps"])
-    assert scheduler.timesteps.tolist() == NUMBERS["timesteps"].tolist()
+    assert scheduler.timesteps.tolist() == GOLDEN_TENSORS["timesteps"].tolist()
 
 
 @pytest.mark.parametrize("grad", [False, True], ids=["sampling", "training"])
 @pytest.mark.parametrize("step", range(CONFIG["steps"]))
 def test_raw_prediction_of_both_rows(released, step, grad):
-    """The attention of sampling, which merges two passes, and that of training, which joins tokens."""
-    told, timestep = golden_conditions(), NUMBERS["timesteps"][step]
-    latent = NUMBERS["noise"] if step == 0 else NUMBERS["latents"][step - 1].reshape(NUMBERS["noise"].shape)
-    both = Conditions(*(torch.cat([value, value]) for value in told))
-    both = both._replace(image_tokens=torch.cat([told.image_tokens, NUMBERS["image_tokens_uncond"]]))
+    """Test the attention of sampling, which merges two passes, and that of training, which joins tokens."""
+    conditions, timestep = golden_conditions(), GOLDEN_TENSORS["timesteps"][step]
+    latent = (
+        GOLDEN_TENSORS["noise"]
+        if step == 0
+        else GOLDEN_TENSORS["latents"][step - 1].reshape(GOLDEN_TENSORS["noise"].shape)
+    )
+    both = Conditions(*(torch.cat([value, value]) for value in conditions))
+    both = both._replace(image_tokens=torch.cat([conditions.image_tokens, GOLDEN_TENSORS["image_tokens_uncond"]]))
     with torch.set_grad_enabled(grad):
-        features = released.reference_features(told.reference_latent, timestep, told.image_tokens)
+        features = released.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
         predicted = released.predict(torch.cat([latent, latent]), timestep, both, features).detach()
-    assert_equal(torch.cat(predicted.chunk(2)[::-1]), NUMBERS["noise_pred_uncond_cond"][step])
+    assert_equal(torch.cat(predicted.chunk(2)[::-1]), GOLDEN_TENSORS["noise_pred_uncond_cond"][step])
 
 
 def test_latents_after_each_step(released):
@@ -102,17 +106,17 @@ def test_latents_after_each_step(released):
     sample(
         released,
         golden_conditions(),
-        NUMBERS["noise"],
+        GOLDEN_TENSORS["noise"],
         scheduler=make_scheduler(),
         num_inference_steps=CONFIG["steps"],
         guidance_scale=CONFIG["guidance_scale"],
         on_step=lambda step, latent, _: latents.append(latent),
     )
-    assert_equal(torch.stack(latents), NUMBERS["latents"])
+    assert_equal(torch.stack(latents), GOLDEN_TENSORS["latents"])
 
 
 def load_pictures(path: Path) -> dict[str, Tensor]:
-    """Pictures (1, C, H, W) in [0, 1]; the depth model's input (1, 3, S, S)."""
+    """Prepared pictures (1, C, H, W) in [0, 1]; the depth model's input (1, 3, S, S)."""
     with np.load(path) as arrays:
         content = {name: arrays[name] for name in arrays}
     depth_input = torch.from_numpy(content.pop("depth_input").astype(np.float32))[None]
@@ -136,7 +140,7 @@ def test_preparation(path):
 
 @pictures
 def test_depth_input(path):
-    """The released double normalisation of the unmasked source, to one grey level of what enters it."""
+    """Compare the released double normalisation of the unmasked source, to one grey level of its input."""
     expected = load_pictures(path)
     depth = DepthShape(depth_model(image_size=expected["depth_input"].shape[-1]), "released")
     difference = (depth.normalise(expected["padded_source"]) - expected["depth_input"]).abs()

@@ -70,9 +70,9 @@ def test_reference_changes_the_conditional_row_only(network):
             torch.cat([noise, noise]),
             timestep.expand(2),
             doubled,
-            network.reference_features(told.reference_latent, timestep, conditions.image_tokens),
+            network.reference_features(changed.reference_latent, timestep, conditions.image_tokens),
         )
-        for told in (conditions, other)
+        for changed in (conditions, other)
     ]
     assert not torch.allclose(predictions[0][0], predictions[1][0], atol=1e-5)
     torch.testing.assert_close(predictions[0][1], predictions[1][1], rtol=0, atol=0)
@@ -103,7 +103,7 @@ def test_hidden_pixels_do_not_reach_the_conditions_when_shape_is_off(network):
 
 @torch.no_grad()
 def test_velocity_and_noise_predictions_agree_on_the_noise():
-    """A velocity predictor's error, scaled, is the error of the noise that diffusers reads out of it."""
+    """The scaled error of a predicted velocity equals the error of the noise that diffusers computes from it."""
     scheduler = make_scheduler("v_prediction")
     latent, noise, mistake = torch.randn(3, 1, 4, 8, 8).unbind()
     timestep = torch.tensor([437])
@@ -139,7 +139,7 @@ def test_any_scheduler_gives_in_a_batch_what_it_gives_alone(network, name):
     torch.testing.assert_close(both[1:], alone, rtol=0, atol=1e-4)
 
 
-def test_too_few_steps_for_a_scheduler_is_said(network):
+def test_too_few_steps_for_a_scheduler_are_refused(network):
     with pytest.raises(UserError, match=r"PNDMScheduler cannot sample in 2 steps .*take more"):
         run(
             network,
@@ -157,7 +157,7 @@ def test_unknown_scheduler_is_refused_with_the_choice(name):
 
 
 @pytest.mark.parametrize("reference_timestep", ["current", "zero"])
-def test_samples_of_one_edit_equal_edits_of_their_own(reference_timestep):
+def test_samples_of_one_edit_equal_separate_edits(reference_timestep):
     network = initialise(one_block_config(reference_timestep=reference_timestep)).eval()
     conditions = conditions_of(network, 2)
     samples = run(network, conditions, [3, 4, 5, 6])
@@ -166,14 +166,14 @@ def test_samples_of_one_edit_equal_edits_of_their_own(reference_timestep):
 
 
 def rows_seen(unet: torch.nn.Module) -> list[int]:
-    """Filled with the number of rows of each later call."""
+    """List that receives the number of rows of each later call."""
     rows = []
     unet.register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
     return rows
 
 
 @pytest.mark.parametrize(("guidance_scale", "num_rows"), [(5.0, 4), (1.0, 2), (0.5, 2), (0.0, 2), (-3.0, 2)])
-def test_no_row_is_wasted(network, guidance_scale, num_rows):
+def test_no_unneeded_row_is_computed(network, guidance_scale, num_rows):
     imitative, reference = rows_seen(network.imitative_unet), rows_seen(network.reference_unet)
     run(network, conditions_of(network, 2), [0, 1], guidance_scale=guidance_scale)
     assert imitative == [num_rows] * 3
@@ -187,7 +187,7 @@ def test_reference_at_timestep_zero_is_computed_once_for_all_samples():
     assert reference == [2]
 
 
-def test_each_step_is_told(network):
+def test_on_step_receives_each_step(network):
     seen = []
     final = run(network, conditions_of(network, 1), [0], on_step=lambda step, latent, _: seen.append((step, latent)))
     assert [step for step, _ in seen] == [0, 1, 2]
@@ -198,29 +198,35 @@ def test_each_step_is_told(network):
 @pytest.mark.parametrize(
     "name", ["DDIMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"]
 )
-def test_each_step_tells_the_original_that_its_scheduler_predicts(network, monkeypatch, name, prediction_type):
-    """Two of diffusers' schedulers hand it out with each step, two keep it for the next."""
-    scheduler, told, theirs = make_scheduler(prediction_type, name), [], []
+def test_on_step_receives_the_original_that_the_scheduler_predicts(network, monkeypatch, name, prediction_type):
+    """Two of diffusers' schedulers return it with each step, two keep it for the next step."""
+    scheduler, originals, theirs = make_scheduler(prediction_type, name), [], []
     step = scheduler.step
 
-    def spy(*given, return_dict: bool, **options):
-        output = step(*given, **options)
+    def spy(*inputs, return_dict: bool, **options):
+        output = step(*inputs, **options)
         kept = output.pred_original_sample if "pred_original_sample" in output else scheduler.model_outputs[-1]
         theirs.append(kept)
         return (output.prev_sample,)
 
     monkeypatch.setattr(spy, "__signature__", inspect.signature(step), raising=False)
     monkeypatch.setattr(scheduler, "step", spy)
-    run(network, conditions_of(network, 1), [0], scheduler=scheduler, on_step=lambda *given: told.append(given[2]))
-    assert len(told) == 3
-    # Euler's second timestep is 499.5, whose noise is taken to be that of a neighbour.
-    torch.testing.assert_close(torch.stack(told), torch.stack(theirs), rtol=5e-3, atol=5e-3)
+    run(
+        network,
+        conditions_of(network, 1),
+        [0],
+        scheduler=scheduler,
+        on_step=lambda step, latent, original: originals.append(original),
+    )
+    assert len(originals) == 3
+    # Euler's second timestep is 499.5; the noise level of a neighbouring timestep is used.
+    torch.testing.assert_close(torch.stack(originals), torch.stack(theirs), rtol=5e-3, atol=5e-3)
 
 
-def test_a_scheduler_without_such_a_noise_schedule_tells_its_latents():
+def test_a_scheduler_without_such_a_noise_schedule_returns_its_latents():
     latents, nothing = torch.rand(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)
     flow = FlowMatchEulerDiscreteScheduler()
-    assert predict_original(flow, nothing, nothing, torch.tensor(500.0), instead=latents) is latents
+    assert predict_original(flow, nothing, nothing, torch.tensor(500.0), default=latents) is latents
 
 
 @torch.no_grad()

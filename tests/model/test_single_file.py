@@ -1,4 +1,4 @@
-"""Parts out of a single Stable Diffusion file, named as Stable Diffusion's own code names tensors."""
+"""Parts are loaded from a single Stable Diffusion file, with the names of its own code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LAYERS = UNET["layers_per_block"]
 
 
 def original_unet_name(name: str) -> str:
-    """Diffusers' name of a U-Net's tensor -> Stable Diffusion's."""
+    """Convert diffusers' name of a U-Net's tensor to Stable Diffusion's."""
     module, _, rest = name.rpartition(".")
     if module in OUTSIDE:
         return f"{OUTSIDE[module]}.{rest}"
@@ -67,7 +67,7 @@ def _original_resnet(inside: str) -> str:
 
 
 def original_autoencoder(tensors: dict[str, Tensor], num_blocks: int) -> dict[str, Tensor]:
-    """An autoencoder's tensors as Stable Diffusion names and shapes them."""
+    """Convert an autoencoder's tensors to Stable Diffusion's names and shapes."""
     attention = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
     found = {}
     for name, tensor in tensors.items():
@@ -93,7 +93,7 @@ def parts() -> tuple[UNet2DConditionModel, AutoencoderKL]:
 
 @pytest.fixture(scope="module")
 def tensors(parts) -> dict[str, Tensor]:
-    """Both parts, and what is in such files besides."""
+    """Tensors of both parts, and other content of such files."""
     unet, autoencoder = parts
     inside = {f"model.diffusion_model.{original_unet_name(name)}": t for name, t in unet.state_dict().items()}
     encoder = original_autoencoder(autoencoder.state_dict(), len(AUTOENCODER["block_out_channels"]))
@@ -115,7 +115,7 @@ def test_unet_and_autoencoder_are_read_without_the_hub(parts, tensors, tmp_path,
     path = write(tmp_path / name, tensors)
     network = initialise(
         network_config(
-            # A preset's subfolder means nothing to a file.
+            # A preset's subfolder has no effect on a file.
             imitative_unet=PartConfig(pretrained=str(path), subfolder="unet", arguments=UNET),
             autoencoder=PartConfig(pretrained=str(path), arguments=AUTOENCODER),
         )
@@ -137,7 +137,7 @@ def test_precision_is_the_asked_one(tensors, tmp_path):
 
 
 def test_a_config_beside_the_file_is_used(parts, tmp_path):
-    """One file out of a folder in diffusers' layout."""
+    """Load one file of a folder in diffusers' layout."""
     parts[0].save_pretrained(tmp_path)
     (path,) = tmp_path.glob("*.safetensors")
     unet = load_part("imitative_unet", PartConfig(pretrained=str(path)), UNet2DConditionModel)
@@ -157,7 +157,7 @@ def test_sizes_are_stable_diffusions_where_none_are_given(tmp_path):
 
 
 def test_an_original_checkpoint_names_a_class_of_lightning_and_runs_nothing(parts, tensors, tmp_path, monkeypatch):
-    """As Lightning 1 wrote it: the callback's class is a key beside the tensors. It is not imported."""
+    """Lightning 1 wrote the callback's class as a key beside the tensors; it is not imported."""
     module = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
     module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": module.__name__})
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -186,7 +186,7 @@ def test_nothing_in_a_pickle_is_executed(tensors, tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
-def test_what_is_lacking_is_said(tensors, tmp_path):
+def test_missing_tensors_are_named(tensors, tmp_path):
     only = {name: tensor for name, tensor in tensors.items() if name.startswith("first_stage_model")}
     path = write(tmp_path / "vae.ckpt", only)
     load_part("autoencoder", PartConfig(pretrained=str(path), arguments=AUTOENCODER), AutoencoderKL)

@@ -22,7 +22,7 @@ from tests.conftest import DEPTH, network_config
 from tests.model.test_release_parity import (
     CONFIG,
     GOLDEN,
-    NUMBERS,
+    GOLDEN_TENSORS,
     TO_ONE_GREY_LEVEL,
     assert_equal,
     golden_conditions,
@@ -58,7 +58,7 @@ def test_release_settings_give_the_golden_preparation_and_paste_back(path, monke
 def test_release_settings_give_the_golden_predictions(monkeypatch):
     latents = []
     monkeypatch.setattr(MimicBrushNetwork, "condition", lambda self, *rest: golden_conditions())
-    monkeypatch.setattr("mimicbrush.editors.mimicbrush.editor.draw_noise", lambda *rest: NUMBERS["noise"])
+    monkeypatch.setattr("mimicbrush.editors.mimicbrush.editor.draw_noise", lambda *rest: GOLDEN_TENSORS["noise"])
     monkeypatch.setattr(MimicBrushNetwork, "decode", lambda self, latent: torch.zeros(1, 3, 512, 512))
     edit(
         MimicBrushPipeline.from_network(load_release(GOLDEN / "mimicbrush.bin", golden_config())),
@@ -66,7 +66,7 @@ def test_release_settings_give_the_golden_predictions(monkeypatch):
         geometry="released",
         callback_on_step_end=lambda pipe, step, timestep, told: latents.append(told["latents"]) or told,
     )
-    assert_equal(torch.stack(latents), NUMBERS["latents"])
+    assert_equal(torch.stack(latents), GOLDEN_TENSORS["latents"])
 
 
 def test_it_is_the_benchmarks_editor(pipe, network):

@@ -1,4 +1,4 @@
-"""A short training run, made once."""
+"""A short training run that many tests share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shards_and_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, 
 
 @pytest.fixture
 def trained(shards_and_run: tuple[dict[str, Path], Path], shards: dict[str, Path], tmp_path: Path) -> Path:
-    """A copy of the run, as if this test had trained it on its own `shards`, which have the same content."""
+    """A copy of the run with this test's own `shards`, which have the same content."""
     finished_on, finished = shards_and_run
     run = tmp_path / "run"
     shutil.copytree(finished, run)

@@ -1,7 +1,8 @@
 """A second device on a machine that has none, to see where the host waits for it.
 
 The device computes on the CPU, behind tensors that claim to be elsewhere: values are right, every copy between the two
-is an operation that can be seen, and tensors of both do not mix. What would make the host wait for a GPU is noted.
+is an operation that can be seen, and tensors of both do not mix. Operations for which the host would wait for a GPU
+are recorded.
 """
 
 from __future__ import annotations
@@ -36,23 +37,23 @@ READS = {
     aten.is_nonzero,
     aten._linalg_check_errors,
 }
-"""Operations whose result the host has to know: a number, or the size of what comes out."""
+"""Operations whose result the host needs: a number, or the size of the output."""
 COPIES = {aten._to_copy, aten.copy_}
 INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
-# Boolean indices are counted on the device before they are used.
+# The device counts boolean indices before it uses them.
 BOOLEANS = (torch.bool, torch.uint8)
 
 
 class Wait(NamedTuple):
-    """A moment in which the host waits until the device has done all that it was given."""
+    """Place at which the host waits until the device has finished all its work."""
 
     operation: str
     where: str
-    """The innermost function of ours, and of a library where that is the one that waits."""
+    """The innermost function of the project, and that of a library if it is the one that waits."""
 
 
 class FarTensor(Tensor):
-    """Claims to be on the device; `near` holds its values."""
+    """Tensor that claims to be on the device; `near` holds its values."""
 
     near: Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -71,7 +72,7 @@ class FarTensor(Tensor):
 
 
 class FarDevice(TorchDispatchMode):
-    """Within, tensors can be sent to the device; `waits` are those of the host since the list was emptied."""
+    """Context in which tensors can be sent to the device; `waits` lists where the host has waited."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,12 +99,12 @@ class FarDevice(TorchDispatchMode):
         return _compute(func, args, kwargs)
 
     def note(self, operation: str) -> None:
-        """Note that the host waits, here."""
+        """Record that the host waits at this place."""
         self.waits.append(Wait(operation, _where()))
 
 
 class FarAccelerator(Accelerator):
-    """As Lightning sees the device."""
+    """Accelerator for Lightning."""
 
     def setup_device(self, device: torch.device) -> None: ...
 
@@ -139,7 +140,7 @@ class _Module(backend_registration._DummyBackendModule):
 
 
 class _PythonCalls(TorchFunctionMode):
-    """Calls that do not pass through the dispatcher."""
+    """Intercepts calls that do not pass through the dispatcher."""
 
     def __init__(self, device: FarDevice) -> None:
         super().__init__()
@@ -160,17 +161,17 @@ class _PythonCalls(TorchFunctionMode):
 
 def _register() -> None:
     backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
-    # Autocast casts nothing there.
+    # Autocast does not cast on this device.
     FarDevice.autocast = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
     FarDevice.autocast.fallback(torch.library.fallthrough_kernel)
 
 
 def _is_far(value: object) -> bool:
-    """Whether a tensor is on the device, or a device is it."""
+    """Whether a tensor is on the device, or a device is this one."""
     return value.type == NAME if isinstance(value, torch.device) else isinstance(value, FarTensor)
 
 
-# Torch's own functions for trees take three times as long, which is felt in 40,000 operations.
+# Torch's own functions for trees take three times as long, which matters in 40,000 operations.
 def _leaves(tree: object) -> Iterator[object]:
     if isinstance(tree, list | tuple | dict):
         for branch in tree.values() if isinstance(tree, dict) else tree:
@@ -180,7 +181,7 @@ def _leaves(tree: object) -> Iterator[object]:
 
 
 def _map(function: Callable[[object], object], tree: object) -> object:
-    """The same tree with each leaf replaced by the function's result."""
+    """Replace each leaf of a tree by the function's result."""
     if isinstance(tree, dict):
         return {name: _map(function, branch) for name, branch in tree.items()}
     if isinstance(tree, list | tuple):
@@ -202,7 +203,7 @@ def _compute(func, args: tuple, kwargs: dict) -> object:
         kwargs["device"] = torch.device("cpu")
     result = func(*args, **kwargs)
     if func.overloadpacket is aten._to_copy and device is not None:
-        # Another device is another tensor; the CPU's own copy to itself may be none.
+        # A copy to another device is a new tensor; a copy within the CPU may be the same one.
         result = result.clone()
     if not is_far:
         return result
@@ -211,7 +212,7 @@ def _compute(func, args: tuple, kwargs: dict) -> object:
     def wrap(value: object) -> object:
         if not isinstance(value, Tensor):
             return value
-        # Operations in place return what they were given.
+        # In-place operations return their input.
         return owners[id(value)] if id(value) in owners else FarTensor(value)
 
     return _map(wrap, result)
@@ -237,12 +238,12 @@ def _makes_wait(func, args: tuple, kwargs: dict) -> bool:
         goes_far = _is_far(source) if device is None else _is_far(device)
     if _is_far(source) == goes_far:
         return False
-    # A driver stages pageable memory itself, behind all that was begun before: `non_blocking` alone does not help.
+    # A driver copies pageable memory after all earlier work, so `non_blocking` alone does not help.
     return not non_blocking or (goes_far and not getattr(source, "is_pinned_for_far", False))
 
 
 def _where() -> str:
-    """The innermost functions of ours and of a library on the stack, this file left out."""
+    """Find the innermost functions of the project and of a library on the stack, without those of this file."""
     ours, library = "", ""
     frame = sys._getframe()
     while frame and not ours:

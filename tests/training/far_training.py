@@ -37,13 +37,13 @@ from tests.training.test_training import config
 
 NUM_STEPS = 3
 RECORDED = 2
+"""Step for which a line of metrics.csv is written."""
 SCHEDULERS = ("DDIMScheduler", "EulerAncestralDiscreteScheduler")
-"""The step of which a line of metrics.csv is written."""
 ALL_MASKS = BatchConfig(mask=MaskConfig(box_share=1, brush_share=1))
 
 
 class StepWaits(Callback):
-    """The waits of each step, from its first batch to the next step's; the run stops after NUM_STEPS."""
+    """Collects the waits of each step, from its first batch to that of the next; the run stops after NUM_STEPS."""
 
     def __init__(self, far: FarDevice) -> None:
         self.far = far
@@ -52,7 +52,7 @@ class StepWaits(Callback):
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: object, batch_idx: int) -> None:
         if self.of_steps:
             self.of_steps[-1] += self.far.waits
-        # Those before the first batch are the network's way to the device.
+        # Earlier waits belong to the transfer of the network to the device.
         self.far.waits.clear()
         if trainer.global_step == len(self.of_steps):
             self.of_steps.append([])
@@ -60,7 +60,7 @@ class StepWaits(Callback):
 
 
 def make_config(folder: Path) -> TrainConfig:
-    """Depth, all losses, every kind of mask, a trained reference U-Net, accumulated batches; nothing else is due."""
+    """Make a config with depth, all losses and masks, a trained reference U-Net and accumulated batches."""
     network = one_block_config(depth=PartConfig(arguments=DEPTH))
     run = {"max_steps": 1000, "record_every": RECORDED, "checkpoint_every": 1000, "accumulate": 2}
     made = config(make_shards(folder / "shards"), folder / "run", network=network, **run)
@@ -69,7 +69,7 @@ def make_config(folder: Path) -> TrainConfig:
 
 
 def train(config: TrainConfig, far: FarDevice, precision: MixedPrecision | None = None) -> dict[str, list]:
-    """The losses of the run's steps, and the waits of each: far away."""
+    """Train on the distant device; returns losses and waits of each step."""
     with far:
         strategy = SingleDeviceStrategy(far.device, accelerator=FarAccelerator(), precision_plugin=precision)
         training.Trainer = lambda **fields: Trainer(**fields | {"accelerator": "auto", "strategy": strategy})
@@ -82,14 +82,14 @@ def train(config: TrainConfig, far: FarDevice, precision: MixedPrecision | None 
 
 
 def _pinning(data: PairData) -> torch.utils.data.DataLoader:
-    """As the data's own is where there is a GPU."""
+    """Make the loader pin its memory, as on a machine with a GPU."""
     loader = PairData.train_dataloader(data)
     loader.pin_memory = True
     return loader
 
 
 def train_here(config: TrainConfig) -> list[float]:
-    """The losses of the same steps on the CPU."""
+    """Train the same steps on the CPU; returns the losses."""
     training.Trainer = Trainer
     config = replace(config, run=replace(config.run, max_steps=NUM_STEPS))
     trainer = training.make_trainer(config, StopSignals())
@@ -98,7 +98,7 @@ def train_here(config: TrainConfig) -> list[float]:
 
 
 def draw(config: TrainConfig, far: FarDevice) -> bool:
-    """Whether a batch drawn far away is the one drawn here."""
+    """Whether a batch drawn on the distant device equals the one drawn on the CPU."""
     pairs = next(iter(make_data(config).loader()))
     here = augment_and_mask(pairs, config.data.batch, torch.Generator().manual_seed(0))
     with far:
@@ -108,7 +108,7 @@ def draw(config: TrainConfig, far: FarDevice) -> bool:
 
 
 def sample_with(name: str, far: FarDevice) -> list[tuple[str, str]]:
-    """The waits of a guided edit from the end of its first step to that of its last."""
+    """Waits of a guided edit from the end of its first step to the end of its last."""
     network = initialise(one_block_config()).eval()
     with far, torch.no_grad():
         network.to(far.device)
@@ -129,7 +129,7 @@ def sample_with(name: str, far: FarDevice) -> list[tuple[str, str]]:
 
 
 def count_waits(far: FarDevice) -> dict[str, int]:
-    """Count the waits of single operations, whose number is known."""
+    """Count the waits of single operations with known results."""
     near = torch.arange(4.0)
     with far:
         there = send(near, far.device)

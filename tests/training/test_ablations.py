@@ -1,4 +1,4 @@
-"""The command that trains variants, with a small script in the place of train.py."""
+"""The command that trains variants, with a small script instead of train.py."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_failed_variant_is_named_and_the_others_are_trained(train, tmp_path):
     assert (tmp_path / "out" / "full" / "trained").is_file()
 
 
-def test_a_finished_variant_with_other_options_is_not_passed_over(train, tmp_path):
+def test_a_finished_variant_with_other_options_is_not_skipped(train, tmp_path):
     done = tmp_path / "out" / "done"
     (done / "checkpoints").mkdir(parents=True)
     torch_save({"global_step": 2, "state_dict": {}}, done / "checkpoints" / "last.ckpt")
@@ -87,7 +87,7 @@ def test_a_finished_variant_with_other_options_is_not_passed_over(train, tmp_pat
         train("{done: {}, full: {}}")
 
 
-def test_only_some_are_trained_and_options_hold_for_all(train):
+def test_only_chosen_variants_are_trained_and_options_apply_to_all(train):
     output = train("{full: {}, fast: {}, slow: {}}", "--only", "slow,full", "--run.max_steps", "7")
     assert (output / "slow" / "trained").read_text() == "1e-05 7"
     assert not (output / "fast").exists()
@@ -105,7 +105,7 @@ def test_ctrl_c_reaches_the_variant_which_ends_in_its_own_way(train, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("variants", "arguments", "said"),
+    ("variants", "arguments", "message"),
     [
         ("{full: {recipe: {rate: 1}}}", (), r"variants\.full: .*rate"),
         ("{full: {recipe: {learning_rate: -1}}}", (), r"variants\.full: .*learning_rate is -1"),
@@ -122,8 +122,8 @@ def test_ctrl_c_reaches_the_variant_which_ends_in_its_own_way(train, tmp_path, m
         ("{full: {}, frozen: {}}", ("--data.heldout", "nowhere"), "nowhere: no such folder of shards"),
     ],
 )
-def test_mistakes_are_named_before_anything_is_trained(train, tmp_path, variants, arguments, said):
-    with pytest.raises(UserError, match=said):
+def test_mistakes_are_named_before_anything_is_trained(train, tmp_path, variants, arguments, message):
+    with pytest.raises(UserError, match=message):
         train(variants, *arguments)
     assert not (tmp_path / "out").exists()
 

@@ -66,7 +66,7 @@ def test_psnr_equals_the_hand_calculation():
     assert reconstruction_psnr(Darker(), torch.full((2, 3, 8, 8), 0.6)) == pytest.approx(13.98, abs=0.01)
 
 
-def test_the_command_trains_saves_and_goes_on(shards, tmp_path, monkeypatch):
+def test_the_command_trains_saves_and_continues(shards, tmp_path, monkeypatch):
     config = {
         "shards": [str(shards["videos"])],
         "heldout": str(shards["heldout"]),

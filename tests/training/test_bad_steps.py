@@ -1,4 +1,4 @@
-"""Steps that would harm the weights leave them as they were, and say so."""
+"""Bad steps leave the weights unchanged and are reported."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def last_checkpoint(run) -> dict:
     return read_checkpoint(run / "checkpoints" / "last.ckpt")
 
 
-def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shards, tmp_path, monkeypatch, capsys):
+def test_a_step_without_a_finite_loss_changes_nothing_and_training_continues(shards, tmp_path, monkeypatch, capsys):
     fit(config(shards, tmp_path / "one", max_steps=1), tmp_path, monkeypatch)
     spoil_loss(monkeypatch, 4)
     run = tmp_path / "run"
@@ -50,12 +50,14 @@ def test_a_step_without_a_finite_loss_changes_nothing_and_training_goes_on(shard
         torch.testing.assert_close(after[part], before[part], rtol=0, atol=0)
     moments = [checkpoint["optimizer_states"][0]["state"] for checkpoint in (before, after)]
     torch.testing.assert_close(moments[1], moments[0], rtol=0, atol=0)
-    said = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("step 2: the loss is not finite") for line in said)
-    assert said[-1] == f"trained steps 1 to 2: checkpoint and records -> {run}; 1 step skipped, see {run / 'bad_steps'}"
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("step 2: the loss is not finite") for line in lines)
+    assert (
+        lines[-1] == f"trained steps 1 to 2: checkpoint and records -> {run}; 1 step skipped, see {run / 'bad_steps'}"
+    )
 
     fit(config(shards, run, max_steps=2), tmp_path, monkeypatch, "--run.max_steps", "3")
-    # Of the whole run, not of this call.
+    # The last line counts skipped steps of the whole run, not of this call.
     assert "trained steps 3 to 3: " in (last := capsys.readouterr().out.splitlines()[-1])
     assert "; 1 step skipped" in last
     resumed = last_checkpoint(run)
@@ -77,21 +79,21 @@ def test_the_batch_of_a_bad_step_is_kept(shards, tmp_path, monkeypatch):
     assert Image.open(sheets[0]).size == (2 * MIN_SIDE + 3 * GAP, LABEL_HEIGHT + 4 * MIN_SIDE + 5 * GAP)
 
 
-def test_a_run_that_is_told_to_stop_at_bad_steps_does(shards, tmp_path, monkeypatch):
+def test_bad_step_stop_ends_the_run(shards, tmp_path, monkeypatch):
     spoil_loss(monkeypatch, 4)
     with pytest.raises(UserError, match=r"step 2: the loss is not finite.*run\.watch\.bad_step to skip"):
         fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--run.watch.bad_step", "stop", charts=True)
-    # What was recorded until then is drawn.
+    # The chart shows the steps before.
     assert (tmp_path / "run" / "loss.png").is_file()
 
 
 class Line(LightningModule):
-    """Learns one number; a batch (1, 2) is what the loss is multiplied by and what is added to it."""
+    """Learns one number; a batch (1, 2) holds the factor and the offset of the loss."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self.norms: list[float] = []
 
     def training_step(self, batch, batch_idx):
@@ -101,11 +103,11 @@ class Line(LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=0.1, weight_decay=0.0, fused=True)
 
     def print(self, *words) -> None:
-        self.said += words
+        self.lines += words
 
 
 class KeylessWatch(Watch):
-    """Of batches that are no pairs."""
+    """A watch for batches that are no pairs: it writes no record."""
 
     def _keep(self, trainer, module, loss, fault, step):
         return self.folder / str(step)
@@ -132,7 +134,7 @@ def test_a_spike_is_a_bad_step(tmp_path):
     line, watch = train_line(tmp_path, [*usual, spike])
     assert (watch.num_bad, watch.skipped) == (1, True)
     assert line.weight.item() == 1
-    assert "more than 10 times the usual 1;" in line.said[0]
+    assert "more than 10 times the usual 1;" in line.lines[0]
     line, watch = train_line(tmp_path, [*usual, spike], spike_factor=0.0)
     assert watch.num_bad == 0
     assert line.weight.item() < 1
@@ -154,12 +156,12 @@ def test_many_bad_steps_in_a_row_end_the_run_and_others_do_not(tmp_path):
     good, bad = (1.0, 0.0), (math.nan, 0.0)
     _, watch = train_line(tmp_path, [*[bad] * 9, good, *[bad] * 9])
     assert watch.num_bad == 18
-    with pytest.raises(UserError, match=r"bad step 10 in a row: go on with a lower recipe\.learning_rate"):
+    with pytest.raises(UserError, match=r"bad step 10 in a row: start a new run with --network\.weights RUN"):
         train_line(tmp_path, [bad] * 10)
 
 
 def test_ranks_exchange_once_a_step_and_stop_together(tmp_path, monkeypatch):
-    """The other rank has a loss of 3, a norm of 5, and was asked to stop by Slurm; this one by nobody."""
+    """The other rank has a loss of 3, a norm of 5 and a stop signal from Slurm; this one has no signal."""
     watch, exchanged = KeylessWatch(WatchConfig(), tmp_path, StopSignals()), []
 
     def all_reduce(values):

@@ -1,4 +1,4 @@
-"""Damaged checkpoints are noticed and named, and the run goes on from the one before."""
+"""Damaged checkpoints are named, and the run resumes from the previous one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mimicbrush.folder_lock import FolderHeldError, held
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.tensor_files import DamagedFileError, torch_load, torch_save
-from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints, find_start
+from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints, find_resume_point
 from mimicbrush.training.doctor.run_checks import check_resume
 from mimicbrush.training.records import read_records
 from mimicbrush.training.stop_signals import StopSignals
@@ -28,7 +28,7 @@ QUIET = {"max_steps": 5, "checkpoint_every": 2, "record_every": 1}
 
 
 def flip(path: Path, offset: int) -> None:
-    """Flip one bit of a byte, in a new file: the old one may have a second name."""
+    """Flip one bit of a byte, in a new file, because the old file may have a second name."""
     content = bytearray(path.read_bytes())
     content[offset] ^= 1 << (offset % 8)
     path.unlink()
@@ -46,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train_again(folder: Path, monkeypatch: pytest.MonkeyPatch, **run) -> None:
-    """The command that made the run `finished`."""
+    """Command that has trained the run `finished`."""
     shards = {name: folder / "shards" / name for name in ("videos", "stills", "heldout")}
     settings = config(shards, folder / "run", **QUIET | run)
     fit(settings, folder, monkeypatch)
@@ -54,7 +54,7 @@ def train_again(folder: Path, monkeypatch: pytest.MonkeyPatch, **run) -> None:
 
 @pytest.fixture
 def checkpoints(finished: Path) -> Iterator[Path]:
-    """The run's checkpoints, which are put back afterwards, as are its records."""
+    """Checkpoints of the run; they and its records are restored afterwards."""
     shutil.copytree(finished / "run", finished / "before")
     yield finished / "run" / "checkpoints"
     shutil.rmtree(finished / "run")
@@ -71,7 +71,7 @@ def test_every_flipped_bit_is_noticed(tmp_path):
     for offset in (*range(0, len(whole) - 100, 5), *range(len(whole) - 100, len(whole))):
         content = bytearray(whole)
         content[offset] ^= 1 << (offset % 8)
-        # Another name each time: what was verified once is not read again.
+        # A new name each time, because verified files are not read again.
         damaged = damaged.rename(tmp_path / f"{offset}.ckpt") if offset else damaged
         damaged.write_bytes(content)
         with pytest.raises(DamagedFileError, match=r"\.ckpt: damaged|not a readable checkpoint"):
@@ -79,7 +79,7 @@ def test_every_flipped_bit_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "empty"])
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(finished, checkpoints, monkeypatch, capsys, damage):
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(finished, checkpoints, monkeypatch, capsys, damage):
     last = checkpoints / "last.ckpt"
     whole = read_checkpoint(last)
     content = last.read_bytes()
@@ -90,14 +90,14 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(finished, checkp
     else:
         last.touch()
     train_again(finished, monkeypatch)
-    said = capsys.readouterr().out
-    assert re.search(r"last\.ckpt: .*; resuming from previous\.ckpt, step 4", said)
-    assert "trained steps 5 to 5" in said
+    printed = capsys.readouterr().out
+    assert re.search(r"last\.ckpt: .*; resuming from previous\.ckpt, step 4", printed)
+    assert "trained steps 5 to 5" in printed
     after = read_checkpoint(last)
     torch.testing.assert_close(after["state_dict"], whole["state_dict"], rtol=0, atol=0)
     torch.testing.assert_close(after["ema"], whole["ema"], rtol=0, atol=0)
     assert [row["step"] for row in read_records(finished / "run" / "metrics.csv")] == [1, 2, 3, 4, 5]
-    # The damaged one has not taken the place of the one that the run went on from.
+    # The damaged checkpoint has not replaced the one that the run resumed from.
     assert read_checkpoint(checkpoints / "previous.ckpt")["global_step"] == 4
 
 
@@ -111,11 +111,11 @@ def test_two_damaged_checkpoints_are_named_in_one_sentence(finished, checkpoints
     assert "\n" not in str(error.value)
     shutil.copy(finished / "before" / "checkpoints" / "last.ckpt", checkpoints / "step-0000003.ckpt")
     with pytest.raises(UserError, match=r"or copy step-0000003\.ckpt over last\.ckpt"):
-        find_start(finished / "run")
+        find_resume_point(finished / "run")
     # A second name of the damaged file would not help.
     (checkpoints / "step-0000005.ckpt").hardlink_to(checkpoints / "last.ckpt")
     with pytest.raises(UserError, match=r"or copy step-0000003\.ckpt over last\.ckpt"):
-        find_start(finished / "run")
+        find_resume_point(finished / "run")
 
 
 def test_a_checkpoint_that_the_system_cannot_read_is_a_damaged_one(tmp_path, monkeypatch):
@@ -133,7 +133,7 @@ def test_a_checkpoint_that_the_system_cannot_read_is_a_damaged_one(tmp_path, mon
                 return before(path, *args, **kwargs)
 
             broken.setattr(Path, method, fail)
-            start = find_start(tmp_path)
+            start = find_resume_point(tmp_path)
         assert start.step == 1
         assert re.search(r"last\.ckpt: cannot be read \(Input/output error\); .*previous\.ckpt, step 1", start.fault)
     (tmp_path / "folder.ckpt").mkdir()
@@ -153,11 +153,11 @@ def test_the_doctor_names_a_damaged_checkpoint(finished, checkpoints, monkeypatc
     monkeypatch.setattr("mimicbrush.training.doctor.run_checks.describe_other_run", lambda *args, **kwargs: None)
     warning, ok = check_resume(settings)
     assert (warning.verdict, ok.verdict) == ("warning", "ok")
-    assert "last.ckpt: damaged" in warning.said
-    assert "goes on from step 4" in ok.said
+    assert "last.ckpt: damaged" in warning.message
+    assert "resumes from step 4" in ok.message
 
 
-def test_a_checkpoint_without_a_digest_stands_in_for_one_that_is_gone(finished, checkpoints, monkeypatch, capsys):
+def test_a_checkpoint_without_a_digest_replaces_a_missing_one(finished, checkpoints, monkeypatch, capsys):
     (checkpoints / "last.ckpt").unlink()
     content = read_checkpoint(checkpoints / "previous.ckpt")
     (checkpoints / "previous.ckpt").unlink()
@@ -180,7 +180,7 @@ def test_two_checkpoints_stay_where_there_are_no_hard_links(tmp_path, monkeypatc
     }
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_both_before(tmp_path, monkeypatch):
+def test_a_checkpoint_that_cannot_be_written_leaves_both_earlier_ones(tmp_path, monkeypatch):
     plugin = WholeCheckpoints()
     for step in (1, 2):
         plugin.save_checkpoint({"global_step": step, "state_dict": {}}, tmp_path / "last.ckpt")
@@ -192,7 +192,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_before(tmp_path, monkey
 
 
 def save_until_killed(folder: Path, monkeypatch: pytest.MonkeyPatch, num_renames: int) -> bool:
-    """Write the checkpoints of steps 1 and 2, both the best so far; killed before a further rename, returns True."""
+    """Write the checkpoints of steps 1 and 2, both the best so far; returns True if killed before another rename."""
     plugin, replace = WholeCheckpoints(), Path.replace
     renames = iter(range(num_renames))
 
@@ -218,7 +218,7 @@ def save_until_killed(folder: Path, monkeypatch: pytest.MonkeyPatch, num_renames
     return False
 
 
-def test_whenever_a_run_is_killed_the_checkpoints_that_its_last_one_vouches_for_are_there(tmp_path, monkeypatch):
+def test_whenever_a_run_is_killed_the_best_checkpoint_exists(tmp_path, monkeypatch):
     num_renames, found = 0, []
     while save_until_killed(tmp_path / str(num_renames), monkeypatch, num_renames):
         there = {path.name: path for path in (tmp_path / str(num_renames)).glob("[!.]*.ckpt")}
@@ -228,7 +228,7 @@ def test_whenever_a_run_is_killed_the_checkpoints_that_its_last_one_vouches_for_
             assert {f"step-{step:07d}.ckpt" for step in range(1, last + 1)} <= there.keys()
             found.append((last, best))
         num_renames += 1
-    # Killed in between, it has a better one than it knows of, and comes to that again.
+    # A run killed in between has a better checkpoint than its last one records, and writes it again.
     assert set(found) == {(1, 1), (1, 2)}
 
 

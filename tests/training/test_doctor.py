@@ -1,23 +1,19 @@
-"""The doctor finds what is wrong before the first step, says all of it, and leaves the run as it is."""
+"""The doctor reports all faults before the first step, and leaves the run unchanged."""
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image, ImageOps
 
 import train
 from mimicbrush.command import call_command
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.config import DataConfig, SourceConfig
 from mimicbrush.data.decode import PairBatch, collate
-from mimicbrush.data.shard_index import list_shards
-from mimicbrush.data.shards import open_shards, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.model import network as network_module
 from mimicbrush.model.config import PartConfig
@@ -28,16 +24,15 @@ from mimicbrush.reports.contact_sheet import GAP, MIN_SIDE
 from mimicbrush.training import command, doctor
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.doctor import run_checks
-from mimicbrush.training.doctor.data_checks import IN_FULL, check_heldout, check_source
 from mimicbrush.training.doctor.findings import Finding, collect, describe
-from mimicbrush.training.doctor.first_batch import check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.doctor.first_batch import check_gradients, check_mask, check_round_trip, run_batch
 from mimicbrush.training.doctor.run_checks import check_cores, check_disk, check_step, check_weights
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import CoreCheck, RankCores
 from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.stop_signals import StopSignals
 from mimicbrush.training.trainer import make_trainer
-from tests.conftest import REPOSITORY, SIZE, make_pairs, one_block_config
+from tests.conftest import REPOSITORY, SIZE, one_block_config
 
 pytestmark = pytest.mark.usefixtures("without_charts")
 
@@ -68,7 +63,7 @@ def pairs_of(config: TrainConfig) -> PairBatch:
 
 
 def verdicts(findings) -> dict[str, str]:
-    return {finding.verdict: finding.said for finding in findings}
+    return {finding.verdict: finding.message for finding in findings}
 
 
 def fit(config: TrainConfig, monkeypatch, *overrides: str) -> None:
@@ -78,138 +73,67 @@ def fit(config: TrainConfig, monkeypatch, *overrides: str) -> None:
     call_command(train.COMMAND, ["--config", str(path), *overrides])
 
 
-def of_source(folder: Path, **kwargs) -> dict[str, str]:
-    source = SourceConfig(shards=folder, weight=1)
-    arguments = {"size": SIZE, "samples_per_step": 4, "depth": IN_FULL} | kwargs
-    return verdicts(check_source(source, DataConfig(sources=[source]), **arguments))
-
-
-def tried(config: TrainConfig, module: MimicBrushModule):
+def first_batch(config: TrainConfig, module: MimicBrushModule):
     batch = module.draw_batch(pairs_of(config))
-    # Smooth colours, which an autoencoder for photographs keeps.
+    # Smooth colours, which an autoencoder for photographs reproduces.
     smooth = batch.source.mean((2, 3), keepdim=True) * torch.linspace(0, 1, SIZE).expand(SIZE, SIZE)
-    return try_batch(module.network, batch._replace(source=smooth), torch.Generator().manual_seed(0))
-
-
-# --- Data ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_sound_source_is_counted(shards):
-    found = of_source(shards["videos"])
-    assert found.keys() == {"ok"}
-    assert "sha256 of 2 of 2 shards" in found["ok"]
-    source = SourceConfig(shards=shards["videos"], weight=1)
-    first, *_ = check_source(
-        source, DataConfig(sources=[source]), size=SIZE, samples_per_step=4, depth=IN_FULL._replace(hashed_bytes=0)
-    )
-    assert "2 shards, 16 pairs, a pass takes 4 steps; looked at 16: longer side 40 pixels" in first.said
-
-
-def test_small_pictures_are_a_warning(shards):
-    assert (
-        "16 of 16 pictures are smaller (40 pixels) than network.size 64"
-        in of_source(shards["videos"], size=64)["warning"]
-    )
-
-
-def test_inverted_object_masks_are_a_warning(tmp_path):
-    def inverted(mask: bytes) -> bytes:
-        buffer = io.BytesIO()
-        ImageOps.invert(Image.open(io.BytesIO(mask))).save(buffer, "PNG")
-        return buffer.getvalue()
-
-    pairs = [replace(pair, masks=[inverted(mask) for mask in pair.masks]) for pair in make_pairs(4, stills=True)]
-    write_shard(tmp_path / "stills" / "a-000000.tar", pairs, {})
-    found = of_source(tmp_path / "stills")
-    assert "4 of 4 object masks cover over half of their picture, 75% at the median" in found["warning"]
-
-
-def test_pairs_without_keypoints_and_stills_without_masks_are_warnings(tmp_path):
-    pairs = [replace(pair, keypoints=[]) for pair in make_pairs(4)]
-    write_shard(tmp_path / "videos" / "a-000000.tar", pairs, {})
-    assert "4 of 4 pairs have no keypoints" in of_source(tmp_path / "videos")["warning"]
-    bare = [replace(pair, masks=[]) for pair in make_pairs(4, stills=True)]
-    write_shard(tmp_path / "stills" / "a-000000.tar", bare, {})
-    assert "neither a reference nor object masks" in of_source(tmp_path / "stills")["warning"]
-
-
-def test_altered_bytes_are_a_fault_and_nothing_but_damage_too(shards):
-    path = list_shards(shards["videos"])[0]
-    content = bytearray(path.read_bytes())
-    # In the zeros that end a tar.
-    content[-1] = 1
-    path.write_bytes(content)
-    assert path.name in of_source(shards["videos"])["fault"]
-    for shard in open_shards(shards["videos"]):
-        shard.path.write_bytes(bytes(shard.path.stat().st_size))
-    assert "all 16 looked at are damaged" in of_source(shards["videos"])["fault"]
-
-
-def test_a_leak_is_named(shards, tmp_path):
-    sources = [SourceConfig(shards=shards["videos"], weight=1)]
-    same = verdicts(check_heldout(DataConfig(sources=sources, heldout=shards["videos"]), IN_FULL))
-    assert "share 16 samples (pair0-0, pair0-1, pair0-2, pair0-3, ...)" in same["warning"]
-    others = verdicts(check_heldout(DataConfig(sources=sources, heldout=shards["heldout"]), IN_FULL))
-    assert "share 4 groups (group0, group1, group2, group3)" in others["warning"]
-    apart = [replace(pair, origin={"group": f"apart-{pair.key}"}) for pair in make_pairs(4, seed=99)]
-    write_shard(tmp_path / "apart" / "a-000000.tar", apart, {})
-    assert verdicts(check_heldout(DataConfig(sources=sources, heldout=tmp_path / "apart"), IN_FULL)).keys() == {"ok"}
+    return run_batch(module.network, batch._replace(source=smooth), torch.Generator().manual_seed(0))
 
 
 # --- The network on its first batch --------------------------------------------------------------------------------
 
 
 def test_the_mask_of_the_real_path_is_right(config, module):
-    assert verdicts(check_mask(tried(config, module))).keys() == {"ok"}
+    assert verdicts(check_mask(first_batch(config, module))).keys() == {"ok"}
 
 
 def test_a_source_blackened_outside_the_mask_is_found(config, module, monkeypatch):
     monkeypatch.setattr(network_module, "blacken", lambda source, mask: blacken(source, 1 - mask))
-    assert "it is black outside instead" in verdicts(check_mask(tried(config, module)))["fault"]
+    assert "it is black outside instead" in verdicts(check_mask(first_batch(config, module)))["fault"]
 
 
 def test_an_inverted_mask_channel_is_found(config, module, monkeypatch):
     right = module.network.shrink_mask
     monkeypatch.setattr(module.network, "shrink_mask", lambda mask: 1 - right(mask))
-    assert "the mask channel must be 1" in verdicts(check_mask(tried(config, module)))["fault"]
+    assert "the mask channel must be 1" in verdicts(check_mask(first_batch(config, module)))["fault"]
 
 
 def test_a_damaged_autoencoder_is_found(config):
     module = make_module(replace(config, network=one_block_config(autoencoder=TRAINED_AUTOENCODER)))
     autoencoder = module.network.autoencoder
-    assert verdicts(check_round_trip(tried(config, module))).keys() == {"ok"}
+    assert verdicts(check_round_trip(first_batch(config, module))).keys() == {"ok"}
     right = autoencoder.config.scaling_factor
     autoencoder.register_to_config(scaling_factor=10 * right)
-    assert "correct scaling_factor" in verdicts(check_round_trip(tried(config, module)))["warning"]
+    assert "correct scaling_factor" in verdicts(check_round_trip(first_batch(config, module)))["warning"]
     autoencoder.register_to_config(scaling_factor=right)
     torch.nn.init.normal_(autoencoder.decoder.conv_out.weight)
-    assert "expected 20 dB or more" in verdicts(check_round_trip(tried(config, module)))["warning"]
+    assert "expected 20 dB or more" in verdicts(check_round_trip(first_batch(config, module)))["warning"]
     autoencoder.encoder.conv_in.weight.data[0] = float("nan")
-    assert "copy the autoencoder's weights again" in verdicts(check_round_trip(tried(config, module)))["fault"]
+    assert "copy the autoencoder's weights again" in verdicts(check_round_trip(first_batch(config, module)))["fault"]
 
 
 def test_every_trained_parameter_gets_a_gradient(config, module):
-    found = verdicts(try_step(module, pairs_of(config), torch.enable_grad()))
+    found = verdicts(check_gradients(module, pairs_of(config), torch.enable_grad()))
     assert found.keys() == {"ok"}
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
 def test_an_unused_parameter_is_named(config, module):
     module.network.imitative_unet.forgotten = torch.nn.Parameter(torch.zeros(3))
-    found = verdicts(try_step(module, pairs_of(config), torch.enable_grad()))
+    found = verdicts(check_gradients(module, pairs_of(config), torch.enable_grad()))
     assert "1 trained parameters get none, first imitative_unet.forgotten" in found["fault"]
 
 
 def test_a_part_without_effect_is_named(config, module):
     projector = module.network.image_projector
     projector.register_forward_hook(lambda part, inputs, tokens: 0 * tokens)
-    found = verdicts(try_step(module, pairs_of(config), torch.enable_grad()))
+    found = verdicts(check_gradients(module, pairs_of(config), torch.enable_grad()))
     assert "all gradients of image_projector are zero" in found["warning"]
 
 
 def test_broken_weights_are_found(config, module):
     module.network.imitative_unet.conv_out.weight.data[0] = float("inf")
-    assert "not finite" in verdicts(try_step(module, pairs_of(config), torch.enable_grad()))["fault"]
+    assert "not finite" in verdicts(check_gradients(module, pairs_of(config), torch.enable_grad()))["fault"]
 
 
 # --- The run and its machine ---------------------------------------------------------------------------------------
@@ -231,7 +155,7 @@ def test_ranks_that_lightning_starts_share_the_cores(config, monkeypatch):
 
 
 def test_tasks_of_a_slurm_step_have_cores_of_their_own(config, monkeypatch):
-    """At the numbers of slurm/train.sh, and where each task is bound to a single core."""
+    """With the numbers of slurm/train.sh, and with each task bound to a single core."""
     numbers = {"STEP_NUM_TASKS": 8, "STEP_NUM_NODES": 1, "NTASKS": 8, "NTASKS_PER_NODE": 8, "NNODES": 1}
     step = {f"SLURM_{name}": str(number) for name, number in numbers.items()}
     step |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "train"}
@@ -239,7 +163,7 @@ def test_tasks_of_a_slurm_step_have_cores_of_their_own(config, monkeypatch):
         monkeypatch.setenv(name, value)
     for num_cores, num_workers in ((8, 7), (1, 0)):
         found = of_cores(config, monkeypatch, num_cores, num_workers=num_workers, devices=1)
-        assert "compared when all have met" in found["ok"]
+        assert "compared when all have connected" in found["ok"]
     assert (
         "1 rank with 8 loader workers on 8 cores"
         in of_cores(config, monkeypatch, 8, num_workers=8, devices=1)["warning"]
@@ -271,32 +195,32 @@ def test_a_full_disk_is_a_fault(config, module, monkeypatch):
 
 def test_random_weights_of_a_big_network_are_a_warning(config, module, monkeypatch):
     assert verdicts(check_weights(config.network, module.network)).keys() == {"ok"}
-    monkeypatch.setattr("mimicbrush.training.doctor.run_checks.BIG", 1000)
+    monkeypatch.setattr("mimicbrush.training.doctor.run_checks.LARGE_PART", 1000)
     assert "imitative_unet" in verdicts(check_weights(config.network, module.network))["warning"]
 
 
-def test_in_short_only_what_is_not_ok_is_told():
+def test_a_summary_lists_only_what_is_not_ok():
     findings = [Finding("a", "ok", "fine"), Finding("b", "warning", "odd"), Finding("c", "fault", "wrong")]
     short, full = (describe(findings, in_full=in_full) for in_full in (False, True))
     assert "fine" not in short
-    assert all(said in short for said in ("odd", "wrong"))
+    assert all(message in short for message in ("odd", "wrong"))
     assert full.splitlines()[-1] == "1 ok, 1 warning, 1 fault"
 
 
 # --- The command ---------------------------------------------------------------------------------------------------
 
 
-def test_the_doctor_leaves_the_runs_weights_as_they_would_be(config, monkeypatch):
+def test_the_doctor_leaves_the_weights_of_the_run_unchanged(config, monkeypatch):
     states = []
-    for name, examine in {"with": doctor.examine, "without": lambda *_: None}.items():
-        monkeypatch.setattr(command, "examine", examine)
+    for name, check in {"with": doctor.check_before_run, "without": lambda *_: None}.items():
+        monkeypatch.setattr(command, "check_before_run", check)
         fit(replace(config, output=config.output / name), monkeypatch)
         states.append(read_checkpoint(config.output / name / "checkpoints" / "last.ckpt")["state_dict"])
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
 def test_check_trains_nothing_and_writes_into_its_own_folder(config, shards, monkeypatch, capsys):
-    # Patience needs held-out pairs, which are examined apart.
+    # Patience needs held-out pairs, which are checked separately.
     config = replace(config, data=replace(config.data, heldout=shards["heldout"]), run=replace(config.run, patience=3))
     with pytest.raises(SystemExit) as status:
         fit(config, monkeypatch, "--check")
@@ -310,10 +234,10 @@ def test_check_trains_nothing_and_writes_into_its_own_folder(config, shards, mon
     fit(config, monkeypatch)
     with pytest.raises(SystemExit):
         fit(config, monkeypatch, "--check", "--run.max_steps", "4")
-    # Lines are wrapped, where depends on the folder's name.
-    said = " ".join(capsys.readouterr().out.split())
-    assert "goes on from step 2 of 4" in said
-    assert "last.ckpt fits the network and the shards" in said
+    # Lines are wrapped at a place that depends on the folder's name.
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "resumes from step 2 of 4" in printed
+    assert "last.ckpt fits the network and the shards" in printed
 
 
 def test_check_names_every_fault(config, monkeypatch, capsys, tmp_path):
@@ -322,9 +246,9 @@ def test_check_names_every_fault(config, monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as status:
         fit(replace(config, network=network, data=replace(config.data, sources=sources)), monkeypatch, "--check")
     assert status.value.code == 2
-    said = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     for fault in ("nowhere: no such folder", "nothing: no such folder", "shape_channels has 2 widths", "3 faults"):
-        assert fault in said
+        assert fault in printed
 
 
 def test_check_names_every_missing_part(config, monkeypatch, capsys, tmp_path):
@@ -332,20 +256,20 @@ def test_check_names_every_missing_part(config, monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as status:
         fit(replace(config, network=one_block_config(**missing)), monkeypatch, "--check")
     assert status.value.code == 2
-    said = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     for name in missing:
-        assert f"network {name}: {tmp_path / name} does not exist" in said
-    assert "2 faults" in said
+        assert f"network {name}: {tmp_path / name} does not exist" in printed
+    assert "2 faults" in printed
 
 
 def test_a_fault_ends_the_run_before_it_begins(config, monkeypatch):
     monkeypatch.setattr(network_module, "blacken", lambda source, mask: blacken(source, 1 - mask))
-    with pytest.raises(UserError, match=r"mend what the doctor found \(mask\)"):
+    with pytest.raises(UserError, match=r"fix what the doctor found \(mask\)"):
         fit(config, monkeypatch)
     assert not config.output.exists()
 
 
-def test_one_batch_is_told_to_be_learned_or_not(config, monkeypatch, capsys):
+def test_overfit_reports_whether_the_batch_was_learned(config, monkeypatch, capsys):
     fit(config, monkeypatch, "--overfit", "--run.preview_steps", "2")
     assert "not learned by heart" in capsys.readouterr().out
     _, height, width = read_image(config.output / "overfit.png").shape
@@ -353,11 +277,11 @@ def test_one_batch_is_told_to_be_learned_or_not(config, monkeypatch, capsys):
     assert width == 5 * MIN_SIDE + 6 * GAP
 
 
-def test_small_batches_are_warned_of(config):
+def test_small_batches_are_a_warning(config):
     config = replace(config, data=replace(config.data, batch_size=4), run=replace(config.run, samples_per_step=7))
     (finding,) = check_step(config, 1)
     assert finding.verdict == "warning"
-    assert finding.said.startswith("7 samples: 1 rank x 7 batches of 1, ")
-    assert finding.said.endswith("make run.samples_per_step a multiple of 4")
+    assert finding.message.startswith("7 samples: 1 rank x 7 batches of 1, ")
+    assert finding.message.endswith("make run.samples_per_step a multiple of 4")
     (finding,) = check_step(replace(config, run=replace(config.run, samples_per_step=6)), 2)
     assert finding == Finding("step", "ok", "6 samples: 2 ranks x 1 batch of 3")

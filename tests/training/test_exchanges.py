@@ -1,4 +1,4 @@
-"""Exchanges among ranks in a step: their gradients, and one message beside them."""
+"""In each step, ranks exchange their gradients and one message."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ NUM_STEPS = 5
 
 
 class Exchanges(TorchDispatchMode):
-    """Notes each collective operation while it is on: its name and how many numbers it carries."""
+    """Records the name and the number of values of each collective operation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Exchanges(TorchDispatchMode):
 
 
 def keep_gradients(exchanges: Exchanges, bucket: torch.distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
-    """In the place of DDP's own exchange of gradients, which cannot wait for the rank that answers nothing."""
+    """Replace DDP's exchange of gradients, which would wait for the other rank for ever."""
     exchanges.seen.append(("gradients", bucket.buffer().numel()))
     kept = torch.futures.Future()
     kept.set_result(bucket.buffer())
@@ -50,7 +50,7 @@ def keep_gradients(exchanges: Exchanges, bucket: torch.distributed.GradBucket) -
 
 
 class NoteEachStep(Callback):
-    """Exchanges in each step, from its batch to its end, whichever callbacks ran."""
+    """Collects the exchanges of each step, including those of all callbacks."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
@@ -66,7 +66,7 @@ class NoteEachStep(Callback):
 
 @pytest.fixture
 def second_rank(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Another rank, as torchrun announces it, that answers with zeros."""
+    """Pretend that torchrun has started a second rank, which answers with zeros."""
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(ranks, "own_cores", lambda: RankCores("node", frozenset(range(4)), 4))
@@ -77,7 +77,7 @@ def second_rank(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_ranks_exchange_their_gradients_and_one_message_a_step(shards, tmp_path, second_rank):
-    # All callbacks are there, and have nothing to do but in the last step.
+    # All callbacks are active, but have work only in the last step.
     later = dict.fromkeys(("record_every", "preview_every", "reference_use_every", "heldout_loss_every"), 100)
     settings = config(shards, tmp_path / "run", max_steps=NUM_STEPS, checkpoint_every=100, **later)
     trainer, module, exchanges = make_trainer(settings, StopSignals()), make_module(settings), Exchanges()
@@ -90,6 +90,6 @@ def test_ranks_exchange_their_gradients_and_one_message_a_step(shards, tmp_path,
     expected = [("gradients", num_trained), ("allreduce_", 2 + len(SIGNALS))]
     _, first, second, *others = noted.steps
     assert [first, *others] == [expected] * (NUM_STEPS - 2)
-    # Once, DDP tells in which order gradients came.
+    # DDP broadcasts the order of gradients once.
     assert {name for name, _ in second[:-2]} == {"broadcast_"}
     assert second[-2:] == expected

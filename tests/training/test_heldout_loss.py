@@ -71,7 +71,7 @@ def test_training_whose_loss_was_never_finite_says_so():
     )
 
 
-def test_another_number_of_pairs_starts_the_search_for_the_lowest_loss_anew(capsys):
+def test_another_number_of_pairs_restarts_the_search_for_the_lowest_loss(capsys):
     module, checkpoint = SimpleNamespace(print=print), {}
     settings = {"every": 1, "patience": 1, "seed": 0}
     before = HeldoutLoss([], None, num_pairs=4, **settings)
@@ -117,13 +117,13 @@ def test_training_stops_early_says_so_and_resumes_its_count(shards, tmp_path, mo
         heldout_loss, "heldout_losses", lambda *_, **__: PairLosses(*[next(steps) + torch.tensor([-0.1, 0.1])] * 2)
     )
     judged = config(shards, tmp_path / "run", max_steps=9, heldout_loss_every=1)
-    # Ended after its third step, and resumed: one evaluation has brought no gain so far.
+    # The run ended after its third step and resumes; one measurement has brought no gain so far.
     fit(judged, tmp_path, monkeypatch, "--run.max_steps=3", "--run.patience=2")
     fit(judged, tmp_path, monkeypatch, "--run.patience=2")
-    said, progress = capsys.readouterr()
+    text, progress = capsys.readouterr()
     assert "step 2: measuring the loss on 16 held-out pairs\n" in progress
-    assert "step 2: held-out loss 0.4000 ± 0.1000 (the lowest)" in said
-    assert "stopped early: the held-out loss has not fallen for 2 evaluations; it was lowest, 0.4000, at step 2" in said
+    assert "step 2: held-out loss 0.4000 ± 0.1000 (the lowest)" in text
+    assert "stopped early: the held-out loss has not fallen for 2 evaluations; it was lowest, 0.4000, at step 2" in text
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == 4
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "best.ckpt")["global_step"] == 2
 

@@ -1,4 +1,4 @@
-"""Training on pictures of one colour each, most of them hidden: only the reference tells which colour."""
+"""Train on pictures of one colour each, mostly hidden: only the reference shows which colour."""
 
 import lightning
 import pytest

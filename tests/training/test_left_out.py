@@ -1,4 +1,4 @@
-"""Frozen weights that a checkpoint leaves out: other ones in their place are refused."""
+"""Frozen weights that a checkpoint leaves out must be unchanged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import torch
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.model.config import PartConfig
-from mimicbrush.model.weights.build import initialise, load_network, read_weights
+from mimicbrush.model.weights.build import initialise, load_network
 from mimicbrush.model.weights.digests import changed_tensors, tensor_digest
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint
+from mimicbrush.model.weights.trained_weights import read_weights
 from mimicbrush.training.run_setup import check_checkpoint, make_module
 from tests.conftest import DEPTH, one_block_config
 from tests.training.test_trainable import adapter_config
@@ -33,12 +34,12 @@ def test_a_base_run_that_was_trained_on_is_refused(shards, trained, tmp_path, mo
     before = load_network(tmp_path / "adapters").state_dict()
     fit(config(shards, base), tmp_path, monkeypatch, "--run.max_steps", "3")
 
-    said = CHANGED.format(part="imitative_unet", source="run")
-    with pytest.raises(UserError, match=said):
+    message = CHANGED.format(part="imitative_unet", source="run")
+    with pytest.raises(UserError, match=message):
         load_network(tmp_path / "adapters")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_weights(str(tmp_path / "adapters"))
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         fit(settings, tmp_path, monkeypatch, "--run.max_steps", "3")
 
     shutil.copy(tmp_path / "kept.ckpt", base / "checkpoints" / "last.ckpt")
@@ -48,7 +49,7 @@ def test_a_base_run_that_was_trained_on_is_refused(shards, trained, tmp_path, mo
 
 @pytest.mark.parametrize("lora", [0, 2])
 def test_another_frozen_part_is_refused_whatever_precision_it_was_kept_in(shards, tmp_path, monkeypatch, lora):
-    """Kept in half precision, and read in three."""
+    """Store a part in half precision, and read it in three precisions."""
     network = one_block_config(autoencoder=saved_part(tmp_path, 7))
     half = config(shards, tmp_path / "run", network=network, precision="bf16-mixed", frozen_precision="bfloat16")
     half = replace(half, recipe=replace(half.recipe, imitative_lora=lora))
@@ -62,11 +63,11 @@ def test_another_frozen_part_is_refused_whatever_precision_it_was_kept_in(shards
 
     shutil.rmtree(tmp_path / "part")
     saved_part(tmp_path, 8)
-    said = CHANGED.format(part="autoencoder", source="part")
+    message = CHANGED.format(part="autoencoder", source="part")
     for dtype in (torch.float32, torch.float16):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             load_network(tmp_path / "run", dtype=dtype)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         fit(half, tmp_path, monkeypatch, "--run.max_steps", "4")
 
 

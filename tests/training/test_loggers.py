@@ -1,4 +1,4 @@
-"""wandb, without a network."""
+"""Logging to wandb, without a network."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from tests.training.test_training import WITH_PICTURES, config, fit
 
 def test_online_without_an_account_ends_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(wandb, "login", lambda **_: False)
-    with pytest.raises(UserError, match=r"run `wandb login`, or go on with --run\.wandb offline"):
+    with pytest.raises(UserError, match=r"run `wandb login`, or train with --run\.wandb offline"):
         make_logger("online", tmp_path, {})
     assert not (tmp_path / ID_FILE).exists()
 
@@ -33,7 +33,7 @@ def test_a_folder_keeps_its_runs_id(tmp_path):
 
 
 class RecordedLogger(loggers.RunLogger):
-    """Tells no wandb, and keeps what it would have told."""
+    """Logger that records its calls instead of calling wandb."""
 
     told: ClassVar[list[tuple[str, int]]] = []
 
@@ -44,7 +44,7 @@ class RecordedLogger(loggers.RunLogger):
         self.told.append((f"image {key}", step))
 
 
-def test_a_run_tells_its_numbers_and_previews(shards, tmp_path, monkeypatch):
+def test_a_run_logs_its_numbers_and_previews(shards, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setattr(loggers, "RunLogger", RecordedLogger)
     monkeypatch.setattr(RecordedLogger, "experiment", None)

@@ -20,7 +20,7 @@ def test_min_snr_weights_are_those_of_the_paper(gamma):
 
 
 def test_min_snr_weights_weigh_errors_of_the_latent_alike():
-    """Whatever is predicted, an error of the clean latent counts min(SNR, gamma): the formulas come from that."""
+    """For noise and for velocity, the weighted error equals min(SNR, gamma) times the error of the clean latent."""
     timestep = torch.arange(0, 1000, 37)
     for prediction_type in ("epsilon", "v_prediction"):
         scheduler = make_scheduler(prediction_type)

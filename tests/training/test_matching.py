@@ -20,7 +20,7 @@ def features(key: torch.Tensor) -> dict[str, KeyValue]:
 
 
 def test_attention_on_the_matching_place_costs_nothing_and_elsewhere_much():
-    """Queries and keys are one-hot by place; the reference is the source turned by half a turn."""
+    """Queries and keys are one-hot by position; the reference is the source rotated by 180 degrees."""
     code = 40 * torch.eye(LENGTH, CHANNELS)
     queries, keys = {"layer": code[None, :, None]}, features(code.flip(0)[None])
     here = places([0, 1, 3], [0, 2, 1])
@@ -37,7 +37,7 @@ def test_flat_attention_costs_the_logarithm_of_the_number_of_places():
 
 
 def test_one_head_on_the_place_is_enough_for_its_share():
-    """The other of two heads looks evenly at all places."""
+    """One of two heads attends to the match, the other evenly to all positions."""
     code = 40 * torch.eye(LENGTH)
     query = torch.stack([code, torch.zeros_like(code)], dim=1)[None]
     match = torch.cat([places([2], [3]), places([2], [3])], dim=1)[None]

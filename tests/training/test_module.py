@@ -1,4 +1,4 @@
-"""One training step: what the recipe changes in the loss and in the gradients."""
+"""Effects of the recipe on the loss and gradients of one training step."""
 
 import sys
 from dataclasses import replace
@@ -38,7 +38,7 @@ def gradients(settings: TrainConfig, **recipe) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-def test_min_snr_weighs_the_loss_and_no_record(shards, tmp_path, prediction_type):
+def test_min_snr_weights_the_loss_but_not_the_records(shards, tmp_path, prediction_type):
     settings = config(shards, tmp_path, network=one_block_config(prediction_type=prediction_type))
     pairs = first_batch(settings)
     plain, weighted = (module_for(settings, min_snr_gamma=gamma).training_step(pairs, 0) for gamma in (0.0, 5.0))
@@ -64,7 +64,7 @@ def test_detached_tokens_change_the_image_projectors_gradient_alone(shards, tmp_
         assert torch.allclose(gradient, detached[name], rtol=1e-4, atol=1e-7) != is_projector
 
 
-def test_a_run_from_before_the_option_goes_on_as_it_was_begun(shards, tmp_path, monkeypatch, capsys):
+def test_a_run_older_than_the_option_keeps_its_gradient(shards, tmp_path, monkeypatch, capsys):
     settings = config(shards, tmp_path / "run")
     fit(settings, tmp_path, monkeypatch)
     last, written = tmp_path / "run" / "checkpoints" / "last.ckpt", tmp_path / "run" / "config.yaml"
@@ -74,20 +74,20 @@ def test_a_run_from_before_the_option_goes_on_as_it_was_begun(shards, tmp_path, 
     torch.save(checkpoint, last)
     fields = ("reference_gradient", "min_snr_gamma")
     written.write_text("".join(line for line in written.open() if not any(name in line for name in fields)))
-    # Its config does not tell that the tokens were detached: to say so is no contradiction.
+    # Naming the option is no contradiction to the older config, which does not have it.
     assert describe_other_run(replace(settings, recipe=replace(settings.recipe, reference_gradient="detached"))) is None
     fit(settings, tmp_path, monkeypatch, "--run.max_steps", "3")
     assert "recipe.reference_gradient stays detached" in capsys.readouterr().out
     assert read_checkpoint(last)["reference_gradient"] == "detached"
 
 
-def test_a_run_from_before_the_option_that_trains_the_reference_unet_had_the_whole_gradient(shards, tmp_path):
+def test_an_older_run_that_trains_the_reference_unet_has_the_full_gradient(shards, tmp_path):
     module = module_for(config(shards, tmp_path), train_reference=True)
     module.on_load_checkpoint({})
     assert module.reference_gradient == "full"
 
 
-def test_a_new_run_trains_with_the_whole_gradient():
+def test_a_new_run_trains_with_the_full_gradient():
     assert TrainConfig(output=Path("x"), data=None).recipe.reference_gradient == "full"
 
 
@@ -113,4 +113,4 @@ def test_what_cannot_be_compiled_whole_is_said_in_one_line(shards, tmp_path, mon
     with pytest.raises(
         UserError, match=r"^run\.compile: a U-Net cannot be compiled whole \(.*graph_break.*\); set it to"
     ):
-        fit(settings, tmp_path, monkeypatch, examined=True)
+        fit(settings, tmp_path, monkeypatch, with_doctor=True)

@@ -1,4 +1,4 @@
-"""AdamW as the recipe names it."""
+"""The recipe's optimisers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EIGHT_BITS = RecipeConfig(learning_rate=1e-3, warmup_steps=1, optimizer="adamw8b
 
 
 def weights_after(recipe: RecipeConfig, num_steps: int = 20) -> torch.Tensor:
-    """A layer of 4 096 weights, the least that is kept in eight bits, fitted to random data."""
+    """Fit a layer of 4 096 weights, the fewest that are stored in eight bits, to random data."""
     torch.manual_seed(0)
     layer, (inputs, targets) = nn.Linear(64, 64, bias=False), torch.randn(2, 32, 64)
     optimizer = make_optimizer(layer.parameters(), recipe)
@@ -58,7 +58,7 @@ def test_moments_are_kept_in_eight_bits():
 
 
 def test_a_run_resumes_with_moments_in_eight_bits(shards, tmp_path, monkeypatch):
-    """Its checkpoint is read as tensors and plain values only."""
+    """The checkpoint contains only tensors and plain values."""
     pytest.importorskip("bitsandbytes", reason="8-bit optimisers are an extra, lowmem")
     settings = config(shards, tmp_path / "run")
     fit(replace(settings, recipe=EIGHT_BITS), tmp_path, monkeypatch)

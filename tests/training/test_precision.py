@@ -1,4 +1,4 @@
-"""Frozen weights in half precision beside trained ones in single."""
+"""Frozen weights in half precision, trained ones in float32."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dtypes(module: torch.nn.Module) -> set[torch.dtype]:
 
 
 def error(network: MimicBrushNetwork, batch: InpaintingBatch) -> torch.Tensor:
-    """The noise-prediction error of two held-out pairs, the second without its reference's tokens."""
+    """Noise-prediction error of two held-out pairs, the second without its reference's tokens."""
     network.eval()
     num = len(batch.source)
     keep, timestep = torch.ones(num, dtype=torch.bool), torch.full((num,), 500)
@@ -118,10 +118,10 @@ def test_adapters_over_half_precision_need_autocast(shards, tmp_path):
 @pytest.mark.parametrize("lora", [0, 2])
 def test_a_run_previews_resumes_and_loads_in_single_precision(shards, tmp_path, monkeypatch, lora):
     settings = half_config(shards, tmp_path / "run", lora=lora, preview_every=2)
-    fit(settings, tmp_path, monkeypatch, examined=True)
+    fit(settings, tmp_path, monkeypatch, with_doctor=True)
     assert (tmp_path / "run" / "previews" / "step-0000002.png").is_file()
     fit(settings, tmp_path, monkeypatch, "--run.max_steps", "3")
     assert dtypes(load_network(tmp_path / "run")) == {torch.float32}
-    # A run may go on in another precision than it began.
+    # A run's checkpoint may be read in another precision.
     single = replace(settings, run=replace(settings.run, frozen_precision="float32"))
     check_checkpoint(make_module(single), tmp_path / "run" / "checkpoints" / "last.ckpt", single.network)

@@ -1,4 +1,4 @@
-"""Frozen parts are loaded in the precision in which they are kept, and hold the same numbers as before."""
+"""Frozen parts are loaded directly in their precision, with the same values as if converted later."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config_of(network: NetworkConfig, **recipe: object) -> TrainConfig:
 
 @pytest.fixture(scope="module", params=["random", "separate", "pretrained", "weights"])
 def network(request, tmp_path_factory) -> NetworkConfig:
-    """Parts drawn, the imitative U-Net a copy or not; loaded from fp16 files; in the place of trained weights."""
+    """Configs with random parts, with parts from fp16 files, and with trained weights."""
     tmp_path = tmp_path_factory.mktemp(request.param)
     config = one_block_config(depth=PartConfig(arguments=DEPTH))
     match request.param:
@@ -48,7 +48,7 @@ def network(request, tmp_path_factory) -> NetworkConfig:
 def test_the_same_numbers_are_kept_in_the_same_precision(network, recipe):
     config = config_of(network, **recipe)
     found = make_module(config).network.state_dict()
-    # As it was: all in float32, then stored.
+    # The reference: everything in float32, then converted.
     expected = initialise(network, seed=config.seed)
     choose_trained(expected, config.recipe, seed=config.seed)
     store_frozen(expected, "bfloat16")
@@ -74,7 +74,7 @@ def test_no_frozen_part_is_made_in_float32_on_the_way(tmp_path, monkeypatch):
     assert loaded == {name: torch.bfloat16 if name in half else torch.float32 for name in (*half, "imitative_unet")}
 
 
-def test_what_is_trained_is_not_among_them():
+def test_trained_parts_stay_in_float32():
     assert frozen_precisions(RecipeConfig(), "float16") == dict.fromkeys(
         ("autoencoder", "image_encoder", "reference_unet"), torch.float16
     )

@@ -1,4 +1,4 @@
-"""What training refuses before torch is imported."""
+"""Preconditions of training, checked before torch is imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import network_config
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    """Nothing of what it names is there."""
+    """A config whose inputs are all missing."""
     parts = {name: PartConfig(pretrained=str(tmp_path / name)) for name in ("autoencoder", "image_encoder")}
     return TrainConfig(
         output=tmp_path / "run",
@@ -34,7 +34,7 @@ def test_all_inputs_that_are_missing_are_named_together(config):
         assert name in fault.split(";")[0]
 
 
-def test_an_examination_and_a_run_with_a_checkpoint_look_for_themselves(config):
+def test_check_and_a_run_with_a_checkpoint_do_not_require_inputs(config):
     check_training(replace(config, check=True))
     checkpoint = config.output / "checkpoints" / "last.ckpt"
     checkpoint.parent.mkdir(parents=True)
@@ -44,7 +44,7 @@ def test_an_examination_and_a_run_with_a_checkpoint_look_for_themselves(config):
 
 def test_the_first_rank_alone_announces_the_run(config, monkeypatch):
     assert announce_training(config) == f"loading libraries to train {config.output} ..."
-    assert announce_training(replace(config, check=True)).startswith("loading libraries to examine ")
+    assert announce_training(replace(config, check=True)).startswith("loading libraries to check ")
     for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "1"}.items():
         monkeypatch.setenv(name, value)
     assert announce_training(config) is None

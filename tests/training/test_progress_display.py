@@ -1,4 +1,4 @@
-"""The bar on a terminal."""
+"""The progress bar on a terminal."""
 
 import io
 import sys
@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_bar_starts_where_the_run_goes_on_and_messages_stand_apart(monkeypatch, capsys):
+def test_the_bar_starts_where_the_run_resumes_and_messages_have_their_own_lines(monkeypatch, capsys):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     records = SimpleNamespace(row={"step": 40, "images_per_second": 12.5, "waiting_share": 0.02})
@@ -29,7 +29,7 @@ def test_the_bar_starts_where_the_run_goes_on_and_messages_stand_apart(monkeypat
     assert progress.bar is None
 
 
-def test_other_ranks_say_nothing(monkeypatch):
+def test_other_ranks_print_nothing(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     progress = Progress(SimpleNamespace(row={}), SimpleNamespace(smooth_loss=0.0))

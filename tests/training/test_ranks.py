@@ -1,4 +1,4 @@
-"""How many ranks there are, and that none is waited for in vain."""
+"""Number of ranks, their cores, and the end of a run whose rank has died."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def rank(*cores: int, node: str = "node", usable: int = 0) -> RankCores:
 
 
 def bound(num_ranks: int, cores_each: int) -> list[RankCores]:
-    """Ranks with cores of their own, as Slurm's task/affinity binds them."""
+    """Ranks with separate cores, as Slurm's task/affinity binds them."""
     return [rank(*range(number * cores_each, (number + 1) * cores_each)) for number in range(num_ranks)]
 
 
@@ -115,9 +115,9 @@ def test_the_worst_cores_of_all_nodes_count():
     sockets = [rank(*range(16))] * 4 + [rank(*range(16, 32))] * 4
     assert fullest_share(sockets)[1:] == (4, 16)
     assert fullest_share([*bound(2, 8), rank(0, 1, node="other"), rank(0, 1, node="other")]) == ("other", 2, 2)
-    # A rank on one core of those that two others share.
+    # One rank is bound to a core that two others share.
     assert fullest_share([rank(0, 1, 2, 3), rank(0, 1, 2, 3), rank(2)])[1:] == (1, 1)
-    # As many cores as the container's CPU time is enough for.
+    # As many cores as the container's CPU quota allows.
     assert fullest_share([rank(*range(64), usable=16)] * 4)[1:] == (4, 16)
 
 
@@ -131,7 +131,7 @@ def test_a_share_says_what_fits():
 
 
 def met(monkeypatch, num_workers: int, cores: Sequence[RankCores]) -> list[str]:
-    """Output after ranks with these cores have met."""
+    """Output after ranks with these cores have connected."""
 
     def gather(into: list, own: RankCores) -> None:
         into[:] = cores
@@ -145,18 +145,18 @@ def met(monkeypatch, num_workers: int, cores: Sequence[RankCores]) -> list[str]:
 
 
 def test_a_node_has_the_name_that_slurm_gives_it(monkeypatch):
-    """Two nodes of a test cluster are one host, and their cores are not shared as far as Slurm knows."""
+    """Two nodes of a test cluster are one host, but for Slurm their cores are separate."""
     monkeypatch.setenv("SLURMD_NODENAME", "second")
     assert own_cores().node == "second"
     monkeypatch.delenv("SLURMD_NODENAME")
     assert own_cores().node == platform.node()
 
 
-def test_ranks_compare_their_cores_when_they_have_met(monkeypatch):
+def test_ranks_compare_their_cores_when_they_have_connected(monkeypatch):
     assert met(monkeypatch, 7, bound(8, 8)) == []
-    (said,) = met(monkeypatch, 8, [rank(*range(64))] * 8)
-    assert said.startswith("8 ranks with 8 loader workers each on 64 cores of node wait for each other: lower ")
-    # What the doctor has said of the first rank is not said again.
+    (output,) = met(monkeypatch, 8, [rank(*range(64))] * 8)
+    assert output.startswith("8 ranks with 8 loader workers each on 64 cores of node wait for each other: lower ")
+    # The doctor's report about the first rank is not repeated.
     assert met(monkeypatch, 8, bound(8, 8)) == []
     with pytest.raises(UserError, match="3 ranks share 2 cores"):
         met(monkeypatch, 0, [rank(0, 1)] * 3)
@@ -167,7 +167,7 @@ def children(pid: int) -> list[int]:
 
 
 def python_children(pid: int) -> list[int]:
-    """Ranks, which run train.py, or loader workers, which are forked from a process that was itself forked."""
+    """Processes of ranks, which run train.py, or of loader workers, which a forked process has forked."""
     lines = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children(pid)}
     return [child for child, line in lines.items() if "train.py" in line or "forkserver" in line]
 
@@ -187,7 +187,7 @@ def test_a_dead_rank_or_worker_ends_the_run_with_its_reason(config, overrides, r
         assert process.poll() is None, process.communicate(timeout=60)[0]
         time.sleep(0.05)
     os.kill(python_children(process.pid)[0], signal.SIGKILL)
-    said, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode not in (0, None)
-    (error,) = [line for line in said.replace("\r", "\n").splitlines() if "error: " in line]
+    (error,) = [line for line in output.replace("\r", "\n").splitlines() if "error: " in line]
     assert reason in error.rpartition("error: ")[2]

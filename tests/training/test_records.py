@@ -1,4 +1,4 @@
-"""What is recorded of a run, and how its CSVs outlive interruptions."""
+"""Records of a run, and their CSV files after interruptions."""
 
 import math
 import random
@@ -49,12 +49,12 @@ def test_records_are_appended_and_empty_where_nothing_is_known(tmp_path):
     inode = path.stat().st_ino
     append_record({"step": 100050, "loss": 0.25, "mfu": 0.4}, path)
     assert path.read_text() == "step,loss,mfu\n100000,0.5,\n100050,0.25,0.4\n"
-    # Written anew it would be another file.
+    # A rewritten file would be another one.
     assert path.stat().st_ino == inode
     assert math.isnan(read_records(path)[0]["mfu"])
 
 
-def test_a_csv_begun_with_other_columns_goes_on(tmp_path):
+def test_a_csv_file_with_other_columns_is_continued(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss,old\r\n1,0.5,7\r\n")
     append_record({"step": 2, "loss": 0.25, "new": 3.0}, path)
@@ -70,7 +70,7 @@ def test_a_torn_last_line_is_dropped(tmp_path):
     assert path.read_text() == "step,loss\n1,0.5\n"
 
 
-def test_a_resumed_run_forgets_what_lies_behind_its_checkpoint(tmp_path):
+def test_a_resumed_run_drops_the_lines_after_its_checkpoint(tmp_path):
     path = tmp_path / "metrics.csv"
     write_records([{"step": step} for step in (1, 2, 3)], path)
     forget_after(SimpleNamespace(is_global_zero=True, global_step=2), path)
@@ -104,13 +104,13 @@ def test_a_run_records_all_columns(shards, tmp_path, monkeypatch, capsys):
     assert math.isnan(first["mfu"])
     assert (first["damaged_samples"], last["damaged_samples"], last["bad_steps"]) == (1, 1, 0)
     assert (run / "damaged.txt").read_text() == "videos/1: no picture\n"
-    said = capsys.readouterr()
-    assert said.out.count("videos/1: no picture") == 1
-    assert said.out.endswith(f"-> {run}; 1 damaged sample replaced, see {run / 'damaged.txt'}\n")
-    # No terminal: a plain line with each record.
-    lines = [line for line in said.err.splitlines() if line.startswith("step ")]
+    printed = capsys.readouterr()
+    assert printed.out.count("videos/1: no picture") == 1
+    assert printed.out.endswith(f"-> {run}; 1 damaged sample replaced, see {run / 'damaged.txt'}\n")
+    # Without a terminal, each record has a plain line.
+    lines = [line for line in printed.err.splitlines() if line.startswith("step ")]
     assert [line.split("  ")[0] for line in lines] == ["step 2/3", "step 3/3"]
-    assert "\r" not in said.err
+    assert "\r" not in printed.err
 
 
 def test_the_share_of_a_devices_operations(tmp_path):
@@ -145,8 +145,8 @@ def test_a_stopped_run_records_its_last_steps_and_draws_them(shards, tmp_path, m
     try:
         with pytest.raises(SystemExit):
             fit(config(shards, run, max_steps=50, record_every=2), tmp_path, monkeypatch, charts=True)
-        said = capsys.readouterr().out.splitlines()[-1]
-        assert said == f"stopped by SIGTERM after step 3 -> {run}; run the same command again to resume"
+        printed = capsys.readouterr().out.splitlines()[-1]
+        assert printed == f"stopped by SIGTERM after step 3 -> {run}; run the same command again to resume"
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -162,7 +162,7 @@ def test_pictures_are_drawn_of_one_line_of_gaps_and_of_older_columns(tmp_path):
     assert Image.open(tmp_path / "one.png").size == Image.open(tmp_path / "gaps.png").size
 
 
-def test_smoothing_keeps_constants_and_passes_over_gaps():
+def test_smoothing_keeps_constants_and_ignores_gaps():
     assert smoothed([2.0] * 300) == pytest.approx([2.0] * 300)
     values = np.where(np.arange(300) == 150, np.nan, 2.0)
     assert smoothed(values) == pytest.approx([2.0] * 300)

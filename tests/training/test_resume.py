@@ -1,4 +1,4 @@
-"""The same command resumes, exactly: a killed run ends with the uninterrupted run's weights, bit for bit."""
+"""Running the same command again resumes exactly: a killed run ends with the same weights, bit for bit."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def config(shards: dict[str, Path], tmp_path: Path) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """A run that has ended as it should."""
+    """A run that has ended without interruption."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     config = make_config(make_shards(folder / "shards"), folder / "run")
-    # Started as users start it, and not forked as those that are compared with it.
+    # Started as users start it, while the compared runs are forked.
     process = start_command(config)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
     return config
 
 
@@ -84,12 +84,12 @@ def start(config: TrainConfig, *overrides: str) -> TrainProcess:
 
 def finish(config: TrainConfig, *overrides: str) -> None:
     process = start(config, *overrides)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
 
 
 def last_recorded(config: TrainConfig) -> int:
-    """The last step in metrics.csv, 0 for none."""
+    """Last step in metrics.csv, 0 if there is none."""
     return max((row["step"] for row in read_records(config.output / "metrics.csv")), default=0)
 
 
@@ -104,12 +104,12 @@ def interrupt(config: TrainConfig, number: signal.Signals, *overrides: str) -> t
         time.sleep(0.01)
     assert process.poll() is None, process.communicate(timeout=60)[0]
     os.killpg(process.pid, number)
-    said, _ = process.communicate(timeout=60)
-    return process.returncode, said
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
 
 
 def step_of(config: TrainConfig) -> int:
-    """The step of the last checkpoint."""
+    """Step of the last checkpoint."""
     return read_checkpoint(config.output / "checkpoints" / "last.ckpt")["global_step"]
 
 
@@ -138,7 +138,7 @@ def check_equal(config: TrainConfig, other: TrainConfig) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_ends_with_the_uninterrupted_runs_weights(uninterrupted, tmp_path):
-    """Killed twice, and each time resumed with another number of loader workers."""
+    """The run is killed twice, and resumes each time with another number of loader workers."""
     killed = replace(uninterrupted, output=tmp_path / "killed")
     steps = [0]
     for num_workers in (4, 1):
@@ -162,7 +162,7 @@ def test_a_killed_run_that_accumulates_does_so_too(config):
 
 @pytest.mark.slow
 def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
-    """Two ranks of two samples, killed, go on; one rank of twice two samples takes the same steps but for rounding."""
+    """Two killed ranks resume; one rank with twice the batches takes the same steps, up to rounding."""
     config = replace(config, run=replace(config.run, max_steps=40))
     judged = (f"--data.heldout={shards['heldout']}", "--run.heldout_loss_every=20")
     judged += ("--run.preview_every=0", "--run.reference_use_every=0")
@@ -173,7 +173,7 @@ def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
     assert interrupt(killed, signal.SIGKILL, *two)[0] == -signal.SIGKILL
     finish(killed, *two)
     check_equal(killed, whole)
-    # The second rank learns what the first one measured: both write the checkpoint of a step that is the best.
+    # The second rank receives the measurement of the first: both write the checkpoint of the best step.
     losses = heldout_losses(whole)
     assert losses.keys() == {20, 40}
     assert heldout_losses(killed) == losses
@@ -185,15 +185,15 @@ def test_two_ranks_resume_too_and_as_one_that_accumulates(config, shards):
 
 
 @pytest.mark.slow
-def test_a_signal_writes_a_checkpoint_and_the_run_goes_on_from_it(uninterrupted, tmp_path):
-    """Three signals, one after the other."""
+def test_a_signal_writes_a_checkpoint_from_which_the_run_resumes(uninterrupted, tmp_path):
+    """Send three signals, one after the other."""
     stopped = replace(uninterrupted, output=tmp_path / "stopped")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         options = ("--run.checkpoint_every=1000", "--data.num_workers=2")
-        status, said = interrupt(stopped, number, *options)
-        assert status == 128 + number, said
-        assert f"stopped by {number.name} after step" in said
-        assert "Traceback" not in said
+        status, output = interrupt(stopped, number, *options)
+        assert status == 128 + number, output
+        assert f"stopped by {number.name} after step" in output
+        assert "Traceback" not in output
         assert step_of(stopped) == last_recorded(stopped)
     finish(stopped)
     check_equal(stopped, uninterrupted)

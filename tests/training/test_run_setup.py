@@ -1,4 +1,4 @@
-"""How a step's samples are shared among ranks."""
+"""Ranks share the samples of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts against hand calculations, and against what real tensors do."""
+"""Compare counts with hand calculations, and with real tensors."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.flops_and_bytes import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.step_cost import (
-    Cost,
+    StepCost,
     cost_of_run,
     count_cost,
     shaped_network,
@@ -23,12 +23,12 @@ NETWORK = one_block_config(depth=PartConfig(arguments=DEPTH))
 
 
 @pytest.fixture(scope="module")
-def plain() -> Cost:
+def plain() -> StepCost:
     return count_cost(shaped_network(NETWORK), batch_size=2)
 
 
 @pytest.fixture(scope="module")
-def detached() -> Cost:
+def detached() -> StepCost:
     return count_cost(shaped_network(NETWORK), batch_size=2, reference_gradient="detached")
 
 
@@ -112,7 +112,7 @@ def test_a_trained_reference_costs_its_backward_pass(plain, detached):
 
 
 def test_detached_tokens_spare_a_frozen_references_backward_pass(plain, detached):
-    """Half of a trained one's, which has gradients of the weights to compute as well."""
+    """The backward pass costs half of that of a trained U-Net, which also computes gradients of weights."""
     spared = plain.flops["backward"] - detached.flops["backward"]
     assert 0.7 < spared / plain.flops["reference U-Net"] < 1.3
     assert detached.saved < plain.saved

@@ -1,4 +1,4 @@
-"""Runs that train adapters: what moves, what the checkpoint holds, and that it loads as plain weights."""
+"""Runs that train adapters: trained tensors, content of the checkpoint, and loading as plain weights."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.lora import DOWN, add_lora, fold
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import initialise, load_network, read_weights
+from mimicbrush.model.weights.build import initialise, load_network
 from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint
+from mimicbrush.model.weights.trained_weights import read_weights
 from mimicbrush.training.config import RecipeConfig, TrainConfig
 from mimicbrush.training.run_setup import check_checkpoint, make_module, share_step
 from mimicbrush.training.trainable import choose_trained
@@ -55,7 +56,7 @@ def adapted(shards_and_run, tmp_path_factory) -> TrainConfig:
     folder = tmp_path_factory.mktemp("adapted")
     settings = adapter_config(shards_and_run[0], folder / "run")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        fit(settings, folder, monkeypatch, examined=True)
+        fit(settings, folder, monkeypatch, with_doctor=True)
     return settings
 
 
@@ -105,7 +106,7 @@ def test_adapters_the_first_layer_and_the_projections_move_and_nothing_else(adap
 
 @pytest.mark.parametrize("projections", ["imitative", "reference"])
 def test_every_trained_parameter_gets_a_gradient_in_a_training_step(shards, tmp_path, monkeypatch, projections):
-    """DDP waits for all of them."""
+    """DDP waits for the gradients of all of them."""
     settings = adapter_config(shards, tmp_path, one_block_config(reference_projections=projections), max_steps=1)
     without = []
 
@@ -118,7 +119,7 @@ def test_every_trained_parameter_gets_a_gradient_in_a_training_step(shards, tmp_
 
 
 def test_what_can_be_fetched_again_is_left_out_and_fetched_again(shards, tmp_path, monkeypatch):
-    """Of a released file both U-Nets, of pretrained parts the one that is not random."""
+    """Both U-Nets of a released file are left out; of pretrained parts, the one that is not random."""
     depth = PartConfig(arguments=DEPTH)
     save_release(initialise(one_block_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")
     network = one_block_config(depth=depth, weights=str(tmp_path / "mimicbrush.bin"))
@@ -151,7 +152,7 @@ def assert_folded(run: Path, start: MimicBrushNetwork) -> None:
         assert not torch.equal(expected[name], getattr(start, part).state_dict()[name])
 
 
-def test_whatever_takes_weights_takes_such_a_run(shards, tmp_path, monkeypatch):
+def test_such_a_run_is_accepted_wherever_weights_are(shards, tmp_path, monkeypatch):
     """Another run starts from it, a third from that, and it is converted to both layouts."""
     depth = PartConfig(arguments=DEPTH)
     save_release(initialise(one_block_config(depth=depth), seed=5), tmp_path / "mimicbrush.bin")

@@ -1,4 +1,4 @@
-"""One run on the tiny network: it learns, stops, resumes, and touches only what it should."""
+"""Runs of the tiny network learn, stop and resume, and change only trained parts."""
 
 import signal
 from pathlib import Path
@@ -55,7 +55,7 @@ def config(shards: dict[str, Path], output: Path, *, network: NetworkConfig | No
     )
 
 
-def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, charts=False, examined=False) -> None:
+def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, charts=False, with_doctor=False) -> None:
     """Run train.py in this process.
 
     Charts, and the doctor's examination, take longer than a short run's training, so most runs have neither.
@@ -66,12 +66,12 @@ def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, chart
         if not charts:
             patch.setattr("mimicbrush.training.records.draw_training", lambda rows, path: None)
             patch.setattr("mimicbrush.training.previews.draw_reference_use", lambda rows, path: None)
-        if not examined:
-            patch.setattr("mimicbrush.training.command.examine", lambda *parts: None)
+        if not with_doctor:
+            patch.setattr("mimicbrush.training.command.check_before_run", lambda *parts: None)
         call_command(train.COMMAND, ["--config", str(path), *overrides])
 
 
-def test_a_second_ctrl_c_is_an_interruption_and_no_silent_failure(shards, tmp_path, monkeypatch):
+def test_a_second_ctrl_c_interrupts_at_once(shards, tmp_path, monkeypatch):
     def interrupt(stop: StopSignals, votes: list[float]) -> None:
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
@@ -88,13 +88,13 @@ def test_a_second_ctrl_c_is_an_interruption_and_no_silent_failure(shards, tmp_pa
 
 def test_a_run_writes_everything_and_resumes_with_the_same_command(shards, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch, charts=True, examined=True)
+    fit(config(shards, run, **WITH_PICTURES), tmp_path, monkeypatch, charts=True, with_doctor=True)
     made = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert made >= {"config.yaml", "metrics.csv", "checkpoints/last.ckpt", "previews/step-0000002.png"}
     assert made >= {"loss.png", "reference_use.csv", "reference_use.png"}
-    said = capsys.readouterr().err
+    text = capsys.readouterr().err
     assert (
-        "step 2: editing 2 held-out pairs for a preview\nstep 2: measuring reference use on 4 held-out pairs\n" in said
+        "step 2: editing 2 held-out pairs for a preview\nstep 2: measuring reference use on 4 held-out pairs\n" in text
     )
     first = read_checkpoint(run / "checkpoints" / "last.ckpt")
 
@@ -154,12 +154,12 @@ def test_a_refused_setting_comes_with_a_way_out(shards, tmp_path, monkeypatch, f
     checkpoint_of(settings.output).touch()
     with pytest.raises(UserError, match=rf"{field} was .*--network.weights .*--output NEW"):
         fit(settings, tmp_path, monkeypatch, *change)
-    # Weights of another network would not fit.
+    # The weights of another network would not fit.
     with pytest.raises(UserError, match=r"network\.size was 32, is 64; choose another output or delete the folder"):
         fit(settings, tmp_path, monkeypatch, "--network.size", "64")
 
 
-def test_a_failed_start_binds_nobody(shards, tmp_path, monkeypatch):
+def test_a_failed_start_does_not_claim_the_folder(shards, tmp_path, monkeypatch):
     right = config(shards, tmp_path / "run")
     wrong = TrainConfig(**vars(right) | {"data": DataConfig(**vars(right.data) | {"heldout": tmp_path / "nowhere"})})
     with pytest.raises(UserError, match="nowhere"):
@@ -174,7 +174,7 @@ def test_accumulated_batches_are_one_step(shards, tmp_path, monkeypatch):
 
 
 def test_a_step_keeps_its_samples_in_other_batches(shards, tmp_path, monkeypatch):
-    """Begun in batches of 4, resumed in batches of at most 3, with the samples that follow."""
+    """A run started in batches of 4 resumes in batches of at most 3, with the next samples."""
     run, seen = tmp_path / "run", []
     training_step = MimicBrushModule.training_step
     monkeypatch.setattr(
@@ -247,8 +247,8 @@ def test_a_damaged_checkpoint_and_a_foreign_one_are_named(trained, tmp_path):
         load_network(tmp_path / "nowhere")
 
 
-def test_training_goes_on_from_released_weights(shards, tmp_path, monkeypatch):
-    """What can be fetched again is not in the checkpoint, and is fetched again: frozen parts, and they alone."""
+def test_training_starts_from_released_weights(shards, tmp_path, monkeypatch):
+    """Frozen parts that can be fetched again are not in the checkpoint, and are fetched again."""
     network_fields = {"depth": PartConfig(arguments=DEPTH), "weights": str(tmp_path / "mimicbrush.bin")}
     released = initialise(one_block_config(depth=PartConfig(arguments=DEPTH)), seed=5)
     save_release(released, tmp_path / "mimicbrush.bin")

@@ -1,4 +1,4 @@
-"""A training step lets the device work on: the host waits for it where that is meant, and nowhere else."""
+"""In a training step the host waits for the device at one intended place only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 from tests.training.far_training import NUM_STEPS, RECORDED, make_config
 from tests.training.test_resume import ENVIRONMENT
 
-IN_EACH_STEP = {"watch.py:Watch._agree": "whether the step harms the weights decides whether it is taken"}
+IN_EACH_STEP = {"bad_steps.py:Watch._agree": "whether the step harms the weights decides whether it is taken"}
 IN_THE_FIRST = {
     "scheduling_ddim.py:DDIMScheduler.add_noise < module.py:MimicBrushModule.training_step": "the noise schedule moves"
 }
@@ -62,8 +62,8 @@ def test_the_host_waits_once_a_step(far, precision):
     for step, waits in enumerate(far[precision]["waits"], start=1):
         places = [where for _, where in waits]
         assert places.count(*IN_EACH_STEP) == 1, f"step {step}"
-        meant = IN_EACH_STEP | (IN_THE_FIRST if step == 1 else {}) | (WHERE_RECORDED if step == RECORDED else {})
-        assert set(places) == meant.keys(), f"step {step}"
+        intended = IN_EACH_STEP | (IN_THE_FIRST if step == 1 else {}) | (WHERE_RECORDED if step == RECORDED else {})
+        assert set(places) == intended.keys(), f"step {step}"
 
 
 def test_a_sampling_step_waits_for_nothing_but_noise_that_a_scheduler_draws_on_the_cpu(far):
@@ -77,7 +77,7 @@ def test_a_sampling_step_waits_for_nothing_but_noise_that_a_scheduler_draws_on_t
 
 
 class Strict(Callback):
-    """From the second step on, a wait that is not meant raises RuntimeError."""
+    """Makes unintended waits raise RuntimeError, from the second step on."""
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
         torch.cuda.set_sync_debug_mode("error" if trainer.global_step else "default")
@@ -104,7 +104,7 @@ def allow_waits(monkeypatch, owner: type, name: str) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
-def test_a_gpu_is_waited_for_where_it_is_meant(tmp_path, monkeypatch, precision):
+def test_a_gpu_is_waited_for_at_intended_places_only(tmp_path, monkeypatch, precision):
     allow_waits(monkeypatch, Watch, "_agree")
     allow_waits(monkeypatch, Records, "_measure")
     config = make_config(tmp_path)

@@ -18,7 +18,7 @@ SCRIPT = str(REPOSITORY / "train.py")
 
 
 class TrainProcess:
-    """`train.py` with these arguments, leading a process group of its own; used like `subprocess.Popen`."""
+    """Start `train.py` with these arguments in its own process group; used like `subprocess.Popen`."""
 
     def __init__(self, arguments: list[str], log: Path) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -38,7 +38,7 @@ class TrainProcess:
     poll = returncode.fget
 
     def communicate(self, timeout: float) -> tuple[str, None]:
-        """Wait until it has ended; returns what it printed."""
+        """Wait until the process has ended; returns its output."""
         self._process.join(timeout)
         assert self._process.exitcode is not None, f"train.py still runs after {timeout} s"
         return self._log.read_text(), None

@@ -12,7 +12,7 @@ from mimicbrush.config import to_plain
 from mimicbrush.errors import spaced
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import load_network, load_release, read_weights
+from mimicbrush.model.weights.build import load_network, load_release
 from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
 from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.find import find_weights
@@ -23,13 +23,14 @@ from mimicbrush.model.weights.presets import fitting_presets
 from mimicbrush.model.weights.recommended import RECOMMENDED, recommendation_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
+from mimicbrush.model.weights.trained_weights import read_weights
 
 CONFIGS = Path("configs/train")
-"""Where the presets lie, in the project's root."""
+"""Folder of the presets, relative to the project's root."""
 
 
 def inspect(config: InspectConfig) -> None:
-    """Print what the weights hold."""
+    """Print the content of the weights."""
     weights = read_weights(config.weights)
     print(f"{weights.origin}: {weights.kind}\n")
     for line in describe(weights):
@@ -65,7 +66,7 @@ def lora(config: LoraConfig) -> None:
 
 
 def describe(weights: TrainedWeights) -> list[str]:
-    """A table of the parts, the options with the recommended settings, and the presets whose sizes they have."""
+    """Describe the parts in a table, the options with the recommended settings, and the presets that fit."""
     lines = [f"{'part':16s} {'tensors':>8s} {'parameters':>14s}  precision"]
     for name, tensors in weights.parts.items():
         num_parameters = sum(tensor.numel() for tensor in tensors.values())

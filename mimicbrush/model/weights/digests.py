@@ -1,4 +1,4 @@
-"""Digests of tensors: frozen ones that a checkpoint leaves out must be the same when they are fetched again."""
+"""Digests of the frozen tensors that a checkpoint leaves out, which must be unchanged when they are fetched again."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def require_unchanged(
     origin: str,
     find_sources: Callable[[], Mapping[str, str]],
 ) -> None:
-    """Raise UserError where what was fetched now is not what the run was trained with.
+    """Raise UserError where fetched tensors are not those that the run was trained with.
 
-    digests: of `part.tensor`, as the checkpoint records them; a checkpoint from before there were any has none, and
-    nothing is compared. found: part -> its tensors, in the precision of the run or of their source, without what has
-    been trained. For the message: origin, the checkpoint; find_sources, which says where each part was fetched.
+    digests: `part.tensor` -> digest, as recorded in the checkpoint; older checkpoints record none, and nothing is
+    compared. found: part -> its frozen tensors, in the precision of the run or of their source.
+    origin: name of the checkpoint, for the message. find_sources: returns the source of each part, for the message.
     """
     plain = {name.replace(BASE, "."): digest for name, digest in digests.items()}
     tensors = {
@@ -47,9 +47,9 @@ def require_unchanged(
 
 
 def tensor_digest(tensor: Tensor, precision: str | None = None) -> str:
-    """`precision:SHA-256` of a tensor's shape and values, whatever its device and memory order.
+    """Compute `precision:SHA-256` of a tensor's shape and values, independent of device and memory order.
 
-    precision: in which the values are taken, for instance `bfloat16`; by default the tensor's own.
+    precision: precision to which values are converted first, for instance `bfloat16`; by default the tensor's own.
     """
     precision = precision or str(tensor.dtype).removeprefix("torch.")
     values = tensor.detach().to("cpu", getattr(torch, precision)).contiguous()
@@ -59,16 +59,16 @@ def tensor_digest(tensor: Tensor, precision: str | None = None) -> str:
 
 
 def tensor_digests(tensors: Mapping[str, Tensor], precision: str | None = None) -> dict[str, str]:
-    """The digest of each tensor."""
+    """Compute the digest of each tensor."""
     digests = _on_all_cores(lambda tensor: tensor_digest(tensor, precision), tensors.values())
     return dict(zip(tensors, digests, strict=True))
 
 
 def changed_tensors(digests: Mapping[str, str], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that have another digest than recorded, each in the precision in which it was recorded.
+    """Names of the tensors whose digest differs from the recorded one; compared in the recorded precision.
 
-    Tensors recorded in half precision may thus be read in float32. Those read in another half precision than they were
-    recorded in cannot be compared, and are left out.
+    Tensors recorded in half precision may thus be read in float32. Tensors read in another half precision than
+    recorded cannot be compared, and are left out.
     """
     recorded = {name: digest.partition(":")[0] for name, digest in digests.items() if name in tensors}
     compared = [

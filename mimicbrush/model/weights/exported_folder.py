@@ -1,4 +1,4 @@
-"""One folder in diffusers' layout that holds a whole network, as safetensors."""
+"""Write and read a folder in diffusers' layout that holds a whole network, as safetensors."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from mimicbrush.model.weights.recommended import RECOMMENDED, read_folder_recomm
 from mimicbrush.model.weights.tensors import Tensors, TrainedWeights
 
 PLAIN_DIFFUSERS = "install_the_mimicbrush_package"
-"""The module that plain diffusers asks to run, and names, when it is to load such a folder; it only says what to do."""
-SAID_TO_PLAIN_DIFFUSERS = '''"""What diffusers runs when it is to load this folder by itself."""
+"""Module that diffusers without this package asks to run, by name, to load such a folder; it only says what to do."""
+INSTALL_MODULE = '''"""Runs if diffusers alone loads this folder."""
 
 raise ImportError(
     "this folder holds a pipeline of the package mimicbrush, which diffusers alone cannot load: install the package,"
@@ -50,7 +50,7 @@ FOLDERS = {
     "shape_map": ("depth_model", "depth_model."),
     "shape_projector": ("shape_projector", ""),
 }
-"""Part -> its subfolder, named as diffusers names such parts, and what precedes its tensors' names in our network."""
+"""Part -> its subfolder, with diffusers' names, and the prefix of its tensors' names in our network."""
 
 TRANSFORMERS = {"image_encoder": CLIPVisionModelWithProjection, "shape_map": DepthAnythingForDepthEstimation}
 
@@ -62,10 +62,10 @@ def save_pretrained(
     dtype: torch.dtype | None = None,
     scheduler: SchedulerMixin | None = None,
 ) -> None:
-    """Write every part, the options and the scheduler; the folder appears whole or not at all.
+    """Write every part, the options and the scheduler; the folder appears complete or not at all.
 
-    dtype: of the stored weights, as they are by default; scheduler: the release's by default. Raises UserError where
-    the folder exists.
+    dtype: precision of the stored weights; by default that of the network. scheduler: by default the release's.
+    Raises UserError where the folder exists.
     """
     refuse_folder(folder)
     with whole_folder(folder) as partial, quiet_libraries():
@@ -79,17 +79,17 @@ def save_pretrained(
         options = asdict(network.options)
         recommended = options.pop(RECOMMENDED)
         write_json(options, partial / OPTIONS_NAME)
-        write_text(SAID_TO_PLAIN_DIFFUSERS, partial / f"{PLAIN_DIFFUSERS}.py")
+        write_text(INSTALL_MODULE, partial / f"{PLAIN_DIFFUSERS}.py")
         write_json({**_index(models), RECOMMENDED: recommended}, partial / INDEX_NAME)
 
 
 def _forget_origin(config: Path) -> None:
-    """Take out where on this machine the part was loaded from, which diffusers notes and nobody else has."""
+    """Remove the local path from which the part was loaded, which diffusers records."""
     write_json({name: value for name, value in read_object(config).items() if name != "_name_or_path"}, config)
 
 
 def load_scheduler(weights: str | Path) -> SchedulerMixin | None:
-    """The scheduler beside the weights of an exported folder; None where there is none."""
+    """Load the scheduler of an exported folder; None if there is none."""
     folder = local_folder(str(weights))
     if not (folder / "scheduler").is_dir():
         return None
@@ -101,7 +101,7 @@ def load_scheduler(weights: str | Path) -> SchedulerMixin | None:
 
 
 def read_folder(folder: Path) -> TrainedWeights:
-    """Every part's tensors; raises UserError where a file is missing or damaged."""
+    """Read the tensors of every part; raises UserError where a file is missing or damaged."""
     parts = {}
     for name, (subfolder, prefix) in FOLDERS.items():
         if name == "shape_map" and not _has_depth(folder):
@@ -113,7 +113,7 @@ def read_folder(folder: Path) -> TrainedWeights:
 
 
 def folder_config(folder: Path) -> NetworkConfig:
-    """The network that such a folder holds; raises UserError where its options are damaged."""
+    """Config of the network in such a folder; raises UserError where its options are damaged."""
     sources = {name: {"pretrained": str(folder), "subfolder": where} for name, (where, _) in FOLDERS.items()}
     if _has_depth(folder):
         sources["depth"] = sources["shape_map"]
@@ -126,7 +126,7 @@ def folder_config(folder: Path) -> NetworkConfig:
 
 
 def _stored_models(network: MimicBrushNetwork) -> dict[str, nn.Module]:
-    """Part -> the diffusers or transformers model that is stored for it; an edge map has none."""
+    """Part -> the diffusers or transformers model that stores it; an edge map has none."""
     models = {name: getattr(network, name) for name in FOLDERS if name != "shape_map"}
     models["image_encoder"] = network.image_encoder.clip
     if isinstance(network.shape_map, DepthShape):
@@ -135,15 +135,15 @@ def _stored_models(network: MimicBrushNetwork) -> dict[str, nn.Module]:
 
 
 def _index(models: dict[str, object]) -> dict:
-    """What lies in which subfolder, as diffusers writes it."""
+    """Content of model_index.json: subfolder -> library and class, as diffusers writes it."""
     kinds = {name: [type(model).__module__.split(".")[0], type(model).__name__] for name, model in models.items()}
-    # A name alone would be looked for in diffusers, and end in an AttributeError.
+    # diffusers would look up a plain name in itself, and end in an AttributeError.
     class_name = [PLAIN_DIFFUSERS, "MimicBrushPipeline"]
     return {"_class_name": class_name, "_diffusers_version": diffusers.__version__, **kinds}
 
 
 def _has_depth(folder: Path) -> bool:
-    """Or else the shape map is made of edges. The index tells, as a folder may have been lost on the way."""
+    """Whether the shape map is a depth map, by the index: a missing folder would not tell a damaged copy from edges."""
     return FOLDERS["shape_map"][0] in read_object(folder / INDEX_NAME)
 
 
@@ -163,7 +163,7 @@ def _read_tensors(folder: Path) -> Tensors:
 
 
 def _read_transformer(folder: Path, kind: type[PreTrainedModel]) -> Tensors:
-    """By transformers' own way: it stores other names than its models have."""
+    """Load the tensors by transformers itself, which stores other names than its models have."""
     _weight_files(folder)
     try:
         with _without_bars():
@@ -178,7 +178,7 @@ def _read_transformer(folder: Path, kind: type[PreTrainedModel]) -> Tensors:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Without transformers' progress bar, which would stand before whatever a command says."""
+    """Hide transformers' progress bar, which would precede the output of a command."""
     were_shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

@@ -1,6 +1,6 @@
-"""Where weights lie: trained ones (a run's checkpoints, an exported folder, a released file), and pretrained parts.
+"""Find trained weights (a run's checkpoints, an exported folder, a released file) and pretrained parts.
 
-Nothing here imports torch, so that commands name missing weights at once.
+Nothing here imports torch, so that commands report missing weights at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mimicbrush.model.config import NetworkConfig, PartConfig
 
 INDEX_NAME = "model_index.json"
 OPTIONS_NAME = "network.json"
-"""The network's options, for which diffusers' layout has no room."""
+"""File with the network's options, which diffusers' layout cannot hold."""
 LORA_KEY = "mimicbrush"
 """Name of our entry in the metadata of a LoRA file."""
 PART_FIELDS = ("autoencoder", "reference_unet", "imitative_unet", "image_encoder", "depth")
@@ -23,7 +23,7 @@ PART_FIELDS = ("autoencoder", "reference_unet", "imitative_unet", "image_encoder
 
 
 def find_weights(name: str) -> Path:
-    """Where trained weights lie on this machine, fetched if need be; raises UserError where nothing lies there."""
+    """Return the local path of trained weights, fetching them if necessary; raises UserError where there are none."""
     path = local_folder(name)
     if is_lora(path):
         raise UserError(f"{path} is a LoRA file; give it as --lora to `python -m mimicbrush.edit`, beside its base")
@@ -37,13 +37,13 @@ def find_weights(name: str) -> Path:
 
 
 def require_local_weights(name: str) -> None:
-    """Raise UserError, as `find_weights` does, where a path on this machine holds no weights; asks no hub."""
+    """Raise UserError, as `find_weights` does, where a local path holds no weights; never asks the hub."""
     if is_local(shipped(name)):
         find_weights(name)
 
 
 def require_local_parts(config: NetworkConfig) -> None:
-    """Raise UserError that names every pretrained part whose folder is not on this machine; asks no hub."""
+    """Raise UserError that names every pretrained part whose local folder is missing; never asks the hub."""
     faults = Faults()
     for name, part in pretrained_parts(config).items():
         absence = _absence(part.pretrained)
@@ -52,15 +52,15 @@ def require_local_parts(config: NetworkConfig) -> None:
 
 
 def pretrained_parts(config: NetworkConfig) -> dict[str, PartConfig]:
-    """Field of the config -> the part, in the order of loading; parts of random weights are left out."""
+    """Pretrained parts by field of the config, in the order of loading."""
     parts = {name: getattr(config, name) for name in PART_FIELDS}
     return {name: part for name, part in parts.items() if part is not None and part.pretrained is not None}
 
 
 def advise_on_part(name: str, part: PartConfig) -> str:
-    """Advice where a pretrained part cannot be loaded."""
+    """Advise what to do if a pretrained part cannot be loaded."""
     if Path(part.pretrained, part.subfolder or "", CONFIG).is_file():
-        return "convert the weights again, or copy the folder whole"  # the part is there, and damaged
+        return "convert the weights again, or copy the folder whole"  # the part exists, and is damaged
     inside = f" with a subfolder {part.subfolder}" if part.subfolder else ""
     first = "allow access to the hub, or give" if is_repository(part.pretrained) else "give"
     return (
@@ -70,7 +70,7 @@ def advise_on_part(name: str, part: PartConfig) -> str:
 
 
 def _absence(pretrained: str) -> str:
-    """Say why a part is not on this machine; empty where it is, or is a repository of the hub."""
+    """Say why a part is not on this machine; empty if it is, or if it is a hub repository."""
     if is_single_file(pretrained):
         return "" if Path(pretrained).is_file() else f"{pretrained}: no such file"
     name = shipped(pretrained)
@@ -83,22 +83,22 @@ def is_exported(folder: Path) -> bool:
 
 
 def is_run(path: Path) -> bool:
-    """Whether this is a folder in which train.py has left a checkpoint, or a checkpoint in such a folder."""
+    """Whether this is a training run's folder with a checkpoint, or a checkpoint in such a folder."""
     return checkpoint_of(path).is_file()
 
 
 def checkpoint_of(run: Path) -> Path:
-    """Where a run's last checkpoint lies; of a path such as RUN/checkpoints/best.ckpt, that very checkpoint."""
+    """Path of a run's last checkpoint; a path such as RUN/checkpoints/best.ckpt is returned as it is."""
     return run if is_checkpoint_of_run(run) else run / "checkpoints" / "last.ckpt"
 
 
 def best_checkpoint_of(run: Path) -> Path:
-    """Where the checkpoint with the lowest held-out loss lies."""
+    """Path of the checkpoint with the lowest held-out loss."""
     return run / "checkpoints" / "best.ckpt"
 
 
 def previous_checkpoint_of(run: Path) -> Path:
-    """Where the checkpoint before the last one lies."""
+    """Path of the checkpoint before the last one."""
     return run / "checkpoints" / "previous.ckpt"
 
 
@@ -107,7 +107,7 @@ def is_checkpoint_of_run(path: Path) -> bool:
 
 
 def is_lora(path: Path) -> bool:
-    """Whether this file has been written by `save_lora`."""
+    """Whether this file was written by `save_lora`."""
     try:
         with safe_open(path, "np") as file:
             return LORA_KEY in (file.metadata() or {})

@@ -1,4 +1,4 @@
-"""From a training run to its adapters' file, and to the base they go with."""
+"""Export the adapters of a training run as a LoRA file, and the base that they belong to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.lora import BASE, has_adapters
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.weights.build import fetchable_parts, initialise
+from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.find import checkpoint_of, find_weights, is_run
 from mimicbrush.model.weights.lora_file import fingerprints, save_lora
@@ -23,6 +23,7 @@ from mimicbrush.model.weights.run_checkpoint import (
     split_parts,
 )
 from mimicbrush.model.weights.tensors import Tensors
+from mimicbrush.model.weights.trained_weights import fetchable_parts
 
 UNETS = ("imitative_unet", "reference_unet")
 
@@ -30,10 +31,10 @@ UNETS = ("imitative_unet", "reference_unet")
 def export_lora(
     run: str, output: Path, *, use_ema: bool = True, dtype: torch.dtype = torch.float32
 ) -> MimicBrushNetwork:
-    """Write all that a run has trained as a LoRA file; returns the network that it goes with, as training found it.
+    """Write all that a run has trained as a LoRA file; returns its base, the network before training.
 
-    use_ema: the averaged weights; dtype: of the stored tensors. Raises UserError where the run has trained a whole
-    U-Net, or no adapters.
+    use_ema: take the averaged weights; dtype: precision of the stored tensors. Raises UserError where the run has
+    trained a whole U-Net, or no adapters.
     """
     folder = find_weights(run)
     if not is_run(folder):
@@ -43,7 +44,7 @@ def export_lora(
     trained, frozen = _divide(weights.parts, trained_names)
     _require_adapters(run, trained)
     base = initialise(config, seed=read_run_seed(folder)).eval()
-    # Frozen weights that were drawn at random stand in the checkpoint; a later torch might draw others.
+    # Frozen random weights come from the checkpoint: another version of torch might draw others.
     for part, named in frozen.items():
         getattr(base, part).load_state_dict(named, strict=False)
     tensors = split_parts({name: each for name, each in base.state_dict().items() if name not in trained_names})
@@ -54,7 +55,7 @@ def export_lora(
 
 
 def _divide(parts: dict[str, Tensors], trained_names: set[str]) -> tuple[dict[str, Tensors], dict[str, Tensors]]:
-    """Trained tensors by part, and frozen ones under their plain names."""
+    """Divide tensors into trained ones by part, and frozen ones by part under their plain names."""
     trained: dict[str, Tensors] = {}
     frozen: dict[str, Tensors] = {}
     for part, tensors in parts.items():

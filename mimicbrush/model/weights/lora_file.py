@@ -1,8 +1,8 @@
-"""A training run's adapters as a file of their own: PEFT's tensor names, safetensors, what they fit in the metadata.
+"""Format of a LoRA file: safetensors with PEFT's names, and a description of the base in the metadata.
 
 Plain diffusers loads the U-Nets' adapters: `unet.load_lora_adapter(FILE, prefix="unet")`, or `load_lora_weights(FILE)`
-of a Stable Diffusion pipeline. What else a run trains (the imitative U-Net's first layer, both projectors) stands
-beside them, whole, under names that diffusers passes over.
+of a Stable Diffusion pipeline. Other trained tensors (the imitative U-Net's first layer, both projectors) are stored
+whole, under names that diffusers ignores.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from mimicbrush.model.weights.find import LORA_KEY
 from mimicbrush.model.weights.tensors import Tensors, is_finite
 
 BESIDE = "beside_lora."
-"""Before the names of whole tensors: diffusers demands `lora` in every name, and skips what begins with no model's."""
+"""Prefix of whole tensors: diffusers demands `lora` in every name, and skips names without the prefix of a model."""
 FILE_DOWN, FILE_UP = ".lora_A.weight", ".lora_B.weight"
 PRECISIONS = ("float16", "bfloat16")
-"""In which bases are exported and computed: a base may be any of these roundings of the trained one."""
+"""Half precisions of exported bases; a base may be either rounding of the one that was trained."""
 
 
 class Adapter(NamedTuple):
-    """Low-rank update of a linear layer's weight: alpha / rank times B A."""
+    """Low-rank update of a linear layer's weight, alpha / rank times B A."""
 
     down: Tensor
     """A, (rank, in)"""
@@ -50,13 +50,13 @@ class LoraFile(NamedTuple):
 
     path: Path
     base: str
-    """The base it was trained on, as its run's config names it."""
+    """Name of the base in the config of the run."""
     fingerprints: dict[str, dict[str, str]]
-    """Part -> precision -> fingerprint of the frozen tensors it was trained with."""
+    """Part -> precision -> fingerprint of the base's frozen tensors."""
     adapters: dict[str, Adapter]
     """`part.layer` -> its adapter."""
     whole: Tensors
-    """`part.tensor` -> the trained tensor, in place of the base's."""
+    """`part.tensor` -> the trained tensor that replaces the base's."""
 
 
 def save_lora(
@@ -79,7 +79,7 @@ def save_lora(
 
 
 def read_lora(path: Path) -> LoraFile:
-    """Raises UserError where it is no such file, or a damaged one."""
+    """Read a LoRA file; raises UserError where it is none, or damaged."""
     tensors, metadata = _read(path)
     try:
         described, config = (json.loads(metadata[key]) for key in (LORA_KEY, LORA_ADAPTER_METADATA_KEY))
@@ -95,13 +95,13 @@ def read_lora(path: Path) -> LoraFile:
     adapters, replaced, faults = {}, {}, [name for name, tensor in tensors.items() if not is_finite(tensor)]
     for name, tensor in tensors.items():
         folder, _, inside = name.removeprefix(BESIDE).partition(".")
-        ours = f"{parts.get(folder)}.{inside}"
+        our_name = f"{parts.get(folder)}.{inside}"
         if folder not in parts:
             faults.append(name)
         elif name.startswith(BESIDE):
-            replaced[ours] = tensor
+            replaced[our_name] = tensor
         elif name.endswith(FILE_DOWN) and (partner := name.replace(FILE_DOWN, FILE_UP)) in tensors:
-            adapters[ours.removesuffix(FILE_DOWN)] = Adapter(tensor, tensors[partner], *sizes[folder])
+            adapters[our_name.removesuffix(FILE_DOWN)] = Adapter(tensor, tensors[partner], *sizes[folder])
         elif name.replace(FILE_UP, FILE_DOWN) not in tensors.keys() - {name}:
             faults.append(name)
     if faults:
@@ -113,7 +113,7 @@ def read_lora(path: Path) -> LoraFile:
 
 
 def require_lora_fits(lora: LoraFile, network: MimicBrushNetwork) -> None:
-    """Raise UserError, naming layers, where the network has not those that the file changes, or of other sizes."""
+    """Raise UserError, naming layers, where the network lacks layers that the file changes, or has other sizes."""
     modules, tensors = dict(network.named_modules()), dict(network.named_parameters())
     missing = [layer for layer in lora.adapters if not isinstance(modules.get(layer), nn.Linear)]
     missing += [name for name in lora.whole if name not in tensors]
@@ -137,14 +137,14 @@ def require_lora_fits(lora: LoraFile, network: MimicBrushNetwork) -> None:
 
 
 def fingerprint(tensors: Mapping[str, Tensor], precision: str) -> str:
-    """SHA-256 of a part's tensors, rounded to this precision."""
+    """Compute SHA-256 of a part's tensors, rounded to this precision."""
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     lines = [f"{name} {digest}" for name, digest in sorted(tensor_digests(floating, precision).items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def fingerprints(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, str]]:
-    """Part -> precision -> fingerprint of its tensors."""
+    """Compute the fingerprints of each part: part -> precision -> fingerprint."""
     return {part: {each: fingerprint(named, each) for each in PRECISIONS} for part, named in tensors.items()}
 
 

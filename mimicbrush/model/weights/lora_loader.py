@@ -1,4 +1,4 @@
-"""LoRA files on a network: added to its weights, scaled, and taken out again without a trace."""
+"""Add LoRA files to a network's weights, scale them, and remove them exactly."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 class LoraLoader:
     """A pipeline's methods for LoRA files, named as in diffusers.
 
-    Scaled by s, an adapter adds s B A to its layer's weight, and a tensor trained beside the adapters moves the base's
-    by s of the way: at 0 the network is the base, bit for bit, at 1 the run. Weights are changed in place, so that an
-    edit is as fast as without; the base's tensors are kept, in the memory where they were.
+    At scale s, an adapter adds s B A to its layer's weight, and a whole trained tensor is interpolated with the base's:
+    at 0 the network equals the base, bit for bit, at 1 the run. Weights are changed in place, so that edits are as fast
+    as without adapters; the base's tensors are kept on their device.
     """
 
     network: MimicBrushNetwork
@@ -33,8 +33,8 @@ class LoraLoader:
     ) -> None:
         """Add a file made by `python -m mimicbrush.model.weights lora`, at scale 1, to those that are active.
 
-        weight_name: of the file, where `path` is its folder. Warns where the file was trained upon another base.
-        Raises UserError where the file is damaged or does not fit, or weights wait on no device.
+        weight_name: name of the file, if `path` is its folder. Warns where the file was trained on another base.
+        Raises UserError where the file is damaged or does not fit, or weights are offloaded layer by layer.
         """
         lora = read_lora(Path(path, weight_name or ""))
         network, loras = self.network, self._loras
@@ -48,7 +48,7 @@ class LoraLoader:
         self.set_adapters([*loras.scales, name], [*loras.scales.values(), 1.0])
 
     def set_adapters(self, adapter_names: str | Sequence[str], adapter_weights: float | Sequence[float] = 1.0) -> None:
-        """Make these the active adapters, at these scales: one for all, or one each. The others rest at 0.
+        """Activate adapters at these scales, one for all or one each; all other adapters are at 0.
 
         Raises UserError where an adapter is not loaded.
         """
@@ -62,11 +62,11 @@ class LoraLoader:
         self._loras.apply(self.network, dict(zip(names, scales, strict=True)))
 
     def get_active_adapters(self) -> list[str]:
-        """Names of what `set_adapters` has made active."""
+        """Names of the active adapters, in the order of `set_adapters`."""
         return list(self._loras.scales)
 
     def unload_lora_weights(self) -> None:
-        """Back to the base's own tensors."""
+        """Restore the base's tensors and forget all adapters."""
         self._loras.apply(self.network, {})
         self._loras.files.clear()
 
@@ -76,7 +76,7 @@ class LoraLoader:
 
 
 class LoadedLoras:
-    """The files by adapter name, the scales of the active ones, and the base's tensors that they change."""
+    """Loaded files by adapter name, the scales of active ones, and the base's tensors that they change."""
 
     def __init__(self) -> None:
         self.files: dict[str, LoraFile] = {}
@@ -85,7 +85,7 @@ class LoadedLoras:
 
     @torch.no_grad()
     def apply(self, network: MimicBrushNetwork, scales: dict[str, float]) -> None:
-        """Give the network the base's weights and what the files add to them at these scales; others add nothing."""
+        """Set the network's weights to the base's plus the adapters at these scales; other adapters add nothing."""
         self.require_weights(network)
         parameters = dict(network.named_parameters())
         for name in {name: None for lora in self.files.values() for name in _changed(lora)}:
@@ -97,11 +97,11 @@ class LoadedLoras:
         self.scales = scales
 
     def base_tensors(self, network: MimicBrushNetwork) -> dict[str, Tensor]:
-        """The network's tensors without what is loaded."""
+        """The network's tensors without the adapters."""
         return {**network.state_dict(), **self.base}
 
     def require_weights(self, network: MimicBrushNetwork) -> None:
-        """Raise UserError where weights are elsewhere until they are needed, as in sequential offload."""
+        """Raise UserError where weights are offloaded layer by layer, as in sequential offload."""
         if any(parameter.is_meta for parameter in network.parameters()):
             raise UserError("weights that are offloaded layer by layer cannot be changed; load LoRA files before that")
 
@@ -112,7 +112,7 @@ def _changed(lora: LoraFile) -> list[str]:
 
 
 def _added(value: Tensor, base: Tensor, lora: LoraFile, name: str, scale: float) -> Tensor:
-    """`value` and what the file adds to this parameter, in float32; at 0 `value` itself."""
+    """Add the file's update of this parameter to `value`, in float32; at scale 0 return `value` itself."""
     adapter, trained = lora.adapters.get(name.removesuffix(".weight")), lora.whole.get(name)
     if scale == 0:
         return value

@@ -1,4 +1,4 @@
-"""The parts of a network: loaded from the hub or a folder, drawn at random, or shaped only."""
+"""Build the parts of a network: loaded from their sources, drawn at random, or without memory for their weights."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ T = TypeVar("T", bound=nn.Module)
 
 log = logging.getLogger(__name__)
 
+TRAINED_PARTS = ("imitative_unet", "image_projector", "shape_projector")
+"""Parts that all trained weights hold."""
+FROZEN_PARTS = ("autoencoder", "image_encoder", "shape_map")
+"""Parts that are never trained."""
 KINDS = {
     "autoencoder": AutoencoderKL,
     "reference_unet": UNet2DConditionModel,
@@ -43,15 +47,15 @@ KINDS = {
 
 
 def build_parts(
-    config: NetworkConfig, given: Collection[str], precisions: Mapping[str, torch.dtype] = MappingProxyType({})
+    config: NetworkConfig, empty: Collection[str], precisions: Mapping[str, torch.dtype] = MappingProxyType({})
 ) -> dict[str, nn.Module]:
-    """Every part by name: those in `given` have shapes but no weights, which the caller is about to put in.
+    """Build every part: name -> module. Parts in `empty` get no memory; the caller puts their weights in.
 
-    precisions: of parts that are loaded in another than float32, without a copy in it where that can be.
-    Raises UserError where a part is not to be had, which names all such parts.
+    precisions: part -> the precision to load it in, without a float32 copy where that is possible.
+    Raises UserError that names all parts that cannot be loaded.
     """
     try:
-        return _build_parts(config, given, precisions)
+        return _build_parts(config, empty, precisions)
     except UserError as error:
         missing = [fault for fault in _find_missing(config) if fault not in error.faults]
         if missing:
@@ -60,24 +64,24 @@ def build_parts(
 
 
 def _build_parts(
-    config: NetworkConfig, given: Collection[str], precisions: Mapping[str, torch.dtype]
+    config: NetworkConfig, empty: Collection[str], precisions: Mapping[str, torch.dtype]
 ) -> dict[str, nn.Module]:
 
     def part(name: str, kind: type[T]) -> T:
-        return _part(name, config, kind, empty=name in given, dtype=precisions.get(name, torch.float32))
+        return _part(name, config, kind, empty=name in empty, dtype=precisions.get(name, torch.float32))
 
     autoencoder = part("autoencoder", AutoencoderKL)
-    if _is_copied(config) and "imitative_unet" not in given:
+    if _is_copied(config) and "imitative_unet" not in empty:
         # The copy is trained from the reference's full precision.
-        reference = _part("reference_unet", config, UNet2DConditionModel, empty="reference_unet" in given)
+        reference = _part("reference_unet", config, UNet2DConditionModel, empty="reference_unet" in empty)
     else:
         reference = part("reference_unet", UNet2DConditionModel)
-    with _memory(empty="imitative_unet" in given):
-        imitative = widen_conv_in(_imitative_start(config, reference, given), config.conv_in)
+    with _memory(empty="imitative_unet" in empty):
+        imitative = widen_conv_in(_initial_imitative(config, reference, empty), config.conv_in)
     clip = part("image_encoder", CLIPVisionModelWithProjection)
-    with _memory(empty="image_projector" in given):
+    with _memory(empty="image_projector" in empty):
         image_projector = ImageProjector(clip.config.hidden_size, imitative.config.cross_attention_dim)
-    with _memory(empty="shape_projector" in given):
+    with _memory(empty="shape_projector" in empty):
         channels = tuple(config.shape_channels)
         shape_projector = ShapeProjector(config.size, channels, in_channels=config.shape_in_channels)
     return {
@@ -86,15 +90,15 @@ def _build_parts(
         "autoencoder": autoencoder,
         "image_encoder": ImageEncoder(clip),
         "image_projector": image_projector,
-        "shape_map": _shape_map(config, given),
+        "shape_map": _shape_map(config, empty),
         "shape_projector": shape_projector,
     }
 
 
 def load_part(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtype = torch.float32) -> T:
-    """A pretrained part, or a random one of the given sizes; raises UserError where it is not to be had.
+    """Load a pretrained part, or draw one of the configured sizes; raises UserError where it cannot be loaded.
 
-    dtype: of its weights, whatever they are stored in.
+    dtype: precision of the loaded weights, whatever precision they are stored in.
     """
     if config.pretrained is None:
         part = _from_arguments(name, config, kind)
@@ -106,9 +110,9 @@ def load_part(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtyp
 
 
 def load_pretrained(name: str, config: PartConfig, kind: type[T], *, dtype: torch.dtype) -> T:
-    """A pretrained part; logs a line where something else than what was named is taken.
+    """Load a pretrained part; logs a line where another file than the configured one is used.
 
-    name: of the part, for that line. Raises UserError where it is not to be had.
+    name: the part's name, for that line. Raises UserError where it cannot be loaded.
     """
     if is_single_file(config.pretrained):
         part = load_single_file(Path(config.pretrained), kind, arguments=config.arguments, dtype=dtype)
@@ -122,7 +126,7 @@ def load_pretrained(name: str, config: PartConfig, kind: type[T], *, dtype: torc
 def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"]) -> UNet2DConditionModel:
     """Give a U-Net of 4, 9 or 13 input channels the 13 of the imitative one; changes it in place.
 
-    `inherit` copies what is there, in order, and zeroes the new channels: at first they change nothing.
+    `inherit` copies the existing channels, in order, and sets the new ones to zero: at first they change nothing.
     """
     old = unet.conv_in
     if old.in_channels == NUM_INPUT_CHANNELS:
@@ -141,7 +145,7 @@ def widen_conv_in(unet: UNet2DConditionModel, start: Literal["inherit", "random"
 
 
 def _part(name: str, config: NetworkConfig, kind: type[T], *, empty: bool, dtype: torch.dtype = torch.float32) -> T:
-    """The part of this field of the config; `empty`: its shapes only."""
+    """Build the part of this field of the config; `empty`: without memory for its weights."""
     part: PartConfig = getattr(config, name)
     if not empty:
         return load_part(name, part, kind, dtype=dtype)
@@ -150,7 +154,7 @@ def _part(name: str, config: NetworkConfig, kind: type[T], *, empty: bool, dtype
 
 
 def _memory(*, empty: bool) -> AbstractContextManager:
-    """Within, modules are made with memory for their parameters, or without."""
+    """Context in which modules are made without memory for their parameters, if `empty`."""
     return init_empty_weights() if empty else nullcontext()
 
 
@@ -175,7 +179,7 @@ def _sized_part(name: str, config: PartConfig, kind: type[T]) -> T:
 
 
 def _find_missing(config: NetworkConfig) -> Iterator[str]:
-    """List the faults of pretrained parts that cannot be found; no weights are read or fetched."""
+    """Yield a message for each pretrained part that cannot be found, without reading or fetching weights."""
     for name, part in pretrained_parts(config).items():
         if is_single_file(part.pretrained):
             continue
@@ -207,21 +211,21 @@ def _from_arguments(name: str, config: PartConfig, kind: type[T]) -> T:
 
 
 def _is_copied(config: NetworkConfig) -> bool:
-    """Whether the imitative U-Net starts as the reference U-Net."""
+    """Whether the imitative U-Net starts as a copy of the reference U-Net."""
     return config.imitative_unet.pretrained is None and not config.imitative_unet.arguments
 
 
-def _imitative_start(
-    config: NetworkConfig, reference: UNet2DConditionModel, given: Collection[str]
+def _initial_imitative(
+    config: NetworkConfig, reference: UNet2DConditionModel, empty: Collection[str]
 ) -> UNet2DConditionModel:
     if _is_copied(config):
-        is_given = "imitative_unet" in given
-        return UNet2DConditionModel.from_config(reference.config) if is_given else copy.deepcopy(reference)
-    return _part("imitative_unet", config, UNet2DConditionModel, empty="imitative_unet" in given)
+        is_empty = "imitative_unet" in empty
+        return UNet2DConditionModel.from_config(reference.config) if is_empty else copy.deepcopy(reference)
+    return _part("imitative_unet", config, UNet2DConditionModel, empty="imitative_unet" in empty)
 
 
-def _shape_map(config: NetworkConfig, given: Collection[str]) -> EdgeShape | DepthShape:
+def _shape_map(config: NetworkConfig, empty: Collection[str]) -> EdgeShape | DepthShape:
     if config.depth is None:
         return EdgeShape()
-    depth_model = _part("depth", config, DepthAnythingForDepthEstimation, empty="shape_map" in given)
+    depth_model = _part("depth", config, DepthAnythingForDepthEstimation, empty="shape_map" in empty)
     return DepthShape(depth_model, config.depth_input)

@@ -1,4 +1,4 @@
-"""Refusals of the commands for weights, before torch is imported: weights that are not there, and unfit outputs."""
+"""Preconditions of the commands for weights, checked without torch: existing weights, and writable outputs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ RELEASE_SUFFIX = ".bin"
 
 
 def check_inspect(config: InspectConfig) -> None:
-    """Raise UserError where there are no such weights on this machine; the hub is asked later."""
+    """Raise UserError where a local path holds no weights; the hub is asked later."""
     require_local_weights(config.weights)
 
 
 def check_convert(config: ConvertConfig) -> None:
-    """Raise UserError where the weights are not there, or the output exists or cannot be written."""
+    """Raise UserError where the weights are missing, or the output exists or cannot be written."""
     _refuse_existing(config.output)
     if config.output.suffix != RELEASE_SUFFIX and config.output.suffix.lower() in FILE_SUFFIXES:
         raise UserError(
@@ -33,7 +33,7 @@ def check_convert(config: ConvertConfig) -> None:
 
 
 def check_lora(config: LoraConfig) -> None:
-    """Raise UserError where the run is not there, or an output exists or cannot be written."""
+    """Raise UserError where the run is missing, or an output exists or cannot be written."""
     outputs = [path for path in (config.output, config.base) if path is not None]
     for path in outputs:
         _refuse_existing(path)

@@ -1,4 +1,4 @@
-"""Which preset some weights fit: the tensors' names and shapes tell."""
+"""Find the presets that weights fit, by the names and shapes of tensors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mimicbrush.model.weights.parts import build_parts
 from mimicbrush.model.weights.tensors import TrainedWeights
 
 COMPARED_PARTS = ("imitative_unet", "reference_unet", "image_projector", "shape_projector")
-"""What training changes; the others are the same in many presets."""
+"""Parts whose shapes are compared; the others are the same in many presets."""
 
 
 def fitting_presets(weights: TrainedWeights, configs: Path | None = None) -> list[str]:
-    """Names of presets, known ones and those of the folder `configs` that give sizes, which these weights fit."""
+    """Names of the presets that these weights fit: known ones, and those of the folder `configs` that give sizes."""
     found = {name: {key: tuple(t.shape) for key, t in tensors.items()} for name, tensors in weights.parts.items()}
     known = {name: part_shapes(config) for name, config in (_presets_in(configs) if configs else {}).items()}
     fitting = []
@@ -31,20 +31,20 @@ def fitting_presets(weights: TrainedWeights, configs: Path | None = None) -> lis
 
 
 def part_shapes(config: NetworkConfig) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Part -> tensor -> shape, without memory for any; the autoencoder and the depth model are left out."""
+    """Shapes as part -> tensor -> shape, without memory for weights, autoencoder or depth model."""
     config = replace(config, autoencoder=PartConfig(), depth=None)
-    parts = build_parts(config, given=("autoencoder", "image_encoder", *COMPARED_PARTS))
+    parts = build_parts(config, empty=("autoencoder", "image_encoder", *COMPARED_PARTS))
     return {name: {key: tuple(t.shape) for key, t in parts[name].state_dict().items()} for name in COMPARED_PARTS}
 
 
 @cache
 def _known_shapes() -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
-    """Known preset -> part -> tensor -> shape: the networks are large, and take seconds to build."""
+    """Shapes of the known presets, cached because the large networks take seconds to build."""
     return {name: part_shapes(config) for name, config in known_presets().items()}
 
 
 def known_presets() -> dict[str, NetworkConfig]:
-    """Those that `configs/train` builds of hub repositories, by sizes, so that no hub is needed to recognise them."""
+    """Presets of `configs/train` that load hub repositories, given by their sizes, so that no hub is needed."""
     release = released_network()
     paper = replace(release, reference_projections="reference", reference_blend=1.0, shape_in_channels=3)
     return {"the release (mimicbrush.yaml)": release, "the paper (mimicbrush_paper.yaml)": paper}

@@ -15,28 +15,28 @@ from mimicbrush.model.weights.find import INDEX_NAME, find_weights, is_checkpoin
 from mimicbrush.yaml_reading import parse_yaml
 
 RECOMMENDED = "recommended"
-"""Their name in an exported folder's index, and among a network's options."""
+"""Name of these settings in an exported folder's index, and among a network's options."""
 
 
 def read_recommended(weights: str) -> RecommendedSettings:
-    """The settings that trained weights of any kind recommend; raises UserError where there are no such weights."""
+    """Read the settings that trained weights of any kind recommend; raises UserError where there are no weights."""
     path = find_weights(weights)
     if is_exported(path):
         return read_folder_recommendation(path)
     if is_run(path):
         return recommendation_in(read_run_document(path)["network"], path)
-    return RecommendedSettings()  # the released layout has no place for other ones
+    return RecommendedSettings()  # the released layout cannot store others
 
 
 def read_folder_recommendation(folder: Path) -> RecommendedSettings:
-    """The settings that an exported folder recommends; raises UserError where its index is damaged."""
+    """Read the settings that an exported folder recommends; raises UserError where its index is damaged."""
     return recommendation_in(read_object(folder / INDEX_NAME), folder / INDEX_NAME)
 
 
 def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettings:
-    """The recommended settings among a network's options; those of the release in options older than this entry.
+    """Take the recommended settings from a network's options; older options lack them and get the release's.
 
-    origin: where the options come from, for the UserError that wrong ones raise.
+    origin: source of the options, for the UserError that wrong ones raise.
     """
     try:
         return config_from_dict(RecommendedSettings, options.get(RECOMMENDED, {}))
@@ -45,7 +45,7 @@ def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettin
 
 
 def read_run_document(run: Path) -> dict:
-    """Seed and network in the config.yaml of a training run; raises UserError where that is damaged."""
+    """Read seed and network from a training run's config.yaml; raises UserError where it is damaged."""
     folder = run.parents[1] if is_checkpoint_of_run(run) else run
     path = folder / "config.yaml"
     try:

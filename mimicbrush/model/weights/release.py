@@ -1,4 +1,4 @@
-"""`mimicbrush.bin`, the layout in which the authors released their weights: a dict of five parts."""
+"""Read and write `mimicbrush.bin`, the layout in which the authors released their weights: a dict of five parts."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ RELEASED_NAMES = {
 
 CLIP_PREFIX = "clip."
 POSITION_IDS = "vision_model.embeddings.position_ids"
-"""A buffer, not a weight: transformers stored it up to 4.30 and refuses it since."""
+"""A buffer, not a weight; transformers stored it up to 4.30, and later versions refuse it."""
 
-RUN_OTHERWISE = (
+HARD_CODED_OPTIONS = (
     "depth_input",
     "shape_in_channels",
     "reference_projections",
@@ -41,7 +41,7 @@ RUN_OTHERWISE = (
 
 
 def read_release(path: Path) -> TrainedWeights:
-    """The tensors of a released checkpoint; raises UserError where it is none."""
+    """Read the tensors of a released checkpoint; raises UserError where it is none."""
     content = torch_load(path)
     if is_checkpoint(content):
         raise UserError(f"{path}: a checkpoint of train.py; give the training run's folder, {path.parent.parent}")
@@ -54,12 +54,12 @@ def read_release(path: Path) -> TrainedWeights:
     encoder = parts["image_encoder"]
     parts["image_encoder"] = {CLIP_PREFIX + name: tensor for name, tensor in encoder.items() if name != POSITION_IDS}
     released = NetworkOptions()
-    options = {name: getattr(released, name) for name in RUN_OTHERWISE}
+    options = {name: getattr(released, name) for name in HARD_CODED_OPTIONS}
     return TrainedWeights("released checkpoint", str(path), parts, options)
 
 
 def is_release(content: object) -> bool:
-    """Whether this, read from a file, has the released parts."""
+    """Whether the content of a file has the released parts."""
     return isinstance(content, dict) and all(is_tensors(content.get(name)) for name in RELEASED_NAMES)
 
 
@@ -68,8 +68,9 @@ def save_release(
 ) -> None:
     """Write the network so that the released code loads it.
 
-    dtype: of the stored weights, as they are by default; position_ids: add CLIP's, which transformers up to 4.30
-    demands, and the released code pins 4.25. Raises UserError for a network that the released code would run otherwise.
+    dtype: precision of the stored weights; by default that of the network. position_ids: add CLIP's position ids, which
+    transformers up to 4.30 demands; the released code pins 4.25. Raises UserError where the released code would run the
+    network differently.
     """
     _refuse_other_options(network)
     content = release_parts(network, dtype)
@@ -92,11 +93,13 @@ def release_parts(network: MimicBrushNetwork, dtype: torch.dtype | None = None) 
 
 def _refuse_other_options(network: MimicBrushNetwork) -> None:
     released = NetworkOptions()
-    found = {name: (getattr(network.options, name), getattr(released, name)) for name in RUN_OTHERWISE}
-    found["depth"] = ("given" if isinstance(network.shape_map, DepthShape) else "null", "given")
-    other = [f"{name} is {is_}, not {wanted}" for name, (is_, wanted) in found.items() if is_ != wanted]
+    found_and_wanted = {name: (getattr(network.options, name), getattr(released, name)) for name in HARD_CODED_OPTIONS}
+    found_and_wanted["depth"] = ("given" if isinstance(network.shape_map, DepthShape) else "null", "given")
+    other = [
+        f"{name} is {found}, not {wanted}" for name, (found, wanted) in found_and_wanted.items() if found != wanted
+    ]
     if other:
         raise UserError(
-            f"the released code would run these weights otherwise than they were trained: {'; '.join(other)};"
+            f"the released code would run these weights differently than they were trained: {'; '.join(other)};"
             " write a folder instead"
         )

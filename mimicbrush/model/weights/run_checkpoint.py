@@ -1,4 +1,4 @@
-"""The checkpoints of a training run."""
+"""Read the checkpoints of a training run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PREFIX = "network."
 
 
 def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
-    """The tensors of the checkpoint, averaged (EMA) where it has them; raises UserError where there is none.
+    """Read a run's checkpoint, averaged weights (EMA) where it has them; raises UserError where there is none.
 
-    Frozen parts that can be fetched again are not in it. A damaged one is refused also where the one before is there:
-    older weights are never returned silently.
+    Frozen parts that can be fetched again are not in it. A damaged checkpoint is refused even if the previous one
+    exists: older weights are never returned silently.
     """
     path = checkpoint_of(run)
     try:
@@ -37,7 +37,7 @@ def read_run(run: Path, *, use_ema: bool = True) -> TrainedWeights:
 
 
 def read_run_config(run: Path) -> NetworkConfig:
-    """The network that a run trains; raises UserError where its config is damaged."""
+    """Config of the network that a run trains; raises UserError where it is damaged."""
     network = read_run_document(run)["network"]
     try:
         return config_from_dict(NetworkConfig, network)
@@ -46,12 +46,12 @@ def read_run_config(run: Path) -> NetworkConfig:
 
 
 def read_run_seed(run: Path) -> int:
-    """The seed of the run's random parts."""
+    """Seed from which a run draws its random parts."""
     return read_run_document(run)["seed"]
 
 
 def read_checkpoint(path: Path) -> dict:
-    """A checkpoint's tensors and plain values; raises UserError where it is damaged or not one of train.py's."""
+    """Read a checkpoint of train.py, tensors and plain values; raises UserError where it is none, or damaged."""
     checkpoint = torch_load(path)
     if not is_checkpoint(checkpoint):
         raise UserError(
@@ -61,14 +61,14 @@ def read_checkpoint(path: Path) -> dict:
 
 
 def is_checkpoint(content: object) -> bool:
-    """Whether this, read from a file, is what train.py writes."""
+    """Whether the content of a file is a checkpoint of train.py."""
     if not isinstance(content, dict) or not content.keys() >= {"state_dict", "global_step"}:
         return False
     return is_tensors(content["state_dict"]) and is_tensors(content.get("ema", {}))
 
 
 def split_parts(tensors: Tensors) -> dict[str, Tensors]:
-    """`network.part.name` -> part -> name."""
+    """Group tensors by part: `network.part.name` -> part -> name."""
     parts: dict[str, Tensors] = {}
     for name, tensor in tensors.items():
         part, _, inside = name.removeprefix(PREFIX).partition(".")

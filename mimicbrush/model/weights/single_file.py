@@ -1,4 +1,4 @@
-"""One part out of a single Stable Diffusion file, .ckpt or .safetensors, with a config that lies here."""
+"""Load one part from a single Stable Diffusion file, .ckpt or .safetensors, without asking the hub for a config."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from mimicbrush.tensor_files import torch_load
 T = TypeVar("T", bound=ModelMixin)
 
 FIRST_LAYERS = ("model.diffusion_model.input_blocks.0.0.weight", "conv_in.weight")
-"""A U-Net's first convolution, as Stable Diffusion's own code and diffusers name it."""
+"""Names of a U-Net's first convolution, in Stable Diffusion's own code and in diffusers."""
 
 
-class Inert:
-    """Stands for a class that a checkpoint names beside its tensors: nothing of that class is imported or run."""
+class PlaceholderClass:
+    """Replaces a class that a checkpoint names beside its tensors, so that nothing of that class is imported or run."""
 
 
-INERT = [(Inert, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")]
-"""Stable Diffusion's own .ckpt files name it, as Lightning 1 did (flowtyone/ComfyUI-Flowty-LDSR#8)."""
+PLACEHOLDERS = [(PlaceholderClass, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")]
+"""Class named in Stable Diffusion's own .ckpt files, written by Lightning 1 (flowtyone/ComfyUI-Flowty-LDSR#8)."""
 
 
 def load_single_file(path: Path, kind: type[T], *, arguments: dict, dtype: torch.dtype) -> T:
-    """The part of this class; raises UserError where the file does not hold it, or not in these sizes.
+    """Load the part of this class; raises UserError where the file does not hold it, or in other sizes.
 
-    arguments: of the part's config; empty: those of a config.json beside the file, or of Stable Diffusion 1.
+    arguments: sizes in the part's config; empty: those of a config.json beside the file, or of Stable Diffusion 1.
     diffusers reads the file's tensors only, and never asks the hub for a config.
     """
     if kind not in (UNet2DConditionModel, AutoencoderKL):
@@ -58,7 +58,7 @@ def load_single_file(path: Path, kind: type[T], *, arguments: dict, dtype: torch
 
 
 def read_single_file(path: Path) -> Tensors:
-    """The file's tensors, whatever they are wrapped in; raises UserError where it is damaged or holds none."""
+    """Read the file's tensors, also from `state_dict`; raises UserError where it is damaged or holds none."""
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -66,7 +66,7 @@ def read_single_file(path: Path) -> Tensors:
             raise UserError(f"{path}: no such file") from None
         except (OSError, SafetensorError) as error:
             raise UserError(f"{path}: damaged ({reason_of(error)}); copy or download it again") from None
-    with torch.serialization.safe_globals(INERT):
+    with torch.serialization.safe_globals(PLACEHOLDERS):
         content = torch_load(path)
     while isinstance(content, dict) and "state_dict" in content:
         content = content["state_dict"]
@@ -76,7 +76,7 @@ def read_single_file(path: Path) -> Tensors:
 
 
 def single_file_config(path: Path, kind: type[ModelMixin], tensors: Tensors, arguments: dict) -> dict:
-    """The config of a part: as given, as it lies beside the file, or Stable Diffusion 1's."""
+    """Config of a part: from `arguments`, else from config.json beside the file, else Stable Diffusion 1's."""
     beside = path.with_name(CONFIG)
     if arguments:
         config = arguments

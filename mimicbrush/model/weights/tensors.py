@@ -1,4 +1,4 @@
-"""Tensors by name: checked, and copied strictly."""
+"""Named tensors: check them, and copy them strictly into a module."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MAX_NAMED = 3
 
 
 class TrainedWeights(NamedTuple):
-    """What a file or folder of trained weights holds."""
+    """Content of a file or folder of trained weights."""
 
     kind: Literal["released checkpoint", "training run", "exported folder"]
     origin: str
-    """Where it was read, for messages."""
+    """The file or folder, for messages."""
     parts: dict[str, Tensors]
-    """Part of the network -> its tensors; frozen parts may be absent, never half there. Of a run that trains adapters,
-    these may stand without their base, until `with_adapters_folded`."""
+    """Part of the network -> its tensors. Frozen parts may be absent, but never incomplete. Adapters of a run may lack
+    their base, until `fold_adapters`."""
     options: dict
-    """The network's options as recorded beside the weights; of a release, those that its code hard-codes."""
+    """The network's options as recorded beside the weights; for a release, those that its code hard-codes."""
     left_out: Mapping[str, str] = MappingProxyType({})
-    """`part.tensor` -> digest of each frozen tensor that a run's checkpoint leaves out, as it was during training."""
+    """`part.tensor` -> digest during training, for each frozen tensor that a run's checkpoint leaves out."""
 
 
 def is_tensors(content: object) -> bool:
-    """Whether this, read from a file, is tensors by name."""
+    """Whether the content of a file is a dict of tensors by name."""
     return isinstance(content, dict) and all(
         isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout == torch.strided
         for name, tensor in content.items()
@@ -40,7 +40,7 @@ def is_tensors(content: object) -> bool:
 
 
 def in_precision_of(module: nn.Module, tensors: Tensors) -> Tensors:
-    """The weights in the precision in which the module computes, whatever they are stored in."""
+    """Convert tensors to the precision of the module."""
     dtypes = {name: own.dtype for name, own in module.state_dict().items()}
     return {
         name: tensor.to(dtypes.get(name, tensor.dtype)) if tensor.is_floating_point() else tensor
@@ -53,8 +53,8 @@ def load_strictly(
 ) -> None:
     """Copy `tensors` into `module`; raises UserError naming missing, unexpected and misshaped ones.
 
-    assign: put the tensors themselves in place of the module's, which may then be without memory of its own.
-    may_lack: names of tensors that need not be in the file.
+    assign: replace the module's tensors instead of copying, so that the module needs no memory of its own.
+    may_lack: names of tensors that may be missing.
     """
     require_fit(module, tensors, origin, assign=assign, may_lack=may_lack)
     module.load_state_dict(tensors, strict=False, assign=assign)
@@ -63,7 +63,7 @@ def load_strictly(
 def require_fit(
     module: nn.Module, tensors: Tensors, origin: str, *, assign: bool = False, may_lack: Collection[str] = ()
 ) -> None:
-    """Raise UserError where `load_strictly` would; changes nothing."""
+    """Raise UserError where `load_strictly` would, without changing anything."""
     faults = _faults(module, tensors, assign=assign, may_lack=may_lack)
     if faults:
         raise UserError(f"{origin} does not fit this network: {'; '.join(faults)}; was it made with another config?")
@@ -92,7 +92,7 @@ def _faults(module: nn.Module, tensors: Tensors, *, assign: bool, may_lack: Coll
 
 def is_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or infinite."""
-    # The sum is NaN or infinite where an element is, at a fraction of the memory of looking at each.
+    # The sum is not finite if an element is not, and takes a fraction of the memory of a test of each.
     return tensor.is_meta or not tensor.is_floating_point() or bool(tensor.sum(dtype=torch.float64).isfinite())
 
 

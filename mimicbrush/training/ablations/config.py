@@ -1,4 +1,4 @@
-"""Configuration of ablations: variants of one training run, and the options in which each differs."""
+"""Configuration of ablations: variants of one training run, and the options that each changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class AblationsConfig(TrainConfig):
     """Train several variants of one run, one after the other, each in its own folder inside `output`.
 
-    The options of the run hold for all of its variants.
+    The options of the run apply to all variants.
     """
 
     variants: dict[str, dict]
@@ -52,7 +52,7 @@ class AblationsConfig(TrainConfig):
 
     @cached_property
     def runs(self) -> dict[str, TrainConfig]:
-        """The training run of each variant; raises UserError, naming every fault of their options."""
+        """Training run of each variant; raises UserError that names every fault of their options."""
         faults, runs = Faults(), {}
         for name in self.variants:
             with faults.collect():

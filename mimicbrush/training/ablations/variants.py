@@ -1,4 +1,4 @@
-"""Variants of a training run, trained one after the other, each by train.py in its own process."""
+"""Train the variants of a run one after the other, each by train.py in its own process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mimicbrush.config import dump_config
 from mimicbrush.errors import Terminated, UserError
 from mimicbrush.files import write_text
 from mimicbrush.training.ablations.config import AblationsConfig
-from mimicbrush.training.checkpoints import find_start, why_finished
+from mimicbrush.training.checkpoints import find_resume_point, why_finished
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.resume_settings import require_same_run
 
@@ -22,7 +22,7 @@ def train_variants(config: AblationsConfig) -> None:
     """Train the chosen variants that are not finished.
 
     A variant that fails does not stop the others; at the end a UserError names it. Ctrl-C and SIGTERM are passed on to
-    the variant at work, which saves a checkpoint, and end the command.
+    the running variant, which saves a checkpoint, and then end the command.
     """
     names = config.chosen
     failed: list[str] = []
@@ -46,16 +46,16 @@ def _why_finished(run: TrainConfig) -> str:
         return ""
     try:
         require_same_run(run)
-        return why_finished(run, find_start(run.output))
+        return why_finished(run, find_resume_point(run.output))
     except UserError:
         return ""  # another run's folder, or a damaged checkpoint: train.py says so
 
 
 def _train(run: TrainConfig) -> int:
-    """Run train.py until it ends; returns its exit status, which is negative where a signal has killed it."""
+    """Run train.py and return its exit status, which is negative if a signal has killed it."""
     settings = run.output.with_name(f"{run.output.name}.yaml")
     write_text(dump_config(run), settings)
-    # In its own process group: Ctrl-C in a terminal reaches this process alone, which passes it on, once.
+    # In its own process group, so that Ctrl-C reaches this process only, which passes it on once.
     process = subprocess.Popen([sys.executable, TRAIN_SCRIPT, "--config", settings], process_group=0)
     try:
         return process.wait()

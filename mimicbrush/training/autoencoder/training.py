@@ -1,4 +1,4 @@
-"""Train the small autoencoder that stands in for Stable Diffusion's where no weights can be fetched."""
+"""Train the small autoencoder that replaces Stable Diffusion's where no weights can be fetched."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mimicbrush.run_folder import claim
 from mimicbrush.training.autoencoder.config import AutoencoderConfig
 
 NUM_SCALE_CROPS = 256
-"""Training crops from which the latents' scale is measured."""
+"""Number of training crops from which the latents' scale is measured."""
 
 
 class Crops(IterableDataset):
@@ -46,10 +46,10 @@ class Crops(IterableDataset):
 
 
 def train_autoencoder(config: AutoencoderConfig) -> None:
-    """Train, judge on held-out pictures, and write the folder with its card."""
+    """Train, measure on held-out pictures, and write the folder with its card."""
     heldout = _squares(config.heldout, config.judged_size)
     torch.manual_seed(config.seed)
-    autoencoder = start_of(config).to(memory_format=torch.channels_last)
+    autoencoder = load_initial(config).to(memory_format=torch.channels_last)
     with held(config.output):
         claim(config.output, config, name="training.yaml")
         _train_and_save(autoencoder, heldout, config)
@@ -60,18 +60,18 @@ def _train_and_save(autoencoder: AutoencoderKL, heldout: Tensor, config: Autoenc
     train(autoencoder, config)
     minutes = (time.monotonic() - started) / 60
     seen = torch.stack(list(islice(Crops(config), NUM_SCALE_CROPS)))
-    # The name would be the path of the weights it went on from, which says nothing on another machine.
+    # The name would be the path of the initial weights, which means nothing on another machine.
     autoencoder.register_to_config(scaling_factor=1 / latent_deviation(autoencoder, seen), _name_or_path="")
     autoencoder.half().save_pretrained(config.output)
     psnr = reconstruction_psnr(autoencoder.float(), heldout)
     card = {"reconstruction_psnr_db": psnr, "pictures": len(heldout), "minutes": minutes}
     write_json(card, config.output / "card.json")
-    judged = f"reconstruction PSNR {psnr:.2f} dB on {len(heldout)} held-out pictures"
-    print(f"trained steps 1 to {config.max_steps}, {judged}: autoencoder and card -> {config.output}")
+    measured = f"reconstruction PSNR {psnr:.2f} dB on {len(heldout)} held-out pictures"
+    print(f"trained steps 1 to {config.max_steps}, {measured}: autoencoder and card -> {config.output}")
 
 
-def start_of(config: AutoencoderConfig) -> AutoencoderKL:
-    """Random weights, or those to go on from; raises UserError where these cannot be loaded."""
+def load_initial(config: AutoencoderConfig) -> AutoencoderKL:
+    """Load the weights to continue from, or draw random ones; raises UserError where they cannot be loaded."""
     part = PartConfig(pretrained=config.start, arguments=config.arguments)
     return load_part("autoencoder", part, AutoencoderKL)
 
@@ -80,9 +80,7 @@ def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
     """Minimise absolute differences of pixels and of image gradients, in place."""
     optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=config.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.max_steps)
-    loader = DataLoader(
-        Crops(config), batch_size=config.batch_size, num_workers=1, worker_init_fn=_leave_errors_to_the_parent
-    )
+    loader = DataLoader(Crops(config), batch_size=config.batch_size, num_workers=1, worker_init_fn=_silence_tracebacks)
     crops = iter(loader)
     generator = torch.Generator().manual_seed(config.seed)
     progress = progress_bar(range(config.max_steps), desc="autoencoder")
@@ -98,8 +96,8 @@ def train(autoencoder: AutoencoderKL, config: AutoencoderConfig) -> None:
             progress.set_postfix_str(f"loss {loss.item():.4f}")
 
 
-def _leave_errors_to_the_parent(worker: int) -> None:
-    """Print no traceback where the parent has ended while it received a batch; what fails in reading reaches it."""
+def _silence_tracebacks(worker: int) -> None:
+    """Print no traceback if the parent process has ended; errors while reading reach the parent anyway."""
     sys.excepthook = lambda *_: None
 
 
@@ -122,7 +120,7 @@ def latent_deviation(autoencoder: AutoencoderKL, images: Tensor) -> float:
 
 
 def _loss(autoencoder: AutoencoderKL, images: Tensor, config: AutoencoderConfig) -> Tensor:
-    """images: (B, 3, H, W) in [-1, 1]."""
+    """Compute the loss of images (B, 3, H, W) in [-1, 1]."""
     images = images.to(memory_format=torch.channels_last)
     posterior = autoencoder.encode(images).latent_dist
     difference = autoencoder.decode(posterior.sample()).sample - images
@@ -136,13 +134,13 @@ def _images(folder: Path) -> list[bytes]:
 
 
 def _squares(folder: Path, size: int) -> Tensor:
-    """(N, 3, size, size): the source pictures of a folder of shards."""
+    """Read the source pictures of a folder of shards as squares, (N, 3, size, size)."""
     images = [decode_image(pair.source, "RGB") for pair in read_pairs(list_shards(folder))]
     return torch.stack([letterbox(image, size, fill=1.0)[0] for image in images])
 
 
 def _random_crop(image: Tensor, config: AutoencoderConfig, rng: random.Random) -> Tensor:
-    """(3, H, W) -> (3, crop, crop)."""
+    """Resize, crop and flip at random: (3, H, W) -> (3, crop, crop)."""
     height, width = image.shape[-2:]
     scale = max(rng.uniform(config.min_scale, 1.0), config.crop / min(height, width))
     image = resize(image, max(config.crop, round(height * scale)), max(config.crop, round(width * scale)))

@@ -1,5 +1,5 @@
-"""The run doctor: what can be known to be wrong before the first step is said before it, all of it at once."""
+"""The run doctor: find faults of a run before its first step, and report all of them at once."""
 
-from mimicbrush.training.doctor.all_checks import check, examine
+from mimicbrush.training.doctor.all_checks import check_before_run, check_in_full
 
-__all__ = ["check", "examine"]
+__all__ = ["check_before_run", "check_in_full"]

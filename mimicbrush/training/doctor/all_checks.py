@@ -1,4 +1,4 @@
-"""The order of the examination, before a run and by itself."""
+"""Run all checks of the doctor, before a run or by `--check`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from mimicbrush.training.doctor.check_pictures import batch_sheet, round_trip_sh
 from mimicbrush.training.doctor.data_checks import (
     BEFORE_A_RUN,
     IN_FULL,
-    Depth,
+    CheckExtent,
     check_heldout,
     check_heldout_pairs,
     check_source,
 )
 from mimicbrush.training.doctor.findings import Finding, collect, describe, faults_of
-from mimicbrush.training.doctor.first_batch import Trial, check_mask, check_round_trip, try_batch, try_step
+from mimicbrush.training.doctor.first_batch import FirstBatch, check_gradients, check_mask, check_round_trip, run_batch
 from mimicbrush.training.doctor.run_checks import (
+    check_checkpoint_fits,
     check_cores,
     check_device,
     check_disk,
-    check_going_on,
     check_memory,
     check_parameters,
     check_resume,
@@ -45,57 +45,59 @@ from mimicbrush.training.trainer import make_trainer, num_ranks_of
 
 T = TypeVar("T")
 
-FOLDER = "check"
-"""In the output folder, which thereby becomes no run's."""
+PICTURE_FOLDER = "check"
+"""Folder for pictures inside the output folder."""
 
 
-def examine(config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer) -> None:
-    """Before the first step: prints in short, and raises UserError where it finds a fault; leaves weights and random
-    numbers as they are."""
+def check_before_run(config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer) -> None:
+    """Check a run before its first step and print a summary; raises UserError where there is a fault.
+
+    Weights and random numbers of the run stay unchanged.
+    """
     num_ranks = num_ranks_of(trainer)
     findings = collect("step", check_step, config, num_ranks)
     config = share_step(config, num_ranks)
     findings += _check_data(config, num_ranks, BEFORE_A_RUN)
     findings += _check_parts(config, module, trainer, counted=False)
     if not faults_of(findings):
-        findings += _try(config, module, data, trainer, pictures=None)
+        findings += _check_first_batch(config, module, data, trainer, pictures=None)
     print(describe(findings, in_full=False))
     faults = faults_of(findings)
     if faults:
         named = ", ".join(dict.fromkeys(fault.name for fault in faults))
-        raise UserError(f"the run has not begun: mend what the doctor found ({named}); `--check` shows everything")
+        raise UserError(f"the run has not begun: fix what the doctor found ({named}); `--check` shows everything")
 
 
-def check(config: TrainConfig) -> int:
-    """Examine in full, leave pictures in the output folder's `check`, train nothing.
+def check_in_full(config: TrainConfig) -> int:
+    """Check a run in full, without training, and write pictures into the output folder's `check`.
 
-    Returns the exit status: 2 where there is a fault, else 0.
+    Returns the exit status: 2 if there is a fault, else 0.
     """
     findings = collect("output", check_resume, config)
     module = _make("network", findings, lambda: make_module(config))
-    # Whether the held-out pairs are enough is asked apart, so that nothing hides behind it.
+    # The number of held-out pairs is checked separately, so that it hides no other fault.
     without_heldout = replace(config, data=replace(config.data, heldout=None), run=replace(config.run, patience=None))
     trainer = _make("device", findings, lambda: make_trainer(without_heldout, StopSignals()))
     num_ranks = num_ranks_of(trainer) if trainer else 1
     if trainer:
         findings += collect("step", check_step, config, num_ranks)
         config = share_step(config, num_ranks)
-    of_data = _check_data(config, num_ranks, IN_FULL)
-    findings += [*of_data, *collect("held-out", check_heldout_pairs, config)]
-    data = None if faults_of(of_data) else _make("data", findings, lambda: make_data(config))
+    data_findings = _check_data(config, num_ranks, IN_FULL)
+    findings += [*data_findings, *collect("held-out", check_heldout_pairs, config)]
+    data = None if faults_of(data_findings) else _make("data", findings, lambda: make_data(config))
     if module and trainer:
         findings += _check_parts(config, module, trainer, counted=True)
     if module and data and trainer:
-        findings += collect("checkpoint", check_going_on, config, module, data, num_ranks)
-        findings += _try(config, module, data, trainer, pictures=config.output / FOLDER)
-    # What makes several parts impossible was said by each of them.
-    findings = list({finding.said: finding for finding in findings}.values())
+        findings += collect("checkpoint", check_checkpoint_fits, config, module, data, num_ranks)
+        findings += _check_first_batch(config, module, data, trainer, pictures=config.output / PICTURE_FOLDER)
+    # A fault that prevents several parts was reported by each of them.
+    findings = list({finding.message: finding for finding in findings}.values())
     print(describe(findings, in_full=True))
     return 2 if faults_of(findings) else 0
 
 
 def _make(name: str, findings: list[Finding], make: Callable[[], T]) -> T | None:
-    """A part of the run; where it cannot be made, None and a finding that says why."""
+    """Make a part of the run; if that fails, returns None and adds a finding."""
     try:
         return make()
     except UserError as error:
@@ -103,15 +105,15 @@ def _make(name: str, findings: list[Finding], make: Callable[[], T]) -> T | None
         return None
 
 
-def _check_data(config: TrainConfig, num_ranks: int, depth: Depth) -> list[Finding]:
+def _check_data(config: TrainConfig, num_ranks: int, extent: CheckExtent) -> list[Finding]:
     samples = num_ranks * config.data.batch_size * (config.run.accumulate or 1)
-    kwargs = {"size": config.network.size, "samples_per_step": samples, "depth": depth}
+    kwargs = {"size": config.network.size, "samples_per_step": samples, "extent": extent}
     found = [
         finding
         for source in config.data.sources
         for finding in collect(source.shards.name, check_source, source, config.data, **kwargs)
     ]
-    return found if faults_of(found) else [*found, *collect("held-out", check_heldout, config.data, depth)]
+    return found if faults_of(found) else [*found, *collect("held-out", check_heldout, config.data, extent)]
 
 
 def _check_parts(config: TrainConfig, module: MimicBrushModule, trainer: Trainer, *, counted: bool) -> list[Finding]:
@@ -125,12 +127,12 @@ def _check_parts(config: TrainConfig, module: MimicBrushModule, trainer: Trainer
     ]
 
 
-def _try(
+def _check_first_batch(
     config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer, *, pictures: Path | None
 ) -> list[Finding]:
-    """The network on its first batch, in the run's precision and on its device."""
+    """Check the network on its first batch, in the run's precision and on its device."""
     try:
-        return _try_there(config, module, data, trainer, pictures)
+        return _run_first_batch(config, module, data, trainer, pictures)
     except torch.OutOfMemoryError as error:
         reason = first_line(error)
         return [Finding("memory", "fault", f"two pairs are too much ({reason}); take a larger device or smaller parts")]
@@ -138,30 +140,32 @@ def _try(
         return [Finding("first batch", "fault", str(error))]
 
 
-def _try_there(
+def _run_first_batch(
     config: TrainConfig, module: MimicBrushModule, data: PairData, trainer: Trainer, pictures: Path | None
 ) -> list[Finding]:
     device, precision = trainer.strategy.root_device, trainer.precision_plugin
-    # Not through the loader, whose processes would start twice.
+    # Without the loader, whose processes would otherwise start twice.
     pairs = collate([data.dataset[position] for position in range(config.data.batch_size)])
     random_state = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    # Compiling for a batch of another size would change the run's own programs.
+    # Uncompiled: a batch of another size would change what the run compiles.
     with random_state, torch.compiler.set_stance("force_eager"):
         module.to(device)
         pairs = move_data_to_device(pairs, device)
         with precision.forward_context():
-            trial = try_batch(module.network, module.draw_batch(pairs), torch.Generator().manual_seed(config.seed))
+            first_batch = run_batch(
+                module.network, module.draw_batch(pairs), torch.Generator().manual_seed(config.seed)
+            )
         findings = [
-            *check_mask(trial),
-            *check_round_trip(trial),
-            *try_step(module, pairs, precision.forward_context()),
+            *check_mask(first_batch),
+            *check_round_trip(first_batch),
+            *check_gradients(module, pairs, precision.forward_context()),
         ]
     if pictures:
-        findings += collect("pictures", _write_pictures, trial, pictures)
+        findings += collect("pictures", _write_pictures, first_batch, pictures)
     return findings
 
 
-def _write_pictures(trial: Trial, folder: Path) -> Iterator[Finding]:
-    write_image(batch_sheet(trial), folder / "batch.png")
-    write_image(round_trip_sheet(trial), folder / "round_trip.png")
+def _write_pictures(first_batch: FirstBatch, folder: Path) -> Iterator[Finding]:
+    write_image(batch_sheet(first_batch), folder / "batch.png")
+    write_image(round_trip_sheet(first_batch), folder / "round_trip.png")
     yield Finding("pictures", "ok", f"{folder}: batch.png, round_trip.png")

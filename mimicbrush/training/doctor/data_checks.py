@@ -1,4 +1,4 @@
-"""Are the shards what training expects? A few samples of each source, spread over its shards."""
+"""Check that the shards are what training expects, by a few samples of each source, spread over its shards."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from mimicbrush.training.doctor.findings import Finding
 
 MAX_NAMED = 4
 MAX_OBJECT_AREA = 0.5
-"""Most objects of SA-1B cover less of their picture; where most masks cover more, black and white were swapped."""
+"""Share of a picture that most objects of SA-1B do not exceed; if most masks do, black and white were swapped."""
 
 
-class Depth(NamedTuple):
-    """How much is looked at."""
+class CheckExtent(NamedTuple):
+    """Amount of data that is checked."""
 
     num_decoded: int
-    """Samples of each source that are decoded."""
+    """Number of samples of each source that are decoded."""
     num_read: int
-    """Samples of each folder whose group is read."""
+    """Number of samples of each folder whose group is read."""
     hashed_bytes: int
-    """Of each source's shards, compared with the digests in their indexes."""
+    """Bytes of each source's shards whose digests are compared with their indexes."""
 
 
-BEFORE_A_RUN = Depth(num_decoded=16, num_read=256, hashed_bytes=0)
-IN_FULL = Depth(num_decoded=64, num_read=4096, hashed_bytes=2**30)
+BEFORE_A_RUN = CheckExtent(num_decoded=16, num_read=256, hashed_bytes=0)
+IN_FULL = CheckExtent(num_decoded=64, num_read=4096, hashed_bytes=2**30)
 
 
-class Look(NamedTuple):
-    """What is noted of one decoded sample."""
+class SampleFacts(NamedTuple):
+    """Facts about one decoded sample."""
 
     longer_side: int
     has_reference: bool
@@ -52,130 +52,134 @@ class Look(NamedTuple):
 
 
 def check_source(
-    source: SourceConfig, config: DataConfig, *, size: int, samples_per_step: int, depth: Depth
+    source: SourceConfig, config: DataConfig, *, size: int, samples_per_step: int, extent: CheckExtent
 ) -> Iterator[Finding]:
-    """One source of the mixture. Raises UserError where its folder holds no sound shard."""
+    """Check one source of the mixture. Raises UserError where its folder holds no valid shard."""
     name = source.shards.name
     shards = open_shards(source.shards)
-    looks, damaged = _look(shards, size, depth.num_decoded)
+    samples, damaged = _decode_samples(shards, size, extent.num_decoded)
     num_pairs = sum(len(shard.samples) for shard in shards)
     share = source.weight / sum(other.weight for other in config.sources)
     steps = num_pairs / (share * samples_per_step)
-    held = f"{len(shards)} shards, {num_pairs} pairs, a pass takes {steps:.0f} steps"
-    if not looks:
-        yield Finding(name, "fault", f"{held}; all {len(damaged)} looked at are damaged: {damaged[0]}; shard anew")
+    content = f"{len(shards)} shards, {num_pairs} pairs, a pass takes {steps:.0f} steps"
+    if not samples:
+        yield Finding(
+            name, "fault", f"{content}; all {len(damaged)} looked at are damaged: {damaged[0]}; make the shards again"
+        )
         return
-    yield Finding(name, "ok", f"{held}; looked at {len(looks)}: {_describe(looks)}")
+    yield Finding(name, "ok", f"{content}; looked at {len(samples)}: {_describe(samples)}")
     if damaged:
-        said = f"{len(damaged)} of {len(looks) + len(damaged)} samples are damaged: {damaged[0]}; they will be skipped"
-        yield Finding(name, "warning", said)
-    yield from _check_layout(name, looks)
-    yield from _check_sizes(name, looks, size)
-    yield from _check_object_masks(name, looks)
-    if depth.hashed_bytes:
-        yield from _check_digests(name, shards, depth.hashed_bytes)
+        message = (
+            f"{len(damaged)} of {len(samples) + len(damaged)} samples are damaged: {damaged[0]}; they will be skipped"
+        )
+        yield Finding(name, "warning", message)
+    yield from _check_layout(name, samples)
+    yield from _check_sizes(name, samples, size)
+    yield from _check_object_masks(name, samples)
+    if extent.hashed_bytes:
+        yield from _check_digests(name, shards, extent.hashed_bytes)
 
 
-def check_heldout(config: DataConfig, depth: Depth) -> Iterator[Finding]:
-    """Whether training and judging see the same things. Raises UserError where a folder holds no sound shard."""
+def check_heldout(config: DataConfig, extent: CheckExtent) -> Iterator[Finding]:
+    """Check that held-out data is not in the training data. Raises UserError where a folder holds no valid shard."""
     if config.heldout is None:
-        said = "no data.heldout: no previews and no reference use; shard some clips apart and name their folder"
-        yield Finding("held-out", "warning", said)
+        message = "no data.heldout: no previews and no reference use; make shards of some other clips for it"
+        yield Finding("held-out", "warning", message)
         return
     folders = [source.shards for source in config.sources]
     keys = _keys(config.heldout) & set().union(*map(_keys, folders))
-    groups, num_heldout = _groups(config.heldout, depth.num_read)
-    read = [_groups(folder, depth.num_read) for folder in folders]
+    groups, num_heldout = _groups(config.heldout, extent.num_read)
+    read = [_groups(folder, extent.num_read) for folder in folders]
     shared = groups & set().union(*(found for found, _ in read))
     if keys or shared:
-        what = f"{len(keys)} samples ({_named(keys)})" if keys else f"{len(shared)} groups ({_named(shared)})"
-        said = f"{config.heldout} and the training data share {what}: it judges on what was trained on; hold clips out"
-        yield Finding("held-out", "warning", f"{said} whole")
+        common = f"{len(keys)} samples ({_named(keys)})" if keys else f"{len(shared)} groups ({_named(shared)})"
+        fact = f"{config.heldout} and the training data share {common}, so measurements on it are too good"
+        yield Finding("held-out", "warning", f"{fact}; hold out whole clips")
         return
-    looked = f"{num_heldout} held-out and {sum(num for _, num in read)} training samples looked at"
-    yield Finding("held-out", "ok", f"{len(groups)} groups, none of them in the training data ({looked})")
+    checked = f"{num_heldout} held-out and {sum(num for _, num in read)} training samples looked at"
+    yield Finding("held-out", "ok", f"{len(groups)} groups, none of them in the training data ({checked})")
 
 
 def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
-    """Whether previews, reference use and the held-out loss find their pairs. Raises UserError where they do not."""
+    """Check that previews, reference use and held-out loss have enough pairs. Raises UserError where they have not."""
     run = config.run
-    of_previews = run.num_previews if run.preview_every else 0
-    wanted = max(of_previews, run.num_reference_use_pairs if run.reference_use_every else 0)
+    num_previews = run.num_previews if run.preview_every else 0
+    wanted = max(num_previews, run.num_reference_use_pairs if run.reference_use_every else 0)
     if config.data.heldout is not None and wanted:
         choose_heldout(config.data.heldout, wanted)
-        yield Finding("held-out", "ok", f"it holds the {wanted} pairs that this run judges on")
+        yield Finding("held-out", "ok", f"it holds the {wanted} pairs that this run needs")
     if config.data.heldout is not None and run.heldout_loss_every:
         chosen = choose_heldout(config.data.heldout, run.num_heldout_loss_pairs, or_fewer=True)
         yield Finding("held-out loss", "ok", f"{len(chosen)} pairs, every {run.heldout_loss_every} steps")
 
 
-def _look(shards: Sequence[Shard], size: int, num: int) -> tuple[list[Look], list[str]]:
-    """Decode samples as training does; also the messages of those that are damaged."""
-    looks, damaged = [], []
+def _decode_samples(shards: Sequence[Shard], size: int, num: int) -> tuple[list[SampleFacts], list[str]]:
+    """Decode samples as training does; returns their facts, and the messages of damaged ones."""
+    samples, damaged = [], []
     for shard, sample in _spread(shards, num):
         try:
             pair = shard.read(sample)
             decode_pair(pair, size, random.Random(0))
-            looks.append(_note(pair))
+            samples.append(_facts_of(pair))
         except DamagedSampleError as error:
             damaged.append(str(error))
-    return looks, damaged
+    return samples, damaged
 
 
-def _note(pair: FramePair) -> Look:
+def _facts_of(pair: FramePair) -> SampleFacts:
     source = decode_image(pair.source, "RGB")
     areas = [(decode_image(mask, "L") > 0.5).float().mean().item() for mask in pair.masks]
-    return Look(max(source.shape[1:]), pair.reference is not None, len(pair.keypoints), areas)
+    return SampleFacts(max(source.shape[1:]), pair.reference is not None, len(pair.keypoints), areas)
 
 
-def _describe(looks: Sequence[Look]) -> str:
-    """What the samples are."""
-    with_reference = [look for look in looks if look.has_reference]
-    stills = [look for look in looks if not look.has_reference]
-    parts = [f"longer side {_range([look.longer_side for look in looks])} pixels"]
+def _describe(samples: Sequence[SampleFacts]) -> str:
+    """Describe the samples in one line."""
+    with_reference = [sample for sample in samples if sample.has_reference]
+    stills = [sample for sample in samples if not sample.has_reference]
+    parts = [f"longer side {_range([sample.longer_side for sample in samples])} pixels"]
     if with_reference:
-        points = median(look.num_keypoints for look in with_reference)
+        points = median(sample.num_keypoints for sample in with_reference)
         parts.append(f"{len(with_reference)} with a reference, {points:.0f} keypoints at the median")
     if stills:
-        parts.append(f"{len(stills)} stills, {_range([len(look.mask_areas) for look in stills])} masks each")
+        parts.append(f"{len(stills)} stills, {_range([len(sample.mask_areas) for sample in stills])} masks each")
     return "; ".join(parts)
 
 
-def _check_layout(name: str, looks: Sequence[Look]) -> Iterator[Finding]:
-    bare = [look for look in looks if not look.has_reference and not look.mask_areas]
+def _check_layout(name: str, samples: Sequence[SampleFacts]) -> Iterator[Finding]:
+    bare = [sample for sample in samples if not sample.has_reference and not sample.mask_areas]
     if bare:
-        said = (
-            f"{len(bare)} of {len(looks)} samples have neither a reference nor object masks: they train on grid masks"
+        fact = (
+            f"{len(bare)} of {len(samples)} samples have neither a reference nor object masks: they train on grid masks"
         )
-        yield Finding(name, "warning", f"{said} over a warped copy; shard videos, or stills with their masks")
+        yield Finding(name, "warning", f"{fact} over a warped copy; shard videos, or stills with their masks")
     # Pseudo-pairs of stills have masks instead of keypoints.
-    pairs = [look for look in looks if look.has_reference and not look.mask_areas]
-    unmatched = [look for look in pairs if not look.num_keypoints]
+    pairs = [sample for sample in samples if sample.has_reference and not sample.mask_areas]
+    unmatched = [sample for sample in pairs if not sample.num_keypoints]
     if len(unmatched) > len(pairs) / 2:
-        said = (
+        fact = (
             f"{len(unmatched)} of {len(pairs)} pairs have no keypoints, so masks cannot prefer what the reference shows"
         )
-        yield Finding(name, "warning", f"{said}; shard with keypoints, or look at the pairs in report.html")
+        yield Finding(name, "warning", f"{fact}; shard with keypoints, or look at the pairs in report.html")
 
 
-def _check_sizes(name: str, looks: Sequence[Look], size: int) -> Iterator[Finding]:
-    small = [look.longer_side for look in looks if look.longer_side < size]
+def _check_sizes(name: str, samples: Sequence[SampleFacts], size: int) -> Iterator[Finding]:
+    small = [sample.longer_side for sample in samples if sample.longer_side < size]
     if small:
-        said = f"{len(small)} of {len(looks)} pictures are smaller ({_range(small)} pixels) than network.size {size}"
-        yield Finding(name, "warning", f"{said}: it learns their blur; shard with --short_side {size}")
+        fact = f"{len(small)} of {len(samples)} pictures are smaller ({_range(small)} pixels) than network.size {size}"
+        yield Finding(name, "warning", f"{fact}: the network learns their blur; shard with --short_side {size}")
 
 
-def _check_object_masks(name: str, looks: Sequence[Look]) -> Iterator[Finding]:
-    areas = [area for look in looks for area in look.mask_areas]
+def _check_object_masks(name: str, samples: Sequence[SampleFacts]) -> Iterator[Finding]:
+    areas = [area for sample in samples for area in sample.mask_areas]
     large = [area for area in areas if area > MAX_OBJECT_AREA]
     if len(large) > len(areas) / 2:
-        said = f"{len(large)} of {len(areas)} object masks cover over half of their picture, {median(areas):.0%} at the"
-        said += " median: white must be the object; where black is, invert the masks and shard anew"
-        yield Finding(name, "warning", said)
+        fact = f"{len(large)} of {len(areas)} object masks cover over half of their picture, {median(areas):.0%} at the"
+        remedy = "white must be the object; if black is, invert the masks and make the shards again"
+        yield Finding(name, "warning", f"{fact} median: {remedy}")
 
 
 def _check_digests(name: str, shards: Sequence[Shard], most: int) -> Iterator[Finding]:
-    """Compare the bytes of some shards, the smallest first, with what their indexes vouch for."""
+    """Compare the digests of some shards, the smallest first, with those in their indexes."""
     checked = read = 0
     damaged = []
     for shard in sorted(shards, key=lambda shard: shard.offsets[-1]):
@@ -185,14 +189,14 @@ def _check_digests(name: str, shards: Sequence[Shard], most: int) -> Iterator[Fi
             damaged.append(shard.path.name)
         checked, read = checked + 1, read + shard.offsets[-1]
     if damaged:
-        said = f"{', '.join(damaged[:MAX_NAMED])}: not the bytes they were written with; delete them with their indexes"
-        yield Finding(name, "fault", f"{said} and shard again")
+        fact = f"{', '.join(damaged[:MAX_NAMED])}: changed since they were written"
+        yield Finding(name, "fault", f"{fact}; delete them with their indexes and make the shards again")
         return
     yield Finding(name, "ok", f"sha256 of {checked} of {len(shards)} shards compared ({format_bytes(read)})")
 
 
 def _spread(shards: Sequence[Shard], num: int) -> Iterator[tuple[Shard, int]]:
-    """At most `num` samples, evenly over all shards."""
+    """Choose at most `num` samples, evenly over all shards."""
     ends = np.cumsum([len(shard.samples) for shard in shards])
     num = min(num, int(ends[-1]))
     for place in (turn * int(ends[-1]) // num for turn in range(num)):
@@ -201,14 +205,14 @@ def _spread(shards: Sequence[Shard], num: int) -> Iterator[tuple[Shard, int]]:
 
 
 def _groups(folder: Path, num: int) -> tuple[set[str], int]:
-    """Groups of samples spread over a folder, and of how many samples; damaged ones have none."""
+    """Read the groups of samples spread over a folder; returns them and the number of readable samples."""
     groups, read = set(), 0
     for shard, sample in _spread(open_shards(folder), num):
         try:
             pair = shard.read(sample)
         except DamagedSampleError:
             continue
-        # By its name alone: the same clip may be listed from elsewhere.
+        # Only the file name: the same clip may have another folder in its path.
         groups.add(Path(str(pair.origin.get("group", pair.key))).name)
         read += 1
     return groups, read

@@ -1,4 +1,4 @@
-"""What the doctor says: findings, and the table they are printed as."""
+"""Findings of the doctor, and the table that they are printed as."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Verdict = Literal["ok", "warning", "fault"]
 
 MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
 PLAIN_MARKS = {"ok": "+", "warning": "!", "fault": "x"}
-"""Where the terminal's encoding has no check marks."""
+"""Marks for a terminal whose encoding has no check marks."""
 NAME_WIDTH = 16
 MAX_WIDTH = 120
 
 
 class Finding(NamedTuple):
-    """One fact of a run that has not begun."""
+    """One finding about a run before its start."""
 
     name: str
     verdict: Verdict
-    said: str
-    """What was found; where it is not ok, also what was expected and what to do."""
+    message: str
+    """The fact; if it is not ok, also what was expected and what to do."""
 
 
 def collect(name: str, check: Callable[..., Iterable[Finding]], *args, **kwargs) -> list[Finding]:
-    """The findings of one check; where it ends in a UserError, that is a fault of this name."""
+    """Collect the findings of one check; a UserError that it raises becomes a fault of this name."""
     found: list[Finding] = []
     try:
         for finding in check(*args, **kwargs):
@@ -41,16 +41,16 @@ def collect(name: str, check: Callable[..., Iterable[Finding]], *args, **kwargs)
 
 
 def faults_of(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that a run must not start with."""
+    """Select the faults, which a run must not start with."""
     return [finding for finding in findings if finding.verdict == "fault"]
 
 
 def describe(findings: Sequence[Finding], *, in_full: bool) -> str:
-    """A line for each finding; in short, one line for all that are ok."""
+    """Format one line for each finding; if not `in_full`, one line names all that are ok."""
     marks = _marks()
     fine = [finding.name for finding in findings if finding.verdict == "ok"]
     listed = [finding for finding in findings if in_full or finding.verdict != "ok"]
-    lines = [_wrap(f"{marks[finding.verdict]} {finding.name:{NAME_WIDTH}s} {finding.said}") for finding in listed]
+    lines = [_wrap(f"{marks[finding.verdict]} {finding.name:{NAME_WIDTH}s} {finding.message}") for finding in listed]
     if not in_full and fine:
         lines.insert(0, _wrap(f"{marks['ok']} {'doctor':{NAME_WIDTH}s} {', '.join(dict.fromkeys(fine))}"))
     if in_full:
