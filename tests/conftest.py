@@ -192,7 +192,7 @@ def make_shards(folder: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def finished_shards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What `make_shards` returns; nothing may be changed."""
+    """Shards of `make_shards`, made once for all tests: they only read them."""
     return make_shards(tmp_path_factory.mktemp("finished") / "shards")
 
 

@@ -18,7 +18,7 @@ from mimicbrush.model.weights.exported_folder import save_pretrained
 from tests.conftest import network_config
 
 BATCH = {"source": None, "mask": None, "reference": None, "output": None}
-"""What a batch is given without."""
+"""A batch command leaves these options out: its rows name them."""
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def test_offloaded_and_in_tiles_it_edits_too(pictures):
 
 @pytest.mark.parametrize("by_csv", [False, True])
 def test_each_reference_has_its_own_box_or_mask(pictures, monkeypatch, by_csv):
-    """What they leave out does not matter."""
+    """The parts of a reference outside its box or mask do not matter."""
     shown = np.zeros((50, 70), np.uint8)
     shown[5:45, 10:60] = 255
     Image.fromarray(shown).save(pictures / "shown.png")

@@ -98,7 +98,7 @@ def test_a_row_that_cannot_be_meant_is_named_by_its_line(pictures, capsys, row, 
 
 
 def skipped(pictures, capsys, *rows: dict) -> str:
-    """What is said of the rows of a batch, some of which are skipped."""
+    """Run a batch in which some rows are skipped, and return the messages about its rows."""
     with pytest.raises(UserError, match="skipped, for what is said above"):
         run(*arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
     first, _, said = capsys.readouterr().err.partition("\n")

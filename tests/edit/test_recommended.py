@@ -19,7 +19,7 @@ from mimicbrush.model.config import RecommendedSettings
 from tests.edit.conftest import BATCH, arguments_for, pixels, run, write_batch
 
 OPEN = {"num_inference_steps": None}
-"""What the tests' commands give else."""
+"""Leave out the number of steps, which the other tests' commands pass."""
 
 
 def recommend(folder: Path, num_inference_steps: int, guidance_scale: float) -> None:

@@ -1,4 +1,4 @@
-"""What cannot be edited, each in one sentence."""
+"""Inputs that cannot be edited are refused, each in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the whole command share: editors whose answers are known, and short cuts to their results."""
+"""Helpers that tests of the whole command share: editors whose answers are known, and short cuts to their results."""
 
 from __future__ import annotations
 

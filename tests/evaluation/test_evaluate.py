@@ -135,7 +135,7 @@ def test_batches_order_tasks_and_resume_change_no_number(evaluate, make_set, tmp
     run("shared", batch_size=2)
 
     def sorted_numbers(output: Path) -> list:
-        """Of an evaluation whose sets or editors may stand in another order."""
+        """Numbers of an evaluation, sorted: its sets or editors may come in another order."""
         edits, means = numbers(output)
         return [sorted(edits, key=lambda edit: edit[:4]), sorted(means, key=lambda mean: str(list(mean.values())[:3]))]
 

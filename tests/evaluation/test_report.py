@@ -1,4 +1,4 @@
-"""What report.html says, and how it sorts in a real browser."""
+"""The contents of report.html, and how its tables sort in a real browser."""
 
 from __future__ import annotations
 

@@ -15,14 +15,14 @@ import pytest
 
 SLURM_CONF = Path(os.environ.get("MIMICBRUSH_SLURM", "/tmp/mimicbrush-slurm")) / "slurm.conf"
 ON_CPU = ["--cpus-per-task=1", "--mem=0"]
-"""Of sbatch: a script's head asks for more than a test needs."""
+"""Options of sbatch: a script's head asks for more than a test needs."""
 LOST = {"BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
 PATIENCE = 600
 """Seconds that a job may take on a machine that others use too."""
 
 
 def call(*command: object) -> str:
-    """What a command prints. Raises AssertionError, with what it said, where it fails."""
+    """Run a command and return its output; raises AssertionError with its errors if it fails."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
@@ -36,7 +36,7 @@ class Job:
     folder: Path
 
     def fields(self) -> list[dict[str, str]]:
-        """What Slurm knows of each task, the latest first."""
+        """Slurm's fields of each task, the latest first."""
         lines = call("scontrol", "show", "job", "--oneliner", self.number).splitlines()
         return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
 
@@ -46,7 +46,7 @@ class Job:
 
     @property
     def log(self) -> str:
-        """What all tasks have written."""
+        """The logs of all tasks, one after another."""
         return "\n".join(path.read_text() for path in sorted(self.folder.glob(f"*-{self.number}*.log")))
 
     def until(self, condition: Callable[[], bool], what: str) -> None:

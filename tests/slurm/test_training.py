@@ -57,7 +57,7 @@ class Training:
         return [int(row["step"]) for row in read_records(self.folder / output / "metrics.csv")]
 
     def weights(self, output: str) -> dict[str, torch.Tensor]:
-        """Of the last checkpoint: those trained, and their average."""
+        """Trained and averaged weights of the last checkpoint."""
         checkpoint = read_checkpoint(self.folder / output / "checkpoints" / "last.ckpt")
         assert checkpoint["global_step"] == NUM_STEPS
         return checkpoint["state_dict"] | {f"ema.{name}": value for name, value in checkpoint["ema"].items()}
