@@ -23,7 +23,8 @@ def markdown_files() -> list[Path]:
     """Every Markdown file of the project."""
     top = [path for path in REPOSITORY.iterdir() if not path.name.startswith(".") and path.name not in NOT_THE_PROJECT]
     nested = [file for folder in top if folder.is_dir() for file in folder.rglob("*.md")]
-    return sorted([path for path in top if path.suffix == ".md"] + nested)
+    hidden = (REPOSITORY / ".github").rglob("*.md")
+    return sorted([path for path in top if path.suffix == ".md"] + nested + list(hidden))
 
 
 def rooms() -> list[Path]:
