@@ -40,7 +40,7 @@ LAYER = "mid_block.attentions.0.transformer_blocks.0.attn2.to_q"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """A folder with base (exported), run (adapters trained upon it), lora.safetensors, and pictures."""
+    """A folder with base (exported), run (adapters trained on it), lora.safetensors, and pictures."""
     folder = tmp_path_factory.mktemp("lora")
     shards = make_shards(folder / "shards")
     save_pretrained(initialise(one_block_config(), seed=5).eval(), folder / "base")
@@ -178,7 +178,7 @@ def test_another_base_is_warned_of_and_the_same_in_half_precision_is_not(made, t
     torch.nn.init.ones_(other.reference_unet.conv_in.bias)
     MimicBrushPipeline.from_network(other).load_lora_weights(made / "lora.safetensors")
     (said,) = caplog.messages
-    assert f"was trained upon {made / 'base'}, and these weights have another reference_unet: edits will" in said
+    assert f"was trained on {made / 'base'}, and these weights have another reference_unet: edits will" in said
 
 
 def test_layers_and_ranks_that_do_not_fit_are_named(made, tmp_path, pipe):
@@ -199,7 +199,7 @@ def test_layers_and_ranks_that_do_not_fit_are_named(made, tmp_path, pipe):
     )
     refused(
         tensors | {name.replace(LAYER, "mid_block.to_q"): tensors[name].clone() for name in (down, up)},
-        r"1 that it has not \(imitative_unet\.mid_block\.to_q\); it was trained upon .*base",
+        r"1 missing from it \(imitative_unet\.mid_block\.to_q\); it was trained on .*base",
     )
     refused(
         tensors | {"beside_lora.unet.conv_in.weight": torch.zeros(8, 4, 3, 3)},

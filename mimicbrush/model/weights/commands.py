@@ -58,7 +58,7 @@ def lora(config: LoraConfig) -> None:
     num_parameters = sum(each.up.numel() + each.down.numel() for each in written.adapters.values())
     print(
         f"{config.weights}: {len(written.adapters)} adapters of {spaced(num_parameters)} parameters and"
-        f" {len(written.whole)} tensors trained beside them -> {config.output}; base: {written.base}"
+        f" {len(written.whole)} other trained tensors -> {config.output}; base: {written.base}"
     )
     if config.base is not None:
         save_pretrained(base, config.base)

@@ -127,12 +127,12 @@ def require_lora_fits(lora: LoraFile, network: MimicBrushNetwork) -> None:
     for name, tensor in lora.whole.items():
         if name not in missing and tensor.shape != tensors[name].shape:
             misshaped.append(f"{name} is {tuple(tensor.shape)}, expected {tuple(tensors[name].shape)}")
-    kinds = (("that it has not", missing), ("of other sizes", misshaped))
+    kinds = (("missing from it", missing), ("of other sizes", misshaped))
     faults = [f"{len(names)} {kind} ({some_of(names)})" for kind, names in kinds if names]
     if faults:
         raise UserError(
-            f"{lora.path} does not fit this network, of whose layers it changes {' and '.join(faults)}; it was trained"
-            f" upon {lora.base}"
+            f"{lora.path} does not fit this network: of the changed layers {' and '.join(faults)}; it was trained on"
+            f" {lora.base}"
         )
 
 

@@ -133,6 +133,6 @@ def _warn_of_other_base(lora: LoraFile, tensors: dict[str, Tensor]) -> None:
     ]
     if other:
         log.warning(
-            f"{lora.path} was trained upon {lora.base}, and these weights have another {', '.join(other)}: edits will"
-            " not be those of its run; load it upon that base"
+            f"{lora.path} was trained on {lora.base}, and these weights have another {', '.join(other)}: edits will"
+            " not be those of its run; load it on that base"
         )

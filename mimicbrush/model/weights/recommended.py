@@ -41,7 +41,7 @@ def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettin
     try:
         return config_from_dict(RecommendedSettings, options.get(RECOMMENDED, {}))
     except UserError as error:
-        raise UserError(f"{origin}: {RECOMMENDED}: {error}; correct it, or take it out") from None
+        raise UserError(f"{origin}: {RECOMMENDED}: {error}; correct or remove it") from None
 
 
 def read_run_document(run: Path) -> dict:
