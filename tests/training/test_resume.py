@@ -120,7 +120,7 @@ def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
 
 
 def heldout_losses(config: TrainConfig) -> dict[int, float]:
-    """By step."""
+    """Read the held-out losses by step."""
     rows = read_records(config.output / "metrics.csv")
     return {row["step"]: row["heldout_loss"] for row in rows if not math.isnan(row["heldout_loss"])}
 

@@ -1,1 +1,1 @@
-"""Where a network's weights come from and go to: pretrained parts, released files, exported folders, training runs."""
+"""Load, convert and export weights: pretrained parts, released files, exported folders, training runs, LoRA files."""

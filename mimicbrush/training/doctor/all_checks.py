@@ -65,7 +65,7 @@ def check_before_run(config: TrainConfig, module: MimicBrushModule, data: PairDa
     faults = faults_of(findings)
     if faults:
         named = ", ".join(dict.fromkeys(fault.name for fault in faults))
-        raise UserError(f"the run has not begun: fix what the doctor found ({named}); `--check` shows everything")
+        raise UserError(f"the run has not started: fix what the doctor found ({named}); `--check` shows everything")
 
 
 def check_in_full(config: TrainConfig) -> int:
