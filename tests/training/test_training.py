@@ -58,7 +58,7 @@ def config(shards: dict[str, Path], output: Path, *, network: NetworkConfig | No
 def fit(config: TrainConfig, tmp_path: Path, monkeypatch, *overrides: str, charts=False, with_doctor=False) -> None:
     """Run train.py in this process.
 
-    Charts, and the doctor's examination, take longer than a short run's training, so most runs have neither.
+    Charts, and the doctor's checks, take longer than a short run's training, so most runs have neither.
     """
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config))
