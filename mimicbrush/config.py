@@ -1,6 +1,6 @@
 """Typed configs from YAML and the command line: the only module that imports jsonargparse.
 
-A config is a frozen dataclass in the `config.py` of its room, with one line under each field.
+A config is a frozen dataclass in the `config.py` of its folder, with one line under each field.
 """
 
 from __future__ import annotations

@@ -57,13 +57,13 @@ def test_the_project_has_no_import_circle() -> None:
 
 def test_a_circle_is_found_also_if_one_arrow_is_for_types(tmp_path: Path) -> None:
     files = {
-        "room/__init__.py": "",
-        "room/a.py": "from room import b",
-        "room/b.py": "def late():\n    import room.c",
-        "room/c.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from room.a import A",
-        "room/d.py": "from room.a import A\nimport os",
+        "package/__init__.py": "",
+        "package/a.py": "from package import b",
+        "package/b.py": "def late():\n    import package.c",
+        "package/c.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package.a import A",
+        "package/d.py": "from package.a import A\nimport os",
     }
-    (tmp_path / "room").mkdir()
+    (tmp_path / "package").mkdir()
     for name, code in files.items():
         (tmp_path / name).write_text(code)
-    assert find_circles(import_graph(tmp_path, ("room",))) == {frozenset({"room.a", "room.b", "room.c"})}
+    assert find_circles(import_graph(tmp_path, ("package",))) == {frozenset({"package.a", "package.b", "package.c"})}

@@ -27,7 +27,7 @@ def markdown_files() -> list[Path]:
     return sorted([path for path in top if path.suffix == ".md"] + nested + list(hidden))
 
 
-def rooms() -> list[Path]:
+def code_folders() -> list[Path]:
     """Folders that hold code and have a README."""
     folders = [path.parent for path in markdown_files() if path.name == "README.md" and path.parent != REPOSITORY]
     return [folder for folder in folders if code_in(folder)]
@@ -67,9 +67,9 @@ def anchors_of(readme: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_there_are_rooms_and_lists():
-    assert len(rooms()) > 10
-    assert all(listed_in(room / "README.md") for room in rooms())
+def test_there_are_code_folders_and_lists():
+    assert len(code_folders()) > 10
+    assert all(listed_in(folder / "README.md") for folder in code_folders())
 
 
 @pytest.mark.parametrize("readme", markdown_files(), ids=lambda path: str(path.relative_to(REPOSITORY)))
@@ -78,10 +78,10 @@ def test_every_listed_file_exists(readme):
     assert not missing, f"{readme} lists files that do not exist: {', '.join(missing)}"
 
 
-@pytest.mark.parametrize("room", rooms(), ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_every_file_of_a_room_is_listed(room):
-    unlisted = code_in(room) - set(listed_in(room / "README.md"))
-    assert not unlisted, f"{room / 'README.md'} does not list {', '.join(sorted(unlisted))}"
+@pytest.mark.parametrize("folder", code_folders(), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_every_file_of_a_code_folder_is_listed(folder):
+    unlisted = code_in(folder) - set(listed_in(folder / "README.md"))
+    assert not unlisted, f"{folder / 'README.md'} does not list {', '.join(sorted(unlisted))}"
 
 
 @pytest.mark.parametrize("readme", markdown_files(), ids=lambda path: str(path.relative_to(REPOSITORY)))
@@ -118,7 +118,8 @@ def test_the_front_page_is_short():
 
 def test_the_tree_of_the_front_page_names_every_folder_with_a_readme():
     named = {name.rstrip("/") for name in listed_in(REPOSITORY / "README.md")}
-    assert {str(room.relative_to(REPOSITORY)) for room in rooms() if room.parent.name in ("", "mimicbrush")} <= named
+    folders = [folder for folder in code_folders() if folder.parent.name in ("", "mimicbrush")]
+    assert {str(folder.relative_to(REPOSITORY)) for folder in folders} <= named
 
 
 def test_the_hours_of_a_full_run_follow_from_the_counted_operations():

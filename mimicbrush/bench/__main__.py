@@ -2,16 +2,16 @@
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
-ROOM = "mimicbrush.bench"
+PACKAGE = "mimicbrush.bench"
 PROGRAM = "python -m mimicbrush.bench"
 THEN = "run the same command again"
 COMMANDS = CommandGroup(
     program=PROGRAM,
     commands={
         "train": Command(
-            config=f"{ROOM}.config.TrainBenchConfig",
-            check=f"{ROOM}.preconditions.check_reading",
-            run=f"{ROOM}.training_speed.bench_training",
+            config=f"{PACKAGE}.config.TrainBenchConfig",
+            check=f"{PACKAGE}.preconditions.check_reading",
+            run=f"{PACKAGE}.training_speed.bench_training",
             examples=(
                 f"{PROGRAM} train",
                 f"{PROGRAM} train --network full --batch_size 8 --output runs/bench/train.json",
@@ -20,8 +20,8 @@ COMMANDS = CommandGroup(
             then=THEN,
         ),
         "sample": Command(
-            config=f"{ROOM}.config.SampleBenchConfig",
-            run=f"{ROOM}.sampling_speed.bench_sampling",
+            config=f"{PACKAGE}.config.SampleBenchConfig",
+            run=f"{PACKAGE}.sampling_speed.bench_sampling",
             examples=(
                 f"{PROGRAM} sample",
                 f"{PROGRAM} sample --widths '[320, 640, 1280, 1280]' --cross_attention_dim 768 --dtype bfloat16",
@@ -30,45 +30,45 @@ COMMANDS = CommandGroup(
             then=THEN,
         ),
         "data": Command(
-            config=f"{ROOM}.config.PreparationBenchConfig",
-            run=f"{ROOM}.preparation_speed.bench_preparation",
+            config=f"{PACKAGE}.config.PreparationBenchConfig",
+            run=f"{PACKAGE}.preparation_speed.bench_preparation",
             examples=(f"{PROGRAM} data", f"{PROGRAM} data --frames '[6]' --memory_clips 0"),
             ordinary=("clips", "frames", "repeats"),
             then=THEN,
         ),
         "loader": Command(
-            config=f"{ROOM}.config.LoaderBenchConfig",
-            check=f"{ROOM}.preconditions.check_reading",
-            run=f"{ROOM}.loader_speed.bench_loader",
+            config=f"{PACKAGE}.config.LoaderBenchConfig",
+            check=f"{PACKAGE}.preconditions.check_reading",
+            run=f"{PACKAGE}.loader_speed.bench_loader",
             examples=(f"{PROGRAM} loader", f"{PROGRAM} loader --shards data/shards/videos --workers '[1, 2, 4]'"),
             ordinary=("train_config", "shards", "workers", "seconds"),
             then=THEN,
         ),
         "metrics": Command(
-            config=f"{ROOM}.config.MetricsBenchConfig",
-            run=f"{ROOM}.metric_speed.bench_metrics",
+            config=f"{PACKAGE}.config.MetricsBenchConfig",
+            run=f"{PACKAGE}.metric_speed.bench_metrics",
             examples=(f"{PROGRAM} metrics", f"{PROGRAM} metrics --networks tiny --picture_size 64"),
             ordinary=("networks", "picture_size", "num_edits"),
             then=THEN,
         ),
         "memory": Command(
-            config=f"{ROOM}.config.MemoryBenchConfig",
-            check=f"{ROOM}.preconditions.check_memory",
-            run=f"{ROOM}.edit_memory.bench_memory",
+            config=f"{PACKAGE}.config.MemoryBenchConfig",
+            check=f"{PACKAGE}.preconditions.check_memory",
+            run=f"{PACKAGE}.edit_memory.bench_memory",
             examples=(f"{PROGRAM} memory", f"{PROGRAM} memory --dtype bfloat16 --output memory.json"),
             ordinary=("network", "weights", "ways", "output"),
             then=THEN,
         ),
         "start": Command(
-            config=f"{ROOM}.config.StartBenchConfig",
-            run=f"{ROOM}.start_memory.bench_start",
+            config=f"{PACKAGE}.config.StartBenchConfig",
+            run=f"{PACKAGE}.start_memory.bench_start",
             examples=(f"{PROGRAM} start", f"{PROGRAM} start --network tiny"),
             ordinary=("network", "output"),
             then=THEN,
         ),
         "gpu": Command(
-            config=f"{ROOM}.config.GpuCheckConfig",
-            run=f"{ROOM}.gpu_checks.check_gpu",
+            config=f"{PACKAGE}.config.GpuCheckConfig",
+            run=f"{PACKAGE}.gpu_checks.check_gpu",
             examples=(f"{PROGRAM} gpu", f"{PROGRAM} gpu --device cpu --network tiny"),
             ordinary=("checks", "network", "minutes", "output"),
             then="run the same command again for the remaining checks",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOM = ROOT / "mimicbrush" / "pictures"
+PACKAGE = ROOT / "mimicbrush" / "pictures"
 EXEMPT = {
     # The script that preparation is compared with does not use this project's code.
     ROOT / "mimicbrush" / "bench" / "naive_preparation.py",
@@ -33,7 +33,7 @@ FORBIDDEN_NAMES = (
     "tifffile",
     "torchvision",
 )
-"""Full names of modules and functions that only the room may use."""
+"""Full names of modules and functions that only this package may use."""
 FORBIDDEN_METHODS = frozenset({"draft", "getexif", "save", "thumbnail"})
 """Methods of PIL pictures."""
 NOT_PICTURES = frozenset({"torch.save"})
@@ -42,7 +42,7 @@ NOT_PICTURES = frozenset({"torch.save"})
 
 def sources() -> list[Path]:
     found = [*ROOT.glob("*.py"), *(ROOT / "mimicbrush").rglob("*.py"), *(ROOT / "data_prep").rglob("*.py")]
-    return [path for path in found if path not in EXEMPT and not path.is_relative_to(ROOM)]
+    return [path for path in found if path not in EXEMPT and not path.is_relative_to(PACKAGE)]
 
 
 def full_names(tree: ast.AST) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOM = ROOT / "mimicbrush" / "video"
+PACKAGE = ROOT / "mimicbrush" / "video"
 EXEMPT = {
     # The program that preparation is compared with is written without this project's code.
     ROOT / "mimicbrush" / "bench" / "naive_preparation.py",
@@ -37,7 +37,7 @@ def breaches(code: str) -> Iterator[str]:
 
 def test_no_other_module_reads_or_writes_clips() -> None:
     paths = [*ROOT.glob("*.py"), *(ROOT / "mimicbrush").rglob("*.py"), *(ROOT / "data_prep").rglob("*.py")]
-    paths = [path for path in paths if path not in EXEMPT and not path.is_relative_to(ROOM)]
+    paths = [path for path in paths if path not in EXEMPT and not path.is_relative_to(PACKAGE)]
     found = {str(path.relative_to(ROOT)): list(breaches(path.read_text(encoding="utf-8"))) for path in paths}
     assert len(found) > 200
     assert {path: lines for path, lines in found.items() if lines} == {}

@@ -2,15 +2,15 @@
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
-ROOM = "mimicbrush.evaluation.build"
+PACKAGE = "mimicbrush.evaluation.build"
 PROGRAM = "python -m mimicbrush.evaluation.build"
 COMMANDS = CommandGroup(
     program=PROGRAM,
     commands={
         "inner_id": Command(
-            config=f"{ROOM}.config.InnerIdConfig",
-            check=f"{ROOM}.preconditions.check_inner_id",
-            run=f"{ROOM}.inner_id.build_inner_id",
+            config=f"{PACKAGE}.config.InnerIdConfig",
+            check=f"{PACKAGE}.preconditions.check_inner_id",
+            run=f"{PACKAGE}.inner_id.build_inner_id",
             examples=(
                 f"{PROGRAM} inner_id --subjects.folder photographs --task texture --output data/benchmark/inner",
                 f"{PROGRAM} inner_id --subjects.folder photographs --subjects.masks.method box"
@@ -19,9 +19,9 @@ COMMANDS = CommandGroup(
             ordinary=("subjects.folder", "subjects.metadata", "output", "task", "subjects.masks.method"),
         ),
         "inter_id": Command(
-            config=f"{ROOM}.config.InterIdConfig",
-            check=f"{ROOM}.preconditions.check_inter_id",
-            run=f"{ROOM}.inter_id.build_inter_id",
+            config=f"{PACKAGE}.config.InterIdConfig",
+            check=f"{PACKAGE}.preconditions.check_inter_id",
+            run=f"{PACKAGE}.inter_id.build_inter_id",
             examples=(
                 f"{PROGRAM} inter_id --sources.folder sources --references.folder references --task texture"
                 " --output data/benchmark/inter",
@@ -31,9 +31,9 @@ COMMANDS = CommandGroup(
             ordinary=("sources.folder", "references.folder", "output", "task", "pairs", "num_triplets"),
         ),
         "heldout": Command(
-            config=f"{ROOM}.config.HeldoutSetConfig",
-            check=f"{ROOM}.preconditions.check_heldout",
-            run=f"{ROOM}.heldout.build_heldout",
+            config=f"{PACKAGE}.config.HeldoutSetConfig",
+            check=f"{PACKAGE}.preconditions.check_heldout",
+            run=f"{PACKAGE}.heldout.build_heldout",
             examples=(
                 f"{PROGRAM} heldout --shards '[data/shards/heldout]' --output data/benchmark/heldout",
                 f"{PROGRAM} heldout --shards '[data/shards/heldout]' --output data/benchmark/heldout --num_pairs 128",
@@ -41,9 +41,9 @@ COMMANDS = CommandGroup(
             ordinary=("shards", "output", "num_pairs", "size"),
         ),
         "check": Command(
-            config=f"{ROOM}.config.CheckConfig",
-            check=f"{ROOM}.preconditions.check_check",
-            run=f"{ROOM}.check.check_folder",
+            config=f"{PACKAGE}.config.CheckConfig",
+            check=f"{PACKAGE}.preconditions.check_check",
+            run=f"{PACKAGE}.check.check_folder",
             examples=(f"{PROGRAM} check data/benchmark", f"{PROGRAM} check data/benchmark --needs '[prompt]'"),
             ordinary=("folder", "needs"),
             positional=("folder",),
