@@ -66,8 +66,11 @@ RELEASE = BOTH | {
 }
 """Values of the released code, which of training only has the masks and the dropping of references."""
 
-HEADINGS = {"# Not as in the paper:": {"paper"}, "# Not as in the release:": {"release"}}
-HEADINGS["# As in neither:"] = {"paper", "release"}
+HEADINGS = {
+    "# Differs from the paper (setting: what the paper has):": {"paper"},
+    "# Differs from the release (setting: what the release has):": {"release"},
+    "# Differs from paper and release (setting: reason):": {"paper", "release"},
+}
 
 
 def value_of(config: TrainConfig, field: str) -> object:
