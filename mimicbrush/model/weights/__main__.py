@@ -2,24 +2,24 @@
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
-ROOM = "mimicbrush.model.weights"
+PACKAGE = "mimicbrush.model.weights"
 PROGRAM = "python -m mimicbrush.model.weights"
 COMMANDS = CommandGroup(
     program=PROGRAM,
     commands={
         "inspect": Command(
-            config=f"{ROOM}.config.InspectConfig",
-            check=f"{ROOM}.preconditions.check_inspect",
-            run=f"{ROOM}.commands.inspect",
+            config=f"{PACKAGE}.config.InspectConfig",
+            check=f"{PACKAGE}.preconditions.check_inspect",
+            run=f"{PACKAGE}.commands.inspect",
             examples=(f"{PROGRAM} inspect runs/tiny", f"{PROGRAM} inspect asset:tiny"),
             ordinary=("weights",),
             positional=("weights",),
             then="",
         ),
         "convert": Command(
-            config=f"{ROOM}.config.ConvertConfig",
-            check=f"{ROOM}.preconditions.check_convert",
-            run=f"{ROOM}.commands.convert",
+            config=f"{PACKAGE}.config.ConvertConfig",
+            check=f"{PACKAGE}.preconditions.check_convert",
+            run=f"{PACKAGE}.commands.convert",
             examples=(
                 f"{PROGRAM} convert --weights runs/tiny --output exported",
                 f"{PROGRAM} convert --weights mimicbrush.bin --output exported --dtype float16",
@@ -28,9 +28,9 @@ COMMANDS = CommandGroup(
             then="nothing was written",
         ),
         "lora": Command(
-            config=f"{ROOM}.config.LoraConfig",
-            check=f"{ROOM}.preconditions.check_lora",
-            run=f"{ROOM}.commands.lora",
+            config=f"{PACKAGE}.config.LoraConfig",
+            check=f"{PACKAGE}.preconditions.check_lora",
+            run=f"{PACKAGE}.commands.lora",
             examples=(
                 f"{PROGRAM} lora --weights runs/lora --output lora.safetensors",
                 f"{PROGRAM} lora --weights runs/lora --output lora.safetensors --base base",
