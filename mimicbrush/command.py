@@ -42,7 +42,7 @@ class Command(NamedTuple):
     """A function from the config to the line that is printed before the module of `run` is imported, which may take ten
     seconds; it returns None where another process prints it."""
     parse: str | None = None
-    """Function from arguments to the config, for a command line that has more than options."""
+    """Function from the arguments and the class of the config to the config, for commands whose parsing differs."""
     examples: Sequence[str] = ()
     """Command lines at the beginning of the help."""
     ordinary: Sequence[str] = ()
@@ -194,7 +194,7 @@ def _parse(command: Command, arguments: Sequence[str]) -> object:
             break
         arguments[number] = f"--{name}={arguments[number]}"
     if command.parse:
-        return _find(command.parse)(arguments)
+        return _find(command.parse)(arguments, _find(command.config))
     from mimicbrush.config import parse_config
 
     return parse_config(_find(command.config), arguments, default=command.default)

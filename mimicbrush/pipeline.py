@@ -255,17 +255,17 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         callback: Callback | None,
     ) -> list[Edited]:
         """Draw a result for each generator, with a progress bar."""
-        num_rounds = editor.num_rounds(request)
-        with self.progress_bar(total=editor.settings.num_inference_steps * num_rounds) as bar:
-            samples = editor.draw_samples(request, generators, on_step=self._reporter(bar, num_rounds, callback))
+        num_passes = editor.num_passes(request)
+        with self.progress_bar(total=editor.settings.num_inference_steps * num_passes) as bar:
+            samples = editor.draw_samples(request, generators, on_step=self._reporter(bar, num_passes, callback))
         self.maybe_free_model_hooks()
         return samples
 
-    def _reporter(self, bar: Progress, num_rounds: int, callback: Callback | None) -> OnStep:
+    def _reporter(self, bar: Progress, num_passes: int, callback: Callback | None) -> OnStep:
         """Make a function for each sampling step that updates the bar and calls the callback with the latents."""
 
         def report(step: int, latents: Tensor, pred_original_sample: Tensor) -> Tensor | None:
-            bar.total = len(self.scheduler.timesteps) * num_rounds
+            bar.total = len(self.scheduler.timesteps) * num_passes
             bar.update()
             if callback is None:
                 return None

@@ -76,7 +76,7 @@ class ReferenceRequest(MaskedRequest):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextRequest(MaskedRequest):
-    """Repaint the masked region after a sentence, which may be empty."""
+    """Repaint the masked region from a text prompt, which may be empty."""
 
     prompt: str = ""
 
@@ -87,10 +87,10 @@ class TextRequest(MaskedRequest):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerRequest(EditRequest):
-    """Draw a layer over the source after sentences (Text2LIVE, arXiv 2204.02491).
+    """Draw a layer over the source from text prompts (Text2LIVE, arXiv 2204.02491).
 
     prompts: the edited picture; screen_prompts: the layer alone, on a green screen; source_prompts: the picture before
-    the edit; region_prompts: the thing to edit. Each is one sentence or several, and all but `prompts` may be left out.
+    the edit; region_prompts: the thing to edit. Each is one prompt or several, and all but `prompts` may be left out.
     mask: (T, 1, H, W), 1 where the layer belongs, or None; mask_use: what it is for.
     """
 
@@ -104,9 +104,9 @@ class LayerRequest(EditRequest):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("prompts", "screen_prompts", "source_prompts", "region_prompts"):
-            _check_sentences(name, getattr(self, name))
+            _check_prompts(name, getattr(self, name))
         if not self.prompts:
-            raise UserError("prompts is empty; give at least one sentence that describes the edited picture")
+            raise UserError("prompts is empty; give at least one prompt that describes the edited picture")
         if self.mask is not None:
             _check_mask(self.mask, self.source)
         if self.mask_use not in get_args(MaskUse):
@@ -260,13 +260,13 @@ def _check_mask(mask: Tensor, source: Tensor) -> None:
 
 def _check_text(name: str, text: str) -> None:
     if not isinstance(text, str):
-        raise UserError(f"{name} is {text!r:.60}, expected a sentence as a string")
+        raise UserError(f"{name} is {text!r:.60}, expected a string")
 
 
-def _check_sentences(name: str, sentences: tuple[str, ...]) -> None:
-    if not isinstance(sentences, tuple):
-        raise UserError(f"{name} is {sentences!r:.60}, expected a tuple of sentences")
-    for sentence in sentences:
-        _check_text(name, sentence)
-        if not sentence.strip():
-            raise UserError(f"{name} holds an empty sentence; leave it out or write one")
+def _check_prompts(name: str, prompts: tuple[str, ...]) -> None:
+    if not isinstance(prompts, tuple):
+        raise UserError(f"{name} is {prompts!r:.60}, expected a tuple of strings")
+    for prompt in prompts:
+        _check_text(name, prompt)
+        if not prompt.strip():
+            raise UserError(f"{name} holds an empty prompt; leave it out or write one")

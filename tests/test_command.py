@@ -22,7 +22,7 @@ from mimicbrush.command import Command, run_command
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in a shell's background
 number = getattr(signal, {name!r})
 
-def parse(arguments):
+def parse(arguments, config_class):
     if {moment!r} == "parsing":
         os.kill(os.getpid(), number)
     return None
@@ -57,7 +57,7 @@ def run(config):
     finally:
         print("cleaned up", flush=True)
 
-run_command(Command(config="", parse="__main__.parse", run="__main__.run"))
+run_command(Command(config="builtins.dict", parse="__main__.parse", run="__main__.run"))
 """
 
 
@@ -87,7 +87,7 @@ import os
 from mimicbrush.command import Command, run_command
 from mimicbrush.errors import UserError
 
-def parse(arguments):
+def parse(arguments, config_class):
     return None
 
 def run(config):
@@ -99,7 +99,7 @@ def run(config):
     if {end!r} == "fault":
         raise UserError("wrong")
 
-run_command(Command(config="", parse="__main__.parse", run="__main__.run"))
+run_command(Command(config="builtins.dict", parse="__main__.parse", run="__main__.run"))
 """
 
 

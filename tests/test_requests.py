@@ -112,7 +112,7 @@ def test_masks_that_no_editor_could_use_are_refused(kind, mask, named):
         (TextRequest, {"prompt": None}, "prompt is None"),
         (LayerRequest, {"prompts": ()}, "prompts is empty"),
         (LayerRequest, {"prompts": "a golden ball"}, "prompts is 'a golden ball', expected a tuple"),
-        (LayerRequest, {"screen_prompts": ("  ",)}, "screen_prompts holds an empty sentence"),
+        (LayerRequest, {"screen_prompts": ("  ",)}, "screen_prompts holds an empty prompt"),
         (LayerRequest, {"source_prompts": (3,)}, "source_prompts is 3"),
         (LayerRequest, {"region_prompts": ["ball"]}, "region_prompts is .* expected a tuple"),
         (LayerRequest, {"mask_use": "hint"}, "mask_use is 'hint', expected one of guide, limit"),
@@ -174,7 +174,16 @@ def test_a_batch_is_reported_as_one_whole_and_can_be_stopped():
 
 @pytest.mark.parametrize(
     "answers",
-    [None, [], [SOURCE], [Edited(SOURCE[..., :5])], [Edited((SOURCE * 255).byte())], [Edited(None)], (Edited(SOURCE),)],
+    [
+        None,
+        [],
+        [SOURCE],
+        [Edited(SOURCE[..., :5])],
+        [Edited((SOURCE * 255).byte())],
+        [Edited(None)],
+        (Edited(SOURCE),),
+        [Edited(SOURCE.repeat(2, 1, 1, 1))],
+    ],
 )
 def test_answers_that_cannot_be_edits_are_refused_by_the_editors_name(answers):
     with pytest.raises(UserError, match=r"Halves answered .* expected"):

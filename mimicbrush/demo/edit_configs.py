@@ -27,7 +27,7 @@ def reference_edit_config(
     references: Sequence[PaintedPicture],
     **settings: object,
 ) -> EditConfig:
-    """Make the config of an edit by references. Uploaded pictures are copied to `folder`, byte for byte.
+    """Make the config of an edit from references. Uploaded pictures are copied to `folder`, byte for byte.
 
     settings: fields of EditConfig that the visitor set; the others come from the page's config. Raises UserError if
     something is missing or beyond the page's limits.
@@ -44,12 +44,12 @@ def reference_edit_config(
 def text_edit_config(
     config: DemoConfig, folder: Path, source: PaintedPicture | None, **settings: object
 ) -> TextEditConfig:
-    """Make the config of an edit by a sentence, like `reference_edit_config`.
+    """Make the config of an edit from a text prompt, like `reference_edit_config`.
 
     settings: fields of TextEditConfig that the visitor set.
     """
     faults = Faults()
-    faults.check(bool(settings["prompt"].strip()), "no sentence yet; say what should be there instead")
+    faults.check(bool(settings["prompt"].strip()), "no prompt yet; describe what should be there instead")
     settings = _checked(config, folder, source, settings, faults)
     return TextEditConfig(**(_editor(config, "text") | settings))
 

@@ -114,7 +114,7 @@ class EditHandlers(ABC):
 
 
 class TextHandlers(EditHandlers):
-    """Handlers of the tab on which a sentence guides the edit."""
+    """Handlers of the tab on which a text prompt guides the edit."""
 
     def make_config(self, source: PainterData | None, **settings: object) -> MaskedEditConfig:
         return text_edit_config(self.config, self.folders.new_folder(), from_browser(source), **settings)

@@ -92,12 +92,12 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
 
 
 def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture with a sentence and settings below it, the result on the right."""
+    """The picture with a prompt and settings below it, the result on the right."""
     handlers = TextHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
             source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
-            prompt = gr.Textbox(label="Sentence", info=PROMPT, max_lines=4)
+            prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
             with gr.Row():
                 settings = _common_settings(config)
         with gr.Column(scale=1, min_width=320):
@@ -106,8 +106,8 @@ def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
 
 
 TABS: dict[type[EditRequest], Tab] = {
-    ReferenceRequest: Tab("After a reference", EditConfig, reference_tab),
-    TextRequest: Tab("After a sentence", TextEditConfig, text_tab),
+    ReferenceRequest: Tab("From a reference", EditConfig, reference_tab),
+    TextRequest: Tab("From a text prompt", TextEditConfig, text_tab),
 }
 
 

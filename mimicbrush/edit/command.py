@@ -77,7 +77,7 @@ def _find_faults(edits: Mapping[int, MaskedEditConfig]) -> dict[int, list[str]]:
         with faults.collect():
             refuse_results_of_others(edit, recommended)
         if is_unfinished(edit):
-            with faults.collect(), without_warnings():  # they come when the row is edited
+            with faults.collect(), without_warnings():  # they are printed when the row is edited
                 read_inputs(edit)
             faults.found += unwritable_results(edit)
         if faults.found:
@@ -100,11 +100,11 @@ def _report(path: Path, batch: Batch, tried: Sequence[int], skipped: Collection[
     )
     if skipped:
         lines = f"line {min(skipped)} was" if len(skipped) == 1 else f"{len(skipped)} lines were"
-        raise UserError(f"{path}: {lines} skipped, for what is said above; fix that and run the same command")
+        raise UserError(f"{path}: {lines} skipped, for the reasons above; fix that and run the same command")
 
 
 def _load_editor(config: MaskedEditConfig) -> Loaded:
-    # Imported only now: diffusers and transformers take longer than finding out what is wrong with a picture.
+    # Imported here: diffusers and transformers take seconds to import, and faults of pictures are reported before.
     from mimicbrush.edit.editing import load_editor
 
     return load_editor(config)
@@ -116,7 +116,7 @@ def _make(loaded: Loaded | None, config: MaskedEditConfig, inputs: Inputs) -> No
         from mimicbrush.edit.editing import edit
 
         for number, part in enumerate(missing_results(config)):
-            # All parts are made of the same pictures, so the first part's warnings are those of the others, too.
+            # All parts use the same pictures, so their warnings would repeat those of the first part.
             with without_warnings() if number else nullcontext(), step_bar(desc="sampling") as on_progress:
                 edit(loaded, part, inputs, on_progress=on_progress)
     if config.grid:

@@ -62,7 +62,7 @@ class MaskedEditConfig(ABC):
         )
         faults.check(
             self.batch is None or len(missing) == len(self.needed),
-            f"batch names {', '.join(f'{name}s' for name in self.needed[:-1])} and outputs; give it alone",
+            f"batch names {', '.join(f'{name}s' for name in self.needed[:-1])} and outputs; remove these options",
         )
         faults.check(
             self.output is None or self.output.suffix.lower() == ".png",

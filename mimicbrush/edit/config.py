@@ -170,10 +170,10 @@ class EditConfig(LoadConfig, EditSettings, MaskedEditConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class TextEditConfig(MaskedEditConfig):
-    """Repaint the masked part of a picture after a sentence."""
+    """Repaint the masked part of a picture from a text prompt."""
 
     prompt: str | None = None
-    """Sentence that describes what the masked part shall show."""
+    """Text that describes what the masked part should show."""
     editor: str = "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting"
 
     kind = "text"

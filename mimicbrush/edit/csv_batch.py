@@ -116,7 +116,7 @@ def _read_row(config: MaskedEditConfig, row: Mapping[str, str], faults: Faults) 
 
 
 def _read_cell(name: str, cell: str, kind: object, folder: Path) -> object:
-    """The value of an option, by its type; paths are relative to the folder of the CSV."""
+    """Convert a cell to the type of its option; paths are relative to the folder of the CSV."""
     if name == "reference":
         return _without_gaps(_in_folder(_listed(cell), folder), cell)
     if name == "reference_box":
@@ -151,7 +151,7 @@ def _box(cell: str) -> list:
 
 
 def _listed(cell: str) -> object:
-    """A list in brackets, as on the command line, or the cell's text."""
+    """Parse a list in brackets, as on the command line; return any other cell as its text."""
     try:
         return parse_yaml(cell) if cell.startswith("[") else cell
     except yaml.YAMLError:
@@ -160,19 +160,19 @@ def _listed(cell: str) -> object:
 
 def _without_gaps(pictures: list[Path | None] | Path, cell: str) -> list[Path] | Path:
     if isinstance(pictures, list) and None in pictures:
-        raise UserError(f"reference is {cell}, expected a picture at each place")
+        raise UserError(f"reference is {cell}, expected a picture for each reference")
     return pictures
 
 
 def _in_folder(names: object, folder: Path) -> list[Path | None] | Path:
-    """Paths relative to the CSV."""
+    """Make the names of files, which are relative to the CSV, paths."""
     if isinstance(names, list):
         return [name and folder / str(name) for name in names]
     return folder / names
 
 
 def _find_overwriting(edits: Mapping[int, MaskedEditConfig]) -> dict[int, str]:
-    """Lines whose output is a picture that another line reads, or another line's output; of those none is made."""
+    """Lines whose output another line reads or also writes; none of them is edited."""
     readers = {
         picture.resolve(): f"{option} of line {line}"
         for line, edit in edits.items()

@@ -1,4 +1,4 @@
-"""One edit: load an editor, ask it for the results of the pictures, and write them."""
+"""Make one edit: load an editor, send it the requests, and write its results."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 
 
 def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
-    """The weights, on their device; raises UserError where there are none, or no such device."""
+    """Load the pipeline onto its device; raises UserError if weights or device are missing."""
     device = choose_device(config.device)
     dtype = choose_dtype(config.precision, device)
     if dtype == torch.float16 and device.type == "cpu":
-        raise UserError("precision is float16, which is for GPUs, and this runs on the CPU; choose float32 or bfloat16")
+        raise UserError("precision is float16, which is for GPUs, but the device is cpu; choose float32 or bfloat16")
     if config.lora is not None:
-        read_lora(config.lora)  # before minutes go into the weights
+        read_lora(config.lora)  # fail early: loading weights takes minutes
     pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, dtype=dtype)
     if config.lora is not None:
         pipe.load_lora_weights(config.lora, "lora")
@@ -59,14 +59,14 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
 
 
 def load_editor(config: MaskedEditConfig) -> Loaded:
-    """The editor that a config names, or the pipeline over its weights; raises UserError where it does not fit."""
+    """Load the editor that a config names, or else the pipeline; raises UserError if it does not answer such edits."""
     if config.editor is None:
         return load_pipeline(config)
     return find_editor(config.editor, config.init_args, type(config))
 
 
 def find_editor(class_path: str, init_args: dict, config_class: type[MaskedEditConfig]) -> Editor:
-    """Build an editor that answers edits of the config's kind; raises UserError where it does not fit."""
+    """Build an editor that answers edits of the config's kind; raises UserError if it answers another kind."""
     editor = instantiate(class_path, init_args, Editor)
     if not issubclass(config_class.request_class, editor.request_class):
         raise UserError(
@@ -77,7 +77,7 @@ def find_editor(class_path: str, init_args: dict, config_class: type[MaskedEditC
 
 
 class PipelineEditor(Editor):
-    """The pipeline as an editor: several results of one request share all that does not depend on their noise."""
+    """The pipeline as an editor; for several results of one request, it computes once what is independent of noise."""
 
     request_class = ReferenceRequest
 
@@ -113,14 +113,14 @@ def edit(
     portable: bool = False,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Make one edit and write it; raises UserError where its pictures do not allow it.
+    """Make one edit and write its results; raises UserError if its pictures are unfit.
 
-    loaded: by `load_editor`; inputs: the pictures, where they have been read; portable: as in `save_with_settings`.
+    loaded: from `load_editor`; inputs: the pictures if they have been read; portable: as in `save_with_settings`.
     """
     inputs = inputs or read_inputs(config, portable=portable)
     editor = loaded
     if isinstance(loaded, MimicBrushPipeline):
-        # The record in the PNG holds the numbers themselves: they count when it is replayed.
+        # The PNG records these numbers, so that a replay uses them even if the weights recommend others by then.
         config = config.resolved(loaded.network.options.recommended)
         editor = PipelineEditor(loaded, config.settings)
     request = config.request(inputs, getattr(editor, "canvas_size", DEFAULT_CANVAS))

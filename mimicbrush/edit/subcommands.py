@@ -10,11 +10,11 @@ EXAMPLES = (
 )
 
 
-def edit_command(config: str, parse: str, **fields: object) -> Command:
-    """A subcommand; config: class of its options, which says what kind of request it makes of them."""
+def edit_command(config: str, **fields: object) -> Command:
+    """Make a subcommand. config: name of the class of its options, which makes its kind of request from them."""
     return Command(
         config=f"mimicbrush.edit.config.{config}",
-        parse=f"mimicbrush.edit.replay.{parse}",
+        parse="mimicbrush.edit.parsing.parse",
         check="mimicbrush.edit.missing_files.refuse_missing_files",
         run="mimicbrush.edit.command.edit_pictures",
         then="run the same command again; a batch then makes only what is missing",
@@ -24,7 +24,6 @@ def edit_command(config: str, parse: str, **fields: object) -> Command:
 
 REFERENCE = edit_command(
     "EditConfig",
-    "parse_reference",
     examples=(
         EXAMPLES[0],
         f"{PROGRAM} reference --batch edits.csv --weights runs/demo/train",
@@ -34,7 +33,6 @@ REFERENCE = edit_command(
 )
 TEXT = edit_command(
     "TextEditConfig",
-    "parse_text",
     examples=(
         EXAMPLES[1],
         f"{PROGRAM} text --batch edits.csv --editor my_package.MyEditor --init_args '{{strength: 0.5}}'",
@@ -45,6 +43,6 @@ COMMANDS = CommandGroup(
     program=PROGRAM,
     commands={"reference": REFERENCE, "text": TEXT},
     examples=EXAMPLES,
-    # A command line without a subcommand, as all were once, is an edit by a reference, or replays any kind.
-    default=REFERENCE._replace(parse="mimicbrush.edit.replay.parse_command"),
+    # A command line without a subcommand, as all were in 0.1.0, is an edit from a reference, or replays any kind.
+    default=REFERENCE._replace(parse="mimicbrush.edit.parsing.parse_without_subcommand"),
 )

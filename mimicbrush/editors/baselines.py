@@ -1,6 +1,6 @@
-"""Editors that need no weights: what any trained network must beat, and what tests can calculate by hand.
+"""Editors without weights: baselines for trained networks, with results that tests can calculate.
 
-All replace exactly the masked pixels; the others stay as they are, bit for bit.
+All change masked pixels only; the others keep their exact values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
 
 
 class Identity(Editor):
-    """Returns the source: the truth on inner-ID, and the worst imitation on inter-ID."""
+    """Returns the source, the ground truth on the inner-ID track; on the inter-ID track it imitates nothing."""
 
     request_class = EditRequest
 
@@ -32,7 +32,7 @@ class Identity(Editor):
 
 
 class MeanColour(Editor):
-    """Fills the mask with the mean colour of a ring around it. Knows no reference.
+    """Fills the mask with the mean colour of a ring around it. Ignores the reference.
 
     ring: its width in pixels.
     """
@@ -51,7 +51,7 @@ class MeanColour(Editor):
         ring = (around & ~mask).to(request.source.dtype)
         count = ring.sum(dim=(2, 3), keepdim=True)
         colour = (request.source * ring).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
-        # A frame that is masked whole has no surroundings; it becomes mid-grey.
+        # A frame that is wholly masked has no surroundings; it becomes mid-grey.
         colour = torch.where(count > 0, colour, 0.5)
         return _answer(torch.where(mask, colour, request.source), on_progress)
 
@@ -59,7 +59,7 @@ class MeanColour(Editor):
 class ReferencePaste(Editor):
     """Pastes the reference, resized to the mask's bounding box, through the mask.
 
-    The box and not the whole picture: reference and mask both show the thing to imitate at full size.
+    The reference fills that box because both are expected to show the whole object.
     """
 
     request_class = ReferenceRequest
@@ -79,7 +79,7 @@ class ColourTransfer(Editor):
 
     In CIE Lab, channel by channel: light and texture of the source stay, the palette becomes the reference's. A request
     does not say which part of its reference to imitate, so the middle half, each way, is taken.
-    Like Identity, it looks at what lies under the mask, which on inner-ID is the truth.
+    Like Identity, it uses the pixels under the mask, which on the inner-ID track are the ground truth.
     """
 
     request_class = ReferenceRequest
@@ -98,7 +98,7 @@ class ColourTransfer(Editor):
 
 
 class ClassicalInpainting(Editor):
-    """OpenCV's inpainting, which continues the surroundings into the mask. Knows no reference.
+    """OpenCV's inpainting, which continues the surroundings into the mask. Ignores the reference.
 
     method: Telea's fast marching or Navier-Stokes; radius: pixels around a point that are looked at.
     """
@@ -123,7 +123,7 @@ class ClassicalInpainting(Editor):
 
 
 def _answer(frames: Tensor, on_progress: OnProgress | None) -> Edited:
-    """Report the edit as finished, which takes no steps here, and return it."""
+    """Wrap the frames, and report the edit as finished: these editors take no steps."""
     edited = Edited(frames)
     if on_progress is not None:
         on_progress(1.0, lambda: edited)

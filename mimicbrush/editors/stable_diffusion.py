@@ -1,4 +1,4 @@
-"""Stable Diffusion's inpainting: what a sentence can do without the reference."""
+"""Stable Diffusion inpainting from a text prompt, without a reference."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SMALL_FOLDERS = ("tokenizer", "scheduler")
 
 
 class StableDiffusionInpainting(Editor):
-    """Repaints the masked region after a sentence, on a padded square, and pastes it back at the source's own size.
+    """Repaints the masked region from a text prompt, on a padded square, and pastes it back at the source's own size.
 
-    pretrained: a folder or hub repository in diffusers' layout; variant: of its files of weights, by default the plain
-    ones or the only variant; revision: branch, tag or commit of a repository, `main` by default.
+    pretrained: a folder or hub repository in diffusers' layout; variant: of the weight files to load, by default the
+    files without a variant, or the only one; revision: branch, tag or commit of a repository, `main` by default.
     A sample without a prompt is inpainted without guidance by text. Raises UserError where the weights are missing or
     damaged.
     """
@@ -109,9 +109,9 @@ def _paste_back(canvases: Tensor, request: TextRequest) -> Edited:
 def load_pipeline(
     pretrained: str, *, variant: str | None, revision: str | None, dtype: torch.dtype
 ) -> StableDiffusionInpaintPipeline:
-    """The pipeline without its safety checker: a blackened false alarm would be scored as an edit.
+    """Load the pipeline without its safety checker, whose false alarms would be scored as black edits.
 
-    Raises UserError, OSError or ValueError where it is not to be had whole.
+    Raises UserError, OSError or ValueError if parts are missing or damaged.
     """
     config = PartConfig(pretrained=pretrained, variant=variant, revision=revision)
     parts = {

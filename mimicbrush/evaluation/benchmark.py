@@ -95,7 +95,7 @@ class Sample:
         if missing:
             raise UserError(
                 f"a sample of a benchmark set has no {', '.join(missing)} for a {guided_by.__name__}; choose an editor"
-                " that is guided by a reference or a sentence"
+                " that is guided by a reference or a text prompt"
             )
         return guided_by(**{name: value for name, value in given.items() if name in asked})
 

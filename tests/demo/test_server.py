@@ -268,4 +268,4 @@ def test_an_editor_guided_by_something_else_gets_its_own_tab(editor, config, fol
     monkeypatch.setitem(TABS, TextRequest, TABS[TextRequest]._replace(build=lambda *given: built.append(given)))
     page = build_page({ReferenceRequest: editor, TextRequest: editor}, config, folders)
     titles = [block["props"]["label"] for block in page.get_config_file()["components"] if block["type"] == "tabitem"]
-    assert titles == ["After a reference", "After a sentence"] and built == [(editor, config, folders)]
+    assert titles == ["From a reference", "From a text prompt"] and built == [(editor, config, folders)]

@@ -47,7 +47,7 @@ def run(*arguments: object) -> None:
 
 
 def arguments_for(folder: Path, **changes: object) -> list[object]:
-    told = {
+    options = {
         "weights": folder / "weights",
         "source": folder / "s.png",
         "mask": folder / "m.png",
@@ -55,7 +55,7 @@ def arguments_for(folder: Path, **changes: object) -> list[object]:
         "output": folder / "e.png",
         "num_inference_steps": 2,
     }
-    return [word for name, value in (told | changes).items() if value is not None for word in (f"--{name}", value)]
+    return [word for name, value in (options | changes).items() if value is not None for word in (f"--{name}", value)]
 
 
 def pixels(path: Path) -> np.ndarray:

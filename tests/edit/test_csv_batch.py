@@ -28,7 +28,7 @@ def test_a_batch_skips_what_is_there_and_names_what_is_broken(pictures, monkeypa
         {"output": "done.png"},
     )
     options = arguments_for(pictures, **BATCH, batch=batch)
-    summary = r"edits\.csv: line 4 was skipped, for what is said above; fix that and run the same command$"
+    summary = r"edits\.csv: line 4 was skipped, for the reasons above; fix that and run the same command$"
     with pytest.raises(UserError, match=summary):
         run(*options)
     said = capsys.readouterr()
@@ -99,7 +99,7 @@ def test_a_row_that_cannot_be_meant_is_named_by_its_line(pictures, capsys, row, 
 
 def skipped(pictures, capsys, *rows: dict) -> str:
     """Run a batch in which some rows are skipped, and return the messages about its rows."""
-    with pytest.raises(UserError, match="skipped, for what is said above"):
+    with pytest.raises(UserError, match="skipped, for the reasons above"):
         run(*arguments_for(pictures, **BATCH, batch=write_batch(pictures, *rows)))
     first, _, said = capsys.readouterr().err.partition("\n")
     assert first == f"loading {pictures / 'weights'} on a GPU if there is one, else the CPU ..."

@@ -110,7 +110,10 @@ REFUSED = {
     ),
     "box small": (lambda at: {"reference_box": "[0, 0, 20, 20]"}, r"reference .*r\.png, cropped, is 20 x 20 pixels"),
     "no such picture to replay": (lambda at: {"replay": at / "absent.png"}, r"absent\.png: no such picture"),
-    "replay and config": (lambda at: {"replay": at / "s.png", "config": at / "c.yaml"}, "both bring settings"),
+    "replay and config": (
+        lambda at: {"replay": at / "s.png", "config": at / "c.yaml"},
+        "both set options; give",
+    ),
     "offload without a GPU": (
         lambda at: {"offload": "sequential", "device": "cpu"},
         "sequential offload moves layers to a GPU, but none is available or chosen",
@@ -134,7 +137,7 @@ REFUSED = {
     "no mask": (lambda at: {"mask": None, "output": None}, "mask, output not given"),
     "nothing to replay": (lambda at: {"replay": at / "s.png"}, r"s\.png: holds no settings of an edit"),
     "folder as a batch": (lambda at: BATCH | {"batch": folder(at)}, r"dir\.png: is a folder; give a CSV file"),
-    "batch and more": (lambda at: {"batch": at / "edits.csv"}, "batch names sources"),
+    "batch and more": (lambda at: {"batch": at / "edits.csv"}, "batch names sources, .* outputs; remove these options"),
 }
 
 

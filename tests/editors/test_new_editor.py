@@ -77,7 +77,7 @@ def test_on_the_page(folder, folders, monkeypatch):
     editor = SharedEditor(load_editors(config)[TextRequest], config.limits)
     page = build_page({TextRequest: editor}, config, folders)
     components = page.get_config_file()["components"]
-    assert {"Sentence", "Results", "Seed"} <= {block["props"].get("label") for block in components}
+    assert {"Prompt", "Results", "Seed"} <= {block["props"].get("label") for block in components}
 
     box = Stroke(tool="box", points=[(20, 20), (40, 30)])
     painting = PaintedPicture(picture=folder / "s.png", strokes=(box,), size=(70, 50))
@@ -91,7 +91,7 @@ def test_on_the_page(folder, folders, monkeypatch):
         assert {Path(name).name for name in archive.namelist()} >= {"source.png", "result.png", "result-rgba.png"}
         assert "--init_args ARGUMENTS --replay result.png" in archive.read("edit/replay.txt").decode()
     (view,) = handlers.edit(VISITOR, results=None, **given | {"prompt": " ", "seed": None})
-    assert "No sentence yet" in view.status and "Seed is empty" in view.status
+    assert "No prompt yet" in view.status and "Seed is empty" in view.status
 
 
 def test_a_page_loads_no_weights_where_another_editor_takes_their_place(folders, monkeypatch):

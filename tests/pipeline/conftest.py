@@ -19,7 +19,7 @@ def random_picture(mode: str = "RGB", *, height: int = 60, width: int = 80, seed
 
 
 def edit(pipe, **changes):
-    told = {
+    arguments = {
         "image": random_picture(),
         "mask_image": Image.fromarray(MASK),
         "reference_image": random_picture(seed=1),
@@ -27,7 +27,7 @@ def edit(pipe, **changes):
         "generator": torch.Generator().manual_seed(0),
         "output_type": "pt",
     }
-    return pipe(**told | changes).images
+    return pipe(**arguments | changes).images
 
 
 @pytest.fixture

@@ -261,14 +261,14 @@ def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkey
 
 def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path):
     edit = {"weights": made / "base", "lora": made / "lora.safetensors", "guidance_scale": 3}
-    for name, told in {
+    for name, options in {
         "run": {"weights": made / "run", "lora": None},
         "lora": {},
         "half": {"lora_scale": 0.5},
         "none": {"lora_scale": 0},
         "base": {"lora": None},
     }.items():
-        run(*arguments_for(made, **edit | told | {"output": tmp_path / f"{name}.png"}))
+        run(*arguments_for(made, **edit | options | {"output": tmp_path / f"{name}.png"}))
     run("--replay", tmp_path / "half.png", "--output", tmp_path / "again.png")
     found = {path.stem: pixels(path).astype(int) for path in tmp_path.glob("*.png")}
     assert abs(found["lora"] - found["run"]).max() <= 1
@@ -284,13 +284,13 @@ def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path):
 def test_a_batch_uses_the_file_and_a_replay_notices_that_it_changed(made, tmp_path, capsys):
     for name in ("s.png", "m.png", "r.png", "lora.safetensors"):
         shutil.copy(made / name, tmp_path)
-    told = {"weights": made / "base", "lora": tmp_path / "lora.safetensors"}
+    options = {"weights": made / "base", "lora": tmp_path / "lora.safetensors"}
     batch = write_batch(tmp_path, {"output": "a.png"}, {"output": "b.png", "seed": "1"})
-    run(*arguments_for(tmp_path, **told | BATCH, batch=batch))
-    run(*arguments_for(tmp_path, **told))
+    run(*arguments_for(tmp_path, **options | BATCH, batch=batch))
+    run(*arguments_for(tmp_path, **options))
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "e.png"))
     with pytest.raises(UserError, match="2 lines were skipped"):
-        run(*arguments_for(tmp_path, **told | BATCH | {"lora": None}, batch=batch))
+        run(*arguments_for(tmp_path, **options | BATCH | {"lora": None}, batch=batch))
     said = capsys.readouterr().err
     assert re.search(r"a\.png exists and was made with other settings \(lora was .*is None\)", said)
     export_lora(str(made / "run"), tmp_path / "lora.safetensors", use_ema=False)
@@ -308,12 +308,12 @@ def test_a_result_from_before_there_were_lora_files_was_made_without(made, tmp_p
     for name in ("s.png", "m.png", "r.png"):
         shutil.copy(made / name, tmp_path)
     batch = write_batch(tmp_path, {"output": "a.png"})
-    told = BATCH | {"weights": made / "base", "batch": batch}
-    run(*arguments_for(tmp_path, **told))
+    options = BATCH | {"weights": made / "base", "batch": batch}
+    run(*arguments_for(tmp_path, **options))
     forget(tmp_path / "a.png", "lora", "lora_scale")
-    run(*arguments_for(tmp_path, **told))
+    run(*arguments_for(tmp_path, **options))
     with pytest.raises(UserError, match="line 2 was skipped"):
-        run(*arguments_for(tmp_path, **told, lora=made / "lora.safetensors"))
+        run(*arguments_for(tmp_path, **options, lora=made / "lora.safetensors"))
     assert re.search(r"made with other settings \(lora was None, is .*lora\.safetensors\)", capsys.readouterr().err)
 
 
@@ -330,13 +330,13 @@ def test_the_pages_zip_says_that_a_file_was_used(made, tmp_path):
         shutil.copy(made / name, tmp_path)
     shutil.copy(tmp_path / "s.png", tmp_path / "e.png")
     pictures = {"source": "s", "mask": "m", "reference": "r", "output": "e"}
-    told = {option: tmp_path / f"{name}.png" for option, name in pictures.items()}
-    with zipfile.ZipFile(write_zip(EditConfig(weights="runs/x", lora=made / "lora.safetensors", **told))) as archive:
+    options = {option: tmp_path / f"{name}.png" for option, name in pictures.items()}
+    with zipfile.ZipFile(write_zip(EditConfig(weights="runs/x", lora=made / "lora.safetensors", **options))) as archive:
         assert b"--weights WEIGHTS --lora LORA --replay" in archive.read("edit/replay.txt")
 
 
 @pytest.mark.parametrize(
-    ("told", "match"),
+    ("options", "match"),
     [
         ({"lora": "absent.safetensors"}, r"lora is absent\.safetensors, where no file is"),
         ({"lora_scale": 0.5}, r"lora_scale is 0\.5, but no lora is given"),
@@ -344,8 +344,8 @@ def test_the_pages_zip_says_that_a_file_was_used(made, tmp_path):
         ({"lora": "m.png"}, "not a readable safetensors file"),
     ],
 )
-def test_an_edit_that_cannot_use_its_file_says_so(made, monkeypatch, told, match):
+def test_an_edit_that_cannot_use_its_file_says_so(made, monkeypatch, options, match):
     monkeypatch.chdir(made)
     with pytest.raises(UserError, match=match):
-        run(*arguments_for(made, weights=made / "base", **told))
+        run(*arguments_for(made, weights=made / "base", **options))
     assert not (made / "e.png").exists()

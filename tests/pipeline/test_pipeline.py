@@ -64,7 +64,7 @@ def test_release_settings_give_the_golden_predictions(monkeypatch):
         MimicBrushPipeline.from_network(load_release(GOLDEN / "mimicbrush.bin", golden_config())),
         num_inference_steps=CONFIG["steps"],
         geometry="released",
-        callback_on_step_end=lambda pipe, step, timestep, told: latents.append(told["latents"]) or told,
+        callback_on_step_end=lambda pipe, step, timestep, tensors: latents.append(tensors["latents"]) or tensors,
     )
     assert_equal(torch.stack(latents), GOLDEN_TENSORS["latents"])
 
@@ -142,8 +142,8 @@ def test_it_loads_straight_in_another_precision(pipe, tmp_path, name):
 
 
 def test_a_callback_may_replace_latents_and_stop(pipe):
-    def zero(pipe, step, timestep, told):
-        return {"latents": torch.zeros_like(told["latents"])}
+    def zero(pipe, step, timestep, tensors):
+        return {"latents": torch.zeros_like(tensors["latents"])}
 
     first, second = (edit(pipe, callback_on_step_end=zero, generator=torch.Generator().manual_seed(s)) for s in (1, 2))
     assert torch.equal(first, second) and not torch.equal(first, edit(pipe))
@@ -155,19 +155,19 @@ def test_a_callback_may_replace_latents_and_stop(pipe):
         edit(pipe, callback_on_step_end=stop)
 
 
-def test_a_callback_is_told_the_original_that_is_predicted_and_cannot_replace_it(pipe):
-    told = []
+def test_a_callback_receives_the_predicted_original_and_cannot_replace_it(pipe):
+    received = []
 
     def note(pipe, step, timestep, tensors):
-        told.append(tensors)
+        received.append(tensors)
         return tensors | {"pred_original_sample": torch.zeros(1)}
 
     assert torch.equal(edit(pipe, callback_on_step_end=note), edit(pipe))
-    first, last = (each["pred_original_sample"] for each in told)
-    assert first.shape == last.shape == told[0]["latents"].shape
+    first, last = (each["pred_original_sample"] for each in received)
+    assert first.shape == last.shape == received[0]["latents"].shape
     # The released DDIM ends a whisker before noise is gone.
-    torch.testing.assert_close(last, told[-1]["latents"], rtol=0, atol=0.2)
-    assert (first - told[0]["latents"]).abs().mean() > (last - told[-1]["latents"]).abs().mean()
+    torch.testing.assert_close(last, received[-1]["latents"], rtol=0, atol=0.2)
+    assert (first - received[0]["latents"]).abs().mean() > (last - received[-1]["latents"]).abs().mean()
 
 
 def test_progress_counts_the_steps_of_all_regions_that_are_edited_in_turn(pipe, monkeypatch):
@@ -180,7 +180,7 @@ def test_progress_counts_the_steps_of_all_regions_that_are_edited_in_turn(pipe, 
         pipe,
         mask_image=two,
         regions="in_turn",
-        callback_on_step_end=lambda pipe, step, timestep, told: steps.append(step) or told,
+        callback_on_step_end=lambda pipe, step, timestep, tensors: steps.append(step) or tensors,
     )
     assert steps == [0, 1, 0, 1]
     assert (bars[0].n, bars[0].total) == (4, 4)
@@ -221,7 +221,7 @@ def test_the_package_hands_out_the_pipeline():
 
 def test_shape_maps_are_those_that_an_edit_follows(pipe, monkeypatch):
     maps, forward = [], EdgeShape.forward
-    monkeypatch.setattr(EdgeShape, "forward", lambda self, *told: maps.append(forward(self, *told)) or maps[-1])
+    monkeypatch.setattr(EdgeShape, "forward", lambda self, *inputs: maps.append(forward(self, *inputs)) or maps[-1])
     image, mask = random_picture(height=120, width=120), Image.fromarray(np.pad(MASK, ((60, 0), (40, 0))))
     edit(pipe, image=image, mask_image=mask, keep_shape=True, crop_to_mask=True)
     (shown,) = pipe.shape_maps(image, mask, crop_to_mask=True)

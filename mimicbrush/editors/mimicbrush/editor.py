@@ -11,7 +11,7 @@ from diffusers import SchedulerMixin
 from torch import Tensor
 
 from mimicbrush.device import choose_device, choose_dtype
-from mimicbrush.editors.mimicbrush.rounds import Part, Round, Row, next_round, rounds_of
+from mimicbrush.editors.mimicbrush.passes import FrameRegion, Pass, Row, next_pass, passes_of
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.model.config import check_sampling
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
@@ -33,12 +33,12 @@ POSTERIOR_SEED = 0
 """Seed for drawing from the autoencoder's posteriors: equal pictures are encoded equally, whatever the edit's seed, so
 that samples of one edit share everything but their noise."""
 
-ONLY_ROUND = Round(0, 1)
-"""The round of an edit whose parts are all repainted at once."""
+ONLY_PASS = Pass(0, 1)
+"""The pass of an edit whose regions are all repainted at once."""
 
 
 class Canvas(NamedTuple):
-    """A part on the network's square canvas."""
+    """A region on the network's square canvas."""
 
     source: Tensor
     mask: Tensor
@@ -53,14 +53,14 @@ class Callbacks(NamedTuple):
 
 
 class MimicBrushEditor(Editor):
-    """Repaints the masked region after the reference, and pastes it back at the source's own size.
+    """Repaints the masked region so that it imitates the reference, and pastes it back at the source's own size.
 
     checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in
-    memory. use_ema: a run's averaged weights; keep_shape: follow the source's shape map or do not, whatever the request
-    says; device: `auto` takes a GPU where there is one, a network in memory stays where it is; precision: `auto` is
-    float16 on a GPU, as in the release, and float32 elsewhere; scheduler: a scheduler of diffusers or its name.
-    settings: fields of `EditSettings`; numbers that are not given are those that the weights recommend.
-    Raises UserError where the weights are missing or do not fit, or a setting is outside its limits.
+    memory. use_ema: use a run's averaged weights; keep_shape: if given, it replaces that of every request; device:
+    `auto` uses a GPU if there is one, and leaves a network in memory where it is; precision: `auto` is float16 on a
+    GPU, as in the release, and float32 elsewhere; scheduler: a scheduler of diffusers or its name.
+    settings: fields of `EditSettings`; for steps and guidance, the default is what the weights recommend.
+    Raises UserError if the weights are missing or do not fit, or if a setting is outside its limits.
     """
 
     request_class = ReferenceRequest
@@ -85,7 +85,7 @@ class MimicBrushEditor(Editor):
             self.network = load_network(checkpoint, use_ema=use_ema, dtype=dtype).to(place)
         if isinstance(scheduler, str):
             scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
-        # Offset steps would begin behind the last timestep.
+        # With an offset, the scheduler adds it to every timestep; more steps would begin after the last one.
         max_steps = scheduler.config.num_train_timesteps - scheduler.config.get("steps_offset", 0)
         self.settings = given.resolved(self.network.options.recommended)
         check_sampling(
@@ -103,11 +103,13 @@ class MimicBrushEditor(Editor):
     def edit_batch(
         self, requests: Sequence[ReferenceRequest], *, on_progress: OnProgress | None = None
     ) -> list[Edited]:
-        """Edit all requests together; every part of a request starts from the noise of the request's seed."""
+        """Edit all requests together; every region of a request starts from the noise of the request's seed."""
         callbacks = Callbacks(on_progress=on_progress)
         if self.settings.regions == "in_turn":
             return list(map(Edited, self._edit_in_turn(requests, None, callbacks)))
-        rows = [[Row(part, seeded_generators([request.seed])) for part in self._parts(request)] for request in requests]
+        rows = [
+            [Row(region, seeded_generators([request.seed])) for region in self._divide(request)] for request in requests
+        ]
         return [Edited(frames) for (frames,) in self._repaint(rows, callbacks)]
 
     def draw_samples(
@@ -118,38 +120,38 @@ class MimicBrushEditor(Editor):
         on_step: OnStep | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[Edited]:
-        """Edit one request with the noise of each generator, from which its parts draw one after the other.
+        """Edit one request with the noise of each generator, from which its regions draw one after the other.
 
-        Whatever does not depend on the noise is computed once. on_step: as in `sample`, anew in each of `num_rounds`.
+        Whatever does not depend on the noise is computed once. on_step: as in `sample`, anew in each of `num_passes`.
         """
         callbacks = Callbacks(on_step, on_progress)
         if self.settings.regions == "in_turn":
             return list(map(Edited, self._edit_in_turn([request] * len(generators), generators, callbacks)))
-        (samples,) = self._repaint([[Row(part, generators) for part in self._parts(request)]], callbacks)
+        (samples,) = self._repaint([[Row(region, generators) for region in self._divide(request)]], callbacks)
         return list(map(Edited, samples))
 
-    def num_rounds(self, request: ReferenceRequest) -> int:
+    def num_passes(self, request: ReferenceRequest) -> int:
         """Count how often sampling begins anew: once, or once per region where these are edited in turn."""
-        return len(rounds_of(self._parts(request))) if self.settings.regions == "in_turn" else 1
+        return len(passes_of(self._divide(request))) if self.settings.regions == "in_turn" else 1
 
     def hints(self, request: ReferenceRequest) -> list[str]:
         """Advice for a mask that hides most of the edit, one sentence per region."""
         cropped, size = self.settings.crop_to_mask or self.settings.regions != "together", self.network.size
         hints = [
-            describe_small_mask(part.region, size=size, cropped=cropped, feather=self.geometry.feather)
-            for part in self._parts(request)
+            describe_small_mask(region.crop, size=size, cropped=cropped, feather=self.geometry.feather)
+            for region in self._divide(request)
         ]
         return [hint for hint in hints if hint]
 
     @torch.no_grad()
     def shape_maps(self, request: ReferenceRequest) -> list[Tensor]:
         """Shape maps that `keep_shape` follows, (1, h, w) for each region, in the shape network's units."""
-        parts = self._parts(request)
-        sources = torch.stack([self._to_canvas(part).source for part in parts]).to(self.network.device)
-        maps = self.network.shape_map(sources, torch.ones(len(parts), dtype=torch.bool)).float().cpu()
+        regions = self._divide(request)
+        sources = torch.stack([self._to_canvas(region).source for region in regions]).to(self.network.device)
+        maps = self.network.shape_map(sources, torch.ones(len(regions), dtype=torch.bool)).float().cpu()
         return [
-            unletterbox(shape_map[None], *part.region.mask.shape[1:])[0]
-            for shape_map, part in zip(maps, parts, strict=True)
+            unletterbox(shape_map[None], *region.crop.mask.shape[1:])[0]
+            for shape_map, region in zip(maps, regions, strict=True)
         ]
 
     @property
@@ -167,49 +169,52 @@ class MimicBrushEditor(Editor):
         generators: list[torch.Generator] | None,
         callbacks: Callbacks,
     ) -> list[Tensor]:
-        """Edit one part of each frame after the other, where each sees the results of those before it.
+        """Edit one region of each frame after the other, where each sees the results of those before it.
 
-        generators: one per request; None: each part starts from the noise of its request's seed.
+        generators: one per request; None: each region starts from the noise of its request's seed.
         """
-        rounds = [rounds_of(self._parts(request)) for request in requests]
-        results, num_rounds = [request.source for request in requests], max(map(len, rounds))
-        for turn in range(num_rounds):
-            unfinished = [number for number in range(len(requests)) if turn < len(rounds[number])]
+        passes = [passes_of(self._divide(request)) for request in requests]
+        results, num_passes = [request.source for request in requests], max(map(len, passes))
+        for index in range(num_passes):
+            unfinished = [number for number in range(len(requests)) if index < len(passes[number])]
             rows = []
             for number in unfinished:
-                parts = next_round(results[number], rounds[number][turn:])
+                regions = next_pass(results[number], passes[number][index:])
                 own = [generators[number]] if generators else None
-                rows.append([Row(part, own or seeded_generators([part.request.seed])) for part in parts])
+                rows.append([Row(region, own or seeded_generators([region.request.seed])) for region in regions])
             for number, (result,) in zip(
-                unfinished, self._repaint(rows, callbacks, Round(turn, num_rounds)), strict=True
+                unfinished, self._repaint(rows, callbacks, Pass(index, num_passes)), strict=True
             ):
                 results[number] = result
         return results
 
     @torch.no_grad()
-    def _repaint(self, rows: list[list[Row]], callbacks: Callbacks, turn: Round = ONLY_ROUND) -> list[Tensor]:
-        """Repaint the rows of each request, all in one batch: samples (N, T, 3, H, W) of each request."""
-        parts = [row.part for of_request in rows for row in of_request]
+    def _repaint(self, rows: list[list[Row]], callbacks: Callbacks, sampling_pass: Pass = ONLY_PASS) -> list[Tensor]:
+        """Repaint the rows of all requests in one batch; return samples (N, T, 3, H, W) for each request."""
+        regions = [row.region for of_request in rows for row in of_request]
         generators = [generator for of_request in rows for row in of_request for generator in row.generators]
         latent = sample(
             self.network,
-            self._condition(parts),
+            self._condition(regions),
             draw_noise(self.network, generators),
             scheduler=self.scheduler,
             num_inference_steps=self.settings.num_inference_steps,
             guidance_scale=self.settings.guidance_scale,
             generators=generators,
-            on_step=self._step_reporter(rows[0], callbacks, turn) if any(callbacks) else None,
+            on_step=self._step_reporter(rows[0], callbacks, sampling_pass) if any(callbacks) else None,
         )
-        canvases = iter(self.network.decode(latent).cpu().split(len(generators) // len(parts)))
-        return [self._paste([(row.part, next(canvases)) for row in of_request]) for of_request in rows]
+        canvases = iter(self.network.decode(latent).cpu().split(len(generators) // len(regions)))
+        return [self._paste([(row.region, next(canvases)) for row in of_request]) for of_request in rows]
 
-    def _step_reporter(self, rows: list[Row], callbacks: Callbacks, turn: Round) -> OnStep:
-        """Calls the callbacks after each step; rows: of the request that previews show, first in the batch."""
+    def _step_reporter(self, rows: list[Row], callbacks: Callbacks, sampling_pass: Pass) -> OnStep:
+        """Make a function that calls the callbacks after each step.
+
+        rows: those of the request that previews show, which is the first in the batch.
+        """
 
         def report(step: int, latent: Tensor, pred_original: Tensor) -> Tensor | None:
             if callbacks.on_progress is not None:
-                share = turn.finished_share((step + 1) / len(self.scheduler.timesteps))
+                share = sampling_pass.finished_share((step + 1) / len(self.scheduler.timesteps))
                 callbacks.on_progress(share, lambda: self._preview(rows, pred_original))
             return None if callbacks.on_step is None else callbacks.on_step(step, latent, pred_original)
 
@@ -220,54 +225,54 @@ class MimicBrushEditor(Editor):
         """Decode and paste the first sample of the request whose rows are the first of `latent`."""
         num_samples = len(rows[0].generators)
         canvases = self.network.decode(latent[: len(rows) * num_samples : num_samples]).cpu()
-        (frames,) = self._paste([(row.part, canvas[None]) for row, canvas in zip(rows, canvases, strict=True)])
+        (frames,) = self._paste([(row.region, canvas[None]) for row, canvas in zip(rows, canvases, strict=True)])
         return Edited(frames)
 
-    def _parts(self, request: ReferenceRequest) -> list[Part]:
+    def _divide(self, request: ReferenceRequest) -> list[FrameRegion]:
         """Divide a request into the regions of its frames, frame after frame."""
-        parts, separate = [], self.settings.regions != "together"
+        regions, separate = [], self.settings.regions != "together"
         for frame, mask in enumerate(request.mask):
             if self.settings.crop_to_mask or separate:
-                regions = crop_regions(mask, size=self.network.size, context=self.settings.context, separate=separate)
+                crops = crop_regions(mask, size=self.network.size, context=self.settings.context, separate=separate)
             else:
-                regions = [whole_picture(mask)]
-            parts += [Part(request, frame, region) for region in regions]
-        return parts
+                crops = [whole_picture(mask)]
+            regions += [FrameRegion(request, frame, crop) for crop in crops]
+        return regions
 
     def _keeps_shape(self, request: ReferenceRequest) -> bool:
         return request.keep_shape if self.keep_shape is None else self.keep_shape
 
-    def _to_canvas(self, part: Part) -> Canvas:
+    def _to_canvas(self, region: FrameRegion) -> Canvas:
         size, letterbox = self.network.size, self.geometry.letterbox
-        source, _ = letterbox(part.of(part.request.source), size, fill=1.0)
-        mask, _ = letterbox(part.of(part.request.mask), size, fill=0.0)
-        reference, _ = letterbox(part.request.reference, size, fill=1.0)
+        source, _ = letterbox(region.view_of(region.request.source), size, fill=1.0)
+        mask, _ = letterbox(region.view_of(region.request.mask), size, fill=0.0)
+        reference, _ = letterbox(region.request.reference, size, fill=1.0)
         return Canvas(source, binarise(mask), reference)
 
-    def _condition(self, parts: list[Part]) -> Conditions:
-        device, prepared = self.network.device, [self._to_canvas(part) for part in parts]
+    def _condition(self, regions: list[FrameRegion]) -> Conditions:
+        device, prepared = self.network.device, [self._to_canvas(region) for region in regions]
         source, mask, reference = (
             torch.stack([getattr(frame, name) for frame in prepared]).to(device) for name in Canvas._fields
         )
-        keep_shape = torch.tensor([self._keeps_shape(part.request) for part in parts], device=device)
-        generators = seeded_generators([POSTERIOR_SEED] * len(parts))
+        keep_shape = torch.tensor([self._keeps_shape(region.request) for region in regions], device=device)
+        generators = seeded_generators([POSTERIOR_SEED] * len(regions))
         conditions = self.network.condition(source, mask, reference, keep_shape, generators)
-        if any(part.request.reference is not parts[0].request.reference for part in parts):
+        if any(region.request.reference is not regions[0].request.reference for region in regions):
             return conditions
         # One reference for all: its features are computed once.
         return conditions._replace(
             image_tokens=conditions.image_tokens[:1], reference_latent=conditions.reference_latent[:1]
         )
 
-    def _paste(self, canvases: list[tuple[Part, Tensor]]) -> Tensor:
-        """Put each part's canvases (N, 3, size, size) into its place in the source: samples (N, T, 3, H, W)."""
+    def _paste(self, canvases: list[tuple[FrameRegion, Tensor]]) -> Tensor:
+        """Put each region's canvases (N, 3, size, size) into its place in the source: samples (N, T, 3, H, W)."""
         first, drawn = canvases[0]
         samples = first.request.source.repeat(len(drawn), 1, 1, 1, 1)
-        for part, canvas in canvases:
-            mask = part.region.mask[None]
+        for region, canvas in canvases:
+            mask = region.crop.mask[None]
             edited = self.geometry.unletterbox(canvas, *mask.shape[-2:]).to(samples)
             if self.settings.match_colour:
-                edited = match_colours(edited, part.of(part.request.source)[None], mask)
-            place = part.of(samples)
+                edited = match_colours(edited, region.view_of(region.request.source)[None], mask)
+            place = region.view_of(samples)
             place.copy_(self.geometry.paste_back(edited, place, mask))
         return samples

@@ -93,7 +93,7 @@ def test_in_turn_one_region_is_denoised_at_a_time(network, monkeypatch):
     for regions in ("separate", "in_turn"):
         editor = editor_of(network, regions=regions, guidance_scale=1.0)
         editor.edit(request_of(A, B))
-        assert editor.num_rounds(request_of(A, B)) == {"separate": 1, "in_turn": 2}[regions]
+        assert editor.num_passes(request_of(A, B)) == {"separate": 1, "in_turn": 2}[regions]
     assert rows == [2, 1, 1]
 
 

@@ -1,4 +1,4 @@
-"""Repeating an edit: the settings in its PNG are used for every option that the command line does not give."""
+"""Parse the command lines of all subcommands; with --replay, a PNG gives the options that are not on the line."""
 
 from __future__ import annotations
 
@@ -9,36 +9,29 @@ from pathlib import Path
 
 from mimicbrush.config import parse_config
 from mimicbrush.edit.common_config import MaskedEditConfig
-from mimicbrush.edit.config import EditConfig, TextEditConfig
 from mimicbrush.edit.subcommands import COMMANDS, PROGRAM
 from mimicbrush.errors import Faults, UserError
 
 LISTS = ("--reference", "--reference_box", "--reference_mask")
 
 
-def parse_command(arguments: Sequence[str]) -> MaskedEditConfig:
-    """A command line without a subcommand: an edit by a reference, or of the kind of the picture to replay."""
-    replayed, config_class = _value_of("--replay", arguments), EditConfig
+def parse_without_subcommand(arguments: Sequence[str], default: type[MaskedEditConfig]) -> MaskedEditConfig:
+    """Parse a command line without a subcommand.
+
+    default: class of the config, unless --replay names a picture that was made by another subcommand.
+    """
+    replayed, config_class = _value_of("--replay", arguments), default
     if replayed is not None and replayed.is_file():
-        with suppress(UserError):  # which `_parse` raises as well
+        with suppress(UserError):  # raised again by `parse`
             config_class = _class_of(_kind_of(replayed))
-    return _parse(arguments, config_class)
+    return parse(arguments, config_class)
 
 
-def parse_reference(arguments: Sequence[str]) -> MaskedEditConfig:
-    """The command line of the subcommand `reference`."""
-    return _parse(arguments, EditConfig)
+def parse(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
+    """Parse the command line of a subcommand. With --replay, options that are not given come from that picture.
 
-
-def parse_text(arguments: Sequence[str]) -> MaskedEditConfig:
-    """The command line of the subcommand `text`."""
-    return _parse(arguments, TextEditConfig)
-
-
-def _parse(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
-    """The command line, over the settings of the picture that --replay names, if it names one.
-
-    Raises UserError where they do not fit, the picture is of another kind, or one that its settings name has changed.
+    Raises UserError if an option is wrong, if another subcommand made the picture, or if a file that it was made from
+    has changed.
     """
     _refuse_repeated(arguments)
     replayed = _value_of("--replay", arguments)
@@ -46,14 +39,14 @@ def _parse(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> Ma
         return parse_config(config_class, arguments)
     if not replayed.is_file():
         raise UserError(f"{replayed}: no such picture")
-    # Here, as these import torch, and only a replay needs them in order to parse.
+    # Imported here: these import torch, which is only needed for a replay.
     from mimicbrush.edit.inputs import changed_pictures
     from mimicbrush.edit.record import FINGERPRINTS, KIND, read_settings
 
     options = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
     given = {option.removeprefix("--") for option in options}
     if "config" in given:
-        raise UserError("--replay and --config both bring settings; give one of the two")
+        raise UserError("--replay and --config both set options; give only one")
     settings = read_settings(replayed)
     kind, fingerprints = settings.pop(KIND), settings.pop(FINGERPRINTS, {})
     if kind != config_class.kind:
@@ -63,8 +56,8 @@ def _parse(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> Ma
     for option, picture in changed_pictures(config, fingerprints):
         faults.check(
             option in given,
-            f"{option} {picture} has changed since {replayed} was made; bring the old one back, or take"
-            f" this one with --{option} {picture}",
+            f"{option} {picture} has changed since {replayed} was made; restore the old file, or use this"
+            f" one with --{option} {picture}",
         )
     faults.refuse()
     return config
@@ -77,7 +70,7 @@ def _kind_of(replayed: Path) -> str:
 
 
 def _class_of(kind: str) -> type[MaskedEditConfig]:
-    """The class of the config of a subcommand; raises UserError where there is no such subcommand."""
+    """Return the config class of a subcommand; raises UserError if there is no such subcommand."""
     if kind not in COMMANDS.commands:
         raise UserError(f"{kind} is not a command of {PROGRAM}; choose from {', '.join(COMMANDS.commands)}")
     module, _, name = COMMANDS.commands[kind].config.rpartition(".")
@@ -95,7 +88,7 @@ def _refuse_repeated(arguments: Sequence[str]) -> None:
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> Path | None:
-    """The value given as `--option VALUE` or `--option=VALUE`; None if the option is absent."""
+    """Return the value in `--option VALUE` or `--option=VALUE`; None if the option is absent."""
     for number, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         value = value or "".join(arguments[number + 1 : number + 2])
