@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -55,9 +55,6 @@ class AugmentConfig:
         faults.refuse()
 
 
-OBJECT_SHARES = "exact_object_share", "rough_object_share", "boxed_object_share"
-
-
 @dataclass(frozen=True, kw_only=True)
 class MaskConfig:
     """Random masks over the source, drawn anew for each sample. Shares are relative to each other.
@@ -103,11 +100,21 @@ class MaskConfig:
         for name in ("keypoint_cell_prob", "other_cell_prob", "uniform_cell_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.add(f"{name} is {getattr(self, name)}, expected a probability")
-        for names in (("grid_share", "box_share", "brush_share"), OBJECT_SHARES):
+        for names in (self.frame_shares(), self.object_shares()):
             shares = [getattr(self, name) for name in names]
             if min(shares) < 0 or sum(shares) <= 0:
                 faults.add(f"{', '.join(names)} are {shares}, expected none below 0 and one above")
         faults.refuse()
+
+    @classmethod
+    def frame_shares(cls) -> list[str]:
+        """Names of the options that are shares among pairs of frames."""
+        return [one.name for one in fields(cls) if one.name.endswith("_share") and one.name not in cls.object_shares()]
+
+    @classmethod
+    def object_shares(cls) -> list[str]:
+        """Names of the options that are shares among stills."""
+        return [one.name for one in fields(cls) if one.name.endswith("_object_share")]
 
 
 @dataclass(frozen=True, kw_only=True)

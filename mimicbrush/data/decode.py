@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mimicbrush.data.masking import MAX_OBJECT_AREA, MIN_OBJECT_AREA
 from mimicbrush.data.shards import DamagedSampleError, FramePair
 from mimicbrush.pictures.conversion import is_masked, mask_bytes, rgb_bytes
 from mimicbrush.pictures.decoding import EncodedPicture
@@ -25,6 +24,8 @@ MAX_KEYPOINTS = 64
 """Largest number of matched keypoints per sample in a batch; more hardly change any cell of a mask."""
 MAX_SEGMENTS = 3
 """Largest number of a still's segments that are hidden together."""
+MIN_OBJECT_AREA, MAX_OBJECT_AREA = 0.02, 0.5
+"""Smallest and largest share of a still that its chosen segments cover together."""
 MIN_SIDE, MAX_SIDE = 16, 16_384
 """Smallest and largest side of a stored picture in pixels; other pictures count as damaged."""
 MAX_ASPECT = 8

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from mimicbrush.data.config import MaskConfig
-from mimicbrush.data.masking import MIN_PART, box_masks, brush_masks, draw_masks, grid_masks, shape_objects
+from mimicbrush.data.grid_masks import grid_masks
+from mimicbrush.data.masking import FRAME_MASKS, MIN_PART, OBJECT_MASKS, draw_masks, shape_objects
+from mimicbrush.data.shape_masks import box_masks, brush_masks
 
 NUM, SIZE = 1500, 16
 NO_OBJECT = {"exact_object_share": 0, "rough_object_share": 0, "boxed_object_share": 0}
@@ -215,6 +217,11 @@ def test_no_mask_covers_padding_or_all_or_nothing_of_the_picture():
     hidden = masks.sum(dim=(1, 2, 3)) / area.sum(dim=(1, 2, 3))
     assert hidden.min() >= MIN_PART
     assert hidden.max() <= 1 - MIN_PART
+
+
+def test_every_share_of_the_config_has_its_masks():
+    assert MaskConfig.frame_shares() == ["grid_share", *FRAME_MASKS]
+    assert MaskConfig.object_shares() == list(OBJECT_MASKS)
 
 
 def test_bad_configs_are_refused():

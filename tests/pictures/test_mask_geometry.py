@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import find_objects
 
-from mimicbrush.data.masking import _bounding_box
+from mimicbrush.data.mask_batches import bounding_box
 from mimicbrush.pictures.mask_geometry import count_touched_sides, grow, longer_side, mask_box
 
 MASKS = [np.random.default_rng(seed).random((23, 31)) > (0.5 if seed % 3 else 0.99) for seed in range(30)]
@@ -28,7 +28,7 @@ def test_a_tensor_has_the_box_of_its_array():
 
 def test_boxes_of_a_batch_are_those_of_its_masks():
     squares = [np.pad(mask, ((4, 4), (0, 0))) for mask in MASKS]
-    filled = _bounding_box(torch.from_numpy(np.stack(squares))[:, None])
+    filled = bounding_box(torch.from_numpy(np.stack(squares))[:, None])
     for square, box in zip(squares, filled[:, 0].numpy(), strict=True):
         expected = np.zeros_like(square)
         expected[mask_box(square)] = True
