@@ -29,7 +29,7 @@ from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.exported_folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.pictures.conversion import to_pil
-from mimicbrush.pictures.edit_inputs import Box, Picture, Source, as_edit_mask, as_reference, as_source
+from mimicbrush.pictures.edit_inputs import CropBox, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.progress import Progress, progress_bar
 from mimicbrush.requests import Edited, ReferenceRequest
 
@@ -168,7 +168,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         mask_image: Picture,
         reference_image: Picture | Sequence[Picture],
         *,
-        reference_box: Box | Sequence[Box | None] | None = None,
+        reference_box: CropBox | Sequence[CropBox | None] | None = None,
         reference_mask_image: Picture | Sequence[Picture | None] | None = None,
         keep_shape: bool = False,
         num_inference_steps: int | None = None,

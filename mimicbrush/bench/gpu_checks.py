@@ -80,7 +80,7 @@ A check takes few training steps: 8 steps of 4 pairs at 8.63 TFLOP are 276 TFLOP
 """
 
 
-Verdict = Literal["ok", "fail", "skipped"]
+CheckVerdict = Literal["ok", "fail", "skipped"]
 
 PACKAGE = Path(__file__).parents[1]
 COLUMNS = ("check", "expected", "measured", "verdict", "seconds")
@@ -95,7 +95,7 @@ class CheckRecord:
     expected: str = ""
     measured: str = ""
     """The measured value, or the reason for a failure or a skip."""
-    verdict: Verdict
+    verdict: CheckVerdict
     seconds: float = 0.0
     first_loss: float | None = None
     """Loss of the first training step, as in CheckResult."""

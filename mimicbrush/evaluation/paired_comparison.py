@@ -17,7 +17,7 @@ from mimicbrush.statistics import TIE, Better, Interval, compare_pairs, win
 MIN_GROUPS = 6
 """Fewer groups decide nothing: without a difference, intervals of 2, 3, 4 groups exclude 0 in 48, 29, 13 % of cases."""
 
-Verdict = Literal["better", "worse", "undecided", "equal", ""]
+ComparisonVerdict = Literal["better", "worse", "undecided", "equal", ""]
 
 
 class DirectedMetric(Protocol):
@@ -60,7 +60,7 @@ class PairedComparison:
     """Names the pairs that the difference and the win rate leave out."""
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ComparisonVerdict:
         """Whether the second is better, by the difference or, if values are infinite, by the win rate.
 
         Undecided if the interval includes 0 (or a win rate of 0.5), or is based on fewer than MIN_GROUPS groups.

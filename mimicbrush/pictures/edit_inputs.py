@@ -24,7 +24,7 @@ from mimicbrush.pictures.headers import UnknownWhiteError, UnreadablePictureErro
 from mimicbrush.pictures.mask_geometry import mask_box
 
 Picture = Image.Image | np.ndarray | Tensor
-Box = Sequence[int]
+CropBox = Sequence[int]
 """Left, top, right, bottom, in pixels, as in PIL."""
 
 MAX_PIXELS = 100_000_000
@@ -119,7 +119,7 @@ def as_edit_mask(mask_image: Picture, source: Tensor, *, name: str = "mask_image
 def as_reference(
     images: Picture | Sequence[Picture],
     *,
-    boxes: Box | Sequence[Box | None] | None = None,
+    boxes: CropBox | Sequence[CropBox | None] | None = None,
     masks: Picture | Sequence[Picture | None] | None = None,
     size: int = 512,
 ) -> Tensor:
@@ -148,7 +148,7 @@ def as_reference(
 def cut_reference(
     image: Picture,
     *,
-    box: Box | None,
+    box: CropBox | None,
     mask: Picture | None,
     name: str = "reference_image",
     box_name: str = "reference_box",
@@ -173,7 +173,7 @@ def cut_reference(
     return reference
 
 
-def _crop(picture: Tensor, box: Box, name: str) -> Tensor:
+def _crop(picture: Tensor, box: CropBox, name: str) -> Tensor:
     height, width = picture.shape[1:]
     whole = len(box) == 4 and all(isinstance(side, int | np.integer) for side in box)
     if not whole or not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):

@@ -12,7 +12,7 @@ from mimicbrush.errors import Faults
 from mimicbrush.model.config import NetworkConfig
 
 OptimizerName = Literal["adamw", "adamw8bit"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+TrainPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 FrozenPrecision = Literal["float32", "bfloat16", "float16"]
 ReferenceGradient = Literal["full", "detached"]
 ClockKind = Literal["wall", "cpu"]
@@ -130,7 +130,7 @@ class RunConfig:
     """Batches whose gradients are summed for one optimiser step; null: as many as samples_per_step needs, or 1."""
     watch: WatchConfig = field(default_factory=WatchConfig)
     """Gradient clipping, and the handling of steps that would harm the weights."""
-    precision: Precision = "bf16-mixed"
+    precision: TrainPrecision = "bf16-mixed"
     """Precision of training, as Lightning names it; bf16-mixed and 16-mixed compute in half precision and keep the
     weights in float32."""
     frozen_precision: FrozenPrecision = "float32"

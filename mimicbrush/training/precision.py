@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.training.config import FrozenPrecision, Precision, RecipeConfig
+from mimicbrush.training.config import FrozenPrecision, RecipeConfig, TrainPrecision
 
-COMPUTE_DTYPES: dict[Precision, torch.dtype] = {
+COMPUTE_DTYPES: dict[TrainPrecision, torch.dtype] = {
     "32-true": torch.float32,
     "bf16-mixed": torch.bfloat16,
     "16-mixed": torch.float16,

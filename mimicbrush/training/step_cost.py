@@ -23,7 +23,7 @@ from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.weights.parts import FROZEN_PARTS, TRAINED_PARTS, build_parts
 from mimicbrush.pictures.geometry import blacken
-from mimicbrush.training.config import OptimizerName, Precision, ReferenceGradient, TrainConfig
+from mimicbrush.training.config import OptimizerName, ReferenceGradient, TrainConfig, TrainPrecision
 from mimicbrush.training.flops_and_bytes import LiveBytes, SavedBytes, count_flops
 from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.precision import COMPUTE_DTYPES
@@ -118,7 +118,7 @@ def count_cost(
     network: MimicBrushNetwork,
     *,
     batch_size: int = 1,
-    precision: Precision = "bf16-mixed",
+    precision: TrainPrecision = "bf16-mixed",
     optimizer: OptimizerName = "adamw",
     averaged: bool = True,
     accumulate: int = 1,

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from mimicbrush.errors import UserError
 
-Verdict = Literal["ok", "warning", "fault"]
+FindingVerdict = Literal["ok", "warning", "fault"]
 
 MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
 PLAIN_MARKS = {"ok": "+", "warning": "!", "fault": "x"}
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
     """One finding about a run before its start."""
 
     name: str
-    verdict: Verdict
+    verdict: FindingVerdict
     message: str
     """The fact; if it is not ok, also what was expected and what to do."""
 
