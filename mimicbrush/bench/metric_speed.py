@@ -14,10 +14,10 @@ from mimicbrush.bench.config import MetricsBenchConfig
 from mimicbrush.bench.metric_networks import write_networks
 from mimicbrush.bench.sampling_speed import guided_step
 from mimicbrush.device import describe_device
+from mimicbrush.evaluation.metrics.all_metrics import METRICS, Metric
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture
-from mimicbrush.evaluation.metrics.table import METRICS, Metric
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.flops_and_bytes import count_flops

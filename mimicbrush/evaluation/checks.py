@@ -13,8 +13,8 @@ from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateCon
 from mimicbrush.evaluation.evaluation_rounds import list_rounds, load_editor
 from mimicbrush.evaluation.fingerprints import find_other_runs
 from mimicbrush.evaluation.measure_reference_use import list_measurements
+from mimicbrush.evaluation.metrics.all_metrics import metrics_of, set_metrics
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.table import metrics_of, set_metrics
 from mimicbrush.evaluation.preconditions import missing_heldout, refuse_faults, source_of_inputs, training_run_faults
 from mimicbrush.files import read_object
 

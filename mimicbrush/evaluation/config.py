@@ -35,7 +35,7 @@ MetricName = Literal[
     "change_outside",
     "mean_change_outside",
 ]
-"""Metrics in the order of the tables; `metrics/table.py` describes and computes each."""
+"""Metrics in the order of the tables; `metrics/all_metrics.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 References = Literal["own", "swapped"]
 REFERENCES: dict[References, str] = {

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from mimicbrush.config import instantiate
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.config import EditorSpec, EvaluateConfig
+from mimicbrush.evaluation.metrics.all_metrics import Metric, set_metrics
 from mimicbrush.evaluation.metrics.score import Score
-from mimicbrush.evaluation.metrics.table import Metric, set_metrics
 from mimicbrush.files import read_object
 from mimicbrush.requests import Editor
 from mimicbrush.work_share import WorkShare

@@ -16,7 +16,7 @@ from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.evaluation.evaluation_rounds import EditResult, EditRound
 from mimicbrush.evaluation.fingerprints import weights_of
 from mimicbrush.evaluation.measure_reference_use import (
-    ReferenceUse,
+    ReferenceUseIntervals,
     ReferenceUseMeasurement,
     read_reference_use,
 )
@@ -69,7 +69,7 @@ class EvaluationResults:
     """Metric to the network behind it."""
     weights: dict[str, str]
     """Editor to the fingerprint of its weight files."""
-    reference_use: dict[str, dict[str, ReferenceUse | None]]
+    reference_use: dict[str, dict[str, ReferenceUseIntervals | None]]
     """Pairs (`heldout`, or the name of a set) to editor to its reference use, None where it is not defined."""
     seconds: float
     """Wall time of this call."""
@@ -132,8 +132,8 @@ def _edit_result(edit_round: EditRound, sample: Sample, models: Models) -> EditR
 
 def _gather_reference_use(
     measurements: Sequence[ReferenceUseMeasurement],
-) -> dict[str, dict[str, ReferenceUse | None]]:
-    by_pairs: dict[str, dict[str, ReferenceUse | None]] = {}
+) -> dict[str, dict[str, ReferenceUseIntervals | None]]:
+    by_pairs: dict[str, dict[str, ReferenceUseIntervals | None]] = {}
     for each in measurements:
         by_pairs.setdefault(each.pairs_name, {})[each.editor] = read_reference_use(each.path)
     return by_pairs

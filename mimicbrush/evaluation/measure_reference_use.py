@@ -24,7 +24,7 @@ from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.requests import Editor
 from mimicbrush.statistics import Interval
 
-ReferenceUse = dict[str, Interval]
+ReferenceUseIntervals = dict[str, Interval]
 """Comparison (such as "another / both") to the share of pairs in which the right reference wins."""
 
 
@@ -36,7 +36,9 @@ class MeasuresReferenceUse(Protocol):
     def canvas_size(self) -> int:
         """Pixels a side of the square pictures on which it is measured."""
 
-    def measure_reference_use(self, batches: Sequence[InpaintingBatch], *, seed: int, keep_shape: bool) -> ReferenceUse:
+    def measure_reference_use(
+        self, batches: Sequence[InpaintingBatch], *, seed: int, keep_shape: bool
+    ) -> ReferenceUseIntervals:
         """Share of pairs in which the right reference beats a wrong one, by the kind of wrong reference."""
 
 
@@ -119,7 +121,7 @@ def record_reference_use(
     It is not defined without an editor that can measure it, nor for samples of a single group, because each pair needs
     a reference of another group. pairs: held-out pairs of training, or the samples of a set that has a truth.
     """
-    use: ReferenceUse | None = None
+    use: ReferenceUseIntervals | None = None
     has_wrong_references = isinstance(pairs, HeldoutConfig) or len({sample.group for sample in pairs}) > 1
     if isinstance(editor, MeasuresReferenceUse) and has_wrong_references:
         size = editor.canvas_size
@@ -156,7 +158,7 @@ def sample_batches(samples: Sequence[Sample], size: int, batch_size: int) -> lis
     return batches
 
 
-def read_reference_use(path: Path) -> ReferenceUse | None:
+def read_reference_use(path: Path) -> ReferenceUseIntervals | None:
     """Read a result of `record_reference_use`; None if it is not defined."""
     try:
         use = json.loads(path.read_text(encoding="utf-8"))
@@ -165,7 +167,7 @@ def read_reference_use(path: Path) -> ReferenceUse | None:
         raise UserError(f"{path}: damaged; delete it, and run the same command again to measure anew") from None
 
 
-def format_reference_use(use: ReferenceUse | None) -> list[str]:
+def format_reference_use(use: ReferenceUseIntervals | None) -> list[str]:
     """Format a table cell for each of COMPARISONS; `not defined` if there is no value."""
     if use is None:
         return ["not defined"] * len(COMPARISONS)

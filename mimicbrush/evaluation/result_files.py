@@ -12,8 +12,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.evaluation.metrics.score import Score, number_from_json, number_to_json
-from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.evaluation.preconditions import RESULTS, require_results
 from mimicbrush.evaluation.score_rounds import metrics_code
 from mimicbrush.files import digest, read_object, whole, write_json

@@ -18,10 +18,10 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation import metrics as metrics_package
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.evaluation_rounds import EditRound
+from mimicbrush.evaluation.metrics.all_metrics import Metric
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score, number_from_json, number_to_json
-from mimicbrush.evaluation.metrics.table import Metric
 from mimicbrush.files import digest, write_json
 from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.pictures.reading import read_frames, read_image, read_mask

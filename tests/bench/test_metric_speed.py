@@ -3,7 +3,7 @@ import pytest
 from mimicbrush.bench.config import MetricsBenchConfig, SampleBenchConfig
 from mimicbrush.bench.metric_speed import bench_metrics, random_edits
 from mimicbrush.bench.sampling_speed import bench_network, guided_step, random_conditions
-from mimicbrush.evaluation.metrics.table import METRICS
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.flops_and_bytes import count_flops

@@ -16,10 +16,10 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score
-from mimicbrush.evaluation.metrics.table import METRICS
 from mimicbrush.evaluation.score_rounds import mean_score, read_edit
 from mimicbrush.pictures.conversion import to_channels, to_pil
 from mimicbrush.pictures.reading import read_frames

@@ -17,7 +17,7 @@ from mimicbrush.config import load_config
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import EvaluateConfig
-from mimicbrush.evaluation.metrics.table import METRICS
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.model.weights.exported_folder import save_pretrained
 from tests.conftest import make_pairs
 from tests.evaluation.small import IDENTITY, PASTE, STAND_INS, numbers, one_set, strict_json

@@ -12,8 +12,8 @@ import pytest
 from mimicbrush.evaluation.compare_runs import run_comparison
 from mimicbrush.evaluation.config import CompareConfig, EvaluateConfig
 from mimicbrush.evaluation.gather_results import Summary
-from mimicbrush.evaluation.report.metric_tables import further_part, paper_part
-from mimicbrush.evaluation.report.overview import editors_part
+from mimicbrush.evaluation.report.metric_tables import further_section, paper_section
+from mimicbrush.evaluation.report.overview import editors_section
 from mimicbrush.evaluation.report.published import published_rows
 from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SMALLEST_SIDE, thumbnail_side
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE
@@ -97,13 +97,13 @@ def test_a_metric_without_weights_is_not_computed_and_says_how(report):
         summaries={("set", "ours", "lpips"): Summary(None, None, None, 0, 0, "3 of 3 not computed")},
     )
     benchmark_set = SimpleNamespace(task="parts", track="inner_id")
-    paper = "".join(paper_part(results, "set", benchmark_set, {"lpips": metric}))
+    paper = "".join(paper_section(results, "set", benchmark_set, {"lpips": metric}))
     assert "<td>ours</td><td><span class='none'>not computed</span></td>" in paper
     assert "<td>0.28</td>" in paper
-    further = "".join(further_part(results, "set", benchmark_set, {"lpips": metric}))
+    further = "".join(further_section(results, "set", benchmark_set, {"lpips": metric}))
     assert "<summary>Not computed: LPIPS</summary>" in further and "python -m fetch" in further
     # Another set's metrics are named there.
-    assert "Not computed" not in "".join(further_part(results, "set", benchmark_set, {}))
+    assert "Not computed" not in "".join(further_section(results, "set", benchmark_set, {}))
 
 
 def test_pictures_come_before_the_first_table_and_what_lacks_weights_after_the_numbers(report):
@@ -133,7 +133,7 @@ def test_editors_are_explained_by_their_classes():
         "mute": {"class_path": f"{Shapeless.__module__}.Shapeless"},
     }
     config = EvaluateConfig(output=Path("out"), sets={"small": None}, editors=editors)
-    names = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", editors_part(config))
+    names = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", editors_section(config))
     assert names == [
         ("ours", "Takes a checkpoint and has no use for it. Here: checkpoint runs/x."),
         (

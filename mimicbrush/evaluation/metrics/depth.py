@@ -11,12 +11,12 @@ from torch import Tensor
 from transformers import DepthAnythingForDepthEstimation
 from transformers.modeling_outputs import DepthEstimatorOutput
 
-from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
+from mimicbrush.evaluation.metrics.network_helpers import ResultCache, exactly, load_processor
 from mimicbrush.hub.local_networks import load_weights
 from mimicbrush.pictures.conversion import to_pil
 
-NUM_REMEMBERED = 128
-"""Number of depth maps in memory, about 1 MiB each."""
+CACHE_SIZE = 128
+"""Number of depth maps in the cache, about 1 MiB each."""
 
 
 class DepthEstimator:
@@ -25,11 +25,11 @@ class DepthEstimator:
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.network = load_weights(DepthAnythingForDepthEstimation, folder).to(device)
         self.processor = load_processor(folder)
-        self.memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
+        self.cache: ResultCache[Tensor] = ResultCache(CACHE_SIZE)
 
     def estimate(self, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Estimate inverse depth up to scale and shift: (H, W, 3) -> (H, W)."""
-        (depth,) = self.memory.look_up([picture], lambda unknown: [self._predict(*unknown)])
+        (depth,) = self.cache.look_up([picture], lambda unknown: [self._predict(*unknown)])
         resized = self.processor.post_process_depth_estimation(
             DepthEstimatorOutput(predicted_depth=depth), [picture.shape[:2]]
         )

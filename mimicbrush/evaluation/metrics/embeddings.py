@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoTokenizer, CLIPModel, Dinov2Model, PreTrainedModel, ViTModel
 
-from mimicbrush.evaluation.metrics.pretrained import Memory, exactly, load_processor
+from mimicbrush.evaluation.metrics.network_helpers import ResultCache, exactly, load_processor
 from mimicbrush.hub.local_networks import load_weights
 from mimicbrush.pictures.conversion import to_pil
 
 BATCH_SIZE = 16
 """Number of pictures in a batch; the preprocessing makes all the same size."""
-NUM_REMEMBERED = 4096
-"""Number of vectors in memory, a few KiB each."""
+CACHE_SIZE = 4096
+"""Number of vectors in the cache, a few KiB each."""
 
 
 class ImageEmbedder:
@@ -34,11 +34,11 @@ class ImageEmbedder:
         self.network = network
         self.features = features
         self.processor = load_processor(folder)
-        self.memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
+        self.cache: ResultCache[Tensor] = ResultCache(CACHE_SIZE)
 
     def embed(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Embed N pictures (h, w, 3) of any sizes as (N, D) in float64, each row of length 1."""
-        return torch.stack(self.memory.look_up(pictures, self._embed))
+        return torch.stack(self.cache.look_up(pictures, self._embed))
 
     @exactly()
     def _embed(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
@@ -57,11 +57,11 @@ class ClipEmbedder(ImageEmbedder):
         network = load_weights(CLIPModel, folder).to(device)
         super().__init__(network, folder, lambda clip, pixels: clip.get_image_features(pixels).pooler_output)
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self.text_memory: Memory[Tensor] = Memory(NUM_REMEMBERED)
+        self.text_cache: ResultCache[Tensor] = ResultCache(CACHE_SIZE)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Embed N texts as (N, D) in float64, each row of length 1; texts are cut off after CLIP's 77 tokens."""
-        return torch.stack(self.text_memory.look_up(texts, self._embed_texts))
+        return torch.stack(self.text_cache.look_up(texts, self._embed_texts))
 
     @exactly()
     def _embed_texts(self, texts: Sequence[str]) -> list[Tensor]:

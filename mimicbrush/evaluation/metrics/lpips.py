@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from mimicbrush.errors import UserError, first_line
-from mimicbrush.evaluation.metrics.pretrained import exactly
+from mimicbrush.evaluation.metrics.network_helpers import exactly
 from mimicbrush.tensor_files import torch_load
 
 Backbone = Literal["alexnet", "vgg16"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from mimicbrush.evaluation.metrics.all_metrics import Metric
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score
-from mimicbrush.evaluation.metrics.table import Metric
 
 LACKS = {"reference_mask": "the sample has no reference mask", "prompt": "the sample has no prompt"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
-from mimicbrush.evaluation.measure_reference_use import ReferenceUse, format_reference_use
-from mimicbrush.evaluation.metrics.table import Metric, set_metrics
+from mimicbrush.evaluation.measure_reference_use import ReferenceUseIntervals, format_reference_use
+from mimicbrush.evaluation.metrics.all_metrics import Metric, set_metrics
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.reports.number_format import format_number
 from mimicbrush.reports.text_table import align_columns
@@ -41,7 +41,7 @@ def console_text(results: EvaluationResults) -> str:
     return "\n\n".join(filter(None, blocks))
 
 
-def _reference_use(pairs: str, uses: dict[str, ReferenceUse | None]) -> str:
+def _reference_use(pairs: str, uses: dict[str, ReferenceUseIntervals | None]) -> str:
     """Format a row for each editor whose reference use is defined, and a line that names the others."""
     rows = [[f"reference use, {pairs}", *(f"{name}{ARROWS['higher']}" for name in COMPARISONS)]]
     rows += [[editor, *format_reference_use(use)] for editor, use in uses.items() if use]

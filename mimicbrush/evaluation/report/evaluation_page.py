@@ -10,9 +10,15 @@ from pathlib import Path
 from mimicbrush.config import dump_config
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.gather_results import EvaluationResults
-from mimicbrush.evaluation.metrics.table import METRICS, set_metrics
-from mimicbrush.evaluation.report.metric_tables import comparisons_part, failures_section, further_part, paper_part
-from mimicbrush.evaluation.report.overview import editors_part, glance_part
+from mimicbrush.evaluation.metrics.all_metrics import METRICS, set_metrics
+from mimicbrush.evaluation.report.metric_tables import (
+    comparisons_section,
+    failures_section,
+    further_section,
+    paper_section,
+)
+from mimicbrush.evaluation.report.overview import editors_section, glance_section
+from mimicbrush.evaluation.report.run_sections import data_section, reference_use_section, training_section
 from mimicbrush.evaluation.report.samples import (
     SCRIPT,
     STYLE,
@@ -21,7 +27,6 @@ from mimicbrush.evaluation.report.samples import (
     samples_section,
     thumbnail_side,
 )
-from mimicbrush.evaluation.report.training_sections import data_section, reference_use_section, training_section
 from mimicbrush.files import digest, write_text
 from mimicbrush.reports.html_page import escape, heading, page, paragraph, table
 from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, grid_style
@@ -36,7 +41,7 @@ TRACKS = {
 def write_report(results: EvaluationResults) -> Path:
     """Write report.html into the output folder and return its path."""
     side = thumbnail_side(count_pictures(results))
-    sections = [_introduction(results), editors_part(results.config), *failures_section(results.edits)]
+    sections = [_introduction(results), editors_section(results.config), *failures_section(results.edits)]
     for set_name, benchmark_set in results.config.sets.items():
         sections += _set_sections(results, set_name, benchmark_set, side)
     sections += reference_use_section(results.reference_use) + training_section(results.config.training_run)
@@ -68,10 +73,10 @@ def _set_sections(results: EvaluationResults, set_name: str, benchmark_set: Benc
         heading(set_name),
         paragraph(f"{TASKS[benchmark_set.task]}, {TRACKS[benchmark_set.track]}. {num_samples} samples."),
         heading("A few samples", level=3),
-        *glance_part(results, set_name, side=side),
-        *paper_part(results, set_name, benchmark_set, metrics),
-        *further_part(results, set_name, benchmark_set, metrics),
-        *comparisons_part([one for one in results.comparisons if one.set_name == set_name], METRICS),
+        *glance_section(results, set_name, side=side),
+        *paper_section(results, set_name, benchmark_set, metrics),
+        *further_section(results, set_name, benchmark_set, metrics),
+        *comparisons_section([one for one in results.comparisons if one.set_name == set_name], METRICS),
         heading("All samples", level=3),
         paragraph(f"The mask is outlined.{smaller}", note=True),
         samples_section(results, set_name, computed, side=side),

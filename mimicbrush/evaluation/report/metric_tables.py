@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
-from mimicbrush.evaluation.metrics.table import Metric
+from mimicbrush.evaluation.metrics.all_metrics import Metric
 from mimicbrush.evaluation.paired_comparison import PairedComparison
 from mimicbrush.evaluation.report.console_tables import ARROWS, column_title
 from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend
@@ -66,7 +66,7 @@ def _failure(editor: str, set_name: str, reason: str, edits: Sequence[EditResult
     return paragraph(Markup(f"<b>{breakable(editor)}</b> on {failures}: {escape(reason)}<br>{samples}"))
 
 
-def paper_part(
+def paper_section(
     results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
     """Tabulate the paper's metrics with its published rows; empty if the evaluation computes none of them."""
@@ -74,7 +74,7 @@ def paper_part(
     return _paper_table(results, set_name, benchmark_set, paper) if paper else []
 
 
-def further_part(
+def further_section(
     results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[str]:
     """Tabulate the other metrics with time and memory; explain all metrics, and name those that were not computed."""
@@ -111,7 +111,7 @@ def _not_computed(results: EvaluationResults, metrics: Mapping[str, Metric]) -> 
     return folded(f"Not computed: {'; '.join(reasons)}", lines) if reasons else ""
 
 
-def comparisons_part(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
+def comparisons_section(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
     """Show one set's comparisons with its first editor as charts and a table; empty if there is no other editor."""
     if not comparisons:
         return []

@@ -25,13 +25,13 @@ GLANCE_SIDE = 168
 """Longer side of such a picture in pixels."""
 
 
-def editors_part(config: EvaluateConfig) -> str:
+def editors_section(config: EvaluateConfig) -> str:
     """Describe every editor, in the order of the tables."""
     lines = [Markup(f"<b>{breakable(name)}</b>: {escape(_sentence(config, name))}") for name in config.editors]
     return paragraph("The editors:") + bullets(lines)
 
 
-def glance_part(results: EvaluationResults, set_name: str, *, side: int) -> list[str]:
+def glance_section(results: EvaluationResults, set_name: str, *, side: int) -> list[str]:
     """Show the first, the middle and the last sample, one in each row: inputs, every editor's picture, the truth."""
     samples, seed = results.samples[set_name], results.config.seeds[0]
     places = {round(step * (len(samples) - 1) / (NUM_GLANCES - 1)) for step in range(NUM_GLANCES)}

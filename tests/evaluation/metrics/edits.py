@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score
-from mimicbrush.evaluation.metrics.table import METRICS
 
 
 def make_edit(*, seed: int = 0, **changes) -> EditedPicture:

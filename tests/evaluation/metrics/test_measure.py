@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from mimicbrush.evaluation.config import ModelsConfig
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import Score
-from mimicbrush.evaluation.metrics.table import METRICS
 from tests.evaluation.metrics.edits import make_edit, score
 
 EDITS = [

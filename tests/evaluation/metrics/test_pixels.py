@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mimicbrush.evaluation.metrics.table import METRICS
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from tests.evaluation.metrics.edits import make_edit, score, value
 
 

@@ -1,4 +1,4 @@
-"""Code shared by the metrics' networks: preprocessing, exact arithmetic, and a memory of results."""
+"""Code shared by the metrics' networks: preprocessing, exact arithmetic, and a cache of results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def exactly() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-class Memory(Generic[T]):
+class ResultCache(Generic[T]):
     """The most recent results by the content of their input: each source and reference occurs once for every editor."""
 
     def __init__(self, size: int) -> None:

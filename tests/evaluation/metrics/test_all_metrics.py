@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 
 from mimicbrush.evaluation.config import NETWORK_NAMES, MetricName
+from mimicbrush.evaluation.metrics.all_metrics import METRICS, metrics_of
 from mimicbrush.evaluation.metrics.models import NETWORKS
-from mimicbrush.evaluation.metrics.table import METRICS, metrics_of
 
 OURS = ["seam", "change_outside", "mean_change_outside"]
 SHAPE = ["edge_agreement", "depth_agreement"]

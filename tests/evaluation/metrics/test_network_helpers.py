@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mimicbrush.evaluation.metrics.pretrained import Memory, exactly
+from mimicbrush.evaluation.metrics.network_helpers import ResultCache, exactly
 
 
 def arithmetic() -> tuple:
@@ -32,33 +32,33 @@ def pictures(*values: int) -> list[np.ndarray]:
 
 
 def test_equal_pictures_are_computed_once_and_come_in_order():
-    memory, computed = Memory(size=10), []
+    cache, computed = ResultCache(size=10), []
 
     def compute(unknown: list[np.ndarray]) -> list[int]:
         computed.append([int(picture.max()) for picture in unknown])
         return [10 * value for value in computed[-1]]
 
-    assert memory.look_up(pictures(1, 2, 1), compute) == [10, 20, 10]
-    assert memory.look_up(pictures(3, 2), compute) == [30, 20]
+    assert cache.look_up(pictures(1, 2, 1), compute) == [10, 20, 10]
+    assert cache.look_up(pictures(3, 2), compute) == [30, 20]
     assert computed == [[1, 2], [3]]
 
 
 def test_same_bytes_of_another_shape_are_another_picture():
-    memory = Memory(size=10)
+    cache = ResultCache(size=10)
     (picture,) = pictures(1)
-    memory.look_up([picture], lambda unknown: ["flat"])
-    assert memory.look_up([picture.reshape(3, 2, 3)], lambda unknown: ["tall"]) == ["tall"]
+    cache.look_up([picture], lambda unknown: ["flat"])
+    assert cache.look_up([picture.reshape(3, 2, 3)], lambda unknown: ["tall"]) == ["tall"]
 
 
-def test_memory_is_bounded_and_forgets_what_was_used_longest_ago():
-    memory, asked = Memory(size=2), []
+def test_the_cache_is_bounded_and_forgets_what_was_used_longest_ago():
+    cache, asked = ResultCache(size=2), []
 
     def compute(unknown: list[np.ndarray]) -> list[int]:
         asked.extend(int(picture.max()) for picture in unknown)
         return [0] * len(unknown)
 
     for value in (1, 2, 1, 3, 1, 2):
-        memory.look_up(pictures(value), compute)
+        cache.look_up(pictures(value), compute)
     assert asked == [1, 2, 3, 2]
     # More at once than it holds.
-    assert memory.look_up(pictures(4, 5, 6), compute) == [0, 0, 0]
+    assert cache.look_up(pictures(4, 5, 6), compute) == [0, 0, 0]

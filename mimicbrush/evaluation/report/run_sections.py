@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from mimicbrush.evaluation.config import SUMMARY_FIELDS
-from mimicbrush.evaluation.measure_reference_use import ReferenceUse, format_reference_use
+from mimicbrush.evaluation.measure_reference_use import ReferenceUseIntervals, format_reference_use
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
@@ -19,7 +19,7 @@ PREVIEW_WIDTH = 1100
 NUM_PREVIEWS = 3
 
 
-def reference_use_section(reference_use: dict[str, dict[str, ReferenceUse | None]]) -> list[str]:
+def reference_use_section(reference_use: dict[str, dict[str, ReferenceUseIntervals | None]]) -> list[str]:
     """Tabulate reference use for each kind of pairs; empty if it was not measured."""
     if not reference_use:
         return []
