@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mimicbrush.training.bad_steps import Watch
 from mimicbrush.training.callbacks import StepCallback
-from mimicbrush.training.module import trained_parameters
+from mimicbrush.training.trainable import trained_parameters
 
 
 class AveragedWeights(StepCallback):

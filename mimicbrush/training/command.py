@@ -9,7 +9,7 @@ from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim
 from mimicbrush.training.checkpoints import find_resume_point, why_finished
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.doctor import check_before_run, check_in_full
+from mimicbrush.training.doctor.all_checks import check_before_run, check_in_full
 from mimicbrush.training.first_rank import is_first
 from mimicbrush.training.ranks import log_on_first_rank_only
 from mimicbrush.training.resume_settings import CHANGEABLE

@@ -13,7 +13,8 @@ from mimicbrush.reports.colours import BLUE, GRADED_BLUES, GREEN, PURPLE, SKY_BL
 from mimicbrush.reports.matplotlib_chart import finish_chart, new_charts, save_chart, set_log_scale, set_whole_ticks
 
 if TYPE_CHECKING:
-    from mimicbrush.reports.matplotlib_chart import Axes, Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LOSSES = {"loss": "whole", "loss_inside": "inside", "loss_outside": "outside", "loss_matching": "matching"}
 """Column -> its name in the output of training_step."""

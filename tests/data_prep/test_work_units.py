@@ -6,15 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data_prep.config import WorkConfig
 from data_prep.summary import describe, histogram
-from data_prep.work_units import (
-    WorkConfig,
-    claim_output,
-    merge_inputs,
-    plan_units,
-    read_indexes,
-    slug,
-)
+from data_prep.work_units import claim_output, merge_inputs, plan_units, read_indexes, slug
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
 
