@@ -198,7 +198,7 @@ def _finish(records: Sequence[CheckRecord], output: Path) -> None:
 
 def _origin(config: GpuCheckConfig, device: torch.device) -> dict[str, str]:
     """Describe the machine, settings and code for which the results are valid."""
-    sizes = f"{config.network} network, {config.batch_size} pairs a step"
+    sizes = f"{config.network} network, {config.batch_size} pairs per step"
     return {"machine": describe_device(device), "what": sizes, "code": digest(sorted(PACKAGE.rglob("*.py")))}
 
 

@@ -28,7 +28,7 @@ def bench_loader(bench: LoaderBenchConfig) -> None:
     batch_size = bench.batch_size or config.data.batch_size
     data = replace(config.data, sources=sources, batch_size=batch_size, heldout=None)
     machine = f"{describe_device(torch.device('cpu'))}, {usable_cores()} cores"
-    print(f"{machine}; {batch_size} pairs of {size} pixels a batch; a GPU needs {bench.needed:g} a second")
+    print(f"{machine}; {batch_size} pairs of {size} pixels per batch; a GPU needs {bench.needed:g} pairs per second")
     print(f"workers   pairs/s   pairs/s per busy core   GPUs fed by {bench.cores} cores")
     for num_workers in bench.workers:
         pairs, wall, busy = _load(replace(data, num_workers=num_workers), size, bench.seconds)

@@ -71,7 +71,7 @@ def bench_preparation(config: PreparationBenchConfig) -> None:
 
 
 def _measure(clips: Sequence[BenchClip], num_frames: int, config: PreparationBenchConfig) -> dict[str, PreparationCost]:
-    """Measure the ways in turns on each clip, after one turn that triggers lazy imports."""
+    """Measure the ways alternately on each clip, after one round that triggers lazy imports."""
     watches = {way: Stopwatch() for way in WAYS}
     pairs = dict.fromkeys(WAYS, 0)
     # Ours runs in a worker whose allocator keeps large arrays, as in use; the others run as an ordinary script.

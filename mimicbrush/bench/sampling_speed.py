@@ -116,7 +116,7 @@ def guided_step(network: MimicBrushNetwork, *, num_images: int = 1) -> None:
 
 
 def compare_steps(config: SampleBenchConfig, latent_size: int, timestep: str, device: torch.device) -> StepComparison:
-    """Time both algorithms in turns, so that other load on the machine affects both alike."""
+    """Time both algorithms alternately, so that other load on the machine affects both alike."""
     dtype = getattr(torch, config.dtype)
     network = initialise(bench_network(config, latent_size, timestep)).eval().to(device, dtype)
     network.to(memory_format=torch.channels_last)

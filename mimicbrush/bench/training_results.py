@@ -80,7 +80,7 @@ def write_results(results: TrainResults, path: Path) -> None:
 
 def _heading(results: TrainResults) -> str:
     rates = ", ".join(f"{rate / 1e12:.3g} in {name}" for name, rate in results.matrix_rates.items())
-    flops = f"{results.flops / 1e12:.3g} TFLOP an image"
+    flops = f"{results.flops / 1e12:.3g} TFLOP per image"
     return f"{results.machine}; {results.what}; {flops}; TFLOP/s of a large matrix product: {rates}"
 
 

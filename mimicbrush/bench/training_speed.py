@@ -75,7 +75,7 @@ def bench_training(bench: TrainBenchConfig) -> None:
     results = TrainResults(
         machine=describe_device(device),
         flops=_flops(config),
-        what=f"{batch_size} pairs of {config.network.size} pixels a step, {bench.repeats} steps timed",
+        what=f"{batch_size} pairs of {config.network.size} pixels per step, {bench.repeats} steps timed",
         matrix_rates=rates,
         rows=[],
     )

@@ -146,7 +146,8 @@ class PairData(LightningDataModule):
             )
         before, now = state_dict["samples_per_step"], self._samples_per_step
         if before != now:
-            raise UserError(f"this run takes {before} samples a step, now {now}; set run.samples_per_step to {before}")
+            found = f"this run takes {before} samples per step, now {now}"
+            raise UserError(f"{found}; set run.samples_per_step to {before}")
         # Checkpoints of earlier versions do not name the version of the order, which was 1.
         self.dataset.use_order(state_dict.get("order_version", 1))
         self.start = state_dict["position"]

@@ -76,7 +76,7 @@ class StepCost:
     def describe(self) -> str:
         """Format FLOPs and bytes as two tables."""
         parts = [*self.flops.items(), ("all", self.total_flops)]
-        lines = ["TFLOP an image"]
+        lines = ["TFLOP per image"]
         lines += [f"  {name:34s} {flops / 1e12:9.3f} {flops / self.total_flops:6.1%}" for name, flops in parts]
         lines += [f"GiB, batches of {self.batch_size}"]
         return "\n".join(lines + [f"  {name:34s} {size / GIBIBYTE:9.3f}" for name, size in self._memory_items()])

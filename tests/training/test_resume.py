@@ -200,7 +200,7 @@ def test_a_signal_writes_a_checkpoint_from_which_the_run_resumes(uninterrupted, 
 
 
 def test_another_number_of_samples_a_step_is_refused(shards, trained, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"this run takes 4 samples a step, now 3; set run\.samples_per_step to 4"):
+    with pytest.raises(UserError, match=r"this run takes 4 samples per step, now 3; set run\.samples_per_step to 4"):
         fit(short_config(shards, trained), tmp_path, monkeypatch, "--run.max_steps=3", "--data.batch_size=3")
 
 

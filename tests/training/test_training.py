@@ -183,7 +183,7 @@ def test_a_step_keeps_its_samples_in_other_batches(shards, tmp_path, monkeypatch
         lambda self, pairs, n: seen.append(pairs.position) or training_step(self, pairs, n),
     )
     fit(config(shards, run, max_steps=1), tmp_path, monkeypatch)
-    with pytest.raises(UserError, match=r"takes 4 samples a step, now 3; set run.samples_per_step to 4"):
+    with pytest.raises(UserError, match=r"takes 4 samples per step, now 3; set run.samples_per_step to 4"):
         fit(config(shards, run), tmp_path, monkeypatch, "--data.batch_size=3")
     fit(config(shards, run, samples_per_step=4), tmp_path, monkeypatch, "--data.batch_size=3")
     assert seen[-2:] == [[4, 5], [6, 7]]

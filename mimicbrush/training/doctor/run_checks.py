@@ -220,7 +220,7 @@ def check_checkpoint_fits(
         yield Finding("checkpoint", "fault", "the shards are not those that the run was started with; restore them")
     elif state.get("samples_per_step", samples) != samples:
         before = state["samples_per_step"]
-        message = f"the run takes {before} samples a step, now {samples}; set run.samples_per_step to {before}"
+        message = f"the run takes {before} samples per step, now {samples}; set run.samples_per_step to {before}"
         yield Finding("checkpoint", "fault", message)
     else:
         yield Finding("checkpoint", "ok", f"{path.name} fits the network and the shards")
