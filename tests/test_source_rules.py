@@ -51,13 +51,13 @@ def test_names_are_imported_from_the_file_that_defines_them() -> None:
 
 def test_a_second_hand_import_is_found() -> None:
     files = {
-        "room": "from room.a import A",
-        "room.a": "class A: ...",
-        "room.b": "from room import A, a",
-        "room.c": "from room.a import A",
+        "package": "from package.a import A",
+        "package.a": "class A: ...",
+        "package.b": "from package import A, a",
+        "package.c": "from package.a import A",
     }
     modules = {name: ast.parse(code) for name, code in files.items()}
-    assert list(second_hand_imports(modules)) == ["room.b: A of room"]
+    assert list(second_hand_imports(modules)) == ["package.b: A of package"]
 
 
 def test_docstrings_begin_with_neither_of_nor_what() -> None:
