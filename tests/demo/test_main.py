@@ -78,9 +78,10 @@ def test_sigterm_during_an_edit_ends_the_page_and_deletes_uploads(start, tmp_pat
             painted(upload(client, write_picture(tmp_path / f"{name}.png")).json()[0]) for name in ("s", "r")
         )
         source["strokes"] = [{"tool": "box", "points": [[20, 15], [40, 30]]}]
-        settings = [False, False, "together", False, 1, 900, 2.0, 0]
+        # As the page does it: values of the controls in the order in which they were made.
+        settings = [False, False, 1, 900, 2.0, 0, "together", False]
         for visitor in ("first", "second"):  # the second's edit waits
-            join(client, "edit", [None, source, reference, None, None, None, *settings], visitor)
+            join(client, "edit", [source, reference, None, None, None, *settings, None], visitor)
         with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "first"}) as stream:
             output = next(line for line in stream.iter_lines() if "Step" in line)
             assert "of 900" in output and list(folder.rglob("*.png"))
