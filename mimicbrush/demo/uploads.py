@@ -14,7 +14,7 @@ from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.geometry import place, resize
-from mimicbrush.pictures.headers import read_header, refuse_large
+from mimicbrush.pictures.headers import read_header, refuse_animation, refuse_large
 from mimicbrush.pictures.reading import read_channels, read_image
 from mimicbrush.pictures.writing import write_image
 
@@ -54,13 +54,14 @@ def accept(painting: PaintedPicture, limits: Limits, folder: Path, *, is_referen
 
 
 def read(path: Path, limits: Limits) -> Tensor:
-    """Read an uploaded picture (1, 3 or 4, H, W), after checking its size.
+    """Read an uploaded picture (1, 3 or 4, H, W), after checking its header.
 
-    Raises UserError if it is too large or not a picture.
+    Raises UserError if it is too large, animated or not a picture.
     """
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
     header = read_header(path)
+    refuse_animation(path, header.num_frames)
     refuse_large(path, header.width, header.height, max_pixels=limits.megapixels * 1_000_000)
     return read_channels(path)
 

@@ -17,12 +17,13 @@ from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
+from mimicbrush.pictures.headers import read_header, refuse_animation
 
 
 def read_inputs(config: MaskedEditConfig, *, portable: bool = False) -> Inputs:
-    """Read the pictures of one edit; raises UserError, which names every unfit one by option and file.
+    """Read the pictures of one edit; raises UserError, which names each unfit one by option and file.
 
-    portable: it names files without their folders, which a visitor of the page need not know.
+    portable: the error names files without their folders, as visitors of the page should not see these.
     """
     called = (lambda path: path and path.name) if portable else (lambda path: path)
     source_name, mask_name = f"source {called(config.source)}", f"mask {called(config.mask)}"
@@ -32,7 +33,7 @@ def read_inputs(config: MaskedEditConfig, *, portable: bool = False) -> Inputs:
         source = as_source(to_channels(picture.levels), name=source_name)
     with faults.collect():
         drawn = _channels("mask", config.mask)
-        # Where there is no source to compare sizes with, the mask's other faults are found all the same.
+        # If the source is unfit, the mask is compared with itself, so that its other faults are found.
         mask = as_edit_mask(drawn, drawn if source is None else source.pixels, name=mask_name, of=source_name)
     for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True):
         references += _read_reference(path, box, mask_path, called, faults)
@@ -104,6 +105,7 @@ def _channels(option: str, path: Path) -> Tensor:
 
 def _decode(option: str, path: Path) -> Decoded:
     try:
+        refuse_animation(path, read_header(path).num_frames)
         return decode_file(path)
     except UserError as error:
         raise UserError(f"{option} {error}") from None

@@ -8,7 +8,8 @@
 - Colours: RGB keeps its numbers whatever its ICC profile, which is copied to the result: converting would change all
   pixels that an edit must not change. CMYK needs its profile and is converted by it to sRGB, or by Pillow's formula if
   it has none. The grey of a mask is the luma of Rec. 601, as in Pillow.
-- Frames: the first of several is used; `decode_frames` returns all frames of an animated PNG.
+- Frames: edits refuse animations (`headers.refuse_animation`); `decode_frames` returns all frames of an animation, and
+  other functions the first of several.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def decode_bytes(encoded: bytes, *, name: str = "a picture") -> Decoded:
 
 
 def decode_frames(path: Path) -> list[NDArray]:
-    """Decode all frames of an animated PNG, or the only picture of another file, as in `Decoded`; raises UserError."""
+    """Decode all frames of an animation, or the first picture of another file, as in `Decoded`; raises UserError."""
     if read_header(path).num_frames == 1:
         return [decode_file(path).levels]
     with naming_file(path), Image.open(path) as image:

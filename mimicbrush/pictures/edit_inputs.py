@@ -20,7 +20,14 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import mask_levels, on_white
 from mimicbrush.pictures.decoding import colour_profile, levels_of
 from mimicbrush.pictures.geometry import letterbox
-from mimicbrush.pictures.headers import UnknownWhiteError, UnreadablePictureError, refuse_large, translating_errors
+from mimicbrush.pictures.headers import (
+    UnknownWhiteError,
+    UnreadablePictureError,
+    count_frames,
+    refuse_animation,
+    refuse_large,
+    translating_errors,
+)
 from mimicbrush.pictures.mask_geometry import mask_box
 
 Picture = Image.Image | np.ndarray | Tensor
@@ -219,11 +226,13 @@ def _from_pil(picture: Image.Image, name: str) -> Tensor:
     refuse_large(name, *picture.size, max_pixels=MAX_PIXELS)
     try:
         with translating_errors():
-            return torch.from_numpy(levels_of(picture)).permute(2, 0, 1)
+            num_frames, levels = count_frames(picture), levels_of(picture)
     except UnknownWhiteError as error:
         raise UserError(f"{name} {error}") from None
     except UnreadablePictureError as error:
         raise UserError(f"{name} is {error}; save or download it again") from None
+    refuse_animation(name, num_frames)
+    return torch.from_numpy(levels).permute(2, 0, 1)
 
 
 def _in_unit_range(array: Tensor, name: str) -> Tensor:

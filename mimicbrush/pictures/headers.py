@@ -19,6 +19,9 @@ ORIENTATION = 0x0112
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, struct.error, zlib.error)
 """Errors that Pillow's decoders raise for damaged files."""
 
+ANIMATED = ("PNG", "GIF", "WEBP")
+"""Formats whose further pictures are frames; in others they are usually previews, gain maps or pages."""
+
 
 class UnreadablePictureError(ValueError):
     """A file is not a picture, damaged or too large; the message says which."""
@@ -37,7 +40,7 @@ class Header(NamedTuple):
     format: str
     """PNG, JPEG, ..., as Pillow names it."""
     num_frames: int
-    """Frames of an animated PNG, 1 for other pictures."""
+    """Frames of an animated PNG, GIF or WebP, 1 for other pictures."""
     texts: dict[str, str]
     """Texts by key; only those before the pixels."""
 
@@ -45,10 +48,19 @@ class Header(NamedTuple):
 def read_header(path: Path) -> Header:
     """Read a picture's header, without its pixels; raises UserError if the file is missing or not a picture."""
     with naming_file(path), Image.open(path) as image:
-        # In other formats, further pictures are usually previews, gain maps or pages, not frames.
-        num_frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1
         texts = {key: text for key, text in image.info.items() if isinstance(text, str)}
-        return Header(*image.size, image.format, num_frames, texts)
+        return Header(*image.size, image.format, count_frames(image), texts)
+
+
+def count_frames(image: Image.Image) -> int:
+    """Count the frames of an animated picture; return 1 for a still, and for one frame copied from an animation."""
+    return getattr(image, "n_frames", 1) if image.format in ANIMATED else 1
+
+
+def refuse_animation(name: object, num_frames: int) -> None:
+    """Raise UserError if a picture has several frames. name: its name in the message."""
+    if num_frames > 1:
+        raise UserError(f"{name} has {num_frames} frames, but edits take stills; export or copy one frame")
 
 
 def refuse_large(name: object, width: int, height: int, *, max_pixels: int) -> None:

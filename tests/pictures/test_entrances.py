@@ -26,6 +26,7 @@ from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.uploads import accept, compare, read
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.masks import FileMasker
 from mimicbrush.evaluation.build.photographs import PhotographFile, ScaledPhotograph, read_picture
@@ -176,6 +177,29 @@ def test_every_entrance_takes_the_same_mask(tmp_path, name):
             continue
         found = np.asarray(enter(tmp_path / entrance.replace(", ", "-"), odd.encoded)).astype(bool)
         assert np.array_equal(found, odd.shown), entrance
+
+
+ANIMATION_ENTRANCES: dict[str, Callable[[Path, bytes], object]] = {
+    "shell, source and reference": lambda at, encoded: shell(at, picture=encoded),
+    "shell, mask": lambda at, encoded: shell(at, mask=encoded),
+    "page, source or reference": lambda at, encoded: read(written(at / "upload", encoded), Limits()),
+    "page, mask": uploaded,
+    "pipeline, source": lambda _, encoded: as_source(Image.open(io.BytesIO(encoded))),
+    "pipeline, mask": MASK_ENTRANCES["pipeline"],
+    "pipeline, reference": lambda _, encoded: cut_reference(Image.open(io.BytesIO(encoded)), box=None, mask=None),
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
+def test_edits_refuse_animations_and_take_a_frame_of_one(tmp_path, kind):
+    frames = [Image.fromarray(odd_files.COLOURS // number) for number in (1, 2, 3)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+    for number, (entrance, enter) in enumerate(ANIMATION_ENTRANCES.items()):
+        with pytest.raises(UserError, match=r" has 3 frames, but edits take stills; export or copy one frame") as error:
+            enter(tmp_path / str(number), buffer.getvalue())
+        assert len(error.value.faults) == (2 if "and" in entrance else 1), entrance
+    assert as_source(Image.open(buffer).copy()).pixels.shape == (3, HEIGHT, WIDTH)
 
 
 def test_a_stills_masks_are_turned_with_it(tmp_path):
