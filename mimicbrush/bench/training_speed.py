@@ -32,7 +32,7 @@ from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import encode_jpeg
 from mimicbrush.training.checkpoints import Checkpoints
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.progress_display import Progress
+from mimicbrush.training.progress_display import ProgressDisplay
 from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.step_cost import cost_of_run
 from mimicbrush.training.stop_signals import StopSignals
@@ -184,7 +184,7 @@ def time_steps(
         if compile_encoders:
             _compile_encoders(module.network)
         trainer, timer = make_trainer(config, StopSignals()), StepTimer(NUM_WARM_UPS)
-        kept = [one for one in trainer.callbacks if not isinstance(one, Checkpoints | Progress)]
+        kept = [one for one in trainer.callbacks if not isinstance(one, Checkpoints | ProgressDisplay)]
         trainer.callbacks = [*kept, timer]
         trainer.fit(module, _data(bench, config))
     return timer

@@ -9,7 +9,7 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
-from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.bad_steps import BadStepGuard
 from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.trainable import trained_parameters
 
@@ -19,13 +19,13 @@ class AveragedWeights(StepCallback):
 
     Lightning's own callback also copies the frozen networks, which are gigabytes, and saves them twice.
     decay: decay per step; early steps use (1 + step) / (10 + step), so that initial weights are soon forgotten.
-    watch: knows the skipped steps, which leave the average unchanged, too.
+    guard: knows the skipped steps, which leave the average unchanged, too.
     """
 
-    def __init__(self, decay: float, watch: Watch | None = None) -> None:
+    def __init__(self, decay: float, guard: BadStepGuard | None = None) -> None:
         super().__init__()
         self.decay = decay
-        self.watch = watch
+        self.guard = guard
         self.average: dict[str, Tensor] = {}
         self._trained: list[nn.Parameter] = []
         """Trained parameters in the order of `average`, kept because finding them takes milliseconds."""
@@ -39,7 +39,7 @@ class AveragedWeights(StepCallback):
 
     @torch.no_grad()
     def on_step(self, trainer: Trainer, module: LightningModule, step: int) -> None:
-        if self.watch is not None and self.watch.skipped:
+        if self.guard is not None and self.guard.skipped:
             return
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.average.values()), self._trained, 1 - decay)

@@ -49,7 +49,7 @@ class StepValues(NamedTuple):
         return is_scaled and math.isfinite(self.loss) and not math.isfinite(self.grad_norm)
 
 
-class Watch(Callback):
+class BadStepGuard(Callback):
     """Between the backward pass and the optimiser: clips gradients and skips bad steps.
 
     Skipped steps count as steps, so that data order and learning rate do not depend on them. In each step the ranks

@@ -9,24 +9,24 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm.auto import tqdm
 
-from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.bad_steps import BadStepGuard
 from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.records import Records
 
 BAR = "step {n_fmt}/{total_fmt} |{bar}|{postfix}, left {remaining}"
 
 
-class Progress(StepCallback, ProgressBar):
+class ProgressDisplay(StepCallback, ProgressBar):
     """Shows steps, loss, images/s and time left, on the first rank.
 
     Lightning's own bar counts batches of an epoch, but our epoch is endless. If stderr is a file, as under Slurm, one
     plain line is printed for each line of metrics.csv.
     """
 
-    def __init__(self, records: Records, watch: Watch) -> None:
+    def __init__(self, records: Records, guard: BadStepGuard) -> None:
         super().__init__()
         self.records = records
-        self.watch = watch
+        self.guard = guard
         self.bar: tqdm | None = None
         self.is_disabled = False
 
@@ -75,7 +75,7 @@ class Progress(StepCallback, ProgressBar):
         return not self.is_disabled
 
     def _facts(self) -> list[str]:
-        facts = [f"loss {self.watch.smooth_loss:.4f}"]
+        facts = [f"loss {self.guard.smooth_loss:.4f}"]
         if self.records.row:
             facts.append(f"{self.records.row['images_per_second']:.1f} images/s")
         return facts

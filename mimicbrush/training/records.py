@@ -19,7 +19,7 @@ from mimicbrush.data.decode import PairBatch
 from mimicbrush.errors import UserError
 from mimicbrush.files import append_text, write_text
 from mimicbrush.machine import GIBIBYTE, peak_memory
-from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.bad_steps import BadStepGuard
 from mimicbrush.training.callbacks import StepCallback
 from mimicbrush.training.curves import BANDS, LOSSES, draw_training
 from mimicbrush.training.heldout_loss import HeldoutLoss
@@ -41,14 +41,14 @@ class Records(StepCallback):
     """
 
     def __init__(
-        self, folder: Path, every: int, watch: Watch, clock: BatchClock, heldout_loss: HeldoutLoss | None = None
+        self, folder: Path, every: int, guard: BadStepGuard, clock: BatchClock, heldout_loss: HeldoutLoss | None = None
     ) -> None:
         super().__init__()
         self.heldout_loss = heldout_loss
         self.csv_path = folder / "metrics.csv"
         self.plot_path = folder / "loss.png"
         self.every = every
-        self.watch = watch
+        self.guard = guard
         self.clock = clock
         self.device_flops = math.nan
         """FLOP/s that one device reaches at most; NaN if unknown."""
@@ -81,8 +81,8 @@ class Records(StepCallback):
         super().on_train_batch_end(trainer, module)
 
     def on_step(self, trainer: Trainer, module: MimicBrushModule, step: int) -> None:
-        if math.isfinite(self.watch.grad_norm):
-            self.norms.append(self.watch.grad_norm)
+        if math.isfinite(self.guard.grad_norm):
+            self.norms.append(self.guard.grad_norm)
         is_measured = self.heldout_loss is not None and self.heldout_loss.is_due(step)
         columns = self.heldout_loss.measure(trainer, module, step) if is_measured else {}
         if step % self.every == 0 or step == trainer.max_steps or is_measured:
@@ -116,7 +116,7 @@ class Records(StepCallback):
         if trainer.is_global_zero:
             for message in self.damaged.note(skipped):
                 module.print(f"damaged, replaced by another sample: {message}")
-            self._write(trainer, row | {"bad_steps": self.watch.num_bad, "damaged_samples": len(self.damaged.named)})
+            self._write(trainer, row | {"bad_steps": self.guard.num_bad, "damaged_samples": len(self.damaged.named)})
 
     def _measure(self, trainer: Trainer, module: MimicBrushModule) -> dict[str, float]:
         """Measure the columns that all ranks share; all ranks must call it."""

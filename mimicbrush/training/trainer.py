@@ -21,7 +21,7 @@ from mimicbrush.data.datamodule import PairData, choose_heldout, heldout_batches
 from mimicbrush.errors import UserError, first_line
 from mimicbrush.model.weights.find import checkpoint_of
 from mimicbrush.training.averaging import AveragedWeights
-from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.bad_steps import BadStepGuard
 from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints
 from mimicbrush.training.config import TrainConfig
 from mimicbrush.training.first_rank import is_first
@@ -29,7 +29,7 @@ from mimicbrush.training.heldout_loss import HeldoutLoss
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.overfit import Overfit
 from mimicbrush.training.previews import Previews, ReferenceUse
-from mimicbrush.training.progress_display import Progress
+from mimicbrush.training.progress_display import ProgressDisplay
 from mimicbrush.training.ranks import CoreCheck, Ranks, find_ranks
 from mimicbrush.training.records import Records
 from mimicbrush.training.run_setup import share_step
@@ -74,7 +74,7 @@ def make_trainer(config: TrainConfig, stop: StopSignals) -> Trainer:
     )
     # Only Lightning knows how many devices "auto" means.
     trainer.accumulate_grad_batches = share_step(config, num_ranks_of(trainer)).run.accumulate
-    # Before each batch, ranks would ask the first one for SIGTERM, and wait; `Watch` exchanges stop signals already.
+    # Before each batch, ranks would ask the first one for SIGTERM, and wait; `BadStepGuard` exchanges stop signals.
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
     return trainer
 
@@ -132,7 +132,7 @@ def end_early(config: TrainConfig, stop: StopSignals, trainer: Trainer) -> None:
 
 def describe_left_out(config: TrainConfig, trainer: Trainer) -> str:
     """Describe skipped steps and replaced samples, and where they are recorded, for the run's last line."""
-    num_bad = next(callback.num_bad for callback in trainer.callbacks if isinstance(callback, Watch))
+    num_bad = next(callback.num_bad for callback in trainer.callbacks if isinstance(callback, BadStepGuard))
     damaged = next(callback.damaged for callback in trainer.callbacks if isinstance(callback, Records))
     description = ""
     if num_bad:
@@ -163,11 +163,11 @@ def _quieten_lightning() -> None:
 
 def _callbacks(config: TrainConfig, stop: StopSignals, clock: BatchClock, ranks: Ranks) -> list[Callback]:
     run = config.run
-    watch = Watch(run.watch, config.output / "bad_steps", stop)
-    averaged = AveragedWeights(run.ema_decay, watch)
+    guard = BadStepGuard(run.watch, config.output / "bad_steps", stop)
+    averaged = AveragedWeights(run.ema_decay, guard)
     heldout_loss = _heldout_loss(config, averaged)
-    records = Records(config.output, run.record_every, watch, clock, heldout_loss)
-    callbacks = [watch, averaged, records, Progress(records, watch), *_heldout_callbacks(config, averaged)]
+    records = Records(config.output, run.record_every, guard, clock, heldout_loss)
+    callbacks = [guard, averaged, records, ProgressDisplay(records, guard), *_heldout_callbacks(config, averaged)]
     if heldout_loss:
         callbacks.append(heldout_loss)
     if ranks.strategy != "auto" and not ranks.inherit_cores:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT, MIN_SIDE
-from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.bad_steps import BadStepGuard
 from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.stop_signals import SIGNALS, StopSignals
@@ -106,19 +106,19 @@ class Line(LightningModule):
         self.lines += words
 
 
-class KeylessWatch(Watch):
-    """A watch for batches that are no pairs: it writes no record."""
+class KeylessBadStepGuard(BadStepGuard):
+    """A guard for batches that are no pairs: it writes no record."""
 
     def _keep(self, trainer, module, loss, fault, step):
         return self.folder / str(step)
 
 
-def train_line(tmp_path, batches: list[tuple[float, float]], plugins=(), **changes) -> tuple[Line, Watch]:
-    line, watch = Line(), KeylessWatch(WatchConfig(**changes), tmp_path, StopSignals())
+def train_line(tmp_path, batches: list[tuple[float, float]], plugins=(), **changes) -> tuple[Line, BadStepGuard]:
+    line, guard = Line(), KeylessBadStepGuard(WatchConfig(**changes), tmp_path, StopSignals())
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
-        callbacks=[watch],
+        callbacks=[guard],
         plugins=list(plugins),
         logger=False,
         enable_checkpointing=False,
@@ -126,69 +126,69 @@ def train_line(tmp_path, batches: list[tuple[float, float]], plugins=(), **chang
         enable_model_summary=False,
     )
     trainer.fit(line, DataLoader([torch.tensor([batch]) for batch in batches], batch_size=None))
-    return line, watch
+    return line, guard
 
 
 def test_a_spike_is_a_bad_step(tmp_path):
     usual, spike = [(0.0, 1.0)] * MIN_LOSSES, (1.0, 20.0)
-    line, watch = train_line(tmp_path, [*usual, spike])
-    assert (watch.num_bad, watch.skipped) == (1, True)
+    line, guard = train_line(tmp_path, [*usual, spike])
+    assert (guard.num_bad, guard.skipped) == (1, True)
     assert line.weight.item() == 1
     assert "more than 10 times the usual 1;" in line.lines[0]
-    line, watch = train_line(tmp_path, [*usual, spike], spike_factor=0.0)
-    assert watch.num_bad == 0
+    line, guard = train_line(tmp_path, [*usual, spike], spike_factor=0.0)
+    assert guard.num_bad == 0
     assert line.weight.item() < 1
 
 
 def test_early_losses_are_no_spikes(tmp_path):
-    _, watch = train_line(tmp_path, [(0.0, 1.0)] * (MIN_LOSSES - 1) + [(0.0, 20.0)])
-    assert watch.num_bad == 0
+    _, guard = train_line(tmp_path, [(0.0, 1.0)] * (MIN_LOSSES - 1) + [(0.0, 20.0)])
+    assert guard.num_bad == 0
 
 
 def test_an_infinite_gradient_of_a_finite_loss_is_a_bad_step(tmp_path, monkeypatch):
     monkeypatch.setattr(Line, "on_after_backward", lambda self: self.weight.grad.fill_(math.inf))
-    line, watch = train_line(tmp_path, [(1.0, 0.0)])
-    assert watch.num_bad == 1
+    line, guard = train_line(tmp_path, [(1.0, 0.0)])
+    assert guard.num_bad == 1
     assert line.weight.item() == 1
 
 
 def test_many_bad_steps_in_a_row_end_the_run_and_others_do_not(tmp_path):
     good, bad = (1.0, 0.0), (math.nan, 0.0)
-    _, watch = train_line(tmp_path, [*[bad] * 9, good, *[bad] * 9])
-    assert watch.num_bad == 18
+    _, guard = train_line(tmp_path, [*[bad] * 9, good, *[bad] * 9])
+    assert guard.num_bad == 18
     with pytest.raises(UserError, match=r"bad step 10 in a row: start a new run with --network\.weights RUN"):
         train_line(tmp_path, [bad] * 10)
 
 
 def test_ranks_exchange_once_a_step_and_stop_together(tmp_path, monkeypatch):
     """The other rank has a loss of 3, a norm of 5 and a stop signal from Slurm; this one has no signal."""
-    watch, exchanged = KeylessWatch(WatchConfig(), tmp_path, StopSignals()), []
+    guard, exchanged = KeylessBadStepGuard(WatchConfig(), tmp_path, StopSignals()), []
 
     def all_reduce(values):
         exchanged.append(values.tolist())
         values += torch.tensor([3.0, 5.0, *(float(number == signal.SIGUSR1) for number in SIGNALS)])
 
     monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
-    agreed = watch._agree(SimpleNamespace(world_size=2), torch.tensor(1.0), torch.tensor(3.0))
+    agreed = guard._agree(SimpleNamespace(world_size=2), torch.tensor(1.0), torch.tensor(3.0))
     assert agreed == [2.0, 4.0]
     assert exchanged == [[1.0, 3.0, 0.0, 0.0, 0.0]]
-    assert (watch.stop.agreed, watch.stop.received) == (signal.SIGUSR1, None)
+    assert (guard.stop.agreed, guard.stop.received) == (signal.SIGUSR1, None)
 
 
 def test_one_rank_agrees_with_itself(tmp_path):
-    watch = KeylessWatch(WatchConfig(), tmp_path, StopSignals())
-    watch._agree(SimpleNamespace(world_size=1), torch.tensor(1.0))
-    assert watch.stop.agreed is None
-    watch.stop._note(signal.SIGTERM, None)
-    assert watch._agree(SimpleNamespace(world_size=1), torch.tensor(1.0)) == [1.0]
-    assert watch.stop.agreed is signal.SIGTERM
+    guard = KeylessBadStepGuard(WatchConfig(), tmp_path, StopSignals())
+    guard._agree(SimpleNamespace(world_size=1), torch.tensor(1.0))
+    assert guard.stop.agreed is None
+    guard.stop._note(signal.SIGTERM, None)
+    assert guard._agree(SimpleNamespace(world_size=1), torch.tensor(1.0)) == [1.0]
+    assert guard.stop.agreed is signal.SIGTERM
 
 
 def test_gradients_are_clipped(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(Line, "on_before_optimizer_step", lambda self, _: seen.append(self.weight.grad.item()))
-    _, watch = train_line(tmp_path, [(4.0, 0.0)], gradient_clip=0.5)
-    assert watch.grad_norm == 4
+    _, guard = train_line(tmp_path, [(4.0, 0.0)], gradient_clip=0.5)
+    assert guard.grad_norm == 4
     assert seen == [pytest.approx(0.5)]
 
 
@@ -197,14 +197,14 @@ def float16() -> MixedPrecision:
 
 
 def test_under_float16_loss_and_gradient_are_those_without_its_scale(tmp_path):
-    _, watch = train_line(tmp_path, [(3.0, 2.0)], [float16()])
-    assert (list(watch.losses), watch.grad_norm) == ([5.0], 3.0)
+    _, guard = train_line(tmp_path, [(3.0, 2.0)], [float16()])
+    assert (list(guard.losses), guard.grad_norm) == ([5.0], 3.0)
 
 
 def test_under_float16_an_overflow_is_no_bad_step_but_leaves_the_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(Line, "on_after_backward", lambda self: self.weight.grad.fill_(math.inf))
-    line, watch = train_line(tmp_path, [(1.0, 0.0)], [float16()])
-    assert (watch.num_bad, watch.skipped) == (0, True)
+    line, guard = train_line(tmp_path, [(1.0, 0.0)], [float16()])
+    assert (guard.num_bad, guard.skipped) == (0, True)
     assert line.weight.item() == 1
 
 

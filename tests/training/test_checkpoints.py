@@ -18,7 +18,7 @@ from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.tensor_files import DamagedFileError, torch_load, torch_save
 from mimicbrush.training.checkpoints import Checkpoints, WholeCheckpoints, find_resume_point
-from mimicbrush.training.doctor.run_checks import check_resume
+from mimicbrush.training.doctor.setup_checks import check_resume
 from mimicbrush.training.records import read_records
 from mimicbrush.training.stop_signals import StopSignals
 from tests.conftest import make_shards
@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_makes_no_edits_of_older_weights(finished, checkpoi
 def test_the_doctor_names_a_damaged_checkpoint(finished, checkpoints, monkeypatch, shards):
     settings = config(shards, finished / "run", max_steps=9)
     flip(checkpoints / "last.ckpt", 500)
-    monkeypatch.setattr("mimicbrush.training.doctor.run_checks.describe_other_run", lambda *args, **kwargs: None)
+    monkeypatch.setattr("mimicbrush.training.doctor.setup_checks.describe_other_run", lambda *args, **kwargs: None)
     warning, ok = check_resume(settings)
     assert (warning.verdict, ok.verdict) == ("warning", "ok")
     assert "last.ckpt: damaged" in warning.message

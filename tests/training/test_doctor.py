@@ -23,10 +23,10 @@ from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.contact_sheet import GAP, MIN_SIDE
 from mimicbrush.training import command, doctor
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
-from mimicbrush.training.doctor import run_checks
+from mimicbrush.training.doctor import setup_checks
 from mimicbrush.training.doctor.findings import Finding, collect, describe
 from mimicbrush.training.doctor.first_batch import check_gradients, check_mask, check_round_trip, run_batch
-from mimicbrush.training.doctor.run_checks import check_cores, check_disk, check_step, check_weights
+from mimicbrush.training.doctor.setup_checks import check_cores, check_disk, check_step, check_weights
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.ranks import CoreCheck, RankCores
 from mimicbrush.training.run_setup import make_data, make_module
@@ -141,7 +141,7 @@ def test_broken_weights_are_found(config, module):
 
 def of_cores(config: TrainConfig, monkeypatch, num_cores: int, *, num_workers: int, devices: int) -> dict[str, str]:
     own = RankCores("node", frozenset(range(num_cores)), num_cores)
-    monkeypatch.setattr(run_checks, "own_cores", lambda: own)
+    monkeypatch.setattr(setup_checks, "own_cores", lambda: own)
     run, data = replace(config.run, devices=devices), replace(config.data, num_workers=num_workers)
     config = replace(config, run=run, data=data)
     return verdicts(collect("workers", check_cores, config, make_trainer(config, StopSignals())))
@@ -195,7 +195,7 @@ def test_a_full_disk_is_a_fault(config, module, monkeypatch):
 
 def test_random_weights_of_a_big_network_are_a_warning(config, module, monkeypatch):
     assert verdicts(check_weights(config.network, module.network)).keys() == {"ok"}
-    monkeypatch.setattr("mimicbrush.training.doctor.run_checks.LARGE_PART", 1000)
+    monkeypatch.setattr("mimicbrush.training.doctor.setup_checks.LARGE_PART", 1000)
     assert "imitative_unet" in verdicts(check_weights(config.network, module.network))["warning"]
 
 

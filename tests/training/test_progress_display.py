@@ -4,7 +4,7 @@ import io
 import sys
 from types import SimpleNamespace
 
-from mimicbrush.training.progress_display import Progress
+from mimicbrush.training.progress_display import ProgressDisplay
 
 
 class Terminal(io.StringIO):
@@ -16,7 +16,7 @@ def test_the_bar_starts_where_the_run_resumes_and_messages_have_their_own_lines(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     records = SimpleNamespace(row={"step": 40, "images_per_second": 12.5, "waiting_share": 0.02})
-    progress = Progress(records, SimpleNamespace(smooth_loss=0.125))
+    progress = ProgressDisplay(records, SimpleNamespace(smooth_loss=0.125))
     trainer = SimpleNamespace(global_step=40, max_steps=100, is_global_zero=True)
     progress.on_train_start(trainer, None)
     progress.on_step(trainer, None, 41)
@@ -32,7 +32,7 @@ def test_the_bar_starts_where_the_run_resumes_and_messages_have_their_own_lines(
 def test_other_ranks_print_nothing(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    progress = Progress(SimpleNamespace(row={}), SimpleNamespace(smooth_loss=0.0))
+    progress = ProgressDisplay(SimpleNamespace(row={}), SimpleNamespace(smooth_loss=0.0))
     trainer = SimpleNamespace(global_step=0, max_steps=9, is_global_zero=False)
     progress.setup(trainer, None, "fit")
     progress.on_train_start(trainer, None)

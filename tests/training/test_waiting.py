@@ -12,7 +12,7 @@ import torch
 from lightning import Callback
 
 from mimicbrush.training import trainer as training
-from mimicbrush.training.bad_steps import Watch
+from mimicbrush.training.bad_steps import BadStepGuard
 from mimicbrush.training.records import Records
 from mimicbrush.training.run_setup import make_data, make_module
 from mimicbrush.training.stop_signals import StopSignals
@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 from tests.training.far_training import NUM_STEPS, RECORDED, make_config
 from tests.training.test_resume import ENVIRONMENT
 
-IN_EACH_STEP = {"bad_steps.py:Watch._agree": "whether the step harms the weights decides whether it is taken"}
+IN_EACH_STEP = {"bad_steps.py:BadStepGuard._agree": "whether the step harms the weights decides whether it is taken"}
 IN_THE_FIRST = {
     "scheduling_ddim.py:DDIMScheduler.add_noise < module.py:MimicBrushModule.training_step": "the noise schedule moves"
 }
@@ -105,7 +105,7 @@ def allow_waits(monkeypatch, owner: type, name: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_a_gpu_is_waited_for_at_intended_places_only(tmp_path, monkeypatch, precision):
-    allow_waits(monkeypatch, Watch, "_agree")
+    allow_waits(monkeypatch, BadStepGuard, "_agree")
     allow_waits(monkeypatch, Records, "_measure")
     config = make_config(tmp_path)
     run = replace(config.run, accelerator="cuda", precision=precision, max_steps=RECORDED + 3)

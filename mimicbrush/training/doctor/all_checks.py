@@ -16,7 +16,7 @@ from mimicbrush.data.decode import collate
 from mimicbrush.errors import UserError, first_line
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.doctor.check_pictures import batch_sheet, round_trip_sheet
+from mimicbrush.training.doctor.contact_sheets import batch_sheet, round_trip_sheet
 from mimicbrush.training.doctor.data_checks import (
     BEFORE_A_RUN,
     IN_FULL,
@@ -27,7 +27,7 @@ from mimicbrush.training.doctor.data_checks import (
 )
 from mimicbrush.training.doctor.findings import Finding, collect, describe, faults_of
 from mimicbrush.training.doctor.first_batch import FirstBatch, check_gradients, check_mask, check_round_trip, run_batch
-from mimicbrush.training.doctor.run_checks import (
+from mimicbrush.training.doctor.setup_checks import (
     check_checkpoint_fits,
     check_cores,
     check_device,
