@@ -21,9 +21,10 @@ from mimicbrush.model.weights.run_checkpoint import read_checkpoint
 from mimicbrush.pictures.geometry import blacken
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.contact_sheet import GAP, MIN_SIDE
-from mimicbrush.training import command, doctor
+from mimicbrush.training import command
 from mimicbrush.training.config import RecipeConfig, RunConfig, TrainConfig
 from mimicbrush.training.doctor import setup_checks
+from mimicbrush.training.doctor.all_checks import check_before_run
 from mimicbrush.training.doctor.findings import Finding, collect, describe
 from mimicbrush.training.doctor.first_batch import check_gradients, check_mask, check_round_trip, run_batch
 from mimicbrush.training.doctor.setup_checks import check_cores, check_disk, check_step, check_weights
@@ -212,7 +213,7 @@ def test_a_summary_lists_only_what_is_not_ok():
 
 def test_the_doctor_leaves_the_weights_of_the_run_unchanged(config, monkeypatch):
     states = []
-    for name, check in {"with": doctor.check_before_run, "without": lambda *_: None}.items():
+    for name, check in {"with": check_before_run, "without": lambda *_: None}.items():
         monkeypatch.setattr(command, "check_before_run", check)
         fit(replace(config, output=config.output / name), monkeypatch)
         states.append(read_checkpoint(config.output / name / "checkpoints" / "last.ckpt")["state_dict"])
