@@ -1,4 +1,4 @@
-"""An editor that all visitors share, the queue before it, and reports of its progress. It knows nothing of the page."""
+"""An editor that all visitors share, the queue before it, and reports of its progress, independent of the page."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def edit_pictures(config: MaskedEditConfig) -> None:
-    """Make one edit, or those of a batch that are missing; raises UserError where some cannot be made."""
+    """Make one edit, or those of a batch that are missing; raises UserError if some cannot be made."""
     if config.batch is None:
         _edit_one(config)
         return

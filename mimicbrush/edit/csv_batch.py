@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 def read_batch(config: MaskedEditConfig) -> Batch:
-    """Read the CSV of a batch; raises UserError where it is not readable or its columns are wrong."""
+    """Read the CSV of a batch; raises UserError if it is not readable or its columns are wrong."""
     edits, faults = {}, {}
     for line, row in _read_rows(config).items():
         row_faults = Faults()
@@ -68,11 +68,11 @@ def recommended_where_compared(edits: Collection[MaskedEditConfig]) -> Recommend
     try:
         return read_recommended(weights) if weights else None
     except UserError:
-        return None  # raised again when they are loaded, where anything is to be made
+        return None  # raised again when the weights are loaded, if a result is missing
 
 
 def refuse_results_of_others(edit: MaskedEditConfig, recommended: RecommendedSettings | None) -> None:
-    """Raise UserError where a finished result was made with other settings, and is not to be overwritten.
+    """Raise UserError if a finished result was made with other settings, unless it may be overwritten.
 
     recommended: as in `find_other_settings`.
     """

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def refuse_missing_files(config: MaskedEditConfig) -> None:
-    """Raise UserError, naming all of them, where pictures, the CSV of a batch or local weights are missing.
+    """Raise one UserError for all missing pictures, the CSV of a batch and local weights.
 
-    It names the results of a single edit, too, that exist already or cannot be written; a batch looks at those of its
-    rows later. Where nothing is wrong, it prints what is loaded, as that takes a while.
+    For a single edit, it also names results that exist or cannot be written; for a batch, these are checked row by row
+    later. If nothing is wrong, it prints what will be loaded, which takes seconds.
     """
     faults = Faults()
     if config.batch is None:
@@ -42,7 +42,7 @@ def refuse_missing_files(config: MaskedEditConfig) -> None:
 
 
 def missing_pictures(given: Mapping[str, object]) -> list[str]:
-    """Name each missing picture of a row or a command line."""
+    """Describe each missing picture of a row or a command line."""
     options = ("source", "mask", "reference", "reference_mask")
     listed = {option: given.get(option) for option in options}
     listed = {option: paths if isinstance(paths, list) else [paths] for option, paths in listed.items()}
@@ -55,7 +55,7 @@ def missing_pictures(given: Mapping[str, object]) -> list[str]:
 
 
 def unwritable_results(config: MaskedEditConfig) -> list[str]:
-    """Name each result that has to be written and cannot be."""
+    """Describe each result that cannot be written."""
     faults = Faults()
     for path in config.written:
         with faults.collect():

@@ -22,7 +22,7 @@ KEY = "mimicbrush"
 KIND = "kind"
 """Name, beside the settings, of the subcommand that made the edit."""
 FIRST_KIND = "reference"
-"""Kind of the records from before there were several kinds."""
+"""Kind of the records of 0.1.0, which name none."""
 FINGERPRINTS = "sha256"
 """Name, beside the settings, of the digests of the pictures."""
 NOT_SETTINGS = ("batch", "replay", "output", "force")
@@ -42,11 +42,11 @@ def save_with_settings(edited: Tensor, config: MaskedEditConfig, inputs: Inputs,
 
 
 def read_settings(path: Path) -> dict:
-    """The settings in a PNG, its KIND, and FINGERPRINTS if it is not older than these.
+    """Read the settings in a PNG, with KIND, and with FINGERPRINTS unless the record is too old to have them.
 
-    Raises UserError where it holds none.
+    Raises UserError if there are no settings.
     """
-    # They lie before the pixels, which need not be decoded: a batch looks at every result that is there.
+    # Only the header is read: a batch looks at every existing result.
     header = read_header(path)
     try:
         settings = json.loads(header.texts[KEY])

@@ -14,14 +14,14 @@ SIDE = 384
 
 
 def write_sheet(config: MaskedEditConfig, inputs: Inputs) -> None:
-    """Show the source, the references, their cropped parts where they have a box or a mask, and the results by seed."""
+    """Show the source, the references, the part that a box or mask crops from each, and the results by seed."""
     labelled = [("source", to_pil(inputs.source.picture))]
     for path, box, mask, seen in zip(
         config.references, config.boxes, config.reference_masks, inputs.references, strict=True
     ):
         labelled.append(("reference", to_pil(read_channels(path))))
         if box or mask:
-            labelled.append(("what is meant in it", to_pil(seen)))
+            labelled.append(("reference, cropped", to_pil(seen)))
     results = zip(config.seeds, config.outputs, strict=True)
     labelled += [(f"seed {seed}", to_pil(read_channels(path))) for seed, path in results]
     write_image(contact_sheet(square_rows(labelled), side=SIDE), config.sheet)

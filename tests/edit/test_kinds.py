@@ -27,7 +27,7 @@ def text_arguments(folder, **changes) -> list[object]:
     ]
 
 
-def test_a_line_without_a_subcommand_is_an_edit_by_a_reference(pictures):
+def test_a_line_without_a_subcommand_is_an_edit_from_a_reference(pictures):
     run(*arguments_for(pictures))
     run("reference", *arguments_for(pictures, output=pictures / "named.png"))
     assert np.array_equal(pixels(pictures / "e.png"), pixels(pictures / "named.png"))
@@ -52,7 +52,7 @@ def test_another_editor_of_the_kind_answers(pictures):
     assert (source != edited)[20:30, 20:40].any() and np.array_equal(source[:20], edited[:20])
 
 
-def test_a_sentence_is_edited_and_replayed_with_or_without_the_subcommand(pictures):
+def test_an_edit_from_a_prompt_is_replayed_with_or_without_the_subcommand(pictures):
     run(*text_arguments(pictures, init_args="{levels_per_letter: 2}", num_images=2), "--grid")
     edited = pixels(pictures / "e-1.png")
     assert (edited[20:30, 20:40] == 16).all()
@@ -66,7 +66,7 @@ def test_a_sentence_is_edited_and_replayed_with_or_without_the_subcommand(pictur
         run("reference", "--replay", pictures / "e-1.png", "--output", pictures / "no.png")
 
 
-def test_a_csv_of_sentences_is_made_and_resumed(pictures, capsys):
+def test_a_csv_of_prompts_is_made_and_resumed(pictures, capsys):
     rows = [{"prompt": "a, b", "output": "a.png"}, {"prompt": "seven ..", "output": "b.png", "seed": "x"}]
     with (pictures / "edits.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["source", "mask", "prompt", "output", "seed"])

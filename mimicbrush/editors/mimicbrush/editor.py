@@ -46,7 +46,7 @@ class Canvas(NamedTuple):
 
 
 class Callbacks(NamedTuple):
-    """Functions to call after each sampling step, where there are any."""
+    """Functions to call after each sampling step; None for those not given."""
 
     on_step: OnStep | None = None
     on_progress: OnProgress | None = None
