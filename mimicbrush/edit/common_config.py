@@ -58,7 +58,7 @@ class MaskedEditConfig(ABC):
         missing = [name for name in self.needed if getattr(self, name) is None]
         faults.check(
             self.batch is not None or not missing,
-            f"{', '.join(missing)} not given; give them, or a CSV of edits as batch",
+            f"{', '.join(missing)} not given; name {'it' if len(missing) == 1 else 'them'}, or a CSV of edits as batch",
         )
         faults.check(
             self.batch is None or len(missing) == len(self.needed),

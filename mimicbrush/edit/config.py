@@ -92,6 +92,7 @@ class EditConfig(LoadConfig, EditSettings, MaskedEditConfig):
             faults.check(
                 self.weights is not None, "weights not given; give them, asset:tiny for instance, or an editor"
             )
+            faults.check(not self.init_args, "init_args are an editor's arguments; give its class path as editor, too")
         else:
             faults.found += self._settings_of_mimicbrush()
         for base in (LoadConfig, MaskedEditConfig, EditSettings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimicbrush.errors import Faults
@@ -47,11 +48,15 @@ def missing_pictures(given: Mapping[str, object]) -> list[str]:
     listed = {option: given.get(option) for option in options}
     listed = {option: paths if isinstance(paths, list) else [paths] for option, paths in listed.items()}
     return [
-        f"{option} {path}: no such picture"
+        f"{option} {path}: {_not_a_file(path)}"
         for option, paths in listed.items()
         for path in paths
         if path is not None and not path.is_file()
     ]
+
+
+def _not_a_file(path: Path) -> str:
+    return "is a folder; expected a picture" if path.is_dir() else "no such picture"
 
 
 def unwritable_results(config: MaskedEditConfig) -> list[str]:

@@ -86,12 +86,13 @@ def test_a_csv_of_prompts_is_made_and_resumed(pictures, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (lambda at: text_arguments(at, prompt=None), "prompt not given; give them, or a CSV"),
+        (lambda at: text_arguments(at, prompt=None), "prompt not given; name it, or a CSV"),
         (
             lambda at: text_arguments(at, editor=PASTE),
             "ReferencePaste answers a ReferenceRequest, and a text edit is a",
         ),
         (lambda at: text_arguments(at, editor="no.such.Editor"), "no.such.Editor: no such class"),
+        (lambda at: arguments_for(at, init_args="{radius: 3}"), "init_args are an editor's arguments; give its class"),
         (lambda at: text_arguments(at, init_args="{colour: 3}"), "GreyByWords: .*colour"),
         (
             lambda at: arguments_for(at, editor=PASTE),

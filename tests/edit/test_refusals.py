@@ -57,6 +57,7 @@ REFUSED = {
     ),
     "mask white": (lambda at: {"mask": saved(at, Image.new("L", (70, 50), 255))}, r"mask .*odd\.png is all white"),
     "mask of another size": (lambda at: {"mask": saved(at, Image.new("L", (70, 51), 255))}, "70 x 51 .* 70 x 50"),
+    "mask a folder": (lambda at: {"mask": at}, r"mask .*: is a folder; expected a picture"),
     "mask absent": (lambda at: {"mask": at / "absent.png"}, r"mask .*absent\.png: no such picture"),
     "image one pixel wide": (
         lambda at: {"source": saved(at, Image.new("RGB", (1, 50)))},
