@@ -155,6 +155,7 @@ def macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroups")
 
 
+@pytest.mark.slow
 def test_macos_trains(macos, shards, tmp_path, monkeypatch, capfd):
     fit(config(shards, tmp_path / "run"), tmp_path, monkeypatch, "--data.num_workers=1")
     assert "trained steps 1 to 2" in capfd.readouterr().out

@@ -31,6 +31,7 @@ def test_counted_memory_agrees_with_a_real_edit(num_images):
     assert counted - weights == pytest.approx(live.peak, rel=0.25)
 
 
+@pytest.mark.slow
 def test_each_way_saves_memory_where_it_should():
     ways = {name: replace(way, dtype=way.dtype or torch.bfloat16) for name, way in WAYS.items()}
     counted = {name: count_memory(shaped_network(CONFIG), way, num_images=4) for name, way in ways.items()}

@@ -60,6 +60,7 @@ def test_an_output_named_like_a_file_is_refused(tmp_path):
     assert not (tmp_path / "x.json").exists()
 
 
+@pytest.mark.slow
 def test_all_checks_that_need_no_gpu_run(tmp_path, capsys):
     done, needing = ("float32", "lora", "edit"), ("waits", "offload_model", "compile")
     check_gpu(make_config(tmp_path, *done, *needing))

@@ -31,6 +31,7 @@ def train_config(shards: dict[str, Path], tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_rows_are_measured_and_written(train_config, tmp_path, capsys):
     output = tmp_path / "results" / "train.json"
     rows = ("float32", "checkpointing", "configured")

@@ -103,6 +103,7 @@ def largest_difference(ours: object, theirs: object) -> float:
     return 0
 
 
+@pytest.mark.slow
 def test_batches_order_tasks_and_resume_change_no_number(evaluate, make_set, tmp_path, network):
     """With the network's edits, and every metric on small random networks."""
     save_pretrained(network, tmp_path / "weights")

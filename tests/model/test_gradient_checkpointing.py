@@ -39,7 +39,7 @@ def step(network: MimicBrushNetwork, *, detached: bool) -> dict[str, torch.Tenso
 @pytest.mark.parametrize(
     ("train_reference", "detached", "checkpointing", "backend"),
     [
-        (True, False, True, "eager"),
+        pytest.param(True, False, True, "eager", marks=pytest.mark.slow),
         # aot_eager refuses to checkpoint blocks without a backward pass.
         pytest.param(False, True, True, "aot_eager", marks=pytest.mark.slow),
         pytest.param(False, False, True, "aot_eager", marks=pytest.mark.slow),

@@ -15,6 +15,7 @@ def network() -> MimicBrushNetwork:
     return initialise(one_block_config()).eval()
 
 
+@pytest.mark.slow
 def test_untrained_networks_are_at_chance(shards):
     """The mean over random networks is at chance, and none of them looks like a network that imitates."""
     batches = heldout_batches(shards["heldout"], SIZE, 16, 0)

@@ -134,6 +134,7 @@ def test_a_runs_cost_is_that_of_what_it_trains(tmp_path, plain):
     assert cost.memory < plain.memory
 
 
+@pytest.mark.slow
 def test_the_full_size_network_is_counted_without_weights():
     network = shaped_network(full_size_network())
     assert sum(parameter.numel() for parameter in network.imitative_unet.parameters()) == 859_546_884

@@ -20,6 +20,8 @@ from tests.conftest import REPOSITORY
 from tests.training.far_training import NUM_STEPS, RECORDED, make_config
 from tests.training.test_resume import ENVIRONMENT
 
+pytestmark = pytest.mark.slow
+
 IN_EACH_STEP = {"bad_steps.py:BadStepGuard._agree": "whether the step harms the weights decides whether it is taken"}
 IN_THE_FIRST = {
     "scheduling_ddim.py:DDIMScheduler.add_noise < module.py:MimicBrushModule.training_step": "the noise schedule moves"
