@@ -17,6 +17,8 @@ from mimicbrush.video.clip_reader import probe, read_frames
 from mimicbrush.video.decord_reader import decord
 from tests.video.ffmpeg_oracle import Recipe, ffmpeg_frames, make_clip
 
+pytestmark = pytest.mark.slow
+
 H264 = "-c:v libx264 -preset veryfast -crf 12 -threads 1 -bf 3 -g 25"
 HEVC = "-c:v libx265 -preset ultrafast -crf 12 -g 25 -x265-params log-level=error:pools=none:frame-threads=1:bframes=3"
 VP9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 4M -threads 1 -g 25"
