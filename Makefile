@@ -3,7 +3,7 @@
 # make test-all   these and the slow tests, which are also `make test-slow`
 # make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
 # make test-browser the page in Chromium
-# make check-gpu  training and editing on one GPU, ten minutes at most -> runs/check_gpu/results.md
+# make check-gpu  training and editing on one GPU, planned for ten minutes -> runs/check_gpu/results.md
 # Each sets up .venv by itself; the second time that is quick.
 
 PYTHON ?= python3

@@ -171,7 +171,7 @@ def _group_faults(config_class: type, values: Mapping[str, object], prefix: str 
 
 def _reason(error: Exception) -> str:
     """The last, most specific line of a parser's message, without Python's names of types."""
-    # Of a config that may be null, only the refusal by its own `__post_init__` is useful.
+    # A config that may be null gives several refusals; only that of its own `__post_init__` is useful.
     own = re.search(r"\nErrors:\n +- (?!Expected a )(.*)", str(error))
     if own:
         return own[1]

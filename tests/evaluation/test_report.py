@@ -21,7 +21,7 @@ from tests.conftest import CHROMIUM
 from tests.evaluation.small import IDENTITY, PASTE, Loaded, RefusesDark, Shapeless, one_set
 
 NEEDS_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-# Of the three pictures of `make_set`, two lie below this mean.
+# Two of the three pictures of `make_set` lie below this mean.
 FLAKY = {
     "class_path": f"{RefusesDark.__module__}.{RefusesDark.__name__}",
     "init_args": {"below": 0.4999},

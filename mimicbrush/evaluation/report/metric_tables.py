@@ -95,7 +95,7 @@ def further_section(
         heading("Further measures", level=3),
         table(["editor", *map(column_title, ours.values()), f"time (s){ARROWS['lower']}", "peak memory (MiB) ↓"], rows),
         bullets(_summary_notes(results, set_name, metrics)),
-        folded("What the measures mean", [_meaning(results, name, metric) for name, metric in metrics.items()]),
+        folded("Meaning of the measures", [_meaning(results, name, metric) for name, metric in metrics.items()]),
         _not_computed(results, metrics),
     ]
 
