@@ -1,4 +1,4 @@
-"""Turn clips into training shards: decode frames, choose pairs, match keypoints, encode."""
+"""Turn clips into training shards: decode frames, divide them into shots, choose pairs, match keypoints, encode."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.clip_record import ClipRecord
 from data_prep.config import VideoShardConfig
 from data_prep.duplicates import hash_thumbnails
-from data_prep.images import encode_image, encode_strip
+from data_prep.images import encode_image
 from data_prep.input_files import check_file, list_videos, size_of
-from data_prep.keypoints import Match, detect_keypoints, match_keypoints, median_motion
-from data_prep.pairs import ChosenPair, Selection, sample_times, select_pairs
+from data_prep.keypoints import Match, detect_keypoints, match_keypoints
+from data_prep.moments import sample_times
+from data_prep.pairs import ChosenPair, select_pairs
 from data_prep.parallel_sharding import Outcome, Stopwatch
 from data_prep.shard_folder import shard_and_merge
-from data_prep.summary import BAND_BIN, GAP_BIN, MOTION_BIN, histogram
-from data_prep.work_units import KEPT, slug
+from data_prep.shots import Shot, find_shots, num_pairs_across
+from data_prep.work_units import slug
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UnusableInput
 from mimicbrush.metadata import read_metadata
@@ -42,19 +44,45 @@ def read_clip(
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
         clip = _decode(clips[name], config, generator)
+    facts = _facts(clip)
+    origin = {"group": name, **metadata.get(name, {}), "file": name, **facts}
+    record = ClipRecord(num_frames=len(clip.frames))
     with watch.measure("similarity"):
-        selection = select_pairs(clip, config.pairs, generator)
+        shots = _divide(clip, record)
+    pairs = [pair for shot in shots for pair in _read_shot(shot, origin, config, generator, record, watch)]
+    described = {**record.summarise(), **facts, "hashes": hash_thumbnails(clip.thumbnails)}
+    return Outcome(pairs, described, record.examples, dict(watch.seconds))
+
+
+def _divide(clip: DecodedClip, record: ClipRecord) -> list[Shot]:
+    """Divide a clip into shots; pairs across their boundaries are counted and never compared."""
+    shots = find_shots(clip)
+    if num_across := num_pairs_across(shots):
+        record.dropped_pairs["cut_between"] += num_across
+        record.add_example("cut_between", [shots[0].frames[-1], shots[1].frames[0]])
+    return shots
+
+
+def _read_shot(
+    shot: Shot,
+    origin: Mapping,
+    config: VideoShardConfig,
+    generator: np.random.Generator,
+    record: ClipRecord,
+    watch: Stopwatch,
+) -> list[FramePair]:
+    """Choose the pairs of a shot, match their keypoints and encode their frames."""
+    with watch.measure("similarity"):
+        selection = select_pairs(shot, config.pairs, generator)
     with watch.measure("keypoints"):
         matches = _match(selection.pairs) if config.keypoints else [[] for _ in selection.pairs]
     with watch.measure("encode"):
-        origin = {"group": name, **metadata.get(name, {}), "file": name, **_facts(clip)}
         frames = _frames_of(selection.pairs)
         encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
         chosen = zip(selection.pairs, matches, strict=True)
         pairs = [_frame_pair(pair, found, origin, encoded, generator) for pair, found in chosen]
-        examples = {reason: encode_strip([f.image for f in frames]) for reason, frames in selection.examples.items()}
-    record = _record(clip, selection, matches)
-    return Outcome(pairs, record, examples, dict(watch.seconds))
+        record.add_shot(selection, matches)
+    return pairs
 
 
 def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator) -> DecodedClip:
@@ -82,7 +110,7 @@ def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:
 def _frame_pair(
     pair: ChosenPair,
     matches: list[Match],
-    origin: dict,
+    origin: Mapping,
     encoded: Mapping[float, bytes],
     generator: np.random.Generator,
 ) -> FramePair:
@@ -107,21 +135,3 @@ def _facts(clip: DecodedClip) -> dict:
     """Facts of a clip that are stored in its record and in its samples."""
     info = clip.info
     return {"video_size": [info.width, info.height], "codec": info.codec, "decoder": clip.decoder}
-
-
-def _record(clip: DecodedClip, selection: Selection, matches: Sequence[list[Match]]) -> dict:
-    """Record of a decoded clip in the shard's index."""
-    motions = [motion for motion in map(median_motion, matches) if motion is not None]
-    detail = f"{len(clip.frames)} frames, {len(selection.candidates)} pairs compared"
-    return {
-        "status": selection.reason or KEPT,
-        "detail": detail if selection.reason else "",
-        **_facts(clip),
-        "dropped_frames": dict(selection.dropped_frames),
-        "dropped_pairs": dict(selection.dropped_pairs),
-        "candidates": histogram((pair.similarity for pair in selection.candidates), BAND_BIN),
-        "similarity": histogram((pair.similarity for pair in selection.pairs), BAND_BIN),
-        "gap": histogram((pair.gap for pair in selection.pairs), GAP_BIN),
-        "motion": histogram(motions, MOTION_BIN),
-        "hashes": hash_thumbnails(clip.thumbnails),
-    }

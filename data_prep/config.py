@@ -41,10 +41,10 @@ class PairConfig:
     min_changed: float = 0.05
     """Smallest share of the picture that must change between the frames of a pair, which excludes still scenes even if
     grain lowers their SSIM. 0: only SSIM decides, as in the paper."""
-    frames_per_clip: int = 16
-    """Number of frames decoded from each clip; every two of them are a candidate pair."""
-    pairs_per_clip: int = 8
-    """Largest number of pairs kept from each clip, spread over similarities and distances in time."""
+    frames_per_shot: int = 16
+    """Number of frames decoded for each shot; every two of them are a candidate pair."""
+    pairs_per_shot: int = 8
+    """Largest number of pairs kept from each shot, spread over similarities and distances in time."""
     min_gap: float = 0.25
     """Smallest distance in time between the frames of a pair, in seconds."""
     min_brightness: float = 12.0
@@ -66,10 +66,10 @@ class PairConfig:
             faults.add(f"ssim_size is {self.ssim_size}; the SSIM window needs at least {SSIM_WINDOW}")
         if not 0 <= self.min_changed < 1:
             faults.add(f"min_changed is {self.min_changed}; expected a share in [0, 1)")
-        if self.frames_per_clip < 2:
-            faults.add(f"frames_per_clip is {self.frames_per_clip}; a pair needs 2")
-        if self.pairs_per_clip < 1:
-            faults.add(f"pairs_per_clip is {self.pairs_per_clip}; expected 1 or more")
+        if self.frames_per_shot < 2:
+            faults.add(f"frames_per_shot is {self.frames_per_shot}; a pair needs 2")
+        if self.pairs_per_shot < 1:
+            faults.add(f"pairs_per_shot is {self.pairs_per_shot}; expected 1 or more")
         if self.min_gap < 0:
             faults.add(f"min_gap is {self.min_gap}; expected 0 or more seconds")
         faults.refuse()

@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import SSIM_WINDOW, PairConfig
-from data_prep.cuts import find_shots
 from data_prep.images import to_grey
+from data_prep.shots import Shot
 from data_prep.ssim import Moments, moments, similarity_map
-from mimicbrush.video.decoded_clip import DecodedClip, Frame
+from mimicbrush.video.decoded_clip import Frame
 
 CHANGED_LEVEL = 8.0
 """Grey levels by which the mean of a 7 x 7 window must differ to count as changed; film grain changes it less."""
 NUM_GAP_PARTS = 3
-"""Number of ranges of distances in time (short, medium, long) over which a clip's pairs are spread."""
+"""Number of ranges of distances in time (short, medium, long) over which a shot's pairs are spread."""
 
 
 class ChosenPair(NamedTuple):
-    """Two frames of a clip, earlier first."""
+    """Two frames of a shot, earlier first."""
 
     first: Frame
     second: Frame
@@ -41,7 +41,7 @@ class ChosenPair(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The pairs chosen from a clip's frames, and what was dropped."""
+    """The pairs chosen from a shot's frames, and what was dropped."""
 
     pairs: list[ChosenPair]
     candidates: list[ChosenPair]
@@ -53,16 +53,6 @@ class Selection(NamedTuple):
     examples: dict[str, list[Frame]]
     """The first frame, or pair of frames, that was dropped for each reason."""
 
-    @property
-    def reason(self) -> str | None:
-        """The most frequent reason why no pair was kept; None if one was."""
-        if self.pairs:
-            return None
-        # Every clip has frames that are close in time: they are the reason only if there is no other.
-        compared = Counter({reason: num for reason, num in self.dropped_pairs.items() if reason != "too_close"})
-        dropped = compared or self.dropped_pairs or self.dropped_frames
-        return dropped.most_common(1)[0][0] if dropped else "too_short"
-
 
 class _UsableFrame(NamedTuple):
     """A frame that may be part of a pair."""
@@ -72,26 +62,17 @@ class _UsableFrame(NamedTuple):
     moments: Moments
 
 
-def sample_times(duration: float, config: PairConfig, generator: np.random.Generator) -> list[float]:
-    """Draw `frames_per_clip` random times within the clip, in seconds, rising.
-
-    The first 2 % and the last 4 % are left out, as containers often state a slightly longer duration than they hold.
-    """
-    return sorted(generator.uniform(0.02 * duration, 0.96 * duration, config.frames_per_clip).tolist())
-
-
-def select_pairs(clip: DecodedClip, config: PairConfig, generator: np.random.Generator) -> Selection:
-    """Choose at most `pairs_per_clip` pairs within a shot, with a similarity in the band, spread over band and gaps."""
+def select_pairs(shot: Shot, config: PairConfig, generator: np.random.Generator) -> Selection:
+    """Choose at most `pairs_per_shot` pairs of a shot, with a similarity in the band, spread over band and gaps."""
     selection = Selection([], [], Counter(), Counter(), {})
-    usable = _drop_poor_frames(clip.frames, config, selection)
-    shots = find_shots(clip)
+    usable = _drop_poor_frames(shot.frames, config, selection)
     inside: list[ChosenPair] = []
     for first, second in combinations(usable, 2):
-        if second.frame.time - first.frame.time < config.min_gap:
+        pair = ChosenPair(first.frame, second.frame, 0.0)
+        if pair.gap < config.min_gap:
             selection.dropped_pairs["too_close"] += 1
             continue
-        pair = ChosenPair(first.frame, second.frame, 0.0)
-        if shots.are_apart(first.frame, second.frame):
+        if shot.are_apart(first.frame, second.frame):
             reason = "cut_between"
         else:
             similarity = similarity_map(first.moments, second.moments)
@@ -148,14 +129,14 @@ def _misfit(pair: ChosenPair, changed: float, config: PairConfig) -> str | None:
 
 
 def _spread(pairs: list[ChosenPair], config: PairConfig, generator: np.random.Generator) -> list[ChosenPair]:
-    """Choose at most `pairs_per_clip` of the pairs, in order of time.
+    """Choose at most `pairs_per_shot` of the pairs, in order of time.
 
     They are chosen one by one: first comes the pair whose part of the band has been chosen least so far, then the one
     whose part of the gaps has, then the one whose frames have; ties are broken at random.
     """
     left = [pairs[index] for index in generator.permutation(len(pairs))]
     longest = max((pair.gap for pair in pairs), default=1.0)
-    width = (config.ssim_high - config.ssim_low) / config.pairs_per_clip
+    width = (config.ssim_high - config.ssim_low) / config.pairs_per_shot
     taken: Counter = Counter()
     chosen: list[ChosenPair] = []
 
@@ -164,7 +145,7 @@ def _spread(pairs: list[ChosenPair], config: PairConfig, generator: np.random.Ge
         gap = "gap", int(NUM_GAP_PARTS * pair.gap / longest - 1e-9)
         return band, gap, ("frame", pair.first.time), ("frame", pair.second.time)
 
-    while left and len(chosen) < config.pairs_per_clip:
+    while left and len(chosen) < config.pairs_per_shot:
         best = min(left, key=lambda pair: [taken[part] for part in parts(pair)])
         left.remove(best)
         taken.update(parts(best))

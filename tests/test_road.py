@@ -29,7 +29,7 @@ PAIRS = [
     "0.95",
     "--pairs.min_gap",
     "0.1",
-    "--pairs.pairs_per_clip",
+    "--pairs.pairs_per_shot",
     "4",
 ]
 

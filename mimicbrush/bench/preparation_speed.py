@@ -131,8 +131,8 @@ def _prepare(path: Path, shard: Path, config: VideoShardConfig) -> tuple[dict[st
 
 def _config(num_frames: int, *, seed: int = 0, keypoints: bool = True) -> VideoShardConfig:
     """Config of our preparation with the similarity bounds of the others."""
-    limits = {"ssim_low": SSIM_LOW, "ssim_high": SSIM_HIGH, "frames_per_clip": num_frames}
-    pairs = PairConfig(**limits, pairs_per_clip=PAIRS_FOR[num_frames], min_changed=0)
+    limits = {"ssim_low": SSIM_LOW, "ssim_high": SSIM_HIGH, "frames_per_shot": num_frames}
+    pairs = PairConfig(**limits, pairs_per_shot=PAIRS_FOR[num_frames], min_changed=0)
     return VideoShardConfig(videos=Path(), output=Path(), pairs=pairs, keypoints=keypoints, seed=seed)
 
 

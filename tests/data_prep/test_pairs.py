@@ -2,20 +2,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
+from data_prep.clip_record import ClipRecord
 from data_prep.config import PairConfig, VideoShardConfig
-from data_prep.pairs import Selection, sample_times, select_pairs
+from data_prep.pairs import Selection, select_pairs
+from data_prep.shots import Shot
 from mimicbrush.config import parse_config
 from mimicbrush.errors import UserError
-from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
-from tests.data_prep.conftest import INFO, panning_frames, texture
+from mimicbrush.video.decoded_clip import Frame
+from tests.data_prep.conftest import panning_frames, texture
 
 
-def clip_of(images: list[np.ndarray], gap: float = 0.5) -> DecodedClip:
-    return DecodedClip([Frame(gap * number, image) for number, image in enumerate(images)], [], "pyav", INFO)
+def shot_of(images: list[np.ndarray], gap: float = 0.5) -> Shot:
+    return Shot([Frame(gap * number, image) for number, image in enumerate(images)], [], {})
 
 
 def scores(selection: Selection) -> list[float]:
@@ -23,8 +24,8 @@ def scores(selection: Selection) -> list[float]:
 
 
 def test_pairs_lie_in_the_band_and_apart_in_time() -> None:
-    config = PairConfig(ssim_low=0.3, ssim_high=0.7, min_gap=1.0, pairs_per_clip=5)
-    selection = select_pairs(clip_of(panning_frames(0, num=16)), config, np.random.default_rng(0))
+    config = PairConfig(ssim_low=0.3, ssim_high=0.7, min_gap=1.0, pairs_per_shot=5)
+    selection = select_pairs(shot_of(panning_frames(0, num=16)), config, np.random.default_rng(0))
     assert 0 < len(selection.pairs) <= 5
     assert any(not 0.3 <= score <= 0.7 for score in scores(selection))
     for pair in selection.pairs:
@@ -34,15 +35,15 @@ def test_pairs_lie_in_the_band_and_apart_in_time() -> None:
 
 
 def test_pairs_spread_over_the_band() -> None:
-    config = PairConfig(ssim_low=0.0, ssim_high=1.0, min_gap=0, pairs_per_clip=3)
-    selection = select_pairs(clip_of(panning_frames(0, num=12, step=1)), config, np.random.default_rng(0))
+    config = PairConfig(ssim_low=0.0, ssim_high=1.0, min_gap=0, pairs_per_shot=3)
+    selection = select_pairs(shot_of(panning_frames(0, num=12, step=1)), config, np.random.default_rng(0))
     filled = {int(score * 3) for score in scores(selection)}
     assert {int(pair.similarity * 3) for pair in selection.pairs} == filled
 
 
 def test_pairs_spread_over_gaps_and_frames() -> None:
-    config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_gap=0, min_changed=0, pairs_per_clip=6)
-    pairs = select_pairs(clip_of(panning_frames(0, num=12)), config, np.random.default_rng(0)).pairs
+    config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_gap=0, min_changed=0, pairs_per_shot=6)
+    pairs = select_pairs(shot_of(panning_frames(0, num=12)), config, np.random.default_rng(0)).pairs
     gaps = [pair.gap for pair in pairs]
     assert min(gaps) <= 11 * 0.5 / 3 < 2 * 11 * 0.5 / 3 <= max(gaps)
     assert len({frame.time for pair in pairs for frame in (pair.first, pair.second)}) >= 8
@@ -53,23 +54,22 @@ def test_a_still_scene_is_too_alike_whatever_its_grain() -> None:
     still = texture(0).astype(float)
     grainy = [np.clip(still + generator.normal(0, 12, still.shape), 0, 255).astype(np.uint8) for _ in range(3)]
     config = PairConfig(ssim_low=0.0, ssim_high=0.99)
-    selection = select_pairs(clip_of(grainy), config, generator)
+    selection = select_pairs(shot_of(grainy), config, generator)
     assert max(scores(selection)) < 0.9
-    assert selection.reason == "too_alike"
+    assert selection.dropped_pairs == {"too_alike": 3}
     moved = [np.roll(image, 30 * number, axis=1) for number, image in enumerate(grainy)]
-    assert select_pairs(clip_of(moved), config, generator).pairs
+    assert select_pairs(shot_of(moved), config, generator).pairs
 
 
-def test_no_pair_lies_across_a_cut() -> None:
+def test_no_pair_lies_across_unseen_frames_of_other_colours() -> None:
     images = [*panning_frames(0, num=6), *panning_frames(1, num=6)]
-    clip = clip_of(images)
-    lumas = [cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (64, 36)) for image in images]
-    thumbnails = [Thumbnail(0.5 * number, luma, after_gap=False) for number, luma in enumerate(lumas)]
-    config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_changed=0, pairs_per_clip=99)
-    pairs = select_pairs(clip._replace(thumbnails=thumbnails), config, np.random.default_rng(0))
-    assert pairs.dropped_pairs["cut_between"] == 36
-    assert all((pair.first.time < 3) == (pair.second.time < 3) for pair in pairs.pairs)
-    assert len(pairs.examples["cut_between"]) == 2
+    colours = {0.5 * number: np.eye(2, dtype=np.float32)[number // 6] for number in range(12)}
+    shot = shot_of(images)._replace(gaps=[3.0], colours=colours)
+    config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_changed=0, pairs_per_shot=99)
+    selection = select_pairs(shot, config, np.random.default_rng(0))
+    assert selection.dropped_pairs["cut_between"] == 36
+    assert all((pair.first.time < 3) == (pair.second.time < 3) for pair in selection.pairs)
+    assert len(selection.examples["cut_between"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -84,15 +84,9 @@ def test_no_pair_lies_across_a_cut() -> None:
     ],
 )
 def test_a_clip_without_pairs_says_why(images: list[np.ndarray], reason: str) -> None:
-    selection = select_pairs(clip_of(images), PairConfig(ssim_low=0.5), np.random.default_rng(0))
-    assert (selection.pairs, selection.reason) == ([], reason)
-
-
-def test_times_rise_within_the_clip() -> None:
-    times = sample_times(10.0, PairConfig(), np.random.default_rng(0))
-    assert len(times) == 16
-    assert times == sorted(times)
-    assert 0.2 <= times[0] <= times[-1] <= 9.6
+    record = ClipRecord()
+    record.add_shot(select_pairs(shot_of(images), PairConfig(ssim_low=0.5), np.random.default_rng(0)), [])
+    assert (record.num_pairs, record.summarise()["status"]) == (0, reason)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +95,8 @@ def test_times_rise_within_the_clip() -> None:
         ({"ssim_low": 0.9, "ssim_high": 0.2}, "ssim_low"),
         ({"ssim_low": -1.5}, "ssim_low"),
         ({"ssim_high": 1.2}, "ssim_high"),
-        ({"frames_per_clip": 1}, "frames_per_clip"),
-        ({"pairs_per_clip": 0}, "pairs_per_clip"),
+        ({"frames_per_shot": 1}, "frames_per_shot"),
+        ({"pairs_per_shot": 0}, "pairs_per_shot"),
         ({"min_gap": -1.0}, "min_gap"),
         ({"min_changed": 1.0}, "min_changed"),
     ],

@@ -38,7 +38,7 @@ from tests.data_prep.conftest import (
 pytestmark = pytest.mark.usefixtures("without_training_view")
 
 REPOSITORY = Path(__file__).parents[2]
-PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_clip=10, pairs_per_clip=2, min_gap=0.1, min_changed=0)
+PAIRS = PairConfig(ssim_low=0.2, ssim_high=0.9, frames_per_shot=10, pairs_per_shot=2, min_gap=0.1, min_changed=0)
 
 
 def config_for(clips: Path, output: Path, **fields: object) -> VideoShardConfig:
@@ -103,8 +103,8 @@ def test_a_killed_command_goes_on_as_if_it_had_not_been(clips: Path, tmp_path: P
         write_clip(clips / f"more{number}.mp4", seed=10 + number, step=1)
     shard_videos(config_for(clips, tmp_path / "whole"))
     config_for_killing = ["--short_side", str(SIDE), "--videos_per_shard", "2", "--work.workers", "2"]
-    config_for_killing += ["--pairs.ssim_low=0.2", "--pairs.ssim_high=0.9", "--pairs.frames_per_clip=10"]
-    config_for_killing += ["--pairs.pairs_per_clip=2", "--pairs.min_gap=0.1", "--pairs.min_changed=0"]
+    config_for_killing += ["--pairs.ssim_low=0.2", "--pairs.ssim_high=0.9", "--pairs.frames_per_shot=10"]
+    config_for_killing += ["--pairs.pairs_per_shot=2", "--pairs.min_gap=0.1", "--pairs.min_changed=0"]
     command = [sys.executable, str(REPOSITORY / "data_prep/shard_videos.py"), "--videos", str(clips)]
     command += ["--output", str(tmp_path / "killed"), *config_for_killing]
     num_killed = 0
@@ -259,7 +259,7 @@ def test_real_clips_give_pairs(tmp_path: Path) -> None:
     clips.mkdir()
     for name in ("wolf.mp4", "flipping_a_pancake.mkv"):
         (clips / name).symlink_to(real_data("videos") / name)
-    shard_videos(config_for(clips, tmp_path / "out", short_side=144, pairs=PairConfig(frames_per_clip=6)))
+    shard_videos(config_for(clips, tmp_path / "out", short_side=144, pairs=PairConfig(frames_per_shot=6)))
     assert summary_in(tmp_path / "out")["kept"] == 2
     for pair in pairs_in(tmp_path / "out"):
         assert min(decode_rgb(pair.source).shape[:2]) == 144

@@ -1,4 +1,4 @@
-"""Scene cuts, found in the thumbnails of all frames that were decoded.
+"""Shots of a clip, found in the thumbnails of all frames that were decoded.
 
 Between frames that follow one another closely, a cut is a jump that stands out from the jumps around it. A seek leaves
 a gap of unseen frames: a large jump across it counts as a cut, and frames on its two sides may only be paired if their
@@ -35,20 +35,18 @@ COLOUR_BINS = (12, 6, 6)
 COLOUR_SIZE = (160, 90)
 
 
-class Shots(NamedTuple):
-    """Cuts and unseen gaps of a clip, across which frames may not be paired."""
+class Shot(NamedTuple):
+    """Frames between two boundaries, any two of which may be paired unless unseen frames lie between them."""
 
-    cuts: list[float]
-    """Time of the first frame after each cut, in seconds."""
+    frames: list[Frame]
+    """In order of time."""
     gaps: list[float]
-    """Time of the first frame after each gap of unseen frames, in seconds."""
+    """Time of the first frame after each gap of unseen frames within the shot, in seconds."""
     colours: dict[float, NDArray[np.float32]]
     """Colour histogram of each frame by its time; empty if there are no gaps."""
 
     def are_apart(self, first: Frame, second: Frame) -> bool:
-        """Whether a cut lies, or may lie, between two frames."""
-        if any(first.time < cut <= second.time for cut in self.cuts):
-            return True
+        """Whether a cut may lie between two frames: unseen frames lie there, and the colours differ."""
         is_unseen = any(first.time < gap <= second.time for gap in self.gaps)
         return is_unseen and self._common_colours(first, second) < MIN_COMMON_COLOURS
 
@@ -57,22 +55,39 @@ class Shots(NamedTuple):
         return float(np.minimum(self.colours[first.time], self.colours[second.time]).sum())
 
 
-def find_shots(clip: DecodedClip) -> Shots:
-    """Find the cuts and the unseen gaps of a clip."""
-    thumbnails = clip.thumbnails
-    gaps = [thumbnail.time for thumbnail in thumbnails[1:] if thumbnail.after_gap]
-    stretches = np.split(np.arange(len(thumbnails)), [i for i, g in enumerate(thumbnails) if i and g.after_gap])
-    cuts = [time for stretch in stretches for time in _find_cuts([thumbnails[i] for i in stretch])]
+def find_shots(clip: DecodedClip) -> list[Shot]:
+    """Divide a clip into its shots, in order of time; shots of which no frame was asked for are left out."""
+    bounds = [-np.inf, *find_cuts(clip.thumbnails), np.inf]
+    gaps = [thumbnail.time for thumbnail in clip.thumbnails[1:] if thumbnail.after_gap]
+    shots = [_shot(clip, gaps, start, end) for start, end in pairwise(bounds)]
+    return [shot for shot in shots if shot.frames]
+
+
+def num_pairs_across(shots: Sequence[Shot]) -> int:
+    """Number of pairs of frames that lie in two shots and are never compared."""
+    sizes = [len(shot.frames) for shot in shots]
+    return (sum(sizes) ** 2 - sum(size**2 for size in sizes)) // 2
+
+
+def _shot(clip: DecodedClip, gaps: Sequence[float], start: float, end: float) -> Shot:
+    frames = [frame for frame in clip.frames if start <= frame.time < end]
+    inside = [gap for gap in gaps if start < gap < end]
+    return Shot(frames, inside, {frame.time: _colours(frame.image) for frame in frames} if inside else {})
+
+
+def find_cuts(thumbnails: Sequence[Thumbnail]) -> list[float]:
+    """Times of the first frames after the cuts, rising."""
+    parts = np.split(np.arange(len(thumbnails)), [i for i, t in enumerate(thumbnails) if i and t.after_gap])
+    cuts = [time for part in parts for time in _find_seen_cuts([thumbnails[i] for i in part])]
     cuts += [
         after.time
         for before, after in pairwise(thumbnails)
         if after.after_gap and _jump(before, after) > MAX_UNSEEN_JUMP
     ]
-    colours = {frame.time: _colours(frame.image) for frame in clip.frames} if gaps else {}
-    return Shots(cuts, gaps, colours)
+    return sorted(cuts)
 
 
-def _find_cuts(thumbnails: Sequence[Thumbnail]) -> list[float]:
+def _find_seen_cuts(thumbnails: Sequence[Thumbnail]) -> list[float]:
     """Times of the thumbnails right after a cut; the thumbnails follow one another closely."""
     jumps = np.array([_jump(before, after) for before, after in pairwise(thumbnails)])
     cuts = []
