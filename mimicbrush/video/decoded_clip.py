@@ -38,6 +38,12 @@ class Thumbnail(NamedTuple):
     """(36, 64) grey levels."""
     after_gap: bool
     """Whether a seek skipped frames right before this one, so that nobody has seen them."""
+    starts_shot: bool = False
+    """Whether size, aspect or rotation changed, or the time stamps jumped, right before this frame."""
+
+
+Keep = Callable[[Thumbnail], bool]
+"""Says whether a frame that was decoded on the way is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

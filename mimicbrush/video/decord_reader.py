@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,9 @@ from mimicbrush.errors import UnusableInput, first_line
 from mimicbrush.video.decoded_clip import (
     DecodedClip,
     Frame,
+    Keep,
     Thumbnail,
-    Times,
     VideoInfo,
-    choose_times,
     fit_size,
     shrink_luma,
 )
@@ -34,26 +34,47 @@ except (ImportError, OSError):  # no wheels exist for arm64 and macOS
     decord = None
 
 
-def read_with_decord(path: Path, times: Times, info: VideoInfo, *, short_side: int) -> DecodedClip:
-    """Read the frames on screen at the given times, each once, with a short side of at most `short_side`.
-
-    decord gives only the frames asked for, so there is a gap before every thumbnail. It does not detect damaged frames.
-    Raises UnusableInput (no_decoder, unreadable, no_duration).
-    """
+@contextmanager
+def open_with_decord(path: Path, info: VideoInfo, *, short_side: int) -> Iterator[DecordReader]:
+    """Open a clip; raises UnusableInput (no_decoder, unreadable)."""
     if decord is None:
         raise UnusableInput("no_decoder", "decord is not installed here; use decoder auto or pyav")
-    try:
+    width, height = fit_size(info, short_side)
+    with _decoder_errors():
         # One thread: two take more CPU time, and worker processes already fill the cores.
-        width, height = fit_size(info, short_side)
-        reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
-        starts = _starts(reader)
-        indices = _shown_at(starts, choose_times(times, info))
-        images = reader.get_batch(indices).asnumpy() if indices else []
+        reader = DecordReader(decord.VideoReader(str(path), width=width, height=height, num_threads=1), info)
+    yield reader
+
+
+class DecordReader:
+    """A clip that decord has open. decord does not detect damaged frames."""
+
+    def __init__(self, reader: decord.VideoReader, info: VideoInfo) -> None:
+        self.reader = reader
+        self.info = info
+        self.starts = _starts(reader)
+        self.last_index = -1
+
+    def read(self, times: Sequence[float], *, keep: Keep | None = None) -> DecodedClip:
+        """Read the next stretch of the clip, as described in `clip_reader.ClipReader`.
+
+        decord gives only the frames asked for, so there is a gap before every thumbnail, and `keep` adds nothing.
+        """
+        with _decoder_errors():
+            indices = [index for index in _shown_at(self.starts, times) if index > self.last_index]
+            images = self.reader.get_batch(indices).asnumpy() if indices else []
+        self.last_index = max([self.last_index, *indices])
+        frames = [Frame(float(self.starts[index]), image) for index, image in zip(indices, images, strict=True)]
+        thumbnails = [Thumbnail(frame.time, _thumbnail(frame.image), after_gap=True) for frame in frames]
+        return DecodedClip(frames, thumbnails, "decord", self.info)
+
+
+@contextmanager
+def _decoder_errors() -> Iterator[None]:
+    try:
+        yield
     except (RuntimeError, IndexError, decord.DECORDError) as error:
         raise UnusableInput("unreadable", first_line(error)) from None
-    frames = [Frame(float(starts[index]), image) for index, image in zip(indices, images, strict=True)]
-    thumbnails = [Thumbnail(frame.time, _thumbnail(frame.image), after_gap=True) for frame in frames]
-    return DecodedClip(frames, thumbnails, "decord", info)
 
 
 def _starts(reader: decord.VideoReader) -> NDArray[np.floating]:

@@ -10,7 +10,8 @@ import pytest
 import skimage
 
 from mimicbrush.errors import UnusableInput
-from mimicbrush.video.clip_reader import probe, read_frames
+from mimicbrush.video.clip_reader import open_clip, probe, read_frames
+from mimicbrush.video.decoded_clip import Thumbnail
 from mimicbrush.video.decord_reader import decord
 from tests.data_prep.conftest import (
     SIDE,
@@ -57,6 +58,43 @@ def test_a_frame_is_given_once_and_the_end_gives_none(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4")
     assert len(read_frames(clip, [0.5, 0.501, 0.502, 7.0], short_side=SIDE, decoder="pyav").frames) == 1
     assert len(read_frames(clip, [0.5, 0.501, 0.502, 7.0], short_side=SIDE).frames) == 1
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_stretches_together_give_what_one_reading_gives(tmp_path: Path, decoder: str) -> None:
+    clip = write_clip(tmp_path / "long.mp4", seed=2, num=96)
+    stretches = [0.05, 0.5], [0.51, 1.2], [], [2.6, 3.9, 7.0]
+    options = {"short_side": SIDE, "decoder": decoder, "exact": True}
+    whole = read_frames(clip, [time for times in stretches for time in times], **options)
+    with open_clip(clip, **options) as reader:
+        parts = [reader.read(times) for times in stretches]
+    frames, thumbnails = ([each for part in parts for each in getattr(part, kind)] for kind in ("frames", "thumbnails"))
+    assert [len(part.frames) for part in parts] == [2, 1, 0, 2]
+    assert [frame.time for frame in frames] == [frame.time for frame in whole.frames]
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(frames, whole.frames, strict=True))
+    assert [thumbnail.time for thumbnail in thumbnails] == [thumbnail.time for thumbnail in whole.thumbnails]
+    assert parts[0].info == whole.info
+
+
+def test_frames_decoded_on_the_way_are_kept_if_asked_for(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", seed=1)
+    asked: list[int] = []
+
+    def keep(thumbnail: Thumbnail) -> bool:
+        asked.append(round(24 * thumbnail.time))
+        return asked[-1] % 3 == 0
+
+    with open_clip(clip, short_side=SIDE, decoder="pyav", exact=True) as reader:
+        parts = [reader.read(times, keep=keep) for times in ([4 / 24], [5 / 24, 10 / 24], [0.99])]
+    assert asked == list(range(24))
+    assert [[round(24 * frame.time) for frame in part.frames] for part in parts] == [
+        [0, 3, 4],
+        [5, 6, 9, 10],
+        [12, 15, 18, 21, 23],
+    ]
+    for frame in (frame for part in parts for frame in part.frames):
+        errors = [np.abs(frame.image.astype(int) - truth).mean() for truth in panning_frames(1)]
+        assert int(np.argmin(errors)) == round(24 * frame.time)
 
 
 def test_frames_are_scaled_by_their_short_side_and_never_enlarged(tmp_path: Path) -> None:
