@@ -84,7 +84,10 @@ def select_pairs(shot: Shot, config: PairConfig, generator: np.random.Generator)
         else:
             selection.dropped_pairs[reason] += 1
             selection.examples.setdefault(reason, [pair.first, pair.second])
-    return selection._replace(pairs=_spread(inside, config, generator))
+    chosen = _spread(inside, config, generator)
+    if len(chosen) < len(inside):
+        selection.dropped_pairs["not_needed"] += len(inside) - len(chosen)
+    return selection._replace(pairs=chosen)
 
 
 def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Selection) -> list[_UsableFrame]:

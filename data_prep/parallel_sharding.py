@@ -7,7 +7,6 @@ import re
 import shutil
 import time
 import traceback
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,12 @@ from typing import NamedTuple
 import cv2
 
 from data_prep.config import WorkConfig
+from data_prep.examples import Examples
 from data_prep.input_files import readable_text
 from data_prep.pool import Failure, map_in_order
-from data_prep.work_units import Unit, slug
+from data_prep.work_units import KEPT, Unit, slug
 from mimicbrush.data.shards import FramePair, write_shard
-from mimicbrush.errors import UnusableInput, UserError
+from mimicbrush.errors import UnusableInput, UserError, spaced
 from mimicbrush.files import NO_ROOM
 from mimicbrush.machine import usable_cores
 from mimicbrush.progress import Progress, progress_bar
@@ -91,39 +91,43 @@ def shard_inputs(
     if not names:
         return Effort(0, 0, 0, 0.0, {})
     workers = min(work.workers or usable_cores(), len(names))
-    watch, num_pairs = Stopwatch(), 0
+    watch, counts = Stopwatch(), Counter()
     with _exchange_folder(units[0].shard) as exchange, progress_bar(total=len(names), unit=noun) as progress:
         send = partial(_send, read=read, exchange=exchange)
         sent = map_in_order(send, names, workers=workers, timeout=work.timeout, memory=work.memory)
         outcomes = (_receive(file) for file in sent)
         for unit in units:
-            num_pairs += _write_unit(unit, outcomes, sizes, watch, progress)
-    return Effort(len(names), num_pairs, workers, time.monotonic() - started, dict(watch.seconds))
+            _write_unit(unit, counted(outcomes, counts, progress), sizes, watch)
+    return Effort(len(names), counts["pairs"], workers, time.monotonic() - started, dict(watch.seconds))
 
 
-def _write_unit(
-    unit: Unit, outcomes: Iterator[Outcome], sizes: Mapping[str, int], watch: Stopwatch, progress: Progress
-) -> int:
-    """Write one shard and its index; returns the number of pairs in it."""
+def counted(outcomes: Iterator[Outcome], counts: Counter[str], progress: Progress) -> Iterator[Outcome]:
+    """Pass outcomes on, and show the numbers of kept inputs and of pairs beside the progress."""
+    for outcome in outcomes:
+        counts["kept"] += outcome.record["status"] == KEPT
+        counts["pairs"] += len(outcome.pairs)
+        progress.set_postfix_str(f"{spaced(counts['kept'])} kept, {spaced(counts['pairs'])} pairs", refresh=False)
+        progress.update()
+        yield outcome
+
+
+def _write_unit(unit: Unit, outcomes: Iterator[Outcome], sizes: Mapping[str, int], watch: Stopwatch) -> None:
+    """Write one shard and its index."""
     inputs: dict[str, dict] = {}
-    examples: dict[str, dict] = {}
+    examples = Examples()
 
     def pairs() -> Iterator[FramePair]:
         for name in unit.names:
             outcome = next(outcomes)
             inputs[name] = {**outcome.record, "pairs": len(outcome.pairs), "bytes": sizes[name]}
             for reason, picture in outcome.examples.items():
-                # An input that was skipped for a reason is a better example of it than one that lost a frame.
-                if reason not in examples or outcome.record["status"] == reason:
-                    examples[reason] = {"reason": reason, "name": name, "picture": b64encode(picture).decode()}
+                examples.add(name, reason, picture, is_skipped=outcome.record["status"] == reason)
             watch.seconds.update(outcome.seconds)
-            progress.update()
             yield from outcome.pairs
 
     started = time.process_time()
-    index = write_shard(unit.shard, pairs(), inputs, examples.values())
+    write_shard(unit.shard, pairs(), inputs, examples)
     watch.seconds["write"] += time.process_time() - started
-    return index.pairs
 
 
 @contextmanager

@@ -62,6 +62,9 @@ REASONS: Mapping[str, Reason] = {
         "hardly any change",
         "The similarity lies above --pairs.ssim_high, or less than --pairs.min_changed of the picture changed.",
     ),
+    "not_needed": Reason(
+        "good, not needed", "The shot already has --pairs.pairs_per_shot pairs, spread over the band."
+    ),
     # Whole clips, after all of them are known
     "near_duplicate_clip": Reason(
         "repeats another clip", "Most frames of the shorter clip look like frames of the other; see --duplicate_share."

@@ -6,6 +6,7 @@ A sharding command that works alone ends with this; after a Slurm array, the com
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from data_prep.duplicates import find_near_duplicates
 from data_prep.input_files import read_shard_config
 from data_prep.parallel_sharding import Effort, Outcome, shard_inputs
 from data_prep.shard_report import SUMMARY_NAME, write_report
-from data_prep.summary import describe, summarise
+from data_prep.summary import REPEATS, describe, summarise
 from data_prep.work_units import (
     KEPT,
     claim_output,
@@ -30,7 +31,7 @@ from data_prep.work_units import (
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_json
-from mimicbrush.folder_lock import held
+from mimicbrush.folder_lock import held, running_command
 
 LOG_NAME = "log.jsonl"
 """A line for each command that has worked on the folder and finished."""
@@ -62,7 +63,8 @@ def shard_and_merge(
 
 def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
     share = work.by_name(inputs)
-    entry = {"task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
+    started = {"date": time.strftime("%Y-%m-%d %H:%M:%S"), "command": running_command()}
+    entry = {**started, "task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
     try:
         with (output / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
@@ -87,7 +89,8 @@ def merge(output: Path) -> str:
     near_duplicates = _near_duplicates(indexes, config.get("duplicate_share", 2.0))
     excluded = output / EXCLUDED_NAME
     others = read_object(excluded) if excluded.is_file() else {}  # samples that the user excludes for other reasons
-    write_json({**others, "near_duplicate": near_duplicates}, excluded)
+    exclusions = {**others, REPEATS: near_duplicates}
+    write_json(exclusions, excluded)
     write_json(_overview(shards, indexes), output / INDEX_NAME)
     efforts = _read_log(output)
     pairs = config.get("pairs")
@@ -97,7 +100,7 @@ def merge(output: Path) -> str:
         noun="videos" if "videos" in config else "stills",
         band=(pairs["ssim_low"], pairs["ssim_high"]) if pairs else None,
         efforts=efforts,
-        near_duplicates=near_duplicates,
+        excluded=exclusions,
     )
     write_json(summary, output / SUMMARY_NAME)
     report = write_report(output)

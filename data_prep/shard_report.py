@@ -115,7 +115,7 @@ def _summarise(folder: Path, shards: Sequence[Path]) -> dict:
         noun=next((noun for noun in ("videos", "stills") if prefix.startswith(noun)), "inputs"),
         band=_read_band(folder / CONFIG_NAME),
         efforts=[],
-        near_duplicates={name: {"of": "?", **found} for name, found in excluded.get("near_duplicate", {}).items()},
+        excluded=excluded,
     )
 
 

@@ -6,6 +6,7 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from data_prep.reasons import describe_counts, explain
 from data_prep.work_units import KEPT, merge_inputs
 from mimicbrush.data.shard_index import ShardIndex
 from mimicbrush.errors import describe_reasons, spaced
@@ -17,6 +18,10 @@ GAP_BIN = 0.5
 """Width of a bin of distances in time, in seconds."""
 MOTION_BIN = 0.005
 """Width of a bin of motion, as a share of the picture's width and height."""
+REPEATS = "near_duplicate"
+"""Reason in excluded.json for clips that repeat another."""
+EXCLUSION_CODES = {REPEATS: "near_duplicate_clip"}
+"""Codes of reasons in excluded.json whose names there are also names of reasons to drop a frame."""
 PACKAGES = ("mimicbrush", "av", "decord", "opencv-python-headless", "numpy", "webdataset")
 
 
@@ -32,30 +37,35 @@ def summarise(
     noun: str,
     band: tuple[float, float] | None,
     efforts: Sequence[dict],
-    near_duplicates: Mapping[str, dict],
+    excluded: Mapping[str, Mapping[str, dict]],
 ) -> dict:
     """Summarise what the shards contain, and what was left out for which reason.
 
-    near_duplicates: excluded inputs, with the clip that each repeats and its keys. efforts: one for each command that
-    worked on the folder.
+    excluded: content of excluded.json, {reason: {input: {keys, ...}}}; of a near-duplicate, `of` is the clip that it
+    repeats. efforts: the log's entries, one for each command that worked on the folder.
     """
     records = merge_inputs(indexes)
-    kept = {name: record for name, record in records.items() if record["status"] == KEPT}
     skipped: dict[str, dict[str, str]] = defaultdict(dict)
     for name, record in records.items():
         if record["status"] != KEPT:
             skipped[record["status"]][name] = record["detail"]
-    used = [record for name, record in kept.items() if name not in near_duplicates]
-    num_excluded = sum(len(found["keys"]) for found in near_duplicates.values())
+    left_out = _excluded_inputs(records, excluded)
+    used = [record for name, record in records.items() if record["status"] == KEPT and name not in left_out]
+    codes = Counter(left_out.values())
+    excluded_keys = {key for inputs in excluded.values() for found in inputs.values() for key in found["keys"]}
     return {
         "noun": noun,
         "inputs": len(records),
         "kept": len(used),
-        "pairs": sum(index.pairs for index in indexes) - num_excluded,
+        "pairs": sum(key not in excluded_keys for index in indexes for key in index.keys),
+        "stored_pairs": sum(index.pairs for index in indexes),
         "shards": sum(index.pairs > 0 for index in indexes),
         "bytes": sum(index.bytes for index in indexes),
         "skipped": {reason: skipped[reason] for reason in sorted(skipped, key=lambda word: -len(skipped[word]))},
-        "near_duplicates": {name: found["of"] for name, found in near_duplicates.items()},
+        "excluded": dict(codes),
+        "near_duplicates": {name: found.get("of", "?") for name, found in excluded.get(REPEATS, {}).items()},
+        "passed_over": efforts[-1].get("passed_over", {}) if efforts else {},
+        "words": {code: explain(code).words for code in (*skipped, *codes)},
         "dropped_frames": _total(records.values(), "dropped_frames"),
         "dropped_pairs": _total(records.values(), "dropped_pairs"),
         "band": band,
@@ -72,13 +82,40 @@ def summarise(
 
 
 def describe(summary: dict) -> str:
-    """A summary in one line: `kept 9 812 of 10 000 videos, 41 233 pairs; 188 skipped: 120 too_short, ...`."""
-    reasons = {reason: len(names) for reason, names in summary["skipped"].items()}
-    if summary["near_duplicates"]:
-        reasons["near_duplicate_clip"] = len(summary["near_duplicates"])
-    skipped = f"; {spaced(sum(reasons.values()))} skipped: {describe_reasons(reasons)}" if reasons else ""
-    inputs = f"{spaced(summary['kept'])} of {spaced(summary['inputs'])} {summary['noun']}"
-    return f"kept {inputs}, {spaced(summary['pairs'])} pairs{skipped}"
+    """A summary in one line: `kept 9 806 of 10 000 videos, 41 233 of 41 257 pairs; 188 skipped: too short (120), ...`.
+
+    The inputs that were kept, skipped and excluded add up to all inputs. Summaries of earlier versions are
+    described too.
+    """
+    repeats = {EXCLUSION_CODES[REPEATS]: len(summary["near_duplicates"])} if summary["near_duplicates"] else {}
+    counts = {
+        "skipped": {reason: len(names) for reason, names in summary["skipped"].items()},
+        "excluded": summary.get("excluded", repeats),
+    }
+    clauses = [
+        f"kept {spaced(summary['kept'])} of {spaced(summary['inputs'])} {summary['noun']}, {count_pairs(summary)}"
+    ]
+    clauses += [f"{spaced(sum(by.values()))} {word}: {describe_counts(by)}" for word, by in counts.items() if by]
+    if passed_over := summary.get("passed_over"):
+        clauses.append(f"passed over: {describe_reasons(passed_over)}")
+    return "; ".join(clauses)
+
+
+def count_pairs(summary: dict) -> str:
+    """`236 of 308 pairs`, or `308 pairs` if none is excluded; samples of stills are called samples."""
+    pairs, stored = summary["pairs"], summary.get("stored_pairs", summary["pairs"])
+    noun = "samples" if summary["noun"] == "stills" else "pairs"
+    return f"{spaced(pairs)} of {spaced(stored)} {noun}" if pairs != stored else f"{spaced(pairs)} {noun}"
+
+
+def _excluded_inputs(records: Mapping[str, dict], excluded: Mapping[str, Mapping[str, dict]]) -> dict[str, str]:
+    """Inputs that were kept and whose pairs are all excluded, with the code of the reason."""
+    return {
+        name: EXCLUSION_CODES.get(reason, reason)
+        for reason, inputs in excluded.items()
+        for name, found in inputs.items()
+        if len(found["keys"]) >= records.get(name, {}).get("pairs", 1)
+    }
 
 
 def _sum_efforts(efforts: Sequence[dict]) -> dict:

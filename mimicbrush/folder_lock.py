@@ -239,16 +239,17 @@ def _this_process() -> Holder:
         host=platform.node(),
         pid=os.getpid(),
         since=time.strftime("%Y-%m-%d %H:%M:%S"),
-        command=f"{_program()} {shlex.join(sys.argv[1:])}"[:200].rstrip(),
+        command=running_command()[:200].rstrip(),
         job=os.environ.get("SLURM_JOB_ID", ""),
         restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
     )
 
 
-def _program() -> str:
-    """Name of the command that was started: `train.py`, or `python -m mimicbrush.edit`."""
+def running_command() -> str:
+    """The command that was started, as it can be typed again, such as `python -m mimicbrush.edit ...`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else Path(sys.argv[0]).name
+    program = f"-m {spec.name.removesuffix('.__main__')}" if spec else shlex.quote(sys.argv[0])
+    return f"python {program} {shlex.join(sys.argv[1:])}".rstrip()
 
 
 def _write(path: Path, number: int, holder: Holder) -> None:

@@ -28,7 +28,7 @@ class ShardIndex:
     inputs: dict
     """Inputs of this shard and their outcome, e.g. {clip: {"status": "kept", "pairs": 4}}."""
     examples: list[dict] = field(default_factory=list)
-    """One example for each reason to drop a frame, pair or input: {reason, name, picture (JPEG in base64)}."""
+    """A few examples for each reason to drop a frame, pair or input: {reason, name, picture (JPEG in base64)}."""
     offsets: list[int] = field(default_factory=list)
     """Byte of the tar at which each sample begins, and where the last one ends; empty in shards of earlier versions."""
     groups: list[str | None] = field(default_factory=list)

@@ -53,7 +53,7 @@ class FramePair:
             raise ValueError(f"key {self.key!r} may hold letters, digits, '-' and '_' only")
 
 
-def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: Sequence[dict] = ()) -> ShardIndex:
+def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: Iterable[dict] = ()) -> ShardIndex:
     """Write `path` (ending in .tar) and its index, atomically; a shard without pairs is an index alone.
 
     `inputs` and `examples` may be filled while `pairs` is consumed: they are read afterwards.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -54,11 +55,12 @@ def test_a_repeated_clip_is_excluded_and_the_loader_obeys(clips: Path, tmp_path:
     shutil.copy(clips / "a.mp4", clips / "zz copy of a.mp4")
     pairs = replace(PAIRS, ssim_low=-1.0)
     said = shard_videos(config_for(clips, tmp_path / "out", pairs=pairs))
-    assert "1 near_duplicate_clip" in said
+    assert "; 1 excluded: repeats another clip (1)" in said
     summary = summary_in(tmp_path / "out")
     assert summary["near_duplicates"] == {"zz copy of a.mp4": "a.mp4"}
     used = list(read_pairs(list_shards(tmp_path / "out")))
-    assert len(used) == summary["pairs"]
+    assert len(used) == summary["pairs"] < summary["stored_pairs"]
+    assert f"{len(used)} of {summary['stored_pairs']} pairs" in said
     assert {pair.origin["file"] for pair in used} == {"a.mp4", "b.mp4", "c.mp4", "deep/d.mp4", "e.mp4"}
     shard_videos(config_for(clips, tmp_path / "out", duplicate_share=1.1, pairs=pairs))
     assert "zz copy of a.mp4" in {pair.origin["file"] for pair in read_pairs(list_shards(tmp_path / "out"))}
@@ -70,6 +72,13 @@ def test_a_lost_shard_is_noticed(clips: Path, tmp_path: Path) -> None:
     for command in (lambda: merge(tmp_path / "out"), lambda: shard_videos(config_for(clips, tmp_path / "out"))):
         with pytest.raises(UserError, match=r"videos-000001\.tar: 0 bytes, its index says"):
             command()
+
+
+def test_the_log_says_when_and_by_which_command(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out"))
+    (entry,) = map(json.loads, (tmp_path / "out" / "log.jsonl").read_text().splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", entry["date"])
+    assert entry["command"].startswith("python ")
 
 
 def test_a_torn_line_of_the_log_is_passed_over(clips: Path, tmp_path: Path) -> None:
@@ -85,6 +94,7 @@ def test_other_exclusions_stay(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "excluded.json").write_text(json.dumps({"ugly": {"a.mp4": {"keys": keys[:1]}}}))
     merge(tmp_path / "out")
     assert keys_in(tmp_path / "out") == keys[1:]
+    assert summary_in(tmp_path / "out")["pairs"] == len(keys) - 1
 
 
 def test_mistakes_are_explained(tmp_path: Path) -> None:

@@ -186,7 +186,8 @@ def test_bad_clips_are_named_and_leave_the_good_ones_unchanged(clips: Path, tmp_
     assert contents(tmp_path / "mixed")["videos-000000.tar"] == contents(tmp_path / "good")["videos-000000.tar"]
     line = describe(summary)
     assert line.startswith("kept 5 of 11 videos, ")
-    assert "; 6 skipped: 2 corrupt_frames, 2 unreadable, 1 no_video_stream, 1 too_short" in line
+    words = "damaged frames (2), not readable as a video (2), no video in the file (1), too short (1)"
+    assert f"; 6 skipped: {words}" in line
 
 
 def test_metadata_reaches_the_samples(clips: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 import yaml
 
 from data_prep.config import WorkConfig
+from data_prep.parallel_sharding import Outcome, counted, skipped
 from data_prep.summary import describe, histogram
-from data_prep.work_units import claim_output, merge_inputs, plan_units, read_indexes, slug
+from data_prep.work_units import KEPT, claim_output, merge_inputs, plan_units, read_indexes, slug
 from mimicbrush.data.shards import write_shard
 from mimicbrush.errors import UserError
+from mimicbrush.progress import PlainProgress, ProgressLog
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,31 @@ def test_histogram_names_bins_by_their_lower_edge() -> None:
     assert histogram([0.4, 1.2], 0.5) == {"0.000": 1, "1.000": 1}
 
 
-def test_the_account_reads_well() -> None:
+def test_the_account_reads_well_and_adds_up() -> None:
     skipped = {"too_short": dict.fromkeys(map(str, range(120)), ""), "unreadable": {"x": ""}}
-    summary = {"inputs": 10000, "kept": 9878, "pairs": 41233, "noun": "videos", "skipped": skipped}
-    expected = (
-        "kept 9 878 of 10 000 videos, 41 233 pairs; 122 skipped: 120 too_short, 1 unreadable, 1 near_duplicate_clip"
-    )
-    assert describe({**summary, "near_duplicates": {"b": "a"}}) == expected
+    old = {"inputs": 10000, "kept": 9878, "pairs": 41233, "noun": "videos", "skipped": skipped}
+    expected = "kept 9 878 of 10 000 videos, 41 233 pairs; 121 skipped: too short (120), not readable as a video (1)"
+    assert describe({**old, "near_duplicates": {}}) == expected
+    assert describe({**old, "near_duplicates": {"b": "a"}}) == f"{expected}; 1 excluded: repeats another clip (1)"
+    new = {"stored_pairs": 41241, "excluded": {"near_duplicate_clip": 1}, "passed_over": {".srt": 3, ".txt": 1}}
+    said = describe({**old, "near_duplicates": {"b": "a"}, **new})
+    assert said.startswith("kept 9 878 of 10 000 videos, 41 233 of 41 241 pairs; 121 skipped: ")
+    assert said.endswith("; 1 excluded: repeats another clip (1); passed over: 3 .srt, 1 .txt")
+
+
+def test_progress_shows_kept_inputs_and_pairs() -> None:
+    progress = PlainProgress(total=3, unit="video", log=ProgressLog(write=lambda line: None))
+    outcomes = [
+        Outcome([None] * 1200, {"status": KEPT}, {}, {}),
+        skipped("hdr", ""),
+        Outcome([None], {"status": KEPT}, {}, {}),
+    ]
+    seen = [progress.describe(is_innermost=True) for _ in counted(iter(outcomes), Counter(), progress)]
+    assert seen == [
+        "video 1 of 3 (1 kept, 1 200 pairs)",
+        "video 2 of 3 (1 kept, 1 200 pairs)",
+        "video 3 of 3 (2 kept, 1 201 pairs)",
+    ]
 
 
 def test_tasks_share_the_inputs_by_their_names(tmp_path: Path) -> None:

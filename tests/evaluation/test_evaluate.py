@@ -205,6 +205,7 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
     for step in (10, 20):
         Image.new("RGB", (8, 8)).save(run / "previews" / f"step-{step:07d}.png")
     summary = {"noun": "videos", "inputs": 9, "kept": 7, "pairs": 21, "skipped": {"too_short": {"a": "", "b": ""}}}
+    summary["words"] = {"too_short": "too short"}
     (shards / "summary.json").write_text(json.dumps(summary))
     output = evaluate(
         {
@@ -220,7 +221,7 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
         "not defined",
         "<td>1.50</td><td>0.250</td>",
         "After step 20",
-        "2 too_short",
+        "too short (2)",
         "agreement with the source",
     ):
         assert text in report

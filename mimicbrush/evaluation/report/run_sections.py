@@ -92,7 +92,8 @@ def data_section(paths: list[Path]) -> list[str]:
     rows = []
     for path in filter(Path.is_file, paths):
         summary = read_object(path, *SUMMARY_FIELDS)
-        skipped = ", ".join(f"{len(names)} {reason}" for reason, names in summary["skipped"].items())
+        words = summary.get("words", {})  # absent in summaries of earlier versions
+        skipped = ", ".join(f"{words.get(code, code)} ({len(names)})" for code, names in summary["skipped"].items())
         inputs = f"{summary['inputs']} {summary['noun']}"
         rows.append([path.parent.name, inputs, summary["kept"], skipped or "none", summary["pairs"]])
     if not rows:
