@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.clip_files import list_videos
 from data_prep.clip_record import ClipRecord
 from data_prep.config import VideoShardConfig
 from data_prep.duplicates import hash_thumbnails
 from data_prep.images import encode_image
-from data_prep.input_files import check_file, list_videos, size_of
+from data_prep.input_files import check_file, size_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints
 from data_prep.moments import sample_times
 from data_prep.pairs import ChosenPair, select_pairs
@@ -30,11 +31,13 @@ from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 def shard_videos(config: VideoShardConfig) -> str:
     """Shard all clips that no finished shard covers; returns a line on the result. Raises UserError for a mistake."""
-    clips = list_videos(config.videos)
+    clips, passed_over = list_videos(config.videos, output=config.output)
     metadata = read_metadata(config.metadata, clips)
     sizes = {name: size_of(path) for name, path in clips.items()}
     read = partial(read_clip, clips=clips, metadata=metadata, config=config)
-    return shard_and_merge(config, read, sizes=sizes, kind="video", per_shard=config.videos_per_shard)
+    return shard_and_merge(
+        config, read, sizes=sizes, passed_over=passed_over, kind="video", per_shard=config.videos_per_shard
+    )
 
 
 def read_clip(

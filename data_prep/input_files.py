@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mimicbrush.data.shard_index import require_shards
-from mimicbrush.errors import UnusableInput, UserError
-from mimicbrush.machine import require_posix
-from mimicbrush.metadata import require_metadata
+from mimicbrush.errors import UnusableInput, UserError, spaced
 from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.yaml_reading import parse_yaml
 
 if TYPE_CHECKING:
-    from data_prep.config import SamShardConfig, ShardFolderConfig, VideoShardConfig
+    from data_prep.config import ShardFolderConfig
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"})
-EXAMPLE = "python data_prep/shard_videos.py --videos DIR --output runs/shards/videos"
-
-
-def check_videos(config: VideoShardConfig) -> None:
-    """Raise UserError if a file that the command needs is missing, or the command cannot run on this system."""
-    require_posix("sharding")
-    require_videos(config.videos)
-    require_metadata(config.metadata)
-
-
-def check_stills(config: SamShardConfig) -> None:
-    """Raise UserError if a file that the command needs is missing, or the command cannot run on this system."""
-    require_posix("sharding")
-    require_stills(config.stills)
-    require_metadata(config.metadata)
+NO_SUFFIX = "without suffix"
+"""Stands for the suffix of a file that has none, where files are counted by suffix."""
 
 
 def read_shard_config(folder: Path) -> dict:
@@ -55,56 +42,65 @@ def check_report(config: ShardFolderConfig) -> None:
         require_shards(config.folder)
 
 
-def list_videos(videos: Path) -> dict[str, Path]:
-    """List clips by name, sorted; raises UserError if there are none."""
-    require_videos(videos)
-    if videos.is_dir():
-        found = (path for path in find_files(videos) if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir())
-        clips = {readable_name(path.relative_to(videos)): path for path in found}
-    else:
-        lines = (line.strip() for line in _read_list(videos).splitlines())
-        named = (os.path.normpath(line) for line in lines if line and not line.startswith("#"))
-        clips = {name: videos.parent / name for name in named}
-    if not clips:
-        raise UserError(f"{videos}: holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}); pass --videos DIR")
-    return dict(sorted(clips.items()))
-
-
-def require_videos(videos: Path) -> None:
-    """Raise UserError if this is neither a folder nor a file that may list clips."""
-    if not videos.is_dir() and not (videos.is_file() and videos.suffix.lower() not in VIDEO_SUFFIXES):
-        raise UserError(f"{videos}: no such folder or list of videos; pass --videos, for example: {EXAMPLE}")
-
-
-def require_stills(stills: Path) -> None:
-    """Raise UserError if this is neither a folder nor a file, which may be a tar."""
-    if not stills.is_dir() and not stills.is_file():
-        raise UserError(f"{stills}: no such folder or tar of stills; pass --stills, for example: --stills data/sa1b")
-
-
-def find_files(folder: Path) -> Iterator[Path]:
+def find_files(folder: Path, *, output: Path, passed_over: Counter[str]) -> Iterator[Path]:
     """Find files at any depth, except hidden ones; links to folders are followed, and each folder is entered once.
 
-    An unreadable folder is given itself, so that it is named among the skipped inputs.
+    An unreadable folder is given itself, so that it is named among the skipped inputs. The output folder and other
+    folders of shards are not entered; the latter are counted in `passed_over`. Raises UserError if `folder` is one.
     """
+    if _is_same(folder, output):
+        raise UserError(f"{folder}: is also the output; choose another --output, which may lie in this folder")
     entered: set[tuple[int, int]] = set()
     unreadable: list[Path] = []
     walk = os.walk(folder, followlinks=True, onerror=lambda error: unreadable.append(Path(error.filename)))
     for place, folders, files in walk:
         status = Path(place).stat()
-        is_new = (status.st_dev, status.st_ino) not in entered
+        is_new = (status.st_dev, status.st_ino) not in entered and not _is_same(Path(place), output)
         entered.add((status.st_dev, status.st_ino))
+        if is_new and is_shard_folder(Path(place), files):
+            if Path(place) == folder:
+                raise UserError(f"{folder}: is a folder of shards; pass the files that they were made from")
+            passed_over["folder of shards"] += 1
+            is_new = False
         folders[:] = sorted(name for name in folders if is_new and not name.startswith("."))
         if is_new:
             yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
     yield from unreadable
 
 
-def _read_list(path: Path) -> str:
+def is_shard_folder(folder: Path, names: Sequence[str]) -> bool:
+    """Whether a sharding command wrote this folder; names: those of its files."""
+    if CONFIG_NAME in names:
+        try:
+            read_shard_config(folder)
+            return True
+        except (UserError, OSError, ValueError):
+            pass  # another program's config
+    # Shards may have been copied without their config. Names like theirs are common, their content is not.
+    index = next((name for name in sorted(names) if re.fullmatch(r"[^.].*-\d{6}\.json", name)), None)
+    if index is None:
+        return False
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: neither a folder of videos nor a text file that lists them") from None
+        content = json.loads((folder / index).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"pairs", "sha256", "keys", "inputs"} <= content.keys()
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file's name in lower case, or NO_SUFFIX: `10.5 km` and `part 1.2024` have none."""
+    found = re.search(r"[^.](\.(?=[^.]*[a-z])[a-z0-9_+~-]{1,12})\s*$", name.lower())
+    return found[1] if found else NO_SUFFIX
+
+
+def describe_passed_over(counts: Mapping[str, int]) -> str:
+    """Write counts by suffix as `3 .json, 2 without suffix`."""
+    return ", ".join(f"{spaced(count)} {suffix}" for suffix, count in counts.items())
+
+
+def _is_same(folder: Path, other: Path) -> bool:
+    """Whether both paths lead to one existing folder."""
+    return other.is_dir() and folder.samefile(other)
 
 
 def size_of(path: Path) -> int:

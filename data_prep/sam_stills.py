@@ -1,22 +1,19 @@
-"""Read stills with object masks in the layout of SA-1B: tars or folders of pictures, each with a JSON file."""
+"""Read a still and its object masks: a picture and a JSON file in the format of SA-1B."""
 
 from __future__ import annotations
 
 import json
 import math
-import tarfile
-from collections import defaultdict
-from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import ObjectMaskConfig
-from data_prep.input_files import check_file, find_files, readable_name, readable_text, require_stills, size_of
+from data_prep.input_files import readable_text
 from data_prep.rle import decode_rle
-from mimicbrush.errors import UnusableInput, UserError, first_line
-from mimicbrush.files import PICTURE_SUFFIXES
+from data_prep.still_files import StillFiles
+from mimicbrush.errors import UnusableInput, first_line
 from mimicbrush.metadata import ORIGIN_FIELDS
 from mimicbrush.pictures.conversion import rgb_bytes
 from mimicbrush.pictures.decoding import decode_bytes, turn_upright
@@ -25,40 +22,6 @@ from mimicbrush.pictures.mask_geometry import count_touched_sides
 
 RATINGS = {"area": math.nan, "predicted_iou": 1.0, "stability_score": 1.0}
 """Ratings of a mask in its annotation, and the value that is assumed if one is missing."""
-
-
-class Extent(NamedTuple):
-    """A range of bytes in a file."""
-
-    path: Path
-    start: int
-    size: int
-    fault: str | None = None
-    """Fault of the whole file, as `reason: detail`; None if there is none."""
-
-    def read(self) -> bytes:
-        """Read the bytes; raises UnusableInput if the file is faulty or ends too early."""
-        if self.fault:
-            raise UnusableInput(*self.fault.split(": ", 1))
-        check_file(self.path)
-        with self.path.open("rb") as file:
-            file.seek(self.start)
-            content = file.read(self.size)
-        if len(content) != self.size:
-            raise UnusableInput("truncated", f"{self.path.name} ends after {len(content)} of {self.size} bytes")
-        return content
-
-
-class StillFiles(NamedTuple):
-    """Positions of a still's picture and annotations in files; None if one is missing."""
-
-    picture: Extent | None
-    annotations: Extent | None
-
-    @property
-    def size(self) -> int:
-        """Size of both together, in bytes."""
-        return sum(extent.size for extent in self if extent is not None)
 
 
 class Still(NamedTuple):
@@ -70,72 +33,6 @@ class Still(NamedTuple):
     """(H, W) each, one for each object."""
     facts: dict
     """Group, licence and URL of the picture, as far as the JSON file states them."""
-
-
-def list_stills(path: Path) -> dict[str, StillFiles]:
-    """List stills by name, sorted, in a tar, or in a folder of tars or pictures at any depth.
-
-    In a truncated tar, the stills before its end are listed. Raises UserError if there are no stills.
-    """
-    require_stills(path)
-    if path.is_file():
-        members = _members_of_tar(path, path.name)
-    else:
-        members = {}
-        for file in find_files(path):
-            name = readable_name(file.relative_to(path))
-            if file.suffix == ".tar":
-                members |= _members_of_tar(file, name)
-            elif file.is_dir():
-                members[f"{name}.json"] = Extent(file, 0, 0)
-            else:
-                members[name] = Extent(file, 0, size_of(file))
-    stills = _pair_files(members)
-    if not stills:
-        raise UserError(f"{path}: holds no still; expected SA-1B's layout, tars or folders of .jpg and .json")
-    return stills
-
-
-def _members_of_tar(path: Path, name: str) -> dict[str, Extent]:
-    """List the members of a tar as {name/member: extent}; a faulty tar adds an entry with its fault, to be skipped."""
-    members: dict[str, Extent] = {}
-    fault = None if path.is_file() else "not_a_file: a pipe, a device, or a link that leads nowhere"
-    try:
-        if not fault:
-            with tarfile.open(path, "r:") as tar:
-                for member in tar:
-                    if member.isfile():
-                        place = readable_name(Path(member.name.removeprefix("./")))
-                        members[f"{name}/{place}"] = Extent(path, member.offset_data, member.size)
-                fault = _fault_after(path, tar.offset)
-    except tarfile.ReadError as error:
-        fault = f"truncated: {error}" if members else f"not_a_tar: {error}"
-    except (tarfile.TarError, EOFError, OSError) as error:
-        fault = f"damaged_tar: {first_line(error)}"
-    if fault:
-        members[f"{name}.json"] = Extent(path, 0, size_of(path), fault)
-    return members
-
-
-def _fault_after(path: Path, end: int) -> str | None:
-    """The fault of a tar with data after `end`: tarfile stops silently at an unreadable header or one of zeros."""
-    left = path.stat().st_size - end
-    with path.open("rb") as file:
-        file.seek(end)
-        is_padding = left <= tarfile.RECORDSIZE and not any(file.read(left))
-    return None if is_padding else f"damaged_tar: {left} bytes behind byte {end} are no part of it"
-
-
-def _pair_files(members: dict[str, Extent]) -> dict[str, StillFiles]:
-    """Pair pictures and JSON files of the same name."""
-    parts: dict[str, dict[str, Extent]] = defaultdict(dict)
-    for name, extent in members.items():
-        suffix = PurePosixPath(name).suffix.lower()
-        kind = "picture" if suffix in PICTURE_SUFFIXES else "annotations" if suffix == ".json" else None
-        if kind:
-            parts[name[: -len(suffix)]][kind] = extent
-    stills = {name: StillFiles(found.get("picture"), found.get("annotations")) for name, found in parts.items()}
-    return dict(sorted(stills.items()))
 
 
 def read_still(files: StillFiles, config: ObjectMaskConfig, generator: np.random.Generator) -> Still:

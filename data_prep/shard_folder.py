@@ -46,11 +46,18 @@ class ShardConfig(Protocol):
 
 
 def shard_and_merge(
-    config: ShardConfig, read: Callable[[str], Outcome], *, sizes: Mapping[str, int], kind: str, per_shard: int
+    config: ShardConfig,
+    read: Callable[[str], Outcome],
+    *,
+    sizes: Mapping[str, int],
+    passed_over: Mapping[str, int],
+    kind: str,
+    per_shard: int,
 ) -> str:
     """Shard all inputs that no finished shard covers and, unless this is one of several tasks, merge.
 
-    read: reads one input; sizes: size of each input in bytes; kind: `video` or `still`.
+    read: reads one input; sizes: size of each input in bytes; passed_over: numbers of files that were found and not
+    taken as inputs, by suffix; kind: `video` or `still`.
     Returns a line on the result. Raises UserError for a mistake.
     """
     # Tasks of an array share the folder; no other command may.
@@ -58,13 +65,14 @@ def shard_and_merge(
         claim_output(config.output, config)
         units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
         effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)
-        return _finish(config.output, effort, inputs=sizes, noun=f"{kind}s", work=config.work)
+        listing = {"inputs": len(config.work.by_name(sizes)), "passed_over": dict(passed_over)}
+        return _finish(config.output, effort, listing=listing, noun=f"{kind}s", work=config.work)
 
 
-def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: str, work: WorkConfig) -> str:
-    share = work.by_name(inputs)
+def _finish(output: Path, effort: Effort, *, listing: dict, noun: str, work: WorkConfig) -> str:
+    """Log the effort and, unless this is one of several tasks, merge; listing: numbers of this task's inputs."""
     started = {"date": time.strftime("%Y-%m-%d %H:%M:%S"), "command": running_command()}
-    entry = {**started, "task": work.task, "num_tasks": work.num_tasks, "inputs": len(share), **effort._asdict()}
+    entry = {**started, "task": work.task, "num_tasks": work.num_tasks, **listing, **effort._asdict()}
     try:
         with (output / LOG_NAME).open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
@@ -73,7 +81,7 @@ def _finish(output: Path, effort: Effort, *, inputs: Mapping[str, int], noun: st
     if not work.is_shared:
         return merge(output)
     return (
-        f"{work}: did {spaced(effort.done)} of its {spaced(len(share))} {noun}, "
+        f"{work}: did {spaced(effort.done)} of its {spaced(listing['inputs'])} {noun}, "
         f"{spaced(effort.pairs)} pairs -> {output}; after the last task: python data_prep/merge.py {output}"
     )
 

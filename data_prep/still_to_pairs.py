@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from data_prep.config import SamShardConfig
 from data_prep.images import encode_image, shrink, to_grey
 from data_prep.parallel_sharding import Outcome, Stopwatch
-from data_prep.sam_stills import Still, StillFiles, list_stills, read_still
+from data_prep.sam_stills import Still, read_still
 from data_prep.shard_folder import shard_and_merge
 from data_prep.ssim import structural_similarity
+from data_prep.still_files import StillFiles, list_stills
 from data_prep.summary import BAND_BIN, histogram
 from data_prep.warp import draw_warp, follow_points, warp_image, warp_mask
 from data_prep.work_units import KEPT, slug
@@ -36,11 +37,13 @@ MAX_DRAWS = 10
 
 def shard_sam(config: SamShardConfig) -> str:
     """Shard all stills that no finished shard covers; returns a line on the result. Raises UserError for a mistake."""
-    stills = list_stills(config.stills)
+    stills, passed_over = list_stills(config.stills, output=config.output)
     metadata = read_metadata(config.metadata, stills)
     sizes = {name: files.size for name, files in stills.items()}
     read = partial(read_still_samples, stills=stills, metadata=metadata, config=config)
-    return shard_and_merge(config, read, sizes=sizes, kind="still", per_shard=config.stills_per_shard)
+    return shard_and_merge(
+        config, read, sizes=sizes, passed_over=passed_over, kind="still", per_shard=config.stills_per_shard
+    )
 
 
 def read_still_samples(

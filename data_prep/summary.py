@@ -6,10 +6,11 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from data_prep.input_files import describe_passed_over
 from data_prep.reasons import describe_counts, explain
 from data_prep.work_units import KEPT, merge_inputs
 from mimicbrush.data.shard_index import ShardIndex
-from mimicbrush.errors import describe_reasons, spaced
+from mimicbrush.errors import spaced
 from mimicbrush.files import installed_versions
 
 BAND_BIN = 0.05
@@ -97,7 +98,7 @@ def describe(summary: dict) -> str:
     ]
     clauses += [f"{spaced(sum(by.values()))} {word}: {describe_counts(by)}" for word, by in counts.items() if by]
     if passed_over := summary.get("passed_over"):
-        clauses.append(f"passed over: {describe_reasons(passed_over)}")
+        clauses.append(f"passed over: {describe_passed_over(passed_over)}")
     return "; ".join(clauses)
 
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.clip_files import list_videos
 from data_prep.config import ObjectMaskConfig, RenderDemoConfig
 from data_prep.demo.camera import CameraView, homography, overhang, random_path
 from data_prep.demo.render_triplets import plan_triplets
 from data_prep.demo.rendering import render_demo
 from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, load
-from data_prep.input_files import list_videos
-from data_prep.sam_stills import list_stills, read_still
+from data_prep.sam_stills import read_still
+from data_prep.still_files import list_stills
 from mimicbrush.errors import UserError
 from mimicbrush.video.clip_reader import probe
 
@@ -50,14 +51,14 @@ def test_the_benchmark_shows_held_out_photographs_only(tmp_path: Path) -> None:
 
 
 def test_rendered_files_are_what_the_commands_read(demo: Path) -> None:
-    clips = list_videos(demo / "videos" / "train")
+    clips = list_videos(demo / "videos" / "train", output=demo / "out").clips
     assert len(clips) == len(TRAIN)
     info = probe(next(iter(clips.values())))
     assert (info.codec, info.width, info.height) == ("h264", 64, 64)
     assert 1.5 <= info.duration <= 2.1
     groups = {line.split(",")[1] for line in (demo / "videos/heldout/metadata.csv").read_text().splitlines()[1:]}
     assert groups == HELD_OUT.keys()
-    for files in list_stills(demo / "stills").values():
+    for files in list_stills(demo / "stills", output=demo / "out").stills.values():
         still = read_still(files, ObjectMaskConfig(min_iou=0, min_stability=0), np.random.default_rng(0))
         assert still.facts["group"] in TRAIN
 

@@ -10,7 +10,8 @@ import pytest
 
 from data_prep.config import ObjectMaskConfig, SamShardConfig, WorkConfig
 from data_prep.rle import encode_rle
-from data_prep.sam_stills import list_stills, read_still
+from data_prep.sam_stills import read_still
+from data_prep.still_files import list_stills
 from data_prep.still_to_pairs import shard_sam
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
@@ -61,8 +62,8 @@ def test_tars_and_folders_give_the_same_samples(tmp_path: Path) -> None:
         write_still(tmp_path / "in", name, seed)
     tar = pack(tmp_path / "in", tmp_path / "sa_000.tar")
     generator = np.random.default_rng(0)
-    for name, files in list_stills(tar).items():
-        other = list_stills(tmp_path / "in")[name.removeprefix("sa_000.tar/")]
+    for name, files in list_stills(tar, output=tmp_path / "out").stills.items():
+        other = list_stills(tmp_path / "in", output=tmp_path / "out").stills[name.removeprefix("sa_000.tar/")]
         ours, theirs = (read_still(found, ObjectMaskConfig(), generator) for found in (files, other))
         assert np.array_equal(ours.image, theirs.image)
         assert np.array_equal(ours.masks[0], theirs.masks[0])
@@ -201,6 +202,17 @@ def test_the_same_command_goes_on_and_repeats_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "broken" / path.name).read_bytes()
 
 
+def test_an_output_below_the_input_is_no_input(tmp_path: Path) -> None:
+    for seed, name in enumerate("abc"):
+        write_still(tmp_path, name, seed)
+    for output in ("out", "other"):
+        for _ in range(2):
+            said = shard_sam(config_for(tmp_path, tmp_path / "runs" / output, stills_per_shard=1))
+            assert said.startswith("kept 3 of 3 stills")
+    assert "passed over: 1 folder of shards" in said
+    assert summary_in(tmp_path / "runs" / "other")["passed_over"] == {"folder of shards": 1}
+
+
 def test_mistakes_are_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder or tar"):
         shard_sam(config_for(tmp_path / "nowhere", tmp_path / "out"))
@@ -212,7 +224,7 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
 
 
 def test_real_stills_and_their_own_areas_agree() -> None:
-    stills = list_stills(real_data("sa1b"))
+    stills = list_stills(real_data("sa1b"), output=Path("nowhere")).stills
     name, files = next(iter(stills.items()))
     assert name == "sa_000000.tar/sa_000000"
     areas = [note["area"] for note in json.loads(files.annotations.read())["annotations"]]

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from data_prep.clip_files import list_videos
 from data_prep.clip_to_pairs import shard_videos
 from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
-from data_prep.input_files import list_videos
 from data_prep.shard_videos import COMMAND
 from data_prep.summary import describe
 from mimicbrush.command import call_command
@@ -201,7 +201,8 @@ def test_metadata_reaches_the_samples(clips: Path, tmp_path: Path) -> None:
 
 def test_a_list_file_names_clips_relative_to_itself(clips: Path) -> None:
     (clips / "list.txt").write_text("# two of them\nb.mp4\n\ndeep/d.mp4\n")
-    assert list_videos(clips / "list.txt") == {"b.mp4": clips / "b.mp4", "deep/d.mp4": clips / "deep/d.mp4"}
+    listed = list_videos(clips / "list.txt", output=clips / "out").clips
+    assert listed == {"b.mp4": clips / "b.mp4", "deep/d.mp4": clips / "deep/d.mp4"}
 
 
 def test_another_run_is_not_mixed_in(clips: Path, tmp_path: Path) -> None:

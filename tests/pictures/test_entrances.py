@@ -16,7 +16,8 @@ from PIL import Image
 
 from data_prep.config import ObjectMaskConfig
 from data_prep.rle import encode_rle
-from data_prep.sam_stills import Extent, StillFiles, read_still
+from data_prep.sam_stills import read_still
+from data_prep.still_files import Extent, StillFiles
 from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
 from mimicbrush.data import decode
 from mimicbrush.data.shards import FramePair
