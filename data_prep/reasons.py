@@ -72,9 +72,12 @@ REASONS: Mapping[str, Reason] = {
     # Stills
     "missing_picture": Reason("no picture", "There is a JSON file of masks without a picture of the same name."),
     "missing_masks": Reason("no masks", "The picture has no JSON file of masks beside it, or the list in it is empty."),
-    "bad_picture": Reason("damaged picture", "The picture cannot be decoded."),
+    "bad_picture": Reason("damaged picture", "The picture cannot be decoded, or a part of it is damaged."),
     "bad_json": Reason("damaged masks file", "The JSON file is cut off, or not in SA-1B's layout."),
-    "bad_mask": Reason("damaged mask", "A mask is not stored as COCO's run lengths, or does not fill its picture."),
+    "bad_mask": Reason(
+        "damaged mask", "A mask is neither COCO's run lengths nor polygons, or does not fill its picture."
+    ),
+    "bad_rating": Reason("mask rating is no number", "A mask's area or quality is null or a text."),
     "mask_size": Reason("mask of another size", "A mask states another height and width than its picture has."),
     "no_good_mask": Reason(
         "no suitable mask", "No mask lies within the limits of --masks on area, quality and borders."

@@ -1,4 +1,4 @@
-"""COCO's compressed run-length encoding, in which SA-1B stores masks.
+"""COCO's run-length encoding of masks, compressed as in SA-1B, or plain.
 
 A mask is read column by column; the runs alternate between 0 and 1, starting with 0. From the fourth run on, the
 difference to the run two before it is stored. Each number is split into groups of five bits in two's complement, lowest
@@ -7,13 +7,21 @@ group first; bit 5 of a group is set if more groups follow, and 48 is added to m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 
-def decode_rle(counts: str, height: int, width: int) -> NDArray[np.bool_]:
+def decode_compressed_runs(counts: str, height: int, width: int) -> NDArray[np.bool_]:
     """Decode a (height, width) mask; raises ValueError if the runs are damaged or do not fill it."""
-    runs = _decode_numbers(counts)
+    return decode_runs(_decode_numbers(counts), height, width)
+
+
+def decode_runs(runs: Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
+    """Decode a (height, width) mask from plain run lengths; raises ValueError if they are damaged or do not fill it."""
+    if not isinstance(runs, list) or not all(isinstance(run, int) for run in runs):
+        raise ValueError("run lengths must be a text or a list of whole numbers")
     if any(run < 0 for run in runs) or sum(runs) != height * width:
         raise ValueError(f"run lengths cover {sum(runs)} pixels, the mask has {height * width}")
     values = np.arange(len(runs)) % 2 == 1
@@ -21,7 +29,7 @@ def decode_rle(counts: str, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> str:
-    """Encode a (H, W) mask; the inverse of `decode_rle`."""
+    """Encode a (H, W) mask; the inverse of `decode_compressed_runs`."""
     pixels = mask.T.ravel().astype(np.int8)
     edges = np.flatnonzero(np.diff(pixels, prepend=0))
     runs = np.diff(edges, prepend=0, append=pixels.size).tolist()

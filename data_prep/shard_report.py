@@ -199,6 +199,7 @@ def _reasons(summary: dict) -> list[str]:
         noun: {reason: len(names) for reason, names in skipped.items()},
         "frames": summary["dropped_frames"],
         "pairs": summary["dropped_pairs"],
+        "masks": summary.get("dropped_masks", {}),
     }
     columns = {title: counts for title, counts in columns.items() if counts}
     reasons = dict.fromkeys(reason for counts in columns.values() for reason in counts)

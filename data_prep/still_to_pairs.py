@@ -77,6 +77,7 @@ def read_still_samples(
         "detail": "",
         "video_size": still_size,
         "similarity": histogram((pair.similarity for pair in pairs), BAND_BIN),
+        **({"dropped_masks": still.faults} if still.faults else {}),
     }
     return Outcome([itself, *pairs], record, {}, dict(watch.seconds))
 
@@ -84,7 +85,7 @@ def read_still_samples(
 def _shrink_still(still: Still, short_side: int) -> Still:
     """Scale a still to its stored size, without masks that vanish at that size."""
     masks = [is_masked(shrink(mask.astype(np.uint8) * 255, short_side)) for mask in still.masks]
-    return Still(shrink(still.image, short_side), [mask for mask in masks if mask.any()], still.facts)
+    return Still(shrink(still.image, short_side), [mask for mask in masks if mask.any()], still.facts, still.faults)
 
 
 def _pseudo_pair(

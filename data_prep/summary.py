@@ -69,6 +69,7 @@ def summarise(
         "words": {code: explain(code).words for code in (*skipped, *codes)},
         "dropped_frames": _total(records.values(), "dropped_frames"),
         "dropped_pairs": _total(records.values(), "dropped_pairs"),
+        "dropped_masks": _total(records.values(), "dropped_masks"),
         "band": band,
         "candidates": _total(records.values(), "candidates"),
         "similarity": _total(used, "similarity"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.rle import decode_rle, encode_rle
+from data_prep.rle import decode_compressed_runs, encode_rle
 
 BY_HAND = [
     ("4", [[0, 0], [0, 0]]),
@@ -18,7 +18,7 @@ BY_HAND = [
 @pytest.mark.parametrize(("counts", "mask"), BY_HAND)
 def test_known_strings(counts: str, mask: list) -> None:
     expected = np.array(mask, bool)
-    assert np.array_equal(decode_rle(counts, *expected.shape), expected)
+    assert np.array_equal(decode_compressed_runs(counts, *expected.shape), expected)
     assert encode_rle(expected) == counts
 
 
@@ -26,10 +26,10 @@ def test_random_masks_come_back() -> None:
     generator = np.random.default_rng(0)
     for share in (0.01, 0.5, 0.99):
         mask = generator.random((37, 53)) < share
-        assert np.array_equal(decode_rle(encode_rle(mask), 37, 53), mask)
+        assert np.array_equal(decode_compressed_runs(encode_rle(mask), 37, 53), mask)
 
 
 @pytest.mark.parametrize("counts", ["3", "5", "X", "4\x10", "04N"])
 def test_damaged_strings_are_refused(counts: str) -> None:
     with pytest.raises(ValueError, match=r"mask|pixels"):
-        decode_rle(counts, 2, 2)
+        decode_compressed_runs(counts, 2, 2)

@@ -107,7 +107,7 @@ def test_bad_stills_are_named(tmp_path: Path) -> None:
         "size": "mask_size",
         "runs": "bad_mask",
         "polygon": "bad_mask",
-        "words": "bad_json",
+        "words": "bad_rating",
         "no_json": "missing_masks",
         "no_picture": "missing_picture",
         "json": "bad_json",
@@ -200,6 +200,28 @@ def test_the_same_command_goes_on_and_repeats_bytes(tmp_path: Path) -> None:
     shard_sam(config_for(tmp_path / "in", tmp_path / "broken", stills_per_shard=1))
     for path in (tmp_path / "whole").glob("stills-*"):
         assert path.read_bytes() == (tmp_path / "broken" / path.name).read_bytes()
+
+
+def test_a_jpeg_damaged_in_its_middle_is_skipped(tmp_path: Path) -> None:
+    for name in ("good", "damaged"):
+        write_still(tmp_path / "in", name)
+    path = tmp_path / "in" / "damaged.jpg"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + bytes(200) + content[len(content) // 2 + 200 :])
+    shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    assert skipped_in(tmp_path / "out") == {"damaged": "bad_picture"}
+
+
+def test_bad_masks_are_counted_and_the_still_is_kept(tmp_path: Path) -> None:
+    write_still(tmp_path / "in", "a")
+    path = tmp_path / "in" / "a.json"
+    content = json.loads(path.read_text())
+    note = content["annotations"][0]
+    content["annotations"] += [{**note, "predicted_iou": None}, {**note, "segmentation": [[1, 2, 3, 4]]}]
+    path.write_text(json.dumps(content))
+    shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    assert summary_in(tmp_path / "out")["kept"] == 1
+    assert summary_in(tmp_path / "out")["dropped_masks"] == {"bad_mask": 1, "bad_rating": 1}
 
 
 def test_an_output_below_the_input_is_no_input(tmp_path: Path) -> None:
