@@ -38,7 +38,7 @@ def test_intact_pictures_pass(options: dict) -> None:
     assert find_jpeg_damage(encoded[:-2] + bytes(512) + encoded[-2:]) is None  # padding, as some cameras write
 
 
-@pytest.mark.parametrize("content", [bytes(400), bytes(range(250, 50, -1)), b"\xff\xd9"], ids=["zeros", "junk", "end"])
+@pytest.mark.parametrize("content", [bytes(400), b"junk" * 80, b"\xff\xd9"], ids=["zeros", "junk", "end"])
 def test_damage_in_the_middle_is_found(content: bytes) -> None:
     damaged = overwrite(photograph(), content)
     Image.open(io.BytesIO(damaged)).load()  # Pillow does not mind
