@@ -38,10 +38,12 @@ REASONS: Mapping[str, Reason] = {
     "unreadable": Reason("not readable as a video", "The container is damaged, cut off, or of an unknown kind."),
     "no_video_stream": Reason("no video in the file", "The file holds only sound, or a codec that is not installed."),
     "no_decoder": Reason("decord is not installed", "Use --decoder auto, or install decord.", True),
-    "no_duration": Reason("unknown length", "The container does not state how long the clip is."),
     "no_times": Reason("frames without time stamps", "Nothing says when its frames are shown."),
     "hdr": Reason(
         "HDR colours", "PQ and HLG need tone mapping, which is not done here; convert the clip to SDR first."
+    ),
+    "tilted": Reason(
+        "shown at an angle", "The file asks for a rotation that is no quarter turn; rotate the clip itself first."
     ),
     "corrupt_frames": Reason(
         "damaged frames", "A frame at or before a moment that was needed cannot be decoded intact."

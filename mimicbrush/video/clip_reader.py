@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mimicbrush.errors import UnusableInput
-from mimicbrush.video.decoded_clip import DecodedClip, Keep, Times, VideoInfo, choose_times
-from mimicbrush.video.decord_reader import open_with_decord
+from mimicbrush.video.decoded_clip import DecodedClip, Keep, Times, VideoInfo
+from mimicbrush.video.decord_reader import open_with_decord, suits_decord
 from mimicbrush.video.pyav_reader import open_with_pyav
 
 
@@ -34,10 +34,11 @@ def open_clip(path: Path, *, short_side: int, decoder: str = "auto", exact: bool
 
     short_side: largest short side of the frames, in pixels; frames are never enlarged.
     decoder: pyav, decord, or auto, which is PyAV: it detects damaged frames and was no slower for any codec tried.
+    PyAV also reads what decord cannot give, see `suits_decord`; `DecodedClip.decoder` names the one that was used.
     exact: read the very frames. Otherwise PyAV takes the last reference frame at or before each time, which is faster.
-    Raises UnusableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short), and so does reading.
+    Raises UnusableInput (unreadable, no_video_stream, hdr, tilted, corrupt_frames, too_short), and so does reading.
     """
-    if decoder == "decord":
+    if decoder == "decord" and suits_decord(path):
         with open_with_decord(path, probe(path), short_side=short_side) as reader:
             yield reader
     else:
@@ -46,7 +47,7 @@ def open_clip(path: Path, *, short_side: int, decoder: str = "auto", exact: bool
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read the facts of a clip; raises UnusableInput (unreadable, no_video_stream, hdr, too_short)."""
+    """Read the facts of a clip; raises UnusableInput (unreadable, no_video_stream, hdr, tilted, too_short)."""
     with open_with_pyav(path) as reader:
         return reader.info
 
@@ -57,10 +58,10 @@ def read_frames(
     """Read the frames on screen at the given times, in order of time, each frame once; options as in `open_clip`.
 
     times: seconds in any order, or a function that gives them for a duration; times after the last frame give none.
-    Raises UnusableInput (unreadable, no_video_stream, hdr, corrupt_frames, too_short, no_duration).
+    Raises UnusableInput (unreadable, no_video_stream, hdr, tilted, corrupt_frames, too_short).
     """
     with open_clip(path, short_side=short_side, decoder=decoder, exact=exact) as reader:
-        clip = reader.read(choose_times(times, reader.info))
+        clip = reader.read(times(reader.info.duration) if callable(times) else times)
     if not clip.frames:
         raise UnusableInput("too_short", f"no frame at the wanted moments of {clip.info.duration:.2f} s")
     return clip

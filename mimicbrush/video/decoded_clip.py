@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.errors import UnusableInput
-
 THUMBNAIL_SIZE = (64, 36)
 """Width and height of a thumbnail."""
 
@@ -24,16 +22,16 @@ class Frame(NamedTuple):
     """One of the frames that were asked for."""
 
     time: float
-    """Presentation time in seconds, counted from the clip's first frame."""
+    """Playing time in seconds, counted from the clip's first frame: jumps of the time stamps are left out."""
     image: NDArray[np.uint8]
-    """(H, W, 3) RGB, upright, with square pixels."""
+    """(H, W, 3) RGB, upright, with square pixels; frames of one clip may differ in size."""
 
 
 class Thumbnail(NamedTuple):
     """A small grey picture of one frame, kept for every frame that was decoded on the way."""
 
     time: float
-    """Presentation time in seconds, as in `Frame`."""
+    """Playing time in seconds, as in `Frame`."""
     luma: NDArray[np.uint8]
     """(36, 64) grey levels."""
     after_gap: bool
@@ -48,10 +46,10 @@ Keep = Callable[[Thumbnail], bool]
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """Facts about a clip, as its container and its first frame state them."""
+    """Facts about a clip. Later frames may have another size."""
 
     duration: float
-    """Duration in seconds; 0 if the container does not state it."""
+    """Playing time in seconds, without jumps of the time stamps."""
     width: int
     """Width on screen in pixels: after rotation and with square pixels."""
     height: int
@@ -72,19 +70,11 @@ class DecodedClip(NamedTuple):
     info: VideoInfo
 
 
-def choose_times(times: Times, info: VideoInfo) -> list[float]:
-    """The times asked for, in rising order; raises UnusableInput if they depend on an unknown duration."""
-    if callable(times):
-        if info.duration <= 0:
-            raise UnusableInput("no_duration", "the container does not say how long it is")
-        times = times(info.duration)
-    return sorted(times)
-
-
-def fit_size(info: VideoInfo, short_side: int) -> tuple[int, int]:
-    """Width and height of a clip's frames scaled to a short side of at most `short_side`, never enlarged."""
-    scale = min(1.0, short_side / min(info.width, info.height))
-    return max(1, round(info.width * scale)), max(1, round(info.height * scale))
+def fit_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Width and height scaled to a short side of at most `short_side`, never enlarged."""
+    width, height = size
+    scale = min(1.0, short_side / min(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def shrink_luma(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,6 +21,10 @@ from mimicbrush.video.decoded_clip import (
     fit_size,
     shrink_luma,
 )
+from mimicbrush.video.frame_pictures import has_alpha
+from mimicbrush.video.pyav_container import open_container, video_stream
+from mimicbrush.video.pyav_decoder import Decoder
+from mimicbrush.video.timeline import read_timeline
 
 # By default decord retries the end of a wrongly indexed file 10 240 times, for half a minute; with fewer than a few
 # hundred retries it loses frames of intact files. It reads the variable when it is imported. cv2 must be imported
@@ -39,11 +43,32 @@ def open_with_decord(path: Path, info: VideoInfo, *, short_side: int) -> Iterato
     """Open a clip; raises UnusableInput (no_decoder, unreadable)."""
     if decord is None:
         raise UnusableInput("no_decoder", "decord is not installed here; use decoder auto or pyav")
-    width, height = fit_size(info, short_side)
+    width, height = fit_size((info.width, info.height), short_side)
     with _decoder_errors():
         # One thread: two take more CPU time, and worker processes already fill the cores.
         reader = DecordReader(decord.VideoReader(str(path), width=width, height=height, num_threads=1), info)
     yield reader
+
+
+def suits_decord(path: Path) -> bool:
+    """Whether decord can give a clip's frames as they are to be shown, judged by all of its keyframes.
+
+    It cannot deinterlace, composite alpha, leave gaps of the time stamps out, or give frames of several sizes.
+    Raises UnusableInput as PyAV does.
+    """
+    geometries = set()
+    with open_container(path) as container:
+        stream = video_stream(container)
+        has_jumps = len(read_timeline(path, container, stream).parts) > 1
+        decoder = Decoder(container, stream, exact=True)
+        if has_jumps or decoder.is_in_decoding_order:
+            return False
+        decoder.context.skip_frame = "NONKEY"
+        for frame, geometry, _ in decoder.frames():
+            geometries.add(geometry)
+            if frame.interlaced_frame or has_alpha(frame) or len(geometries) > 1:
+                return False
+    return True
 
 
 class DecordReader:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 
 import av
 
 from mimicbrush.errors import UnusableInput, first_line
-from mimicbrush.video.decoded_clip import VideoInfo
 
-HDR_TRANSFERS = frozenset({16, 18})
-"""PQ and HLG, by FFmpeg's numbers: such frames would need tone mapping to sRGB, which does not exist here."""
+IN_WORDS = {
+    av.error.InvalidDataError: "the file is damaged or incomplete, or holds no video",
+    av.error.EOFError: "the file ends before its video does",
+    av.error.DecoderNotFoundError: "no decoder for this kind of video",
+    av.error.DemuxerNotFoundError: "no reader for this kind of file",
+    av.error.PatchWelcomeError: "the video uses a feature that the decoder lacks",
+    FileNotFoundError: "no such file",
+    PermissionError: "no permission to read the file",
+    IsADirectoryError: "a folder, not a file",
+}
+"""Errors of FFmpeg and of the system in words."""
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -21,14 +30,21 @@ def open_container(path: Path) -> av.container.InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         if path.is_file() and path.stat().st_size == 0:
             raise UnusableInput("unreadable", "an empty file") from None
-        raise explain(error, "unreadable") from None
+        raise explain_error(error, "unreadable") from None
 
 
-def explain(error: Exception, reason: str) -> Exception:
+def explain_error(error: Exception, reason: str) -> Exception:
     """The exception to raise for a decoder's error; a lack of memory is not the clip's fault."""
     if getattr(error, "errno", None) == errno.ENOMEM:
         return MemoryError()
-    return UnusableInput(reason, first_line(error))
+    words = (words for kind, words in IN_WORDS.items() if isinstance(error, kind))
+    return UnusableInput(reason, next(words, None) or _without_numbers(first_line(error)))
+
+
+def _without_numbers(message: str) -> str:
+    """A decoder's message without the number, the quotes and the function's name that PyAV adds."""
+    inner = re.fullmatch(r"\[Errno -?\d+\] (.*?)(: '.*'|; last error log: .*)?", message)
+    return f"the decoder says: {inner[1] if inner else message}"
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -41,29 +57,9 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     return stream
 
 
-def describe(container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
-    """The facts of a clip; raises UnusableInput (hdr)."""
-    if first.color_trc in HDR_TRANSFERS:
-        raise UnusableInput("hdr", f"transfer characteristic {first.color_trc} (PQ or HLG)")
-    width, height = _shown_size(stream, first)
-    return VideoInfo(
-        duration=_duration(container, stream),
-        width=width,
-        height=height,
-        codec=stream.codec_context.codec.canonical_name,
-        rotation=first.rotation,
-    )
-
-
-def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """Duration in seconds; 0 if neither stream nor container states it."""
+def stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Duration in seconds that the file states; 0 if neither stream nor container states it."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     starts_late = float((stream.start_time or 0) * stream.time_base) - (container.start_time or 0) / av.time_base
     return container.duration / av.time_base - starts_late if container.duration else 0.0
-
-
-def _shown_size(stream: av.VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
-    ratio = float(stream.sample_aspect_ratio or 1) or 1.0
-    size = max(1, round(frame.width * ratio)), frame.height
-    return size if round(frame.rotation / 90) % 2 == 0 else size[::-1]

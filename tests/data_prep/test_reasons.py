@@ -15,7 +15,7 @@ SOURCES = [
     for path in sorted((REPOSITORY / folder).rglob("*.py"))
     if "demo" not in path.parts
 ]
-CODE_ARGUMENT = {"UnusableInput": 0, "skipped": 0, "Failure": 0, "_explain": 1}
+CODE_ARGUMENT = {"UnusableInput": 0, "skipped": 0, "Failure": 0, "explain_error": 1}
 """Position of the code among the arguments of what is called."""
 
 

@@ -1,0 +1,73 @@
+"""How a decoded frame is shown: its aspect, quarter turns and mirroring."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from numpy.typing import NDArray
+
+from mimicbrush.errors import UnusableInput
+
+MAX_TILT = 5.0
+"""Largest angle in degrees between a display rotation and a quarter turn that is left out: up to here it is a rounding
+error, or a slant that a viewer hardly sees. A larger one would need the picture to be turned within black corners."""
+
+Axes = tuple[tuple[int, int], tuple[int, int]]
+"""Where a frame's x axis and its y axis point on screen; each is (x, y) of one 0 and one 1 or -1."""
+
+
+class Geometry(NamedTuple):
+    """Size and orientation of a frame; a clip's frames may differ in it."""
+
+    width: int
+    """Width as coded, in pixels."""
+    height: int
+    aspect: float
+    """Width of a coded pixel divided by its height."""
+    axes: Axes
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether rows become columns on screen."""
+        return bool(self.axes[0][1])
+
+    @property
+    def rotation(self) -> int:
+        """Degrees by which the frame is rotated anticlockwise, as FFmpeg counts them."""
+        return -round(math.degrees(math.atan2(self.axes[0][1], self.axes[0][0])))
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height on screen, with square pixels."""
+        size = max(1, round(self.width * self.aspect)), self.height
+        return size[::-1] if self.is_transposed else size
+
+
+def geometry_of(frame: av.VideoFrame, aspect: float) -> Geometry:
+    """The geometry of a frame; raises UnusableInput (tilted)."""
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    axes = find_axes(np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2]) if matrix else ((1, 0), (0, 1))
+    return Geometry(frame.width, frame.height, aspect, axes)
+
+
+def find_axes(matrix: NDArray[np.int32]) -> Axes:
+    """The quarter turns and mirroring nearest to a display matrix; raises UnusableInput (tilted).
+
+    matrix: (2, 2), rows are the images of the x and the y axis. Scaling is ignored, as the aspect contains it, and so
+    is a matrix that is not one, e.g. of zeros.
+    """
+    rows = matrix.astype(np.float64)
+    lengths = np.hypot(rows[:, 0], rows[:, 1])
+    if not lengths.all():
+        return (1, 0), (0, 1)
+    rows /= lengths[:, None]
+    tilts = np.degrees(np.arccos(np.clip(np.abs(rows).max(axis=1), 0, 1)))
+    axes = np.rint(rows).astype(int)
+    if tilts.max() > MAX_TILT or not round(abs(np.linalg.det(axes))):
+        angle = -math.degrees(math.atan2(rows[0, 1], rows[0, 0]))
+        raise UnusableInput("tilted", f"to be shown rotated by {angle:.0f} degrees, which is no quarter turn")
+    return tuple(axes[0].tolist()), tuple(axes[1].tolist())

@@ -1,0 +1,149 @@
+"""Decode a clip's video stream by PyAV: intact frames in order of time."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, pairwise
+from typing import NamedTuple
+
+import av
+
+from mimicbrush.errors import UnusableInput
+from mimicbrush.video.geometry import Geometry, geometry_of
+from mimicbrush.video.pyav_container import explain_error
+from mimicbrush.video.timeline import MAX_REORDERED
+
+HDR_TRANSFERS = frozenset({16, 18})
+"""PQ and HLG, by FFmpeg's numbers: such frames would need tone mapping to sRGB, which does not exist here."""
+NUM_PEEKED = 16
+"""Number of packets by which to tell whether their times are those of decoding."""
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders for streams whose alpha FFmpeg's own decoders leave out."""
+
+
+class DecodedFrame(NamedTuple):
+    """A frame, and what is known of it."""
+
+    frame: av.VideoFrame
+    geometry: Geometry
+    previous: av.VideoFrame | None
+    """The frame decoded before an interlaced one."""
+
+    @property
+    def stamp(self) -> float:
+        """Time stamp in seconds."""
+        return self.frame.time
+
+
+class Decoder:
+    """Decodes a clip's video stream from its start, or from a seek."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, *, exact: bool) -> None:
+        """exact: decode all frames; otherwise only those that others refer to, where that is possible."""
+        self.container = container
+        self.stream = stream
+        self.context = _alpha_decoder(stream) or stream.codec_context
+        self.packets: Iterator[av.Packet] = container.demux(stream)
+        self.is_in_decoding_order = bool(stream.codec_context.has_b_frames) and self._peek()
+        self.context.skip_frame = "DEFAULT" if exact or self.is_in_decoding_order else "NONREF"
+        self.first_aspect: float | None = None
+
+    def frames(self, *, wanted: float | None = None) -> Iterator[DecodedFrame]:
+        """Decode frames; raises UnusableInput (hdr, tilted, no_times, corrupt_frames) at the first that is unusable.
+
+        Later frames refer to a damaged one. wanted: after a seek, the time stamp in seconds that it was for.
+        """
+        frames = self._decode()
+        if wanted is not None and self.context is self.stream.codec_context:
+            frames = _skip_leading(frames, wanted)
+        if self.is_in_decoding_order:
+            frames = _in_order(frames)
+        previous = aspect = None
+        try:
+            for frame in frames:
+                if frame.time is None:
+                    raise UnusableInput("no_times", "its frames carry no time stamps")
+                if frame.is_corrupt:
+                    raise UnusableInput("corrupt_frames", f"damaged frame at {frame.time:.2f} s")
+                if frame.color_trc in HDR_TRANSFERS:
+                    name = "PQ" if frame.color_trc == 16 else "HLG"
+                    raise UnusableInput("hdr", f"high dynamic range ({name}) at {frame.time:.2f} s")
+                # A new aspect is known as soon as its keyframe is decoded, before earlier frames have come out.
+                if frame.key_frame or aspect is None:
+                    aspect = self._aspect()
+                yield DecodedFrame(frame, geometry_of(frame, aspect), previous if frame.interlaced_frame else None)
+                previous = frame
+        except (av.FFmpegError, ValueError) as error:
+            raise explain_error(error, "corrupt_frames") from None
+
+    def seek(self, stamp: float) -> None:
+        """Move to the keyframe that the container's index names for a time stamp in seconds."""
+        try:
+            self.container.seek(int(stamp / self.stream.time_base), stream=self.stream)
+        except av.FFmpegError as error:
+            raise explain_error(error, "corrupt_frames") from None
+        if self.context is not self.stream.codec_context:
+            self.context.flush_buffers()
+        self.packets = self.container.demux(self.stream)
+
+    def _peek(self) -> bool:
+        """Whether a stream with reordered frames has the times of decoding them, as in AVI, instead of showing them."""
+        try:
+            peeked = list(islice(self.packets, NUM_PEEKED))
+        except av.FFmpegError as error:
+            raise explain_error(error, "corrupt_frames") from None
+        self.packets = chain(peeked, self.packets)
+        stamps = [packet.pts for packet in peeked if packet.pts is not None]
+        return all(before < after for before, after in pairwise(stamps))
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        for packet in self.packets:
+            yield from self.context.decode(packet)
+
+    def _aspect(self) -> float:
+        """Aspect of a pixel: the container's, until the stream's own changes."""
+        own = float(self.context.sample_aspect_ratio or 1) or 1.0
+        if self.first_aspect is None:
+            self.first_aspect = own
+        return own if own != self.first_aspect else float(self.stream.sample_aspect_ratio or 1) or 1.0
+
+
+def _alpha_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
+    name = ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
+    if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return None
+    context = av.CodecContext.create(name, "r")
+    context.thread_count = 1
+    return context
+
+
+def _in_order(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Give frames, which come in the order of showing them, their times in rising order."""
+    held: deque[av.VideoFrame] = deque()
+    stamps: list[int] = []
+    for frame in frames:
+        stamp = frame.dts if frame.pts is None else frame.pts
+        if stamp is None:
+            raise UnusableInput("no_times", "its frames carry no time stamps")
+        held.append(frame)
+        heapq.heappush(stamps, stamp)
+        if len(held) > MAX_REORDERED:
+            yield _stamped(held.popleft(), heapq.heappop(stamps))
+    while held:
+        yield _stamped(held.popleft(), heapq.heappop(stamps))
+
+
+def _stamped(frame: av.VideoFrame, stamp: int) -> av.VideoFrame:
+    frame.pts = stamp
+    return frame
+
+
+def _skip_leading(frames: Iterable[av.VideoFrame], wanted: float) -> Iterator[av.VideoFrame]:
+    """Skip frames shown before the keyframe that follow it in the file: they refer to frames that were not decoded."""
+    is_leading = True
+    for frame in frames:
+        is_leading = is_leading and not frame.key_frame and frame.time is not None and frame.time < wanted
+        if not is_leading:
+            yield frame
