@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
 
 from mimicbrush.edit.config import EditConfig, LoadConfig
 from mimicbrush.edit.subcommands import COMMANDS
@@ -33,6 +35,12 @@ class Limits:
     """Largest number of references of an edit."""
     seconds: int = 600
     """Longest computation of an edit, in seconds; then it is stopped."""
+    uploads_per_minute: int = 60
+    """Largest number of files that a client may upload within a minute."""
+    client_mb: int = 1000
+    """Largest volume of uploads of a client within an hour, in megabytes."""
+    workspace_mb: int = 5000
+    """Largest size of all uploads and results together, in megabytes; beyond it, the oldest are deleted."""
     waiting: int = 8
     """Largest number of edits that wait while another one is computed; further requests are refused."""
 
@@ -41,6 +49,11 @@ class Limits:
         for name, value in vars(self).items():
             least = 0 if name == "waiting" else 1
             faults.check(value >= least, f"limits.{name} is {value}, expected at least {least}")
+        for name in ("client_mb", "workspace_mb"):
+            faults.check(
+                getattr(self, name) >= self.upload_mb,
+                f"limits.{name} is {getattr(self, name)}, expected at least limits.upload_mb = {self.upload_mb}",
+            )
         faults.refuse()
 
 
@@ -57,13 +70,17 @@ class DemoConfig(LoadConfig, EditSettings):
     Without one for reference, the weights edit by references."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 makes the page available to other machines, under any host name unless
-    allowed_hosts is given."""
+    allowed_hosts is given. Then password_file or open is needed."""
     port: int = 7860
     """Port to listen on, 1 to 65535."""
     allowed_hosts: list[str] = field(default_factory=list)
     """Further host names under which the page answers, for instance that of a proxy: '[mimic.example.org]',
     '["*.example.org"]'. Requests for other names get status 400; 127.0.0.1, localhost, [::1] and host are always
     allowed."""
+    password_file: Path | None = None
+    """File whose first line is the password that visitors have to enter."""
+    open: bool = False
+    """Let everybody who reaches the address use the page without a password."""
     open_browser: bool = False
     """Open the page in a browser once it is ready."""
     limits: Limits = field(default_factory=Limits)
@@ -79,6 +96,14 @@ class DemoConfig(LoadConfig, EditSettings):
         """The first words of the command, printed before heavy imports."""
         others = [f"loading {spec['class_path']}" for spec in self.editors.values()]
         return "; ".join([super().announcement, *others] if self.loads_weights else others)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine can reach the page."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def names(self) -> list[str]:
@@ -102,6 +127,15 @@ class DemoConfig(LoadConfig, EditSettings):
                 isinstance(spec.get("class_path"), str) and not set(spec) - {"class_path", "init_args"},
                 f"editors.{kind} is {spec}, expected {{class_path: ..., init_args: ...}}",
             )
+        faults.check(
+            self.is_local or self.open or self.password_file is not None,
+            f"host is {self.host}, which other machines can reach; give --password_file FILE, or --open if everybody"
+            " may use the page",
+        )
+        faults.check(
+            not (self.open and self.password_file is not None),
+            f"open and password_file ({self.password_file}) exclude each other; give one of them",
+        )
         faults.check(1 <= self.port <= 65535, f"port is {self.port}, expected 1 to 65535")
         for name in self.allowed_hosts:
             faults.check(

@@ -136,7 +136,9 @@ async function take(file, name) {
     props.value = { ...props.value, [name]: data, error: "" };
     trigger("upload");
   } catch (problem) {
-    complain(`${file.name} could not be uploaded; check that the page still runs.`);
+    // Gradio gives the status and the sentence of the server in one text.
+    const [, reason] = /^HTTP \d+: (.+)/s.exec(problem?.message) ?? [null, "Check that the page still runs."];
+    complain(`${file.name} could not be uploaded. ${reason}`);
     setBusy(false);
   }
 }

@@ -1,21 +1,28 @@
-"""Checks before torch and Gradio are imported: the port and the weights; then a line says what is loaded."""
+"""Checks before torch and Gradio are imported: port, password and weights; then a line says what is loaded."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.hub.locations import is_local
 from mimicbrush.model.weights.find import find_weights
 
+MIN_PASSWORD = 8
+"""Smallest number of characters of a password."""
+
 
 def announce(config: DemoConfig) -> None:
-    """Raise UserError if the port is in use or the weights are missing on this machine; print what will be loaded."""
+    """Print what will be loaded; raises UserError if port, password or local weights cannot be used."""
     faults = Faults()
     with faults.collect():
         if config.loads_weights and is_local(config.weights):
             find_weights(config.weights)
+    with faults.collect():
+        if config.password_file is not None:
+            read_password(config.password_file)
     with faults.collect():
         check_port(config)
     faults.refuse()
@@ -33,3 +40,17 @@ def check_port(config: DemoConfig) -> None:
             raise UserError(
                 f"cannot listen at {config.host}:{config.port} ({error.strerror}); choose another --port or --host"
             ) from None
+
+
+def read_password(path: Path) -> str:
+    """The first line of a file; raises UserError if it cannot be read or is too short for a password."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; --password_file expects a file with the password in it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: no text; --password_file expects the password as UTF-8 text") from None
+    password = lines[0].strip() if lines else ""
+    if len(password) < MIN_PASSWORD:
+        raise UserError(f"{path}: the first line has {len(password)} characters; expected a password of {MIN_PASSWORD}")
+    return password

@@ -16,13 +16,12 @@ from threading import Thread
 from typing import TypeVar
 
 import gradio as gr
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.page import STYLE, THEME, build_page
 from mimicbrush.demo.preconditions import check_port
-from mimicbrush.demo.request_filter import RequestFilter, shorten_tracebacks
+from mimicbrush.demo.protection.error_log import shorten_tracebacks
+from mimicbrush.demo.protection.layers import protection_layers
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.temporary_folders import TemporaryFolders, delete, temporary_folders
@@ -42,10 +41,10 @@ def serve(config: DemoConfig) -> None:
     _end_with_terminal()
     # A single call of torch or of a file system may take seconds, in which the main thread could not handle signals.
     loaded = _in_thread(partial(load_editors, config))
-    with temporary_folders() as folders:
+    with temporary_folders(max_bytes=1e6 * config.limits.workspace_mb) as folders:
         page = build_page({kind: SharedEditor(each, config.limits) for kind, each in loaded.items()}, config, folders)
         with _closing(page, folders):
-            url = launch(page, config)
+            url = launch(page, config, folders)
             print(f"{url} shows the page; Ctrl-C ends it", flush=True)
             while True:
                 time.sleep(3600)
@@ -113,12 +112,11 @@ def _closing(page: gr.Blocks, folders: TemporaryFolders) -> Iterator[None]:
         closer.join(CLOSING_SECONDS)
 
 
-def launch(page: gr.Blocks, config: DemoConfig) -> str:
+def launch(page: gr.Blocks, config: DemoConfig, folders: TemporaryFolders) -> str:
     """Serve in the background, and return the address. Raises UserError if another program has taken the port."""
     check_port(config)  # again, because loading has taken some time
     shorten_tracebacks()
-    # Names of other sites that resolve to this address (DNS rebinding) are refused.
-    names = Middleware(TrustedHostMiddleware, allowed_hosts=config.names, www_redirect=False)
+    folders.keep_present()
     _, url, _ = page.launch(
         server_name=config.host,
         server_port=config.port,
@@ -133,6 +131,6 @@ def launch(page: gr.Blocks, config: DemoConfig) -> str:
         run_history=False,
         ssr_mode=False,
         enable_monitoring=False,
-        app_kwargs={"middleware": [names, Middleware(RequestFilter)], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": protection_layers(config, folders), "docs_url": None, "redoc_url": None},
     )
     return url

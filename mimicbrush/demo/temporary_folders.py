@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep, time
+from typing import NamedTuple
 
 from mimicbrush.file_lock import close_lock, lock, open_lock
 
@@ -23,11 +25,14 @@ class TemporaryFolders:
     """Folders of one page.
 
     served: uploads and copies of results, the only files that Gradio serves to browsers.
+    max_bytes: size of all files together; beyond it the oldest are deleted.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, max_bytes: float = math.inf) -> None:
+        self.max_bytes = max_bytes
         self.served = root / "served"
         self._made = root / "made"
+        self._permanent: set[Path] = set()
         for folder in (self.served, self._made):
             folder.mkdir()
         # Gradio reads both when it stores or serves a file; without the second it uses the current folder.
@@ -38,18 +43,55 @@ class TemporaryFolders:
         for old in self._made.iterdir():
             if time() - old.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
+        self.make_room()
         return Path(tempfile.mkdtemp(dir=self._made))
+
+    def keep_present(self) -> None:
+        """Never delete the files that exist now, such as the pictures of the examples, to make room for others."""
+        self._permanent = {path for parent in (self.served, self._made) for path in parent.iterdir()}
+
+    def make_room(self) -> None:
+        """Delete the oldest uploads and results until all files together are no larger than `max_bytes`."""
+        places = [path for parent in (self.served, self._made) for path in parent.iterdir()]
+        groups = [_measure(path) for path in places if path not in self._permanent]
+        left = sum(group.size for group in groups)
+        for group in sorted(groups, key=lambda group: group.newest):
+            if left <= self.max_bytes:
+                break
+            if group.place.is_dir():
+                shutil.rmtree(group.place, ignore_errors=True)
+            else:
+                group.place.unlink(missing_ok=True)
+            left -= group.size
+
+
+class _Files(NamedTuple):
+    """The files of one upload, or of one edit."""
+
+    place: Path
+    newest: float
+    """Time of the last change, in seconds."""
+    size: int
+
+
+def _measure(place: Path) -> _Files:
+    """Add up the files at a place, some of which may be deleted in the meantime."""
+    found = []
+    for path in (place, *place.rglob("*")):
+        with suppress(OSError):
+            found.append(path.stat())
+    return _Files(place, max((each.st_mtime for each in found), default=0.0), sum(each.st_size for each in found))
 
 
 @contextmanager
-def temporary_folders() -> Iterator[TemporaryFolders]:
+def temporary_folders(*, max_bytes: float = math.inf) -> Iterator[TemporaryFolders]:
     """Yield folders that are deleted at the end; first delete those of pages that were killed."""
     _delete_abandoned(Path(tempfile.gettempdir()))
     root = Path(tempfile.mkdtemp(prefix=PREFIX))
     number = open_lock(root / LOCK)
     try:
         lock(number)
-        yield TemporaryFolders(root)
+        yield TemporaryFolders(root, max_bytes=max_bytes)
     finally:
         close_lock(number)
         delete(root)

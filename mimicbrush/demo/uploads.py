@@ -56,8 +56,10 @@ def accept(painting: PaintedPicture, limits: Limits, folder: Path, *, is_referen
 def read(path: Path, limits: Limits) -> Tensor:
     """Read an uploaded picture (1, 3 or 4, H, W), after checking its header.
 
-    Raises UserError if it is too large, animated or not a picture.
+    Raises UserError if it is too large, animated or not a picture, or has been deleted to make room for others.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no longer here, because old uploads are deleted; choose it again")
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
     header = read_header(path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,12 +54,12 @@ def editor(pipe: MimicBrushPipeline, config: DemoConfig) -> SharedEditor:
 
 
 @contextmanager
-def make_folders(folder: Path) -> Iterator[TemporaryFolders]:
+def make_folders(folder: Path, *, max_bytes: float = math.inf) -> Iterator[TemporaryFolders]:
     """Make temporary folders; the environment variables that they set are unset at the end."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
             patch.setenv(name, "")
-        yield TemporaryFolders(folder)
+        yield TemporaryFolders(folder, max_bytes=max_bytes)
 
 
 @pytest.fixture
@@ -89,6 +92,33 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@contextmanager
+def serve_page(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> Iterator[httpx.Client]:
+    """Serve the page at a free port, and connect to it."""
+    config = replace(config, port=free_port())
+    page = build_page({ReferenceRequest: editor}, config, folders)
+    url = launch(page, config, folders)
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        yield client
+    page.close()
+
+
+def send_picture(client: httpx.Client, path: Path, **options: object) -> httpx.Response:
+    """Upload a file as the page does."""
+    return client.post("/gradio_api/upload", files={"files": (path.name, path.read_bytes())}, **options)
+
+
+def call(client: httpx.Client, name: str, *data: object, event_data: dict | None = None) -> str:
+    """Trigger an event of the page, and return the answer of the server."""
+    functions = client.get("/config").json()["dependencies"]
+    (number,) = (function["id"] for function in functions if function["api_name"] == name)
+    event = {"data": data, "fn_index": number, "session_hash": "s", "event_data": event_data}
+    joined = client.post("/gradio_api/queue/join", json=event)
+    assert joined.status_code == 200
+    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "s"}, timeout=60) as stream:
+        return "".join(stream.iter_text())
+
+
 @pytest.fixture(scope="module")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -106,7 +136,7 @@ def url(pipe: MimicBrushPipeline, weights: Path, tmp_path_factory: pytest.TempPa
     config = DemoConfig(weights=str(weights), device="cpu", port=free_port(), num_inference_steps=3)
     with make_folders(tmp_path_factory.mktemp("folders")) as folders:
         page = build_page({ReferenceRequest: SharedEditor(pipe, config.limits)}, config, folders)
-        yield launch(page, config)
+        yield launch(page, config, folders)
         page.close()
 
 

@@ -14,8 +14,7 @@ import pytest
 
 from mimicbrush.demo.__main__ import COMMAND
 from mimicbrush.demo.preconditions import announce
-from tests.demo.conftest import free_port, write_picture
-from tests.demo.test_server import upload
+from tests.demo.conftest import free_port, send_picture, write_picture
 
 SECONDS = 120
 """Timeout for a busy machine; a page that does not end fails the test."""
@@ -75,7 +74,7 @@ def test_sigterm_during_an_edit_ends_the_page_and_deletes_uploads(start, tmp_pat
     (folder,) = (tmp_path / "temporary").glob("mimicbrush-demo-*")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=SECONDS) as client:
         source, reference = (
-            painted(upload(client, write_picture(tmp_path / f"{name}.png")).json()[0]) for name in ("s", "r")
+            painted(send_picture(client, write_picture(tmp_path / f"{name}.png")).json()[0]) for name in ("s", "r")
         )
         source["strokes"] = [{"tool": "box", "points": [[20, 15], [40, 30]]}]
         # As the page does it: values of the controls in the order in which they were made.

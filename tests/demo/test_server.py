@@ -12,14 +12,13 @@ from starlette.responses import PlainTextResponse
 from mimicbrush.demo.config import DemoConfig, Limits
 from mimicbrush.demo.page import build_page
 from mimicbrush.demo.preconditions import check_port
-from mimicbrush.demo.server import launch
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.errors import UserError
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest, TextRequest
-from tests.demo.conftest import free_port, make_folders, write_picture
+from tests.demo.conftest import call, make_folders, send_picture, serve_page, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +41,15 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryFolde
 @pytest.fixture(scope="module")
 def client(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> Iterator[httpx.Client]:
     """Connection to one server for all tests of this file."""
-    config = replace(config, port=free_port())
-    page = build_page({ReferenceRequest: editor}, config, folders)
-    url = launch(page, config)
-    with httpx.Client(base_url=url, trust_env=False) as client:
+    with serve_page(editor, config, folders) as client:
         yield client
-    page.close()
-
-
-def upload(client: httpx.Client, path: Path) -> httpx.Response:
-    return client.post("/gradio_api/upload", files={"files": (path.name, path.read_bytes())})
 
 
 def test_only_the_pages_own_files_are_served(client, folders, tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
     made = folders.new_folder() / "secret.txt"
     made.write_text("secret")
-    (uploaded,) = upload(client, write_picture(tmp_path / "p.png")).json()
+    (uploaded,) = send_picture(client, write_picture(tmp_path / "p.png")).json()
     assert client.get(f"/gradio_api/file={uploaded}").content == (tmp_path / "p.png").read_bytes()
     served = folders.served
     for path in (
@@ -83,7 +74,7 @@ def test_only_the_pages_own_files_are_served(client, folders, tmp_path):
 
 def test_a_forged_path_is_not_taken_for_an_upload(client, folders, tmp_path):
     stolen = write_picture(tmp_path / "stolen.png")
-    (uploaded,) = upload(client, stolen).json()
+    (uploaded,) = send_picture(client, stolen).json()
     for path, meta, is_taken in (
         (uploaded, {"_type": "gradio.FileData"}, True),
         (str(stolen), {"_type": "gradio.FileData"}, False),
@@ -117,9 +108,10 @@ def test_only_allowed_host_names_are_answered(client, host, status):
 
 
 def test_names_follow_from_the_address():
-    assert DemoConfig(host="0.0.0.0").names == DemoConfig(host="::").names == ["*"]
-    assert "*" not in DemoConfig(host="0.0.0.0", allowed_hosts=["a.org"]).names
-    assert "192.0.2.7" in DemoConfig(host="192.0.2.7").names and "[fe80::1]" in DemoConfig(host="fe80::1").names
+    assert DemoConfig(host="0.0.0.0", open=True).names == DemoConfig(host="::", open=True).names == ["*"]
+    assert "*" not in DemoConfig(host="0.0.0.0", open=True, allowed_hosts=["a.org"]).names
+    assert "192.0.2.7" in DemoConfig(host="192.0.2.7", open=True).names
+    assert "[fe80::1]" in DemoConfig(host="fe80::1", open=True).names
     for name in ("a.org:80", "a.*", "*a.org", "https://a.org", ""):
         with pytest.raises(ValueError, match="expected a name or address without a port"):
             DemoConfig(allowed_hosts=[name])
@@ -195,7 +187,7 @@ def test_a_full_disk_is_a_server_error(client, tmp_path, monkeypatch, caplog):
         raise OSError("No space left on device")
 
     monkeypatch.setattr("gradio.routes.upload_fn", fail)
-    assert upload(client, write_picture(tmp_path / "p.png")).status_code == 500
+    assert send_picture(client, write_picture(tmp_path / "p.png")).status_code == 500
     assert "Traceback" in caplog.text and "No space left" in caplog.text
 
 
@@ -206,7 +198,7 @@ def test_our_own_errors_keep_their_traceback(client, editor, monkeypatch, capfd)
 
 
 def test_an_endless_body_is_refused(client, monkeypatch):
-    monkeypatch.setattr("mimicbrush.demo.request_filter.MAX_BODY", 1000)
+    monkeypatch.setattr("mimicbrush.demo.protection.request_bodies.MAX_BODY", 1000)
     for body in (
         {"json": {"data": ["x" * 1000], "fn_index": 0, "session_hash": "s"}},
         {"content": iter([b"x" * 600] * 2)},
@@ -216,20 +208,9 @@ def test_an_endless_body_is_refused(client, monkeypatch):
     assert client.post("/gradio_api/upload", files={"files": ("a.png", b"x" * 1000)}).status_code == 200
 
 
-def call(client: httpx.Client, name: str, *data: object, event_data: dict | None = None) -> str:
-    """Trigger an event of the page, and return the answer of the server."""
-    functions = client.get("/config").json()["dependencies"]
-    (number,) = (function["id"] for function in functions if function["api_name"] == name)
-    event = {"data": data, "fn_index": number, "session_hash": "s", "event_data": event_data}
-    joined = client.post("/gradio_api/queue/join", json=event)
-    assert joined.status_code == 200
-    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "s"}, timeout=60) as stream:
-        return "".join(stream.iter_text())
-
-
 def test_too_large_an_upload_is_refused(client, tmp_path):
     (tmp_path / "large.png").write_bytes(b"0" * 1_100_000)
-    assert upload(client, tmp_path / "large.png").status_code == 413
+    assert send_picture(client, tmp_path / "large.png").status_code == 413
 
 
 def test_the_page_links_to_no_other_machine(client):
@@ -250,7 +231,7 @@ def test_a_port_in_use_is_reported_before_anything_is_loaded(config):
         with pytest.raises(UserError, match=rf"cannot listen at 127\.0\.0\.1:{port} .*; choose another --port"):
             check_port(replace(config, port=port))
     with pytest.raises(UserError, match=r"cannot listen at 192\.0\.2\.1"):
-        check_port(replace(config, host="192.0.2.1"))
+        check_port(replace(config, host="192.0.2.1", open=True))
 
 
 def test_it_only_listens_to_this_machine_by_default():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import tempfile
+from time import time
 
 import pytest
 
@@ -33,3 +35,20 @@ def test_folders_of_a_killed_page_are_deleted_but_not_those_of_a_running_page(te
         assert not killed.exists()
         with temporary_folders():
             assert running.served.is_dir()
+
+
+def test_the_oldest_files_are_deleted_to_make_room_but_never_permanent_ones(temporary):
+    with temporary_folders(max_bytes=250_000) as folders:
+        (folders.served / "example").mkdir()
+        (folders.served / "example" / "e.png").write_bytes(bytes(200_000))
+        folders.keep_present()
+        places = [folders.served / "upload", folders.new_folder(), folders.served / "temporary"]
+        for age, place in zip((30, 20, 10), places, strict=True):
+            path = place if place.name == "temporary" else place / "p.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(bytes(100_000))
+            for changed in (path, place):
+                os.utime(changed, (time() - age, time() - age))
+        folders.make_room()
+        assert [place.exists() for place in places] == [False, True, True]
+        assert (folders.served / "example" / "e.png").exists()

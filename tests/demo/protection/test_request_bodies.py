@@ -7,7 +7,9 @@ import pytest
 from gradio import queueing, routes
 
 from mimicbrush.demo.painter import PainterData, with_new
-from mimicbrush.demo.request_filter import MAX_BODY, RequestFilter, shorten_tracebacks
+from mimicbrush.demo.protection.error_log import shorten_tracebacks
+from mimicbrush.demo.protection.refusals import Refusals
+from mimicbrush.demo.protection.request_bodies import MAX_BODY, RequestBodies
 
 
 def post(app: object, body: bytes = b"{}", **headers: str) -> list[int]:
@@ -26,7 +28,7 @@ def post(app: object, body: bytes = b"{}", **headers: str) -> list[int]:
     async def send(message: dict) -> None:
         statuses.append(message.get("status"))
 
-    asyncio.run(RequestFilter(app)(scope, receive, send))
+    asyncio.run(Refusals(RequestBodies(app))(scope, receive, send))
     return [status for status in statuses if status]
 
 
@@ -46,7 +48,7 @@ def test_bodies_are_parsed_outside_the_event_loop(monkeypatch):
         threads.append(threading.current_thread())
         return True
 
-    monkeypatch.setattr("mimicbrush.demo.request_filter.names_remote_file", look)
+    monkeypatch.setattr("mimicbrush.demo.protection.request_bodies.names_remote_file", look)
     assert post(answer_not) == [403] and threads != [threading.main_thread()]
 
 

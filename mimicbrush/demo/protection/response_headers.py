@@ -1,0 +1,80 @@
+"""Security headers of every response, among them the Content-Security-Policy."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from hashlib import sha256
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; sandbox; frame-ancestors 'none'"
+"""Policy of everything but pages: an uploaded SVG or HTML file that is opened by itself runs no script."""
+PAGE_RULES = (
+    "default-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "object-src 'none'",
+    "base-uri 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+)
+INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+
+
+def page_policy(scripts: Iterable[bytes]) -> str:
+    """Make the policy of a page with these inline scripts.
+
+    Gradio's page has inline scripts with its configuration: they are allowed by their hashes, so that no other inline
+    script runs. `unsafe-eval` is needed because Gradio compiles the script of the painter with `new Function`;
+    `unsafe-inline` for styles, because its components carry style attributes.
+    """
+    hashes = [f"'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in scripts]
+    return "; ".join((" ".join(("script-src 'self' 'unsafe-eval'", *hashes)), *PAGE_RULES))
+
+
+class ResponseHeaders:
+    """Adds the security headers; a page is held back until it is complete, because the policy names its scripts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        content = bytearray()
+
+        async def add_headers(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if headers.get("content-type", "").startswith("text/html") and not _is_file(scope):
+                    start = message
+                    return
+                headers["Content-Security-Policy"] = FILE_POLICY
+            elif message["type"] == "http.response.body" and start is not None:
+                content.extend(message.get("body", b""))
+                if message.get("more_body"):
+                    return
+                MutableHeaders(scope=start)["Content-Security-Policy"] = page_policy(INLINE_SCRIPT.findall(content))
+                await send(start)
+                start, message = None, {**message, "body": bytes(content)}
+            await send(message)
+
+        await self.app(scope, receive, add_headers)
+
+
+def _is_file(scope: Scope) -> bool:
+    """Whether the response is a file that a visitor may have uploaded."""
+    return "/file" in scope["path"]
