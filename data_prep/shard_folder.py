@@ -28,14 +28,13 @@ from data_prep.work_units import (
     read_indexes,
     slug,
 )
-from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path
+from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_json
 from mimicbrush.folder_lock import held, running_command
 
 LOG_NAME = "log.jsonl"
 """A line for each command that has worked on the folder and finished."""
-INDEX_NAME = "index.json"
 
 
 class ShardConfig(Protocol):

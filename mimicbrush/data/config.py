@@ -131,8 +131,8 @@ class BatchConfig:
 class SourceConfig:
     """One folder of shards, and its share in the mixture."""
 
-    shards: Path
-    """Folder of shards written by data_prep/shard_videos.py or shard_sam.py."""
+    shards: str | Path
+    """Folder of shards written by data_prep/shard_videos.py or shard_sam.py, or its address (https://, s3://, ...)."""
     weight: float
     """Share of the samples that come from this folder, relative to the weights of the others."""
 
@@ -142,13 +142,28 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CacheConfig:
+    """Local copies of what was read from an address. Shards in a folder of this machine are read where they lie."""
+
+    folder: Path = Path("~/.cache/mimicbrush/shards")
+    """Folder for the copies, best on a local disk; processes share it."""
+    gib: float = 32.0
+    """Largest size of that folder in GiB: the shards that were not read for the longest time are removed; 0: no
+    copies."""
+
+    def __post_init__(self) -> None:
+        if not self.gib >= 0:
+            raise ValueError(f"gib is {self.gib}, expected at least 0 (which keeps no copies)")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """The shards that training reads, and how batches are made of them."""
 
     sources: list[SourceConfig]
     """Folders of shards with their shares of the samples; the paper uses 0.7 video and 0.3 stills."""
-    heldout: Path | None = None
-    """Folder of shards that training never sees, for previews, the held-out loss and reference use."""
+    heldout: str | Path | None = None
+    """Folder of shards that training never sees, or its address, for previews, the held-out loss and reference use."""
     batch_size: int = 8
     """Pairs in a batch on each device; the largest allowed batch where run.samples_per_step is set."""
     num_workers: int = 1
@@ -158,6 +173,8 @@ class DataConfig:
     this many."""
     timeout: float = 600.0
     """Seconds to wait for a batch from a worker before training ends with an error; 0: wait for ever."""
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    """Local copies of samples that are read from an address."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     """Masks and augmentations, drawn anew for every batch."""
 

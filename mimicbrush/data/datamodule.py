@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, count, repeat, zip_longest
 from pathlib import Path
@@ -18,6 +18,7 @@ from mimicbrush.data.batch import InpaintingBatch, mask_pairs
 from mimicbrush.data.config import DataConfig, MaskConfig
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.order import ORDER_VERSION, MixtureOrder, SamplePlace, SourceOrder, Streams
+from mimicbrush.data.remote_samples import prepared
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.errors import UserError
 from mimicbrush.seeds import random_of_position
@@ -33,7 +34,8 @@ class PairDataset(Dataset):
         self.size = size
         self.seed = seed
         self.config = config
-        self.shards = [open_shards(source.shards) for source in config.sources]
+        self.shards = [open_shards(source.shards, config.cache) for source in config.sources]
+        self.last_first: int | None = None
         self.use_order(ORDER_VERSION)
 
     def use_order(self, version: int) -> None:
@@ -68,6 +70,22 @@ class PairDataset(Dataset):
                 turn = rng.randrange(self.order.sources[place.source].num_samples)
                 place = SamplePlace(place.source, *self.order.sources[place.source][turn])
         raise UserError(f"{len(skipped)} samples in a row are damaged, the last: {skipped[-1]}; shard the data anew")
+
+    def __getitems__(self, positions: Sequence[int]) -> list[PairBatch]:
+        """Read a batch; samples at an address are requested together, and those of the next batch with them."""
+        self._prepare(positions)
+        return [self[position] for position in positions]
+
+    def _prepare(self, positions: Sequence[int]) -> None:
+        """Begin to read these positions and those of the batch after them.
+
+        Each process takes every n-th batch, so the distance to its last batch is that to its next.
+        """
+        before, self.last_first = self.last_first, positions[0]
+        step = 0 if before is None else positions[0] - before
+        for position in [*positions, *(position + step for position in positions if step > 0)]:
+            place = self.order[position]
+            self.shards[place.source][place.shard].prepare(place.sample)
 
 
 class BatchPositions(Sampler[list[int]]):
@@ -169,7 +187,7 @@ def _ignore_signals(worker: int) -> None:
 
 
 def heldout_batches(
-    shards: Path,
+    shards: str | Path,
     size: int,
     num_pairs: int,
     seed: int,
@@ -188,14 +206,14 @@ def heldout_batches(
     return batches
 
 
-def heldout_pairs(shards: Path, num_pairs: int, *, option: str | None = None) -> list[FramePair]:
+def heldout_pairs(shards: str | Path, num_pairs: int, *, option: str | None = None) -> list[FramePair]:
     """Read the pairs that `choose_heldout` chooses, and no others; raises UserError if one is damaged."""
     with _naming(shards):
-        return [shard.read(sample) for shard, sample in choose_heldout(shards, num_pairs, option=option)]
+        return [shard.read(sample) for shard, sample in prepared(choose_heldout(shards, num_pairs, option=option))]
 
 
 def choose_heldout(
-    folder: Path, num_pairs: int, *, or_fewer: bool = False, option: str | None = None
+    folder: str | Path, num_pairs: int, *, or_fewer: bool = False, option: str | None = None
 ) -> list[tuple[Shard, int]]:
     """Choose samples that have a reference, always the same ones, spread evenly over groups.
 
@@ -218,7 +236,7 @@ def choose_heldout(
 
 
 @contextmanager
-def _naming(folder: Path) -> Iterator[None]:
+def _naming(folder: str | Path) -> Iterator[None]:
     """Raise UserError for a damaged pair: held-out pairs are a fixed choice, so it is not replaced."""
     try:
         yield

@@ -14,12 +14,18 @@ import io
 import json
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from mimicbrush.data.config import CacheConfig
+from mimicbrush.data.remote_files import Address
+from mimicbrush.data.remote_samples import RemoteSamples, prepared
+from mimicbrush.data.sample_cache import SampleCache
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, read_excluded, sound_indexes
 from mimicbrush.errors import UserError
 from mimicbrush.files import sha256, whole, write_json
@@ -68,6 +74,7 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
                 groups.append(None if pair.reference is None else _group(pair.origin))
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: two pairs share a key")
+    offsets = find_samples(path) if keys else []
     index = ShardIndex(
         pairs=len(keys),
         bytes=path.stat().st_size if keys else 0,
@@ -75,8 +82,9 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
         keys=keys,
         inputs=inputs,
         examples=list(examples),
-        offsets=find_samples(path) if keys else [],
+        offsets=offsets,
         groups=groups,
+        checksums=_checksums(path, offsets),
     )
     if not keys:
         path.unlink()
@@ -88,7 +96,7 @@ def write_shard(path: Path, pairs: Iterable[FramePair], inputs: dict, examples: 
 class Shard:
     """A finished shard, for reading its samples in any order."""
 
-    path: Path
+    path: Path | Address
     sha256: str
     samples: np.ndarray
     """Numbers of its samples that are not excluded."""
@@ -96,6 +104,8 @@ class Shard:
     """See ShardIndex."""
     groups: list[str | None]
     """See ShardIndex."""
+    remote: RemoteSamples | None = None
+    """Reads the samples of a shard at an address."""
 
     def find_groups(self) -> list[str | None]:
         """The group of each of `samples`, None where one has no stored reference.
@@ -110,14 +120,27 @@ class Shard:
 
     def read(self, sample: int) -> FramePair:
         """The pair of this number; raises DamagedSampleError where it cannot be read."""
-        return read_sample(self.path, *self.offsets[sample : sample + 2].tolist())
+        first, last = self.offsets[sample : sample + 2].tolist()
+        if self.remote is None:
+            return read_sample(self.path, first, last)
+        content = self.remote.read(sample)
+        if content is None:
+            raise DamagedSampleError(f"{self.path}, byte {first}: not the bytes that were written")
+        return parse_sample(content, self.path, first)
+
+    def prepare(self, sample: int) -> None:
+        """Begin to read a sample, if it is at an address, so that `read` need not wait; `read` must follow."""
+        if self.remote is not None:
+            self.remote.prepare(sample)
 
 
-def open_shards(folder: Path) -> list[Shard]:
+def open_shards(folder: str | Path, cache: CacheConfig | None = None) -> list[Shard]:
     """The finished shards of a folder that hold a usable sample, sorted.
 
+    folder: may be an address; cache: keeps what is read there.
     Raises UserError if there are none, or one is damaged.
     """
+    kept = SampleCache(cache) if cache and cache.gib else None
     indexes = sound_indexes(folder)
     excluded = read_excluded(indexes)
     shards = []
@@ -128,7 +151,8 @@ def open_shards(folder: Path) -> list[Shard]:
             raise UserError(f"{path}: its index does not fit it; delete both and shard again")
         if samples:
             numbers = np.array(samples, np.int32), np.array(offsets, np.int64)
-            shards.append(Shard(path, index.sha256, *numbers, index.groups))
+            remote = RemoteSamples(path, index, kept) if isinstance(path, Address) else None
+            shards.append(Shard(path, index.sha256, *numbers, index.groups, remote))
     if not shards:
         raise UserError(f"{folder}: all samples are excluded by {EXCLUDED_NAME}; merge the folder again")
     return shards
@@ -146,8 +170,12 @@ def sample_stages(shards: Sequence[Path]) -> list:
     ]
 
 
-def read_pairs(shards: Sequence[Path]) -> Iterator[FramePair]:
-    """Read all pairs of the given shards in order, without excluded pairs."""
+def read_pairs(shards: Sequence[Path] | Sequence[Address]) -> Iterator[FramePair]:
+    """Read all pairs of the given shards of one folder, or address, in order, without excluded pairs."""
+    if any(isinstance(shard, Address) for shard in shards):
+        chosen = [shard for shard in open_shards(shards[0].parent) if shard.path in shards]
+        places = ((shard, sample) for shard in chosen for sample in shard.samples.tolist())
+        return (shard.read(sample) for shard, sample in prepared(places))
     import webdataset as wds
 
     return iter(wds.DataPipeline(*sample_stages(shards), wds.map(to_pair)))
@@ -164,13 +192,25 @@ def find_samples(shard: Path) -> list[int]:
         return [*starts, tar.offset]
 
 
+def _checksums(shard: Path, offsets: Sequence[int]) -> list[int]:
+    """CRC-32 of each sample of a tar."""
+    if not offsets:
+        return []
+    with shard.open("rb") as file:
+        return [zlib.crc32(file.read(last - first)) for first, last in pairwise(offsets)]
+
+
 def read_sample(shard: Path, first: int, last: int) -> FramePair:
     """The pair in these bytes of a tar, as `find_samples` gives them; raises DamagedSampleError if there is none."""
-    from webdataset.tariterators import group_by_keys, tar_file_iterator
-
     with shard.open("rb") as file:
         file.seek(first)
-        content = file.read(last - first)
+        return parse_sample(file.read(last - first), shard, first)
+
+
+def parse_sample(content: bytes, shard: Path | Address, first: int) -> FramePair:
+    """The pair in these bytes, which begin at byte `first`; raises DamagedSampleError if there is none."""
+    from webdataset.tariterators import group_by_keys, tar_file_iterator
+
     try:
         members = tar_file_iterator(io.BytesIO(content))
         (sample,) = group_by_keys({**member, "__url__": str(shard)} for member in members)

@@ -60,7 +60,7 @@ def check_autoencoder(config: AutoencoderConfig) -> None:
     _require_inputs([*config.shards, config.heldout], start)
 
 
-def _require_inputs(shards: Iterable[Path], network: NetworkConfig) -> None:
+def _require_inputs(shards: Iterable[str | Path], network: NetworkConfig) -> None:
     """Raise UserError that names all missing inputs."""
     faults = Faults()
     for folder in shards:

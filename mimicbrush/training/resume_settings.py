@@ -20,6 +20,7 @@ CHANGEABLE = (
     "data.num_workers",
     "data.timeout",
     "data.batch_size",
+    "data.cache",
     "recipe.reference_gradient",
     "network.recommended",
 )

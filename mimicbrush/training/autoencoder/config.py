@@ -14,9 +14,9 @@ class AutoencoderConfig:
 
     output: Path
     """Folder for the finished autoencoder, in diffusers' layout."""
-    shards: list[Path]
+    shards: list[str | Path]
     """Folders of shards to train on."""
-    heldout: Path
+    heldout: str | Path
     """Folder of shards on which the reconstruction is measured."""
     arguments: dict
     """Sizes of the network, as arguments of diffusers' AutoencoderKL."""

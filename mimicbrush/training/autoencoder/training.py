@@ -128,12 +128,12 @@ def _loss(autoencoder: AutoencoderKL, images: Tensor, config: AutoencoderConfig)
     return difference.abs().mean() + config.gradient_weight * gradients + config.kl_weight * posterior.kl().mean()
 
 
-def _images(folder: Path) -> list[bytes]:
+def _images(folder: str | Path) -> list[bytes]:
     pairs = list(read_pairs(list_shards(folder)))
     return [image for pair in pairs for image in (pair.source, pair.reference) if image is not None]
 
 
-def _squares(folder: Path, size: int) -> Tensor:
+def _squares(folder: str | Path, size: int) -> Tensor:
     """Read the source pictures of a folder of shards as squares, (N, 3, size, size)."""
     images = [decode_image(pair.source, "RGB") for pair in read_pairs(list_shards(folder))]
     return torch.stack([letterbox(image, size, fill=1.0)[0] for image in images])

@@ -13,6 +13,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.data.decode import collate
+from mimicbrush.data.remote_files import locate
 from mimicbrush.errors import UserError, first_line
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.config import TrainConfig
@@ -111,7 +112,7 @@ def _check_data(config: TrainConfig, num_ranks: int, extent: CheckExtent) -> lis
     found = [
         finding
         for source in config.data.sources
-        for finding in collect(source.shards.name, check_source, source, config.data, **kwargs)
+        for finding in collect(locate(source.shards).name, check_source, source, config.data, **kwargs)
     ]
     return found if faults_of(found) else [*found, *collect("held-out", check_heldout, config.data, extent)]
 

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicbrush.data.config import DataConfig, SourceConfig
+from mimicbrush.data.config import CacheConfig, DataConfig, SourceConfig
 from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.data.decode import decode_image, decode_pair
-from mimicbrush.data.shard_index import list_shards, read_index
+from mimicbrush.data.remote_files import locate
+from mimicbrush.data.remote_samples import prepared
+from mimicbrush.data.shard_index import sound_indexes
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.files import sha256
 from mimicbrush.reports.number_format import format_bytes
@@ -55,8 +57,8 @@ def check_source(
     source: SourceConfig, config: DataConfig, *, size: int, samples_per_step: int, extent: CheckExtent
 ) -> Iterator[Finding]:
     """Check one source of the mixture. Raises UserError where its folder holds no valid shard."""
-    name = source.shards.name
-    shards = open_shards(source.shards)
+    name = locate(source.shards).name
+    shards = open_shards(source.shards, config.cache)
     samples, damaged = _decode_samples(shards, size, extent.num_decoded)
     num_pairs = sum(len(shard.samples) for shard in shards)
     share = source.weight / sum(other.weight for other in config.sources)
@@ -88,8 +90,8 @@ def check_heldout(config: DataConfig, extent: CheckExtent) -> Iterator[Finding]:
         return
     folders = [source.shards for source in config.sources]
     keys = _keys(config.heldout) & set().union(*map(_keys, folders))
-    groups, num_heldout = _groups(config.heldout, extent.num_read)
-    read = [_groups(folder, extent.num_read) for folder in folders]
+    groups, num_heldout = _groups(config.heldout, config.cache, extent.num_read)
+    read = [_groups(folder, config.cache, extent.num_read) for folder in folders]
     shared = groups & set().union(*(found for found, _ in read))
     if keys or shared:
         common = f"{len(keys)} samples ({_named(keys)})" if keys else f"{len(shared)} groups ({_named(shared)})"
@@ -116,7 +118,7 @@ def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
 def _decode_samples(shards: Sequence[Shard], size: int, num: int) -> tuple[list[SampleFacts], list[str]]:
     """Decode samples as training does; returns their facts, and the messages of damaged ones."""
     samples, damaged = [], []
-    for shard, sample in _spread(shards, num):
+    for shard, sample in prepared(_spread(shards, num)):
         try:
             pair = shard.read(sample)
             decode_pair(pair, size, random.Random(0))
@@ -180,6 +182,9 @@ def _check_object_masks(name: str, samples: Sequence[SampleFacts]) -> Iterator[F
 
 def _check_digests(name: str, shards: Sequence[Shard], most: int) -> Iterator[Finding]:
     """Compare the digests of some shards, the smallest first, with those in their indexes."""
+    if any(shard.remote for shard in shards):
+        yield Finding(name, "ok", "at an address: each sample is compared with its checksum when it is read")
+        return
     checked = read = 0
     damaged = []
     for shard in sorted(shards, key=lambda shard: shard.offsets[-1]):
@@ -204,10 +209,10 @@ def _spread(shards: Sequence[Shard], num: int) -> Iterator[tuple[Shard, int]]:
         yield shards[number], int(shards[number].samples[place - ends[number]])
 
 
-def _groups(folder: Path, num: int) -> tuple[set[str], int]:
+def _groups(folder: str | Path, cache: CacheConfig, num: int) -> tuple[set[str], int]:
     """Read the groups of samples spread over a folder; returns them and the number of readable samples."""
     groups, read = set(), 0
-    for shard, sample in _spread(open_shards(folder), num):
+    for shard, sample in prepared(_spread(open_shards(folder, cache), num)):
         try:
             pair = shard.read(sample)
         except DamagedSampleError:
@@ -218,8 +223,8 @@ def _groups(folder: Path, num: int) -> tuple[set[str], int]:
     return groups, read
 
 
-def _keys(folder: Path) -> set[str]:
-    return {key for shard in list_shards(folder) for key in read_index(shard).keys}
+def _keys(folder: str | Path) -> set[str]:
+    return {key for index in sound_indexes(folder).values() for key in index.keys}
 
 
 def _named(names: set[str]) -> str:

@@ -1,0 +1,223 @@
+"""Files at an address (https://, s3://, gs://, ...), read by fsspec: retried, and with one sentence where that fails.
+
+fsspec is imported when an address is used, so folders on this machine need neither it nor the libraries behind it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mimicbrush.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+SEPARATOR = "://"
+EXTRA = "pip install -c constraints.txt -e '.[remote]'"
+WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each further try, half a minute in all."""
+CONNECT_SECONDS, SILENT_SECONDS, TOTAL_SECONDS = 15, 30, 300
+"""Over HTTP, longest time until a connection stands, without a byte, and for one request."""
+TRANSIENT_STATUS = (408, 425, 429)
+"""HTTP statuses below 500 after which the same request may succeed."""
+NUM_THREADS = 16
+"""Number of requests at once while a folder is opened."""
+
+
+_opened: dict[int, AbstractFileSystem] = {}
+"""All file systems that were used. After a fork, fsspec forgets those of the parent; if the last reference went with
+it, their connections would be closed in the child, which ends what the parent waits for on the same connections."""
+
+
+@dataclass(frozen=True, order=True)
+class Address:
+    """Address of a file or folder, with those methods of pathlib.Path that reading shards needs."""
+
+    url: str
+    """Complete address; a query, such as an access token, applies to all files of a folder."""
+
+    @property
+    def name(self) -> str:
+        return self._place.rpartition("/")[2]
+
+    @property
+    def parent(self) -> Address:
+        return self._with_place(self._place.rpartition("/")[0])
+
+    def __truediv__(self, name: str) -> Address:
+        return self._with_place(f"{self._place}/{name}")
+
+    def with_suffix(self, suffix: str) -> Address:
+        return self.parent / f"{self.name.rpartition('.')[0]}{suffix}"
+
+    def __str__(self) -> str:
+        """The address without its query and without a password, which are secrets."""
+        protocol, separator, rest = self._place.partition(SEPARATOR)
+        host, slash, path = rest.partition("/")
+        return f"{protocol}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+    @property
+    def _place(self) -> str:
+        return self.url.partition("?")[0].rstrip("/")
+
+    def _with_place(self, place: str) -> Address:
+        return Address(place + "".join(self.url.partition("?")[1:]))
+
+    def is_file(self) -> bool:
+        """Whether there is a file; raises UserError where that cannot be found out."""
+        try:
+            self.read_bytes(0, 1)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def ends_at(self, size: int) -> bool:
+        """Whether there is a file of this size; raises UserError where that cannot be found out.
+
+        Its last byte is read: for the size alone, servers and file systems have too many answers.
+        """
+        try:
+            return len(self.read_bytes(size - 1, size + 1)) == 1
+        except FileNotFoundError:
+            return False
+
+    def modified(self) -> float | None:
+        """Time of the last change in seconds since 1970, None where the file system does not say."""
+        try:
+            return self._try(lambda files, path: files.modified(path).timestamp())
+        except NotImplementedError:
+            return None
+
+    def read_bytes(self, first: int | None = None, last: int | None = None) -> bytes:
+        """All bytes, or those from `first` to before `last`; raises FileNotFoundError or UserError.
+
+        There may be fewer, where the file ends before `last`, and more, where the server ignores the range.
+        """
+        return self._try(lambda files, path: _read_range(files, path, first, last))
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        return self.read_bytes().decode(encoding)
+
+    def write_bytes(self, content: bytes) -> None:
+        """Write a file, whole; raises UserError where the file system cannot write, as over HTTP."""
+        self._try(lambda files, path: files.pipe_file(path, content))
+
+    def list_names(self) -> list[str]:
+        """Names of the files in this folder, sorted; raises FileNotFoundError or UserError."""
+        found = self._try(lambda files, path: files.ls(path, detail=False))
+        return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+
+    def open_file_system(self) -> tuple[AbstractFileSystem, str]:
+        """The file system for this process, and the path in it; raises UserError where a package is missing."""
+        protocol = self.url.partition(SEPARATOR)[0]
+        is_http = protocol in ("http", "https")
+        try:
+            from fsspec.core import url_to_fs
+
+            files, path = url_to_fs(self.url, **(_http_options(protocol) if is_http else {}))
+            _opened[id(files)] = files
+            return files, path
+        except ImportError as error:
+            what = f"shards at an address need an extra: {EXTRA}"
+            if not is_http and getattr(error, "name", None) != "fsspec":  # such as "Install s3fs to access S3"
+                what = f"{protocol}:// needs a further package ({first_line(error)})"
+            raise UserError(f"{self}: {what}") from None
+        except ValueError as error:
+            raise UserError(
+                f"{self}: {first_line(error)}; expected https://, s3:// or another fsspec address"
+            ) from None
+
+    def _try(self, action: Callable[[AbstractFileSystem, str], T]) -> T:
+        """Do something in the file system, several times if need be.
+
+        Raises FileNotFoundError and NotImplementedError as they come, and UserError for everything else.
+        """
+        files, path = self.open_file_system()
+        for number, wait in enumerate((*WAITS, 0.0), start=1):
+            try:
+                return action(files, path)
+            except (FileNotFoundError, NotImplementedError):
+                raise
+            # File systems raise errors of the libraries below them, which have no common class.
+            except Exception as error:
+                if not _is_transient(error):
+                    raise UserError(f"{self}: {_describe(error)}; check the address and the access to it") from None
+                if number > len(WAITS):
+                    fact = f"{_describe(error)}, tried {number} times"
+                    advice = "check the network and the server, then run the same command again"
+                    raise UserError(f"{self}: cannot be reached ({fact}); {advice}") from None
+            time.sleep(wait * random.SystemRandom().uniform(0.5, 1.5))
+        raise AssertionError("unreachable")
+
+
+def is_address(folder: str | Path | Address) -> bool:
+    """Whether this names a folder at an address, and not one on this machine."""
+    return SEPARATOR in (folder.url if isinstance(folder, Address) else str(folder))
+
+
+def locate(folder: str | Path | Address) -> Path | Address:
+    """The folder as a path or an address, whatever a config says.
+
+    Raises UserError for an address that a config has read as a path, which removes a slash.
+    """
+    if isinstance(folder, Address):
+        return folder
+    if isinstance(folder, Path) and re.match(r"[a-z][a-z0-9+]+:/", folder.as_posix()):
+        raise UserError(f"{folder}: this command reads folders of this machine only; copy the shards here")
+    return Address(str(folder)) if is_address(folder) else Path(folder)
+
+
+def at_once(action: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Do something for all items in several threads, and return the results in order."""
+    with ThreadPoolExecutor(NUM_THREADS) as threads:
+        return list(threads.map(action, items))
+
+
+def _read_range(files: AbstractFileSystem, path: str, first: int | None, last: int | None) -> bytes:
+    try:
+        return files.cat_file(path, start=first, end=last)
+    except Exception as error:
+        if getattr(error, "status", None) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:  # the file ends before it
+            return b""
+        raise
+
+
+def _http_options(protocol: str) -> dict:
+    """Options for HTTP, with those of the user's fsspec configuration."""
+    import aiohttp
+    from fsspec.config import conf
+
+    timeout = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
+    own = conf.get(protocol, {})
+    return {
+        # Proxies are those of the environment.
+        "client_kwargs": {"timeout": timeout, "trust_env": True, **own.get("client_kwargs", {})},
+        # A compressed answer would be another number of bytes.
+        "headers": {"Accept-Encoding": "identity", **own.get("headers", {})},
+    }
+
+
+def _is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed later."""
+    status = getattr(error, "status", None)
+    if isinstance(status, int) and 400 <= status < 500:
+        return status in TRANSIENT_STATUS
+    return not isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError | TypeError)
+
+
+def _describe(error: Exception) -> str:
+    status = getattr(error, "status", None)
+    if isinstance(status, int) and status:
+        return f"the server answers {status} {getattr(error, 'message', '')}".rstrip()
+    return "no answer in time" if isinstance(error, TimeoutError) else first_line(error)
