@@ -282,8 +282,22 @@ class ShardFolderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeConfig(ShardFolderConfig):
+class MergeConfig:
     """Write one index, exclusion list, summary and report for all shards of a folder, as after a Slurm array."""
+
+    folder: str | Path
+    """Folder of shards, the output of shard_videos.py or shard_sam.py, or its address (https://, s3://, ...)."""
+    output: Path | None = None
+    """Folder for the merged files, if the shards are at an address that cannot be written, as over HTTP."""
+
+    def __post_init__(self) -> None:
+        folder = str(self.folder)
+        if self.output is not None and "://" not in folder:
+            raise ValueError(f"output is {self.output}, but {folder} is no address: its merged files belong into it")
+        if self.output is None and folder.startswith(("http://", "https://")):
+            raise ValueError(
+                "HTTP cannot write; give output, a folder of this machine for the merged files, then copy them there"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,19 +10,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mimicbrush.data.remote_files import Address, locate
 from mimicbrush.data.shard_index import require_shards
 from mimicbrush.errors import UnusableInput, UserError, spaced
 from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.yaml_reading import parse_yaml
 
 if TYPE_CHECKING:
-    from data_prep.config import ShardFolderConfig
+    from data_prep.config import MergeConfig, ShardFolderConfig
 
 NO_SUFFIX = "without suffix"
 """Stands for the suffix of a file that has none, where files are counted by suffix."""
 
 
-def read_shard_config(folder: Path) -> dict:
+def read_shard_config(folder: Path | Address) -> dict:
     """Read the config of the sharding command that wrote a folder; raises UserError if it is no folder of shards."""
     path = folder / CONFIG_NAME
     config = parse_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -31,9 +32,9 @@ def read_shard_config(folder: Path) -> dict:
     return config
 
 
-def check_merge(config: ShardFolderConfig) -> None:
+def check_merge(config: MergeConfig) -> None:
     """Raise UserError if the folder is no folder of shards."""
-    read_shard_config(config.folder)
+    read_shard_config(locate(config.folder))
 
 
 def check_report(config: ShardFolderConfig) -> None:

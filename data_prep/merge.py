@@ -12,9 +12,10 @@ COMMAND = Command(
     program="python data_prep/merge.py",
     config="data_prep.config.MergeConfig",
     check="data_prep.input_files.check_merge",
-    run="data_prep.shard_folder.merge_folder",
+    run="data_prep.merge_folder.merge_folder",
     examples=(
         "python data_prep/merge.py runs/shards/videos",
+        "python data_prep/merge.py s3://bucket/shards/videos",
         "sbatch --dependency=afterok:NUMBER slurm/merge.sh runs/shards/videos",
     ),
     ordinary=("folder",),

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from data_prep.config import ShardFolderConfig, WorkConfig
+from data_prep.config import WorkConfig
 from data_prep.duplicates import find_near_duplicates
 from data_prep.input_files import read_shard_config
 from data_prep.parallel_sharding import Effort, Outcome, shard_inputs
@@ -161,9 +161,3 @@ def _unfinished(efforts: Sequence[dict]) -> str:
     left = [str(task) for task in range(num_tasks) if task not in done]
     again = f"sbatch --array={','.join(left)} slurm/shard_... --work.num_tasks {num_tasks}"
     return f"; {len(left)} of {num_tasks} tasks are not done: {again}" if left else ""
-
-
-def merge_folder(config: ShardFolderConfig) -> str:
-    """Merge a folder while tasks may still be running: only finished shards are merged."""
-    with held(config.folder, share="merge"):
-        return merge(config.folder)

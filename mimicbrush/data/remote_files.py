@@ -106,6 +106,13 @@ class Address:
         """
         return self._try(lambda files, path: _read_range(files, path, first, last))
 
+    def read_range(self, first: int, last: int) -> bytes:
+        """The bytes from `first` to before `last`; raises UserError where there are not so many."""
+        content = self.read_bytes(first, last) if last > first else b""
+        if len(content) != last - first:
+            raise UserError(f"{self}: {len(content)} bytes instead of {last - first}; try again, or use another server")
+        return content
+
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
 
@@ -114,23 +121,37 @@ class Address:
         self._try(lambda files, path: files.pipe_file(path, content))
 
     def list_names(self) -> list[str]:
-        """Names of the files in this folder, sorted; raises FileNotFoundError or UserError."""
-        found = self._try(lambda files, path: files.ls(path, detail=False))
+        """Names of the files in this folder, sorted; none where a web server does not list it; raises UserError."""
+        try:
+            found = self._try(lambda files, path: files.ls(path, detail=False))
+        except FileNotFoundError:
+            return []
+        except UserError:
+            if not self.is_http:
+                raise
+            return []
         return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+
+    @property
+    def is_http(self) -> bool:
+        return self._protocol in ("http", "https")
+
+    @property
+    def _protocol(self) -> str:
+        return self.url.partition(SEPARATOR)[0]
 
     def open_file_system(self) -> tuple[AbstractFileSystem, str]:
         """The file system for this process, and the path in it; raises UserError where a package is missing."""
-        protocol = self.url.partition(SEPARATOR)[0]
-        is_http = protocol in ("http", "https")
+        protocol = self._protocol
         try:
             from fsspec.core import url_to_fs
 
-            files, path = url_to_fs(self.url, **(_http_options(protocol) if is_http else {}))
+            files, path = url_to_fs(self.url, **(_http_options(protocol) if self.is_http else {}))
             _opened[id(files)] = files
             return files, path
         except ImportError as error:
             what = f"shards at an address need an extra: {EXTRA}"
-            if not is_http and getattr(error, "name", None) != "fsspec":  # such as "Install s3fs to access S3"
+            if not self.is_http and getattr(error, "name", None) != "fsspec":  # such as "Install s3fs to access S3"
                 what = f"{protocol}:// needs a further package ({first_line(error)})"
             raise UserError(f"{self}: {what}") from None
         except ValueError as error:

@@ -34,6 +34,7 @@ class HttpFolder:
         self.faults: dict[str, list[Answer]] = {}
         """By name of file; a fault is used once."""
         self.knows_ranges = True
+        self.lists_folders = True
         self.delay = 0.0
 
     def bytes_of(self, suffix: str) -> int:
@@ -55,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
         first, last = (int(found[1]), int(found[2]) + 1) if found else (0, None)
         served.requests.append(Request(path.name, (first, last) if found else None, url.query))
         time.sleep(served.delay)
+        if path.is_dir() and served.lists_folders:
+            links = "".join(f'<a href="{each.name}">{each.name}</a>' for each in sorted(path.iterdir()))
+            return self.send_content(links.encode(), 200, kind="text/html")
         if not path.is_file():
             return self.send_status(404)
         with path.open("rb") as file:
@@ -71,8 +75,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def send_content(self, content: bytes, status: int = 206) -> None:
+    def send_content(self, content: bytes, status: int = 206, kind: str = "application/octet-stream") -> None:
         self.send_response(status)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
