@@ -13,7 +13,8 @@ from data_prep.clip_record import ClipRecord
 from data_prep.config import VideoShardConfig
 from data_prep.duplicates import hash_thumbnails
 from data_prep.images import encode_image
-from data_prep.input_files import check_file, size_of
+from data_prep.input_files import check_file
+from data_prep.input_states import Inputs, state_of
 from data_prep.keypoints import Match, detect_keypoints, match_keypoints
 from data_prep.moments import sample_times
 from data_prep.pairs import ChosenPair, select_pairs
@@ -23,6 +24,7 @@ from data_prep.shots import Shot, find_shots, num_pairs_across
 from data_prep.work_units import slug
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UnusableInput
+from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.seeds import seed_of_input
 from mimicbrush.video.clip_reader import read_frames
@@ -33,11 +35,16 @@ def shard_videos(config: VideoShardConfig) -> str:
     """Shard all clips that no finished shard covers; returns a line on the result. Raises UserError for a mistake."""
     clips, passed_over = list_videos(config.videos, output=config.output)
     metadata = read_metadata(config.metadata, clips)
-    sizes = {name: size_of(path) for name, path in clips.items()}
+    states = {name: state_of(path) for name, path in clips.items()}
+    inputs = Inputs(states, partial(hash_clip, clips=clips), passed_over)
     read = partial(read_clip, clips=clips, metadata=metadata, config=config)
-    return shard_and_merge(
-        config, read, sizes=sizes, passed_over=passed_over, kind="video", per_shard=config.videos_per_shard
-    )
+    return shard_and_merge(config, read, inputs=inputs, kind="video", per_shard=config.videos_per_shard)
+
+
+def hash_clip(name: str, *, clips: Mapping[str, Path]) -> str:
+    """SHA-256 of a clip's file; raises UnusableInput if it is no file, and OSError."""
+    check_file(clips[name])
+    return sha256(clips[name])
 
 
 def read_clip(

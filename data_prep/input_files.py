@@ -104,11 +104,6 @@ def _is_same(folder: Path, other: Path) -> bool:
     return other.is_dir() and folder.samefile(other)
 
 
-def size_of(path: Path) -> int:
-    """Size of a file in bytes; 0 if it is no file, such as a broken link."""
-    return path.stat().st_size if path.is_file() else 0
-
-
 def check_file(path: Path) -> None:
     """Raise UnusableInput (unreadable_folder, missing, not_a_file): opening a pipe would wait for ever."""
     if path.is_dir():

@@ -8,8 +8,9 @@ import shutil
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,9 @@ import cv2
 from data_prep.config import WorkConfig
 from data_prep.examples import Examples
 from data_prep.input_files import readable_text
+from data_prep.input_states import Inputs, try_hash
 from data_prep.pool import Failure, map_in_order
-from data_prep.work_units import KEPT, Unit, slug
+from data_prep.work_units import KEPT, Unit, key_of_edition, slug
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UnusableInput, UserError, spaced
 from mimicbrush.files import NO_ROOM
@@ -77,14 +79,14 @@ def shard_inputs(
     units: Sequence[Unit],
     read: Callable[[str], Outcome],
     *,
-    sizes: Mapping[str, int],
+    inputs: Inputs,
     work: WorkConfig,
     noun: str,
 ) -> Effort:
     """Read all inputs of the units and write each unit's shard, in order.
 
     read: reads one input. An input that it cannot use, or on which it fails, is recorded with the reason.
-    sizes: size of each input in bytes. Raises UserError if the disk is full.
+    inputs: all inputs. Raises UserError if the disk is full.
     """
     started = time.monotonic()
     names = [name for unit in units for name in unit.names]
@@ -93,11 +95,11 @@ def shard_inputs(
     workers = min(work.workers or usable_cores(), len(names))
     watch, counts = Stopwatch(), Counter()
     with _exchange_folder(units[0].shard) as exchange, progress_bar(total=len(names), unit=noun) as progress:
-        send = partial(_send, read=read, exchange=exchange)
+        send = partial(_send, read=read, hash_content=inputs.hash_content, exchange=exchange)
         sent = map_in_order(send, names, workers=workers, timeout=work.timeout, memory=work.memory)
         outcomes = (_receive(file) for file in sent)
         for unit in units:
-            _write_unit(unit, counted(outcomes, counts, progress), sizes, watch)
+            _write_unit(unit, counted(outcomes, counts, progress), inputs, watch)
     return Effort(len(names), counts["pairs"], workers, time.monotonic() - started, dict(watch.seconds))
 
 
@@ -111,22 +113,24 @@ def counted(outcomes: Iterator[Outcome], counts: Counter[str], progress: Progres
         yield outcome
 
 
-def _write_unit(unit: Unit, outcomes: Iterator[Outcome], sizes: Mapping[str, int], watch: Stopwatch) -> None:
+def _write_unit(unit: Unit, outcomes: Iterator[Outcome], inputs: Inputs, watch: Stopwatch) -> None:
     """Write one shard and its index."""
-    inputs: dict[str, dict] = {}
+    records: dict[str, dict] = {}
     examples = Examples()
 
     def pairs() -> Iterator[FramePair]:
         for name in unit.names:
             outcome = next(outcomes)
-            inputs[name] = {**outcome.record, "pairs": len(outcome.pairs), "bytes": sizes[name]}
+            edition = unit.editions.get(name, 1)
+            facts = {"pairs": len(outcome.pairs), **inputs.states[name]._asdict()}
+            records[name] = {**outcome.record, **facts, **({"edition": edition} if edition > 1 else {})}
             for reason, picture in outcome.examples.items():
                 examples.add(name, reason, picture, is_skipped=outcome.record["status"] == reason)
             watch.seconds.update(outcome.seconds)
-            yield from outcome.pairs
+            yield from (replace(pair, key=key_of_edition(pair.key, name, edition)) for pair in outcome.pairs)
 
     started = time.process_time()
-    write_shard(unit.shard, pairs(), inputs, examples)
+    write_shard(unit.shard, pairs(), records, examples)
     watch.seconds["write"] += time.process_time() - started
 
 
@@ -144,7 +148,7 @@ def _exchange_folder(shard: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _send(name: str, *, read: Callable[[str], Outcome], exchange: Path) -> Path:
+def _send(name: str, *, read: Callable[[str], Outcome], hash_content: Callable[[str], str], exchange: Path) -> Path:
     """Read one input in a worker process, and write the result to a file for the writer."""
     try:
         outcome = read(name)
@@ -162,6 +166,9 @@ def _send(name: str, *, read: Callable[[str], Outcome], exchange: Path) -> Path:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         outcome = skipped("failed", f"{type(error).__name__} ({where}): {error}")
+    content = try_hash(name, hash_content=hash_content)
+    if content is not None:
+        outcome.record["sha256"] = content
     file = exchange / slug(name)
     try:
         file.write_bytes(pickle.dumps(outcome))

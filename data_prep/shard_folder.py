@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from data_prep.config import WorkConfig
-from data_prep.duplicates import find_near_duplicates
+from data_prep.exclusions import find_gone, list_exclusions
 from data_prep.input_files import read_shard_config
+from data_prep.input_states import Inputs
 from data_prep.parallel_sharding import Effort, Outcome, shard_inputs
 from data_prep.shard_report import SUMMARY_NAME, write_report
-from data_prep.summary import REPEATS, describe, summarise
-from data_prep.work_units import (
-    KEPT,
-    claim_output,
-    list_indexes,
-    merge_inputs,
-    plan_units,
-    read_indexes,
-    slug,
-)
+from data_prep.summary import describe, summarise
+from data_prep.work_units import claim_output, list_indexes, merge_inputs, plan_units, read_indexes
 from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_json
@@ -48,28 +40,31 @@ def shard_and_merge(
     config: ShardConfig,
     read: Callable[[str], Outcome],
     *,
-    sizes: Mapping[str, int],
-    passed_over: Mapping[str, int],
+    inputs: Inputs,
     kind: str,
     per_shard: int,
 ) -> str:
     """Shard all inputs that no finished shard covers and, unless this is one of several tasks, merge.
 
-    read: reads one input; sizes: size of each input in bytes; passed_over: numbers of files that were found and not
-    taken as inputs, by suffix; kind: `video` or `still`.
+    Inputs that were replaced since are sharded again. read: reads one input; kind: `video` or `still`.
     Returns a line on the result. Raises UserError for a mistake.
     """
     # Tasks of an array share the folder; no other command may.
     with held(config.output, share=config.work.lock_name):
         claim_output(config.output, config)
-        units = plan_units(config.output, f"{kind}s", sizes, per_shard, config.work)
-        effort = shard_inputs(units, read, sizes=sizes, work=config.work, noun=kind)
-        listing = {"inputs": len(config.work.by_name(sizes)), "passed_over": dict(passed_over)}
+        units = plan_units(config.output, f"{kind}s", inputs, per_shard, config.work)
+        effort = shard_inputs(units, read, inputs=inputs, work=config.work, noun=kind)
+        done = merge_inputs(read_indexes(config.output))
+        listing = {
+            "inputs": len(config.work.by_name(inputs.states)),
+            "passed_over": dict(inputs.passed_over),
+            "gone": sorted(config.work.by_name(done.keys() - inputs.states.keys())),
+        }
         return _finish(config.output, effort, listing=listing, noun=f"{kind}s", work=config.work)
 
 
 def _finish(output: Path, effort: Effort, *, listing: dict, noun: str, work: WorkConfig) -> str:
-    """Log the effort and, unless this is one of several tasks, merge; listing: numbers of this task's inputs."""
+    """Log the effort and, unless this is one of several tasks, merge; listing: facts of this task's inputs."""
     started = {"date": time.strftime("%Y-%m-%d %H:%M:%S"), "command": running_command()}
     entry = {**started, "task": work.task, "num_tasks": work.num_tasks, **listing, **effort._asdict()}
     try:
@@ -93,13 +88,13 @@ def merge(output: Path) -> str:
     config = read_shard_config(output)
     shards = [path.with_suffix(".tar") for path in list_indexes(output)]
     indexes = read_indexes(output)
-    near_duplicates = _near_duplicates(indexes, config.get("duplicate_share", 2.0))
+    efforts = _read_log(output)
+    gone = find_gone(efforts)
     excluded = output / EXCLUDED_NAME
-    others = read_object(excluded) if excluded.is_file() else {}  # samples that the user excludes for other reasons
-    exclusions = {**others, REPEATS: near_duplicates}
+    others = read_object(excluded) if excluded.is_file() else {}
+    exclusions = list_exclusions(indexes, others, min_share=config.get("duplicate_share", 2.0), gone=gone)
     write_json(exclusions, excluded)
     write_json(_overview(shards, indexes), output / INDEX_NAME)
-    efforts = _read_log(output)
     pairs = config.get("pairs")
     in_time = sorted(zip(shards, indexes, strict=True), key=lambda pair: index_path(pair[0]).stat().st_mtime_ns)
     summary = summarise(
@@ -108,28 +103,13 @@ def merge(output: Path) -> str:
         band=(pairs["ssim_low"], pairs["ssim_high"]) if pairs else None,
         efforts=efforts,
         excluded=exclusions,
+        gone=gone,
     )
     write_json(summary, output / SUMMARY_NAME)
     report = write_report(output)
     if not summary["pairs"]:
         raise UserError(f"nothing to train on: {describe(summary)}; {report} names every reason")
     return f"{describe(summary)}{_unfinished(efforts)} -> {output}; see {report}"
-
-
-def _near_duplicates(indexes: Sequence[ShardIndex], min_share: float) -> dict[str, dict]:
-    """Clips that repeat another, as {name: {of, share, keys}}; of two clips, the one with more pixels is kept."""
-    kept = {name: record for name, record in merge_inputs(indexes).items() if record["status"] == KEPT}
-    hashed = {name: record for name, record in kept.items() if record.get("hashes")}
-    order = sorted(hashed, key=lambda name: (-hashed[name]["video_size"][0] * hashed[name]["video_size"][1], name))
-    found = find_near_duplicates({name: hashed[name]["hashes"] for name in order}, min_share)
-    keys: dict[str, list[str]] = defaultdict(list)
-    names = {slug(name): name for name in found}
-    for index in indexes:
-        for key in index.keys:
-            name = names.get(key.rsplit("-", 2)[0])
-            if name:
-                keys[name].append(key)
-    return {name: {**found[name]._asdict(), "keys": keys[name]} for name in sorted(found)}
 
 
 def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:

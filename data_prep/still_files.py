@@ -6,6 +6,7 @@ one holds only pictures and the other only JSON files (`images/` and `annotation
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Set
@@ -13,7 +14,8 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from data_prep.input_files import check_file, describe_passed_over, find_files, readable_name, size_of, suffix_of
+from data_prep.input_files import check_file, describe_passed_over, find_files, readable_name, suffix_of
+from data_prep.input_states import InputState, state_of
 from mimicbrush.errors import UnusableInput, UserError, first_line
 from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.machine import require_posix
@@ -33,6 +35,8 @@ class Extent(NamedTuple):
     size: int
     fault: str | None = None
     """Fault of the whole file, as `reason: detail`; None if there is none."""
+    modified: int = 0
+    """When the file was last modified, in nanoseconds since 1970."""
 
     def read(self) -> bytes:
         """Read the bytes; raises UnusableInput if the file is faulty or ends too early."""
@@ -54,9 +58,14 @@ class StillFiles(NamedTuple):
     annotations: Extent | None
 
     @property
-    def size(self) -> int:
-        """Size of both together, in bytes."""
-        return sum(extent.size for extent in self if extent is not None)
+    def state(self) -> InputState:
+        """Size of both together, and when their files were modified."""
+        found = [extent for extent in self if extent is not None]
+        return InputState(sum(extent.size for extent in found), [extent.modified for extent in found])
+
+    def hash_content(self) -> str:
+        """SHA-256 of both; raises UnusableInput and OSError."""
+        return hashlib.sha256(b"".join(extent.read() for extent in self if extent is not None)).hexdigest()
 
 
 class ListedStills(NamedTuple):
@@ -99,7 +108,7 @@ def list_stills(path: Path, *, output: Path) -> ListedStills:
             elif file.is_dir():
                 members[f"{name}.json"] = Extent(file, 0, 0)
             else:
-                members[name] = Extent(file, 0, size_of(file))
+                members[name] = _whole_file(file)
     stills = _pair_files(members, passed_over)
     if not stills:
         others = f" (passed over: {describe_passed_over(passed_over)})" if passed_over else ""
@@ -110,6 +119,7 @@ def list_stills(path: Path, *, output: Path) -> ListedStills:
 def members_of_tar(path: Path, name: str) -> dict[str, Extent]:
     """List the members of a tar as {name/member: extent}; a faulty tar adds an entry with its fault, to be skipped."""
     members: dict[str, Extent] = {}
+    whole = _whole_file(path)
     fault = None if path.is_file() else "not_a_file: a pipe, a device, or a link that leads nowhere"
     try:
         if not fault:
@@ -117,15 +127,21 @@ def members_of_tar(path: Path, name: str) -> dict[str, Extent]:
                 for member in tar:
                     if member.isfile():
                         place = readable_name(Path(member.name.removeprefix("./")))
-                        members[f"{name}/{place}"] = Extent(path, member.offset_data, member.size)
+                        members[f"{name}/{place}"] = whole._replace(start=member.offset_data, size=member.size)
                 fault = _fault_after(path, tar.offset)
     except tarfile.ReadError as error:
         fault = f"truncated: {error}" if members else f"not_a_tar: {error}"
     except (tarfile.TarError, EOFError, OSError) as error:
         fault = f"damaged_tar: {first_line(error)}"
     if fault:
-        members[f"{name}.json"] = Extent(path, 0, size_of(path), fault)
+        members[f"{name}.json"] = whole._replace(fault=fault)
     return members
+
+
+def _whole_file(path: Path) -> Extent:
+    """All bytes of a file; of none, such as a broken link, there are 0."""
+    size, modified = state_of(path)
+    return Extent(path, 0, size, modified=max(modified, default=0))
 
 
 def _fault_after(path: Path, end: int) -> str | None:

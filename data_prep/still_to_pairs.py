@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.config import SamShardConfig
 from data_prep.images import encode_image, shrink, to_grey
+from data_prep.input_states import Inputs
 from data_prep.parallel_sharding import Outcome, Stopwatch
 from data_prep.sam_stills import Still, read_still
 from data_prep.shard_folder import shard_and_merge
@@ -39,11 +40,15 @@ def shard_sam(config: SamShardConfig) -> str:
     """Shard all stills that no finished shard covers; returns a line on the result. Raises UserError for a mistake."""
     stills, passed_over = list_stills(config.stills, output=config.output)
     metadata = read_metadata(config.metadata, stills)
-    sizes = {name: files.size for name, files in stills.items()}
+    states = {name: files.state for name, files in stills.items()}
+    inputs = Inputs(states, partial(hash_still, stills=stills), passed_over)
     read = partial(read_still_samples, stills=stills, metadata=metadata, config=config)
-    return shard_and_merge(
-        config, read, sizes=sizes, passed_over=passed_over, kind="still", per_shard=config.stills_per_shard
-    )
+    return shard_and_merge(config, read, inputs=inputs, kind="still", per_shard=config.stills_per_shard)
+
+
+def hash_still(name: str, *, stills: Mapping[str, StillFiles]) -> str:
+    """SHA-256 of a still's picture and annotations; raises UnusableInput and OSError."""
+    return stills[name].hash_content()
 
 
 def read_still_samples(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from data_prep.exclusions import CHANGED, GONE, REPEATS
 from data_prep.input_files import describe_passed_over
 from data_prep.reasons import describe_counts, explain
 from data_prep.work_units import KEPT, merge_inputs
@@ -19,8 +20,6 @@ GAP_BIN = 0.5
 """Width of a bin of distances in time, in seconds."""
 MOTION_BIN = 0.005
 """Width of a bin of motion, as a share of the picture's width and height."""
-REPEATS = "near_duplicate"
-"""Reason in excluded.json for clips that repeat another."""
 EXCLUSION_CODES = {REPEATS: "near_duplicate_clip"}
 """Codes of reasons in excluded.json whose names there are also names of reasons to drop a frame."""
 PACKAGES = ("mimicbrush", "av", "decord", "opencv-python-headless", "numpy", "webdataset")
@@ -39,13 +38,15 @@ def summarise(
     band: tuple[float, float] | None,
     efforts: Sequence[dict],
     excluded: Mapping[str, Mapping[str, dict]],
+    gone: Collection[str] = (),
 ) -> dict:
     """Summarise what the shards contain, and what was left out for which reason.
 
     excluded: content of excluded.json, {reason: {input: {keys, ...}}}; of a near-duplicate, `of` is the clip that it
-    repeats. efforts: the log's entries, one for each command that worked on the folder.
+    repeats. efforts: the log's entries, one for each command that worked on the folder. gone: inputs that were deleted
+    since, which count no more.
     """
-    records = merge_inputs(indexes)
+    records = {name: record for name, record in merge_inputs(indexes).items() if name not in gone}
     skipped: dict[str, dict[str, str]] = defaultdict(dict)
     for name, record in records.items():
         if record["status"] != KEPT:
@@ -65,6 +66,8 @@ def summarise(
         "skipped": {reason: skipped[reason] for reason in sorted(skipped, key=lambda word: -len(skipped[word]))},
         "excluded": dict(codes),
         "near_duplicates": {name: found.get("of", "?") for name, found in excluded.get(REPEATS, {}).items()},
+        "changed": sorted(excluded.get(CHANGED, {})),
+        "gone": sorted(gone),
         "passed_over": efforts[-1].get("passed_over", {}) if efforts else {},
         "words": {code: explain(code).words for code in (*skipped, *codes)},
         "dropped_frames": _total(records.values(), "dropped_frames"),
@@ -98,6 +101,9 @@ def describe(summary: dict) -> str:
         f"kept {spaced(summary['kept'])} of {spaced(summary['inputs'])} {summary['noun']}, {count_pairs(summary)}"
     ]
     clauses += [f"{spaced(sum(by.values()))} {word}: {describe_counts(by)}" for word, by in counts.items() if by]
+    since = {word: len(summary.get(word, ())) for word in ("changed", "gone")}
+    if any(since.values()):
+        clauses.append(", ".join(f"{spaced(num)} {word}" for word, num in since.items() if num))
     if passed_over := summary.get("passed_over"):
         clauses.append(f"passed over: {describe_passed_over(passed_over)}")
     return "; ".join(clauses)
@@ -115,6 +121,7 @@ def _excluded_inputs(records: Mapping[str, dict], excluded: Mapping[str, Mapping
     return {
         name: EXCLUSION_CODES.get(reason, reason)
         for reason, inputs in excluded.items()
+        if reason not in (CHANGED, GONE)
         for name, found in inputs.items()
         if len(found["keys"]) >= records.get(name, {}).get("pairs", 1)
     }

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.config import WorkConfig
+from data_prep.input_states import Inputs
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
@@ -30,6 +32,8 @@ class Unit(NamedTuple):
 
     shard: Path
     names: list[str]
+    editions: dict[str, int]
+    """Edition, from 2 on, of each input that was kept before and has changed since; its samples get new keys."""
 
 
 def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_FIELDS, results: str = "*.tar") -> None:
@@ -69,30 +73,44 @@ def read_indexes(output: Path) -> list[ShardIndex]:
     return indexes
 
 
-def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
-    """The record of each input. If two indexes name an input, the one that kept it counts, otherwise the later one."""
-    merged: dict[str, dict] = {}
+def latest_records(indexes: Iterable[ShardIndex]) -> dict[str, list[dict]]:
+    """The records of each input's latest edition, in order; there are several if it was tried again."""
+    records: dict[str, list[dict]] = {}
     for index in indexes:
         for name, record in index.inputs.items():
-            if merged.get(name, {}).get("status") != KEPT:
-                merged[name] = record
-    return merged
+            known = records.setdefault(name, [])
+            if known and edition_of(record) > edition_of(known[0]):
+                known.clear()
+            if not known or edition_of(record) == edition_of(known[0]):
+                known.append(record)
+    return records
 
 
-def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: int, work: WorkConfig) -> list[Unit]:
+def edition_of(record: dict) -> int:
+    """The number of times, counted from 1, that an input has been kept and replaced before this record was made."""
+    return record.get("edition", 1)
+
+
+def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
+    """The record of each input's latest edition: the one that kept it counts, otherwise the last one."""
+    return {
+        name: next((record for record in records if record["status"] == KEPT), records[-1])
+        for name, records in latest_records(indexes).items()
+    }
+
+
+def plan_units(output: Path, prefix: str, inputs: Inputs, per_shard: int, work: WorkConfig) -> list[Unit]:
     """Divide this task's inputs that no finished shard covers into units.
 
-    sizes: size of each input in bytes. A skipped input is processed again if its size has changed since, as when a
-    download has completed, or if its reason is to be retried. Only whole units finish, so an interrupted run has the
-    same units, with the same numbers, as one that was not interrupted.
+    An input is processed again if its content has changed since, as when a download has completed, or if it was skipped
+    for a reason that is to be retried. Only whole units finish, so an interrupted run has the same units, with the same
+    numbers, as one that was not interrupted.
     """
-    done = {
-        name
-        for index in read_indexes(output)
-        for name, record in index.inputs.items()
-        if _is_covered(record, sizes.get(name), work.retry)
-    }
-    left = [name for name in work.by_name(sorted(sizes)) if name not in done]
+    records = latest_records(read_indexes(output))
+    own = work.by_name(sorted(inputs.states))
+    settled = {name: [record for record in records.get(name, ()) if record["status"] not in work.retry] for name in own}
+    changed = inputs.find_changed(settled)
+    left = [name for name in own if name in changed]
     if work.is_shared:
         prefix = f"{prefix}-{work.lock_name}"
     units: list[Unit] = []
@@ -100,13 +118,29 @@ def plan_units(output: Path, prefix: str, sizes: Mapping[str, int], per_shard: i
     for start in range(0, len(left), per_shard):
         while index_path(shard := output / f"{prefix}-{number:06d}.tar").exists():
             number += 1
-        units.append(Unit(shard, left[start : start + per_shard]))
+        names = left[start : start + per_shard]
+        editions = {name: _next_edition(records.get(name, ())) for name in names}
+        units.append(Unit(shard, names, {name: edition for name, edition in editions.items() if edition > 1}))
         number += 1
     return units
 
 
-def _is_covered(record: dict, size: int | None, retry: Sequence[str]) -> bool:
-    return record["status"] == KEPT or (record["bytes"] == size and record["status"] not in retry)
+def _next_edition(records: Sequence[dict]) -> int:
+    """The edition in which to process an input with these records: a new one, unless it has no samples yet."""
+    latest = max(map(edition_of, records), default=1)
+    return latest + 1 if latest > 1 or any(record["status"] == KEPT for record in records) else 1
+
+
+def key_of_edition(key: str, name: str, edition: int) -> str:
+    """The key of a sample of an input; keys of later editions differ from those of the samples that they replace."""
+    return key if edition == 1 else f"{slug(name)}-edition{edition}{key.removeprefix(slug(name))}"
+
+
+def keys_by_input(index: ShardIndex) -> Iterator[tuple[str, list[str]]]:
+    """The keys of each input in a shard, which stores them in the order of its inputs."""
+    keys = iter(index.keys)
+    for name, record in index.inputs.items():
+        yield name, list(islice(keys, record.get("pairs", 0)))
 
 
 def slug(name: str) -> str:

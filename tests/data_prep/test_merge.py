@@ -12,12 +12,13 @@ from data_prep.clip_to_pairs import shard_videos
 from data_prep.config import WorkConfig
 from data_prep.merge import COMMAND
 from data_prep.shard_folder import merge
+from data_prep.work_units import slug
 from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UserError
-from tests.data_prep.conftest import summary_in, write_clip
-from tests.data_prep.test_shard_videos import PAIRS, config_for
+from tests.data_prep.conftest import done_last, summary_in, write_clip
+from tests.data_prep.test_shard_videos import PAIRS, config_for, contents
 
 pytestmark = pytest.mark.usefixtures("without_training_view")
 
@@ -64,6 +65,53 @@ def test_a_repeated_clip_is_excluded_and_the_loader_obeys(clips: Path, tmp_path:
     assert {pair.origin["file"] for pair in used} == {"a.mp4", "b.mp4", "c.mp4", "deep/d.mp4", "e.mp4"}
     shard_videos(config_for(clips, tmp_path / "out", duplicate_share=1.1, pairs=pairs))
     assert "zz copy of a.mp4" in {pair.origin["file"] for pair in read_pairs(list_shards(tmp_path / "out"))}
+
+
+def test_replaced_and_deleted_clips_lose_their_old_pairs(clips: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    shard_videos(config_for(clips, output))
+    shards = contents(output)
+    before = keys_in(output)
+    write_clip(clips / "a.mp4", seed=20, num=30, step=1)
+    (clips / "b.mp4").unlink()
+    (clips / "c.mp4").touch()  # unchanged
+    assert "; 1 changed, 1 gone -> " in shard_videos(config_for(clips, output))
+    assert done_last(output) == 1
+    assert shards.items() <= contents(output).items()
+    used = list(read_pairs(list_shards(output)))
+    assert {pair.origin["file"] for pair in used} == {"a.mp4", "c.mp4", "deep/d.mp4", "e.mp4"}
+    assert all("-edition2-" in pair.key for pair in used if pair.origin["file"] == "a.mp4")
+    shard_videos(config_for(clips, tmp_path / "anew"))
+    fresh = {key for key in keys_in(tmp_path / "anew") if key.startswith(slug("a.mp4"))}
+    assert {key.replace("edition2-", "") for key in keys_in(output)} == fresh | {
+        key for key in before if not key.startswith((slug("a.mp4"), slug("b.mp4")))
+    }
+    assert summary_in(output)["inputs"] == summary_in(output)["kept"] == 4
+    assert summary_in(output)["pairs"] == len(used)
+
+
+def test_a_clip_that_comes_back_is_used_again(clips: Path, tmp_path: Path) -> None:
+    shard_videos(config_for(clips, tmp_path / "out"))
+    before = keys_in(tmp_path / "out")
+    (clips / "b.mp4").rename(tmp_path / "b.mp4")
+    assert "; 1 gone -> " in shard_videos(config_for(clips, tmp_path / "out"))
+    assert "1 gone" in merge(tmp_path / "out")
+    (tmp_path / "b.mp4").rename(clips / "b.mp4")
+    assert "gone" not in shard_videos(config_for(clips, tmp_path / "out"))
+    assert done_last(tmp_path / "out") == 0
+    assert keys_in(tmp_path / "out") == before
+
+
+def test_tasks_of_an_array_find_what_changed(clips: Path, tmp_path: Path) -> None:
+    tasks = [WorkConfig(workers=1, task=task, num_tasks=2) for task in range(2)]
+    for _ in range(2):
+        for task in tasks:
+            shard_videos(config_for(clips, tmp_path / "many", work=task))
+            shard_videos(config_for(clips, tmp_path / "one"))
+        write_clip(clips / "a.mp4", seed=20, num=30, step=1)
+        (clips / "b.mp4").unlink(missing_ok=True)
+    assert "; 1 changed, 1 gone" in merge(tmp_path / "many")
+    assert keys_in(tmp_path / "many") == keys_in(tmp_path / "one")
 
 
 def test_a_lost_shard_is_noticed(clips: Path, tmp_path: Path) -> None:

@@ -8,12 +8,24 @@ import pytest
 import yaml
 
 from data_prep.config import WorkConfig
+from data_prep.input_states import Inputs, InputState
 from data_prep.parallel_sharding import Outcome, counted, skipped
 from data_prep.summary import describe, histogram
-from data_prep.work_units import KEPT, claim_output, merge_inputs, plan_units, read_indexes, slug
-from mimicbrush.data.shards import write_shard
+from data_prep.work_units import (
+    KEPT,
+    claim_output,
+    key_of_edition,
+    keys_by_input,
+    merge_inputs,
+    plan_units,
+    read_indexes,
+    slug,
+)
+from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from mimicbrush.progress import PlainProgress, ProgressLog
+
+JPEG = b"\xff\xd8 a picture"
 
 
 @dataclass(frozen=True)
@@ -22,32 +34,61 @@ class Settings:
     workers: int = 1
 
 
+def inputs_of(sizes: dict[str, int]) -> Inputs:
+    """Inputs of these sizes, which cannot be read."""
+
+    def refuse(name: str) -> str:
+        raise OSError(name)
+
+    return Inputs({name: InputState(size, [1]) for name, size in sizes.items()}, refuse, {})
+
+
 def finish(shard: Path, names: list[str], status: str = "kept", size: int = 7) -> None:
     write_shard(shard, [], {name: {"status": status, "bytes": size, "pairs": 0} for name in names})
 
 
 def test_units_are_fixed_slices_of_what_is_left(tmp_path: Path) -> None:
     sizes = dict.fromkeys("edcba", 7)
-    units = plan_units(tmp_path, "videos", sizes, 2, WorkConfig())
+    units = plan_units(tmp_path, "videos", inputs_of(sizes), 2, WorkConfig())
     assert [unit.names for unit in units] == [["a", "b"], ["c", "d"], ["e"]]
     assert [unit.shard.name for unit in units] == [f"videos-00000{number}.tar" for number in range(3)]
     finish(units[1].shard, units[1].names)
-    assert plan_units(tmp_path, "videos", sizes, 2, WorkConfig()) == [units[0], units[2]]
+    assert plan_units(tmp_path, "videos", inputs_of(sizes), 2, WorkConfig()) == [units[0], units[2]]
 
 
 def test_added_inputs_become_new_units(tmp_path: Path) -> None:
-    for unit in plan_units(tmp_path, "videos", dict.fromkeys("ac", 7), 2, WorkConfig()):
+    for unit in plan_units(tmp_path, "videos", inputs_of(dict.fromkeys("ac", 7)), 2, WorkConfig()):
         finish(unit.shard, unit.names)
-    (unit,) = plan_units(tmp_path, "videos", dict.fromkeys("abc", 7), 2, WorkConfig())
+    (unit,) = plan_units(tmp_path, "videos", inputs_of(dict.fromkeys("abc", 7)), 2, WorkConfig())
     assert (unit.shard.name, unit.names) == ("videos-000001.tar", ["b"])
 
 
 def test_a_skipped_input_is_done_again_when_its_size_changes(tmp_path: Path) -> None:
     finish(tmp_path / "videos-000000.tar", ["a", "b"], status="unreadable")
-    (unit,) = plan_units(tmp_path, "videos", {"a": 7, "b": 8}, 2, WorkConfig())
+    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 8}), 2, WorkConfig())
     assert unit.names == ["b"]
     finish(unit.shard, unit.names, size=8)
     assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "kept"
+
+
+def test_a_kept_input_is_done_again_under_new_keys_when_it_changes(tmp_path: Path) -> None:
+    finish(tmp_path / "videos-000000.tar", ["a", "b"])
+    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 8}), 2, WorkConfig())
+    assert (unit.names, unit.editions) == (["b"], {"b": 2})
+    write_shard(unit.shard, [], {"b": {"status": "corrupt_frames", "bytes": 8, "pairs": 0, "edition": 2}})
+    assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "corrupt_frames"
+    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 9}), 2, WorkConfig())
+    assert unit.editions == {"b": 3}
+    key = f"{slug('b')}-10-20"
+    assert key_of_edition(key, "b", 1) == key
+    assert key_of_edition(key, "b", 3) == f"{slug('b')}-edition3-10-20"
+
+
+def test_keys_follow_the_order_of_the_inputs(tmp_path: Path) -> None:
+    pairs = [FramePair(key=key, source=JPEG, reference=JPEG, similarity=0.5) for key in ("a-1", "a-2", "c-1")]
+    records = {name: {"status": "kept", "bytes": 1, "pairs": num} for name, num in {"a": 2, "b": 0, "c": 1}.items()}
+    index = write_shard(tmp_path / "videos-000000.tar", pairs, records)
+    assert dict(keys_by_input(index)) == {"a": ["a-1", "a-2"], "b": [], "c": ["c-1"]}
 
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
@@ -124,7 +165,7 @@ def test_tasks_share_the_inputs_by_their_names(tmp_path: Path) -> None:
     shares = [
         [
             name
-            for unit in plan_units(tmp_path, "videos", sizes, 100, WorkConfig(task=task, num_tasks=3))
+            for unit in plan_units(tmp_path, "videos", inputs_of(sizes), 100, WorkConfig(task=task, num_tasks=3))
             for name in unit.names
         ]
         for task in range(3)
@@ -132,14 +173,14 @@ def test_tasks_share_the_inputs_by_their_names(tmp_path: Path) -> None:
     assert sorted(name for share in shares for name in share) == sorted(sizes)
     assert all(len(share) > 5 for share in shares)
     assert shares[1] == sorted(WorkConfig(task=1, num_tasks=3).by_name(sizes))
-    (unit,) = plan_units(tmp_path, "videos", sizes, 100, WorkConfig(task=2, num_tasks=3))
+    (unit,) = plan_units(tmp_path, "videos", inputs_of(sizes), 100, WorkConfig(task=2, num_tasks=3))
     assert unit.shard.name == "videos-0002-000000.tar"
 
 
 def test_reasons_can_be_tried_again(tmp_path: Path) -> None:
     finish(tmp_path / "videos-000000.tar", ["a", "b"], status="timeout")
-    assert plan_units(tmp_path, "videos", {"a": 7, "b": 7}, 2, WorkConfig()) == []
-    (unit,) = plan_units(tmp_path, "videos", {"a": 7, "b": 7}, 2, WorkConfig(retry=["timeout"]))
+    assert plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 7}), 2, WorkConfig()) == []
+    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 7}), 2, WorkConfig(retry=["timeout"]))
     assert unit.names == ["a", "b"]
 
 
