@@ -150,14 +150,15 @@ def slowly(pipe) -> Iterator[None]:
 
 @pytest.fixture
 def visit(browser, url: str) -> Iterator[Callable]:
-    """Open the page as another visitor; no request may leave this machine."""
-    contexts, asked = [], set()
+    """Open the page as another visitor; no request may leave this machine, and the page's own policy allows all."""
+    contexts, asked, forbidden = [], set(), []
 
     def visit(viewport: dict = DESKTOP, **options: object):
         contexts.append(browser.new_context(viewport=viewport, **options))
         page = contexts[-1].new_page()
         page.set_default_timeout(MILLISECONDS)
         page.on("request", lambda request: asked.add(request.url))
+        page.on("console", lambda line: forbidden.append(line.text) if "Security Policy" in line.text else None)
         page.goto(url)
         page.locator(".source .painter-drop").wait_for()
         return page
@@ -167,6 +168,7 @@ def visit(browser, url: str) -> Iterator[Callable]:
         context.close()
     strangers = [address for address in asked if not address.startswith((url, "data:", "blob:"))]
     assert asked and not strangers
+    assert not forbidden
 
 
 @pytest.fixture
