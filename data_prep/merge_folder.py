@@ -16,6 +16,7 @@ from data_prep.config import MergeConfig
 from data_prep.report_pictures import MAX_SHARDS, spread
 from data_prep.shard_folder import LOG_NAME, merge
 from data_prep.shard_report import SUMMARY_NAME
+from data_prep.unpacked_tars import remove_unused_copies
 from mimicbrush.data.remote_files import Address, at_once, locate
 from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, index_path, read_index, require_shards
 from mimicbrush.errors import UserError
@@ -36,7 +37,9 @@ def merge_folder(config: MergeConfig) -> str:
     if isinstance(folder, Address):
         return _merge_address(folder, config.output)
     with held(folder, share="merge"):
-        return merge(folder)
+        line = merge(folder)
+    remove_unused_copies(folder)
+    return line
 
 
 def _merge_address(folder: Address, output: Path | None) -> str:

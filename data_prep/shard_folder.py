@@ -19,6 +19,7 @@ from data_prep.input_states import Inputs
 from data_prep.parallel_sharding import Effort, Outcome, shard_inputs
 from data_prep.shard_report import SUMMARY_NAME, write_report
 from data_prep.summary import describe, summarise
+from data_prep.unpacked_tars import remove_copies
 from data_prep.work_units import claim_output, list_indexes, merge_inputs, plan_units, read_indexes
 from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, spaced
@@ -60,6 +61,8 @@ def shard_and_merge(
             "passed_over": dict(inputs.passed_over),
             "gone": sorted(config.work.by_name(done.keys() - inputs.states.keys())),
         }
+        if not config.work.is_shared:
+            remove_copies(config.output)
         return _finish(config.output, effort, listing=listing, noun=f"{kind}s", work=config.work)
 
 

@@ -7,15 +7,18 @@ one holds only pictures and the other only JSON files (`images/` and `annotation
 from __future__ import annotations
 
 import hashlib
+import re
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Set
+from functools import partial
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from data_prep.input_files import check_file, describe_passed_over, find_files, readable_name, suffix_of
 from data_prep.input_states import InputState, state_of
+from data_prep.unpacked_tars import to_plain_tar
 from mimicbrush.errors import UnusableInput, UserError, first_line
 from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.machine import require_posix
@@ -24,7 +27,7 @@ from mimicbrush.metadata import require_metadata
 if TYPE_CHECKING:
     from data_prep.config import SamShardConfig
 
-JSON, TAR = ".json", ".tar"
+JSON = ".json"
 
 
 class Extent(NamedTuple):
@@ -92,19 +95,19 @@ def require_stills(stills: Path) -> None:
 def list_stills(path: Path, *, output: Path) -> ListedStills:
     """List the stills in a tar, or in a folder of tars or pictures at any depth.
 
-    In a truncated tar, the stills before its end are listed. output: folder that is no input. Raises UserError if there
-    are no stills.
+    In a truncated tar, the stills before its end are listed. output: folder that is no input, and holds copies of
+    compressed tars. Raises UserError if there are no stills.
     """
     require_stills(path)
     passed_over: Counter[str] = Counter()
     if path.is_file():
-        members = members_of_tar(path, path.name)
+        members = _members_of_tar(path, path.name, output)
     else:
         members = {}
         for file in find_files(path, output=output, passed_over=passed_over):
             name = readable_name(file.relative_to(path))
-            if suffix_of(file.name) == TAR:
-                members |= members_of_tar(file, name)
+            if is_tar(file):
+                members |= _members_of_tar(file, name, output)
             elif file.is_dir():
                 members[f"{name}.json"] = Extent(file, 0, 0)
             else:
@@ -116,25 +119,34 @@ def list_stills(path: Path, *, output: Path) -> ListedStills:
     return ListedStills(stills, dict(passed_over.most_common()))
 
 
-def members_of_tar(path: Path, name: str) -> dict[str, Extent]:
-    """List the members of a tar as {name/member: extent}; a faulty tar adds an entry with its fault, to be skipped."""
+def is_tar(path: Path) -> bool:
+    """Whether a file's name, in any case, is that of a tar, which may be compressed."""
+    return re.search(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2?|txz)$", path.name.lower()) is not None
+
+
+def _members_of_tar(path: Path, name: str, output: Path) -> dict[str, Extent]:
+    """List the members of a tar as {name/member: extent}; a faulty tar adds an entry with its fault, to be skipped.
+
+    output: folder for a copy of a compressed tar.
+    """
     members: dict[str, Extent] = {}
-    whole = _whole_file(path)
     fault = None if path.is_file() else "not_a_file: a pipe, a device, or a link that leads nowhere"
     try:
         if not fault:
-            with tarfile.open(path, "r:") as tar:
+            plain, fault = to_plain_tar(path, output)
+            whole = _whole_file(plain)
+            with tarfile.open(plain, "r:") as tar:
                 for member in tar:
                     if member.isfile():
                         place = readable_name(Path(member.name.removeprefix("./")))
                         members[f"{name}/{place}"] = whole._replace(start=member.offset_data, size=member.size)
-                fault = _fault_after(path, tar.offset)
+                fault = fault or _fault_after(plain, tar.offset)
     except tarfile.ReadError as error:
         fault = f"truncated: {error}" if members else f"not_a_tar: {error}"
     except (tarfile.TarError, EOFError, OSError) as error:
         fault = f"damaged_tar: {first_line(error)}"
     if fault:
-        members[f"{name}.json"] = whole._replace(fault=fault)
+        members[f"{name}.json"] = _whole_file(path)._replace(fault=fault)
     return members
 
 
@@ -146,10 +158,10 @@ def _whole_file(path: Path) -> Extent:
 
 def _fault_after(path: Path, end: int) -> str | None:
     """The fault of a tar with data after `end`: tarfile stops silently at an unreadable header or one of zeros."""
-    left = path.stat().st_size - end
     with path.open("rb") as file:
         file.seek(end)
-        is_padding = left <= tarfile.RECORDSIZE and not any(file.read(left))
+        is_padding = not any(map(any, iter(partial(file.read, tarfile.RECORDSIZE), b"")))
+    left = path.stat().st_size - end
     return None if is_padding else f"damaged_tar: {left} bytes behind byte {end} are no part of it"
 
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data_prep.config import ObjectMaskConfig, SamShardConfig, WorkConfig
+from data_prep.config import MergeConfig, ObjectMaskConfig, SamShardConfig, WorkConfig
+from data_prep.merge_folder import merge_folder
 from data_prep.rle import encode_rle
 from data_prep.sam_stills import read_still
 from data_prep.still_files import list_stills
@@ -114,6 +117,21 @@ def test_bad_stills_are_named(tmp_path: Path) -> None:
         "picture": "bad_picture",
         "empty": "missing_masks",
     }
+
+
+def test_copies_of_compressed_tars_are_deleted_in_the_end(tmp_path: Path) -> None:
+    write_still(tmp_path / "in", "a")
+    tar = tmp_path / "x.tar.gz"
+    tar.write_bytes(gzip.compress(pack(tmp_path / "in", tmp_path / "x.tar").read_bytes()))
+    shard_sam(config_for(tar, tmp_path / "out"))
+    assert summary_in(tmp_path / "out")["kept"] == 1
+    assert not (tmp_path / "out" / ".unpacked").exists()
+    task = WorkConfig(workers=1, task=0, num_tasks=2)
+    shard_sam(config_for(tar, tmp_path / "many", work=task))
+    assert (tmp_path / "many" / ".unpacked").exists()
+    shard_sam(config_for(tar, tmp_path / "many", work=replace(task, task=1)))
+    merge_folder(MergeConfig(folder=tmp_path / "many"))
+    assert not (tmp_path / "many" / ".unpacked").exists()
 
 
 def test_a_truncated_tar_gives_what_stands_before_the_cut(tmp_path: Path) -> None:
