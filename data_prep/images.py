@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from data_prep.config import EncodeConfig
 from mimicbrush.pictures.writing import encode_jpeg, encode_webp
 
-EXAMPLE_HEIGHT = 96
+EXAMPLE_HEIGHT = 144
 """Height of example pictures in pixels."""
+EXAMPLE_GAP = 4
+"""Width of the white line between the frames of an example, in pixels."""
 
 
 def encode_image(image: NDArray[np.uint8], config: EncodeConfig) -> bytes:
@@ -23,8 +25,9 @@ def encode_image(image: NDArray[np.uint8], config: EncodeConfig) -> bytes:
 
 def encode_strip(images: Sequence[NDArray[np.uint8]]) -> bytes:
     """Join pictures (H, W, 3) side by side into one small JPEG for the report."""
-    small = [scale_to_height(image, EXAMPLE_HEIGHT) for image in images]
-    return encode_jpeg(np.concatenate(small, axis=1), quality=80)
+    line = np.full((EXAMPLE_HEIGHT, EXAMPLE_GAP, 3), 255, np.uint8)
+    parts = [part for image in images for part in (line, scale_to_height(image, EXAMPLE_HEIGHT))]
+    return encode_jpeg(np.concatenate(parts[1:], axis=1), quality=75, halve_chroma=True)
 
 
 def to_grey(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:

@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 
 from data_prep.config import MergeConfig
 from data_prep.report_pictures import MAX_SHARDS, spread
-from data_prep.shard_folder import LOG_NAME, merge
-from data_prep.shard_report import SUMMARY_NAME
+from data_prep.report_summary import SUMMARY_NAME
+from data_prep.shard_folder import merge
 from data_prep.unpacked_tars import remove_unused_copies
+from data_prep.work_log import LOG_NAME
 from mimicbrush.data.remote_files import Address, at_once, locate
 from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, index_path, read_index, require_shards
 from mimicbrush.errors import UserError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import io
 import json
 import random
 import tarfile
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from data_prep.folder_scan import Place
 from data_prep.images import scale_to_height
 from mimicbrush.data.shard_index import read_excluded
 from mimicbrush.data.shards import DamagedSampleError, FramePair, to_pair
@@ -25,7 +27,7 @@ from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_mask, decode_rgb
 from mimicbrush.reports.contact_sheet import join
 from mimicbrush.reports.html_page import paragraph
-from mimicbrush.reports.html_pictures import figure, strip
+from mimicbrush.reports.html_pictures import Shown, gallery
 from mimicbrush.reports.mask_outline import outline_mask
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ REPEAT_COST = 0.03
 """Similarity by which a pair may be further from its target, for each shown pair of the same clip."""
 NUM_LINES = 16
 """Largest number of matches that are drawn on a pair."""
-ZOOM = 1.5
-"""Pixels of a picture for each pixel of the page, for high-resolution screens."""
+ZOOM = 2.5
+"""Pixels of a picture for each pixel of the page, for a click to enlarge it."""
 GAP = 4
 """Pixels between pictures that are joined to one."""
 TRAINING_SIZE = 256
@@ -79,7 +81,7 @@ def spread(items: Sequence[T], num: int) -> list[T]:
 
 def _list(shard: Path) -> list[Listed]:
     members: dict[str, dict[str, tuple[int, int]]] = {}
-    with _naming_damage(shard):
+    with naming_damage(shard):
         with tarfile.open(shard) as tar:
             for member in tar:
                 key, _, suffix = member.name.partition(".")
@@ -91,7 +93,8 @@ def _list(shard: Path) -> list[Listed]:
 
 
 @contextmanager
-def _naming_damage(shard: Path) -> Iterator[None]:
+def naming_damage(shard: Path) -> Iterator[None]:
+    """Raise UserError, which names the shard, for any damage that the block meets."""
     try:
         yield
     except UserError:
@@ -118,6 +121,23 @@ def _read_pair(sample: Listed) -> FramePair:
     with sample.shard.open("rb") as file:
         content = {suffix: _read(file, *extent) for suffix, extent in sample.members.items()}
     return to_pair({"__key__": sample.key, "__url__": str(sample.shard), **content})
+
+
+def read_place(place: Place) -> FramePair | None:
+    """The sample in these bytes of a shard; raises UserError, which names the shard, if it is damaged.
+
+    None if they are zeros: a folder at an address is merged with shards of which only a few samples are copied.
+    """
+    with naming_damage(place.shard):
+        with place.shard.open("rb") as file:
+            content = _read(file, place.first, place.last - place.first)
+        if not any(content):
+            return None
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            members = {member.name: tar.extractfile(member).read() for member in tar}
+        key = next(iter(members)).partition(".")[0]
+        suffixed = {name.partition(".")[2]: data for name, data in members.items()}
+        return to_pair({"__key__": key, "__url__": str(place.shard), **suffixed})
 
 
 def choose_over_band(samples: Sequence[Listed], num: int) -> list[Listed]:
@@ -148,14 +168,13 @@ def _similarity(sample: Listed) -> float:
 
 def pair_sheet(samples: Sequence[Listed], height: int) -> str:
     """Draw pairs, source beside reference, with masks outlined and matches joined; height: pixels on the page."""
-    return strip([_pair_figure(sample, height) for sample in samples])
+    return gallery([_show(sample, round(height * ZOOM)) for sample in samples], height=height)
 
 
-def _pair_figure(sample: Listed, height: int) -> str:
-    with _naming_damage(sample.shard):
+def _show(sample: Listed, height: int) -> Shown:
+    with naming_damage(sample.shard):
         pair = _read_pair(sample)
-        picture = _picture(pair, round(height * ZOOM))
-        return figure(picture, _caption(pair, sample.name), width=round(picture.width / ZOOM))
+        return Shown(_picture(pair, height), _caption(pair, sample.name))
 
 
 def _caption(pair: FramePair, name: str) -> str:
@@ -210,7 +229,7 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
     config, rng = BatchConfig(), random.Random(SEED)
     decoded = []
     for sample in samples:
-        with _naming_damage(sample.shard):
+        with naming_damage(sample.shard):
             decoded.append(decode_pair(_read_pair(sample), TRAINING_SIZE, rng))
     previews = preview_batch(collate(decoded), config, torch.Generator().manual_seed(SEED))
     return [
@@ -223,12 +242,12 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
             f"{config.mask.other_cell_prob:g}. Hidden keypoints are orange, visible ones blue.",
             note=True,
         ),
-        strip([_training_figure(preview, sample.name) for preview, sample in zip(previews, samples, strict=True)]),
+        gallery([_show_training(*each) for each in zip(previews, samples, strict=True)], height=TRAINING_SIZE),
     ]
 
 
-def _training_figure(preview: SamplePreview, name: str) -> str:
+def _show_training(preview: SamplePreview, sample: Listed) -> Shown:
     panels = list(map(to_pil, preview.panels))
     picture = join([panels[:2], panels[2:]], gap=GAP)
     points = f", {preview.num_hidden_points} of {preview.num_points} matched points" if preview.num_points else ""
-    return figure(picture, f"{name}: {100 * preview.hidden_share:.0f} % hidden{points}", width=picture.width // 2)
+    return Shown(picture, f"{sample.name}: {100 * preview.hidden_share:.0f} % hidden{points}")

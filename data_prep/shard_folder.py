@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -17,17 +16,16 @@ from data_prep.exclusions import find_gone, list_exclusions
 from data_prep.input_files import read_shard_config
 from data_prep.input_states import Inputs
 from data_prep.parallel_sharding import Effort, Outcome, shard_inputs
-from data_prep.shard_report import SUMMARY_NAME, write_report
+from data_prep.report_summary import SUMMARY_NAME
+from data_prep.shard_report import write_report
 from data_prep.summary import describe, summarise
 from data_prep.unpacked_tars import remove_copies
+from data_prep.work_log import LOG_NAME, read_log
 from data_prep.work_units import claim_output, list_indexes, merge_inputs, plan_units, read_indexes
 from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_json
 from mimicbrush.folder_lock import held, running_command
-
-LOG_NAME = "log.jsonl"
-"""A line for each command that has worked on the folder and finished."""
 
 
 class ShardConfig(Protocol):
@@ -91,7 +89,7 @@ def merge(output: Path) -> str:
     config = read_shard_config(output)
     shards = [path.with_suffix(".tar") for path in list_indexes(output)]
     indexes = read_indexes(output)
-    efforts = _read_log(output)
+    efforts = read_log(output)
     gone = find_gone(efforts)
     excluded = output / EXCLUDED_NAME
     others = read_object(excluded) if excluded.is_file() else {}
@@ -123,16 +121,6 @@ def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:
         if index.pairs
     ]
     return {"pairs": sum(index.pairs for index in indexes), "shards": listed}
-
-
-def _read_log(output: Path) -> list[dict]:
-    """The log's complete lines; a command that was killed may leave a part of one."""
-    path = output / LOG_NAME
-    entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
-        with suppress(ValueError):
-            entries.append(json.loads(line))
-    return entries
 
 
 def _unfinished(efforts: Sequence[dict]) -> str:

@@ -92,10 +92,9 @@ def describe(summary: dict) -> str:
     The inputs that were kept, skipped and excluded add up to all inputs. Summaries of earlier versions are
     described too.
     """
-    repeats = {EXCLUSION_CODES[REPEATS]: len(summary["near_duplicates"])} if summary["near_duplicates"] else {}
     counts = {
         "skipped": {reason: len(names) for reason, names in summary["skipped"].items()},
-        "excluded": summary.get("excluded", repeats),
+        "excluded": count_exclusions(summary),
     }
     clauses = [
         f"kept {spaced(summary['kept'])} of {spaced(summary['inputs'])} {summary['noun']}, {count_pairs(summary)}"
@@ -107,6 +106,12 @@ def describe(summary: dict) -> str:
     if passed_over := summary.get("passed_over"):
         clauses.append(f"passed over: {describe_passed_over(passed_over)}")
     return "; ".join(clauses)
+
+
+def count_exclusions(summary: Mapping) -> Mapping[str, int]:
+    """Numbers of inputs that were kept and then excluded, by code; summaries of earlier versions only name repeats."""
+    repeats = {EXCLUSION_CODES[REPEATS]: len(summary["near_duplicates"])} if summary["near_duplicates"] else {}
+    return summary.get("excluded", repeats)
 
 
 def count_pairs(summary: dict) -> str:

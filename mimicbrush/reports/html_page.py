@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape as escape_html
 from pathlib import Path
 
 STYLE = (Path(__file__).parent / "html_page.css").read_text(encoding="utf-8")
+SORT_SCRIPT = (Path(__file__).parent / "sort_tables.js").read_text(encoding="utf-8")
+"""Script for `page`: a click on the header of a table of class `sortable` sorts its rows."""
 
 
 class Markup(str):
@@ -37,23 +39,40 @@ def breakable(name: str) -> Markup:
     return Markup(escape(name).replace("_", "_<wbr>"))
 
 
-def heading(text: str, *, level: int = 2) -> str:
-    return f"<h{level}>{escape(text)}</h{level}>"
+def heading(text: str, *, level: int = 2, anchor: str = "") -> str:
+    """A heading. anchor: id by which a list of contents links to it."""
+    named = f" id='{escape(anchor)}'" if anchor else ""
+    return f"<h{level}{named}>{escape(text)}</h{level}>"
+
+
+def contents(titles: Mapping[str, str]) -> str:
+    """A list of links to the headings of a page. titles: {anchor: title}."""
+    links = "".join(f"<li>{link(f'#{anchor}', title)}</li>" for anchor, title in titles.items())
+    return f"<nav class='contents' aria-label='Contents'><ul>{links}</ul></nav>"
 
 
 def paragraph(text: str | Markup, *, note: bool = False) -> str:
     return f"<p class='note'>{to_html(text)}</p>" if note else f"<p>{to_html(text)}</p>"
 
 
-def table(header: Sequence[object], rows: Sequence[Sequence[object]], *, classes: Sequence[str] = ()) -> str:
+def table(
+    header: Sequence[object],
+    rows: Sequence[Sequence[object]],
+    *,
+    classes: Sequence[str] = (),
+    kind: str = "",
+) -> str:
     """A table; the first column is left-aligned, the others are aligned like numbers.
 
-    A row with a single cell spans the table. classes: a CSS class for each row, or empty for none.
+    A row with a single cell spans the table. classes: a CSS class for each row, or empty for none. kind: CSS classes of
+    the table, such as `sortable`, which needs SORT_SCRIPT. A cell that is a `span` of class `text` wraps and is
+    left-aligned.
     """
     head = "".join(f"<th>{to_html(cell)}</th>" for cell in header)
     names = classes or [""] * len(rows)
     body = "".join(_table_row(row, len(header), name) for row, name in zip(rows, names, strict=True))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    opening = f"<table class='{kind}'>" if kind else "<table>"
+    return f"{opening}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _table_row(row: Sequence[object], width: int, name: str) -> str:
@@ -86,6 +105,11 @@ def folded(title: str, lines: Sequence[str]) -> str:
 def fold(title: str, content: str) -> str:
     """HTML that is shown on a click."""
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
+
+
+def preformatted(text: str) -> str:
+    """Text in which line breaks and indents stay."""
+    return f"<pre>{escape(text)}</pre>"
 
 
 def link(address: str, text: str | Markup, *, classes: str = "") -> Markup:

@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -21,6 +22,42 @@ FRAME_SECONDS = 0.2
 """Duration of each frame of a clip, long enough to compare clips by eye."""
 NARROWEST, GRID_GAP = 7.2, 0.7
 """Least width of a grid's column, and the gap between columns, in rem; the gap is also in html_page.css."""
+
+
+class Shown(NamedTuple):
+    """A picture with its caption, for a gallery."""
+
+    picture: Image.Image
+    caption: str
+
+
+def gallery(shown: Sequence[Shown], *, height: int) -> str:
+    """Pictures in rows that fill the page's width without gaps, each enlarged on a click.
+
+    All pictures of a row have one height, of about `height` CSS pixels. Encode them larger than that.
+    """
+    figures = "".join(
+        captioned(
+            enlargeable(picture, caption),
+            caption,
+            attributes={"style": f"--ratio: {picture.width / picture.height:.3f}"},
+        )
+        for picture, caption in shown
+    )
+    return f"<div class='gallery' style='--height: {height}px'>{figures}</div>"
+
+
+def enlargeable(picture: Image.Image, alt: str) -> Markup:
+    """An inlined picture, as wide as its place, that fills the window on a click, and returns on another one.
+
+    It is a JPEG in the size in which it is given.
+    """
+    source = _data_url("jpeg", encode_jpeg(picture.convert("RGB"), quality=THUMBNAIL_QUALITY))
+    words, ratio = escape(alt), f"aspect-ratio: {picture.width} / {picture.height}"
+    return Markup(
+        f"<label class='enlarge' style='{ratio}'><input type='checkbox' aria-label='Enlarge'>"
+        f"<img src='{source}' alt='{words}' loading='lazy' decoding='async'></label>"
+    )
 
 
 def figure(image: Image.Image | Path, caption: str, *, width: int | None = None) -> str:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +14,13 @@ import pytest
 from data_prep import report_pictures
 from data_prep.clip_to_pairs import shard_videos
 from data_prep.config import EncodeConfig, PairConfig, SamShardConfig, VideoShardConfig, WorkConfig
+from data_prep.folder_scan import MAX_ROWS, MAX_SKIPPED, scan_folder
 from data_prep.images import encode_image, encode_strip
 from data_prep.report_histograms import MAX_BARS, histogram_bars, histogram_chart
 from data_prep.report_pictures import MAX_SHARDS, Listed, choose_extremes, choose_over_band, list_samples
 from data_prep.shard_report import NUM_EXTREMES, NUM_SHOWN, NUM_TRAINING, write_report
 from data_prep.still_to_pairs import shard_sam
+from data_prep.work_log import read_log
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from tests.data_prep.conftest import summary_in, texture, write_clip, write_still
@@ -24,11 +28,13 @@ from tests.data_prep.conftest import summary_in, texture, write_clip, write_stil
 PICTURE = encode_image(texture(0, 48, 64), EncodeConfig())
 HEADINGS = [
     "Left out",
-    "Similarity, time and motion",
+    "Videos, worst first",
     "Pairs",
     "Samples as a training batch",
     "Rejected",
-    "Run",
+    "Similarity, time and motion",
+    "Clips and speed",
+    "Settings and commands",
 ]
 
 
@@ -75,11 +81,40 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_report_has_its_sections_and_shows_the_pairs(run_folder: Path) -> None:
     text = (run_folder / "report.html").read_text()
     num_pairs = summary_in(run_folder)["pairs"]
-    assert all(f"<h2>{title}</h2>" in text for title in HEADINGS)
-    assert text.count(" apart'") == min(num_pairs, NUM_SHOWN) + min(num_pairs, 2 * NUM_EXTREMES)
+    anchors = {title: anchor for anchor, title in re.findall(r"<h2 id='([\w-]+)'>([^<]+)</h2>", text)}
+    assert anchors.keys() >= set(HEADINGS)
+    assert all(f"<li><a href='#{anchor}'>{title}</a></li>" in text for title, anchor in anchors.items())
+    assert text.count(" apart</figcaption>") == min(num_pairs, NUM_SHOWN) + min(num_pairs, 2 * NUM_EXTREMES)
     assert text.count("% hidden") == 2 * min(num_pairs, NUM_TRAINING)
     assert "decode" in text
     assert "opencv" in text
+    assert text.count("class='enlarge'") == text.count("<img")
+
+
+def test_the_same_numbers_stand_everywhere(run_folder: Path) -> None:
+    text = (run_folder / "report.html").read_text()
+    summary = summary_in(run_folder)
+    kept = summary["pairs"]
+    assert f"Kept 1 of 2 videos, {kept} pairs; 1 skipped: not readable as a video (1)." in text
+    assert f"<tr><td>used for training</td><td>1</td><td>{kept}</td></tr>" in text
+    dropped = sum(summary["dropped_pairs"].values())
+    assert dropped + kept == 3  # pairs of three frames: two of the four moments show the same one
+    assert f"{dropped} pairs of frames were dropped and {kept} stored, of {dropped + kept} in all." in text
+
+
+def test_words_stand_in_place_of_codes(run_folder: Path) -> None:
+    text = (run_folder / "report.html").read_text()
+    assert "Not readable as a video: 1 video" in text
+    assert not re.findall(r"\b(too_alike|too_close|cut_between|near_duplicate|not_needed)\b", text)
+
+
+def test_settings_date_and_command_are_told(run_folder: Path) -> None:
+    text = (run_folder / "report.html").read_text()
+    assert "<tr><td>pairs.ssim_low</td><td>0.0</td><td>0.25</td></tr>" in text
+    assert "videos_per_shard: 100" in text  # among all settings
+    (entry,) = read_log(run_folder)
+    assert f"<tr><td>{entry['date']}</td><td>2</td>" in text
+    assert entry["command"].split()[0] == "python" and html.escape(entry["command"]) in text
 
 
 def test_names_are_escaped(run_folder: Path) -> None:
@@ -118,7 +153,7 @@ def test_folder_that_kept_nothing_names_the_reasons(tmp_path: Path) -> None:
     write_shard(tmp_path / "videos-000000.tar", [], {"fog.mp4": {"status": "blurred", "detail": "9 frames"}}, [example])
     text = write_report(tmp_path).read_text()
     assert "fog.mp4: 9 frames" in text
-    assert "<h3>blurred</h3>" in text
+    assert "<h3>Blurred</h3>" in text
     assert "alt='fog.mp4'" in text
 
 
@@ -127,9 +162,79 @@ def test_excluded_pairs_are_not_shown(tmp_path: Path) -> None:
     found = {"clip0.mp4": {"of": "first.mp4", "share": 1.0, "keys": ["s0-0"]}}
     (tmp_path / "excluded.json").write_text(json.dumps({"near_duplicate": found}))
     text = write_report(tmp_path).read_text()
-    assert "clip0.mp4 repeats first.mp4" in text
+    assert "repeats another clip: first.mp4" in text
     assert "Chosen from 1 of 1 samples" in text
     assert "SSIM\u00a00.30" not in text
+
+
+def test_excluded_clips_stand_beside_those_they_repeat(tmp_path: Path) -> None:
+    pairs = [pair("b-0", name="b.mp4"), pair("a-0", name="a.mp4"), pair("a-1", name="a.mp4")]
+    kept = {"status": "kept", "detail": ""}
+    write_shard(tmp_path / "videos-000000.tar", pairs, {"b.mp4": {**kept, "pairs": 1}, "a.mp4": {**kept, "pairs": 2}})
+    found = {"a.mp4": {"of": "b.mp4", "share": 1.0, "keys": ["a-0", "a-1"]}}
+    (tmp_path / "excluded.json").write_text(json.dumps({"near_duplicate": found}))
+    text = write_report(tmp_path).read_text()
+    assert "a.mp4 repeats b.mp4: 2 samples excluded" in text
+    assert "Kept 1 of 2 videos, 1 of 3 pairs; 1 excluded: repeats another clip (1)." in text
+
+
+def test_inputs_are_tabulated_worst_first_with_all_facts(tmp_path: Path) -> None:
+    records = {
+        "good.mp4": {"status": "kept", "detail": "", "pairs": 2, "dropped_pairs": {"not_needed": 9}, "shots": 1},
+        "poor.mp4": {
+            "status": "kept",
+            "detail": "",
+            "pairs": 1,
+            "dropped_pairs": {"too_alike": 30, "too_close": 4},
+            "shots": 3,
+            "cropped": [0, 20, 0, 20],
+            "deinterlaced": True,
+            "vouched": 1,
+            "stretches": 7,
+        },
+        "bad.mp4": {"status": "corrupt_frames", "detail": "damaged frame at 1.00 s", "pairs": 0},
+    }
+    pairs = [pair("good-0", name="good.mp4"), pair("good-1", name="good.mp4"), pair("poor-0", name="poor.mp4")]
+    write_shard(tmp_path / "videos-000000.tar", pairs, records)
+    text = write_report(tmp_path).read_text()
+    table = text[text.index("worst first</h2>") : text.index(">Pairs</h2>")]
+    rows = [re.sub("<[^>]+>", " ", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
+    assert [row.split()[0] for row in rows] == ["video", "bad.mp4", "poor.mp4", "good.mp4"]
+    assert "damaged frames: damaged frame at 1.00 s" in rows[1]
+    assert "hardly any change (30)" in rows[2]
+    for words in ("cropped", "deinterlaced", "read in 7 stretches", "1 pair below the band"):
+        assert words in rows[2]
+    assert table.count("<img") == 2
+
+
+def test_the_table_of_inputs_is_bounded_and_names_every_reason(tmp_path: Path) -> None:
+    skipped = {f"hdr{number}.mp4": {"status": "hdr", "detail": "", "pairs": 0} for number in range(300)}
+    short = {"short.mp4": {"status": "too_short", "detail": "", "pairs": 0}}
+    kept = {f"kept{number}.mp4": {"status": "kept", "detail": "", "pairs": 0} for number in range(300)}
+    write_shard(tmp_path / "videos-000000.tar", [], {**skipped, **short, **kept})
+    rows = scan_folder([tmp_path / "videos-000000.tar"], {"near_duplicates": {}}, compared=()).worst()
+    assert Counter(row.code for row in rows) == {"hdr": MAX_SKIPPED, "too_short": 1, "kept": MAX_ROWS - MAX_SKIPPED - 1}
+    assert "401 more videos" in write_report(tmp_path).read_text()
+
+
+def test_an_input_that_was_tried_again_counts_once(tmp_path: Path) -> None:
+    first, second = tmp_path / "videos-000000.tar", tmp_path / "videos-000001.tar"
+    write_shard(first, [], {"a.mp4": {"status": "timeout", "detail": "", "pairs": 0}})
+    write_shard(second, [pair("a-0")], {"a.mp4": {"status": "kept", "detail": "", "pairs": 1}})
+    scan = scan_folder([first, second], {"near_duplicates": {}}, compared=())
+    assert [(row.name, row.code) for row in scan.worst()] == [("a.mp4", "kept")]
+
+
+def test_folders_of_the_last_version_give_a_report(run_folder: Path, tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    for path in tmp_path.glob("videos-*.json"):
+        index = json.loads(path.read_text())
+        path.write_text(json.dumps({name: index[name] for name in index if name not in ("offsets", "groups", "crcs")}))
+    summary = summary_in(run_folder)
+    later = ("stored_pairs", "excluded", "passed_over", "words", "dropped_masks")
+    (tmp_path / "summary.json").write_text(json.dumps({name: summary[name] for name in summary if name not in later}))
+    (tmp_path / "log.jsonl").write_text('{"done": 2, "pairs": 2, "wall_seconds": 1.5, "cpu_seconds": {}}\n')
+    assert "not recorded" in write_report(tmp_path).read_text()
 
 
 def test_summary_of_other_shards_is_told(run_folder: Path, tmp_path: Path) -> None:
@@ -149,6 +254,7 @@ def test_summary_of_other_shards_is_told(run_folder: Path, tmp_path: Path) -> No
         {"band": [0.2]},
         {"effort": {"inputs": 1}},
         {"gap": None},
+        {"passed_over": [".txt"]},
     ],
 )
 def test_damaged_summary_is_refused_in_one_line(run_folder: Path, tmp_path: Path, change: dict) -> None:
