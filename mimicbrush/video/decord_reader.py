@@ -22,7 +22,7 @@ from mimicbrush.video.decoded_clip import (
     shrink_luma,
 )
 from mimicbrush.video.frame_pictures import has_alpha
-from mimicbrush.video.pyav_container import open_container, video_stream
+from mimicbrush.video.pyav_container import open_container, stated_duration, video_stream
 from mimicbrush.video.pyav_decoder import Decoder
 from mimicbrush.video.timeline import read_timeline
 
@@ -53,15 +53,16 @@ def open_with_decord(path: Path, info: VideoInfo, *, short_side: int) -> Iterato
 def suits_decord(path: Path) -> bool:
     """Whether decord can give a clip's frames as they are to be shown, judged by all of its keyframes.
 
-    It cannot deinterlace, composite alpha, leave gaps of the time stamps out, or give frames of several sizes.
+    It cannot deinterlace, composite alpha, leave gaps of the time stamps out, give frames of several sizes, or open a
+    clip without a stated duration.
     Raises UnusableInput as PyAV does.
     """
     geometries = set()
     with open_container(path) as container:
         stream = video_stream(container)
-        has_jumps = len(read_timeline(path, container, stream).parts) > 1
+        is_regular = stated_duration(container, stream) and len(read_timeline(path, container, stream).parts) == 1
         decoder = Decoder(container, stream, exact=True)
-        if has_jumps or decoder.is_in_decoding_order:
+        if not is_regular or decoder.is_in_decoding_order:
             return False
         decoder.context.skip_frame = "NONKEY"
         for frame, geometry, _ in decoder.frames():

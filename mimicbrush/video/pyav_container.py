@@ -12,6 +12,7 @@ from mimicbrush.errors import UnusableInput, first_line
 
 IN_WORDS = {
     av.error.InvalidDataError: "the file is damaged or incomplete, or holds no video",
+    av.error.ArgumentError: "the decoder cannot make sense of the video's data",
     av.error.EOFError: "the file ends before its video does",
     av.error.DecoderNotFoundError: "no decoder for this kind of video",
     av.error.DemuxerNotFoundError: "no reader for this kind of file",

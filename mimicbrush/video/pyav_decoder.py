@@ -11,7 +11,7 @@ from typing import NamedTuple
 import av
 
 from mimicbrush.errors import UnusableInput
-from mimicbrush.video.geometry import Geometry, geometry_of
+from mimicbrush.video.geometry import Geometry, find_axes, read_display_matrix
 from mimicbrush.video.pyav_container import explain_error
 from mimicbrush.video.timeline import MAX_REORDERED
 
@@ -55,16 +55,14 @@ class Decoder:
 
         Later frames refer to a damaged one. wanted: after a seek, the time stamp in seconds that it was for.
         """
-        frames = self._decode()
+        frames = _with_stamps(self._decode())
         if wanted is not None and self.context is self.stream.codec_context:
             frames = _skip_leading(frames, wanted)
         if self.is_in_decoding_order:
             frames = _in_order(frames)
-        previous = aspect = None
+        previous = aspect = matrix = None
         try:
             for frame in frames:
-                if frame.time is None:
-                    raise UnusableInput("no_times", "its frames carry no time stamps")
                 if frame.is_corrupt:
                     raise UnusableInput("corrupt_frames", f"damaged frame at {frame.time:.2f} s")
                 if frame.color_trc in HDR_TRANSFERS:
@@ -73,7 +71,11 @@ class Decoder:
                 # A new aspect is known as soon as its keyframe is decoded, before earlier frames have come out.
                 if frame.key_frame or aspect is None:
                     aspect = self._aspect()
-                yield DecodedFrame(frame, geometry_of(frame, aspect), previous if frame.interlaced_frame else None)
+                # Streams may carry the matrix at keyframes only; containers give it to every frame.
+                own_matrix = read_display_matrix(frame, self.context.codec.canonical_name)
+                matrix = own_matrix if own_matrix is not None or frame.key_frame else matrix
+                geometry = Geometry(frame.width, frame.height, aspect, find_axes(matrix))
+                yield DecodedFrame(frame, geometry, previous if frame.interlaced_frame else None)
                 previous = frame
         except (av.FFmpegError, ValueError) as error:
             raise explain_error(error, "corrupt_frames") from None
@@ -119,16 +121,27 @@ def _alpha_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
     return context
 
 
+def _with_stamps(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Guess the time stamps that are missing, as at jumps; raises UnusableInput (no_times) if the first one is."""
+    last: int | None = None
+    for frame in frames:
+        if frame.pts is None and frame.dts is not None and (last is None or frame.dts > last):
+            frame.pts = frame.dts
+        elif frame.pts is None and last is not None:
+            frame.pts = last + max(1, frame.duration)
+        if frame.pts is None:
+            raise UnusableInput("no_times", "its frames carry no time stamps")
+        last = frame.pts
+        yield frame
+
+
 def _in_order(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Give frames, which come in the order of showing them, their times in rising order."""
     held: deque[av.VideoFrame] = deque()
     stamps: list[int] = []
     for frame in frames:
-        stamp = frame.dts if frame.pts is None else frame.pts
-        if stamp is None:
-            raise UnusableInput("no_times", "its frames carry no time stamps")
         held.append(frame)
-        heapq.heappush(stamps, stamp)
+        heapq.heappush(stamps, frame.pts)
         if len(held) > MAX_REORDERED:
             yield _stamped(held.popleft(), heapq.heappop(stamps))
     while held:
@@ -144,6 +157,6 @@ def _skip_leading(frames: Iterable[av.VideoFrame], wanted: float) -> Iterator[av
     """Skip frames shown before the keyframe that follow it in the file: they refer to frames that were not decoded."""
     is_leading = True
     for frame in frames:
-        is_leading = is_leading and not frame.key_frame and frame.time is not None and frame.time < wanted
+        is_leading = is_leading and not frame.key_frame and frame.time < wanted
         if not is_leading:
             yield frame

@@ -95,7 +95,7 @@ class PyavReader:
         try:
             if frame.interlaced_frame:
                 following = self.upcoming.decoded.frame if shown is self.shown and self.upcoming else None
-                frame = deinterlace(frame, previous or following or frame)
+                frame = deinterlace(frame, previous or following)
             image = to_rgb(frame, geometry, fit_size(geometry.shown_size, self.short_side))
         except (av.FFmpegError, ValueError) as error:
             raise explain_error(error, "unreadable") from None

@@ -42,6 +42,10 @@ class Part(NamedTuple):
     start: float
     """Playing time of its first frame."""
 
+    def distance(self, stamp: float) -> float:
+        """Seconds between a time stamp and this part; 0 inside of it."""
+        return max(self.first - stamp, stamp - self.last, 0.0)
+
 
 WHOLE = Part(0.0, float("inf"), 0.0)
 """The only part of a clip whose time stamps do not jump."""
@@ -59,11 +63,9 @@ class Timeline:
 
     def move_to(self, stamp: float, *, is_seek: bool) -> tuple[float, bool]:
         """Move on to a frame; gives its playing time, and whether the time stamps jumped since the last frame."""
-        fell = not is_seek and stamp < self.stamp - MAX_FALL
-        before = self.index
-        if fell or not self._holds(self.index, stamp):
-            later = range(0 if is_seek else self.index + 1, len(self.parts))
-            self.index = next((index for index in later if self._holds(index, stamp)), self.index)
+        fell = not is_seek and stamp < self.stamp - MAX_FALL and self.index + 1 < len(self.parts)
+        first = 0 if is_seek else self.index + fell
+        before, self.index = self.index, min(range(first, len(self.parts)), key=lambda i: self.parts[i].distance(stamp))
         self.stamp = stamp
         part = self.parts[self.index]
         return part.start + (stamp - part.first), self.index != before
@@ -73,30 +75,30 @@ class Timeline:
         part = next((part for part in reversed(self.parts) if part.start <= time), self.parts[0])
         return part.first + (time - part.start)
 
-    def _holds(self, index: int, stamp: float) -> bool:
-        return self.parts[index].first - 1e-6 <= stamp <= self.parts[index].last + 1e-6
-
 
 def read_timeline(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Timeline:
-    """Find the parts of a clip; raises UnusableInput (corrupt_frames)."""
+    """Find the parts of a clip, and its duration; raises UnusableInput (corrupt_frames).
+
+    The packets that are read, if any, are read from a second container, as reading some containers cannot be undone.
+    """
     stated = stated_duration(container, stream)
     if stated and not _may_jump(container, stream, stated):
         return Timeline([WHOLE], stated)
-    if stated or container.format.name not in SEEKABLE:
-        with open_container(path) as scanned:
-            stamps = _packet_stamps(scanned, video_stream(scanned))
-    else:
-        # Reading all packets completes the index, which live recordings lack.
-        stamps = _packet_stamps(container, stream)
-        container.seek(stream.start_time or 0, stream=stream)
-    groups = _split(stamps)
-    steps = np.concatenate([np.diff(group) for group in groups]) if groups else np.array([])
+    with open_container(path) as scanned:
+        stamps = packet_stamps(scanned, video_stream(scanned))
+    if not len(stamps):
+        return Timeline([WHOLE], stated)
+    groups = split_at_jumps(stamps)
+    steps = np.concatenate([np.diff(group) for group in groups])
     usual_step = float(np.median(steps)) if len(steps) else float(1 / (stream.average_rate or 25))
     parts, duration = _join(groups, frame_length=usual_step)
-    if len(parts) > 1:
-        return Timeline(parts, duration)
     is_right = stated and abs(stated - duration) <= max(MAX_FALL, MAX_MISSTATED * duration)
-    return Timeline([WHOLE], stated if is_right else duration)
+    timeline = Timeline(parts, duration) if len(parts) > 1 else Timeline([WHOLE], stated if is_right else duration)
+    if not stated and timeline.can_seek and container.format.name in SEEKABLE:
+        # Seeking to the end completes the index, which live recordings lack.
+        for stamp in (int(stamps.max() / stream.time_base), stream.start_time or 0):
+            container.seek(stamp, stream=stream)
+    return timeline
 
 
 def _may_jump(container: av.container.InputContainer, stream: av.VideoStream, stated: float) -> bool:
@@ -109,7 +111,7 @@ def _may_jump(container: av.container.InputContainer, stream: av.VideoStream, st
     return bool(steps.max() * float(stream.time_base) > MAX_STILL)
 
 
-def _packet_stamps(container: av.container.InputContainer, stream: av.VideoStream) -> NDArray[np.float64]:
+def packet_stamps(container: av.container.InputContainer, stream: av.VideoStream) -> NDArray[np.float64]:
     """Time stamps of all packets in seconds, in the order of the file."""
     try:
         stamps = [packet.dts if packet.pts is None else packet.pts for packet in container.demux(stream) if packet.size]
@@ -118,16 +120,18 @@ def _packet_stamps(container: av.container.InputContainer, stream: av.VideoStrea
     return np.array([stamp for stamp in stamps if stamp is not None], np.float64) * float(stream.time_base)
 
 
-def _split(stamps: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def split_at_jumps(stamps: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Split time stamps where they jump: each group rises without a gap."""
-    if not len(stamps):
-        return []
     steps = np.diff(np.unique(stamps))
     max_fall = max(MAX_FALL, MAX_REORDERED * float(np.median(steps))) if len(steps) else MAX_FALL
     falls, highest = [], stamps[0]
+    jump, before_jump = -MAX_REORDERED, highest
     for index, stamp in enumerate(stamps):
-        # A frame of after a gap may be stored before reordered frames of before it: then the stamps soon rise again.
-        if stamp < highest - max_fall and stamps[index : index + MAX_REORDERED].max() < highest - max_fall:
+        if stamp > highest + MAX_STILL:
+            jump, before_jump = index, highest
+        # The first frame after a gap may be stored before reordered frames of before it.
+        is_late = index < jump + MAX_REORDERED and stamp > before_jump - max_fall
+        if stamp < highest - max_fall and not is_late:
             falls.append(index)
             highest = stamp
         highest = max(highest, stamp)

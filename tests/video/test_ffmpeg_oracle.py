@@ -72,6 +72,7 @@ COLOURS = [
 IRREGULAR = r"select=not(mod(n\,4))+eq(mod(n\,7)\,2)"
 LATE_PICTURES = "-f lavfi -i sine=duration=1.6 -itsoffset 0.5"
 TIMINGS = [
+    Recipe(file="live.mkv", encode=f"{H264} -live 1", seconds=3),
     Recipe(file="variable.mp4", encode=f"{H264} -fps_mode vfr", filters=IRREGULAR, seconds=3),
     Recipe(file="variable.mkv", encode=f"{H264} -fps_mode vfr", filters=IRREGULAR, seconds=3),
     Recipe(file="edited.mp4", encode=H264, seconds=3, remux=("-ss 1.3", "")),
@@ -85,6 +86,8 @@ TIMINGS = [
     Recipe(file="audio_first.mkv", encode=H264, inputs=LATE_PICTURES),
     Recipe(file="audio_first.ts", encode=H264, inputs=LATE_PICTURES),
 ]
+# Their frames carry the times of decoding them, not of showing them: all are decoded, to order the times.
+DECODING_TIMES = [Recipe(file="decoding_times.avi", encode=H264, seconds=3)]
 GOPS = [
     Recipe(file="gops.mp4", encode=H264, seconds=3),
     Recipe(file="gops.mkv", encode=H264, seconds=3),
@@ -129,7 +132,7 @@ TOLERANCE = {"auto": 2, "decord": 4}
 def _cases() -> list:
     """Every clip scaled, by either decoder; `auto` also unscaled where that may matter."""
     cases = [pytest.param(recipe, "auto", NATIVE, id=f"{recipe}-auto-{NATIVE}") for recipe in (*SHAPES, *COLOURS)]
-    for recipe in (*CODECS, *SHAPES, *COLOURS, *TIMINGS, *GOPS):
+    for recipe in (*CODECS, *SHAPES, *COLOURS, *TIMINGS, *DECODING_TIMES, *GOPS):
         cases.append(pytest.param(recipe, "auto", SMALL, id=f"{recipe}-auto-{SMALL}"))
         marks = [pytest.mark.skipif(decord is None, reason="decord is not installed")]
         if recipe.file in DECORD_FAILS:
@@ -196,7 +199,7 @@ def test_snapped_frames_are_reference_frames(folder: Path, recipe: Recipe, step:
     assert all(np.array_equal(one.image, other.image) for one, other in zip(snapped, exact, strict=True))
 
 
-@pytest.mark.parametrize("recipe", [*CODECS, *SHAPES, *TIMINGS[-3:]], ids=str)
+@pytest.mark.parametrize("recipe", [*CODECS, *SHAPES, *TIMINGS[-3:], *DECODING_TIMES], ids=str)
 def test_probe_gives_the_size_on_screen(folder: Path, recipe: Recipe) -> None:
     info = probe(make_clip(recipe, folder))
     assert (info.width, info.height) == recipe.shown
