@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,15 +36,19 @@ def shard_videos(config: VideoShardConfig) -> str:
     clips, passed_over = list_videos(config.videos, output=config.output)
     metadata = read_metadata(config.metadata, clips)
     states = {name: state_of(path) for name, path in clips.items()}
-    inputs = Inputs(states, partial(hash_clip, clips=clips), passed_over)
-    read = partial(read_clip, clips=clips, metadata=metadata, config=config)
-    return shard_and_merge(config, read, inputs=inputs, kind="video", per_shard=config.videos_per_shard)
+    inputs = Inputs(states, lambda name: partial(hash_clip, clips[name]), passed_over)
+
+    def reader(name: str) -> Callable[[], Outcome]:
+        own = {name: metadata[name]} if name in metadata else {}
+        return partial(read_clip, name, clips={name: clips[name]}, metadata=own, config=config)
+
+    return shard_and_merge(config, reader, inputs=inputs, kind="video", per_shard=config.videos_per_shard)
 
 
-def hash_clip(name: str, *, clips: Mapping[str, Path]) -> str:
+def hash_clip(path: Path) -> str:
     """SHA-256 of a clip's file; raises UnusableInput if it is no file, and OSError."""
-    check_file(clips[name])
-    return sha256(clips[name])
+    check_file(path)
+    return sha256(path)
 
 
 def read_clip(

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,8 +45,9 @@ class Inputs:
 
     states: Mapping[str, InputState]
     """By name."""
-    hash_content: Callable[[str], str]
-    """Hashes the content of the input of a name; may raise UnusableInput or OSError."""
+    hasher: Callable[[str], Callable[[], str]]
+    """Gives, for a name, a function that hashes the input's content and can be sent to a worker; it may raise
+    UnusableInput or OSError."""
     passed_over: Mapping[str, int]
     """Numbers of files that were found and not taken as inputs, by suffix."""
 
@@ -60,7 +60,7 @@ class Inputs:
         }
         to_compare = sorted(name for name in changed if known[name])
         with ThreadPoolExecutor(usable_cores()) as pool:
-            hashes = pool.map(partial(try_hash, hash_content=self.hash_content), to_compare)
+            hashes = pool.map(try_hash, map(self.hasher, to_compare))
             hashes = progress_bar(hashes, total=len(to_compare), unit="input compared")
             # Nothing is known of an input that cannot be read now, so it is left as it is.
             same = {name for name, found in zip(to_compare, hashes, strict=True) if found in (None, *known[name])}
@@ -76,9 +76,9 @@ class Inputs:
         return record["bytes"] == self.states[name].bytes
 
 
-def try_hash(name: str, *, hash_content: Callable[[str], str]) -> str | None:
+def try_hash(hash_content: Callable[[], str]) -> str | None:
     """Hash the content of an input; None if it cannot be read."""
     try:
-        return hash_content(name)
+        return hash_content()
     except (UnusableInput, OSError):
         return None

@@ -45,6 +45,14 @@ class Outcome(NamedTuple):
     """CPU seconds by stage."""
 
 
+class Task(NamedTuple):
+    """An input to read; a worker receives no other inputs, of which there may be millions."""
+
+    name: str
+    read: Callable[[], Outcome]
+    hash_content: Callable[[], str]
+
+
 class Effort(NamedTuple):
     """The amount of work that a command did, and the time that it took."""
 
@@ -77,7 +85,7 @@ class Stopwatch:
 
 def shard_inputs(
     units: Sequence[Unit],
-    read: Callable[[str], Outcome],
+    reader: Callable[[str], Callable[[], Outcome]],
     *,
     inputs: Inputs,
     work: WorkConfig,
@@ -85,7 +93,8 @@ def shard_inputs(
 ) -> Effort:
     """Read all inputs of the units and write each unit's shard, in order.
 
-    read: reads one input. An input that it cannot use, or on which it fails, is recorded with the reason.
+    reader: gives, for a name, a function that reads the input and can be sent to a worker. An input that it cannot use,
+    or on which it fails, is recorded with the reason.
     inputs: all inputs. Raises UserError if the disk is full.
     """
     started = time.monotonic()
@@ -95,8 +104,10 @@ def shard_inputs(
     workers = min(work.workers or usable_cores(), len(names))
     watch, counts = Stopwatch(), Counter()
     with _exchange_folder(units[0].shard) as exchange, progress_bar(total=len(names), unit=noun) as progress:
-        send = partial(_send, read=read, hash_content=inputs.hash_content, exchange=exchange)
-        sent = map_in_order(send, names, workers=workers, timeout=work.timeout, memory=work.memory)
+        tasks = (Task(name, reader(name), inputs.hasher(name)) for name in names)
+        sent = map_in_order(
+            partial(_send, exchange=exchange), tasks, workers=workers, timeout=work.timeout, memory=work.memory
+        )
         outcomes = (_receive(file) for file in sent)
         for unit in units:
             _write_unit(unit, counted(outcomes, counts, progress), inputs, watch)
@@ -148,10 +159,10 @@ def _exchange_folder(shard: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _send(name: str, *, read: Callable[[str], Outcome], hash_content: Callable[[str], str], exchange: Path) -> Path:
+def _send(task: Task, *, exchange: Path) -> Path:
     """Read one input in a worker process, and write the result to a file for the writer."""
     try:
-        outcome = read(name)
+        outcome = task.read()
     except UnusableInput as error:
         outcome = skipped(error.reason, error.detail)
     except UserError:
@@ -166,10 +177,10 @@ def _send(name: str, *, read: Callable[[str], Outcome], hash_content: Callable[[
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}:{place.lineno}"
         outcome = skipped("failed", f"{type(error).__name__} ({where}): {error}")
-    content = try_hash(name, hash_content=hash_content)
+    content = try_hash(task.hash_content)
     if content is not None:
         outcome.record["sha256"] = content
-    file = exchange / slug(name)
+    file = exchange / slug(task.name)
     try:
         file.write_bytes(pickle.dumps(outcome))
     except OSError as error:

@@ -21,7 +21,7 @@ from data_prep.shard_report import write_report
 from data_prep.summary import describe, summarise
 from data_prep.unpacked_tars import remove_copies
 from data_prep.work_log import LOG_NAME, read_log
-from data_prep.work_units import claim_output, list_indexes, merge_inputs, plan_units, read_indexes
+from data_prep.work_units import claim_output, latest_records, list_indexes, plan_units, read_indexes
 from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, ShardIndex, index_path
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.files import read_object, write_json
@@ -37,7 +37,7 @@ class ShardConfig(Protocol):
 
 def shard_and_merge(
     config: ShardConfig,
-    read: Callable[[str], Outcome],
+    reader: Callable[[str], Callable[[], Outcome]],
     *,
     inputs: Inputs,
     kind: str,
@@ -45,19 +45,19 @@ def shard_and_merge(
 ) -> str:
     """Shard all inputs that no finished shard covers and, unless this is one of several tasks, merge.
 
-    Inputs that were replaced since are sharded again. read: reads one input; kind: `video` or `still`.
+    Inputs that were replaced since are sharded again. reader: as in `shard_inputs`; kind: `video` or `still`.
     Returns a line on the result. Raises UserError for a mistake.
     """
     # Tasks of an array share the folder; no other command may.
     with held(config.output, share=config.work.lock_name):
         claim_output(config.output, config)
-        units = plan_units(config.output, f"{kind}s", inputs, per_shard, config.work)
-        effort = shard_inputs(units, read, inputs=inputs, work=config.work, noun=kind)
-        done = merge_inputs(read_indexes(config.output))
+        records = latest_records(read_indexes(config.output))
+        units = plan_units(config.output, f"{kind}s", inputs, per_shard, config.work, records=records)
+        effort = shard_inputs(units, reader, inputs=inputs, work=config.work, noun=kind)
         listing = {
             "inputs": len(config.work.by_name(inputs.states)),
             "passed_over": dict(inputs.passed_over),
-            "gone": sorted(config.work.by_name(done.keys() - inputs.states.keys())),
+            "gone": sorted(config.work.by_name(records.keys() - inputs.states.keys())),
         }
         if not config.work.is_shared:
             remove_copies(config.output)

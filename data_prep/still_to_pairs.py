@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -41,14 +41,13 @@ def shard_sam(config: SamShardConfig) -> str:
     stills, passed_over = list_stills(config.stills, output=config.output)
     metadata = read_metadata(config.metadata, stills)
     states = {name: files.state for name, files in stills.items()}
-    inputs = Inputs(states, partial(hash_still, stills=stills), passed_over)
-    read = partial(read_still_samples, stills=stills, metadata=metadata, config=config)
-    return shard_and_merge(config, read, inputs=inputs, kind="still", per_shard=config.stills_per_shard)
+    inputs = Inputs(states, lambda name: stills[name].hash_content, passed_over)
 
+    def reader(name: str) -> Callable[[], Outcome]:
+        own = {name: metadata[name]} if name in metadata else {}
+        return partial(read_still_samples, name, stills={name: stills[name]}, metadata=own, config=config)
 
-def hash_still(name: str, *, stills: Mapping[str, StillFiles]) -> str:
-    """SHA-256 of a still's picture and annotations; raises UnusableInput and OSError."""
-    return stills[name].hash_content()
+    return shard_and_merge(config, reader, inputs=inputs, kind="still", per_shard=config.stills_per_shard)
 
 
 def read_still_samples(

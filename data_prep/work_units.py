@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -99,14 +99,21 @@ def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
     }
 
 
-def plan_units(output: Path, prefix: str, inputs: Inputs, per_shard: int, work: WorkConfig) -> list[Unit]:
-    """Divide this task's inputs that no finished shard covers into units.
+def plan_units(
+    output: Path,
+    prefix: str,
+    inputs: Inputs,
+    per_shard: int,
+    work: WorkConfig,
+    *,
+    records: Mapping[str, Sequence[dict]],
+) -> list[Unit]:
+    """Divide this task's inputs that no finished shard covers into units; records: `latest_records` of the output.
 
     An input is processed again if its content has changed since, as when a download has completed, or if it was skipped
     for a reason that is to be retried. Only whole units finish, so an interrupted run has the same units, with the same
     numbers, as one that was not interrupted.
     """
-    records = latest_records(read_indexes(output))
     own = work.by_name(sorted(inputs.states))
     settled = {name: [record for record in records.get(name, ()) if record["status"] not in work.retry] for name in own}
     changed = inputs.find_changed(settled)

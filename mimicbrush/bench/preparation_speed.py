@@ -13,8 +13,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data_prep.clip_to_pairs import read_clip
+from data_prep.clip_to_pairs import hash_clip, read_clip
 from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
+from data_prep.input_states import Inputs, state_of
 from data_prep.parallel_sharding import Outcome, Stopwatch, shard_inputs
 from data_prep.pool import start_worker, worker_context
 from data_prep.work_units import Unit
@@ -159,12 +160,18 @@ def _report_workers(clips: Sequence[BenchClip]) -> None:
     seconds = {}
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
-            read = partial(read_clip, clips=paths, metadata={}, config=_config(16))
-            units = [Unit(Path(folder) / "videos-000000.tar", sorted(paths))]
+            units = [Unit(Path(folder) / "videos-000000.tar", sorted(paths), editions={})]
+            states = {name: state_of(path) for name, path in paths.items()}
+            inputs = Inputs(states, lambda name: partial(hash_clip, paths[name]), {})
             work = WorkConfig(workers=workers)
-            seconds[workers] = shard_inputs(
-                units, read, sizes=dict.fromkeys(paths, 0), work=work, noun="video"
-            ).wall_seconds
+            effort = shard_inputs(
+                units,
+                lambda name: partial(_read, name, paths[name], _config(16)),
+                inputs=inputs,
+                work=work,
+                noun="video",
+            )
+            seconds[workers] = effort.wall_seconds
     ratio = seconds[1] / seconds[2]
     print(f"{len(paths)} clips: one worker {seconds[1]:.1f} s, two {seconds[2]:.1f} s, {ratio:.2f} times as fast")
 

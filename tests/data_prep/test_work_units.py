@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from data_prep.parallel_sharding import Outcome, counted, skipped
 from data_prep.summary import describe, histogram
 from data_prep.work_units import (
     KEPT,
+    Unit,
     claim_output,
     key_of_edition,
     keys_by_input,
+    latest_records,
     merge_inputs,
     plan_units,
     read_indexes,
@@ -40,7 +43,13 @@ def inputs_of(sizes: dict[str, int]) -> Inputs:
     def refuse(name: str) -> str:
         raise OSError(name)
 
-    return Inputs({name: InputState(size, [1]) for name, size in sizes.items()}, refuse, {})
+    states = {name: InputState(size, [1]) for name, size in sizes.items()}
+    return Inputs(states, lambda name: partial(refuse, name), {})
+
+
+def plan(folder: Path, sizes: dict[str, int], per_shard: int, work: WorkConfig) -> list[Unit]:
+    records = latest_records(read_indexes(folder))
+    return plan_units(folder, "videos", inputs_of(sizes), per_shard, work, records=records)
 
 
 def finish(shard: Path, names: list[str], status: str = "kept", size: int = 7) -> None:
@@ -49,23 +58,23 @@ def finish(shard: Path, names: list[str], status: str = "kept", size: int = 7) -
 
 def test_units_are_fixed_slices_of_what_is_left(tmp_path: Path) -> None:
     sizes = dict.fromkeys("edcba", 7)
-    units = plan_units(tmp_path, "videos", inputs_of(sizes), 2, WorkConfig())
+    units = plan(tmp_path, sizes, 2, WorkConfig())
     assert [unit.names for unit in units] == [["a", "b"], ["c", "d"], ["e"]]
     assert [unit.shard.name for unit in units] == [f"videos-00000{number}.tar" for number in range(3)]
     finish(units[1].shard, units[1].names)
-    assert plan_units(tmp_path, "videos", inputs_of(sizes), 2, WorkConfig()) == [units[0], units[2]]
+    assert plan(tmp_path, sizes, 2, WorkConfig()) == [units[0], units[2]]
 
 
 def test_added_inputs_become_new_units(tmp_path: Path) -> None:
-    for unit in plan_units(tmp_path, "videos", inputs_of(dict.fromkeys("ac", 7)), 2, WorkConfig()):
+    for unit in plan(tmp_path, dict.fromkeys("ac", 7), 2, WorkConfig()):
         finish(unit.shard, unit.names)
-    (unit,) = plan_units(tmp_path, "videos", inputs_of(dict.fromkeys("abc", 7)), 2, WorkConfig())
+    (unit,) = plan(tmp_path, dict.fromkeys("abc", 7), 2, WorkConfig())
     assert (unit.shard.name, unit.names) == ("videos-000001.tar", ["b"])
 
 
 def test_a_skipped_input_is_done_again_when_its_size_changes(tmp_path: Path) -> None:
     finish(tmp_path / "videos-000000.tar", ["a", "b"], status="unreadable")
-    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 8}), 2, WorkConfig())
+    (unit,) = plan(tmp_path, {"a": 7, "b": 8}, 2, WorkConfig())
     assert unit.names == ["b"]
     finish(unit.shard, unit.names, size=8)
     assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "kept"
@@ -73,11 +82,11 @@ def test_a_skipped_input_is_done_again_when_its_size_changes(tmp_path: Path) -> 
 
 def test_a_kept_input_is_done_again_under_new_keys_when_it_changes(tmp_path: Path) -> None:
     finish(tmp_path / "videos-000000.tar", ["a", "b"])
-    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 8}), 2, WorkConfig())
+    (unit,) = plan(tmp_path, {"a": 7, "b": 8}, 2, WorkConfig())
     assert (unit.names, unit.editions) == (["b"], {"b": 2})
     write_shard(unit.shard, [], {"b": {"status": "corrupt_frames", "bytes": 8, "pairs": 0, "edition": 2}})
     assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "corrupt_frames"
-    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 9}), 2, WorkConfig())
+    (unit,) = plan(tmp_path, {"a": 7, "b": 9}, 2, WorkConfig())
     assert unit.editions == {"b": 3}
     key = f"{slug('b')}-10-20"
     assert key_of_edition(key, "b", 1) == key
@@ -163,24 +172,20 @@ def test_progress_shows_kept_inputs_and_pairs() -> None:
 def test_tasks_share_the_inputs_by_their_names(tmp_path: Path) -> None:
     sizes = dict.fromkeys(map(str, range(40)), 7)
     shares = [
-        [
-            name
-            for unit in plan_units(tmp_path, "videos", inputs_of(sizes), 100, WorkConfig(task=task, num_tasks=3))
-            for name in unit.names
-        ]
+        [name for unit in plan(tmp_path, sizes, 100, WorkConfig(task=task, num_tasks=3)) for name in unit.names]
         for task in range(3)
     ]
     assert sorted(name for share in shares for name in share) == sorted(sizes)
     assert all(len(share) > 5 for share in shares)
     assert shares[1] == sorted(WorkConfig(task=1, num_tasks=3).by_name(sizes))
-    (unit,) = plan_units(tmp_path, "videos", inputs_of(sizes), 100, WorkConfig(task=2, num_tasks=3))
+    (unit,) = plan(tmp_path, sizes, 100, WorkConfig(task=2, num_tasks=3))
     assert unit.shard.name == "videos-0002-000000.tar"
 
 
 def test_reasons_can_be_tried_again(tmp_path: Path) -> None:
     finish(tmp_path / "videos-000000.tar", ["a", "b"], status="timeout")
-    assert plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 7}), 2, WorkConfig()) == []
-    (unit,) = plan_units(tmp_path, "videos", inputs_of({"a": 7, "b": 7}), 2, WorkConfig(retry=["timeout"]))
+    assert plan(tmp_path, {"a": 7, "b": 7}, 2, WorkConfig()) == []
+    (unit,) = plan(tmp_path, {"a": 7, "b": 7}, 2, WorkConfig(retry=["timeout"]))
     assert unit.names == ["a", "b"]
 
 
