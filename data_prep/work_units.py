@@ -19,12 +19,16 @@ from data_prep.config import WorkConfig
 from data_prep.input_states import Inputs
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
+from mimicbrush.files import write_text
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 from mimicbrush.yaml_reading import parse_yaml
 
 KEPT = "kept"
 FREE_FIELDS = ("output", "work", "duplicate_share")
 """Fields of a sharding config that do not change what is stored."""
+
+RENAMED = {"frames_per_clip": "frames_per_shot", "pairs_per_clip": "pairs_per_shot"}
+"""Fields of the pairs' config whose names have changed since version 0.1.0."""
 
 
 class Unit(NamedTuple):
@@ -42,6 +46,7 @@ def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_F
     free: fields of the config that do not change what is stored. results: glob of the files that a run writes.
     Raises UserError, which names the field, if the folder belongs to a run with another config.
     """
+    _rename_fields(output / CONFIG_NAME)
     has_results = any(output.glob(results))
     if has_results and not (output / CONFIG_NAME).is_file():
         raise UserError(f"{output}: holds results but no {CONFIG_NAME}; choose another --output")
@@ -50,6 +55,18 @@ def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_F
         for path in (output / CONFIG_NAME, *list_indexes(output)):
             path.unlink()
     claim(output, config, free=free)
+
+
+def _rename_fields(path: Path) -> None:
+    """Give fields in the config of an earlier version their present names, so that its folder can be continued."""
+    if not path.is_file():
+        return
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    renamed = re.sub(
+        rf"^(\s+)({'|'.join(RENAMED)}):", lambda found: f"{found[1]}{RENAMED[found[2]]}:", text, flags=re.M
+    )
+    if renamed != text:
+        write_text(renamed, path)
 
 
 def _kept_nothing(output: Path, config: object) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from data_prep.config import WorkConfig
+from data_prep.config import VideoShardConfig, WorkConfig
 from data_prep.input_states import Inputs, InputState
 from data_prep.parallel_sharding import Outcome, counted, skipped
 from data_prep.summary import describe, histogram
@@ -106,6 +106,16 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     claim_output(tmp_path, Settings(workers=8), free=("workers",))
     with pytest.raises(UserError, match="amount was 1, is 2"):
         claim_output(tmp_path, Settings(amount=2), free=("workers",))
+
+
+def test_a_folder_of_an_earlier_version_can_be_continued(tmp_path: Path) -> None:
+    config = VideoShardConfig(videos=tmp_path, output=tmp_path / "out")
+    claim_output(tmp_path / "out", config)
+    path = tmp_path / "out" / "config.yaml"
+    present = path.read_text()
+    path.write_text(present.replace("_per_shot", "_per_clip"))
+    claim_output(tmp_path / "out", config)
+    assert path.read_text() == present
 
 
 def test_a_run_without_results_binds_nobody(tmp_path: Path) -> None:
