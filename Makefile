@@ -2,7 +2,7 @@
 # make test       lint, import contracts and the quick tests
 # make test-all   these and the slow tests, which are also `make test-slow`
 # make test-slurm jobs on the cluster that tests/slurm/start_cluster.sh starts
-# make test-browser the page in Chromium
+# make test-browser the page and the reports in Chromium
 # make check-gpu  training and editing on one GPU, planned for ten minutes -> runs/check_gpu/results.md
 # Each sets up .venv by itself; the second time that is quick.
 
@@ -38,7 +38,7 @@ test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
 test-browser: $(READY)
-	$(BIN)/python -m pytest -m browser -n auto --dist worksteal tests/demo
+	$(BIN)/python -m pytest -m browser -n auto --dist worksteal tests/demo tests/reports
 
 check-gpu: $(READY)
 	$(BIN)/python -m mimicbrush.bench gpu

@@ -53,7 +53,8 @@ class ClipRecord:
 
     def summarise(self) -> dict:
         """Status of the clip, counts by reason, and histograms."""
-        detail = f"{self.num_frames} frames, {len(self.candidates)} pairs compared"
+        compared = f"{len(self.candidates)} pair{'s' * (len(self.candidates) != 1)} compared"
+        detail = f"{self.num_frames} frames, {compared}"
         return {
             "status": KEPT if self.num_pairs else self._main_reason(),
             "detail": "" if self.num_pairs else detail,

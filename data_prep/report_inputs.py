@@ -21,7 +21,7 @@ from mimicbrush.errors import spaced
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_rgb
 from mimicbrush.reports.contact_sheet import join
-from mimicbrush.reports.html_page import Markup, link, paragraph, span, table, to_html
+from mimicbrush.reports.html_page import Markup, breakable, link, paragraph, span, table
 from mimicbrush.reports.html_pictures import Shown, enlargeable, gallery
 from mimicbrush.video.decoded_clip import THUMBNAIL_SIZE, Thumbnail
 
@@ -71,8 +71,8 @@ def describe_treatment(record: Mapping) -> list[str]:
     """The changes to a clip's frames before pairs were chosen, and how much of it was read, as its record states."""
     words = []
     if cropped := record.get("cropped"):
-        left, top, right, bottom = cropped
-        words.append(f"cropped by {left}, {top}, {right}, {bottom} pixels (left, top, right, bottom)")
+        sides = zip(cropped, ("left", "top", "right", "bottom"), strict=True)
+        words.append(f"cropped by {' and '.join(f'{width} pixels {side}' for width, side in sides if width)}")
     if record.get("deinterlaced"):
         words.append("deinterlaced")
     if (stretches := record.get("stretches", 1)) > 1:
@@ -92,7 +92,7 @@ def _describe_reason(row: InputRow, repeats: Mapping[str, str]) -> str:
     dropped = {code: num for code, num in row.record.get("dropped_pairs", {}).items() if code != "not_needed"}
     if not dropped:
         return ""
-    code = max(dropped, key=lambda each: dropped[each])
+    code = max(dropped, key=lambda each: (each != "too_close", dropped[each]))  # every clip has moments that are close
     return f"{explain(code).words} ({spaced(dropped[code])})"
 
 
@@ -104,9 +104,9 @@ def _describe_size(row: InputRow) -> str:
 
 def _name_cell(row: InputRow, pictures: Mapping[str, str], videos: Path | None) -> Markup:
     """The input's name, a link where it is a file that can be opened, below a picture of it if there is one."""
-    name = to_html(row.name)
+    name = breakable(row.name)
     if videos is not None and (videos / row.name).is_file():
-        name = link((videos.resolve() / row.name).as_uri(), row.name)
+        name = link((videos.resolve() / row.name).as_uri(), name)
     if row.samples and (pair := read_place(row.samples[0])):
         with naming_damage(row.shard):
             image = decode_rgb(pair.source)

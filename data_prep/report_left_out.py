@@ -11,12 +11,12 @@ from PIL import Image
 
 from data_prep.folder_scan import FolderScan
 from data_prep.input_files import describe_passed_over
-from data_prep.reasons import explain
+from data_prep.reasons import Reason, explain
 from data_prep.summary import count_exclusions, describe
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_rgb
-from mimicbrush.reports.html_page import Markup, escape, folded, heading, paragraph, span, table
+from mimicbrush.reports.html_page import Markup, blocks, escape, folded, heading, paragraph, span, table
 from mimicbrush.reports.html_pictures import Shown, gallery
 from mimicbrush.reports.number_format import format_bytes
 
@@ -134,16 +134,15 @@ def capitalise(words: str) -> str:
 
 def examples_section(scan: FolderScan) -> list[str]:
     """Show rejected frames and pairs by reason, of several inputs each."""
-    sections = []
-    for code, examples in scan.examples.items():
-        reason = explain(code)
-        shown = [Shown(_decode(example), example["name"]) for example in examples]
-        sections += [
-            heading(capitalise(reason.words), level=3),
-            *([paragraph(mark_options(reason.meaning), note=True)] if reason.meaning else []),
-            gallery(shown, height=EXAMPLE_HEIGHT),
-        ]
-    return sections or [paragraph("The indexes hold no example.")]
+    if not scan.examples:
+        return [paragraph("The indexes hold no example.")]
+    return [blocks([_examples(explain(code), examples) for code, examples in scan.examples.items()])]
+
+
+def _examples(reason: Reason, examples: Sequence[Mapping[str, str]]) -> list[str]:
+    meaning = [paragraph(mark_options(reason.meaning), note=True)] if reason.meaning else []
+    shown = [Shown(_decode(example), example["name"]) for example in examples]
+    return [heading(capitalise(reason.words), level=3), *meaning, gallery(shown, height=EXAMPLE_HEIGHT)]
 
 
 def _decode(example: Mapping[str, str]) -> Image.Image:

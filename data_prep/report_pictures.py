@@ -39,6 +39,8 @@ MAX_SAMPLES = 1000
 """Largest number of samples of a shard that are read."""
 REPEAT_COST = 0.03
 """Similarity by which a pair may be further from its target, for each shown pair of the same clip."""
+MAX_OF_ONE = 2
+"""Largest number of pairs of one clip among the most similar ones, and among the least similar ones."""
 NUM_LINES = 16
 """Largest number of matches that are drawn on a pair."""
 ZOOM = 2.5
@@ -156,10 +158,21 @@ def choose_over_band(samples: Sequence[Listed], num: int) -> list[Listed]:
 
 
 def choose_extremes(samples: Sequence[Listed], num: int) -> tuple[list[Listed], list[Listed]]:
-    """Choose the `num` most similar and the `num` least similar pairs, no pair twice."""
+    """Choose the `num` most similar and the `num` least similar pairs, at most MAX_OF_ONE of a clip, no pair twice."""
     pairs = sorted((sample for sample in samples if sample.similarity is not None), key=_similarity, reverse=True)
     half = -(-len(pairs) // 2)
-    return pairs[: min(num, half)], pairs[half:][-num:][::-1]
+    return _limit(pairs[:half], num), _limit(pairs[half:][::-1], num)
+
+
+def _limit(pairs: Sequence[Listed], num: int) -> list[Listed]:
+    """The first `num` pairs of which at most MAX_OF_ONE are of one clip."""
+    shown: Counter[str] = Counter()
+    chosen = []
+    for pair in pairs:
+        if shown[pair.name] < MAX_OF_ONE and len(chosen) < num:
+            chosen.append(pair)
+            shown[pair.name] += 1
+    return chosen
 
 
 def _similarity(sample: Listed) -> float:

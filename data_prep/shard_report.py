@@ -12,6 +12,7 @@ from data_prep.report_histograms import histogram_section
 from data_prep.report_inputs import MAX_REPEATS, input_section, repeats_section
 from data_prep.report_left_out import examples_section, overview, reasons_section
 from data_prep.report_pictures import (
+    MAX_OF_ONE,
     choose_extremes,
     choose_over_band,
     list_samples,
@@ -94,8 +95,8 @@ def _pictures(shards: Sequence[Path], scan: FolderScan) -> dict[str, list[str]]:
     note = "Source left, reference right; lines join matched points, outlines show object masks"
     order = f"At even steps from the least similar to the most. {note}. Chosen from {basis}."
     extremes = {
-        f"The {len(extreme)} {title} similar": [pair_sheet(extreme, SMALL_HEIGHT)]
-        for title, extreme in (("most", most), ("least", least))
+        title: [paragraph(f"At most {MAX_OF_ONE} of each clip.", note=True), pair_sheet(extreme, SMALL_HEIGHT)]
+        for title, extreme in (("Most similar pairs", most), ("Least similar pairs", least))
         if extreme
     }
     return {

@@ -35,8 +35,8 @@ def escape(text: object) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name with possible line breaks after its underscores."""
-    return Markup(escape(name).replace("_", "_<wbr>"))
+    """A name with possible line breaks after its underscores and slashes."""
+    return Markup(re.sub(r"[_/]+", r"\g<0><wbr>", escape(name)))
 
 
 def heading(text: str, *, level: int = 2, anchor: str = "") -> str:
@@ -95,6 +95,11 @@ def bullets(lines: Sequence[str | Markup]) -> str:
 def columns(blocks: Sequence[str]) -> str:
     """Charts or other blocks in columns of equal width; a single column on a phone."""
     return f"<div class='columns'>{''.join(blocks)}</div>"
+
+
+def blocks(sections: Sequence[Sequence[str]]) -> str:
+    """Sections of HTML fragments side by side, each as wide as its gallery."""
+    return "<div class='blocks'>" + "".join(f"<section>{''.join(parts)}</section>" for parts in sections) + "</div>"
 
 
 def folded(title: str, lines: Sequence[str]) -> str:

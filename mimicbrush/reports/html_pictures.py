@@ -20,6 +20,8 @@ THUMBNAIL_SIDE = 264
 """Default size of a thumbnail's longer side in pixels, which is the largest width of a grid's column."""
 FRAME_SECONDS = 0.2
 """Duration of each frame of a clip, long enough to compare clips by eye."""
+NARROW = 112
+"""Least width of a gallery's figure in CSS pixels, for its caption; 7rem in html_page.css."""
 NARROWEST, GRID_GAP = 7.2, 0.7
 """Least width of a grid's column, and the gap between columns, in rem; the gap is also in html_page.css."""
 
@@ -36,15 +38,14 @@ def gallery(shown: Sequence[Shown], *, height: int) -> str:
 
     All pictures of a row have one height, of about `height` CSS pixels. Encode them larger than that.
     """
-    figures = "".join(
-        captioned(
-            enlargeable(picture, caption),
-            caption,
-            attributes={"style": f"--ratio: {picture.width / picture.height:.3f}"},
-        )
-        for picture, caption in shown
-    )
-    return f"<div class='gallery' style='--height: {height}px'>{figures}</div>"
+    figures = []
+    for picture, caption in shown:
+        ratio = picture.width / picture.height
+        attributes = {"style": f"--ratio: {ratio:.3f}"}
+        if ratio * height < NARROW:
+            attributes["class"] = "narrow"
+        figures.append(captioned(enlargeable(picture, caption), caption, attributes=attributes))
+    return f"<div class='gallery' style='--height: {height}px'>{''.join(figures)}</div>"
 
 
 def enlargeable(picture: Image.Image, alt: str) -> Markup:

@@ -17,8 +17,8 @@ from data_prep.config import EncodeConfig, PairConfig, SamShardConfig, VideoShar
 from data_prep.folder_scan import MAX_ROWS, MAX_SKIPPED, scan_folder
 from data_prep.images import encode_image, encode_strip
 from data_prep.report_histograms import MAX_BARS, histogram_bars, histogram_chart
-from data_prep.report_pictures import MAX_SHARDS, Listed, choose_extremes, choose_over_band, list_samples
-from data_prep.shard_report import NUM_EXTREMES, NUM_SHOWN, NUM_TRAINING, write_report
+from data_prep.report_pictures import MAX_OF_ONE, MAX_SHARDS, Listed, choose_extremes, choose_over_band, list_samples
+from data_prep.shard_report import NUM_SHOWN, NUM_TRAINING, write_report
 from data_prep.still_to_pairs import shard_sam
 from data_prep.work_log import read_log
 from mimicbrush.data.shards import FramePair, write_shard
@@ -84,7 +84,7 @@ def test_report_has_its_sections_and_shows_the_pairs(run_folder: Path) -> None:
     anchors = {title: anchor for anchor, title in re.findall(r"<h2 id='([\w-]+)'>([^<]+)</h2>", text)}
     assert anchors.keys() >= set(HEADINGS)
     assert all(f"<li><a href='#{anchor}'>{title}</a></li>" in text for title, anchor in anchors.items())
-    assert text.count(" apart</figcaption>") == min(num_pairs, NUM_SHOWN) + min(num_pairs, 2 * NUM_EXTREMES)
+    assert text.count(" apart</figcaption>") == min(num_pairs, NUM_SHOWN) + min(num_pairs, 2 * MAX_OF_ONE)
     assert text.count("% hidden") == 2 * min(num_pairs, NUM_TRAINING)
     assert "decode" in text
     assert "opencv" in text
@@ -329,10 +329,17 @@ def test_stills_take_a_quarter_beside_pairs_and_all_without() -> None:
 
 
 def test_extremes_are_sorted_and_disjoint() -> None:
-    samples = [listed(value) for value in (0.3, 0.9, 0.5, None, 0.7, 0.4)]
+    samples = [listed(value, f"{value}.mp4") for value in (0.3, 0.9, 0.5, None, 0.7, 0.4)]
     most, least = choose_extremes(samples, 10)
     assert [sample.similarity for sample in most] == [0.9, 0.7, 0.5]
     assert [sample.similarity for sample in least] == [0.3, 0.4]
+
+
+def test_one_clip_does_not_fill_the_extremes() -> None:
+    samples = [listed(0.9 - i / 1000, "still.mp4") for i in range(9)] + [listed(0.5, "a.mp4"), listed(0.1, "b.mp4")]
+    most, least = choose_extremes(samples, 10)
+    assert [sample.name for sample in most] == ["still.mp4"] * MAX_OF_ONE
+    assert [sample.name for sample in least] == ["b.mp4", "a.mp4", "still.mp4", "still.mp4"]
 
 
 def test_bars_are_as_high_as_their_counts() -> None:

@@ -7,24 +7,29 @@ import pytest
 from PIL import Image
 
 from mimicbrush.reports.html_page import (
+    SORT_SCRIPT,
     Markup,
+    blocks,
     breakable,
     bullets,
+    contents,
     folded,
     heading,
     link,
     page,
     paragraph,
+    preformatted,
     span,
     table,
 )
+from mimicbrush.reports.html_pictures import Shown, gallery
 from tests.conftest import CHROMIUM
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
 
 
 def test_text_is_escaped_everywhere():
-    lists = [bullets([HOSTILE]), folded(HOSTILE, [HOSTILE])]
+    lists = [bullets([HOSTILE]), folded(HOSTILE, [HOSTILE]), contents({HOSTILE: HOSTILE}), preformatted(HOSTILE)]
     inline = [link(HOSTILE, HOSTILE), span(HOSTILE, "note")]
     document = page(
         HOSTILE, [heading(HOSTILE), paragraph(HOSTILE, note=True), table([HOSTILE], [[HOSTILE]]), *lists, *inline]
@@ -47,6 +52,7 @@ def test_arrows_stay_on_the_line_of_their_name():
 def test_cells_that_are_markup_stay_so_and_a_lone_cell_spans_the_table():
     shown = table(["a", "b"], [["both"], [breakable("x_<y>"), Markup("<b>1</b>")]], classes=["", "marked"])
     assert "<td colspan='2'>both</td>" in shown
+    assert breakable("a/b_c") == "a/<wbr>b_<wbr>c"
     assert "<tr class='marked'><td>x_<wbr>&lt;y&gt;</td><td><b>1</b></td></tr>" in shown
 
 
@@ -56,6 +62,12 @@ def test_markup_stays_in_paragraphs_lists_and_links():
     assert bullets([bold, "<"]) == "<ul class='note'><li><b>1</b></li><li>&lt;</li></ul>" and bullets([]) == ""
     assert link("#a&b", bold, classes="sort") == "<a class='sort' href='#a&amp;b'><b>1</b></a>"
     assert table(["x"], [[span("none", "note")]]).count("<span class='note'>none</span>") == 1
+
+
+def test_contents_link_to_headings():
+    assert "<li><a href='#part-1'>Pairs</a></li>" in contents({"part-1": "Pairs"})
+    assert heading("Pairs", anchor="part-1") == "<h2 id='part-1'>Pairs</h2>"
+    assert blocks([["a", "b"], ["c"]]).count("<section>") == 2
 
 
 def test_script_and_style_are_inlined():
@@ -76,3 +88,62 @@ def test_a_shadow_shows_that_a_table_continues(columns, shaded, tmp_path):
     # The table's place ends 16 pixels from the window's edge.
     edge = np.asarray(Image.open(shot).convert("L"))[200:380, 781]
     assert (np.median(edge) < 200) == shaded
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield launched
+        launched.close()
+
+
+@pytest.mark.browser
+def test_a_click_on_a_header_sorts_numbers_and_names(browser):
+    rows = [["b", "1 200"], ["a", ""], ["c", "35"]]
+    view = browser.new_page()
+    view.set_content(page("title", [table(["name", "number"], rows, kind="sortable")], script=SORT_SCRIPT))
+
+    def order(header: str) -> list[str]:
+        view.locator("th", has_text=header).click()
+        return view.locator("td:first-child").all_inner_texts()
+
+    assert order("number") == ["b", "c", "a"]  # the largest first, cells without a number last
+    assert order("number") == ["c", "b", "a"]
+    assert order("name") == ["a", "b", "c"]
+    view.close()
+
+
+@pytest.mark.browser
+def test_a_click_on_a_picture_fills_the_window_and_another_returns(browser):
+    shown = [
+        Shown(Image.new("RGB", (320, 180), colour), colour) for colour in ("red", "green", "blue", "white", "black")
+    ]
+    view = browser.new_page(viewport={"width": 900, "height": 600})
+    view.set_content(page("title", [gallery(shown, height=110)]))
+    picture = view.locator("img").nth(1)
+    before = picture.bounding_box()
+    picture.click()
+    assert picture.bounding_box() == {"x": 0, "y": 0, "width": 900, "height": 600}
+    view.mouse.click(450, 300)
+    assert picture.bounding_box() == before
+    view.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 800, 1200])
+def test_rows_of_a_gallery_end_at_the_right_edge(browser, width):
+    sizes = [(320, 90), (180, 180), (320, 180), (90, 160)] * 3
+    view = browser.new_page(viewport={"width": width, "height": 600})
+    view.set_content(page("title", [gallery([Shown(Image.new("RGB", size), "caption") for size in sizes], height=100)]))
+    boxes = [each.bounding_box() for each in view.locator(".gallery figure").all()]
+    right = max(box["x"] + box["width"] for box in boxes)
+    rows = {box["y"]: max(each["x"] + each["width"] for each in boxes if each["y"] == box["y"]) for box in boxes}
+    assert len(rows) > 2
+    *full, _ = [rows[top] for top in sorted(rows)]
+    assert full == pytest.approx([right] * len(full), abs=1)
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+    view.close()

@@ -8,8 +8,11 @@ from PIL import Image
 
 from mimicbrush.reports.html_page import page
 from mimicbrush.reports.html_pictures import (
+    Shown,
     card,
+    enlargeable,
     figure,
+    gallery,
     grid_style,
     picture_grid,
     strip,
@@ -68,3 +71,18 @@ def test_grids_have_columns_that_leave_no_row_much_shorter():
     assert "of-1'" in picture_grid(["a", "hidden"], count=1)
     rules = re.findall(r"\.of-(\d+) \{ grid-template-columns: repeat\((\d+),", grid_style([11, 2, 11]))
     assert rules == [("2", "2"), ("11", "2"), ("11", "3"), ("11", "4"), ("11", "6"), ("11", "11")]
+
+
+def test_gallery_says_ratios_and_inlines_pictures_as_they_are():
+    shown = gallery(
+        [Shown(Image.new("RGB", (300, 100)), HOSTILE), Shown(Image.new("L", (90, 180)), "tall")], height=100
+    )
+    assert [(picture.format, picture.size) for picture in inlined(shown)] == [("JPEG", (300, 100)), ("JPEG", (90, 180))]
+    assert re.findall(r"--ratio: ([\d.]+)'( class='narrow')?", shown) == [("3.000", ""), ("0.500", " class='narrow'")]
+    assert "--height: 100px" in shown and "<script>" not in shown
+
+
+def test_pictures_enlarge_without_a_script():
+    shown = enlargeable(Image.new("RGB", (4, 2)), "name")
+    assert shown.startswith("<label class='enlarge' style='aspect-ratio: 4 / 2'><input type='checkbox' ")
+    assert "<script" not in page("title", [shown])
