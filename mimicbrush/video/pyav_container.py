@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -27,7 +28,13 @@ IN_WORDS = {
 def open_container(path: Path) -> av.container.InputContainer:
     """Open a file; raises UnusableInput (unreadable)."""
     try:
-        return av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path), metadata_errors="replace")
+        if container.format.name != "png_pipe":
+            return container
+        # FFmpeg takes an animated PNG for a single picture, unless it is told.
+        with suppress(av.FFmpegError):
+            return av.open(str(path), format="apng")
+        return container
     except (av.FFmpegError, OSError, ValueError) as error:
         if path.is_file() and path.stat().st_size == 0:
             raise UnusableInput("unreadable", "an empty file") from None

@@ -139,18 +139,25 @@ def _in_order(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Give frames, which come in the order of showing them, their times in rising order."""
     held: deque[av.VideoFrame] = deque()
     stamps: list[int] = []
+    last: int | None = None
+
+    def next_in_order() -> av.VideoFrame:
+        frame = held.popleft()
+        frame.pts = heapq.heappop(stamps)
+        return frame
+
     for frame in frames:
+        # In joined streams, time stamps start anew.
+        while held and last is not None and frame.pts < last:
+            yield next_in_order()
         held.append(frame)
         heapq.heappush(stamps, frame.pts)
         if len(held) > MAX_REORDERED:
-            yield _stamped(held.popleft(), heapq.heappop(stamps))
+            ready = next_in_order()
+            last = ready.pts
+            yield ready
     while held:
-        yield _stamped(held.popleft(), heapq.heappop(stamps))
-
-
-def _stamped(frame: av.VideoFrame, stamp: int) -> av.VideoFrame:
-    frame.pts = stamp
-    return frame
+        yield next_in_order()
 
 
 def _skip_leading(frames: Iterable[av.VideoFrame], wanted: float) -> Iterator[av.VideoFrame]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -120,6 +121,14 @@ def test_png_frames_with_a_colour_profile_are_read(tmp_path: Path) -> None:
     clip = read_frames(path, np.arange(12) / 25, short_side=128)
     assert len(clip.frames) == 12
     assert np.array_equal(clip.frames[3].image, np.rot90(PICTURES[3]))
+
+
+def test_animated_png_is_a_clip_and_one_picture_is_one_frame(tmp_path: Path) -> None:
+    animated = write_with(tmp_path / "a.apng", PICTURES[:8], "apng", pixels="rgb24")
+    single = tmp_path / "a.png"
+    single.write_bytes(cv2.imencode(".png", PICTURES[0])[1].tobytes())
+    assert len(read_frames(animated, np.arange(8) / 25 + 0.001, short_side=128).frames) == 8
+    assert len(read_frames(single, [0.0], short_side=128).frames) == 1
 
 
 @pytest.mark.skipif(decord is None, reason="decord is not installed")

@@ -60,6 +60,14 @@ def test_joined_streams_whose_times_start_anew_follow_one_another(tmp_path: Path
     assert shot_starts(clip) == [1.2, 2.4]
 
 
+def test_joined_streams_without_reordered_frames_are_not_mixed(tmp_path: Path) -> None:
+    """MPEG-2 allows reordering even where there is none."""
+    parts = [write_with(tmp_path / f"{i}.ts", FRAMES[30 * i :][:30], "mpeg2video", options={"b": "4M"}) for i in (0, 1)]
+    path = join(tmp_path / "joined.ts", *parts)
+    clip = read_frames(path, np.arange(60) / 25 + 0.001, short_side=64, exact=True)
+    assert numbers(clip) == [*range(60)]
+
+
 def test_a_live_recording_without_a_duration_is_read(tmp_path: Path) -> None:
     options = {"bf": "3", "g": "15"}
     whole = write_with(tmp_path / "whole.mkv", FRAMES, options=options)
