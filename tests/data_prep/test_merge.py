@@ -90,6 +90,20 @@ def test_replaced_and_deleted_clips_lose_their_old_pairs(clips: Path, tmp_path: 
     assert summary_in(output)["pairs"] == len(used)
 
 
+def test_interrupted_work_on_replaced_clips_ends_as_if_it_had_not_been(clips: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    shard_videos(config_for(clips, output, videos_per_shard=1))
+    for seed, name in ((20, "a"), (21, "c")):
+        write_clip(clips / f"{name}.mp4", seed=seed, num=30, step=1)
+    shard_videos(config_for(clips, output, videos_per_shard=1))
+    whole = contents(output)
+    for suffix in ("tar", "json"):
+        (output / f"videos-000005.{suffix}").unlink()
+    shard_videos(config_for(clips, output, videos_per_shard=1))
+    assert done_last(output) == 1
+    assert contents(output) == whole
+
+
 def test_a_clip_that_comes_back_is_used_again(clips: Path, tmp_path: Path) -> None:
     shard_videos(config_for(clips, tmp_path / "out"))
     before = keys_in(tmp_path / "out")

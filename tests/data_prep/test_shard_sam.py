@@ -242,6 +242,20 @@ def test_bad_masks_are_counted_and_the_still_is_kept(tmp_path: Path) -> None:
     assert summary_in(tmp_path / "out")["dropped_masks"] == {"bad_mask": 1, "bad_rating": 1}
 
 
+def test_a_replaced_still_is_done_again(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        write_still(tmp_path / "in", name, seed)
+    shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    before = {sample.key for sample in samples_in(tmp_path / "out")}
+    write_still(tmp_path / "in", "a", seed=5)
+    assert "; 1 changed -> " in shard_sam(config_for(tmp_path / "in", tmp_path / "out"))
+    after = {sample.key for sample in samples_in(tmp_path / "out")}
+    assert {key for key in after if key.startswith("b")} == {key for key in before if key.startswith("b")}
+    new = {key for key in after if key.startswith("a")}
+    assert {key.replace("edition2-", "") for key in new} == {key for key in before if key.startswith("a")}
+    assert not new & before
+
+
 def test_an_output_below_the_input_is_no_input(tmp_path: Path) -> None:
     for seed, name in enumerate("abc"):
         write_still(tmp_path, name, seed)
