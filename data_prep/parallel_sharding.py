@@ -22,6 +22,7 @@ from data_prep.examples import Examples
 from data_prep.input_files import readable_text
 from data_prep.input_states import Inputs, try_hash
 from data_prep.pool import Failure, map_in_order
+from data_prep.summary import name_samples
 from data_prep.work_units import KEPT, Unit, key_of_edition, slug
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UnusableInput, UserError, spaced
@@ -109,17 +110,20 @@ def shard_inputs(
             partial(_send, exchange=exchange), tasks, workers=workers, timeout=work.timeout, memory=work.memory
         )
         outcomes = (_receive(file) for file in sent)
+        samples = name_samples(f"{noun}s")
         for unit in units:
-            _write_unit(unit, counted(outcomes, counts, progress), inputs, watch)
+            _write_unit(unit, counted(outcomes, counts, progress, noun=samples), inputs, watch)
     return Effort(len(names), counts["pairs"], workers, time.monotonic() - started, dict(watch.seconds))
 
 
-def counted(outcomes: Iterator[Outcome], counts: Counter[str], progress: Progress) -> Iterator[Outcome]:
-    """Pass outcomes on, and show the numbers of kept inputs and of pairs beside the progress."""
+def counted(
+    outcomes: Iterator[Outcome], counts: Counter[str], progress: Progress, *, noun: str = "pairs"
+) -> Iterator[Outcome]:
+    """Pass outcomes on, and show the numbers of kept inputs and of samples, named `noun`, beside the progress."""
     for outcome in outcomes:
         counts["kept"] += outcome.record["status"] == KEPT
         counts["pairs"] += len(outcome.pairs)
-        progress.set_postfix_str(f"{spaced(counts['kept'])} kept, {spaced(counts['pairs'])} pairs", refresh=False)
+        progress.set_postfix_str(f"{spaced(counts['kept'])} kept, {spaced(counts['pairs'])} {noun}", refresh=False)
         progress.update()
         yield outcome
 

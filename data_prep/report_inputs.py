@@ -16,6 +16,7 @@ from data_prep.folder_scan import MAX_ROWS, FolderScan, InputRow, Place
 from data_prep.images import scale_to_height, to_grey
 from data_prep.reasons import explain
 from data_prep.report_pictures import GAP, naming_damage, read_place
+from data_prep.summary import name_samples
 from data_prep.work_units import KEPT
 from mimicbrush.errors import spaced
 from mimicbrush.pictures.conversion import to_pil
@@ -42,7 +43,7 @@ def input_section(scan: FolderScan, summary: Mapping, videos: Path | None) -> li
     pictures = {one["name"]: one["picture"] for examples in scan.examples.values() for one in examples}
     columns: dict[str, Callable[[InputRow], object]] = {
         summary["noun"].removesuffix("s"): lambda row: _name_cell(row, pictures, videos),
-        "samples" if summary["noun"] == "stills" else "pairs kept": lambda row: spaced(row.num_pairs),
+        f"{name_samples(summary['noun'])} kept": lambda row: spaced(row.num_pairs),
         "pairs dropped": lambda row: spaced(row.num_dropped) if row.num_dropped else "",
         "why": lambda row: span(_describe_reason(row, summary["near_duplicates"]), "text"),
         "shots": lambda row: spaced(row.record["shots"]) if "shots" in row.record else "",
@@ -128,7 +129,7 @@ def repeats_section(scan: FolderScan, repeats: Mapping[str, str]) -> list[str]:
         if all(stored):
             panels = [scale_to_height(image, STORED_REPEAT_HEIGHT) for image in _most_alike(*stored)]
             picture = join([[to_pil(panel) for panel in panels]], gap=GAP)
-            shown.append(Shown(picture, f"{name} repeats {other}: {len(scan.samples[name])} samples excluded"))
+            shown.append(Shown(picture, f"{name} repeats {other}: {len(scan.samples[name])} pairs excluded"))
     most = f" The first {MAX_REPEATS} of {spaced(len(repeats))} are shown." if len(repeats) > MAX_REPEATS else ""
     note = f"Left: the excluded clip. Right: the clip that it repeats, which has as many pixels or more.{most}"
     return [paragraph(note, note=True), gallery(shown, height=REPEAT_HEIGHT)] if shown else []

@@ -12,7 +12,7 @@ from PIL import Image
 from data_prep.folder_scan import FolderScan
 from data_prep.input_files import describe_passed_over
 from data_prep.reasons import Reason, explain
-from data_prep.summary import count_exclusions, describe
+from data_prep.summary import count_exclusions, describe, name_samples
 from mimicbrush.errors import UserError, spaced
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_rgb
@@ -28,7 +28,7 @@ EXAMPLE_HEIGHT = 96
 
 def overview(summary: Mapping, scan: FolderScan, *, has_summary: bool) -> list[str]:
     """Say in a sentence what was kept, and tabulate how inputs and samples add up."""
-    noun = "samples" if summary["noun"] == "stills" else "pairs"
+    noun = name_samples(summary["noun"])
     account = describe(summary) if summary["inputs"] else f"{spaced(scan.stored)} {noun} of unnamed inputs"
     shards = f"{spaced(summary['shards'])} shard{'s' if summary['shards'] != 1 else ''}"
     num_samples = scan.stored + scan.excluded
@@ -48,7 +48,7 @@ def overview(summary: Mapping, scan: FolderScan, *, has_summary: bool) -> list[s
 def _balance(summary: Mapping, scan: FolderScan, noun: str) -> list[str]:
     skipped = sum(map(len, summary["skipped"].values()))
     num_excluded = summary["inputs"] - skipped - summary["kept"]
-    used = f"used for training{f' ({spaced(scan.stills)} of them stills)' if scan.stills else ''}"
+    used = f"used for training{f'; {spaced(scan.stills)} of the samples are stills' if scan.stills else ''}"
     rows = [
         ("found", spaced(summary["inputs"]), ""),
         ("skipped, and named below", spaced(skipped), ""),

@@ -191,7 +191,7 @@ def _show(sample: Listed, height: int) -> Shown:
 
 
 def _caption(pair: FramePair, name: str) -> str:
-    masks = f"{len(pair.masks)} mask{'s' if len(pair.masks) > 1 else ''}"
+    masks = f"{len(pair.masks)}\u00a0mask{'s' if len(pair.masks) > 1 else ''}"
     if pair.similarity is None:
         return f"{name}: still, {masks}"
     times = pair.origin.get("times")

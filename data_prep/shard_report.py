@@ -53,7 +53,7 @@ def write_report(folder: Path) -> Path:
         "Left out": reasons_section(summary, scan),
         f"{noun.capitalize()}, worst first": input_section(scan, summary, _input_folder(folder)),
         "Repeated clips": repeats_section(scan, repeats),
-        **_pictures([path for path in shards if path.is_file()], scan),
+        **_pictures([path for path in shards if path.is_file()], scan, noun.removesuffix("s")),
         "Rejected": examples_section(scan),
         "Similarity, time and motion": histogram_section(summary),
         "Clips and speed" if summary["codecs"] else "Sizes and speed": speed_section(summary),
@@ -84,7 +84,8 @@ def _input_folder(folder: Path) -> Path | None:
     return videos if videos.is_dir() else videos.parent
 
 
-def _pictures(shards: Sequence[Path], scan: FolderScan) -> dict[str, list[str]]:
+def _pictures(shards: Sequence[Path], scan: FolderScan, noun: str) -> dict[str, list[str]]:
+    """Sections that show samples. noun: name of one input."""
     samples = list_samples(shards)
     if not samples:
         return {"Pairs": [paragraph("There are no pairs to show.")]}
@@ -95,7 +96,7 @@ def _pictures(shards: Sequence[Path], scan: FolderScan) -> dict[str, list[str]]:
     note = "Source left, reference right; lines join matched points, outlines show object masks"
     order = f"At even steps from the least similar to the most. {note}. Chosen from {basis}."
     extremes = {
-        title: [paragraph(f"At most {MAX_OF_ONE} of each clip.", note=True), pair_sheet(extreme, SMALL_HEIGHT)]
+        title: [paragraph(f"At most {MAX_OF_ONE} of each {noun}.", note=True), pair_sheet(extreme, SMALL_HEIGHT)]
         for title, extreme in (("Most similar pairs", most), ("Least similar pairs", least))
         if extreme
     }

@@ -115,10 +115,15 @@ def count_exclusions(summary: Mapping) -> Mapping[str, int]:
 
 
 def count_pairs(summary: dict) -> str:
-    """`236 of 308 pairs`, or `308 pairs` if none is excluded; samples of stills are called samples."""
+    """`236 of 308 pairs`, or `308 pairs` if none is excluded."""
     pairs, stored = summary["pairs"], summary.get("stored_pairs", summary["pairs"])
-    noun = "samples" if summary["noun"] == "stills" else "pairs"
+    noun = name_samples(summary["noun"])
     return f"{spaced(pairs)} of {spaced(stored)} {noun}" if pairs != stored else f"{spaced(pairs)} {noun}"
+
+
+def name_samples(inputs: str) -> str:
+    """The word for what is made of `videos` or `stills`: a still and its pseudo-pair are two samples."""
+    return "samples" if inputs == "stills" else "pairs"
 
 
 def _excluded_inputs(records: Mapping[str, dict], excluded: Mapping[str, Mapping[str, dict]]) -> dict[str, str]:

@@ -144,7 +144,7 @@ def test_stills_show_their_masks(tmp_path: Path) -> None:
     write_still(tmp_path / "in", "sa_1")
     shard_sam(SamShardConfig(stills=tmp_path / "in", output=tmp_path / "out", work=WorkConfig(workers=1)))
     text = (tmp_path / "out" / "report.html").read_text()
-    assert "sa_1: still, 1 mask<" in text
+    assert "sa_1: still, 1\u00a0mask<" in text
     assert "matched points</figcaption>" not in text
 
 
@@ -174,7 +174,7 @@ def test_excluded_clips_stand_beside_those_they_repeat(tmp_path: Path) -> None:
     found = {"a.mp4": {"of": "b.mp4", "share": 1.0, "keys": ["a-0", "a-1"]}}
     (tmp_path / "excluded.json").write_text(json.dumps({"near_duplicate": found}))
     text = write_report(tmp_path).read_text()
-    assert "a.mp4 repeats b.mp4: 2 samples excluded" in text
+    assert "a.mp4 repeats b.mp4: 2 pairs excluded" in text
     assert "Kept 1 of 2 videos, 1 of 3 pairs; 1 excluded: repeats another clip (1)." in text
 
 
