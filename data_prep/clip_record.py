@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from data_prep.borders import Borders
 from data_prep.images import encode_strip
 from data_prep.keypoints import Match, median_motion
 from data_prep.pairs import Selection
@@ -31,12 +32,16 @@ class ClipRecord:
     similarities: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
     motions: list[float] = field(default_factory=list)
+    cropped: Counter[Borders] = field(default_factory=Counter)
+    """Number of pairs, and one for the shot, by the borders that were cropped."""
     examples: dict[str, bytes] = field(default_factory=dict)
     """A small JPEG of the first frame, or pair of frames, that was dropped for each reason."""
 
-    def add_shot(self, selection: Selection, matches: Sequence[list[Match]]) -> None:
-        """Add the pairs of a shot, with their matches."""
+    def add_shot(self, selection: Selection, matches: Sequence[list[Match]], borders: Borders | None = None) -> None:
+        """Add the pairs of a shot, with their matches and the borders that were cropped from its frames."""
         self.num_pairs += len(selection.pairs)
+        if borders and any(borders):
+            self.cropped[borders] += 1 + len(selection.pairs)
         self.dropped_frames.update(selection.dropped_frames)
         self.dropped_pairs.update(selection.dropped_pairs)
         self.candidates += [pair.similarity for pair in selection.candidates]
@@ -58,6 +63,7 @@ class ClipRecord:
         return {
             "status": KEPT if self.num_pairs else self._main_reason(),
             "detail": "" if self.num_pairs else detail,
+            **({"cropped": list(self.cropped.most_common(1)[0][0])} if self.cropped else {}),
             "dropped_frames": dict(self.dropped_frames),
             "dropped_pairs": dict(self.dropped_pairs),
             "candidates": histogram(self.candidates, BAND_BIN),

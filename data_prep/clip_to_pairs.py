@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.borders import Borders, find_borders
 from data_prep.clip_files import list_videos
 from data_prep.clip_record import ClipRecord
 from data_prep.config import VideoShardConfig
@@ -87,6 +88,7 @@ def _read_shot(
 ) -> list[FramePair]:
     """Choose the pairs of a shot, match their keypoints and encode their frames."""
     with watch.measure("similarity"):
+        shot, borders = _crop(shot)
         selection = select_pairs(shot, config.pairs, generator)
     with watch.measure("keypoints"):
         matches = _match(selection.pairs) if config.keypoints else [[] for _ in selection.pairs]
@@ -94,9 +96,19 @@ def _read_shot(
         frames = _frames_of(selection.pairs)
         encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
         chosen = zip(selection.pairs, matches, strict=True)
+        origin = {**origin, "cropped": list(borders)} if any(borders) else origin
         pairs = [_frame_pair(pair, found, origin, encoded, generator) for pair, found in chosen]
-        record.add_shot(selection, matches)
+        record.add_shot(selection, matches, borders)
     return pairs
+
+
+def _crop(shot: Shot) -> tuple[Shot, Borders]:
+    """Crop constant borders (bars, blurred sides) from a shot's frames."""
+    borders = find_borders([frame.image for frame in shot.frames])
+    if not any(borders):
+        return shot, borders
+    cropped = [frame._replace(image=np.ascontiguousarray(borders.crop(frame.image))) for frame in shot.frames]
+    return shot._replace(frames=cropped), borders
 
 
 def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator) -> DecodedClip:

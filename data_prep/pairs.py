@@ -1,7 +1,7 @@
 """Choose frame pairs: similar enough to share content, different enough to be worth learning from (paper, 3.3).
 
-Similarity is the SSIM of the two grey frames. The paper names no limits, and a limit means nothing without the size at
-which SSIM is measured; the config holds both.
+Similarity is the SSIM of the two grey frames where they show something. The paper names no limits, and a limit means
+nothing without the size at which SSIM is measured; the config holds both.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.images import to_grey
+from data_prep.likeness import Likeness, Look, compare, look_at
 from data_prep.shots import Shot
-from data_prep.ssim import Moments, moments, similarity_map
 from mimicbrush.video.decoded_clip import Frame
 
-CHANGED_LEVEL = 8.0
-"""Grey levels by which the mean of a 7 x 7 window must differ to count as changed; film grain changes it less."""
 NUM_GAP_PARTS = 3
 """Number of ranges of distances in time (short, medium, long) over which a shot's pairs are spread."""
 
@@ -59,7 +57,7 @@ class _UsableFrame(NamedTuple):
 
     frame: Frame
     grey: NDArray[np.uint8]
-    moments: Moments
+    look: Look
 
 
 def select_pairs(shot: Shot, config: PairConfig, generator: np.random.Generator) -> Selection:
@@ -75,10 +73,10 @@ def select_pairs(shot: Shot, config: PairConfig, generator: np.random.Generator)
         if shot.are_apart(first.frame, second.frame):
             reason = "cut_between"
         else:
-            similarity = similarity_map(first.moments, second.moments)
-            pair = pair._replace(similarity=float(similarity.mean(dtype=np.float64)))
+            likeness = compare(first.look, second.look, min_changed=config.min_changed)
+            pair = pair._replace(similarity=likeness.similarity)
             selection.candidates.append(pair)
-            reason = _misfit(pair, _changed_share(first.moments, second.moments), config)
+            reason = _misfit(likeness, config)
         if reason is None:
             inside.append(pair)
         else:
@@ -97,7 +95,7 @@ def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Se
         grey = to_grey(frame.image, config.ssim_size)
         reason = _defect(grey, usable, config)
         if reason is None:
-            usable.append(_UsableFrame(frame, grey, moments(grey)))
+            usable.append(_UsableFrame(frame, grey, look_at(grey)))
         else:
             selection.dropped_frames[reason] += 1
             selection.examples.setdefault(reason, [frame])
@@ -117,16 +115,11 @@ def _defect(grey: NDArray[np.uint8], earlier: Sequence[_UsableFrame], config: Pa
     return None
 
 
-def _changed_share(first: Moments, second: Moments) -> float:
-    """Share of the picture that changed between two frames."""
-    return float((np.abs(first.local_mean - second.local_mean) > CHANGED_LEVEL).mean())
-
-
-def _misfit(pair: ChosenPair, changed: float, config: PairConfig) -> str | None:
+def _misfit(likeness: Likeness, config: PairConfig) -> str | None:
     """The reason to drop a pair; None if its similarity lies in the band and enough of the picture changed."""
-    if pair.similarity < config.ssim_low:
+    if likeness.similarity < config.ssim_low:
         return "too_unlike"
-    if pair.similarity > config.ssim_high or changed < config.min_changed:
+    if likeness.similarity > config.ssim_high or likeness.changed < config.min_changed:
         return "too_alike"
     return None
 

@@ -17,6 +17,8 @@ from data_prep.config import SSIM_WINDOW
 _N = SSIM_WINDOW**2
 _C1 = _N**2 * (0.01 * 255) ** 2
 _C2 = _N * (_N - 1) * (0.03 * 255) ** 2
+SPREAD_OF_ONE_LEVEL = _N * (_N - 1)
+"""`Moments.window_spread` of a window with a variance of 1."""
 
 
 class Moments(NamedTuple):
@@ -27,11 +29,6 @@ class Moments(NamedTuple):
     """Sum of the window's grey levels."""
     window_spread: NDArray[np.int32]
     """Sample variance of the window's N pixels, times N (N - 1)."""
-
-    @property
-    def local_mean(self) -> NDArray[np.float32]:
-        """(H, W) mean grey level of the window around each pixel."""
-        return self.window_sum.astype(np.float32) / _N
 
 
 def moments(grey: NDArray[np.uint8]) -> Moments:

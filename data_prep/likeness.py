@@ -1,0 +1,149 @@
+"""How alike two frames of a shot are, and how much of the picture changed between them.
+
+Three things would pass for likeness or change and are left out. Empty area, flat in both frames, has an SSIM of 1 and
+no change whatever the picture shows: it counts for at most `MAX_FLAT_WEIGHT` of the picture. A change of light (fade,
+exposure, gamma, saturation, white balance) leaves the structure of every small window: where light changed, only a
+change of structure counts. A banner, subtitle, clock or ticker lies in a narrow strip near the top or bottom: if only
+that changed, the picture did not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.config import SSIM_WINDOW
+from data_prep.images import shrink
+from data_prep.ssim import SPREAD_OF_ONE_LEVEL, Moments, moments, similarity_map
+
+CHANGED_LEVEL = 8.0
+"""Grey levels by which the mean of a window must differ to count as changed; film grain changes it less."""
+FLAT_LEVEL = 2.0
+"""Largest standard deviation of a window that is flat, in grey levels."""
+MAX_FLAT_WEIGHT = 0.4
+"""Largest weight of all flat windows together. In less flat pictures every window weighs the same."""
+SMALL_SIZE = 64
+"""Short side of the small pictures in which changes of light and strips are looked for, in pixels."""
+STRUCTURE_WINDOW = 5
+"""Side of the windows of a small picture whose structure is compared, in pixels."""
+MIN_TEXTURE = 1.0
+"""Smallest standard deviation of such a window that has a structure, in grey levels."""
+MIN_TEXTURED = 0.02
+"""Smallest share of windows with a structure in both frames that is enough to judge a change of light."""
+MIN_KEPT_STRUCTURE = 0.6
+"""Smallest correlation of two windows of the same structure, whatever gain and offset lie between them. Measured: under
+changes of light alone at most 2 % of a still lie below, where something moves usually more than 10 %."""
+MAX_SAME_LIGHT = 2.0
+"""Largest median difference of two frames in the same light, in grey levels: half of the picture kept its level."""
+STRIP_HEIGHT = 0.2
+"""Largest height of a strip, as a share of the picture's height."""
+STRIP_ZONE = 0.3
+"""Distance from the top or bottom within which a strip must lie, as a share of the picture's height."""
+MAX_BESIDE_STRIPS = 0.01
+"""Largest share of the picture that may change outside the strips if they alone changed."""
+
+
+class Look(NamedTuple):
+    """The parts of a frame that are compared with other frames."""
+
+    moments: Moments
+    """The grey frame at the size at which SSIM is measured, and its window sums."""
+    flat: NDArray[np.bool_]
+    """(H, W) whether the window around each pixel is flat."""
+    small: NDArray[np.float32]
+    """(h, w) grey levels at `SMALL_SIZE`."""
+
+
+class Likeness(NamedTuple):
+    """Comparison of two frames."""
+
+    similarity: float
+    """Mean SSIM of the grey frames."""
+    changed: float
+    """Share of the picture that changed."""
+
+
+def look_at(grey: NDArray[np.uint8]) -> Look:
+    """Prepare a (H, W) grey frame, of the size at which SSIM is measured, for comparisons."""
+    sums = moments(grey)
+    flat = sums.window_spread < FLAT_LEVEL**2 * SPREAD_OF_ONE_LEVEL
+    return Look(sums, flat, shrink(grey, SMALL_SIZE).astype(np.float32))
+
+
+def compare(first: Look, second: Look, *, min_changed: float) -> Likeness:
+    """Compare two frames; changes of light and of strips are looked for if at least `min_changed` seems to change."""
+    apart = cv2.absdiff(first.moments.window_sum, second.moments.window_sum) > int(CHANGED_LEVEL * SSIM_WINDOW**2)
+    similar = similarity_map(first.moments, second.moments)
+    flat = first.flat & second.flat & ~apart
+    border = SSIM_WINDOW // 2
+    similarity = _weigh(similar, flat[border:-border, border:-border])
+    gain = _content_gain(_share(flat))
+    changed = gain * _share(apart)
+    if changed >= min_changed:
+        changed = min(changed, gain * _lasting_change(first.small, second.small))
+    return Likeness(similarity, changed)
+
+
+def _weigh(values: NDArray[np.float32], flat: NDArray[np.bool_]) -> float:
+    """Mean of a (H, W) map in which flat windows weigh at most `MAX_FLAT_WEIGHT`; continuous in their number."""
+    share = _share(flat)
+    if not MAX_FLAT_WEIGHT < share < 1:
+        return float(values.mean(dtype=np.float64))
+    empty, content = (float(values[part].mean(dtype=np.float64)) for part in (flat, ~flat))
+    return MAX_FLAT_WEIGHT * empty + (1 - MAX_FLAT_WEIGHT) * content
+
+
+def _content_gain(flat: float) -> float:
+    """Factor from a share of the whole picture to a share of its content, if its flat part weighs too much."""
+    return (1 - MAX_FLAT_WEIGHT) / (1 - flat) if MAX_FLAT_WEIGHT < flat < 1 else 1.0
+
+
+def _lasting_change(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Share of two (h, w) pictures that differs whatever the light, and not only in strips."""
+    difference = cv2.absdiff(first, second)
+    share = _share_beside_strips(difference > CHANGED_LEVEL, np.ones(difference.shape, bool))
+    if np.median(difference) <= MAX_SAME_LIGHT:
+        return share
+    structure, textured = _compare_structure(first, second)
+    if _share(textured) < MIN_TEXTURED:
+        return share
+    return min(share, _share_beside_strips(textured & (structure < MIN_KEPT_STRUCTURE), textured))
+
+
+def _compare_structure(
+    first: NDArray[np.float32], second: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(h, w) correlation of the windows around each pixel of two pictures, and whether both windows are textured."""
+
+    def average(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cv2.blur(values, (STRUCTURE_WINDOW, STRUCTURE_WINDOW))
+
+    means = average(first), average(second)
+    variances = average(first * first) - means[0] ** 2, average(second * second) - means[1] ** 2
+    textured = np.minimum(*variances) > MIN_TEXTURE**2
+    covariance = average(first * second) - means[0] * means[1]
+    return covariance / np.sqrt(np.where(textured, variances[0] * variances[1], 1)), textured
+
+
+def _share_beside_strips(changed: NDArray[np.bool_], judged: NDArray[np.bool_]) -> float:
+    """Share of the judged pixels that changed; if nearly all of them lie in strips, of those beside the strips."""
+    beside = float(_without_strips(changed).sum() / judged.sum())
+    return beside if beside < MAX_BESIDE_STRIPS else float(changed.sum() / judged.sum())
+
+
+def _without_strips(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A map of changes without those in the fullest narrow strip near the top and near the bottom."""
+    left = changed.copy()
+    zone, height = (max(1, round(share * len(changed))) for share in (STRIP_ZONE, STRIP_HEIGHT))
+    for way in (left, left[::-1]):
+        counts = np.convolve(way[:zone].sum(axis=1), np.ones(height), mode="valid")
+        start = int(counts.argmax())
+        way[start : start + height] = False
+    return left
+
+
+def _share(mask: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(mask) / mask.size
