@@ -55,7 +55,7 @@ class Decoder:
 
         Later frames refer to a damaged one. wanted: after a seek, the time stamp in seconds that it was for.
         """
-        frames = _with_stamps(self._decode())
+        frames = with_stamps(self._decode())
         if wanted is not None and self.context is self.stream.codec_context:
             frames = _skip_leading(frames, wanted)
         if self.is_in_decoding_order:
@@ -121,7 +121,7 @@ def _alpha_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
     return context
 
 
-def _with_stamps(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def with_stamps(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Guess the time stamps that are missing, as at jumps; raises UnusableInput (no_times) if the first one is."""
     last: int | None = None
     for frame in frames:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags
 from av.filter import Graph
 from numpy.typing import NDArray
@@ -26,10 +27,12 @@ def write_with(
     aspect: Fraction | None = None,
     rotation: int | None = None,
     interlaced: bool = False,
+    stream_filter: str | None = None,
 ) -> Path:
     """Encode frames, 25 a second.
 
-    source: format of `frames`. container: its options. interlaced: frames hold two fields, the top one first.
+    source: format of `frames`. container: its options. interlaced: frames hold two fields, the top one
+    first. stream_filter: a filter of FFmpeg's for packets.
     """
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w", options=container or {}) as output:
@@ -42,11 +45,16 @@ def write_with(
             stream.set_display_rotation(rotation)
         if interlaced:
             stream.codec_context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        packets = []
         for number, image in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(image, format=source)
             frame.pts, frame.time_base = number, Fraction(1, 25)
-            output.mux(stream.encode(_flag_fields(frame.reformat(format=pixels)) if interlaced else frame))
-        output.mux(stream.encode())
+            packets += stream.encode(_flag_fields(frame.reformat(format=pixels)) if interlaced else frame)
+        packets += stream.encode()
+        if stream_filter is not None:
+            bitstream = BitStreamFilterContext(stream_filter, stream)
+            packets = [filtered for packet in [*packets, None] for filtered in bitstream.filter(packet)]
+        output.mux(packets)
     return path
 
 

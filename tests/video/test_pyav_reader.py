@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from mimicbrush.errors import UnusableInput
 from mimicbrush.video.clip_reader import open_clip, probe, read_frames
 from mimicbrush.video.decord_reader import decord
+from mimicbrush.video.geometry import find_axes, read_display_matrix
 from tests.data_prep.conftest import panning_frames
 from tests.video.odd_clips import join, weave, write_jpegs, write_with
 
@@ -40,6 +42,14 @@ def test_interlaced_clips_have_no_combs(
         number = round(25 * frame.time)
         assert errors(WOVEN[number], PICTURES[2 * number]) > 5
         assert errors(frame.image, PICTURES[2 * number]) < 3.5
+
+
+def test_first_frames_keep_their_still_detail(tmp_path: Path) -> None:
+    """Without a frame before it, an interlaced frame is compared with the one after it."""
+    picture = np.zeros((128, 128, 3), np.uint8)
+    picture[::4] = 200
+    path = write_with(tmp_path / "a.mp4", [picture] * 6, options={"crf": "4"}, interlaced=True)
+    assert errors(read_frames(path, [0.0], short_side=128).frames[0].image, picture) < 4
 
 
 def test_interlaced_frames_after_progressive_ones_are_deinterlaced(tmp_path: Path) -> None:
@@ -115,12 +125,29 @@ def test_high_dynamic_range_that_begins_midway_is_refused(tmp_path: Path) -> Non
         read_frames(path, [1.2], short_side=64)
 
 
-def test_png_frames_with_a_colour_profile_are_read(tmp_path: Path) -> None:
-    """PyAV crashes where their side data are asked for."""
+def test_a_rotation_told_at_keyframes_holds_until_the_next_one(tmp_path: Path) -> None:
+    parts = [
+        write_with(tmp_path / f"{i}.ts", [picture[:72] for picture in PICTURES[:20]], stream_filter=stream_filter)
+        for i, stream_filter in enumerate((None, "h264_metadata=display_orientation=insert:rotate=90"))
+    ]
+    clip = read_frames(join(tmp_path / "a.ts", *parts), np.arange(40) / 25 + 0.001, short_side=500, exact=True)
+    assert [frame.image.shape[:2] for frame in clip.frames] == [(72, 128)] * 20 + [(128, 72)] * 20
+
+
+def test_png_frames_are_turned(tmp_path: Path) -> None:
     path = write_with(tmp_path / "a.mov", PICTURES[:12], "png", pixels="rgb24", rotation=90)
     clip = read_frames(path, np.arange(12) / 25, short_side=128)
     assert len(clip.frames) == 12
     assert np.array_equal(clip.frames[3].image, np.rot90(PICTURES[3]))
+
+
+def test_side_data_of_png_are_not_asked_for() -> None:
+    """PyAV frees the name of their colour profile twice, which crashes later."""
+    frame = SimpleNamespace(rotation=89)  # without side_data
+    matrix = read_display_matrix(frame, "png")
+    assert find_axes(matrix) == find_axes(read_display_matrix(SimpleNamespace(rotation=90), "apng"))
+    with pytest.raises(AttributeError):
+        read_display_matrix(frame, "h264")
 
 
 def test_animated_png_is_a_clip_and_one_picture_is_one_frame(tmp_path: Path) -> None:
