@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from data_prep.still_files import ListedStills, list_stills
+from data_prep.unpacked_tars import remove_unused_copies
+from mimicbrush.folder_lock import held
 
 
 def touch(folder: Path, *names: str) -> ListedStills:
@@ -132,3 +134,13 @@ def test_padding_after_a_tar_is_no_damage(tmp_path: Path) -> None:
     for padding in (512, 10240, 100_000):
         tar.write_bytes(tar.read_bytes() + bytes(padding))
         assert list(list_stills(tar, output=tmp_path / "out").stills) == ["x.tar/a"]
+
+
+def test_copies_in_use_are_left_alone(tmp_path: Path) -> None:
+    tar = pack(tmp_path / "x.tgz", ["a.jpg", "a.json"], compress=gzip.compress)
+    files = list_stills(tar, output=tmp_path / "out").stills["x.tgz/a"]
+    with held(tmp_path / "out", share="0001"):
+        remove_unused_copies(tmp_path / "out")
+    assert files.picture.path.is_file()
+    remove_unused_copies(tmp_path / "out")
+    assert not files.picture.path.exists()
