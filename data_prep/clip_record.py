@@ -24,7 +24,10 @@ class ClipRecord:
     """Counts of a clip's frames and pairs, added up over its shots."""
 
     num_frames: int = 0
+    num_shots: int = 0
     num_pairs: int = 0
+    deinterlaced: bool = False
+    """Whether a frame that was compared had been deinterlaced."""
     dropped_frames: Counter[str] = field(default_factory=Counter)
     dropped_pairs: Counter[str] = field(default_factory=Counter)
     candidates: list[float] = field(default_factory=list)
@@ -39,7 +42,9 @@ class ClipRecord:
 
     def add_shot(self, selection: Selection, matches: Sequence[list[Match]], borders: Borders | None = None) -> None:
         """Add the pairs of a shot, with their matches and the borders that were cropped from its frames."""
+        self.num_shots += 1
         self.num_pairs += len(selection.pairs)
+        self.deinterlaced |= any(pair.first.deinterlaced or pair.second.deinterlaced for pair in selection.candidates)
         if borders and any(borders):
             self.cropped[borders] += 1 + len(selection.pairs)
         self.dropped_frames.update(selection.dropped_frames)
@@ -63,6 +68,8 @@ class ClipRecord:
         return {
             "status": KEPT if self.num_pairs else self._main_reason(),
             "detail": "" if self.num_pairs else detail,
+            "shots": self.num_shots,
+            **({"deinterlaced": True} if self.deinterlaced else {}),
             **({"cropped": list(self.cropped.most_common(1)[0][0])} if self.cropped else {}),
             "dropped_frames": dict(self.dropped_frames),
             "dropped_pairs": dict(self.dropped_pairs),

@@ -25,6 +25,8 @@ class Frame(NamedTuple):
     """Playing time in seconds, counted from the clip's first frame: jumps of the time stamps are left out."""
     image: NDArray[np.uint8]
     """(H, W, 3) RGB, upright, with square pixels; frames of one clip may differ in size."""
+    deinterlaced: bool = False
+    """Whether the frame is flagged as interlaced, so that its second field was replaced."""
 
 
 class Thumbnail(NamedTuple):

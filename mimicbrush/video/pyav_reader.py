@@ -99,7 +99,7 @@ class PyavReader:
             image = to_rgb(frame, geometry, fit_size(geometry.shown_size, self.short_side))
         except (av.FFmpegError, ValueError) as error:
             raise explain_error(error, "unreadable") from None
-        self.frames.append(Frame(shown.time, image))
+        self.frames.append(Frame(shown.time, image, bool(shown.decoded.frame.interlaced_frame)))
 
     def _ask_to_keep(self) -> None:
         """Ask about the frames decoded since the last time."""

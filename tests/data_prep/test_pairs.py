@@ -108,3 +108,14 @@ def test_bad_settings_name_their_field(fields: dict, named: str, tmp_path: Path)
     argv += [f"--pairs.{name}={value}" for name, value in fields.items()]
     with pytest.raises(UserError, match=named):
         parse_config(VideoShardConfig, argv)
+
+
+def test_the_record_counts_shots_and_says_what_was_done_to_frames() -> None:
+    config, record = PairConfig(ssim_low=-1.0, min_gap=0, min_changed=0), ClipRecord(num_frames=6)
+    shot = shot_of(panning_frames(0, num=3))
+    woven = Shot([frame._replace(deinterlaced=True) for frame in shot.frames], [], {})
+    for each in (shot, woven):
+        selection = select_pairs(each, config, np.random.default_rng(0))
+        record.add_shot(selection, [[] for _ in selection.pairs])
+        assert record.summarise().get("deinterlaced", False) == (each is woven)
+    assert record.summarise()["shots"] == 2

@@ -40,6 +40,7 @@ def test_interlaced_clips_have_no_combs(
     assert len(frames) >= 3
     for frame in frames:
         number = round(25 * frame.time)
+        assert frame.deinterlaced
         assert errors(WOVEN[number], PICTURES[2 * number]) > 5
         assert errors(frame.image, PICTURES[2 * number]) < 3.5
 
@@ -55,7 +56,8 @@ def test_first_frames_keep_their_still_detail(tmp_path: Path) -> None:
 def test_interlaced_frames_after_progressive_ones_are_deinterlaced(tmp_path: Path) -> None:
     first = write_with(tmp_path / "a.ts", PICTURES[:24], options={"crf": "12"})
     path = join(tmp_path / "b.ts", first, write_with(tmp_path / "c.ts", WOVEN, options={"crf": "12"}, interlaced=True))
-    frame = read_frames(path, [24 / 25 + 0.5], short_side=128, exact=True).frames[0]
+    progressive, frame = read_frames(path, [0.5, 24 / 25 + 0.5], short_side=128, exact=True).frames
+    assert (progressive.deinterlaced, frame.deinterlaced) == (False, True)
     assert errors(frame.image, PICTURES[2 * round(25 * frame.time - 24)]) < 3.5
 
 
