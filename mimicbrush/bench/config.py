@@ -50,8 +50,8 @@ class LoaderBenchConfig:
 
     train_config: Path = TINY_PRESET
     """Training config that names the shards and the batches."""
-    shards: Path | None = None
-    """Folder of shards to read; null: the shards of the training config."""
+    shards: str | Path | None = None
+    """Folder of shards to read, or its address; null: the shards of the training config."""
     size: int = 0
     """Side of the square pictures, in pixels; 0: as in the training config."""
     batch_size: int = 0

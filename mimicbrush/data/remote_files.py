@@ -36,8 +36,8 @@ NUM_THREADS = 16
 
 
 _opened: dict[int, AbstractFileSystem] = {}
-"""All file systems that were used. After a fork, fsspec forgets those of the parent; if the last reference went with
-it, their connections would be closed in the child, which ends what the parent waits for on the same connections."""
+"""All file systems with connections of their own. After a fork, the child forgets those of its parent; if the last
+reference went, fsspec would close their connections in the child, and the parent would wait in vain for answers."""
 
 
 @dataclass(frozen=True, order=True)
@@ -147,7 +147,8 @@ class Address:
             from fsspec.core import url_to_fs
 
             files, path = url_to_fs(self.url, **(_http_options(protocol) if self.is_http else {}))
-            _opened[id(files)] = files
+            if files.async_impl:
+                _opened[id(files)] = files
             return files, path
         except ImportError as error:
             what = f"shards at an address need an extra: {EXTRA}"
@@ -162,13 +163,13 @@ class Address:
     def _try(self, action: Callable[[AbstractFileSystem, str], T]) -> T:
         """Do something in the file system, several times if need be.
 
-        Raises FileNotFoundError and NotImplementedError as they come, and UserError for everything else.
+        Raises UserError for what fails, but FileNotFoundError, and what is no failure of a file system, as they come.
         """
         files, path = self.open_file_system()
         for number, wait in enumerate((*WAITS, 0.0), start=1):
             try:
                 return action(files, path)
-            except (FileNotFoundError, NotImplementedError):
+            except (FileNotFoundError, NotImplementedError, AttributeError, NameError, TypeError):
                 raise
             # File systems raise errors of the libraries below them, which have no common class.
             except Exception as error:
@@ -234,7 +235,7 @@ def _is_transient(error: Exception) -> bool:
     status = getattr(error, "status", None)
     if isinstance(status, int) and 400 <= status < 500:
         return status in TRANSIENT_STATUS
-    return not isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError | TypeError)
+    return not isinstance(error, PermissionError | IsADirectoryError | NotADirectoryError)
 
 
 def _describe(error: Exception) -> str:

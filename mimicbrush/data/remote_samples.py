@@ -119,11 +119,7 @@ class RemoteSamples:
 
     def _refuse_other_shard(self) -> None:
         """Raise UserError if the address holds another shard by now."""
-        try:
-            is_same = read_index(self.shard).sha256 == self.sha256 and self.shard.ends_at(self.bytes)
-        except FileNotFoundError:
-            is_same = False
-        if not is_same:
+        if read_index(self.shard).sha256 != self.sha256 or not self.shard.ends_at(self.bytes):
             raise UserError(f"{self.shard}: replaced since it was opened; put the first one back, or start a new run")
 
 

@@ -13,6 +13,7 @@ blocks that they hold may be lost when several processes write them.
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import warnings
 import zlib
@@ -29,6 +30,8 @@ PRESENT = 1 << 32
 """Bit of an entry that says that its sample is there, whose CRC-32 may be 0."""
 BLOCK = 512
 """Bytes of a block as `st_blocks` counts them."""
+RESERVE = 0.05
+"""Share of the disk that stays free."""
 FILL = 0.9
 """Share of the largest size to which a full cache is reduced."""
 
@@ -92,7 +95,8 @@ class SampleCache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._make_room(len(content))
+            if not self._make_room(len(content)):
+                return
             with os.fdopen(os.open(self._path(place.shard), os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
                 for start, part in (
                     (place.start, content),
@@ -105,22 +109,25 @@ class SampleCache:
             fact = f"{self.folder}: samples cannot be kept ({error.strerror})"
             warnings.warn(f"{fact}, so they are read from their address each time; see data.cache", stacklevel=2)
 
-    def _make_room(self, size: int) -> None:
-        """Remove the files that were not used for the longest time until there is room for this many bytes more."""
+    def _make_room(self, size: int) -> bool:
+        """Remove the files that were not used for the longest time; returns whether there is room for `size` bytes."""
         if size <= self._free:
             self._free -= size
-            return
+            return True
         held = sorted(_list_sizes(self.folder))
         total = sum(bytes_ for _, bytes_, _ in held)
-        if total + size > self.max_bytes:
+        disk = shutil.disk_usage(self.folder)
+        limit = min(self.max_bytes, total + disk.free - int(RESERVE * disk.total))
+        if total + size > limit:
             for _, bytes_, path in held:
-                if total + size <= self.max_bytes * FILL:
+                if total + size <= limit * FILL:
                     break
                 with suppress(FileNotFoundError):  # another process removed it
                     path.unlink()
                 total -= bytes_
         # Other processes write, too: each takes a part of what is free.
-        self._free = max(0, self.max_bytes - total - size) // 64
+        self._free = max(0, limit - total - size) // 64
+        return total + size <= limit
 
     def _path(self, shard: str) -> Path:
         return self.folder / f"{shard}{SUFFIX}"

@@ -113,6 +113,9 @@ class Shard:
         From the index; in shards of earlier versions from the samples' headers and JSON. No picture is read.
         Raises UserError where the shard is damaged.
         """
+        if self.remote and not self.groups:
+            fact = f"{self.path}: its index is of an earlier version, which names no groups of held-out pairs"
+            raise UserError(f"{fact}; shard anew, or copy the folder to this machine and give that")
         groups = self.groups or _read_groups(self.path)
         if len(groups) != len(self.offsets) - 1:
             raise UserError(f"{self.path}: a sample is damaged; delete the shard and its index, and shard again")

@@ -5,6 +5,7 @@ import shutil
 import warnings
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,6 +72,20 @@ def test_the_folder_stays_within_its_size_and_the_longest_unused_goes(cache):
         assert bytes_in(cache.folder) <= 8 * MIB
     held = {shard for shard in "abcd" if cache.holds(place(shard, 0))}
     assert held == {"a", "c", "d"}
+
+
+def test_a_twentieth_of_the_disk_stays_free(cache, monkeypatch):
+    def disk_usage(folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(total=100 * MIB, free=9 * MIB - bytes_in(folder))
+
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
+    for number, shard in enumerate("abcdef"):
+        cache.store(place(shard, 0), content(number))
+        assert bytes_in(cache.folder) <= 4 * MIB
+    assert cache.holds(place("f", 0))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(total=100 * MIB, free=0))
+    cache.store(place("g", 0), content(7))
+    assert not cache.holds(place("g", 0))
 
 
 def test_many_writers_stay_within_the_size(tmp_path):
