@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,7 +101,8 @@ def _decoder_errors() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, IndexError, decord.DECORDError) as error:
-        raise UnusableInput("unreadable", first_line(error)) from None
+        message = re.sub(r"^\[[\d:]+\] \S+:\d+: (\[.*?\] )?", "", first_line(error))
+        raise UnusableInput("unreadable", f"decord says: {message}") from None
 
 
 def _starts(reader: decord.VideoReader) -> NDArray[np.floating]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from mimicbrush.errors import UnusableInput
 from mimicbrush.video.clip_reader import open_clip, probe, read_frames
 from mimicbrush.video.decord_reader import decord
 from mimicbrush.video.geometry import find_axes, read_display_matrix
+from mimicbrush.video.pyav_container import explain_error
 from tests.data_prep.conftest import panning_frames
 from tests.video.odd_clips import join, weave, write_jpegs, write_with
 
@@ -183,3 +186,9 @@ def test_faults_are_told_in_words(tmp_path: Path) -> None:
             probe(path)
         assert words in caught.value.detail
         assert "rrno" not in caught.value.detail
+
+
+def test_other_errors_lose_their_numbers_and_functions() -> None:
+    error = av.error.ExternalError(542398533, "Generic error in an external library", "avcodec_send_packet()")
+    assert explain_error(error, "unreadable").detail == "the decoder says: Generic error in an external library"
+    assert isinstance(explain_error(OSError(errno.ENOMEM, "Cannot allocate memory"), "unreadable"), MemoryError)
