@@ -70,8 +70,11 @@ def read_clip(
 
 
 def _divide(clip: DecodedClip, record: ClipRecord) -> list[Shot]:
-    """Divide a clip into shots; pairs across their boundaries are counted and never compared."""
-    shots = find_shots(clip)
+    """Divide a clip into shots; frames between them are dropped, and pairs of two shots are never compared."""
+    shots, transitions = find_shots(clip)
+    if transitions:
+        record.dropped_frames["transition"] += len(transitions)
+        record.add_example("transition", transitions[:1])
     if num_across := num_pairs_across(shots):
         record.dropped_pairs["cut_between"] += num_across
         record.add_example("cut_between", [shots[0].frames[-1], shots[1].frames[0]])

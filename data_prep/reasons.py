@@ -56,6 +56,7 @@ REASONS: Mapping[str, Reason] = {
     "near_duplicate": Reason(
         "frame shown before", "It differs from an earlier frame by less than --pairs.min_difference."
     ),
+    "transition": Reason("slow transition", "A dissolve, fade, wipe or flash: the frame shows two shots, or neither."),
     # Pairs
     "too_close": Reason("moments too close", "The two frames are less than --pairs.min_gap seconds apart."),
     "cut_between": Reason("different shots", "A cut lies, or may lie, between the two frames."),

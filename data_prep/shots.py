@@ -1,13 +1,14 @@
 """Shots of a clip, found in the thumbnails of all frames that were decoded.
 
-Between frames that follow one another closely, a cut is a jump that stands out from the jumps around it. A seek leaves
-a gap of unseen frames: a large jump across it counts as a cut, and frames on its two sides may only be paired if their
-colours agree.
+Between frames that follow one another closely, a cut is a jump that stands out from the jumps around it; a jump that is
+undone within half a second is a flash. Slow transitions are found by `transitions.py`; the decoded frames on both sides
+decide whether one lies there. A seek leaves a gap of unseen frames: a large jump across it counts as a cut, and
+frames on its two sides may only be paired if their colours agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.same_scene import agree_in_place, show_same_scene
+from data_prep.transitions import Span, find_transitions
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
 MIN_JUMP = 12.0
@@ -25,6 +28,12 @@ MIN_RATIO = 3.0
 MAX_UNSEEN_JUMP = 35.0
 """Largest jump across a gap that is no cut, in mean grey levels. Unrelated real frames differ by 40 or more, frames of
 one shot by up to 40 if much moves within seconds: a few good pairs are lost rather than a bad one kept."""
+MAX_FLASH = 0.5
+"""Longest time from before a flash to after it, in seconds."""
+MIN_FLASH_CORRELATION = 0.9
+"""Smallest correlation of the thumbnails before and after a flash."""
+MAX_TRANSITION = 5.0
+"""Longest time, in seconds, in which all possible transitions that overlap are taken for one."""
 NUM_NEIGHBOURS = 4
 """Number of jumps on either side with which a jump is compared."""
 MIN_COMMON_COLOURS = 0.43
@@ -55,12 +64,57 @@ class Shot(NamedTuple):
         return float(np.minimum(self.colours[first.time], self.colours[second.time]).sum())
 
 
-def find_shots(clip: DecodedClip) -> list[Shot]:
-    """Divide a clip into its shots, in order of time; shots of which no frame was asked for are left out."""
-    bounds = [-np.inf, *find_cuts(clip.thumbnails), np.inf]
+class Division(NamedTuple):
+    """The shots of a clip, and the frames between them."""
+
+    shots: list[Shot]
+    """In order of time; shots of which no frame was decoded are left out."""
+    transitions: list[Frame]
+    """Frames of slow transitions and flashes, which show two shots or neither."""
+
+
+def find_shots(clip: DecodedClip) -> Division:
+    """Divide a clip into its shots."""
+    cuts, flashes = find_cuts(clip.thumbnails)
+    cuts = [cut for cut in cuts if not _is_still_in_place(cut, clip.frames)]
+    groups = [group for part in _split(clip.thumbnails, cuts) for group in find_transitions(part)]
+    spans = [span for group in groups for span in _true_transitions(group, clip.frames)]
+    hidden = [*spans, *flashes]
+    clear = [frame for frame in clip.frames if not any(span.start < frame.time < span.end for span in hidden)]
+    bounds = [-np.inf, *sorted([*cuts, *(span.end for span in spans)]), np.inf]
     gaps = [thumbnail.time for thumbnail in clip.thumbnails[1:] if thumbnail.after_gap]
-    shots = [_shot(clip, gaps, start, end) for start, end in pairwise(bounds)]
-    return [shot for shot in shots if shot.frames]
+    shots = [_shot(clear, gaps, start, end) for start, end in pairwise(bounds)]
+    kept = {frame.time for frame in clear}
+    return Division([s for s in shots if s.frames], [frame for frame in clip.frames if frame.time not in kept])
+
+
+def _is_still_in_place(cut: float, frames: Sequence[Frame]) -> bool:
+    """Whether the frames before and after a possible cut show the same things in the same places."""
+    before = [frame for frame in frames if frame.time < cut]
+    after = [frame for frame in frames if frame.time >= cut]
+    return bool(before and after) and agree_in_place(before[-1].image, after[0].image)
+
+
+def _true_transitions(group: Sequence[Span], frames: Sequence[Frame]) -> list[Span]:
+    """The transitions among possible ones that overlap: those before and after which frames show two scenes.
+
+    A short group is one transition, parts of which were found. In a long one things move as well, and each is judged.
+    """
+    whole = Span(group[0].start, max(span.end for span in group))
+    if _is_within_scene(whole, frames):
+        return []
+    if whole.length <= MAX_TRANSITION:
+        return [whole]
+    return [span for span in group if not _is_within_scene(span, frames)]
+
+
+def _is_within_scene(span: Span, frames: Sequence[Frame]) -> bool:
+    """Whether the nearest frames before and after a span, or else the outermost ones in it, show the same scene."""
+    before = [frame for frame in frames if frame.time <= span.start]
+    inside = [frame for frame in frames if span.start < frame.time < span.end]
+    after = [frame for frame in frames if frame.time >= span.end]
+    first, last = [*before[-1:], *inside][:1], [*inside, *after[:1]][-1:]
+    return not first or not last or show_same_scene(first[0].image, last[0].image)
 
 
 def num_pairs_across(shots: Sequence[Shot]) -> int:
@@ -69,34 +123,59 @@ def num_pairs_across(shots: Sequence[Shot]) -> int:
     return (sum(sizes) ** 2 - sum(size**2 for size in sizes)) // 2
 
 
-def _shot(clip: DecodedClip, gaps: Sequence[float], start: float, end: float) -> Shot:
-    frames = [frame for frame in clip.frames if start <= frame.time < end]
+def _shot(frames: Sequence[Frame], gaps: Sequence[float], start: float, end: float) -> Shot:
+    frames = [frame for frame in frames if start <= frame.time < end]
     inside = [gap for gap in gaps if start < gap < end]
     return Shot(frames, inside, {frame.time: _colours(frame.image) for frame in frames} if inside else {})
 
 
-def find_cuts(thumbnails: Sequence[Thumbnail]) -> list[float]:
-    """Times of the first frames after the cuts, rising."""
-    parts = np.split(np.arange(len(thumbnails)), [i for i, t in enumerate(thumbnails) if i and t.after_gap])
-    cuts = [time for part in parts for time in _find_seen_cuts([thumbnails[i] for i in part])]
-    cuts += [
-        after.time
-        for before, after in pairwise(thumbnails)
-        if after.after_gap and _jump(before, after) > MAX_UNSEEN_JUMP
-    ]
-    return sorted(cuts)
+def find_cuts(thumbnails: Sequence[Thumbnail]) -> tuple[list[float], list[Span]]:
+    """Times of the first frames after the cuts, rising; and flashes, which are no cuts."""
+    cuts: list[float] = []
+    flashes: list[Span] = []
+    for part in _split(thumbnails, [thumbnail.time for thumbnail in thumbnails if thumbnail.after_gap]):
+        seen = _find_jumps(part)
+        undone = _find_flashes(part, seen)
+        cuts += [part[i].time for i in seen if not any(first < i <= last for first, last in undone)]
+        flashes += [Span(part[first].time, part[last].time) for first, last in undone]
+    for before, after in pairwise(thumbnails):
+        if after.starts_shot or (after.after_gap and _jump(before, after) > MAX_UNSEEN_JUMP):
+            cuts.append(after.time)
+    return sorted(set(cuts)), flashes
 
 
-def _find_seen_cuts(thumbnails: Sequence[Thumbnail]) -> list[float]:
-    """Times of the thumbnails right after a cut; the thumbnails follow one another closely."""
+def _split(thumbnails: Sequence[Thumbnail], times: Collection[float]) -> list[list[Thumbnail]]:
+    """Split thumbnails before each of the times."""
+    starts = [i for i, thumbnail in enumerate(thumbnails) if i and thumbnail.time in set(times)]
+    return [list(thumbnails[start:end]) for start, end in pairwise([0, *starts, len(thumbnails)])]
+
+
+def _find_jumps(thumbnails: Sequence[Thumbnail]) -> list[int]:
+    """Indices of the thumbnails right after a jump that stands out; the thumbnails follow one another closely."""
     jumps = np.array([_jump(before, after) for before, after in pairwise(thumbnails)])
-    cuts = []
+    found = []
     for i, jump in enumerate(jumps):
         around = np.concatenate([jumps[max(0, i - NUM_NEIGHBOURS) : i], jumps[i + 1 : i + 1 + NUM_NEIGHBOURS]])
         usual = np.median(around) if len(around) else 0.0
         if jump > max(MIN_JUMP, MIN_RATIO * usual):
-            cuts.append(thumbnails[i + 1].time)
-    return cuts
+            found.append(i + 1)
+    return found
+
+
+def _find_flashes(thumbnails: Sequence[Thumbnail], jumps: Sequence[int]) -> list[tuple[int, int]]:
+    """The last thumbnail before and the first one after each flash: a jump that a later jump undoes."""
+    flashes = []
+    for i, j in pairwise(jumps):
+        is_short = thumbnails[j].time - thumbnails[i - 1].time <= MAX_FLASH
+        if is_short and _correlation(thumbnails[i - 1], thumbnails[j]) > MIN_FLASH_CORRELATION:
+            flashes.append((i - 1, j))
+    return flashes
+
+
+def _correlation(first: Thumbnail, second: Thumbnail) -> float:
+    """Correlation of two thumbnails, 0 if one of them is flat."""
+    levels = np.stack([first.luma.ravel(), second.luma.ravel()])
+    return float(np.corrcoef(levels)[0, 1]) if levels.std(axis=1).min() > 0 else 0.0
 
 
 def _jump(before: Thumbnail, after: Thumbnail) -> float:

@@ -1,0 +1,210 @@
+"""Slow transitions between shots, found in thumbnails: dissolves, fades through a colour, wipes, slides.
+
+Neighbouring frames of a slow transition are alike, so windows of 0.3 to 4 seconds are judged. In a dissolve or a wipe
+every pixel goes straight from its old to its new level; under a moving camera or moving things it goes up and down on
+the way. A fade through a colour passes through a picture without contrast. A slide or a zoom changes everything between
+two stretches that hardly change themselves. All measures fit gain and offset, so that light alone is no transition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mimicbrush.video.decoded_clip import Thumbnail
+
+WINDOWS = (0.3, 0.6, 1.2, 2.4, 4.0)
+"""Lengths of the windows in seconds."""
+MIN_STRAIGHTNESS = (0.80, 0.66, 0.50, 0.40, 0.30)
+"""Smallest straightness of a transition for each window: the share of all changes on the way that is left between the
+ends. Measured on real clips with moving cameras: at most 0.80, 0.69, 0.55, 0.5, 0.45."""
+MIN_LENGTH = 1.5
+"""Smallest length in seconds of a part between cuts that has room for two shots and a slow transition."""
+STEP = 0.1
+"""Smallest distance in seconds between two thumbnails that are compared."""
+MAX_STEP = 0.3
+"""Distance in seconds between two thumbnails above which frames between them were not seen."""
+SIZE = (32, 18)
+"""Width and height at which thumbnails are compared; small motion changes little at this size."""
+MAX_CORRELATION = 0.8
+"""Largest correlation of the two ends of a transition."""
+MIN_CHANGE = 4.0
+"""Smallest mean change between the ends of a transition, in grey levels."""
+MIN_NOVELTY = 0.5
+"""Smallest amount by which the ends correlate less with one another than with what precedes and what follows them."""
+MAX_SIDE = 1.0
+"""Longest time before and after a window that its ends are compared with, in seconds."""
+MIN_CONTRAST = 4.0
+"""Standard deviation of a thumbnail below which it counts as flat, in grey levels."""
+FLAT_SHARE = 0.3
+"""Share of the contrast on both sides below which a thumbnail counts as flat."""
+MAX_BAR_CHANGE = 6.0
+"""Range of the grey levels of a row or column at the edge, over its pixels and all times, up to which it is a bar."""
+MARGIN = 0.25
+"""Length by which a transition may be longer on either side than it was found, as a share of what was found."""
+REST = 0.15
+"""Share of the whole change up to which a frame still counts as one of the ends."""
+
+
+class Span(NamedTuple):
+    """Part of a clip in which one shot may pass into the next, in seconds; its ends belong to the shots."""
+
+    start: float
+    end: float
+
+    @property
+    def length(self) -> float:
+        """Seconds from start to end."""
+        return self.end - self.start
+
+
+class _Window(NamedTuple):
+    first: int
+    last: int
+    score: float
+
+
+def find_transitions(thumbnails: Sequence[Thumbnail]) -> list[list[Span]]:
+    """Find the parts of a clip that may be slow transitions, in order of time; those that overlap form a group.
+
+    thumbnails: between two cuts. A change over a gap of unseen frames may be a transition as well.
+    """
+    times, pictures = _sample(thumbnails)
+    if len(times) < 3 or times[-1] - times[0] < MIN_LENGTH:
+        return []
+    pictures = _crop_bars(pictures).reshape(len(times), -1)
+    found = [*_find_collapses(times, pictures)]
+    taken = [(times.searchsorted(span.start), times.searchsorted(span.end)) for span in found]
+    for window in sorted(_find_windows(times, pictures), key=lambda window: -window.score):
+        if all(window.last <= first or window.first >= last for first, last in taken):
+            taken.append((window.first, window.last))
+            found.append(_refine(times, pictures, window))
+    return _group([_widen(span, times) for span in sorted(found)])
+
+
+def _widen(span: Span, times: NDArray[np.float64]) -> Span:
+    """A span with the margin on both sides in which its ends may lie."""
+    margin = MARGIN * span.length + STEP
+    return Span(max(float(times[0]), span.start - margin), min(float(times[-1]), span.end + margin))
+
+
+def _group(spans: Sequence[Span]) -> list[list[Span]]:
+    """Group spans that overlap; they are sorted."""
+    groups: list[list[Span]] = []
+    for span in spans:
+        if groups and span.start <= max(other.end for other in groups[-1]):
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return groups
+
+
+def _sample(thumbnails: Sequence[Thumbnail]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """(N,) times at least STEP apart, and (N, h, w) small pictures."""
+    times: list[float] = []
+    pictures = []
+    for thumbnail in thumbnails:
+        if not times or thumbnail.time - times[-1] >= STEP - 1e-3:
+            times.append(thumbnail.time)
+            pictures.append(cv2.resize(thumbnail.luma, SIZE, interpolation=cv2.INTER_AREA))
+    return np.array(times), np.array(pictures, np.float32)
+
+
+def _crop_bars(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Crop rows and columns at the edges that are uniform and never change."""
+    rows = np.flatnonzero(~_is_bar(pictures))
+    columns = np.flatnonzero(~_is_bar(pictures.swapaxes(1, 2)))
+    if not len(rows) or not len(columns):
+        return pictures
+    return pictures[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _is_bar(pictures: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(h,) whether each row of (N, h, w) pictures is a bar."""
+    return np.ptp(pictures, axis=(0, 2)) <= MAX_BAR_CHANGE
+
+
+def _normalise(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pictures with mean 0 and deviation 1, and the deviations in grey levels."""
+    centred = pictures - pictures.mean(axis=1, keepdims=True)
+    contrast = centred.std(axis=1)
+    return centred / (contrast[:, None] + 1.0), contrast
+
+
+def _find_windows(times: NDArray, pictures: NDArray) -> Iterator[_Window]:
+    """Windows whose ends differ, and between which every pixel goes straight or whose surroundings hardly change."""
+    normal, contrast = _normalise(pictures)
+    is_flat = contrast < MIN_CONTRAST
+    travelled = np.concatenate([[0.0], np.cumsum(_changes(times, pictures))])
+
+    def correlate(first: NDArray, second: NDArray) -> NDArray:
+        return (normal[first] * normal[second]).mean(axis=1)
+
+    for length, straight in zip(WINDOWS, MIN_STRAIGHTNESS, strict=True):
+        last = times.searchsorted(times + length - 1e-3)
+        first = np.flatnonzero(last < len(times))
+        last = last[first]
+        keep = ~is_flat[first] & ~is_flat[last]
+        first, last = first[keep], last[keep]
+        if not len(first):
+            continue
+        change = np.abs(pictures[last] - pictures[first]).mean(axis=1)
+        common = correlate(first, last)
+        straightness = change / np.maximum(travelled[last] - travelled[first], 1e-3)
+        side = min(length, MAX_SIDE)
+        before = times.searchsorted(times[first] - side)
+        after = np.minimum(times.searchsorted(times[last] + side), len(times) - 1)
+        novelty = np.minimum(correlate(before, first), correlate(last, after)) - common
+        has_sides = np.minimum(times[first] - times[before], times[after] - times[last]) >= side / 2
+        novelty = np.where(has_sides, novelty, 0.0)
+        differs = (common < MAX_CORRELATION) & (change > MIN_CHANGE)
+        is_found = differs & ((straightness > straight) | (novelty > MIN_NOVELTY))
+        score = (1 - common) * np.maximum(straightness, novelty)
+        for i in np.flatnonzero(is_found):
+            yield _Window(int(first[i]), int(last[i]), float(score[i]))
+
+
+def _changes(times: NDArray, pictures: NDArray) -> NDArray:
+    """(N - 1,) change from each picture to the next in grey levels; over unseen frames at least as much as usual."""
+    seconds, changes = np.diff(times), np.abs(np.diff(pictures, axis=0)).mean(axis=1)
+    usual = np.median(changes / seconds)
+    return np.where(seconds > MAX_STEP, np.maximum(changes, usual * seconds), changes)
+
+
+def _refine(times: NDArray, pictures: NDArray, window: _Window) -> Span:
+    """The part of a window in which pictures are like neither of its ends."""
+    inside = pictures[window.first : window.last + 1]
+    whole = np.abs(inside[-1] - inside[0]).mean()
+    from_first = np.abs(inside - inside[0]).mean(axis=1)
+    from_last = np.abs(inside - inside[-1]).mean(axis=1)
+    start = int(np.flatnonzero(from_first <= REST * whole)[-1])
+    ends = np.flatnonzero(from_last <= REST * whole)
+    end = int(ends[ends > start][0])
+    return Span(float(times[window.first + start]), float(times[window.first + end]))
+
+
+def _find_collapses(times: NDArray, pictures: NDArray) -> Iterator[Span]:
+    """Runs of flat pictures inside a clip, with the fades on both sides."""
+    _, contrast = _normalise(pictures)
+    usual = np.median(contrast)
+    flat = contrast < max(MIN_CONTRAST, FLAT_SHARE * usual)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(int)))
+    reach = WINDOWS[-1] / 2
+    for start, end in edges.reshape(-1, 2):
+        before = (times >= times[start] - reach) & (times < times[start])
+        after = (times > times[end - 1]) & (times <= times[end - 1] + reach)
+        if not before.any() or not after.any():
+            continue
+        first = _recovered(contrast, np.flatnonzero(before)[::-1])
+        last = _recovered(contrast, np.flatnonzero(after))
+        yield Span(float(times[first]), float(times[last]))
+
+
+def _recovered(contrast: NDArray, indices: NDArray) -> int:
+    """The first of the indices at which nearly all of the contrast that comes has come."""
+    high = contrast[indices] >= (1 - REST) * contrast[indices].max()
+    return int(indices[np.flatnonzero(high)[0]])
