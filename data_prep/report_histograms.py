@@ -37,14 +37,18 @@ class Bar(NamedTuple):
 def histogram_section(summary: dict) -> list[str]:
     """Draw histograms: SSIM of compared and of kept pairs, and distance in time and motion of kept pairs."""
     band, drawn = summary["band"], []
-    for name, title in (("candidates", "All pairs compared"), ("similarity", "Pairs kept")):
+    for name, title in (("candidates", "All pairs compared"), ("similarity", "Pairs used for training")):
         if summary[name]:
             bars = histogram_bars(summary[name], BAND_BIN)
             limits = min(0, *band) if band else 0, 1
             drawn.append(histogram_chart(bars, title=title, axis="SSIM", limits=limits, band=band))
     measures = {
-        "gap": (GAP_BIN, "Pairs kept", "seconds between the frames"),
-        "motion": (MOTION_BIN, "Pairs kept that have matches", "median shift of matches, share of the picture"),
+        "gap": (GAP_BIN, "Pairs used for training", "seconds between the frames"),
+        "motion": (
+            MOTION_BIN,
+            "Pairs used for training that have matches",
+            "median shift of matches, share of the picture",
+        ),
     }
     for name, (width, title, axis) in measures.items():
         if summary[name]:

@@ -45,7 +45,7 @@ def input_section(scan: FolderScan, summary: Mapping, videos: Path | None) -> li
         summary["noun"].removesuffix("s"): lambda row: _name_cell(row, pictures, videos),
         f"{name_samples(summary['noun'])} kept": lambda row: spaced(row.num_pairs),
         "pairs dropped": lambda row: spaced(row.num_dropped) if row.num_dropped else "",
-        "why": lambda row: span(_describe_reason(row, summary["near_duplicates"]), "text"),
+        "why": lambda row: span(breakable(_describe_reason(row, summary["near_duplicates"])), "text"),
         "shots": lambda row: spaced(row.record["shots"]) if "shots" in row.record else "",
         "treatment": lambda row: span(", ".join(describe_treatment(row.record)), "text"),
         "size": _describe_size,
