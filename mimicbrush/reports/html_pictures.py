@@ -12,7 +12,7 @@ from PIL import Image
 
 from mimicbrush.pictures.conversion import shrink_to_fit
 from mimicbrush.pictures.writing import encode_animation, encode_jpeg, encode_png
-from mimicbrush.reports.html_page import Markup, escape, to_html
+from mimicbrush.reports.html_page import Markup, breakable, escape, to_html
 
 QUALITY, THUMBNAIL_QUALITY = 92, 82
 """JPEG quality of photographs in full size, and of thumbnails."""
@@ -44,7 +44,7 @@ def gallery(shown: Sequence[Shown], *, height: int) -> str:
         attributes = {"style": f"--ratio: {ratio:.3f}"}
         if ratio * height < NARROW:
             attributes["class"] = "narrow"
-        figures.append(captioned(enlargeable(picture, caption), caption, attributes=attributes))
+        figures.append(captioned(enlargeable(picture, caption), breakable(caption), attributes=attributes))
     return f"<div class='gallery' style='--height: {height}px'>{''.join(figures)}</div>"
 
 

@@ -144,7 +144,7 @@ def test_stills_show_their_masks(tmp_path: Path) -> None:
     write_still(tmp_path / "in", "sa_1")
     shard_sam(SamShardConfig(stills=tmp_path / "in", output=tmp_path / "out", work=WorkConfig(workers=1)))
     text = (tmp_path / "out" / "report.html").read_text()
-    assert "sa_1: still, 1\u00a0mask<" in text
+    assert "alt='sa_1: still, 1\u00a0mask'" in text
     assert "matched points</figcaption>" not in text
 
 
