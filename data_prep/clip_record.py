@@ -26,6 +26,8 @@ class ClipRecord:
     num_frames: int = 0
     num_shots: int = 0
     num_pairs: int = 0
+    num_vouched: int = 0
+    """Number of these pairs that lie below the band."""
     deinterlaced: bool = False
     """Whether a frame that was compared had been deinterlaced."""
     dropped_frames: Counter[str] = field(default_factory=Counter)
@@ -47,6 +49,7 @@ class ClipRecord:
         self.deinterlaced |= any(pair.first.deinterlaced or pair.second.deinterlaced for pair in selection.candidates)
         if borders and any(borders):
             self.cropped[borders] += 1 + len(selection.pairs)
+        self.num_vouched += sum(pair.is_vouched for pair in selection.pairs)
         self.dropped_frames.update(selection.dropped_frames)
         self.dropped_pairs.update(selection.dropped_pairs)
         self.candidates += [pair.similarity for pair in selection.candidates]
@@ -71,6 +74,7 @@ class ClipRecord:
             "shots": self.num_shots,
             **({"deinterlaced": True} if self.deinterlaced else {}),
             **({"cropped": list(self.cropped.most_common(1)[0][0])} if self.cropped else {}),
+            "vouched": self.num_vouched,
             "dropped_frames": dict(self.dropped_frames),
             "dropped_pairs": dict(self.dropped_pairs),
             "candidates": histogram(self.candidates, BAND_BIN),

@@ -16,7 +16,7 @@ from data_prep.duplicates import hash_thumbnails
 from data_prep.images import encode_image
 from data_prep.input_files import check_file
 from data_prep.input_states import Inputs, state_of
-from data_prep.keypoints import Match, detect_keypoints, match_keypoints
+from data_prep.keypoints import KeypointMatcher, Match
 from data_prep.moments import sample_times
 from data_prep.pairs import ChosenPair, select_pairs
 from data_prep.parallel_sharding import Outcome, Stopwatch
@@ -90,11 +90,12 @@ def _read_shot(
     watch: Stopwatch,
 ) -> list[FramePair]:
     """Choose the pairs of a shot, match their keypoints and encode their frames."""
+    matcher = KeypointMatcher()
     with watch.measure("similarity"):
         shot, borders = _crop(shot)
-        selection = select_pairs(shot, config.pairs, generator)
+        selection = select_pairs(shot, config.pairs, generator, matcher)
     with watch.measure("keypoints"):
-        matches = _match(selection.pairs) if config.keypoints else [[] for _ in selection.pairs]
+        matches = [matcher.match(pair.first, pair.second) if config.keypoints else [] for pair in selection.pairs]
     with watch.measure("encode"):
         frames = _frames_of(selection.pairs)
         encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
@@ -125,12 +126,6 @@ def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator
     return clip
 
 
-def _match(pairs: Sequence[ChosenPair]) -> list[list[Match]]:
-    """Match keypoints from the earlier to the later frame of each pair; they are detected once per frame."""
-    features = {moment: detect_keypoints(frame.image) for moment, frame in _frames_of(pairs).items()}
-    return [match_keypoints(features[pair.first.time], features[pair.second.time]) for pair in pairs]
-
-
 def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:
     """The frames of all pairs, each once, by their times."""
     return {frame.time: frame for pair in pairs for frame in (pair.first, pair.second)}
@@ -156,7 +151,12 @@ def _frame_pair(
         reference=encoded[reference.time],
         similarity=round(pair.similarity, 6),
         keypoints=matches,
-        origin={**origin, "times": [round(source.time, 4), round(reference.time, 4)], "size": [width, height]},
+        origin={
+            **origin,
+            "times": [round(source.time, 4), round(reference.time, 4)],
+            "size": [width, height],
+            **({"vouched": True} if pair.is_vouched else {}),
+        },
     )
 
 

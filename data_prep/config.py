@@ -38,6 +38,9 @@ class PairConfig:
     """Largest SSIM of a pair; more similar pairs could be solved by copying in place."""
     ssim_size: int = 256
     """Short side at which SSIM is measured, in pixels; smaller frames are measured at their own size."""
+    vouching: bool = True
+    """Where a shot has too few pairs in the band, keep pairs below it if matched keypoints vouch for them: frames of
+    grass, gravel or leaves, filmed by hand, are unlike in SSIM. false: only the band decides, as in the paper."""
     min_changed: float = 0.05
     """Smallest share of the picture that must change between the frames of a pair, which excludes still scenes even if
     grain lowers their SSIM. 0: only SSIM decides, as in the paper."""

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.images import to_grey
+from mimicbrush.video.decoded_clip import Frame
 
 DETECTION_SIZE = 256
 """Short side at which keypoints are detected, in pixels; more pixels give more keypoints on ever finer detail."""
 MAX_FEATURES = 300
 LOWE_RATIO = 0.75
+"""Largest ratio of the distances to the best and the second-best descriptor; above it a match is ambiguous."""
 MIN_MATCHES = 8
 """Smallest number of matches that must agree on a homography; fewer may agree by chance."""
 MAX_ERROR = 4.0
@@ -22,6 +24,15 @@ MAX_ERROR = 4.0
 MAX_PLANES = 4
 """Largest number of homographies, fitted one after the other: a single one would keep the background and drop whatever
 moves in front of it."""
+MIN_VOUCHING = 30
+"""Smallest number of matches that show that two frames share content; unrelated ones have none."""
+VOUCHING_GRID = 4
+"""Number of cells along a side of the grid over which these matches must be spread."""
+MIN_VOUCHING_CELLS = 5
+"""Smallest number of cells with a match in either frame: a logo or a caption fills two or three."""
+MIN_VOUCHING_MOTION = 0.01
+"""Smallest median motion of these matches, as a share of the picture: what looks unlike for other reasons, such as a
+flash or noise, is a still scene."""
 
 Match = tuple[float, float, float, float]
 """Source x, source y, reference x, reference y, each as a fraction of the frame's width or height."""
@@ -36,6 +47,26 @@ class Features(NamedTuple):
     """(N, 128)."""
     shape: tuple[int, int]
     """Height and width at DETECTION_SIZE."""
+
+
+class KeypointMatcher:
+    """Matches frames of one clip. Keypoints of a frame are detected once, and two frames are matched once."""
+
+    def __init__(self) -> None:
+        self._features: dict[float, Features] = {}
+        self._matches: dict[tuple[float, float], list[Match]] = {}
+
+    def match(self, source: Frame, reference: Frame) -> list[Match]:
+        """Match the keypoints of two frames, as `match_keypoints` does."""
+        times = source.time, reference.time
+        if times not in self._matches:
+            self._matches[times] = match_keypoints(self._detect(source), self._detect(reference))
+        return self._matches[times]
+
+    def _detect(self, frame: Frame) -> Features:
+        if frame.time not in self._features:
+            self._features[frame.time] = detect_keypoints(frame.image)
+        return self._features[frame.time]
 
 
 def detect_keypoints(image: NDArray[np.uint8]) -> Features:
@@ -61,6 +92,17 @@ def match_keypoints(source: Features, reference: Features) -> list[Match]:
         kept += _normalise(source_points[agrees], source.shape, reference_points[agrees], reference.shape)
         source_points, reference_points = source_points[~agrees], reference_points[~agrees]
     return kept
+
+
+def vouch_for(matches: Sequence[Match]) -> bool:
+    """Whether matches show that two frames share content that moves: many of them, spread over both pictures.
+
+    Few matches prove nothing: frames of water or of smoke share content without any.
+    """
+    if len(matches) < MIN_VOUCHING or median_motion(matches) < MIN_VOUCHING_MOTION:
+        return False
+    cells = np.minimum(np.array(matches) * VOUCHING_GRID, VOUCHING_GRID - 1).astype(int)
+    return all(len(np.unique(each, axis=0)) >= MIN_VOUCHING_CELLS for each in (cells[:, :2], cells[:, 2:]))
 
 
 def median_motion(matches: Sequence[Match]) -> float | None:

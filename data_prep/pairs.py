@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.images import to_grey
+from data_prep.keypoints import KeypointMatcher, vouch_for
 from data_prep.likeness import Likeness, Look, compare, look_at
 from data_prep.shots import Shot
 from mimicbrush.video.decoded_clip import Frame
 
+TRIES_PER_PAIR = 4
+"""Number of pairs below the band that are matched for each pair that a shot may have."""
 NUM_GAP_PARTS = 3
 """Number of ranges of distances in time (short, medium, long) over which a shot's pairs are spread."""
 
@@ -31,6 +34,8 @@ class ChosenPair(NamedTuple):
     first: Frame
     second: Frame
     similarity: float
+    is_vouched: bool = False
+    """Whether it lies below the band and matched keypoints vouch for it."""
 
     @property
     def gap(self) -> float:
@@ -60,11 +65,17 @@ class _UsableFrame(NamedTuple):
     look: Look
 
 
-def select_pairs(shot: Shot, config: PairConfig, generator: np.random.Generator) -> Selection:
-    """Choose at most `pairs_per_shot` pairs of a shot, with a similarity in the band, spread over band and gaps."""
+def select_pairs(
+    shot: Shot, config: PairConfig, generator: np.random.Generator, matcher: KeypointMatcher | None = None
+) -> Selection:
+    """Choose at most `pairs_per_shot` pairs of a shot, with a similarity in the band, spread over band and gaps.
+
+    If there are fewer, pairs below the band are added for which matched keypoints vouch.
+    """
     selection = Selection([], [], Counter(), Counter(), {})
     usable = _drop_poor_frames(shot.frames, config, selection)
     inside: list[ChosenPair] = []
+    below: list[ChosenPair] = []
     for first, second in combinations(usable, 2):
         pair = ChosenPair(first.frame, second.frame, 0.0)
         if pair.gap < config.min_gap:
@@ -79,13 +90,39 @@ def select_pairs(shot: Shot, config: PairConfig, generator: np.random.Generator)
             reason = _misfit(likeness, config)
         if reason is None:
             inside.append(pair)
+        elif reason == "too_unlike":
+            below.append(pair)
         else:
-            selection.dropped_pairs[reason] += 1
-            selection.examples.setdefault(reason, [pair.first, pair.second])
-    chosen = _spread(inside, config, generator)
+            _drop(reason, pair, selection)
+    chosen = _spread(inside, config.pairs_per_shot, config, generator)
     if len(chosen) < len(inside):
         selection.dropped_pairs["not_needed"] += len(inside) - len(chosen)
-    return selection._replace(pairs=chosen)
+    num_missing = config.pairs_per_shot - len(chosen)
+    if config.vouching and num_missing and below:
+        chosen += _vouched(below, num_missing, config, generator, matcher or KeypointMatcher())
+    kept = {(pair.first.time, pair.second.time) for pair in chosen}
+    for pair in below:
+        if (pair.first.time, pair.second.time) not in kept:
+            _drop("too_unlike", pair, selection)
+    return selection._replace(pairs=sorted(chosen, key=lambda pair: (pair.first.time, pair.second.time)))
+
+
+def _drop(reason: str, pair: ChosenPair, selection: Selection) -> None:
+    """Count a pair that is not kept; the first one for each reason is an example."""
+    selection.dropped_pairs[reason] += 1
+    selection.examples.setdefault(reason, [pair.first, pair.second])
+
+
+def _vouched(
+    below: list[ChosenPair], num: int, config: PairConfig, generator: np.random.Generator, matcher: KeypointMatcher
+) -> list[ChosenPair]:
+    """Choose at most `num` of the pairs below the band for which matched keypoints vouch.
+
+    At most TRIES_PER_PAIR times `pairs_per_shot` of them are matched, spread over similarities, gaps and frames.
+    """
+    tried = _spread(below, TRIES_PER_PAIR * config.pairs_per_shot, config, generator)
+    verified = [pair for pair in tried if vouch_for(matcher.match(pair.first, pair.second))]
+    return [pair._replace(is_vouched=True) for pair in _spread(verified, num, config, generator)]
 
 
 def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Selection) -> list[_UsableFrame]:
@@ -117,15 +154,13 @@ def _defect(grey: NDArray[np.uint8], earlier: Sequence[_UsableFrame], config: Pa
 
 def _misfit(likeness: Likeness, config: PairConfig) -> str | None:
     """The reason to drop a pair; None if its similarity lies in the band and enough of the picture changed."""
-    if likeness.similarity < config.ssim_low:
-        return "too_unlike"
     if likeness.similarity > config.ssim_high or likeness.changed < config.min_changed:
         return "too_alike"
-    return None
+    return "too_unlike" if likeness.similarity < config.ssim_low else None
 
 
-def _spread(pairs: list[ChosenPair], config: PairConfig, generator: np.random.Generator) -> list[ChosenPair]:
-    """Choose at most `pairs_per_shot` of the pairs, in order of time.
+def _spread(pairs: list[ChosenPair], num: int, config: PairConfig, generator: np.random.Generator) -> list[ChosenPair]:
+    """Choose at most `num` of the pairs, in order of time.
 
     They are chosen one by one: first comes the pair whose part of the band has been chosen least so far, then the one
     whose part of the gaps has, then the one whose frames have; ties are broken at random.
@@ -141,7 +176,7 @@ def _spread(pairs: list[ChosenPair], config: PairConfig, generator: np.random.Ge
         gap = "gap", int(NUM_GAP_PARTS * pair.gap / longest - 1e-9)
         return band, gap, ("frame", pair.first.time), ("frame", pair.second.time)
 
-    while left and len(chosen) < config.pairs_per_shot:
+    while left and len(chosen) < num:
         best = min(left, key=lambda pair: [taken[part] for part in parts(pair)])
         left.remove(best)
         taken.update(parts(best))

@@ -60,7 +60,10 @@ REASONS: Mapping[str, Reason] = {
     # Pairs
     "too_close": Reason("moments too close", "The two frames are less than --pairs.min_gap seconds apart."),
     "cut_between": Reason("different shots", "A cut lies, or may lie, between the two frames."),
-    "too_unlike": Reason("too little in common", "The similarity lies below --pairs.ssim_low."),
+    "too_unlike": Reason(
+        "too little in common",
+        "The similarity lies below --pairs.ssim_low, and no matches were found, or needed, to vouch for the pair.",
+    ),
     "too_alike": Reason(
         "hardly any change",
         "The similarity lies above --pairs.ssim_high, or less than --pairs.min_changed of the picture changed.",

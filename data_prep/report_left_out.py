@@ -37,6 +37,10 @@ def overview(summary: Mapping, scan: FolderScan, *, has_summary: bool) -> list[s
         paragraph(f"{capitalise(account)}."),
         paragraph(f"{format_bytes(summary['bytes'])} in {shards}{each}."),
     ]
+    if vouched := summary.get("vouched_pairs", 0):
+        inside = spaced(num_samples - vouched)
+        words = f"{inside} pairs lie in the band, {spaced(vouched)} below it; verified matches vouch for the latter."
+        sections.append(paragraph(words))
     if not has_summary:
         sections.append(paragraph("There is no summary.json; this page was made from the shards alone.", note=True))
     elif scan.stored != summary["pairs"]:

@@ -61,6 +61,7 @@ def summarise(
         "kept": len(used),
         "pairs": sum(key not in excluded_keys for index in indexes for key in index.keys),
         "stored_pairs": sum(index.pairs for index in indexes),
+        "vouched_pairs": sum(record.get("vouched", 0) for record in records.values()),
         "shards": sum(index.pairs > 0 for index in indexes),
         "bytes": sum(index.bytes for index in indexes),
         "skipped": {reason: skipped[reason] for reason in sorted(skipped, key=lambda word: -len(skipped[word]))},

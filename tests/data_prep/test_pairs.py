@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -70,6 +71,58 @@ def test_no_pair_lies_across_unseen_frames_of_other_colours() -> None:
     assert selection.dropped_pairs["cut_between"] == 36
     assert all((pair.first.time < 3) == (pair.second.time < 3) for pair in selection.pairs)
     assert len(selection.examples["cut_between"]) == 2
+
+
+def grainy_ground(seed: int, height: int = 320, width: int = 480) -> np.ndarray:
+    """(H, W, 3) detail so fine that the SSIM of shifted views is near 0, as that of gravel or grass."""
+    noise = np.random.default_rng(seed).normal(0, 1, (height, width, 3)).astype(np.float32)
+    return np.clip(128 + 160 * cv2.GaussianBlur(noise, (0, 0), 1.2), 0, 255).astype(np.uint8)
+
+
+def handheld_views(seed: int, num: int = 6) -> list[np.ndarray]:
+    ground = grainy_ground(seed)
+    return [np.ascontiguousarray(ground[5 * i : 5 * i + 240, 9 * i : 9 * i + 320]) for i in range(num)]
+
+
+def test_matches_vouch_for_pairs_below_the_band() -> None:
+    config = PairConfig(pairs_per_shot=5)
+    selection = select_pairs(shot_of(handheld_views(0)), config, np.random.default_rng(0))
+    assert max(scores(selection)) < config.ssim_low
+    assert len(selection.pairs) == 5
+    assert all(pair.is_vouched for pair in selection.pairs)
+    assert selection.dropped_pairs["too_unlike"] == 15 - 5
+    record = ClipRecord()
+    record.add_shot(selection, [[] for _ in selection.pairs])
+    assert record.summarise()["vouched"] == 5
+    paper = select_pairs(shot_of(handheld_views(0)), PairConfig(vouching=False), np.random.default_rng(0))
+    assert (paper.pairs, paper.dropped_pairs["too_unlike"]) == ([], 15)
+
+
+def test_pairs_in_the_band_come_first() -> None:
+    config = PairConfig(pairs_per_shot=3, ssim_high=1.0, min_changed=0)
+    images = [*panning_frames(0, num=3, side=240), *[view[:, :240] for view in handheld_views(0, num=3)]]
+    several = select_pairs(shot_of(images), config, np.random.default_rng(0)).pairs
+    assert [pair.is_vouched for pair in several] == [False] * 3
+    few = select_pairs(shot_of(images[1:]), config, np.random.default_rng(0)).pairs
+    assert [pair.is_vouched for pair in few] == [False, True, True]
+
+
+def test_nothing_vouches_for_unrelated_frames_below_one_logo() -> None:
+    images = [grainy_ground(seed, 240, 320) for seed in range(4)]
+    for image in images:
+        image[10:70, 10:90] = grainy_ground(9, 60, 80)
+    assert select_pairs(shot_of(images), PairConfig(), np.random.default_rng(0)).pairs == []
+
+
+def test_nothing_vouches_for_a_still_scene_below_noise() -> None:
+    generator = np.random.default_rng(0)
+    still = texture(0, 240, 320).astype(float)
+    images = [
+        np.clip(still * gain + generator.normal(0, 40, still.shape), 0, 255).astype(np.uint8) for gain in (1, 0.6)
+    ]
+    selection = select_pairs(shot_of(images), PairConfig(ssim_low=0.6), generator)
+    assert max(scores(selection)) < 0.6
+    assert selection.pairs == []
 
 
 @pytest.mark.parametrize(
