@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -34,7 +35,31 @@ def test_matches_are_fractions_of_each_pictures_own_size() -> None:
 def test_unrelated_or_blank_pictures_share_nothing() -> None:
     blank = np.full((100, 100, 3), 128, np.uint8)
     assert match(blank, blank) == []
-    assert len(match(texture(2), texture(3))) < 12
+    assert all(match(texture(seed), texture(seed + 1)) == [] for seed in range(2, 8))
+
+
+@pytest.mark.parametrize(("scale", "degrees"), [(1.25, 0), (2.0, 0), (1.0, 20), (1.0, 90)])
+def test_matches_follow_a_zoom_and_a_turn(scale: float, degrees: float) -> None:
+    source = cv2.GaussianBlur(texture(7, 240, 320), (0, 0), 2)
+    matrix = cv2.getRotationMatrix2D((160, 120), degrees, scale)
+    matches = np.array(match(source, cv2.warpAffine(source, matrix, (320, 240))))
+    assert len(matches) >= 8
+    points = matches * (320, 240, 320, 240)
+    errors = np.hypot(*((points[:, :2] @ matrix[:, :2].T + matrix[:, 2]) - points[:, 2:]).T)
+    assert np.median(errors) < 2
+
+
+def test_matches_spread_over_the_picture() -> None:
+    picture = texture(8, 200, 300)
+    matches = np.array(match(picture[:, :280], picture[:, 10:290]))
+    cells = {(int(5 * x), int(5 * y)) for x, y in matches[:, :2]}
+    assert len(cells) >= 20
+
+
+@pytest.mark.parametrize("shape", [(7, 7, 3), (8, 300, 3)])
+def test_tiny_pictures_are_no_error(shape: tuple[int, ...]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    assert isinstance(match(noise, noise), list)
 
 
 def test_matching_repeats() -> None:

@@ -69,7 +69,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     write_clip(folder / "in" / "a.mp4", step=1)
     (folder / "in" / "zero<b>&'\n猫.mp4").touch()
-    pairs = PairConfig(ssim_low=0.0, ssim_high=0.9, frames_per_shot=4, min_gap=0.1, min_changed=0.0)
+    limits = {"ssim_low": 0.0, "ssim_high": 0.9, "min_gap": 0.1, "min_changed": 0.0}
+    pairs = PairConfig(**limits, frames_per_shot=4, vouching=False)
     shard_videos(
         VideoShardConfig(
             videos=folder / "in", output=folder / "out", short_side=64, pairs=pairs, work=WorkConfig(workers=1)
