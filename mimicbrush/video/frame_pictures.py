@@ -103,7 +103,7 @@ def _share_of_combs(frame: av.VideoFrame) -> float:
     """Share of the pixels whose column turns brighter, darker and brighter from line to line, or the other way."""
     steps = np.diff(frame.reformat(format="gray").to_ndarray()[:, ::2].astype(np.int16), axis=0)
     first, second, third = steps[:-2], steps[1:-1], steps[2:]
-    alternate = (first * second < 0) & (second * third < 0)
+    alternate = ((first < 0) != (second < 0)) & ((second < 0) != (third < 0))
     is_strong = np.minimum(np.minimum(np.abs(first), np.abs(second)), np.abs(third)) > MIN_COMB
     return float((alternate & is_strong).mean())
 

@@ -51,6 +51,14 @@ def test_combs_go_even_if_the_frame_before_is_the_same() -> None:
     assert grey_error(deinterlace(frame, frame), pictures[0]) < grey_error(frame, pictures[0]) / 3
 
 
+def test_combs_of_black_and_white_are_seen() -> None:
+    """Steps of 255 levels, whose products would not fit into 16 bits."""
+    pictures = np.zeros((2, 64, 64, 3), np.uint8)
+    pictures[0, :, 32:] = pictures[1, :, :32] = 255
+    frame = to_frame(weave(*pictures)).reformat(format="yuv420p")
+    assert grey_error(deinterlace(frame, frame), pictures[0]) < 20 < grey_error(frame, pictures[0])
+
+
 @pytest.mark.parametrize("other", [(64, 64, "yuv422p"), (32, 64, "yuv420p")])
 def test_frames_of_another_layout_are_no_neighbours(other: tuple[int, int, str]) -> None:
     frame = to_frame(panning_frames(1, num=1)[0]).reformat(format="yuv420p")
