@@ -29,10 +29,14 @@ SMALL_SIZE = 64
 """Short side of the small pictures in which changes of light and strips are looked for, in pixels."""
 STRUCTURE_WINDOW = 5
 """Side of the windows of a small picture whose structure is compared, in pixels."""
-MIN_TEXTURE = 1.0
+MIN_TEXTURE = 2.0
 """Smallest standard deviation of such a window that has a structure, in grey levels."""
 MIN_TEXTURED = 0.02
 """Smallest share of windows with a structure in both frames that is enough to judge a change of light."""
+VANISHED_TEXTURE = 6.0
+"""Standard deviation of a window, at both frames' contrast, that no change of light flattens unless it clips."""
+CLIPPED = (5.0, 250.0)
+"""Levels outside which light may have clipped a structure away."""
 MIN_KEPT_STRUCTURE = 0.6
 """Smallest correlation of two windows of the same structure, whatever gain and offset lie between them. Measured: under
 changes of light alone at most 2 % of a still lie below, where something moves usually more than 10 %."""
@@ -107,25 +111,45 @@ def _lasting_change(first: NDArray[np.float32], second: NDArray[np.float32]) -> 
     share = _share_beside_strips(difference > CHANGED_LEVEL, np.ones(difference.shape, bool))
     if np.median(difference) <= MAX_SAME_LIGHT:
         return share
-    structure, textured = _compare_structure(first, second)
-    if _share(textured) < MIN_TEXTURED:
-        return share
-    return min(share, _share_beside_strips(textured & (structure < MIN_KEPT_STRUCTURE), textured))
+    changed, judged = _change_of_structure(first, second)
+    return min(share, _share_beside_strips(changed, judged)) if judged.any() else share
 
 
-def _compare_structure(
+def _change_of_structure(
     first: NDArray[np.float32], second: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """(h, w) correlation of the windows around each pixel of two pictures, and whether both windows are textured."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(h, w) the pixels of two pictures around which the structure changed, and those around which that can be judged.
 
-    def average(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cv2.blur(values, (STRUCTURE_WINDOW, STRUCTURE_WINDOW))
+    None can be judged if hardly any window has a structure in both.
+    """
+    means, deviations = zip(*(_window_statistics(picture) for picture in (first, second)), strict=True)
+    textured = np.minimum(*deviations) > MIN_TEXTURE
+    if _share(textured) < MIN_TEXTURED:
+        return np.zeros_like(textured), np.zeros_like(textured)
+    covariance = _window_mean(first * second) - means[0] * means[1]
+    differs = textured & (covariance < MIN_KEPT_STRUCTURE * deviations[0] * deviations[1])
+    gain = float(np.median(deviations[1][textured] / deviations[0][textured]))
+    vanished = _vanished(deviations[0], gain, means[1], deviations[1])
+    vanished |= _vanished(deviations[1], 1 / gain, means[0], deviations[0])
+    return differs | vanished, textured | vanished
 
-    means = average(first), average(second)
-    variances = average(first * first) - means[0] ** 2, average(second * second) - means[1] ** 2
-    textured = np.minimum(*variances) > MIN_TEXTURE**2
-    covariance = average(first * second) - means[0] * means[1]
-    return covariance / np.sqrt(np.where(textured, variances[0] * variances[1], 1)), textured
+
+def _vanished(
+    before: NDArray[np.float32], gain: float, mean: NDArray[np.float32], after: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """(h, w) where a strong structure is flat afterwards, and not because it was clipped."""
+    strong = min(1.0, gain) * before > VANISHED_TEXTURE
+    return strong & (after < MIN_TEXTURE) & (mean > CLIPPED[0]) & (mean < CLIPPED[1])
+
+
+def _window_statistics(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(h, w) mean and standard deviation of the window around each pixel."""
+    mean = _window_mean(picture)
+    return mean, np.sqrt(np.maximum(_window_mean(picture * picture) - mean * mean, 0))
+
+
+def _window_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return cv2.blur(values, (STRUCTURE_WINDOW, STRUCTURE_WINDOW))
 
 
 def _share_beside_strips(changed: NDArray[np.bool_], judged: NDArray[np.bool_]) -> float:

@@ -34,7 +34,7 @@ LIGHTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "inverse gamma": lambda image: levels(255 * (image / 255) ** 0.5),
     "saturation": saturate,
     "white balance": lambda image: levels(image * np.array([1.25, 1.0, 0.7])),
-    "vignette": lambda image: levels(image * np.linspace(0.5, 1.2, image.shape[1])[None, :, None]),
+    "side light": lambda image: levels(image * np.linspace(0.5, 1.2, image.shape[1])[None, :, None]),
 }
 
 
@@ -53,6 +53,16 @@ def test_a_subject_that_moves_under_changing_light_is_a_change() -> None:
         image[60:140, x : x + 60] = texture(1, 80, 60)
         frames.append(levels(light * image))
     assert likeness(*frames).changed > 0.15
+
+
+def test_what_appears_before_a_plain_wall_under_changing_light_is_a_change() -> None:
+    wall = np.full((192, 256, 3), 120, np.uint8)
+    wall[:, :60] = texture(2, 192, 60)
+    shown = levels(0.8 * wall)
+    shown[50:150, 120:190] = texture(1, 100, 70)
+    assert likeness(wall, levels(0.8 * wall)).changed < 0.05
+    assert likeness(wall, shown).changed > 0.1
+    assert likeness(shown, wall).changed > 0.1
 
 
 @pytest.mark.parametrize("top", [4, 150])
