@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -197,6 +198,7 @@ def test_a_fork_leaves_the_connections_of_the_parent_alone(server, monkeypatch):
     shard.read(0)
     child = os.fork()
     if not child:
+        gc.collect()
         os._exit(0)
     os.waitpid(child, 0)
     server.requests.clear()
