@@ -299,7 +299,7 @@ class MergeConfig:
             raise ValueError(f"output is {self.output}, but {folder} is no address: its merged files belong into it")
         if self.output is None and folder.startswith(("http://", "https://")):
             raise ValueError(
-                "HTTP cannot write; give output, a folder of this machine for the merged files, then copy them there"
+                "HTTP cannot write; give --output, a folder of this machine for the merged files, then copy them there"
             )
 
 

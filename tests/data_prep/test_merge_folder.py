@@ -61,7 +61,7 @@ def test_over_http_the_merged_files_come_here(merged: Path, tmp_path: Path, caps
     copy = unmerged_copy(merged, tmp_path / "copy")
     with served_folder(copy.parent) as server:
         address, output = f"{server.address}/out", tmp_path / "here"
-        with pytest.raises(UserError, match="HTTP cannot write; give output, a folder of this machine"):
+        with pytest.raises(UserError, match="HTTP cannot write; give --output, a folder of this machine"):
             call_command(COMMAND, [address])
         call_command(COMMAND, [address, "--output", str(output)])
         for name in ("index.json", "excluded.json"):
