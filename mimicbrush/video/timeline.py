@@ -96,8 +96,11 @@ def read_timeline(path: Path, container: av.container.InputContainer, stream: av
     timeline = Timeline(parts, duration) if len(parts) > 1 else Timeline([WHOLE], stated if is_right else duration)
     if not stated and timeline.can_seek and container.format.name in SEEKABLE:
         # Seeking to the end completes the index, which live recordings lack.
-        for stamp in (int(stamps.max() / stream.time_base), stream.start_time or 0):
-            container.seek(stamp, stream=stream)
+        try:
+            for stamp in (int(stamps.max() / stream.time_base), stream.start_time or 0):
+                container.seek(stamp, stream=stream)
+        except av.FFmpegError as error:
+            raise explain_error(error, "corrupt_frames") from None
     return timeline
 
 
