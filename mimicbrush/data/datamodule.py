@@ -35,6 +35,7 @@ class PairDataset(Dataset):
         self.seed = seed
         self.config = config
         self.shards = [open_shards(source.shards, config.cache) for source in config.sources]
+        self.is_remote = any(shard.remote for shards in self.shards for shard in shards)
         self.last_first: int | None = None
         self.use_order(ORDER_VERSION)
 
@@ -73,7 +74,8 @@ class PairDataset(Dataset):
 
     def __getitems__(self, positions: Sequence[int]) -> list[PairBatch]:
         """Read a batch; samples at an address are requested together, and those of the next batch with them."""
-        self._prepare(positions)
+        if self.is_remote:
+            self._prepare(positions)
         return [self[position] for position in positions]
 
     def _prepare(self, positions: Sequence[int]) -> None:
