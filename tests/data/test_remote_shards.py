@@ -351,6 +351,13 @@ def test_missing_packages_are_named(monkeypatch, missing, address, found):
         require_shards(address)
 
 
+def test_folders_of_this_machine_need_no_fsspec(shards, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("fsspec", "aiohttp")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    batch = batches(data_config(str(shards["videos"]), shards["stills"]), 1)[0]
+    assert len(batch.key) == 4
+
+
 def test_an_address_in_an_option_for_folders_is_refused():
     with pytest.raises(UserError, match="reads folders of this machine only; copy the shards here"):
         require_shards(Path("https://host/shards"))
