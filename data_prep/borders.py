@@ -94,6 +94,9 @@ def find_borders(images: Sequence[NDArray[np.uint8]]) -> Borders:
         if not any((left, top, right, bottom)):
             break
         found = Borders(found.left + left, found.top + top, found.right + right, found.bottom + bottom)
+        rest = found.crop(images[0]).shape
+        if any(side < (1 - 2 * MAX_SHARE) * whole for side, whole in zip(rest, images[0].shape, strict=True)):
+            return Borders()  # a flat picture with a few words on it: what lies around these is no border
     return found
 
 

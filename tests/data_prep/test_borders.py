@@ -138,3 +138,11 @@ def test_pairs_of_a_barred_clip_show_no_bar_and_say_so(tmp_path: Path) -> None:
             shown = decode_rgb(encoded)
             assert shown.shape[:2] == (96, 96)
             assert min(shown[0].mean(), shown[-1].mean()) > 40
+
+
+def test_flat_pictures_are_not_cropped_to_the_little_that_moves() -> None:
+    images = [np.zeros((64, 128, 3), np.uint8) for _ in range(7)]
+    for number, image in enumerate(images):
+        image[:, 52:76] = 200, 30, 30
+        image[:, 63:65] = np.random.default_rng(number).integers(0, 256, (64, 2, 3))
+    assert find_borders(images) == Borders()
