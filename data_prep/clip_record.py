@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from data_prep.borders import Borders
+from data_prep.config import PairConfig
 from data_prep.images import encode_strip
 from data_prep.keypoints import Match, median_motion
 from data_prep.pairs import Selection
@@ -25,6 +26,10 @@ class ClipRecord:
 
     num_frames: int = 0
     num_shots: int = 0
+    num_shots_left_out: int = 0
+    """Number of shots beyond `shots_per_clip`."""
+    num_stretches: int = 1
+    num_stretches_read: int = 1
     num_pairs: int = 0
     num_vouched: int = 0
     """Number of these pairs that lie below the band."""
@@ -59,6 +64,10 @@ class ClipRecord:
         for reason, frames in selection.examples.items():
             self.add_example(reason, frames)
 
+    def shots_per_stretch(self, config: PairConfig) -> int:
+        """Largest number of shots of each stretch of which pairs are chosen."""
+        return max(1, config.shots_per_clip // self.num_stretches_read)
+
     def add_example(self, reason: str, frames: Sequence[Frame]) -> None:
         """Keep a small picture of what was dropped for a reason, unless there is one."""
         if reason not in self.examples:
@@ -72,6 +81,8 @@ class ClipRecord:
             "status": KEPT if self.num_pairs else self._main_reason(),
             "detail": "" if self.num_pairs else detail,
             "shots": self.num_shots,
+            **({"left_out_shots": self.num_shots_left_out} if self.num_shots_left_out else {}),
+            **({"stretches": [self.num_stretches_read, self.num_stretches]} if self.num_stretches > 1 else {}),
             **({"deinterlaced": True} if self.deinterlaced else {}),
             **({"cropped": list(self.cropped.most_common(1)[0][0])} if self.cropped else {}),
             "vouched": self.num_vouched,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -11,25 +12,28 @@ import numpy as np
 from data_prep.borders import Borders, find_borders
 from data_prep.clip_files import list_videos
 from data_prep.clip_record import ClipRecord
-from data_prep.config import VideoShardConfig
+from data_prep.config import PairConfig, VideoShardConfig
 from data_prep.duplicates import hash_thumbnails
 from data_prep.images import encode_image
 from data_prep.input_files import check_file
 from data_prep.input_states import Inputs, state_of
 from data_prep.keypoints import KeypointMatcher, Match
-from data_prep.moments import sample_times
+from data_prep.moments import drop_further, plan_stretches, read_stretch
 from data_prep.pairs import ChosenPair, select_pairs
 from data_prep.parallel_sharding import Outcome, Stopwatch
 from data_prep.shard_folder import shard_and_merge
-from data_prep.shots import Shot, find_shots, num_pairs_across
+from data_prep.shots import Shot, find_shots, num_pairs_across, thin_out
 from data_prep.work_units import slug
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UnusableInput
 from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.seeds import seed_of_input
-from mimicbrush.video.clip_reader import read_frames
+from mimicbrush.video.clip_reader import open_clip
 from mimicbrush.video.decoded_clip import DecodedClip, Frame
+
+THUMBNAIL_STEP = 4
+"""Of a clip that is read in stretches, every fourth thumbnail is kept for hashes, because there may be many."""
 
 
 def shard_videos(config: VideoShardConfig) -> str:
@@ -57,28 +61,57 @@ def read_clip(
 ) -> Outcome:
     """Read one clip: its pairs, and its record in the shard's index; raises UnusableInput."""
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
-    with watch.measure("decode"):
-        clip = _decode(clips[name], config, generator)
-    facts = _facts(clip)
-    origin = {"group": name, **metadata.get(name, {}), "file": name, **facts}
-    record = ClipRecord(num_frames=len(clip.frames))
-    with watch.measure("similarity"):
-        shots = _divide(clip, record)
-    pairs = [pair for shot in shots for pair in _read_shot(shot, origin, config, generator, record, watch)]
-    described = {**record.summarise(), **facts, "hashes": hash_thumbnails(clip.thumbnails)}
+    check_file(clips[name])
+    record, pairs, thumbnails, facts = ClipRecord(), [], [], {}
+    for clip, times in _read_stretches(clips[name], config, generator, record, watch):
+        facts = facts or _facts(clip)
+        origin = {"group": name, **metadata.get(name, {}), "file": name, **facts}
+        with watch.measure("similarity"):
+            shots = _divide(clip, times, record, config.pairs)
+        for shot in shots:
+            pairs += _read_shot(shot, origin, config, generator, record, watch)
+        thumbnails += clip.thumbnails if record.num_stretches == 1 else clip.thumbnails[::THUMBNAIL_STEP]
+    described = {**record.summarise(), **facts, "hashes": hash_thumbnails(thumbnails)}
     return Outcome(pairs, described, record.examples, dict(watch.seconds))
 
 
-def _divide(clip: DecodedClip, record: ClipRecord) -> list[Shot]:
-    """Divide a clip into shots; frames between them are dropped, and pairs of two shots are never compared."""
+def _read_stretches(
+    path: Path, config: VideoShardConfig, generator: np.random.Generator, record: ClipRecord, watch: Stopwatch
+) -> Iterator[tuple[DecodedClip, list[float]]]:
+    """Decode a clip stretch by stretch, each in one pass, with the random moments; raises UnusableInput."""
+    decoding = {"short_side": config.short_side, "decoder": config.decoder, "exact": config.exact_frames}
+    with ExitStack() as stack:
+        with watch.measure("decode"):
+            reader = stack.enter_context(open_clip(path, **decoding))
+        info = reader.info
+        stretches, record.num_stretches = plan_stretches(info.duration, info.width * info.height, config.pairs)
+        record.num_stretches_read = len(stretches)
+        for stretch in stretches:
+            with watch.measure("decode"):
+                clip, times = read_stretch(reader, stretch, config.pairs, generator, is_whole=record.num_stretches == 1)
+            if record.num_stretches == 1 and len(clip.frames) < 2:
+                raise UnusableInput("too_short", f"{len(clip.frames)} distinct frame in {info.duration:.2f} s")
+            yield clip, times
+
+
+def _divide(clip: DecodedClip, times: Sequence[float], record: ClipRecord, config: PairConfig) -> list[Shot]:
+    """Divide a stretch into shots; frames between them are dropped, and pairs of two shots are never compared.
+
+    A clip of a single shot has frames at the random moments alone.
+    """
     shots, transitions = find_shots(clip)
+    if record.num_stretches == len(shots) == 1:
+        shots = [shots[0]._replace(frames=drop_further(shots[0].frames, times, clip.thumbnails))]
+    record.num_frames += len(transitions) + sum(len(shot.frames) for shot in shots)
     if transitions:
         record.dropped_frames["transition"] += len(transitions)
         record.add_example("transition", transitions[:1])
     if num_across := num_pairs_across(shots):
         record.dropped_pairs["cut_between"] += num_across
         record.add_example("cut_between", [shots[0].frames[-1], shots[1].frames[0]])
-    return shots
+    largest = sorted(shots, key=lambda shot: len(shot.frames), reverse=True)[: record.shots_per_stretch(config)]
+    record.num_shots_left_out += len(shots) - len(largest)
+    return [thin_out(shot, config.frames_per_shot) for shot in sorted(largest, key=lambda shot: shot.frames[0].time)]
 
 
 def _read_shot(
@@ -113,17 +146,6 @@ def _crop(shot: Shot) -> tuple[Shot, Borders]:
         return shot, borders
     cropped = [frame._replace(image=np.ascontiguousarray(borders.crop(frame.image))) for frame in shot.frames]
     return shot._replace(frames=cropped), borders
-
-
-def _decode(path: Path, config: VideoShardConfig, generator: np.random.Generator) -> DecodedClip:
-    check_file(path)
-    times = partial(sample_times, config=config.pairs, generator=generator)
-    decoding = {"short_side": config.short_side, "decoder": config.decoder, "exact": config.exact_frames}
-    clip = read_frames(path, times, **decoding)
-    if len(clip.frames) < 2:
-        seconds = clip.info.duration
-        raise UnusableInput("too_short", f"{len(clip.frames)} distinct frame in {seconds:.2f} s")
-    return clip
 
 
 def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:

@@ -48,6 +48,9 @@ class PairConfig:
     """Number of frames decoded for each shot; every two of them are a candidate pair."""
     pairs_per_shot: int = 8
     """Largest number of pairs kept from each shot, spread over similarities and distances in time."""
+    shots_per_clip: int = 90
+    """Largest number of shots of a film of which pairs are kept. Clips longer than 18 s are read in stretches of 12 s;
+    of a long film a third as many stretches are read, spread evenly, and fewer if its frames are large."""
     min_gap: float = 0.25
     """Smallest distance in time between the frames of a pair, in seconds."""
     min_brightness: float = 12.0
@@ -73,6 +76,8 @@ class PairConfig:
             faults.add(f"frames_per_shot is {self.frames_per_shot}; a pair needs 2")
         if self.pairs_per_shot < 1:
             faults.add(f"pairs_per_shot is {self.pairs_per_shot}; expected 1 or more")
+        if self.shots_per_clip < 1:
+            faults.add(f"shots_per_clip is {self.shots_per_clip}; expected 1 or more")
         if self.min_gap < 0:
             faults.add(f"min_gap is {self.min_gap}; expected 0 or more seconds")
         faults.refuse()

@@ -76,8 +76,13 @@ def describe_treatment(record: Mapping) -> list[str]:
         words.append(f"cropped by {' and '.join(f'{width} pixels {side}' for width, side in sides if width)}")
     if record.get("deinterlaced"):
         words.append("deinterlaced")
-    if (stretches := record.get("stretches", 1)) > 1:
-        words.append(f"read in {spaced(stretches)} stretches")
+    if stretches := record.get("stretches"):
+        num_read, num = stretches
+        words.append(
+            f"read {spaced(num_read)} of {spaced(num)} stretches" if num_read < num else f"read in {num} stretches"
+        )
+    if left_out := record.get("left_out_shots"):
+        words.append(f"{spaced(left_out)} more {'shot' if left_out == 1 else 'shots'} not used")
     if vouched := record.get("vouched"):
         words.append(f"{spaced(vouched)} {'pair' if vouched == 1 else 'pairs'} below the band, with verified matches")
     return words

@@ -117,6 +117,14 @@ def _is_within_scene(span: Span, frames: Sequence[Frame]) -> bool:
     return not first or not last or show_same_scene(first[0].image, last[0].image)
 
 
+def thin_out(shot: Shot, num_frames: int) -> Shot:
+    """A shot with at most a number of its frames, spread evenly over it."""
+    if len(shot.frames) <= num_frames:
+        return shot
+    chosen = np.linspace(0, len(shot.frames) - 1, num_frames).round().astype(int)
+    return shot._replace(frames=[shot.frames[i] for i in chosen])
+
+
 def num_pairs_across(shots: Sequence[Shot]) -> int:
     """Number of pairs of frames that lie in two shots and are never compared."""
     sizes = [len(shot.frames) for shot in shots]

@@ -18,13 +18,14 @@ class ClipReader(Protocol):
 
     info: VideoInfo
 
-    def read(self, times: Sequence[float], *, keep: Keep | None = None) -> DecodedClip:
+    def read(self, times: Sequence[float], *, keep: Keep | None = None, skip: bool = True) -> DecodedClip:
         """Read the frames on screen at the given times, in order of time; times after the last frame give none.
 
         Successive calls read successive stretches of the clip without seeking back, and give no frame and no thumbnail
         twice.
         times: seconds of playing time, in any order. keep: asked about each frame that is decoded on the way, by its
-        thumbnail; the frames that it chooses are added to those at `times`.
+        thumbnail; the frames that it chooses are added to those at `times`. skip: whether frames between two of the
+        times may be passed over by seeking; otherwise all from the first to the last are decoded.
         """
 
 

@@ -82,7 +82,7 @@ class DecordReader:
         self.starts = _starts(reader)
         self.last_index = -1
 
-    def read(self, times: Sequence[float], *, keep: Keep | None = None) -> DecodedClip:
+    def read(self, times: Sequence[float], *, keep: Keep | None = None, skip: bool = True) -> DecodedClip:
         """Read the next stretch of the clip, as described in `clip_reader.ClipReader`.
 
         decord gives only the frames asked for, so there is a gap before every thumbnail, and `keep` adds nothing.

@@ -75,12 +75,12 @@ class PyavReader:
             raise UnusableInput("too_short", "holds no frame")
         self.info = self._describe()
 
-    def read(self, times: Sequence[float], *, keep: Keep | None = None) -> DecodedClip:
+    def read(self, times: Sequence[float], *, keep: Keep | None = None, skip: bool = True) -> DecodedClip:
         """Read the next stretch of the clip, as described in `clip_reader.ClipReader`."""
         self.keep = keep
         self._ask_to_keep()
-        for time in sorted(times):
-            if self._move_to(time) is not None:
+        for i, time in enumerate(sorted(times)):
+            if self._move_to(time, may_seek=skip or i == 0) is not None:
                 self._give(self.shown)
         clip = DecodedClip(sorted(self.frames, key=lambda frame: frame.time), self.thumbnails, "pyav", self.info)
         self.frames, self.thumbnails = [], []
@@ -108,9 +108,9 @@ class PyavReader:
                 self._give(shown)
         self.unasked = []
 
-    def _move_to(self, time: float) -> _Shown | None:
+    def _move_to(self, time: float, *, may_seek: bool) -> _Shown | None:
         """Move to the frame on screen at `time`, or stay at a later one; None after the clip's end."""
-        if self.shown is not None and self.can_seek and self._keyframe_before(time):
+        if may_seek and self.shown is not None and self.can_seek and self._keyframe_before(time):
             self._seek(time)
         while self.upcoming is not None and self.upcoming.time <= time + TOLERANCE:
             self.shown, self.upcoming = self.upcoming, self._next()

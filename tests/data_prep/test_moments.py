@@ -1,13 +1,65 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 
 from data_prep.config import PairConfig
-from data_prep.moments import sample_times
+from data_prep.moments import FurtherFrames, Stretch, drop_further, plan_stretches, sample_times
+from mimicbrush.video.decoded_clip import Frame, Thumbnail
+
+AREA = 1280 * 720
+
+
+def thumbnails(*levels: int, fps: float = 12.0) -> list[Thumbnail]:
+    return [Thumbnail(i / fps, np.full((36, 64), level, np.uint8), after_gap=False) for i, level in enumerate(levels)]
 
 
 def test_times_rise_within_the_clip() -> None:
-    times = sample_times(10.0, PairConfig(), np.random.default_rng(0))
+    times = sample_times(Stretch(0.0, 10.0), 10.0, PairConfig(), np.random.default_rng(0))
     assert len(times) == 16
     assert times == sorted(times)
     assert 0.2 <= times[0] <= times[-1] <= 9.6
+
+
+def test_a_short_clip_is_one_stretch_and_a_longer_one_is_read_all_over() -> None:
+    assert plan_stretches(18.0, AREA, PairConfig()) == ([Stretch(0.0, 18.0)], 1)
+    stretches, total = plan_stretches(85.0, AREA, PairConfig())
+    assert (len(stretches), total) == (8, 8)
+    assert stretches[0].start == 0
+    assert stretches[-1].end == pytest.approx(85.0)
+    assert all(earlier.end == later.start for earlier, later in pairwise(stretches))
+
+
+@pytest.mark.parametrize(("area", "num"), [(AREA, 30), (1920 * 1080, 20), (3840 * 2160, 5)])
+def test_a_long_film_is_read_in_part_spread_over_it(area: int, num: int) -> None:
+    stretches, total = plan_stretches(3600.0, area, PairConfig())
+    assert (len(stretches), total) == (num, 300)
+    starts = [stretch.start for stretch in stretches]
+    assert starts[0] < 3600 / num
+    assert np.diff(starts) == pytest.approx(3600 / num, abs=12.1)
+
+
+def test_times_of_a_stretch_lie_within_it() -> None:
+    times = sample_times(Stretch(24.0, 36.0), 120.0, PairConfig(), np.random.default_rng(0))
+    assert 24 <= times[0] <= times[-1] <= 36
+
+
+def test_further_frames_are_kept_after_a_cut_only() -> None:
+    clip = thumbnails(*[40] * 24, *[140] * 240)
+    keep = FurtherFrames(PairConfig(frames_per_shot=16), from_start=False)
+    kept = [thumbnail.time for thumbnail in clip if keep(thumbnail)]
+    assert len(kept) == 16
+    assert kept[0] == pytest.approx(2.1, abs=0.1)
+    assert np.diff(kept).min() >= 0.2
+    assert kept[4] < 3.3
+    assert kept[-1] < 2 + 12
+    from_start = FurtherFrames(PairConfig(frames_per_shot=16), from_start=True)
+    assert sum(map(from_start, clip)) > 20
+
+
+def test_frames_at_the_random_moments_are_told_from_further_ones() -> None:
+    clip = thumbnails(*[40] * 24)
+    frames = [Frame(thumbnail.time, np.zeros((4, 4, 3), np.uint8)) for thumbnail in clip[::2]]
+    assert [frame.time for frame in drop_further(frames, [0.4, 1.0], clip)] == [4 / 12, 1.0]

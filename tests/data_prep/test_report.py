@@ -191,7 +191,7 @@ def test_inputs_are_tabulated_worst_first_with_all_facts(tmp_path: Path) -> None
             "cropped": [0, 20, 0, 20],
             "deinterlaced": True,
             "vouched": 1,
-            "stretches": 7,
+            "stretches": [7, 7],
         },
         "bad.mp4": {"status": "corrupt_frames", "detail": "damaged frame at 1.00 s", "pairs": 0},
     }
