@@ -18,7 +18,7 @@ from mimicbrush.data.batch import InpaintingBatch, mask_pairs
 from mimicbrush.data.config import DataConfig, MaskConfig
 from mimicbrush.data.decode import PairBatch, collate, decode_pair
 from mimicbrush.data.order import ORDER_VERSION, MixtureOrder, SamplePlace, SourceOrder, Streams
-from mimicbrush.data.remote_samples import prepared
+from mimicbrush.data.remote_samples import prepare_ahead
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.errors import UserError
 from mimicbrush.seeds import random_of_position
@@ -211,7 +211,7 @@ def heldout_batches(
 def heldout_pairs(shards: str | Path, num_pairs: int, *, option: str | None = None) -> list[FramePair]:
     """Read the pairs that `choose_heldout` chooses, and no others; raises UserError if one is damaged."""
     with _naming(shards):
-        return [shard.read(sample) for shard, sample in prepared(choose_heldout(shards, num_pairs, option=option))]
+        return [shard.read(sample) for shard, sample in prepare_ahead(choose_heldout(shards, num_pairs, option=option))]
 
 
 def choose_heldout(

@@ -11,7 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from mimicbrush.data.remote_files import Address
 from mimicbrush.data.sample_cache import Extent, SampleCache
 from mimicbrush.data.shard_index import HOW_TO_PUBLISH, ShardIndex, read_index
 from mimicbrush.errors import UserError
-
-if TYPE_CHECKING:
-    from mimicbrush.data.shards import Shard
 
 TRIES = 3
 """Number of times that a sample is read whose bytes are not those that its shard's index names."""
@@ -123,9 +120,19 @@ class RemoteSamples:
             raise UserError(f"{self.shard}: replaced since it was opened; put the first one back, or start a new run")
 
 
-def prepared(places: Iterable[tuple[Shard, int]], ahead: int = 16) -> Iterator[tuple[Shard, int]]:
-    """Go through shards and numbers of samples, and have the next `ahead` of them read from their addresses already."""
-    waiting: deque[tuple[Shard, int]] = deque()
+class ReadsAhead(Protocol):
+    """A shard whose samples may be asked for before they are read."""
+
+    def prepare(self, sample: int) -> None:
+        """Begin to read a sample."""
+
+
+S = TypeVar("S", bound=ReadsAhead)
+
+
+def prepare_ahead(places: Iterable[tuple[S, int]], ahead: int = 16) -> Iterator[tuple[S, int]]:
+    """Go through shards and numbers of samples, and begin to read the next `ahead` of them."""
+    waiting: deque[tuple[S, int]] = deque()
     for shard, sample in places:
         shard.prepare(sample)
         waiting.append((shard, sample))

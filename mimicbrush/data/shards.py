@@ -24,7 +24,7 @@ import numpy as np
 
 from mimicbrush.data.config import CacheConfig
 from mimicbrush.data.remote_files import Address
-from mimicbrush.data.remote_samples import RemoteSamples, prepared
+from mimicbrush.data.remote_samples import RemoteSamples, prepare_ahead
 from mimicbrush.data.sample_cache import SampleCache
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, read_excluded, sound_indexes
 from mimicbrush.errors import UserError
@@ -178,7 +178,7 @@ def read_pairs(shards: Sequence[Path] | Sequence[Address]) -> Iterator[FramePair
     if any(isinstance(shard, Address) for shard in shards):
         chosen = [shard for shard in open_shards(shards[0].parent) if shard.path in shards]
         places = ((shard, sample) for shard in chosen for sample in shard.samples.tolist())
-        return (shard.read(sample) for shard, sample in prepared(places))
+        return (shard.read(sample) for shard, sample in prepare_ahead(places))
     import webdataset as wds
 
     return iter(wds.DataPipeline(*sample_stages(shards), wds.map(to_pair)))

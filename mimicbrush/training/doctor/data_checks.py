@@ -15,7 +15,7 @@ from mimicbrush.data.config import CacheConfig, DataConfig, SourceConfig
 from mimicbrush.data.datamodule import choose_heldout
 from mimicbrush.data.decode import decode_image, decode_pair
 from mimicbrush.data.remote_files import locate
-from mimicbrush.data.remote_samples import prepared
+from mimicbrush.data.remote_samples import prepare_ahead
 from mimicbrush.data.shard_index import sound_indexes
 from mimicbrush.data.shards import DamagedSampleError, FramePair, Shard, open_shards
 from mimicbrush.files import sha256
@@ -118,7 +118,7 @@ def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
 def _decode_samples(shards: Sequence[Shard], size: int, num: int) -> tuple[list[SampleFacts], list[str]]:
     """Decode samples as training does; returns their facts, and the messages of damaged ones."""
     samples, damaged = [], []
-    for shard, sample in prepared(_spread(shards, num)):
+    for shard, sample in prepare_ahead(_spread(shards, num)):
         try:
             pair = shard.read(sample)
             decode_pair(pair, size, random.Random(0))
@@ -212,7 +212,7 @@ def _spread(shards: Sequence[Shard], num: int) -> Iterator[tuple[Shard, int]]:
 def _groups(folder: str | Path, cache: CacheConfig, num: int) -> tuple[set[str], int]:
     """Read the groups of samples spread over a folder; returns them and the number of readable samples."""
     groups, read = set(), 0
-    for shard, sample in prepared(_spread(open_shards(folder, cache), num)):
+    for shard, sample in prepare_ahead(_spread(open_shards(folder, cache), num)):
         try:
             pair = shard.read(sample)
         except DamagedSampleError:
