@@ -38,6 +38,7 @@ REASONS: Mapping[str, Reason] = {
     "unreadable": Reason("not readable as a video", "The container is damaged, cut off, or of an unknown kind."),
     "no_video_stream": Reason("no video in the file", "The file holds only sound, or a codec that is not installed."),
     "no_decoder": Reason("decord is not installed", "Use --decoder auto, or install decord.", True),
+    "no_duration": Reason("unknown length", "Nothing says how long the clip is, so no moments can be chosen."),
     "no_times": Reason("frames without time stamps", "Nothing says when its frames are shown."),
     "hdr": Reason(
         "HDR colours", "PQ and HLG need tone mapping, which is not done here; convert the clip to SDR first."

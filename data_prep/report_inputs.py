@@ -43,8 +43,8 @@ def input_section(scan: FolderScan, summary: Mapping, videos: Path | None) -> li
     pictures = {one["name"]: one["picture"] for examples in scan.examples.values() for one in examples}
     columns: dict[str, Callable[[InputRow], object]] = {
         summary["noun"].removesuffix("s"): lambda row: _name_cell(row, pictures, videos),
-        f"{name_samples(summary['noun'])} kept": lambda row: spaced(row.num_pairs),
-        "pairs dropped": lambda row: spaced(row.num_dropped) if row.num_dropped else "",
+        "kept": lambda row: spaced(row.num_pairs),
+        "dropped": lambda row: spaced(row.num_dropped) if row.num_dropped else "",
         "why": lambda row: span(breakable(_describe_reason(row, summary["near_duplicates"])), "text"),
         "shots": lambda row: spaced(row.record["shots"]) if "shots" in row.record else "",
         "treatment": lambda row: span(", ".join(describe_treatment(row.record)), "text"),
@@ -55,7 +55,10 @@ def input_section(scan: FolderScan, summary: Mapping, videos: Path | None) -> li
     filled = [title for title, column in cells.items() if any(cell not in ("", EMPTY) for cell in column)]
     others = scan.num_inputs - len(rows)
     more = f" {spaced(others)} more {summary['noun']}, which gave as many or more, are not listed." if others else ""
-    note = f"Worst first; a click on a header sorts the table, one on a picture enlarges it.{more}"
+    samples = name_samples(summary["noun"])
+    note = (
+        f"Numbers of {samples}, worst first. A click on a header sorts the table, one on a picture enlarges it.{more}"
+    )
     if others:
         note += f" Of those that were left out, at most 20 for each reason are among these {MAX_ROWS}."
     return [
