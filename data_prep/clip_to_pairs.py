@@ -33,7 +33,7 @@ from mimicbrush.video.clip_reader import open_clip
 from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 THUMBNAIL_STEP = 4
-"""Of a clip that is read in stretches, every fourth thumbnail is kept for hashes, because there may be many."""
+"""Step between thumbnails kept for the hashes of a clip that is read in stretches, because there may be many."""
 
 
 def shard_videos(config: VideoShardConfig) -> str:
