@@ -37,8 +37,15 @@ OUTLINE_SHARE = 0.1
 many more lines there than at its outermost point."""
 MIN_LINES = 0.2
 """Smallest share of lines along an edge that meet content at all."""
-MIN_FILLED = 0.6
-"""Smallest share of a border that is of its colour; logos and subtitles may cover the rest."""
+MIN_FILLED = 0.75
+"""Smallest share of a border, in the mean of all frames, that is of its colour; logos and subtitles cover the rest."""
+MIN_FULLER = 0.35
+"""Smallest difference between the shares of that colour in the border and right inside it: between lines of text on a
+black screen there is none."""
+MIN_PRESENT = 0.4
+"""Smallest share of frames with content right at the edge: the outline of something that moves is there in few."""
+MIN_PRESENT_LINES = 0.3
+"""Smallest share of the lines with content right at the edge in such a frame."""
 MAX_UNEVEN = 0.03
 """Largest difference of two opposite borders that are not black, as a share of the picture."""
 MAX_BLEND = 8
@@ -161,14 +168,24 @@ def _find_edge(lines: NDArray[np.uint8], colour: NDArray[np.int16] | None) -> _E
     meets = _any_of_next(~near, max(MAX_BLEND, round(OUTLINE_SHARE * length)))
     leaving = np.convolve(leaves.mean(axis=1), np.ones(3), mode="same")
     straight = leaving / np.maximum(meets.mean(axis=1), MIN_LINES)
-    before = np.cumsum(near.mean(axis=1)) / np.arange(1, len(near) + 1)
-    is_edge = (straight >= MIN_STRAIGHT) & (np.roll(before, 2) >= MIN_FILLED)
+    is_edge = straight >= MIN_STRAIGHT
     is_edge[: max(2, round(MIN_SHARE * length))] = is_edge[last:] = False
+    if is_edge.any():
+        is_near = np.abs(lines - colour).max(axis=3) <= TOLERANCE
+        filled = np.cumsum(is_near.mean(axis=(0, 2))) / np.arange(1, len(near) + 1)
+        is_edge &= np.roll(filled, 2) >= MIN_FILLED
     if not is_edge.any():
         return None
     depth = int(np.flatnonzero(is_edge)[-1])
     depth = max(range(max(2, depth - 2), depth + 1), key=lambda row: leaving[row])
-    profile = distance[depth - 1 : depth + MAX_BLEND + 2, leaves[depth - 1 : depth + 2].any(axis=0)].mean(axis=1)
+    inside = is_near[:, depth : depth + round(OUTLINE_SHARE * length)].mean()
+    if filled[depth - 2] - inside < MIN_FULLER:
+        return None
+    at_edge = leaves[depth - 1 : depth + 2].any(axis=0)
+    present = ~is_near[:, depth : depth + 3].all(axis=1)[:, at_edge]
+    if (present.mean(axis=1) >= MIN_PRESENT_LINES).mean() < MIN_PRESENT:
+        return None
+    profile = distance[depth - 1 : depth + MAX_BLEND + 2, at_edge].mean(axis=1)
     rises = np.diff(profile[:MAX_BLEND])
     step = 1 + int(np.argmax(rises > 0.5 * rises.max()))
     step += bool(profile[step] < MAX_RISE * profile[step + 1])

@@ -92,13 +92,20 @@ def test_pictures_without_borders_stay_whole() -> None:
         cv2.circle(light, (160 + number, 120), 70, (180, 60, 20), -1)
         for x, y in generator.integers(40, 200, (12, 2)):
             cv2.circle(dark, (int(x), int(y)), 3, (250, 240, 200), -1)
+    screen = [np.zeros((240, 320, 3), np.uint8) for _ in range(8)]
+    studio = [np.full((240, 320, 3), 252, np.uint8) for _ in range(8)]
+    for number, (text, subject) in enumerate(zip(screen, studio, strict=True)):
+        for row in range(13):
+            words = "".join(generator.choice(list("abcdefg h"), 40))
+            cv2.putText(text, words, (0, 8 + 20 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (200, 200, 200), 1)
+        cv2.rectangle(subject, (100 + 4 * number, 60), (200 + 4 * number, 239), (60, 50, 90), -1)
     soft = [cv2.blur(image, (31, 31)) for image in moving()]
     for image, sharp in zip(soft, moving(), strict=True):
         near = np.zeros((HEIGHT, WIDTH, 1), np.float32)
         cv2.circle(near, (80, 60), 45, 1.0, -1)
         near = cv2.blur(near, (15, 15))[..., None]
         image[:] = near * sharp + (1 - near) * image
-    for images in (moving(), disc, night, horizon, soft, [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4):
+    for images in (moving(), disc, night, horizon, soft, screen, studio, [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4):
         assert find_borders(images) == (0, 0, 0, 0)
 
 
