@@ -10,7 +10,7 @@ from mimicbrush.command import Command, run_command
 
 COMMAND = Command(
     program="python data_prep/render_demo.py",
-    config="data_prep.config.RenderDemoConfig",
+    config="data_prep.demo.config.RenderDemoConfig",
     run="data_prep.demo.rendering.render_demo",
     examples=(
         "python data_prep/render_demo.py --output runs/demo",

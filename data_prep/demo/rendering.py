@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from data_prep.config import RenderDemoConfig
+from data_prep.demo.config import RenderDemoConfig
 from data_prep.demo.render_clips import plan_clips, render_clip, write_metadata
 from data_prep.demo.render_stills import DemoStill, render_still
 from data_prep.demo.render_triplets import is_rendered, plan_triplets, render_triplet, write_texts

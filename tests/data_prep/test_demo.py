@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from data_prep.clip_files import list_videos
-from data_prep.config import ObjectMaskConfig, RenderDemoConfig
+from data_prep.config import ObjectMaskConfig
 from data_prep.demo.camera import CameraView, homography, overhang, random_path
+from data_prep.demo.config import RenderDemoConfig
 from data_prep.demo.render_triplets import plan_triplets
 from data_prep.demo.rendering import render_demo
 from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, load
