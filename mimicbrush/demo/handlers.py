@@ -58,10 +58,10 @@ class EditHandlers(ABC):
         Raises UserError for missing or wrong values.
         """
 
-    def check_source(self, request: gr.Request, source: PainterData) -> tuple:
+    def check_source(self, request: gr.Request, source: PainterData | None) -> tuple:
         """Check a new picture or mask; a new picture clears the results and stops the running edit."""
         accepted = self._check_upload(source)
-        is_another = source.new_picture is not None and not accepted.error
+        is_another = not accepted.error and source.new_picture is not None
         return accepted, *(self._without_results(request) if is_another else ResultPanel())
 
     def edit(self, request: gr.Request, *, results: FinishedEdit | None, **given: object) -> Iterator[ResultPanel]:
@@ -73,10 +73,11 @@ class EditHandlers(ABC):
         start = monotonic()
         try:
             config = self.make_config(**given)
-            yield starting()
-            for update in self.editor.edit(config, visitor=request.session_hash):
-                yield progress(update)
-            yield finished(config, monotonic() - start)
+            with self.folders.in_use(config.output.parent):
+                yield starting()
+                for update in self.editor.edit(config, visitor=request.session_hash):
+                    yield progress(update)
+                yield finished(config, monotonic() - start)
         except SupersededError:
             yield idle(NOTHING_YET)._replace(results=None)
         except StoppedError:
@@ -101,9 +102,9 @@ class EditHandlers(ABC):
         self.editor.stop(request.session_hash, SupersededError)
         return ResultPanel(NOTHING_YET, results=None, **results_shown(0))
 
-    def _check_upload(self, data: PainterData, *, is_reference: bool = False) -> PainterData:
+    def _check_upload(self, data: PainterData | None, *, is_reference: bool = False) -> PainterData:
         """Accept a new file, or return the former value with the reason for refusing it."""
-        folder = self.folders.new_folder()
+        data, folder = data or PainterData(), self.folders.new_folder()
         try:
             return to_browser(accept(with_new(data), self.config.limits, folder, is_reference=is_reference))
         except UserError as error:
@@ -129,7 +130,7 @@ class ReferenceHandlers(EditHandlers):
         shown = [reference for reference in map(from_browser, references) if reference is not None]
         return reference_edit_config(self.config, self.folders.new_folder(), from_browser(source), shown, **settings)
 
-    def check_reference(self, reference: PainterData) -> PainterData:
+    def check_reference(self, reference: PainterData | None) -> PainterData:
         """Check a new reference."""
         return self._check_upload(reference, is_reference=True)
 

@@ -33,16 +33,14 @@ class TemporaryFolders:
         self.served = root / "served"
         self._made = root / "made"
         self._permanent: set[Path] = set()
+        self._used: set[Path] = set()
         for folder in (self.served, self._made):
             folder.mkdir()
         # Gradio reads both when it stores or serves a file; without the second it uses the current folder.
         os.environ["GRADIO_TEMP_DIR"] = os.environ["GRADIO_EXAMPLES_CACHE"] = str(self.served)
 
     def new_folder(self) -> Path:
-        """Make a new folder that is not served, and delete old ones."""
-        for old in self._made.iterdir():
-            if time() - old.stat().st_mtime > KEPT_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
+        """Make a new folder that is not served, and delete old files."""
         self.make_room()
         return Path(tempfile.mkdtemp(dir=self._made))
 
@@ -50,14 +48,25 @@ class TemporaryFolders:
         """Never delete the files that exist now, such as the pictures of the examples, to make room for others."""
         self._permanent = {path for parent in (self.served, self._made) for path in parent.iterdir()}
 
+    @contextmanager
+    def in_use(self, folder: Path) -> Iterator[None]:
+        """Keep a folder within the block, because an edit reads and writes it."""
+        self._used.add(folder)
+        try:
+            yield
+        finally:
+            self._used.discard(folder)
+
     def make_room(self) -> None:
-        """Delete the oldest uploads and results until all files together are no larger than `max_bytes`."""
+        """Delete uploads and results after a day, and the oldest while all together are larger than `max_bytes`."""
         places = [path for parent in (self.served, self._made) for path in parent.iterdir()]
         groups = [_measure(path) for path in places if path not in self._permanent]
         left = sum(group.size for group in groups)
         for group in sorted(groups, key=lambda group: group.newest):
-            if left <= self.max_bytes:
+            if left <= self.max_bytes and time() - group.newest < KEPT_SECONDS:
                 break
+            if group.place in self._used:
+                continue
             if group.place.is_dir():
                 shutil.rmtree(group.place, ignore_errors=True)
             else:

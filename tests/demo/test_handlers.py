@@ -154,6 +154,18 @@ def test_unexpected_errors_free_the_page_and_are_raised(handlers, source, refere
         next(views)
 
 
+def test_the_files_of_a_running_edit_are_not_deleted_to_make_room(handlers, source, reference, folders):
+    folders.max_bytes = 0
+    *_, last = ((folders.make_room(), view)[1] for view in start(handlers, source, reference))
+    assert "Done" in last.status and all(path.exists() for path in last.results.outputs)
+
+
+def test_an_event_without_a_picture_is_answered_in_a_sentence(handlers, caplog):
+    accepted, *_ = handlers.check_source(VISITOR, None)
+    assert "nothing was uploaded" in accepted.error and "nothing was uploaded" in handlers.check_reference(None).error
+    assert not caplog.text
+
+
 def test_stop_leaves_a_page_that_can_edit_again(handlers, source, reference):
     views = start(handlers, source, reference, num_inference_steps=100)
     next(views)

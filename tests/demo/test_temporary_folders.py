@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from time import time
 
 import pytest
 
-from mimicbrush.demo.temporary_folders import temporary_folders
+from mimicbrush.demo.temporary_folders import KEPT_SECONDS, temporary_folders
 
 
 @pytest.fixture
@@ -52,3 +53,21 @@ def test_the_oldest_files_are_deleted_to_make_room_but_never_permanent_ones(temp
         folders.make_room()
         assert [place.exists() for place in places] == [False, True, True]
         assert (folders.served / "example" / "e.png").exists()
+
+
+def test_files_are_deleted_after_a_day_but_not_the_folder_of_a_running_edit(temporary):
+    with temporary_folders(max_bytes=0) as folders:
+        running, aborted = folders.new_folder(), folders.served / "tmp"
+        with folders.in_use(running):
+            folders.make_room()
+            assert running.exists()
+            folders.max_bytes = math.inf
+            aborted.touch()
+            folders.make_room()
+            assert aborted.exists()
+            for place in (running, aborted):
+                os.utime(place, (time() - KEPT_SECONDS - 1,) * 2)
+            folders.make_room()
+            assert running.exists() and not aborted.exists()
+        folders.make_room()
+        assert not running.exists()
