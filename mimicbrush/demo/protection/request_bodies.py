@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mimicbrush.demo.protection.refusals import RefusedRequestError
-from mimicbrush.demo.protection.upload_quotas import is_upload
+from mimicbrush.demo.protection.upload_quotas import UPLOAD, is_upload
 
 MAX_BODY = 4_000_000
 """Largest request in bytes, except uploads, whose size Gradio limits."""
@@ -26,7 +26,8 @@ ELSEWHERE = re.compile(r"https?:|/proxy=", re.IGNORECASE)
 class RequestBodies:
     """Refuses bodies that are too large, and requests for files of other machines, which Gradio would fetch.
 
-    Such files are named by paths (`file=https://...`) and by bodies. Uploads pass: they hold no JSON.
+    Such files are named by paths (`file=https://...`) and by bodies. Uploads pass: they hold no JSON. Files sent to
+    other addresses are refused, because Gradio's recorder of screens would leave them in the system's temporary folder.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,7 +38,10 @@ class RequestBodies:
             if ELSEWHERE.search(scope["path"]):
                 raise RefusedRequestError(403, "Forbidden: it names a file of another machine.")
             if scope["method"] not in ("GET", "HEAD") and not is_upload(scope):
-                receive = _replay(await _checked_body(Request(scope, receive)), receive)
+                request = Request(scope, receive)
+                if "multipart" in request.headers.get("content-type", "").lower():
+                    raise RefusedRequestError(415, f"Files are accepted at {UPLOAD} alone.")
+                receive = _replay(await _checked_body(request), receive)
         await self.app(scope, receive, send)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 import anyio.to_thread
-from gradio.route_utils import API_PREFIX
+from gradio import route_utils
+from gradio.route_utils import API_PREFIX, GradioMultiPartParser
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mimicbrush.demo.config import Limits
@@ -44,6 +48,21 @@ class UploadQuotas:
         finally:
             # In a thread, so that other requests are answered in the meantime.
             await anyio.to_thread.run_sync(self.folders.make_room)
+
+
+class OneFileParser(GradioMultiPartParser):
+    """Parses an upload of one file, as the page sends it; Gradio answers others with status 400.
+
+    A thousand files would count as one upload, and Gradio would keep form fields of any size in memory.
+    """
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], **options: object) -> None:
+        super().__init__(headers, stream, **(options | {"max_files": 1, "max_fields": 0}))
+
+
+def accept_one_file_per_upload() -> None:
+    """Replace Gradio's parser of uploads."""
+    route_utils.GradioMultiPartParser = OneFileParser
 
 
 def is_upload(scope: Scope) -> bool:
