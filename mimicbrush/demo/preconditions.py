@@ -45,7 +45,7 @@ def check_port(config: DemoConfig) -> None:
 def read_password(path: Path) -> str:
     """The first line of a file; raises UserError if it cannot be read or is too short for a password."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows puts a mark before the text
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; --password_file expects a file with the password in it") from None
     except UnicodeDecodeError:

@@ -16,12 +16,14 @@ from threading import Thread
 from typing import TypeVar
 
 import gradio as gr
+from gradio import routes
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.page import STYLE, THEME, build_page
 from mimicbrush.demo.preconditions import check_port
 from mimicbrush.demo.protection.error_log import shorten_tracebacks
 from mimicbrush.demo.protection.layers import protection_layers
+from mimicbrush.demo.protection.upload_quotas import accept_one_file_per_upload
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.temporary_folders import TemporaryFolders, delete, temporary_folders
@@ -32,6 +34,8 @@ from mimicbrush.requests import EditRequest
 
 T = TypeVar("T")
 
+MAX_EVENTS = 64
+"""Largest number of events that wait to be handled, such as checks of uploads; each may hold 4 MB of text in memory."""
 CLOSING_SECONDS = 0.5
 """Time for the server to close its connections; running edits are not waited for."""
 
@@ -116,8 +120,12 @@ def launch(page: gr.Blocks, config: DemoConfig, folders: TemporaryFolders) -> st
     """Serve in the background, and return the address. Raises UserError if another program has taken the port."""
     check_port(config)  # again, because loading has taken some time
     shorten_tracebacks()
+    accept_one_file_per_upload()
+    routes.CustomCORSMiddleware = lambda app, **_: app  # it would answer other sites before the layers see the request
+    if not config.allowed_hosts:
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # without a named proxy, X-Forwarded-For is the visitor's own
     folders.keep_present()
-    _, url, _ = page.launch(
+    _, url, _ = page.queue(max_size=MAX_EVENTS).launch(
         server_name=config.host,
         server_port=config.port,
         inbrowser=config.open_browser,

@@ -59,6 +59,8 @@ def make_folders(folder: Path, *, max_bytes: float = math.inf) -> Iterator[Tempo
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
             patch.setenv(name, "")
+        patch.setenv("FORWARDED_ALLOW_IPS", "")
+        patch.delenv("FORWARDED_ALLOW_IPS")  # set by `launch`
         yield TemporaryFolders(folder, max_bytes=max_bytes)
 
 

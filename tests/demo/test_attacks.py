@@ -9,6 +9,7 @@ import pickle
 import re
 import socket
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -18,7 +19,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gradio.queueing import Queue
 
+from mimicbrush.demo import server
 from mimicbrush.demo.config import DemoConfig, Limits
 from mimicbrush.demo.protection import refusals
 from mimicbrush.demo.shared_editor import SharedEditor
@@ -70,6 +73,16 @@ def test_a_link_on_another_site_opens_the_page_but_its_pages_embed_nothing(clien
     assert client.post("/", headers=NAVIGATION).status_code == 403
 
 
+def test_questions_before_a_request_are_answered_by_the_same_rules(client):
+    answer = client.options("/gradio_api/upload", headers={**EVIL, "Access-Control-Request-Method": "POST"})
+    assert answer.status_code == 403 and not any("access-control" in name for name in answer.headers)
+    address = client.base_url.host, client.base_url.port
+    with socket.create_connection(address, timeout=30) as nameless:
+        nameless.sendall(b"GET / HTTP/1.0\r\nOrigin: https://evil.example\r\n\r\n")
+        answer = b"".join(iter(lambda: nameless.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400") and b"x-frame-options: DENY" in answer
+
+
 def test_the_page_itself_and_clients_without_a_browser_are_served(client, tmp_path):
     picture = write_picture(tmp_path / "p.png")
     own = {"Origin": str(client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
@@ -95,7 +108,7 @@ def test_every_answer_carries_the_security_headers(client, tmp_path):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-        assert "access-control-allow-origin" not in answer.headers or answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
 
 
 def test_an_uploaded_page_runs_no_script(client, tmp_path):
@@ -120,7 +133,7 @@ def test_the_page_names_every_inline_script_that_it_has(client):
 def test_quotas_hold_for_each_client_and_for_the_workspace(pipe, weights, tmp_path):
     (tmp_path / "workspace").mkdir()
     limits = Limits(upload_mb=1, client_mb=2, workspace_mb=1, uploads_per_minute=7)
-    config = DemoConfig(weights=str(weights), device="cpu", limits=limits)
+    config = DemoConfig(weights=str(weights), device="cpu", limits=limits, allowed_hosts=["proxy.example.org"])
     with (
         make_folders(tmp_path / "workspace", max_bytes=1e6) as folders,
         serve_page(SharedEditor(pipe, config.limits), config, folders) as client,
@@ -142,6 +155,37 @@ def test_quotas_hold_for_each_client_and_for_the_workspace(pipe, weights, tmp_pa
         )
         other = send_picture(client, tmp_path / "half.png", headers={"X-Forwarded-For": "192.0.2.2"})
         assert other.status_code == 200
+
+
+def test_an_upload_holds_one_file_and_nothing_else(client, folders):
+    before = sorted(folders.served.iterdir())
+    several = [("files", (f"{number}.png", b"x")) for number in range(2)]
+    assert client.post("/gradio_api/upload", files=several).status_code == 400
+    field = {"text": (None, b"x" * 100_000)}
+    assert client.post("/gradio_api/upload", files=field).status_code == 400
+    assert sorted(folders.served.iterdir()) == before
+
+
+@pytest.mark.parametrize("path", ["process_recording", "component_server"])
+def test_files_are_accepted_nowhere_else(client, tmp_path, monkeypatch, path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for kind in ("multipart/form-data", "Multipart/Form-Data"):
+        headers = {"Content-Type": f"{kind}; boundary=x"}
+        body = b'--x\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\nx\r\n--x--\r\n'
+        assert client.post(f"/gradio_api/{path}", content=body, headers=headers).status_code == 415
+    assert not list(tmp_path.iterdir())
+
+
+def test_events_beyond_a_number_are_refused(client, monkeypatch):
+    monkeypatch.setattr(Queue, "__len__", lambda _: server.MAX_EVENTS)
+    event = {"data": [None], "fn_index": 0, "session_hash": "s"}
+    assert client.post("/gradio_api/queue/join", json=event).status_code == 503
+
+
+def test_a_visitor_writes_short_lines_into_the_log(client, caplog):
+    assert client.get(f"/{'a' * 50_000}%0Aforged", headers=EVIL).status_code == 403
+    (message,) = caplog.messages
+    assert len(message) < 600 and "\n" not in message
 
 
 def test_a_picture_that_was_deleted_to_make_room_is_reported_in_a_sentence(client, tmp_path):
@@ -193,7 +237,8 @@ def test_a_password_stands_before_everything(pipe, weights, tmp_path):
         assert answer.status_code == 303 and "httponly" in cookie and "samesite=lax" in cookie
         assert client.get("/").status_code == 200 and send_picture(client, picture).status_code == 200
         stranger = httpx.Client(base_url=client.base_url, trust_env=False)
-        answers = [stranger.post("/login", data={"password": "guess"}).status_code for _ in range(12)]
+        spoofed = [{"X-Forwarded-For": f"192.0.2.{number}"} for number in range(12)]
+        answers = [stranger.post("/login", data={"password": "guess"}, headers=each).status_code for each in spoofed]
         assert 429 in answers and stranger.post("/login", data={"password": PASSWORD}).status_code == 429
 
 
@@ -287,13 +332,15 @@ def test_two_hundred_uploads_at_once_are_answered(client, tmp_path):
     assert client.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["upload", "queue/join"])
-def test_a_client_that_never_finishes_its_body_is_disconnected(client, monkeypatch, path):
+@pytest.mark.parametrize(
+    ("path", "kind"), [("upload", "multipart/form-data; boundary=x"), ("queue/join", "application/json")]
+)
+def test_a_client_that_never_finishes_its_body_is_disconnected(client, monkeypatch, path, kind):
     monkeypatch.setattr(refusals, "CHUNK_SECONDS", 0.2)
     address = client.base_url.host, client.base_url.port
     head = (
         f"POST /gradio_api/{path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nContent-Length: 1000\r\n"
-        "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+        f"Content-Type: {kind}\r\n\r\n--x\r\n"
     )
     with socket.create_connection(address, timeout=30) as slow:
         slow.sendall(head.encode())

@@ -46,7 +46,7 @@ def test_an_unusable_password_file_is_reported_before_anything_is_loaded(tmp_pat
         read_password(tmp_path / "password")
     with pytest.raises(UserError, match="--password_file expects a file"):
         read_password(tmp_path / "missing")
-    (tmp_path / "password").write_text("correct horse\r\nsecond line\n")
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbfcorrect horse\r\nsecond line\n")  # as Windows writes it
     assert read_password(tmp_path / "password") == "correct horse"
 
 

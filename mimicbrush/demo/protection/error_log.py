@@ -9,6 +9,9 @@ from types import SimpleNamespace
 
 from gradio import queueing, routes
 
+MAX_LINE = 300
+"""Largest number of characters of a visitor's request or error that are logged."""
+
 log = logging.getLogger(__name__)
 
 
@@ -21,7 +24,7 @@ def shorten_tracebacks() -> None:
 def one_line(error: BaseException) -> str:
     """Describe an error by its class and the beginning of its message, quoted to keep control characters out."""
     first = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first!r}"[:300]
+    return f"{type(error).__name__}: {first!r}"[:MAX_LINE]
 
 
 def is_ours(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mimicbrush.demo.protection.error_log import is_ours, one_line
+from mimicbrush.demo.protection.error_log import MAX_LINE, is_ours, one_line
 
 FORGED = (KeyError, ValueError, FnIndexInferError, ClientDisconnect)
 """Errors that Gradio raises for bodies that its page does not send, or that are incomplete."""
@@ -58,7 +58,7 @@ class Refusals:
         try:
             await self.app(scope, impatient(receive) if scope["type"] == "http" else receive, follow)
         except Exception as error:
-            answer = _answer(error, f"{scope.get('method', 'websocket')} {scope.get('path', '')!r}")
+            answer = _answer(error, f"{scope.get('method', 'websocket')} {scope.get('path', '')!r}"[:MAX_LINE])
             if scope["type"] == "http" and not is_started:
                 await answer(scope, receive, send)
             elif scope["type"] == "websocket":
