@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.config import EncodeConfig
 from mimicbrush.pictures.writing import encode_jpeg, encode_webp
+from mimicbrush.video.decoded_clip import Frame
 
 EXAMPLE_HEIGHT = 144
 """Height of example pictures in pixels."""
@@ -33,6 +34,20 @@ def encode_strip(images: Sequence[NDArray[np.uint8]]) -> bytes:
 def to_grey(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
     """Convert (H, W, 3) RGB to (h, w) luma with a short side of at most `short_side`, averaged, never enlarged."""
     return shrink(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), short_side)
+
+
+class GreyFrames:
+    """Grey versions of one shot's frames, each made once."""
+
+    def __init__(self) -> None:
+        self._greys: dict[tuple[float, int], NDArray[np.uint8]] = {}
+
+    def at(self, frame: Frame, short_side: int) -> NDArray[np.uint8]:
+        """The frame as `to_grey` converts it."""
+        key = frame.time, short_side
+        if key not in self._greys:
+            self._greys[key] = to_grey(frame.image, short_side)
+        return self._greys[key]
 
 
 def scale_to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:

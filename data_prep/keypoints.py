@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.images import to_grey
+from data_prep.images import GreyFrames, to_grey
 from mimicbrush.video.decoded_clip import Frame
 
 DETECTION_SIZE = 256
@@ -63,9 +63,10 @@ class Features(NamedTuple):
 
 
 class KeypointMatcher:
-    """Matches frames of one clip. Keypoints of a frame are detected once, and two frames are matched once."""
+    """Matches frames of one shot. Keypoints of a frame are detected once, and two frames are matched once."""
 
     def __init__(self) -> None:
+        self.greys = GreyFrames()
         self._features: dict[float, Features] = {}
         self._matches: dict[tuple[float, float], list[Match]] = {}
 
@@ -78,14 +79,18 @@ class KeypointMatcher:
 
     def _detect(self, frame: Frame) -> Features:
         if frame.time not in self._features:
-            self._features[frame.time] = detect_keypoints(frame.image)
+            self._features[frame.time] = _describe_corners(self.greys.at(frame, DETECTION_SIZE))
         return self._features[frame.time]
 
 
 def detect_keypoints(image: NDArray[np.uint8]) -> Features:
     """Find and describe the corners of a (H, W, 3) RGB frame. This is the slow part, done once for a frame of several
     pairs."""
-    grey = to_grey(image, DETECTION_SIZE)
+    return _describe_corners(to_grey(image, DETECTION_SIZE))
+
+
+def _describe_corners(grey: NDArray[np.uint8]) -> Features:
+    """Find and describe the corners of a (H, W) grey frame."""
     points, descriptors = cv2.SIFT_create().compute(grey, list(_corners(grey)))
     positions = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
     return Features(positions, np.empty((0, 128), np.float32) if descriptors is None else descriptors, grey.shape)
@@ -181,4 +186,4 @@ def _normalise(source: NDArray, source_shape: tuple, reference: NDArray, referen
     """Pixel centres to fractions of each frame's width and height."""
     scale = np.array([source_shape[1], source_shape[0], reference_shape[1], reference_shape[0]], np.float32)
     points = (np.concatenate([source, reference], axis=1) + 0.5) / scale
-    return [tuple(round(float(value), 5) for value in point) for point in points.clip(0, 1)]
+    return [tuple(point) for point in points.clip(0, 1).astype(float).round(5).tolist()]

@@ -41,13 +41,28 @@ MIN_KEPT_STRUCTURE = 0.6
 """Smallest correlation of two windows of the same structure, whatever gain and offset lie between them. Measured: under
 changes of light alone at most 2 % of a still lie below, where something moves usually more than 10 %."""
 MAX_SAME_LIGHT = 2.0
-"""Largest median difference of two frames in the same light, in grey levels: half of the picture kept its level."""
+"""Largest difference, in grey levels, over more than half of the picture for two frames in the same light."""
 STRIP_HEIGHT = 0.2
 """Largest height of a strip, as a share of the picture's height."""
 STRIP_ZONE = 0.3
 """Distance from the top or bottom within which a strip must lie, as a share of the picture's height."""
 MAX_BESIDE_STRIPS = 0.01
 """Largest share of the picture that may change outside the strips if they alone changed."""
+
+
+class Structure(NamedTuple):
+    """A small grey picture, and the window around each of its pixels, all (h, w)."""
+
+    levels: NDArray[np.float32]
+    """Grey levels."""
+    mean: NDArray[np.float32]
+    """Mean of the window."""
+    deviation: NDArray[np.float32]
+    """Standard deviation of the window."""
+    textured: NDArray[np.bool_]
+    """Whether the window has a structure."""
+    flat: NDArray[np.bool_]
+    """Whether the window has none, and not because it was clipped."""
 
 
 class Look(NamedTuple):
@@ -57,8 +72,8 @@ class Look(NamedTuple):
     """The grey frame at the size at which SSIM is measured, and its window sums."""
     flat: NDArray[np.bool_]
     """(H, W) whether the window around each pixel is flat."""
-    small: NDArray[np.float32]
-    """(h, w) grey levels at `SMALL_SIZE`."""
+    structure: Structure
+    """The frame at `SMALL_SIZE`."""
 
 
 class Likeness(NamedTuple):
@@ -74,7 +89,7 @@ def look_at(grey: NDArray[np.uint8]) -> Look:
     """Prepare a (H, W) grey frame, of the size at which SSIM is measured, for comparisons."""
     sums = moments(grey)
     flat = sums.window_spread < FLAT_LEVEL**2 * SPREAD_OF_ONE_LEVEL
-    return Look(sums, flat, shrink(grey, SMALL_SIZE).astype(np.float32))
+    return Look(sums, flat, _structure(shrink(grey, SMALL_SIZE).astype(np.float32)))
 
 
 def compare(first: Look, second: Look, *, min_changed: float) -> Likeness:
@@ -87,7 +102,7 @@ def compare(first: Look, second: Look, *, min_changed: float) -> Likeness:
     gain = _content_gain(_share(flat))
     changed = gain * _share(apart)
     if changed >= min_changed:
-        changed = min(changed, gain * _lasting_change(first.small, second.small))
+        changed = min(changed, gain * _lasting_change(first.structure, second.structure))
     return Likeness(similarity, changed)
 
 
@@ -105,67 +120,60 @@ def _content_gain(flat: float) -> float:
     return (1 - MAX_FLAT_WEIGHT) / (1 - flat) if MAX_FLAT_WEIGHT < flat < 1 else 1.0
 
 
-def _lasting_change(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Share of two (h, w) pictures that differs whatever the light, and not only in strips."""
-    difference = cv2.absdiff(first, second)
-    share = _share_beside_strips(difference > CHANGED_LEVEL, np.ones(difference.shape, bool))
-    if np.median(difference) <= MAX_SAME_LIGHT:
+def _lasting_change(first: Structure, second: Structure) -> float:
+    """Share of two small pictures that differs whatever the light, and not only in strips."""
+    difference = cv2.absdiff(first.levels, second.levels)
+    share = _share_beside_strips(difference > CHANGED_LEVEL, difference.size)
+    if _share(difference <= MAX_SAME_LIGHT) > 0.5:
         return share
-    changed, judged = _change_of_structure(first, second)
-    return min(share, _share_beside_strips(changed, judged)) if judged.any() else share
+    changed, num_judged = _change_of_structure(first, second)
+    return min(share, _share_beside_strips(changed, num_judged)) if num_judged else share
 
 
-def _change_of_structure(
-    first: NDArray[np.float32], second: NDArray[np.float32]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(h, w) the pixels of two pictures around which the structure changed, and those around which that can be judged.
+def _change_of_structure(first: Structure, second: Structure) -> tuple[NDArray[np.bool_], int]:
+    """(h, w) the pixels around which the structure changed, and the number of those around which that can be judged.
 
     None can be judged if hardly any window has a structure in both.
     """
-    means, deviations = zip(*(_window_statistics(picture) for picture in (first, second)), strict=True)
-    textured = np.minimum(*deviations) > MIN_TEXTURE
+    textured = first.textured & second.textured
     if _share(textured) < MIN_TEXTURED:
-        return np.zeros_like(textured), np.zeros_like(textured)
-    covariance = _window_mean(first * second) - means[0] * means[1]
-    differs = textured & (covariance < MIN_KEPT_STRUCTURE * deviations[0] * deviations[1])
-    gain = float(np.median(deviations[1][textured] / deviations[0][textured]))
-    vanished = _vanished(deviations[0], gain, means[1], deviations[1])
-    vanished |= _vanished(deviations[1], 1 / gain, means[0], deviations[0])
-    return differs | vanished, textured | vanished
+        return np.zeros_like(textured), 0
+    covariance = _window_mean(first.levels * second.levels)
+    covariance -= first.mean * second.mean
+    differs = textured & (covariance < MIN_KEPT_STRUCTURE * first.deviation * second.deviation)
+    gain = float(np.median(second.deviation[textured] / first.deviation[textured]))
+    vanished = second.flat & (min(1.0, gain) * first.deviation > VANISHED_TEXTURE)
+    vanished |= first.flat & (min(1.0, 1 / gain) * second.deviation > VANISHED_TEXTURE)
+    return differs | vanished, np.count_nonzero(textured | vanished)
 
 
-def _vanished(
-    before: NDArray[np.float32], gain: float, mean: NDArray[np.float32], after: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """(h, w) where a strong structure is flat afterwards, and not because it was clipped."""
-    strong = min(1.0, gain) * before > VANISHED_TEXTURE
-    return strong & (after < MIN_TEXTURE) & (mean > CLIPPED[0]) & (mean < CLIPPED[1])
-
-
-def _window_statistics(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(h, w) mean and standard deviation of the window around each pixel."""
-    mean = _window_mean(picture)
-    return mean, np.sqrt(np.maximum(_window_mean(picture * picture) - mean * mean, 0))
+def _structure(levels: NDArray[np.float32]) -> Structure:
+    """Measure the windows of a (h, w) small picture."""
+    mean = _window_mean(levels)
+    deviation = np.sqrt(np.maximum(_window_mean(levels * levels) - mean * mean, 0))
+    flat = (deviation < MIN_TEXTURE) & (mean > CLIPPED[0]) & (mean < CLIPPED[1])
+    return Structure(levels, mean, deviation, deviation > MIN_TEXTURE, flat)
 
 
 def _window_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return cv2.blur(values, (STRUCTURE_WINDOW, STRUCTURE_WINDOW))
 
 
-def _share_beside_strips(changed: NDArray[np.bool_], judged: NDArray[np.bool_]) -> float:
+def _share_beside_strips(changed: NDArray[np.bool_], num_judged: int) -> float:
     """Share of the judged pixels that changed; if nearly all of them lie in strips, of those beside the strips."""
-    beside = float(_without_strips(changed).sum() / judged.sum())
-    return beside if beside < MAX_BESIDE_STRIPS else float(changed.sum() / judged.sum())
+    rows = cv2.reduce(changed.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+    beside = float(_without_strips(rows).sum() / num_judged)
+    return beside if beside < MAX_BESIDE_STRIPS else float(rows.sum() / num_judged)
 
 
-def _without_strips(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A map of changes without those in the fullest narrow strip near the top and near the bottom."""
-    left = changed.copy()
-    zone, height = (max(1, round(share * len(changed))) for share in (STRIP_ZONE, STRIP_HEIGHT))
+def _without_strips(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(h,) changes in each row, without those of the fullest narrow strip near the top and near the bottom."""
+    left = rows.copy()
+    zone, height = (max(1, round(share * len(rows))) for share in (STRIP_ZONE, STRIP_HEIGHT))
     for way in (left, left[::-1]):
-        counts = np.convolve(way[:zone].sum(axis=1), np.ones(height), mode="valid")
+        counts = np.convolve(way[:zone], np.ones(height), mode="valid")
         start = int(counts.argmax())
-        way[start : start + height] = False
+        way[start : start + height] = 0
     return left
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import SSIM_WINDOW, PairConfig
-from data_prep.images import to_grey
+from data_prep.images import GreyFrames
 from data_prep.keypoints import KeypointMatcher, vouch_for
 from data_prep.likeness import Likeness, Look, compare, look_at
 from data_prep.shots import Shot
@@ -73,7 +73,8 @@ def select_pairs(
     If there are fewer, pairs below the band are added for which matched keypoints vouch.
     """
     selection = Selection([], [], Counter(), Counter(), {})
-    usable = _drop_poor_frames(shot.frames, config, selection)
+    matcher = matcher or KeypointMatcher()
+    usable = _drop_poor_frames(shot.frames, config, selection, matcher.greys)
     inside: list[ChosenPair] = []
     below: list[ChosenPair] = []
     for first, second in combinations(usable, 2):
@@ -99,7 +100,7 @@ def select_pairs(
         selection.dropped_pairs["not_needed"] += len(inside) - len(chosen)
     num_missing = config.pairs_per_shot - len(chosen)
     if config.vouching and num_missing and below:
-        chosen += _vouched(below, num_missing, config, generator, matcher or KeypointMatcher())
+        chosen += _vouched(below, num_missing, config, generator, matcher)
     kept = {(pair.first.time, pair.second.time) for pair in chosen}
     for pair in below:
         if (pair.first.time, pair.second.time) not in kept:
@@ -125,11 +126,13 @@ def _vouched(
     return [pair._replace(is_vouched=True) for pair in _spread(verified, num, config, generator)]
 
 
-def _drop_poor_frames(frames: Sequence[Frame], config: PairConfig, selection: Selection) -> list[_UsableFrame]:
+def _drop_poor_frames(
+    frames: Sequence[Frame], config: PairConfig, selection: Selection, greys: GreyFrames
+) -> list[_UsableFrame]:
     """Frames that may be part of a pair; the others are counted in `selection`, by reason."""
     usable: list[_UsableFrame] = []
     for frame in frames:
-        grey = to_grey(frame.image, config.ssim_size)
+        grey = greys.at(frame, config.ssim_size)
         reason = _defect(grey, usable, config)
         if reason is None:
             usable.append(_UsableFrame(frame, grey, look_at(grey)))
@@ -147,7 +150,7 @@ def _defect(grey: NDArray[np.uint8], earlier: Sequence[_UsableFrame], config: Pa
         return "near_black"
     if cv2.Laplacian(grey, cv2.CV_32F).var() < config.min_sharpness:
         return "blurred"
-    if any(cv2.absdiff(grey, other.grey).mean() < config.min_difference for other in earlier):
+    if any(cv2.norm(grey, other.grey, cv2.NORM_L1) < config.min_difference * grey.size for other in earlier):
         return "near_duplicate"
     return None
 

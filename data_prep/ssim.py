@@ -27,6 +27,8 @@ class Moments(NamedTuple):
     grey: NDArray[np.uint8]
     window_sum: NDArray[np.int32]
     """Sum of the window's grey levels."""
+    squared_sum: NDArray[np.int32]
+    """Square of that sum."""
     window_spread: NDArray[np.int32]
     """Sample variance of the window's N pixels, times N (N - 1)."""
 
@@ -36,7 +38,8 @@ def moments(grey: NDArray[np.uint8]) -> Moments:
     if min(grey.shape) < SSIM_WINDOW:
         raise ValueError(f"a frame is {grey.shape}; expected sides of {SSIM_WINDOW} or more")
     window_sum = _sum_windows(grey)
-    return Moments(grey, window_sum, _N * _sum_windows(_multiply(grey, grey)) - window_sum * window_sum)
+    squared_sum = window_sum * window_sum
+    return Moments(grey, window_sum, squared_sum, _N * _sum_windows(_multiply(grey, grey)) - squared_sum)
 
 
 def similarity_map(first: Moments, second: Moments) -> NDArray[np.float32]:
@@ -44,10 +47,17 @@ def similarity_map(first: Moments, second: Moments) -> NDArray[np.float32]:
     if first.grey.shape != second.grey.shape:
         raise ValueError(f"frames are {first.grey.shape} and {second.grey.shape}; expected one shape")
     product = first.window_sum * second.window_sum
-    covariance = _N * _sum_windows(_multiply(first.grey, second.grey)) - product
-    squares = first.window_sum * first.window_sum + second.window_sum * second.window_sum
-    similarity = _float(2 * product, _C1) * _float(2 * covariance, _C2)
-    similarity /= _float(squares, _C1) * _float(first.window_spread + second.window_spread, _C2)
+    covariance = _sum_windows(_multiply(first.grey, second.grey))
+    covariance *= _N
+    covariance -= product
+    covariance *= 2
+    product *= 2
+    similarity = _float(product, _C1)
+    similarity *= _float(covariance, _C2)
+    # Reusing the two arrays keeps them in the processor's cache.
+    divisor = _float(np.add(first.squared_sum, second.squared_sum, out=product), _C1)
+    divisor *= _float(np.add(first.window_spread, second.window_spread, out=covariance), _C2)
+    similarity /= divisor
     border = SSIM_WINDOW // 2
     return similarity[border:-border, border:-border]
 
@@ -61,11 +71,13 @@ def structural_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -
 
 
 def _float(whole: NDArray[np.int32], constant: float) -> NDArray[np.float32]:
-    return np.add(whole, constant, dtype=np.float32, casting="unsafe")
+    values = whole.astype(np.float32)
+    values += constant
+    return values
 
 
 def _multiply(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    return cv2.multiply(first, second, dtype=cv2.CV_16U)
+    return np.multiply(first, second, dtype=np.uint16)
 
 
 def _sum_windows(values: NDArray) -> NDArray[np.int32]:
