@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -18,18 +18,17 @@ from data_prep.images import encode_image
 from data_prep.input_files import check_file
 from data_prep.input_states import Inputs, state_of
 from data_prep.keypoints import KeypointMatcher, Match
-from data_prep.moments import drop_further, plan_stretches, read_stretch
+from data_prep.moments import Stretch, drop_further, plan_stretches, read_all, read_at, sample_times
 from data_prep.pairs import ChosenPair, select_pairs
 from data_prep.parallel_sharding import Outcome, Stopwatch
 from data_prep.shard_folder import shard_and_merge
-from data_prep.shots import Shot, find_shots, num_pairs_across, thin_out
+from data_prep.shots import Division, Shot, find_shots, num_pairs_across, thin_out
 from data_prep.work_units import slug
 from mimicbrush.data.shards import FramePair
-from mimicbrush.errors import UnusableInput
 from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.seeds import seed_of_input
-from mimicbrush.video.clip_reader import open_clip
+from mimicbrush.video.clip_reader import ClipReader, open_clip
 from mimicbrush.video.decoded_clip import DecodedClip, Frame
 
 THUMBNAIL_STEP = 4
@@ -63,12 +62,10 @@ def read_clip(
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     check_file(clips[name])
     record, pairs, thumbnails, facts = ClipRecord(), [], [], {}
-    for clip, times in _read_stretches(clips[name], config, generator, record, watch):
+    for clip, division in _read_stretches(clips[name], config, generator, record, watch):
         facts = facts or _facts(clip)
         origin = {"group": name, **metadata.get(name, {}), "file": name, **facts}
-        with watch.measure("similarity"):
-            shots = _divide(clip, times, record, config.pairs)
-        for shot in shots:
+        for shot in _choose_shots(division, record, config.pairs):
             pairs += _read_shot(shot, origin, config, generator, record, watch)
         thumbnails += clip.thumbnails if record.num_stretches == 1 else clip.thumbnails[::THUMBNAIL_STEP]
     described = {**record.summarise(), **facts, "hashes": hash_thumbnails(thumbnails)}
@@ -77,31 +74,66 @@ def read_clip(
 
 def _read_stretches(
     path: Path, config: VideoShardConfig, generator: np.random.Generator, record: ClipRecord, watch: Stopwatch
-) -> Iterator[tuple[DecodedClip, list[float]]]:
-    """Decode a clip stretch by stretch, each in one pass, with the random moments; raises UnusableInput."""
-    decoding = {"short_side": config.short_side, "decoder": config.decoder, "exact": config.exact_frames}
+) -> Iterator[tuple[DecodedClip, Division]]:
+    """Decode a clip stretch by stretch, and divide each into shots; raises UnusableInput."""
+    open_reader = partial(open_clip, path, short_side=config.short_side, exact=config.exact_frames)
     with ExitStack() as stack:
         with watch.measure("decode"):
-            reader = stack.enter_context(open_clip(path, **decoding))
+            reader = stack.enter_context(open_reader(decoder=config.decoder))
         info = reader.info
         stretches, record.num_stretches = plan_stretches(info.duration, info.width * info.height, config.pairs)
         record.num_stretches_read = len(stretches)
+        if record.num_stretches == 1:
+            yield _read_whole(reader, open_reader, config.pairs, generator, watch)
+            return
+        if config.decoder == "decord":
+            reader = stack.enter_context(open_reader())
         for stretch in stretches:
             with watch.measure("decode"):
-                clip, times = read_stretch(reader, stretch, config.pairs, generator, is_whole=record.num_stretches == 1)
-            if record.num_stretches == 1 and len(clip.frames) < 2:
-                raise UnusableInput("too_short", f"{len(clip.frames)} distinct frame in {info.duration:.2f} s")
-            yield clip, times
+                times = sample_times(stretch, info.duration, config.pairs, generator)
+                clip = read_all(reader, stretch, times, config.pairs)
+            with watch.measure("similarity"):
+                division = find_shots(clip)
+            yield clip, division
 
 
-def _divide(clip: DecodedClip, times: Sequence[float], record: ClipRecord, config: PairConfig) -> list[Shot]:
-    """Divide a stretch into shots; frames between them are dropped, and pairs of two shots are never compared.
+def _read_whole(
+    reader: ClipReader,
+    open_reader: Callable[[], AbstractContextManager[ClipReader]],
+    config: PairConfig,
+    generator: np.random.Generator,
+    watch: Stopwatch,
+) -> tuple[DecodedClip, Division]:
+    """Read a clip at random moments; if frames that were skipped may hide cuts, read all of it once more.
 
     A clip of a single shot has frames at the random moments alone.
     """
-    shots, transitions = find_shots(clip)
-    if record.num_stretches == len(shots) == 1:
-        shots = [shots[0]._replace(frames=drop_further(shots[0].frames, times, clip.thumbnails))]
+    duration = reader.info.duration
+    whole = Stretch(0.0, duration)
+    with watch.measure("decode"):
+        times = sample_times(whole, duration, config, generator)
+        clip = read_at(reader, times)
+    with watch.measure("similarity"):
+        division = find_shots(clip)
+    if not division.may_hide_cuts():
+        return clip, division
+    with watch.measure("decode"), open_reader() as again:
+        clip = read_all(again, whole, times, config)
+    with watch.measure("similarity"):
+        division = find_shots(clip)
+    if len(division.shots) == 1:
+        shot = division.shots[0]
+        shot = shot._replace(frames=drop_further(shot.frames, times, clip.thumbnails))
+        division = division._replace(shots=[shot])
+    return clip, division
+
+
+def _choose_shots(division: Division, record: ClipRecord, config: PairConfig) -> list[Shot]:
+    """The shots of a stretch of which pairs are chosen; what is left out is counted.
+
+    Frames between shots are dropped, and pairs of two shots are never compared.
+    """
+    shots, transitions = division
     record.num_frames += len(transitions) + sum(len(shot.frames) for shot in shots)
     if transitions:
         record.dropped_frames["transition"] += len(transitions)

@@ -1,8 +1,9 @@
 """Choose the moments of a clip at which frames are read.
 
-A clip of up to 18 seconds is read at random moments all over it. A longer one is read in stretches of about 12 seconds,
-spread evenly over it, of which there are at most a third as many as shots may be used. After a cut, further frames are
-kept on the way, so that short shots have enough frames for pairs.
+A clip of up to 18 seconds is read at random moments all over it; if it may have several shots, it is read once more,
+wholly. A longer one is read in stretches of about 12 seconds, spread evenly over it, of which there are at most a third
+as many as shots may be used. Wherever all frames are read, further ones are kept after each cut, so that short shots
+have enough frames for pairs.
 """
 
 from __future__ import annotations
@@ -63,22 +64,26 @@ def plan_stretches(duration: float, frame_area: int, config: PairConfig) -> tupl
 
 
 def sample_times(stretch: Stretch, duration: float, config: PairConfig, generator: np.random.Generator) -> list[float]:
-    """Draw `frames_per_shot` random times within a stretch, in seconds, rising.
+    """Draw `frames_per_shot` random times within a stretch, in seconds, rising; raises UnusableInput (no_duration)."""
+    if duration <= 0:
+        raise UnusableInput("no_duration", "the container does not say how long it is")
+    return sorted(generator.uniform(*_limits(stretch, duration), config.frames_per_shot).tolist())
+
+
+def _limits(stretch: Stretch, duration: float) -> tuple[float, float]:
+    """The first and the last time of a stretch that are read.
 
     The first 2 % and the last 4 % of a clip are left out, as containers often state a slightly longer duration than
     they hold.
     """
-    low, high = max(stretch.start, 0.02 * duration), min(stretch.end, 0.96 * duration)
-    return sorted(generator.uniform(low, high, config.frames_per_shot).tolist())
+    return max(stretch.start, 0.02 * duration), min(stretch.end, 0.96 * duration)
 
 
 class FurtherFrames:
-    """Chooses further frames after each cut of a stretch, closer together at first; they are kept on the way."""
+    """Chooses further frames at the start and after each cut, closer together at first; they are kept on the way."""
 
-    def __init__(self, config: PairConfig, *, from_start: bool) -> None:
-        """from_start: whether frames are chosen before the first cut, too."""
+    def __init__(self, config: PairConfig) -> None:
         self.per_shot = config.frames_per_shot
-        self.from_start = from_start
         self.previous: Thumbnail | None = None
         self.jumps: deque[float] = deque(maxlen=NUM_BEFORE)
         self.left = 0
@@ -98,28 +103,25 @@ class FurtherFrames:
 
     def _starts_shot(self, thumbnail: Thumbnail) -> bool:
         if self.previous is None:
-            return self.from_start
+            return True
         jump = float(cv2.absdiff(self.previous.luma, thumbnail.luma).mean())
         usual = float(np.median(self.jumps)) if self.jumps else jump
         self.jumps.append(jump)
         return thumbnail.starts_shot or jump > max(MIN_JUMP, MIN_RATIO * usual)
 
 
-def read_stretch(
-    reader: ClipReader, stretch: Stretch, config: PairConfig, generator: np.random.Generator, *, is_whole: bool
-) -> tuple[DecodedClip, list[float]]:
-    """Read a stretch of a clip: frames at random moments, which are returned, and further ones where there are cuts.
+def read_at(reader: ClipReader, times: Sequence[float]) -> DecodedClip:
+    """Read a clip at given times; frames between them may be skipped. Raises UnusableInput (too_short)."""
+    clip = reader.read(times)
+    if len(clip.frames) < 2:
+        raise UnusableInput("too_short", f"{len(clip.frames)} distinct frame in {reader.info.duration:.2f} s")
+    return clip
 
-    is_whole: whether it is the whole clip. Then a seek may skip frames; of a film every frame is decoded, so that no
-    shot is missed.
-    """
-    if reader.info.duration <= 0:
-        raise UnusableInput("no_duration", "the container does not say how long it is")
-    times = sample_times(stretch, reader.info.duration, config, generator)
-    if is_whole:
-        return reader.read(times, keep=FurtherFrames(config, from_start=False)), times
-    times = [stretch.start, *times]
-    return reader.read(times, keep=FurtherFrames(config, from_start=True), skip=False), times
+
+def read_all(reader: ClipReader, stretch: Stretch, times: Sequence[float], config: PairConfig) -> DecodedClip:
+    """Read a stretch with every frame decoded, so that no cut is missed: frames at given times, and further ones."""
+    low, high = _limits(stretch, reader.info.duration)
+    return reader.read([low, *times, high], keep=FurtherFrames(config), skip=False)
 
 
 def drop_further(frames: Sequence[Frame], times: Sequence[float], thumbnails: Sequence[Thumbnail]) -> list[Frame]:
