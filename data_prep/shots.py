@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.same_scene import agree_in_place, show_same_scene
-from data_prep.transitions import Span, find_transitions
+from data_prep.transitions import Span, find_transitions, is_carried
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
 MIN_JUMP = 12.0
@@ -113,29 +113,34 @@ def _is_still_in_place(cut: float, frames: Sequence[Frame]) -> bool:
 def _transitions_in(part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
     """The transitions between two cuts; the frames of that part alone decide."""
     inside = [frame for frame in frames if part[0].time <= frame.time <= part[-1].time] if part else []
-    return [span for group in find_transitions(part) for span in _true_transitions(group, inside)]
+    return [span for group in find_transitions(part) for span in _true_transitions(group, part, inside)]
 
 
-def _true_transitions(group: Sequence[Span], frames: Sequence[Frame]) -> list[Span]:
+def _true_transitions(group: Sequence[Span], part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
     """The transitions among possible ones that overlap: those before and after which frames show two scenes.
 
     A short group is one transition, parts of which were found. In a long one things move as well, and each is judged.
     """
     whole = Span(group[0].start, max(span.end for span in group))
-    if _is_within_scene(whole, frames):
+    if _is_within_scene(whole, part, frames):
         return []
     if whole.length <= MAX_TRANSITION:
         return [whole]
-    return [span for span in group if not _is_within_scene(span, frames)]
+    return [span for span in group if not _is_within_scene(span, part, frames)]
 
 
-def _is_within_scene(span: Span, frames: Sequence[Frame]) -> bool:
-    """Whether the nearest frames before and after a span, or else the outermost ones in it, show the same scene."""
+def _is_within_scene(span: Span, part: Sequence[Thumbnail], frames: Sequence[Frame]) -> bool:
+    """Whether the nearest frames before and after a span, or else the outermost ones in it, show the same scene.
+
+    Where they do not match, thumbnails tell whether motion carries one into the other.
+    """
     before = [frame for frame in frames if frame.time <= span.start]
     inside = [frame for frame in frames if span.start < frame.time < span.end]
     after = [frame for frame in frames if frame.time >= span.end]
     first, last = [*before[-1:], *inside][:1], [*inside, *after[:1]][-1:]
-    return not first or not last or show_same_scene(first[0].image, last[0].image)
+    if not first or not last or show_same_scene(first[0].image, last[0].image):
+        return True
+    return is_carried(span, part)
 
 
 def thin_out(shot: Shot, num_frames: int) -> Shot:

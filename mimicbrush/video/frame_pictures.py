@@ -12,14 +12,14 @@ from av.filter import Graph
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from mimicbrush.video.decoded_clip import shrink_luma
+from mimicbrush.video.decoded_clip import THUMBNAIL_SIZE, shrink_luma
 from mimicbrush.video.geometry import Geometry
 
 SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 """Area averaging. Without the flag, colours have half the width and pictures are a grey level darker."""
-LUMA_STEP = 8
-"""Step in pixels, in both directions, at which a frame is sampled before it is averaged down to a thumbnail. It is
-even, so that the thumbnail of an interlaced frame shows one field."""
+OVERSAMPLING = 4
+"""Number of samples along each side, at least, of which a pixel of a thumbnail is the average. With single samples,
+fine texture flickers where it moves a little, as it would in a transition."""
 MIN_DEINTERLACED = 4
 """Smallest side in pixels of a frame that is deinterlaced."""
 MIN_COMB = 8
@@ -44,13 +44,24 @@ def to_rgb(frame: av.VideoFrame, geometry: Geometry, size: tuple[int, int]) -> N
 def to_thumbnail(frame: av.VideoFrame) -> NDArray[np.uint8]:
     """(36, 64) luma as it is coded: not rotated, in full or limited range."""
     if has_alpha(frame):
-        sampled = frame.to_ndarray(format="rgba")[::LUMA_STEP, ::LUMA_STEP]
+        sampled = _sample(frame.to_ndarray(format="rgba"))
         return shrink_luma(cv2.cvtColor(_on_white(sampled), cv2.COLOR_RGB2GRAY))
     if not frame.format.name.startswith(("yuv", "nv12")) or frame.format.components[0].bits != 8:
         frame = frame.reformat(format="gray")
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    return shrink_luma(np.ascontiguousarray(rows[::LUMA_STEP, ::LUMA_STEP]))
+    return shrink_luma(np.ascontiguousarray(_sample(rows)))
+
+
+def _sample(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every n-th pixel of (H, W, ...) pixels in both directions, enough of them for a thumbnail.
+
+    n is even where it is not 1, so that the thumbnail of an interlaced frame shows one field.
+    """
+    width, height = THUMBNAIL_SIZE
+    step = min(pixels.shape[0] // height, pixels.shape[1] // width) // OVERSAMPLING
+    step = step // 2 * 2 or 1
+    return pixels[::step, ::step]
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:

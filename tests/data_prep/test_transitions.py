@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from data_prep.shots import find_shots
+from data_prep.transitions import Span, is_carried
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail, shrink_luma
-from tests.data_prep.conftest import INFO, texture
+from tests.data_prep.conftest import INFO, panning_frames, texture
 
 FPS = 12
 SIZE = (192, 108)
@@ -106,6 +107,21 @@ def test_a_moving_camera_is_one_shot(step: float) -> None:
     clip = clip_of(pan(2, step))
     shots, dropped = find_shots(clip)
     assert ([len(shot.frames) for shot in shots], dropped) == ([len(clip.frames)], [])
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_a_fast_pan_over_coarse_texture_is_one_shot(step: int) -> None:
+    """Frames of 64 x 64 pixels, which no keypoints match; the picture is replaced within a second or three."""
+    clip = clip_of(panning_frames(0, num=60, step=step))
+    shots, dropped = find_shots(clip)
+    assert ([len(shot.frames) for shot in shots], dropped) == ([len(clip.frames)], [])
+
+
+def test_motion_carries_content_and_a_dissolve_does_not() -> None:
+    moving, dissolving = clip_of(pan(0, 0.2)), clip_of(join(pan(0, 0.2), pan(1, 0.2), dissolve))
+    whole = Span(START - 0.5, END + 0.5)
+    assert is_carried(whole, moving.thumbnails)
+    assert not is_carried(whole, dissolving.thumbnails)
 
 
 def test_a_thing_that_covers_half_of_the_picture_is_one_shot() -> None:

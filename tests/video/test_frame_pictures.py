@@ -3,6 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -92,3 +93,14 @@ def test_half_transparent_colours_are_mixed_with_white() -> None:
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le", "rgb24", "gray", "nv12"])
 def test_opaque_formats_have_no_alpha(pixels: str) -> None:
     assert not has_alpha(to_frame(panning_frames(0, num=1)[0]).reformat(format=pixels))
+
+
+@pytest.mark.parametrize("size", [(320, 240), (640, 360), (1280, 720)])
+def test_a_thumbnail_of_fine_texture_hardly_changes_where_it_moves_a_pixel(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0] + 1)).astype(np.uint8)
+    noise = cv2.blur(noise, (3, 3))
+    frames = [av.VideoFrame.from_ndarray(np.ascontiguousarray(noise[:, i : i + size[0]]), "gray") for i in (0, 1)]
+    first, second = (to_thumbnail(frame).astype(float) for frame in frames)
+    single = noise[:: size[1] // 36, :: size[0] // 64].astype(float)
+    flicker = np.abs(single[:, 1:] - single[:, :-1]).mean()
+    assert np.abs(first - second).mean() < 0.6 * flicker
