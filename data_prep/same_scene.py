@@ -34,7 +34,7 @@ def show_same_scene(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool
 
 def agree_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
     """Whether enough blocks of two frames, (H, W, 3) RGB, agree in place, as under a camera that stands still."""
-    return first.shape == second.shape and _share_in_place(*_crop_bars(first, second)) >= MIN_SHARE
+    return share_in_place(first, second) >= MIN_SHARE
 
 
 def _crop_bars(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -50,8 +50,11 @@ def _crop_bars(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDA
     return first[top:bottom, left:right], second[top:bottom, left:right]
 
 
-def _share_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Share of the textured blocks that look alike in the same place, after fitting gain and offset."""
+def share_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Share of the textured blocks that look alike in the same place, after fitting gain and offset; (H, W, 3) RGB."""
+    if first.shape != second.shape:
+        return 0.0
+    first, second = _crop_bars(first, second)
     (first_blocks, first_texture), (second_blocks, second_texture) = _blocks(first), _blocks(second)
     agree = (first_blocks * second_blocks).mean(axis=1) > MIN_CORRELATION
     is_textured = np.stack([first_texture, second_texture]) > MIN_TEXTURE

@@ -48,6 +48,10 @@ MIN_CONTRAST = 4.0
 """Standard deviation of a thumbnail below which it counts as flat, in grey levels."""
 FLAT_SHARE = 0.3
 """Share of the contrast on both sides below which a thumbnail counts as flat."""
+MAX_DIP = 0.2
+"""Share of the usual contrast up to which a picture is nearly black or white; under drifting light more is left."""
+MAX_BLACK, MIN_WHITE = 48, 208
+"""Mean grey level up to which a flat picture is black, and from which it is white, in full or limited range."""
 MAX_BAR_CHANGE = 6.0
 """Range of the grey levels of a row or column at the edge, over its pixels and all times, up to which it is a bar."""
 MAX_SLOW_CAMERA = 0.8
@@ -68,6 +72,8 @@ class Span(NamedTuple):
 
     start: float
     end: float
+    is_dip: bool = False
+    """Whether the picture goes to black or white and comes back, which parts shots of one scene, too."""
 
     @property
     def length(self) -> float:
@@ -82,7 +88,8 @@ class _Window(NamedTuple):
 
 
 def find_transitions(thumbnails: Sequence[Thumbnail]) -> list[list[Span]]:
-    """Find the parts of a clip that may be slow transitions, in order of time; those that overlap form a group.
+    """Find the parts of a clip that may be slow transitions, in order of time; those that overlap form a group, except
+    for dips.
 
     thumbnails: between two cuts. A change over a gap of unseen frames may be a transition as well.
     """
@@ -99,7 +106,8 @@ def find_transitions(thumbnails: Sequence[Thumbnail]) -> list[list[Span]]:
         if all(window.last <= first or window.first >= last for first, last in taken):
             taken.append((window.first, window.last))
             found.append(_refine(times, pictures, window))
-    return _group([_widen(span, times) for span in sorted(found)])
+    spans = [_widen(span, times) for span in sorted(found)]
+    return sorted([[span] for span in spans if span.is_dip] + _group([span for span in spans if not span.is_dip]))
 
 
 def is_carried(span: Span, thumbnails: Sequence[Thumbnail]) -> bool:
@@ -111,7 +119,8 @@ def is_carried(span: Span, thumbnails: Sequence[Thumbnail]) -> bool:
 def _widen(span: Span, times: NDArray[np.float64]) -> Span:
     """A span with the margin on both sides in which its ends may lie."""
     margin = MARGIN * span.length + STEP
-    return Span(max(float(times[0]), span.start - margin), min(float(times[-1]), span.end + margin))
+    start, end = min(float(times[0]), span.start), max(float(times[-1]), span.end)
+    return Span(max(start, span.start - margin), min(end, span.end + margin), span.is_dip)
 
 
 def _group(spans: Sequence[Span]) -> list[list[Span]]:
@@ -222,20 +231,22 @@ def _refine(times: NDArray, pictures: NDArray, window: _Window) -> Span:
 
 
 def _find_collapses(times: NDArray, pictures: NDArray) -> Iterator[Span]:
-    """Runs of flat pictures inside a clip, with the fades on both sides."""
+    """Runs of flat pictures, with the fades on both sides; at an end only where they are black or white."""
     _, contrast = _normalise(pictures)
-    usual = np.median(contrast)
-    flat = contrast < max(MIN_CONTRAST, FLAT_SHARE * usual)
+    flat = contrast < max(MIN_CONTRAST, FLAT_SHARE * np.median(contrast))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(int)))
     reach = WINDOWS[-1] / 2
     for start, end in edges.reshape(-1, 2):
-        before = (times >= times[start] - reach) & (times < times[start])
-        after = (times > times[end - 1]) & (times <= times[end - 1] + reach)
-        if not before.any() or not after.any():
-            continue
-        first = _recovered(contrast, np.flatnonzero(before)[::-1])
-        last = _recovered(contrast, np.flatnonzero(after))
-        yield Span(float(times[first]), float(times[last]))
+        before = np.flatnonzero((times >= times[start] - reach) & (times < times[start]))
+        after = np.flatnonzero((times > times[end - 1]) & (times <= times[end - 1] + reach))
+        flattest = start + int(contrast[start:end].argmin())
+        is_end = not MAX_BLACK < pictures[flattest].mean() < MIN_WHITE
+        is_dip = bool(is_end and contrast[flattest] < MAX_DIP * np.median(contrast))
+        if is_dip or (len(before) and len(after)):
+            # At an end, the outermost picture lies within the span.
+            first = times[_recovered(contrast, before[::-1])] if len(before) else times[0] - 1e-3
+            last = times[_recovered(contrast, after)] if len(after) else times[-1] + 1e-3
+            yield Span(float(first), float(last), is_dip)
 
 
 def _recovered(contrast: NDArray, indices: NDArray) -> int:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data_prep.same_scene import show_same_scene
 from data_prep.shots import find_shots
 from data_prep.transitions import Span, is_carried
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail, shrink_luma
@@ -97,9 +98,28 @@ def test_a_slow_transition_parts_two_shots_and_loses_its_frames(mix: Mix, step: 
 
 @pytest.mark.parametrize("level", [0, 255])
 def test_a_fade_to_the_same_shot_is_no_boundary(level: int) -> None:
-    [shot] = find_shots(clip_of(join(pan(0, 0.2), pan(0, 0.2), fade_through(level)))).shots
+    [shot] = find_shots(clip_of(join(pan(0, 0.0), pan(0, 0.0), fade_through(level)))).shots
     assert shot.frames[0].time == 0
     assert shot.frames[-1].time > END
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_fade_to_another_thing_in_the_same_room_is_a_boundary(level: int) -> None:
+    """The walls agree in place, and their corners match."""
+    first, second = pan(0, 0.0), [frame.copy() for frame in pan(0, 0.0)]
+    for frame, other in zip(second, pan(1, 0.0), strict=True):
+        frame[20:, 40:150] = other[20:, 40:150]
+    assert show_same_scene(first[0], second[0])
+    shots, dropped = find_shots(clip_of(join(first, second, fade_through(level))))
+    assert [shot.frames[-1].time < START + 0.3 or shot.frames[0].time > END - 0.3 for shot in shots] == [True, True]
+    assert len(dropped) >= 3
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_half_faded_frames_are_dropped_where_a_clip_begins(level: int) -> None:
+    blank = [np.full_like(frame, level) for frame in pan(0, 0.2)]
+    [shot] = find_shots(clip_of(join(blank, pan(0, 0.2), dissolve)[int(START * FPS) :])).shots
+    assert END - START - 0.5 < shot.frames[0].time < END - START + 1.5
 
 
 @pytest.mark.parametrize("step", [0.0, 0.5, 1.0, 3.0])
