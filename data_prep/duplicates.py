@@ -6,12 +6,12 @@ frames of the shorter one look like a frame of the other.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mimicbrush.video.decoded_clip import Thumbnail
 
@@ -25,8 +25,9 @@ MAX_DISTANCE = 5
 """Largest number of bits, of 64, by which two hashes of one picture may differ."""
 MIN_HASHES = 3
 """Smallest number of hashed frames of a clip that is compared."""
-BAND_BITS = 16
-NUM_BANDS = 4
+NUM_QUARTERS = 4
+MAX_SHARED = 4_000_000
+"""Number of quarters that clips share with earlier ones that are counted at once, which bounds the memory."""
 
 
 class NearDuplicate(NamedTuple):
@@ -65,37 +66,70 @@ def find_near_duplicates(hashes: Mapping[str, Sequence[str]], min_share: float) 
     Clips are compared only if quarters of their hashes (16 bits) are equal. Two hashes that differ in at most 3 bits
     always have an equal quarter, two that differ in 4 or 5 bits usually; and a clip has many hashes.
     """
-    shown = {name: np.array([int(word, 16) for word in words], np.uint64) for name, words in hashes.items()}
+    names = [name for name, words in hashes.items() if len(words) >= MIN_HASHES]
+    shown = [np.array([int(word, 16) for word in hashes[name]], np.uint64) for name in names]
     found: dict[str, NearDuplicate] = {}
-    buckets: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for name, words in shown.items():
-        if len(words) < MIN_HASHES:
-            continue
-        for other in _candidates(words, buckets):
-            share = _share(words, shown[other])
+    is_repeat = np.zeros(len(names), bool)
+    quarters, start = _list_quarters(shown), 0
+    while start < len(names):
+        end, candidates = _find_candidates(quarters, start, len(names))
+        for clip, other in candidates:
+            if is_repeat[clip] or is_repeat[other]:
+                continue
+            share = _share(shown[clip], shown[other])
             if share >= min_share:
-                found[name] = NearDuplicate(other, round(share, 3))
-                break
-        else:
-            for key in set(_quarters(words)):
-                buckets[key].append(name)
+                found[names[clip]] = NearDuplicate(names[other], round(share, 3))
+                is_repeat[clip] = True
+        if is_repeat[start:end].any():
+            is_kept = ~is_repeat[quarters.clips]
+            quarters = _Quarters(quarters.values[is_kept], quarters.clips[is_kept])
+        start = end
     return found
 
 
-def _candidates(words: np.ndarray, buckets: Mapping[tuple[int, int], list[str]]) -> list[str]:
-    """Kept clips that share quarters with these hashes; the clip that shares most comes first."""
-    shared = Counter(name for key in set(_quarters(words)) for name in buckets.get(key, ()))
-    return [name for name, count in shared.most_common() if count >= MIN_HASHES]
+class _Quarters(NamedTuple):
+    """The quarters of all clips' hashes, each once for a clip, by value and then by clip."""
+
+    values: NDArray[np.int64]
+    """(N,) place in the hash, and its 16 bits."""
+    clips: NDArray[np.int64]
+    """(N,) number of the clip."""
 
 
-def _quarters(words: np.ndarray) -> Iterator[tuple[int, int]]:
-    for band in range(NUM_BANDS):
-        for quarter in (words >> np.uint64(band * BAND_BITS)) & np.uint64(2**BAND_BITS - 1):
-            yield band, int(quarter)
+def _list_quarters(shown: Sequence[NDArray[np.uint64]]) -> _Quarters:
+    if not shown:
+        return _Quarters(np.empty(0, np.int64), np.empty(0, np.int64))
+    words = np.concatenate(shown)
+    clips = np.repeat(np.arange(len(shown)), [len(words) for words in shown])
+    values = words.view(np.uint16).reshape(-1, NUM_QUARTERS) + (np.arange(NUM_QUARTERS) << 16)
+    return _Quarters(*np.divmod(np.unique(values * len(shown) + clips[:, None]), len(shown)))
 
 
-def _share(words: np.ndarray, others: np.ndarray) -> float:
+def _find_candidates(quarters: _Quarters, start: int, num_clips: int) -> tuple[int, list[tuple[int, int]]]:
+    """Find the earlier clips that share quarters with the clips from `start` on, as many clips as memory allows.
+
+    Gives the number of the first clip that is left for the next call, and pairs of a clip and an earlier one: in order
+    of clips, and for each clip the one first that shares most.
+    """
+    values, clips = quarters
+    places = np.arange(len(values))
+    is_first = np.diff(values, prepend=-1) > 0
+    first = np.maximum.accumulate(np.where(is_first, places, 0))
+    num_earlier = places - first
+    total = np.cumsum(np.bincount(clips, num_earlier, minlength=num_clips)[start:])
+    end = start + max(1, int(total.searchsorted(MAX_SHARED, side="right")))
+    chosen = np.flatnonzero((clips >= start) & (clips < end))
+    num = num_earlier[chosen]
+    others = clips[np.repeat(first[chosen] - np.cumsum(num) + num, num) + np.arange(num.sum())]
+    pairs, num_shared = np.unique(np.repeat(clips[chosen], num) * num_clips + others, return_counts=True)
+    is_enough = num_shared >= MIN_HASHES
+    clip, other = np.divmod(pairs[is_enough], num_clips)
+    order = np.lexsort((other, -num_shared[is_enough], clip))
+    return end, list(zip(clip[order].tolist(), other[order].tolist(), strict=True))
+
+
+def _share(words: NDArray[np.uint64], others: NDArray[np.uint64]) -> float:
     """Share of the shorter clip's hashes that lie near a hash of the longer clip."""
     shorter, longer = (words, others) if len(words) <= len(others) else (others, words)
-    differing = np.unpackbits((shorter[:, None] ^ longer[None]).view(np.uint8).reshape(len(shorter), -1, 8), axis=2)
-    return float((differing.sum(axis=2).min(axis=1) <= MAX_DISTANCE).mean())
+    differing = np.bitwise_count(shorter[:, None] ^ longer)
+    return np.count_nonzero(differing.min(axis=1) <= MAX_DISTANCE) / len(shorter)

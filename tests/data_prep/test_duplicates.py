@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
+from data_prep import duplicates
 from data_prep.duplicates import find_near_duplicates, hash_thumbnails, perceptual_hash
 from mimicbrush.video.decoded_clip import Thumbnail, shrink_luma
 from tests.data_prep.conftest import texture
@@ -46,3 +48,38 @@ def test_a_hash_bears_a_little_noise() -> None:
     noisy = np.clip(thumbnail.luma + np.random.default_rng(0).normal(0, 3, (36, 64)), 0, 255).astype(np.uint8)
     one, other = (int(perceptual_hash(shown), 16) for shown in (thumbnail, thumbnail._replace(luma=noisy)))
     assert (one ^ other).bit_count() <= 5
+
+
+def test_each_clip_is_compared_with_earlier_ones_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    films = generator.integers(0, 2**64, (12, 10), np.uint64)
+    clips: dict[str, list[str]] = {}
+    for number in range(60):  # parts of twelve films, each frame with one wrong bit
+        film, start = generator.integers(12), generator.integers(6)
+        words = films[film, start : start + 5] ^ (np.uint64(1) << generator.integers(0, 64, 5, np.uint64))
+        clips[f"{number} of {film}"] = [f"{word:016x}" for word in words]
+    found = find_near_duplicates(clips, 0.5)
+
+    kept: list[str] = []
+    for name, words in clips.items():
+        shares = {other: share(words, clips[other]) for other in kept}
+        repeated = {other for other, value in shares.items() if value >= 0.5}
+        assert (name in found) == bool(repeated)
+        if repeated:
+            assert found[name].of in repeated
+            assert found[name].share == shares[found[name].of]
+        else:
+            kept.append(name)
+    assert len(kept) > 12
+    monkeypatch.setattr(duplicates, "MAX_SHARED", 1)
+    assert find_near_duplicates(clips, 0.5) == found
+
+
+def test_no_clips_have_no_duplicates() -> None:
+    assert find_near_duplicates({}, 0.5) == find_near_duplicates({"short": ["0" * 16] * 2}, 0.5) == {}
+
+
+def share(words: list[str], others: list[str]) -> float:
+    """Share of the hashes that differ from one of the others in at most 5 bits."""
+    near = [min((int(word, 16) ^ int(other, 16)).bit_count() for other in others) <= 5 for word in words]
+    return sum(near) / len(near)
