@@ -63,6 +63,10 @@ MIN_CARRIED = 0.55
 transitions, 0.2 or less in nine of ten; 0.47 to 0.9 in most shots."""
 MARGIN = 0.25
 """Length by which a transition may be longer on either side than it was found, as a share of what was found."""
+DIP_MARGIN = 0.1
+"""The same for a dip, of which nearly all is seen."""
+USUAL_CONTRAST = 0.75
+"""Quantile of the contrasts within two seconds of a flat picture that is the contrast of the shot."""
 REST = 0.15
 """Share of the whole change up to which a frame still counts as one of the ends."""
 
@@ -118,7 +122,7 @@ def is_carried(span: Span, thumbnails: Sequence[Thumbnail]) -> bool:
 
 def _widen(span: Span, times: NDArray[np.float64]) -> Span:
     """A span with the margin on both sides in which its ends may lie."""
-    margin = MARGIN * span.length + STEP
+    margin = (DIP_MARGIN if span.is_dip else MARGIN) * span.length + STEP
     start, end = min(float(times[0]), span.start), max(float(times[-1]), span.end)
     return Span(max(start, span.start - margin), min(end, span.end + margin), span.is_dip)
 
@@ -250,6 +254,6 @@ def _find_collapses(times: NDArray, pictures: NDArray) -> Iterator[Span]:
 
 
 def _recovered(contrast: NDArray, indices: NDArray) -> int:
-    """The first of the indices at which nearly all of the contrast that comes has come."""
-    high = contrast[indices] >= (1 - REST) * contrast[indices].max()
+    """The first of the indices at which nearly all of the contrast that is usual after them has come."""
+    high = contrast[indices] >= (1 - REST) * np.quantile(contrast[indices], USUAL_CONTRAST)
     return int(indices[np.flatnonzero(high)[0]])
