@@ -186,7 +186,8 @@ class VideoShardConfig:
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     """Format and quality of the pictures in shards."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"
-    """Video decoder; auto takes PyAV, which detects damaged frames and was as fast for every codec tried."""
+    """Video decoder; auto takes PyAV, which detects damaged frames and was as fast for every codec tried. PyAV also
+    reads clips of several shots, as decord gives no frames on the way."""
     exact_frames: bool = False
     """Decode the exact frames at the random times instead of the nearest earlier frames that others refer to (I and P
     frames); takes half as long again."""

@@ -28,9 +28,9 @@ STRETCH = 12.0
 """Largest length of the stretches of a longer clip, in seconds."""
 SHOTS_PER_STRETCH = 3
 """Number of shots that a stretch gives at least, where a film has more stretches than are read."""
-MAX_AREA = 4.2e7
-"""Largest number of pixels of a frame, summed over the stretches: 20 at 1080p, 5 at 4K, so that decoding a film takes
-less than a minute."""
+MAX_AREA = 2.5e7
+"""Largest number of pixels of a frame, summed over the stretches: 12 at 1080p, 3 at 4K. Measured with 1080p: 47 CPU
+seconds for a film, half of them for decoding; `work.timeout` is 120 s."""
 MIN_JUMP = 12.0
 """Smallest mean difference of two thumbnails, in grey levels, after which further frames are kept."""
 MIN_RATIO = 3.0
@@ -73,10 +73,11 @@ def sample_times(stretch: Stretch, duration: float, config: PairConfig, generato
 def _limits(stretch: Stretch, duration: float) -> tuple[float, float]:
     """The first and the last time of a stretch that are read.
 
-    The first 2 % and the last 4 % of a clip are left out, as containers often state a slightly longer duration than
-    they hold.
+    The first 2 % and the last 4 % of a clip are left out, of a longer one as much as of one of 18 s: containers often
+    state a slightly longer duration than they hold.
     """
-    return max(stretch.start, 0.02 * duration), min(stretch.end, 0.96 * duration)
+    first, last = min(0.02 * duration, 0.02 * MAX_WHOLE), max(0.96 * duration, duration - 0.04 * MAX_WHOLE)
+    return max(stretch.start, first), min(stretch.end, last)
 
 
 class FurtherFrames:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.same_scene import agree_in_place, share_in_place, show_same_scene
+from data_prep.same_scene import share_in_place, show_same_scene
 from data_prep.transitions import Span, find_transitions, is_carried
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
@@ -28,13 +28,13 @@ MIN_RATIO = 3.0
 MAX_UNSEEN_JUMP = 35.0
 """Largest jump across a gap that is no cut, in mean grey levels. Unrelated real frames differ by 40 or more, frames of
 one shot by up to 40 if much moves within seconds: a few good pairs are lost rather than a bad one kept."""
+MIN_IN_PLACE = 0.6
+"""Smallest share of blocks that agree in place where a jump is a change of light, or a dip to black or white returns to
+the same picture. Measured: 0.6 or more there, 0.27 to 0.52 between two people in one room."""
 MAX_FLASH = 0.5
 """Longest time from before a flash to after it, in seconds."""
 MIN_FLASH_CORRELATION = 0.9
 """Smallest correlation of the thumbnails before and after a flash."""
-MIN_SHARE_AFTER_DIP = 0.6
-"""Smallest share of blocks that agree in place when the same picture returns after black or white. Measured: 0.27 to
-0.5 between people in one room, 0.6 or more within the shot of a standing camera."""
 MAX_TRANSITION = 5.0
 """Longest time, in seconds, in which all possible transitions that overlap are taken for one."""
 NUM_NEIGHBOURS = 4
@@ -107,10 +107,10 @@ def find_shots(clip: DecodedClip) -> Division:
 
 
 def _is_still_in_place(cut: float, frames: Sequence[Frame]) -> bool:
-    """Whether the frames before and after a possible cut show the same things in the same places."""
+    """Whether the frames before and after a possible cut show nearly everything in the same place."""
     before = [frame for frame in frames if frame.time < cut]
     after = [frame for frame in frames if frame.time >= cut]
-    return bool(before and after) and agree_in_place(before[-1].image, after[0].image)
+    return bool(before and after) and share_in_place(before[-1].image, after[0].image) >= MIN_IN_PLACE
 
 
 def _transitions_in(part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
@@ -144,7 +144,7 @@ def _is_within_scene(span: Span, part: Sequence[Thumbnail], frames: Sequence[Fra
     first, last = [*before[-1:], *inside][:1], [*inside, *after[:1]][-1:]
     if span.is_dip:
         sides = [frame.image for frame in (*before[-1:], *after[:1])]
-        return len(sides) == 2 and share_in_place(*sides) >= MIN_SHARE_AFTER_DIP
+        return len(sides) == 2 and share_in_place(*sides) >= MIN_IN_PLACE
     if not first or not last or show_same_scene(first[0].image, last[0].image):
         return True
     return is_carried(span, part)

@@ -32,7 +32,7 @@ def test_a_short_clip_is_one_stretch_and_a_longer_one_is_read_all_over() -> None
     assert all(earlier.end == later.start for earlier, later in pairwise(stretches))
 
 
-@pytest.mark.parametrize(("area", "num"), [(AREA, 30), (1920 * 1080, 20), (3840 * 2160, 5)])
+@pytest.mark.parametrize(("area", "num"), [(AREA, 27), (1920 * 1080, 12), (3840 * 2160, 3)])
 def test_a_long_film_is_read_in_part_spread_over_it(area: int, num: int) -> None:
     stretches, total = plan_stretches(3600.0, area, PairConfig())
     assert (len(stretches), total) == (num, 300)
@@ -44,6 +44,15 @@ def test_a_long_film_is_read_in_part_spread_over_it(area: int, num: int) -> None
 def test_times_of_a_stretch_lie_within_it() -> None:
     times = sample_times(Stretch(24.0, 36.0), 120.0, PairConfig(), np.random.default_rng(0))
     assert 24 <= times[0] <= times[-1] <= 36
+
+
+def test_of_a_long_film_no_more_is_left_out_at_its_ends_than_of_a_short_clip() -> None:
+    first, last = (
+        sample_times(Stretch(0.0, 600.0), 600.0, PairConfig(frames_per_shot=4000), np.random.default_rng(0))[i]
+        for i in (0, -1)
+    )
+    assert first < 1
+    assert last > 599
 
 
 def test_further_frames_are_kept_from_the_start_and_after_a_cut() -> None:

@@ -34,6 +34,26 @@ def test_a_flash_that_lasts_is_a_cut_and_fading_is_none() -> None:
     assert find_cuts(clip_of(fading).thumbnails) == ([], [])
 
 
+@pytest.mark.parametrize(("is_other_light", "num_shots"), [(False, 2), (True, 1)])
+def test_another_person_in_one_room_is_a_cut_and_another_light_is_none(is_other_light: bool, num_shots: int) -> None:
+    room = texture(0)
+    other = room // 2 if is_other_light else room.copy()
+    if not is_other_light:
+        other[:, 60:180] = texture(1)[:, 60:180]
+    clip = clip_of([room] * 10 + [other] * 10)
+    assert len(find_cuts(clip.thumbnails)[0]) == 1
+    assert len(find_shots(clip).shots) == num_shots
+
+
+def test_a_clip_is_read_again_where_gaps_may_hide_cuts() -> None:
+    yellow, purple, other = texture(0), texture(0), texture(1)
+    yellow[..., 2] //= 4
+    purple[..., 1] //= 4
+    assert not find_shots(clip_of([yellow] * 4, gaps=(2,))).may_hide_cuts()
+    assert find_shots(clip_of([yellow] * 2 + [purple] * 2, gaps=(2,))).may_hide_cuts()
+    assert find_shots(clip_of([yellow] * 8 + [other] * 8)).may_hide_cuts()
+
+
 def test_across_an_unseen_stretch_colours_decide() -> None:
     """The thumbnails, made of the red channel, are alike."""
     yellow, purple = texture(0), texture(0)
