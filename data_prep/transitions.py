@@ -10,6 +10,7 @@ A camera that carries content along is none either, however much changes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -42,6 +43,10 @@ MAX_CAMERA = 0.3
 MIN_NOVELTY = 0.5
 """Smallest amount by which the ends correlate less with one another than they would if the picture changed between
 them at the rate at which it does before and after them."""
+MIN_SWEEP = 0.7
+"""Smallest way of a slide, as a share of the picture's width or height; a slide covers all of it."""
+MIN_SPEED_RATIO = 3.0
+"""Smallest ratio of its speed to that of the camera before and after it."""
 MAX_SIDE = 1.0
 """Longest time before and after a window that its ends are compared with, in seconds."""
 MIN_CONTRAST = 4.0
@@ -195,6 +200,7 @@ def _find_windows(times: NDArray, pictures: NDArray, camera: CameraMotion) -> It
         novelty = usual - common
         has_sides = np.minimum(times[first] - times[before], times[after] - times[last]) >= side / 2
         novelty = np.where(has_sides, novelty, 0.0)
+        novelty = np.maximum(novelty, has_sides & _is_swept(times, camera, (before, first, last, after)))
         differs = (common < MAX_CORRELATION) & (change > MIN_CHANGE)
         is_straight = (straightness > straight) & ~_is_pan(camera, first, last)
         is_found = differs & (is_straight | (novelty > MIN_NOVELTY))
@@ -213,6 +219,18 @@ def _is_pan(camera: CameraMotion, first: NDArray, last: NDArray) -> NDArray[np.b
     share = between(camera.explained) / np.maximum(between(camera.changes), 1e-3)
     is_far = np.abs(between(camera.shifts)).max(axis=1) > MIN_PAN
     return np.where(is_far, share > MAX_CAMERA, share > MAX_SLOW_CAMERA)
+
+
+def _is_swept(times: NDArray, camera: CameraMotion, windows: tuple[NDArray, ...]) -> NDArray[np.bool_]:
+    """(N,) whether the picture moves on by its own width or height, much faster than before and after, as in a slide.
+
+    windows: (N,) indices of where each side before begins, the window begins and ends, and the side after it ends.
+    """
+    ways = np.concatenate([np.zeros((1, 2)), np.cumsum(camera.shifts, axis=0)])
+    before, inside, after = (np.abs(ways[end] - ways[start]).max(axis=1) for start, end in pairwise(windows))
+    seconds = [np.maximum(times[end] - times[start], STEP) for start, end in pairwise(windows)]
+    fastest = np.maximum(before / seconds[0], after / seconds[2])
+    return (inside > MIN_SWEEP) & (inside / seconds[1] > MIN_SPEED_RATIO * fastest)
 
 
 def _changes(times: NDArray, pictures: NDArray) -> NDArray:

@@ -72,6 +72,11 @@ def iris(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return np.where((np.hypot(x, y) < 112 * share)[..., None], b, a)
 
 
+def slide(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+    width = a.shape[1]
+    return np.concatenate([a, b], axis=1)[:, round(share * width) :][:, :width]
+
+
 def letterboxed(mix: Mix) -> Mix:
     def mixed(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
         picture = mix(a, b, share)
@@ -84,8 +89,8 @@ def letterboxed(mix: Mix) -> Mix:
 @pytest.mark.parametrize("step", [0.0, 0.5])
 @pytest.mark.parametrize(
     "mix",
-    [dissolve, fade_through(0), fade_through(255), wipe(0), wipe(1), iris, letterboxed(dissolve)],
-    ids=["dissolve", "through_black", "through_white", "wipe_down", "wipe_right", "iris", "letterboxed"],
+    [dissolve, fade_through(0), fade_through(255), wipe(0), wipe(1), iris, slide, letterboxed(dissolve)],
+    ids=["dissolve", "through_black", "through_white", "wipe_down", "wipe_right", "iris", "slide", "letterboxed"],
 )
 def test_a_slow_transition_parts_two_shots_and_loses_its_frames(mix: Mix, step: float) -> None:
     clip = clip_of(join(pan(0, step), pan(1, step), mix))
