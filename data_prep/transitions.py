@@ -9,7 +9,8 @@ A camera that carries content along is none either, however much changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -40,6 +41,10 @@ MIN_CHANGE = 4.0
 MAX_CAMERA = 0.3
 """Largest share of all changes on the way that the camera's motion explains. Measured: at most 0.25 in 102 transitions
 (other than slides), 0.98 in fast pans over coarse texture."""
+MAX_SLOW_CAMERA = 0.8
+"""The same for a camera that moves little; beside its motion, a narrow wipe changes little at a time."""
+MIN_PAN = 0.1
+"""Smallest way of a camera that changes the picture as a transition does, as a share of its width or height."""
 MIN_NOVELTY = 0.5
 """Smallest amount by which the ends correlate less with one another than they would if the picture changed between
 them at the rate at which it does before and after them."""
@@ -59,10 +64,6 @@ MAX_BLACK, MIN_WHITE = 48, 208
 """Mean grey level up to which a flat picture is black, and from which it is white, in full or limited range."""
 MAX_BAR_CHANGE = 6.0
 """Range of the grey levels of a row or column at the edge, over its pixels and all times, up to which it is a bar."""
-MAX_SLOW_CAMERA = 0.8
-"""The same for a camera that moves little; beside its motion, a narrow wipe changes little at a time."""
-MIN_PAN = 0.1
-"""Smallest way of a camera that changes the picture as a transition does, as a share of its width or height."""
 MIN_CARRIED = 0.55
 """Share of the points at the start of a span above which motion carries them to its end. Measured: at most 0.51 in 98
 transitions, 0.2 or less in nine of ten; 0.47 to 0.9 in most shots."""
@@ -110,7 +111,7 @@ def find_transitions(thumbnails: Sequence[Thumbnail]) -> list[list[Span]]:
     pictures = _crop_bars(np.array(pictures, np.float32)).reshape(len(times), -1)
     found = [*_find_collapses(times, pictures)]
     taken = [(times.searchsorted(span.start), times.searchsorted(span.end)) for span in found]
-    camera = camera_motion([thumbnail.luma for thumbnail in thumbnails])
+    camera = cache(lambda: camera_motion([thumbnail.luma for thumbnail in thumbnails]))
     for window in sorted(_find_windows(times, pictures, camera), key=lambda window: -window.score):
         if all(window.last <= first or window.first >= last for first, last in taken):
             taken.append((window.first, window.last))
@@ -173,8 +174,11 @@ def _normalise(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
     return centred / (contrast[:, None] + 1.0), contrast
 
 
-def _find_windows(times: NDArray, pictures: NDArray, camera: CameraMotion) -> Iterator[_Window]:
-    """Windows whose ends differ, and between which every pixel goes straight or whose surroundings hardly change."""
+def _find_windows(times: NDArray, pictures: NDArray, camera: Callable[[], CameraMotion]) -> Iterator[_Window]:
+    """Windows whose ends differ, and between which every pixel goes straight or whose surroundings hardly change.
+
+    camera: finds the camera's motion, which takes longer than all else and is asked for where ends differ.
+    """
     normal, contrast = _normalise(pictures)
     is_flat = contrast < MIN_CONTRAST
     travelled = np.concatenate([[0.0], np.cumsum(_changes(times, pictures))])
@@ -188,10 +192,12 @@ def _find_windows(times: NDArray, pictures: NDArray, camera: CameraMotion) -> It
         last = last[first]
         keep = ~is_flat[first] & ~is_flat[last]
         first, last = first[keep], last[keep]
-        if not len(first):
-            continue
         change = np.abs(pictures[last] - pictures[first]).mean(axis=1)
         common = correlate(first, last)
+        differs = (common < MAX_CORRELATION) & (change > MIN_CHANGE)
+        if not differs.any():
+            continue
+        first, last, change, common = first[differs], last[differs], change[differs], common[differs]
         straightness = change / np.maximum(travelled[last] - travelled[first], 1e-3)
         side = min(length, MAX_SIDE)
         before = times.searchsorted(times[first] - side)
@@ -200,10 +206,9 @@ def _find_windows(times: NDArray, pictures: NDArray, camera: CameraMotion) -> It
         novelty = usual - common
         has_sides = np.minimum(times[first] - times[before], times[after] - times[last]) >= side / 2
         novelty = np.where(has_sides, novelty, 0.0)
-        novelty = np.maximum(novelty, has_sides & _is_swept(times, camera, (before, first, last, after)))
-        differs = (common < MAX_CORRELATION) & (change > MIN_CHANGE)
-        is_straight = (straightness > straight) & ~_is_pan(camera, first, last)
-        is_found = differs & (is_straight | (novelty > MIN_NOVELTY))
+        novelty = np.maximum(novelty, has_sides & _is_swept(times, camera(), (before, first, last, after)))
+        is_straight = (straightness > straight) & ~_is_pan(camera(), first, last)
+        is_found = is_straight | (novelty > MIN_NOVELTY)
         score = (1 - common) * np.maximum(straightness, novelty)
         for i in np.flatnonzero(is_found):
             yield _Window(int(first[i]), int(last[i]), float(score[i]))
