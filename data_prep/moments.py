@@ -29,8 +29,8 @@ STRETCH = 12.0
 SHOTS_PER_STRETCH = 3
 """Number of shots that a stretch gives at least, where a film has more stretches than are read."""
 MAX_AREA = 2.5e7
-"""Largest number of pixels of a frame, summed over the stretches: 12 at 1080p, 3 at 4K. Measured with 1080p: 47 CPU
-seconds for a film, half of them for decoding; `work.timeout` is 120 s."""
+"""Largest number of pixels of a frame, summed over the stretches: 12 at 1080p, 3 at 4K. Measured with 1080p, on a
+busy machine: 47 to 70 CPU seconds for a film, a third to half of them for decoding; `work.timeout` is 120 s."""
 MIN_JUMP = 12.0
 """Smallest mean difference of two thumbnails, in grey levels, after which further frames are kept."""
 MIN_RATIO = 3.0
