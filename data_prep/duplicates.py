@@ -102,7 +102,8 @@ def _list_quarters(shown: Sequence[NDArray[np.uint64]]) -> _Quarters:
     words = np.concatenate(shown)
     clips = np.repeat(np.arange(len(shown)), [len(words) for words in shown])
     values = words.view(np.uint16).reshape(-1, NUM_QUARTERS) + (np.arange(NUM_QUARTERS) << 16)
-    return _Quarters(*np.divmod(np.unique(values * len(shown) + clips[:, None]), len(shown)))
+    both = np.sort(values * len(shown) + clips[:, None], axis=None)
+    return _Quarters(*np.divmod(both[np.diff(both, prepend=-1) > 0], len(shown)))
 
 
 def _find_candidates(quarters: _Quarters, start: int, num_clips: int) -> tuple[int, list[tuple[int, int]]]:
