@@ -134,6 +134,6 @@ def test_shipped_variants_differ_from_the_run_in_what_they_say():
     runs = config.runs
     assert len(runs) == 10 and dump_config(runs["full"]) == dump_config(run)
     assert runs["tokens_only"].network.reference_blend == 0 and not runs["tokens_only"].recipe.train_reference
-    assert [source.shards.name for source in runs["stills_only"].data.sources] == ["stills"]
+    assert [Path(source.shards).name for source in runs["stills_only"].data.sources] == ["stills"]
     assert runs["weak"].data.batch.augment.rotation_prob == 0.3
     assert {run.output for run in runs.values()} == {config.output / name for name in runs}
