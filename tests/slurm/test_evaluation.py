@@ -42,7 +42,7 @@ class Evaluation:
     def times(self, output: str) -> dict[str, int]:
         """When each edit of the slow editor was written."""
         edits = self.folder / output / "edits" / "inner" / "slow" / "1"
-        return {path.name: path.stat().st_mtime_ns for path in edits.glob("*.png")}
+        return {path.name: path.stat().st_mtime_ns for path in edits.glob("[!.]*.png")}
 
     def results(self, output: str) -> dict:
         return json.loads((self.folder / output / "results.json").read_text())
