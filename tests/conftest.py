@@ -128,6 +128,18 @@ def one_block_config(**changes) -> NetworkConfig:
     return network_config(**{"reference_unet": PartConfig(arguments=ONE_BLOCK)} | changes)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """The installed Chromium, driven by playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs chromium (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
 @pytest.fixture(scope="session")
 def untouched_network() -> MimicBrushNetwork:
     """The tiny network, drawn once; whoever changes it takes a copy."""

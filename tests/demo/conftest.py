@@ -25,7 +25,7 @@ from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest
-from tests.conftest import CHROMIUM, network_config
+from tests.conftest import network_config
 from tests.demo.browsing import DESKTOP, HEIGHT, MILLISECONDS, WIDTH, upload
 
 BOX = Stroke(tool="box", points=[(20, 15), (40, 30)])
@@ -122,14 +122,10 @@ def call(client: httpx.Client, name: str, *data: object, event_data: dict | None
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("needs chromium (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
+def served_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryFolders]:
+    """Folders of one page that all tests of a file share."""
+    with make_folders(tmp_path_factory.mktemp("workspace")) as folders:
+        yield folders
 
 
 @pytest.fixture(scope="session")

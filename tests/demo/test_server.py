@@ -18,7 +18,7 @@ from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.errors import UserError
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.requests import ReferenceRequest, TextRequest
-from tests.demo.conftest import call, make_folders, send_picture, serve_page, write_picture
+from tests.demo.conftest import call, send_picture, serve_page, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -33,25 +33,19 @@ def editor(pipe: MimicBrushPipeline, config: DemoConfig) -> SharedEditor:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryFolders]:
-    with make_folders(tmp_path_factory.mktemp("workspace")) as folders:
-        yield folders
-
-
-@pytest.fixture(scope="module")
-def client(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> Iterator[httpx.Client]:
+def client(editor: SharedEditor, config: DemoConfig, served_folders: TemporaryFolders) -> Iterator[httpx.Client]:
     """Connection to one server for all tests of this file."""
-    with serve_page(editor, config, folders) as client:
+    with serve_page(editor, config, served_folders) as client:
         yield client
 
 
-def test_only_the_pages_own_files_are_served(client, folders, tmp_path):
+def test_only_the_pages_own_files_are_served(client, served_folders, tmp_path):
     (tmp_path / "secret.txt").write_text("secret")
-    made = folders.new_folder() / "secret.txt"
+    made = served_folders.new_folder() / "secret.txt"
     made.write_text("secret")
     (uploaded,) = send_picture(client, write_picture(tmp_path / "p.png")).json()
     assert client.get(f"/gradio_api/file={uploaded}").content == (tmp_path / "p.png").read_bytes()
-    served = folders.served
+    served = served_folders.served
     for path in (
         tmp_path / "secret.txt",
         made,
@@ -72,14 +66,14 @@ def test_only_the_pages_own_files_are_served(client, folders, tmp_path):
         assert client.get(path).status_code in (403, 404), path
 
 
-def test_a_forged_path_is_not_taken_for_an_upload(client, folders, tmp_path):
+def test_a_forged_path_is_not_taken_for_an_upload(client, served_folders, tmp_path):
     stolen = write_picture(tmp_path / "stolen.png")
     (uploaded,) = send_picture(client, stolen).json()
     for path, meta, is_taken in (
         (uploaded, {"_type": "gradio.FileData"}, True),
         (str(stolen), {"_type": "gradio.FileData"}, False),
         (str(stolen), None, False),
-        (f"{folders.served}/../../stolen.png", {"_type": "gradio.FileData"}, False),
+        (f"{served_folders.served}/../../stolen.png", {"_type": "gradio.FileData"}, False),
     ):
         value = {"new_picture": {"path": path, "meta": meta}, "strokes": []}
         answer = call(client, "check_source", value)
@@ -243,9 +237,9 @@ def test_it_only_listens_to_this_machine_by_default():
         DemoConfig(num_inference_steps=20, limits=Limits(steps=5))
 
 
-def test_an_editor_guided_by_something_else_gets_its_own_tab(editor, config, folders, monkeypatch):
+def test_an_editor_guided_by_something_else_gets_its_own_tab(editor, config, served_folders, monkeypatch):
     built = []
     monkeypatch.setitem(TABS, TextRequest, TABS[TextRequest]._replace(build=lambda *given: built.append(given)))
-    page = build_page({ReferenceRequest: editor, TextRequest: editor}, config, folders)
+    page = build_page({ReferenceRequest: editor, TextRequest: editor}, config, served_folders)
     titles = [block["props"]["label"] for block in page.get_config_file()["components"] if block["type"] == "tabitem"]
-    assert titles == ["From a reference", "From a text prompt"] and built == [(editor, config, folders)]
+    assert titles == ["From a reference", "From a text prompt"] and built == [(editor, config, served_folders)]

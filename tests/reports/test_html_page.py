@@ -90,17 +90,6 @@ def test_a_shadow_shows_that_a_table_continues(columns, shaded, tmp_path):
     assert (np.median(edge) < 200) == shaded
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield launched
-        launched.close()
-
-
 @pytest.mark.browser
 def test_a_click_on_a_header_sorts_numbers_and_names(browser):
     rows = [["b", "1 200"], ["a", ""], ["c", "35"]]

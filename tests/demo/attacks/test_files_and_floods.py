@@ -56,13 +56,13 @@ def test_quotas_hold_for_each_client_and_for_the_workspace(pipe, weights, tmp_pa
         assert other.status_code == 200
 
 
-def test_an_upload_holds_one_file_and_nothing_else(client, folders):
-    before = sorted(folders.served.iterdir())
+def test_an_upload_holds_one_file_and_nothing_else(client, served_folders):
+    before = sorted(served_folders.served.iterdir())
     several = [("files", (f"{number}.png", b"x")) for number in range(2)]
     assert client.post("/gradio_api/upload", files=several).status_code == 400
     field = {"text": (None, b"x" * 100_000)}
     assert client.post("/gradio_api/upload", files=field).status_code == 400
-    assert sorted(folders.served.iterdir()) == before
+    assert sorted(served_folders.served.iterdir()) == before
 
 
 @pytest.mark.parametrize("path", ["process_recording", "component_server"])
@@ -163,9 +163,9 @@ def test_names_with_markup_are_text(client, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../../a.png", "..\\..\\a.png", "/etc/a.png", "b/../../a.png"])
-def test_uploads_stay_in_their_folder(client, folders, name):
+def test_uploads_stay_in_their_folder(client, served_folders, name):
     (uploaded,) = client.post("/gradio_api/upload", files={"files": (name, b"x")}).json()
-    assert Path(uploaded).resolve().is_relative_to(folders.served.resolve())
+    assert Path(uploaded).resolve().is_relative_to(served_folders.served.resolve())
 
 
 def test_internal_addresses_are_not_fetched(client):

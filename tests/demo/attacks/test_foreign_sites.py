@@ -23,15 +23,15 @@ PASSWORD = "correct horse"
 @pytest.mark.parametrize(
     "headers", [EVIL, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://127.0.0.1:1"}]
 )
-def test_other_sites_change_nothing(client, tmp_path, folders, headers):
+def test_other_sites_change_nothing(client, tmp_path, served_folders, headers):
     picture = write_picture(tmp_path / "p.png")
-    before = sorted(folders.served.rglob("*"))
+    before = sorted(served_folders.served.rglob("*"))
     assert send_picture(client, picture, headers=headers).status_code == 403
     for path in ("queue/join", "run/check_source", "call/check_source", "cancel", "reset", "component_server"):
         assert client.post(f"/gradio_api/{path}", json={"data": []}, headers=headers).status_code == 403, path
     for method in ("PUT", "DELETE", "PATCH", "POST"):
         assert client.request(method, "/", headers=headers).status_code == 403, method
-    assert sorted(folders.served.rglob("*")) == before
+    assert sorted(served_folders.served.rglob("*")) == before
 
 
 def test_a_link_on_another_site_opens_the_page_but_its_pages_embed_nothing(client):
