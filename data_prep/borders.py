@@ -30,8 +30,6 @@ MIN_STRAIGHT_ALONE = 0.8
 """The same for a border without an opposite one, which must be black."""
 BLACK = 24.0
 """Largest level of a black border."""
-MAX_UNEVEN_BLURRED = 0.01
-"""The same for two blurred borders."""
 OUTLINE_SHARE = 0.1
 """Depth, as a share of the picture, within which lines must meet the content to be compared: a round outline meets
 many more lines there than at its outermost point."""
@@ -48,6 +46,8 @@ MIN_PRESENT_LINES = 0.3
 """Smallest share of the lines with content right at the edge in such a frame."""
 MAX_UNEVEN = 0.03
 """Largest difference of two opposite borders that are not black, as a share of the picture."""
+MAX_UNEVEN_BLURRED = 0.01
+"""The same for two blurred borders."""
 MAX_BLEND = 8
 """Largest number of pixels over which scaling and compression blend border and content."""
 MAX_RISE = 0.85

@@ -43,7 +43,7 @@ class CameraMotion(NamedTuple):
 
 
 def camera_motion(pictures: Sequence[NDArray[np.uint8]]) -> CameraMotion:
-    """Shift pictures onto one another."""
+    """Measure the camera's motion by shifting pictures onto one another."""
     blurred = [cv2.GaussianBlur(picture, (0, 0), BLUR) for picture in pictures]
     steps = np.array([_step(before, after) for before, after in pairwise(blurred)]).reshape(-1, 4)
     return CameraMotion(steps[:, 0], steps[:, 1], steps[:, 2:])

@@ -104,7 +104,7 @@ def _read_whole(
     generator: np.random.Generator,
     watch: Stopwatch,
 ) -> tuple[DecodedClip, Division]:
-    """Read a clip at random moments; if frames that were skipped may hide cuts, read all of it once more.
+    """Read a clip at random moments; if frames that were skipped may hide cuts, read all of it again.
 
     A clip of a single shot has frames at the random moments alone.
     """

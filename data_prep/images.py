@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.config import EncodeConfig
 from mimicbrush.pictures.writing import encode_jpeg, encode_webp
-from mimicbrush.video.decoded_clip import Frame
+from mimicbrush.video.decoded_clip import Frame, fit_size
 
 EXAMPLE_HEIGHT = 144
 """Height of example pictures in pixels."""
@@ -59,8 +59,5 @@ def scale_to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
 def shrink(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
     """Resize (H, W) or (H, W, 3) to a short side of at most `short_side`, averaged, never enlarged."""
     height, width = image.shape[:2]
-    scale = short_side / min(height, width)
-    if scale >= 1:
-        return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    size = fit_size((width, height), short_side)
+    return image if size == (width, height) else cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -78,7 +78,7 @@ def is_shard_folder(folder: Path, names: Sequence[str]) -> bool:
         except (UserError, OSError, ValueError):
             pass  # another program's config
     # Shards may have been copied without their config. Names like theirs are common, their content is not.
-    index = next((name for name in sorted(names) if re.fullmatch(r"[^.].*-\d{6}\.json", name)), None)
+    index = next((name for name in sorted(names) if is_index_name(name)), None)
     if index is None:
         return False
     try:
@@ -86,6 +86,11 @@ def is_shard_folder(folder: Path, names: Sequence[str]) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and {"pairs", "sha256", "keys", "inputs"} <= content.keys()
+
+
+def is_index_name(name: str) -> bool:
+    """Whether a file's name is that of a shard's index."""
+    return re.fullmatch(r"[^.].*-\d{6}\.json", name) is not None
 
 
 def suffix_of(name: str) -> str:

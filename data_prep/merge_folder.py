@@ -1,21 +1,22 @@
 """The work of `merge.py`: a folder of shards on this machine, or at an address.
 
-Of a folder at an address its small files are copied here, and the samples among which the report chooses. The copy is
-merged as any other folder, and the merged files are written to the address.
+From a folder at an address, the small files and the samples among which the report chooses are copied here. The copy
+is merged like any other folder, and the merged files are written to the address.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from data_prep.config import MergeConfig
+from data_prep.input_files import is_index_name
 from data_prep.report_pictures import MAX_SHARDS, spread
 from data_prep.report_summary import SUMMARY_NAME
 from data_prep.shard_folder import merge
+from data_prep.shard_report import REPORT_NAME
 from data_prep.unpacked_tars import remove_unused_copies
 from data_prep.work_log import LOG_NAME
 from mimicbrush.data.remote_files import Address, at_once, locate
@@ -25,7 +26,6 @@ from mimicbrush.files import whole
 from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import CONFIG_NAME
 
-REPORT_NAME = "report.html"
 NUM_SAMPLES = 32
 """Number of samples of a shard at an address among which the report chooses."""
 MERGED = (EXCLUDED_NAME, SUMMARY_NAME, REPORT_NAME, INDEX_NAME)
@@ -44,7 +44,7 @@ def merge_folder(config: MergeConfig) -> str:
 
 
 def _merge_address(folder: Address, output: Path | None) -> str:
-    """Merge what is at an address; the merged files go there, or into the folder `output`."""
+    """Merge the folder at an address; the merged files go there, or into the folder `output`."""
     with TemporaryDirectory(prefix="merge-") as place:
         copy = Path(place) / folder.name  # the report has its name as a title
         copy.mkdir()
@@ -72,7 +72,7 @@ def _copy_folder(folder: Address, copy: Path) -> None:
     """Copy what merging reads; a shard becomes a file of its size that holds a few samples, or none."""
     names = _list_small_files(folder)
     at_once(partial(_copy_file, folder, copy), names)
-    shards = [copy / f"{Path(name).stem}.tar" for name in names if _is_index(name)]
+    shards = [copy / f"{Path(name).stem}.tar" for name in names if is_index_name(name)]
     filled = sorted(shard for shard in shards if read_index(shard).pairs)
     shown = set(spread(filled, MAX_SHARDS)) if filled else set()
     at_once(lambda shard: _copy_shard(folder / shard.name, shard, NUM_SAMPLES if shard in shown else 0), filled)
@@ -81,21 +81,17 @@ def _copy_folder(folder: Address, copy: Path) -> None:
 def _list_small_files(folder: Address) -> list[str]:
     """Names of the indexes of shards, and of other files that merging reads."""
     listed = folder.list_names()
-    if not any(map(_is_index, listed)):
+    if not any(map(is_index_name, listed)):
         # A web server without pages for its folders: an earlier merge names the shards.
         shards = (index_path(shard).name for shard in require_shards(folder))
         listed = [*shards, *(name for name in (LOG_NAME, EXCLUDED_NAME) if (folder / name).is_file())]
-    return [CONFIG_NAME, *(name for name in listed if _is_index(name) or name in (LOG_NAME, EXCLUDED_NAME))]
-
-
-def _is_index(name: str) -> bool:
-    return re.fullmatch(r"[^.].*-\d{6}\.json", name) is not None
+    return [CONFIG_NAME, *(name for name in listed if is_index_name(name) or name in (LOG_NAME, EXCLUDED_NAME))]
 
 
 def _copy_file(folder: Address, copy: Path, name: str) -> None:
-    """Copy a file with the time of its last change, which orders what is said of a shard's speed."""
+    """Copy a file with the time of its last change, by which merging orders the indexes."""
     (copy / name).write_bytes((folder / name).read_bytes())
-    changed = (folder / name).modified() if _is_index(name) else None
+    changed = (folder / name).modified() if is_index_name(name) else None
     if changed is not None:
         os.utime(copy / name, (changed, changed))
 

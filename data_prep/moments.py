@@ -1,7 +1,7 @@
 """Choose the moments of a clip at which frames are read.
 
-A clip of up to 18 seconds is read at random moments all over it; if it may have several shots, it is read once more,
-wholly. A longer one is read in stretches of about 12 seconds, spread evenly over it, of which there are at most a third
+A clip of up to 18 seconds is read at random moments all over it; if it may have several shots, it is read again in
+full. A longer one is read in stretches of about 12 seconds, spread evenly over it, of which there are at most a third
 as many as shots may be used. Wherever all frames are read, further ones are kept after each cut, so that short shots
 have enough frames for pairs.
 """

@@ -29,7 +29,7 @@ REASONS: Mapping[str, Reason] = {
     "not_a_file": Reason("not a regular file", "A pipe or device cannot be read twice and is never opened.", True),
     "unreadable_folder": Reason("folder may not be listed", "The permissions of this folder forbid it.", True),
     "timeout": Reason("took too long", "Reading it took longer than --work.timeout, twice.", True),
-    "crashed": Reason("crashed its reader", "The process that read it died, twice; the others went on.", True),
+    "crashed": Reason("crashed its reader", "The process that read it died, twice; the others continued.", True),
     "out_of_memory": Reason("needed too much memory", "Decoding it needs more than --work.memory.", True),
     "failed": Reason(
         "unexpected error", "The error and the line of code that raised it are named beside the file.", True

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.duplicates import perceptual_hash
-from data_prep.folder_scan import MAX_ROWS, FolderScan, InputRow, Place
+from data_prep.folder_scan import MAX_ROWS, MAX_SKIPPED, FolderScan, InputRow, Place
 from data_prep.images import scale_to_height, to_grey
 from data_prep.reasons import explain
 from data_prep.report_pictures import GAP, naming_damage, read_place
@@ -60,7 +60,7 @@ def input_section(scan: FolderScan, summary: Mapping, videos: Path | None) -> li
         f"Numbers of {samples}, worst first. A click on a header sorts the table, one on a picture enlarges it.{more}"
     )
     if others:
-        note += f" Of those that were left out, at most 20 for each reason are among these {MAX_ROWS}."
+        note += f" These {MAX_ROWS} include at most {MAX_SKIPPED} that were left out for each reason."
     return [
         paragraph(note, note=True),
         table(

@@ -40,7 +40,7 @@ def overview(summary: Mapping, scan: FolderScan, *, has_summary: bool) -> list[s
     if vouched := summary.get("vouched_pairs", 0):
         inside = spaced(num_samples - vouched)
         below = f"{spaced(vouched)} below it with matches that vouch for them"
-        sections.append(paragraph(f"Of the stored pairs, {inside} lie in the band, {below}."))
+        sections.append(paragraph(f"{inside} stored pairs lie in the band, {below}."))
     if not has_summary:
         sections.append(paragraph("There is no summary.json; this page was made from the shards alone.", note=True))
     elif scan.stored != summary["pairs"]:

@@ -25,8 +25,8 @@ LATER_COUNTS, LATER_NAMES = ("excluded", "passed_over", "dropped_masks"), ("chan
 """Counts, and lists of names, that summaries of earlier versions lack."""
 
 
-def list_indexes(folder: Path) -> list[Path]:
-    """Paths of the shards that have an index, in order; a shard without pairs has no tar."""
+def list_all_shards(folder: Path) -> list[Path]:
+    """Paths of the shards that have an index or a tar, in order; a shard without pairs has no tar."""
     numbered = {path.with_suffix(".tar") for path in folder.glob("[!.]*-[0-9][0-9][0-9][0-9][0-9][0-9].json")}
     if numbered and not any(folder.glob("[!.]*.tar")):
         return sorted(numbered)

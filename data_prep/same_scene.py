@@ -29,12 +29,7 @@ MIN_SPREAD = 0.03
 
 def show_same_scene(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
     """Whether blocks agree in place, whatever their brightness, or else keypoints match; (H, W, 3) RGB."""
-    return agree_in_place(first, second) or _match_spread(*_crop_bars(first, second)) >= MIN_SPREAD
-
-
-def agree_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
-    """Whether enough blocks of two frames, (H, W, 3) RGB, agree in place, as under a camera that stands still."""
-    return share_in_place(first, second) >= MIN_SHARE
+    return share_in_place(first, second) >= MIN_SHARE or _match_spread(*_crop_bars(first, second)) >= MIN_SPREAD
 
 
 def _crop_bars(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

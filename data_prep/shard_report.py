@@ -21,13 +21,14 @@ from data_prep.report_pictures import (
     training_view,
 )
 from data_prep.report_run import run_section, speed_section
-from data_prep.report_summary import SUMMARY_NAME, list_indexes, load_summary
+from data_prep.report_summary import SUMMARY_NAME, list_all_shards, load_summary
 from mimicbrush.errors import spaced
 from mimicbrush.files import write_text
 from mimicbrush.reports.html_page import SORT_SCRIPT, contents, heading, page, paragraph
 from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.yaml_reading import parse_yaml
 
+REPORT_NAME = "report.html"
 NUM_SHOWN = 24
 """Number of pairs and stills shown, from the least to the most similar."""
 NUM_EXTREMES = 10
@@ -43,7 +44,7 @@ def write_report(folder: Path) -> Path:
 
     Raises UserError if there is neither shard nor index, or one is damaged.
     """
-    shards = list_indexes(folder)
+    shards = list_all_shards(folder)
     summary = load_summary(folder, shards)
     repeats = summary["near_duplicates"]
     twins = dict(islice(repeats.items(), MAX_REPEATS))
@@ -59,7 +60,7 @@ def write_report(folder: Path) -> Path:
         "Clips and speed" if summary["codecs"] else "Sizes and speed": speed_section(summary),
         "Settings and commands": run_section(folder, summary),
     }
-    report = folder / "report.html"
+    report = folder / REPORT_NAME
     begin = overview(summary, scan, has_summary=(folder / SUMMARY_NAME).is_file())
     title = f"Shards in {folder.resolve().name}"
     write_text(page(title, [*begin, *_with_contents(sections)], script=SORT_SCRIPT), report)

@@ -44,7 +44,7 @@ def summarise(
 
     excluded: content of excluded.json, {reason: {input: {keys, ...}}}; of a near-duplicate, `of` is the clip that it
     repeats. efforts: the log's entries, one for each command that worked on the folder. gone: inputs that were deleted
-    since, which count no more.
+    since, which no longer count.
     """
     records = {name: record for name, record in merge_inputs(indexes).items() if name not in gone}
     skipped: dict[str, dict[str, str]] = defaultdict(dict)

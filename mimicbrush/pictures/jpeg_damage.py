@@ -1,6 +1,6 @@
 """Find damage inside a JPEG, which decoders fill with grey or with shifted colours without an error.
 
-libjpeg notices that the coded data of a picture ends too early, goes on too long, or holds codes that do not exist, but
+libjpeg notices that the coded data of a picture ends too early, is too long, or holds codes that do not exist, but
 only prints a warning. Pillow drops it; OpenCV lets libjpeg print it, so it is read from there.
 """
 

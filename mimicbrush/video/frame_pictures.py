@@ -89,7 +89,7 @@ def deinterlace(frame: av.VideoFrame, neighbour: av.VideoFrame | None) -> av.Vid
 
 
 def _run_filter(name: str, options: str, frames: Sequence[av.VideoFrame]) -> list[av.VideoFrame]:
-    """The frames that one of FFmpeg's filters makes of others."""
+    """Run one of FFmpeg's filters on frames; gives the frames that come out."""
     graph = Graph()
     layout = dict(zip(("width", "height", "format"), _layout(frames[0]), strict=True))
     nodes = [

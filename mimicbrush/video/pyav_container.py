@@ -31,7 +31,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         container = av.open(str(path), metadata_errors="replace")
         if container.format.name != "png_pipe":
             return container
-        # FFmpeg takes an animated PNG for a single picture, unless it is told.
+        # FFmpeg takes an animated PNG for a single picture unless the format is named.
         with suppress(av.FFmpegError):
             return av.open(str(path), format="apng")
         return container

@@ -206,7 +206,7 @@ def test_inputs_are_tabulated_worst_first_with_all_facts(tmp_path: Path) -> None
     for words in ("cropped", "deinterlaced", "read in 7 stretches", "1 pair below the band"):
         assert words in rows[2]
     assert table.count("<img") == 2
-    assert "Of the stored pairs, 2 lie in the band, 1 below it with matches that vouch for them." in text
+    assert "2 stored pairs lie in the band, 1 below it with matches that vouch for them." in text
 
 
 def test_the_table_of_inputs_is_bounded_and_names_every_reason(tmp_path: Path) -> None:
