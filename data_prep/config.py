@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.data.remote_files import Address, is_address
 from mimicbrush.errors import Faults
 from mimicbrush.work_share import WorkShare
 
@@ -270,9 +271,9 @@ class MergeConfig:
 
     def __post_init__(self) -> None:
         folder = str(self.folder)
-        if self.output is not None and "://" not in folder:
+        if self.output is not None and not is_address(folder):
             raise ValueError(f"output is {self.output}, but {folder} is no address: its merged files belong into it")
-        if self.output is None and folder.startswith(("http://", "https://")):
+        if self.output is None and Address(folder).is_http:
             raise ValueError(
                 "HTTP cannot write; give --output, a folder of this machine for the merged files, then copy them there"
             )

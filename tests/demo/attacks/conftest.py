@@ -1,4 +1,4 @@
-"""A page that tests attack: each attack is refused, and the page goes on to answer others."""
+"""A page that tests attack: each attack is refused, and the page still answers others."""
 
 from __future__ import annotations
 
