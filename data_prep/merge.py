@@ -11,8 +11,8 @@ from mimicbrush.command import Command, run_command
 COMMAND = Command(
     program="python data_prep/merge.py",
     config="data_prep.config.MergeConfig",
-    check="data_prep.input_files.check_merge",
-    run="data_prep.merge_folder.merge_folder",
+    check="data_prep.inputs.input_files.check_merge",
+    run="data_prep.sharding.merge_folder.merge_folder",
     examples=(
         "python data_prep/merge.py runs/shards/videos",
         "python data_prep/merge.py s3://bucket/shards/videos",

@@ -11,8 +11,8 @@ from mimicbrush.command import Command, run_command
 COMMAND = Command(
     program="python data_prep/report.py",
     config="data_prep.config.ReportConfig",
-    check="data_prep.input_files.check_report",
-    run="data_prep.shard_report.report_folder",
+    check="data_prep.inputs.input_files.check_report",
+    run="data_prep.shard_report.report_page.report_folder",
     examples=("python data_prep/report.py runs/shards/videos", "python data_prep/report.py runs/shards/stills"),
     ordinary=("folder",),
     positional=("folder",),

@@ -14,8 +14,8 @@ from mimicbrush.command import Command, run_command
 COMMAND = Command(
     program="python data_prep/shard_sam.py",
     config="data_prep.config.SamShardConfig",
-    check="data_prep.still_files.check_stills",
-    run="data_prep.still_to_pairs.shard_sam",
+    check="data_prep.inputs.still_files.check_stills",
+    run="data_prep.stills.still_to_pairs.shard_sam",
     examples=(
         "python data_prep/shard_sam.py --stills data/sa1b --output runs/shards/stills",
         "python data_prep/shard_sam.py --stills data/sa1b/sa_000000.tar --output runs/shards/first",

@@ -14,8 +14,8 @@ from mimicbrush.command import Command, run_command
 COMMAND = Command(
     program="python data_prep/shard_videos.py",
     config="data_prep.config.VideoShardConfig",
-    check="data_prep.clip_files.check_videos",
-    run="data_prep.clip_to_pairs.shard_videos",
+    check="data_prep.inputs.clip_files.check_videos",
+    run="data_prep.clips.clip_to_pairs.shard_videos",
     examples=(
         "python data_prep/shard_videos.py --videos clips --output runs/shards/videos",
         "python data_prep/shard_videos.py --videos clips --metadata clips.csv --output runs/shards/videos",

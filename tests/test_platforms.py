@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import pool, shard_videos
+from data_prep import shard_videos
+from data_prep.sharding import pool
 from mimicbrush import machine
 from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
@@ -143,7 +144,7 @@ def test_windows_imports_everything_edits_and_evaluates_and_says_what_it_lacks(t
 def macos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate two cores and no features of Linux; workers of the loader are spawned, not forked."""
     # Decord looks for its library by the system's name when it is imported.
-    importlib.import_module("data_prep.clip_to_pairs")
+    importlib.import_module("data_prep.clips.clip_to_pairs")
     monkeypatch.setattr(
         multiprocessing.context._default_context, "_actual_context", multiprocessing.get_context("spawn")
     )

@@ -13,8 +13,8 @@ from skimage.segmentation import felzenszwalb
 from data_prep.config import EncodeConfig
 from data_prep.demo.camera import lit, look, random_grade, random_light, random_path
 from data_prep.demo.skimage_photographs import DemoPhotograph, load
-from data_prep.images import encode_image
-from data_prep.rle import encode_rle
+from data_prep.frames.images import encode_image
+from data_prep.stills.rle import encode_rle
 from mimicbrush.files import whole, write_json
 from mimicbrush.pictures.mask_geometry import count_touched_sides, mask_box
 from mimicbrush.seeds import seed_of_input

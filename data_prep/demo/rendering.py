@@ -14,8 +14,8 @@ from data_prep.demo.render_clips import plan_clips, render_clip, write_metadata
 from data_prep.demo.render_stills import DemoStill, render_still
 from data_prep.demo.render_triplets import is_rendered, plan_triplets, render_triplet, write_texts
 from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, DemoPhotograph, load
-from data_prep.pool import Failure, map_in_order
-from data_prep.work_units import claim_output
+from data_prep.records.work_units import claim_output
+from data_prep.sharding.pool import Failure, map_in_order
 from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar

@@ -13,7 +13,7 @@ import numpy as np
 import skimage
 from numpy.typing import NDArray
 
-from data_prep.images import shrink
+from data_prep.frames.images import shrink
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.reading import read_rgb
 

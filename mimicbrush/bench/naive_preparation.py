@@ -21,9 +21,9 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from data_prep.config import EncodeConfig
-from data_prep.images import encode_image, to_grey
-from data_prep.parallel_sharding import Stopwatch
-from data_prep.ssim import moments, similarity_map
+from data_prep.frames.images import encode_image, to_grey
+from data_prep.frames.ssim import moments, similarity_map
+from data_prep.sharding.parallel_sharding import Stopwatch
 from mimicbrush.video.decord_reader import decord
 
 SHORT_SIDE = 576

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data_prep.clip_to_pairs import hash_clip, read_clip
+from data_prep.clips.clip_to_pairs import hash_clip, read_clip
 from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
-from data_prep.input_states import Inputs, state_of
-from data_prep.parallel_sharding import Outcome, Stopwatch, shard_inputs
-from data_prep.pool import start_worker, worker_context
-from data_prep.work_units import Unit
+from data_prep.inputs.input_states import Inputs, state_of
+from data_prep.records.work_units import Unit
+from data_prep.sharding.parallel_sharding import Outcome, Stopwatch, shard_inputs
+from data_prep.sharding.pool import start_worker, worker_context
 from mimicbrush.bench.config import PAIRS_FOR, PreparationBenchConfig
 from mimicbrush.bench.naive_preparation import (
     SSIM_HIGH,

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from data_prep.parallel_sharding import Stopwatch
+from data_prep.sharding.parallel_sharding import Stopwatch
 from mimicbrush.bench.naive_preparation import decode_sequentially, prepare_by_decord, prepare_naively
 from mimicbrush.bench.rendered_clips import SIZES, Shot, render_clips
 from mimicbrush.pictures.reading import decode_rgb

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from data_prep.config import EncodeConfig
-from data_prep.images import encode_image
-from data_prep.rle import encode_rle
+from data_prep.frames.images import encode_image
+from data_prep.stills.rle import encode_rle
 from mimicbrush.video.clip_writer import write_h264
 from mimicbrush.video.decoded_clip import VideoInfo
 
@@ -97,7 +97,7 @@ def write_still(folder: Path, name: str, seed: int = 0, **changes: object) -> No
 @pytest.fixture
 def without_training_view(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports show no batch of training, which takes longer than sharding a tiny clip."""
-    monkeypatch.setattr("data_prep.shard_report.training_view", lambda samples: [])
+    monkeypatch.setattr("data_prep.shard_report.report_page.training_view", lambda samples: [])
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.clip_files import list_videos
 from data_prep.config import ObjectMaskConfig
 from data_prep.demo.camera import CameraView, homography, overhang, random_path
 from data_prep.demo.config import RenderDemoConfig
 from data_prep.demo.render_triplets import plan_triplets
 from data_prep.demo.rendering import render_demo
 from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, load
-from data_prep.sam_stills import read_still
-from data_prep.still_files import list_stills
+from data_prep.inputs.clip_files import list_videos
+from data_prep.inputs.still_files import list_stills
+from data_prep.stills.sam_stills import read_still
 from mimicbrush.errors import UserError
 from mimicbrush.video.clip_reader import probe
 

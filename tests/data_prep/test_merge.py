@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.clip_to_pairs import shard_videos
+from data_prep.clips.clip_to_pairs import shard_videos
 from data_prep.config import WorkConfig
 from data_prep.merge import COMMAND
-from data_prep.shard_folder import merge
-from data_prep.work_units import slug
+from data_prep.records.work_units import slug
+from data_prep.sharding.shard_folder import merge
 from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs

@@ -11,16 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import report_pictures
-from data_prep.clip_to_pairs import shard_videos
+from data_prep.clips.clip_to_pairs import shard_videos
 from data_prep.config import EncodeConfig, PairConfig, SamShardConfig, VideoShardConfig, WorkConfig
-from data_prep.folder_scan import MAX_ROWS, MAX_SKIPPED, scan_folder
-from data_prep.images import encode_image, encode_strip
-from data_prep.report_histograms import MAX_BARS, histogram_bars, histogram_chart
-from data_prep.report_pictures import MAX_OF_ONE, MAX_SHARDS, Listed, choose_extremes, choose_over_band, list_samples
-from data_prep.shard_report import NUM_SHOWN, NUM_TRAINING, write_report
-from data_prep.still_to_pairs import shard_sam
-from data_prep.work_log import read_log
+from data_prep.frames.images import encode_image, encode_strip
+from data_prep.records.work_log import read_log
+from data_prep.shard_report import pair_pictures
+from data_prep.shard_report.folder_scan import MAX_ROWS, MAX_SKIPPED, scan_folder
+from data_prep.shard_report.histograms import MAX_BARS, histogram_bars, histogram_chart
+from data_prep.shard_report.pair_pictures import (
+    MAX_OF_ONE,
+    MAX_SHARDS,
+    Listed,
+    choose_extremes,
+    choose_over_band,
+    list_samples,
+)
+from data_prep.shard_report.report_page import NUM_SHOWN, NUM_TRAINING, write_report
+from data_prep.stills.still_to_pairs import shard_sam
 from mimicbrush.data.shards import FramePair, write_shard
 from mimicbrush.errors import UserError
 from tests.data_prep.conftest import summary_in, texture, write_clip, write_still
@@ -303,7 +310,7 @@ def test_folders_without_shards_are_refused(tmp_path: Path) -> None:
 
 def test_few_shards_and_samples_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards = write_pairs(tmp_path, 30, 5)
-    monkeypatch.setattr(report_pictures, "MAX_SAMPLES", 3)
+    monkeypatch.setattr(pair_pictures, "MAX_SAMPLES", 3)
     samples = list_samples(shards)
     read = sorted({sample.shard for sample in samples})
     assert len(read) == MAX_SHARDS

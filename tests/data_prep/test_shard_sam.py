@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from data_prep.config import MergeConfig, ObjectMaskConfig, SamShardConfig, WorkConfig
-from data_prep.merge_folder import merge_folder
-from data_prep.rle import encode_rle
-from data_prep.sam_stills import read_still
-from data_prep.still_files import list_stills
-from data_prep.still_to_pairs import shard_sam
+from data_prep.inputs.still_files import list_stills
+from data_prep.sharding.merge_folder import merge_folder
+from data_prep.stills.rle import encode_rle
+from data_prep.stills.sam_stills import read_still
+from data_prep.stills.still_to_pairs import shard_sam
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.clip_files import list_videos
-from data_prep.clip_to_pairs import shard_videos
+from data_prep.clips.clip_to_pairs import shard_videos
 from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
+from data_prep.inputs.clip_files import list_videos
+from data_prep.records.summary import describe
 from data_prep.shard_videos import COMMAND
-from data_prep.summary import describe
 from mimicbrush.command import call_command
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.config import ObjectMaskConfig
-from data_prep.rle import encode_rle
-from data_prep.sam_stills import read_still
-from data_prep.still_files import Extent, StillFiles
+from data_prep.inputs.still_files import Extent, StillFiles
+from data_prep.stills.rle import encode_rle
+from data_prep.stills.sam_stills import read_still
 from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
 from mimicbrush.data import decode
 from mimicbrush.data.shards import FramePair

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.clip_to_pairs import shard_videos
+from data_prep.clips.clip_to_pairs import shard_videos
 from data_prep.config import WorkConfig
 from mimicbrush.config import dump_config
 from mimicbrush.data.shard_index import list_shards

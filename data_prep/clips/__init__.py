@@ -1,0 +1,1 @@
+"""From one clip to its pairs: moments, borders, shots, transitions, the choice of pairs."""

@@ -1,0 +1,220 @@
+"""Turn clips into training shards: decode frames, divide them into shots, choose pairs, match keypoints, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from data_prep.clips.borders import Borders, find_borders
+from data_prep.clips.clip_record import ClipRecord
+from data_prep.clips.moments import Stretch, drop_further, plan_stretches, read_all, read_at, sample_times
+from data_prep.clips.pairs import ChosenPair, select_pairs
+from data_prep.clips.shots import Division, Shot, find_shots, num_pairs_across, thin_out
+from data_prep.config import PairConfig, VideoShardConfig
+from data_prep.frames.images import encode_image
+from data_prep.frames.keypoints import KeypointMatcher, Match
+from data_prep.inputs.clip_files import list_videos
+from data_prep.inputs.input_files import check_file
+from data_prep.inputs.input_states import Inputs, state_of
+from data_prep.records.duplicates import hash_thumbnails
+from data_prep.records.work_units import slug
+from data_prep.sharding.parallel_sharding import Outcome, Stopwatch
+from data_prep.sharding.shard_folder import shard_and_merge
+from mimicbrush.data.shards import FramePair
+from mimicbrush.files import sha256
+from mimicbrush.metadata import read_metadata
+from mimicbrush.seeds import seed_of_input
+from mimicbrush.video.clip_reader import ClipReader, open_clip
+from mimicbrush.video.decoded_clip import DecodedClip, Frame
+
+THUMBNAIL_STEP = 4
+"""Step between thumbnails kept for the hashes of a clip that is read in stretches, because there may be many."""
+
+
+def shard_videos(config: VideoShardConfig) -> str:
+    """Shard all clips that no finished shard covers; returns a line on the result. Raises UserError for a mistake."""
+    clips, passed_over = list_videos(config.videos, output=config.output)
+    metadata = read_metadata(config.metadata, clips)
+    states = {name: state_of(path) for name, path in clips.items()}
+    inputs = Inputs(states, lambda name: partial(hash_clip, clips[name]), passed_over)
+
+    def reader(name: str) -> Callable[[], Outcome]:
+        own = {name: metadata[name]} if name in metadata else {}
+        return partial(read_clip, name, clips={name: clips[name]}, metadata=own, config=config)
+
+    return shard_and_merge(config, reader, inputs=inputs, kind="video", per_shard=config.videos_per_shard)
+
+
+def hash_clip(path: Path) -> str:
+    """SHA-256 of a clip's file; raises UnusableInput if it is no file, and OSError."""
+    check_file(path)
+    return sha256(path)
+
+
+def read_clip(
+    name: str, *, clips: Mapping[str, Path], metadata: Mapping[str, dict], config: VideoShardConfig
+) -> Outcome:
+    """Read one clip: its pairs, and its record in the shard's index; raises UnusableInput."""
+    watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
+    check_file(clips[name])
+    record, pairs, thumbnails, facts = ClipRecord(), [], [], {}
+    for clip, division in _read_stretches(clips[name], config, generator, record, watch):
+        facts = facts or _facts(clip)
+        origin = {"group": name, **metadata.get(name, {}), "file": name, **facts}
+        for shot in _choose_shots(division, record, config.pairs):
+            pairs += _read_shot(shot, origin, config, generator, record, watch)
+        thumbnails += clip.thumbnails if record.num_stretches == 1 else clip.thumbnails[::THUMBNAIL_STEP]
+    described = {**record.summarise(), **facts, "hashes": hash_thumbnails(thumbnails)}
+    return Outcome(pairs, described, record.examples, dict(watch.seconds))
+
+
+def _read_stretches(
+    path: Path, config: VideoShardConfig, generator: np.random.Generator, record: ClipRecord, watch: Stopwatch
+) -> Iterator[tuple[DecodedClip, Division]]:
+    """Decode a clip stretch by stretch, and divide each into shots; raises UnusableInput."""
+    open_reader = partial(open_clip, path, short_side=config.short_side, exact=config.exact_frames)
+    with ExitStack() as stack:
+        with watch.measure("decode"):
+            reader = stack.enter_context(open_reader(decoder=config.decoder))
+        info = reader.info
+        stretches, record.num_stretches = plan_stretches(info.duration, info.width * info.height, config.pairs)
+        record.num_stretches_read = len(stretches)
+        if record.num_stretches == 1:
+            yield _read_whole(reader, open_reader, config.pairs, generator, watch)
+            return
+        if config.decoder == "decord":
+            reader = stack.enter_context(open_reader())
+        for stretch in stretches:
+            with watch.measure("decode"):
+                times = sample_times(stretch, info.duration, config.pairs, generator)
+                clip = read_all(reader, stretch, times, config.pairs)
+            with watch.measure("similarity"):
+                division = find_shots(clip)
+            yield clip, division
+
+
+def _read_whole(
+    reader: ClipReader,
+    open_reader: Callable[[], AbstractContextManager[ClipReader]],
+    config: PairConfig,
+    generator: np.random.Generator,
+    watch: Stopwatch,
+) -> tuple[DecodedClip, Division]:
+    """Read a clip at random moments; if frames that were skipped may hide cuts, read all of it again.
+
+    A clip of a single shot has frames at the random moments alone.
+    """
+    duration = reader.info.duration
+    whole = Stretch(0.0, duration)
+    with watch.measure("decode"):
+        times = sample_times(whole, duration, config, generator)
+        clip = read_at(reader, times)
+    with watch.measure("similarity"):
+        division = find_shots(clip)
+    if not division.may_hide_cuts():
+        return clip, division
+    with watch.measure("decode"), open_reader() as again:
+        clip = read_all(again, whole, times, config)
+    with watch.measure("similarity"):
+        division = find_shots(clip)
+    if len(division.shots) == 1:
+        shot = division.shots[0]
+        shot = shot._replace(frames=drop_further(shot.frames, times, clip.thumbnails))
+        division = division._replace(shots=[shot])
+    return clip, division
+
+
+def _choose_shots(division: Division, record: ClipRecord, config: PairConfig) -> list[Shot]:
+    """The shots of a stretch of which pairs are chosen; what is left out is counted.
+
+    Frames between shots are dropped, and pairs of two shots are never compared.
+    """
+    shots, transitions = division
+    record.num_frames += len(transitions) + sum(len(shot.frames) for shot in shots)
+    if transitions:
+        record.dropped_frames["transition"] += len(transitions)
+        record.add_example("transition", transitions[:1])
+    if num_across := num_pairs_across(shots):
+        record.dropped_pairs["cut_between"] += num_across
+        record.add_example("cut_between", [shots[0].frames[-1], shots[1].frames[0]])
+    largest = sorted(shots, key=lambda shot: len(shot.frames), reverse=True)[: record.shots_per_stretch(config)]
+    record.num_shots_left_out += len(shots) - len(largest)
+    return [thin_out(shot, config.frames_per_shot) for shot in sorted(largest, key=lambda shot: shot.frames[0].time)]
+
+
+def _read_shot(
+    shot: Shot,
+    origin: Mapping,
+    config: VideoShardConfig,
+    generator: np.random.Generator,
+    record: ClipRecord,
+    watch: Stopwatch,
+) -> list[FramePair]:
+    """Choose the pairs of a shot, match their keypoints and encode their frames."""
+    matcher = KeypointMatcher()
+    with watch.measure("similarity"):
+        shot, borders = _crop(shot)
+        selection = select_pairs(shot, config.pairs, generator, matcher)
+    with watch.measure("keypoints"):
+        matches = [matcher.match(pair.first, pair.second) if config.keypoints else [] for pair in selection.pairs]
+    with watch.measure("encode"):
+        frames = _frames_of(selection.pairs)
+        encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
+        chosen = zip(selection.pairs, matches, strict=True)
+        origin = {**origin, "cropped": list(borders)} if any(borders) else origin
+        pairs = [_frame_pair(pair, found, origin, encoded, generator) for pair, found in chosen]
+        record.add_shot(selection, matches, borders)
+    return pairs
+
+
+def _crop(shot: Shot) -> tuple[Shot, Borders]:
+    """Crop constant borders (bars, blurred sides) from a shot's frames."""
+    borders = find_borders([frame.image for frame in shot.frames])
+    if not any(borders):
+        return shot, borders
+    cropped = [frame._replace(image=np.ascontiguousarray(borders.crop(frame.image))) for frame in shot.frames]
+    return shot._replace(frames=cropped), borders
+
+
+def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:
+    """The frames of all pairs, each once, by their times."""
+    return {frame.time: frame for pair in pairs for frame in (pair.first, pair.second)}
+
+
+def _frame_pair(
+    pair: ChosenPair,
+    matches: list[Match],
+    origin: Mapping,
+    encoded: Mapping[float, bytes],
+    generator: np.random.Generator,
+) -> FramePair:
+    """Make a sample of two frames, `encoded` by their times; which one is the source is drawn at random."""
+    source, reference = pair.first, pair.second
+    if generator.random() >= 0.5:
+        source, reference = reference, source
+        matches = [(*match[2:], *match[:2]) for match in matches]
+    milliseconds = "-".join(str(round(frame.time * 1000)) for frame in (source, reference))
+    height, width = source.image.shape[:2]
+    return FramePair(
+        key=f"{slug(origin['file'])}-{milliseconds}",
+        source=encoded[source.time],
+        reference=encoded[reference.time],
+        similarity=round(pair.similarity, 6),
+        keypoints=matches,
+        origin={
+            **origin,
+            "times": [round(source.time, 4), round(reference.time, 4)],
+            "size": [width, height],
+            **({"vouched": True} if pair.is_vouched else {}),
+        },
+    )
+
+
+def _facts(clip: DecodedClip) -> dict:
+    """Facts of a clip that are stored in its record and in its samples."""
+    info = clip.info
+    return {"video_size": [info.width, info.height], "codec": info.codec, "decoder": clip.decoder}

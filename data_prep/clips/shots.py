@@ -1,0 +1,230 @@
+"""Shots of a clip, found in the thumbnails of all frames that were decoded.
+
+Between frames that follow one another closely, a cut is a jump that stands out from the jumps around it; a jump that is
+undone within half a second is a flash. Slow transitions are found by `transitions.py`; the decoded frames on both sides
+decide whether one lies there. A seek leaves a gap of unseen frames: a large jump across it counts as a cut, and
+frames on its two sides may only be paired if their colours agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.clips.transitions import Span, find_transitions, is_carried
+from data_prep.frames.same_scene import share_in_place, show_same_scene
+from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
+
+MIN_JUMP = 12.0
+"""Smallest jump of a cut: mean difference of two thumbnails in grey levels. In real clips, motion from one reference
+frame to the next is seldom larger."""
+MIN_RATIO = 3.0
+"""Smallest ratio of a cut's jump to the median of the jumps around it."""
+MAX_UNSEEN_JUMP = 35.0
+"""Largest jump across a gap that is no cut, in mean grey levels. Unrelated real frames differ by 40 or more, frames of
+one shot by up to 40 if much moves within seconds: a few good pairs are lost rather than a bad one kept."""
+MIN_IN_PLACE = 0.6
+"""Smallest share of blocks that agree in place where a jump is a change of light, or a dip to black or white returns to
+the same picture. Measured: 0.6 or more there, 0.27 to 0.52 between two people in one room."""
+MAX_FLASH = 0.5
+"""Longest time from before a flash to after it, in seconds."""
+MIN_FLASH_CORRELATION = 0.9
+"""Smallest correlation of the thumbnails before and after a flash."""
+MAX_TRANSITION = 5.0
+"""Longest time, in seconds, in which all possible transitions that overlap are taken for one."""
+NUM_NEIGHBOURS = 4
+"""Number of jumps on either side with which a jump is compared."""
+MIN_COMMON_COLOURS = 0.43
+"""Smallest overlap of the colour histograms of two frames of one shot. Measured on real clips: 0.46 or more within a
+shot, 0.40 or less between shots."""
+MIN_SURE_COLOURS = 0.7
+"""Overlap of the colours of the frames on both sides of a gap from which no cut is suspected in it. Measured: at most
+0.65 across 35 cuts, three of them between two people in one room; less than 0.7 across 2 of 90 gaps without a cut."""
+COLOUR_BINS = (12, 6, 6)
+"""Numbers of bins for hue, saturation and value."""
+COLOUR_SIZE = (160, 90)
+
+
+class Shot(NamedTuple):
+    """Frames between two boundaries, any two of which may be paired unless unseen frames lie between them."""
+
+    frames: list[Frame]
+    """In order of time."""
+    gaps: list[float]
+    """Time of the first frame after each gap of unseen frames within the shot, in seconds."""
+    colours: dict[float, NDArray[np.float32]]
+    """Colour histogram of each frame by its time; empty if there are no gaps."""
+
+    def are_apart(self, first: Frame, second: Frame) -> bool:
+        """Whether a cut may lie between two frames: unseen frames lie there, and the colours differ."""
+        is_unseen = any(first.time < gap <= second.time for gap in self.gaps)
+        return is_unseen and self._common_colours(first, second) < MIN_COMMON_COLOURS
+
+    def has_doubtful_gap(self) -> bool:
+        """Whether the colours differ so much across a gap that a cut may lie there."""
+        return any(
+            any(before.time < gap <= after.time for gap in self.gaps)
+            and self._common_colours(before, after) < MIN_SURE_COLOURS
+            for before, after in pairwise(self.frames)
+        )
+
+    def _common_colours(self, first: Frame, second: Frame) -> float:
+        """Overlap of two frames' colour histograms, in [0, 1]."""
+        return float(np.minimum(self.colours[first.time], self.colours[second.time]).sum())
+
+
+class Division(NamedTuple):
+    """The shots of a clip, and the frames between them."""
+
+    shots: list[Shot]
+    """In order of time; shots of which no frame was decoded are left out."""
+    transitions: list[Frame]
+    """Frames of slow transitions and flashes, which show two shots or neither."""
+
+    def may_hide_cuts(self) -> bool:
+        """Whether cuts may lie in the gaps: others were found, or the colours on both sides of a gap differ."""
+        is_single = len(self.shots) == 1 and not self.transitions
+        return not is_single or self.shots[0].has_doubtful_gap()
+
+
+def find_shots(clip: DecodedClip) -> Division:
+    """Divide a clip into its shots."""
+    cuts, flashes = find_cuts(clip.thumbnails)
+    cuts = [cut for cut in cuts if not _is_still_in_place(cut, clip.frames)]
+    spans = [span for part in _split(clip.thumbnails, cuts) for span in _transitions_in(part, clip.frames)]
+    hidden = [*spans, *flashes]
+    clear = [frame for frame in clip.frames if not any(span.start < frame.time < span.end for span in hidden)]
+    bounds = [-np.inf, *sorted([*cuts, *(span.end for span in spans)]), np.inf]
+    gaps = [thumbnail.time for thumbnail in clip.thumbnails[1:] if thumbnail.after_gap]
+    shots = [_shot(clear, gaps, start, end) for start, end in pairwise(bounds)]
+    kept = {frame.time for frame in clear}
+    return Division([s for s in shots if s.frames], [frame for frame in clip.frames if frame.time not in kept])
+
+
+def _is_still_in_place(cut: float, frames: Sequence[Frame]) -> bool:
+    """Whether the frames before and after a possible cut show nearly everything in the same place."""
+    before = [frame for frame in frames if frame.time < cut]
+    after = [frame for frame in frames if frame.time >= cut]
+    return bool(before and after) and share_in_place(before[-1].image, after[0].image) >= MIN_IN_PLACE
+
+
+def _transitions_in(part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
+    """The transitions between two cuts; the frames of that part alone decide."""
+    inside = [frame for frame in frames if part[0].time <= frame.time <= part[-1].time] if part else []
+    return [span for group in find_transitions(part) for span in _true_transitions(group, part, inside)]
+
+
+def _true_transitions(group: Sequence[Span], part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
+    """The transitions among possible ones that overlap: those before and after which frames show two scenes.
+
+    A short group is one transition, parts of which were found. In a long one things move as well, and each is judged.
+    """
+    whole = Span(group[0].start, max(span.end for span in group), group[0].is_dip)
+    if _is_within_scene(whole, part, frames):
+        return []
+    if whole.length <= MAX_TRANSITION:
+        return [whole]
+    return [span for span in group if not _is_within_scene(span, part, frames)]
+
+
+def _is_within_scene(span: Span, part: Sequence[Thumbnail], frames: Sequence[Frame]) -> bool:
+    """Whether the nearest frames before and after a span, or else the outermost ones in it, show the same scene.
+
+    Where they do not match, thumbnails tell whether motion carries one into the other. After a dip to black or white
+    the very same picture must return, as two people may be shown in one room.
+    """
+    before = [frame for frame in frames if frame.time <= span.start]
+    inside = [frame for frame in frames if span.start < frame.time < span.end]
+    after = [frame for frame in frames if frame.time >= span.end]
+    first, last = [*before[-1:], *inside][:1], [*inside, *after[:1]][-1:]
+    if span.is_dip:
+        sides = [frame.image for frame in (*before[-1:], *after[:1])]
+        return len(sides) == 2 and share_in_place(*sides) >= MIN_IN_PLACE
+    if not first or not last or show_same_scene(first[0].image, last[0].image):
+        return True
+    return is_carried(span, part)
+
+
+def thin_out(shot: Shot, num_frames: int) -> Shot:
+    """A shot with at most a number of its frames, spread evenly over it."""
+    if len(shot.frames) <= num_frames:
+        return shot
+    chosen = np.linspace(0, len(shot.frames) - 1, num_frames).round().astype(int)
+    return shot._replace(frames=[shot.frames[i] for i in chosen])
+
+
+def num_pairs_across(shots: Sequence[Shot]) -> int:
+    """Number of pairs of frames that lie in two shots and are never compared."""
+    sizes = [len(shot.frames) for shot in shots]
+    return (sum(sizes) ** 2 - sum(size**2 for size in sizes)) // 2
+
+
+def _shot(frames: Sequence[Frame], gaps: Sequence[float], start: float, end: float) -> Shot:
+    frames = [frame for frame in frames if start <= frame.time < end]
+    inside = [gap for gap in gaps if start < gap < end]
+    return Shot(frames, inside, {frame.time: _colours(frame.image) for frame in frames} if inside else {})
+
+
+def find_cuts(thumbnails: Sequence[Thumbnail]) -> tuple[list[float], list[Span]]:
+    """Times of the first frames after the cuts, rising; and flashes, which are no cuts."""
+    cuts: list[float] = []
+    flashes: list[Span] = []
+    for part in _split(thumbnails, [thumbnail.time for thumbnail in thumbnails if thumbnail.after_gap]):
+        seen = _find_jumps(part)
+        undone = _find_flashes(part, seen)
+        cuts += [part[i].time for i in seen if not any(first < i <= last for first, last in undone)]
+        flashes += [Span(part[first].time, part[last].time) for first, last in undone]
+    for before, after in pairwise(thumbnails):
+        if after.starts_shot or (after.after_gap and _jump(before, after) > MAX_UNSEEN_JUMP):
+            cuts.append(after.time)
+    return sorted(set(cuts)), flashes
+
+
+def _split(thumbnails: Sequence[Thumbnail], times: Collection[float]) -> list[list[Thumbnail]]:
+    """Split thumbnails before each of the times."""
+    starts = [i for i, thumbnail in enumerate(thumbnails) if i and thumbnail.time in set(times)]
+    return [list(thumbnails[start:end]) for start, end in pairwise([0, *starts, len(thumbnails)])]
+
+
+def _find_jumps(thumbnails: Sequence[Thumbnail]) -> list[int]:
+    """Indices of the thumbnails right after a jump that stands out; the thumbnails follow one another closely."""
+    jumps = np.array([_jump(before, after) for before, after in pairwise(thumbnails)])
+    found = []
+    for i, jump in enumerate(jumps):
+        around = np.concatenate([jumps[max(0, i - NUM_NEIGHBOURS) : i], jumps[i + 1 : i + 1 + NUM_NEIGHBOURS]])
+        usual = np.median(around) if len(around) else 0.0
+        if jump > max(MIN_JUMP, MIN_RATIO * usual):
+            found.append(i + 1)
+    return found
+
+
+def _find_flashes(thumbnails: Sequence[Thumbnail], jumps: Sequence[int]) -> list[tuple[int, int]]:
+    """The last thumbnail before and the first one after each flash: a jump that a later jump undoes."""
+    flashes = []
+    for i, j in pairwise(jumps):
+        is_short = thumbnails[j].time - thumbnails[i - 1].time <= MAX_FLASH
+        if is_short and _correlation(thumbnails[i - 1], thumbnails[j]) > MIN_FLASH_CORRELATION:
+            flashes.append((i - 1, j))
+    return flashes
+
+
+def _correlation(first: Thumbnail, second: Thumbnail) -> float:
+    """Correlation of two thumbnails, 0 if one of them is flat."""
+    levels = np.stack([first.luma.ravel(), second.luma.ravel()])
+    return float(np.corrcoef(levels)[0, 1]) if levels.std(axis=1).min() > 0 else 0.0
+
+
+def _jump(before: Thumbnail, after: Thumbnail) -> float:
+    return float(cv2.absdiff(before.luma, after.luma).mean())
+
+
+def _colours(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    small = cv2.resize(image, COLOUR_SIZE, interpolation=cv2.INTER_AREA)
+    hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)
+    counts = cv2.calcHist([hsv], [0, 1, 2], None, list(COLOUR_BINS), [0, 180, 0, 256, 0, 256])
+    return counts.ravel() / counts.sum()

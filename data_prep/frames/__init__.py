@@ -1,0 +1,1 @@
+"""Frames and pictures: stored, made grey, compared by SSIM, matched by keypoints."""

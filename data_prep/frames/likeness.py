@@ -1,0 +1,181 @@
+"""How alike two frames of a shot are, and how much of the picture changed between them.
+
+Three things would pass for likeness or change and are left out. Empty area, flat in both frames, has an SSIM of 1 and
+no change whatever the picture shows: it counts for at most `MAX_FLAT_WEIGHT` of the picture. A change of light (fade,
+exposure, gamma, saturation, white balance) leaves the structure of every small window: where light changed, only a
+change of structure counts. A banner, subtitle, clock or ticker lies in a narrow strip near the top or bottom: if only
+that changed, the picture did not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.config import SSIM_WINDOW
+from data_prep.frames.images import shrink
+from data_prep.frames.ssim import SPREAD_OF_ONE_LEVEL, Moments, moments, similarity_map
+
+CHANGED_LEVEL = 8.0
+"""Grey levels by which the mean of a window must differ to count as changed; film grain changes it less."""
+FLAT_LEVEL = 2.0
+"""Largest standard deviation of a window that is flat, in grey levels."""
+MAX_FLAT_WEIGHT = 0.4
+"""Largest weight of all flat windows together. In less flat pictures every window weighs the same."""
+SMALL_SIZE = 64
+"""Short side of the small pictures in which changes of light and strips are looked for, in pixels."""
+STRUCTURE_WINDOW = 5
+"""Side of the windows of a small picture whose structure is compared, in pixels."""
+MIN_TEXTURE = 2.0
+"""Smallest standard deviation of such a window that has a structure, in grey levels."""
+MIN_TEXTURED = 0.02
+"""Smallest share of windows with a structure in both frames that is enough to judge a change of light."""
+VANISHED_TEXTURE = 6.0
+"""Standard deviation of a window, at both frames' contrast, that no change of light flattens unless it clips."""
+CLIPPED = (5.0, 250.0)
+"""Levels outside which light may have clipped a structure away."""
+MIN_KEPT_STRUCTURE = 0.6
+"""Smallest correlation of two windows of the same structure, whatever gain and offset lie between them. Measured: under
+changes of light alone at most 2 % of a still lie below, where something moves usually more than 10 %."""
+MAX_SAME_LIGHT = 2.0
+"""Largest difference, in grey levels, over more than half of the picture for two frames in the same light."""
+STRIP_HEIGHT = 0.2
+"""Largest height of a strip, as a share of the picture's height."""
+STRIP_ZONE = 0.3
+"""Distance from the top or bottom within which a strip must lie, as a share of the picture's height."""
+MAX_BESIDE_STRIPS = 0.01
+"""Largest share of the picture that may change outside the strips if they alone changed."""
+
+
+class Structure(NamedTuple):
+    """A small grey picture, and the window around each of its pixels, all (h, w)."""
+
+    levels: NDArray[np.float32]
+    """Grey levels."""
+    mean: NDArray[np.float32]
+    """Mean of the window."""
+    deviation: NDArray[np.float32]
+    """Standard deviation of the window."""
+    textured: NDArray[np.bool_]
+    """Whether the window has a structure."""
+    flat: NDArray[np.bool_]
+    """Whether the window has none, and not because it was clipped."""
+
+
+class Look(NamedTuple):
+    """The parts of a frame that are compared with other frames."""
+
+    moments: Moments
+    """The grey frame at the size at which SSIM is measured, and its window sums."""
+    flat: NDArray[np.bool_]
+    """(H, W) whether the window around each pixel is flat."""
+    structure: Structure
+    """The frame at `SMALL_SIZE`."""
+
+
+class Likeness(NamedTuple):
+    """Comparison of two frames."""
+
+    similarity: float
+    """Mean SSIM of the grey frames."""
+    changed: float
+    """Share of the picture that changed."""
+
+
+def look_at(grey: NDArray[np.uint8]) -> Look:
+    """Prepare a (H, W) grey frame, of the size at which SSIM is measured, for comparisons."""
+    sums = moments(grey)
+    flat = sums.window_spread < FLAT_LEVEL**2 * SPREAD_OF_ONE_LEVEL
+    return Look(sums, flat, _structure(shrink(grey, SMALL_SIZE).astype(np.float32)))
+
+
+def compare(first: Look, second: Look, *, min_changed: float) -> Likeness:
+    """Compare two frames; changes of light and of strips are looked for if at least `min_changed` seems to change."""
+    apart = cv2.absdiff(first.moments.window_sum, second.moments.window_sum) > int(CHANGED_LEVEL * SSIM_WINDOW**2)
+    similar = similarity_map(first.moments, second.moments)
+    flat = first.flat & second.flat & ~apart
+    border = SSIM_WINDOW // 2
+    similarity = _weigh(similar, flat[border:-border, border:-border])
+    gain = _content_gain(_share(flat))
+    changed = gain * _share(apart)
+    if changed >= min_changed:
+        changed = min(changed, gain * _lasting_change(first.structure, second.structure))
+    return Likeness(similarity, changed)
+
+
+def _weigh(values: NDArray[np.float32], flat: NDArray[np.bool_]) -> float:
+    """Mean of a (H, W) map in which flat windows weigh at most `MAX_FLAT_WEIGHT`; continuous in their number."""
+    share = _share(flat)
+    if not MAX_FLAT_WEIGHT < share < 1:
+        return float(values.mean(dtype=np.float64))
+    empty, content = (float(values[part].mean(dtype=np.float64)) for part in (flat, ~flat))
+    return MAX_FLAT_WEIGHT * empty + (1 - MAX_FLAT_WEIGHT) * content
+
+
+def _content_gain(flat: float) -> float:
+    """Factor from a share of the whole picture to a share of its content, if its flat part weighs too much."""
+    return (1 - MAX_FLAT_WEIGHT) / (1 - flat) if MAX_FLAT_WEIGHT < flat < 1 else 1.0
+
+
+def _lasting_change(first: Structure, second: Structure) -> float:
+    """Share of two small pictures that differs whatever the light, and not only in strips."""
+    difference = cv2.absdiff(first.levels, second.levels)
+    share = _share_beside_strips(difference > CHANGED_LEVEL, difference.size)
+    if _share(difference <= MAX_SAME_LIGHT) > 0.5:
+        return share
+    changed, num_judged = _change_of_structure(first, second)
+    return min(share, _share_beside_strips(changed, num_judged)) if num_judged else share
+
+
+def _change_of_structure(first: Structure, second: Structure) -> tuple[NDArray[np.bool_], int]:
+    """(h, w) the pixels around which the structure changed, and the number of those around which that can be judged.
+
+    None can be judged if hardly any window has a structure in both.
+    """
+    textured = first.textured & second.textured
+    if _share(textured) < MIN_TEXTURED:
+        return np.zeros_like(textured), 0
+    covariance = _window_mean(first.levels * second.levels)
+    covariance -= first.mean * second.mean
+    differs = textured & (covariance < MIN_KEPT_STRUCTURE * first.deviation * second.deviation)
+    gain = float(np.median(second.deviation[textured] / first.deviation[textured]))
+    vanished = second.flat & (min(1.0, gain) * first.deviation > VANISHED_TEXTURE)
+    vanished |= first.flat & (min(1.0, 1 / gain) * second.deviation > VANISHED_TEXTURE)
+    return differs | vanished, np.count_nonzero(textured | vanished)
+
+
+def _structure(levels: NDArray[np.float32]) -> Structure:
+    """Measure the windows of a (h, w) small picture."""
+    mean = _window_mean(levels)
+    deviation = np.sqrt(np.maximum(_window_mean(levels * levels) - mean * mean, 0))
+    flat = (deviation < MIN_TEXTURE) & (mean > CLIPPED[0]) & (mean < CLIPPED[1])
+    return Structure(levels, mean, deviation, deviation > MIN_TEXTURE, flat)
+
+
+def _window_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return cv2.blur(values, (STRUCTURE_WINDOW, STRUCTURE_WINDOW))
+
+
+def _share_beside_strips(changed: NDArray[np.bool_], num_judged: int) -> float:
+    """Share of the judged pixels that changed; if nearly all of them lie in strips, of those beside the strips."""
+    rows = cv2.reduce(changed.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+    beside = float(_without_strips(rows).sum() / num_judged)
+    return beside if beside < MAX_BESIDE_STRIPS else float(rows.sum() / num_judged)
+
+
+def _without_strips(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(h,) changes in each row, without those of the fullest narrow strip near the top and near the bottom."""
+    left = rows.copy()
+    zone, height = (max(1, round(share * len(rows))) for share in (STRIP_ZONE, STRIP_HEIGHT))
+    for way in (left, left[::-1]):
+        counts = np.convolve(way[:zone], np.ones(height), mode="valid")
+        start = int(counts.argmax())
+        way[start : start + height] = 0
+    return left
+
+
+def _share(mask: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(mask) / mask.size

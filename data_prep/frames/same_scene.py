@@ -1,0 +1,83 @@
+"""Whether two frames show the same scene: in the same place, or moved, as under a moving camera."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.frames.keypoints import detect_keypoints, match_keypoints
+
+SIZE = (256, 144)
+"""Largest width and height at which blocks are compared; frames are not enlarged."""
+BLOCK = 16
+"""Side of a block in pixels."""
+MIN_TEXTURE = 3.0
+"""Standard deviation from which a block counts as textured, in grey levels."""
+MIN_CORRELATION = 0.8
+"""Smallest correlation of a block that shows the same thing in both frames."""
+MIN_SHARE = 0.15
+"""Smallest share of the textured blocks that must agree. Measured: at most 0.07 in 20 000 pairs of unrelated frames,
+0.3 or more in most clips of a static camera; a logo adds 0.05."""
+MIN_BLOCKS = 10
+"""Smallest number of textured blocks that is expected; frames with fewer agree less often."""
+MAX_BAR_RANGE = 24
+"""Range of the levels of a row or column at the edge up to which it is part of a bar."""
+MIN_SPREAD = 0.03
+"""Smallest area over which matched keypoints must be spread, as a share of the picture: a logo does not count."""
+
+
+def show_same_scene(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
+    """Whether blocks agree in place, whatever their brightness, or else keypoints match; (H, W, 3) RGB."""
+    return share_in_place(first, second) >= MIN_SHARE or _match_spread(*_crop_bars(first, second)) >= MIN_SPREAD
+
+
+def _crop_bars(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Crop rows and columns at the edges that are uniform in both frames, whose borders would agree in place."""
+    if first.shape != second.shape:
+        return first, second
+    high, low = cv2.max(first, second), cv2.min(first, second)
+    rows, columns = (np.flatnonzero(_ranges(high, low, axis) > MAX_BAR_RANGE) for axis in (1, 0))
+    if not len(rows) or not len(columns):
+        return first, second
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    return first[top:bottom, left:right], second[top:bottom, left:right]
+
+
+def _ranges(high: NDArray[np.uint8], low: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
+    """(N,) largest range of a channel along an axis, 1 for each row and 0 for each column; NumPy's `ptp` is slower."""
+    ranges = cv2.reduce(high, axis, cv2.REDUCE_MAX) - cv2.reduce(low, axis, cv2.REDUCE_MIN)
+    return ranges.reshape(-1, 3).max(axis=1)
+
+
+def share_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Share of the textured blocks that look alike in the same place, after fitting gain and offset; (H, W, 3) RGB."""
+    if first.shape != second.shape:
+        return 0.0
+    first, second = _crop_bars(first, second)
+    (first_blocks, first_texture), (second_blocks, second_texture) = _blocks(first), _blocks(second)
+    agree = (first_blocks * second_blocks).mean(axis=1) > MIN_CORRELATION
+    is_textured = np.stack([first_texture, second_texture]) > MIN_TEXTURE
+    return float((agree & is_textured.all(axis=0)).sum() / max(MIN_BLOCKS, is_textured.any(axis=0).sum()))
+
+
+def _blocks(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, BLOCK ** 2) blocks with mean 0 and deviation 1, and their deviations in grey levels."""
+    height, width = image.shape[:2]
+    rows, columns = (max(1, min(side, limit) // BLOCK) for side, limit in ((height, SIZE[1]), (width, SIZE[0])))
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(grey, (columns * BLOCK, rows * BLOCK), interpolation=cv2.INTER_AREA).astype(np.float32)
+    blocks = grey.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(rows * columns, -1)
+    blocks -= blocks.mean(axis=1, keepdims=True)
+    texture = blocks.std(axis=1)
+    return blocks / (texture[:, None] + 1e-6), texture
+
+
+def _match_spread(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Area over which the verified matches of two frames are spread, as a share of the picture; 0 without matches."""
+    matches = match_keypoints(detect_keypoints(first), detect_keypoints(second))
+    if not matches:
+        return 0.0
+    low, high = np.quantile(np.array(matches), (0.1, 0.9), axis=0)
+    width, height = (high - low).reshape(2, 2).min(axis=0)
+    return float(width * height)

@@ -1,0 +1,1 @@
+"""Files that a command works on: found, named, checked, recognised again."""

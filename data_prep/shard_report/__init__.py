@@ -1,0 +1,1 @@
+"""The report of a folder of shards, one module for each section."""

@@ -1,0 +1,1 @@
+"""Inputs to shards in many processes, and the merging of what they wrote."""

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep.frames.images import to_grey
+from data_prep.frames.likeness import MAX_FLAT_WEIGHT, Likeness, compare, look_at
+from data_prep.frames.ssim import structural_similarity
+from tests.data_prep.conftest import texture
+
+STILL = texture(0, 192, 256)
+
+
+def likeness(first: np.ndarray, second: np.ndarray) -> Likeness:
+    return compare(*(look_at(to_grey(image, 256)) for image in (first, second)), min_changed=0.05)
+
+
+def levels(image: np.ndarray) -> np.ndarray:
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def saturate(image: np.ndarray) -> np.ndarray:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(float)
+    return levels(grey + 1.4 * (image - grey))
+
+
+LIGHTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "fade": lambda image: levels(0.3 * image),
+    "exposure": lambda image: levels(1.5 * image + 20.0),
+    "gamma": lambda image: levels(255 * (image / 255) ** 1.8),
+    "inverse gamma": lambda image: levels(255 * (image / 255) ** 0.5),
+    "saturation": saturate,
+    "white balance": lambda image: levels(image * np.array([1.25, 1.0, 0.7])),
+    "side light": lambda image: levels(image * np.linspace(0.5, 1.2, image.shape[1])[None, :, None]),
+}
+
+
+@pytest.mark.parametrize("name", LIGHTS)
+def test_light_is_no_change_and_motion_under_it_is(name: str) -> None:
+    lit = LIGHTS[name](STILL)
+    assert likeness(STILL, lit).changed < 0.05
+    assert likeness(lit, STILL).changed < 0.05
+    assert likeness(STILL, np.roll(lit, 12, axis=1)).changed > 0.3
+
+
+def test_a_subject_that_moves_under_changing_light_is_a_change() -> None:
+    frames = []
+    for x, light in ((30, 1.0), (150, 0.7)):
+        image = STILL.copy()
+        image[60:140, x : x + 60] = texture(1, 80, 60)
+        frames.append(levels(light * image))
+    assert likeness(*frames).changed > 0.15
+
+
+def test_what_appears_before_a_plain_wall_under_changing_light_is_a_change() -> None:
+    wall = np.full((192, 256, 3), 120, np.uint8)
+    wall[:, :60] = texture(2, 192, 60)
+    shown = levels(0.8 * wall)
+    shown[50:150, 120:190] = texture(1, 100, 70)
+    assert likeness(wall, levels(0.8 * wall)).changed < 0.05
+    assert likeness(wall, shown).changed > 0.1
+    assert likeness(shown, wall).changed > 0.1
+
+
+@pytest.mark.parametrize("top", [4, 150])
+def test_a_banner_that_alone_changes_is_no_change(top: int) -> None:
+    frames = [STILL.copy(), STILL.copy()]
+    frames[0][top : top + 34] = (250, 250, 250)
+    frames[1][top : top + 34, :200] = (10, 40, 90)
+    assert likeness(*frames).changed < 0.05
+    moved = [frames[0], np.roll(frames[1], 12, axis=1)]
+    assert likeness(*moved).changed > 0.3
+
+
+def test_a_subject_in_the_middle_is_no_banner() -> None:
+    frames = [STILL.copy(), STILL.copy()]
+    frames[1][80:114, 30:220] = texture(1, 34, 190)
+    assert likeness(*frames).changed > 0.08
+
+
+def test_full_pictures_have_their_mean_similarity() -> None:
+    first, second = texture(0)[..., 0], texture(1)[..., 0]
+    assert compare(look_at(first), look_at(second), min_changed=0.05).similarity == structural_similarity(first, second)
+
+
+def test_empty_area_counts_for_a_bounded_share() -> None:
+    sky = np.full((200, 160), 230, np.uint8)
+    scores = []
+    for depth in range(0, 161, 5):
+        first, second = (np.concatenate([sky[:depth], texture(seed, 200, 160)[depth:, :, 0]]) for seed in (0, 1))
+        scores.append(compare(look_at(first), look_at(second), min_changed=0.05).similarity)
+    plain = structural_similarity(first, second)
+    assert plain > 0.75
+    assert scores[-1] < MAX_FLAT_WEIGHT + 0.6 * 0.2
+    assert np.abs(np.diff(scores)).max() < 0.06
+
+
+def test_change_is_a_share_of_the_content() -> None:
+    frames = [np.full((200, 256), 200, np.uint8) for _ in range(2)]
+    for frame, left in zip(frames, (40, 60), strict=True):
+        frame[90:120, left : left + 30] = texture(2, 30, 30)[..., 0]
+    whole = (cv2.blur(frames[0], (7, 7)).astype(int) - cv2.blur(frames[1], (7, 7)) != 0).mean()
+    assert whole < 0.05 < compare(*map(look_at, frames), min_changed=0.0).changed
