@@ -10,9 +10,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-SETTINGS = {"crf": "18", "preset": "veryfast", "threads": "1"}
-"""Settings of x264. One thread, as worker processes fill the cores; another number of threads gives other bytes. On
-processors with AVX-512 a few bytes may differ from run to run even so: x264's code for them is not repeatable."""
+SETTINGS = {"crf": "18", "preset": "veryfast", "threads": "1", "x264-params": "cpu-independent=1"}
+"""Settings of x264. One thread, as worker processes fill the cores; another number of threads gives other bytes.
+Without `cpu-independent` the bytes depend on the processor, and with AVX-512 they differ from run to run."""
 
 
 def write_h264(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int) -> None:
