@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.demo.camera import CameraView, Grade, lit, look, look_at_mask, overhang, random_grade, random_light
 from data_prep.demo.skimage_photographs import HELD_OUT, DemoPhotograph, NamedRegion, load, region_mask
-from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, Track, set_folder
+from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, ReleasedTrack, set_folder
 from mimicbrush.files import whole, write_json
 from mimicbrush.pictures.mask_geometry import count_touched_sides, longer_side, mask_box
 from mimicbrush.pictures.writing import encode_png
@@ -31,7 +31,7 @@ class DemoTriplet(NamedTuple):
     """One benchmark sample to render."""
 
     folder: Path
-    track: Track
+    track: ReleasedTrack
     number: str
     source: Subject
     reference: Subject

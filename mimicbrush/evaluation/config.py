@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from mimicbrush.benchmark_layout import Task, Track
+from mimicbrush.benchmark_layout import ReleasedTask, Task, Track, Vocabulary
 from mimicbrush.config_faults import value_faults
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.work_share import WorkShare
@@ -56,9 +56,19 @@ class BenchmarkSet:
     folder: Path
     """Folder of the samples' pictures."""
     task: Task
-    """texture: editors keep the shape of the source (depth on); parts: they are free to change it (depth off)."""
+    """texture: editors keep the shape of the source (depth on); parts: they are free to change it (depth off); text,
+    motion and video are tasks of sets with a truth."""
     track: Track
-    """inner_id: the source is the true result; inter_id: there is no true result."""
+    """inner_id: the source is the true result; inter_id: there is no true result; truth: the set has the true result of
+    every edit."""
+    vocabulary: Vocabulary | None = None
+    """Evaluate only the samples whose words and shapes are seen, or unseen, in training (track truth); null: all."""
+
+    def __post_init__(self) -> None:
+        if self.track != "truth" and self.task not in get_args(ReleasedTask):
+            raise ValueError(f"task is {self.task}, which needs track truth; {self.track} has texture and parts")
+        if self.track != "truth" and self.vocabulary:
+            raise ValueError(f"vocabulary is {self.vocabulary}, but only sets of track truth say it; leave it null")
 
 
 @dataclass(frozen=True, kw_only=True)

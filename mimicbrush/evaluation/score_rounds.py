@@ -11,8 +11,6 @@ from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 
-from torch import Tensor
-
 from mimicbrush import pictures
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation import metrics as metrics_package
@@ -22,6 +20,7 @@ from mimicbrush.evaluation.metrics.all_metrics import Metric
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score, number_from_json, number_to_json
+from mimicbrush.evaluation.picture_faults import format_size
 from mimicbrush.files import digest, write_json
 from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.pictures.reading import read_frames, read_image, read_mask
@@ -83,7 +82,8 @@ def read_edit(sample: Sample, path: Path) -> list[EditedPicture]:
         raise UserError(f"{error}; delete it, and the same command makes it again") from None
     if edited.shape != source.shape:
         raise UserError(
-            f"{path} is {_size(edited)}, its source {_size(source)}; delete it, and the same command makes it again"
+            f"{path} is {format_size(edited)}, its source {format_size(source)}; delete it, and the same command makes"
+            " it again"
         )
     reference = to_levels(read_image(sample.reference))
     reference_mask = read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None
@@ -173,8 +173,3 @@ def _fingerprint(edit_round: EditRound, sample: Sample) -> dict[str, str | None]
         "prompt": sample.prompt,
         "code": metrics_code(),
     }
-
-
-def _size(frames: Tensor) -> str:
-    num, _, height, width = frames.shape
-    return f"{width}x{height}" if num == 1 else f"{num} frames of {width}x{height}"

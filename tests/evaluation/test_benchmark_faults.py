@@ -12,8 +12,9 @@ from PIL import Image
 
 from mimicbrush.errors import UserError, end_with_error
 from mimicbrush.evaluation.benchmark import list_samples
-from mimicbrush.evaluation.benchmark_faults import find_faults, grey_share
+from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.picture_faults import grey_share
 from mimicbrush.evaluation.preconditions import refuse_faults
 from tests.evaluation.conftest import write_triplet
 

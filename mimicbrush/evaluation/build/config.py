@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.benchmark_layout import Task
+from mimicbrush.benchmark_layout import ReleasedTask
 from mimicbrush.data import config as data_config
 from mimicbrush.errors import Faults
 from mimicbrush.evaluation.config import Need
@@ -58,7 +58,7 @@ class PhotographMaskConfig:
         return self.method == "grabcut" and self.regions is None
 
 
-def require_chosen_parts(task: Task, **masks: PhotographMaskConfig) -> None:
+def require_chosen_parts(task: ReleasedTask, **masks: PhotographMaskConfig) -> None:
     """Raise ValueError if masks are guessed although the task is `parts`; masks: by the name of their collection."""
     for name, config in masks.items():
         if task == "parts" and config.guesses:
@@ -102,7 +102,7 @@ class InnerIdConfig:
     """Photographs, in one folder for each subject: dog/00.jpg, dog/01.jpg, ..."""
     output: Path
     """Folder for the set, for instance data/benchmark/TextureTrans/WithinInstance."""
-    task: Task
+    task: ReleasedTask
     """texture: masks show whole objects; parts: masks show distinctive parts, which need masks.method files, or boxes
     or clicks in masks.regions."""
     triplets_per_subject: int = 1
@@ -128,7 +128,7 @@ class InterIdConfig:
     """Photographs to imitate."""
     output: Path
     """Folder for the set, for instance data/benchmark/TextureTrans/CrossInstance."""
-    task: Task
+    task: ReleasedTask
     """texture: masks show whole objects; parts: masks show the parts to compose, which need masks.method files, or
     boxes or clicks in masks.regions."""
     pairs: Path | None = None

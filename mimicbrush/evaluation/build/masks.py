@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from mimicbrush.errors import UnusableInput, UserError
-from mimicbrush.evaluation.benchmark_faults import MAX_GREY, grey_share
 from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.build.photographs import ScaledPhotograph
 from mimicbrush.evaluation.build.region_files import read_regions
+from mimicbrush.evaluation.picture_faults import MAX_GREY, grey_share
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import is_masked, to_pil
 from mimicbrush.pictures.reading import read_levels

@@ -22,10 +22,10 @@ from mimicbrush.benchmark_layout import (
     read_texts,
 )
 from mimicbrush.errors import UnusableInput, UserError, describe_reasons, some_of
-from mimicbrush.evaluation.benchmark_faults import text_faults
 from mimicbrush.evaluation.build.candidates import Candidate, Quota
 from mimicbrush.evaluation.build.collection import Collection, MaskedPhotograph, write_once
 from mimicbrush.evaluation.preconditions import refuse_faults
+from mimicbrush.evaluation.text_faults import text_faults
 from mimicbrush.files import installed_versions, write_json
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import CONFIG_NAME, claim
