@@ -1,1 +1,1 @@
-"""Optical flow: files, warping, occlusion, fields that are asked for, and pictures of flow."""
+"""Optical flow: networks that estimate it, files, warping, occlusion, fields that are asked for, and pictures."""
