@@ -11,8 +11,8 @@ A set with a truth (track `truth`) knows the true result of every edit. To the f
 - `<id>_truth.png`: the true result, with as many frames as the source;
 - `<id>_truth_mask.png`: the true object, the edited thing in the truth;
 - `<id>_object_mask.png` (optional): the object in the source, before the edit;
-- `<id>_flow.npz` (`mimicbrush.flow.files`): for motion the flow that is asked for, on the source's grid, zero outside
-  the object; for video the truth's exact flow from each frame to the next;
+- `<id>_flow.npz` (`mimicbrush.flow.flow_files`): for motion the flow that is asked for, on the source's grid, zero
+  outside the object; for video the truth's exact flow from each frame to the next;
 - `samples.json`: {id: fields of `SampleFacts`}, which holds the prompts as well, so there is no `prompts.json`.
 
 Its `<id>_source_mask.png` covers every pixel that the true edit changes. Tasks without a reference have no

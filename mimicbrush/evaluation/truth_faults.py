@@ -46,7 +46,7 @@ from mimicbrush.evaluation.picture_faults import (
 )
 from mimicbrush.evaluation.text_faults import case_faults, need_faults, read_entries, text_faults
 from mimicbrush.files import sha256
-from mimicbrush.flow.files import read_flow
+from mimicbrush.flow.flow_files import read_flow
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.reading import read_frames, read_image, read_levels, read_mask_frames
 

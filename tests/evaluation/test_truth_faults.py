@@ -10,7 +10,7 @@ import torch
 from mimicbrush.benchmark_layout import read_facts
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.flow.files import write_flow
+from mimicbrush.flow.flow_files import write_flow
 from mimicbrush.pictures.reading import read_frames
 from mimicbrush.pictures.writing import write_frames
 from tests.evaluation.truth_sets import SIZE, truth_set, write_truth_sample

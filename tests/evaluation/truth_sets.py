@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mimicbrush.benchmark_layout import FLOW, MASK, OBJECT_MASK, REFERENCE, REFERENCE_MASK, SOURCE, TRUTH, TRUTH_MASK
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.flow.files import write_flow
+from mimicbrush.flow.flow_files import write_flow
 from mimicbrush.pictures.writing import write_frames, write_image
 
 SIZE = 48

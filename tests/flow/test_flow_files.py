@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mimicbrush.errors import UserError
-from mimicbrush.flow.files import read_flow, write_flow
+from mimicbrush.flow.flow_files import read_flow, write_flow
 
 FLOW = np.random.default_rng(0).normal(0, 20, (1, 2, 5, 7)).astype(np.float32)
 HOLE = np.ones((1, 1, 5, 7), bool)
