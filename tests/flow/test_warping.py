@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import map_coordinates
+
+from mimicbrush.flow.warping import find_occlusions, points_inside, splat_forward, warp_backward
+
+
+def random_picture(seed: int = 0, channels: int = 3) -> torch.Tensor:
+    return torch.rand(1, channels, 12, 17, generator=torch.Generator().manual_seed(seed))
+
+
+def constant_flow(right: float, down: float) -> torch.Tensor:
+    return torch.tensor([float(right), float(down)])[None, :, None, None].expand(1, 2, 12, 17)
+
+
+def test_whole_pixels_are_looked_up_exactly():
+    picture = random_picture()
+    warped = warp_backward(picture, constant_flow(3, 2))
+    assert torch.allclose(warped[..., :10, :14], picture[..., 2:, 3:], atol=1e-5)
+    assert torch.allclose(warped[..., :10, 14:], picture[..., 2:, -1:].expand(-1, -1, -1, 3), atol=1e-5)
+
+
+def test_fractions_of_pixels_are_looked_up_as_by_scipy():
+    picture, flow = random_picture().double(), 4 * random_picture(1, 2).double() - 2
+    rows, columns = np.indices((12, 17))
+    places = np.stack([rows + flow[0, 1].numpy(), columns + flow[0, 0].numpy()])
+    expected = [map_coordinates(channel.numpy(), places, order=1, mode="nearest") for channel in picture[0]]
+    assert np.abs(warp_backward(picture, flow)[0].numpy() - expected).max() < 1e-12
+
+
+def test_points_inside_are_those_that_stay_in_the_picture():
+    inside = points_inside(constant_flow(3, -2))[0, 0]
+    assert inside[2:, :14].all() and not inside[:2].any() and not inside[:, 14:].any()
+
+
+def test_whole_pixels_are_moved_exactly_and_leave_a_hole():
+    picture = random_picture()
+    moved, landed = splat_forward(picture, constant_flow(3, 2))
+    assert torch.equal(moved[..., 2:, 3:], picture[..., :10, :14])
+    assert not moved[..., :2, :].any() and not landed[..., :3].any()
+    assert (landed[..., 2:, 3:] == 1).all()
+
+
+def test_splatting_is_the_adjoint_of_looking_up():
+    """<splat(a), b> = <a, lookup(b)>, where splatting does not divide by the weights and all points stay inside."""
+    first, second = random_picture(1).double(), random_picture(2).double()
+    flow = torch.zeros(1, 2, 12, 17, dtype=torch.float64)
+    flow[..., 3:9, 3:14] = 5 * random_picture(3, 2).double()[..., 3:9, 3:14] - 2.5
+    colours, landed = splat_forward(first, flow)
+    assert (colours * landed * second).sum() == pytest.approx(float((first * warp_backward(second, flow)).sum()))
+
+
+def test_where_pixels_meet_importance_decides():
+    picture, flow = torch.zeros(1, 1, 1, 3), torch.zeros(1, 2, 1, 3)
+    picture[..., 0], picture[..., 2] = 1.0, 0.5
+    flow[:, 0, 0, 0] = 2
+    importance = torch.tensor([[[[30.0, 0, 0]]]])
+    assert splat_forward(picture, flow)[0][0, 0, 0, 2] == pytest.approx(0.75)
+    assert splat_forward(picture, flow, importance=importance)[0][0, 0, 0, 2] == pytest.approx(1.0)
+    assert splat_forward(picture, flow, importance=-importance)[0][0, 0, 0, 2] == pytest.approx(0.5)
+    assert splat_forward(picture, flow, importance=importance + 1000)[1].flatten().tolist() == [0, 1, 2]
+
+
+def test_only_what_the_moving_thing_covers_is_hidden():
+    """A block at columns 4 to 7 moves 3 to the right; the background, which stands still, is covered at 8 to 10."""
+    forward, backward = torch.zeros(1, 2, 12, 17), torch.zeros(1, 2, 12, 17)
+    forward[:, 0, 2:10, 4:8] = 3
+    backward[:, 0, 2:10, 7:11] = -3
+    expected = torch.zeros(12, 17, dtype=torch.bool)
+    expected[2:10, 8:11] = True
+    assert torch.equal(find_occlusions(forward, backward)[0, 0], expected)
+
+
+def test_what_leaves_the_picture_is_hidden():
+    hidden = find_occlusions(constant_flow(3, 0), constant_flow(-3, 0))[0, 0]
+    assert hidden[:, 14:].all() and not hidden[:, :14].any()
