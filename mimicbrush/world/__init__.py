@@ -1,0 +1,1 @@
+"""The small world: pictures, clips and edits whose true results are known."""

@@ -1,0 +1,130 @@
+"""Random poses, backgrounds, lights and motions, in which the subject stays inside the picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mimicbrush.world.renderer.materials import Material
+from mimicbrush.world.renderer.motion import Motion
+from mimicbrush.world.renderer.scene import Background, Camera, Light, Pose, Scene, SceneObject
+from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS
+
+SCALES = (0.19, 0.34)
+"""Smallest and largest half side of a subject, as fractions of the picture's side."""
+REACH = 1.15
+"""Distance from a rotated and tilted subject's centre to its outermost point, in object coordinates."""
+MARGIN = 0.035
+"""Smallest distance of a subject from the picture's border, as a fraction of its side."""
+MAX_ANGLE = 30.0
+"""Largest rotation of a subject to either side, in degrees."""
+MAX_TILT = 0.15
+"""Largest perspective of a subject."""
+
+
+def random_scene(
+    generator: np.random.Generator, subject: SceneObject, *, background: Material, num_seeds: int = 10_000
+) -> Scene:
+    """Place a subject, whose own pose is replaced, before a background under a random light.
+
+    Stochastic materials receive random seeds below `num_seeds`.
+    """
+    seeded = replace(
+        subject,
+        material=_seeded(subject.material, generator, num_seeds),
+        part_materials={
+            name: _seeded(material, generator, num_seeds) for name, material in subject.part_materials.items()
+        },
+        pose=random_pose(generator),
+    )
+    return Scene(
+        background=random_background(generator, _seeded(background, generator, num_seeds)),
+        objects=(seeded,),
+        light=random_light(generator),
+    )
+
+
+def random_pose(generator: np.random.Generator) -> Pose:
+    """Draw a pose wholly inside the picture."""
+    scale = generator.uniform(*SCALES)
+    reach = _reach(scale)
+    return Pose(
+        x=generator.uniform(reach, 1 - reach),
+        y=generator.uniform(reach, 1 - reach),
+        scale=scale,
+        angle=generator.uniform(-MAX_ANGLE, MAX_ANGLE) * generator.random(),
+        tilt_x=generator.uniform(-MAX_TILT, MAX_TILT),
+        tilt_y=generator.uniform(-MAX_TILT, MAX_TILT),
+    )
+
+
+def random_background(generator: np.random.Generator, material: Material) -> Background:
+    """Draw a view of a material: a part of a photograph, or a texture at a random place and angle."""
+    if material.pattern in BACKGROUND_PHOTOGRAPHS:
+        # A scale above 0.5 leaves this much of the photograph to pan over.
+        scale = generator.uniform(0.6, 0.9)
+        reach = scale - 0.5
+        x, y = generator.uniform(0.5 - reach, 0.5 + reach, 2)
+        return Background(material=material, pose=Pose(x=x, y=y, scale=scale, angle=generator.uniform(-5, 5)))
+    x, y = generator.random(2)
+    scale, angle = generator.uniform(0.3, 0.5), generator.uniform(-20, 20)
+    return Background(material=material, pose=Pose(x=x, y=y, scale=scale, angle=angle))
+
+
+def random_light(generator: np.random.Generator) -> Light:
+    """Draw a light from above, with a slight tint."""
+    warmth = generator.uniform(-0.06, 0.06)
+    return Light(
+        gain=generator.uniform(0.88, 1.08),
+        tint=(1 + warmth, 1.0, 1 - warmth),
+        shadow=generator.uniform(0.3, 0.55),
+        angle=generator.uniform(200, 340),
+    )
+
+
+def random_motion(generator: np.random.Generator, scene: Scene, *, num_keyframes: int = 3) -> Motion:
+    """Move a scene's subject, camera and light; the subject stays inside the picture at every keyframe.
+
+    The scene, which is the first keyframe, has the default camera.
+    """
+    keyframes = [scene]
+    seen = scene.subject.pose
+    while len(keyframes) < num_keyframes:
+        last = keyframes[-1]
+        x, y = generator.uniform(0.45, 0.55, 2)
+        camera = Camera(x=x, y=y, zoom=generator.uniform(0.95, 1.08))
+        seen = _moved(seen, generator)
+        pose = replace(
+            seen,
+            x=camera.x + (seen.x - 0.5) / camera.zoom,
+            y=camera.y + (seen.y - 0.5) / camera.zoom,
+            scale=seen.scale / camera.zoom,
+        )
+        gain = float(np.clip(last.light.gain * generator.uniform(0.93, 1.07), 0.8, 1.12))
+        objects = (*last.objects[:-1], replace(last.subject, pose=pose))
+        keyframes.append(replace(last, objects=objects, camera=camera, light=replace(last.light, gain=gain)))
+    return Motion(tuple(keyframes))
+
+
+def _moved(pose: Pose, generator: np.random.Generator) -> Pose:
+    """Draw a pose near another one, in the picture."""
+    scale = float(np.clip(pose.scale * generator.uniform(0.8, 1.25), *SCALES))
+    reach = _reach(scale)
+    x, y = (np.clip(at + generator.uniform(-0.25, 0.25), reach, 1 - reach) for at in (pose.x, pose.y))
+    tilt_x, tilt_y = (
+        np.clip(tilt + generator.uniform(-0.12, 0.12), -MAX_TILT, MAX_TILT) for tilt in (pose.tilt_x, pose.tilt_y)
+    )
+    angle = pose.angle + generator.uniform(-25, 25)
+    return Pose(x=float(x), y=float(y), scale=scale, angle=angle, tilt_x=float(tilt_x), tilt_y=float(tilt_y))
+
+
+def _reach(scale: float) -> float:
+    """Smallest distance of a subject's centre from the picture's border."""
+    return min(0.5, REACH * scale + MARGIN)
+
+
+def _seeded(material: Material, generator: np.random.Generator, num_seeds: int) -> Material:
+    # The draw is made for every material, so that the same generator gives the same pose whatever the material.
+    seed = int(generator.integers(num_seeds))
+    return replace(material, seed=seed) if material.is_stochastic else material

@@ -1,0 +1,97 @@
+"""Photographic textures and background photographs, stored at several sizes so that views of them do not alias."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mimicbrush.errors import UserError
+from mimicbrush.pictures.skimage_photographs import SKIMAGE_PHOTOGRAPHS, read_skimage_photograph
+from mimicbrush.world.renderer.sampling import Coordinates, bilinear, reflected
+
+SMALLEST_SIDE = 16
+"""Side in pixels of the smallest stored size."""
+
+
+class Texture(NamedTuple):
+    """A photographed surface."""
+
+    photograph: str
+    """Name in `SKIMAGE_PHOTOGRAPHS`."""
+    unit: float
+    """Pixels of the photograph per unit of object coordinates."""
+    tint: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
+    """Colours of black and of white in a grey photograph; None: the photograph's own colours."""
+    crop: tuple[float, float, float, float] = (0, 0, 1, 1)
+    """The part that shows the surface: left, top, right and bottom as fractions of the photograph."""
+    quarter_turns: int = 0
+    """Rotation of the photograph in quarters, counter-clockwise."""
+
+
+TEXTURES = {
+    "brick": Texture("brick", 150, tint=((84, 26, 16), (240, 166, 136)), quarter_turns=1),
+    "grass": Texture("grass", 110, tint=((12, 34, 8), (176, 214, 96))),
+    "gravel": Texture("gravel", 100, tint=((24, 22, 20), (226, 220, 210))),
+    "galaxy": Texture("hubble_deep_field", 130),
+    "wooden": Texture("coffee", 60, crop=(0.79, 0.4, 1.0, 1.0)),
+    "furry": Texture("chelsea", 42, crop=(0.4, 0.08, 0.62, 0.36)),
+}
+"""Surfaces by the words that captions use; objects and backgrounds can be made of them."""
+
+BACKGROUND_PHOTOGRAPHS = tuple(name for name in SKIMAGE_PHOTOGRAPHS if name not in {*TEXTURES, "text"})
+"""Photographs of scenes, which serve as backgrounds alone."""
+
+
+def sample_texture(name: str, x: Coordinates, y: Coordinates, *, step: float, seed: int = 0) -> NDArray[np.float32]:
+    """Sample (*shape, 3) of a texture or photograph, which is mirrored beyond its edges.
+
+    A texture has its own scale, and the seed chooses the place at the origin. A background photograph fills the
+    square from -1 to 1 with its middle, for every seed. step: distance of neighbouring samples in x and y.
+    """
+    levels = _levels(name)
+    height, width = levels[0].shape[:2]
+    if name in TEXTURES:
+        unit = TEXTURES[name].unit
+        centre = np.random.default_rng(seed).uniform(0.25, 0.75, 2) * (width, height)
+    else:
+        unit, centre = min(height, width) / 2, np.array([width, height]) / 2
+    # The stored size whose pixels are nearest to the distance of samples, but not larger.
+    number = min(len(levels) - 1, max(0, int(np.floor(np.log2(max(step * unit, 1))))))
+    image, scale = levels[number], 0.5**number
+    columns = reflected((x * unit + centre[0]) * scale - 0.5, image.shape[1])
+    rows = reflected((y * unit + centre[1]) * scale - 0.5, image.shape[0])
+    return bilinear(image, columns, rows)
+
+
+@lru_cache(maxsize=64)
+def _levels(name: str) -> list[NDArray[np.float32]]:
+    """(H, W, 3) in [0, 1], then half of it, and so on."""
+    levels = [_load(name)]
+    while min(levels[-1].shape[:2]) >= 2 * SMALLEST_SIDE:
+        height, width = levels[-1].shape[:2]
+        levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+    return levels
+
+
+def _load(name: str) -> NDArray[np.float32]:
+    texture = TEXTURES.get(name, Texture(name, 1))
+    if texture.photograph not in SKIMAGE_PHOTOGRAPHS:
+        raise UserError(
+            f"{name}: no such texture or photograph; known are {', '.join([*TEXTURES, *SKIMAGE_PHOTOGRAPHS])}"
+        )
+    pixels = read_skimage_photograph(texture.photograph).astype(np.float32) / 255
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = (
+        round(share * side) for share, side in zip(texture.crop, (width, height, width, height), strict=True)
+    )
+    pixels = np.rot90(pixels[top:bottom, left:right], texture.quarter_turns)
+    if texture.tint:
+        dark, light = (np.array(colour, np.float32) / 255 for colour in texture.tint)
+        grey = pixels.mean(axis=2, keepdims=True)
+        low, high = np.percentile(grey, (1, 99))
+        pixels = dark + np.clip((grey - low) / (high - low), 0, 1) * (light - dark)
+    return np.ascontiguousarray(pixels, np.float32)

@@ -1,0 +1,129 @@
+"""Motion and exact flow: warping by the flow gives the next frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from mimicbrush.errors import UserError
+from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
+from mimicbrush.world.renderer.exact_flow import BACKGROUND, exact_flow
+from mimicbrush.world.renderer.materials import Material
+from mimicbrush.world.renderer.motion import Motion
+from mimicbrush.world.renderer.random_scenes import random_motion, random_scene
+from mimicbrush.world.renderer.render import render
+from mimicbrush.world.renderer.sampling import bilinear
+from mimicbrush.world.renderer.scene import EVEN_LIGHT, Background, Camera, Light, Pose, Scene, SceneObject
+
+SIZE = 64
+SUBJECT = SceneObject(silhouette="fish", material=Material("checkered", ("red", "white")), pose=Pose(scale=0.3))
+SCENE = Scene(background=Background(material=Material("astronaut")), objects=(SUBJECT,), light=EVEN_LIGHT)
+
+
+def moved(**pose) -> Scene:
+    return replace(SCENE, objects=(replace(SUBJECT, pose=replace(SUBJECT.pose, **pose)),))
+
+
+def warp_error(first: Scene, second: Scene) -> np.ndarray:
+    """Difference in grey levels (N, 3) between the first picture and the second one, fetched along the flow.
+
+    Only of pixels that are seen in both pictures and lie wholly on one side of object borders in both.
+    """
+    flow, visible, front = exact_flow(first, second, SIZE)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    pictures = [render(scene, SIZE) for scene in (first, second)]
+    to_x, to_y = x + flow[0].astype(float), y + flow[1].astype(float)
+    fetched = bilinear(pictures[1].picture, to_x, to_y)
+    covered = front != BACKGROUND
+    is_inner = np.abs(pictures[0].mask - covered) == 0
+    # Bilinear sampling touches four pixels of the second picture, all of which must be of the same object.
+    second_border = ((pictures[1].mask > 0) & (pictures[1].mask < 1)).astype(np.uint8)
+    near_border = bilinear(cv2.dilate(second_border, np.ones((3, 3)))[..., None].astype(np.float32), to_x, to_y)[..., 0]
+    kept = visible & is_inner & (near_border == 0)
+    assert kept.mean() > 0.4
+    return 255 * np.abs(fetched - pictures[0].picture)[kept]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        moved(x=0.5 + 5 / SIZE, y=0.5 - 3 / SIZE),
+        replace(SCENE, camera=Camera(x=0.5 - 4 / SIZE, y=0.5 + 2 / SIZE)),
+        replace(moved(x=0.5 + 7 / SIZE), camera=Camera(x=0.5 + 2 / SIZE)),
+    ],
+    ids=["object", "camera", "both"],
+)
+def test_whole_pixel_motion_is_warped_to_one_grey_level(second):
+    assert warp_error(SCENE, second).max() < 1
+
+
+def test_flow_of_simple_motions_is_known():
+    flow, visible, front = exact_flow(SCENE, moved(x=0.5 + 5 / SIZE, y=0.5 - 3 / SIZE), SIZE)
+    np.testing.assert_allclose(flow[:, front == 0].T, np.tile((5, -3), ((front == 0).sum(), 1)), atol=1e-4)
+    np.testing.assert_allclose(flow[:, front == BACKGROUND], 0, atol=1e-5)
+    assert visible[front == 0].all()
+    assert not visible[front == BACKGROUND].all()
+    # A quarter turn clockwise takes the point at (9.5, -0.5) from the centre to (0.5, 9.5).
+    turned = exact_flow(SCENE, moved(angle=90), SIZE)
+    np.testing.assert_allclose(turned.flow[:, 31, 41], (-9, 10), atol=1e-4)
+    zoomed = exact_flow(SCENE, replace(SCENE, camera=Camera(zoom=2)), SIZE)
+    np.testing.assert_allclose(zoomed.flow[:, 10, 20], (20.5 - 32, 10.5 - 32), atol=1e-4)
+    assert not zoomed.visible[2, 2]
+
+
+def test_a_point_that_another_object_hides_is_not_visible():
+    front = SceneObject(silhouette="ball", material=SUBJECT.material, pose=Pose(x=0.1, scale=0.1))
+    first = replace(SCENE, objects=(SUBJECT, front))
+    second = replace(SCENE, objects=(SUBJECT, replace(front, pose=Pose(x=0.5, scale=0.1))))
+    flow = exact_flow(first, second, SIZE)
+    assert flow.front_object[32, 32] == 0
+    assert not flow.visible[32, 32]
+    assert flow.visible[32, 6]
+    np.testing.assert_allclose(flow.flow[:, 32, 6], (0.4 * SIZE, 0), atol=1e-4)
+
+
+def test_random_motion_is_warped_to_a_small_mean_error():
+    errors = []
+    for seed, background in enumerate(("a brick wall", "a photograph of a cat", "a checkered floor", "a cream wall")):
+        generator = np.random.default_rng(seed)
+        scene = random_scene(generator, SUBJECT, background=BACKGROUNDS[background])
+        scenes = random_motion(generator, replace(scene, light=EVEN_LIGHT)).scenes(9)
+        scenes = [replace(each, light=EVEN_LIGHT) for each in scenes]
+        errors.append(warp_error(scenes[2], scenes[3]).mean())
+    assert max(errors) < 6
+    assert np.mean(errors) < 4
+
+
+def test_motion_interpolates_poses_light_and_camera():
+    last = replace(moved(x=0.7, angle=40), light=Light(gain=0.5), camera=Camera(x=0.6))
+    motion = Motion((replace(SCENE, light=Light()), last))
+    middle = motion.at(0.5)
+    assert (middle.subject.pose.x, middle.subject.pose.angle) == pytest.approx((0.6, 20))
+    assert (middle.light.gain, middle.camera.x) == pytest.approx((0.75, 0.55))
+    assert motion.scenes(3)[1] == middle
+    assert motion.at(1.0) == last
+    curved = Motion((SCENE, moved(x=0.7), SCENE))
+    assert curved.at(0.5).subject.pose.x == pytest.approx(0.7)
+    assert curved.at(0.25).subject.pose.x == pytest.approx(0.5 + 0.2 * 0.6875)
+
+
+def test_random_subjects_stay_in_the_picture_and_seeds_repeat():
+    for seed in range(20):
+        scenes = [random_scene(np.random.default_rng(seed), SUBJECT, background=BACKGROUNDS["grass"]) for _ in range(2)]
+        assert scenes[0] == scenes[1]
+        mask = render(scenes[0], 16).mask
+        assert max(mask[[0, -1]].max(), mask[:, [0, -1]].max()) == 0
+        assert mask.mean() > 0.03
+
+
+def test_keyframes_of_other_objects_are_refused():
+    other = replace(SCENE, objects=(replace(SUBJECT, silhouette="star"),))
+    with pytest.raises(UserError, match="the keyframes of a motion differ in more than poses"):
+        Motion((SCENE, other))
+    with pytest.raises(UserError, match="a motion has 1 keyframes"):
+        Motion((SCENE,))
+    with pytest.raises(UserError, match="the two scenes of a flow have other objects"):
+        exact_flow(SCENE, other, SIZE)
