@@ -14,7 +14,7 @@ BACKGROUNDS = {
     "a checkered floor": Material("checkered", ("cream", "slate")),
     "a striped cloth": Material("striped", ("rose", "cream")),
     "a dotted cloth": Material("dotted", ("sky-blue", "cream")),
-    "a marble table": Material("marbled", ("cream", "grey")),
+    "a marble table": Material("marbled", ("cream", "sage")),
     "a brick wall": Material("brick"),
     "grass": Material("grass"),
     "gravel": Material("gravel"),

@@ -11,7 +11,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.world.renderer.named_colours import COLOURS, PARTNERS, WALL_COLOURS, rgb_of
 from mimicbrush.world.renderer.patterns import PATTERNS
 from mimicbrush.world.renderer.sampling import Coordinates
-from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS, TEXTURES, sample_texture
+from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS, TEXTURES, is_held_out, sample_texture
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Material:
             return self.pattern
         first, second = self.colours
         return f"{first} {self.pattern}" if PARTNERS.get(first) == second else f"{first} and {second} {self.pattern}"
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether it shows a photograph that no training may see."""
+        return self.pattern not in PATTERNS and is_held_out(self.pattern)
 
     def colours_at(self, x: Coordinates, y: Coordinates, *, step: float) -> NDArray[np.float32]:
         """Red, green and blue (*shape, 3) in [0, 1] at points; step: distance of neighbouring points."""

@@ -17,7 +17,7 @@ COLOURS = {
     "brown": (128, 82, 48),
     "black": (38, 38, 44),
     "grey": (136, 140, 148),
-    "white": (244, 242, 236),
+    "white": (236, 234, 228),
 }
 """Levels of red, green and blue from 0 to 255."""
 

@@ -56,6 +56,11 @@ def flipped(loop: Loop) -> Loop:
     return loop * (-1, 1)
 
 
+def right_half(loop: Loop) -> Loop:
+    """Part of a curve to the right of x = 0, closed by the straight line."""
+    return np.maximum(loop, (0, -np.inf))
+
+
 def star(num_points: int, radius: float, inner_radius: float) -> Points:
     """Corners of a star with a point at its top."""
     angles = np.pi * np.arange(2 * num_points) / num_points

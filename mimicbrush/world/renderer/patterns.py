@@ -68,11 +68,6 @@ def _checkered(x: Coordinates, y: Coordinates) -> Coordinates:
     return _soft(_crossed(_band(x, 1.4 * PERIOD), _band(y, 1.4 * PERIOD)))
 
 
-def _diamonds(x: Coordinates, y: Coordinates) -> Coordinates:
-    tilted, other = 0.83 * x + 0.55 * y, 0.83 * x - 0.55 * y
-    return _soft(_crossed(_band(tilted, 1.3 * PERIOD), _band(other, 1.3 * PERIOD)))
-
-
 def _dotted(x: Coordinates, y: Coordinates) -> Coordinates:
     """Dots in rows, every second row shifted by half a period."""
     spacing = 0.9 * PERIOD
@@ -96,10 +91,6 @@ def _ringed(x: Coordinates, y: Coordinates) -> Coordinates:
     return _soft(_band(np.hypot(x, y)))
 
 
-def _plaid(x: Coordinates, y: Coordinates) -> Coordinates:
-    return 0.5 * (_soft(_band(x, 1.2 * PERIOD)) + _soft(_band(y, 1.2 * PERIOD)))
-
-
 def _scaly(x: Coordinates, y: Coordinates) -> Coordinates:
     """Overlapping scales, each a disc whose rim has the second colour; lower rows lie behind."""
     spacing = 0.85 * PERIOD
@@ -120,10 +111,6 @@ def _marbled(x: Coordinates, y: Coordinates) -> Coordinates:
     return np.clip(1.15 - 2.6 * vein, 0, 1) + 0.25 * np.clip(_noise(x + 3, y), 0, 1) * np.clip(2.6 * vein - 0.15, 0, 1)
 
 
-def _speckled(x: Coordinates, y: Coordinates) -> Coordinates:
-    return np.clip(0.5 + 4 * (_noise(2.6 * x, 2.6 * y) - 0.3), 0, 1)
-
-
 @lru_cache(maxsize=1)
 def _noise_field() -> NDArray[np.float32]:
     """Smooth noise (NOISE_SIDE + 1, NOISE_SIDE + 1, 1) with a standard deviation of 0.5, which repeats."""
@@ -141,14 +128,11 @@ PATTERNS = {
     "plain": Pattern(_plain, num_colours=1),
     "striped": Pattern(_striped),
     "checkered": Pattern(_checkered),
-    "diamond-patterned": Pattern(_diamonds),
     "dotted": Pattern(_dotted),
     "zigzag": Pattern(_zigzag),
     "wavy": Pattern(_wavy),
     "ringed": Pattern(_ringed),
-    "plaid": Pattern(_plaid),
     "scaly": Pattern(_scaly),
     "marbled": Pattern(_marbled, is_stochastic=True),
-    "speckled": Pattern(_speckled, is_stochastic=True),
 }
 """All patterns by the adjective that a caption uses."""

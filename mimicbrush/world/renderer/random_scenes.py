@@ -11,7 +11,7 @@ from mimicbrush.world.renderer.motion import Motion
 from mimicbrush.world.renderer.scene import Background, Camera, Light, Pose, Scene, SceneObject
 from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS
 
-SCALES = (0.19, 0.34)
+SCALES = (0.21, 0.36)
 """Smallest and largest half side of a subject, as fractions of the picture's side."""
 REACH = 1.15
 """Distance from a rotated and tilted subject's centre to its outermost point, in object coordinates."""

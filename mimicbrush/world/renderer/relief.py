@@ -25,6 +25,8 @@ COARSE_GRID = GRID // 2
 """Samples per side when surfaces are inflated."""
 FIXED_POINT_BITS = 8
 """Precision of curves when they are filled, in bits below a sample."""
+MAX_PARTS = 4
+"""Largest number of parts of a silhouette."""
 EDGE_SLOPE = 3.0
 """Steepest slope of a rounded surface, which is vertical at its border."""
 
@@ -41,30 +43,36 @@ class SilhouetteSamples(NamedTuple):
 
 
 def sample_silhouette(name: str, x: Coordinates, y: Coordinates) -> SilhouetteSamples:
-    """Sample a silhouette at points in object coordinates."""
+    """Sample a silhouette at points (H, W) in object coordinates; far outside, distances are too small."""
     fields = silhouette_fields(name)
-    sampled = bilinear(fields, _to_grid(x), _to_grid(y))
-    # Beyond the sampled square the distance to the square is added; only soft shadows reach that far.
-    beyond = np.hypot(np.maximum(np.abs(x) - EXTENT, 0), np.maximum(np.abs(y) - EXTENT, 0))
-    return SilhouetteSamples(sampled[..., 0] + beyond.astype(np.float32), sampled[..., 1:3], sampled[..., 3:])
+    grid = _to_grid(x), _to_grid(y)
+    surface = bilinear(fields.surface, *grid)
+    num_parts = len(SILHOUETTES[name].parts)
+    parts = np.ones((*x.shape, 1), np.float32) if num_parts == 1 else bilinear(fields.parts, *grid)[..., :num_parts]
+    return SilhouetteSamples(surface[..., 0], surface[..., 1:], parts)
 
 
 def sample_distance(name: str, x: Coordinates, y: Coordinates) -> NDArray[np.float32]:
-    """Sample a silhouette's distance to its border alone."""
-    beyond = np.hypot(np.maximum(np.abs(x) - EXTENT, 0), np.maximum(np.abs(y) - EXTENT, 0))
-    distance = bilinear(silhouette_distance(name), _to_grid(x), _to_grid(y))[..., 0]
-    return distance + beyond.astype(np.float32)
+    """Sample a silhouette's distance to its border alone, at points (H, W) that may be far away."""
+    # Beyond the grid the distance to the grid is added; only soft shadows reach that far.
+    beyond = np.hypot(np.maximum(np.abs(x) - EXTENT, 0), np.maximum(np.abs(y) - EXTENT, 0)).astype(np.float32)
+    return bilinear(silhouette_fields(name).distance, _to_grid(x), _to_grid(y))[..., 0] + beyond
+
+
+class SilhouetteFields(NamedTuple):
+    """A silhouette on a grid of GRID x GRID points."""
+
+    distance: NDArray[np.float32]
+    """Distance to the border (GRID, GRID, 1), negative inside."""
+    surface: NDArray[np.float32]
+    """Distance, slope to the right and slope downwards (GRID, GRID, 3)."""
+    parts: NDArray[np.float32]
+    """Share of each part (GRID, GRID, 4), of which the last ones may be unused."""
 
 
 @cache
-def silhouette_distance(name: str) -> NDArray[np.float32]:
-    """The first of the silhouette's fields alone (GRID, GRID, 1), contiguous."""
-    return np.ascontiguousarray(silhouette_fields(name)[..., :1])
-
-
-@cache
-def silhouette_fields(name: str) -> NDArray[np.float32]:
-    """Compute (GRID, GRID, 3 + P): distance, slope to the right and downwards, and the share of each part."""
+def silhouette_fields(name: str) -> SilhouetteFields:
+    """Compute the fields of a silhouette, which takes about 0.1 s."""
     parts = list(SILHOUETTES[name].parts.values())
     covered = np.zeros((FINE_GRID, FINE_GRID), np.uint8)
     front_part = np.zeros((FINE_GRID, FINE_GRID), np.uint8)
@@ -76,11 +84,12 @@ def silhouette_fields(name: str) -> NDArray[np.float32]:
             front_part[filled > 0] = number
             loop_slope = _inflated_slope(filled) if part.tilt is None else -np.array(part.tilt, np.float32)
             slope += (_averaged(filled)[..., None] > 0.5) * (loop_slope - slope)
-    slope = cv2.GaussianBlur(slope, (0, 0), 1.0)
-    nearest = _nearest_covered(covered)
-    shares = [_averaged((front_part[nearest] == number).astype(np.uint8)) for number in range(len(parts))]
-    coarse_nearest = _nearest_covered((_averaged(covered) > 0.9).astype(np.uint8))
-    return np.stack([_signed_distance(covered), *np.moveaxis(slope[coarse_nearest], -1, 0), *shares], axis=-1)
+    nearest = _nearest_covered((_averaged(covered) > 0.9).astype(np.uint8))
+    slope = cv2.GaussianBlur(slope, (0, 0), 1.0)[nearest]
+    distance = _signed_distance(covered)[..., None]
+    front_part = front_part[_nearest_covered(covered)]
+    shares = [_averaged((front_part == number).astype(np.uint8)) for number in range(MAX_PARTS)]
+    return SilhouetteFields(distance, np.concatenate([distance, slope], axis=-1), np.stack(shares, axis=-1))
 
 
 def _to_grid(coordinate: Coordinates) -> Coordinates:

@@ -9,9 +9,9 @@ from mimicbrush.world.renderer.scene import Light
 
 ELEVATION = 50.0
 """Height of the light above the picture's plane, in degrees."""
-AMBIENT = 0.52
+AMBIENT = 0.5
 """Brightness of surfaces that the light does not reach."""
-DIFFUSE = 0.62
+DIFFUSE = 0.57
 """Additional brightness of surfaces that face the light."""
 SPECULAR = 0.32
 """Strength of the highlight."""

@@ -5,7 +5,18 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from mimicbrush.world.renderer.outlines import Loop, circle, ellipse, flipped, heart, mirrored, rounded, smooth, star
+from mimicbrush.world.renderer.outlines import (
+    Loop,
+    circle,
+    ellipse,
+    flipped,
+    heart,
+    mirrored,
+    right_half,
+    rounded,
+    smooth,
+    star,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +73,8 @@ def _fish() -> dict[str, Part]:
 
 
 def _leaf() -> dict[str, Part]:
-    edge = [(0.0, -0.98), (0.34, -0.62), (0.58, -0.1), (0.5, 0.32), (0.22, 0.56), (0.0, 0.62)]
-    half = smooth([*edge, (0.0, 0.1), (0.0, -0.5)])
+    edge = [(0.0, -0.98), (0.34, -0.66), (0.62, -0.12), (0.52, 0.32), (0.24, 0.56), (0.0, 0.64)]
+    half = right_half(smooth(mirrored(edge)))
     stalk = rounded([(-0.06, 0.45), (0.06, 0.45), (0.12, 0.98), (0.0, 0.99)], 0.05)
     return {"stalk": Part((stalk,)), "blade": Part((flipped(half), half))}
 
@@ -164,9 +175,9 @@ def _crown() -> dict[str, Part]:
 
 
 def _cloud() -> dict[str, Part]:
-    bumps = ((-0.55, 0.18, 0.4), (0.58, 0.2, 0.38), (-0.12, -0.2, 0.52), (0.32, -0.06, 0.42))
-    base = rounded([(-0.9, 0.1), (0.9, 0.1), (0.9, 0.58), (-0.9, 0.58)], 0.3)
-    return _one(*(circle(*bump) for bump in bumps), base)
+    base = rounded([(-0.92, 0.02), (0.92, 0.02), (0.92, 0.58), (-0.92, 0.58)], 0.28)
+    bumps = ((-0.14, -0.16, 0.52), (0.36, -0.02, 0.4), (-0.56, 0.2, 0.37), (0.6, 0.22, 0.34), (0.06, 0.24, 0.35))
+    return _one(base, *(circle(*bump) for bump in bumps))
 
 
 def _moon() -> dict[str, Part]:

@@ -37,13 +37,19 @@ TEXTURES = {
     "grass": Texture("grass", 110, tint=((12, 34, 8), (176, 214, 96))),
     "gravel": Texture("gravel", 100, tint=((24, 22, 20), (226, 220, 210))),
     "galaxy": Texture("hubble_deep_field", 130),
-    "wooden": Texture("coffee", 60, crop=(0.79, 0.4, 1.0, 1.0)),
-    "furry": Texture("chelsea", 42, crop=(0.4, 0.08, 0.62, 0.36)),
+    "wooden": Texture("coffee", 60, crop=(0.83, 0.3, 1.0, 1.0)),
+    "furry": Texture("chelsea", 42, crop=(0.42, 0.0, 0.68, 0.26)),
 }
 """Surfaces by the words that captions use; objects and backgrounds can be made of them."""
 
 BACKGROUND_PHOTOGRAPHS = tuple(name for name in SKIMAGE_PHOTOGRAPHS if name not in {*TEXTURES, "text"})
 """Photographs of scenes, which serve as backgrounds alone."""
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a texture or photograph shows a photograph that no training may see."""
+    photograph = TEXTURES[name].photograph if name in TEXTURES else name
+    return SKIMAGE_PHOTOGRAPHS[photograph].is_held_out
 
 
 def sample_texture(name: str, x: Coordinates, y: Coordinates, *, step: float, seed: int = 0) -> NDArray[np.float32]:
