@@ -38,7 +38,9 @@ def exact_flow(first: Scene, second: Scene, size: int) -> ExactFlow:
     for number in range(BACKGROUND, len(first.objects)):
         own = front == number
         before, after = (_homography_of(scene, number) for scene in (first, second))
-        to_x[own], to_y[own] = project(after @ np.linalg.inv(before), x[own], y[own])
+        is_moved = not np.array_equal(before, after)  # without this, rounding would leave flows of 1e-17
+        motion = after @ np.linalg.inv(before) if is_moved else np.eye(3)
+        to_x[own], to_y[own] = project(motion, x[own], y[own])
     half_pixel = 0.5 / size
     is_inside = np.minimum(to_x, to_y) >= half_pixel
     is_inside &= np.maximum(to_x, to_y) <= 1 - half_pixel

@@ -1,0 +1,90 @@
+"""Random stills and clips with captions, each drawn by its number, so that any of them can be drawn again alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mimicbrush.seeds import seed_of
+from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
+from mimicbrush.world.renderer.motion import Motion
+from mimicbrush.world.renderer.random_scenes import random_motion, random_scene
+from mimicbrush.world.renderer.scene import Scene, SceneObject
+from mimicbrush.world.sets.splits import ALL, MATERIALS, SEEN_BACKGROUNDS, TRAINING, Combination
+from mimicbrush.world.sets.vocabulary import PREPOSITIONS, TEMPLATES, Description, write_caption
+
+BACKGROUND_SHARE = 0.7
+"""Share of captions that name the background."""
+
+
+class DrawnStill(NamedTuple):
+    """A scene, its parts by name, and a caption."""
+
+    scene: Scene
+    description: Description
+    caption: str
+
+
+class DrawnClip(NamedTuple):
+    """A motion, its parts by name, and a caption."""
+
+    motion: Motion
+    description: Description
+    caption: str
+
+
+def draw_still(
+    number: int,
+    *,
+    seed: int,
+    purpose: str = "stills",
+    combinations: Sequence[Combination] = TRAINING,
+    backgrounds: Sequence[str] = SEEN_BACKGROUNDS,
+) -> DrawnStill:
+    """Draw a still of one of these combinations; another purpose gives other stills under the same seed."""
+    generator = np.random.default_rng(seed_of(seed, purpose, number))
+    combination = combinations[generator.integers(len(combinations))]
+    background = backgrounds[generator.integers(len(backgrounds))]
+    scene = draw_scene(combination, background, generator)
+    description = Description(*combination, background)
+    return DrawnStill(scene, description, draw_caption(description, generator))
+
+
+def draw_judge_still(number: int, *, seed: int, is_held_out: bool = False) -> DrawnStill:
+    """Draw a still for the judge, which knows all objects and materials.
+
+    is_held_out: one of the stills by which the judge itself is tested, on all backgrounds.
+    """
+    purpose, backgrounds = ("judged judge", tuple(BACKGROUNDS)) if is_held_out else ("judge", SEEN_BACKGROUNDS)
+    return draw_still(number, seed=seed, purpose=purpose, combinations=ALL, backgrounds=backgrounds)
+
+
+def draw_clip(
+    number: int,
+    *,
+    seed: int,
+    purpose: str = "clips",
+    combinations: Sequence[Combination] = TRAINING,
+    backgrounds: Sequence[str] = SEEN_BACKGROUNDS,
+) -> DrawnClip:
+    """Draw a clip like `draw_still`: object, camera and light move."""
+    still = draw_still(number, seed=seed, purpose=purpose, combinations=combinations, backgrounds=backgrounds)
+    generator = np.random.default_rng(seed_of(seed, purpose, number, "motion"))
+    return DrawnClip(random_motion(generator, still.scene), still.description, still.caption)
+
+
+def draw_scene(combination: Combination, background: str, generator: np.random.Generator) -> Scene:
+    """Draw poses, light and the seeds of stochastic materials."""
+    subject = SceneObject(silhouette=combination.object, material=MATERIALS[combination.material])
+    return random_scene(generator, subject, background=BACKGROUNDS[background])
+
+
+def draw_caption(description: Description, generator: np.random.Generator) -> str:
+    """Write a caption in a random template; it names object and material, and mostly the background."""
+    template = TEMPLATES[generator.integers(len(TEMPLATES))]
+    preposition = PREPOSITIONS[generator.integers(len(PREPOSITIONS))]
+    if generator.random() >= BACKGROUND_SHARE:
+        description = description._replace(background=None)
+    return write_caption(description, template=template, preposition=preposition)
