@@ -1,0 +1,1 @@
+"""Train the judge, which names objects and materials in evaluations of the small world."""

@@ -1,0 +1,134 @@
+"""Train the judge and write it with its card."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mimicbrush.evaluation.metrics.judge_network import Judge, load_judge, save_judge
+from mimicbrush.files import whole, write_json
+from mimicbrush.folder_lock import held
+from mimicbrush.progress import progress_bar
+from mimicbrush.run_folder import claim
+from mimicbrush.seeds import seed_of
+from mimicbrush.statistics import bootstrap_mean
+from mimicbrush.tensor_files import torch_load, torch_save
+from mimicbrush.world.judge.config import JudgeConfig
+from mimicbrush.world.judge.labelled_crops import MATERIAL_NAMES, OBJECTS, Crops, render_crops
+
+STATE = "state.pt"
+CARD = "card.json"
+MAX_GRADIENT = 1.0
+"""Norm to which gradients are clipped."""
+BLUR_SIGMA = 1.0
+"""Largest standard deviation of the blur, in pixels of the crop."""
+NOISE = 0.04
+"""Largest standard deviation of the noise, as a share of the range of pixels."""
+
+
+def train_judge(config: JudgeConfig) -> str:
+    """Render, train, measure on held-out renders, and write the judge with its card."""
+    with held(config.output):
+        claim(config.output, config)
+        arguments = {"sizes": config.picture_sizes, "seed": config.seed}
+        crops = render_crops(config.output / "renders", config.num_samples, is_held_out=False, **arguments)
+        heldout = render_crops(config.output / "renders", config.num_heldout, is_held_out=True, **arguments)
+        judge, seconds = train(crops, config)
+        save_judge(judge, config.output)
+        card = {"cpu_seconds_of_training": round(seconds), **measure(load_judge(config.output), heldout, config)}
+        write_json(card, config.output / CARD)
+    figures = ", ".join(f"{name} {card[name]['all']['accuracy']:.1%}" for name in ("object", "material"))
+    return f"right on {config.num_heldout} held-out renders: {figures}; judge and card -> {config.output}"
+
+
+def train(crops: Crops, config: JudgeConfig) -> tuple[Judge, float]:
+    """Train from random weights, or from the state of an interrupted run; return the CPU seconds of all calls, too."""
+    torch.manual_seed(config.seed)
+    judge = Judge(OBJECTS, MATERIAL_NAMES).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.max_steps)
+    first, before, started = 0, 0.0, time.process_time()
+    path = config.output / STATE
+    if path.is_file():
+        state = torch_load(path)
+        judge.load_state_dict(state["judge"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first, before = state["step"], state["cpu_seconds"]
+    judge.train()
+    progress = progress_bar(range(first, config.max_steps), desc="judge")
+    for step in progress:
+        loss = _loss(judge, crops, step, config)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(judge.parameters(), MAX_GRADIENT)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0:
+            progress.set_postfix_str(f"loss {loss.item():.3f}")
+        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.max_steps:
+            seconds = before + time.process_time() - started
+            state = {"judge": judge, "optimizer": optimizer, "schedule": schedule}
+            state = {name: each.state_dict() for name, each in state.items()}
+            with whole(path) as partial:
+                torch_save(state | {"step": step + 1, "cpu_seconds": seconds}, partial)
+    return judge, before + time.process_time() - started
+
+
+def _loss(judge: Judge, crops: Crops, step: int, config: JudgeConfig) -> Tensor:
+    """Cross-entropy of both heads on the batch of a step, which follows from seed and step alone."""
+    generator = torch.Generator().manual_seed(seed_of(config.seed, "judge step", step))
+    chosen = torch.randint(len(crops.pixels), (config.batch_size,), generator=generator)
+    pixels = augment(crops.pixels[chosen].float() / 255, generator).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+        objects, materials = judge(pixels)
+    return sum(
+        F.cross_entropy(logits.float(), labels[chosen], label_smoothing=0.05)
+        for logits, labels in ((objects, crops.objects), (materials, crops.materials))
+    )
+
+
+def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror, brighten, blur and add noise at random, as edited pictures are less sharp than renders."""
+    batch = len(pixels)
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(batch, 1, 1, 1, generator=generator)
+
+    pixels = torch.where(draw(0, 1) < 0.5, pixels.flip(-1), pixels) * draw(0.92, 1.08)
+    sigma = BLUR_SIGMA * torch.rand(1, generator=generator).item()
+    blurred = _blur(pixels, sigma) if sigma > 0.2 else pixels
+    pixels = torch.where(draw(0, 1) < 0.5, blurred, pixels)
+    noise = torch.randn(pixels.shape, generator=generator) * draw(0, NOISE) * (draw(0, 1) < 0.5)
+    return (pixels + noise).clamp(0, 1)
+
+
+def _blur(pixels: Tensor, sigma: float) -> Tensor:
+    """Blur by a Gaussian that reaches three pixels."""
+    steps = torch.arange(-3, 4, dtype=pixels.dtype)
+    kernel = torch.exp(-(steps**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(3, 1, 1, 7)
+    rows = F.conv2d(F.pad(pixels, (3, 3, 0, 0), mode="replicate"), kernel, groups=3)
+    return F.conv2d(F.pad(rows, (0, 0, 3, 3), mode="replicate"), kernel.transpose(2, 3), groups=3)
+
+
+def measure(judge: Judge, heldout: Crops, config: JudgeConfig) -> dict:
+    """Accuracy of both heads with 95 % intervals, over all held-out renders and for each size of picture."""
+    right = {"object": [], "material": []}
+    for first in range(0, len(heldout.pixels), 256):
+        part = slice(first, first + 256)
+        with torch.no_grad():
+            logits = judge(heldout.pixels[part].float() / 255)
+        for name, found, labels in zip(right, logits, (heldout.objects, heldout.materials), strict=True):
+            right[name] += (found.argmax(dim=1) == labels[part]).tolist()
+    sizes = config.picture_sizes
+    chosen = {"all": slice(None)} | {f"{size} pixels": slice(at, None, len(sizes)) for at, size in enumerate(sizes)}
+    return {name: {label: _figures(values[part]) for label, part in chosen.items()} for name, values in right.items()}
+
+
+def _figures(values: list[bool]) -> dict:
+    interval = bootstrap_mean([float(value) for value in values])
+    return {"accuracy": interval.mean, "interval": [interval.low, interval.high], "pictures": interval.count}
