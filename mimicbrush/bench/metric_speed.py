@@ -13,11 +13,13 @@ import torch
 from mimicbrush.bench.config import MetricsBenchConfig
 from mimicbrush.bench.metric_networks import write_networks
 from mimicbrush.bench.sampling_speed import guided_step
+from mimicbrush.benchmark_layout import SampleFacts
 from mimicbrush.device import describe_device
-from mimicbrush.evaluation.metrics.all_metrics import METRICS, Metric
+from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.evaluation.metrics.measure import measure
+from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.score import EditedPicture
+from mimicbrush.evaluation.metrics.score import EditedPicture, FollowingFrame
 from mimicbrush.model.config import full_size_network
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.flops_and_bytes import count_flops
@@ -50,15 +52,33 @@ def bench_metrics(config: MetricsBenchConfig) -> None:
 
 
 def random_edits(size: int, seeds: Iterable[int]) -> list[EditedPicture]:
-    """Make edits of different random square pictures; the mask is a disc that touches all sides of the picture."""
+    """Make edits of different random square pictures; the mask is a disc that touches all sides of the picture.
+
+    The true object is its upper half. The next frame of each, for the metrics of clips, is the edit itself.
+    """
     rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
     mask = np.hypot(rows, columns) <= size / 2
     edits = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        source, edited, reference = rng.integers(0, 256, (3, size, size, 3), np.uint8)
-        edited = np.where(mask[..., None], edited, source)
-        edits.append(EditedPicture(source, mask, edited, reference, mask, f"a toy with the texture of #sample {seed}#"))
+        source, edited, reference, truth = rng.integers(0, 256, (4, size, size, 3), np.uint8)
+        edited, truth = (np.where(mask[..., None], picture, source) for picture in (edited, truth))
+        edits.append(
+            EditedPicture(
+                source=source,
+                mask=mask,
+                edited=edited,
+                reference=reference,
+                reference_mask=mask,
+                prompt=f"a toy with the texture of #sample {seed}#",
+                truth=truth,
+                truth_mask=mask & (rows < 0),
+                object_mask=mask,
+                proposed_mask=mask.astype(np.float32),
+                facts=SampleFacts(scoring="exact", vocabulary="seen"),
+                following=FollowingFrame(edited, rng.normal(size=(2, size, size)).astype(np.float32), mask),
+            )
+        )
     return edits
 
 

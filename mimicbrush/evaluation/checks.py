@@ -110,6 +110,9 @@ def _reference_faults(spec: EditorSpec, samples: Samples) -> list[str]:
     """Sets whose samples have no other group to swap references with."""
     if spec.references != "swapped":
         return []
+    without = [set_name for set_name, members in samples.items() if members[0].reference is None]
+    if without:
+        return [f"{without[0]} has no references to swap; leave out references: swapped"]
     alike = [set_name for set_name, members in samples.items() if len({sample.group for sample in members}) < 2]
     return [f"{alike[0]} has one group of samples, so no other's reference to swap in"] if alike else []
 

@@ -13,7 +13,7 @@ from mimicbrush.errors import Faults, UserError
 from mimicbrush.work_share import WorkShare
 
 Need = Literal["reference_mask", "prompt"]
-"""Files or texts that a metric may need beside source, mask, reference and edited picture."""
+"""Files or texts that a metric may need beside source, mask, truth and edited picture."""
 MetricName = Literal[
     "ssim",
     "psnr",
@@ -34,10 +34,19 @@ MetricName = Literal[
     "seam",
     "change_outside",
     "mean_change_outside",
+    "truth_ssim",
+    "truth_psnr",
+    "truth_colour_distance",
+    "uncovered_psnr",
+    "motion_error",
+    "warp_error",
+    "region_change_outside",
+    "mask_overlap",
 ]
 """Metrics in the order of the tables; `metrics/all_metrics.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 References = Literal["own", "swapped"]
+MaskSupply = Literal["given", "withheld"]
 REFERENCES: dict[References, str] = {
     "own": "",
     "swapped": "Each sample is edited with the reference of another group, to see whether the right one matters.",
@@ -107,6 +116,8 @@ class EditorSpec:
     references: References = "own"
     """own: each sample's reference; swapped: the reference of a sample of another group, to test whether the right
     reference matters."""
+    mask: MaskSupply = "given"
+    """given: the editor receives the sample's mask; withheld: it proposes its own, if its kind of request allows."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -114,6 +125,8 @@ class EditorSpec:
             faults.add("class_path must be a text and init_args a mapping")
         if self.references not in get_args(References):
             faults.add(f"references is {self.references}, expected {' or '.join(get_args(References))}")
+        if self.mask not in get_args(MaskSupply):
+            faults.add(f"mask is {self.mask}, expected {' or '.join(get_args(MaskSupply))}")
         faults.refuse()
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import torch
-from torch import Tensor
 
 from mimicbrush.device import choose_device
 from mimicbrush.errors import Faults, UserError
@@ -92,7 +91,10 @@ def _edit_round(edit_round: EditRound, editor: Editor, progress: _EditorProgress
         batch = remaining[first : first + batch_size]
         requests = [
             sample.request(
-                edit_round.seed, guided_by=editor.request_class, reference=edit_round.references.get(sample.id)
+                edit_round.seed,
+                guided_by=editor.request_class,
+                reference=edit_round.references.get(sample.id),
+                with_mask=edit_round.spec.mask == "given",
             )
             for sample in batch
         ]
@@ -102,7 +104,7 @@ def _edit_round(edit_round: EditRound, editor: Editor, progress: _EditorProgress
 
 def _edit(
     editor: Editor, requests: list[EditRequest], progress: _EditorProgress
-) -> list[tuple[Tensor | None, EditRecord]]:
+) -> list[tuple[Edited | None, EditRecord]]:
     """Edit a batch; if the editor refuses it, edit its requests one by one."""
     # An editor may be on any device; where there is a GPU, it is assumed to use it.
     device = choose_device("auto")
@@ -119,13 +121,27 @@ def _edit(
     seconds = round((time.perf_counter() - started) / len(requests), 4)
     record = EditRecord(seconds=seconds, peak_memory=int(peak_memory(device)) if peak_is_known else None)
     edits = check_answers(editor, edits, requests)
-    return [(edited.frames, record) for edited in edits]
+    for edited in edits:
+        _check_proposed_mask(editor, edited)
+    return [(edited, record) for edited in edits]
 
 
-def _write(edit_round: EditRound, sample: Sample, edited: Tensor | None, record: EditRecord) -> EditRecord:
-    if edited is not None and not torch.isfinite(edited).all():
+def _check_proposed_mask(editor: Editor, edited: Edited) -> None:
+    """Raise UserError, which names the editor, where its layer `mask` is no mask of the edit's frames."""
+    mask, expected = edited.layers.get("mask"), (len(edited.frames), 1, *edited.frames.shape[2:])
+    if mask is not None and tuple(mask.shape) != expected:
+        raise UserError(
+            f"{type(editor).__qualname__} answered with a layer called mask of {tuple(mask.shape)}, expected {expected}"
+        )
+
+
+def _write(edit_round: EditRound, sample: Sample, edited: Edited | None, record: EditRecord) -> EditRecord:
+    if edited is not None and not torch.isfinite(edited.frames).all():
         record = EditRecord(failure="the edit holds NaN or infinity; are the weights sound?")
     if not record.failure:
-        write_frames(edited, edit_round.edited_path(sample))
+        # The picture comes last, because an edit with a picture counts as finished.
+        if "mask" in edited.layers:
+            write_frames(edited.layers["mask"], edit_round.proposed_mask_path(sample))
+        write_frames(edited.frames, edit_round.edited_path(sample))
     write_json(asdict(record), edit_round.record_path(sample))
     return record

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from mimicbrush.config import instantiate
 from mimicbrush.evaluation.benchmark import Sample, swapped_references
 from mimicbrush.evaluation.config import EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.metrics.all_metrics import Metric, set_metrics
+from mimicbrush.evaluation.metrics.all_metrics import set_metrics
+from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.files import read_object
 from mimicbrush.requests import Editor
@@ -85,6 +86,10 @@ class EditRound:
     def edited_path(self, sample: Sample) -> Path:
         """Path of the edited picture; a clip is one animated PNG."""
         return self.edits / f"{sample.id}.png"
+
+    def proposed_mask_path(self, sample: Sample) -> Path:
+        """Path of the mask that the editor proposed, in a folder of its own; a file only where it proposed one."""
+        return self.edits / "masks" / f"{sample.id}.png"
 
     def record_path(self, sample: Sample) -> Path:
         """Path of the edit's record."""

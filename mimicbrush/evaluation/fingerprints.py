@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from mimicbrush.hub.locations import shipped
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.weights.find import checkpoint_of, is_exported, is_run
 from mimicbrush.model.weights.recommended import read_recommended
-from mimicbrush.requests import Editor, TextRequest
+from mimicbrush.requests import Editor, LayerRequest, MotionRequest, TextRequest, VideoRequest
 from mimicbrush.run_folder import CONFIG_NAME, claim, find_difference
 
+GUIDED_BY_TEXT = (TextRequest, LayerRequest, MotionRequest, VideoRequest)
+"""Requests that hold texts."""
 WEIGHT_CONFIGS = frozenset({"config.json", "network.json"})
 
 
@@ -31,10 +33,13 @@ class EditsFingerprint:
     task: str
     pictures: str
     prompts: dict[str, str]
+    """Prompts of the samples, if the editor is guided by a text."""
     references: dict[str, str]
     """Sample id to the file name of the swapped reference; empty where each sample keeps its own."""
     editor: dict
     weights: str
+    texts: dict[str, dict] = field(default_factory=dict)
+    """Further texts and frame rates of samples with a truth, if the editor is guided by a text."""
     recommended: dict[str, float] = field(default_factory=dict)
     """Settings that the editor takes from its weights, where these recommend other values than the defaults."""
 
@@ -83,7 +88,7 @@ def find_other_runs(
 def weights_of(spec: EditorSpec) -> str:
     """Fingerprint of the weight files that the editor's arguments name; retraining a network changes it."""
     files: list[Path] = []
-    for value in spec.init_args.values():
+    for value in _nested_values(spec.init_args):
         path = Path(shipped(value)) if isinstance(value, str) else None
         if path and checkpoint_of(path).is_file():
             files.append(checkpoint_of(path))
@@ -96,13 +101,19 @@ def weights_of(spec: EditorSpec) -> str:
     return digest(files)
 
 
+def _nested_values(arguments: Mapping[str, object]) -> Iterator[object]:
+    """Values of an editor's arguments, those of an editor inside it as well."""
+    for value in arguments.values():
+        yield from _nested_values(value) if isinstance(value, Mapping) else (value,)
+
+
 def recommended_to(spec: EditorSpec) -> dict[str, float]:
     """Settings that the editor takes from its weights, where these recommend other values than the defaults.
 
     Defaults are left out so that edits made with older weights, which recommend nothing, keep their fingerprint.
     """
     found: dict[str, float] = {}
-    for value in spec.init_args.values():
+    for value in _nested_values(spec.init_args):
         path = Path(shipped(value)) if isinstance(value, str) else None
         if path and (is_exported(path) or is_run(path)):
             found |= asdict(read_recommended(str(path)))
@@ -126,15 +137,16 @@ def _fingerprints(
 
 def _edits_fingerprint(edit_round: EditRound, pictures: str, weights: str) -> EditsFingerprint:
     samples, spec = edit_round.samples, edit_round.spec
-    guided_by_text = issubclass(find_class(spec.class_path, Editor).request_class, TextRequest)
+    guided_by_text = issubclass(find_class(spec.class_path, Editor).request_class, GUIDED_BY_TEXT)
     return EditsFingerprint(
         seed=edit_round.seed,
         task=samples[0].task,
         pictures=pictures,
         # Prompts that the editor does not read may be written after the edits.
         prompts={sample.id: sample.prompt for sample in samples if sample.prompt} if guided_by_text else {},
+        texts={sample.id: sample.texts() for sample in samples if sample.facts} if guided_by_text else {},
         references={name: path.name for name, path in edit_round.references.items()},
-        editor=asdict(spec),
+        editor=_editor_entry(spec),
         weights=weights,
         recommended=recommended_to(spec),
     )
@@ -149,9 +161,14 @@ def _reference_use_fingerprint(measurement: ReferenceUseMeasurement, weights: st
         num_pairs=pairs.num_pairs if is_heldout else len(pairs),
         task="" if is_heldout else pairs[0].task,
         groups={} if is_heldout else {sample.id: sample.group for sample in pairs},
-        editor=asdict(measurement.spec),
+        editor=_editor_entry(measurement.spec),
         weights=weights,
     )
+
+
+def _editor_entry(spec: EditorSpec) -> dict:
+    """All of an editor's entry that changes its edits; `mask: given` is left out, as before there was a choice."""
+    return {name: value for name, value in asdict(spec).items() if (name, value) != ("mask", "given")}
 
 
 def _pictures(samples: Sequence[Sample]) -> str:

@@ -12,18 +12,16 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mimicbrush import pictures
-from mimicbrush.errors import UserError
 from mimicbrush.evaluation import metrics as metrics_package
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.evaluation_rounds import EditRound
-from mimicbrush.evaluation.metrics.all_metrics import Metric
 from mimicbrush.evaluation.metrics.measure import measure
+from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score, number_from_json, number_to_json
-from mimicbrush.evaluation.picture_faults import format_size
+from mimicbrush.evaluation.read_edit import read_edit
 from mimicbrush.files import digest, write_json
-from mimicbrush.pictures.conversion import to_levels
-from mimicbrush.pictures.reading import read_frames, read_image, read_mask
+from mimicbrush.flow import warping
 from mimicbrush.progress import Progress, progress_bar
 
 BATCH_SIZE = 16
@@ -73,33 +71,6 @@ def read_scores(edit_round: EditRound, sample: Sample, models: Models) -> dict[s
         return {}  # missing or damaged: the scores are computed again
 
 
-def read_edit(sample: Sample, path: Path) -> list[EditedPicture]:
-    """Read the frames of an edit with all that they are compared with; raises UserError where it is damaged."""
-    source, mask = sample.frames()
-    try:
-        edited = read_frames(path)
-    except UserError as error:
-        raise UserError(f"{error}; delete it, and the same command makes it again") from None
-    if edited.shape != source.shape:
-        raise UserError(
-            f"{path} is {format_size(edited)}, its source {format_size(source)}; delete it, and the same command makes"
-            " it again"
-        )
-    reference = to_levels(read_image(sample.reference))
-    reference_mask = read_mask(sample.reference_mask)[0].numpy() > 0.5 if sample.reference_mask else None
-    return [
-        EditedPicture(
-            source=to_levels(before),
-            mask=hidden[0].numpy() > 0.5,
-            edited=to_levels(after),
-            reference=reference,
-            reference_mask=reference_mask,
-            prompt=sample.prompt,
-        )
-        for before, hidden, after in zip(source, mask, edited, strict=True)
-    ]
-
-
 def mean_score(frames: Sequence[Score]) -> Score:
     """Average a clip's scores over the frames that have a value; if none has, return the first frame's reason."""
     values = [frame.value for frame in frames if frame.value is not None]
@@ -113,9 +84,9 @@ def variant_of(metric: Metric, models: Models) -> str:
 
 @cache
 def metrics_code() -> str:
-    """Fingerprint of the code of the metrics, and of the code that reads the pictures."""
+    """Fingerprint of the code of the metrics, and of the code that reads and warps the pictures."""
     folders = [Path(package.__file__).parent for package in (metrics_package, pictures)]
-    return digest(path for folder in folders for path in sorted(folder.glob("*.py")))
+    return digest([*(path for folder in folders for path in sorted(folder.glob("*.py"))), Path(warping.__file__)])
 
 
 def _by_missing(known: Mapping[str, Mapping[str, Score]], metrics: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
@@ -131,7 +102,9 @@ def _batches(edit_round: EditRound, samples: Iterable[Sample]) -> Iterator[dict[
     """Read samples with the frames of their edits, in batches of at least BATCH_SIZE frames."""
     batch: dict[Sample, list[EditedPicture]] = {}
     for sample in samples:
-        batch[sample] = read_edit(sample, edit_round.edited_path(sample))
+        batch[sample] = read_edit(
+            sample, edit_round.edited_path(sample), proposed_mask=edit_round.proposed_mask_path(sample)
+        )
         if sum(map(len, batch.values())) >= BATCH_SIZE:
             yield batch
             batch = {}
@@ -167,9 +140,11 @@ def _write_scores(edit_round: EditRound, sample: Sample, found: Mapping[str, Sco
 
 def _fingerprint(edit_round: EditRound, sample: Sample) -> dict[str, str | None]:
     """All that scores depend on, besides the weights of the metrics' networks."""
+    edited = edit_round.edited_path(sample), edit_round.proposed_mask_path(sample)
     return {
-        "edited": digest([edit_round.edited_path(sample)]),
+        "edited": digest(path for path in edited if path.is_file()),
         "given": digest(sample.paths),
         "prompt": sample.prompt,
+        **({"facts": repr(sample.facts)} if sample.facts else {}),
         "code": metrics_code(),
     }

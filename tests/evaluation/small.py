@@ -10,7 +10,8 @@ import torch
 
 from mimicbrush.editors.baselines import Identity
 from mimicbrush.errors import UserError
-from mimicbrush.requests import Edited, Editor, ReferenceRequest, TextRequest
+from mimicbrush.pictures.reading import read_frames
+from mimicbrush.requests import Edited, Editor, EditRequest, ReferenceRequest, TextRequest
 
 STAND_INS = __name__
 BASELINES = "mimicbrush.editors.baselines"
@@ -53,6 +54,21 @@ class Sentence(Editor):
 
     def edit(self, request: TextRequest, *, on_progress=None) -> Edited:
         return Edited(torch.where(request.mask > 0.5, torch.tensor(len(request.prompt) / 255), request.source))
+
+
+class Truth(Editor):
+    """Answers with the truth of a set, moved to the right by pixels; proposes the middle of the picture as mask."""
+
+    request_class = EditRequest
+
+    def __init__(self, folder: str, shift: int = 0) -> None:
+        self.folder, self.shift = Path(folder), shift
+
+    def edit(self, request: EditRequest, *, on_progress=None) -> Edited:
+        truth = read_frames(self.folder / f"{request.id}_truth.png")
+        mask = torch.zeros_like(truth[:, :1])
+        mask[..., 12:36, 12:36] = 1
+        return Edited(truth.roll(self.shift, dims=3), {"mask": mask})
 
 
 class Shapeless(Editor):

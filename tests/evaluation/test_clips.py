@@ -20,7 +20,8 @@ from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score
-from mimicbrush.evaluation.score_rounds import mean_score, read_edit
+from mimicbrush.evaluation.read_edit import read_edit
+from mimicbrush.evaluation.score_rounds import mean_score
 from mimicbrush.pictures.conversion import to_channels, to_pil
 from mimicbrush.pictures.reading import read_frames
 from mimicbrush.pictures.writing import write_frames, write_image

@@ -1,23 +1,20 @@
-"""METRICS: every metric with its unit, its direction, and the tasks and tracks that it applies to.
+"""METRICS: every metric by name. Those of sets with a truth are in `truth_metrics.py`.
 
-A new metric is an entry here, a name in `MetricName` of config.py, and a function in one of the files beside this one.
+A new metric is an entry here or there, a name in `MetricName` of config.py, and a function in one of the files beside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from mimicbrush.benchmark_layout import Task, Track
-from mimicbrush.evaluation.config import EvaluateConfig, MetricName, Need
+from mimicbrush.evaluation.config import EvaluateConfig, MetricName
 from mimicbrush.evaluation.metrics.border import (
     change_outside,
     mean_change_outside,
     seam_energy,
 )
-from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.metric import ALL_TASKS, INNER, INTER, TEXTURE, TRUTH, Metric, each
 from mimicbrush.evaluation.metrics.pixels import (
     colour_distance,
     colour_distance_truth,
@@ -26,41 +23,10 @@ from mimicbrush.evaluation.metrics.pixels import (
     ssim_box,
     ssim_mask,
 )
-from mimicbrush.evaluation.metrics.score import EditedPicture, Score, score_each
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
 from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
+from mimicbrush.evaluation.metrics.truth_metrics import TRUTH_METRICS
 from mimicbrush.pictures.geometry import FEATHER_PASSES, FEATHER_SIDE
-
-Compute = Callable[[Sequence[EditedPicture], Models], list[Score]]
-
-TEXTURE: frozenset[Task] = frozenset({"texture"})
-BOTH_TASKS: frozenset[Task] = frozenset({"texture", "parts"})
-INNER: frozenset[Track] = frozenset({"inner_id"})
-INTER: frozenset[Track] = frozenset({"inter_id"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A measure of one edit."""
-
-    title: str
-    unit: str = ""
-    better: Literal["higher", "lower"] | None
-    """None if the number describes the edit without judging it."""
-    tasks: frozenset[Task] = BOTH_TASKS
-    tracks: frozenset[Track]
-    meaning: str
-    """One sentence for the report."""
-    needs: frozenset[Need] = frozenset()
-    """Files or texts that a sample must have to be scored."""
-    model: str | None = None
-    """Field of ModelsConfig that names its network; None if it needs no weights."""
-    looks_inside: bool = True
-    """Whether it needs a masked pixel; a frame of a clip may have none."""
-    column: str | None = None
-    """Column in the paper's tables."""
-    compute: Compute
-    """Computes the scores of edits that have everything it needs, in their order."""
 
 
 def metrics_of(task: Task, track: Track) -> dict[str, Metric]:
@@ -76,11 +42,6 @@ def set_metrics(config: EvaluateConfig, set_name: str) -> dict[str, Metric]:
         for name, metric in metrics_of(members.task, members.track).items()
         if not config.metrics or name in config.metrics
     }
-
-
-def each(function: Callable[[EditedPicture], float]) -> Compute:
-    """Make a metric that needs no network from a function of one edit."""
-    return lambda edits, models: score_each(function, edits)
 
 
 METRICS: dict[MetricName, Metric] = {
@@ -245,7 +206,8 @@ METRICS: dict[MetricName, Metric] = {
         title="Change outside",
         unit="levels",
         better="lower",
-        tracks=INNER | INTER,
+        tasks=ALL_TASKS,
+        tracks=INNER | INTER | TRUTH,
         meaning=f"largest change, in grey levels of 255, farther from the mask than a feathered edge reaches: "
         f"{FEATHER_PASSES} pixels, in proportion more for pictures longer than {FEATHER_SIDE}; 0 is best",
         looks_inside=False,
@@ -255,10 +217,12 @@ METRICS: dict[MetricName, Metric] = {
         title="Mean change outside",
         unit="levels",
         better="lower",
-        tracks=INNER | INTER,
+        tasks=ALL_TASKS,
+        tracks=INNER | INTER | TRUTH,
         meaning="mean change of the same pixels' channels; exactly 0 if nothing changed",
         looks_inside=False,
         compute=each(mean_change_outside),
     ),
+    **TRUTH_METRICS,
 }
 """Every metric by name, in the order of the tables."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mimicbrush.evaluation.metrics.all_metrics import Metric
+from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, Score
 

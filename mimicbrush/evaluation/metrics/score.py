@@ -9,6 +9,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mimicbrush.benchmark_layout import SampleFacts
+
+
+class FollowingFrame(NamedTuple):
+    """The next frame of an edited clip, and how the truth moves to it."""
+
+    edited: NDArray[np.uint8]
+    """(H, W, 3)."""
+    flow: NDArray[np.float32]
+    """(2, H, W) in pixels, the truth's exact flow from this frame to the next."""
+    visible: NDArray[np.bool_]
+    """(H, W), points that both frames of the truth show."""
+
 
 class EditedPicture(NamedTuple):
     """An edited picture or frame with all that it may be compared with; 8-bit RGB at the source's own resolution."""
@@ -19,12 +32,24 @@ class EditedPicture(NamedTuple):
     """(H, W), True where the edit happens."""
     edited: NDArray[np.uint8]
     """(H, W, 3)."""
-    reference: NDArray[np.uint8]
-    """(h, w, 3)."""
+    reference: NDArray[np.uint8] | None
+    """(h, w, 3); None where the set has none."""
     reference_mask: NDArray[np.bool_] | None
     """(h, w), the part to imitate; None where the set has none."""
     prompt: str | None = None
     """Description of the edited picture; None where the set has none."""
+    truth: NDArray[np.uint8] | None = None
+    """(H, W, 3), the true result, in a set with a truth; also None on inner-ID, where it is the source."""
+    truth_mask: NDArray[np.bool_] | None = None
+    """(H, W), the true object, in a set with a truth."""
+    object_mask: NDArray[np.bool_] | None = None
+    """(H, W), the object in the source, where the set has its mask."""
+    proposed_mask: NDArray[np.float32] | None = None
+    """(H, W) in [0, 1], where the editor says that it edits; None where it does not say so."""
+    facts: SampleFacts | None = None
+    """Names of objects and materials, and how the sample is scored, in a set with a truth."""
+    following: FollowingFrame | None = None
+    """The next frame, in a clip of a set with a truth; None in its last frame."""
 
 
 class Score(NamedTuple):

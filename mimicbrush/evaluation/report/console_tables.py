@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
 from mimicbrush.evaluation.measure_reference_use import ReferenceUseIntervals, format_reference_use
-from mimicbrush.evaluation.metrics.all_metrics import Metric, set_metrics
+from mimicbrush.evaluation.metrics.all_metrics import set_metrics
+from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.reports.number_format import format_number
 from mimicbrush.reports.text_table import align_columns

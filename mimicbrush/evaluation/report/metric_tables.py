@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
-from mimicbrush.evaluation.metrics.all_metrics import Metric
+from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.paired_comparison import PairedComparison
 from mimicbrush.evaluation.report.console_tables import ARROWS, column_title
 from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend

@@ -15,7 +15,7 @@ from mimicbrush.benchmark_layout import Track
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults
-from mimicbrush.evaluation.metrics.all_metrics import Metric
+from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.metrics.score import Score
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.headers import read_header

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.all_metrics import METRICS
 from mimicbrush.evaluation.metrics.measure import measure
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.score import Score
-from tests.evaluation.metrics.edits import make_edit, score
+from mimicbrush.evaluation.metrics.score import FollowingFrame, Score
+from tests.evaluation.metrics.edits import make_edit, make_true_edit, score
 
+STILL = FollowingFrame(make_edit(seed=0).edited, np.zeros((2, 48, 60), np.float32), np.ones((48, 60), bool))
 EDITS = [
-    make_edit(seed=0),
+    make_true_edit(edited=make_edit(seed=0).edited, proposed_mask=np.ones((48, 60), np.float32), following=STILL),
     make_edit(seed=1, reference_mask=None),
     make_edit(seed=2, prompt=None),
     make_edit(seed=3, reference=make_edit(seed=0).reference),
