@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import PchipInterpolator
 
 from mimicbrush.errors import UserError
 from mimicbrush.world.renderer.scene import Camera, Light, Pose, Scene
@@ -18,7 +18,8 @@ Numbers = TypeVar("Numbers", Pose, Camera, Light)
 class Motion:
     """A scene whose poses, light and camera change over time.
 
-    The keyframes lie at equal distances in time. Between two the motion is even, between more it is smooth.
+    The keyframes lie at equal distances in time. Two are joined by an even motion, more by a smooth one, in which no
+    value leaves the range of its neighbouring keyframes.
     """
 
     keyframes: tuple[Scene, ...]
@@ -57,10 +58,7 @@ class Motion:
         fields = {}
         for name in vars(keys[0]):
             values = np.array([getattr(key, name) for key in keys], np.float64)
-            if len(keys) == 2:
-                value = values[0] + time * (values[1] - values[0])
-            else:
-                value = CubicSpline(times, values, bc_type="natural")(time)
+            value = PchipInterpolator(times, values)(time)
             fields[name] = tuple(map(float, value)) if value.ndim else float(value)
         return type(keys[0])(**fields)
 

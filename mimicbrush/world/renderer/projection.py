@@ -15,9 +15,16 @@ Homography = NDArray[np.float64]
 """(3, 3), applied to columns (x, y, 1)."""
 
 
+def pose_homography(pose: Pose) -> Homography:
+    """From an object's own coordinates to the scene."""
+    tilt = np.array([[1, 0, 0], [0, 1, 0], [pose.tilt_x, pose.tilt_y, 1]])
+    place = np.array([[pose.scale, 0, pose.x], [0, pose.scale, pose.y], [0, 0, 1]])
+    return place @ _rotation(pose.angle) @ tilt
+
+
 def object_to_picture(scene: Scene, pose: Pose) -> Homography:
     """From an object's or the background's own coordinates to the picture, from 0 to 1."""
-    return _camera_homography(scene.camera) @ _pose_homography(pose)
+    return _camera_homography(scene.camera) @ pose_homography(pose)
 
 
 def project(homography: Homography, x: Coordinates, y: Coordinates) -> tuple[Coordinates, Coordinates]:
@@ -42,12 +49,6 @@ def own_coordinates(scene: Scene, pose: Pose, size: int) -> NDArray[np.float64]:
     """Coordinates (size, size, 2) of each pixel's centre on the plane of an object or of the background."""
     inverse = np.linalg.inv(object_to_picture(scene, pose))
     return np.stack(project(inverse, *pixel_centres(size)), axis=-1)
-
-
-def _pose_homography(pose: Pose) -> Homography:
-    tilt = np.array([[1, 0, 0], [0, 1, 0], [pose.tilt_x, pose.tilt_y, 1]])
-    place = np.array([[pose.scale, 0, pose.x], [0, pose.scale, pose.y], [0, 0, 1]])
-    return place @ _rotation(pose.angle) @ tilt
 
 
 def _camera_homography(camera: Camera) -> Homography:

@@ -8,15 +8,15 @@ import numpy as np
 
 from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.motion import Motion
+from mimicbrush.world.renderer.projection import pose_homography, project
 from mimicbrush.world.renderer.scene import Background, Camera, Light, Pose, Scene, SceneObject
+from mimicbrush.world.renderer.silhouettes import SILHOUETTES
 from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS
 
 SCALES = (0.21, 0.36)
 """Smallest and largest half side of a subject, as fractions of the picture's side."""
-REACH = 1.15
-"""Distance from a rotated and tilted subject's centre to its outermost point, in object coordinates."""
-MARGIN = 0.035
-"""Smallest distance of a subject from the picture's border, as a fraction of its side."""
+MARGIN = 0.04
+"""Smallest distance of a subject from the picture's border at keyframes, as a fraction of the picture's side."""
 MAX_ANGLE = 30.0
 """Largest rotation of a subject to either side, in degrees."""
 MAX_TILT = 0.15
@@ -36,7 +36,7 @@ def random_scene(
         part_materials={
             name: _seeded(material, generator, num_seeds) for name, material in subject.part_materials.items()
         },
-        pose=random_pose(generator),
+        pose=random_pose(generator, subject.silhouette),
     )
     return Scene(
         background=random_background(generator, _seeded(background, generator, num_seeds)),
@@ -45,18 +45,29 @@ def random_scene(
     )
 
 
-def random_pose(generator: np.random.Generator) -> Pose:
-    """Draw a pose wholly inside the picture."""
+def random_pose(generator: np.random.Generator, silhouette: str) -> Pose:
+    """Draw a pose at which the silhouette lies wholly inside the picture."""
+    x, y = generator.uniform(0.2, 0.8, 2)
     scale = generator.uniform(*SCALES)
-    reach = _reach(scale)
-    return Pose(
-        x=generator.uniform(reach, 1 - reach),
-        y=generator.uniform(reach, 1 - reach),
-        scale=scale,
-        angle=generator.uniform(-MAX_ANGLE, MAX_ANGLE) * generator.random(),
-        tilt_x=generator.uniform(-MAX_TILT, MAX_TILT),
-        tilt_y=generator.uniform(-MAX_TILT, MAX_TILT),
+    angle = generator.uniform(-MAX_ANGLE, MAX_ANGLE) * generator.random()
+    tilt_x, tilt_y = generator.uniform(-MAX_TILT, MAX_TILT, 2)
+    return fitted(Pose(x=x, y=y, scale=scale, angle=angle, tilt_x=tilt_x, tilt_y=tilt_y), silhouette)
+
+
+def fitted(pose: Pose, silhouette: str, *, margin: float = MARGIN) -> Pose:
+    """Move a pose by as little as needed, and shrink it if nothing else helps, so that the silhouette is inside.
+
+    The pose is taken as one in the picture: the camera is the default one.
+    """
+    points = np.concatenate([loop for part in SILHOUETTES[silhouette].parts.values() for loop in part.loops])
+    shape = project(pose_homography(replace(pose, x=0, y=0, scale=1)), *points.T)
+    extents = [(float(at.min()), float(at.max())) for at in shape]
+    scale = min(pose.scale, *((1 - 2 * margin) / (last - first) for first, last in extents))
+    x, y = (
+        float(np.clip(centre, margin - scale * first, 1 - margin - scale * last))
+        for centre, (first, last) in zip((pose.x, pose.y), extents, strict=True)
     )
+    return replace(pose, x=x, y=y, scale=scale)
 
 
 def random_background(generator: np.random.Generator, material: Material) -> Background:
@@ -94,7 +105,7 @@ def random_motion(generator: np.random.Generator, scene: Scene, *, num_keyframes
         last = keyframes[-1]
         x, y = generator.uniform(0.45, 0.55, 2)
         camera = Camera(x=x, y=y, zoom=generator.uniform(0.95, 1.08))
-        seen = _moved(seen, generator)
+        seen = fitted(_moved(seen, generator), scene.subject.silhouette)
         pose = replace(
             seen,
             x=camera.x + (seen.x - 0.5) / camera.zoom,
@@ -108,20 +119,15 @@ def random_motion(generator: np.random.Generator, scene: Scene, *, num_keyframes
 
 
 def _moved(pose: Pose, generator: np.random.Generator) -> Pose:
-    """Draw a pose near another one, in the picture."""
-    scale = float(np.clip(pose.scale * generator.uniform(0.8, 1.25), *SCALES))
-    reach = _reach(scale)
-    x, y = (np.clip(at + generator.uniform(-0.25, 0.25), reach, 1 - reach) for at in (pose.x, pose.y))
-    tilt_x, tilt_y = (
-        np.clip(tilt + generator.uniform(-0.12, 0.12), -MAX_TILT, MAX_TILT) for tilt in (pose.tilt_x, pose.tilt_y)
+    """Draw a pose near another one."""
+    x, y = np.array([pose.x, pose.y]) + generator.uniform(-0.25, 0.25, 2)
+    scale = np.clip(pose.scale * generator.uniform(0.8, 1.25), *SCALES)
+    tilt_x, tilt_y = np.clip(
+        np.array([pose.tilt_x, pose.tilt_y]) + generator.uniform(-0.12, 0.12, 2), -MAX_TILT, MAX_TILT
     )
     angle = pose.angle + generator.uniform(-25, 25)
-    return Pose(x=float(x), y=float(y), scale=scale, angle=angle, tilt_x=float(tilt_x), tilt_y=float(tilt_y))
-
-
-def _reach(scale: float) -> float:
-    """Smallest distance of a subject's centre from the picture's border."""
-    return min(0.5, REACH * scale + MARGIN)
+    values = {"x": x, "y": y, "scale": scale, "angle": angle, "tilt_x": tilt_x, "tilt_y": tilt_y}
+    return Pose(**{name: float(value) for name, value in values.items()})
 
 
 def _seeded(material: Material, generator: np.random.Generator, num_seeds: int) -> Material:

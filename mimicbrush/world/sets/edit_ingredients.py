@@ -12,7 +12,7 @@ import numpy as np
 from mimicbrush.benchmark_layout import Vocabulary
 from mimicbrush.seeds import seed_of
 from mimicbrush.world.renderer.materials import Material
-from mimicbrush.world.renderer.random_scenes import MARGIN, REACH
+from mimicbrush.world.renderer.random_scenes import MARGIN
 from mimicbrush.world.renderer.scene import Pose, Scene
 from mimicbrush.world.sets.splits import (
     HELD_OUT,
@@ -37,6 +37,8 @@ EDITED_PARTS = {
     "mushroom": ("stem", "cap"),
 }
 """Parts by object that are neither tiny nor nearly all of it."""
+REACH = 1.15
+"""Distance from a moved object's centre to its outermost point, in object coordinates."""
 MOVED_SCALES = (0.17, 0.25)
 """Half side of an object that moves within a still, as a fraction of the picture's side."""
 SHIFTS = (0.1, 0.22)

@@ -13,7 +13,7 @@ from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
 from mimicbrush.world.renderer.exact_flow import BACKGROUND, exact_flow
 from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.motion import Motion
-from mimicbrush.world.renderer.random_scenes import random_motion, random_scene
+from mimicbrush.world.renderer.random_scenes import fitted, random_motion, random_scene
 from mimicbrush.world.renderer.render import render
 from mimicbrush.world.renderer.sampling import bilinear
 from mimicbrush.world.renderer.scene import EVEN_LIGHT, Background, Camera, Light, Pose, Scene, SceneObject
@@ -107,16 +107,30 @@ def test_motion_interpolates_poses_light_and_camera():
     assert motion.at(1.0) == last
     curved = Motion((SCENE, moved(x=0.7), SCENE))
     assert curved.at(0.5).subject.pose.x == pytest.approx(0.7)
-    assert curved.at(0.25).subject.pose.x == pytest.approx(0.5 + 0.2 * 0.6875)
+    assert curved.at(0.25).subject.pose.x == pytest.approx(0.65)
 
 
 def test_random_subjects_stay_in_the_picture_and_seeds_repeat():
     for seed in range(20):
-        scenes = [random_scene(np.random.default_rng(seed), SUBJECT, background=BACKGROUNDS["grass"]) for _ in range(2)]
-        assert scenes[0] == scenes[1]
-        mask = render(scenes[0], 16).mask
-        assert max(mask[[0, -1]].max(), mask[:, [0, -1]].max()) == 0
-        assert mask.mean() > 0.03
+        scene, again = (
+            random_scene(np.random.default_rng(seed), SUBJECT, background=BACKGROUNDS["grass"]) for _ in range(2)
+        )
+        assert scene == again
+        motion, again = (random_motion(np.random.default_rng(seed), scene) for _ in range(2))
+        assert motion == again
+        for frame in motion.keyframes:
+            mask = render(frame, 32).mask
+            assert max(mask[[0, -1]].max(), mask[:, [0, -1]].max()) == 0
+            assert mask.mean() > 0.03
+
+
+def test_a_pose_is_moved_inside_by_as_little_as_needed():
+    inside = Pose(x=0.4, y=0.6, scale=0.2)
+    assert fitted(inside, "ball", margin=0) == inside
+    cut_off = fitted(Pose(x=0.05, y=0.6, scale=0.2), "ball", margin=0.01)
+    assert (cut_off.x, cut_off.y, cut_off.scale) == pytest.approx((0.01 + 0.94 * 0.2, 0.6, 0.2))
+    too_large = fitted(Pose(scale=2), "ball", margin=0)
+    assert (too_large.x, too_large.scale) == pytest.approx((0.5, 0.5 / 0.94))
 
 
 def test_keyframes_of_other_objects_are_refused():
