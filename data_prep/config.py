@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mimicbrush.data.picture_limits import MIN_SIDE
 from mimicbrush.data.remote_files import Address, is_address
 from mimicbrush.errors import Faults
 from mimicbrush.work_share import WorkShare
@@ -207,9 +208,10 @@ class VideoShardConfig:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        for name in ("short_side", "videos_per_shard"):
-            if getattr(self, name) < 1:
-                faults.add(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.short_side < MIN_SIDE:
+            faults.add(f"short_side is {self.short_side}; expected {MIN_SIDE} or more, which training accepts")
+        if self.videos_per_shard < 1:
+            faults.add(f"videos_per_shard is {self.videos_per_shard}; expected 1 or more")
         if self.duplicate_share <= 0:
             faults.add(f"duplicate_share is {self.duplicate_share}; expected a share above 0")
         faults.refuse()
@@ -244,9 +246,10 @@ class SamShardConfig:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        for name in ("short_side", "stills_per_shard"):
-            if getattr(self, name) < 1:
-                faults.add(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.short_side < MIN_SIDE:
+            faults.add(f"short_side is {self.short_side}; expected {MIN_SIDE} or more, which training accepts")
+        if self.stills_per_shard < 1:
+            faults.add(f"stills_per_shard is {self.stills_per_shard}; expected 1 or more")
         if self.pairs_per_still < 0:
             faults.add(f"pairs_per_still is {self.pairs_per_still}; expected 0 or more")
         faults.refuse()

@@ -24,6 +24,7 @@ from data_prep.records.duplicates import hash_thumbnails
 from data_prep.records.work_units import slug
 from data_prep.sharding.parallel_sharding import Outcome, Stopwatch
 from data_prep.sharding.shard_folder import shard_and_merge
+from mimicbrush.data.picture_limits import is_storable
 from mimicbrush.data.shards import FramePair
 from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
@@ -173,7 +174,8 @@ def _read_shot(
 
 def _crop(shot: Shot) -> tuple[Shot, Borders]:
     """Crop constant borders (bars, blurred sides) from a shot's frames."""
-    borders = find_borders([frame.image for frame in shot.frames])
+    height, width = shot.frames[0].image.shape[:2]
+    borders = find_borders([frame.image for frame in shot.frames]) if is_storable(width, height) else Borders()
     if not any(borders):
         return shot, borders
     cropped = [frame._replace(image=np.ascontiguousarray(borders.crop(frame.image))) for frame in shot.frames]

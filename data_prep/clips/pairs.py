@@ -20,6 +20,7 @@ from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.frames.images import GreyFrames
 from data_prep.frames.keypoints import KeypointMatcher, vouch_for
 from data_prep.frames.likeness import Likeness, Look, compare, look_at
+from mimicbrush.data.picture_limits import is_storable
 from mimicbrush.video.decoded_clip import Frame
 
 TRIES_PER_PAIR = 4
@@ -133,7 +134,7 @@ def _drop_poor_frames(
     usable: list[_UsableFrame] = []
     for frame in frames:
         grey = greys.at(frame, config.ssim_size)
-        reason = _defect(grey, usable, config)
+        reason = _defect(frame, grey, usable, config)
         if reason is None:
             usable.append(_UsableFrame(frame, grey, look_at(grey)))
         else:
@@ -142,9 +143,10 @@ def _drop_poor_frames(
     return usable
 
 
-def _defect(grey: NDArray[np.uint8], earlier: Sequence[_UsableFrame], config: PairConfig) -> str | None:
+def _defect(frame: Frame, grey: NDArray[np.uint8], earlier: Sequence[_UsableFrame], config: PairConfig) -> str | None:
     """The reason to drop a frame; None if it may be part of a pair."""
-    if min(grey.shape) < SSIM_WINDOW:
+    height, width = frame.image.shape[:2]
+    if min(grey.shape) < SSIM_WINDOW or not is_storable(width, height):
         return "too_small"
     if grey.mean() < config.min_brightness:
         return "near_black"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from data_prep.inputs.input_files import describe_passed_over, find_files, readable_name, suffix_of
+from data_prep.inputs.input_files import describe_passed_over, find_files, readable_name, require_local, suffix_of
 from mimicbrush.errors import UserError
 from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.machine import require_posix
@@ -73,7 +73,10 @@ def check_videos(config: VideoShardConfig) -> None:
 
 def require_videos(videos: Path) -> None:
     """Raise UserError if this is neither a folder nor a file that may list clips."""
-    if not videos.is_dir() and not (videos.is_file() and suffix_of(videos.name) not in VIDEO_SUFFIXES):
+    require_local(videos)
+    if videos.is_file() and suffix_of(videos.name) in VIDEO_SUFFIXES:
+        raise UserError(f"{videos}: is a single video; pass its folder, or a text file with one path per line")
+    if not videos.is_dir() and not videos.is_file():
         raise UserError(f"{videos}: no such folder or list of videos; pass --videos, for example: {EXAMPLE}")
 
 
@@ -93,6 +96,8 @@ def list_videos(videos: Path, *, output: Path) -> ListedClips:
             passed_over[suffix_of(path.name)] += 1
     if not clips:
         others = f" (passed over: {describe_passed_over(passed_over)})" if passed_over else ""
+        if videos.is_file():
+            raise UserError(f"{videos}: lists no video{others}; expected one path per line")
         raise UserError(f"{videos}: holds no video{others}; pass --videos DIR, or convert the files to .mp4")
     return ListedClips(dict(sorted(clips.items())), dict(passed_over.most_common()))
 
@@ -137,7 +142,10 @@ def _files_of_list(videos: Path, *, output: Path, passed_over: Counter[str]) -> 
 
 def _lines_of(path: Path) -> list[str]:
     """Lines of a list. Names may hold any bytes but line feeds, and need not be UTF-8."""
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except PermissionError:
+        raise UserError(f"{path}: no permission to read the list; see its permissions") from None
     if b"\0" in content:
         raise UserError(f"{path}: neither a folder of videos nor a text file that lists them, as ASCII or UTF-8")
     return [os.fsdecode(line.removesuffix(b"\r")) for line in content.split(b"\n")]

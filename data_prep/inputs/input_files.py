@@ -43,6 +43,12 @@ def check_report(config: ShardFolderConfig) -> None:
         require_shards(config.folder)
 
 
+def require_local(path: Path) -> None:
+    """Raise UserError for the address of another machine; reading it as a path has removed a slash."""
+    if re.match(r"[a-z][a-z0-9+]+:/", path.as_posix()):
+        raise UserError(f"{path}: is an address; clips and stills are read from this machine, so copy them here")
+
+
 def find_files(folder: Path, *, output: Path, passed_over: Counter[str]) -> Iterator[Path]:
     """Find files at any depth, except hidden ones; links to folders are followed, and each folder is entered once.
 
@@ -114,8 +120,9 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise UnusableInput("unreadable_folder", "may not be listed; see its permissions")
     if not path.is_file():
-        exists = path.exists()
-        raise UnusableInput("not_a_file" if exists else "missing", "a pipe or device" if exists else "no such file")
+        if path.exists():
+            raise UnusableInput("not_a_file", "a pipe or device")
+        raise UnusableInput("missing", "a link that leads nowhere" if path.is_symlink() else "")
 
 
 def readable_name(path: Path) -> str:

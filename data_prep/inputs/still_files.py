@@ -16,7 +16,14 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from data_prep.inputs.input_files import check_file, describe_passed_over, find_files, readable_name, suffix_of
+from data_prep.inputs.input_files import (
+    check_file,
+    describe_passed_over,
+    find_files,
+    readable_name,
+    require_local,
+    suffix_of,
+)
 from data_prep.inputs.input_states import InputState, state_of
 from data_prep.inputs.unpacked_tars import to_plain_tar
 from mimicbrush.errors import UnusableInput, UserError, first_line
@@ -46,9 +53,12 @@ class Extent(NamedTuple):
         if self.fault:
             raise UnusableInput(*self.fault.split(": ", 1))
         check_file(self.path)
-        with self.path.open("rb") as file:
-            file.seek(self.start)
-            content = file.read(self.size)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.start)
+                content = file.read(self.size)
+        except PermissionError:
+            raise UnusableInput("no_permission", self.path.name) from None
         if len(content) != self.size:
             raise UnusableInput("truncated", f"{self.path.name} ends after {len(content)} of {self.size} bytes")
         return content
@@ -88,6 +98,7 @@ def check_stills(config: SamShardConfig) -> None:
 
 def require_stills(stills: Path) -> None:
     """Raise UserError if this is neither a folder nor a file, which may be a tar."""
+    require_local(stills)
     if not stills.is_dir() and not stills.is_file():
         raise UserError(f"{stills}: no such folder or tar of stills; pass --stills, for example: --stills data/sa1b")
 

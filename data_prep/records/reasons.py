@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mimicbrush.data.picture_limits import LIMITS
 from mimicbrush.errors import spaced
 
 
@@ -28,6 +29,7 @@ REASONS: Mapping[str, Reason] = {
     "missing": Reason("no such file", "The list names a file that does not exist, or the file is a broken link.", True),
     "not_a_file": Reason("not a regular file", "A pipe or device cannot be read twice and is never opened.", True),
     "unreadable_folder": Reason("folder may not be listed", "The permissions of this folder forbid it.", True),
+    "no_permission": Reason("no permission to read it", "The permissions of this file forbid it.", True),
     "timeout": Reason("took too long", "Reading it took longer than --work.timeout, twice.", True),
     "crashed": Reason("crashed its reader", "The process that read it died, twice; the others continued.", True),
     "out_of_memory": Reason("needed too much memory", "Decoding it needs more than --work.memory.", True),
@@ -51,7 +53,10 @@ REASONS: Mapping[str, Reason] = {
     ),
     "too_short": Reason("too short", "There are fewer than two distinct frames to compare."),
     # Frames
-    "too_small": Reason("picture too small", "It is smaller than an icon, or than the window of the similarity."),
+    "too_small": Reason(
+        "picture too small or too long",
+        f"Training reads pictures with {LIMITS}; stills of the size of an icon are left out, too.",
+    ),
     "near_black": Reason("too dark", "The frame's mean brightness is below --pairs.min_brightness."),
     "blurred": Reason("blurred", "The frame has less detail than --pairs.min_sharpness asks for."),
     "near_duplicate": Reason(

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from data_prep.config import WorkConfig
 from data_prep.inputs.input_states import Inputs
+from data_prep.records.reasons import REASONS
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
 from mimicbrush.files import write_text
@@ -131,6 +132,7 @@ def plan_units(
     for a reason that is to be retried. Only whole units finish, so an interrupted run has the same units, with the same
     numbers, as one that was not interrupted.
     """
+    _check_retry(work, records)
     own = work.by_name(sorted(inputs.states))
     settled = {name: [record for record in records.get(name, ()) if record["status"] not in work.retry] for name in own}
     changed = inputs.find_changed(settled)
@@ -147,6 +149,15 @@ def plan_units(
         units.append(Unit(shard, names, {name: edition for name, edition in editions.items() if edition > 1}))
         number += 1
     return units
+
+
+def _check_retry(work: WorkConfig, records: Mapping[str, Sequence[dict]]) -> None:
+    """Raise UserError if an input cannot have been skipped for a reason that is to be retried."""
+    stated = {record["status"] for found in records.values() for record in found}
+    unknown = [reason for reason in work.retry if reason not in stated and reason not in REASONS]
+    if unknown:
+        retried = ", ".join(code for code, reason in REASONS.items() if reason.can_retry)
+        raise UserError(f"--work.retry: {unknown[0]} is no reason; the following can be retried: {retried}")
 
 
 def _next_edition(records: Sequence[dict]) -> int:

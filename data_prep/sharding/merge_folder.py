@@ -20,7 +20,7 @@ from data_prep.shard_report.pair_pictures import MAX_SHARDS, spread
 from data_prep.shard_report.report_page import REPORT_NAME
 from data_prep.sharding.shard_folder import merge
 from mimicbrush.data.remote_files import Address, at_once, locate
-from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, index_path, read_index, require_shards
+from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, check_shard, index_path, read_index, require_shards
 from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.folder_lock import held
@@ -97,13 +97,12 @@ def _copy_file(folder: Address, copy: Path, name: str) -> None:
 
 
 def _copy_shard(shard: Address, copy: Path, num_samples: int) -> None:
-    """Copy the first samples of a shard; a shard that is missing or of another size is left out.
+    """Copy the first samples of a shard; raises UserError if it is missing or of another size than its index states.
 
     The rest of the file is a hole of zeros, which ends a tar, so it is a tar of these samples, of the shard's size.
     """
     index = read_index(copy)
-    if not shard.ends_at(index.bytes):
-        return
+    check_shard(shard, index)
     end = index.offsets[min(num_samples, index.pairs)] if index.offsets else 0
     with copy.open("wb") as file:
         file.write(shard.read_range(0, end))

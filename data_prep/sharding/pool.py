@@ -14,6 +14,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -72,6 +73,8 @@ def map_in_order(
     left = iter(items)
     waiting: deque = deque()
     try:
+        with _signals_held():
+            _ = pool.active  # starts the workers
         while True:
             for item in islice(left, TASKS_AHEAD * num_workers - len(waiting)):
                 waiting.append((item, pool.schedule(function, args=(item,), timeout=timeout)))
@@ -85,6 +88,24 @@ def map_in_order(
     finally:
         pool.stop()
         pool.join()
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back: a worker whose start they interrupt is forgotten and ends with a traceback."""
+    received: list[int] = []
+    # Blocking them would not do: another thread would receive them, and have the main thread interrupted.
+    handlers = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def _result(future, timeout: float | None) -> object:

@@ -19,6 +19,7 @@ from data_prep.sharding.parallel_sharding import Outcome, Stopwatch
 from data_prep.sharding.shard_folder import shard_and_merge
 from data_prep.stills.sam_stills import Still, read_still
 from data_prep.stills.warp import draw_warp, follow_points, warp_image, warp_mask
+from mimicbrush.data.picture_limits import is_storable
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UnusableInput
 from mimicbrush.metadata import read_metadata
@@ -57,9 +58,9 @@ def read_still_samples(
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
         still = read_still(stills[name], config.masks, generator)
-        if min(still.image.shape[:2]) < MIN_SIDE:
-            raise UnusableInput("too_small", f"{still.image.shape[1]} x {still.image.shape[0]} pixels")
         still_size = list(still.image.shape[1::-1])
+        if min(still_size) < MIN_SIDE or not is_storable(*still_size):
+            raise UnusableInput("too_small", f"{still_size[0]} x {still_size[1]} pixels")
         still = _shrink_still(still, config.short_side)
     origin = {"group": name, **still.facts, **metadata.get(name, {}), "file": name, "still_size": still_size}
     origin["size"] = list(still.image.shape[1::-1])

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mimicbrush.data.picture_limits import LIMITS, is_storable
 from mimicbrush.data.shards import DamagedSampleError, FramePair
 from mimicbrush.pictures.conversion import is_masked, mask_bytes, rgb_bytes
 from mimicbrush.pictures.decoding import EncodedPicture
@@ -26,10 +27,6 @@ MAX_SEGMENTS = 3
 """Largest number of a still's segments that are hidden together."""
 MIN_OBJECT_AREA, MAX_OBJECT_AREA = 0.02, 0.5
 """Smallest and largest share of a still that its chosen segments cover together."""
-MIN_SIDE, MAX_SIDE = 16, 16_384
-"""Smallest and largest side of a stored picture in pixels; other pictures count as damaged."""
-MAX_ASPECT = 8
-"""Largest aspect ratio of a stored picture; of a longer one, hardly anything would be left in the square."""
 DRAFT_MARGIN = 1.5
 """A JPEG is decoded at a half, a quarter or an eighth of its size if that is larger than needed by this factor: then no
 grey level differs by more than 2 from a full decoding."""
@@ -168,12 +165,8 @@ def _naming_damage() -> Iterator[None]:
 
 def _plausible(encoded: bytes) -> EncodedPicture:
     picture = EncodedPicture(encoded)
-    short, long = sorted(picture.stored_size)
-    if short < MIN_SIDE or long > MAX_SIDE or long > MAX_ASPECT * short:
-        raise DamagedSampleError(
-            f"picture of {picture.stored_size} pixels, expected sides of {MIN_SIDE} to {MAX_SIDE}, at most"
-            f" {MAX_ASPECT}:1"
-        )
+    if not is_storable(*picture.stored_size):
+        raise DamagedSampleError(f"picture of {picture.stored_size} pixels, expected {LIMITS}")
     return picture
 
 

@@ -82,6 +82,8 @@ def check_shard(shard: Path | Address, index: ShardIndex) -> None:
         if not shard.ends_at(index.bytes):
             raise UserError(f"{shard}: missing, or not of {index.bytes} bytes as its index says; copy it there again")
         return
+    if index.bytes and not shard.is_file():
+        raise UserError(f"{shard}: missing, its index says {index.bytes} bytes; delete the index and shard again")
     size = shard.stat().st_size if shard.is_file() else 0
     if size != index.bytes:
         raise UserError(f"{shard}: {size} bytes, its index says {index.bytes}; delete both and shard again")

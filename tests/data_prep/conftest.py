@@ -78,6 +78,11 @@ def write_damaged(path: Path, seed: int = 3) -> Path:
     return path
 
 
+def forbid(*_: object) -> None:
+    """Stands for a function that reads a file, where permissions forbid it; root, who may run the tests, reads all."""
+    raise PermissionError(13, "Permission denied")
+
+
 def write_still(folder: Path, name: str, seed: int = 0, **changes: object) -> None:
     """A 96 x 64 still with one centred square object; `changes` replace fields of its annotation."""
     folder.mkdir(parents=True, exist_ok=True)

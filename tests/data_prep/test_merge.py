@@ -132,7 +132,7 @@ def test_a_lost_shard_is_noticed(clips: Path, tmp_path: Path) -> None:
     shard_videos(config_for(clips, tmp_path / "out"))
     (tmp_path / "out" / "videos-000001.tar").unlink()
     for command in (lambda: merge(tmp_path / "out"), lambda: shard_videos(config_for(clips, tmp_path / "out"))):
-        with pytest.raises(UserError, match=r"videos-000001\.tar: 0 bytes, its index says"):
+        with pytest.raises(UserError, match=r"videos-000001\.tar: missing, its index says"):
             command()
 
 

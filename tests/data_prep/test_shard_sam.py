@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.config import MergeConfig, ObjectMaskConfig, SamShardConfig, WorkConfig
+from data_prep.config import EncodeConfig, MergeConfig, ObjectMaskConfig, SamShardConfig, WorkConfig
+from data_prep.frames.images import encode_image
 from data_prep.inputs.still_files import list_stills
 from data_prep.sharding.merge_folder import merge_folder
 from data_prep.stills.rle import encode_rle
@@ -20,7 +21,7 @@ from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import FramePair, read_pairs
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.reading import decode_mask, decode_rgb
-from tests.data_prep.conftest import real_data, summary_in, write_still
+from tests.data_prep.conftest import real_data, summary_in, texture, write_still
 
 pytestmark = pytest.mark.usefixtures("without_training_view")
 
@@ -103,6 +104,8 @@ def test_bad_stills_are_named(tmp_path: Path) -> None:
     (folder / "json.json").write_text("{")
     (folder / "picture.jpg").write_bytes(b"no picture")
     (folder / "empty.json").write_text(json.dumps({"annotations": []}))
+    write_still(folder, "strip", segmentation=[[160, 10, 190, 10, 190, 30, 160, 30]])
+    (folder / "strip.jpg").write_bytes(encode_image(texture(0, 40, 328), EncodeConfig()))
     shard_sam(config_for(folder, tmp_path / "out"))
     summary = summary_in(tmp_path / "out")
     assert summary["kept"] == 1
@@ -116,6 +119,7 @@ def test_bad_stills_are_named(tmp_path: Path) -> None:
         "json": "bad_json",
         "picture": "bad_picture",
         "empty": "missing_masks",
+        "strip": "too_small",
     }
 
 

@@ -222,7 +222,7 @@ def test_another_run_is_not_mixed_in(clips: Path, tmp_path: Path) -> None:
         (["--videos", "{tmp}/broken"], "nothing to train on: kept 0 of 1 videos"),
         (["--pairs.ssim_low", "0.9", "--pairs.ssim_high", "0.1"], "ssim_low"),
         (["--pairs.ssim_high", "1.5"], "ssim_high"),
-        (["--short_side", "0"], "short_side"),
+        (["--short_side", "15"], "short_side is 15; expected 16 or more"),
         (["--short_side", "large"], "short_side"),
         (["--decoder", "vlc"], "decoder"),
         (["--colour", "red"], "colour"),

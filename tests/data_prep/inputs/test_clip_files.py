@@ -6,9 +6,9 @@ from pathlib import Path
 import av
 import pytest
 
-from data_prep.inputs.clip_files import list_videos
+from data_prep.inputs.clip_files import list_videos, require_videos
 from mimicbrush.errors import UserError
-from tests.data_prep.conftest import panning_frames, write_clip
+from tests.data_prep.conftest import forbid, panning_frames, write_clip
 
 
 def names_in(videos: Path) -> list[str]:
@@ -132,3 +132,20 @@ def test_what_lists_nothing_says_what_was_passed_over(tmp_path: Path) -> None:
         names_in(tmp_path)
     with pytest.raises(UserError, match="neither a folder of videos nor a text file"):
         names_in(write_list(tmp_path, "a.mp4\n".encode("utf-16")))
+    with pytest.raises(UserError, match="lists no video; expected one path per line"):
+        names_in(write_list(tmp_path, b"# nothing\n"))
+
+
+def test_a_single_clip_or_an_address_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.MP4").touch()
+    with pytest.raises(UserError, match="is a single video; pass its folder"):
+        require_videos(tmp_path / "a.MP4")
+    with pytest.raises(UserError, match="is an address; clips and stills are read from this machine"):
+        require_videos(Path("s3://bucket/clips"))
+
+
+def test_a_list_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = write_list(tmp_path, b"a.mp4\n")
+    monkeypatch.setattr(Path, "read_bytes", forbid)
+    with pytest.raises(UserError, match="no permission to read the list"):
+        names_in(listed)

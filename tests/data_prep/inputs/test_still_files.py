@@ -12,7 +12,9 @@ import pytest
 
 from data_prep.inputs.still_files import ListedStills, list_stills
 from data_prep.inputs.unpacked_tars import remove_unused_copies
+from mimicbrush.errors import UnusableInput
 from mimicbrush.folder_lock import held
+from tests.data_prep.conftest import forbid
 
 
 def touch(folder: Path, *names: str) -> ListedStills:
@@ -144,3 +146,11 @@ def test_copies_in_use_are_left_alone(tmp_path: Path) -> None:
     assert files.picture.path.is_file()
     remove_unused_copies(tmp_path / "out")
     assert not files.picture.path.exists()
+
+
+def test_a_still_that_may_not_be_read_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = touch(tmp_path, "a.jpg").stills["a"].picture
+    monkeypatch.setattr(Path, "open", forbid)
+    with pytest.raises(UnusableInput, match="no_permission") as caught:
+        picture.read()
+    assert caught.value.reason == "no_permission"

@@ -199,6 +199,13 @@ def test_reasons_can_be_tried_again(tmp_path: Path) -> None:
     assert unit.names == ["a", "b"]
 
 
+def test_a_mistyped_reason_is_refused(tmp_path: Path) -> None:
+    finish(tmp_path / "videos-000000.tar", ["a"], status="reason_of_another_version")
+    assert plan(tmp_path, {"a": 7}, 2, WorkConfig(retry=["reason_of_another_version", "crashed"]))
+    with pytest.raises(UserError, match=r"--work\.retry: timeot is no reason; .* retried: missing, .*timeout, crashed"):
+        plan(tmp_path, {"a": 7}, 2, WorkConfig(retry=["crashed", "timeot"]))
+
+
 def test_a_bad_share_names_its_field() -> None:
     with pytest.raises(ValueError, match="task is 4; expected 0 to 3"):
         WorkConfig(task=4, num_tasks=4)

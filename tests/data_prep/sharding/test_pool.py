@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pebble.pool.process import PoolManager
 
 from data_prep.sharding.pool import Failure, end_with_parent, map_in_order
 from tests.conftest import REPOSITORY
@@ -126,3 +127,18 @@ def _processes_in(folder: Path) -> list[str]:
         except OSError:  # it ended meanwhile, or is another user's
             continue
     return found
+
+
+def test_an_interruption_waits_until_the_workers_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    start = PoolManager.start
+
+    def interrupt_and_start(manager: PoolManager) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        start(manager)
+        started.append(len(manager.worker_manager.workers))
+
+    monkeypatch.setattr(PoolManager, "start", interrupt_and_start)
+    with pytest.raises(KeyboardInterrupt):
+        list(map_in_order(behave, ["a"], workers=2))
+    assert started == [2]
