@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from mimicbrush.errors import UserError
 from mimicbrush.world.renderer.scene import Camera, Light, Pose, Scene
 
-Numbers = TypeVar("Numbers", Pose, Camera, Light)
+Numbered = TypeVar("Numbered", Pose, Camera, Light)
 
 
 @dataclass(frozen=True)
@@ -35,32 +37,39 @@ class Motion:
 
     def at(self, time: float) -> Scene:
         """The scene at a time from 0 to 1."""
+        numbers = iter(self._curve(time).tolist())
         first = self.keyframes[0]
-        objects = tuple(
-            replace(each, pose=self._between([scene.objects[number].pose for scene in self.keyframes], time))
-            for number, each in enumerate(first.objects)
-        )
-        background_pose = self._between([scene.background.pose for scene in self.keyframes], time)
-        return Scene(
-            background=replace(first.background, pose=background_pose),
-            objects=objects,
-            light=self._between([scene.light for scene in self.keyframes], time),
-            camera=self._between([scene.camera for scene in self.keyframes], time),
+        return replace(
+            first,
+            background=replace(first.background, pose=_filled(first.background.pose, numbers)),
+            objects=tuple(replace(each, pose=_filled(each.pose, numbers)) for each in first.objects),
+            light=_filled(first.light, numbers),
+            camera=_filled(first.camera, numbers),
         )
 
     def scenes(self, num_frames: int) -> list[Scene]:
         """Scenes at `num_frames` equally distant times, from the first keyframe to the last."""
         return [self.at(float(time)) for time in np.linspace(0, 1, num_frames)]
 
-    def _between(self, keys: list[Numbers], time: float) -> Numbers:
-        """Interpolate all fields of poses, lights or cameras."""
-        times = np.linspace(0, 1, len(keys))
-        fields = {}
-        for name in vars(keys[0]):
-            values = np.array([getattr(key, name) for key in keys], np.float64)
-            value = PchipInterpolator(times, values)(time)
-            fields[name] = tuple(map(float, value)) if value.ndim else float(value)
-        return type(keys[0])(**fields)
+    @cached_property
+    def _curve(self) -> PchipInterpolator:
+        """All moving numbers of the scene as functions of time."""
+        numbers = [[np.hstack(astuple(each)) for each in _moving_parts(scene)] for scene in self.keyframes]
+        return PchipInterpolator(np.linspace(0, 1, len(numbers)), np.stack([np.concatenate(each) for each in numbers]))
+
+
+def _moving_parts(scene: Scene) -> list[Pose | Light | Camera]:
+    """Everything of a scene that a motion can change, in the order in which `Motion.at` reads it."""
+    return [scene.background.pose, *(each.pose for each in scene.objects), scene.light, scene.camera]
+
+
+def _filled(numbered: Numbered, numbers: Iterator[float]) -> Numbered:
+    """Copy a pose, light or camera with the next numbers in the place of its own."""
+    fields = {
+        name: tuple(next(numbers) for _ in value) if isinstance(value, tuple) else next(numbers)
+        for name, value in vars(numbered).items()
+    }
+    return type(numbered)(**fields)
 
 
 def _unmoved(scene: Scene) -> tuple:

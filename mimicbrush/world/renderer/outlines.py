@@ -26,6 +26,11 @@ def circle(x: float, y: float, radius: float) -> Loop:
     return ellipse(x, y, radius, radius)
 
 
+def polygon(points: Points) -> Loop:
+    """Straight lines between the points."""
+    return np.array(points, np.float64)
+
+
 def smooth(points: Points) -> Loop:
     """Smooth closed curve through the points."""
     corners = np.array([*points, points[0]], np.float64)
@@ -37,7 +42,7 @@ def smooth(points: Points) -> Loop:
 
 def rounded(points: Points, radius: float) -> Loop:
     """Polygon whose corners are rounded from `radius` before each corner to `radius` after it, at most half a side."""
-    corners = np.array(points, np.float64)
+    corners = polygon(points)
     curves = []
     for before, corner, after in zip(np.roll(corners, 1, axis=0), corners, np.roll(corners, -1, axis=0), strict=True):
         start, end = (corner + _shortened(other - corner, radius) for other in (before, after))

@@ -12,6 +12,7 @@ from mimicbrush.world.renderer.outlines import (
     flipped,
     heart,
     mirrored,
+    polygon,
     right_half,
     rounded,
     smooth,
@@ -49,9 +50,9 @@ def _box() -> dict[str, Part]:
     top, centre, left, right = (0.0, -0.95), (0.0, -0.1), (-0.88, -0.53), (0.88, -0.53)
     low, low_left, low_right = (0.0, 0.97), (-0.88, 0.52), (0.88, 0.52)
     return {
-        "left side": Part((rounded([left, centre, low, low_left], 0.05),), tilt=(-0.7, 0.35)),
-        "right side": Part((rounded([right, centre, low, low_right], 0.05),), tilt=(0.9, 0.35)),
-        "lid": Part((rounded([top, right, centre, left], 0.05),), tilt=(0.0, -0.7)),
+        "left side": Part((polygon([left, centre, low, low_left]),), tilt=(-0.7, 0.35)),
+        "right side": Part((polygon([right, centre, low, low_right]),), tilt=(0.9, 0.35)),
+        "lid": Part((polygon([top, right, centre, left]),), tilt=(0.0, -0.7)),
     }
 
 
