@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.demo.skimage_photographs import is_grey
+from data_prep.demo.demo_photographs import is_grey
 from mimicbrush.pictures.conversion import is_masked
 
 Grade = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]

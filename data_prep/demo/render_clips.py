@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.demo.camera import CameraView, along, lit, look, random_grade, random_light, random_path
-from data_prep.demo.skimage_photographs import DemoPhotograph, load
+from data_prep.demo.demo_photographs import DemoPhotograph, load
 from mimicbrush.files import whole
 from mimicbrush.seeds import seed_of_input
 from mimicbrush.video.clip_writer import write_h264

@@ -12,7 +12,7 @@ from skimage.segmentation import felzenszwalb
 
 from data_prep.config import EncodeConfig
 from data_prep.demo.camera import lit, look, random_grade, random_light, random_path
-from data_prep.demo.skimage_photographs import DemoPhotograph, load
+from data_prep.demo.demo_photographs import DemoPhotograph, load
 from data_prep.frames.images import encode_image
 from data_prep.stills.rle import encode_rle
 from mimicbrush.files import whole, write_json

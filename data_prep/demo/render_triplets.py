@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.demo.camera import CameraView, Grade, lit, look, look_at_mask, overhang, random_grade, random_light
-from data_prep.demo.skimage_photographs import HELD_OUT, DemoPhotograph, NamedRegion, load, region_mask
+from data_prep.demo.demo_photographs import HELD_OUT, DemoPhotograph, NamedRegion, load, region_mask
 from mimicbrush.benchmark_layout import GROUPS, PARTS, PROMPTS, TRACK_FOLDERS, ReleasedTrack, set_folder
 from mimicbrush.files import whole, write_json
 from mimicbrush.pictures.mask_geometry import count_touched_sides, longer_side, mask_box

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from data_prep.demo.config import RenderDemoConfig
+from data_prep.demo.demo_photographs import HELD_OUT, TRAIN, DemoPhotograph, load
 from data_prep.demo.render_clips import plan_clips, render_clip, write_metadata
 from data_prep.demo.render_stills import DemoStill, render_still
 from data_prep.demo.render_triplets import is_rendered, plan_triplets, render_triplet, write_texts
-from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, DemoPhotograph, load
 from data_prep.records.work_units import claim_output
 from data_prep.sharding.pool import Failure, map_in_order
 from mimicbrush.errors import UserError

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.demo.camera import CameraView, homography
-from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, load
+from data_prep.demo.demo_photographs import HELD_OUT, TRAIN, load
 from mimicbrush.files import whole
 from mimicbrush.progress import progress_bar
 from mimicbrush.video.clip_writer import open_h264

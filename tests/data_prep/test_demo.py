@@ -10,13 +10,14 @@ from PIL import Image
 from data_prep.config import ObjectMaskConfig
 from data_prep.demo.camera import CameraView, homography, overhang, random_path
 from data_prep.demo.config import RenderDemoConfig
+from data_prep.demo.demo_photographs import HELD_OUT, TRAIN, load
 from data_prep.demo.render_triplets import plan_triplets
 from data_prep.demo.rendering import render_demo
-from data_prep.demo.skimage_photographs import HELD_OUT, TRAIN, load
 from data_prep.inputs.clip_files import list_videos
 from data_prep.inputs.still_files import list_stills
 from data_prep.stills.sam_stills import read_still
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.skimage_photographs import SKIMAGE_PHOTOGRAPHS
 from mimicbrush.video.clip_reader import probe
 
 SMALL = {"size": 64, "train_clips": 1, "heldout_clips": 1, "stills": 1, "triplets": 2, "workers": 1}
@@ -35,6 +36,7 @@ def snapshot(output: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_no_photograph_is_trained_on_and_held_out() -> None:
+    assert HELD_OUT.keys() == {name for name, photo in SKIMAGE_PHOTOGRAPHS.items() if photo.is_held_out}
     assert not TRAIN.keys() & HELD_OUT.keys()
     assert not {photo.file for photo in TRAIN.values()} & {photo.file for photo in HELD_OUT.values()}
     # Two views of one motorcycle: they must stand on the same side.

@@ -1,21 +1,18 @@
-"""Photographs that scikit-image ships: training photographs, and held-out photographs with named regions."""
+"""The demo's photographs: those that are trained on, and held-out ones with named regions."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import skimage
 from numpy.typing import NDArray
 
 from data_prep.frames.images import shrink
-from mimicbrush.errors import UserError
-from mimicbrush.pictures.reading import read_rgb
+from mimicbrush.pictures.skimage_photographs import SKIMAGE_PHOTOGRAPHS, read_skimage_photograph
 
 SHORT_SIDE = 512
 """Short side in pixels to which larger photographs are averaged, so that views of them do not alias."""
@@ -35,13 +32,23 @@ class NamedRegion:
 
 
 class DemoPhotograph(NamedTuple):
-    """A file that scikit-image ships, and the licence that its documentation states."""
+    """A photograph of scikit-image, and how the demo uses it."""
 
-    file: str
-    licence: str
+    name: str
+    """Name in `SKIMAGE_PHOTOGRAPHS`."""
     regions: tuple[NamedRegion, ...] = ()
     has_objects: bool = False
-    """Whether graph segmentation finds objects in it, rather than texture alone."""
+    """Whether graph segmentation finds objects in it, rather than texture alone: it is in `WITH_OBJECTS`."""
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return SKIMAGE_PHOTOGRAPHS[self.name].file
+
+    @property
+    def licence(self) -> str:
+        """Licence that scikit-image's documentation states."""
+        return SKIMAGE_PHOTOGRAPHS[self.name].licence
 
 
 def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> tuple[Point, ...]:
@@ -49,28 +56,17 @@ def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> tuple[Poin
     return tuple((x + radius_x * math.cos(angle), y + radius_y * math.sin(angle)) for angle in angles)
 
 
-PUBLIC_DOMAIN, CC0, UNRESTRICTED = "public domain", "CC0", "no known restrictions"
-DISTRIBUTED = "as distributed by scikit-image"
-"""scikit-image's documentation states at most an origin for these, and no licence."""
-
+WITH_OBJECTS = {"astronaut", "coins", "ihc", "motorcycle_left", "motorcycle_right"}
+"""Photographs in which graph segmentation finds objects."""
 TRAIN = {
-    "astronaut": DemoPhotograph("astronaut.png", PUBLIC_DOMAIN, has_objects=True),
-    "brick": DemoPhotograph("brick.png", CC0),
-    "coins": DemoPhotograph("coins.png", UNRESTRICTED, has_objects=True),
-    "grass": DemoPhotograph("grass.png", CC0),
-    "hubble_deep_field": DemoPhotograph("hubble_deep_field.jpg", PUBLIC_DOMAIN),
-    "ihc": DemoPhotograph("ihc.png", UNRESTRICTED, has_objects=True),
-    "moon": DemoPhotograph("moon.png", DISTRIBUTED),
-    "motorcycle_left": DemoPhotograph("motorcycle_left.png", DISTRIBUTED, has_objects=True),
-    "motorcycle_right": DemoPhotograph("motorcycle_right.png", DISTRIBUTED, has_objects=True),
-    "page": DemoPhotograph("page.png", DISTRIBUTED),
-    "text": DemoPhotograph("text.png", PUBLIC_DOMAIN),
+    name: DemoPhotograph(name, has_objects=name in WITH_OBJECTS)
+    for name, photograph in SKIMAGE_PHOTOGRAPHS.items()
+    if not photograph.is_held_out
 }
 
 HELD_OUT = {
     "camera": DemoPhotograph(
-        "camera.png",
-        CC0,
+        "camera",
         (
             NamedRegion(
                 name="a dark coat",
@@ -89,8 +85,7 @@ HELD_OUT = {
         ),
     ),
     "chelsea": DemoPhotograph(
-        "chelsea.png",
-        CC0,
+        "chelsea",
         (
             NamedRegion(
                 name="tabby cat fur",
@@ -103,8 +98,7 @@ HELD_OUT = {
         ),
     ),
     "coffee": DemoPhotograph(
-        "coffee.png",
-        CC0,
+        "coffee",
         (
             NamedRegion(
                 name="a cup of coffee",
@@ -117,8 +111,7 @@ HELD_OUT = {
         ),
     ),
     "gravel": DemoPhotograph(
-        "gravel.png",
-        CC0,
+        "gravel",
         (
             NamedRegion(name="gravel", polygon=_ellipse(0.45, 0.48, 0.18, 0.15)),
             NamedRegion(
@@ -131,8 +124,7 @@ HELD_OUT = {
         ),
     ),
     "retina": DemoPhotograph(
-        "retina.jpg",
-        CC0,
+        "retina",
         (
             NamedRegion(name="the back of an eye", polygon=_ellipse(0.52, 0.50, 0.26, 0.26)),
             NamedRegion(
@@ -145,8 +137,7 @@ HELD_OUT = {
         ),
     ),
     "rocket": DemoPhotograph(
-        "rocket.jpg",
-        PUBLIC_DOMAIN,
+        "rocket",
         (
             NamedRegion(
                 name="a white rocket",
@@ -167,10 +158,7 @@ HELD_OUT = {
 @lru_cache(maxsize=4)
 def load(photograph: DemoPhotograph) -> NDArray[np.uint8]:
     """Load (H, W, 3) RGB with a short side of at most 512; raises UserError if scikit-image lacks the photograph."""
-    path = Path(skimage.__file__).parent / "data" / photograph.file
-    if not path.is_file():
-        raise UserError(f"{path}: not in this scikit-image {skimage.__version__}; install scikit-image from PyPI")
-    return shrink(read_rgb(path), SHORT_SIDE)
+    return shrink(read_skimage_photograph(photograph.name), SHORT_SIDE)
 
 
 def is_grey(image: NDArray[np.uint8]) -> bool:
