@@ -58,9 +58,11 @@ class Decoder:
         frames = with_stamps(self._decode())
         if wanted is not None and self.context is self.stream.codec_context:
             frames = _skip_leading(frames, wanted)
+        aspects: deque[float] = deque()
+        frames = self._note_aspects(frames, aspects)
         if self.is_in_decoding_order:
             frames = _in_order(frames)
-        previous = aspect = matrix = None
+        previous = matrix = None
         try:
             for frame in frames:
                 if frame.is_corrupt:
@@ -68,13 +70,10 @@ class Decoder:
                 if frame.color_trc in HDR_TRANSFERS:
                     name = "PQ" if frame.color_trc == 16 else "HLG"
                     raise UnusableInput("hdr", f"high dynamic range ({name}) at {frame.time:.2f} s")
-                # A new aspect is known as soon as its keyframe is decoded, before earlier frames have come out.
-                if frame.key_frame or aspect is None:
-                    aspect = self._aspect()
                 # Streams may carry the matrix at keyframes only; containers give it to every frame.
                 own_matrix = read_display_matrix(frame, self.context.codec.canonical_name)
                 matrix = own_matrix if own_matrix is not None or frame.key_frame else matrix
-                geometry = Geometry(frame.width, frame.height, aspect, find_axes(matrix))
+                geometry = Geometry(frame.width, frame.height, aspects.popleft(), find_axes(matrix))
                 yield DecodedFrame(frame, geometry, previous if frame.interlaced_frame else None)
                 previous = frame
         except (av.FFmpegError, ValueError) as error:
@@ -103,6 +102,16 @@ class Decoder:
     def _decode(self) -> Iterator[av.VideoFrame]:
         for packet in self.packets:
             yield from self.context.decode(packet)
+
+    def _note_aspects(self, frames: Iterable[av.VideoFrame], aspects: deque[float]) -> Iterator[av.VideoFrame]:
+        """Give frames as they are decoded, and add the aspect of each to `aspects`; later, the decoder has moved on."""
+        aspect = None
+        for frame in frames:
+            # A new aspect is known as soon as its keyframe is decoded, before earlier frames have come out.
+            if frame.key_frame or aspect is None:
+                aspect = self._aspect()
+            aspects.append(aspect)
+            yield frame
 
     def _aspect(self) -> float:
         """Aspect of a pixel: the container's, until the stream's own changes."""

@@ -97,13 +97,20 @@ def test_each_size_is_a_shot_of_its_own(tmp_path: Path) -> None:
     assert (clip.info.width, clip.info.height) == (128, 72)
 
 
-def test_an_aspect_that_changes_holds_from_its_first_frame_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("codec", "options", "width"), [("libx264", {"bf": "3"}, 128), ("mpeg2video", {}, 142)])
+def test_an_aspect_that_changes_holds_from_its_first_frame_on(
+    tmp_path: Path, codec: str, options: dict[str, str], width: int
+) -> None:
+    """MPEG-2 without B-frames says that it has some, so its frames are held back until their times are sure.
+
+    It knows 2.21 to 1 and not 2 to 1.
+    """
     parts = [
-        write_with(tmp_path / f"{i}.ts", PICTURES[:20], options={"bf": "3"}, aspect=aspect)
+        write_with(tmp_path / f"{i}.ts", PICTURES[:20], codec, options=options, aspect=aspect)
         for i, aspect in enumerate((Fraction(1), Fraction(2)))
     ]
     clip = read_frames(join(tmp_path / "a.ts", *parts), np.arange(40) / 25 + 0.001, short_side=64, exact=True)
-    assert [frame.image.shape[1] for frame in clip.frames] == [64] * 20 + [128] * 20
+    assert [frame.image.shape[1] for frame in clip.frames] == [64] * 20 + [width] * 20
 
 
 @pytest.mark.parametrize("rotation", [3, 93])
