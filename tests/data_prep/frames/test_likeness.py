@@ -46,6 +46,17 @@ def test_light_is_no_change_and_motion_under_it_is(name: str) -> None:
     assert likeness(STILL, np.roll(lit, 12, axis=1)).changed > 0.3
 
 
+def test_grain_over_changing_light_is_no_change_and_motion_under_it_is() -> None:
+    """The picture has little contrast, so that the grain has nearly as much structure."""
+    generator, soft = np.random.default_rng(0), 90 + STILL * 0.25
+    lit = LIGHTS["gamma"](soft)
+    first, second, moved = (
+        levels(image + generator.normal(0, 25, image.shape)) for image in (soft, lit, np.roll(lit, 12, axis=1))
+    )
+    assert likeness(first, second).changed < 0.05
+    assert likeness(first, moved).changed > 0.3
+
+
 def test_a_subject_that_moves_under_changing_light_is_a_change() -> None:
     frames = []
     for x, light in ((30, 1.0), (150, 0.7)):
