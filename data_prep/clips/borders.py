@@ -1,4 +1,4 @@
-"""Constant borders of a shot: letterbox, pillars, windowbox, and blurred copies of the picture at its sides.
+"""Constant borders of a shot: letterbox, pillars, windowbox, blurred copies of the picture at its sides, and frames.
 
 A border counts only if its inner edge is straight: from the picture's edge inwards, most lines meet the content at the
 same pixel, in all frames together. The outline of a subject before a black background, a night sky or a lamp is not
@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.clips.picture_frame import find_picture_frame
+
 LINE_STEP = 8
 """Number of pixels along an edge that are averaged to one sample, which removes grain and compression noise."""
 TOLERANCE = 10.0
@@ -27,9 +29,14 @@ MAX_SHARE = 0.45
 MIN_STRAIGHT = 0.55
 """Smallest share of the lines that meet the content within a pixel of the same depth, if two opposite borders agree."""
 MIN_STRAIGHT_ALONE = 0.8
-"""The same for a border without an opposite one, which must be black."""
+"""The same for a black border without an opposite one."""
 BLACK = 24.0
 """Largest level of a black border."""
+MIN_LINES_ALONE = 0.95
+"""Smallest share of all lines that meet content there, for a border of another colour without an opposite one. Measured
+on white bars: 1.0; a white sky or wall has no such edge."""
+MAX_UNEVEN_COLOUR = 3.0
+"""Largest mean difference from the colour of such a border, in grey levels: real areas are shaded."""
 OUTLINE_SHARE = 0.1
 """Depth, as a share of the picture, within which lines must meet the content to be compared: a round outline meets
 many more lines there than at its outermost point."""
@@ -54,6 +61,8 @@ MAX_RISE = 0.85
 """A line that differs from the border by less than this share of the next line's difference counts as blended."""
 NUM_FRAMES_BLURRED = 4
 """Number of frames in which blurred borders are looked for."""
+NUM_FRAMES_CONSTANT = 8
+"""Number of frames in which a constant picture around the moving one is looked for."""
 MIN_DETAIL_LEVELS = 2
 """Largest second difference that counts as no detail, in grey levels: rounding leaves that much in a blurred area."""
 MAX_DETAIL = 0.35
@@ -77,6 +86,10 @@ class Borders(NamedTuple):
         height, width = image.shape[:2]
         return image[self.top : height - self.bottom, self.left : width - self.right]
 
+    def widen(self, depths: Sequence[int]) -> Borders:
+        """Add borders that were found in the cropped picture; `depths` are in the same order."""
+        return Borders(*(own + depth for own, depth in zip(self, depths, strict=True)))
+
 
 class _Edge(NamedTuple):
     """A border found at one end of the frames."""
@@ -87,6 +100,8 @@ class _Edge(NamedTuple):
     """Share of the lines that meet the content there, of those that meet content at all."""
     colour: NDArray[np.int16]
     """(3,) RGB levels."""
+    is_drawn: bool
+    """Whether nearly all lines meet the content there, and the border is of exactly one colour."""
 
 
 def find_borders(images: Sequence[NDArray[np.uint8]]) -> Borders:
@@ -100,11 +115,17 @@ def find_borders(images: Sequence[NDArray[np.uint8]]) -> Borders:
         top, bottom = _find_ends(inside, axis=0)
         if not any((left, top, right, bottom)):
             break
-        found = Borders(found.left + left, found.top + top, found.right + right, found.bottom + bottom)
+        found = found.widen((left, top, right, bottom))
         rest = found.crop(images[0]).shape
         if any(side < (1 - 2 * MAX_SHARE) * whole for side, whole in zip(rest, images[0].shape, strict=True)):
             return Borders()  # a flat picture with a few words on it: what lies around these is no border
-    return found
+    inside = [found.crop(image) for image in _some(images, NUM_FRAMES_CONSTANT)]
+    return found.widen(find_picture_frame([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in inside]))
+
+
+def _some(images: Sequence[NDArray[np.uint8]], num: int) -> Sequence[NDArray[np.uint8]]:
+    """At most `num` of the images, spread evenly."""
+    return images[:: -(-len(images) // num)]
 
 
 def _find_ends(images: Sequence[NDArray[np.uint8]], *, axis: int) -> tuple[int, int]:
@@ -119,8 +140,7 @@ def _find_ends(images: Sequence[NDArray[np.uint8]], *, axis: int) -> tuple[int, 
         alone = [end.depth if end is not None and _stands_alone(end) else 0 for end in ends]
         if any(alone):
             return alone[0], alone[1]
-    few = images[:: -(-len(images) // NUM_FRAMES_BLURRED)]
-    greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in few]
+    greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in _some(images, NUM_FRAMES_BLURRED)]
     return _find_blurred_ends(greys if axis == 0 else [cv2.transpose(grey) for grey in greys])
 
 
@@ -140,7 +160,7 @@ def _agree(first: _Edge, second: _Edge, length: int) -> bool:
 
 
 def _stands_alone(edge: _Edge) -> bool:
-    return edge.colour.max() <= BLACK and edge.straight >= MIN_STRAIGHT_ALONE
+    return edge.is_drawn or (edge.colour.max() <= BLACK and edge.straight >= MIN_STRAIGHT_ALONE)
 
 
 def _sample_lines(images: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
@@ -171,7 +191,8 @@ def _find_edge(lines: NDArray[np.uint8], colour: NDArray[np.int16] | None) -> _E
     is_edge = straight >= MIN_STRAIGHT
     is_edge[: max(2, round(MIN_SHARE * length))] = is_edge[last:] = False
     if is_edge.any():
-        is_near = np.abs(lines - colour).max(axis=3) <= TOLERANCE
+        distances = np.abs(lines - colour).max(axis=3)
+        is_near = distances <= TOLERANCE
         filled = np.cumsum(is_near.mean(axis=(0, 2))) / np.arange(1, len(near) + 1)
         is_edge &= np.roll(filled, 2) >= MIN_FILLED
     if not is_edge.any():
@@ -189,8 +210,11 @@ def _find_edge(lines: NDArray[np.uint8], colour: NDArray[np.int16] | None) -> _E
     rises = np.diff(profile[:MAX_BLEND])
     step = 1 + int(np.argmax(rises > 0.5 * rises.max()))
     step += bool(profile[step] < MAX_RISE * profile[step + 1])
-    has_contrast = profile[step:].mean() >= MIN_CONTRAST
-    return _Edge(depth - 1 + step, float(straight[depth]), colour) if has_contrast else None
+    if profile[step:].mean() < MIN_CONTRAST:
+        return None
+    unevenness = distances[:, : depth - 2][is_near[:, : depth - 2]].mean()
+    is_drawn = leaving[depth] >= MIN_LINES_ALONE and unevenness <= MAX_UNEVEN_COLOUR
+    return _Edge(depth - 1 + step, float(straight[depth]), colour, bool(is_drawn))
 
 
 def _any_of_next(values: NDArray[np.bool_], num: int) -> NDArray[np.bool_]:

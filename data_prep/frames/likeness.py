@@ -4,8 +4,8 @@ Three things would pass for likeness or change and are left out. Empty area, fla
 no change whatever the picture shows: it counts for at most `MAX_FLAT_WEIGHT` of the picture. A change of light (fade,
 exposure, gamma, saturation, white balance) leaves the structure of every small window: where light changed, only a
 change of structure counts, and only where the level changed too once the tones of both frames are matched: grain has
-another structure in every frame. A banner, subtitle, clock or ticker lies in a narrow strip near the top or bottom: if only
-that changed, the picture did not.
+another structure in every frame. A banner, subtitle, clock or ticker lies in a narrow strip near the top or bottom: if
+only that changed, the picture did not.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ def noise(images: list[np.ndarray], deviation: float) -> list[np.ndarray]:
         (Borders(0, 20, 0, 21), (255, 255, 255)),
         (Borders(24, 0, 24, 0), (30, 60, 160)),
         (Borders(0, 18, 0, 0), (0, 0, 0)),
+        (Borders(0, 0, 0, 24), (255, 255, 255)),
+        (Borders(30, 0, 0, 0), (30, 60, 160)),
     ],
 )
 @pytest.mark.parametrize("deviation", [0.0, 5.0])
@@ -86,7 +88,9 @@ def test_blurred_sides_are_cropped(upright: bool) -> None:
 def test_pictures_without_borders_stay_whole() -> None:
     disc = [np.full((240, 320, 3), 255, np.uint8) for _ in range(8)]
     night = [np.zeros((240, 320, 3), np.uint8) for _ in range(8)]
-    horizon = [np.concatenate([np.full((40, WIDTH, 3), 250, np.uint8), image[40:]]) for image in moving()]
+    hills = 40 + np.round(2 * np.sin(np.arange(WIDTH) / 9))
+    is_sky = (np.arange(HEIGHT)[:, None] < hills)[..., None]
+    horizon = [np.where(is_sky, np.uint8(250), image) for image in moving()]
     generator = np.random.default_rng(0)
     for number, (light, dark) in enumerate(zip(disc, night, strict=True)):
         cv2.circle(light, (160 + number, 120), 70, (180, 60, 20), -1)
@@ -107,6 +111,30 @@ def test_pictures_without_borders_stay_whole() -> None:
         image[:] = near * sharp + (1 - near) * image
     for images in (moving(), disc, night, horizon, soft, screen, studio, [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 4):
         assert find_borders(images) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("left", "top"), [(30, 20), (60, 60)])
+def test_a_constant_picture_around_a_moving_one_is_cropped(left: int, top: int) -> None:
+    """In the middle, and in a corner."""
+    around, wide = texture(5, 180, 240), texture(7, HEIGHT, 240)
+    images = []
+    for number in range(8):
+        images.append(around.copy())
+        images[-1][top : top + HEIGHT, left : left + 180] = wide[:, 8 * number : 8 * number + 180]
+    found = find_borders(images)
+    expected = (left, top, 240 - 180 - left, 180 - HEIGHT - top)
+    assert all(a - b == (b > 0) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_still_room_with_a_door_is_no_frame() -> None:
+    """Something moves in front of a door; the door's posts are straight, and there is no step above and below."""
+    room = moving(1, 180, 240)[0]
+    room[:, 80:83] = room[:, 160:163] = 0
+    images = []
+    for number, thing in enumerate(moving(height=60, width=50)):
+        images.append(room.copy())
+        images[-1][70 + number : 130 + number, 90 + number : 140 + number] = thing
+    assert find_borders(images) == Borders()
 
 
 def test_bars_of_some_frames_only_are_no_border() -> None:
