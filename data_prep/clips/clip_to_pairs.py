@@ -30,7 +30,7 @@ from mimicbrush.files import sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.seeds import seed_of_input
 from mimicbrush.video.clip_reader import ClipReader, open_clip
-from mimicbrush.video.decoded_clip import DecodedClip, Frame
+from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
 THUMBNAIL_STEP = 4
 """Step between thumbnails kept for the hashes of a clip that is read in stretches, because there may be many."""
@@ -44,8 +44,7 @@ def shard_videos(config: VideoShardConfig) -> str:
     inputs = Inputs(states, lambda name: partial(hash_clip, clips[name]), passed_over)
 
     def reader(name: str) -> Callable[[], Outcome]:
-        own = {name: metadata[name]} if name in metadata else {}
-        return partial(read_clip, name, clips={name: clips[name]}, metadata=own, config=config)
+        return partial(read_clip, name, clips[name], metadata=metadata.get(name, {}), config=config)
 
     return shard_and_merge(config, reader, inputs=inputs, kind="video", per_shard=config.videos_per_shard)
 
@@ -56,27 +55,30 @@ def hash_clip(path: Path) -> str:
     return sha256(path)
 
 
-def read_clip(
-    name: str, *, clips: Mapping[str, Path], metadata: Mapping[str, dict], config: VideoShardConfig
-) -> Outcome:
-    """Read one clip: its pairs, and its record in the shard's index; raises UnusableInput."""
+def read_clip(name: str, path: Path, *, metadata: Mapping, config: VideoShardConfig) -> Outcome:
+    """Read one clip: its pairs, and its record in the shard's index; raises UnusableInput.
+
+    metadata: the clip's own, stored with its pairs.
+    """
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
-    check_file(clips[name])
+    check_file(path)
+    origin = {"group": name, **metadata, "file": name}
     record, pairs, thumbnails, facts = ClipRecord(), [], [], {}
-    for clip, division in _read_stretches(clips[name], config, generator, record, watch):
-        facts = facts or _facts(clip)
-        origin = {"group": name, **metadata.get(name, {}), "file": name, **facts}
-        for shot in _choose_shots(division, record, config.pairs):
-            pairs += _read_shot(shot, origin, config, generator, record, watch)
-        thumbnails += clip.thumbnails if record.num_stretches == 1 else clip.thumbnails[::THUMBNAIL_STEP]
+    for read in _stretches(path, config, generator, record, watch):
+        found, seen, facts = _read_stretch(read, origin, config, generator, record, watch)
+        pairs += found
+        thumbnails += seen
     described = {**record.summarise(), **facts, "hashes": hash_thumbnails(thumbnails)}
     return Outcome(pairs, described, record.examples, dict(watch.seconds))
 
 
-def _read_stretches(
+def _stretches(
     path: Path, config: VideoShardConfig, generator: np.random.Generator, record: ClipRecord, watch: Stopwatch
-) -> Iterator[tuple[DecodedClip, Division]]:
-    """Decode a clip stretch by stretch, and divide each into shots; raises UnusableInput."""
+) -> Iterator[Callable[[], tuple[DecodedClip, Division]]]:
+    """Functions that decode a stretch of a clip and divide it into shots, to be called in turn; raises UnusableInput.
+
+    Nothing here refers to a stretch once it was read, so that its frames are freed before the next is decoded.
+    """
     open_reader = partial(open_clip, path, short_side=config.short_side, exact=config.exact_frames)
     with ExitStack() as stack:
         with watch.measure("decode"):
@@ -85,17 +87,23 @@ def _read_stretches(
         stretches, record.num_stretches = plan_stretches(info.duration, info.width * info.height, config.pairs)
         record.num_stretches_read = len(stretches)
         if record.num_stretches == 1:
-            yield _read_whole(reader, open_reader, config.pairs, generator, watch)
+            yield partial(_read_whole, reader, open_reader, config.pairs, generator, watch)
             return
         if config.decoder == "decord":
             reader = stack.enter_context(open_reader())
         for stretch in stretches:
-            with watch.measure("decode"):
-                times = sample_times(stretch, info.duration, config.pairs, generator)
-                clip = read_all(reader, stretch, times, config.pairs)
-            with watch.measure("similarity"):
-                division = find_shots(clip)
-            yield clip, division
+            yield partial(_read_part, reader, stretch, config.pairs, generator, watch)
+
+
+def _read_part(
+    reader: ClipReader, stretch: Stretch, config: PairConfig, generator: np.random.Generator, watch: Stopwatch
+) -> tuple[DecodedClip, Division]:
+    """Read a stretch of a longer clip."""
+    with watch.measure("decode"):
+        times = sample_times(stretch, reader.info.duration, config, generator)
+        clip = read_all(reader, stretch, times, config)
+    with watch.measure("similarity"):
+        return clip, find_shots(clip)
 
 
 def _read_whole(
@@ -118,6 +126,7 @@ def _read_whole(
         division = find_shots(clip)
     if not division.may_hide_cuts():
         return clip, division
+    del clip, division  # frees their frames
     with watch.measure("decode"), open_reader() as again:
         clip = read_all(again, whole, times, config)
     with watch.measure("similarity"):
@@ -127,6 +136,23 @@ def _read_whole(
         shot = shot._replace(frames=drop_further(shot.frames, times, clip.thumbnails))
         division = division._replace(shots=[shot])
     return clip, division
+
+
+def _read_stretch(
+    read: Callable[[], tuple[DecodedClip, Division]],
+    origin: Mapping,
+    config: VideoShardConfig,
+    generator: np.random.Generator,
+    record: ClipRecord,
+    watch: Stopwatch,
+) -> tuple[list[FramePair], list[Thumbnail], dict]:
+    """Read a stretch: its pairs, thumbnails from which the clip is hashed, and facts of the clip."""
+    clip, division = read()
+    facts = _facts(clip)
+    pairs = []
+    for shot in _choose_shots(division, record, config.pairs):
+        pairs += _read_shot(shot, {**origin, **facts}, config, generator, record, watch)
+    return pairs, clip.thumbnails[:: 1 if record.num_stretches == 1 else THUMBNAIL_STEP], facts
 
 
 def _choose_shots(division: Division, record: ClipRecord, config: PairConfig) -> list[Shot]:

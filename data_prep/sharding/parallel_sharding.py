@@ -186,7 +186,8 @@ def _send(task: Task, *, exchange: Path) -> Path:
         outcome.record["sha256"] = content
     file = exchange / slug(task.name)
     try:
-        file.write_bytes(pickle.dumps(outcome))
+        with file.open("wb") as opened:
+            pickle.dump(outcome, opened)  # to the file, as the pairs of a film take 100 MB
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -197,7 +198,8 @@ def _send(task: Task, *, exchange: Path) -> Path:
 def _receive(file: Path | Failure) -> Outcome:
     if isinstance(file, Failure):
         return skipped(*file)
-    outcome = pickle.loads(file.read_bytes())
+    with file.open("rb") as opened:
+        outcome = pickle.load(opened)
     file.unlink()
     return outcome
 

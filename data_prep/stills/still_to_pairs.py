@@ -45,24 +45,24 @@ def shard_sam(config: SamShardConfig) -> str:
     inputs = Inputs(states, lambda name: stills[name].hash_content, passed_over)
 
     def reader(name: str) -> Callable[[], Outcome]:
-        own = {name: metadata[name]} if name in metadata else {}
-        return partial(read_still_samples, name, stills={name: stills[name]}, metadata=own, config=config)
+        return partial(read_still_samples, name, stills[name], metadata=metadata.get(name, {}), config=config)
 
     return shard_and_merge(config, reader, inputs=inputs, kind="still", per_shard=config.stills_per_shard)
 
 
-def read_still_samples(
-    name: str, *, stills: Mapping[str, StillFiles], metadata: Mapping[str, dict], config: SamShardConfig
-) -> Outcome:
-    """Read one still: itself, its pseudo-pairs, and its record in the shard's index; raises UnusableInput."""
+def read_still_samples(name: str, files: StillFiles, *, metadata: Mapping, config: SamShardConfig) -> Outcome:
+    """Read one still: itself, its pseudo-pairs, and its record in the shard's index; raises UnusableInput.
+
+    metadata: the still's own, stored with its samples.
+    """
     watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
     with watch.measure("decode"):
-        still = read_still(stills[name], config.masks, generator)
+        still = read_still(files, config.masks, generator)
         still_size = list(still.image.shape[1::-1])
         if min(still_size) < MIN_SIDE or not is_storable(*still_size):
             raise UnusableInput("too_small", f"{still_size[0]} x {still_size[1]} pixels")
         still = _shrink_still(still, config.short_side)
-    origin = {"group": name, **still.facts, **metadata.get(name, {}), "file": name, "still_size": still_size}
+    origin = {"group": name, **still.facts, **metadata, "file": name, "still_size": still_size}
     origin["size"] = list(still.image.shape[1::-1])
     with watch.measure("encode"):
         itself = FramePair(

@@ -138,7 +138,7 @@ def _config(num_frames: int, *, seed: int = 0, keypoints: bool = True) -> VideoS
 
 
 def _read(name: str, path: Path, config: VideoShardConfig) -> Outcome:
-    return read_clip(name, clips={name: path}, metadata={}, config=config)
+    return read_clip(name, path, metadata={}, config=config)
 
 
 def _report_kind(title: str, costs: dict[str, PreparationCost]) -> None:

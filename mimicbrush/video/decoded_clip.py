@@ -58,8 +58,6 @@ class VideoInfo:
     """Height on screen in pixels."""
     codec: str
     """Name of the codec, e.g. h264."""
-    rotation: int
-    """Degrees by which the container asks a player to rotate the picture."""
 
 
 class DecodedClip(NamedTuple):

@@ -39,11 +39,6 @@ class Geometry(NamedTuple):
         return bool(self.axes[0][1])
 
     @property
-    def rotation(self) -> int:
-        """Degrees by which the frame is rotated anticlockwise, as FFmpeg counts them."""
-        return -round(math.degrees(math.atan2(self.axes[0][1], self.axes[0][0])))
-
-    @property
     def shown_size(self) -> tuple[int, int]:
         """Width and height on screen, with square pixels."""
         size = max(1, round(self.width * self.aspect)), self.height

@@ -62,7 +62,7 @@ class Decoder:
         frames = self._note_aspects(frames, aspects)
         if self.is_in_decoding_order:
             frames = _in_order(frames)
-        previous = matrix = None
+        previous = matrix = own_matrix = rotation = None
         try:
             for frame in frames:
                 if frame.is_corrupt:
@@ -71,7 +71,11 @@ class Decoder:
                     name = "PQ" if frame.color_trc == 16 else "HLG"
                     raise UnusableInput("hdr", f"high dynamic range ({name}) at {frame.time:.2f} s")
                 # Streams may carry the matrix at keyframes only; containers give it to every frame.
-                own_matrix = read_display_matrix(frame, self.context.codec.canonical_name)
+                # It is read where the rotation changes: PyAV's frames and their side data refer to each other, so that
+                # frames whose side data were read stay in memory until Python looks for such cycles.
+                if frame.rotation != rotation:
+                    rotation = frame.rotation
+                    own_matrix = read_display_matrix(frame, self.context.codec.canonical_name)
                 matrix = own_matrix if own_matrix is not None or frame.key_frame else matrix
                 geometry = Geometry(frame.width, frame.height, aspects.popleft(), find_axes(matrix))
                 yield DecodedFrame(frame, geometry, previous if frame.interlaced_frame else None)

@@ -155,11 +155,10 @@ class PyavReader:
         return None
 
     def _describe(self) -> VideoInfo:
-        geometry = self.shown.decoded.geometry
-        width, height = geometry.shown_size
+        width, height = self.shown.decoded.geometry.shown_size
         codec = self.stream.codec_context.codec.canonical_name
         duration = self.timeline.duration
-        return VideoInfo(duration=duration, width=width, height=height, codec=codec, rotation=geometry.rotation)
+        return VideoInfo(duration=duration, width=width, height=height, codec=codec)
 
     def _load_index(self, container: av.container.InputContainer) -> bool:
         """Whether there is an index; FFmpeg reads all of a Matroska file's only at the first seek."""

@@ -17,7 +17,7 @@ from mimicbrush.video.clip_writer import write_h264
 from mimicbrush.video.decoded_clip import VideoInfo
 
 SIDE = 64
-INFO = VideoInfo(duration=10.0, width=SIDE, height=SIDE, codec="h264", rotation=0)
+INFO = VideoInfo(duration=10.0, width=SIDE, height=SIDE, codec="h264")
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from mimicbrush.video.clip_reader import open_clip, probe, read_frames
 from mimicbrush.video.decord_reader import decord
 from mimicbrush.video.geometry import find_axes, read_display_matrix
 from mimicbrush.video.pyav_container import explain_error
+from mimicbrush.video.pyav_reader import open_with_pyav
 from tests.data_prep.conftest import panning_frames
 from tests.video.odd_clips import join, weave, write_jpegs, write_with
 
@@ -144,6 +146,19 @@ def test_a_rotation_told_at_keyframes_holds_until_the_next_one(tmp_path: Path) -
     ]
     clip = read_frames(join(tmp_path / "a.ts", *parts), np.arange(40) / 25 + 0.001, short_side=500, exact=True)
     assert [frame.image.shape[:2] for frame in clip.frames] == [(72, 128)] * 20 + [(128, 72)] * 20
+
+
+def test_decoded_frames_are_freed_at_once(tmp_path: Path) -> None:
+    """Although x264 adds side data to them, and a frame and its side data refer to each other in PyAV."""
+    path = write_with(tmp_path / "a.mp4", PICTURES[:40], options={"g": "10"})
+    gc.collect()
+    gc.disable()
+    try:
+        with open_with_pyav(path) as reader:
+            assert len(reader.read([0.0, 1.0], skip=False).thumbnails) > 25
+            assert sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) < 8
+    finally:
+        gc.enable()
 
 
 def test_png_frames_are_turned(tmp_path: Path) -> None:

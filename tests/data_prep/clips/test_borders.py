@@ -162,7 +162,7 @@ def test_pairs_of_a_barred_clip_show_no_bar_and_say_so(tmp_path: Path) -> None:
     outcomes = []
     for path in (plain, barred):
         config = VideoShardConfig(videos=path, output=tmp_path / "out", exact_frames=True)
-        outcomes.append(read_clip("clip", clips={"clip": path}, metadata={}, config=config))
+        outcomes.append(read_clip("clip", path, metadata={}, config=config))
     assert len(outcomes[1].pairs) == len(outcomes[0].pairs) > 4
     assert "cropped" not in outcomes[0].record
     assert outcomes[1].record["cropped"] == [0, 32, 0, 32]

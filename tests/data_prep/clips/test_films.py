@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from data_prep.shard_report.input_table import describe_treatment
 from data_prep.sharding.parallel_sharding import Outcome
 from mimicbrush.video.clip_reader import open_clip
 from mimicbrush.video.clip_writer import write_h264
+from mimicbrush.video.decoded_clip import DecodedClip
 from tests.data_prep.conftest import texture
 
 LIMITS = {"ssim_low": 0.2, "ssim_high": 0.95, "pairs_per_shot": 2, "min_gap": 0.1, "min_changed": 0}
@@ -31,7 +32,7 @@ def read_film(folder: Path, num_shots: int, *, decoder: str = "auto", **fields: 
     config = VideoShardConfig(
         videos=folder, output=folder, short_side=96, decoder=decoder, pairs=PairConfig(**LIMITS, **fields)
     )
-    return partial(read_clip, clips={"film.mp4": folder / "film.mp4"}, metadata={}, config=config)("film.mp4")
+    return read_clip("film.mp4", folder / "film.mp4", metadata={}, config=config)
 
 
 def shot_frames(seed: int, num: int) -> Iterator[np.ndarray]:
@@ -84,6 +85,29 @@ def test_shots_of_a_film_give_pairs_and_none_lies_across_a_cut(tmp_path: Path) -
     assert outcome.record["dropped_pairs"]["cut_between"] > 0
     assert outcome.record["stretches"] == [2, 2]
     assert describe_treatment(outcome.record) == ["read in 2 stretches"]
+
+
+@pytest.mark.parametrize(("num_shots", "num_readings"), [(12, 3), (2, 2)], ids=["stretches", "twice"])
+def test_frames_are_freed_before_others_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_shots: int, num_readings: int
+) -> None:
+    images: list[ref] = []
+    num_alive: list[int] = []
+
+    def watched(read: Callable[..., DecodedClip]) -> Callable[..., DecodedClip]:
+        def read_and_note(*args: object) -> DecodedClip:
+            num_alive.append(sum(image() is not None for image in images))
+            clip = read(*args)
+            images.extend(ref(frame.image) for frame in clip.frames)
+            return clip
+
+        return read_and_note
+
+    for name in ("read_at", "read_all"):
+        monkeypatch.setattr(clip_to_pairs, name, watched(getattr(clip_to_pairs, name)))
+    assert len(read_film(tmp_path, num_shots).pairs) > 2
+    assert len(images) > 15
+    assert num_alive == [0] * num_readings
 
 
 def test_a_long_film_says_how_much_of_it_was_read(tmp_path: Path) -> None:
