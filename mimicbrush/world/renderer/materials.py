@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,15 @@ class Material:
     """As many names in `COLOURS` as the pattern has; none for textures and photographs."""
     seed: int = 0
     """Which veins of a marble and which place of a texture are shown; without effect if not `is_stochastic`."""
+    file: Path | None = None
+    """Picture of a surface; the pattern is then the name that a user gives it."""
 
     def __post_init__(self) -> None:
-        check_name("pattern", self.pattern, (*PATTERNS, *TEXTURES, *BACKGROUND_PHOTOGRAPHS))
+        if self.file is None:
+            check_name("pattern", self.pattern, (*PATTERNS, *TEXTURES, *BACKGROUND_PHOTOGRAPHS))
         for colour in self.colours:
             check_name("colour", colour, (*COLOURS, *WALL_COLOURS))
-        expected = PATTERNS[self.pattern].num_colours if self.pattern in PATTERNS else 0
+        expected = PATTERNS[self.pattern].num_colours if self.is_pattern else 0
         if len(self.colours) != expected:
             raise UserError(
                 f"material {self.pattern}: it has {expected} colours, not {len(self.colours)}"
@@ -37,9 +41,14 @@ class Material:
             )
 
     @property
+    def is_pattern(self) -> bool:
+        """Whether it is made of colours."""
+        return self.file is None and self.pattern in PATTERNS
+
+    @property
     def is_stochastic(self) -> bool:
         """Whether its words describe it only up to a seed, so that no true picture is determined by them."""
-        return self.pattern not in PATTERNS or PATTERNS[self.pattern].is_stochastic
+        return not self.is_pattern or PATTERNS[self.pattern].is_stochastic
 
     @property
     def name(self) -> str:
@@ -54,12 +63,12 @@ class Material:
     @property
     def is_held_out(self) -> bool:
         """Whether it shows a photograph that no training may see."""
-        return self.pattern not in PATTERNS and is_held_out(self.pattern)
+        return not self.is_pattern and self.file is None and is_held_out(self.pattern)
 
     def colours_at(self, x: Coordinates, y: Coordinates, *, step: float) -> NDArray[np.float32]:
         """Red, green and blue (*shape, 3) in [0, 1] at points; step: distance of neighbouring points."""
-        if self.pattern not in PATTERNS:
-            return sample_texture(self.pattern, x, y, step=step, seed=self.seed)
+        if not self.is_pattern:
+            return sample_texture(self.pattern, x, y, step=step, seed=self.seed, file=self.file)
         first = rgb_of(self.colours[0])
         if self.pattern == "plain":
             return np.broadcast_to(first, (*x.shape, 3))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.errors import UserError
+from mimicbrush.pictures.reading import read_rgb
 from mimicbrush.pictures.skimage_photographs import SKIMAGE_PHOTOGRAPHS, read_skimage_photograph
+from mimicbrush.video.decoded_clip import fit_size
 from mimicbrush.world.renderer.sampling import Coordinates, bilinear, reflected
 
 SMALLEST_SIDE = 16
 """Side in pixels of the smallest stored size."""
+MAX_SIDE = 512
+"""Short side in pixels to which a user's picture is averaged."""
+FILE_UNITS = 4.0
+"""Short side of a user's picture in object coordinates: an object shows a quarter of a square picture."""
 
 
 class Texture(NamedTuple):
@@ -52,43 +58,49 @@ def is_held_out(name: str) -> bool:
     return SKIMAGE_PHOTOGRAPHS[photograph].is_held_out
 
 
-def sample_texture(name: str, x: Coordinates, y: Coordinates, *, step: float, seed: int = 0) -> NDArray[np.float32]:
+def sample_texture(
+    name: str, x: Coordinates, y: Coordinates, *, step: float, seed: int = 0, file: Path | None = None
+) -> NDArray[np.float32]:
     """Sample (*shape, 3) of a texture or photograph, which is mirrored beyond its edges.
 
-    A texture has its own scale, and the seed chooses the place at the origin. A background photograph fills the
-    square from -1 to 1 with its middle, for every seed. step: distance of neighbouring samples in x and y.
+    A texture, also one in a picture file, has its own scale, and the seed chooses the place at the origin. A background
+    photograph fills the square from -1 to 1 with its middle, for every seed. step: distance of neighbouring samples in
+    x and y.
     """
-    levels = _levels(name)
+    levels = _levels(name, file)
     height, width = levels[0].shape[:2]
-    if name in TEXTURES:
-        unit = TEXTURES[name].unit
-        centre = np.random.default_rng(seed).uniform(0.25, 0.75, 2) * (width, height)
-    else:
+    if name in BACKGROUND_PHOTOGRAPHS and not file:
         unit, centre = min(height, width) / 2, np.array([width, height]) / 2
+    else:
+        unit = TEXTURES[name].unit if not file else min(height, width) / FILE_UNITS
+        centre = np.random.default_rng(seed).uniform(0.25, 0.75, 2) * (width, height)
     # The stored size whose pixels are nearest to the distance of samples, but not larger.
-    number = min(len(levels) - 1, max(0, int(np.floor(np.log2(max(step * unit, 1))))))
-    image, scale = levels[number], 0.5**number
-    columns = reflected((x * unit + centre[0]) * scale - 0.5, image.shape[1])
-    rows = reflected((y * unit + centre[1]) * scale - 0.5, image.shape[0])
+    image = levels[min(len(levels) - 1, max(0, int(np.floor(np.log2(max(step * unit, 1))))))]
+    columns = reflected((x * unit + centre[0]) * (image.shape[1] / width) - 0.5, image.shape[1])
+    rows = reflected((y * unit + centre[1]) * (image.shape[0] / height) - 0.5, image.shape[0])
     return bilinear(image, columns, rows)
 
 
 @lru_cache(maxsize=64)
-def _levels(name: str) -> list[NDArray[np.float32]]:
+def _levels(name: str, file: Path | None) -> list[NDArray[np.float32]]:
     """(H, W, 3) in [0, 1], then half of it, and so on."""
-    levels = [_load(name)]
+    levels = [_read(file) if file else _load(name)]
     while min(levels[-1].shape[:2]) >= 2 * SMALLEST_SIDE:
         height, width = levels[-1].shape[:2]
         levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
     return levels
 
 
+def _read(file: Path) -> NDArray[np.float32]:
+    """Read a user's picture of a surface, averaged to a short side of at most MAX_SIDE."""
+    pixels = read_rgb(file)
+    size = fit_size((pixels.shape[1], pixels.shape[0]), MAX_SIDE)
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
 def _load(name: str) -> NDArray[np.float32]:
+    """Load a texture or photograph that scikit-image ships."""
     texture = TEXTURES.get(name, Texture(name, 1))
-    if texture.photograph not in SKIMAGE_PHOTOGRAPHS:
-        raise UserError(
-            f"{name}: no such texture or photograph; known are {', '.join([*TEXTURES, *SKIMAGE_PHOTOGRAPHS])}"
-        )
     pixels = read_skimage_photograph(texture.photograph).astype(np.float32) / 255
     height, width = pixels.shape[:2]
     left, top, right, bottom = (
