@@ -20,7 +20,7 @@ X, Y = np.meshgrid(np.linspace(-1, 1, 64), np.linspace(-1, 1, 64))
 
 
 def test_a_background_photograph_fills_the_square_with_its_middle():
-    last = 255 / 256
+    last = 511 / 512
     seen = Material("astronaut").colours_at(*np.meshgrid([-last, last], [-last, last]), step=1 / 256)
     corners = skimage.data.astronaut()[[0, 0, -1, -1], [0, -1, 0, -1]].reshape(2, 2, 3) / 255
     np.testing.assert_allclose(seen, corners, atol=1e-6)
