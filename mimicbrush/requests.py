@@ -197,7 +197,7 @@ class Editor(ABC):
     def edit_batch(self, requests: Sequence[EditRequest], *, on_progress: OnProgress | None = None) -> list[Edited]:
         """One result per request, in order; each equals the result of `edit` alone."""
         return [
-            self.edit(request, on_progress=on_progress and _share_of(on_progress, number, len(requests)))
+            self.edit(request, on_progress=on_progress and share_of(on_progress, number, len(requests)))
             for number, request in enumerate(requests)
         ]
 
@@ -220,7 +220,7 @@ def check_answers(editor: Editor, answers: object, requests: Sequence[EditReques
     return answers
 
 
-def _share_of(on_progress: OnProgress, number: int, total: int) -> OnProgress:
+def share_of(on_progress: OnProgress, number: int, total: int) -> OnProgress:
     """A callback for one of `total` requests that are answered one after the other."""
     return lambda fraction, preview: on_progress((number + fraction) / total, preview)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,12 +84,22 @@ def missing_heldout(config: EvaluateConfig) -> list[str]:
 
 
 def missing_weights(spec: EditorSpec) -> list[str]:
-    """Fault of trained weights of an editor that should be on this machine and are not."""
-    weights, faults = spec.init_args.get(WEIGHTS_ARGUMENT.get(spec.class_path, "")), Faults()
-    if isinstance(weights, str):
-        with faults.collect():
-            require_local_weights(weights)
+    """Fault of trained weights of an editor, or of one inside it, that should be on this machine and are not."""
+    faults = Faults()
+    for class_path, arguments in _editors_in(spec.class_path, spec.init_args):
+        weights = arguments.get(WEIGHTS_ARGUMENT.get(class_path, ""))
+        if isinstance(weights, str):
+            with faults.collect():
+                require_local_weights(weights)
     return faults.found
+
+
+def _editors_in(class_path: str, arguments: dict) -> Iterator[tuple[str, dict]]:
+    """Class path and arguments of an editor, and of those that it receives by class path."""
+    yield class_path, arguments
+    for value in arguments.values():
+        if isinstance(value, dict) and "class_path" in value:
+            yield from _editors_in(value["class_path"], value.get("init_args", {}))
 
 
 def refuse_faults(found: Mapping[str, list[str]], *, hint: str = "") -> None:

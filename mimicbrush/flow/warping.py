@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 from kornia.geometry.transform import remap
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = 0.5, 0.01
 """Tolerances of forward-backward consistency (Sundaram, Brox and Keutzer, 2010)."""
+MAX_PARTS = 8
+"""Parts of a pixel, each way, that are moved by themselves where a thing is enlarged."""
+RING = 2
+"""Width in pixels of the surroundings that move with a thing, so that its border is known from both sides."""
+MIN_OPACITY = 1e-3
+"""Smaller shares of a pixel are left by rounding."""
+MIN_WEIGHT, MIN_AREA = 1e-4, 1e-2
+"""Smallest weight of what lands on a pixel, and smallest factor of areas, by which is divided."""
 INSIDE = 1e-3
 """How far outside the picture, in pixels, a point may lie by rounding."""
 
@@ -80,3 +93,79 @@ def splat_forward(picture: Tensor, flow: Tensor, *, importance: Tensor | None = 
     total = total.reshape(batch, -1, height, width)
     colours, weights, landed = total[:, :-2], total[:, -2:-1], total[:, -1:]
     return torch.where(weights > 0, colours / weights.clamp(min=1e-30), 0).to(picture.dtype), landed
+
+
+def move_layer(picture: Tensor, mask: Tensor, flow: Tensor) -> Tensor:
+    """Cut a thing out of a picture and move it along a flow: a layer (B, C + 1, H, W) of its colours and its opacity.
+
+    picture: (B, C, H, W); mask: (B, 1, H, W), 1 on the thing; flow: (B, 2, H, W), read on the thing alone. The flow is
+    inverted, exactly where it is affine, and the thing looked up bilinearly: it has no gaps where it is enlarged, and
+    exact colours where it is moved by whole pixels. Colours are 0 where the layer is transparent.
+    """
+    places, is_reached = _invert_flow(_continue_flow(flow, mask), mask)
+    grid = pixel_grid(*flow.shape[2:], dtype=flow.dtype).to(flow.device)
+    thing = mask.to(picture.dtype)
+    layer = warp_backward(torch.cat([picture * thing, thing], dim=1), places - grid)
+    colours, opacity = layer[:, :-1], layer[:, -1:] * is_reached
+    opacity = torch.where(opacity > MIN_OPACITY, opacity, 0).clamp(max=1)
+    return torch.cat([torch.where(opacity > 0, colours / opacity.clamp(min=MIN_OPACITY), 0), opacity], dim=1)
+
+
+def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (B, 2, H, W) that a flow moves to each pixel, and whether any is moved there (B, 1, H, W).
+
+    The points are those of the thing and of a ring around it. They are splatted with their places and the inverse of
+    the motion's derivative; from the mean of those that land, one linear step leads to the middle of the pixel.
+    """
+    height, width = flow.shape[2:]
+    num_parts = _count_parts(flow, mask)
+    right, down = _derivatives(flow)
+    determinant = (right[:, :1] * down[:, 1:] - right[:, 1:] * down[:, :1]).abs().clamp(min=MIN_AREA)
+    inverse = torch.cat([down[:, 1:], -down[:, :1], -right[:, 1:], right[:, :1]], dim=1) / determinant
+    near = F.max_pool2d(mask.to(flow.dtype), 2 * RING + 1, stride=1, padding=RING)
+    if num_parts > 1:
+        flow, inverse = (F.interpolate(each, scale_factor=num_parts, mode="bilinear") for each in (flow, inverse))
+        near = F.interpolate(near, scale_factor=num_parts)
+    points = (pixel_grid(*flow.shape[2:], dtype=flow.dtype).to(flow.device) + 0.5) / num_parts - 0.5
+    carried = torch.cat([points.expand_as(flow), points + flow, inverse, torch.ones_like(near)], dim=1)
+    moved, landed = splat_forward(carried * near, num_parts * flow)
+    # Back to sums: those of the parts of a pixel count together.
+    sums = F.avg_pool2d(moved * landed, num_parts)
+    is_reached = sums[:, -1:] > MIN_WEIGHT
+    point, target, inverse = (sums[:, :-1] / sums[:, -1:].clamp(min=MIN_WEIGHT)).split([2, 2, 4], dim=1)
+    step = pixel_grid(height, width, dtype=flow.dtype).to(flow.device) - target
+    return point + torch.stack([(inverse[:, :2] * step).sum(1), (inverse[:, 2:] * step).sum(1)], dim=1), is_reached
+
+
+def _continue_flow(flow: Tensor, mask: Tensor) -> Tensor:
+    """Continue the flow of the thing beyond its border, linearly: by its change up to the nearest pixel inside."""
+    return torch.stack(
+        [_continue_field(field, inside.cpu()) for field, inside in zip(flow, mask[:, 0] > 0.5, strict=True)]
+    )
+
+
+def _continue_field(field: Tensor, inside: Tensor) -> Tensor:
+    """Continue one field (2, H, W) beyond a thing (H, W)."""
+    if not inside.any():
+        return field
+    nearest = distance_transform_edt(~inside.numpy(), return_distances=False, return_indices=True)
+    # The point as far inside as the pixel is outside; where it is not in the thing, the flow stays constant.
+    mirrored = 2 * nearest - np.indices(inside.shape)
+    last = np.array(inside.shape)[:, None, None] - 1
+    is_usable = ((mirrored >= 0) & (mirrored <= last)).all(axis=0)
+    mirrored = torch.from_numpy(np.where(is_usable, mirrored, nearest))
+    mirrored = torch.where(inside[*mirrored], mirrored, torch.from_numpy(nearest))
+    return 2 * field[:, *torch.from_numpy(nearest)] - field[:, *mirrored]
+
+
+def _count_parts(flow: Tensor, mask: Tensor) -> int:
+    """Number of parts, each way, in which pixels must be moved so that some part lands on each pixel."""
+    lengths = torch.cat([each.norm(dim=1, keepdim=True) for each in _derivatives(flow)], dim=1)
+    return min(MAX_PARTS, max(1, math.ceil(float((lengths * (mask > 0.5)).max()) - 1e-3)))
+
+
+def _derivatives(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a step to the right, and one down, lead after the motion: (B, 2, H, W) each."""
+    down, right = torch.gradient(flow, dim=(2, 3))
+    step = torch.eye(2, dtype=flow.dtype, device=flow.device)[:, :, None, None]
+    return right + step[0], down + step[1]

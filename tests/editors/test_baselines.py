@@ -5,9 +5,16 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from mimicbrush.editors.baselines import ClassicalInpainting, ColourTransfer, Identity, MeanColour, ReferencePaste
+from mimicbrush.editors.baselines import (
+    ClassicalInpainting,
+    ColourTransfer,
+    Identity,
+    MeanColour,
+    NamedColours,
+    ReferencePaste,
+)
 from mimicbrush.errors import UserError
-from mimicbrush.requests import ReferenceRequest
+from mimicbrush.requests import ReferenceRequest, TextRequest
 
 EDITORS = [
     Identity(),
@@ -116,3 +123,37 @@ def test_colour_transfer_from_one_colour_paints_it():
     request = ReferenceRequest(source=torch.rand(1, 3, 8, 8), mask=mask, reference=red)
     edited = ColourTransfer().edit(request).frames
     assert torch.allclose(edited[0, :, 2:6, 2:6], red[:, 2:6, 2:6], atol=2e-3)
+
+
+def recolour(prompt: str, source: torch.Tensor) -> torch.Tensor:
+    mask = torch.zeros(1, 1, *source.shape[2:])
+    mask[..., 4:12, 4:12] = 1
+    return NamedColours().edit(TextRequest(source=source, mask=mask, prompt=prompt)).frames
+
+
+def test_a_named_colour_replaces_the_colour_and_keeps_light_and_shade():
+    grey = torch.linspace(0.2, 0.5, 16).expand(1, 3, 16, 16).clone()
+    red = recolour("a red ball on a blue wall", grey)
+    inside = rgb2lab(red[0, :, 4:12, 4:12].permute(1, 2, 0).numpy())
+    before = rgb2lab(grey[0, :, 4:12, 4:12].permute(1, 2, 0).numpy())
+    wanted = rgb2lab([[[1.0, 0, 0]]])[0, 0]
+    assert torch.equal(red[..., :4, :], grey[..., :4, :])
+    assert inside[..., 0].mean() == pytest.approx(wanted[0], abs=2)
+    # Red has no room for all of the light, but none of its order is lost.
+    assert np.ptp(inside[..., 0]) > 0.4 * np.ptp(before[..., 0]) and (np.diff(inside[..., 0], axis=1) > 0).all()
+    assert (inside[..., 1] > 40).all() and (inside[..., 2] > 20).all()
+
+
+def test_dark_green_is_one_name_and_a_prompt_without_colours_changes_nothing():
+    source = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(recolour("a striped ball", source), source)
+    assert torch.equal(recolour("a Dark green ball", source), recolour("darkgreen", source))
+    assert not torch.equal(recolour("dark green", source), recolour("green", source))
+
+
+def test_two_named_colours_are_both_there():
+    source = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)).expand(1, 3, 16, 16).clone()
+    source[:, 0] = 1 - source[:, 0]
+    inside = recolour("a red and blue ball", source)[0, :, 4:12, 4:12]
+    assert (inside[0] > inside[2]).any() and (inside[0] < inside[2]).any()
+    assert inside[1].mean() < inside[0].mean() and inside[1].mean() < inside[2].mean()

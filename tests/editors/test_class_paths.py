@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from mimicbrush.config import find_class
-from mimicbrush.requests import Editor, EditRequest, MaskedRequest, ReferenceRequest, TextRequest
+from mimicbrush.requests import (
+    Editor,
+    EditRequest,
+    MaskedRequest,
+    MotionRequest,
+    ReferenceRequest,
+    TextRequest,
+    VideoRequest,
+)
 
 PATHS = {
     "mimicbrush.editors.mimicbrush.MimicBrushEditor": ReferenceRequest,
@@ -15,6 +23,10 @@ PATHS = {
     "mimicbrush.editors.baselines.ClassicalInpainting": MaskedRequest,
     "mimicbrush.editors.baselines.ReferencePaste": ReferenceRequest,
     "mimicbrush.editors.baselines.ColourTransfer": ReferenceRequest,
+    "mimicbrush.editors.baselines.NamedColours": TextRequest,
+    "mimicbrush.editors.baselines.PlainWarp": MotionRequest,
+    "mimicbrush.editors.baselines.WarpAndInpaint": MotionRequest,
+    "mimicbrush.editors.baselines.PerFrame": VideoRequest,
 }
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from mimicbrush.flow.warping import find_occlusions, points_inside, splat_forward, warp_backward
+from mimicbrush.flow.motion_fields import Motion, motion_field, rotate, scale, translate
+from mimicbrush.flow.warping import find_occlusions, move_layer, points_inside, splat_forward, warp_backward
 
 
 def random_picture(seed: int = 0, channels: int = 3) -> torch.Tensor:
@@ -77,3 +78,33 @@ def test_only_what_the_moving_thing_covers_is_hidden():
 def test_what_leaves_the_picture_is_hidden():
     hidden = find_occlusions(constant_flow(3, 0), constant_flow(-3, 0))[0, 0]
     assert hidden[:, 14:].all() and not hidden[:, :14].any()
+
+
+def moved_block(motion: Motion) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random block of 12 x 15 pixels, and the layer that it becomes."""
+    picture = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 40, 50)
+    mask[..., 12:24, 15:30] = 1
+    return picture[..., 12:24, 15:30], move_layer(picture, mask, motion_field(motion, 40, 50, mask=mask))
+
+
+def test_a_thing_moved_by_whole_pixels_keeps_its_exact_colours():
+    block, layer = moved_block(translate(7, 3))
+    assert (layer[:, :3, 15:27, 22:37] - block).abs().max() < 1e-5
+    assert layer[:, 3].sum() == pytest.approx(12 * 15) and (layer[0, 3, 15:27, 22:37] > 0.999).all()
+
+
+@pytest.mark.parametrize(
+    ("motion", "area"),
+    [
+        (translate(2.5, 0.25), 1),
+        (rotate(30, centre=(22, 18)), 1),
+        (scale(0.6, centre=(22, 18)), 0.36),
+        (scale(1.9, centre=(22, 18)), 3.61),
+        (scale(2.4, centre=(22, 17)), 5.76),
+    ],
+)
+def test_a_moved_thing_covers_its_area_without_gaps(motion, area):
+    opacity = moved_block(motion)[1][0, 3]
+    assert opacity.sum() == pytest.approx(12 * 15 * area, rel=0.03)
+    assert (opacity[16:20, 21:24] > 0.98).all() and opacity.max() <= 1

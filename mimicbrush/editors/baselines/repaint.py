@@ -1,34 +1,28 @@
-"""Editors without weights: baselines for trained networks, with results that tests can calculate.
+"""Baselines that repaint the masked pixels of each frame: mean colour, pasted reference, colours, classical inpainting.
 
-All change masked pixels only; the others keep their exact values.
+They change masked pixels only; the others keep their exact values.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import cv2
 import kornia
 import numpy as np
 import torch
+from PIL import ImageColor
 from torch import Tensor
 
+from mimicbrush.editors.baselines.identity import finish
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels, to_levels
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.pictures.mask_geometry import grow, mask_box
-from mimicbrush.requests import Edited, Editor, EditRequest, MaskedRequest, OnProgress, ReferenceRequest
+from mimicbrush.requests import Edited, Editor, MaskedRequest, OnProgress, ReferenceRequest, TextRequest
 
 INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
-
-
-class Identity(Editor):
-    """Returns the source, the ground truth on the inner-ID track; on the inter-ID track it imitates nothing."""
-
-    request_class = EditRequest
-
-    def edit(self, request: EditRequest, *, on_progress: OnProgress | None = None) -> Edited:
-        return _answer(request.source.clone(), on_progress)
 
 
 class MeanColour(Editor):
@@ -53,7 +47,7 @@ class MeanColour(Editor):
         colour = (request.source * ring).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
         # A frame that is wholly masked has no surroundings; it becomes mid-grey.
         colour = torch.where(count > 0, colour, 0.5)
-        return _answer(torch.where(mask, colour, request.source), on_progress)
+        return finish(torch.where(mask, colour, request.source), on_progress)
 
 
 class ReferencePaste(Editor):
@@ -71,7 +65,7 @@ class ReferencePaste(Editor):
                 rows, columns = mask_box(mask.cpu())
                 pasted = resize(request.reference, rows.stop - rows.start, columns.stop - columns.start)
                 frame[:, rows, columns] = torch.where(mask[rows, columns], pasted.to(frame), frame[:, rows, columns])
-        return _answer(edited, on_progress)
+        return finish(edited, on_progress)
 
 
 class ColourTransfer(Editor):
@@ -94,7 +88,32 @@ class ColourTransfer(Editor):
             # A frame without a hole has no colours to move.
             if hole.any():
                 frame[:, hole] = _match_statistics(frame[:, hole], wanted.to(frame))
-        return _answer(torch.where(mask, kornia.color.lab_to_rgb(lab).clamp(0, 1), request.source), on_progress)
+        return finish(torch.where(mask, kornia.color.lab_to_rgb(lab).clamp(0, 1), request.source), on_progress)
+
+
+class NamedColours(Editor):
+    """Moves the masked region's colours to those that the prompt names, such as `red` or `dark green` (CSS names).
+
+    In CIE Lab: hue and saturation get the mean and the spread of the named colours, lightness gets their mean and keeps
+    the source's light and shade. Patterns stay those of the source. Colours after `on` or `over` are the background's
+    and do not count; a prompt that names no other changes nothing.
+    """
+
+    request_class = TextRequest
+
+    def edit(self, request: TextRequest, *, on_progress: OnProgress | None = None) -> Edited:
+        named = _named_colours(request.prompt)
+        if not named:
+            return finish(request.source.clone(), on_progress)
+        mask = request.mask > 0.5
+        wanted = kornia.color.rgb_to_lab(torch.tensor(named).T[:, :, None] / 255).flatten(1)
+        lab = kornia.color.rgb_to_lab(request.source)
+        for frame, hole in zip(lab, mask[:, 0], strict=True):
+            if hole.any():
+                inside = frame[:, hole]
+                lightness = inside[:1] - inside[:1].mean() + wanted[:1].mean()
+                frame[:, hole] = torch.cat([lightness, _match_statistics(inside[1:], wanted[1:].to(inside))])
+        return finish(torch.where(mask, kornia.color.lab_to_rgb(lab).clamp(0, 1), request.source), on_progress)
 
 
 class ClassicalInpainting(Editor):
@@ -114,7 +133,7 @@ class ClassicalInpainting(Editor):
     def edit(self, request: MaskedRequest, *, on_progress: OnProgress | None = None) -> Edited:
         mask = request.mask > 0.5
         frames = [self._inpaint(frame, hole) for frame, hole in zip(request.source, mask[:, 0], strict=True)]
-        return _answer(torch.where(mask, torch.stack(frames).to(request.source), request.source), on_progress)
+        return finish(torch.where(mask, torch.stack(frames).to(request.source), request.source), on_progress)
 
     def _inpaint(self, frame: Tensor, hole: Tensor) -> Tensor:
         """(3, H, W), (H, W) -> (3, H, W), on 8-bit pixels as OpenCV wants them."""
@@ -122,16 +141,21 @@ class ClassicalInpainting(Editor):
         return to_channels(filled)
 
 
-def _answer(frames: Tensor, on_progress: OnProgress | None) -> Edited:
-    """Wrap the frames, and report the edit as finished: these editors take no steps."""
-    edited = Edited(frames)
-    if on_progress is not None:
-        on_progress(1.0, lambda: edited)
-    return edited
-
-
 def _match_statistics(values: Tensor, wanted: Tensor) -> Tensor:
     """(C, N), (C, M) -> (C, N): `values` with the mean and the standard deviation of `wanted`."""
     spread = values.std(dim=1, correction=0, keepdim=True).clamp(min=1e-6)
     normal = (values - values.mean(dim=1, keepdim=True)) / spread
     return normal * wanted.std(dim=1, correction=0, keepdim=True) + wanted.mean(dim=1, keepdim=True)
+
+
+def _named_colours(prompt: str) -> list[tuple[int, ...]]:
+    """Levels of the colours that a prompt names before its background; `dark green` is one name."""
+    words = re.findall("[a-z]+", re.split(r"\b(?:on|over)\b", prompt.lower())[0])
+    found = []
+    while words:
+        # The longest name counts, so that dark green is not green.
+        count = next((count for count in (3, 2, 1) if "".join(words[:count]) in ImageColor.colormap), 0)
+        if count:
+            found.append(ImageColor.getrgb("".join(words[:count])))
+        words = words[max(count, 1) :]
+    return found
