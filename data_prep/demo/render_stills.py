@@ -14,9 +14,9 @@ from data_prep.config import EncodeConfig
 from data_prep.demo.camera import lit, look, random_grade, random_light, random_path
 from data_prep.demo.demo_photographs import DemoPhotograph, load
 from data_prep.frames.images import encode_image
-from data_prep.stills.rle import encode_rle
+from data_prep.stills.sam_annotations import describe_still
 from mimicbrush.files import whole, write_json
-from mimicbrush.pictures.mask_geometry import count_touched_sides, mask_box
+from mimicbrush.pictures.mask_geometry import count_touched_sides
 from mimicbrush.seeds import seed_of_input
 
 MIN_AREA, MAX_AREA = 0.03, 0.45
@@ -51,7 +51,9 @@ def render_still(still: DemoStill, *, size: int, seed: int) -> None:
     still.path.parent.mkdir(parents=True, exist_ok=True)
     with whole(still.path) as partial:
         partial.write_bytes(encode_image(image, EncodeConfig()))
-    write_json(_describe(still, size, masks), still.path.with_suffix(".json"))
+    # No network rates these masks: their rating is the overlap between two segmentations.
+    facts = {"group": still.name, "licence": still.photograph.licence}
+    write_json(describe_still(still.path.name, still.number, masks, **facts), still.path.with_suffix(".json"))
 
 
 def find_masks(image: NDArray[np.uint8]) -> list[tuple[NDArray[np.bool_], float]]:
@@ -80,33 +82,3 @@ def _best_overlap(mask: NDArray[np.bool_], labels: NDArray[np.integer]) -> float
     """Largest intersection over union of a mask with a segment of another segmentation."""
     shares = [float((mask & (labels == label)).sum() / (mask | (labels == label)).sum()) for label in np.unique(labels)]
     return round(max(shares), 4)
-
-
-def _describe(still: DemoStill, size: int, masks: list[tuple[NDArray[np.bool_], float]]) -> dict:
-    image = {
-        "image_id": still.number,
-        "width": size,
-        "height": size,
-        "file_name": still.path.name,
-        "group": still.name,
-        "licence": still.photograph.licence,
-    }
-    annotations = [
-        _annotation(1000 * still.number + number, mask, overlap) for number, (mask, overlap) in enumerate(masks)
-    ]
-    return {"image": image, "annotations": annotations}
-
-
-def _annotation(number: int, mask: NDArray[np.bool_], overlap: float) -> dict:
-    rows, columns = mask_box(mask)
-    return {
-        "id": number,
-        "area": int(mask.sum()),
-        "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
-        # No network rates these masks: both scores are the overlap between two segmentations.
-        "predicted_iou": overlap,
-        "stability_score": overlap,
-        "crop_box": [0, 0, mask.shape[1], mask.shape[0]],
-        "point_coords": [[float(np.flatnonzero(mask.any(axis=axis)).mean()) for axis in (0, 1)]],
-        "segmentation": {"size": list(mask.shape), "counts": encode_rle(mask)},
-    }

@@ -31,8 +31,11 @@ def write_image(image: Image.Image | Tensor | NDArray, path: Path) -> None:
         to_pil(image).save(partial)
 
 
-def write_frames(frames: Tensor, path: Path) -> None:
-    """Write (T, 3, H, W) in [0, 1] as a lossless animated PNG, or a single frame like `write_image`."""
+def write_frames(frames: Tensor | Sequence[NDArray], path: Path) -> None:
+    """Write frames as a lossless animated PNG, or a single one like `write_image`.
+
+    frames: (T, 3, H, W) in [0, 1], or inputs of `to_pil`.
+    """
     first, *others = (to_pil(frame) for frame in frames)
     with whole(path) as partial:
         # No durations are given, because Pillow would then join equal frames.

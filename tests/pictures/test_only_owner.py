@@ -36,7 +36,7 @@ FORBIDDEN_NAMES = (
 """Full names of modules and functions that only this package may use."""
 FORBIDDEN_METHODS = frozenset({"draft", "getexif", "save", "thumbnail"})
 """Methods of PIL pictures."""
-NOT_PICTURES = frozenset({"torch.save"})
+NOT_PICTURES = frozenset({"numpy.save", "torch.save"})
 """Functions with these names that do not write pictures."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from mimicbrush.seeds import seed_of
 from mimicbrush.world.renderer.motion import Motion
 from mimicbrush.world.renderer.random_scenes import random_motion
 from mimicbrush.world.renderer.scene import Scene
-from mimicbrush.world.sets.draws import draw_scene
+from mimicbrush.world.sets.draws import draw_scene, with_steady_light
 from mimicbrush.world.sets.edit_ingredients import (
     EDITED_PARTS,
     draw_background,
@@ -42,10 +43,21 @@ RESIZED = 1.45
 """Ratio of the two objects' sides when a clip's object is replaced by a larger or a smaller one."""
 
 
+Kind = Literal["reference", "parts", "text", "motion", "video"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def draw_edits(kind: Kind, number: int, *, seed: int, vocabulary: Vocabulary, size: int) -> list[Edit]:
+    """Draw the edits of a kind and number, which form a group, for pictures of this size."""
+    if kind == "motion":
+        return draw_motion_edits(number, seed=seed, vocabulary=vocabulary, size=size)
+    return DRAWN_AT_ANY_SIZE[kind](number, seed=seed, vocabulary=vocabulary)
+
+
 class Drawing:
     """Name, target, background and random numbers of the edits of one kind and number."""
 
-    def __init__(self, kind: str, number: int, *, seed: int, vocabulary: Vocabulary) -> None:
+    def __init__(self, kind: Kind, number: int, *, seed: int, vocabulary: Vocabulary) -> None:
         self.generator = np.random.default_rng(seed_of(seed, kind, vocabulary, number))
         self.vocabulary = vocabulary
         self.name = f"{number:03d}" if vocabulary == "seen" else f"unseen_{number:03d}"
@@ -150,12 +162,12 @@ def draw_video_edits(number: int, *, seed: int, vocabulary: Vocabulary) -> list[
     other = draw_other_object(target, drawing.generator)
     replaced = other._replace(material=draw_other_material(other, drawing.generator))
     scene = drawing.draw(replaced)
-    # Drawn for the larger of the two objects, so that both stay inside the picture. The light does not change.
-    large = [replace(each, light=scene.light) for each in random_motion(drawing.generator, scene).keyframes]
-    small = [with_subject(each, scale=1 / RESIZED) for each in large]
+    # Drawn for the larger of the two objects, so that both stay inside the picture.
+    large = with_steady_light(random_motion(drawing.generator, scene)).keyframes
+    small = tuple(with_subject(each, scale=1 / RESIZED) for each in large)
     before, after = (small, large) if is_larger else (large, small)
     new = {"silhouette": target.object, "material": draw_material(target.material, drawing.generator)}
-    source = Motion(tuple(before)).scenes(NUM_FRAMES)
+    source = Motion(before).scenes(NUM_FRAMES)
     truth = Motion(tuple(with_subject(each, **new) for each in after)).scenes(NUM_FRAMES)
     reference = with_subject(drawing.draw_reference(target), material=new["material"])
     return [
@@ -183,7 +195,13 @@ def _is_exact(combination: Combination) -> bool:
     return not MATERIALS[combination.material].is_stochastic
 
 
-TARGETS: dict[str, Callable[[Combination], bool]] = {
+DRAWN_AT_ANY_SIZE: dict[Kind, Callable[..., list[Edit]]] = {
+    "reference": draw_reference_edits,
+    "parts": draw_part_edits,
+    "text": draw_text_edits,
+    "video": draw_video_edits,
+}
+TARGETS: dict[Kind, Callable[[Combination], bool]] = {
     "parts": lambda each: each.object in EDITED_PARTS,
     # Clips are few: all of them are to be compared pixel by pixel.
     "video": _is_exact,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,11 @@ class DrawnClip(NamedTuple):
     motion: Motion
     description: Description
     caption: str
+
+    @property
+    def is_relit(self) -> bool:
+        """Whether the light changes."""
+        return len({scene.light for scene in self.motion.keyframes}) > 1
 
 
 def draw_still(
@@ -69,10 +75,17 @@ def draw_clip(
     combinations: Sequence[Combination] = TRAINING,
     backgrounds: Sequence[str] = SEEN_BACKGROUNDS,
 ) -> DrawnClip:
-    """Draw a clip like `draw_still`: object, camera and light move."""
+    """Draw a clip like `draw_still`: object and camera move, and in clips of even numbers the light changes."""
     still = draw_still(number, seed=seed, purpose=purpose, combinations=combinations, backgrounds=backgrounds)
-    generator = np.random.default_rng(seed_of(seed, purpose, number, "motion"))
-    return DrawnClip(random_motion(generator, still.scene), still.description, still.caption)
+    motion = random_motion(np.random.default_rng(seed_of(seed, purpose, number, "motion")), still.scene)
+    if number % 2:
+        motion = with_steady_light(motion)
+    return DrawnClip(motion, still.description, still.caption)
+
+
+def with_steady_light(motion: Motion) -> Motion:
+    """Keep the light of a motion's beginning."""
+    return Motion(tuple(replace(scene, light=motion.keyframes[0].light) for scene in motion.keyframes))
 
 
 def draw_scene(combination: Combination, background: str, generator: np.random.Generator) -> Scene:

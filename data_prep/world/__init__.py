@@ -1,0 +1,1 @@
+"""The small world as files: stills, clips and evaluation sets."""

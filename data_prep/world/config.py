@@ -1,0 +1,62 @@
+"""Configuration of the small world's files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from mimicbrush.errors import Faults
+
+MIN_SIZE = 32
+"""Smallest side of a picture in pixels that shows three periods of a pattern on an object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetSizes:
+    """Numbers of edits with seen words; a quarter as many with unseen words are added."""
+
+    reference: int = 40
+    """Sources edited by a reference; each has two samples, with a reference of the same and of another object."""
+    parts: int = 24
+    """Parts of objects edited by a reference."""
+    text: int = 40
+    """Pictures edited by a sentence."""
+    motion: int = 24
+    """Pictures in which an object is moved by a flow."""
+    video: int = 12
+    """Clips edited by a target image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderWorldConfig:
+    """Render captioned stills and clips of the small world, and edits of which the true result is known."""
+
+    output: Path = Path("runs/world")
+    """Folder for stills/, clips/, sets/ and sheets/."""
+    size: int = 64
+    """Side of every picture in pixels; an even number, which H.264 needs, of at least 32."""
+    stills: int = 2000
+    """Number of captioned stills, for training."""
+    clips: int = 100
+    """Number of captioned clips, for training."""
+    frames: int = 24
+    """Number of frames of each of these clips."""
+    sets: SetSizes = field(default_factory=SetSizes)
+    """Numbers of edits of each evaluation set."""
+    seed: int = 0
+    """Seed for drawing scenes."""
+    workers: int = 0
+    """Number of worker processes; 0: one for each usable CPU core. It does not change the result."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        if self.size < MIN_SIZE or self.size % 2:
+            faults.add(f"size is {self.size}; expected an even number of {MIN_SIZE} or more")
+        if self.frames < 2:
+            faults.add(f"frames is {self.frames}; expected 2 or more")
+        counts = {name: getattr(self, name) for name in ("stills", "clips", "workers")}
+        counts |= {f"sets.{each.name}": getattr(self.sets, each.name) for each in fields(self.sets)}
+        for name, count in counts.items():
+            if count < 0:
+                faults.add(f"{name} is {count}; expected 0 or more")
+        faults.refuse()

@@ -1,0 +1,91 @@
+"""Write the small world: stills, clips, evaluation sets, a contact sheet of each, and a summary.
+
+Finished files are kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from data_prep.records.work_units import claim_output
+from data_prep.sharding.pool import Failure, map_in_order
+from data_prep.world.config import RenderWorldConfig
+from data_prep.world.world_sheets import write_sheets
+from data_prep.world.write_clips import is_clip_written, write_clip, write_clip_captions
+from data_prep.world.write_sets import EditTask, draw_sets, write_edit, write_facts
+from data_prep.world.write_stills import is_still_written, write_still_captions, write_stills
+from mimicbrush.errors import UserError
+from mimicbrush.files import refuse_file_name, write_json
+from mimicbrush.folder_lock import held
+from mimicbrush.progress import progress_bar
+from mimicbrush.world.sets.splits import ALL
+
+SUMMARY = "summary.json"
+STILLS_PER_TASK = 25
+"""Stills that a worker renders at a time."""
+
+
+def write_world(config: RenderWorldConfig) -> None:
+    """Render all missing files. Raises UserError if the folder holds a world of another config."""
+    refuse_file_name(config.output)
+    with held(config.output):
+        claim_output(config.output, config, free=("output", "workers"), results="[!.]*/*")
+        summary = {
+            "size": config.size,
+            "seed": config.seed,
+            "combinations": dict(Counter(each.split for each in ALL)),
+            "stills": _write_stills(config),
+            "clips": _write_clips(config),
+            "sets": _write_sets(config),
+        }
+        sheets = write_sheets(config.output)
+        write_json(summary, config.output / SUMMARY)
+    print(f"contact sheets: {', '.join(sheets)} -> {config.output / 'sheets'}")
+
+
+def _write_stills(config: RenderWorldConfig) -> dict:
+    folder = config.output / "stills"
+    left = [number for number in range(config.stills) if not is_still_written(folder, number)]
+    tasks = [left[first : first + STILLS_PER_TASK] for first in range(0, len(left), STILLS_PER_TASK)]
+    write = partial(write_stills, folder=folder, size=config.size, seed=config.seed)
+    _run(write, tasks, total=len(left), unit="still", workers=config.workers)
+    write_still_captions(folder, config.stills, seed=config.seed)
+    print(f"{config.stills} stills -> {folder}")
+    return {"num": config.stills}
+
+
+def _write_clips(config: RenderWorldConfig) -> dict:
+    folder = config.output / "clips"
+    left = [number for number in range(config.clips) if not is_clip_written(folder, number)]
+    write = partial(write_clip, folder=folder, size=config.size, frames=config.frames, seed=config.seed)
+    _run(write, left, total=len(left), unit="clip", workers=config.workers)
+    write_clip_captions(folder, config.clips, seed=config.seed)
+    print(f"{config.clips} clips of {config.frames} frames -> {folder}")
+    return {"num": config.clips, "frames": config.frames}
+
+
+def _write_sets(config: RenderWorldConfig) -> dict:
+    folder = config.output / "sets"
+    sets = draw_sets(config.sets, size=config.size, seed=config.seed)
+    tasks = [EditTask(folder / kind, edit) for kind, edits in sets.items() for edit in edits]
+    left = [task for task in tasks if not task.is_written]
+    _run(partial(write_edit, size=config.size), left, total=len(left), unit="edit", workers=config.workers)
+    summary = {}
+    for kind, edits in sets.items():
+        write_facts(folder / kind, edits)
+        summary[kind] = dict(Counter(f"{edit.facts.vocabulary}, {edit.facts.scoring}" for edit in edits))
+        print(f"{len(edits)} edits -> {folder / kind}")
+    return summary
+
+
+def _run(write: Callable[[object], int], tasks: Sequence, *, total: int, unit: str, workers: int) -> None:
+    """Do tasks in worker processes, each of which returns how many units it finished."""
+    with progress_bar(total=total, unit=unit) as bar:
+        for finished in map_in_order(write, tasks, workers=workers):
+            if isinstance(finished, Failure):
+                raise UserError(
+                    f"a {unit} could not be rendered: {finished.detail}; run the same command again to resume"
+                )
+            bar.update(finished)
