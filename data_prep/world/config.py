@@ -41,6 +41,8 @@ class RenderWorldConfig:
     """Number of captioned clips, for training."""
     frames: int = 24
     """Number of frames of each of these clips."""
+    textures: Path | None = None
+    """Folder of pictures of surfaces, in which stills and clips show objects as well; the sets do not change."""
     sets: SetSizes = field(default_factory=SetSizes)
     """Numbers of edits of each evaluation set."""
     seed: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from mimicbrush.files import whole
 from mimicbrush.flow.flow_files import write_flow
 from mimicbrush.video.clip_writer import write_h264
 from mimicbrush.world.renderer.exact_flow import exact_flow
+from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.projection import object_to_picture
 from mimicbrush.world.renderer.render import render
 from mimicbrush.world.renderer.scene import Scene
-from mimicbrush.world.sets.draws import draw_clip
+from mimicbrush.world.sets.draws import DrawnClip, draw_clip
 from mimicbrush.world.sets.edits import to_levels
+from mimicbrush.world.sets.splits import MATERIALS, training_with
 
 FPS = 12
 """Frames per second."""
@@ -34,10 +36,17 @@ def is_clip_written(folder: Path, number: int) -> bool:
     return clip_path(folder, number).is_file()
 
 
-def write_clip(number: int, *, folder: Path, size: int, frames: int, seed: int) -> int:
+def draw_training_clip(number: int, *, seed: int, textures: Mapping[str, Material]) -> DrawnClip:
+    """Draw a clip for training; textures: materials of a user's pictures, by name."""
+    return draw_clip(number, seed=seed, combinations=training_with(textures), materials=MATERIALS | textures)
+
+
+def write_clip(
+    number: int, *, folder: Path, size: int, frames: int, seed: int, textures: Mapping[str, Material]
+) -> int:
     """Render and write one clip with its flow and layers; returns 1."""
     path = clip_path(folder, number)
-    scenes = draw_clip(number, seed=seed).motion.scenes(frames)
+    scenes = draw_training_clip(number, seed=seed, textures=textures).motion.scenes(frames)
     flows = [exact_flow(first, second, size) for first, second in pairwise(scenes)]
     visible = np.stack([each.visible for each in flows])[:, None]
     write_flow(np.stack([each.flow for each in flows]), path.with_name(path.stem + FLOW), visible=visible)
@@ -47,11 +56,14 @@ def write_clip(number: int, *, folder: Path, size: int, frames: int, seed: int) 
     return 1
 
 
-def write_clip_captions(folder: Path, num: int, *, seed: int) -> None:
+def write_clip_captions(folder: Path, num: int, *, seed: int, textures: Mapping[str, Material]) -> None:
     """Write `captions.csv` as for stills, with a column that says whether the light changes."""
-    drawn = [(clip_path(folder, number).name, draw_clip(number, seed=seed)) for number in range(num)]
+    drawn = [draw_training_clip(number, seed=seed, textures=textures) for number in range(num)]
+    rows = (
+        (clip_path(folder, number).name, each.caption, *each.description, "yes" if each.is_relit else "no")
+        for number, each in enumerate(drawn)
+    )
     header = ("file", "caption", "object", "material", "background", "light_changes")
-    rows = ((name, clip.caption, *clip.description, "yes" if clip.is_relit else "no") for name, clip in drawn)
     write_table(folder / CAPTIONS, header, rows)
 
 

@@ -5,9 +5,11 @@ Finished files are kept.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from data_prep.records.work_units import claim_output
 from data_prep.sharding.pool import Failure, map_in_order
@@ -20,6 +22,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.files import refuse_file_name, write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar
+from mimicbrush.world.renderer.materials import Material
+from mimicbrush.world.renderer.texture_folder import materials_in
 from mimicbrush.world.sets.splits import ALL
 
 SUMMARY = "summary.json"
@@ -30,14 +34,16 @@ STILLS_PER_TASK = 25
 def write_world(config: RenderWorldConfig) -> None:
     """Render all missing files. Raises UserError if the folder holds a world of another config."""
     refuse_file_name(config.output)
+    textures = _read_textures(config.textures) if config.textures else {}
     with held(config.output):
         claim_output(config.output, config, free=("output", "workers"), results="[!.]*/*")
         summary = {
             "size": config.size,
             "seed": config.seed,
+            "textures": list(textures),
             "combinations": dict(Counter(each.split for each in ALL)),
-            "stills": _write_stills(config),
-            "clips": _write_clips(config),
+            "stills": _write_stills(config, textures),
+            "clips": _write_clips(config, textures),
             "sets": _write_sets(config),
         }
         sheets = write_sheets(config.output)
@@ -45,23 +51,34 @@ def write_world(config: RenderWorldConfig) -> None:
     print(f"contact sheets: {', '.join(sheets)} -> {config.output / 'sheets'}")
 
 
-def _write_stills(config: RenderWorldConfig) -> dict:
+def _read_textures(folder: Path) -> dict[str, Material]:
+    """List a user's pictures as materials, and name those that cannot be used."""
+    textures, unusable = materials_in(folder)
+    for name, error in unusable.items():
+        print(f"{folder / name}: skipped, {error.detail}", file=sys.stderr)
+    print(f"further materials: {', '.join(textures)}")
+    return textures
+
+
+def _write_stills(config: RenderWorldConfig, textures: Mapping[str, Material]) -> dict:
     folder = config.output / "stills"
     left = [number for number in range(config.stills) if not is_still_written(folder, number)]
     tasks = [left[first : first + STILLS_PER_TASK] for first in range(0, len(left), STILLS_PER_TASK)]
-    write = partial(write_stills, folder=folder, size=config.size, seed=config.seed)
+    drawn = {"seed": config.seed, "textures": textures}
+    write = partial(write_stills, folder=folder, size=config.size, **drawn)
     _run(write, tasks, total=len(left), unit="still", workers=config.workers)
-    write_still_captions(folder, config.stills, seed=config.seed)
+    write_still_captions(folder, config.stills, **drawn)
     print(f"{config.stills} stills -> {folder}")
     return {"num": config.stills}
 
 
-def _write_clips(config: RenderWorldConfig) -> dict:
+def _write_clips(config: RenderWorldConfig, textures: Mapping[str, Material]) -> dict:
     folder = config.output / "clips"
     left = [number for number in range(config.clips) if not is_clip_written(folder, number)]
-    write = partial(write_clip, folder=folder, size=config.size, frames=config.frames, seed=config.seed)
+    drawn = {"seed": config.seed, "textures": textures}
+    write = partial(write_clip, folder=folder, size=config.size, frames=config.frames, **drawn)
     _run(write, left, total=len(left), unit="clip", workers=config.workers)
-    write_clip_captions(folder, config.clips, seed=config.seed)
+    write_clip_captions(folder, config.clips, **drawn)
     print(f"{config.clips} clips of {config.frames} frames -> {folder}")
     return {"num": config.clips, "frames": config.frames}
 

@@ -14,15 +14,17 @@ from data_prep.stills.sam_stills import read_still
 from data_prep.world.config import RenderWorldConfig, SetSizes
 from data_prep.world.write_clips import write_clip
 from data_prep.world.write_sets import EditTask, draw_sets, write_edit
-from data_prep.world.write_stills import write_stills
+from data_prep.world.write_stills import draw_training_still, write_stills
 from data_prep.world.write_world import write_world
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.flow.flow_files import read_flow
+from mimicbrush.pictures.writing import write_image
 from mimicbrush.video.clip_reader import probe, read_frames
 from mimicbrush.world.renderer.render import render
+from mimicbrush.world.renderer.texture_folder import materials_in
 from mimicbrush.world.sets.draws import draw_clip
 from mimicbrush.world.sets.splits import Combination
 from mimicbrush.world.sets.vocabulary import parse_caption
@@ -120,9 +122,9 @@ def test_summary_and_sheets_say_what_there_is(world: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None:
     """Files of worker processes, of another moment, and of this process are equal."""
-    write_stills([2], folder=tmp_path / "stills", size=SIZE, seed=0)
+    write_stills([2], folder=tmp_path / "stills", size=SIZE, seed=0, textures={})
     for number in range(2):
-        write_clip(number, folder=tmp_path / "clips", size=SIZE, frames=FRAMES, seed=0)
+        write_clip(number, folder=tmp_path / "clips", size=SIZE, frames=FRAMES, seed=0, textures={})
     for kind, edits in draw_sets(SMALL["sets"], size=SIZE, seed=0).items():
         write_edit(EditTask(tmp_path / "sets" / kind, edits[0]), size=SIZE)
     again, before = snapshot(tmp_path), snapshot(world)
@@ -157,8 +159,30 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_still(tmp_path: Path, mo
 
     monkeypatch.setattr("mimicbrush.files.sync", no_room)
     with pytest.raises(UserError, match=r"No space left on device.*run the same command again"):
-        write_stills([0], folder=tmp_path, size=SIZE, seed=0)
+        write_stills([0], folder=tmp_path, size=SIZE, seed=0, textures={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_of_a_folder_become_materials(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    write_image(noise, tmp_path / "surfaces" / "Blue Denim.png")
+    write_image(noise[:20, :20], tmp_path / "surfaces" / "tiny.png")
+    nothing = {"stills": 0, "clips": 0, "sets": SetSizes(reference=0, parts=0, text=0, motion=0, video=0)}
+    config = RenderWorldConfig(output=tmp_path / "world", textures=tmp_path / "surfaces", **nothing)
+    write_world(config)
+    assert json.loads((config.output / "summary.json").read_text())["textures"] == ["blue-denim"]
+    assert "tiny.png: skipped, it is 20 x 20 pixels" in capsys.readouterr().err
+    textures, _ = materials_in(tmp_path / "surfaces")
+    drawn = [draw_training_still(number, seed=0, textures=textures) for number in range(400)]
+    shown = [each for each in drawn if each.description.material == "blue-denim"]
+    assert shown
+    assert all("blue-denim" in each.caption for each in shown)
+    assert render(shown[0].scene, SIZE).picture.shape == (SIZE, SIZE, 3)
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected pictures of surfaces, found no picture file"):
+        write_world(RenderWorldConfig(output=tmp_path / "world", textures=tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from mimicbrush.seeds import seed_of
 from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
+from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.motion import Motion
 from mimicbrush.world.renderer.random_scenes import random_motion, random_scene
 from mimicbrush.world.renderer.scene import Scene, SceneObject
@@ -48,12 +49,16 @@ def draw_still(
     purpose: str = "stills",
     combinations: Sequence[Combination] = TRAINING,
     backgrounds: Sequence[str] = SEEN_BACKGROUNDS,
+    materials: Mapping[str, Material] = MATERIALS,
 ) -> DrawnStill:
-    """Draw a still of one of these combinations; another purpose gives other stills under the same seed."""
+    """Draw a still of one of these combinations; another purpose gives other stills under the same seed.
+
+    materials: those that the combinations name.
+    """
     generator = np.random.default_rng(seed_of(seed, purpose, number))
     combination = combinations[generator.integers(len(combinations))]
     background = backgrounds[generator.integers(len(backgrounds))]
-    scene = draw_scene(combination, background, generator)
+    scene = draw_scene(combination, background, generator, materials=materials)
     description = Description(*combination, background)
     return DrawnStill(scene, description, draw_caption(description, generator))
 
@@ -74,9 +79,12 @@ def draw_clip(
     purpose: str = "clips",
     combinations: Sequence[Combination] = TRAINING,
     backgrounds: Sequence[str] = SEEN_BACKGROUNDS,
+    materials: Mapping[str, Material] = MATERIALS,
 ) -> DrawnClip:
     """Draw a clip like `draw_still`: object and camera move, and in clips of even numbers the light changes."""
-    still = draw_still(number, seed=seed, purpose=purpose, combinations=combinations, backgrounds=backgrounds)
+    still = draw_still(
+        number, seed=seed, purpose=purpose, combinations=combinations, backgrounds=backgrounds, materials=materials
+    )
     motion = random_motion(np.random.default_rng(seed_of(seed, purpose, number, "motion")), still.scene)
     if number % 2:
         motion = with_steady_light(motion)
@@ -88,9 +96,15 @@ def with_steady_light(motion: Motion) -> Motion:
     return Motion(tuple(replace(scene, light=motion.keyframes[0].light) for scene in motion.keyframes))
 
 
-def draw_scene(combination: Combination, background: str, generator: np.random.Generator) -> Scene:
+def draw_scene(
+    combination: Combination,
+    background: str,
+    generator: np.random.Generator,
+    *,
+    materials: Mapping[str, Material] = MATERIALS,
+) -> Scene:
     """Draw poses, light and the seeds of stochastic materials."""
-    subject = SceneObject(silhouette=combination.object, material=MATERIALS[combination.material])
+    subject = SceneObject(silhouette=combination.object, material=materials[combination.material])
     return random_scene(generator, subject, background=BACKGROUNDS[background])
 
 

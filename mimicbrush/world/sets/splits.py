@@ -7,16 +7,16 @@ nowhere in training. Only the judge trains on all of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from mimicbrush.pictures.skimage_photographs import SKIMAGE_PHOTOGRAPHS
 from mimicbrush.seeds import stable_hash
 from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
 from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.named_colours import COLOURS, PARTNERS
 from mimicbrush.world.renderer.patterns import PATTERNS
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES
-from mimicbrush.world.renderer.textures import TEXTURES
+from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS, TEXTURES, is_held_out
 
 Split = Literal["training", "held_out", "unseen"]
 
@@ -45,15 +45,17 @@ seed 0 here."""
 
 
 def is_held_out_photograph(material: Material) -> bool:
-    """Whether a texture or photograph is one of scikit-image's that no training may see."""
-    name = TEXTURES[material.pattern].photograph if material.pattern in TEXTURES else material.pattern
-    return name in SKIMAGE_PHOTOGRAPHS and SKIMAGE_PHOTOGRAPHS[name].is_held_out
+    """Whether a material is a texture or photograph of scikit-image's that no training may see."""
+    return material.pattern in (*TEXTURES, *BACKGROUND_PHOTOGRAPHS) and is_held_out(material.pattern)
 
 
 def is_unseen_material(name: str) -> bool:
-    """Whether a material of an object has a colour, pattern or photograph that no training picture shows."""
-    material = MATERIALS[name]
-    return (
+    """Whether a material of an object has a colour, pattern or photograph that no training picture shows.
+
+    Materials of a user's pictures, which have no entry in `MATERIALS`, are for training.
+    """
+    material = MATERIALS.get(name)
+    return material is not None and (
         UNSEEN_COLOUR in material.colours[:1] or material.pattern == UNSEEN_PATTERN or is_held_out_photograph(material)
     )
 
@@ -78,9 +80,16 @@ TRAINING = tuple(each for each in ALL if each.split == "training")
 HELD_OUT = tuple(each for each in ALL if each.split == "held_out")
 UNSEEN = tuple(each for each in ALL if each.split == "unseen")
 
+
 SEEN_OBJECTS = tuple(name for name in SILHOUETTES if name not in UNSEEN_OBJECTS)
 SEEN_MATERIALS = tuple(name for name in MATERIALS if not is_unseen_material(name))
 SEEN_BACKGROUNDS = tuple(name for name, material in BACKGROUNDS.items() if not is_held_out_photograph(material))
 """Names that occur in training."""
 UNSEEN_BACKGROUNDS = tuple(name for name in BACKGROUNDS if name not in SEEN_BACKGROUNDS)
 """Backgrounds by which networks are judged, as no training picture shows them."""
+
+
+def training_with(names: Iterable[str]) -> tuple[Combination, ...]:
+    """Combinations to train on, with those of further materials, by name."""
+    further = (Combination(name, material) for material in names for name in SEEN_OBJECTS)
+    return (*TRAINING, *(each for each in further if each.split == "training"))
