@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from data_prep.shard_report.pair_pictures import (
 from data_prep.shard_report.run_details import run_section, speed_section
 from mimicbrush.errors import spaced
 from mimicbrush.files import write_text
-from mimicbrush.reports.html_page import SORT_SCRIPT, contents, heading, page, paragraph
+from mimicbrush.reports.html_page import Section, page, paragraph, with_contents
 from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.yaml_reading import parse_yaml
 
@@ -63,16 +63,9 @@ def write_report(folder: Path) -> Path:
     report = folder / REPORT_NAME
     begin = overview(summary, scan, has_summary=(folder / SUMMARY_NAME).is_file())
     title = f"Shards in {folder.resolve().name}"
-    write_text(page(title, [*begin, *_with_contents(sections)], script=SORT_SCRIPT), report)
+    body = with_contents([Section(name, parts) for name, parts in sections.items()])
+    write_text(page(title, [*begin, *body]), report)
     return report
-
-
-def _with_contents(sections: Mapping[str, Sequence[str]]) -> list[str]:
-    """The sections that are not empty, each below its heading, after a list of links to them."""
-    filled = {title: parts for title, parts in sections.items() if parts}
-    anchors = {title: f"part-{number}" for number, title in enumerate(filled, 1)}
-    body = [part for title, parts in filled.items() for part in (heading(title, anchor=anchors[title]), *parts)]
-    return [contents({anchor: title for title, anchor in anchors.items()}), *body]
 
 
 def _input_folder(folder: Path) -> Path | None:

@@ -49,12 +49,12 @@ def choose_sides(config: CompareConfig) -> tuple[ComparedEditor, ComparedEditor]
     editor_b = choose_editor(run_b.folder, run_b.editors, config.editor_b, "editor_b")
     if editor_a == editor_b and config.run_a.resolve() == config.run_b.resolve():
         raise UserError(f"both sides are {editor_a} of {config.run_a}; name another run, or another --editor_b")
-    label_a, label_b = editor_a, editor_b
-    if editor_a == editor_b:
+    label_a, label_b = run_a.editor_titles[editor_a], run_b.editor_titles[editor_b]
+    if label_a == label_b:
         names = [run.folder.name for run in (run_a, run_b)]
         if names[0] == names[1]:
             names = [str(run.folder) for run in (run_a, run_b)]
-        label_a, label_b = (f"{editor_a} of {name}" for name in names)
+        label_a, label_b = (f"{label_a} of {name}" for name in names)
     return ComparedEditor(run=run_a, editor=editor_a, label=label_a), ComparedEditor(
         run=run_b, editor=editor_b, label=label_b
     )

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from mimicbrush.benchmark_layout import ReleasedTask, Task, Track, Vocabulary
 from mimicbrush.config_faults import value_faults
 from mimicbrush.errors import Faults, UserError
+from mimicbrush.reports.display_name import display_name
 from mimicbrush.work_share import WorkShare
 
 Need = Literal["reference_mask", "prompt"]
@@ -72,6 +73,8 @@ class BenchmarkSet:
     every edit."""
     vocabulary: Vocabulary | None = None
     """Evaluate only the samples whose words and shapes are seen, or unseen, in training (track truth); null: all."""
+    title: str = ""
+    """Name in reports, such as "Text, unseen words"; empty: made of the set's name here."""
 
     def __post_init__(self) -> None:
         if self.track != "truth" and self.task not in get_args(ReleasedTask):
@@ -118,6 +121,8 @@ class EditorSpec:
     reference matters."""
     mask: MaskSupply = "given"
     """given: the editor receives the sample's mask; withheld: it proposes its own, if its kind of request allows."""
+    title: str = ""
+    """Name in reports, such as "Classical inpainting (Telea)"; empty: made of the editor's name here."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -153,8 +158,8 @@ class EvaluateConfig:
     sets: dict[str, BenchmarkSet]
     """Benchmark sets by the names they have in tables."""
     editors: dict[str, dict]
-    """Editors by the names they have in tables: each has a class_path, and may have init_args and references (own or
-    swapped). The others are compared with the first."""
+    """Editors by the names they have in tables: each has a class_path, and may have init_args, references (own or
+    swapped) and a title. The others are compared with the first."""
     seeds: list[int] = field(default_factory=lambda: [1])
     """Seeds: each sample is edited once with each. The released script uses 1 for all samples."""
     metrics: list[str] = field(default_factory=list)
@@ -199,12 +204,25 @@ class EvaluateConfig:
             with faults.collect():
                 self.editor(name)
         faults.refuse()
+        titles = list(self.editor_titles.values())
+        if doubled := [title for title in dict.fromkeys(titles) if titles.count(title) > 1]:
+            raise UserError(f"editors: {', '.join(doubled)}: more than one has this title; change `title` of one")
+
+    @property
+    def editor_titles(self) -> dict[str, str]:
+        """Names of the editors in reports, by the names they have here."""
+        return {name: self.editor(name).title or display_name(name) for name in self.editors}
+
+    @property
+    def set_titles(self) -> dict[str, str]:
+        """Names of the sets in reports, by the names they have here."""
+        return {name: members.title or display_name(name) for name, members in self.sets.items()}
 
     def editor(self, name: str) -> EditorSpec:
         """One editor; raises UserError where its entry is invalid."""
         faults = value_faults(EditorSpec, self.editors[name], f"editors.{name}")
         if faults:
-            raise UserError(f"editors.{name} needs a class_path, may have init_args and references: {faults[0]}")
+            raise UserError(f"editors.{name} needs a class_path, may have init_args, references and title: {faults[0]}")
         try:
             return EditorSpec(**self.editors[name])
         except ValueError as error:

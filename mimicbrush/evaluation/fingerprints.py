@@ -167,8 +167,9 @@ def _reference_use_fingerprint(measurement: ReferenceUseMeasurement, weights: st
 
 
 def _editor_entry(spec: EditorSpec) -> dict:
-    """All of an editor's entry that changes its edits; `mask: given` is left out, as before there was a choice."""
-    return {name: value for name, value in asdict(spec).items() if (name, value) != ("mask", "given")}
+    """All of an editor's entry that changes its edits: not the title, nor `mask: given`, which once was no choice."""
+    unchanging = {("mask", "given"), ("title", spec.title)}
+    return {name: value for name, value in asdict(spec).items() if (name, str(value)) not in unchanging}
 
 
 def _pictures(samples: Sequence[Sample]) -> str:

@@ -17,6 +17,7 @@ from mimicbrush.evaluation.metrics.score import Score, number_from_json, number_
 from mimicbrush.evaluation.preconditions import RESULTS, require_results
 from mimicbrush.evaluation.score_rounds import metrics_code
 from mimicbrush.files import digest, read_object, whole, write_json
+from mimicbrush.reports.display_name import display_name
 from mimicbrush.statistics import Better
 from mimicbrush.yaml_reading import parse_yaml
 
@@ -47,6 +48,10 @@ class RecordedRun:
     """Samples by set and id. Relative paths of their pictures start where the evaluation was started."""
     pictures: dict[tuple[str, str], str]
     """Fingerprint of each sample's pictures, by set and id."""
+    editor_titles: dict[str, str]
+    """Names of the editors in reports."""
+    set_titles: dict[str, str]
+    """Names of the sets in reports."""
 
     @property
     def editors(self) -> list[str]:
@@ -159,7 +164,7 @@ def _parse(document: dict, folder: Path) -> RecordedRun:
         raise ValueError("samples and edits do not match")
     if any(entry["better"] not in ("higher", "lower", None) for entry in document["metrics"].values()):
         raise ValueError("a metric's direction")
-    sets = document["config"]["sets"]
+    sets, editors = document["config"]["sets"], document["config"]["editors"]
     return RecordedRun(
         folder=folder,
         date=document["date"],
@@ -181,6 +186,9 @@ def _parse(document: dict, folder: Path) -> RecordedRun:
             for key, entry in entries.items()
         },
         pictures={key: entry["pictures"] for key, entry in entries.items()},
+        # Results of earlier versions have no titles.
+        editor_titles={name: editors[name].get("title") or display_name(name) for name in editors},
+        set_titles={name: sets[name].get("title") or display_name(name) for name in sets},
     )
 
 

@@ -75,21 +75,6 @@ def encode_webp(image: NDArray[np.uint8], *, quality: int) -> bytes:
     return _encode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])
 
 
-def encode_animation(frames: Sequence[Image.Image], *, quality: int, frame_seconds: float) -> bytes:
-    """Encode RGB pictures of equal size as an animated WebP that repeats forever."""
-    encoded, (first, *others) = io.BytesIO(), frames
-    first.save(
-        encoded,
-        format="WEBP",
-        save_all=True,
-        append_images=others,
-        duration=round(1000 * frame_seconds),
-        loop=0,
-        quality=quality,
-    )
-    return encoded.getvalue()
-
-
 def encode_png(image: Image.Image | NDArray) -> bytes:
     """Encode a PIL picture, or an array (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits or bool.
 

@@ -1,4 +1,8 @@
-"""Pictures on an HTML page: inlined, with captions, side by side, in grids and on cards."""
+"""Pictures and clips on an HTML page: inlined, with captions, side by side, in grids and on cards.
+
+Pictures that a click enlarges are buttons; `picture_viewer.js` opens them, and `clip_player.js` plays clips. A clip is
+stored as one picture that holds its frames in rows, so that it can be stepped through, and is a strip without a script.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,38 @@ import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from mimicbrush.pictures.conversion import shrink_to_fit
-from mimicbrush.pictures.writing import encode_animation, encode_jpeg, encode_png
+from mimicbrush.pictures.writing import encode_jpeg, encode_png, encode_webp
+from mimicbrush.reports.contact_sheet import join
 from mimicbrush.reports.html_page import Markup, breakable, escape, to_html
 
-QUALITY, THUMBNAIL_QUALITY = 92, 82
-"""JPEG quality of photographs in full size, and of thumbnails."""
-THUMBNAIL_SIDE = 264
-"""Default size of a thumbnail's longer side in pixels, which is the largest width of a grid's column."""
-FRAME_SECONDS = 0.2
-"""Duration of each frame of a clip, long enough to compare clips by eye."""
+QUALITY, STORED_QUALITY = 92, 80
+"""Quality of photographs that are shown in full size, and of pictures that a click enlarges."""
+SMALL_SIDE, SMALL_QUALITY, LOSSLESS = 96, 92, 101
+"""Up to this side, clips have a higher quality, and pictures are stored without loss (OpenCV: a quality above 100)."""
+STORED_SIDE = 512
+"""Default for the longer side of a picture as stored, in pixels: it is enlarged by a click."""
+COLUMN_WIDTH = 264
+"""Largest width of a grid's column in CSS pixels."""
+MAX_STRIP_COLUMNS = 10
+"""Largest number of frames in a row of a clip's strip."""
+MAX_WEBP_SIDE = 16383
+FRAMES_PER_SECOND = 5.0
+"""Default speed of a clip, slow enough to compare clips by eye."""
 NARROW = 112
 """Least width of a gallery's figure in CSS pixels, for its caption; 7rem in html_page.css."""
+MAX_IN_A_ROW = 12
+"""Largest number of pictures of a grid that stand in one row on paper."""
 NARROWEST, GRID_GAP = 7.2, 0.7
 """Least width of a grid's column, and the gap between columns, in rem; the gap is also in html_page.css."""
+
+Role = Literal["", "source", "mask", "reference", "flow", "edit", "truth"]
+"""Role of a picture in a sample; pictures with a role are compared with the others of their card."""
 
 
 class Shown(NamedTuple):
@@ -48,16 +66,70 @@ def gallery(shown: Sequence[Shown], *, height: int) -> str:
     return f"<div class='gallery' style='--height: {height}px'>{''.join(figures)}</div>"
 
 
-def enlargeable(picture: Image.Image, alt: str) -> Markup:
-    """An inlined picture, as wide as its place, that fills the window on a click, and returns on another one.
+def enlargeable(
+    shown: Image.Image | Sequence[Image.Image],
+    caption: str,
+    *,
+    side: int | None = None,
+    alt: str = "",
+    role: Role = "",
+    key: str = "",
+    frames_per_second: float | None = None,
+) -> Markup:
+    """An inlined picture, or a clip's frames, as wide as its place; a click enlarges it.
 
-    It is a JPEG in the size in which it is given.
+    caption: its name where it is enlarged, and among the pictures that it is compared with; alt: description, by
+    default the caption; side: longer side in pixels to which it is reduced; key: id by which `enlargeable_copy` shows
+    it again.
     """
-    source = _data_url("jpeg", encode_jpeg(picture.convert("RGB"), quality=THUMBNAIL_QUALITY))
-    words, ratio = escape(alt), f"aspect-ratio: {picture.width} / {picture.height}"
+    frames = [shown] if isinstance(shown, Image.Image) else shown
+    columns, rows = _strip_shape(len(frames))
+    limit = min(side or MAX_WEBP_SIDE, MAX_WEBP_SIDE // max(rows, columns))
+    small = [shrink_to_fit(frame.convert("RGB"), limit, limit) for frame in frames]
+    size = small[0].size
+    data = _stored(small, columns)
+    named = f" id='{escape(key)}'" if key else ""
+    image = f"<img{named} src='{data}' alt='{escape(alt or caption)}' loading='lazy' decoding='async'>"
+    return _button(
+        image, size, len(frames), caption=caption if alt else "", role=role, frames_per_second=frames_per_second
+    )
+
+
+def enlargeable_copy(
+    key: str,
+    size: tuple[int, int],
+    caption: str,
+    *,
+    alt: str = "",
+    role: Role = "",
+    num_frames: int = 1,
+    frames_per_second: float | None = None,
+) -> Markup:
+    """A picture that the page stores elsewhere, under `key`, shown a second time by a script.
+
+    size: width and height of one frame, of which only the ratio matters.
+    """
+    image = f"<img data-copy='{escape(key)}' alt='{escape(alt or caption)}'>"
+    return _button(
+        image, size, num_frames, caption=caption if alt else "", role=role, frames_per_second=frames_per_second
+    )
+
+
+def _button(
+    image: str, size: tuple[int, int], num_frames: int, *, caption: str, role: Role, frames_per_second: float | None
+) -> Markup:
+    width, height = size
+    shape = f"--ratio: {width / height:.4f}"
+    data = f" data-width='{width}' data-height='{height}'"
+    data += f" data-caption='{escape(caption)}'" if caption else ""
+    data += f" data-role='{role}'" if role else ""
+    if num_frames == 1:
+        return Markup(f"<button type='button' class='enlarge' style='{shape}'{data}>{image}</button>")
+    columns, rows = _strip_shape(num_frames)
+    shape += f"; --columns: {columns}; --rows: {rows}"
+    data += f" data-frames='{num_frames}' data-fps='{frames_per_second or FRAMES_PER_SECOND:g}'"
     return Markup(
-        f"<label class='enlarge' style='{ratio}'><input type='checkbox' aria-label='Enlarge'>"
-        f"<img src='{source}' alt='{words}' loading='lazy' decoding='async'></label>"
+        f"<button type='button' class='enlarge clip' style='{shape}'{data}><span class='window'>{image}</span></button>"
     )
 
 
@@ -67,35 +139,12 @@ def figure(image: Image.Image | Path, caption: str, *, width: int | None = None)
     return captioned(f"<img src='{_source(image)}' alt='{escape(caption)}'{size}>", caption)
 
 
-def thumbnail_figure(
-    shown: Image.Image | Sequence[Image.Image], caption: str, *, side: int = THUMBNAIL_SIDE, below: str = ""
-) -> str:
-    """A captioned thumbnail of a picture or of a clip's frames. below: HTML after the caption."""
-    return captioned(thumbnail(shown, side, caption), caption, below=below)
-
-
 def captioned(
     content: str, caption: str | Markup, *, below: str = "", attributes: Mapping[str, object] | None = None
 ) -> str:
     """A figure with a caption. below: HTML after the caption; attributes: HTML attributes of the figure."""
     named = "".join(f" {name}='{escape(value)}'" for name, value in (attributes or {}).items())
     return f"<figure{named}>{content}<figcaption>{to_html(caption)}</figcaption>{below}</figure>"
-
-
-def thumbnail(shown: Image.Image | Sequence[Image.Image], side: int, alt: str) -> str:
-    """An inlined picture of at most `side` pixels a side, which the browser decodes when it becomes visible.
-
-    A still is a JPEG; several frames are an animated WebP.
-    """
-    frames = [shown] if isinstance(shown, Image.Image) else shown
-    small = [shrink_to_fit(frame.convert("RGB"), side, side) for frame in frames]
-    if len(small) == 1:
-        source = _data_url("jpeg", encode_jpeg(small[0], quality=THUMBNAIL_QUALITY, halve_chroma=True))
-    else:
-        encoded = encode_animation(small, quality=THUMBNAIL_QUALITY, frame_seconds=FRAME_SECONDS)
-        source = _data_url("webp", encoded)
-    size = f"width='{small[0].width}' height='{small[0].height}'"
-    return f"<img src='{source}' alt='{escape(alt)}' {size} loading='lazy' decoding='async'>"
 
 
 def strip(figures: Sequence[str]) -> str:
@@ -108,13 +157,16 @@ def picture_grid(figures: Sequence[str], *, count: int | None = None) -> str:
 
     The page's style must include `grid_style` of that count.
     """
-    return f"<div class='pictures of-{count or len(figures)}'>{''.join(figures)}</div>"
+    number = count or len(figures)
+    kind = " in-a-row" if number <= MAX_IN_A_ROW else ""
+    return f"<div class='pictures of-{number}{kind}' style='--count: {number}'>{''.join(figures)}</div>"
 
 
 def card(title: str, content: str, *, key: str = "") -> str:
     """A framed part of a page about one sample. title: HTML; key: id of the sample, for scripts."""
     data = f" data-id='{escape(key)}'" if key else ""
-    return f"<article class='card'{data}><h4>{title}</h4>{content}</article>"
+    kind = "card plays" if "class='enlarge clip'" in content else "card"
+    return f"<article class='{kind}'{data}><h4>{title}</h4>{content}</article>"
 
 
 def grid_style(counts: Iterable[int]) -> str:
@@ -126,9 +178,25 @@ def _grid_columns(count: int) -> str:
     columns = sorted({math.ceil(count / rows) for rows in range(1, count + 1)} - {1})
     return "".join(
         f"@container (min-width: {number * NARROWEST + (number - 1) * GRID_GAP:.1f}rem) {{ .pictures.of-{count} "
-        f"{{ grid-template-columns: repeat({number}, minmax(0, {THUMBNAIL_SIDE}px)); }} }}\n"
+        f"{{ grid-template-columns: repeat({number}, minmax(0, {COLUMN_WIDTH}px)); }} }}\n"
         for number in columns
     )
+
+
+def _strip_shape(num_frames: int) -> tuple[int, int]:
+    """Columns and rows of a strip, in which the last row is about as full as the others."""
+    rows = math.ceil(num_frames / MAX_STRIP_COLUMNS)
+    return math.ceil(num_frames / rows), rows
+
+
+def _stored(frames: Sequence[Image.Image], columns: int) -> str:
+    """Encode frames of equal size as one WebP, in rows."""
+    rows = [frames[first : first + columns] for first in range(0, len(frames), columns)]
+    sheet = join(rows, gap=0) if len(frames) > 1 else frames[0]
+    quality = STORED_QUALITY
+    if max(frames[0].size) <= SMALL_SIDE:
+        quality = LOSSLESS if len(frames) == 1 else SMALL_QUALITY
+    return _data_url("webp", encode_webp(np.asarray(sheet), quality=quality))
 
 
 def _source(image: Image.Image | Path) -> str:

@@ -58,7 +58,7 @@ def test_first_editors_of_both_runs(compare, runs, tmp_path, capsys):
     assert (found["psnr"]["difference"], found["psnr"]["win_rate"]["mean"]) == (None, 1)
     assert found["change_outside"]["verdict"] == "equal"
     told = capsys.readouterr().out
-    assert "ours of b against ours of a" in told and "hold an infinite value" in told
+    assert "Ours of b against Ours of a" in told and "hold an infinite value" in told
 
 
 def test_every_sample_is_in_the_csv(compare, runs, tmp_path):
@@ -67,17 +67,17 @@ def test_every_sample_is_in_the_csv(compare, runs, tmp_path):
     with (tmp_path / "out" / "comparison.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "ssim"]
     assert [row["id"] for row in rows] == ["000", "001", "002"]
-    assert [float(row["ours of a"]) for row in rows] == scores(run_a, "ours", "ssim")
+    assert [float(row["Ours of a"]) for row in rows] == scores(run_a, "ours", "ssim")
     for row in rows:
-        assert float(row["difference"]) == pytest.approx(float(row["ours of b"]) - float(row["ours of a"]))
+        assert float(row["difference"]) == pytest.approx(float(row["Ours of b"]) - float(row["Ours of a"]))
 
 
 def test_page_shows_charts_and_the_samples_that_differ_most(compare, runs, tmp_path):
     compare(*runs, "--output", tmp_path / "out")
     text = (tmp_path / "out" / "comparison.html").read_text()
     assert "class='chart'" in text and "gain in SSIM" in text and "∞" in text
-    # Source, mask, reference, both edits, truth, of each card.
-    assert text.count("<img ") == 6 * text.count("<article") > 0
+    # Source, which is the truth, mask, reference, both edits, of each card.
+    assert text.count("<img ") == 5 * text.count("<article") > 0
     assert "src='http" not in text
 
 
@@ -86,7 +86,7 @@ def test_two_editors_of_one_run(compare, runs):
     compare(run_a, run_a, "--editor_b", "fill")
     output = run_a / "comparisons" / "a.fill_against_a.ours"
     document = json.loads((output / "comparison.json").read_text())
-    assert (document["first"]["label"], document["second"]["label"]) == ("ours", "fill")
+    assert (document["first"]["label"], document["second"]["label"]) == ("Ours", "Fill")
 
 
 def test_samples_of_one_run_only_are_said(compare, runs, tmp_path, capsys):
@@ -95,7 +95,7 @@ def test_samples_of_one_run_only_are_said(compare, runs, tmp_path, capsys):
     change(run_b, edits=results["edits"][:2], samples=results["samples"][:2], metrics_code="older")
     compare(run_a, run_b, "--output", tmp_path / "out")
     told = capsys.readouterr().out
-    assert "1 of 3 edits of ours of a have no counterpart" in told
+    assert "1 of 3 edits of Ours of a have no counterpart" in told
     assert "scored by different versions of the metrics" in told
 
 

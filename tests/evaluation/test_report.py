@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.compare_runs import run_comparison
 from mimicbrush.evaluation.config import CompareConfig, EvaluateConfig
+from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import Summary
-from mimicbrush.evaluation.report.metric_tables import further_section, paper_section
+from mimicbrush.evaluation.metrics.score import Score
+from mimicbrush.evaluation.paired_comparison import MIN_GROUPS
+from mimicbrush.evaluation.report.best_values import mark_best
+from mimicbrush.evaluation.report.metric_tables import measures_sections
 from mimicbrush.evaluation.report.overview import editors_section
 from mimicbrush.evaluation.report.published import published_rows
-from mimicbrush.evaluation.report.samples import NUM_AT_FULL_SIZE, SMALLEST_SIDE, thumbnail_side
-from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE
+from mimicbrush.evaluation.report.samples import (
+    NUM_AT_FULL_SIZE,
+    SMALLEST_SIDE,
+    card_title,
+    sample_pictures,
+    stored_side,
+)
+from mimicbrush.pictures.conversion import to_levels
+from mimicbrush.pictures.reading import read_frames
+from mimicbrush.reports.data_table import DataTable
+from mimicbrush.reports.html_pictures import STORED_SIDE
 from tests.conftest import CHROMIUM
 from tests.evaluation.small import IDENTITY, PASTE, Loaded, RefusesDark, Shapeless, one_set
+from tests.evaluation.truth_sets import NUM_FRAMES, truth_set, write_truth_sample
 
 NEEDS_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 # Two of the three pictures of `make_set` lie below this mean.
@@ -55,15 +74,19 @@ def test_failures_come_first_and_means_say_how_many_edits_they_are_of(report):
     number = int(failed[1])
     assert 0 < number < 3 and f"{3 - number} of 3 edits" in text
     assert text.count("class='edit failed'") == number == text.count("failed: too dark")
+    assert "<b>Flaky</b> on" in text
 
 
 def test_every_sample_is_there_in_order_of_id_without_javascript(report):
     text = report({"identity": IDENTITY, "paste": PASTE})
     assert re.findall(r"<article class='card' data-id='(\d+)'", text) == ["000", "001", "002"]
-    # Source, mask, reference, two edits, truth; before the tables they stand without the mask's own picture.
+    # Source, which is the truth, mask, reference, two edits; before the tables stand copies of all but the source.
     glance, cards = text.split("class='cards'")
-    assert cards.count("<img ") == cards.count("loading='lazy'") == 3 * 6
-    assert glance.count("<img ") == glance.count("loading='lazy'") == 3 * 5
+    cards, _ = cards.split("<script>", 1)
+    assert cards.count("<img ") == cards.count("loading='lazy'") == cards.count("data:image/") == 3 * 5
+    copies = re.findall(r"<img data-copy='([^']+)'", glance)
+    assert len(copies) == 3 * 5 and "data:image/" not in glance.partition("</style>")[2]
+    assert set(copies) <= set(re.findall(r"<img id='([^']+)'", cards))
     assert "class='controls' hidden" in text
     assert not re.findall(r"(?:src|href)='(?!data:|#)", text)
 
@@ -82,42 +105,137 @@ def test_values_are_there_to_sort_by(report):
 
 def test_editors_are_compared_with_the_first(report):
     text = report({"paste": PASTE, "identity": IDENTITY})
-    assert "Against paste, sample by sample" in text and "identity against paste" in text
+    assert ">Against Paste</h3>" in text and "Identity against Paste" in text
     assert "3 of 3 pairs hold an infinite value" in text
     assert "Against" not in report({"paste": PASTE})
 
 
-def test_a_metric_without_weights_is_not_computed_and_says_how(report):
+def results_of(values: dict[str, list[float]], *, better: str = "higher", groups: int = 8) -> SimpleNamespace:
+    """Results of a metric `score` on one set, by editor; each sample has a group of its own, up to that many."""
+    edits = [
+        EditResult("set", editor, 1, str(number), str(number % groups), 1.0, None, "", {"score": Score(value)})
+        for editor, column in values.items()
+        for number, value in enumerate(column)
+    ]
+    means = {editor: sum(column) / len(column) for editor, column in values.items()}
+    return SimpleNamespace(
+        config=SimpleNamespace(editors=list(values)),
+        edits=edits,
+        summaries={("set", editor, "score"): Summary(mean, None, None, 8, 8, "") for editor, mean in means.items()},
+        metrics={"score": SimpleNamespace(better=better)},
+    )
+
+
+ROUGH = [0.1, 0.9, 0.2, 0.8, 0.3, 0.9, 0.1, 0.7]
+"""Undecided against 0.6 for every sample; its mean is 0.5."""
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "marks"),
+    [
+        ({"good": [0.9] * 8, "bad": [0.1] * 8}, "higher", {"good": "best"}),
+        ({"good": [0.9] * 8, "bad": [0.1] * 8}, "lower", {"bad": "best"}),
+        ({"good": [0.9] * 8, "same": [0.9] * 8, "bad": [0.1] * 8}, "higher", {"good": "best", "same": "best"}),
+        ({"good": [0.6] * 8, "rough": ROUGH, "bad": [0.0] * 8}, "higher", {"good": "best", "rough": "tied"}),
+        ({"good": [0.6] * 8, "rough": ROUGH}, "higher", {}),
+        ({"good": [0.6] * 8, "rough": ROUGH}, None, {}),
+        ({"infinite": [math.inf] * 8, "bad": [1.0] * 8}, "higher", {"infinite": "best"}),
+        ({"alone": [0.9] * 8}, "higher", {}),
+    ],
+)
+def test_best_values_are_marked_where_the_difference_is_decided(values, better, marks):
+    results = results_of(values, better=better)
+    assert mark_best(results, "set", results.metrics) == {(name, "score"): mark for name, mark in marks.items()}
+
+
+def test_few_photographs_mark_nothing():
+    results = results_of({"good": [0.9] * 8, "bad": [0.1] * 8}, groups=MIN_GROUPS - 1)
+    assert mark_best(results, "set", results.metrics) == {}
+
+
+def test_a_metric_without_weights_is_folded_away_and_says_how(report):
     metric = SimpleNamespace(title="LPIPS", unit="", better="lower", column="LPIPS", meaning="distance")
+    config = SimpleNamespace(editors=["ours"], editor_titles={"ours": "Ours"}, set_titles={"set": "Set"}, output=Path())
     results = SimpleNamespace(
-        config=SimpleNamespace(editors=["ours"]),
+        config=config,
         edits=[],
+        samples={"set": []},
         not_computed={"lpips": "weights are not here; fetch them by: python -m fetch"},
         variants={},
         summaries={("set", "ours", "lpips"): Summary(None, None, None, 0, 0, "3 of 3 not computed")},
     )
     benchmark_set = SimpleNamespace(task="parts", track="inner_id")
-    paper = "".join(paper_section(results, "set", benchmark_set, {"lpips": metric}))
-    assert "<td>ours</td><td><span class='none'>not computed</span></td>" in paper
-    assert "<td>0.28</td>" in paper
-    further = "".join(further_section(results, "set", benchmark_set, {"lpips": metric}))
-    assert "<summary>Not computed: LPIPS</summary>" in further and "python -m fetch" in further
-    # Another set's metrics are named there.
-    assert "Not computed" not in "".join(further_section(results, "set", benchmark_set, {}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DataTable, "write", lambda table, folder: [])
+        paper, measures = measures_sections(results, "set", benchmark_set, {"lpips": metric})
+    shown = "".join(measures.parts)
+    assert paper.parts == [] and measures.title == "Measures"
+    table, folded = shown.split("</table>", 1)
+    assert "LPIPS" not in table
+    assert "<summary>Not computed: LPIPS</summary>" in folded and "python -m fetch" in folded
+    # The published numbers of that column can be opened.
+    assert "<td>0.28</td>" in folded
 
 
 def test_pictures_come_before_the_first_table_and_what_lacks_weights_after_the_numbers(report):
     text = report({"paste": PASTE})
-    places = [text.index(part) for part in ("<img ", "The paper&#x27;s measures", "Further measures", "Not computed:")]
+    places = [
+        text.index(part)
+        for part in ("<img ", "The paper&#x27;s measures</h3>", "Further measures</h3>", "Not computed:")
+    ]
     assert places == sorted(places) and "<h2>Not computed" not in text
+
+
+def test_tables_are_exported_beside_the_report(report, tmp_path):
+    report({"paste": PASTE, "identity": {**IDENTITY, "title": "Source & nothing"}})
+    files = sorted(path.name for path in (tmp_path / "out" / "tables").iterdir())
+    assert files == [f"small_{kind}.{suffix}" for kind in ("comparisons", "means") for suffix in ("csv", "tex")]
+    rows = list(csv.DictReader((tmp_path / "out" / "tables" / "small_means.csv").open(encoding="utf-8")))
+    assert [row["Editor"] for row in rows] == ["Paste", "Source & nothing"]
+    assert rows[1]["SSIM"] == "1.0" and float(rows[0]["SSIM, low"]) <= float(rows[0]["SSIM"]) < 1
+    assert r"Source \& nothing" in (tmp_path / "out" / "tables" / "small_means.tex").read_text(encoding="utf-8")
+
+
+def test_a_title_changes_no_edit(report, tmp_path):
+    report({"paste": PASTE})
+    (picture,) = (tmp_path / "out" / "edits").rglob("000.png")
+    before = picture.stat().st_mtime_ns
+    assert "Pasted reference" in report({"paste": {**PASTE, "title": "Pasted reference"}})
+    assert picture.stat().st_mtime_ns == before
+
+
+def test_two_editors_with_one_title_are_refused():
+    with pytest.raises(UserError, match="Paste: more than one has this title"):
+        EvaluateConfig(
+            output=Path("out"), sets={"small": None}, editors={"paste": PASTE, "other": {**PASTE, "title": "Paste"}}
+        )
+
+
+@pytest.mark.parametrize(
+    ("task", "given"),
+    [
+        ("texture", ["source", "mask", "reference", "truth"]),
+        ("text", ["source", "mask", "truth"]),
+        ("motion", ["source", "mask", "flow", "truth"]),
+        ("video", ["source", "mask", "reference", "truth"]),
+    ],
+)
+def test_cards_of_sets_with_a_truth_show_all_that_a_sample_has(tmp_path, task, given):
+    write_truth_sample(tmp_path, "000", task)
+    (sample,) = list_samples(truth_set(tmp_path, task))
+    pictures = {each.role: each.frames for each in sample_pictures(sample)}
+    assert list(pictures) == given
+    assert [len(pictures[role]) for role in ("source", "mask", "truth")] == [NUM_FRAMES if task == "video" else 1] * 3
+    assert np.array_equal(np.asarray(pictures["truth"][-1]), to_levels(read_frames(sample.truth)[-1]))
+    assert "a checkered ball on grass" in card_title(sample)
 
 
 def test_glance_spreads_over_the_set_and_shows_failures(make_set, evaluate):
     output = evaluate({"sets": one_set(make_set(number=7), "inter_id"), "editors": {"paste": PASTE, "flaky": FLAKY}})
     glance = (output / "report.html").read_text().partition("class='glance'")[2].partition("</table>")[0]
-    assert re.findall(r"alt='source of (\d+)'", glance) == ["000", "003", "006"]
+    assert re.findall(r"alt='mask of (\d+)'", glance) == ["000", "003", "006"]
     failed = glance.count("<span class='none'>failed</span>")
-    assert failed > 0 and glance.count("by flaky") == 3 - failed and "truth" not in glance
+    assert failed > 0 and glance.count("by Flaky") == 3 - failed and "truth" not in glance
 
 
 def test_editors_are_explained_by_their_classes():
@@ -133,27 +251,27 @@ def test_editors_are_explained_by_their_classes():
         "mute": {"class_path": f"{Shapeless.__module__}.Shapeless"},
     }
     config = EvaluateConfig(output=Path("out"), sets={"small": None}, editors=editors)
-    names = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", editors_section(config))
+    names = re.findall(r"<li><b>(.*?)</b>: (.*?)</li>", "".join(editors_section(config)))
     assert names == [
-        ("ours", "Takes a checkpoint and has no use for it. Here: checkpoint runs/x."),
+        ("Ours", "Takes a checkpoint and has no use for it. Here: checkpoint runs/x."),
         (
-            "control",
-            "The same as ours. Each sample is edited with the reference of another group, to see whether the right one "
+            "Control",
+            "The same as Ours. Each sample is edited with the reference of another group, to see whether the right one "
             "matters.",
         ),
         (
-            "theirs",
+            "Theirs",
             "Takes a checkpoint and has no use for it. Here: checkpoint asset:tiny, which comes with the package.",
         ),
-        ("paste", "Pastes the reference, resized to the mask&#x27;s bounding box, through the mask."),
-        ("mute", f"{Shapeless.__module__}.Shapeless."),
+        ("Paste", "Pastes the reference, resized to the mask&#x27;s bounding box, through the mask."),
+        ("Mute", f"{Shapeless.__module__}.Shapeless."),
     ]
 
 
 def test_many_pictures_are_smaller_and_none_is_left_out():
-    assert thumbnail_side(NUM_AT_FULL_SIZE) == THUMBNAIL_SIDE
-    assert thumbnail_side(4 * NUM_AT_FULL_SIZE) == THUMBNAIL_SIDE // 2
-    assert thumbnail_side(10**6) == SMALLEST_SIDE
+    assert stored_side(NUM_AT_FULL_SIZE) == STORED_SIDE
+    assert stored_side(4 * NUM_AT_FULL_SIZE) == STORED_SIDE // 2
+    assert stored_side(10**6) == SMALLEST_SIDE
 
 
 def browse(page: Path, address: str = "", *, window: str = "800,600") -> str:
@@ -244,11 +362,11 @@ def test_desktop_shows_tables_whole_measures_by_their_names_and_rows_of_equal_le
     measure = """
         const cut = (name) => [...document.querySelectorAll(name)].filter((one) => one.scrollWidth > one.clientWidth);
         const rows = {};
-        for (const { offsetTop } of document.querySelector(".pictures").children)
+        for (const { offsetTop } of document.querySelector(".card").querySelectorAll("figure:not(.names)"))
           rows[offsetTop] = (rows[offsetTop] || 0) + 1;
         document.title = `${cut("table").length} ${cut("dt").length} ${Object.values(rows).join("+")}`;
     """
     page = tmp_path / "page.html"
     page.write_text(text.replace("</body>", f"<script>{measure}</script></body>"))
-    # Source, mask, reference, seven edits, truth.
-    assert "<title>0 0 6+5</title>" in browse(page, window="1280,6000")
+    # Source, mask, reference, seven edits.
+    assert "<title>0 0 5+5</title>" in browse(page, window="1280,6000")

@@ -10,11 +10,8 @@ from mimicbrush.files import write_text
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_image, read_mask
 from mimicbrush.reports.html_page import columns, escape, folded, page, paragraph
-from mimicbrush.reports.html_pictures import card, picture_grid, thumbnail_figure
+from mimicbrush.reports.html_pictures import STORED_SIDE, captioned, card, enlargeable, picture_grid
 from mimicbrush.reports.mask_outline import outline_mask
-
-SIDE = 360
-"""Longer side of a picture in pixels; more than is displayed, for screens of high resolution."""
 
 FIX_MASKS = (
     "If not: fix or delete masks in a copy of the folder masks, and build again from it with masks.method files."
@@ -56,4 +53,4 @@ def _thumbnail(picture: Path, mask_path: Path | None, label: str) -> str:
         mask = read_mask(mask_path)[0].numpy() > 0.5
         label = f"{label} · mask {mask.mean():.0%}"
         image = outline_mask(image, mask)
-    return thumbnail_figure(image, label, side=SIDE)
+    return captioned(enlargeable(image, label, side=STORED_SIDE), label)

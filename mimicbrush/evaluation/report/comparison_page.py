@@ -5,30 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.paired_comparison import PairedComparison, PairedSample
+from mimicbrush.evaluation.report.comparison_tables import comparison_table, exported_comparisons
 from mimicbrush.evaluation.report.console_tables import column_title
 from mimicbrush.evaluation.report.difference_charts import outcome, sorted_differences, verdict_legend
-from mimicbrush.evaluation.report.metric_tables import comparison_table
+from mimicbrush.evaluation.report.metric_tables import TABLES
 from mimicbrush.evaluation.report.samples import (
     STYLE,
     card_title,
     frames_note,
-    given_pictures,
     read_pictures,
+    sample_figures,
     score_list,
-    truth_pictures,
+    speed_of,
 )
 from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric
 from mimicbrush.files import write_text
-from mimicbrush.reports.html_page import bullets, columns, escape, heading, page, paragraph
-from mimicbrush.reports.html_pictures import THUMBNAIL_SIDE, captioned, card, grid_style, picture_grid, thumbnail_figure
+from mimicbrush.reports.html_page import Section, bullets, columns, escape, page, paragraph, with_contents
+from mimicbrush.reports.html_pictures import STORED_SIDE, captioned, card, enlargeable, grid_style, picture_grid
 from mimicbrush.reports.number_format import format_number
 
 NUM_EXTREMES = 2
 """Number of samples shown for each metric in which the second gains most, and in which it loses most."""
-NUM_PICTURES = (5, 6)
-"""Pictures on a card: three inputs and two edits, and on inner-ID the truth."""
+NUM_PICTURES = (4, 5, 6)
+"""Pictures on a card: two edits, source, mask, and as far as there are any, reference and truth."""
 
 
 def write_comparison_report(
@@ -40,21 +42,24 @@ def write_comparison_report(
     output: Path,
 ) -> Path:
     """Write comparison.html into the output folder and return its path."""
-    sections = [
+    begin = [
         *(paragraph(f"{side.label}: {side.run.folder}, {side.run.date}", note=True) for side in (first, second)),
         paragraph(
             f"Each difference is the score of {second.label} minus the score of {first.label}, over the samples and "
             "seeds that both have. Brackets hold 95 % intervals, bootstrapped over source photographs. The win rate "
             "is the share of samples in which the second is better, ties counting half: 0.5 is no difference. Better "
-            "or worse: the interval of the difference excludes 0."
+            "or worse: the interval of the difference excludes 0. Click a picture to enlarge it and to compare it with "
+            "the others of its card."
         ),
         bullets(notes),
     ]
+    sections: list[Section] = []
     for set_name in dict.fromkeys(comparison.set_name for comparison in comparisons):
         members = [comparison for comparison in comparisons if comparison.set_name == set_name]
-        sections += [heading(set_name), *_set_sections(members, first, second, metrics)]
+        sections += _set_sections(members, first, second, metrics, output)
     path = output / "comparison.html"
-    write_text(page(f"{second.label} against {first.label}", sections, style=STYLE + grid_style(NUM_PICTURES)), path)
+    body = [*begin, *with_contents(sections)]
+    write_text(page(f"{second.label} against {first.label}", body, style=STYLE + grid_style(NUM_PICTURES)), path)
     return path
 
 
@@ -63,19 +68,31 @@ def _set_sections(
     first: ComparedEditor,
     second: ComparedEditor,
     metrics: Mapping[str, RecordedMetric],
-) -> list[str]:
+    output: Path,
+) -> list[Section]:
+    set_name = comparisons[0].set_name
+    title = second.run.set_titles[set_name]
+    exported = exported_comparisons(
+        comparisons, metrics, name=f"{set_name}_comparison", caption=f"{title}: {second.label} against {first.label}."
+    )
+    exported.write(output / TABLES)
     drawn = [one for one in comparisons if one.differs]
     equal = [metrics[one.metric].title for one in comparisons if one.samples and one not in drawn]
     outcomes = [outcome(sample, one) for one in drawn for sample in one.samples]
-    return [
+    table_parts = [
         comparison_table(comparisons, metrics),
+        exported.buttons(),
         bullets([f"{metrics[one.metric].title}: {one.note}." for one in comparisons if one.note]),
-        heading("Every sample", level=3),
+    ]
+    charts = [
         verdict_legend(outcomes),
         columns([sorted_differences(one, column_title(metrics[one.metric])) for one in drawn]),
         bullets([f"Equal in every sample: {', '.join(equal)}."] if equal else []),
-        heading("Where they differ most", level=3),
-        *_extremes(drawn, first, second, metrics),
+    ]
+    return [
+        Section(title, table_parts, anchor=set_name),
+        Section("Every sample", charts, 3),
+        Section("Where they differ most", _extremes(drawn, first, second, metrics), 3),
     ]
 
 
@@ -122,18 +139,18 @@ def _card(
     metrics: Mapping[str, RecordedMetric],
 ) -> str:
     sample = first.run.samples[set_name, name]
-    figures = given_pictures(sample, side=THUMBNAIL_SIDE)
+    figures = sample_figures(sample, side=STORED_SIDE)
     for side in (first, second):
         (edit,) = (one for one in side.edits if (one.set_name, one.id, one.seed) == (set_name, name, seed))
-        figures.append(_edit_figure(side, edit, metrics))
-    figures += truth_pictures(sample, side=THUMBNAIL_SIDE)
+        figures.append(_edit_figure(side, sample, edit, metrics))
     why = paragraph(f"Seed {seed}: {'; '.join(reasons)}.", note=True)
     return card(card_title(sample), why + picture_grid(figures))
 
 
-def _edit_figure(side: ComparedEditor, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
+def _edit_figure(side: ComparedEditor, sample: Sample, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:
     path, scores = edit.picture(side.run.folder), score_list(edit, metrics)
     if path.is_file():
         frames = read_pictures(path)
-        return thumbnail_figure(frames, side.label + frames_note(frames), below=scores)
+        shown = enlargeable(frames, side.label, side=STORED_SIDE, role="edit", frames_per_second=speed_of(sample))
+        return captioned(shown, side.label + frames_note(frames), below=scores)
     return captioned(f"<p class='failure'>{escape(path)} is gone</p>", side.label, below=scores)

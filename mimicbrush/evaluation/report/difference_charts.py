@@ -22,9 +22,9 @@ from mimicbrush.reports.svg_chart import (
 from mimicbrush.statistics import win
 
 MARGIN = 14
-ROW, AXIS, NAMES = 24, 24, 138
+ROW, AXIS, NAMES = 24, 24, 206
 """Height of an editor's row, height of the axis below all rows, and width of the editors' names."""
-MAX_NAME = 20
+MAX_NAME = 30
 """Number of letters of a name that fit beside a chart."""
 BARS_HEIGHT, BARS_FLOOR, BARS_LEFT = 210, 170, 54
 COLOURS = {"better": GREEN, "worse": VERMILION, "undecided": GREY, "equal": GREY, "": BLUE}

@@ -1,31 +1,34 @@
-"""Tables of report.html: failed edits, means beside the published ones, and comparisons of the editors."""
+"""Tables of report.html: failed edits, and means beside the published ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.config import BenchmarkSet, EvaluateConfig
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
 from mimicbrush.evaluation.metrics.metric import Metric
-from mimicbrush.evaluation.paired_comparison import PairedComparison
+from mimicbrush.evaluation.report.best_values import mark_best
+from mimicbrush.evaluation.report.comparison_tables import below, grouped
 from mimicbrush.evaluation.report.console_tables import ARROWS, column_title
-from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend
 from mimicbrush.evaluation.report.published import (
     COLUMNS,
     INCONSISTENCIES,
     UNSTATED,
+    Column,
     PublishedRow,
     published_ablations,
     published_rows,
 )
 from mimicbrush.evaluation.report.samples import sort_link
 from mimicbrush.machine import MEBIBYTE
+from mimicbrush.reports.data_table import Cell, DataTable, Mark, Measured
 from mimicbrush.reports.html_page import (
     Markup,
-    breakable,
+    Section,
+    bold,
     bullets,
-    columns,
     escape,
     fold,
     folded,
@@ -35,13 +38,18 @@ from mimicbrush.reports.html_page import (
     span,
     table,
 )
-from mimicbrush.reports.number_format import format_interval, format_number
+from mimicbrush.reports.number_format import format_number
+
+TABLES = "tables"
+"""Folder of the exported tables, beside the report."""
+Marks = Mapping[tuple[str, str], Mark]
+"""Marks by editor and metric."""
 
 
-def failures_section(edits: Sequence[EditResult]) -> list[str]:
+def failures_section(results: EvaluationResults) -> list[str]:
     """List every failed edit by its reason; empty if none failed."""
     failed: dict[tuple[str, str, str], list[EditResult]] = {}
-    for edit in edits:
+    for edit in results.edits:
         if edit.failure:
             failed.setdefault((edit.editor, edit.set_name, edit.failure), []).append(edit)
     if not failed:
@@ -49,59 +57,78 @@ def failures_section(edits: Sequence[EditResult]) -> list[str]:
     total = sum(map(len, failed.values()))
     return [
         "<div class='failures'>",
-        heading(f"{total} of {len(edits)} edits failed"),
+        heading(f"{total} of {len(results.edits)} edits failed"),
         paragraph("They have no picture and no scores; the means below are computed from the other edits."),
-        *(_failure(editor, set_name, reason, members) for (editor, set_name, reason), members in failed.items()),
+        *(_failure(results.config, *key, members) for key, members in failed.items()),
         "</div>",
     ]
 
 
-def _failure(editor: str, set_name: str, reason: str, edits: Sequence[EditResult]) -> str:
+def _failure(config: EvaluateConfig, editor: str, set_name: str, reason: str, edits: Sequence[EditResult]) -> str:
     seeds: dict[str, list[int]] = {}
     for edit in edits:
         seeds.setdefault(edit.id, []).append(edit.seed)
     named = [f"{name} (seed {', '.join(map(str, numbers))})" for name, numbers in seeds.items()]
-    failures = link(f"#{set_name}.failed=1", breakable(set_name))
+    failures = link(f"#{set_name}.failed=1", config.set_titles[set_name])
     samples = span(f"{len(edits)} edits: {', '.join(named)}", "note")
-    return paragraph(Markup(f"<b>{breakable(editor)}</b> on {failures}: {escape(reason)}<br>{samples}"))
+    return paragraph(Markup(f"{bold(config.editor_titles[editor])} on {failures}: {escape(reason)}<br>{samples}"))
 
 
-def paper_section(
+def measures_sections(
     results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
-) -> list[str]:
-    """Tabulate the paper's metrics with its published rows; empty if the evaluation computes none of them."""
-    paper = {name: metric for name, metric in metrics.items() if _is_papers(metric, benchmark_set)}
-    return _paper_table(results, set_name, benchmark_set, paper) if paper else []
+) -> list[Section]:
+    """Tabulate the means of the paper's metrics with its published rows, then those of all others with their cost.
 
-
-def further_section(
-    results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
-) -> list[str]:
-    """Tabulate the other metrics with time and memory; explain all metrics, and name those that were not computed."""
-    ours = {
-        name: metric
-        for name, metric in metrics.items()
-        if not _is_papers(metric, benchmark_set) and name not in results.not_computed
-    }
+    Metrics that were not computed have no column, and are named in one line that can be opened.
+    """
+    computed = {name: metric for name, metric in metrics.items() if name not in results.not_computed}
+    marks = mark_best(results, set_name, computed)
+    exported = means_table(results, set_name, computed, marks)
+    exported.write(results.config.output / TABLES)
+    columns = COLUMNS.get(benchmark_set.track, ())
+    paper = {name: metric for name, metric in computed.items() if metric.column in columns}
+    further = {name: metric for name, metric in computed.items() if name not in paper}
     rows = [
         [
-            breakable(editor),
-            *(_mean(results, set_name, editor, name) for name in ours),
-            *_costs(results.edits, set_name, editor),
+            title,
+            *(_mean(results, set_name, editor, name, marks) for name in further),
+            *_costs(results.edits, set_name, editor).texts,
         ]
-        for editor in results.config.editors
+        for editor, title in results.config.editor_titles.items()
     ]
-    return [
-        heading("Further measures", level=3),
-        table(["editor", *map(column_title, ours.values()), f"time (s){ARROWS['lower']}", "peak memory (MiB) ↓"], rows),
+    header = ["Editor", *map(column_title, further.values()), f"Time (s){ARROWS['lower']}", "Peak memory (MiB) ↓"]
+    parts = [
+        table(header, rows),
+        exported.buttons(),
         bullets(_summary_notes(results, set_name, metrics)),
         folded("Meaning of the measures", [_meaning(results, name, metric) for name, metric in metrics.items()]),
         _not_computed(results, metrics),
+        *([] if paper or not columns else [_more_published(benchmark_set, published_rows(benchmark_set.task))]),
+    ]
+    shown = _paper_table(results, set_name, benchmark_set, paper, marks) if paper else []
+    return [
+        Section("The paper's measures", shown, 3),
+        Section("Further measures" if paper else "Measures", parts, 3),
     ]
 
 
-def _is_papers(metric: Metric, benchmark_set: BenchmarkSet) -> bool:
-    return metric.column in COLUMNS[benchmark_set.track]
+def means_table(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric], marks: Marks) -> DataTable:
+    """All means of a set, with their intervals and the cost of an edit, to be exported."""
+    rows = [
+        [
+            title,
+            *(_measured(results.summaries[set_name, editor, name], marks.get((editor, name), "")) for name in metrics),
+            *_costs(results.edits, set_name, editor).cells,
+        ]
+        for editor, title in results.config.editor_titles.items()
+    ]
+    title = results.config.set_titles[set_name]
+    return DataTable(
+        name=f"{set_name}_means",
+        caption=f"{title}: means with 95 % intervals over {len(results.samples[set_name])} samples.",
+        header=["Editor", *map(column_title, metrics.values()), "Time (s) ↓", "Peak memory (MiB) ↓"],
+        rows=rows,
+    )
 
 
 def _not_computed(results: EvaluationResults, metrics: Mapping[str, Metric]) -> str:
@@ -111,152 +138,101 @@ def _not_computed(results: EvaluationResults, metrics: Mapping[str, Metric]) -> 
     return folded(f"Not computed: {'; '.join(reasons)}", lines) if reasons else ""
 
 
-def comparisons_section(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
-    """Show one set's comparisons with its first editor as charts and a table; empty if there is no other editor."""
-    if not comparisons:
-        return []
-    by_metric = {
-        name: [one for one in comparisons if one.metric == name and one.difference]
-        for name in dict.fromkeys(comparison.metric for comparison in comparisons)
-    }
-    drawn = {name: members for name, members in by_metric.items() if any(one.differs for one in members)}
-    equal = [metrics[name].title for name, members in by_metric.items() if members and name not in drawn]
-    return [
-        heading(f"Against {comparisons[0].first}, sample by sample", level=3),
-        paragraph(
-            f"Mean difference to {comparisons[0].first} over the same samples, with its 95 % interval. Better or "
-            "worse: the interval excludes 0, which also happens by chance in one comparison of twenty. Fewer than six "
-            "source photographs decide nothing."
-        ),
-        verdict_legend([one.verdict for members in drawn.values() for one in members]),
-        columns([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),
-        bullets(
-            [*([f"Equal for every editor: {', '.join(equal)}."] if equal else []), *_pair_notes(comparisons, metrics)]
-        ),
-        fold("As a table", comparison_table(comparisons, metrics)),
-    ]
-
-
-def _pair_notes(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> list[str]:
-    return _grouped(((one.second, one.note), metrics[one.metric].title) for one in comparisons if one.note)
-
-
-def comparison_table(comparisons: Sequence[PairedComparison], metrics: Mapping[str, Metric]) -> str:
-    """Make a row for each comparison, below a row that names the two editors."""
-    # The verdict comes second, so that a phone shows it without scrolling.
-    header = ["metric", "second is", "difference", "win rate", "wins, ties, losses", "samples"]
-    rows: list[list[object]] = []
-    for names in dict.fromkeys((one.second, one.first) for one in comparisons):
-        rows.append([breakable(" against ".join(names))])
-        rows += [_comparison_row(one, metrics) for one in comparisons if (one.second, one.first) == names]
-    return table(header, rows)
-
-
-def _comparison_row(comparison: PairedComparison, metrics: Mapping[str, Metric]) -> list[object]:
-    return [
-        column_title(metrics[comparison.metric]),
-        span(comparison.verdict, comparison.verdict),
-        _interval(format_interval(comparison.difference, sign="+")),
-        _interval(format_interval(comparison.win_rate)),
-        ", ".join(map(str, comparison.outcomes)) if comparison.better else "",
-        len(comparison.samples),
-    ]
-
-
 def _paper_table(
-    results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
+    results: EvaluationResults,
+    set_name: str,
+    benchmark_set: BenchmarkSet,
+    metrics: Mapping[str, Metric],
+    marks: Marks,
 ) -> list[str]:
-    task, track = benchmark_set.task, benchmark_set.track
-    header = ["editor", *map(column_title, metrics.values())]
+    """Make the table of those of the paper's metrics that were computed, with its published rows."""
+    shown = [metric.column for metric in metrics.values()]
     measured = [
-        [breakable(editor), *(_mean(results, set_name, editor, name) for name in metrics)]
-        for editor in results.config.editors
+        [title, *(_mean(results, set_name, editor, name, marks) for name in metrics)]
+        for editor, title in results.config.editor_titles.items()
     ]
-    published = [_published(row, metrics) for row in published_rows(task)]
+    published = [_published(row, shown) for row in published_rows(benchmark_set.task)]
     rows = [["measured here"], *measured, ["published (other pictures, other code)"], *published]
     classes = ["", *[""] * len(measured), "", *["published"] * len(published)]
-    ablations = [_published(row, metrics) for row in published_ablations(task)]
-    notes = [
-        UNSTATED[track],
-        *filter(None, [INCONSISTENCIES[task].get(track, "")]),
-        *(["For texture transfer the paper gives no other method's numbers."] if task == "texture" else []),
-    ]
     return [
-        heading("The paper's measures", level=3),
-        table(header, rows, classes=classes),
+        table(["Editor", *map(column_title, metrics.values())], rows, classes=classes),
         paragraph(
             "Published numbers were measured on the paper's own benchmark, which was never released: on other pictures "
             "they show the order of magnitude, and cannot be compared with those measured here.",
             note=True,
         ),
-        fold(
-            "More about the published numbers, and ablations (Tables 3 and 4)",
-            bullets(notes) + table(header, ablations, classes=["published"] * len(ablations)),
-        ),
+        _more_published(benchmark_set, []),
     ]
 
 
-def _published(row: PublishedRow, metrics: Mapping[str, Metric]) -> list[str]:
-    values = [f"{row.values[metric.column]:.2f}" for metric in metrics.values()]
-    return [f"{row.name}, Table {row.table}", *values]
+def _more_published(benchmark_set: BenchmarkSet, rows: Sequence[PublishedRow]) -> str:
+    """Fold away the paper's ablations, these rows before them, and where the paper is unclear."""
+    task, track = benchmark_set.task, benchmark_set.track
+    notes = [
+        UNSTATED[track],
+        *filter(None, [INCONSISTENCIES[task].get(track, "")]),
+        *(["For texture transfer the paper gives no other method's numbers."] if task == "texture" else []),
+    ]
+    shown = [_published(row, COLUMNS[track]) for row in (*rows, *published_ablations(task))]
+    ablations = table(["Published", *COLUMNS[track]], shown, classes=["published"] * len(shown))
+    return fold("More about the published numbers, and ablations (Tables 3 and 4)", bullets(notes) + ablations)
 
 
-def _mean(results: EvaluationResults, set_name: str, editor: str, metric: str) -> Markup | str:
+def _published(row: PublishedRow, columns: Sequence[Column]) -> list[str]:
+    return [f"{row.name}, Table {row.table}", *(f"{row.values[column]:.2f}" for column in columns)]
+
+
+def _measured(summary: Summary, mark: Mark) -> Measured | None:
+    return None if summary.mean is None else Measured(summary.mean, summary.low, summary.high, mark=mark)
+
+
+def _mean(results: EvaluationResults, set_name: str, editor: str, metric: str, marks: Marks) -> Markup | str:
     """Format a mean as a link to its samples, above its interval."""
-    if metric in results.not_computed:
-        return span("not computed", "none")
     summary = results.summaries[set_name, editor, metric]
-    if summary.mean is None:
+    measured = _measured(summary, marks.get((editor, metric), ""))
+    if measured is None:
         return span("no value", "none")
+    mean = sort_link(set_name, editor, metric, measured.text)
+    mean = {"best": bold(mean), "tied": Markup(f"{mean}<sup>≈</sup>"), "": mean}[measured.mark]
     edits = sum((edit.set_name, edit.editor) == (set_name, editor) for edit in results.edits)
-    mean = sort_link(set_name, editor, metric, format_number(summary.mean))
-    return Markup(mean + _span(summary) + _below(f"{summary.count} of {edits} edits" if summary.count < edits else ""))
+    count = f"{summary.count} of {edits} edits" if summary.count < edits else ""
+    return Markup(mean + below(measured.interval) + below(count))
 
 
-def _span(summary: Summary) -> str:
-    if summary.low is None or summary.low == summary.high:
-        return ""
-    return _below(f"[{format_number(summary.low)}, {format_number(summary.high)}]")
+class Costs(NamedTuple):
+    """Mean time in seconds and highest memory in MiB of an editor's edits; None where they were not recorded."""
+
+    seconds: float | None
+    memory: int | None
+
+    @property
+    def texts(self) -> list[str]:
+        """As shown on the page."""
+        return [
+            "not recorded" if self.seconds is None else format_number(self.seconds),
+            "not recorded" if self.memory is None else str(self.memory),
+        ]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """As exported."""
+        return [None if self.seconds is None else Measured(self.seconds), self.memory]
 
 
-def _below(text: str) -> str:
-    return span(text, "interval") if text else ""
-
-
-def _interval(text: str) -> Markup:
-    """Format `0.1 [0.0, 0.2]` with the brackets below the number."""
-    mean, _, brackets = text.partition(" ")
-    return Markup(escape(mean) + _below(brackets))
-
-
-def _costs(edits: Sequence[EditResult], set_name: str, editor: str) -> list[str]:
-    """Format the mean time and the highest memory of an editor's edits."""
+def _costs(edits: Sequence[EditResult], set_name: str, editor: str) -> Costs:
     members = [edit for edit in edits if (edit.set_name, edit.editor) == (set_name, editor)]
     seconds = [edit.seconds for edit in members if edit.seconds is not None]
     memory = [edit.peak_memory for edit in members if edit.peak_memory is not None]
-    return [
-        format_number(sum(seconds) / len(seconds)) if seconds else "not recorded",
-        f"{max(memory) / MEBIBYTE:.0f}" if memory else "not recorded",
-    ]
+    return Costs(sum(seconds) / len(seconds) if seconds else None, round(max(memory) / MEBIBYTE) if memory else None)
 
 
 def _summary_notes(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric]) -> list[str]:
-    return _grouped(
-        ((editor, summary.note), metrics[metric].title)
+    titles = results.config.editor_titles
+    return grouped(
+        ((titles[editor], summary.note), metrics[metric].title)
         for (name, editor, metric), summary in results.summaries.items()
         if name == set_name and summary.note and metric not in results.not_computed
     )
-
-
-def _grouped(notes: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
-    """Make one line for each note of an editor, with the titles of all metrics that it concerns.
-
-    notes: ((editor, note), title of the metric).
-    """
-    titles: dict[tuple[str, str], list[str]] = {}
-    for key, title in notes:
-        titles.setdefault(key, []).append(title)
-    return [f"{editor}: {note} ({', '.join(names)})." for (editor, note), names in titles.items()]
 
 
 def _meaning(results: EvaluationResults, name: str, metric: Metric) -> str:

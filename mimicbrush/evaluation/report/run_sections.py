@@ -6,12 +6,14 @@ import csv
 from pathlib import Path
 
 from mimicbrush.evaluation.config import SUMMARY_FIELDS
-from mimicbrush.evaluation.measure_reference_use import ReferenceUseIntervals, format_reference_use
+from mimicbrush.evaluation.gather_results import EvaluationResults
+from mimicbrush.evaluation.measure_reference_use import format_reference_use
 from mimicbrush.files import read_object
 from mimicbrush.model.reference_use import COMPARISONS
 from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
 from mimicbrush.pictures.reading import read_image
-from mimicbrush.reports.html_page import bullets, heading, paragraph, table
+from mimicbrush.reports.display_name import display_name
+from mimicbrush.reports.html_page import bullets, paragraph, span, table
 from mimicbrush.reports.html_pictures import figure, strip
 from mimicbrush.reports.number_format import format_number
 
@@ -19,16 +21,24 @@ PREVIEW_WIDTH = 1100
 NUM_PREVIEWS = 3
 
 
-def reference_use_section(reference_use: dict[str, dict[str, ReferenceUseIntervals | None]]) -> list[str]:
+def reference_use_section(results: EvaluationResults) -> list[str]:
     """Tabulate reference use for each kind of pairs; empty if it was not measured."""
-    if not reference_use:
+    if not results.reference_use:
         return []
-    tables = []
-    for pairs, uses in reference_use.items():
-        rows = [[editor, *format_reference_use(use)] for editor, use in uses.items()]
-        tables.append(table([f"pairs: {pairs}", *(f"{name} ↑" for name in COMPARISONS)], rows))
+    tables, others = [], {}
+    titles = results.config.editor_titles
+    for pairs, uses in results.reference_use.items():
+        rows = [[titles[editor], *format_reference_use(use)] for editor, use in uses.items() if use]
+        others |= {titles[editor]: None for editor, use in uses.items() if not use}
+        name = results.config.set_titles.get(pairs, display_name(pairs))
+        if rows:
+            tables.append(table([f"Pairs: {name}", *(f"{column} ↑" for column in COMPARISONS)], rows))
+    undefined = (
+        [paragraph(f"Not defined for {', '.join(others)}, which predict no noise.", note=True)] if others else []
+    )
+    if not tables:
+        return undefined
     return [
-        heading("Reference use"),
         paragraph(
             "Does the network imitate, or does it only inpaint? On pairs with a known truth, noise is predicted once"
             " with the right reference and once with a wrong one, and the errors inside the mask are compared. The"
@@ -37,6 +47,7 @@ def reference_use_section(reference_use: dict[str, dict[str, ReferenceUseInterva
             " always helps. Brackets hold 95 % intervals over clips and photographs."
         ),
         *tables,
+        *undefined,
         bullets([f"{name}: {meaning}." for name, meaning in COMPARISONS.items()]),
     ]
 
@@ -47,7 +58,6 @@ def training_section(folder: Path | None) -> list[str]:
         return []
     curve = folder / "loss.png"
     return [
-        heading("Training"),
         *_losses(_read_csv(folder / "metrics.csv")),
         *([strip([figure(curve, "Loss over training steps")])] if curve.is_file() else []),
         *_previews(sorted((folder / "previews").glob("*.png"))),
@@ -95,10 +105,10 @@ def data_section(paths: list[Path]) -> list[str]:
         words = summary.get("words", {})  # absent in summaries of earlier versions
         skipped = ", ".join(f"{words.get(code, code)} ({len(names)})" for code, names in summary["skipped"].items())
         inputs = f"{summary['inputs']} {summary['noun']}"
-        rows.append([path.parent.name, inputs, summary["kept"], skipped or "none", summary["pairs"]])
+        rows.append([path.parent.name, inputs, summary["kept"], span(skipped or "none", "text"), summary["pairs"]])
     if not rows:
         return []
-    return [heading("Data"), table(["shards", "inputs", "kept", "skipped", "pairs"], rows)]
+    return [table(["Shards", "Inputs", "Kept", span("Skipped", "text"), "Pairs"], rows)]
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
