@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import textwrap
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from data_prep.world.write_clips import FLOW as CLIP_FLOW
 from data_prep.world.write_clips import FPS, LAYERS
@@ -19,7 +18,7 @@ from mimicbrush.flow.flow_files import read_flow
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.decoding import decode_frames
 from mimicbrush.pictures.writing import write_image
-from mimicbrush.reports.contact_sheet import MIN_SIDE, Labelled, contact_sheet
+from mimicbrush.reports.contact_sheet import Labelled, contact_sheet, text_panel
 from mimicbrush.video.clip_reader import read_frames
 
 STILLS_PER_ROW, STILL_ROWS = 8, 5
@@ -28,8 +27,6 @@ NUM_SEEN, NUM_UNSEEN = 10, 3
 """Samples of a set on its sheet, with seen words and with unseen ones."""
 SHOWN_FRAMES = 4
 """Frames of a training clip on its sheet."""
-FONT_SIZE = 18
-CHARACTERS_PER_LINE = 20
 
 
 def write_sheets(output: Path) -> list[str]:
@@ -49,7 +46,7 @@ def _still_rows(folder: Path) -> list[list[Labelled]]:
     for first in range(0, len(captions), STILLS_PER_ROW):
         part = captions[first : first + STILLS_PER_ROW]
         rows.append([("", _first_frame(folder / row["file"])) for row in part])
-        rows.append([("", _panel(row["caption"])) for row in part])
+        rows.append([("", text_panel(row["caption"])) for row in part])
     return rows
 
 
@@ -66,7 +63,7 @@ def _clip_rows(folder: Path) -> list[list[Labelled]]:
         light = "light changes" if row["light_changes"] == "yes" else "steady light"
         rows.append(
             [
-                (light, _panel(row["caption"])),
+                (light, text_panel(row["caption"])),
                 *((f"{frame.time:.2f} s", to_pil(frame.image)) for frame in frames),
                 ("mask", to_pil(mask)),
                 _flow_cell(flow),
@@ -93,7 +90,7 @@ def _sample_row(folder: Path, name: str, facts: dict) -> list[Labelled]:
     if (folder / f"{name}{REFERENCE}").is_file():
         row.append(("reference", _first_frame(folder / f"{name}{REFERENCE}")))
     if "prompt" in facts:
-        row.append(("prompt", _panel(facts["prompt"])))
+        row.append(("prompt", text_panel(facts["prompt"])))
     row += [("truth", to_pil(truths[moment])) for moment in moments]
     if (folder / f"{name}{FLOW}").is_file():
         row.append(_flow_cell(read_flow(folder / f"{name}{FLOW}").flow[0]))
@@ -106,16 +103,6 @@ def _flow_cell(flow: np.ndarray) -> Labelled:
 
 def _first_frame(path: Path) -> Image.Image:
     return to_pil(decode_frames(path)[0])
-
-
-def _panel(text: str) -> Image.Image:
-    """Write a text into a white square."""
-    panel = Image.new("RGB", (MIN_SIDE, MIN_SIDE), "white")
-    lines = textwrap.fill(text, CHARACTERS_PER_LINE)
-    middle = (MIN_SIDE / 2, MIN_SIDE / 2)
-    font = ImageFont.load_default(FONT_SIZE)
-    ImageDraw.Draw(panel).multiline_text(middle, lines, "black", font, anchor="mm", align="center")
-    return panel
 
 
 def _read_captions(folder: Path, most: int) -> list[dict[str, str]]:

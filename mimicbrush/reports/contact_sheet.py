@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -18,6 +19,8 @@ LABEL_HEIGHT = 30
 LARGEST_FONT = 20
 LABEL_SHARE = 0.96
 """Largest width of a label, as a share of the picture's width."""
+PANEL_FONT, PANEL_LINE = 18, 20
+"""Size of the font of a panel of text, and number of characters that fit into its line."""
 MIN_SIDE = 192
 """Narrower pictures are enlarged by a whole factor, so that pixels stay squares and labels are legible."""
 
@@ -36,6 +39,15 @@ def contact_sheet(rows: Sequence[Sequence[Labelled]], *, side: int | None = None
         label_height = LABEL_HEIGHT if any(label for label, _ in row) else 0
         cells.append([_cell(label, picture, width, label_height, font) for label, picture in row])
     return ImageOps.expand(join(cells), GAP, BACKGROUND)
+
+
+def text_panel(text: str) -> Image.Image:
+    """Write a text into a white square, for a sheet's row."""
+    panel = Image.new("RGB", (MIN_SIDE, MIN_SIDE), "white")
+    lines, middle = textwrap.fill(text, PANEL_LINE), (MIN_SIDE / 2, MIN_SIDE / 2)
+    font = ImageFont.load_default(PANEL_FONT)
+    ImageDraw.Draw(panel).multiline_text(middle, lines, "black", font, anchor="mm", align="center")
+    return panel
 
 
 def square_rows(pictures: Sequence[Labelled]) -> list[Sequence[Labelled]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from mimicbrush.reports.contact_sheet import (
@@ -12,6 +13,7 @@ from mimicbrush.reports.contact_sheet import (
     contact_sheet,
     join,
     square_rows,
+    text_panel,
 )
 
 GREY = [int(BACKGROUND[1:3], 16)] * 3
@@ -65,3 +67,11 @@ def test_joined_pictures_have_a_gap_between_them_and_no_margin():
     assert joined.shape == (5 + 1 + 5, 4 + 1 + 2, 3)
     assert (joined[:3, :4] == RED).all() and (joined[:5, 5:] == BLUE).all() and (joined[6:, :2] == BLUE).all()
     assert (joined[5] == GREY).all() and (joined[:, 4] == GREY).all()
+
+
+def test_a_panel_holds_its_text_in_lines_that_fit():
+    panel = np.asarray(text_panel("a striped ball beside a marbled vase on grass").convert("L"))
+    rows, columns = np.nonzero(panel < 128)
+    assert panel.shape == (MIN_SIDE, MIN_SIDE)
+    assert columns.min() > 0 and columns.max() < MIN_SIDE - 1
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(MIN_SIDE / 2, abs=8)
