@@ -161,15 +161,19 @@ def draw_video_edits(number: int, *, seed: int, vocabulary: Vocabulary) -> list[
     target, is_larger = drawing.target, number % 2 == 0
     other = draw_other_object(target, drawing.generator)
     replaced = other._replace(material=draw_other_material(other, drawing.generator))
-    scene = drawing.draw(replaced)
-    # Drawn for the larger of the two objects, so that both stay inside the picture.
-    large = with_steady_light(random_motion(drawing.generator, scene)).keyframes
-    small = tuple(with_subject(each, scale=1 / RESIZED) for each in large)
-    before, after = (small, large) if is_larger else (large, small)
-    new = {"silhouette": target.object, "material": draw_material(target.material, drawing.generator)}
-    source = Motion(before).scenes(NUM_FRAMES)
-    truth = Motion(tuple(with_subject(each, **new) for each in after)).scenes(NUM_FRAMES)
-    reference = with_subject(drawing.draw_reference(target), material=new["material"])
+    # The larger of the two objects is drawn first, so that both stay inside the picture.
+    large, small = (target, replaced) if is_larger else (replaced, target)
+    large_motion = with_steady_light(random_motion(drawing.generator, drawing.draw(large)))
+    material = draw_material(small.material, drawing.generator)
+    small_motion = Motion(
+        tuple(
+            with_subject(each, silhouette=small.object, material=material, scale=1 / RESIZED)
+            for each in large_motion.keyframes
+        )
+    )
+    motions = (small_motion, large_motion) if is_larger else (large_motion, small_motion)
+    source, truth = (motion.scenes(NUM_FRAMES) for motion in motions)
+    reference = with_subject(drawing.draw_reference(target), material=truth[0].subject.material)
     return [
         Edit(
             id=f"{drawing.name}_{'larger' if is_larger else 'smaller'}",
