@@ -16,6 +16,7 @@ from mimicbrush.evaluation.evaluation_rounds import EditRound, list_rounds
 from mimicbrush.evaluation.fingerprints import claim_folders, find_other_runs
 from mimicbrush.evaluation.gather_results import EvaluationResults, gather_results
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.truth import MAX_PSNR
 from mimicbrush.evaluation.score_rounds import score_all
 from mimicbrush.pictures.reading import read_frames
 from mimicbrush.requests import Edited, Editor, MotionRequest
@@ -81,13 +82,13 @@ def test_an_editor_that_returns_the_truth_scores_perfectly(tmp_path, task):
     folder = filled(tmp_path / task, task)
     found = means(folder, task, {"truth": truth_editor(folder), "identity": IDENTITY})
     assert found["truth", "truth_ssim"] == pytest.approx(1)
-    assert found["truth", "truth_psnr"] == math.inf
+    assert found["truth", "truth_psnr"] == MAX_PSNR
     assert found["truth", "truth_colour_distance"] == pytest.approx(0, abs=1e-7)
     assert found["truth", "region_change_outside"] == found["truth", "change_outside"] == 0
     assert found["identity", "truth_ssim"] < 0.5 and found["identity", "truth_psnr"] < 12
     assert 0 < found["truth", "mask_overlap"] < 1 and found["identity", "mask_overlap"] is None
     if task in ("motion", "video"):
-        assert found["truth", "uncovered_psnr"] == math.inf
+        assert found["truth", "uncovered_psnr"] == MAX_PSNR
     if task == "video":
         assert found["truth", "warp_error"] == pytest.approx(0, abs=1e-3)
 

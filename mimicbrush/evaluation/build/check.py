@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mimicbrush.benchmark_layout import find_pictures
+from mimicbrush.benchmark_layout import SAMPLES, find_pictures
+from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import CheckConfig
@@ -14,14 +15,23 @@ from mimicbrush.evaluation.preconditions import refuse_faults
 
 def check_folder(config: CheckConfig) -> None:
     """Print a line for every sound set; raises one UserError that names every fault of every set."""
-    # Task and track do not matter: faults depend only on the pictures.
-    sets = [BenchmarkSet(folder=folder, task="texture", track="inter_id") for folder in _set_folders(config.folder)]
+    sets = [_set_of(folder, config) for folder in _set_folders(config.folder)]
     refuse_faults({str(benchmark.folder): find_faults(benchmark, frozenset(config.needs)) for benchmark in sets})
     for benchmark in sets:
         samples = list_samples(benchmark)
         masks = sum(sample.reference_mask is not None for sample in samples)
         prompts = sum(sample.prompt is not None for sample in samples)
         print(f"{benchmark.folder}: sound; {len(samples)} samples, {masks} reference masks, {prompts} prompts")
+
+
+def _set_of(folder: Path, config: CheckConfig) -> BenchmarkSet:
+    """Describe the set in a folder; raises UserError where it has a truth and its task is not given."""
+    if config.truth_task:
+        return BenchmarkSet(folder=folder, task=config.truth_task, track="truth")
+    if (folder / SAMPLES).is_file():
+        raise UserError(f"{folder}: holds {SAMPLES}, so it is a set with a truth; name its task with --truth_task")
+    # In the released layout task and track do not matter: faults depend only on the pictures.
+    return BenchmarkSet(folder=folder, task="texture", track="inter_id")
 
 
 def _set_folders(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.benchmark_layout import ReleasedTask
+from mimicbrush.benchmark_layout import ReleasedTask, Task
 from mimicbrush.data import config as data_config
 from mimicbrush.errors import Faults
 from mimicbrush.evaluation.config import Need
@@ -181,3 +181,5 @@ class CheckConfig:
     """A set's folder, or a folder that contains sets at any depth."""
     needs: list[Need] = field(default_factory=list)
     """Files or texts that every sample must have: prompt for CLIP-T, reference_mask for DINO-I and CLIP-I."""
+    truth_task: Task | None = None
+    """Task of sets with a truth: texture, parts, text, motion or video; null: sets in the released layout."""

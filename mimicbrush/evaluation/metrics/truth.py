@@ -12,6 +12,10 @@ from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableErro
 from mimicbrush.flow.warping import warp_backward
 from mimicbrush.pictures.mask_geometry import mask_box
 
+MAX_PSNR = 60.0
+"""PSNR of equal pixels, in dB, which would be infinite: one exact sample would make a mean over samples infinite.
+Pixels of 8 bits that differ by rounding alone have about 59 dB."""
+
 
 def truth_ssim(edit: EditedPicture) -> float:
     """SSIM of edit and truth over the pixels of the true object."""
@@ -19,9 +23,8 @@ def truth_ssim(edit: EditedPicture) -> float:
 
 
 def truth_psnr(edit: EditedPicture) -> float:
-    """PSNR of edit and truth over the pixels of the true object, in dB; infinite for equal pixels."""
-    inside = _exact_object(edit)
-    return compute_psnr(edit.edited[inside], edit.truth[inside])
+    """PSNR of edit and truth over the pixels of the true object, in dB, at most 60."""
+    return _psnr(edit, _exact_object(edit))
 
 
 def truth_colour_distance(edit: EditedPicture) -> float:
@@ -31,13 +34,13 @@ def truth_colour_distance(edit: EditedPicture) -> float:
 
 
 def uncovered_psnr(edit: EditedPicture) -> float:
-    """PSNR of edit and truth, in dB, over the background that the source's object hides and the true one does not."""
+    """PSNR of edit and truth, in dB, at most 60, over the background that only the source's object hides."""
     if edit.object_mask is None:
         raise NotComputableError("the sample has no mask of the object in the source")
     uncovered = edit.object_mask & ~_truth_mask(edit)
     if not uncovered.any():
         raise NotComputableError("the edit uncovers nothing")
-    return compute_psnr(edit.edited[uncovered], edit.truth[uncovered])
+    return _psnr(edit, uncovered)
 
 
 def region_change_outside(edit: EditedPicture) -> float:
@@ -88,6 +91,10 @@ def warp_error(edit: EditedPicture) -> float:
     following = torch.from_numpy(edit.following.edited).permute(2, 0, 1)[None].float()
     warped = warp_backward(following, torch.from_numpy(edit.following.flow)[None])[0].permute(1, 2, 0).numpy()
     return float(np.abs(warped - edit.edited)[shown].mean())
+
+
+def _psnr(edit: EditedPicture, mask: NDArray[np.bool_]) -> float:
+    return min(MAX_PSNR, compute_psnr(edit.edited[mask], edit.truth[mask]))
 
 
 def _truth_mask(edit: EditedPicture) -> NDArray[np.bool_]:

@@ -32,8 +32,8 @@ TRUTH_METRICS: dict[MetricName, Metric] = {
         better="higher",
         tasks=ALL_TASKS,
         tracks=TRUTH,
-        meaning="peak signal-to-noise ratio of edit and truth over the same pixels; not computed where the material is "
-        "stochastic",
+        meaning="peak signal-to-noise ratio of edit and truth over the same pixels, at most 60; not computed where the "
+        "material is stochastic",
         looks_inside=False,
         compute=each(truth_psnr),
     ),
@@ -54,7 +54,7 @@ TRUTH_METRICS: dict[MetricName, Metric] = {
         tasks=frozenset({"motion", "video"}),
         tracks=TRUTH,
         meaning="peak signal-to-noise ratio of edit and truth over the background that the object in the source hides "
-        "and the true object does not",
+        "and the true object does not, at most 60",
         looks_inside=False,
         compute=each(uncovered_psnr),
     ),

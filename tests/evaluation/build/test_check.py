@@ -5,6 +5,7 @@ import pytest
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.check import check_folder
 from mimicbrush.evaluation.build.config import CheckConfig
+from tests.evaluation.truth_sets import write_truth_sample
 
 
 def test_sound_sets_are_counted_wherever_they_lie(make_set, tmp_path, capsys):
@@ -34,3 +35,14 @@ def test_faults_and_needs_of_all_sets_are_named_together(make_set, tmp_path):
 def test_folder_without_sets_is_refused(tmp_path, name, message):
     with pytest.raises(UserError, match=message):
         check_folder(CheckConfig(folder=tmp_path / name))
+
+
+def test_a_set_with_a_truth_is_checked_for_its_task(tmp_path, capsys):
+    write_truth_sample(tmp_path / "set", "000", "video")
+    with pytest.raises(UserError, match=r"holds samples\.json, so it is a set with a truth; name its task"):
+        check_folder(CheckConfig(folder=tmp_path))
+    check_folder(CheckConfig(folder=tmp_path, truth_task="video"))
+    assert capsys.readouterr().out == f"{tmp_path / 'set'}: sound; 1 samples, 1 reference masks, 1 prompts\n"
+    (tmp_path / "set" / "000_flow.npz").unlink()
+    with pytest.raises(UserError, match="000: flow is missing"):
+        check_folder(CheckConfig(folder=tmp_path, truth_task="video"))

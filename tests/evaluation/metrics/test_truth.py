@@ -7,13 +7,14 @@ import pytest
 
 from mimicbrush.benchmark_layout import SampleFacts
 from mimicbrush.evaluation.metrics.score import EditedPicture, FollowingFrame
+from mimicbrush.evaluation.metrics.truth import MAX_PSNR
 from tests.evaluation.metrics.edits import TRUE_BOX, make_true_edit, score, value
 
 
 def test_the_truth_scores_perfectly():
     edit = make_true_edit()
     assert value(edit, "truth_ssim") == pytest.approx(1)
-    assert value(edit, "truth_psnr") == value(edit, "uncovered_psnr") == math.inf
+    assert value(edit, "truth_psnr") == value(edit, "uncovered_psnr") == MAX_PSNR
     assert value(edit, "truth_colour_distance") == pytest.approx(0, abs=1e-7)
     assert value(edit, "region_change_outside") == value(edit, "motion_error") == 0
 
@@ -22,7 +23,7 @@ def test_only_pixels_of_the_true_object_count():
     edit = make_true_edit()
     spoilt = edit.edited.copy()
     spoilt[~edit.truth_mask] = 255 - spoilt[~edit.truth_mask]
-    assert value(edit._replace(edited=spoilt), "truth_psnr") == math.inf
+    assert value(edit._replace(edited=spoilt), "truth_psnr") == MAX_PSNR
     assert value(edit._replace(edited=spoilt), "truth_colour_distance") == pytest.approx(0, abs=1e-7)
     darker = edit.edited // 2
     error = np.mean((edit.truth[TRUE_BOX].astype(float) - darker[TRUE_BOX]) ** 2)
@@ -43,7 +44,7 @@ def test_uncovered_background_is_what_only_the_source_covers():
     spoilt = edit.edited.copy()
     spoilt[uncovered] = edit.truth[uncovered] ^ 16
     assert value(edit._replace(edited=spoilt), "uncovered_psnr") == pytest.approx(20 * math.log10(255 / 16))
-    assert value(edit._replace(edited=spoilt), "truth_psnr") == math.inf
+    assert value(edit._replace(edited=spoilt), "truth_psnr") == MAX_PSNR
     reason = "the sample has no mask of the object in the source"
     assert score(edit._replace(object_mask=None), "uncovered_psnr") == (None, reason)
     assert score(edit._replace(object_mask=edit.truth_mask), "uncovered_psnr").reason == "the edit uncovers nothing"
