@@ -31,6 +31,8 @@ CONNECT_SECONDS, SILENT_SECONDS, TOTAL_SECONDS = 15, 30, 300
 """Over HTTP, longest time until a connection stands, without a byte, and for one request."""
 TRANSIENT_STATUS = (408, 425, 429)
 """HTTP statuses below 500 after which the same request may succeed."""
+NO_RANGES = "the server ignores ranges of bytes, by which samples are read; use another one"
+"""Message about a server that answers with the whole file, as `python -m http.server` does."""
 NUM_THREADS = 16
 """Number of requests at once while a folder is opened."""
 
@@ -88,9 +90,12 @@ class Address:
         Its last byte is read: for the size alone, servers and file systems have too many answers.
         """
         try:
-            return len(self.read_bytes(size - 1, size + 1)) == 1
+            found = self.read_bytes(size - 1, size + 1)
         except FileNotFoundError:
             return False
+        if len(found) > 2:
+            raise UserError(f"{self}: {NO_RANGES}")
+        return len(found) == 1
 
     def modified(self) -> float | None:
         """Time of the last change in seconds since 1970, None where the file system does not say."""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from mimicbrush.data.remote_files import Address, at_once, locate
+from mimicbrush.data.remote_files import NO_RANGES, Address, at_once, locate
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object
 
@@ -144,7 +144,7 @@ def read_listing(folder: Address) -> list[ListedShard]:
     path = folder / INDEX_NAME
     try:
         if len(path.read_bytes(0, 1)) != 1:
-            raise UserError(f"{folder}: the server ignores ranges of bytes, by which samples are read; use another one")
+            raise UserError(f"{folder}: {NO_RANGES}")
         content = path.read_text()
     except FileNotFoundError:
         raise UserError(f"{folder}: no {INDEX_NAME} there, which names the shards; {HOW_TO_PUBLISH}") from None

@@ -86,6 +86,10 @@ def test_faults_name_the_address(merged: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"out/config\.yaml: cannot be reached \(the server answers 500"):
             merge_folder(config)
         server.faults.clear()
+        server.knows_ranges = False
+        with pytest.raises(UserError, match=rf"{server.address}/out/.*\.tar: the server ignores ranges of bytes"):
+            merge_folder(config)
+        server.knows_ranges = True
         path = list_shards(merged)[0]
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(
