@@ -117,7 +117,7 @@ def test_summary_and_sheets_say_what_there_is(world: Path) -> None:
     assert (summary["stills"]["num"], summary["clips"]["num"]) == (4, 2)
     assert sum(summary["sets"]["reference"].values()) == 6
     sheets = {path.name for path in (world / "sheets").iterdir()}
-    assert sheets == {f"{name}.png" for name in ("stills", "clips", *TASKS)}
+    assert sheets == {f"{name}.png" for name in ("objects", "materials", "stills", "clips", *TASKS)}
 
 
 def test_the_same_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None:
