@@ -43,6 +43,11 @@ MetricName = Literal[
     "warp_error",
     "region_change_outside",
     "mask_overlap",
+    "judge_object",
+    "judge_material",
+    "judge_given_material",
+    "judge_object_truth",
+    "judge_material_truth",
 ]
 """Metrics in the order of the tables; `metrics/all_metrics.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -103,6 +108,9 @@ class ModelsConfig:
     """VGG16, for LPIPS (VGG): a path or URL of torchvision's file; a hash in its name is checked."""
     depth: str = "LiheYoung/depth-anything-base-hf"
     """Depth Anything ViT-B, for depth agreement: a folder or hub repository in transformers' layout."""
+    judge: str = "asset:judge"
+    """The judge of sets of the small world: a folder of `python -m mimicbrush.world.judge`; the default comes with this
+    package."""
 
 
 NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))

@@ -14,6 +14,7 @@ from mimicbrush.evaluation.metrics.border import (
     mean_change_outside,
     seam_energy,
 )
+from mimicbrush.evaluation.metrics.judge_metrics import JUDGE_METRICS
 from mimicbrush.evaluation.metrics.metric import ALL_TASKS, INNER, INTER, TEXTURE, TRUTH, Metric, each
 from mimicbrush.evaluation.metrics.pixels import (
     colour_distance,
@@ -224,5 +225,6 @@ METRICS: dict[MetricName, Metric] = {
         compute=each(mean_change_outside),
     ),
     **TRUTH_METRICS,
+    **JUDGE_METRICS,
 }
 """Every metric by name, in the order of the tables."""

@@ -29,7 +29,7 @@ def truth_psnr(edit: EditedPicture) -> float:
 
 def truth_colour_distance(edit: EditedPicture) -> float:
     """Hellinger distance, 0 to 1, between the colours of edit and truth over the pixels of the true object."""
-    inside = _true_object(edit)
+    inside = true_object(edit)
     return compare_colours(edit.edited[inside], edit.truth[inside])
 
 
@@ -70,7 +70,7 @@ def motion_error(edit: EditedPicture) -> float:
 
     The true object, cut out by its mask, is compared with the edit at every place by the sum of squared differences.
     """
-    inside = _true_object(edit)
+    inside = true_object(edit)
     rows, columns = mask_box(inside)
     template, mask = edit.truth[rows, columns].astype(np.float32), inside[rows, columns].astype(np.float32)
     distances = cv2.matchTemplate(edit.edited.astype(np.float32), template, cv2.TM_SQDIFF, mask=np.dstack([mask] * 3))
@@ -85,7 +85,7 @@ def warp_error(edit: EditedPicture) -> float:
     """
     if edit.following is None:
         raise NotComputableError("there is no next frame")
-    shown = _true_object(edit) & edit.following.visible
+    shown = true_object(edit) & edit.following.visible
     if not shown.any():
         raise NotComputableError("no point of the true object is seen in the next frame")
     following = torch.from_numpy(edit.following.edited).permute(2, 0, 1)[None].float()
@@ -103,7 +103,7 @@ def _truth_mask(edit: EditedPicture) -> NDArray[np.bool_]:
     return edit.truth_mask
 
 
-def _true_object(edit: EditedPicture) -> NDArray[np.bool_]:
+def true_object(edit: EditedPicture) -> NDArray[np.bool_]:
     """The true object's mask, of at least one pixel."""
     if not _truth_mask(edit).any():
         raise NotComputableError("the truth shows no object")
@@ -112,7 +112,7 @@ def _true_object(edit: EditedPicture) -> NDArray[np.bool_]:
 
 def _exact_object(edit: EditedPicture) -> NDArray[np.bool_]:
     """The true object's mask, where its pixels are determined."""
-    inside = _true_object(edit)
+    inside = true_object(edit)
     if edit.facts.scoring != "exact":
         raise NotComputableError("its material is stochastic, so its pixels are not determined")
     return inside
