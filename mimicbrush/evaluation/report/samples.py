@@ -153,9 +153,9 @@ def frames_note(frames: Sequence[Image.Image]) -> str:
 
 
 def card_title(sample: Sample) -> str:
-    """Title of a card as HTML: the id, and the prompts, before and after the edit, if there are any."""
+    """Title of a card as HTML: the id, and the prompts, before and after the edit where they differ."""
     before = sample.facts.source_prompt if sample.facts else None
-    prompts = [text.replace("#", "") for text in (before, sample.prompt) if text]
+    prompts = dict.fromkeys(text.replace("#", "") for text in (before, sample.prompt) if text)
     return f"{escape(sample.id)}<span> {escape(' → '.join(prompts))}</span>"
 
 
