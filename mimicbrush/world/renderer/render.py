@@ -101,9 +101,8 @@ def _draw_object(scene: Scene, scene_object: SceneObject, size: int) -> _DrawnOb
     """Draw an object within the smallest box of pixels that holds it."""
     homography = object_to_picture(scene, scene_object.pose)
     rows, columns = _box_of(homography, size)
-    samples = [slice(side.start * NUM_SAMPLES, side.stop * NUM_SAMPLES) for side in (rows, columns)]
-    x, y = (at[samples[0], samples[1]] for at in pixel_centres(size, num_samples=NUM_SAMPLES))
-    x, y = project(np.linalg.inv(homography), x, y)
+    samples = pixel_centres(size, num_samples=NUM_SAMPLES, box=(rows, columns))
+    x, y = project(np.linalg.inv(homography), *samples)
     step = 1 / (size * NUM_SAMPLES * scene_object.pose.scale * scene.camera.zoom)
     sampled = sample_silhouette(scene_object.silhouette, x, y)
     colours = _colours_of(scene_object, x, y, sampled.parts, step=step)

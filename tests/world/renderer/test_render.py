@@ -117,6 +117,10 @@ def test_an_object_beyond_the_border_is_cut_off():
         (lambda: Material("striped", ("red",)), r"material striped: it has 2 colours, not 1 \(red\)"),
         (lambda: scene_of(material=Material("astronaut")), "astronaut: a photograph for backgrounds"),
         (lambda: scene_of(scale=0), "pose.scale is 0; it must be positive"),
+        (
+            lambda: scene_of(tilt_x=-0.5, tilt_y=0.4),
+            "pose.tilt_x and tilt_y are -0.5 and 0.4; their sizes may sum to 0.8",
+        ),
         (lambda: Scene(background=PHOTOGRAPH, objects=()), "a scene has no objects"),
         (
             lambda: SceneObject(silhouette="key", material=CHECKERED, part_materials={"lid": CHECKERED}),
