@@ -33,6 +33,8 @@ def test_ball_covers_the_area_of_its_circle():
 @pytest.mark.parametrize("silhouette", SILHOUETTES)
 def test_every_silhouette_fills_its_square_without_leaving_it(silhouette):
     rendered = render(scene_of(silhouette, scale=0.4), 40)
+    loops = [loop for part in SILHOUETTES[silhouette].parts.values() for loop in part.loops]
+    assert np.abs(np.concatenate(loops)).max() <= 1.01
     rows, columns = np.nonzero(rendered.mask > 0.5)
     assert min(*rows, *columns) >= 4
     assert max(*rows, *columns) < 36
