@@ -32,9 +32,6 @@ MetricName = Literal[
     "source_psnr",
     "edge_agreement",
     "depth_agreement",
-    "seam",
-    "change_outside",
-    "mean_change_outside",
     "truth_ssim",
     "truth_psnr",
     "truth_colour_distance",
@@ -48,6 +45,9 @@ MetricName = Literal[
     "judge_given_material",
     "judge_object_truth",
     "judge_material_truth",
+    "seam",
+    "change_outside",
+    "mean_change_outside",
 ]
 """Metrics in the order of the tables; `metrics/all_metrics.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
