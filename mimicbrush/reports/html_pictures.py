@@ -191,7 +191,7 @@ def _grid_columns(count: int) -> str:
 
 def _row_style(count: int, without: str) -> str:
     """CSS of a grid with all figures in one row. without: class of cards that show strips, which need more width."""
-    grid = f".card:not(.{without}) .of-{count}"
+    grid = f".card:not(.{without}) .of-{count}:has(> .names)"
     other = f"{grid} figure:not(.names)"
     return (
         f"{grid} {{ row-gap: 0; grid-template-rows: auto auto auto; }} "
