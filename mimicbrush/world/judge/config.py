@@ -15,13 +15,13 @@ class JudgeConfig:
 
     output: Path
     """Folder for the finished judge, its card, and what a resumed run needs."""
-    num_samples: int = 12_000
+    num_samples: int = 16_000
     """Number of rendered training pictures."""
     num_heldout: int = 2000
     """Number of rendered pictures on which the judge is measured."""
     picture_sizes: tuple[int, ...] = (64, 96)
     """Sides in pixels of the rendered pictures, in turn."""
-    max_steps: int = 2000
+    max_steps: int = 3000
     """Length of the training in optimiser steps."""
     batch_size: int = 64
     """Pictures in a step."""
