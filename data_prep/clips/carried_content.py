@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.frames.images import correlate
+
 BLUR = 1.0
 """Standard deviation in pixels of the blur before pictures are compared, as shifts are no whole numbers of pixels."""
 NUM_POINTS = 40
@@ -77,7 +79,7 @@ def share_carried(pictures: Sequence[NDArray[np.uint8]]) -> float:
         moved = _follow(before, after, moved)
         in_view &= ((moved >= 0) & (moved <= (width - 1, height - 1))).all(axis=2).ravel()
     alike = [
-        _correlation(_patch(larger[0], first), _patch(larger[-1], last)) > MIN_ALIKE
+        correlate(_patch(larger[0], first), _patch(larger[-1], last)) > MIN_ALIKE
         for first, last in zip(points[in_view], moved[in_view], strict=True)
     ]
     return sum(alike) / len(points)
@@ -89,10 +91,5 @@ def _follow(before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray
     return cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=window, maxLevel=2)[0]
 
 
-def _patch(picture: NDArray[np.uint8], point: NDArray[np.float32]) -> NDArray[np.float32]:
-    return cv2.getRectSubPix(picture, (PATCH, PATCH), point.ravel().tolist()).astype(np.float32)
-
-
-def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    first, second = first - first.mean(), second - second.mean()
-    return float((first * second).sum() / (np.sqrt((first**2).sum() * (second**2).sum()) + 1e-3))
+def _patch(picture: NDArray[np.uint8], point: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return cv2.getRectSubPix(picture, (PATCH, PATCH), point.ravel().tolist())

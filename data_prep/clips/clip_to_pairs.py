@@ -133,7 +133,7 @@ def _read_whole(
         division = find_shots(clip)
     if len(division.shots) == 1:
         shot = division.shots[0]
-        shot = shot._replace(frames=drop_further(shot.frames, times, clip.thumbnails))
+        shot = shot._replace(frames=drop_further(shot.frames, times, clip.thumbnails) or shot.frames)
         division = division._replace(shots=[shot])
     return clip, division
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from data_prep.clips.jumps import NUM_NEIGHBOURS, measure_jump, stands_out
 from data_prep.config import PairConfig
 from mimicbrush.errors import UnusableInput
 from mimicbrush.video.clip_reader import ClipReader
@@ -31,12 +31,6 @@ SHOTS_PER_STRETCH = 3
 MAX_AREA = 2.5e7
 """Largest number of pixels of a frame, summed over the stretches: 12 at 1080p, 3 at 4K. Measured with 1080p, on a
 busy machine: 47 to 70 CPU seconds for a film, a third to half of them for decoding; `work.timeout` is 120 s."""
-MIN_JUMP = 12.0
-"""Smallest mean difference of two thumbnails, in grey levels, after which further frames are kept."""
-MIN_RATIO = 3.0
-"""Smallest ratio of that difference to the median of those before."""
-NUM_BEFORE = 4
-"""Number of differences before it with which one is compared."""
 FIRST_STEP = 0.2
 """Seconds between the first of the frames that are kept after a cut."""
 GROWTH = 1.1
@@ -86,7 +80,7 @@ class FurtherFrames:
     def __init__(self, config: PairConfig) -> None:
         self.per_shot = config.frames_per_shot
         self.previous: Thumbnail | None = None
-        self.jumps: deque[float] = deque(maxlen=NUM_BEFORE)
+        self.jumps: deque[float] = deque(maxlen=NUM_NEIGHBOURS)
         self.left = 0
         self.step = FIRST_STEP
         self.next_time = 0.0
@@ -105,10 +99,10 @@ class FurtherFrames:
     def _starts_shot(self, thumbnail: Thumbnail) -> bool:
         if self.previous is None:
             return True
-        jump = float(cv2.absdiff(self.previous.luma, thumbnail.luma).mean())
-        usual = float(np.median(self.jumps)) if self.jumps else jump
+        jump = measure_jump(self.previous, thumbnail)
+        is_cut = thumbnail.starts_shot or stands_out(jump, self.jumps)
         self.jumps.append(jump)
-        return thumbnail.starts_shot or jump > max(MIN_JUMP, MIN_RATIO * usual)
+        return is_cut
 
 
 def read_at(reader: ClipReader, times: Sequence[float]) -> DecodedClip:

@@ -16,15 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.clips.jumps import NUM_NEIGHBOURS, measure_jump, stands_out
+from data_prep.clips.mixed_frames import num_mixed, split_at_mixed
 from data_prep.clips.transitions import Span, find_transitions, is_carried
+from data_prep.frames.images import correlate
 from data_prep.frames.same_scene import share_in_place, show_same_scene
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
-MIN_JUMP = 12.0
-"""Smallest jump of a cut: mean difference of two thumbnails in grey levels. In real clips, motion from one reference
-frame to the next is seldom larger."""
-MIN_RATIO = 3.0
-"""Smallest ratio of a cut's jump to the median of the jumps around it."""
+NEAR_CUT = 0.3
+"""Seconds before and after a cut in which it must be still for the cut to be clean."""
+MAX_CLEAN = 0.25
+"""Largest jump there, as a share of the cut's."""
 MAX_UNSEEN_JUMP = 35.0
 """Largest jump across a gap that is no cut, in mean grey levels. Unrelated real frames differ by 40 or more, frames of
 one shot by up to 40 if much moves within seconds: a few good pairs are lost rather than a bad one kept."""
@@ -37,8 +39,6 @@ MIN_FLASH_CORRELATION = 0.9
 """Smallest correlation of the thumbnails before and after a flash."""
 MAX_TRANSITION = 5.0
 """Longest time, in seconds, in which all possible transitions that overlap are taken for one."""
-NUM_NEIGHBOURS = 4
-"""Number of jumps on either side with which a jump is compared."""
 MIN_COMMON_COLOURS = 0.43
 """Smallest overlap of the colour histograms of two frames of one shot. Measured on real clips: 0.46 or more within a
 shot, 0.40 or less between shots."""
@@ -99,11 +99,31 @@ def find_shots(clip: DecodedClip) -> Division:
     spans = [span for part in _split(clip.thumbnails, cuts) for span in _transitions_in(part, clip.frames)]
     hidden = [*spans, *flashes]
     clear = [frame for frame in clip.frames if not any(span.start < frame.time < span.end for span in hidden)]
-    bounds = [-np.inf, *sorted([*cuts, *(span.end for span in spans)]), np.inf]
+    bounds = sorted([(cut, _is_clean(cut, clip.thumbnails)) for cut in cuts] + [(span.end, False) for span in spans])
+    times = [-np.inf, *(time for time, _ in bounds), np.inf]
+    parts = [[frame for frame in clear if start <= frame.time < end] for start, end in pairwise(times)]
+    parts = _without_mixed(parts, [is_clean for _, is_clean in bounds])
     gaps = [thumbnail.time for thumbnail in clip.thumbnails[1:] if thumbnail.after_gap]
-    shots = [_shot(clear, gaps, start, end) for start, end in pairwise(bounds)]
-    kept = {frame.time for frame in clear}
-    return Division([s for s in shots if s.frames], [frame for frame in clip.frames if frame.time not in kept])
+    shots = [_shot(frames, gaps) for part in parts for frames in split_at_mixed(part) if frames]
+    kept = {frame.time for shot in shots for frame in shot.frames}
+    return Division(shots, [frame for frame in clip.frames if frame.time not in kept])
+
+
+def _is_clean(cut: float, thumbnails: Sequence[Thumbnail]) -> bool:
+    """Whether hardly anything changes right before and after a cut, which is no part of a transition then."""
+    near = [thumbnail for thumbnail in thumbnails if abs(thumbnail.time - cut) < NEAR_CUT]
+    jumps = {after.time: measure_jump(before, after) for before, after in pairwise(near)}
+    jump = jumps.pop(cut, 0.0)
+    return max(jumps.values(), default=0.0) <= MAX_CLEAN * jump
+
+
+def _without_mixed(parts: Sequence[list[Frame]], is_clean: Sequence[bool]) -> list[list[Frame]]:
+    """The frames of each shot without those at its ends that show another shot as well; is_clean: between two parts."""
+    ends = [(0, 0) if clean else num_mixed(*pair) for pair, clean in zip(pairwise(parts), is_clean, strict=True)]
+    before, after = ([end for end, _ in ends], [start for _, start in ends])
+    return [
+        frames[start : len(frames) - end] for frames, start, end in zip(parts, [0, *after], [*before, 0], strict=True)
+    ]
 
 
 def _is_still_in_place(cut: float, frames: Sequence[Frame]) -> bool:
@@ -164,9 +184,8 @@ def num_pairs_across(shots: Sequence[Shot]) -> int:
     return (sum(sizes) ** 2 - sum(size**2 for size in sizes)) // 2
 
 
-def _shot(frames: Sequence[Frame], gaps: Sequence[float], start: float, end: float) -> Shot:
-    frames = [frame for frame in frames if start <= frame.time < end]
-    inside = [gap for gap in gaps if start < gap < end]
+def _shot(frames: list[Frame], gaps: Sequence[float]) -> Shot:
+    inside = [gap for gap in gaps if frames[0].time < gap <= frames[-1].time]
     return Shot(frames, inside, {frame.time: _colours(frame.image) for frame in frames} if inside else {})
 
 
@@ -180,7 +199,7 @@ def find_cuts(thumbnails: Sequence[Thumbnail]) -> tuple[list[float], list[Span]]
         cuts += [part[i].time for i in seen if not any(first < i <= last for first, last in undone)]
         flashes += [Span(part[first].time, part[last].time) for first, last in undone]
     for before, after in pairwise(thumbnails):
-        if after.starts_shot or (after.after_gap and _jump(before, after) > MAX_UNSEEN_JUMP):
+        if after.starts_shot or (after.after_gap and measure_jump(before, after) > MAX_UNSEEN_JUMP):
             cuts.append(after.time)
     return sorted(set(cuts)), flashes
 
@@ -193,14 +212,12 @@ def _split(thumbnails: Sequence[Thumbnail], times: Collection[float]) -> list[li
 
 def _find_jumps(thumbnails: Sequence[Thumbnail]) -> list[int]:
     """Indices of the thumbnails right after a jump that stands out; the thumbnails follow one another closely."""
-    jumps = np.array([_jump(before, after) for before, after in pairwise(thumbnails)])
-    found = []
-    for i, jump in enumerate(jumps):
-        around = np.concatenate([jumps[max(0, i - NUM_NEIGHBOURS) : i], jumps[i + 1 : i + 1 + NUM_NEIGHBOURS]])
-        usual = np.median(around) if len(around) else 0.0
-        if jump > max(MIN_JUMP, MIN_RATIO * usual):
-            found.append(i + 1)
-    return found
+    jumps = [measure_jump(before, after) for before, after in pairwise(thumbnails)]
+    return [
+        i + 1
+        for i, jump in enumerate(jumps)
+        if stands_out(jump, jumps[max(0, i - NUM_NEIGHBOURS) : i] + jumps[i + 1 : i + 1 + NUM_NEIGHBOURS])
+    ]
 
 
 def _find_flashes(thumbnails: Sequence[Thumbnail], jumps: Sequence[int]) -> list[tuple[int, int]]:
@@ -208,19 +225,9 @@ def _find_flashes(thumbnails: Sequence[Thumbnail], jumps: Sequence[int]) -> list
     flashes = []
     for i, j in pairwise(jumps):
         is_short = thumbnails[j].time - thumbnails[i - 1].time <= MAX_FLASH
-        if is_short and _correlation(thumbnails[i - 1], thumbnails[j]) > MIN_FLASH_CORRELATION:
+        if is_short and correlate(thumbnails[i - 1].luma, thumbnails[j].luma) > MIN_FLASH_CORRELATION:
             flashes.append((i - 1, j))
     return flashes
-
-
-def _correlation(first: Thumbnail, second: Thumbnail) -> float:
-    """Correlation of two thumbnails, 0 if one of them is flat."""
-    levels = np.stack([first.luma.ravel(), second.luma.ravel()])
-    return float(np.corrcoef(levels)[0, 1]) if levels.std(axis=1).min() > 0 else 0.0
-
-
-def _jump(before: Thumbnail, after: Thumbnail) -> float:
-    return float(cv2.absdiff(before.luma, after.luma).mean())
 
 
 def _colours(image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.clips.carried_content import CameraMotion, camera_motion, share_carried
+from data_prep.frames.uniform_edges import find_content
 from mimicbrush.video.decoded_clip import Thumbnail
 
 WINDOWS = (0.3, 0.6, 1.2, 2.4, 4.0)
@@ -67,7 +68,7 @@ MAX_BAR_CHANGE = 6.0
 MIN_CARRIED = 0.55
 """Share of the points at the start of a span above which motion carries them to its end. Measured: at most 0.51 in 98
 transitions, 0.2 or less in nine of ten; 0.47 to 0.9 in most shots."""
-MARGIN = 0.25
+MARGIN = 0.3
 """Length by which a transition may be longer on either side than it was found, as a share of what was found."""
 DIP_MARGIN = 0.1
 """The same for a dip, of which nearly all is seen."""
@@ -107,8 +108,9 @@ def find_transitions(thumbnails: Sequence[Thumbnail]) -> list[list[Span]]:
     times = np.array([thumbnail.time for thumbnail in thumbnails])
     if len(times) < 3 or times[-1] - times[0] < MIN_LENGTH:
         return []
-    pictures = [cv2.resize(thumbnail.luma, SIZE, interpolation=cv2.INTER_AREA) for thumbnail in thumbnails]
-    pictures = _crop_bars(np.array(pictures, np.float32)).reshape(len(times), -1)
+    pictures = np.stack([cv2.resize(thumbnail.luma, SIZE, interpolation=cv2.INTER_AREA) for thumbnail in thumbnails])
+    rows, columns = find_content(pictures.max(axis=0), pictures.min(axis=0), MAX_BAR_CHANGE)
+    pictures = pictures[:, rows, columns].reshape(len(times), -1).astype(np.float32)
     found = [*_find_collapses(times, pictures)]
     taken = [(times.searchsorted(span.start), times.searchsorted(span.end)) for span in found]
     camera = cache(lambda: camera_motion([thumbnail.luma for thumbnail in thumbnails]))
@@ -151,20 +153,6 @@ def _sample(thumbnails: Sequence[Thumbnail]) -> list[Thumbnail]:
         if not sampled or thumbnail.time - sampled[-1].time >= STEP - 1e-3:
             sampled.append(thumbnail)
     return sampled
-
-
-def _crop_bars(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Crop rows and columns at the edges that are uniform and never change."""
-    rows = np.flatnonzero(~_is_bar(pictures))
-    columns = np.flatnonzero(~_is_bar(pictures.swapaxes(1, 2)))
-    if not len(rows) or not len(columns):
-        return pictures
-    return pictures[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _is_bar(pictures: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(h,) whether each row of (N, h, w) pictures is a bar."""
-    return np.ptp(pictures, axis=(0, 2)) <= MAX_BAR_CHANGE
 
 
 def _normalise(pictures: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -61,3 +61,9 @@ def shrink(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     size = fit_size((width, height), short_side)
     return image if size == (width, height) else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def correlate(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Correlation of the levels of two pictures of one shape; about 0 if one of them is flat."""
+    first, second = (levels - levels.mean(dtype=np.float32) for levels in (first, second))
+    return float((first * second).sum() / (np.sqrt((first**2).sum() * (second**2).sum()) + 1e-3))

@@ -152,17 +152,18 @@ def _change_of_structure(first: Structure, second: Structure) -> tuple[NDArray[n
     gain = float(np.median(second.deviation[textured] / first.deviation[textured]))
     vanished = second.flat & (min(1.0, gain) * first.deviation > VANISHED_TEXTURE)
     vanished |= first.flat & (min(1.0, 1 / gain) * second.deviation > VANISHED_TEXTURE)
-    changed = (differs | vanished) & (_tone_change(first, second) > MIN_TONE_CHANGE)
+    changed = differs | vanished
+    changed[changed] = _tone_change(first, second, changed) > MIN_TONE_CHANGE
     return changed, np.count_nonzero(textured | vanished)
 
 
-def _tone_change(first: Structure, second: Structure) -> NDArray[np.float64]:
-    """(h, w) difference of the means in grey levels after the tones of one frame were matched to those of the other.
+def _tone_change(first: Structure, second: Structure, where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(N,) difference of the means of N windows after the tones of one frame were matched to those of the other.
 
     It is the geometric mean of both ways: the way to the brighter frame also enlarges what noise is left.
     """
     ways = (first, second), (second, first)
-    there, back = (np.abs(np.interp(a.mean, a.tones, b.tones) - b.mean) for a, b in ways)
+    there, back = (np.abs(np.interp(a.mean[where], a.tones, b.tones) - b.mean[where]) for a, b in ways)
     return np.sqrt(there * back)
 
 

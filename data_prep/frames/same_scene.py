@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.frames.keypoints import detect_keypoints, match_keypoints
+from data_prep.frames.uniform_edges import find_content
 
 SIZE = (256, 144)
 """Largest width and height at which blocks are compared; frames are not enlarged."""
@@ -29,32 +30,27 @@ MIN_SPREAD = 0.03
 
 def show_same_scene(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
     """Whether blocks agree in place, whatever their brightness, or else keypoints match; (H, W, 3) RGB."""
-    return share_in_place(first, second) >= MIN_SHARE or _match_spread(*_crop_bars(first, second)) >= MIN_SPREAD
+    first, second = _crop_bars(first, second)
+    return _share_in_place(first, second) >= MIN_SHARE or _match_spread(first, second) >= MIN_SPREAD
 
 
 def _crop_bars(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Crop rows and columns at the edges that are uniform in both frames, whose borders would agree in place."""
+    """Crop rows and columns at the edges that are uniform in both frames."""
     if first.shape != second.shape:
         return first, second
-    high, low = cv2.max(first, second), cv2.min(first, second)
-    rows, columns = (np.flatnonzero(_ranges(high, low, axis) > MAX_BAR_RANGE) for axis in (1, 0))
-    if not len(rows) or not len(columns):
-        return first, second
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    return first[top:bottom, left:right], second[top:bottom, left:right]
-
-
-def _ranges(high: NDArray[np.uint8], low: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
-    """(N,) largest range of a channel along an axis, 1 for each row and 0 for each column; NumPy's `ptp` is slower."""
-    ranges = cv2.reduce(high, axis, cv2.REDUCE_MAX) - cv2.reduce(low, axis, cv2.REDUCE_MIN)
-    return ranges.reshape(-1, 3).max(axis=1)
+    rows, columns = find_content(cv2.max(first, second), cv2.min(first, second), MAX_BAR_RANGE)
+    return first[rows, columns], second[rows, columns]
 
 
 def share_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """Share of the textured blocks that look alike in the same place, after fitting gain and offset; (H, W, 3) RGB."""
+    return _share_in_place(*_crop_bars(first, second))
+
+
+def _share_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """The same without bars."""
     if first.shape != second.shape:
         return 0.0
-    first, second = _crop_bars(first, second)
     (first_blocks, first_texture), (second_blocks, second_texture) = _blocks(first), _blocks(second)
     agree = (first_blocks * second_blocks).mean(axis=1) > MIN_CORRELATION
     is_textured = np.stack([first_texture, second_texture]) > MIN_TEXTURE

@@ -116,7 +116,7 @@ def test_pictures_without_borders_stay_whole() -> None:
 @pytest.mark.parametrize(("left", "top"), [(30, 20), (60, 60)])
 def test_a_constant_picture_around_a_moving_one_is_cropped(left: int, top: int) -> None:
     """In the middle, and in a corner."""
-    around, wide = texture(5, 180, 240), texture(7, HEIGHT, 240)
+    around, wide = texture(2, 180, 240), texture(22, HEIGHT, 240)
     images = []
     for number in range(8):
         images.append(around.copy())

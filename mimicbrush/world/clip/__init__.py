@@ -1,1 +1,0 @@
-"""Train a small CLIP on captioned renders of the small world."""
