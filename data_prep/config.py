@@ -256,14 +256,6 @@ class SamShardConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardFolderConfig:
-    """A folder of shards, written by a command of data preparation."""
-
-    folder: Path
-    """Folder of shards, the output of shard_videos.py or shard_sam.py."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class MergeConfig:
     """Write one index, exclusion list, summary and report for all shards of a folder, as after a Slurm array."""
 
@@ -283,5 +275,8 @@ class MergeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig(ShardFolderConfig):
+class ReportConfig:
     """Write report.html for a folder of shards: statistics, skipped inputs and example pictures."""
+
+    folder: Path
+    """Folder of shards, the output of shard_videos.py or shard_sam.py."""

@@ -17,7 +17,7 @@ from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.yaml_reading import parse_yaml
 
 if TYPE_CHECKING:
-    from data_prep.config import MergeConfig, ShardFolderConfig
+    from data_prep.config import MergeConfig, ReportConfig
 
 NO_SUFFIX = "without suffix"
 """Stands for the suffix of a file that has none, where files are counted by suffix."""
@@ -37,7 +37,7 @@ def check_merge(config: MergeConfig) -> None:
     read_shard_config(locate(config.folder))
 
 
-def check_report(config: ShardFolderConfig) -> None:
+def check_report(config: ReportConfig) -> None:
     """Raise UserError if there is no such folder."""
     if not config.folder.is_dir():
         require_shards(config.folder)

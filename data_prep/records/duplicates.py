@@ -6,7 +6,10 @@ frames of the shorter one look like a frame of the other.
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -26,8 +29,14 @@ MAX_DISTANCE = 5
 MIN_HASHES = 3
 """Smallest number of hashed frames of a clip that is compared."""
 NUM_QUARTERS = 4
-MAX_SHARED = 4_000_000
-"""Number of quarters that clips share with earlier ones that are counted at once, which bounds the memory."""
+NUMBER_TYPE = "i"
+"""Type of the numbers of clips that have a quarter, for `array` and NumPy."""
+NUM_COMPARED_FIRST, NUM_COMPARED = 4, 64
+"""Number of clips that one is compared with at once. The first number is small, as a clip that repeats others usually
+repeats the one with which it shares most quarters."""
+MIN_DENSE = 0.25
+"""Smallest number of quarters shared with earlier clips, for each of these clips, from which an array with a place for
+every clip counts them faster than sorting."""
 
 
 class NearDuplicate(NamedTuple):
@@ -67,70 +76,83 @@ def find_near_duplicates(hashes: Mapping[str, Sequence[str]], min_share: float) 
     always have an equal quarter, two that differ in 4 or 5 bits usually; and a clip has many hashes.
     """
     names = [name for name, words in hashes.items() if len(words) >= MIN_HASHES]
-    shown = [np.array([int(word, 16) for word in hashes[name]], np.uint64) for name in names]
+    clips = _HashedClips([np.array([int(word, 16) for word in hashes[name]], np.uint64) for name in names])
     found: dict[str, NearDuplicate] = {}
-    is_repeat = np.zeros(len(names), bool)
-    quarters, start = _list_quarters(shown), 0
-    while start < len(names):
-        end, candidates = _find_candidates(quarters, start, len(names))
-        for clip, other in candidates:
-            if is_repeat[clip] or is_repeat[other]:
-                continue
-            share = _share(shown[clip], shown[other])
-            if share >= min_share:
-                found[names[clip]] = NearDuplicate(names[other], round(share, 3))
-                is_repeat[clip] = True
-        if is_repeat[start:end].any():
-            is_kept = ~is_repeat[quarters.clips]
-            quarters = _Quarters(quarters.values[is_kept], quarters.clips[is_kept])
-        start = end
+    for clip, name in enumerate(names):
+        repeated = clips.find_repeated(clip, min_share)
+        if repeated is None:
+            clips.keep(clip)
+        else:
+            other, share = repeated
+            found[name] = NearDuplicate(names[other], round(share, 3))
     return found
 
 
-class _Quarters(NamedTuple):
-    """The quarters of all clips' hashes, each once for a clip, by value and then by clip."""
+class _HashedClips:
+    """Clips by number; those that are kept can be found by the quarters of their hashes."""
 
-    values: NDArray[np.int64]
-    """(N,) place in the hash, and its 16 bits."""
-    clips: NDArray[np.int64]
-    """(N,) number of the clip."""
+    def __init__(self, hashes: Sequence[NDArray[np.uint64]]) -> None:
+        self.hashes = np.concatenate([np.empty(0, np.uint64), *hashes])
+        self.lengths = np.array([len(words) for words in hashes], np.int64)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.quarters, self.bounds = _list_quarters(self.hashes, self.lengths)
+        self.kept_with: defaultdict[int, array] = defaultdict(partial(array, NUMBER_TYPE))
+        """Numbers of the kept clips that have a quarter, by the quarter's place in the hash and its 16 bits."""
+
+    def keep(self, clip: int) -> None:
+        """Compare later clips with this one."""
+        for quarter in self._quarters_of(clip):
+            self.kept_with[quarter].append(clip)
+
+    def find_repeated(self, clip: int, min_share: float) -> tuple[int, float] | None:
+        """The kept clip that a clip repeats, and the share of the shorter one's hashes that are near.
+
+        Of several, it is the one with which it shares most quarters.
+        """
+        others = self._that_share_quarters(clip)
+        start, num = 0, NUM_COMPARED_FIRST
+        while start < len(others):
+            chosen = others[start : start + num]
+            shares = self._shares(clip, chosen)
+            enough = np.flatnonzero(shares >= min_share)
+            if len(enough):
+                return int(chosen[enough[0]]), float(shares[enough[0]])
+            start, num = start + num, NUM_COMPARED
+        return None
+
+    def _quarters_of(self, clip: int) -> list[int]:
+        return self.quarters[self.bounds[clip] : self.bounds[clip + 1]].tolist()
+
+    def _that_share_quarters(self, clip: int) -> NDArray[np.int64]:
+        """Kept clips that share at least MIN_HASHES quarters with a clip; first the one that shares most."""
+        kept = np.frombuffer(b"".join(filter(None, map(self.kept_with.get, self._quarters_of(clip)))), NUMBER_TYPE)
+        if len(kept) < MIN_DENSE * clip:
+            others, num_shared = np.unique(kept, return_counts=True)
+        else:
+            num_shared = np.bincount(kept)
+            others = np.arange(len(num_shared))
+        is_enough = num_shared >= MIN_HASHES
+        others, num_shared = others[is_enough], num_shared[is_enough]
+        return others[np.lexsort((others, -num_shared))]
+
+    def _shares(self, clip: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
+        """For each other clip, the share of the shorter clip's hashes that lie near a hash of the longer one."""
+        words = self.hashes[self.starts[clip] :][: self.lengths[clip]]
+        lengths = self.lengths[others]
+        firsts = np.cumsum(lengths) - lengths
+        places = np.repeat(self.starts[others] - firsts, lengths) + np.arange(lengths.sum())
+        is_near = np.bitwise_count(words[:, None] ^ self.hashes[places]) <= MAX_DISTANCE
+        num_own = np.logical_or.reduceat(is_near, firsts, axis=1).sum(axis=0)
+        num_theirs = np.add.reduceat(is_near.any(axis=0), firsts, dtype=np.int64)
+        return np.where(len(words) <= lengths, num_own / len(words), num_theirs / lengths)
 
 
-def _list_quarters(shown: Sequence[NDArray[np.uint64]]) -> _Quarters:
-    if not shown:
-        return _Quarters(np.empty(0, np.int64), np.empty(0, np.int64))
-    words = np.concatenate(shown)
-    clips = np.repeat(np.arange(len(shown)), [len(words) for words in shown])
-    values = words.view(np.uint16).reshape(-1, NUM_QUARTERS) + (np.arange(NUM_QUARTERS) << 16)
-    both = np.sort(values * len(shown) + clips[:, None], axis=None)
-    return _Quarters(*np.divmod(both[np.diff(both, prepend=-1) > 0], len(shown)))
+def _list_quarters(hashes: NDArray[np.uint64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """The quarters of all clips' hashes, each once for a clip, and where those of each clip begin and end.
 
-
-def _find_candidates(quarters: _Quarters, start: int, num_clips: int) -> tuple[int, list[tuple[int, int]]]:
-    """Find the earlier clips that share quarters with the clips from `start` on, as many clips as memory allows.
-
-    Gives the number of the first clip that is left for the next call, and pairs of a clip and an earlier one: in order
-    of clips, and for each clip the one first that shares most.
+    A quarter is a number: its place in the hash, and its 16 bits.
     """
-    values, clips = quarters
-    places = np.arange(len(values))
-    is_first = np.diff(values, prepend=-1) > 0
-    first = np.maximum.accumulate(np.where(is_first, places, 0))
-    num_earlier = places - first
-    total = np.cumsum(np.bincount(clips, num_earlier, minlength=num_clips)[start:])
-    end = start + max(1, int(total.searchsorted(MAX_SHARED, side="right")))
-    chosen = np.flatnonzero((clips >= start) & (clips < end))
-    num = num_earlier[chosen]
-    others = clips[np.repeat(first[chosen] - np.cumsum(num) + num, num) + np.arange(num.sum())]
-    pairs, num_shared = np.unique(np.repeat(clips[chosen], num) * num_clips + others, return_counts=True)
-    is_enough = num_shared >= MIN_HASHES
-    clip, other = np.divmod(pairs[is_enough], num_clips)
-    order = np.lexsort((other, -num_shared[is_enough], clip))
-    return end, list(zip(clip[order].tolist(), other[order].tolist(), strict=True))
-
-
-def _share(words: NDArray[np.uint64], others: NDArray[np.uint64]) -> float:
-    """Share of the shorter clip's hashes that lie near a hash of the longer clip."""
-    shorter, longer = (words, others) if len(words) <= len(others) else (others, words)
-    differing = np.bitwise_count(shorter[:, None] ^ longer)
-    return np.count_nonzero(differing.min(axis=1) <= MAX_DISTANCE) / len(shorter)
+    values = hashes.view(np.uint16).reshape(-1, NUM_QUARTERS) + (np.arange(NUM_QUARTERS) << 16)
+    both = np.sort((np.repeat(np.arange(len(lengths)), lengths)[:, None] * (NUM_QUARTERS << 16) + values).ravel())
+    clips, quarters = np.divmod(both[np.diff(both, prepend=-1) > 0], NUM_QUARTERS << 16)
+    return quarters, clips.searchsorted(np.arange(len(lengths) + 1))

@@ -10,6 +10,7 @@ from types import UnionType
 import yaml
 
 from data_prep.records.summary import summarise
+from data_prep.records.work_units import list_finished
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, read_index, require_shards
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object
@@ -27,10 +28,10 @@ LATER_COUNTS, LATER_NAMES = ("excluded", "passed_over", "dropped_masks"), ("chan
 
 def list_all_shards(folder: Path) -> list[Path]:
     """Paths of the shards that have an index or a tar, in order; a shard without pairs has no tar."""
-    numbered = {path.with_suffix(".tar") for path in folder.glob("[!.]*-[0-9][0-9][0-9][0-9][0-9][0-9].json")}
-    if numbered and not any(folder.glob("[!.]*.tar")):
-        return sorted(numbered)
-    return sorted(numbered.union(require_shards(folder)))
+    finished = list_finished(folder)
+    if finished and not any(folder.glob("[!.]*.tar")):
+        return finished
+    return sorted({*finished, *require_shards(folder)})
 
 
 def load_summary(folder: Path, shards: Sequence[Path]) -> dict:

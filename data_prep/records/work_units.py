@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.config import WorkConfig
+from data_prep.inputs.input_files import is_index_name
 from data_prep.inputs.input_states import Inputs
 from data_prep.records.reasons import REASONS
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
@@ -53,7 +54,7 @@ def claim_output(output: Path, config: object, *, free: tuple[str, ...] = FREE_F
         raise UserError(f"{output}: holds results but no {CONFIG_NAME}; choose another --output")
     if not has_results and find_difference(output, config, free=free) and _kept_nothing(output, config):
         # The earlier run kept nothing, so the user may try again with other settings.
-        for path in (output / CONFIG_NAME, *list_indexes(output)):
+        for path in (output / CONFIG_NAME, *map(index_path, list_finished(output))):
             path.unlink()
     claim(output, config, free=free)
 
@@ -74,19 +75,18 @@ def _kept_nothing(output: Path, config: object) -> bool:
     """Whether the folder holds a run of this command that kept nothing; only then may its files be deleted."""
     fields = parse_yaml((output / CONFIG_NAME).read_text(encoding="utf-8"))
     same_command = isinstance(fields, dict) and fields.keys() == asdict(config).keys()
-    return same_command and all(index.pairs == 0 for index in read_indexes(output))
+    return same_command and all(index.pairs == 0 for index in read_indexes(output).values())
 
 
-def list_indexes(output: Path) -> list[Path]:
-    """The index files of the finished shards, sorted."""
-    return sorted(path for path in output.glob("[!.]*.json") if re.search(r"-\d{6}$", path.stem))
+def list_finished(output: Path) -> list[Path]:
+    """Paths of the finished shards, which have an index, sorted; a shard without pairs has no tar."""
+    return sorted(path.with_suffix(".tar") for path in output.glob("*.json") if is_index_name(path.name))
 
 
-def read_indexes(output: Path) -> list[ShardIndex]:
-    """The indexes of the finished shards, sorted by shard; raises UserError if a shard is missing or damaged."""
-    shards = [path.with_suffix(".tar") for path in list_indexes(output)]
-    indexes = [read_index(shard) for shard in shards]
-    for shard, index in zip(shards, indexes, strict=True):
+def read_indexes(output: Path) -> dict[Path, ShardIndex]:
+    """The finished shards, sorted, and their indexes; raises UserError if a shard is missing or damaged."""
+    indexes = {shard: read_index(shard) for shard in list_finished(output)}
+    for shard, index in indexes.items():
         check_shard(shard, index)
     return indexes
 

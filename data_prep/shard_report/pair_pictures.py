@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -56,15 +56,13 @@ T = TypeVar("T")
 
 
 class Listed(NamedTuple):
-    """A sample that may be shown: the facts by which samples are chosen, and the position of its content."""
+    """A sample that may be shown: the facts by which samples are chosen, and its place."""
 
-    shard: Path
+    place: Place
     key: str
     similarity: float | None
     name: str
     """Name of the file that it was made from."""
-    members: dict[str, tuple[int, int]]
-    """First byte and size of each member of the tar, by suffix."""
 
 
 def list_samples(shards: Sequence[Path]) -> list[Listed]:
@@ -82,16 +80,18 @@ def spread(items: Sequence[T], num: int) -> list[T]:
 
 
 def _list(shard: Path) -> list[Listed]:
-    members: dict[str, dict[str, tuple[int, int]]] = {}
-    with naming_damage(shard):
-        with tarfile.open(shard) as tar:
-            for member in tar:
-                key, _, suffix = member.name.partition(".")
-                if key not in members and len(members) == MAX_SAMPLES:
-                    break
-                members.setdefault(key, {})[suffix] = member.offset_data, member.size
-        with shard.open("rb") as file:
-            return [_describe(file, shard, key, found) for key, found in members.items()]
+    places: dict[str, Place] = {}
+    facts: dict[str, dict] = {}
+    with naming_damage(shard), tarfile.open(shard) as tar:
+        for member in tar:
+            key, _, suffix = member.name.partition(".")
+            if key not in places and len(places) == MAX_SAMPLES:
+                break
+            end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+            places[key] = Place(shard, places[key].first if key in places else member.offset, end)
+            if suffix == "json":
+                facts[key] = json.loads(tar.extractfile(member).read())
+        return [_describe(places[key], key, facts[key]) for key in places]
 
 
 @contextmanager
@@ -107,22 +107,10 @@ def naming_damage(shard: Path) -> Iterator[None]:
         ) from None
 
 
-def _describe(file: BinaryIO, shard: Path, key: str, members: dict[str, tuple[int, int]]) -> Listed:
-    facts = json.loads(_read(file, *members["json"]))
+def _describe(place: Place, key: str, facts: dict) -> Listed:
     similarity = None if facts["similarity"] is None else float(facts["similarity"])
     origin = facts["origin"]
-    return Listed(shard, key, similarity, str(origin.get("file", origin.get("group", key))), members)
-
-
-def _read(file: BinaryIO, start: int, size: int) -> bytes:
-    file.seek(start)
-    return file.read(size)
-
-
-def _read_pair(sample: Listed) -> FramePair:
-    with sample.shard.open("rb") as file:
-        content = {suffix: _read(file, *extent) for suffix, extent in sample.members.items()}
-    return to_pair({"__key__": sample.key, "__url__": str(sample.shard), **content})
+    return Listed(place, key, similarity, str(origin.get("file", origin.get("group", key))))
 
 
 def read_place(place: Place) -> FramePair | None:
@@ -132,7 +120,8 @@ def read_place(place: Place) -> FramePair | None:
     """
     with naming_damage(place.shard):
         with place.shard.open("rb") as file:
-            content = _read(file, place.first, place.last - place.first)
+            file.seek(place.first)
+            content = file.read(place.last - place.first)
         if not any(content):
             return None
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
@@ -185,8 +174,8 @@ def pair_sheet(samples: Sequence[Listed], height: int) -> str:
 
 
 def _show(sample: Listed, height: int) -> Shown:
-    with naming_damage(sample.shard):
-        pair = _read_pair(sample)
+    with naming_damage(sample.place.shard):
+        pair = read_place(sample.place)
         return Shown(_picture(pair, height), _caption(pair, sample.name))
 
 
@@ -242,8 +231,8 @@ def training_view(samples: Sequence[Listed]) -> list[str]:
     config, rng = BatchConfig(), random.Random(SEED)
     decoded = []
     for sample in samples:
-        with naming_damage(sample.shard):
-            decoded.append(decode_pair(_read_pair(sample), TRAINING_SIZE, rng))
+        with naming_damage(sample.place.shard):
+            decoded.append(decode_pair(read_place(sample.place), TRAINING_SIZE, rng))
     previews = preview_batch(collate(decoded), config, torch.Generator().manual_seed(SEED))
     return [
         paragraph(

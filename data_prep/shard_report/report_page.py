@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from data_prep.config import ShardFolderConfig
+from data_prep.config import ReportConfig
 from data_prep.records.folder_summary import SUMMARY_NAME, list_all_shards, load_summary
 from data_prep.shard_report.folder_scan import FolderScan, scan_folder
 from data_prep.shard_report.histograms import histogram_section
@@ -85,7 +85,7 @@ def _pictures(shards: Sequence[Path], scan: FolderScan, noun: str) -> dict[str, 
         return {"Pairs": [paragraph("There are no pairs to show.")]}
     shown = choose_over_band(samples, NUM_SHOWN)
     most, least = choose_extremes(samples, NUM_EXTREMES)
-    num_read = len({sample.shard for sample in samples})
+    num_read = len({sample.place.shard for sample in samples})
     basis = f"{spaced(len(samples))} of {spaced(scan.stored)} samples, in {num_read} of {len(shards)} shards"
     note = "Source left, reference right; lines join matched points, outlines show object masks"
     order = f"At even steps from the least similar to the most. {note}. Chosen from {basis}."
@@ -101,6 +101,6 @@ def _pictures(shards: Sequence[Path], scan: FolderScan, noun: str) -> dict[str, 
     }
 
 
-def report_folder(config: ShardFolderConfig) -> str:
+def report_folder(config: ReportConfig) -> str:
     """Write the report anew; returns a line with its path."""
     return f"report -> {write_report(config.folder)}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from data_prep.records.exclusions import find_gone, list_exclusions
 from data_prep.records.folder_summary import SUMMARY_NAME
 from data_prep.records.summary import describe, summarise
 from data_prep.records.work_log import LOG_NAME, read_log
-from data_prep.records.work_units import claim_output, latest_records, list_indexes, plan_units, read_indexes
+from data_prep.records.work_units import claim_output, latest_records, plan_units, read_indexes
 from data_prep.shard_report.report_page import write_report
 from data_prep.sharding.parallel_sharding import Effort, Outcome, shard_inputs
 from mimicbrush.data.shard_index import EXCLUDED_NAME, INDEX_NAME, ShardIndex, index_path
@@ -51,7 +51,7 @@ def shard_and_merge(
     # Tasks of an array share the folder; no other command may.
     with held(config.output, share=config.work.lock_name):
         claim_output(config.output, config)
-        records = latest_records(read_indexes(config.output))
+        records = latest_records(read_indexes(config.output).values())
         units = plan_units(config.output, f"{kind}s", inputs, per_shard, config.work, records=records)
         effort = shard_inputs(units, reader, inputs=inputs, work=config.work, noun=kind)
         listing = {
@@ -87,19 +87,19 @@ def merge(output: Path) -> str:
     Raises UserError if there is nothing to train on.
     """
     config = read_shard_config(output)
-    shards = [path.with_suffix(".tar") for path in list_indexes(output)]
     indexes = read_indexes(output)
     efforts = read_log(output)
     gone = find_gone(efforts)
     excluded = output / EXCLUDED_NAME
     others = read_object(excluded) if excluded.is_file() else {}
-    exclusions = list_exclusions(indexes, others, min_share=config.get("duplicate_share", 2.0), gone=gone)
+    min_share = config.get("duplicate_share", 2.0)
+    exclusions = list_exclusions(list(indexes.values()), others, min_share=min_share, gone=gone)
     write_json(exclusions, excluded)
-    write_json(_overview(shards, indexes), output / INDEX_NAME)
+    write_json(_overview(indexes), output / INDEX_NAME)
     pairs = config.get("pairs")
-    in_time = sorted(zip(shards, indexes, strict=True), key=lambda pair: index_path(pair[0]).stat().st_mtime_ns)
+    in_time = sorted(indexes, key=lambda shard: index_path(shard).stat().st_mtime_ns)
     summary = summarise(
-        [index for _, index in in_time],
+        [indexes[shard] for shard in in_time],
         noun="videos" if "videos" in config else "stills",
         band=(pairs["ssim_low"], pairs["ssim_high"]) if pairs else None,
         efforts=efforts,
@@ -113,14 +113,14 @@ def merge(output: Path) -> str:
     return f"{describe(summary)}{_unfinished(efforts)} -> {output}; see {report}"
 
 
-def _overview(shards: Sequence[Path], indexes: Sequence[ShardIndex]) -> dict:
+def _overview(indexes: Mapping[Path, ShardIndex]) -> dict:
     """Content of index.json: the shards that hold pairs."""
     listed = [
         {"name": shard.name, "pairs": index.pairs, "bytes": index.bytes, "sha256": index.sha256}
-        for shard, index in zip(shards, indexes, strict=True)
+        for shard, index in indexes.items()
         if index.pairs
     ]
-    return {"pairs": sum(index.pairs for index in indexes), "shards": listed}
+    return {"pairs": sum(index.pairs for index in indexes.values()), "shards": listed}
 
 
 def _unfinished(efforts: Sequence[dict]) -> str:

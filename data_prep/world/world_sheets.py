@@ -18,9 +18,18 @@ from mimicbrush.flow.flow_files import read_flow
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.decoding import decode_frames
 from mimicbrush.pictures.writing import write_image
-from mimicbrush.reports.contact_sheet import Labelled, contact_sheet, text_panel
+from mimicbrush.reports.contact_sheet import Labelled, contact_sheet, square_rows, text_panel
 from mimicbrush.video.clip_reader import read_frames
+from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
+from mimicbrush.world.renderer.render import render
+from mimicbrush.world.renderer.scene import Background, Pose, Scene, SceneObject
+from mimicbrush.world.renderer.silhouettes import SILHOUETTES
+from mimicbrush.world.sets.edits import to_levels
+from mimicbrush.world.sets.splits import MATERIALS
 
+SHOWN_OBJECT, SHOWN_MATERIAL, SHOWN_BACKGROUND = "ball", "red striped", "a cream wall"
+SHOWN_SIZE = 96
+"""Object of the materials' sheet, material of the objects' sheet, background and size of both."""
 STILLS_PER_ROW, STILL_ROWS = 8, 5
 NUM_CLIPS = 8
 NUM_SEEN, NUM_UNSEEN = 10, 3
@@ -30,13 +39,24 @@ SHOWN_FRAMES = 4
 
 
 def write_sheets(output: Path) -> list[str]:
-    """Write a sheet of the stills, of the clips and of every set that is there; returns their names."""
-    sheets = {"stills": _still_rows(output / "stills"), "clips": _clip_rows(output / "clips")}
+    """Write a sheet of all objects, of all materials, of stills, clips and every set; returns the sheets' names."""
+    sheets = {
+        "objects": square_rows([(name, _show(name, SHOWN_MATERIAL)) for name in SILHOUETTES]),
+        "materials": square_rows([(name, _show(SHOWN_OBJECT, name)) for name in MATERIALS]),
+    }
+    sheets |= {"stills": _still_rows(output / "stills"), "clips": _clip_rows(output / "clips")}
     sheets |= {folder.name: _set_rows(folder) for folder in sorted((output / "sets").iterdir())}
     for name, rows in sheets.items():
         if rows:
             write_image(contact_sheet(rows), output / "sheets" / f"{name}.png")
     return [name for name, rows in sheets.items() if rows]
+
+
+def _show(object_name: str, material: str) -> Image.Image:
+    """Show an object in a material, both by name, upright before a plain wall."""
+    subject = SceneObject(silhouette=object_name, material=MATERIALS[material], pose=Pose(scale=0.42))
+    scene = Scene(background=Background(material=BACKGROUNDS[SHOWN_BACKGROUND]), objects=(subject,))
+    return to_pil(to_levels(render(scene, SHOWN_SIZE).picture))
 
 
 def _still_rows(folder: Path) -> list[list[Labelled]]:

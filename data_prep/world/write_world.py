@@ -14,6 +14,7 @@ from pathlib import Path
 from data_prep.records.work_units import claim_output
 from data_prep.sharding.pool import Failure, map_in_order
 from data_prep.world.config import RenderWorldConfig
+from data_prep.world.warp_error import measure_warp_error
 from data_prep.world.world_sheets import write_sheets
 from data_prep.world.write_clips import is_clip_written, write_clip, write_clip_captions
 from data_prep.world.write_sets import EditTask, draw_sets, write_edit, write_facts
@@ -80,7 +81,8 @@ def _write_clips(config: RenderWorldConfig, textures: Mapping[str, Material]) ->
     _run(write, left, total=len(left), unit="clip", workers=config.workers)
     write_clip_captions(folder, config.clips, **drawn)
     print(f"{config.clips} clips of {config.frames} frames -> {folder}")
-    return {"num": config.clips, "frames": config.frames}
+    error = measure_warp_error(folder, config.clips, frames=config.frames, size=config.size, **drawn)
+    return {"num": config.clips, "frames": config.frames, "warp_error_in_levels": error}
 
 
 def _write_sets(config: RenderWorldConfig) -> dict:

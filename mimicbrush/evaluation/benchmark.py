@@ -185,6 +185,11 @@ def swapped_references(samples: Sequence[Sample]) -> dict[str, Path]:
     return {sample.id: samples[next_of_another_group(groups, place)].reference for place, sample in enumerate(samples)}
 
 
+def material_of_reference(reference: Path) -> str | None:
+    """Name the material that a reference of a set with a truth shows; None if the set does not name it."""
+    return read_facts(reference.parent)[reference.name.removesuffix(REFERENCE)].material
+
+
 def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
     """List the samples of a sound set, sorted by id; only those of its vocabulary, if it names one."""
     folder, task, track = benchmark_set.folder, benchmark_set.task, benchmark_set.track

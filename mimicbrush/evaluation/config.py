@@ -32,9 +32,6 @@ MetricName = Literal[
     "source_psnr",
     "edge_agreement",
     "depth_agreement",
-    "seam",
-    "change_outside",
-    "mean_change_outside",
     "truth_ssim",
     "truth_psnr",
     "truth_colour_distance",
@@ -43,6 +40,14 @@ MetricName = Literal[
     "warp_error",
     "region_change_outside",
     "mask_overlap",
+    "judge_object",
+    "judge_material",
+    "judge_given_material",
+    "judge_object_truth",
+    "judge_material_truth",
+    "seam",
+    "change_outside",
+    "mean_change_outside",
 ]
 """Metrics in the order of the tables; `metrics/all_metrics.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -103,6 +108,9 @@ class ModelsConfig:
     """VGG16, for LPIPS (VGG): a path or URL of torchvision's file; a hash in its name is checked."""
     depth: str = "LiheYoung/depth-anything-base-hf"
     """Depth Anything ViT-B, for depth agreement: a folder or hub repository in transformers' layout."""
+    judge: str = "asset:judge"
+    """The judge of sets of the small world: a folder of `python -m mimicbrush.world.judge`; the default comes with this
+    package."""
 
 
 NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.benchmark import Sample, read_masks
+from mimicbrush.evaluation.benchmark import Sample, material_of_reference, read_masks
 from mimicbrush.evaluation.metrics.score import EditedPicture, FollowingFrame
 from mimicbrush.evaluation.picture_faults import format_size
 from mimicbrush.flow.flow_files import read_flow
@@ -19,10 +19,13 @@ from mimicbrush.pictures.reading import read_frames, read_image, read_mask
 AGAIN = "delete it, and the same command makes it again"
 
 
-def read_edit(sample: Sample, path: Path, *, proposed_mask: Path | None = None) -> list[EditedPicture]:
+def read_edit(
+    sample: Sample, path: Path, *, proposed_mask: Path | None = None, given_reference: Path | None = None
+) -> list[EditedPicture]:
     """Read the frames of an edit with all that they are compared with; raises UserError where it is damaged.
 
-    proposed_mask: path of the mask that the editor proposed, if such a file exists.
+    proposed_mask: path of the mask that the editor proposed, if such a file exists; given_reference: that of another
+    sample, if the editor received it in place of the own one.
     """
     source, mask = sample.frames()
     edited = _read_written(path)
@@ -43,7 +46,9 @@ def read_edit(sample: Sample, path: Path, *, proposed_mask: Path | None = None) 
     ]
     if sample.track != "truth":
         return frames
-    return _with_truth(sample, frames, proposed_mask if proposed_mask and proposed_mask.is_file() else None)
+    frames = _with_truth(sample, frames, proposed_mask if proposed_mask and proposed_mask.is_file() else None)
+    given = material_of_reference(given_reference) if given_reference else None
+    return [frame._replace(given_material=given) for frame in frames]
 
 
 def _with_truth(sample: Sample, frames: list[EditedPicture], proposed_mask: Path | None) -> list[EditedPicture]:

@@ -103,7 +103,10 @@ def _batches(edit_round: EditRound, samples: Iterable[Sample]) -> Iterator[dict[
     batch: dict[Sample, list[EditedPicture]] = {}
     for sample in samples:
         batch[sample] = read_edit(
-            sample, edit_round.edited_path(sample), proposed_mask=edit_round.proposed_mask_path(sample)
+            sample,
+            edit_round.edited_path(sample),
+            proposed_mask=edit_round.proposed_mask_path(sample),
+            given_reference=edit_round.references.get(sample.id),
         )
         if sum(map(len, batch.values())) >= BATCH_SIZE:
             yield batch

@@ -14,7 +14,7 @@ from torch import nn
 
 from mimicbrush.errors import UserError
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
-from mimicbrush.hub.locations import is_repository
+from mimicbrush.hub.locations import is_repository, shipped
 from mimicbrush.hub.part_files import PartFiles
 from mimicbrush.hub.weight_files import TRANSFORMERS, choose_weights, weight_files
 from mimicbrush.tensor_files import torch_load
@@ -27,11 +27,14 @@ class AbsentWeightsError(Exception):
 
 
 def find_folder(source: str, model_type: str, *, has_tokenizer: bool = False) -> Path:
-    """Find the local folder, or the cached copy of a repository, that has all files of a network.
+    """Find the folder, here or shipped (asset:NAME), or the cached copy of a repository, with all files of a network.
 
     Raises AbsentWeightsError if it is missing, lacks files, has a truncated file, or holds another kind of network.
     """
-    folder = Path(source)
+    try:
+        folder = Path(shipped(source))
+    except UserError as error:
+        raise AbsentWeightsError(str(error)) from None
     if is_repository(source):
         config = try_to_load_from_cache(source, "config.json")
         if not isinstance(config, str):

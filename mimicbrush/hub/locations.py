@@ -37,7 +37,7 @@ def shipped(name: str) -> str:
 
     Raises UserError for a name that is not shipped.
     """
-    if not name.startswith(SHIPPED):
+    if not is_shipped(name):
         return name
     folders = {path.name: path for path in resources.files("mimicbrush").joinpath("assets").iterdir() if path.is_dir()}
     found = folders.get(name.removeprefix(SHIPPED))
@@ -45,6 +45,11 @@ def shipped(name: str) -> str:
         known = ", ".join(SHIPPED + known for known in sorted(folders))
         raise UserError(f"{name}: no such weights come with this package; there are {known}")
     return str(found)
+
+
+def is_shipped(name: str) -> bool:
+    """Whether this names weights that this package ships."""
+    return name.startswith(SHIPPED)
 
 
 def open_location(pretrained: str, revision: str | None = None) -> PartLocation:

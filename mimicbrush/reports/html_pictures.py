@@ -170,16 +170,35 @@ def card(title: str, content: str, *, key: str = "") -> str:
 
 
 def grid_style(counts: Iterable[int]) -> str:
-    """CSS of grids with these counts of figures: many columns, but no row much shorter, such as 6 + 5, not 9 + 2."""
+    """CSS of grids with these counts of figures: many columns, but no row much shorter, such as 6 + 5, not 9 + 2.
+
+    Where all figures stand in one row, as always on paper for up to MAX_IN_A_ROW, what lies below their captions is
+    aligned, and a figure of class `names` explains it once.
+    """
     return "".join(_grid_columns(count) for count in sorted(set(counts)))
 
 
 def _grid_columns(count: int) -> str:
     columns = sorted({math.ceil(count / rows) for rows in range(1, count + 1)} - {1})
-    return "".join(
+    rules = [
         f"@container (min-width: {number * NARROWEST + (number - 1) * GRID_GAP:.1f}rem) {{ .pictures.of-{count} "
-        f"{{ grid-template-columns: repeat({number}, minmax(0, {COLUMN_WIDTH}px)); }} }}\n"
+        f"{{ grid-template-columns: repeat({number}, minmax(0, {COLUMN_WIDTH}px)); }} "
+        f"{_row_style(count, 'strips') if number == count <= MAX_IN_A_ROW else ''}}}\n"
         for number in columns
+    ]
+    return "".join(rules) + (f"@media print {{ {_row_style(count, 'plays')}}}\n" if count <= MAX_IN_A_ROW else "")
+
+
+def _row_style(count: int, without: str) -> str:
+    """CSS of a grid with all figures in one row. without: class of cards that show strips, which need more width."""
+    grid = f".card:not(.{without}) .of-{count}:has(> .names)"
+    other = f"{grid} figure:not(.names)"
+    return (
+        f"{grid} {{ row-gap: 0; grid-template-rows: auto auto auto; }} "
+        f"{grid} figure {{ display: grid; grid-template-rows: subgrid; grid-row: 1 / span 2; align-content: start; }} "
+        f"{grid} figure:has(> figcaption + *) {{ grid-row: 1 / span 3; }} "
+        f"{grid} .names.names {{ display: block; grid-row: 3; grid-column: 1 / span var(--given); }} "
+        f"{other} dt {{ display: none; }} {other} dl div {{ justify-content: center; }} "
     )
 
 

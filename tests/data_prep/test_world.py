@@ -115,9 +115,15 @@ def test_sets_are_sound_for_the_evaluation(world: Path, kind: str) -> None:
 def test_summary_and_sheets_say_what_there_is(world: Path) -> None:
     summary = json.loads((world / "summary.json").read_text())
     assert (summary["stills"]["num"], summary["clips"]["num"]) == (4, 2)
+    errors = summary["clips"]["warp_error_in_levels"]
+    assert errors.keys() == {"evenly lit"} | {
+        f"{kind}, {light} light" for kind in ("as rendered", "as decoded") for light in ("steady", "changing")
+    }
+    assert errors["evenly lit"] < 8
+    assert errors["as rendered, steady light"] < errors["as decoded, steady light"]
     assert sum(summary["sets"]["reference"].values()) == 6
     sheets = {path.name for path in (world / "sheets").iterdir()}
-    assert sheets == {f"{name}.png" for name in ("stills", "clips", *TASKS)}
+    assert sheets == {f"{name}.png" for name in ("objects", "materials", "stills", "clips", *TASKS)}
 
 
 def test_the_same_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_page_shows_charts_and_the_samples_that_differ_most(compare, runs, tmp_p
     assert "class='chart'" in text and "gain in SSIM" in text and "∞" in text
     # Source, which is the truth, mask, reference, both edits, of each card.
     assert text.count("<img ") == 5 * text.count("<article") > 0
+    assert text.count("<figure class='names'") == text.count("<article")
     assert "src='http" not in text
 
 

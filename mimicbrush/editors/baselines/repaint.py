@@ -92,7 +92,7 @@ class ColourTransfer(Editor):
 
 
 class NamedColours(Editor):
-    """Moves the masked region's colours to those that the prompt names, such as `red` or `dark green` (CSS names).
+    """Moves the masked region's colours to those that the prompt names, such as red or dark green (names of CSS).
 
     In CIE Lab: hue and saturation get the mean and the spread of the named colours, lightness gets their mean and keeps
     the source's light and shade. Patterns stay those of the source. Colours after `on` or `over` are the background's

@@ -14,6 +14,7 @@ from mimicbrush.evaluation.metrics.border import (
     mean_change_outside,
     seam_energy,
 )
+from mimicbrush.evaluation.metrics.judge_metrics import JUDGE_METRICS
 from mimicbrush.evaluation.metrics.metric import ALL_TASKS, INNER, INTER, TEXTURE, TRUTH, Metric, each
 from mimicbrush.evaluation.metrics.pixels import (
     colour_distance,
@@ -193,6 +194,8 @@ METRICS: dict[MetricName, Metric] = {
         "scores 1",
         compute=depth_agreement,
     ),
+    **TRUTH_METRICS,
+    **JUDGE_METRICS,
     "seam": Metric(
         title="Seam energy",
         unit="of the source's",
@@ -217,12 +220,10 @@ METRICS: dict[MetricName, Metric] = {
         title="Mean change outside",
         unit="levels",
         better="lower",
-        tasks=ALL_TASKS,
-        tracks=INNER | INTER | TRUTH,
+        tracks=INNER | INTER,
         meaning="mean change of the same pixels' channels; exactly 0 if nothing changed",
         looks_inside=False,
         compute=each(mean_change_outside),
     ),
-    **TRUTH_METRICS,
 }
 """Every metric by name, in the order of the tables."""

@@ -19,10 +19,11 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder, load_dino, load_dinov2
+from mimicbrush.evaluation.metrics.judge_network import MODEL_TYPE, load_judge
 from mimicbrush.evaluation.metrics.lpips import Lpips
 from mimicbrush.files import sha256
 from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder
-from mimicbrush.hub.locations import is_repository
+from mimicbrush.hub.locations import is_repository, is_shipped
 from mimicbrush.hub.weight_files import weight_files
 
 FETCH = "python -m mimicbrush.evaluation.fetch"
@@ -59,6 +60,7 @@ NETWORKS = {
     "alexnet": Network(label="AlexNet", model_type=None, load=partial(Lpips, "alexnet")),
     "vgg16": Network(label="VGG16", model_type=None, load=partial(Lpips, "vgg16")),
     "depth": Network(label="Depth Anything", model_type="depth_anything", load=DepthEstimator),
+    "judge": Network(label="Judge", model_type=MODEL_TYPE, load=lambda folder, device: load_judge(folder).to(device)),
 }
 
 
@@ -96,8 +98,10 @@ class Models:
         source = self._source(name)
         if network.model_type is None:
             return f"{network.label} ({source}, {short_digest(path)}; heads of torchmetrics {torchmetrics.__version__})"
-        architecture = describe_architecture(AutoConfig.from_pretrained(path, local_files_only=True))
         digests = ", ".join(map(short_digest, weight_files(path)))
+        if network.model_type == MODEL_TYPE:
+            return f"{network.label} ({source}, {digests})"
+        architecture = describe_architecture(AutoConfig.from_pretrained(path, local_files_only=True))
         return f"{network.label} {architecture} ({source}, {digests})"
 
     def load(self, name: str) -> Any:
@@ -157,6 +161,8 @@ def cached_file(url: str) -> Path:
 
 def fetch_command(name: str, source: str, default: str) -> str:
     """Advice that ends the reason why a network is missing."""
+    if is_shipped(default):
+        return f"correct models.{name}, or leave it out to use {default}"
     if source == default:
         return f"fetch it by: {FETCH} --models '[{name}]'"
     if is_url(source) or is_repository(source):

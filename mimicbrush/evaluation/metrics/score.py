@@ -48,6 +48,8 @@ class EditedPicture(NamedTuple):
     """(H, W) in [0, 1], where the editor says that it edits; None where it does not say so."""
     facts: SampleFacts | None = None
     """Names of objects and materials, and how the sample is scored, in a set with a truth."""
+    given_material: str | None = None
+    """Material of the reference of another sample, which the editor received in place of the sample's own."""
     following: FollowingFrame | None = None
     """The next frame, in a clip of a set with a truth; None in its last frame."""
 

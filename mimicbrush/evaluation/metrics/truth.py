@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from mimicbrush.evaluation.metrics.pixels import compare_colours, compute_psnr, compute_ssim
 from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableError
 from mimicbrush.flow.warping import warp_backward
-from mimicbrush.pictures.mask_geometry import mask_box
+from mimicbrush.pictures.mask_geometry import grow, mask_box
 
+BORDER = 1
+"""Width in pixels of the true object's border, which the warp error leaves out."""
 MAX_PSNR = 60.0
 """PSNR of equal pixels, in dB, which would be infinite: one exact sample would make a mean over samples infinite.
 Pixels of 8 bits that differ by rounding alone have about 59 dB."""
@@ -29,7 +31,7 @@ def truth_psnr(edit: EditedPicture) -> float:
 
 def truth_colour_distance(edit: EditedPicture) -> float:
     """Hellinger distance, 0 to 1, between the colours of edit and truth over the pixels of the true object."""
-    inside = _true_object(edit)
+    inside = true_object(edit)
     return compare_colours(edit.edited[inside], edit.truth[inside])
 
 
@@ -70,7 +72,7 @@ def motion_error(edit: EditedPicture) -> float:
 
     The true object, cut out by its mask, is compared with the edit at every place by the sum of squared differences.
     """
-    inside = _true_object(edit)
+    inside = true_object(edit)
     rows, columns = mask_box(inside)
     template, mask = edit.truth[rows, columns].astype(np.float32), inside[rows, columns].astype(np.float32)
     distances = cv2.matchTemplate(edit.edited.astype(np.float32), template, cv2.TM_SQDIFF, mask=np.dstack([mask] * 3))
@@ -81,13 +83,14 @@ def motion_error(edit: EditedPicture) -> float:
 def warp_error(edit: EditedPicture) -> float:
     """Mean difference, in grey levels, of this frame and the next one, which the truth's exact flow warps back.
 
-    Over the points of the true object that both frames of the truth show.
+    Over the points of the true object that both frames of the truth show, without the pixels at its border, which are
+    mixed with the background.
     """
     if edit.following is None:
         raise NotComputableError("there is no next frame")
-    shown = _true_object(edit) & edit.following.visible
+    shown = ~grow(~true_object(edit), BORDER) & edit.following.visible
     if not shown.any():
-        raise NotComputableError("no point of the true object is seen in the next frame")
+        raise NotComputableError("no point inside the true object is seen in the next frame")
     following = torch.from_numpy(edit.following.edited).permute(2, 0, 1)[None].float()
     warped = warp_backward(following, torch.from_numpy(edit.following.flow)[None])[0].permute(1, 2, 0).numpy()
     return float(np.abs(warped - edit.edited)[shown].mean())
@@ -103,7 +106,7 @@ def _truth_mask(edit: EditedPicture) -> NDArray[np.bool_]:
     return edit.truth_mask
 
 
-def _true_object(edit: EditedPicture) -> NDArray[np.bool_]:
+def true_object(edit: EditedPicture) -> NDArray[np.bool_]:
     """The true object's mask, of at least one pixel."""
     if not _truth_mask(edit).any():
         raise NotComputableError("the truth shows no object")
@@ -112,7 +115,7 @@ def _true_object(edit: EditedPicture) -> NDArray[np.bool_]:
 
 def _exact_object(edit: EditedPicture) -> NDArray[np.bool_]:
     """The true object's mask, where its pixels are determined."""
-    inside = _true_object(edit)
+    inside = true_object(edit)
     if edit.facts.scoring != "exact":
         raise NotComputableError("its material is stochastic, so its pixels are not determined")
     return inside

@@ -76,8 +76,8 @@ TRUTH_METRICS: dict[MetricName, Metric] = {
         tasks=frozenset({"video"}),
         tracks=TRUTH,
         meaning="mean difference, in grey levels of 255, of each frame and the next one warped back by the truth's "
-        "exact flow, over points of the true object that both show; a flickering edit scores high, a steady one low, "
-        "right or wrong",
+        "exact flow, over points inside the true object that both show; a flickering edit scores high, a steady one "
+        "low, right or wrong; textures that change within a pixel leave the truth itself above 0",
         looks_inside=False,
         compute=each(warp_error),
     ),

@@ -19,6 +19,7 @@ from mimicbrush.evaluation.report.samples import (
     read_pictures,
     sample_figures,
     score_list,
+    score_names,
     speed_of,
 )
 from mimicbrush.evaluation.result_files import ComparedEditor, RecordedMetric
@@ -139,12 +140,13 @@ def _card(
     metrics: Mapping[str, RecordedMetric],
 ) -> str:
     sample = first.run.samples[set_name, name]
-    figures = sample_figures(sample, side=STORED_SIDE)
+    given = sample_figures(sample, side=STORED_SIDE)
+    figures = [score_names(metrics, len(given)), *given]
     for side in (first, second):
         (edit,) = (one for one in side.edits if (one.set_name, one.id, one.seed) == (set_name, name, seed))
         figures.append(_edit_figure(side, sample, edit, metrics))
     why = paragraph(f"Seed {seed}: {'; '.join(reasons)}.", note=True)
-    return card(card_title(sample), why + picture_grid(figures))
+    return card(card_title(sample), why + picture_grid(figures, count=len(figures) - 1))
 
 
 def _edit_figure(side: ComparedEditor, sample: Sample, edit: EditResult, metrics: Mapping[str, RecordedMetric]) -> str:

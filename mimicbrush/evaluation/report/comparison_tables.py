@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from mimicbrush.evaluation.paired_comparison import PairedComparison
 from mimicbrush.evaluation.report.console_tables import column_title
 from mimicbrush.evaluation.report.difference_charts import difference_chart, verdict_legend
 from mimicbrush.reports.data_table import DataTable, Measured
-from mimicbrush.reports.html_page import Markup, bullets, columns, escape, fold, paragraph, span, table
+from mimicbrush.reports.html_page import Markup, bullets, columns, escape, fold, folded, paragraph, span, table
 from mimicbrush.statistics import Better, Interval
 
 
@@ -39,9 +39,8 @@ def comparisons_section(comparisons: Sequence[PairedComparison], metrics: Mappin
         ),
         verdict_legend([one.verdict for members in drawn.values() for one in members]),
         columns([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),
-        bullets(
-            [*([f"Equal for every editor: {', '.join(equal)}."] if equal else []), *_pair_notes(comparisons, metrics)]
-        ),
+        bullets([f"Equal for every editor: {', '.join(equal)}."] if equal else []),
+        folded_notes("Pairs without a finite difference", _pair_notes(comparisons, metrics)),
         fold("As a table", comparison_table(comparisons, metrics)),
     ]
 
@@ -67,8 +66,10 @@ def exported_comparisons(
     return DataTable(name=name, caption=caption, header=header, rows=rows)
 
 
-def _pair_notes(comparisons: Sequence[PairedComparison], metrics: Mapping[str, DescribedMetric]) -> list[str]:
-    return grouped(((one.second, one.note), metrics[one.metric].title) for one in comparisons if one.note)
+def _pair_notes(
+    comparisons: Sequence[PairedComparison], metrics: Mapping[str, DescribedMetric]
+) -> list[tuple[str, str, str]]:
+    return [(one.second, metrics[one.metric].title, one.note) for one in comparisons if one.note]
 
 
 def comparison_table(comparisons: Sequence[PairedComparison], metrics: Mapping[str, DescribedMetric]) -> str:
@@ -93,15 +94,18 @@ def _comparison_row(comparison: PairedComparison, metrics: Mapping[str, Describe
     ]
 
 
-def grouped(notes: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
-    """Make one line for each note of an editor, with the titles of all metrics that it concerns.
+def folded_notes(title: str, notes: Sequence[tuple[str, str, str]]) -> str:
+    """Fold notes away below one line that names their metrics, those of equal words together; empty without any.
 
-    notes: ((editor, note), title of the metric).
+    notes: (editor, title of the metric, note).
     """
-    titles: dict[tuple[str, str], list[str]] = {}
-    for key, title in notes:
-        titles.setdefault(key, []).append(title)
-    return [f"{editor}: {note} ({', '.join(names)})." for (editor, note), names in titles.items()]
+    if not notes:
+        return ""
+    editors: dict[tuple[str, str], list[str]] = {}
+    for editor, metric, note in notes:
+        editors.setdefault((metric, note), []).append(editor)
+    lines = [f"{metric}, {', '.join(names)}: {note}." for (metric, note), names in editors.items()]
+    return folded(f"{title}: {'; '.join(dict.fromkeys(metric for _, metric, _ in notes))}", lines)
 
 
 def below(text: str) -> str:

@@ -24,6 +24,8 @@ from mimicbrush.statistics import win
 MARGIN = 14
 ROW, AXIS, NAMES = 24, 24, 206
 """Height of an editor's row, height of the axis below all rows, and width of the editors' names."""
+AXIS_INTERVALS, WIDE_LABEL = 5, 6
+"""Largest number of intervals of an axis, and the number of letters from which labels need twice the space."""
 MAX_NAME = 30
 """Number of letters of a name that fit beside a chart."""
 BARS_HEIGHT, BARS_FLOOR, BARS_LEFT = 210, 170, 54
@@ -38,7 +40,9 @@ def difference_chart(comparisons: Sequence[PairedComparison], title: str) -> str
     ends = [value for comparison in comparisons for value in comparison.difference[1:3]]
     across = _scale(ends, NAMES, WIDTH - MARGIN)
     floor = ROW * len(comparisons)
-    elements = horizontal_axis(across, floor, label=_signed, grid_top=0)
+    is_wide = max(len(_signed(value)) for value in across.ticks(AXIS_INTERVALS)) > WIDE_LABEL
+    max_intervals = AXIS_INTERVALS // 2 if is_wide else AXIS_INTERVALS
+    elements = horizontal_axis(across, floor, label=_signed, grid_top=0, max_intervals=max_intervals)
     for number, comparison in enumerate(comparisons):
         mean, low, high, *_ = comparison.difference
         y, colour = ROW * (number + 0.5), COLOURS[comparison.verdict]

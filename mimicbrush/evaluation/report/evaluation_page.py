@@ -5,7 +5,8 @@ A new section is a function that returns HTML, in a file of its own beside this 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def _set_sections(results: EvaluationResults, set_name: str, benchmark_set: Benc
     described = f"{TASKS[benchmark_set.task]}, {TRACKS[benchmark_set.track]}. {num_samples} samples."
     titles = results.config.editor_titles
     comparisons = [
-        replace(one, first=titles[one.first], second=titles[one.second])
+        replace(one, first=titles[one.first], second=titles[one.second], note=_titled(one, titles))
         for one in results.comparisons
         if one.set_name == set_name
     ]
@@ -104,6 +105,14 @@ def _set_sections(results: EvaluationResults, set_name: str, benchmark_set: Benc
             3,
         ),
     ]
+
+
+def _titled(comparison: PairedComparison, titles: Mapping[str, str]) -> str:
+    """The note of a comparison with the editors' names in reports."""
+    note = comparison.note
+    for name in (comparison.first, comparison.second):
+        note = re.sub(rf"(?<= by ){re.escape(name)}(?=[,;]|$)", titles[name].replace("\\", r"\\"), note)
+    return note
 
 
 def _comparison_sections(

@@ -10,7 +10,7 @@ from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults, Summary
 from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.report.best_values import mark_best
-from mimicbrush.evaluation.report.comparison_tables import below, grouped
+from mimicbrush.evaluation.report.comparison_tables import below, folded_notes
 from mimicbrush.evaluation.report.console_tables import ARROWS, column_title
 from mimicbrush.evaluation.report.published import (
     COLUMNS,
@@ -79,15 +79,16 @@ def measures_sections(
 ) -> list[Section]:
     """Tabulate the means of the paper's metrics with its published rows, then those of all others with their cost.
 
-    Metrics that were not computed have no column, and are named in one line that can be opened.
+    Metrics without a value have no column, and are named in lines that can be opened.
     """
     computed = {name: metric for name, metric in metrics.items() if name not in results.not_computed}
-    marks = mark_best(results, set_name, computed)
-    exported = means_table(results, set_name, computed, marks)
+    valued = {name: metric for name, metric in computed.items() if _has_values(results, set_name, name)}
+    marks = mark_best(results, set_name, valued)
+    exported = means_table(results, set_name, valued, marks)
     exported.write(results.config.output / TABLES)
     columns = COLUMNS.get(benchmark_set.track, ())
-    paper = {name: metric for name, metric in computed.items() if metric.column in columns}
-    further = {name: metric for name, metric in computed.items() if name not in paper}
+    paper = {name: metric for name, metric in valued.items() if metric.column in columns}
+    further = {name: metric for name, metric in valued.items() if name not in paper}
     rows = [
         [
             title,
@@ -100,7 +101,7 @@ def measures_sections(
     parts = [
         table(header, rows),
         exported.buttons(),
-        bullets(_summary_notes(results, set_name, metrics)),
+        _summary_notes(results, set_name, computed),
         folded("Meaning of the measures", [_meaning(results, name, metric) for name, metric in metrics.items()]),
         _not_computed(results, metrics),
         *([] if paper or not columns else [_more_published(benchmark_set, published_rows(benchmark_set.task))]),
@@ -110,6 +111,11 @@ def measures_sections(
         Section("The paper's measures", shown, 3),
         Section("Further measures" if paper else "Measures", parts, 3),
     ]
+
+
+def _has_values(results: EvaluationResults, set_name: str, metric: str) -> bool:
+    """Whether any edit of a set has a value of a metric."""
+    return any(results.summaries[set_name, editor, metric].mean is not None for editor in results.config.editors)
 
 
 def means_table(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric], marks: Marks) -> DataTable:
@@ -226,13 +232,14 @@ def _costs(edits: Sequence[EditResult], set_name: str, editor: str) -> Costs:
     return Costs(sum(seconds) / len(seconds) if seconds else None, round(max(memory) / MEBIBYTE) if memory else None)
 
 
-def _summary_notes(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric]) -> list[str]:
+def _summary_notes(results: EvaluationResults, set_name: str, metrics: Mapping[str, Metric]) -> str:
     titles = results.config.editor_titles
-    return grouped(
-        ((titles[editor], summary.note), metrics[metric].title)
+    notes = [
+        (titles[editor], metrics[metric].title, summary.note)
         for (name, editor, metric), summary in results.summaries.items()
-        if name == set_name and summary.note and metric not in results.not_computed
-    )
+        if name == set_name and summary.note and metric in metrics
+    ]
+    return folded_notes("Edits without a value, or with an infinite one", notes)
 
 
 def _meaning(results: EvaluationResults, name: str, metric: Metric) -> str:

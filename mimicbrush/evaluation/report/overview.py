@@ -39,13 +39,17 @@ def glance_section(results: EvaluationResults, set_name: str) -> list[str]:
     chosen = [samples[place] for place in sorted(places)]
     edits = {(edit.id, edit.editor): edit for edit in results.edits if (edit.set_name, edit.seed) == (set_name, seed)}
     given = [_glanced(sample) for sample in chosen]
+    prompts = [span((sample.prompt or "").replace("#", ""), "text") for sample in chosen]
+    has_prompts = any(sample.prompt for sample in chosen)
     header = [*(each.caption for each in given[0]), *results.config.editor_titles.values()]
+    header = [*([span("Prompt", "text")] if has_prompts else []), *header]
     rows = [
         [
+            *([prompt] if has_prompts else []),
             *(_copy(set_name, sample, each) for each in pictures),
             *(_edit(results, sample, edits[sample.id, editor]) for editor in results.config.editors),
         ]
-        for sample, pictures in zip(chosen, given, strict=True)
+        for sample, pictures, prompt in zip(chosen, given, prompts, strict=True)
     ]
     named = ", ".join(sample.id for sample in chosen)
     below = link(f"#{set_name}-samples", "below")

@@ -14,10 +14,11 @@ from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
 from mimicbrush.pictures.reading import read_image
 from mimicbrush.reports.display_name import display_name
 from mimicbrush.reports.html_page import bullets, paragraph, span, table
-from mimicbrush.reports.html_pictures import figure, strip
+from mimicbrush.reports.html_pictures import Shown, figure, gallery, strip
 from mimicbrush.reports.number_format import format_number
 
-PREVIEW_WIDTH = 1100
+PREVIEW_WIDTH, PREVIEW_HEIGHT = 1100, 300
+"""Width of a preview sheet as stored, and height on the page, in pixels."""
 NUM_PREVIEWS = 3
 
 
@@ -88,13 +89,13 @@ def _previews(paths: list[Path]) -> list[str]:
         "Previews on held-out pairs, one in each row: masked source, reference, edit without and with the source's"
         " shape map, truth."
     )
-    return [paragraph(explanation), *(strip([_preview(paths[number])]) for number in chosen)]
+    return [paragraph(explanation), gallery([_preview(paths[number]) for number in chosen], height=PREVIEW_HEIGHT)]
 
 
-def _preview(path: Path) -> str:
+def _preview(path: Path) -> Shown:
     image = shrink_to_fit(to_pil(read_image(path)), PREVIEW_WIDTH, 4 * PREVIEW_WIDTH)
     step = path.stem.rpartition("-")[2]
-    return figure(image, f"After step {int(step)}" if step.isdigit() else path.stem)
+    return Shown(image, f"After step {int(step)}" if step.isdigit() else path.stem)
 
 
 def data_section(paths: list[Path]) -> list[str]:

@@ -18,6 +18,7 @@ from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import EvaluationResults
 from mimicbrush.evaluation.metrics.metric import Metric
 from mimicbrush.evaluation.metrics.score import Score
+from mimicbrush.evaluation.report.comparison_tables import DescribedMetric
 from mimicbrush.flow.colour_wheel import colour_flow
 from mimicbrush.flow.flow_files import read_flow
 from mimicbrush.pictures.conversion import to_pil
@@ -37,6 +38,7 @@ NUM_AT_FULL_SIZE = 380
 """Number of pictures of STORED_SIDE on a page; more are made smaller, so that the page stays below about 12 MB."""
 
 
+NOT_SCORED = Score(None, "not scored")
 STILLS: frozenset[Role] = frozenset({"reference", "flow"})
 """Pictures that are stills, also of a clip."""
 
@@ -153,9 +155,9 @@ def frames_note(frames: Sequence[Image.Image]) -> str:
 
 
 def card_title(sample: Sample) -> str:
-    """Title of a card as HTML: the id, and the prompts, before and after the edit, if there are any."""
+    """Title of a card as HTML: the id, and the prompts, before and after the edit where they differ."""
     before = sample.facts.source_prompt if sample.facts else None
-    prompts = [text.replace("#", "") for text in (before, sample.prompt) if text]
+    prompts = dict.fromkeys(text.replace("#", "") for text in (before, sample.prompt) if text)
     return f"{escape(sample.id)}<span> {escape(' → '.join(prompts))}</span>"
 
 
@@ -168,14 +170,14 @@ def _card(
     results: EvaluationResults, sample: Sample, edits: Sequence[EditResult], metrics: Mapping[str, Metric], side: int
 ) -> str:
     given = sample_figures(sample, side=side, set_name=edits[0].set_name)
-    figures = [_score_names(metrics, len(given)), *given]
+    figures = [score_names(metrics, len(given)), *given]
     figures += [_edit_figure(results, sample, edit, metrics, side) for edit in edits]
     count = pictures_in_a_card(results, sample)
     return card(card_title(sample), picture_grid(figures, count=count), key=sample.id)
 
 
-def _score_names(metrics: Mapping[str, Metric], num_given: int) -> str:
-    """Name the scores once for all edits of a card, below its first pictures; shown on paper alone."""
+def score_names(metrics: Mapping[str, DescribedMetric], num_given: int) -> str:
+    """Name the scores once for all edits of a card, below its first pictures, where they stand in one row."""
     lines = "".join(f"<div><dt>{escape(metric.title)}</dt></div>" for metric in metrics.values())
     attributes = {"class": "names", "aria-hidden": "true", "style": f"--given: {num_given}"}
     return captioned("", "", below=f"<dl>{lines}</dl>", attributes=attributes)
@@ -200,13 +202,13 @@ def _edit_figure(
     return captioned(shown, Markup(escape(title) + seed), below=scores, attributes=attributes)
 
 
-def score_list(edit: EditResult, metrics: Mapping[str, Metric]) -> str:
-    """List an edit's scores by the given metrics, as far as they apply to its set."""
-    lines = [_score(name, metric, edit.scores[name]) for name, metric in metrics.items() if name in edit.scores]
+def score_list(edit: EditResult, metrics: Mapping[str, DescribedMetric]) -> str:
+    """List an edit's scores by the given metrics, each on its line."""
+    lines = [_score(name, metric, edit.scores.get(name, NOT_SCORED)) for name, metric in metrics.items()]
     return f"<dl>{''.join(lines)}</dl>"
 
 
-def _score(name: str, metric: Metric, score: Score) -> str:
+def _score(name: str, metric: DescribedMetric, score: Score) -> str:
     """Make a line below an edit; `data-value` is written for JavaScript."""
     if score.value is None:
         value, shown, hint = "", "none", f"{metric.title}: {score.reason}"

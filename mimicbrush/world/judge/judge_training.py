@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import time
-
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.evaluation.metrics.judge_network import Judge, load_judge, save_judge
-from mimicbrush.files import whole, write_json
+from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held
-from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
 from mimicbrush.statistics import bootstrap_mean
-from mimicbrush.tensor_files import torch_load, torch_save
 from mimicbrush.world.judge.config import JudgeConfig
 from mimicbrush.world.judge.labelled_crops import MATERIAL_NAMES, OBJECTS, Crops, render_crops
+from mimicbrush.world.training_loop import train_steps
 
 STATE = "state.pt"
 CARD = "card.json"
-MAX_GRADIENT = 1.0
-"""Norm to which gradients are clipped."""
 BLUR_SIGMA = 1.0
 """Largest standard deviation of the blur, in pixels of the crop."""
 NOISE = 0.04
@@ -48,34 +45,16 @@ def train(crops: Crops, config: JudgeConfig) -> tuple[Judge, float]:
     """Train from random weights, or from the state of an interrupted run; return the CPU seconds of all calls, too."""
     torch.manual_seed(config.seed)
     judge = Judge(OBJECTS, MATERIAL_NAMES).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.max_steps)
-    first, before, started = 0, 0.0, time.process_time()
-    path = config.output / STATE
-    if path.is_file():
-        state = torch_load(path)
-        judge.load_state_dict(state["judge"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        first, before = state["step"], state["cpu_seconds"]
-    judge.train()
-    progress = progress_bar(range(first, config.max_steps), desc="judge")
-    for step in progress:
-        loss = _loss(judge, crops, step, config)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(judge.parameters(), MAX_GRADIENT)
-        optimizer.step()
-        schedule.step()
-        if step % 50 == 0:
-            progress.set_postfix_str(f"loss {loss.item():.3f}")
-        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.max_steps:
-            seconds = before + time.process_time() - started
-            state = {"judge": judge, "optimizer": optimizer, "schedule": schedule}
-            state = {name: each.state_dict() for name, each in state.items()}
-            with whole(path) as partial:
-                torch_save(state | {"step": step + 1, "cpu_seconds": seconds}, partial)
-    return judge, before + time.process_time() - started
+    seconds = train_steps(
+        judge,
+        lambda step: _loss(judge, crops, step, config),
+        num_steps=config.max_steps,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        state=config.output / STATE,
+        save_every=config.checkpoint_every,
+    )
+    return judge, seconds
 
 
 def _loss(judge: Judge, crops: Crops, step: int, config: JudgeConfig) -> Tensor:
@@ -116,7 +95,7 @@ def _blur(pixels: Tensor, sigma: float) -> Tensor:
 
 
 def measure(judge: Judge, heldout: Crops, config: JudgeConfig) -> dict:
-    """Accuracy of both heads with 95 % intervals, over all held-out renders and for each size of picture."""
+    """Accuracy of both heads with 95 % intervals, over all held-out renders and over parts of them."""
     right = {"object": [], "material": []}
     for first in range(0, len(heldout.pixels), 256):
         part = slice(first, first + 256)
@@ -124,11 +103,16 @@ def measure(judge: Judge, heldout: Crops, config: JudgeConfig) -> dict:
             logits = judge(heldout.pixels[part].float() / 255)
         for name, found, labels in zip(right, logits, (heldout.objects, heldout.materials), strict=True):
             right[name] += (found.argmax(dim=1) == labels[part]).tolist()
+    numbers = np.arange(len(heldout.pixels))
+    chosen = {"all": numbers >= 0, "as drawn": numbers % 2 == 0, "turned and smaller": numbers % 2 == 1}
     sizes = config.picture_sizes
-    chosen = {"all": slice(None)} | {f"{size} pixels": slice(at, None, len(sizes)) for at, size in enumerate(sizes)}
-    return {name: {label: _figures(values[part]) for label, part in chosen.items()} for name, values in right.items()}
+    chosen |= {f"{size} pixels": numbers // 2 % len(sizes) == at for at, size in enumerate(sizes)}
+    return {
+        name: {label: _figures(np.asarray(values)[which]) for label, which in chosen.items() if which.any()}
+        for name, values in right.items()
+    }
 
 
-def _figures(values: list[bool]) -> dict:
-    interval = bootstrap_mean([float(value) for value in values])
+def _figures(values: NDArray[np.bool_]) -> dict:
+    interval = bootstrap_mean(values.astype(float).tolist())
     return {"accuracy": interval.mean, "interval": [interval.low, interval.high], "pictures": interval.count}

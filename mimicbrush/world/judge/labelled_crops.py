@@ -1,22 +1,25 @@
-"""Labelled crops of renders: drawn by number alone, and kept on disk so that an interrupted run resumes."""
+"""Labelled crops of renders, each drawn by its number alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mimicbrush.evaluation.metrics.judge_network import CONTEXT, SIZE, crop_around
-from mimicbrush.files import whole
-from mimicbrush.progress import progress_bar
+from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.seeds import seed_of
+from mimicbrush.world.render_parts import render_parts
+from mimicbrush.world.renderer.random_scenes import fitted
 from mimicbrush.world.renderer.render import render
+from mimicbrush.world.renderer.scene import Scene
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES
+from mimicbrush.world.sets import edits
 from mimicbrush.world.sets.draws import draw_judge_still
 from mimicbrush.world.sets.splits import MATERIALS
 
@@ -24,8 +27,10 @@ OBJECTS, MATERIAL_NAMES = tuple(SILHOUETTES), tuple(MATERIALS)
 """Names of the judge's classes, in their order."""
 CONTEXTS = (1.05, 1.45)
 """Smallest and largest context of training crops; see `crop_around`."""
-PART = 1000
-"""Crops in a file."""
+MAX_ANGLE = 80.0
+"""Largest rotation of the objects in every second picture, to either side in degrees: motion sets turn objects."""
+SHRINKAGE = (0.7, 1.0)
+"""Smallest and largest factor of the size of these objects."""
 
 
 class Crops(NamedTuple):
@@ -43,37 +48,32 @@ def render_crops(folder: Path, num: int, *, sizes: Sequence[int], seed: int, is_
     """Render crops, or read those that an earlier call with the same arguments left in the folder.
 
     sizes: sides of the pictures, in turn; is_held_out: crops by which the judge is tested rather than trained. These
-    have other seeds, poses and backgrounds, and are cropped as in evaluations; training crops vary.
+    have other seeds, poses and backgrounds, and are cropped as in evaluations; training crops vary. In pictures of odd
+    numbers the object is turned farther and is smaller than `draw_judge_still` draws it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    purpose, parts = "heldout" if is_held_out else "training", []
-    for first in progress_bar(range(0, num, PART), desc=f"{purpose} renders", unit="thousand"):
-        path = folder / f"{purpose}_{first:06d}.npz"
-        if not path.is_file():
-            _write_part(path, range(first, min(first + PART, num)), sizes, seed, is_held_out)
-        with np.load(path) as arrays:
-            parts.append([torch.from_numpy(arrays[name]) for name in Crops._fields])
-    return Crops(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-
-def _write_part(path: Path, numbers: range, sizes: Sequence[int], seed: int, is_held_out: bool) -> None:
-    pixels = np.empty((len(numbers), 3, SIZE, SIZE), np.uint8)
-    labels = np.empty((2, len(numbers)), np.int64)
-    for row, number in enumerate(progress_bar(numbers, desc="pictures", unit="render", leave=False)):
+    def draw_crop(number: int) -> dict[str, ArrayLike]:
         still = draw_judge_still(number, seed=seed, is_held_out=is_held_out)
-        rendered = render(still.scene, sizes[number % len(sizes)])
-        picture = np.rint(rendered.picture * 255).astype(np.uint8)
-        context = CONTEXT if is_held_out else _draw_context(seed, number)
-        pixels[row] = to_levels(crop_around(picture, rendered.mask > 0.5, size=SIZE, context=context))
-        labels[:, row] = OBJECTS.index(still.description.object), MATERIAL_NAMES.index(still.description.material)
-    with whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, pixels=pixels, objects=labels[0], materials=labels[1])
+        generator = np.random.default_rng(seed_of(seed, "judge's crops", number, is_held_out))
+        scene = _turned(still.scene, generator) if number % 2 else still.scene
+        rendered = render(scene, sizes[number // 2 % len(sizes)])
+        picture = edits.to_levels(rendered.picture)
+        context = CONTEXT if is_held_out else generator.uniform(*CONTEXTS)
+        return {
+            "pixels": to_levels(crop_around(picture, rendered.mask > 0.5, size=SIZE, context=context)).transpose(
+                2, 0, 1
+            ),
+            "objects": OBJECTS.index(still.description.object),
+            "materials": MATERIAL_NAMES.index(still.description.material),
+        }
+
+    return Crops(**render_parts(folder, "heldout" if is_held_out else "training", num, draw_crop))
 
 
-def to_levels(crop: Tensor) -> NDArray[np.uint8]:
-    """Round pixels in [0, 1] to 8 bits."""
-    return (crop * 255).round().clamp(0, 255).byte().numpy()
-
-
-def _draw_context(seed: int, number: int) -> float:
-    return np.random.default_rng(seed_of(seed, "judge's context", number)).uniform(*CONTEXTS)
+def _turned(scene: Scene, generator: np.random.Generator) -> Scene:
+    """Turn the subject to any side and make it smaller, inside the picture."""
+    subject = scene.subject
+    angle, shrinkage = generator.uniform(-MAX_ANGLE, MAX_ANGLE), generator.uniform(*SHRINKAGE)
+    pose = replace(subject.pose, angle=angle, scale=shrinkage * subject.pose.scale)
+    pose = fitted(pose, subject.silhouette)
+    return replace(scene, objects=(*scene.objects[:-1], replace(subject, pose=pose)))

@@ -36,12 +36,18 @@ def project(homography: Homography, x: Coordinates, y: Coordinates) -> tuple[Coo
     return (a * x + b * y + c) / depth, (d * x + e * y + f) / depth
 
 
-def pixel_centres(size: int, *, num_samples: int = 1) -> tuple[Coordinates, Coordinates]:
-    """x and y (size * num_samples, same) of the samples of a picture, from 0 to 1; `num_samples` squared a pixel."""
+def pixel_centres(
+    size: int, *, num_samples: int = 1, box: tuple[slice, slice] | None = None
+) -> tuple[Coordinates, Coordinates]:
+    """x and y of the samples of a picture, from 0 to 1: (size * num_samples, same), or those of a box.
+
+    num_samples: samples per pixel in each direction. box: rows and columns of pixels.
+    """
     if size < MIN_SIZE:
         raise UserError(f"size is {size}; pictures of the small world need at least {MIN_SIZE} pixels a side")
     at = (np.arange(size * num_samples) + 0.5) / (size * num_samples)
-    x, y = np.meshgrid(at, at)
+    rows, columns = (at[side.start * num_samples : side.stop * num_samples] for side in box) if box else (at, at)
+    x, y = np.meshgrid(columns, rows)
     return x, y
 
 

@@ -17,29 +17,27 @@ SCALES = (0.21, 0.36)
 """Smallest and largest half side of a subject, as fractions of the picture's side."""
 MARGIN = 0.04
 """Smallest distance of a subject from the picture's border at keyframes, as a fraction of the picture's side."""
+NUM_SEEDS = 10_000
+"""Number of different seeds of stochastic materials."""
 MAX_ANGLE = 30.0
 """Largest rotation of a subject to either side, in degrees."""
 MAX_TILT = 0.15
 """Largest perspective of a subject."""
 
 
-def random_scene(
-    generator: np.random.Generator, subject: SceneObject, *, background: Material, num_seeds: int = 10_000
-) -> Scene:
+def random_scene(generator: np.random.Generator, subject: SceneObject, *, background: Material) -> Scene:
     """Place a subject, whose own pose is replaced, before a background under a random light.
 
-    Stochastic materials receive random seeds below `num_seeds`.
+    Stochastic materials receive random seeds.
     """
     seeded = replace(
         subject,
-        material=_seeded(subject.material, generator, num_seeds),
-        part_materials={
-            name: _seeded(material, generator, num_seeds) for name, material in subject.part_materials.items()
-        },
+        material=_seeded(subject.material, generator),
+        part_materials={name: _seeded(material, generator) for name, material in subject.part_materials.items()},
         pose=random_pose(generator, subject.silhouette),
     )
     return Scene(
-        background=random_background(generator, _seeded(background, generator, num_seeds)),
+        background=random_background(generator, _seeded(background, generator)),
         objects=(seeded,),
         light=random_light(generator),
     )
@@ -130,7 +128,7 @@ def _moved(pose: Pose, generator: np.random.Generator) -> Pose:
     return Pose(**{name: float(value) for name, value in values.items()})
 
 
-def _seeded(material: Material, generator: np.random.Generator, num_seeds: int) -> Material:
+def _seeded(material: Material, generator: np.random.Generator) -> Material:
     # The draw is made for every material, so that the same generator gives the same pose whatever the material.
-    seed = int(generator.integers(num_seeds))
+    seed = int(generator.integers(NUM_SEEDS))
     return replace(material, seed=seed) if material.is_stochastic else material

@@ -43,13 +43,16 @@ class Rendered(NamedTuple):
 
 @dataclass(frozen=True)
 class _DrawnObject:
-    """An object's samples within a box of the picture, in pixels; samples have NUM_SAMPLES times the box's size."""
+    """An object within a box of the picture, in pixels."""
 
     rows: slice
     columns: slice
-    colours: Array
     alpha: Array
+    """Share of each pixel that the object covers (h, w)."""
+    colours: Array
+    """Colours times alpha (h, w, 3)."""
     parts: Array
+    """Share of each pixel that each part covers (h, w, P)."""
 
 
 def render(scene: Scene, size: int) -> Rendered:
@@ -62,11 +65,9 @@ def render(scene: Scene, size: int) -> Rendered:
     shadow, drawn = _draw_shadow(scene, scene.subject, size), _draw_object(scene, scene.subject, size)
     picture = canvas * shadow[..., None]
     _composite(picture, drawn)
-    alpha = _in_picture(_averaged(drawn.alpha), drawn, size)
-    premultiplied = _in_picture(_averaged(drawn.colours * drawn.alpha[..., None]), drawn, size)
-    colours = premultiplied / np.maximum(alpha, np.finfo(np.float32).tiny)[..., None]
+    alpha, colours, part_masks = (_in_picture(each, drawn, size) for each in (drawn.alpha, drawn.colours, drawn.parts))
+    colours = colours / np.maximum(alpha, np.finfo(np.float32).tiny)[..., None]
     names = SILHOUETTES[scene.subject.silhouette].parts
-    part_masks = _in_picture(_averaged(drawn.parts * drawn.alpha[..., None]), drawn, size)
     return Rendered(
         picture=picture,
         mask=alpha,
@@ -101,9 +102,8 @@ def _draw_object(scene: Scene, scene_object: SceneObject, size: int) -> _DrawnOb
     """Draw an object within the smallest box of pixels that holds it."""
     homography = object_to_picture(scene, scene_object.pose)
     rows, columns = _box_of(homography, size)
-    samples = [slice(side.start * NUM_SAMPLES, side.stop * NUM_SAMPLES) for side in (rows, columns)]
-    x, y = (at[samples[0], samples[1]] for at in pixel_centres(size, num_samples=NUM_SAMPLES))
-    x, y = project(np.linalg.inv(homography), x, y)
+    samples = pixel_centres(size, num_samples=NUM_SAMPLES, box=(rows, columns))
+    x, y = project(np.linalg.inv(homography), *samples)
     step = 1 / (size * NUM_SAMPLES * scene_object.pose.scale * scene.camera.zoom)
     sampled = sample_silhouette(scene_object.silhouette, x, y)
     colours = _colours_of(scene_object, x, y, sampled.parts, step=step)
@@ -111,7 +111,14 @@ def _draw_object(scene: Scene, scene_object: SceneObject, size: int) -> _DrawnOb
     colours = shade(colours, sampled.slope, scene.light, turn=turn)
     # The border is as soft as a sample is wide, so that coverage is continuous.
     alpha = np.clip(0.5 - sampled.distance / np.float32(step), 0, 1)
-    return _DrawnObject(rows, columns, np.clip(colours * _gains(scene.light), 0, 1), alpha, sampled.parts)
+    colours = np.clip(colours * _gains(scene.light), 0, 1)
+    return _DrawnObject(
+        rows,
+        columns,
+        alpha=_averaged(alpha),
+        colours=_averaged(colours * alpha[..., None]),
+        parts=_averaged(sampled.parts * alpha[..., None]),
+    )
 
 
 def _colours_of(scene_object: SceneObject, x: Coordinates, y: Coordinates, parts: Array, *, step: float) -> Array:
@@ -138,8 +145,7 @@ def _box_of(homography: Homography, size: int) -> tuple[slice, slice]:
 def _composite(canvas: Array, drawn: _DrawnObject) -> None:
     """Draw an object over the canvas (H, W, 3)."""
     box = canvas[drawn.rows, drawn.columns]
-    alpha = _averaged(drawn.alpha)[..., None]
-    box += _averaged(drawn.colours * drawn.alpha[..., None]) - box * alpha
+    box += drawn.colours - box * drawn.alpha[..., None]
 
 
 def _in_picture(values: Array, drawn: _DrawnObject, size: int) -> Array:

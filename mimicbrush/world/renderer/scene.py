@@ -10,8 +10,8 @@ from mimicbrush.world.renderer.materials import Material, check_name
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES
 from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS
 
-MAX_TILT = 0.6
-"""Largest perspective; at 1 an edge of the object would lie at infinity."""
+MAX_TILT = 0.8
+"""Largest perspective, summed over both directions; at 1 a corner of the object would lie at infinity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,10 @@ class Pose:
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise UserError(f"pose.scale is {self.scale}; it must be positive")
-        if max(abs(self.tilt_x), abs(self.tilt_y)) > MAX_TILT:
-            raise UserError(f"pose.tilt_x, tilt_y are {self.tilt_x}, {self.tilt_y}; at most {MAX_TILT} either way")
+        if not abs(self.tilt_x) + abs(self.tilt_y) <= MAX_TILT:
+            raise UserError(
+                f"pose.tilt_x and tilt_y are {self.tilt_x} and {self.tilt_y}; their sizes may sum to {MAX_TILT}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

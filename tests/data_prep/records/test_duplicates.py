@@ -71,8 +71,9 @@ def test_each_clip_is_compared_with_earlier_ones_that_are_kept(monkeypatch: pyte
         else:
             kept.append(name)
     assert len(kept) > 12
-    monkeypatch.setattr(duplicates, "MAX_SHARED", 1)
-    assert find_near_duplicates(clips, 0.5) == found
+    for name, value in {"MIN_DENSE": 0, "NUM_COMPARED_FIRST": 1, "NUM_COMPARED": 1}.items():
+        monkeypatch.setattr(duplicates, name, value)
+        assert find_near_duplicates(clips, 0.5) == found
 
 
 def test_no_clips_have_no_duplicates() -> None:

@@ -48,7 +48,7 @@ def inputs_of(sizes: dict[str, int]) -> Inputs:
 
 
 def plan(folder: Path, sizes: dict[str, int], per_shard: int, work: WorkConfig) -> list[Unit]:
-    records = latest_records(read_indexes(folder))
+    records = latest_records(read_indexes(folder).values())
     return plan_units(folder, "videos", inputs_of(sizes), per_shard, work, records=records)
 
 
@@ -77,7 +77,7 @@ def test_a_skipped_input_is_done_again_when_its_size_changes(tmp_path: Path) -> 
     (unit,) = plan(tmp_path, {"a": 7, "b": 8}, 2, WorkConfig())
     assert unit.names == ["b"]
     finish(unit.shard, unit.names, size=8)
-    assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "kept"
+    assert merge_inputs(read_indexes(tmp_path).values())["b"]["status"] == "kept"
 
 
 def test_a_kept_input_is_done_again_under_new_keys_when_it_changes(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_kept_input_is_done_again_under_new_keys_when_it_changes(tmp_path: Pat
     (unit,) = plan(tmp_path, {"a": 7, "b": 8}, 2, WorkConfig())
     assert (unit.names, unit.editions) == (["b"], {"b": 2})
     write_shard(unit.shard, [], {"b": {"status": "corrupt_frames", "bytes": 8, "pairs": 0, "edition": 2}})
-    assert merge_inputs(read_indexes(tmp_path))["b"]["status"] == "corrupt_frames"
+    assert merge_inputs(read_indexes(tmp_path).values())["b"]["status"] == "corrupt_frames"
     (unit,) = plan(tmp_path, {"a": 7, "b": 9}, 2, WorkConfig())
     assert unit.editions == {"b": 3}
     key = f"{slug('b')}-10-20"
@@ -122,7 +122,7 @@ def test_a_run_without_results_binds_nobody(tmp_path: Path) -> None:
     claim_output(tmp_path, Settings(), free=())
     finish(tmp_path / "videos-000000.tar", ["a"], status="no_pair_in_band")
     claim_output(tmp_path, Settings(amount=2), free=())
-    assert read_indexes(tmp_path) == []
+    assert read_indexes(tmp_path) == {}
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["amount"] == 2
 
 

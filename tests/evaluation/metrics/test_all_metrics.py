@@ -8,10 +8,11 @@ from mimicbrush.evaluation.config import NETWORK_NAMES, MetricName
 from mimicbrush.evaluation.metrics.all_metrics import METRICS, metrics_of
 from mimicbrush.evaluation.metrics.models import NETWORKS
 
-OUTSIDE = ["change_outside", "mean_change_outside"]
-OURS = ["seam", *OUTSIDE]
+OURS = ["seam", "change_outside", "mean_change_outside"]
 OBJECT = ["truth_ssim", "truth_psnr", "truth_colour_distance"]
 REGION = ["region_change_outside", "mask_overlap"]
+JUDGE = ["judge_object", "judge_material"]
+JUDGED = ["judge_object_truth", "judge_material_truth", "change_outside"]
 SHAPE = ["edge_agreement", "depth_agreement"]
 INNER = ["ssim", "psnr", "ssim_mask", "psnr_mask", "colour_distance_truth", "lpips", "lpips_vgg"]
 INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source_ssim", "source_psnr"]
@@ -24,10 +25,11 @@ INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source
         ("texture", "inner_id", INNER + SHAPE + OURS),
         ("parts", "inter_id", INTER + OURS),
         ("texture", "inter_id", INTER + SHAPE + OURS),
-        ("texture", "truth", [*OUTSIDE, *OBJECT, *REGION]),
-        ("text", "truth", [*OUTSIDE, *OBJECT, *REGION]),
-        ("motion", "truth", [*OUTSIDE, *OBJECT, "uncovered_psnr", "motion_error", *REGION]),
-        ("video", "truth", [*OUTSIDE, *OBJECT, "uncovered_psnr", "warp_error", *REGION]),
+        ("texture", "truth", [*OBJECT, *REGION, *JUDGE, "judge_given_material", *JUDGED]),
+        ("parts", "truth", [*OBJECT, *REGION, "change_outside"]),
+        ("text", "truth", [*OBJECT, *REGION, *JUDGE, *JUDGED]),
+        ("motion", "truth", [*OBJECT, "uncovered_psnr", "motion_error", *REGION, *JUDGE, *JUDGED]),
+        ("video", "truth", [*OBJECT, "uncovered_psnr", "warp_error", *REGION, *JUDGE, *JUDGED]),
     ],
 )
 def test_metrics_of_each_set(task, track, expected):

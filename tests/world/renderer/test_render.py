@@ -33,6 +33,8 @@ def test_ball_covers_the_area_of_its_circle():
 @pytest.mark.parametrize("silhouette", SILHOUETTES)
 def test_every_silhouette_fills_its_square_without_leaving_it(silhouette):
     rendered = render(scene_of(silhouette, scale=0.4), 40)
+    loops = [loop for part in SILHOUETTES[silhouette].parts.values() for loop in part.loops]
+    assert np.abs(np.concatenate(loops)).max() <= 1.01
     rows, columns = np.nonzero(rendered.mask > 0.5)
     assert min(*rows, *columns) >= 4
     assert max(*rows, *columns) < 36
@@ -117,6 +119,10 @@ def test_an_object_beyond_the_border_is_cut_off():
         (lambda: Material("striped", ("red",)), r"material striped: it has 2 colours, not 1 \(red\)"),
         (lambda: scene_of(material=Material("astronaut")), "astronaut: a photograph for backgrounds"),
         (lambda: scene_of(scale=0), "pose.scale is 0; it must be positive"),
+        (
+            lambda: scene_of(tilt_x=-0.5, tilt_y=0.4),
+            "pose.tilt_x and tilt_y are -0.5 and 0.4; their sizes may sum to 0.8",
+        ),
         (lambda: Scene(background=PHOTOGRAPH, objects=()), "a scene has no objects"),
         (
             lambda: SceneObject(silhouette="key", material=CHECKERED, part_materials={"lid": CHECKERED}),

@@ -1,0 +1,1 @@
+"""Train a small CLIP on captioned renders of the small world."""

@@ -1,0 +1,86 @@
+"""Measure a CLIP on held-out combinations: the phrases that it prefers, and the places that matter to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+from transformers import CLIPModel
+
+from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
+from mimicbrush.pictures.conversion import to_levels
+from mimicbrush.statistics import bootstrap_mean
+from mimicbrush.world.clip.captioned_renders import Captioned
+from mimicbrush.world.sets.splits import Combination
+from mimicbrush.world.sets.vocabulary import noun_phrase
+
+TOP = 5
+NUM_BLOCKS = 2
+"""Last blocks of the image encoder from which relevancy is computed."""
+NUM_MAPS = 130
+"""Pictures whose relevancy is measured."""
+
+
+def measure(folder: Path, heldout: Captioned, *, phrases: Sequence[Combination]) -> dict:
+    """Measure a folder in transformers' layout, loaded as the metrics load CLIP; means have 95 % intervals.
+
+    phrases: the combinations whose phrases compete, those of all pictures among them.
+    """
+    embedder = ClipEmbedder(folder, torch.device("cpu"))
+    ranks = rank_phrases(embedder, heldout, phrases)
+    areas = relevancy_areas(embedder, heldout, NUM_MAPS)
+    return {
+        "phrases": len(phrases),
+        "right_phrase_first": _figures([float(rank == 0) for rank in ranks]),
+        f"right_phrase_in_first_{TOP}": _figures([float(rank < TOP) for rank in ranks]),
+        "relevancy_auc": _figures(areas),
+    }
+
+
+def rank_phrases(embedder: ClipEmbedder, heldout: Captioned, phrases: Sequence[Combination]) -> list[int]:
+    """For each picture, the number of phrases that are nearer to it than its own."""
+    texts = embedder.embed_texts([noun_phrase(*combination) for combination in phrases])
+    pictures = embedder.embed([to_levels(pixels / 255) for pixels in heldout.pixels])
+    similarity = pictures @ texts.T
+    own = torch.tensor([phrases.index(combination) for combination in heldout.combinations])
+    return (similarity > similarity.gather(1, own[:, None])).sum(dim=1).tolist()
+
+
+def relevancy_areas(embedder: ClipEmbedder, heldout: Captioned, num: int) -> list[float]:
+    """Area under the ROC curve of each picture's relevancy map against its object's mask."""
+    embedder.network.set_attn_implementation("eager")  # the others do not return their attention
+    areas = []
+    for pixels, mask, combination in zip(heldout.pixels[:num], heldout.masks, heldout.combinations, strict=False):
+        inputs = embedder.processor(images=to_levels(pixels / 255), return_tensors="pt").pixel_values
+        tokens = embedder.tokenizer([noun_phrase(*combination)], return_tensors="pt")
+        (found,) = relevancy(embedder.network, inputs, dict(tokens))
+        found = F.interpolate(found[None, None], mask.shape, mode="bilinear", align_corners=False)[0, 0]
+        areas.append(float(binary_auroc(found.flatten(), mask.flatten().long())))
+    return areas
+
+
+def relevancy(clip: CLIPModel, pixels: Tensor, tokens: dict[str, Tensor], *, num_blocks: int = NUM_BLOCKS) -> Tensor:
+    """How much each patch matters to the similarity of picture and text (Chefer et al. 2021): (B, grid, grid).
+
+    pixels: (B, 3, H, W), preprocessed. The attention of the last blocks is weighted by its positive gradient.
+    """
+    vision = clip.vision_model(pixels.requires_grad_(), output_attentions=True)
+    pictures = F.normalize(clip.visual_projection(vision.pooler_output), dim=1)
+    texts = F.normalize(clip.get_text_features(**tokens).pooler_output, dim=1)
+    attentions = vision.attentions[-num_blocks:]
+    gradients = torch.autograd.grad((pictures * texts).sum(), attentions)
+    num_tokens = attentions[0].shape[-1]
+    total = torch.eye(num_tokens).expand(len(pixels), -1, -1)
+    for attention, gradient in zip(attentions, gradients, strict=True):
+        total = total + (gradient * attention).clamp(min=0).mean(dim=1) @ total
+    side = round((num_tokens - 1) ** 0.5)
+    return total[:, 0, 1:].reshape(-1, side, side).detach()
+
+
+def _figures(values: Sequence[float]) -> dict:
+    interval = bootstrap_mean(values)
+    return {"mean": interval.mean, "interval": [interval.low, interval.high], "pictures": interval.count}

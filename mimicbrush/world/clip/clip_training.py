@@ -1,0 +1,125 @@
+"""Train the small CLIP and write it in transformers' layout with its card."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPModel, CLIPTokenizer
+
+from mimicbrush.files import write_json
+from mimicbrush.folder_lock import held
+from mimicbrush.hub.library_messages import quiet_libraries
+from mimicbrush.run_folder import claim
+from mimicbrush.seeds import seed_of
+from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, Captioned, choose, render_captioned
+from mimicbrush.world.clip.clip_measures import measure
+from mimicbrush.world.clip.clip_network import build_clip, build_processor, build_tokenizer
+from mimicbrush.world.clip.config import ClipTrainingConfig
+from mimicbrush.world.sets.splits import HELD_OUT, TRAINING, Combination
+from mimicbrush.world.sets.vocabulary import WORDS
+from mimicbrush.world.training_loop import train_steps
+
+STATE, CARD = "state.pt", "card.json"
+MAX_LOGIT_SCALE = 100.0
+"""Largest factor of the cosines (CLIP, section 2.5)."""
+SHIFT = 4
+"""Largest shift of a training picture in pixels."""
+
+
+class TrainedClip(nn.Module):
+    """CLIP with heads that serve its training alone: both embeddings predict the attributes that captions name.
+
+    The heads are shared by the two encoders, which teaches both to keep the attributes apart.
+    """
+
+    def __init__(self, clip: CLIPModel) -> None:
+        super().__init__()
+        self.clip = clip
+        channels = clip.config.projection_dim
+        self.heads = nn.ModuleList(nn.Linear(channels, len(names)) for names in ATTRIBUTES.values())
+
+    def forward(self, pixels: Tensor, tokens: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Embed pictures and texts as (B, D) each, of length 1."""
+        pictures = self.clip.get_image_features(pixels).pooler_output
+        texts = self.clip.get_text_features(**tokens).pooler_output
+        return F.normalize(pictures.float(), dim=1), F.normalize(texts.float(), dim=1)
+
+
+def train_clip(config: ClipTrainingConfig) -> str:
+    """Render, train, measure on held-out combinations, and write the network with its card."""
+    with held(config.output):
+        claim(config.output, config)
+        renders, arguments = config.output / "renders", {"size": config.image_size, "seed": config.seed}
+        training = render_captioned(renders, config.num_samples, purpose="clip", combinations=TRAINING, **arguments)
+        phrases = choose_phrases(config)
+        heldout = render_captioned(
+            renders, config.num_heldout, purpose="clip judged", combinations=phrases, **arguments
+        )
+        tokenizer = build_tokenizer(WORDS)
+        torch.manual_seed(config.seed)
+        trained = TrainedClip(build_clip(config, tokenizer))
+        seconds = train_steps(
+            trained,
+            lambda step: _loss(trained, tokenizer, training, step, config),
+            num_steps=config.max_steps,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            state=config.output / STATE,
+            save_every=config.checkpoint_every,
+        )
+        with quiet_libraries():
+            for part in (trained.clip.half(), tokenizer, build_processor(config)):
+                part.save_pretrained(config.output)
+        figures = measure(config.output, heldout, phrases=phrases)
+        write_json({"cpu_seconds_of_training": round(seconds), **figures}, config.output / CARD)
+    first, auc = figures["right_phrase_first"]["mean"], figures["relevancy_auc"]["mean"]
+    return f"held-out combinations: right phrase first {first:.1%}, relevancy AUC {auc:.3f}; CLIP -> {config.output}"
+
+
+def choose_phrases(config: ClipTrainingConfig) -> list[Combination]:
+    """Draw the held-out combinations whose phrases compete; all of their words occur in training."""
+    generator = np.random.default_rng(seed_of(config.seed, "clip phrases"))
+    chosen = generator.permutation(len(HELD_OUT))[: config.num_phrases]
+    return [HELD_OUT[number] for number in chosen]
+
+
+def _loss(
+    trained: TrainedClip, tokenizer: CLIPTokenizer, samples: Captioned, step: int, config: ClipTrainingConfig
+) -> Tensor:
+    """The contrastive loss of CLIP and the loss of the attributes, on a batch that follows from seed and step alone."""
+    generator = torch.Generator().manual_seed(seed_of(config.seed, "clip step", step))
+    chosen = torch.randint(len(samples.pixels), (config.batch_size,), generator=generator).tolist()
+    pixels, captions, attributes = choose(samples, chosen)
+    pixels = normalise(augment(pixels, generator), config)
+    tokens = dict(tokenizer(captions, padding=True, return_tensors="pt"))
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+        pictures, texts = trained(pixels, tokens)
+    scale = trained.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+    logits, pairs = scale * pictures @ texts.T, torch.arange(len(pictures))
+    contrastive = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+    # Embeddings have length 1; the same factor makes confident predictions possible.
+    predicted = [
+        F.cross_entropy(head(scale * embeddings), attributes[:, column])
+        for embeddings in (pictures, texts)
+        for column, head in enumerate(trained.heads)
+    ]
+    return contrastive + config.attribute_weight * sum(predicted) / len(predicted)
+
+
+def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror each picture at random, shift all by a few pixels, and change their brightness a little."""
+    flips = torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5
+    pixels = torch.where(flips, pixels.flip(-1), pixels)
+    top, left = torch.randint(0, 2 * SHIFT + 1, (2,), generator=generator).tolist()
+    height, width = pixels.shape[-2:]
+    pixels = F.pad(pixels, (SHIFT,) * 4, mode="replicate")[..., top : top + height, left : left + width]
+    return (pixels * (0.92 + 0.16 * torch.rand(len(pixels), 1, 1, 1, generator=generator))).clamp(0, 1)
+
+
+def normalise(pixels: Tensor, config: ClipTrainingConfig) -> Tensor:
+    """Normalise pixels in [0, 1] as CLIP's preprocessing does."""
+    processor = build_processor(config)
+    mean, deviation = (torch.tensor(each).reshape(3, 1, 1) for each in (processor.image_mean, processor.image_std))
+    return (pixels - mean) / deviation

@@ -1,0 +1,125 @@
+"""The small CLIP's training: equal bytes for a seed, files that load as any CLIP does, and its measures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
+from mimicbrush.hub.local_networks import find_folder
+from mimicbrush.world.clip import captioned_renders
+from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, attributes_of
+from mimicbrush.world.clip.clip_measures import relevancy
+from mimicbrush.world.clip.clip_network import build_clip, build_tokenizer
+from mimicbrush.world.clip.clip_training import choose_phrases, train_clip
+from mimicbrush.world.clip.config import ClipTrainingConfig
+from mimicbrush.world.sets.draws import DrawnStill, draw_scene
+from mimicbrush.world.sets.splits import Combination
+from mimicbrush.world.sets.vocabulary import WORDS, Description, write_caption
+
+TINY = {
+    "num_samples": 8, "num_heldout": 3, "num_phrases": 4, "image_size": 32, "patch_size": 8, "width": 8,
+    "num_heads": 2, "num_vision_layers": 2, "num_text_layers": 1, "projection_dim": 8, "max_steps": 3,
+    "batch_size": 4, "precision": "float32",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Iterator[ClipTrainingConfig]:
+    """A run on plain objects before a plain wall, because the first render of a photograph takes a second."""
+
+    def draw(number: int, *, seed: int, purpose: str, combinations: list[Combination]) -> DrawnStill:
+        generator = np.random.default_rng([number, seed, len(combinations)])
+        named = combinations[number % len(combinations)]
+        scene = draw_scene(Combination("ball", "red"), "a rose wall", generator)
+        description = Description(named.object, named.material)
+        return DrawnStill(scene, description, write_caption(description))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(captioned_renders, "draw_still", draw)
+        config = ClipTrainingConfig(output=tmp_path_factory.mktemp("clip") / "run", **TINY)
+        train_clip(config)
+        yield config
+
+
+def test_the_same_seed_gives_the_same_bytes(trained, tmp_path):
+    config = replace(trained, output=tmp_path / "run")
+    shutil.copytree(trained.output / "renders", config.output / "renders")
+    train_clip(config)
+    first, second = ((folder / "model.safetensors").read_bytes() for folder in (trained.output, config.output))
+    assert first == second
+
+
+def test_the_folder_loads_as_any_clip_does(trained):
+    folder = find_folder(str(trained.output), "clip", has_tokenizer=True)
+    embedder = ClipEmbedder(folder, torch.device("cpu"))
+    texts = embedder.embed_texts(["a red ball", "a photo of a blue striped key on grass."])
+    pictures = embedder.embed([np.zeros((40, 30, 3), np.uint8)])
+    assert texts.shape == (2, 8)
+    assert pictures.shape == (1, 8)
+    assert not torch.allclose(texts[0], texts[1])
+
+
+def test_the_card_has_means_with_intervals(trained):
+    card = json.loads((trained.output / "card.json").read_text(encoding="utf-8"))
+    assert card["phrases"] == 4
+    for name in ("right_phrase_first", "right_phrase_in_first_5", "relevancy_auc"):
+        assert card[name]["pictures"] == 3
+        assert 0 <= card[name]["interval"][0] <= card[name]["mean"] <= card[name]["interval"][1] <= 1
+    assert card["right_phrase_in_first_5"]["mean"] == 1  # of four phrases
+
+
+def test_every_word_of_the_world_is_one_token():
+    tokenizer = build_tokenizer(WORDS)
+    several = {word: tokenizer.tokenize(word) for word in WORDS if "-" not in word}
+    assert all(len(tokens) == 1 for tokens in several.values())
+    assert tokenizer.tokenize("A Zigzag key!") == ["a</w>", "zigzag</w>", "key</w>", "!</w>"]
+    assert tokenizer.decode(tokenizer("xylophone").input_ids, skip_special_tokens=True) == "xylophone"
+    assert all(build_tokenizer(WORDS).get_vocab() == tokenizer.get_vocab() for _ in range(5))
+    start, *_, end = tokenizer("a").input_ids
+    assert (start, end) == (len(tokenizer) - 2, len(tokenizer) - 1)
+
+
+def test_phrases_are_of_different_held_out_combinations(tmp_path):
+    phrases = choose_phrases(ClipTrainingConfig(output=tmp_path))
+    assert len(set(phrases)) == len(phrases) == 130
+    assert {combination.split for combination in phrases} == {"held_out"}
+
+
+def test_attributes_are_object_first_colour_and_pattern():
+    named = [[names[number] for names, number in zip(ATTRIBUTES.values(), attributes_of(each), strict=True)]
+             for each in (Combination("ball", "red striped"), Combination("key", "brick"))]  # fmt: skip
+    assert named == [["ball", "red", "striped"], ["key", "brick", "brick"]]
+
+
+def test_relevancy_of_more_blocks_is_nowhere_smaller(tmp_path):
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(["red", "ball"])
+    clip = build_clip(ClipTrainingConfig(output=tmp_path, **TINY), tokenizer).eval()
+    pixels, tokens = torch.randn(2, 3, 32, 32), dict(tokenizer(["red", "ball"], return_tensors="pt"))
+    one, two = (relevancy(clip, pixels, tokens, num_blocks=num) for num in (1, 2))
+    assert one.shape == (2, 4, 4)
+    assert (one >= 0).all()
+    assert (two >= one - 1e-9).all()
+    assert (two > one).any()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"patch_size": 7}, "image_size is 64, expected a multiple of patch_size, 7"),
+        ({"width": 30}, "width is 30, expected a multiple of num_heads, 4"),
+        ({"batch_size": 1}, "batch_size is 1, expected at least 2"),
+        ({"max_steps": 0}, "max_steps is 0, expected at least 1"),
+    ],
+)
+def test_impossible_configs_are_refused(fields, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        ClipTrainingConfig(output=tmp_path, **fields)
