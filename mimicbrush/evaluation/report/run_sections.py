@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 from mimicbrush.evaluation.config import SUMMARY_FIELDS
@@ -70,14 +71,23 @@ def _losses(records: list[dict[str, str]]) -> list[str]:
     if not records:
         return []
     ends = [records[0], records[-1]] if len(records) > 1 else records
-    header = ["recorded", *(f"step {float(record['step']):.0f} ↓" for record in ends)]
+    header = ["Recorded", *(f"step {float(record['step']):.0f} ↓" for record in ends)]
     names = [name for name in ends[0] if name.startswith("loss")]
     # A cell is empty if training saw no sample of that kind.
-    rows = [[name, *(format_number(float(record[name])) if record[name] else "" for record in ends)] for name in names]
+    rows = [
+        [_loss_title(name), *(format_number(float(record[name])) if record[name] else "" for record in ends)]
+        for name in names
+    ]
     return [
         table(header, rows),
         paragraph("Loss: mean squared error of the predicted noise or velocity.", note=True),
     ]
+
+
+def _loss_title(name: str) -> str:
+    """Write a column of metrics.csv in words: `loss_0_249` is the loss of timesteps 0 to 249."""
+    timesteps = re.fullmatch(r"loss_(\d+)_(\d+)", name)
+    return f"Loss, timesteps {timesteps[1]} to {timesteps[2]}" if timesteps else display_name(name)
 
 
 def _previews(paths: list[Path]) -> list[str]:
