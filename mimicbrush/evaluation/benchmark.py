@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import MISSING, dataclass, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -210,5 +211,5 @@ def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
             facts=facts.get(name),
         )
         for name in find_pictures(folder, pictures_of(task, track))
-        if not wanted or facts[name].vocabulary == wanted
+        if (not wanted or facts[name].vocabulary == wanted) and fnmatchcase(name, benchmark_set.ids)
     ]

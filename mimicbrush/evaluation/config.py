@@ -78,6 +78,8 @@ class BenchmarkSet:
     every edit."""
     vocabulary: Vocabulary | None = None
     """Evaluate only the samples whose words and shapes are seen, or unseen, in training (track truth); null: all."""
+    ids: str = "*"
+    """Evaluate only the samples whose id matches this pattern, such as `*_same` (track truth)."""
     title: str = ""
     """Name in reports, such as "Text, unseen words"; empty: made of the set's name here."""
 
@@ -86,6 +88,8 @@ class BenchmarkSet:
             raise ValueError(f"task is {self.task}, which needs track truth; {self.track} has texture and parts")
         if self.track != "truth" and self.vocabulary:
             raise ValueError(f"vocabulary is {self.vocabulary}, but only sets of track truth say it; leave it null")
+        if self.track != "truth" and self.ids != "*":
+            raise ValueError(f"ids is {self.ids}, but only sets of track truth are filtered; leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)

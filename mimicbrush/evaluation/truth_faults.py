@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -166,8 +167,12 @@ def _read_facts(folder: Path, ids: Mapping[str, object], benchmark_set: Benchmar
     for name, entry in entries.items():
         faults += _entry_faults(f"{SAMPLES}, {name}", entry, benchmark_set.task)
     wanted = benchmark_set.vocabulary
-    if not faults and wanted and all(entry["vocabulary"] != wanted for entry in entries.values()):
-        faults.append(f"{SAMPLES}: no sample has vocabulary {wanted}")
+    if not faults:
+        chosen = [name for name, entry in entries.items() if wanted in (None, entry["vocabulary"])]
+        if wanted and not chosen:
+            faults.append(f"{SAMPLES}: no sample has vocabulary {wanted}")
+        elif entries and not fnmatch.filter(chosen, benchmark_set.ids):
+            faults.append(f"{SAMPLES}: no sample has an id like {benchmark_set.ids}")
     return entries, faults
 
 

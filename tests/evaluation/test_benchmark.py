@@ -108,6 +108,7 @@ def test_only_the_asked_vocabulary_is_listed(tmp_path):
         for vocabulary in ("seen", "unseen", None)
     }
     assert listed == {"seen": ["000", "002"], "unseen": ["001"], None: ["000", "001", "002"]}
+    assert [sample.id for sample in list_samples(truth_set(tmp_path, "text", ids="*2"))] == ["002"]
 
 
 @pytest.mark.parametrize(("track", "has_truth"), [("inner_id", True), ("inter_id", False)])

@@ -134,8 +134,18 @@ def test_a_set_without_the_asked_vocabulary_is_a_fault(tmp_path):
     ]
 
 
+def test_a_set_without_an_id_like_the_asked_one_is_a_fault(tmp_path):
+    folder = sound_set(tmp_path, "text")
+    assert find_faults(truth_set(folder, "text", ids="000*")) == []
+    assert find_faults(truth_set(folder, "text", vocabulary="seen", ids="*_same")) == [
+        "samples.json: no sample has an id like *_same"
+    ]
+
+
 def test_task_and_track_must_agree(tmp_path):
     with pytest.raises(ValueError, match="task is motion, which needs track truth"):
         BenchmarkSet(folder=tmp_path, task="motion", track="inner_id")
     with pytest.raises(ValueError, match="vocabulary is seen, but only sets of track truth"):
         BenchmarkSet(folder=tmp_path, task="parts", track="inner_id", vocabulary="seen")
+    with pytest.raises(ValueError, match="but only sets of track truth are filtered"):
+        BenchmarkSet(folder=tmp_path, task="parts", track="inner_id", ids="*_same")
