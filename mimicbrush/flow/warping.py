@@ -19,6 +19,8 @@ RING = 2
 """Width in pixels of the surroundings that move with a thing, so that its border is known from both sides."""
 MIN_OPACITY = 1e-3
 """Smaller shares of a pixel are left by rounding."""
+MAX_DIFFERENCE = 60.0
+"""Largest difference of importance that counts: float32 cannot hold the weights of larger ones."""
 MIN_WEIGHT, MIN_AREA = 1e-4, 1e-2
 """Smallest weight of what lands on a pixel, and smallest factor of areas, by which is divided."""
 INSIDE = 1e-3
@@ -75,8 +77,9 @@ def splat_forward(picture: Tensor, flow: Tensor, *, importance: Tensor | None = 
     target = pixel_grid(height, width, dtype=flow.dtype).to(flow.device) + flow
     weight = torch.ones_like(flow[:, :1])
     if importance is not None:
-        # Only differences count; the largest is 1, so that nothing overflows.
-        weight = (importance - importance.amax(dim=(1, 2, 3), keepdim=True)).exp().to(flow.dtype)
+        # Only differences count; the largest weight is 1, so that nothing overflows.
+        difference = importance - importance.amax(dim=(1, 2, 3), keepdim=True)
+        weight = difference.clamp(min=-MAX_DIFFERENCE).exp().to(flow.dtype)
     # Colours, their weight, and the weight without importance travel together.
     moved = torch.cat([picture.to(flow.dtype) * weight, weight, torch.ones_like(weight)], dim=1)
     total = torch.zeros(batch, moved.shape[1], height * width, dtype=flow.dtype, device=flow.device)

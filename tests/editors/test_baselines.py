@@ -137,6 +137,7 @@ def test_a_named_colour_replaces_the_colour_and_keeps_light_and_shade():
     inside = rgb2lab(red[0, :, 4:12, 4:12].permute(1, 2, 0).numpy())
     before = rgb2lab(grey[0, :, 4:12, 4:12].permute(1, 2, 0).numpy())
     wanted = rgb2lab([[[1.0, 0, 0]]])[0, 0]
+    assert torch.equal(red, recolour("a red ball in front of a blue wall", grey))
     assert torch.equal(red[..., :4, :], grey[..., :4, :])
     assert inside[..., 0].mean() == pytest.approx(wanted[0], abs=2)
     # Red has no room for all of the light, but none of its order is lost.

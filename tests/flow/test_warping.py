@@ -56,13 +56,15 @@ def test_splatting_is_the_adjoint_of_looking_up():
 
 def test_where_pixels_meet_importance_decides():
     picture, flow = torch.zeros(1, 1, 1, 3), torch.zeros(1, 2, 1, 3)
-    picture[..., 0], picture[..., 2] = 1.0, 0.5
+    picture[..., 0], picture[..., 1], picture[..., 2] = 1.0, 0.25, 0.5
     flow[:, 0, 0, 0] = 2
     importance = torch.tensor([[[[30.0, 0, 0]]]])
     assert splat_forward(picture, flow)[0][0, 0, 0, 2] == pytest.approx(0.75)
     assert splat_forward(picture, flow, importance=importance)[0][0, 0, 0, 2] == pytest.approx(1.0)
     assert splat_forward(picture, flow, importance=-importance)[0][0, 0, 0, 2] == pytest.approx(0.5)
     assert splat_forward(picture, flow, importance=importance + 1000)[1].flatten().tolist() == [0, 1, 2]
+    # Where nothing more important lands, the colour is kept, however unimportant it is.
+    assert splat_forward(picture, flow, importance=10 * importance)[0].flatten().tolist() == [0, 0.25, 1]
 
 
 def test_only_what_the_moving_thing_covers_is_hidden():

@@ -95,8 +95,8 @@ class NamedColours(Editor):
     """Moves the masked region's colours to those that the prompt names, such as red or dark green (names of CSS).
 
     In CIE Lab: hue and saturation get the mean and the spread of the named colours, lightness gets their mean and keeps
-    the source's light and shade. Patterns stay those of the source. Colours after `on` or `over` are the background's
-    and do not count; a prompt that names no other changes nothing.
+    the source's light and shade. Patterns stay those of the source. Colours after `on`, `over` or `in front of` are
+    the background's and do not count; a prompt that names no other changes nothing.
     """
 
     request_class = TextRequest
@@ -150,7 +150,7 @@ def _match_statistics(values: Tensor, wanted: Tensor) -> Tensor:
 
 def _named_colours(prompt: str) -> list[tuple[int, ...]]:
     """Levels of the colours that a prompt names before its background; `dark green` is one name."""
-    words = re.findall("[a-z]+", re.split(r"\b(?:on|over)\b", prompt.lower())[0])
+    words = re.findall("[a-z]+", re.split(r"\b(?:on|over|in front of)\b", prompt.lower())[0])
     found = []
     while words:
         # The longest name counts, so that dark green is not green.
