@@ -36,7 +36,6 @@ class Part:
 class Silhouette:
     """A shape in the square from -1 to 1, made of parts."""
 
-    name: str
     parts: dict[str, Part]
     """Parts by name, from back to front."""
 
@@ -186,7 +185,7 @@ def _moon() -> dict[str, Part]:
 
 
 SILHOUETTES = {
-    name: Silhouette(name, parts)
+    name: Silhouette(parts)
     for name, parts in {
         "apple": _apple(),
         "ball": _one(circle(0, 0, 0.94)),

@@ -42,7 +42,6 @@ FPS = 8.0
 RESIZED = 1.45
 """Ratio of the two objects' sides when a clip's object is replaced by a larger or a smaller one."""
 
-
 Kind = Literal["reference", "parts", "text", "motion", "video"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

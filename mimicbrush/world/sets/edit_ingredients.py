@@ -12,7 +12,7 @@ import numpy as np
 from mimicbrush.benchmark_layout import Vocabulary
 from mimicbrush.seeds import seed_of
 from mimicbrush.world.renderer.materials import Material
-from mimicbrush.world.renderer.random_scenes import MARGIN
+from mimicbrush.world.renderer.random_scenes import MARGIN, NUM_SEEDS
 from mimicbrush.world.renderer.scene import Pose, Scene
 from mimicbrush.world.sets.splits import (
     HELD_OUT,
@@ -79,7 +79,7 @@ def differ(first: str, second: str) -> bool:
 
 def draw_material(name: str, generator: np.random.Generator) -> Material:
     """Draw the seed of a named material, which matters if it is stochastic."""
-    return replace(MATERIALS[name], seed=int(generator.integers(10_000)) if MATERIALS[name].is_stochastic else 0)
+    return replace(MATERIALS[name], seed=int(generator.integers(NUM_SEEDS)) if MATERIALS[name].is_stochastic else 0)
 
 
 def draw_other_material(target: Combination, generator: np.random.Generator) -> str:

@@ -1,8 +1,8 @@
 """The named materials of the small world, and which objects, materials and combinations networks are trained on.
 
 A combination is an object in a material. Networks that are conditioned on words train on `TRAINING` alone and are
-judged on `HELD_OUT`, whose words they have all seen. `UNSEEN` has an object, colour, pattern or photograph that occurs
-nowhere in training. Only the judge trains on all of them.
+judged on `HELD_OUT`, whose words they have all seen. `UNSEEN` names an object, colour, pattern or photograph that no
+training caption names. Only the judge trains on all of them.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.named_colours import COLOURS, PARTNERS
 from mimicbrush.world.renderer.patterns import PATTERNS
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES
-from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS, TEXTURES, is_held_out
+from mimicbrush.world.renderer.textures import TEXTURES
 
 Split = Literal["training", "held_out", "unseen"]
 
 UNSEEN_OBJECTS = frozenset({"cloud", "crown", "key"})
 """Silhouettes that no training picture shows."""
 UNSEEN_COLOUR = "purple"
+"""A colour whose name no training caption has; training shows it only as the second colour of a pattern."""
 UNSEEN_PATTERN = "zigzag"
-"""A colour, alone or as the first of a pattern, and a pattern that no training picture shows."""
+"""A pattern that no training picture shows."""
 HELD_OUT_FRACTION = 4
 """One of so many combinations of a seen object and a seen material is held out."""
 
@@ -44,19 +45,14 @@ MATERIALS = {
 seed 0 here."""
 
 
-def is_held_out_photograph(material: Material) -> bool:
-    """Whether a material is a texture or photograph of scikit-image's that no training may see."""
-    return material.pattern in (*TEXTURES, *BACKGROUND_PHOTOGRAPHS) and is_held_out(material.pattern)
-
-
 def is_unseen_material(name: str) -> bool:
-    """Whether a material of an object has a colour, pattern or photograph that no training picture shows.
+    """Whether a material of an object is named by the unseen colour or pattern, or shows a held-out photograph.
 
     Materials of a user's pictures, which have no entry in `MATERIALS`, are for training.
     """
     material = MATERIALS.get(name)
     return material is not None and (
-        UNSEEN_COLOUR in material.colours[:1] or material.pattern == UNSEEN_PATTERN or is_held_out_photograph(material)
+        UNSEEN_COLOUR in material.colours[:1] or material.pattern == UNSEEN_PATTERN or material.is_held_out
     )
 
 
@@ -83,7 +79,7 @@ UNSEEN = tuple(each for each in ALL if each.split == "unseen")
 
 SEEN_OBJECTS = tuple(name for name in SILHOUETTES if name not in UNSEEN_OBJECTS)
 SEEN_MATERIALS = tuple(name for name in MATERIALS if not is_unseen_material(name))
-SEEN_BACKGROUNDS = tuple(name for name, material in BACKGROUNDS.items() if not is_held_out_photograph(material))
+SEEN_BACKGROUNDS = tuple(name for name, material in BACKGROUNDS.items() if not material.is_held_out)
 """Names that occur in training."""
 UNSEEN_BACKGROUNDS = tuple(name for name in BACKGROUNDS if name not in SEEN_BACKGROUNDS)
 """Backgrounds by which networks are judged, as no training picture shows them."""
