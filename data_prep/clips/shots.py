@@ -99,7 +99,9 @@ def find_shots(clip: DecodedClip) -> Division:
     spans = [span for part in _split(clip.thumbnails, cuts) for span in _transitions_in(part, clip.frames)]
     hidden = [*spans, *flashes]
     clear = [frame for frame in clip.frames if not any(span.start < frame.time < span.end for span in hidden)]
-    bounds = sorted([(cut, _is_clean(cut, clip.thumbnails)) for cut in cuts] + [(span.end, False) for span in spans])
+    bounds = sorted(
+        [(cut, _is_clean(cut, clip.thumbnails)) for cut in cuts] + [(span.end, span.is_dip) for span in spans]
+    )
     times = [-np.inf, *(time for time, _ in bounds), np.inf]
     parts = [[frame for frame in clear if start <= frame.time < end] for start, end in pairwise(times)]
     parts = _without_mixed(parts, [is_clean for _, is_clean in bounds])
@@ -118,7 +120,10 @@ def _is_clean(cut: float, thumbnails: Sequence[Thumbnail]) -> bool:
 
 
 def _without_mixed(parts: Sequence[list[Frame]], is_clean: Sequence[bool]) -> list[list[Frame]]:
-    """The frames of each shot without those at its ends that show another shot as well; is_clean: between two parts."""
+    """The frames of each shot without those at its ends that show another shot as well.
+
+    is_clean: whether no frame between two parts can show both, as at a clean cut or where the picture goes to black.
+    """
     ends = [(0, 0) if clean else num_mixed(*pair) for pair, clean in zip(pairwise(parts), is_clean, strict=True)]
     before, after = ([end for end, _ in ends], [start for _, start in ends])
     return [
