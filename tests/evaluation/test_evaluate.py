@@ -218,7 +218,7 @@ def test_report_shows_training_data_and_reference_use(evaluate, make_set, tmp_pa
     )
     report = (output / "report.html").read_text()
     for text in (
-        "not defined",
+        "Not defined for Identity",
         "<td>1.50</td><td>0.250</td>",
         "After step 20",
         "too short (2)",
