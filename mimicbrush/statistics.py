@@ -61,6 +61,20 @@ def bootstrap_mean(
     return Interval(float(values.mean()), float(low), float(high), int(values.size), len(names))
 
 
+def bootstrap_share(values: Sequence[float], groups: Sequence[str] | None = None, *, whole: float = 1.0) -> Interval:
+    """Compute the mean of values that are 0 or `whole`, and its 95 % interval.
+
+    Where all values are equal, the bootstrap knows no spread; the interval then is Clopper and Pearson's exact one for
+    as many trials as there are groups: 6 of 6 gives 54 % to 100 %.
+    """
+    interval = bootstrap_mean(values, groups)
+    if interval.mean == 0:
+        return interval._replace(high=whole * (1 - 0.025 ** (1 / interval.groups)))
+    if interval.mean == whole:
+        return interval._replace(low=whole * 0.025 ** (1 / interval.groups))
+    return interval
+
+
 def _expanded_tail(num_groups: int) -> float:
     """Share to cut off at either end: 0.025, reduced for Student's t and the bootstrap's underestimated spread."""
     if num_groups < 2:

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from mimicbrush.statistics import bootstrap_mean, compare_pairs, win
+from mimicbrush.statistics import bootstrap_mean, bootstrap_share, compare_pairs, win
 
 
 def test_interval_holds_the_mean_and_is_the_same_each_time():
@@ -33,6 +34,18 @@ def test_groups_of_like_values_widen_the_interval():
     assert grouped.mean == single.mean
     assert grouped.groups == 10
     assert grouped.high - grouped.low > 2 * (single.high - single.low)
+
+
+@pytest.mark.parametrize("count", [1, 6, 40])
+def test_a_share_of_none_or_all_has_the_exact_interval_of_scipy(count):
+    for successes in (0, count):
+        exact = binomtest(successes, count).proportion_ci(method="exact")
+        found = bootstrap_share([100.0 * (successes > 0)] * count, whole=100)
+        assert found[:3] == pytest.approx((100 * successes / count, 100 * exact.low, 100 * exact.high))
+
+
+def test_another_share_has_the_bootstrap_interval():
+    assert bootstrap_share([0, 1, 1, 0, 1]) == bootstrap_mean([0, 1, 1, 0, 1])
 
 
 def test_order_of_values_within_a_group_changes_nothing():

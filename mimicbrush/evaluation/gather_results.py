@@ -26,7 +26,7 @@ from mimicbrush.evaluation.paired_comparison import PairedComparison, compare_ed
 from mimicbrush.evaluation.score_rounds import read_scores, variant_of
 from mimicbrush.files import installed_versions
 from mimicbrush.machine import processor_name, usable_cores
-from mimicbrush.statistics import bootstrap_mean
+from mimicbrush.statistics import bootstrap_mean, bootstrap_share
 
 PACKAGES = (
     "mimicbrush",
@@ -144,12 +144,13 @@ def _summarise(rounds: Sequence[EditRound], edits: Sequence[EditResult]) -> dict
     summaries = {}
     for (set_name, editor), metrics in {(each.set_name, each.editor): each.metrics for each in rounds}.items():
         members = [edit for edit in edits if (edit.set_name, edit.editor) == (set_name, editor)]
-        for metric in metrics:
-            summaries[set_name, editor, metric] = _summary([(edit.scores[metric], edit.group) for edit in members])
+        for name, metric in metrics.items():
+            scores = [(edit.scores[name], edit.group) for edit in members]
+            summaries[set_name, editor, name] = _summary(scores, is_share=metric.is_share)
     return summaries
 
 
-def _summary(scores: Sequence[tuple[Score, str]]) -> Summary:
+def _summary(scores: Sequence[tuple[Score, str]], *, is_share: bool) -> Summary:
     """Summarise (score, group) pairs of one metric."""
     values = [score.value for score, _ in scores if score.value is not None]
     groups = [group for score, group in scores if score.value is not None]
@@ -161,7 +162,7 @@ def _summary(scores: Sequence[tuple[Score, str]]) -> Summary:
     if infinite:
         note = "; ".join(filter(None, [note, f"{infinite} of {len(values)} values are infinite"]))
         return Summary(math.inf, None, None, len(values), len(set(groups)), note)
-    interval = bootstrap_mean(values, groups)
+    interval = bootstrap_share(values, groups, whole=100) if is_share else bootstrap_mean(values, groups)
     return Summary(*interval[:3], interval.count, interval.groups, note)
 
 

@@ -91,6 +91,7 @@ def _metric(
         model="judge",
         meaning=meaning,
         looks_inside=False,
+        is_share=True,
         compute=compute,
     )
 

@@ -39,6 +39,8 @@ class Metric:
     """Field of ModelsConfig that names its network; None if it needs no weights."""
     looks_inside: bool = True
     """Whether it needs a masked pixel; a frame of a clip may have none."""
+    is_share: bool = False
+    """Whether every score is 0 or 100, so that the mean is a share of the samples."""
     column: str | None = None
     """Column in the paper's tables."""
     compute: Compute
