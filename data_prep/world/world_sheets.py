@@ -24,7 +24,7 @@ from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
 from mimicbrush.world.renderer.render import render
 from mimicbrush.world.renderer.scene import Background, Pose, Scene, SceneObject
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES
-from mimicbrush.world.sets.edits import to_levels
+from mimicbrush.world.sets.edits import to_8_bits
 from mimicbrush.world.sets.splits import MATERIALS
 
 SHOWN_OBJECT, SHOWN_MATERIAL, SHOWN_BACKGROUND = "ball", "red striped", "a cream wall"
@@ -56,7 +56,7 @@ def _show(object_name: str, material: str) -> Image.Image:
     """Show an object in a material, both by name, upright before a plain wall."""
     subject = SceneObject(silhouette=object_name, material=MATERIALS[material], pose=Pose(scale=0.42))
     scene = Scene(background=Background(material=BACKGROUNDS[SHOWN_BACKGROUND]), objects=(subject,))
-    return to_pil(to_levels(render(scene, SHOWN_SIZE).picture))
+    return to_pil(to_8_bits(render(scene, SHOWN_SIZE).picture))
 
 
 def _still_rows(folder: Path) -> list[list[Labelled]]:

@@ -18,7 +18,7 @@ from mimicbrush.world.renderer.projection import object_to_picture
 from mimicbrush.world.renderer.render import render
 from mimicbrush.world.renderer.scene import Scene
 from mimicbrush.world.sets.draws import DrawnClip, draw_clip
-from mimicbrush.world.sets.edits import to_levels
+from mimicbrush.world.sets.edits import to_8_bits
 from mimicbrush.world.sets.splits import MATERIALS, training_with
 
 FPS = 12
@@ -82,7 +82,7 @@ def _write_layers(scenes: Sequence[Scene], path: Path, size: int) -> list[np.nda
     with whole(path) as partial, partial.open("wb") as file:
         np.savez_compressed(
             file,
-            **{name: to_levels(np.stack(layer)) for name, layer in levels.items()},
+            **{name: to_8_bits(np.stack(layer)) for name, layer in levels.items()},
             **{name: np.stack(matrices) for name, matrices in homographies.items()},
         )
-    return [to_levels(each.picture) for each in rendered]
+    return [to_8_bits(each.picture) for each in rendered]

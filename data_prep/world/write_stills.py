@@ -13,7 +13,7 @@ from mimicbrush.pictures.writing import encode_jpeg
 from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.render import render
 from mimicbrush.world.sets.draws import DrawnStill, draw_still
-from mimicbrush.world.sets.edits import to_levels
+from mimicbrush.world.sets.edits import to_8_bits
 from mimicbrush.world.sets.splits import MATERIALS, training_with
 
 CAPTIONS = "captions.csv"
@@ -44,7 +44,7 @@ def write_stills(
         path = still_path(folder, number)
         rendered = render(draw_training_still(number, seed=seed, textures=textures).scene, size)
         with whole(path) as partial:
-            partial.write_bytes(encode_jpeg(to_levels(rendered.picture), quality=QUALITY))
+            partial.write_bytes(encode_jpeg(to_8_bits(rendered.picture), quality=QUALITY))
         write_json(describe_still(path.name, number, [(rendered.mask >= 0.5, 1.0)]), path.with_suffix(".json"))
     return len(numbers)
 

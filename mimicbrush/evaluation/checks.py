@@ -114,7 +114,9 @@ def _reference_faults(spec: EditorSpec, samples: Samples) -> list[str]:
     if without:
         return [f"{without[0]} has no references to swap; leave out references: swapped"]
     alike = [set_name for set_name, members in samples.items() if len({sample.group for sample in members}) < 2]
-    return [f"{alike[0]} has one group of samples, so no other's reference to swap in"] if alike else []
+    if alike:
+        return [f"{alike[0]} has one group of samples, so no other's reference to swap in; give it more samples"]
+    return []
 
 
 def _faults_of(check: Callable[..., object], *arguments: object) -> list[str]:

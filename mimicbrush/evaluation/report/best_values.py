@@ -12,7 +12,7 @@ from mimicbrush.reports.data_table import Mark
 BEST_NOTE = (
     "Bold marks the best mean of a column, and ≈ a mean that is not shown to be worse: compared with the best sample "
     "by sample, the interval of the difference includes 0. A column in which that is so of every editor has no mark, "
-    "as always with fewer than six source photographs."
+    "as always with fewer than six source pictures."
 )
 """Explanation of the marks."""
 

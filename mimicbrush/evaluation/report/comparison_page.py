@@ -47,7 +47,7 @@ def write_comparison_report(
         *(paragraph(f"{side.label}: {side.run.folder}, {side.run.date}", note=True) for side in (first, second)),
         paragraph(
             f"Each difference is the score of {second.label} minus the score of {first.label}, over the samples and "
-            "seeds that both have. Brackets hold 95 % intervals, bootstrapped over source photographs. The win rate "
+            "seeds that both have. Brackets hold 95 % intervals, bootstrapped over source pictures. The win rate "
             "is the share of samples in which the second is better, ties counting half: 0.5 is no difference. Better "
             "or worse: the interval of the difference excludes 0. Click a picture to enlarge it and to compare it with "
             "the others of its card."

@@ -35,7 +35,7 @@ def comparisons_section(comparisons: Sequence[PairedComparison], metrics: Mappin
         paragraph(
             f"Mean difference to {comparisons[0].first} over the same samples, with its 95 % interval. Better or "
             "worse: the interval excludes 0, which also happens by chance in one comparison of twenty. Fewer than six "
-            "source photographs decide nothing."
+            "source pictures decide nothing."
         ),
         verdict_legend([one.verdict for members in drawn.values() for one in members]),
         columns([difference_chart(members, column_title(metrics[name])) for name, members in drawn.items()]),

@@ -72,9 +72,9 @@ def _introduction(results: EvaluationResults) -> str:
         f"{results.date} · {results.hardware} · {'seed' if len(results.config.seeds) == 1 else 'seeds'} {seeds}",
         note=True,
     ) + paragraph(
-        "Each editor receives a source picture or clip with what guides the edit, and repaints the masked region. "
+        "Each editor receives a source picture or clip with what guides the edit, and changes the masked region. "
         "An arrow shows which direction is better (↑ higher, ↓ lower); a number without an arrow describes the edit "
-        f"without judging it. Brackets hold 95 % intervals, bootstrapped over source photographs. {BEST_NOTE} "
+        f"without judging it. Brackets hold 95 % intervals, bootstrapped over source pictures. {BEST_NOTE} "
         "Click a mean to see its samples, worst first, and a picture to enlarge it and to compare it with the source "
         "and the truth."
     )

@@ -54,7 +54,7 @@ def render_captioned(
         still = draw(number)
         rendered = render(still.scene, size)
         return {
-            "pixels": edits.to_levels(rendered.picture).transpose(2, 0, 1),
+            "pixels": edits.to_8_bits(rendered.picture).transpose(2, 0, 1),
             "masks": rendered.mask > 0.5,
             "attributes": attributes_of(Combination(still.description.object, still.description.material)),
         }

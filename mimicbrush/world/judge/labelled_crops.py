@@ -57,7 +57,7 @@ def render_crops(folder: Path, num: int, *, sizes: Sequence[int], seed: int, is_
         generator = np.random.default_rng(seed_of(seed, "judge's crops", number, is_held_out))
         scene = _turned(still.scene, generator) if number % 2 else still.scene
         rendered = render(scene, sizes[number // 2 % len(sizes)])
-        picture = edits.to_levels(rendered.picture)
+        picture = edits.to_8_bits(rendered.picture)
         context = CONTEXT if is_held_out else generator.uniform(*CONTEXTS)
         return {
             "pixels": to_levels(crop_around(picture, rendered.mask > 0.5, size=SIZE, context=context)).transpose(

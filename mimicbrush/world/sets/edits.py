@@ -55,7 +55,7 @@ class RenderedEdit:
 def render_edit(edit: Edit, size: int) -> RenderedEdit:
     """Render the pictures of one sample."""
     source, truth = ([render(scene, size) for scene in scenes] for scenes in (edit.source, edit.truth))
-    sources, truths = (np.stack([to_levels(each.picture) for each in frames]) for frames in (source, truth))
+    sources, truths = (np.stack([to_8_bits(each.picture) for each in frames]) for frames in (source, truth))
     coverage, true_coverage = (np.stack([_coverage(each, edit.part) for each in frames]) for frames in (source, truth))
     changed = (sources != truths).any(axis=-1) | (coverage > 0) | (true_coverage > 0)
     reference = render(edit.reference, size) if edit.reference else None
@@ -66,14 +66,14 @@ def render_edit(edit: Edit, size: int) -> RenderedEdit:
         object_mask=coverage >= 0.5,
         truth=truths,
         truth_mask=true_coverage >= 0.5,
-        reference=to_levels(reference.picture)[None] if reference else None,
+        reference=to_8_bits(reference.picture)[None] if reference else None,
         reference_mask=_coverage(reference, edit.part)[None] >= 0.5 if reference else None,
         flow=np.stack([each.flow for each in flows]) if flows else None,
         visible=np.stack([each.visible for each in flows])[:, None] if flows else None,
     )
 
 
-def to_levels(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+def to_8_bits(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Convert [0, 1] to levels of 8 bits."""
     return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
 

@@ -67,7 +67,7 @@ def parse_caption(text: str) -> Description:
     if unknown:
         raise UserError(
             f"{text!r}: unknown words {', '.join(unknown)}; objects are {', '.join(SILHOUETTES)}; words of materials"
-            f" are {', '.join(sorted(_words_of(MATERIALS)))}"
+            f" are {', '.join(sorted(_words_of(MATERIALS)))}; backgrounds are {', '.join(BACKGROUNDS)}"
         )
     while words and words[-1] in PUNCTUATION:
         words.pop()

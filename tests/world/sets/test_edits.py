@@ -22,7 +22,7 @@ from mimicbrush.world.sets.draw_edits import (
 )
 from mimicbrush.world.sets.draws import draw_judge_still, draw_still
 from mimicbrush.world.sets.edit_ingredients import EDITED_PARTS, MOVES
-from mimicbrush.world.sets.edits import Edit, render_edit, to_levels
+from mimicbrush.world.sets.edits import Edit, render_edit, to_8_bits
 from mimicbrush.world.sets.splits import Combination
 from mimicbrush.world.sets.vocabulary import SEEN_WORDS, parse_caption, split_words
 
@@ -86,7 +86,7 @@ def test_the_sentence_determines_the_truth() -> None:
         (source,) = edit.source
         subject = replace(source.subject, material=material_named(described.material))
         again = render(replace(source, objects=(subject,)), SIZE).picture
-        assert np.array_equal(to_levels(again), render_edit(edit, SIZE).truth[0])
+        assert np.array_equal(to_8_bits(again), render_edit(edit, SIZE).truth[0])
         assert described.object == edit.facts.region_prompt == source.subject.silhouette
         assert edit.facts.screen_prompt in edit.facts.prompt
 
