@@ -41,6 +41,12 @@ CLIPPED = (5.0, 250.0)
 MIN_KEPT_STRUCTURE = 0.6
 """Smallest correlation of two windows of the same structure, whatever gain and offset lie between them. Measured: under
 changes of light alone at most 2 % of a still lie below, where something moves usually more than 10 %."""
+MIN_COMPARED_TEXTURE = 4.5
+"""Smallest standard deviation, in grey levels, of two windows whose structure may count as changed under changed light;
+the geometric mean of both. Measured: weaker structure does not survive the encoder where a vignette or shadow falls."""
+MAX_LOST_STRUCTURE = 0.002
+"""Largest share of the windows with a structure that lose it where the light alone changed. Measured: none under a
+flicker that leaves the dark half as it is, 0.3 % or more where something moves."""
 NUM_TONES = 16
 """Number of quantiles by which the tones of one frame are matched to those of another."""
 MIN_TONE_CHANGE = 6.0
@@ -131,30 +137,47 @@ def _content_gain(flat: float) -> float:
 def _lasting_change(first: Structure, second: Structure) -> float:
     """Share of two small pictures that differs whatever the light, and not only in strips."""
     difference = cv2.absdiff(first.levels, second.levels)
-    share = _share_beside_strips(difference > CHANGED_LEVEL, difference.size)
+    apart = difference > CHANGED_LEVEL
+    share = _share_beside_strips(apart, difference.size)
+    textured = first.textured & second.textured
+    lost = textured & ~_keep_structure(first, second)
     if _share(difference <= MAX_SAME_LIGHT) > 0.5:
-        return share
-    changed, num_judged = _change_of_structure(first, second)
+        if _share(textured) < MIN_TEXTURED or np.count_nonzero(lost) > MAX_LOST_STRUCTURE * np.count_nonzero(textured):
+            return share
+        return _share_beside_strips(_beyond_tones(first, second, apart), difference.size)
+    changed, num_judged = _change_of_structure(first, second, textured, lost)
     return min(share, _share_beside_strips(changed, num_judged)) if num_judged else share
 
 
-def _change_of_structure(first: Structure, second: Structure) -> tuple[NDArray[np.bool_], int]:
-    """(h, w) the pixels around which the structure changed, and the number of those around which that can be judged.
-
-    None can be judged if hardly any window has a structure in both.
-    """
-    textured = first.textured & second.textured
-    if _share(textured) < MIN_TEXTURED:
-        return np.zeros_like(textured), 0
+def _keep_structure(first: Structure, second: Structure) -> NDArray[np.bool_]:
+    """(h, w) whether the windows around each pixel are alike but for a gain and an offset."""
     covariance = _window_mean(first.levels * second.levels)
     covariance -= first.mean * second.mean
-    differs = textured & (covariance < MIN_KEPT_STRUCTURE * first.deviation * second.deviation)
+    return covariance >= MIN_KEPT_STRUCTURE * first.deviation * second.deviation
+
+
+def _change_of_structure(
+    first: Structure, second: Structure, textured: NDArray[np.bool_], lost: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], int]:
+    """(h, w) the pixels around which the structure changed, and the number of those around which that can be judged.
+
+    textured: (h, w) the windows with a structure in both; lost: those of them that are not alike.
+    None can be judged if hardly any window has a structure in both.
+    """
+    if _share(textured) < MIN_TEXTURED:
+        return np.zeros_like(textured), 0
+    differs = lost & (first.deviation * second.deviation > MIN_COMPARED_TEXTURE**2)
     gain = float(np.median(second.deviation[textured] / first.deviation[textured]))
     vanished = second.flat & (min(1.0, gain) * first.deviation > VANISHED_TEXTURE)
     vanished |= first.flat & (min(1.0, 1 / gain) * second.deviation > VANISHED_TEXTURE)
-    changed = differs | vanished
-    changed[changed] = _tone_change(first, second, changed) > MIN_TONE_CHANGE
-    return changed, np.count_nonzero(textured | vanished)
+    return _beyond_tones(first, second, differs | vanished), np.count_nonzero(textured | vanished)
+
+
+def _beyond_tones(first: Structure, second: Structure, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(h, w) those of the windows at `where` whose levels differ although the tones of both frames were matched."""
+    beyond = where.copy()
+    beyond[where] = _tone_change(first, second, where) > MIN_TONE_CHANGE
+    return beyond
 
 
 def _tone_change(first: Structure, second: Structure, where: NDArray[np.bool_]) -> NDArray[np.float64]:

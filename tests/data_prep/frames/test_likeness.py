@@ -57,6 +57,27 @@ def test_grain_over_changing_light_is_no_change_and_motion_under_it_is() -> None
     assert likeness(first, moved).changed > 0.3
 
 
+def test_a_growing_vignette_is_no_change_and_motion_under_it_is() -> None:
+    """The encoder leaves little of a weak structure where it is dark."""
+    y, x = np.mgrid[-1:1:192j, -1:1:256j]
+    soft = 60 + STILL * 0.2
+
+    def under(image: np.ndarray, width: float) -> np.ndarray:
+        dark = levels(image * (0.15 + 0.85 * np.exp(-(x**2 + y**2) / width))[..., None])
+        return cv2.imdecode(cv2.imencode(".jpg", dark, [cv2.IMWRITE_JPEG_QUALITY, 10])[1], cv2.IMREAD_COLOR)
+
+    assert likeness(under(soft, 0.9), under(soft, 0.15)).changed < 0.05
+    assert likeness(under(soft, 0.9), under(np.roll(soft, 12, axis=1), 0.15)).changed > 0.07
+
+
+def test_a_flicker_that_leaves_the_dark_part_as_it_is_is_no_change_and_motion_under_it_is() -> None:
+    dark = STILL.astype(float)
+    dark[:, :150] *= 0.02
+    bright, moved = levels(1.25 * dark), levels(1.25 * np.roll(dark, 6, axis=0))
+    assert likeness(levels(dark), bright).changed < 0.05
+    assert likeness(levels(dark), moved).changed > 0.15
+
+
 def test_a_subject_that_moves_under_changing_light_is_a_change() -> None:
     frames = []
     for x, light in ((30, 1.0), (150, 0.7)):
