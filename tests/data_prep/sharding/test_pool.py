@@ -139,6 +139,11 @@ def test_an_interruption_waits_until_the_workers_have_started(monkeypatch: pytes
         started.append(len(manager.worker_manager.workers))
 
     monkeypatch.setattr(PoolManager, "start", interrupt_and_start)
-    with pytest.raises(KeyboardInterrupt):
-        list(map_in_order(behave, ["a"], workers=2))
+    # A shell without job control has its background jobs ignore Ctrl-C, and the tests may be part of one.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(map_in_order(behave, ["a"], workers=2))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert started == [2]
