@@ -123,7 +123,8 @@ def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     height, width = flow.shape[2:]
     num_parts = _count_parts(flow, mask)
     right, down = _derivatives(flow)
-    determinant = (right[:, :1] * down[:, 1:] - right[:, 1:] * down[:, :1]).abs().clamp(min=MIN_AREA)
+    determinant = right[:, :1] * down[:, 1:] - right[:, 1:] * down[:, :1]
+    determinant = determinant.abs().clamp(min=MIN_AREA).copysign(determinant)
     inverse = torch.cat([down[:, 1:], -down[:, :1], -right[:, 1:], right[:, :1]], dim=1) / determinant
     near = F.max_pool2d(mask.to(flow.dtype), 2 * RING + 1, stride=1, padding=RING)
     if num_parts > 1:

@@ -110,3 +110,15 @@ def test_a_moved_thing_covers_its_area_without_gaps(motion, area):
     opacity = moved_block(motion)[1][0, 3]
     assert opacity.sum() == pytest.approx(12 * 15 * area, rel=0.03)
     assert (opacity[16:20, 21:24] > 0.98).all() and opacity.max() <= 1
+
+
+def test_a_mirroring_motion_is_inverted_too():
+    """Mirrored about column 22 and enlarged, a picture is its own mirror image enlarged."""
+    picture = torch.rand(1, 3, 40, 45, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 40, 45)
+    mask[..., 12:24, 15:30] = 1
+    enlarge = motion_field(scale(1.7, centre=(22, 18)), 40, 45)
+    mirrored = enlarge.clone()
+    mirrored[:, 0] = -enlarge[:, 0] - 2 * (torch.arange(45.0) - 22)
+    expected = move_layer(picture.flip(-1), mask, enlarge)
+    assert (move_layer(picture, mask, mirrored) - expected).abs().max() < 0.01

@@ -14,7 +14,7 @@ from mimicbrush.requests import Edited, Editor, MaskedRequest, MotionRequest, On
 
 
 class PlainWarp(Editor):
-    """Moves the pixels whose flow is not zero, and leaves what they uncover as it was: the thing is there twice."""
+    """Moves the pixels whose flow is not zero and leaves what they uncover unchanged, so the object appears twice."""
 
     request_class = MotionRequest
 

@@ -27,8 +27,8 @@ REFERENCE_TASKS: frozenset[Task] = frozenset({"texture"})
 def name_edit(edits: Sequence[EditedPicture], models: Models, *, head: Head) -> list[Score]:
     """Score 100 where the judge gives the edit the truth's name, and 0 elsewhere.
 
-    An edit whose truth the judge itself names wrongly has no score, so that the mean is the share of the samples that
-    it can judge at all.
+    An edit has no score if the judge names its truth wrongly, so the mean is a share of the samples that the judge can
+    assess.
     """
     return score_each(lambda edit: _points_of_edit(models, edit, head, _true_name(edit, head)), edits)
 
@@ -43,7 +43,7 @@ def name_given_material(edits: Sequence[EditedPicture], models: Models) -> list[
 
 
 def name_truth(edits: Sequence[EditedPicture], models: Models, *, head: Head) -> list[Score]:
-    """Score 100 where the judge names the truth rightly, and 0 elsewhere."""
+    """Score 100 where the judge names the truth correctly, and 0 elsewhere."""
     return score_each(lambda edit: 100.0 * _names_truth(models, edit, head), edits)
 
 
@@ -96,7 +96,7 @@ def _metric(
     )
 
 
-OVER = "over the samples whose truth it names rightly, so that 100 % is its accuracy on the truths"
+OVER = "over the samples whose truth it names correctly, so that the truths themselves would score 100 %"
 JUDGE_METRICS: dict[MetricName, Metric] = {
     "judge_object": _metric(
         "Object named",

@@ -40,7 +40,7 @@ class Metric:
     looks_inside: bool = True
     """Whether it needs a masked pixel; a frame of a clip may have none."""
     is_share: bool = False
-    """Whether every score is 0 or 100, so that the mean is a share of the samples."""
+    """Whether a picture scores either 0 or 100; the mean is then a share, with an exact interval where all agree."""
     column: str | None = None
     """Column in the paper's tables."""
     compute: Compute

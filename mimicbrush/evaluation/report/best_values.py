@@ -11,8 +11,8 @@ from mimicbrush.reports.data_table import Mark
 
 BEST_NOTE = (
     "Bold marks the best mean of a column, and ≈ a mean that is not shown to be worse: compared with the best sample "
-    "by sample, the interval of the difference includes 0. A column in which that is so of every editor has no mark, "
-    "as always with fewer than six source pictures."
+    "by sample, the interval of the difference includes 0. A column has no marks where no editor is shown "
+    "to be worse than the best; with fewer than six source pictures that is always so."
 )
 """Explanation of the marks."""
 

@@ -62,7 +62,7 @@ def write_report(results: EvaluationResults) -> Path:
     path = results.config.output / "report.html"
     counts = {pictures_in_a_card(results, sample) for members in results.samples.values() for sample in members}
     body = [_introduction(results), *failures_section(results), *with_contents(sections)]
-    write_text(page("Imitative editing: evaluation", body, style=STYLE + grid_style(counts), script=SCRIPT), path)
+    write_text(page("Evaluation", body, style=STYLE + grid_style(counts), script=SCRIPT), path)
     return path
 
 

@@ -13,7 +13,7 @@ from transformers import CLIPModel
 
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
 from mimicbrush.pictures.conversion import to_levels
-from mimicbrush.statistics import bootstrap_mean
+from mimicbrush.statistics import Interval, bootstrap_mean, bootstrap_share
 from mimicbrush.world.clip.captioned_renders import Captioned
 from mimicbrush.world.sets.splits import Combination
 from mimicbrush.world.sets.vocabulary import noun_phrase
@@ -33,21 +33,24 @@ def measure(folder: Path, heldout: Captioned, *, phrases: Sequence[Combination])
     embedder = ClipEmbedder(folder, torch.device("cpu"))
     ranks = rank_phrases(embedder, heldout, phrases)
     areas = relevancy_areas(embedder, heldout, NUM_MAPS)
+    # Pictures of one combination are not independent.
+    groups = [" ".join(combination) for combination in heldout.combinations]
     return {
         "phrases": len(phrases),
-        "right_phrase_first": _figures([float(rank == 0) for rank in ranks]),
-        f"right_phrase_in_first_{TOP}": _figures([float(rank < TOP) for rank in ranks]),
-        "relevancy_auc": _figures(areas),
+        "right_phrase_first": _figures(bootstrap_share([float(rank == 0) for rank in ranks], groups)),
+        f"right_phrase_in_first_{TOP}": _figures(bootstrap_share([float(rank < TOP) for rank in ranks], groups)),
+        "relevancy_auc": _figures(bootstrap_mean(areas, groups[: len(areas)])),
     }
 
 
 def rank_phrases(embedder: ClipEmbedder, heldout: Captioned, phrases: Sequence[Combination]) -> list[int]:
-    """For each picture, the number of phrases that are nearer to it than its own."""
+    """For each picture, the number of other phrases that are at least as near to it as its own."""
     texts = embedder.embed_texts([noun_phrase(*combination) for combination in phrases])
     pictures = embedder.embed([to_levels(pixels / 255) for pixels in heldout.pixels])
     similarity = pictures @ texts.T
     own = torch.tensor([phrases.index(combination) for combination in heldout.combinations])
-    return (similarity > similarity.gather(1, own[:, None])).sum(dim=1).tolist()
+    # Ties and NaN count against the network: one that embeds all texts alike knows no phrase.
+    return (~(similarity < similarity.gather(1, own[:, None]))).sum(dim=1).sub(1).tolist()
 
 
 def relevancy_areas(embedder: ClipEmbedder, heldout: Captioned, num: int) -> list[float]:
@@ -68,7 +71,7 @@ def relevancy(clip: CLIPModel, pixels: Tensor, tokens: dict[str, Tensor], *, num
 
     pixels: (B, 3, H, W), preprocessed. The attention of the last blocks is weighted by its positive gradient.
     """
-    vision = clip.vision_model(pixels.requires_grad_(), output_attentions=True)
+    vision = clip.vision_model(pixels.detach().requires_grad_(), output_attentions=True)
     pictures = F.normalize(clip.visual_projection(vision.pooler_output), dim=1)
     texts = F.normalize(clip.get_text_features(**tokens).pooler_output, dim=1)
     attentions = vision.attentions[-num_blocks:]
@@ -81,6 +84,5 @@ def relevancy(clip: CLIPModel, pixels: Tensor, tokens: dict[str, Tensor], *, num
     return total[:, 0, 1:].reshape(-1, side, side).detach()
 
 
-def _figures(values: Sequence[float]) -> dict:
-    interval = bootstrap_mean(values)
+def _figures(interval: Interval) -> dict:
     return {"mean": interval.mean, "interval": [interval.low, interval.high], "pictures": interval.count}

@@ -13,7 +13,7 @@ from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
-from mimicbrush.statistics import bootstrap_mean
+from mimicbrush.statistics import bootstrap_share
 from mimicbrush.world.judge.config import JudgeConfig
 from mimicbrush.world.judge.labelled_crops import MATERIAL_NAMES, OBJECTS, Crops, render_crops
 from mimicbrush.world.training_loop import train_steps
@@ -114,5 +114,5 @@ def measure(judge: Judge, heldout: Crops, config: JudgeConfig) -> dict:
 
 
 def _figures(values: NDArray[np.bool_]) -> dict:
-    interval = bootstrap_mean(values.astype(float).tolist())
+    interval = bootstrap_share(values.astype(float).tolist())
     return {"accuracy": interval.mean, "interval": [interval.low, interval.high], "pictures": interval.count}

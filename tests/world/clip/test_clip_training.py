@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
 from mimicbrush.hub.local_networks import find_folder
 from mimicbrush.world.clip import captioned_renders
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, attributes_of
-from mimicbrush.world.clip.clip_measures import relevancy
+from mimicbrush.world.clip.clip_measures import rank_phrases, relevancy
 from mimicbrush.world.clip.clip_network import build_clip, build_tokenizer
 from mimicbrush.world.clip.clip_training import choose_phrases, train_clip
 from mimicbrush.world.clip.config import ClipTrainingConfig
@@ -73,7 +74,15 @@ def test_the_card_has_means_with_intervals(trained):
     for name in ("right_phrase_first", "right_phrase_in_first_5", "relevancy_auc"):
         assert card[name]["pictures"] == 3
         assert 0 <= card[name]["interval"][0] <= card[name]["mean"] <= card[name]["interval"][1] <= 1
-    assert card["right_phrase_in_first_5"]["mean"] == 1  # of four phrases
+
+
+def test_a_network_that_embeds_all_alike_ranks_its_own_phrase_last():
+    phrases = [Combination("ball", "red"), Combination("key", "brick"), Combination("star", "blue")]
+    same = SimpleNamespace(
+        embed_texts=lambda texts: torch.ones(len(texts), 4), embed=lambda pictures: torch.ones(len(pictures), 4)
+    )
+    heldout = SimpleNamespace(pixels=torch.zeros(2, 3, 8, 8, dtype=torch.uint8), combinations=phrases[:2])
+    assert rank_phrases(same, heldout, phrases) == [2, 2]
 
 
 def test_every_word_of_the_world_is_one_token():
