@@ -101,7 +101,7 @@ class _Edge(NamedTuple):
     colour: NDArray[np.int16]
     """(3,) RGB levels."""
     is_drawn: bool
-    """Whether nearly all lines meet the content there, and the border is of exactly one colour."""
+    """Whether nearly all lines meet the content there, and the border is of nearly one colour."""
 
 
 def find_borders(images: Sequence[NDArray[np.uint8]]) -> Borders:

@@ -37,8 +37,11 @@ class DemoPhotograph(NamedTuple):
     name: str
     """Name in `SKIMAGE_PHOTOGRAPHS`."""
     regions: tuple[NamedRegion, ...] = ()
-    has_objects: bool = False
-    """Whether graph segmentation finds objects in it, rather than texture alone: it is in `WITH_OBJECTS`."""
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether graph segmentation finds objects in it, rather than texture alone."""
+        return self.name in WITH_OBJECTS
 
     @property
     def file(self) -> str:
@@ -58,11 +61,7 @@ def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> tuple[Poin
 
 WITH_OBJECTS = {"astronaut", "coins", "ihc", "motorcycle_left", "motorcycle_right"}
 """Photographs in which graph segmentation finds objects."""
-TRAIN = {
-    name: DemoPhotograph(name, has_objects=name in WITH_OBJECTS)
-    for name, photograph in SKIMAGE_PHOTOGRAPHS.items()
-    if not photograph.is_held_out
-}
+TRAIN = {name: DemoPhotograph(name) for name, photograph in SKIMAGE_PHOTOGRAPHS.items() if not photograph.is_held_out}
 
 HELD_OUT = {
     "camera": DemoPhotograph(

@@ -48,7 +48,7 @@ def share_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float
 
 
 def _share_in_place(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """The same without bars."""
+    """Measure `share_in_place` of two frames whose bars were cropped."""
     if first.shape != second.shape:
         return 0.0
     (first_blocks, first_texture), (second_blocks, second_texture) = _blocks(first), _blocks(second)

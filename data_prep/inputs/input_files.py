@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mimicbrush.data.remote_files import Address, locate
+from mimicbrush.data.remote_files import Address, locate, was_address
 from mimicbrush.data.shard_index import require_shards
 from mimicbrush.errors import UnusableInput, UserError, spaced
 from mimicbrush.run_folder import CONFIG_NAME
@@ -44,8 +44,8 @@ def check_report(config: ReportConfig) -> None:
 
 
 def require_local(path: Path) -> None:
-    """Raise UserError for the address of another machine; reading it as a path has removed a slash."""
-    if re.match(r"[a-z][a-z0-9+]+:/", path.as_posix()):
+    """Raise UserError for an address instead of a path on this machine."""
+    if was_address(path):
         raise UserError(f"{path}: is an address; clips and stills are read from this machine, so copy them here")
 
 

@@ -54,8 +54,8 @@ REASONS: Mapping[str, Reason] = {
     "too_short": Reason("too short", "There are fewer than two distinct frames to compare."),
     # Frames
     "too_small": Reason(
-        "picture too small or too long",
-        f"Training reads pictures with {LIMITS}; stills of the size of an icon are left out, too.",
+        "picture too small or too narrow",
+        f"Training reads pictures with {LIMITS}; a still needs sides of 32 pixels.",
     ),
     "near_black": Reason("too dark", "The frame's mean brightness is below --pairs.min_brightness."),
     "blurred": Reason("blurred", "The frame has less detail than --pairs.min_sharpness asks for."),

@@ -193,6 +193,11 @@ def is_address(folder: str | Path | Address) -> bool:
     return SEPARATOR in (folder.url if isinstance(folder, Address) else str(folder))
 
 
+def was_address(path: Path) -> bool:
+    """Whether this is an address that was read as a path, which removes a slash."""
+    return re.match(r"[a-z][a-z0-9+]+:/", path.as_posix()) is not None
+
+
 def locate(folder: str | Path | Address) -> Path | Address:
     """The folder as a path or an address, whatever a config says.
 
@@ -200,7 +205,7 @@ def locate(folder: str | Path | Address) -> Path | Address:
     """
     if isinstance(folder, Address):
         return folder
-    if isinstance(folder, Path) and re.match(r"[a-z][a-z0-9+]+:/", folder.as_posix()):
+    if isinstance(folder, Path) and was_address(folder):
         raise UserError(f"{folder}: this command reads folders of this machine only; copy the shards here")
     return Address(str(folder)) if is_address(folder) else Path(folder)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 from mimicbrush.files import whole
 from mimicbrush.pictures.decoding import decode_file
 from mimicbrush.pictures.writing import encode_png
@@ -49,7 +49,7 @@ def read_flow(path: Path) -> StoredFlow:
     except UserError:
         raise
     except Exception as error:  # numpy, zipfile and torch raise many kinds of errors for damaged files
-        raise UserError(f"{path}: not a readable flow file ({str(error).splitlines()[0]:.200})") from None
+        raise UserError(f"{path}: not a readable flow file ({first_line(error):.200})") from None
     if not np.isfinite(stored.flow).all():
         raise UserError(f"{path}: its flow holds NaN or infinity; write finite pixels")
     return stored
@@ -136,7 +136,8 @@ def _read_pth(path: Path) -> StoredFlow:
     tensor = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(tensor, torch.Tensor):
         raise UserError(f"{path}: holds a {type(tensor).__name__}, expected one tensor (2, H, W) or (N, 2, H, W)")
-    return _without_visible(tensor.detach().float().numpy(), path)
+    tensor = tensor.detach()
+    return _without_visible((tensor.float() if tensor.is_floating_point() else tensor).numpy(), path)
 
 
 def _write_pth(stored: StoredFlow, path: Path) -> None:

@@ -37,7 +37,6 @@ def snapshot(output: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_no_photograph_is_trained_on_and_held_out() -> None:
     assert HELD_OUT.keys() == {name for name, photo in SKIMAGE_PHOTOGRAPHS.items() if photo.is_held_out}
-    assert not TRAIN.keys() & HELD_OUT.keys()
     assert not {photo.file for photo in TRAIN.values()} & {photo.file for photo in HELD_OUT.values()}
     # Two views of one motorcycle: they must stand on the same side.
     assert {"motorcycle_left", "motorcycle_right"} <= TRAIN.keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from kornia.filters import gaussian_blur2d
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
 from mimicbrush.statistics import bootstrap_share
 from mimicbrush.world.judge.config import JudgeConfig
-from mimicbrush.world.judge.labelled_crops import MATERIAL_NAMES, OBJECTS, Crops, render_crops
+from mimicbrush.world.judge.labelled_crops import MATERIAL_NAMES, OBJECTS, Crops, is_turned, render_crops, size_place
 from mimicbrush.world.training_loop import train_steps
 
 STATE = "state.pt"
@@ -71,7 +72,7 @@ def _loss(judge: Judge, crops: Crops, step: int, config: JudgeConfig) -> Tensor:
 
 
 def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror, brighten, blur and add noise at random, as edited pictures are less sharp than renders."""
+    """Mirror, change the brightness, blur and add noise at random, as edited pictures are less sharp than renders."""
     batch = len(pixels)
 
     def draw(low: float, high: float) -> Tensor:
@@ -79,19 +80,11 @@ def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
     pixels = torch.where(draw(0, 1) < 0.5, pixels.flip(-1), pixels) * draw(0.92, 1.08)
     sigma = BLUR_SIGMA * torch.rand(1, generator=generator).item()
-    blurred = _blur(pixels, sigma) if sigma > 0.2 else pixels
+    is_visible = sigma > 0.2
+    blurred = gaussian_blur2d(pixels, 7, (sigma, sigma), border_type="replicate") if is_visible else pixels
     pixels = torch.where(draw(0, 1) < 0.5, blurred, pixels)
     noise = torch.randn(pixels.shape, generator=generator) * draw(0, NOISE) * (draw(0, 1) < 0.5)
     return (pixels + noise).clamp(0, 1)
-
-
-def _blur(pixels: Tensor, sigma: float) -> Tensor:
-    """Blur by a Gaussian that reaches three pixels."""
-    steps = torch.arange(-3, 4, dtype=pixels.dtype)
-    kernel = torch.exp(-(steps**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(3, 1, 1, 7)
-    rows = F.conv2d(F.pad(pixels, (3, 3, 0, 0), mode="replicate"), kernel, groups=3)
-    return F.conv2d(F.pad(rows, (0, 0, 3, 3), mode="replicate"), kernel.transpose(2, 3), groups=3)
 
 
 def measure(judge: Judge, heldout: Crops, config: JudgeConfig) -> dict:
@@ -104,9 +97,9 @@ def measure(judge: Judge, heldout: Crops, config: JudgeConfig) -> dict:
         for name, found, labels in zip(right, logits, (heldout.objects, heldout.materials), strict=True):
             right[name] += (found.argmax(dim=1) == labels[part]).tolist()
     numbers = np.arange(len(heldout.pixels))
-    chosen = {"all": numbers >= 0, "as drawn": numbers % 2 == 0, "turned and smaller": numbers % 2 == 1}
+    chosen = {"all": numbers >= 0, "as drawn": ~is_turned(numbers), "turned and smaller": is_turned(numbers)}
     sizes = config.picture_sizes
-    chosen |= {f"{size} pixels": numbers // 2 % len(sizes) == at for at, size in enumerate(sizes)}
+    chosen |= {f"{size} pixels": size_place(numbers, sizes) == at for at, size in enumerate(sizes)}
     return {
         name: {label: _figures(np.asarray(values)[which]) for label, which in chosen.items() if which.any()}
         for name, values in right.items()

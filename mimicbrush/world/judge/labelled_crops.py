@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mimicbrush.evaluation.metrics.judge_network import CONTEXT, SIZE, crop_around
@@ -44,19 +44,28 @@ class Crops(NamedTuple):
     """(N,)"""
 
 
+def is_turned(numbers: NDArray[np.int64] | int) -> NDArray[np.bool_] | bool:
+    """Whether the objects of these pictures are turned farther, and smaller, than `draw_judge_still` draws them."""
+    return numbers % 2 == 1
+
+
+def size_place(numbers: NDArray[np.int64] | int, sizes: Sequence[int]) -> NDArray[np.int64] | int:
+    """Places in `sizes` of these pictures' sides."""
+    return numbers // 2 % len(sizes)
+
+
 def render_crops(folder: Path, num: int, *, sizes: Sequence[int], seed: int, is_held_out: bool) -> Crops:
     """Render crops, or read those that an earlier call with the same arguments left in the folder.
 
     sizes: sides of the pictures, in turn; is_held_out: crops by which the judge is tested rather than trained. These
-    have other seeds, poses and backgrounds, and are cropped as in evaluations; training crops vary. In pictures of odd
-    numbers the object is turned farther and is smaller than `draw_judge_still` draws it.
+    have other seeds and poses, show all backgrounds, and are cropped as in evaluations; training crops vary.
     """
 
     def draw_crop(number: int) -> dict[str, ArrayLike]:
         still = draw_judge_still(number, seed=seed, is_held_out=is_held_out)
         generator = np.random.default_rng(seed_of(seed, "judge's crops", number, is_held_out))
-        scene = _turned(still.scene, generator) if number % 2 else still.scene
-        rendered = render(scene, sizes[number // 2 % len(sizes)])
+        scene = _turned(still.scene, generator) if is_turned(number) else still.scene
+        rendered = render(scene, sizes[size_place(number, sizes)])
         picture = edits.to_8_bits(rendered.picture)
         context = CONTEXT if is_held_out else generator.uniform(*CONTEXTS)
         return {
