@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
@@ -12,6 +13,8 @@ from tests.test_import_circles import module_name
 
 METHOD_FOLDERS = "mimicbrush.editors."
 """Packages in which the `__init__.py` of a method imports the names that a YAML gives for it."""
+FILES_OF_EVERY_ROOM = {"__init__", "__main__", "config", "command", "preconditions", "editor", "settings"}
+"""Names of files that hold the same thing in each room, for that room."""
 
 
 def parse_modules(root: Path, packages: tuple[str, ...]) -> dict[str, ast.Module]:
@@ -43,6 +46,14 @@ def docstrings(tree: ast.Module) -> Iterator[str]:
                 yield str(statement.value.value)
 
 
+def names_used_twice(names: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Names that occur more than once, with their modules; names: (name, module)."""
+    places = defaultdict(list)
+    for name, module in names:
+        places[name].append(module)
+    return {name: modules for name, modules in places.items() if len(modules) > 1}
+
+
 def test_names_are_imported_from_the_file_that_defines_them() -> None:
     modules = parse_modules(REPOSITORY, ("mimicbrush", "data_prep", "tests"))
     assert len(modules) > 400
@@ -65,3 +76,19 @@ def test_docstrings_begin_with_neither_of_nor_what() -> None:
     found = [(name, text) for name, tree in modules.items() for text in docstrings(tree)]
     assert len(found) > 2000
     assert [(name, text) for name, text in found if re.match(r"(Of|What|Whatever)\b", text)] == []
+
+
+def test_no_two_classes_share_a_name() -> None:
+    modules = parse_modules(REPOSITORY, ("mimicbrush", "data_prep"))
+    classes = [
+        (each.name, name) for name, tree in modules.items() for each in ast.walk(tree) if type(each) is ast.ClassDef
+    ]
+    assert len(classes) > 300
+    assert names_used_twice(classes) == {}
+
+
+def test_no_two_rooms_use_one_file_name_for_different_things() -> None:
+    modules = parse_modules(REPOSITORY, ("mimicbrush", "data_prep"))
+    packages = {name.rpartition(".")[0] for name in modules}
+    files = [(name.rpartition(".")[2], name) for name in modules if name not in packages]
+    assert names_used_twice(each for each in files if each[0] not in FILES_OF_EVERY_ROOM) == {}

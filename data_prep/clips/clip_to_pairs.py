@@ -19,7 +19,7 @@ from data_prep.frames.images import encode_image
 from data_prep.frames.keypoints import KeypointMatcher, Match
 from data_prep.inputs.clip_files import list_videos
 from data_prep.inputs.input_files import check_file
-from data_prep.inputs.input_states import Inputs, state_of
+from data_prep.inputs.input_states import InputStates, state_of
 from data_prep.records.duplicates import hash_thumbnails
 from data_prep.records.work_units import slug
 from data_prep.sharding.parallel_sharding import Outcome, Stopwatch
@@ -41,7 +41,7 @@ def shard_videos(config: VideoShardConfig) -> str:
     clips, passed_over = list_videos(config.videos, output=config.output)
     metadata = read_metadata(config.metadata, clips)
     states = {name: state_of(path) for name, path in clips.items()}
-    inputs = Inputs(states, lambda name: partial(hash_clip, clips[name]), passed_over)
+    inputs = InputStates(states, lambda name: partial(hash_clip, clips[name]), passed_over)
 
     def reader(name: str) -> Callable[[], Outcome]:
         return partial(read_clip, name, clips[name], metadata=metadata.get(name, {}), config=config)

@@ -32,7 +32,7 @@ class CameraView(NamedTuple):
     """Perspective from top to bottom, as `tilt_x`."""
 
 
-class Light(NamedTuple):
+class LightChange(NamedTuple):
     """Light on the scene: brightness gain, gamma, and gain of red against blue; 1 leaves the scene unchanged."""
 
     gain: float
@@ -120,14 +120,14 @@ def along(first: NamedTuple, last: NamedTuple, num: int) -> Iterator[NamedTuple]
         yield type(first)(*(start + eased * (end - start)))
 
 
-def random_light(generator: np.random.Generator) -> Light:
+def random_light(generator: np.random.Generator) -> LightChange:
     """Draw a light."""
-    return Light(
+    return LightChange(
         gain=generator.uniform(0.86, 1.14), gamma=generator.uniform(0.86, 1.16), warmth=generator.uniform(0.93, 1.07)
     )
 
 
-def lit(image: NDArray[np.uint8], light: Light) -> NDArray[np.uint8]:
+def lit(image: NDArray[np.uint8], light: LightChange) -> NDArray[np.uint8]:
     """Apply a light to (H, W, 3) RGB."""
     levels = np.linspace(0, 1, 256)[:, None] ** light.gamma * light.gain
     levels = levels * (light.warmth, 1.0, 1 / light.warmth)

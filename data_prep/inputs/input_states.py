@@ -40,7 +40,7 @@ def state_of(*paths: Path) -> InputState:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputStates:
     """The inputs of a sharding command as they are now."""
 
     states: Mapping[str, InputState]

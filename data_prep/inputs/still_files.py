@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 JSON = ".json"
 
 
-class Extent(NamedTuple):
+class FileRange(NamedTuple):
     """A range of bytes in a file."""
 
     path: Path
@@ -67,8 +67,8 @@ class Extent(NamedTuple):
 class StillFiles(NamedTuple):
     """Positions of a still's picture and annotations in files; None if one is missing."""
 
-    picture: Extent | None
-    annotations: Extent | None
+    picture: FileRange | None
+    annotations: FileRange | None
 
     @property
     def state(self) -> InputState:
@@ -120,7 +120,7 @@ def list_stills(path: Path, *, output: Path) -> ListedStills:
             if is_tar(file):
                 members |= _members_of_tar(file, name, output)
             elif file.is_dir():
-                members[f"{name}.json"] = Extent(file, 0, 0)
+                members[f"{name}.json"] = FileRange(file, 0, 0)
             else:
                 members[name] = _whole_file(file)
     stills = _pair_files(members, passed_over)
@@ -135,12 +135,12 @@ def is_tar(path: Path) -> bool:
     return re.search(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2?|txz)$", path.name.lower()) is not None
 
 
-def _members_of_tar(path: Path, name: str, output: Path) -> dict[str, Extent]:
+def _members_of_tar(path: Path, name: str, output: Path) -> dict[str, FileRange]:
     """List the members of a tar as {name/member: extent}; a faulty tar adds an entry with its fault, to be skipped.
 
     output: folder for a copy of a compressed tar.
     """
-    members: dict[str, Extent] = {}
+    members: dict[str, FileRange] = {}
     fault = None if path.is_file() else "not_a_file: a pipe, a device, or a link that leads nowhere"
     try:
         if not fault:
@@ -161,10 +161,10 @@ def _members_of_tar(path: Path, name: str, output: Path) -> dict[str, Extent]:
     return members
 
 
-def _whole_file(path: Path) -> Extent:
+def _whole_file(path: Path) -> FileRange:
     """All bytes of a file; of none, such as a broken link, there are 0."""
     size, modified = state_of(path)
-    return Extent(path, 0, size, modified=max(modified, default=0))
+    return FileRange(path, 0, size, modified=max(modified, default=0))
 
 
 def _fault_after(path: Path, end: int) -> str | None:
@@ -176,10 +176,10 @@ def _fault_after(path: Path, end: int) -> str | None:
     return None if is_padding else f"damaged_tar: {left} bytes behind byte {end} are no part of it"
 
 
-def _pair_files(members: Mapping[str, Extent], passed_over: Counter[str]) -> dict[str, StillFiles]:
+def _pair_files(members: Mapping[str, FileRange], passed_over: Counter[str]) -> dict[str, StillFiles]:
     """Pair pictures and JSON files; other files, and second pictures of one name, are counted in `passed_over`."""
-    pictures: dict[str, Extent] = {}
-    annotations: dict[str, Extent] = {}
+    pictures: dict[str, FileRange] = {}
+    annotations: dict[str, FileRange] = {}
     for name, extent in sorted(members.items()):
         suffix = PurePosixPath(name).suffix.lower()
         kind = pictures if suffix in PICTURE_SUFFIXES else annotations if suffix == JSON else None

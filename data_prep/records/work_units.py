@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from data_prep.config import WorkConfig
 from data_prep.inputs.input_files import is_index_name
-from data_prep.inputs.input_states import Inputs
+from data_prep.inputs.input_states import InputStates
 from data_prep.records.reasons import REASONS
 from mimicbrush.data.shard_index import ShardIndex, check_shard, index_path, read_index
 from mimicbrush.errors import UserError
@@ -120,7 +120,7 @@ def merge_inputs(indexes: Iterable[ShardIndex]) -> dict[str, dict]:
 def plan_units(
     output: Path,
     prefix: str,
-    inputs: Inputs,
+    inputs: InputStates,
     per_shard: int,
     work: WorkConfig,
     *,

@@ -19,7 +19,7 @@ import cv2
 
 from data_prep.config import WorkConfig
 from data_prep.inputs.input_files import readable_text
-from data_prep.inputs.input_states import Inputs, try_hash
+from data_prep.inputs.input_states import InputStates, try_hash
 from data_prep.records.dropped_examples import Examples
 from data_prep.records.summary import name_samples
 from data_prep.records.work_units import KEPT, Unit, key_of_edition, slug
@@ -88,7 +88,7 @@ def shard_inputs(
     units: Sequence[Unit],
     reader: Callable[[str], Callable[[], Outcome]],
     *,
-    inputs: Inputs,
+    inputs: InputStates,
     work: WorkConfig,
     noun: str,
 ) -> Effort:
@@ -128,7 +128,7 @@ def counted(
         yield outcome
 
 
-def _write_unit(unit: Unit, outcomes: Iterator[Outcome], inputs: Inputs, watch: Stopwatch) -> None:
+def _write_unit(unit: Unit, outcomes: Iterator[Outcome], inputs: InputStates, watch: Stopwatch) -> None:
     """Write one shard and its index."""
     records: dict[str, dict] = {}
     examples = Examples()

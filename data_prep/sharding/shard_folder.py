@@ -13,7 +13,7 @@ from typing import Protocol
 
 from data_prep.config import WorkConfig
 from data_prep.inputs.input_files import read_shard_config
-from data_prep.inputs.input_states import Inputs
+from data_prep.inputs.input_states import InputStates
 from data_prep.inputs.unpacked_tars import remove_copies
 from data_prep.records.exclusions import find_gone, list_exclusions
 from data_prep.records.folder_summary import SUMMARY_NAME
@@ -39,7 +39,7 @@ def shard_and_merge(
     config: ShardConfig,
     reader: Callable[[str], Callable[[], Outcome]],
     *,
-    inputs: Inputs,
+    inputs: InputStates,
     kind: str,
     per_shard: int,
 ) -> str:

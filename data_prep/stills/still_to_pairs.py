@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data_prep.config import SamShardConfig
 from data_prep.frames.images import encode_image, shrink, to_grey
 from data_prep.frames.ssim import structural_similarity
-from data_prep.inputs.input_states import Inputs
+from data_prep.inputs.input_states import InputStates
 from data_prep.inputs.still_files import StillFiles, list_stills
 from data_prep.records.summary import BAND_BIN, histogram
 from data_prep.records.work_units import KEPT, slug
@@ -42,7 +42,7 @@ def shard_sam(config: SamShardConfig) -> str:
     stills, passed_over = list_stills(config.stills, output=config.output)
     metadata = read_metadata(config.metadata, stills)
     states = {name: files.state for name, files in stills.items()}
-    inputs = Inputs(states, lambda name: stills[name].hash_content, passed_over)
+    inputs = InputStates(states, lambda name: stills[name].hash_content, passed_over)
 
     def reader(name: str) -> Callable[[], Outcome]:
         return partial(read_still_samples, name, stills[name], metadata=metadata.get(name, {}), config=config)

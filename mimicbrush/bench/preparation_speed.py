@@ -15,7 +15,7 @@ import numpy as np
 
 from data_prep.clips.clip_to_pairs import hash_clip, read_clip
 from data_prep.config import PairConfig, VideoShardConfig, WorkConfig
-from data_prep.inputs.input_states import Inputs, state_of
+from data_prep.inputs.input_states import InputStates, state_of
 from data_prep.records.work_units import Unit
 from data_prep.sharding.parallel_sharding import Outcome, Stopwatch, shard_inputs
 from data_prep.sharding.pool import start_worker, worker_context
@@ -162,7 +162,7 @@ def _report_workers(clips: Sequence[BenchClip]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             units = [Unit(Path(folder) / "videos-000000.tar", sorted(paths), editions={})]
             states = {name: state_of(path) for name, path in paths.items()}
-            inputs = Inputs(states, lambda name: partial(hash_clip, paths[name]), {})
+            inputs = InputStates(states, lambda name: partial(hash_clip, paths[name]), {})
             work = WorkConfig(workers=workers)
             effort = shard_inputs(
                 units,

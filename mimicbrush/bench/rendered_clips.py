@@ -45,7 +45,7 @@ class BenchClip(NamedTuple):
     """Frames from one keyframe to the next."""
 
 
-class Shot(NamedTuple):
+class RenderedShot(NamedTuple):
     """The content of a clip, which is rendered with each keyframe interval."""
 
     motion: str
@@ -57,16 +57,16 @@ class Shot(NamedTuple):
 
 
 SHOTS = (
-    Shot("handheld", "coffee", "1080p", 11.0),
-    Shot("pan", "rocket", "1080p", 11.0),
-    Shot("zoom", "astronaut", "1080p", 11.0),
-    Shot("perspective", "chelsea", "1080p", 11.0),
-    Shot("handheld", "chelsea", "4K", 6.0),
-    Shot("pan", "coffee", "4K", 6.0),
+    RenderedShot("handheld", "coffee", "1080p", 11.0),
+    RenderedShot("pan", "rocket", "1080p", 11.0),
+    RenderedShot("zoom", "astronaut", "1080p", 11.0),
+    RenderedShot("perspective", "chelsea", "1080p", 11.0),
+    RenderedShot("handheld", "chelsea", "4K", 6.0),
+    RenderedShot("pan", "coffee", "4K", 6.0),
 )
 
 
-def render_clips(folder: Path, *, shots: Sequence[Shot] = SHOTS, seed: int = 0) -> list[BenchClip]:
+def render_clips(folder: Path, *, shots: Sequence[RenderedShot] = SHOTS, seed: int = 0) -> list[BenchClip]:
     """Render each shot with each keyframe interval, `<resolution>-<motion>-gop<interval>.mp4`; keep existing files."""
     clips = []
     for shot in shots:
@@ -79,7 +79,7 @@ def render_clips(folder: Path, *, shots: Sequence[Shot] = SHOTS, seed: int = 0) 
     return clips
 
 
-def _render(shot: Shot, paths: Mapping[int, Path], *, seed: int) -> None:
+def _render(shot: RenderedShot, paths: Mapping[int, Path], *, seed: int) -> None:
     """Draw each frame once, and encode it for each keyframe interval."""
     generator = np.random.default_rng(seed)
     size = SIZES[shot.resolution]
@@ -143,7 +143,7 @@ Series = NDArray[np.float64]
 """One value for each frame, (N,)."""
 
 
-def _views(shot: Shot, scene: NDArray[np.uint8], generator: np.random.Generator) -> list[CameraView]:
+def _views(shot: RenderedShot, scene: NDArray[np.uint8], generator: np.random.Generator) -> list[CameraView]:
     """Make one view for each frame, around the middle of the scene."""
     height, width = scene.shape[:2]
     start = CameraView(width / 2, height / 2, VIEW_SHARE * min(height, width), angle=0.0, tilt_x=0.0, tilt_y=0.0)

@@ -31,7 +31,7 @@ PARTS = (DATA, "augment", *dict.fromkeys(NETWORK_METHODS.values()), BACKWARD, OP
 """All parts in order; `optimiser` is all work between the backward pass and the next batch, such as clipping."""
 
 
-class Timeline:
+class StepTimeline:
     """Measures seconds by part. On a GPU, CUDA events mark the times, so that measuring does not synchronise."""
 
     def __init__(self, device: torch.device) -> None:
@@ -97,7 +97,7 @@ class StepTimer(Callback):
         """Loss of every step, including the warm-up."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.timeline = Timeline(module.device)
+        self.timeline = StepTimeline(module.device)
         module.draw_batch = self.timeline.timed(module.draw_batch, "augment")
         for name, part in NETWORK_METHODS.items():
             setattr(module.network, name, self.timeline.timed(getattr(module.network, name), part))

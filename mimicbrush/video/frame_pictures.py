@@ -13,7 +13,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from mimicbrush.video.decoded_clip import THUMBNAIL_SIZE, shrink_luma
-from mimicbrush.video.geometry import Geometry
+from mimicbrush.video.display_geometry import Geometry
 
 SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT
 """Area averaging. Without the flag, colours have half the width and pictures are a grey level darker."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import av
 
 from mimicbrush.errors import UnusableInput
-from mimicbrush.video.geometry import Geometry, find_axes, read_display_matrix
+from mimicbrush.video.display_geometry import Geometry, find_axes, read_display_matrix
 from mimicbrush.video.pyav_container import explain_error
 from mimicbrush.video.timeline import MAX_REORDERED
 

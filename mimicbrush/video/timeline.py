@@ -32,7 +32,7 @@ MAX_MISSTATED = 0.05
 """Largest share by which the stated duration may differ from that of the packets and still be taken."""
 
 
-class Part(NamedTuple):
+class TimelinePart(NamedTuple):
     """A part of a clip in which the time stamps do not jump; all in seconds."""
 
     first: float
@@ -47,14 +47,14 @@ class Part(NamedTuple):
         return max(self.first - stamp, stamp - self.last, 0.0)
 
 
-WHOLE = Part(0.0, float("inf"), 0.0)
+WHOLE = TimelinePart(0.0, float("inf"), 0.0)
 """The only part of a clip whose time stamps do not jump."""
 
 
 class Timeline:
     """The parts of a clip in the order of the file, and a position that moves through them."""
 
-    def __init__(self, parts: list[Part], duration: float) -> None:
+    def __init__(self, parts: list[TimelinePart], duration: float) -> None:
         self.parts = parts
         self.duration = duration
         self.can_seek = all(before.last < after.first for before, after in pairwise(parts))
@@ -142,10 +142,10 @@ def split_at_jumps(stamps: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return [group for run in runs for group in np.split(run, np.flatnonzero(np.diff(run) > MAX_STILL) + 1)]
 
 
-def _join(groups: Sequence[NDArray[np.float64]], *, frame_length: float) -> tuple[list[Part], float]:
+def _join(groups: Sequence[NDArray[np.float64]], *, frame_length: float) -> tuple[list[TimelinePart], float]:
     """Parts that follow one another in playing time, and their duration."""
     parts, start = [], 0.0
     for group in groups:
-        parts.append(Part(float(group[0]), float(group[-1]), start))
+        parts.append(TimelinePart(float(group[0]), float(group[-1]), start))
         start += float(group[-1] - group[0]) + frame_length
     return parts, start

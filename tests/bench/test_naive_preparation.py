@@ -9,7 +9,7 @@ import pytest
 
 from data_prep.sharding.parallel_sharding import Stopwatch
 from mimicbrush.bench.naive_preparation import decode_sequentially, prepare_by_decord, prepare_naively
-from mimicbrush.bench.rendered_clips import SIZES, Shot, render_clips
+from mimicbrush.bench.rendered_clips import SIZES, RenderedShot, render_clips
 from mimicbrush.pictures.reading import decode_rgb
 from mimicbrush.video.decord_reader import decord
 from tests.data_prep.conftest import SIDE, write_clip
@@ -80,7 +80,7 @@ def keyframes(path: Path) -> list[int]:
 
 def test_keyframes_are_at_the_interval_and_existing_clips_are_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(SIZES, "1080p", (192, 108))
-    shots = [Shot("pan", "coffee", "1080p", 1.1)]
+    shots = [RenderedShot("pan", "coffee", "1080p", 1.1)]
     clips = render_clips(tmp_path, shots=shots)
     assert {clip.keyframe_interval: keyframes(clip.path) for clip in clips} == {250: [0], 30: [0, 30]}
     written = [clip.path.stat().st_mtime_ns for clip in clips]

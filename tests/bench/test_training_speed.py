@@ -8,7 +8,7 @@ import torch
 from mimicbrush.bench import training_speed
 from mimicbrush.bench.config import LoaderBenchConfig, TrainBenchConfig
 from mimicbrush.bench.loader_speed import bench_loader
-from mimicbrush.bench.step_timer import Timeline
+from mimicbrush.bench.step_timer import StepTimeline
 from mimicbrush.bench.training_speed import bench_config, bench_training, row_configs
 from mimicbrush.config import dump_config, load_config
 from mimicbrush.data.config import DataConfig, SourceConfig
@@ -97,7 +97,7 @@ def test_the_full_size_network_needs_no_hub():
 def test_a_nested_part_is_not_counted_twice(monkeypatch):
     ticks = iter([0.0, 1.0, 3.0, 6.0, 10.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
-    timeline = Timeline(CPU)
+    timeline = StepTimeline(CPU)
     timeline.enter("outer")
     timeline.timed(timeline.timed(lambda: None, "inner"), "middle")()
     assert timeline.seconds() == {"outer": 1.0, "middle": 2.0 + 4.0, "inner": 3.0}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_prep.config import ObjectMaskConfig
-from data_prep.inputs.still_files import Extent, StillFiles
+from data_prep.inputs.still_files import FileRange, StillFiles
 from data_prep.stills.rle import encode_rle
 from data_prep.stills.sam_stills import read_still
 from mimicbrush.benchmark_layout import MASK, REFERENCE, SOURCE
@@ -65,8 +65,8 @@ def sample(folder: Path, *, picture: bytes = PLAIN, mask: bytes = PLAIN_MASK) ->
     return Sample(id="000", folder=folder, task="parts", track="inner_id", group="000")
 
 
-def extent(path: Path) -> Extent:
-    return Extent(path, 0, path.stat().st_size)
+def extent(path: Path) -> FileRange:
+    return FileRange(path, 0, path.stat().st_size)
 
 
 def still(folder: Path, encoded: bytes) -> NDArray[np.uint8]:

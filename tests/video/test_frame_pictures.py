@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mimicbrush.video.display_geometry import Geometry
 from mimicbrush.video.frame_pictures import deinterlace, has_alpha, to_rgb, to_thumbnail
-from mimicbrush.video.geometry import Geometry
 from tests.data_prep.conftest import panning_frames
 from tests.video.odd_clips import weave
 

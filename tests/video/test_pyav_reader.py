@@ -14,7 +14,7 @@ import pytest
 from mimicbrush.errors import UnusableInput
 from mimicbrush.video.clip_reader import open_clip, probe, read_frames
 from mimicbrush.video.decord_reader import decord
-from mimicbrush.video.geometry import find_axes, read_display_matrix
+from mimicbrush.video.display_geometry import find_axes, read_display_matrix
 from mimicbrush.video.pyav_container import explain_error
 from mimicbrush.video.pyav_reader import open_with_pyav
 from tests.data_prep.conftest import panning_frames

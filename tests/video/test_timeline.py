@@ -11,7 +11,7 @@ from mimicbrush.errors import UnusableInput
 from mimicbrush.video.clip_reader import open_clip, probe, read_frames
 from mimicbrush.video.decoded_clip import DecodedClip
 from mimicbrush.video.pyav_decoder import with_stamps
-from mimicbrush.video.timeline import Part, Timeline, split_at_jumps
+from mimicbrush.video.timeline import Timeline, TimelinePart, split_at_jumps
 from tests.data_prep.conftest import panning_frames
 from tests.video.odd_clips import join, write_jpegs, write_with
 
@@ -127,7 +127,9 @@ def test_a_regular_clip_needs_no_packet_scan(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_timeline_finds_the_part_of_a_stamp() -> None:
-    timeline = Timeline([Part(1.0, 2.0, 0.0), Part(1.0, 2.0, 1.04), Part(50.0, 51.0, 2.08)], 3.12)
+    timeline = Timeline(
+        [TimelinePart(1.0, 2.0, 0.0), TimelinePart(1.0, 2.0, 1.04), TimelinePart(50.0, 51.0, 2.08)], 3.12
+    )
     assert not timeline.can_seek
     assert [timeline.move_to(stamp, is_seek=False) for stamp in (1.0, 2.0, 1.0, 1.5, 50.0)] == [
         (0.0, False),

@@ -43,7 +43,7 @@ BEFORE_A_RUN = CheckExtent(num_decoded=16, num_read=256, hashed_bytes=0)
 IN_FULL = CheckExtent(num_decoded=64, num_read=4096, hashed_bytes=2**30)
 
 
-class SampleFacts(NamedTuple):
+class DecodedSampleFacts(NamedTuple):
     """Facts about one decoded sample."""
 
     longer_side: int
@@ -115,7 +115,7 @@ def check_heldout_pairs(config: TrainConfig) -> Iterator[Finding]:
         yield Finding("held-out loss", "ok", f"{len(chosen)} pairs, every {run.heldout_loss_every} steps")
 
 
-def _decode_samples(shards: Sequence[Shard], size: int, num: int) -> tuple[list[SampleFacts], list[str]]:
+def _decode_samples(shards: Sequence[Shard], size: int, num: int) -> tuple[list[DecodedSampleFacts], list[str]]:
     """Decode samples as training does; returns their facts, and the messages of damaged ones."""
     samples, damaged = [], []
     for shard, sample in prepare_ahead(_spread(shards, num)):
@@ -128,13 +128,13 @@ def _decode_samples(shards: Sequence[Shard], size: int, num: int) -> tuple[list[
     return samples, damaged
 
 
-def _facts_of(pair: FramePair) -> SampleFacts:
+def _facts_of(pair: FramePair) -> DecodedSampleFacts:
     source = decode_image(pair.source, "RGB")
     areas = [(decode_image(mask, "L") > 0.5).float().mean().item() for mask in pair.masks]
-    return SampleFacts(max(source.shape[1:]), pair.reference is not None, len(pair.keypoints), areas)
+    return DecodedSampleFacts(max(source.shape[1:]), pair.reference is not None, len(pair.keypoints), areas)
 
 
-def _describe(samples: Sequence[SampleFacts]) -> str:
+def _describe(samples: Sequence[DecodedSampleFacts]) -> str:
     """Describe the samples in one line."""
     with_reference = [sample for sample in samples if sample.has_reference]
     stills = [sample for sample in samples if not sample.has_reference]
@@ -147,7 +147,7 @@ def _describe(samples: Sequence[SampleFacts]) -> str:
     return "; ".join(parts)
 
 
-def _check_layout(name: str, samples: Sequence[SampleFacts]) -> Iterator[Finding]:
+def _check_layout(name: str, samples: Sequence[DecodedSampleFacts]) -> Iterator[Finding]:
     bare = [sample for sample in samples if not sample.has_reference and not sample.mask_areas]
     if bare:
         fact = (
@@ -164,14 +164,14 @@ def _check_layout(name: str, samples: Sequence[SampleFacts]) -> Iterator[Finding
         yield Finding(name, "warning", f"{fact}; shard with keypoints, or look at the pairs in report.html")
 
 
-def _check_sizes(name: str, samples: Sequence[SampleFacts], size: int) -> Iterator[Finding]:
+def _check_sizes(name: str, samples: Sequence[DecodedSampleFacts], size: int) -> Iterator[Finding]:
     small = [sample.longer_side for sample in samples if sample.longer_side < size]
     if small:
         fact = f"{len(small)} of {len(samples)} pictures are smaller ({_range(small)} pixels) than network.size {size}"
         yield Finding(name, "warning", f"{fact}: the network learns their blur; shard with --short_side {size}")
 
 
-def _check_object_masks(name: str, samples: Sequence[SampleFacts]) -> Iterator[Finding]:
+def _check_object_masks(name: str, samples: Sequence[DecodedSampleFacts]) -> Iterator[Finding]:
     areas = [area for sample in samples for area in sample.mask_areas]
     large = [area for area in areas if area > MAX_OBJECT_AREA]
     if len(large) > len(areas) / 2:

@@ -16,7 +16,14 @@ from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
 from mimicbrush.statistics import bootstrap_share
 from mimicbrush.world.judge.config import JudgeConfig
-from mimicbrush.world.judge.labelled_crops import MATERIAL_NAMES, OBJECTS, Crops, is_turned, render_crops, size_place
+from mimicbrush.world.judge.labelled_crops import (
+    MATERIAL_NAMES,
+    OBJECTS,
+    LabelledCrops,
+    is_turned,
+    render_crops,
+    size_place,
+)
 from mimicbrush.world.training_loop import train_steps
 
 STATE = "state.pt"
@@ -42,7 +49,7 @@ def train_judge(config: JudgeConfig) -> str:
     return f"right on {config.num_heldout} held-out renders: {figures}; judge and card -> {config.output}"
 
 
-def train(crops: Crops, config: JudgeConfig) -> tuple[Judge, float]:
+def train(crops: LabelledCrops, config: JudgeConfig) -> tuple[Judge, float]:
     """Train from random weights, or from the state of an interrupted run; return the CPU seconds of all calls, too."""
     torch.manual_seed(config.seed)
     judge = Judge(OBJECTS, MATERIAL_NAMES).to(memory_format=torch.channels_last)
@@ -58,7 +65,7 @@ def train(crops: Crops, config: JudgeConfig) -> tuple[Judge, float]:
     return judge, seconds
 
 
-def _loss(judge: Judge, crops: Crops, step: int, config: JudgeConfig) -> Tensor:
+def _loss(judge: Judge, crops: LabelledCrops, step: int, config: JudgeConfig) -> Tensor:
     """Cross-entropy of both heads on the batch of a step, which follows from seed and step alone."""
     generator = torch.Generator().manual_seed(seed_of(config.seed, "judge step", step))
     chosen = torch.randint(len(crops.pixels), (config.batch_size,), generator=generator)
@@ -87,7 +94,7 @@ def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return (pixels + noise).clamp(0, 1)
 
 
-def measure(judge: Judge, heldout: Crops, config: JudgeConfig) -> dict:
+def measure(judge: Judge, heldout: LabelledCrops, config: JudgeConfig) -> dict:
     """Accuracy of both heads with 95 % intervals, over all held-out renders and over parts of them."""
     right = {"object": [], "material": []}
     for first in range(0, len(heldout.pixels), 256):

@@ -33,7 +33,7 @@ SHRINKAGE = (0.7, 1.0)
 """Smallest and largest factor of the size of these objects."""
 
 
-class Crops(NamedTuple):
+class LabelledCrops(NamedTuple):
     """Crops with the numbers of their classes."""
 
     pixels: Tensor
@@ -54,7 +54,7 @@ def size_place(numbers: NDArray[np.int64] | int, sizes: Sequence[int]) -> NDArra
     return numbers // 2 % len(sizes)
 
 
-def render_crops(folder: Path, num: int, *, sizes: Sequence[int], seed: int, is_held_out: bool) -> Crops:
+def render_crops(folder: Path, num: int, *, sizes: Sequence[int], seed: int, is_held_out: bool) -> LabelledCrops:
     """Render crops, or read those that an earlier call with the same arguments left in the folder.
 
     sizes: sides of the pictures, in turn; is_held_out: crops by which the judge is tested rather than trained. These
@@ -76,7 +76,7 @@ def render_crops(folder: Path, num: int, *, sizes: Sequence[int], seed: int, is_
             "materials": MATERIAL_NAMES.index(still.description.material),
         }
 
-    return Crops(**render_parts(folder, "heldout" if is_held_out else "training", num, draw_crop))
+    return LabelledCrops(**render_parts(folder, "heldout" if is_held_out else "training", num, draw_crop))
 
 
 def _turned(scene: Scene, generator: np.random.Generator) -> Scene:

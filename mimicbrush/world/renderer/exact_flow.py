@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.errors import UserError
+from mimicbrush.world.renderer.bilinear_sampling import Coordinates
 from mimicbrush.world.renderer.projection import object_to_picture, pixel_centres, project
 from mimicbrush.world.renderer.relief import sample_distance
-from mimicbrush.world.renderer.sampling import Coordinates
 from mimicbrush.world.renderer.scene import Scene
 
 BACKGROUND = -1

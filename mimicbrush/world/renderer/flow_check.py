@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mimicbrush.world.renderer.bilinear_sampling import bilinear
 from mimicbrush.world.renderer.exact_flow import exact_flow
 from mimicbrush.world.renderer.render import Rendered
-from mimicbrush.world.renderer.sampling import bilinear
 from mimicbrush.world.renderer.scene import Scene
 
 BORDER_REACH = 2

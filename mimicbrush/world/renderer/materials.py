@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.errors import UserError
+from mimicbrush.world.renderer.bilinear_sampling import Coordinates
 from mimicbrush.world.renderer.named_colours import COLOURS, PARTNERS, WALL_COLOURS, rgb_of
 from mimicbrush.world.renderer.patterns import PATTERNS
-from mimicbrush.world.renderer.sampling import Coordinates
 from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS, TEXTURES, is_held_out, sample_texture
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mimicbrush.world.renderer.sampling import Coordinates, bilinear
+from mimicbrush.world.renderer.bilinear_sampling import Coordinates, bilinear
 
 PERIOD = 2 / 3.5
 """Length of a period in object coordinates."""

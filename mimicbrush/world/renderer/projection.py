@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.errors import UserError
-from mimicbrush.world.renderer.sampling import Coordinates
+from mimicbrush.world.renderer.bilinear_sampling import Coordinates
 from mimicbrush.world.renderer.scene import Camera, Pose, Scene
 
 MIN_SIZE = 16

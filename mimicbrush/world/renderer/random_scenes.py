@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from mimicbrush.world.renderer.materials import Material
-from mimicbrush.world.renderer.motion import Motion
 from mimicbrush.world.renderer.projection import pose_homography, project
 from mimicbrush.world.renderer.scene import Background, Camera, Light, Pose, Scene, SceneObject
+from mimicbrush.world.renderer.scene_motion import SceneMotion
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES
 from mimicbrush.world.renderer.textures import BACKGROUND_PHOTOGRAPHS
 
@@ -92,7 +92,7 @@ def random_light(generator: np.random.Generator) -> Light:
     )
 
 
-def random_motion(generator: np.random.Generator, scene: Scene, *, num_keyframes: int = 3) -> Motion:
+def random_motion(generator: np.random.Generator, scene: Scene, *, num_keyframes: int = 3) -> SceneMotion:
     """Move a scene's subject, camera and light; the subject stays inside the picture at every keyframe.
 
     The scene, which is the first keyframe, has the default camera.
@@ -113,7 +113,7 @@ def random_motion(generator: np.random.Generator, scene: Scene, *, num_keyframes
         gain = float(np.clip(last.light.gain * generator.uniform(0.93, 1.07), 0.8, 1.12))
         objects = (*last.objects[:-1], replace(last.subject, pose=pose))
         keyframes.append(replace(last, objects=objects, camera=camera, light=replace(last.light, gain=gain)))
-    return Motion(tuple(keyframes))
+    return SceneMotion(tuple(keyframes))
 
 
 def _moved(pose: Pose, generator: np.random.Generator) -> Pose:

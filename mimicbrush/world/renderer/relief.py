@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import spsolve
 
+from mimicbrush.world.renderer.bilinear_sampling import Coordinates, bilinear
 from mimicbrush.world.renderer.outlines import Loop
-from mimicbrush.world.renderer.sampling import Coordinates, bilinear
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES
 
 EXTENT = 1.3

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mimicbrush.world.renderer.bilinear_sampling import Coordinates
 from mimicbrush.world.renderer.projection import Homography, object_to_picture, pixel_centres, project
 from mimicbrush.world.renderer.relief import sample_distance, sample_silhouette
-from mimicbrush.world.renderer.sampling import Coordinates
 from mimicbrush.world.renderer.scene import Light, Scene, SceneObject
 from mimicbrush.world.renderer.shading import shade, shadow_factor, shadow_offset
 from mimicbrush.world.renderer.silhouettes import SILHOUETTES

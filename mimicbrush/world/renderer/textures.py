@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mimicbrush.pictures.reading import read_rgb
 from mimicbrush.pictures.skimage_photographs import SKIMAGE_PHOTOGRAPHS, read_skimage_photograph
 from mimicbrush.video.decoded_clip import fit_size
-from mimicbrush.world.renderer.sampling import Coordinates, bilinear, reflected
+from mimicbrush.world.renderer.bilinear_sampling import Coordinates, bilinear, reflected
 
 SMALLEST_SIDE = 16
 """Side in pixels of the smallest stored size."""

@@ -15,9 +15,9 @@ import numpy as np
 
 from mimicbrush.benchmark_layout import SampleFacts, Vocabulary
 from mimicbrush.seeds import seed_of
-from mimicbrush.world.renderer.motion import Motion
 from mimicbrush.world.renderer.random_scenes import random_motion
 from mimicbrush.world.renderer.scene import Scene
+from mimicbrush.world.renderer.scene_motion import SceneMotion
 from mimicbrush.world.sets.draws import draw_scene, with_steady_light
 from mimicbrush.world.sets.edit_ingredients import (
     EDITED_PARTS,
@@ -164,7 +164,7 @@ def draw_video_edits(number: int, *, seed: int, vocabulary: Vocabulary) -> list[
     large, small = (target, replaced) if is_larger else (replaced, target)
     large_motion = with_steady_light(random_motion(drawing.generator, drawing.draw(large)))
     material = draw_material(small.material, drawing.generator)
-    small_motion = Motion(
+    small_motion = SceneMotion(
         tuple(
             with_subject(each, silhouette=small.object, material=material, scale=1 / RESIZED)
             for each in large_motion.keyframes

@@ -11,9 +11,9 @@ import numpy as np
 from mimicbrush.seeds import seed_of
 from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
 from mimicbrush.world.renderer.materials import Material
-from mimicbrush.world.renderer.motion import Motion
 from mimicbrush.world.renderer.random_scenes import random_motion, random_scene
 from mimicbrush.world.renderer.scene import Scene, SceneObject
+from mimicbrush.world.renderer.scene_motion import SceneMotion
 from mimicbrush.world.sets.splits import ALL, MATERIALS, SEEN_BACKGROUNDS, TRAINING, Combination
 from mimicbrush.world.sets.vocabulary import PREPOSITIONS, TEMPLATES, Description, write_caption
 
@@ -32,7 +32,7 @@ class DrawnStill(NamedTuple):
 class DrawnClip(NamedTuple):
     """A motion, its parts by name, and a caption."""
 
-    motion: Motion
+    motion: SceneMotion
     description: Description
     caption: str
 
@@ -91,9 +91,9 @@ def draw_clip(
     return DrawnClip(motion, still.description, still.caption)
 
 
-def with_steady_light(motion: Motion) -> Motion:
+def with_steady_light(motion: SceneMotion) -> SceneMotion:
     """Keep the light of a motion's beginning."""
-    return Motion(tuple(replace(scene, light=motion.keyframes[0].light) for scene in motion.keyframes))
+    return SceneMotion(tuple(replace(scene, light=motion.keyframes[0].light) for scene in motion.keyframes))
 
 
 def draw_scene(

@@ -4,7 +4,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from data_prep.inputs.input_states import Inputs, state_of
+from data_prep.inputs.input_states import InputStates, state_of
 from mimicbrush.files import sha256
 
 OLD, NEW = 10**18, 2 * 10**18
@@ -21,7 +21,7 @@ def record_of(path: Path) -> dict:
 
 
 def changed_after(path: Path, records: list[dict]) -> bool:
-    inputs = Inputs({"a": state_of(path)}, lambda name: partial(sha256, path), {})
+    inputs = InputStates({"a": state_of(path)}, lambda name: partial(sha256, path), {})
     return inputs.find_changed({"a": records}) == {"a"}
 
 
@@ -46,7 +46,7 @@ def test_an_equal_time_saves_reading(tmp_path: Path) -> None:
         raise AssertionError
 
     path = write(tmp_path / "a", "before")
-    assert Inputs({"a": state_of(path)}, lambda name: refuse, {}).find_changed({"a": [record_of(path)]}) == set()
+    assert InputStates({"a": state_of(path)}, lambda name: refuse, {}).find_changed({"a": [record_of(path)]}) == set()
 
 
 def test_what_cannot_be_read_now_is_left_as_it_is(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_what_cannot_be_read_now_is_left_as_it_is(tmp_path: Path) -> None:
     def refuse() -> str:
         raise OSError
 
-    assert Inputs({"a": state_of(path)}, lambda name: refuse, {}).find_changed({"a": [record]}) == set()
+    assert InputStates({"a": state_of(path)}, lambda name: refuse, {}).find_changed({"a": [record]}) == set()
 
 
 def test_what_is_no_file_has_no_state(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from data_prep.config import VideoShardConfig, WorkConfig
-from data_prep.inputs.input_states import Inputs, InputState
+from data_prep.inputs.input_states import InputState, InputStates
 from data_prep.records.summary import describe, histogram
 from data_prep.records.work_units import (
     KEPT,
@@ -37,14 +37,14 @@ class Settings:
     workers: int = 1
 
 
-def inputs_of(sizes: dict[str, int]) -> Inputs:
+def inputs_of(sizes: dict[str, int]) -> InputStates:
     """Inputs of these sizes, which cannot be read."""
 
     def refuse(name: str) -> str:
         raise OSError(name)
 
     states = {name: InputState(size, [1]) for name, size in sizes.items()}
-    return Inputs(states, lambda name: partial(refuse, name), {})
+    return InputStates(states, lambda name: partial(refuse, name), {})
 
 
 def plan(folder: Path, sizes: dict[str, int], per_shard: int, work: WorkConfig) -> list[Unit]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mimicbrush.errors import UnusableInput
-from mimicbrush.video.geometry import Geometry, find_axes
+from mimicbrush.video.display_geometry import Geometry, find_axes
 
 MIRROR = np.array([[-1.0, 0.0], [0.0, 1.0]])
 

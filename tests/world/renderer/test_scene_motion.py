@@ -12,11 +12,11 @@ from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
 from mimicbrush.world.renderer.exact_flow import BACKGROUND, exact_flow
 from mimicbrush.world.renderer.flow_check import warp_residual
 from mimicbrush.world.renderer.materials import Material
-from mimicbrush.world.renderer.motion import Motion
 from mimicbrush.world.renderer.projection import object_to_picture, own_coordinates, project
 from mimicbrush.world.renderer.random_scenes import fitted, random_motion, random_scene
 from mimicbrush.world.renderer.render import render
 from mimicbrush.world.renderer.scene import EVEN_LIGHT, Background, Camera, Light, Pose, Scene, SceneObject
+from mimicbrush.world.renderer.scene_motion import SceneMotion
 
 SIZE = 64
 SUBJECT = SceneObject(silhouette="fish", material=Material("checkered", ("red", "white")), pose=Pose(scale=0.3))
@@ -96,13 +96,13 @@ def test_flow_leads_to_the_same_point_of_the_object():
 
 def test_motion_interpolates_poses_light_and_camera():
     last = replace(moved(x=0.7, angle=40), light=Light(gain=0.5), camera=Camera(x=0.6))
-    motion = Motion((replace(SCENE, light=Light()), last))
+    motion = SceneMotion((replace(SCENE, light=Light()), last))
     middle = motion.at(0.5)
     assert (middle.subject.pose.x, middle.subject.pose.angle) == pytest.approx((0.6, 20))
     assert (middle.light.gain, middle.camera.x) == pytest.approx((0.75, 0.55))
     assert motion.scenes(3)[1] == middle
     assert motion.at(1.0) == last
-    curved = Motion((SCENE, moved(x=0.7), SCENE))
+    curved = SceneMotion((SCENE, moved(x=0.7), SCENE))
     assert curved.at(0.5).subject.pose.x == pytest.approx(0.7)
     assert curved.at(0.25).subject.pose.x == pytest.approx(0.65)
 
@@ -133,8 +133,8 @@ def test_a_pose_is_moved_inside_by_as_little_as_needed():
 def test_keyframes_of_other_objects_are_refused():
     other = replace(SCENE, objects=(replace(SUBJECT, silhouette="star"),))
     with pytest.raises(UserError, match="the keyframes of a motion differ in more than poses"):
-        Motion((SCENE, other))
+        SceneMotion((SCENE, other))
     with pytest.raises(UserError, match="a motion has 1 keyframes"):
-        Motion((SCENE,))
+        SceneMotion((SCENE,))
     with pytest.raises(UserError, match="the two scenes of a flow have other objects"):
         exact_flow(SCENE, other, SIZE)

@@ -17,7 +17,7 @@ Numbered = TypeVar("Numbered", Pose, Camera, Light)
 
 
 @dataclass(frozen=True)
-class Motion:
+class SceneMotion:
     """A scene whose poses, light and camera change over time.
 
     The keyframes lie at equal distances in time. Two are joined by an even motion, more by a smooth one, in which no
@@ -59,7 +59,7 @@ class Motion:
 
 
 def _moving_parts(scene: Scene) -> list[Pose | Light | Camera]:
-    """Everything of a scene that a motion can change, in the order in which `Motion.at` reads it."""
+    """Everything of a scene that a motion can change, in the order in which `SceneMotion.at` reads it."""
     return [scene.background.pose, *(each.pose for each in scene.objects), scene.light, scene.camera]
 
 
