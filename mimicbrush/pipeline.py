@@ -18,13 +18,14 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
 from mimicbrush.config import config_from_dict, to_plain
+from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.editors.mimicbrush.settings import Geometry, Regions
 from mimicbrush.errors import UserError
 from mimicbrush.model.conditioning import DepthShape, EdgeShape, ImageEncoder, ImageProjector, ShapeProjector
 from mimicbrush.model.config import NetworkOptions
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.sampling import OnStep, make_scheduler
+from mimicbrush.model.sampling import OnStep
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.exported_folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.lora_loader import LoraLoader

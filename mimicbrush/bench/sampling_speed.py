@@ -16,10 +16,12 @@ from mimicbrush.bench.config import NUM_RUN, TINY_PRESET, SampleBenchConfig
 from mimicbrush.bench.released_sampling import sample_as_released, use_released_attention
 from mimicbrush.config import load_config
 from mimicbrush.device import choose_device, describe_device
+from mimicbrush.diffusion.schedulers import make_scheduler
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
 from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import draw_noise, make_scheduler, repeat_features, sample, seeded_generators
+from mimicbrush.model.sampling import draw_noise, repeat_features, sample
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.training.config import ClockKind, TrainConfig

@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from mimicbrush.config import instantiate
 from mimicbrush.device import choose_device, choose_dtype
+from mimicbrush.diffusion.schedulers import make_scheduler
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.edit.common_config import MaskedEditConfig
 from mimicbrush.edit.config import LoadConfig
 from mimicbrush.edit.inputs import read_inputs
@@ -18,7 +20,6 @@ from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.edit.record import save_with_settings
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import UserError
-from mimicbrush.model.sampling import make_scheduler, seeded_generators
 from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.pictures.writing import write_frames
 from mimicbrush.pipeline import MimicBrushPipeline

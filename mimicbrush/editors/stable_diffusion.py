@@ -11,11 +11,12 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from mimicbrush.device import choose_device, choose_dtype
+from mimicbrush.diffusion.config import check_sampling
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.errors import UserError
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
 from mimicbrush.hub.locations import open_location
-from mimicbrush.model.config import PartConfig, check_sampling
-from mimicbrush.model.sampling import seeded_generators
+from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.parts import load_pretrained
 from mimicbrush.pictures.geometry import binarise, letterbox, paste_back, unletterbox
 from mimicbrush.requests import Edited, Editor, OnProgress, Precision, TextRequest

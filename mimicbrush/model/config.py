@@ -5,31 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from mimicbrush.errors import Faults
+from mimicbrush.diffusion.config import PredictionType, check_sampling
 
-PredictionType = Literal["epsilon", "v_prediction"]
 ReferenceTimestep = Literal["current", "zero"]
 ReferenceProjections = Literal["imitative", "reference"]
 DepthInput = Literal["released", "standard"]
 NUM_INPUT_CHANNELS = 13
 """Noisy latent 4, mask 1, background latent 4, shape latent 4, in this order."""
-MAX_STEPS = 1000
-"""Largest number of sampling steps: the length of the noise schedule. A sampler may allow fewer."""
-MAX_GUIDANCE = 100
-"""Largest guidance scale. It is far beyond useful values; more gives pictures of noise."""
-
-
-def check_sampling(*, num_inference_steps: int, guidance_scale: float, max_steps: int = MAX_STEPS) -> None:
-    """Raise UserError, naming each number that is outside its limits."""
-    faults = Faults()
-    faults.check(
-        1 <= num_inference_steps <= max_steps,
-        f"num_inference_steps is {num_inference_steps}, expected 1 to {max_steps}",
-    )
-    faults.check(
-        0 <= guidance_scale <= MAX_GUIDANCE, f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}"
-    )
-    faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)

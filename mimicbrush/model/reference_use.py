@@ -14,8 +14,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from mimicbrush.diffusion.schedulers import make_scheduler, prediction_target
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.progress import progress_bar
 from mimicbrush.seeds import seed_of
 from mimicbrush.statistics import Interval, bootstrap_mean

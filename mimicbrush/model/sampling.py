@@ -5,75 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-import diffusers
 import torch
-from diffusers import DDIMScheduler, SchedulerMixin
+from diffusers import SchedulerMixin
 from torch import Tensor
 
 from mimicbrush.device import send
-from mimicbrush.errors import UserError, first_line
+from mimicbrush.diffusion.schedulers import predict_original, set_timesteps
+from mimicbrush.diffusion.seeded_noise import draw_rows
 from mimicbrush.model.attention import KeyValue
-from mimicbrush.model.config import PredictionType
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import ReferenceFeatures
 
 OnStep = Callable[[int, Tensor, Tensor], Tensor | None]
 """Receives the number of a finished step, its latents and the predicted final latents; may return latents that replace
 those of the step."""
-
-
-def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDIMScheduler") -> SchedulerMixin:
-    """Make a sampler with the noise schedule of Stable Diffusion, on which the network is trained.
-
-    name: a class of diffusers that shares this schedule; DDIMScheduler has the release's settings.
-    Raises UserError where there is no such class.
-    """
-    released = DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        prediction_type=prediction_type,
-    )
-    if name == "DDIMScheduler":
-        return released
-    # Some schedulers claim to be compatible but ignore the noise schedule.
-    kinds = [kind for kind in released.compatibles if "beta_start" in inspect.signature(kind).parameters]
-    names = sorted(kind.__name__ for kind in kinds)
-    if name not in names:
-        raise UserError(
-            f"scheduler {name} is not one of diffusers' for this noise schedule; choose from {', '.join(names)}"
-        )
-    try:
-        return getattr(diffusers, name).from_config(released.config)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"scheduler {name}: {first_line(error)}") from None
-
-
-def prediction_target(scheduler: DDIMScheduler, latent: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
-    """Return the output of a perfect network: the noise, or the velocity sqrt(a) noise - sqrt(1 - a) latent."""
-    if scheduler.config.prediction_type == "v_prediction":
-        return scheduler.get_velocity(latent, noise, timestep)
-    return noise
-
-
-def predict_original(
-    scheduler: SchedulerMixin, prediction: Tensor, noisy: Tensor, timestep: Tensor, *, default: Tensor
-) -> Tensor:
-    """Compute the latent without noise from a prediction; `default` if the scheduler has no such noise schedule.
-
-    noisy: the input of the network. However a scheduler scales its own latents, this one is always
-    sqrt(a) latent + sqrt(1 - a) noise. Only few schedulers return what they predict.
-    """
-    if not hasattr(scheduler, "alphas_cumprod"):
-        return default
-    a = scheduler.alphas_cumprod[round(float(timestep))].item()
-    if scheduler.config.prediction_type == "v_prediction":
-        return a**0.5 * noisy - (1 - a) ** 0.5 * prediction
-    return (noisy - (1 - a) ** 0.5 * prediction) / a**0.5
 
 
 @torch.no_grad()
@@ -97,7 +42,7 @@ def sample(
     if not len(noise) or any(len(noise) % len(value) for value in conditions):
         raise ValueError(f"{len(noise)} rows of noise for {len(conditions.mask)} edits; expected a multiple")
     predictor = _GuidedPredictor(network, conditions, num_rows=len(noise), guidance_scale=guidance_scale)
-    _set_timesteps(scheduler, num_inference_steps)
+    set_timesteps(scheduler, num_inference_steps)
     device_timesteps = send(scheduler.timesteps, noise.device)
     step_noise = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
     latent = noise * scheduler.init_noise_sigma
@@ -149,17 +94,11 @@ class _GuidedPredictor:
         return self.features
 
 
-def seeded_generators(seeds: list[int]) -> list[torch.Generator]:
-    """Make one generator per row, on the CPU, so that a batch and single edits draw the same noise on every device."""
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
-
-
 def draw_noise(network: MimicBrushNetwork, generators: list[torch.Generator]) -> Tensor:
     """Draw noise (B, 4, h, w), each row from its generator; rows that share a generator draw from it in turn."""
     side = network.size // network.stride
     shape = (network.imitative_unet.config.out_channels, side, side)
-    rows = [torch.randn(shape, generator=generator, device=generator.device) for generator in generators]
-    return send(torch.stack(rows), network.device)
+    return send(draw_rows(shape, generators), network.device)
 
 
 def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Conditions:
@@ -167,15 +106,6 @@ def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> C
     doubled = Conditions(*(torch.cat([value, value]) for value in conditions))
     absent = network.absent_tokens().expand_as(conditions.image_tokens)
     return doubled._replace(image_tokens=torch.cat([conditions.image_tokens, absent]))
-
-
-def _set_timesteps(scheduler: SchedulerMixin, num_inference_steps: int) -> None:
-    """Keep timesteps on the CPU, where schedulers look them up; on a GPU the host would wait in each step."""
-    try:
-        scheduler.set_timesteps(num_inference_steps, device="cpu")
-    except ValueError as error:  # some schedulers need several steps
-        name = type(scheduler).__name__
-        raise UserError(f"{name} cannot sample in {num_inference_steps} steps ({error}); take more steps") from None
 
 
 def _repeat(rows: Tensor, num: int) -> Tensor:

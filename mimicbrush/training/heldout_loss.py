@@ -13,8 +13,8 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.diffusion.schedulers import make_scheduler, prediction_target
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.callbacks import evaluating

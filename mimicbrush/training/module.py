@@ -12,9 +12,9 @@ from mimicbrush.data.batch import InpaintingBatch, augment_and_mask
 from mimicbrush.data.config import BatchConfig
 from mimicbrush.data.decode import PairBatch
 from mimicbrush.device import send
+from mimicbrush.diffusion.schedulers import make_scheduler, prediction_target
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_attention import CapturedStates, ReferenceFeatures
-from mimicbrush.model.sampling import make_scheduler, prediction_target
 from mimicbrush.model.weights.digests import tensor_digests
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.config import RecipeConfig

@@ -3,8 +3,10 @@ import pytest
 from mimicbrush.bench.config import MetricsBenchConfig, SampleBenchConfig
 from mimicbrush.bench.metric_speed import bench_metrics, random_edits
 from mimicbrush.bench.sampling_speed import bench_network, guided_step, random_conditions
+from mimicbrush.diffusion.schedulers import make_scheduler
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.evaluation.metrics.all_metrics import METRICS
-from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.model.sampling import draw_noise, sample
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training.flops_and_bytes import count_flops
 from mimicbrush.training.step_cost import shaped_network

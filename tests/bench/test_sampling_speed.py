@@ -3,7 +3,9 @@ import torch
 from mimicbrush.bench.config import SampleBenchConfig
 from mimicbrush.bench.released_sampling import sample_as_released, use_released_attention
 from mimicbrush.bench.sampling_speed import bench_network, bench_sampling, random_conditions
-from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.diffusion.schedulers import make_scheduler
+from mimicbrush.diffusion.seeded_noise import seeded_generators
+from mimicbrush.model.sampling import draw_noise, sample
 from mimicbrush.model.weights.build import initialise
 
 TINY = SampleBenchConfig(widths=(32, 32, 32, 32), cross_attention_dim=32, latent_sizes=(16,), repeats=1)

@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkConfig, PartConfig
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
-from mimicbrush.model.sampling import make_scheduler, sample
+from mimicbrush.model.sampling import sample
 from mimicbrush.model.weights.build import load_release
 from mimicbrush.pictures.geometry import binarise, blacken
 from mimicbrush.pictures.released_geometry import letterbox, paste_back, unletterbox

@@ -4,17 +4,12 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from mimicbrush.diffusion.schedulers import make_scheduler, predict_original, prediction_target
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.reference_use import _noise_error_scale
-from mimicbrush.model.sampling import (
-    draw_noise,
-    make_scheduler,
-    predict_original,
-    prediction_target,
-    sample,
-    seeded_generators,
-)
+from mimicbrush.model.sampling import draw_noise, sample
 from mimicbrush.model.weights.build import initialise
 from tests.conftest import SIZE, one_block_config
 

@@ -23,8 +23,10 @@ from mimicbrush.data.batch import augment_and_mask
 from mimicbrush.data.config import BatchConfig, MaskConfig
 from mimicbrush.data.datamodule import PairData
 from mimicbrush.device import send
+from mimicbrush.diffusion.schedulers import make_scheduler
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.model.config import PartConfig
-from mimicbrush.model.sampling import draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.model.sampling import draw_noise, sample
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.training import records
 from mimicbrush.training import trainer as training

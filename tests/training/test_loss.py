@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mimicbrush.model.sampling import make_scheduler
+from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.training.loss import min_snr_weight
 
 SNR = {0: 1175.4706, 50: 19.651302, 100: 8.453894, 200: 3.059958, 500: 0.381850, 999: 0.004682}

@@ -8,7 +8,8 @@ from torch import Tensor
 from mimicbrush.editors.baselines.identity import finish
 from mimicbrush.editors.baselines.repaint import ClassicalInpainting
 from mimicbrush.errors import UserError
-from mimicbrush.flow.warping import move_layer
+from mimicbrush.flow.motion_masks import MARGIN, moving_pixels, propose_mask
+from mimicbrush.flow.plain_warp import draw_over, moved_thing
 from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.requests import Edited, Editor, MaskedRequest, MotionRequest, OnProgress
 
@@ -19,7 +20,7 @@ class PlainWarp(Editor):
     request_class = MotionRequest
 
     def edit(self, request: MotionRequest, *, on_progress: OnProgress | None = None) -> Edited:
-        layer = _moved_thing(request)
+        layer = moved_thing(request.source, request.flow)
         return finish(_composite(layer, request.source, request), on_progress, {"mask": layer[:, 3:]})
 
 
@@ -31,31 +32,20 @@ class WarpAndInpaint(Editor):
 
     request_class = MotionRequest
 
-    def __init__(self, margin: int = 2) -> None:
+    def __init__(self, margin: int = MARGIN) -> None:
         if margin < 0:
             raise UserError(f"margin is {margin}, expected 0 pixels or more")
         self.margin = margin
 
     def edit(self, request: MotionRequest, *, on_progress: OnProgress | None = None) -> Edited:
-        layer, thing = _moved_thing(request), _moving(request.flow)
+        layer, thing = moved_thing(request.source, request.flow), moving_pixels(request.flow)
         left = torch.from_numpy(grow(thing[0, 0].cpu().numpy(), self.margin))[None, None].to(request.source)
         filled = ClassicalInpainting().edit(MaskedRequest(source=request.source, mask=left)).frames
-        proposed = torch.maximum(layer[:, 3:], left)
+        proposed = propose_mask(request.flow, margin=self.margin)
         return finish(_composite(layer, filled, request), on_progress, {"mask": proposed})
-
-
-def _moving(flow: Tensor) -> Tensor:
-    """Pixels that are to move, (1, 1, H, W) of bool."""
-    return (flow != 0).any(dim=1, keepdim=True)
-
-
-def _moved_thing(request: MotionRequest) -> Tensor:
-    """The thing at its new place, (1, 4, H, W), as colours and opacity."""
-    return move_layer(request.source, _moving(request.flow), request.flow)
 
 
 def _composite(layer: Tensor, background: Tensor, request: MotionRequest) -> Tensor:
     """Draw the layer over the background; pixels outside the request's mask keep the source's values."""
-    colours, opacity = layer.split([3, 1], dim=1)
-    edited = opacity * colours + (1 - opacity) * background
+    edited = draw_over(layer, background)
     return edited if request.mask is None else torch.where(request.mask > 0.5, edited, request.source)

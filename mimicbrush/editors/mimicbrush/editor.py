@@ -11,12 +11,14 @@ from diffusers import SchedulerMixin
 from torch import Tensor
 
 from mimicbrush.device import choose_device, choose_dtype
+from mimicbrush.diffusion.config import check_sampling
+from mimicbrush.diffusion.schedulers import make_scheduler
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.editors.mimicbrush.passes import FrameRegion, Pass, Row, next_pass, passes_of
 from mimicbrush.editors.mimicbrush.settings import EditSettings
-from mimicbrush.model.config import check_sampling
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_use import measure_reference_use
-from mimicbrush.model.sampling import OnStep, draw_noise, make_scheduler, sample, seeded_generators
+from mimicbrush.model.sampling import OnStep, draw_noise, sample
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.pictures import geometry, released_geometry
 from mimicbrush.pictures.crop_regions import crop_regions, describe_small_mask, whole_picture

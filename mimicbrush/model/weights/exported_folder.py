@@ -18,6 +18,7 @@ from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEst
 from transformers.utils import logging as transformers_logging
 
 from mimicbrush.config import config_from_dict
+from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object, whole_folder, write_json, write_text
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
@@ -25,7 +26,6 @@ from mimicbrush.hub.locations import local_folder
 from mimicbrush.model.conditioning import DepthShape
 from mimicbrush.model.config import NetworkConfig, NetworkOptions
 from mimicbrush.model.network import MimicBrushNetwork
-from mimicbrush.model.sampling import make_scheduler
 from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME
 from mimicbrush.model.weights.preconditions import refuse_folder
 from mimicbrush.model.weights.recommended import RECOMMENDED, read_folder_recommendation

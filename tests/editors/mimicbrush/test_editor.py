@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
-from mimicbrush.model.sampling import seeded_generators
 from mimicbrush.requests import ReferenceRequest
 from tests.conftest import SIZE
 

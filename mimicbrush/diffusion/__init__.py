@@ -1,0 +1,1 @@
+"""Noise schedules, schedulers, seeded noise, and DDIM inversion, for every diffusion model of the project."""

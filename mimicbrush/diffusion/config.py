@@ -1,0 +1,67 @@
+"""Noise schedules by their numbers, and limits of sampling; this module does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+from mimicbrush.errors import Faults
+
+PredictionType = Literal["epsilon", "v_prediction"]
+"""Output of a network. epsilon: the noise; v_prediction: the velocity sqrt(a) noise - sqrt(1 - a) latent."""
+
+BetaSchedule = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
+"""Course of the noise variances, in diffusers' words: linear, linear in their square roots (Stable Diffusion), or
+cosine."""
+
+MAX_STEPS = 1000
+"""Largest number of sampling steps: the length of the noise schedule. A sampler may allow fewer."""
+MAX_GUIDANCE = 100
+"""Largest guidance scale. It is far beyond useful values; more gives pictures of noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """A noise schedule, with the field names of diffusers' schedulers; the defaults are Stable Diffusion's."""
+
+    num_train_timesteps: int = 1000
+    """Number of noise levels."""
+    beta_start: float = 0.00085
+    """Variance of the noise that the first level adds."""
+    beta_end: float = 0.012
+    """Variance of the noise that the last level adds."""
+    beta_schedule: BetaSchedule = "scaled_linear"
+    """Course of the variances between the two; the cosine schedule does without them."""
+    prediction_type: PredictionType = "epsilon"
+    """Output of the network."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        faults.check(
+            self.num_train_timesteps >= 1, f"num_train_timesteps is {self.num_train_timesteps}, expected at least 1"
+        )
+        faults.check(
+            0 < self.beta_start <= self.beta_end < 1,
+            f"beta_start and beta_end are {self.beta_start:g} and {self.beta_end:g}, expected 0 < start <= end < 1",
+        )
+        for name, kind in (("beta_schedule", BetaSchedule), ("prediction_type", PredictionType)):
+            value, allowed = getattr(self, name), get_args(kind)
+            faults.check(value in allowed, f"{name} is {value}, expected one of {', '.join(allowed)}")
+        faults.refuse()
+
+    def as_options(self) -> dict[str, object]:
+        """The fields as options of diffusers' schedulers."""
+        return asdict(self)
+
+
+def check_sampling(*, num_inference_steps: int, guidance_scale: float, max_steps: int = MAX_STEPS) -> None:
+    """Raise UserError, naming each number that is outside its limits."""
+    faults = Faults()
+    faults.check(
+        1 <= num_inference_steps <= max_steps,
+        f"num_inference_steps is {num_inference_steps}, expected 1 to {max_steps}",
+    )
+    faults.check(
+        0 <= guidance_scale <= MAX_GUIDANCE, f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}"
+    )
+    faults.refuse()

@@ -1,0 +1,81 @@
+"""Masks of a motion: what moves, where it lands, what may change, and motions that make no sense."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mimicbrush.errors import UserError
+from mimicbrush.flow.warping import move_layer, points_inside
+from mimicbrush.pictures.mask_geometry import grow
+
+MARGIN = 2
+"""Pixels around the thing and its new place that show its border."""
+STILL = 1e-3
+"""Length in pixels up to which the mean flow of two neighbours counts as zero."""
+MIN_SHARE = 0.5
+"""Share of the moving pixels that a mask must let change."""
+
+
+def moving_pixels(flow: Tensor) -> Tensor:
+    """Pixels that a flow (1, 2, H, W) moves, (1, 1, H, W) of bool: those whose flow is not zero.
+
+    The fixed point or line of a rotation or stretch belongs to the thing as well: a pixel without flow between two
+    neighbours whose flows are opposite.
+    """
+    moving = (flow != 0).any(dim=1, keepdim=True)
+    fixed = torch.zeros_like(moving)
+    for axis in (2, 3):
+        length = flow.shape[axis] - 2
+        if length < 1:
+            continue
+        before, after = flow.narrow(axis, 0, length), flow.narrow(axis, 2, length)
+        both = moving.narrow(axis, 0, length) & moving.narrow(axis, 2, length)
+        opposite = ((before + after) / 2).norm(dim=1, keepdim=True) <= STILL
+        fixed.narrow(axis, 1, length).logical_or_(both & opposite)
+    return moving | fixed
+
+
+def propose_mask(flow: Tensor, *, margin: int = MARGIN) -> Tensor:
+    """Propose where pixels may change for a flow (1, 2, H, W): a mask (1, 1, H, W) of 0 and 1.
+
+    It covers the thing, which uncovers what is behind it, the place where it lands, and a margin around both in pixels.
+    """
+    thing = moving_pixels(flow)
+    place = move_layer(thing.to(flow), thing, flow)[:, -1:] > 0
+    grown = grow((thing | place)[0, 0].cpu().numpy(), margin)
+    return torch.from_numpy(grown)[None, None].to(flow)
+
+
+def edit_mask_of_keep_mask(keep: Tensor) -> Tensor:
+    """Turn a mask of what must not change, as the release of Motion Guidance has it, into a mask of what may change."""
+    return 1 - keep
+
+
+def check_motion(flow: Tensor, mask: Tensor | None = None) -> None:
+    """Raise UserError where nothing that moves would be seen, or where the mask keeps most of what moves.
+
+    flow: (1, 2, H, W); mask: (1, 1, H, W), 1 where pixels may change, or None.
+    """
+    thing = moving_pixels(flow)
+    if not (thing & points_inside(flow)).any():
+        raise UserError("the flow moves every pixel out of the picture; choose a shorter motion")
+    if mask is None:
+        return
+    share = float((mask > 0.5)[thing].float().mean())
+    if share < MIN_SHARE:
+        raise UserError(
+            f"the mask lets {share:.0%} of the moving pixels change, expected at least {MIN_SHARE:.0%}; 1 (white) marks"
+            " what may change, so invert a mask of what to keep, or set mask_polarity to keep"
+        )
+
+
+def describe_motion(flow: Tensor, mask: Tensor | None = None) -> list[str]:
+    """Hints for a motion that works, but perhaps not as meant; one sentence each."""
+    hints, thing = [], moving_pixels(flow)
+    share = float((~points_inside(flow))[thing].float().mean())
+    if share > 0:
+        hints.append(f"{share:.0%} of the moving pixels leave the picture")
+    if mask is not None and bool((mask > 0.5).all()):
+        hints.append("the mask is full, so the whole picture may change; leave the mask out to have one proposed")
+    return hints
