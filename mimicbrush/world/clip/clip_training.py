@@ -13,13 +13,13 @@ from mimicbrush.folder_lock import held
 from mimicbrush.hub.library_messages import quiet_libraries
 from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
+from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, Captioned, choose, render_captioned
 from mimicbrush.world.clip.clip_measures import measure
 from mimicbrush.world.clip.clip_network import build_clip, build_processor, build_tokenizer
 from mimicbrush.world.clip.config import ClipTrainingConfig
 from mimicbrush.world.sets.splits import HELD_OUT, TRAINING, Combination
 from mimicbrush.world.sets.vocabulary import WORDS
-from mimicbrush.world.training_loop import train_steps
 
 STATE, CARD = "state.pt", "card.json"
 MAX_LOGIT_SCALE = 100.0

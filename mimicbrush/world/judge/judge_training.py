@@ -15,6 +15,7 @@ from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
 from mimicbrush.statistics import bootstrap_share
+from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.judge.config import JudgeConfig
 from mimicbrush.world.judge.labelled_crops import (
     MATERIAL_NAMES,
@@ -24,7 +25,6 @@ from mimicbrush.world.judge.labelled_crops import (
     render_crops,
     size_place,
 )
-from mimicbrush.world.training_loop import train_steps
 
 STATE = "state.pt"
 CARD = "card.json"

@@ -14,7 +14,7 @@ import torch
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.metrics.judge_network import load_judge
-from mimicbrush.world import training_loop
+from mimicbrush.training import step_loop
 from mimicbrush.world.judge import labelled_crops
 from mimicbrush.world.judge.config import JudgeConfig
 from mimicbrush.world.judge.judge_training import augment, train_judge
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(trained, tmp
 
 
 def test_an_interrupted_run_resumes_to_the_same_bytes(trained, tmp_path, monkeypatch):
-    config, save, num_saved = again(trained, tmp_path / "run"), training_loop.torch_save, []
+    config, save, num_saved = again(trained, tmp_path / "run"), step_loop.torch_save, []
 
     def save_twice(content: object, path: Path) -> None:
         if len(num_saved) == 2:
@@ -80,7 +80,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(trained, tmp_path, monkeyp
         save(content, path)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(training_loop, "torch_save", save_twice)
+        patched.setattr(step_loop, "torch_save", save_twice)
         train_judge(config)
     assert not (config.output / FILES[0]).exists()
     train_judge(config)
