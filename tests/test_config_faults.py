@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from mimicbrush.config import parse_config
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import Faults, UserError
 
 
@@ -208,5 +208,5 @@ def test_the_refusals_of_all_groups_are_named_by_their_paths():
 def test_the_refusal_of_an_invalid_box_describes_a_valid_one(box, message):
     pictures = ["--source=a.png", "--mask=b.png", "--reference=c.png", "--output=d.png", "--weights=w"]
     with pytest.raises(UserError) as raised:
-        parse_config(EditConfig, [*pictures, "--reference_box", box])
+        parse_config(ReferenceEditConfig, [*pictures, "--reference_box", box])
     assert message in str(raised.value)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from mimicbrush.edit.config import EditConfig, LoadConfig
-from mimicbrush.edit.subcommands import COMMANDS
+from mimicbrush.edit.kinds.reference_edit import LoadConfig, ReferenceEditConfig
+from mimicbrush.edit.subcommands import KINDS
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import Faults
 
@@ -89,7 +89,7 @@ class DemoConfig(LoadConfig, EditSettings):
     @property
     def loads_weights(self) -> bool:
         """Whether MimicBrush edits by references, and not another editor."""
-        return EditConfig.kind not in self.editors
+        return ReferenceEditConfig.kind not in self.editors
 
     @property
     def announcement(self) -> str:
@@ -120,8 +120,8 @@ class DemoConfig(LoadConfig, EditSettings):
             EditSettings.__post_init__(self)
         for kind, spec in self.editors.items():
             faults.check(
-                kind in COMMANDS.commands,
-                f"editors.{kind}: no such kind of edit; choose from {', '.join(COMMANDS.commands)}",
+                kind in KINDS,
+                f"editors.{kind}: no such kind of edit; choose from {', '.join(KINDS)}",
             )
             faults.check(
                 isinstance(spec.get("class_path"), str) and not set(spec) - {"class_path", "init_args"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.hub.locations import SHIPPED
 
 HOW_TO_REPLAY = """In this folder, with {needs} that the page was started with:
@@ -14,20 +14,20 @@ python -m mimicbrush.edit {loading}--replay {result} --output again.png
 """
 
 
-def write_zip(edit: MaskedEditConfig) -> Path:
+def write_zip(edit: EditConfig) -> Path:
     """Write a zip beside the results, with their layers and everything needed to replay the edit."""
     path = edit.output.with_name("edit.zip")
     needs, loading = _loading(edit)
     replay = HOW_TO_REPLAY.format(needs=needs, loading=loading, result=edit.outputs[0].name)
     results = sorted(edit.output.parent.glob(f"{edit.output.stem}*{edit.output.suffix}"))
     with zipfile.ZipFile(path, "w") as archive:
-        for picture in (edit.source, edit.mask, *edit.references, *results):
+        for picture in (*(path for paths in edit.pictures.values() for path in paths if path), *results):
             archive.write(picture, f"edit/{picture.name}")
         archive.writestr("edit/replay.txt", replay)
     return path
 
 
-def _loading(edit: MaskedEditConfig) -> tuple[str, str]:
+def _loading(edit: EditConfig) -> tuple[str, str]:
     """Describe, in words and as options, what the visitor must supply: the server's paths are not disclosed."""
     if edit.editor is not None:
         return ("the arguments of the editor", "--init_args ARGUMENTS ") if edit.init_args else ("the editor", "")

@@ -34,7 +34,7 @@ class NumberField(NamedTuple):
 
 
 def number_fields(limits: Limits) -> dict[str, NumberField]:
-    """The number fields by field of EditConfig."""
+    """The number fields by field of ReferenceEditConfig."""
     return {
         "num_images": NumberField("Results", 1, limits.results),
         "num_inference_steps": NumberField("Steps", 1, limits.steps),
@@ -44,7 +44,7 @@ def number_fields(limits: Limits) -> dict[str, NumberField]:
 
 
 def check_number_fields(settings: dict[str, object], limits: Limits) -> dict[str, object]:
-    """Convert numbers to the types of EditConfig: browsers send floats, or None for an empty field.
+    """Convert numbers to the types of ReferenceEditConfig: browsers send floats, or None for an empty field.
 
     Raises UserError, which lists each number beyond its bounds.
     """

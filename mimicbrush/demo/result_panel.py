@@ -11,7 +11,7 @@ import gradio as gr
 from mimicbrush.demo.edit_zip import write_zip
 from mimicbrush.demo.shared_editor import Step, Update, Waiting
 from mimicbrush.demo.uploads import compare
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig
 
 SAME = gr.skip()
 ABOUT_DOWNLOADS = (
@@ -91,7 +91,7 @@ def _preview(step: Step) -> object:
     return gr.update(value=step.preview.resize(size), visible=True)
 
 
-def finished(config: MaskedEditConfig, seconds: float) -> ResultPanel:
+def finished(config: EditConfig, seconds: float) -> ResultPanel:
     """Show the results of an edit, and write the files for the browser."""
     comparisons = []
     for path in config.outputs:

@@ -27,8 +27,8 @@ from mimicbrush.demo.protection.upload_quotas import accept_one_file_per_upload
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.temporary_folders import TemporaryFolders, delete, temporary_folders
-from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import Loaded, find_editor, load_pipeline
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import Terminated
 from mimicbrush.requests import EditRequest
 
@@ -62,7 +62,7 @@ def load_editors(config: DemoConfig) -> dict[type[EditRequest], Loaded]:
         if kind in config.editors:
             spec = config.editors[kind]
             loaded[request_class] = find_editor(spec["class_path"], spec.get("init_args", {}), tab.config_class)
-        elif kind == EditConfig.kind:
+        elif kind == ReferenceEditConfig.kind:
             loaded[request_class] = load_pipeline(config)
     return loaded
 

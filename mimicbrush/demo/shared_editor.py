@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import Loaded, edit
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
@@ -133,7 +133,7 @@ class SharedEditor:
         """Settings that the weights recommend; None for editors other than MimicBrush, which have their own."""
         return self.loaded.network.options.recommended if isinstance(self.loaded, MimicBrushPipeline) else None
 
-    def edit(self, config: MaskedEditConfig, *, visitor: str) -> Iterator[Update]:
+    def edit(self, config: EditConfig, *, visitor: str) -> Iterator[Update]:
         """Run an edit and yield reports until the results are written; closing the generator stops the edit.
 
         Raises the reason given to `stop`, and UserError if the edit is impossible or takes too long.
@@ -154,7 +154,7 @@ class SharedEditor:
         with self._device:
             return self.loaded.shape_maps(image, mask, **options)
 
-    def _compute(self, config: MaskedEditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
+    def _compute(self, config: EditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
         with self._device:
             watch = _ProgressReporter(ticket, report, self.limits.seconds)
             edit(self.loaded, config, portable=True, on_progress=watch)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.csv_batch import (
     Batch,
     is_unfinished,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mimicbrush.edit.editing import Loaded
 
 
-def edit_pictures(config: MaskedEditConfig) -> None:
+def edit_pictures(config: EditConfig) -> None:
     """Make one edit, or those of a batch that are missing; raises UserError if some cannot be made."""
     if config.batch is None:
         _edit_one(config)
@@ -48,14 +48,12 @@ def edit_pictures(config: MaskedEditConfig) -> None:
         _edit_batch(config, batch, sound, set(faults))
 
 
-def _edit_one(config: MaskedEditConfig) -> None:
+def _edit_one(config: EditConfig) -> None:
     inputs = read_inputs(config)
     _make(_load_editor(config), config, inputs)
 
 
-def _edit_batch(
-    config: MaskedEditConfig, batch: Batch, sound: Mapping[int, MaskedEditConfig], skipped: set[int]
-) -> None:
+def _edit_batch(config: EditConfig, batch: Batch, sound: Mapping[int, EditConfig], skipped: set[int]) -> None:
     """Make the missing results of the sound rows; skipped: lines of the faulty rows, which have been printed."""
     ready = {line: edit for line, edit in sound.items() if is_unfinished(edit)}
     needed = {line for line, edit in ready.items() if missing_results(edit)}
@@ -69,7 +67,7 @@ def _edit_batch(
     _report(config.batch, batch, [line for line in ready if line in needed], skipped)
 
 
-def _find_faults(edits: Mapping[int, MaskedEditConfig]) -> dict[int, list[str]]:
+def _find_faults(edits: Mapping[int, EditConfig]) -> dict[int, list[str]]:
     """Check finished results, and pictures and output paths of unfinished rows, before the weights are loaded."""
     found, recommended = {}, recommended_where_compared(edits.values())
     for line, edit in edits.items():
@@ -103,14 +101,14 @@ def _report(path: Path, batch: Batch, tried: Sequence[int], skipped: Collection[
         raise UserError(f"{path}: {lines} skipped, for the reasons above; fix that and run the same command")
 
 
-def _load_editor(config: MaskedEditConfig) -> Loaded:
+def _load_editor(config: EditConfig) -> Loaded:
     # Imported here: diffusers and transformers take seconds to import, and faults of pictures are reported before.
     from mimicbrush.edit.editing import load_editor
 
     return load_editor(config)
 
 
-def _make(loaded: Loaded | None, config: MaskedEditConfig, inputs: Inputs) -> None:
+def _make(loaded: Loaded | None, config: EditConfig, inputs: Inputs) -> None:
     """Make the missing results of one edit; loaded: None where only its contact sheet is missing."""
     if loaded is not None:
         from mimicbrush.edit.editing import edit

@@ -1,195 +1,178 @@
-"""Configuration of `python -m mimicbrush.edit`: one class for each kind of edit."""
+"""Options that the subcommands of `python -m mimicbrush.edit` share, and what results follow from them."""
 
-from __future__ import annotations
-
-import math
-from dataclasses import dataclass, fields
+# Annotations are not postponed here, as in an editor's settings.py: jsonargparse would not find their names.
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Self, get_args, get_origin
 
-from mimicbrush.edit.common_config import MaskedEditConfig
-from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import Faults
-from mimicbrush.requests import Precision, ReferenceRequest, TextRequest
+from mimicbrush.requests import EditRequest
 
 if TYPE_CHECKING:
     from mimicbrush.edit.loaded_inputs import Inputs
 
+PROGRAM = "python -m mimicbrush.edit"
+
 
 @dataclass(frozen=True, kw_only=True)
-class LoadConfig:
-    """The weights to edit with, and the device and precision to run them in."""
+class EditConfig(ABC):
+    """Picture, results and editor of an edit."""
 
-    weights: str
-    """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
-    mimicbrush.bin, or asset:tiny, the small weights shipped with this package."""
-    lora: Path | None = None
-    """A LoRA file made by `python -m mimicbrush.model.weights lora`, for use with the weights it was trained on."""
-    lora_scale: float = 1.0
-    """Strength of the LoRA file; 0: no effect, 1: as trained."""
-    scheduler: str | None = None
-    """Sampler, a scheduler class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the sampler
-    stored with the weights, or DDIMScheduler."""
-    use_ema: bool = True
-    """Take the averaged weights (EMA) of a training run; false: its last weights."""
-    device: str = "auto"
-    """Device to compute on, such as cpu or cuda:1; auto: a GPU if there is one, otherwise the CPU."""
-    precision: Precision = "auto"
-    """Precision of the computation; auto: float16 on a GPU, as in the release, and float32 elsewhere."""
-    offload: Literal["none", "model", "sequential"] = "none"
-    """Keep weights in CPU memory and move them to the GPU when they are used, one model or one layer (sequential) at a
-    time: less GPU memory, slower."""
-    vae_tiling: bool = False
-    """Run the autoencoder on overlapping tiles: less memory, slightly different results."""
+    source: Path | None = None
+    """The picture to edit."""
+    output: Path | None = None
+    """PNG file to write, with 16 bits if the source is a 16-bit PNG. With num_images, -1, -2, ... is added before the
+    suffix; a layer of the result is written beside it, with its name before the suffix."""
+    batch: Path | None = None
+    """CSV with one edit in each row, instead of the options that describe one: a column for each of them, and
+    optionally for seed and others; paths are relative to the CSV. Rows whose output exists are left out, so the same
+    command resumes. Rows with faults are named and skipped; the exit status is then 2."""
+    replay: Path | None = None
+    """Repeat an edit: a PNG written by this command, whose recorded settings, weights included, are used for all
+    options that are not given; usually only output is."""
+    editor: str | None = None
+    """Class path of the editor to use instead of the default, for instance my_package.MyEditor."""
+    init_args: dict = field(default_factory=dict)
+    """Arguments of the editor's class, for instance '{radius: 3}'."""
+    num_images: int = 1
+    """Number of results, made with seeds seed, seed + 1, ..."""
+    seed: int = 0
+    """Seed of the noise, 0 or more."""
+    grid: bool = False
+    """Also write a contact sheet, with -grid before the suffix: the pictures given, and each result with its seed."""
+    force: bool = False
+    """Overwrite existing files."""
+
+    kind: ClassVar[str]
+    """Name of the subcommand; results record it."""
+    request_class: ClassVar[type[EditRequest]]
+    """The kind of request that the editor has to answer."""
+    needed: ClassVar[tuple[str, ...]]
+    """Options that describe an edit; a batch has a column for each."""
+    optional: ClassVar[tuple[str, ...]] = ("seed",)
+    """Further columns that a batch may have."""
+    examples: ClassVar[tuple[str, ...]]
+    """Command lines at the beginning of the subcommand's help; the first one also opens that of all subcommands."""
+    ordinary: ClassVar[tuple[str, ...]]
+    """Options that most people need; the help shows them first."""
 
     def __post_init__(self) -> None:
         faults = Faults()
+        missing = [name for name in self.needed if getattr(self, name) is None]
         faults.check(
-            self.lora is None or self.lora.is_file(),
-            f"lora is {self.lora}, where no file is; give a LoRA file or leave it out",
+            self.batch is not None or not missing,
+            f"{', '.join(missing)} not given; name {'it' if len(missing) == 1 else 'them'}, or a CSV of edits as batch",
         )
-        if not math.isfinite(self.lora_scale):
-            faults.check(False, f"lora_scale is {self.lora_scale}, expected a finite number, 1 as trained")
-        elif self.lora is None:
-            faults.check(
-                self.lora_scale == 1,
-                f"lora_scale is {self.lora_scale}, but no lora is given; give the LoRA file to scale",
-            )
+        faults.check(
+            self.batch is None or len(missing) == len(self.needed),
+            f"batch names {', '.join(f'{name}s' for name in self.needed[:-1])} and outputs; remove these options",
+        )
+        faults.check(
+            self.output is None or self.output.suffix.lower() == ".png",
+            f"output is {self.output}, expected a name ending in .png",
+        )
+        faults.check(self.num_images >= 1, f"num_images is {self.num_images}, expected at least 1")
+        last_seed = 2**63 - max(1, self.num_images)
+        faults.check(
+            0 <= self.seed <= last_seed, f"seed is {self.seed}, expected 0 to 2^63 - {max(1, self.num_images)}"
+        )
+        if self.batch is None and not missing:
+            self._check_outputs(faults)
         faults.refuse()
+
+    def _check_outputs(self, faults: Faults) -> None:
+        written = {path.resolve() for path in self.written}
+        for option, paths in self.pictures.items():
+            twice = next((path for path in paths if path and path.resolve() in written), None)
+            faults.check(twice is None, f"output would overwrite {option} {twice}; choose another output")
+
+    @abstractmethod
+    def request(self, inputs: "Inputs", canvas_size: int) -> EditRequest:
+        """The request that these options describe.
+
+        inputs: its pictures; canvas_size: pixels a side of the editor's canvas, the size of references side by side.
+        """
 
     @property
     def announcement(self) -> str:
-        """The first words of a command that loads weights, printed before heavy imports."""
-        weights = self.weights if self.lora is None else f"{self.weights} with {self.lora}"
-        place = "a GPU if there is one, else the CPU" if self.device == "auto" else self.device
-        return f"loading {weights} on {place}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditConfig(LoadConfig, EditSettings, MaskedEditConfig):
-    """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
-
-    weights: str | None = None
-    reference: list[Path] | Path | None = None
-    """The picture to imitate. Several, as '[a.png, b.png]', are placed side by side on one canvas."""
-    reference_box: list[int] | list[list[int] | None] | None = None
-    """Box around the object to imitate in the reference: left, top, right, bottom in pixels, as '[10, 20, 200, 180]'.
-    For several references one box or null each: '[[10, 20, 200, 180], null]'."""
-    reference_mask: Path | list[Path | None] | None = None
-    """Mask of the object to imitate in the reference, white on the object. For several references one mask or null
-    each: '[null, m.png]'."""
-    keep_shape: bool = False
-    """Keep the shape of the source's masked object (texture transfer)."""
-
-    kind = "reference"
-    request_class = ReferenceRequest
-    needed = ("source", "mask", "reference", "output")
-    optional = ("seed", "keep_shape", "reference_box", "reference_mask")
-
-    def __post_init__(self) -> None:
-        faults = Faults()
-        if self.editor is None:
-            faults.check(
-                self.weights is not None, "weights not given; give them, asset:tiny for instance, or an editor"
-            )
-            faults.check(not self.init_args, "init_args are an editor's arguments; give its class path as editor, too")
-        else:
-            faults.found += self._settings_of_mimicbrush()
-        for base in (LoadConfig, MaskedEditConfig, EditSettings):
-            with faults.collect():
-                base.__post_init__(self)
-        if self.batch is None and self.reference is not None:
-            self._check_references(faults)
-        faults.refuse()
-
-    def _settings_of_mimicbrush(self) -> list[str]:
-        """The fault of options that another editor does not have."""
-        given = [
-            each.name
-            for base in (LoadConfig, EditSettings)
-            for each in fields(base)
-            if getattr(self, each.name) not in (None, each.default)
-        ]
-        return [f"{', '.join(given)}: not for {self.editor}; give its own arguments as init_args"] if given else []
-
-    def _check_references(self, faults: Faults) -> None:
-        faults.check(bool(self.references), "reference is an empty list; give one picture or several")
-        for name, given in (("reference_box", self.boxes), ("reference_mask", self.reference_masks)):
-            faults.check(
-                len(given) == len(self.references),
-                f"{len(given)} of {name} for {len(self.references)} references; give one each, or null",
-            )
-        for box in filter(None, self.boxes):
-            faults.check(
-                _is_box(box),
-                f"reference_box is {box}, expected whole left, top, right, bottom in pixels, none below 0, with left"
-                " below right and top below bottom",
-            )
-
-    def request(self, inputs: Inputs, canvas_size: int) -> ReferenceRequest:
-        return ReferenceRequest(
-            source=inputs.source.pixels[None],
-            mask=inputs.mask[None],
-            reference=inputs.join_references(canvas_size),
-            keep_shape=self.keep_shape,
-            seed=self.seed,
-        )
-
-    @property
-    def announcement(self) -> str:
-        return super().announcement if self.editor is None else f"loading {self.editor}"
+        """The first words of a command that loads an editor, printed before heavy imports."""
+        return f"loading {self.editor}"
 
     @property
     def references(self) -> list[Path]:
-        return self.reference if isinstance(self.reference, list) else [self.reference]
+        return []
 
     @property
     def boxes(self) -> list[list[int] | None]:
-        box = self.reference_box
-        if box is None:
-            return [None] * len(self.references)
-        return box if box and isinstance(box[0], list | None) else [box]
+        """One box or None for each reference."""
+        return []
 
     @property
     def reference_masks(self) -> list[Path | None]:
-        if self.reference_mask is None:
-            return [None] * len(self.references)
-        return self.reference_mask if isinstance(self.reference_mask, list) else [self.reference_mask]
+        """One mask or None for each reference."""
+        return []
 
     @property
     def left_open(self) -> list[str]:
-        return [name for name, value in vars(self.settings).items() if value is None]
+        """Options whose value the editor decides when it is loaded."""
+        return []
 
     @property
     def pictures(self) -> dict[str, list[Path | None]]:
-        return super().pictures | {"reference": self.references, "reference_mask": self.reference_masks}
+        """The pictures to read, by the option that names them."""
+        return {"source": [self.source]}
 
     @property
     def files(self) -> dict[str, list[Path | None]]:
-        return self.pictures | ({"lora": [self.lora]} if self.lora else {})
+        """The files that a result depends on, by the option that names them."""
+        return self.pictures
+
+    @property
+    def seeds(self) -> list[int]:
+        return [self.seed + number for number in range(self.num_images)]
+
+    @property
+    def outputs(self) -> list[Path]:
+        """One path for each result."""
+        if self.num_images == 1:
+            return [self.output]
+        return [self.beside_output(str(number + 1)) for number in range(self.num_images)]
+
+    @property
+    def singles(self) -> list[Self]:
+        """A config for each result alone."""
+        return [
+            replace(self, seed=seed, num_images=1, output=path, grid=False)
+            for seed, path in zip(self.seeds, self.outputs, strict=True)
+        ]
+
+    @property
+    def written(self) -> list[Path]:
+        return [*self.outputs, *([self.sheet] if self.grid else [])]
+
+    @property
+    def sheet(self) -> Path:
+        """Path of the contact sheet."""
+        return self.beside_output("grid")
+
+    def beside_output(self, addition: str) -> Path:
+        """A path beside the output, with `-addition` before its suffix."""
+        return self.output.with_name(f"{self.output.stem}-{addition}{self.output.suffix}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextEditConfig(MaskedEditConfig):
-    """Repaint the masked part of a picture from a text prompt."""
+class MaskedEditConfig(EditConfig):
+    """The region to repaint."""
 
-    prompt: str | None = None
-    """Text that describes what the masked part should show."""
-    editor: str = "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting"
+    mask: Path | None = None
+    """Mask of the region to repaint: white where the edit happens, of the source's size."""
 
-    kind = "text"
-    request_class = TextRequest
-    needed = ("source", "mask", "prompt", "output")
-
-    def request(self, inputs: Inputs, canvas_size: int) -> TextRequest:
-        return TextRequest(
-            source=inputs.source.pixels[None], mask=inputs.mask[None], prompt=self.prompt, seed=self.seed
-        )
+    @property
+    def pictures(self) -> dict[str, list[Path | None]]:
+        return super().pictures | {"mask": [self.mask]}
 
 
-def _is_box(box: object) -> bool:
-    """Whether this is left, top, right, bottom in the right order; the picture's size is not checked."""
-    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(side, int) for side in box)):
-        return False
-    left, top, right, bottom = box
-    return 0 <= left < right and 0 <= top < bottom
+def takes_list(kind: object) -> bool:
+    """Whether an option of this type may be a list."""
+    return any(get_origin(each) is list for each in (kind, *get_args(kind)))

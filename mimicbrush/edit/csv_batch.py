@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, get_args, get_origin, get_type_hints
+from typing import NamedTuple, get_args, get_type_hints
 
 import yaml
 
 from mimicbrush.csv_rows import read_rows
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig, takes_list
 from mimicbrush.edit.inputs import read_inputs, without_warnings
 from mimicbrush.edit.missing_files import missing_pictures
 from mimicbrush.edit.record import find_other_settings
@@ -24,12 +24,12 @@ from mimicbrush.yaml_reading import parse_yaml
 class Batch(NamedTuple):
     """The edits and the faults of a CSV, by line number."""
 
-    edits: dict[int, MaskedEditConfig]
+    edits: dict[int, EditConfig]
     faults: dict[int, list[str]]
     """All faults of each row that cannot be edited: in its cells, in its pictures, and with other rows."""
 
 
-def read_batch(config: MaskedEditConfig) -> Batch:
+def read_batch(config: EditConfig) -> Batch:
     """Read the CSV of a batch; raises UserError if it is not readable or its columns are wrong."""
     edits, faults = {}, {}
     for line, row in _read_rows(config).items():
@@ -47,18 +47,18 @@ def read_batch(config: MaskedEditConfig) -> Batch:
     return Batch({line: edit for line, edit in sound.items() if line not in faults}, faults)
 
 
-def is_unfinished(edit: MaskedEditConfig) -> bool:
+def is_unfinished(edit: EditConfig) -> bool:
     """Whether a result or the contact sheet is missing, or all are to be overwritten."""
     return edit.force or not all(path.exists() for path in edit.written)
 
 
-def missing_results(edit: MaskedEditConfig) -> list[MaskedEditConfig]:
+def missing_results(edit: EditConfig) -> list[EditConfig]:
     """List the edits that are still to be made: the whole edit, or its missing results one by one."""
     missing = [single for single in edit.singles if edit.force or not single.output.exists()]
     return [edit] if len(missing) == edit.num_images else missing
 
 
-def recommended_where_compared(edits: Collection[MaskedEditConfig]) -> RecommendedSettings | None:
+def recommended_where_compared(edits: Collection[EditConfig]) -> RecommendedSettings | None:
     """Read the settings that the batch's weights recommend, for comparing finished results.
 
     None where there are no finished results or no weights.
@@ -71,7 +71,7 @@ def recommended_where_compared(edits: Collection[MaskedEditConfig]) -> Recommend
         return None  # raised again when the weights are loaded, if a result is missing
 
 
-def refuse_results_of_others(edit: MaskedEditConfig, recommended: RecommendedSettings | None) -> None:
+def refuse_results_of_others(edit: EditConfig, recommended: RecommendedSettings | None) -> None:
     """Raise UserError if a finished result was made with other settings, unless it may be overwritten.
 
     recommended: as in `find_other_settings`.
@@ -84,7 +84,7 @@ def refuse_results_of_others(edit: MaskedEditConfig, recommended: RecommendedSet
             )
 
 
-def _read_rows(config: MaskedEditConfig) -> dict[int, dict[str, str]]:
+def _read_rows(config: EditConfig) -> dict[int, dict[str, str]]:
     """Read the cells of each edit by column, without spaces around them."""
     rows = read_rows(config.batch, required=config.needed, optional=config.optional)
     if not rows:
@@ -92,7 +92,7 @@ def _read_rows(config: MaskedEditConfig) -> dict[int, dict[str, str]]:
     return {line: {name: cell.strip() for name, cell in row.items()} for line, row in rows.items()}
 
 
-def _read_row(config: MaskedEditConfig, row: Mapping[str, str], faults: Faults) -> MaskedEditConfig | None:
+def _read_row(config: EditConfig, row: Mapping[str, str], faults: Faults) -> EditConfig | None:
     """Return the row's edit, without its faulty cells; None where the remaining cells do not describe an edit."""
     empty = [name for name in config.needed if not row[name]]
     faults.check(not empty, f"{', '.join(empty)} empty; fill in what each edit needs")
@@ -122,11 +122,12 @@ def _read_cell(name: str, cell: str, kind: object, folder: Path) -> object:
     if name == "reference_box":
         return _box(cell)
     kinds = get_args(kind) or (kind,)
+    value = _listed(cell) if takes_list(kind) else cell
     if Path in kinds:
-        return _in_folder(_listed(cell) if any(get_origin(each) is list for each in kinds) else cell, folder)
+        return _in_folder(value, folder)
     if bool in kinds:
         return _switch(name, cell)
-    return _whole_number(name, cell) if int in kinds else cell
+    return _whole_number(name, cell) if int in kinds else value
 
 
 def _whole_number(name: str, cell: str) -> int:
@@ -171,7 +172,7 @@ def _in_folder(names: object, folder: Path) -> list[Path | None] | Path:
     return folder / names
 
 
-def _find_overwriting(edits: Mapping[int, MaskedEditConfig]) -> dict[int, str]:
+def _find_overwriting(edits: Mapping[int, EditConfig]) -> dict[int, str]:
     """Lines whose output another line reads or also writes; none of them is edited."""
     readers = {
         picture.resolve(): f"{option} of line {line}"

@@ -13,9 +13,9 @@ from mimicbrush.config import instantiate
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.diffusion.seeded_noise import seeded_generators
-from mimicbrush.edit.common_config import MaskedEditConfig
-from mimicbrush.edit.config import LoadConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.kinds.reference_edit import LoadConfig
 from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.edit.record import save_with_settings
 from mimicbrush.editors.mimicbrush.settings import EditSettings
@@ -59,14 +59,14 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
     return pipe
 
 
-def load_editor(config: MaskedEditConfig) -> Loaded:
+def load_editor(config: EditConfig) -> Loaded:
     """Load the editor that a config names, or else the pipeline; raises UserError if it does not answer such edits."""
     if config.editor is None:
         return load_pipeline(config)
     return find_editor(config.editor, config.init_args, type(config))
 
 
-def find_editor(class_path: str, init_args: dict, config_class: type[MaskedEditConfig]) -> Editor:
+def find_editor(class_path: str, init_args: dict, config_class: type[EditConfig]) -> Editor:
     """Build an editor that answers edits of the config's kind; raises UserError if it answers another kind."""
     editor = instantiate(class_path, init_args, Editor)
     if not issubclass(config_class.request_class, editor.request_class):
@@ -108,7 +108,7 @@ class PipelineEditor(Editor):
 
 def edit(
     loaded: Loaded,
-    config: MaskedEditConfig,
+    config: EditConfig,
     inputs: Inputs | None = None,
     *,
     portable: bool = False,
@@ -131,7 +131,7 @@ def edit(
         _write(edited, single, inputs, portable=portable)
 
 
-def _write(edited: Edited, config: MaskedEditConfig, inputs: Inputs, *, portable: bool) -> None:
+def _write(edited: Edited, config: EditConfig, inputs: Inputs, *, portable: bool) -> None:
     if not edited.frames.isfinite().all():
         raise UserError(f"the edit for {config.output} holds NaN or infinity; are the weights sound?")
     save_with_settings(inputs.source.restore(edited.frames[0].float()), config, inputs, portable=portable)

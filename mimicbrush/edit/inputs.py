@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
@@ -20,21 +20,23 @@ from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_referen
 from mimicbrush.pictures.headers import read_header, refuse_animation
 
 
-def read_inputs(config: MaskedEditConfig, *, portable: bool = False) -> Inputs:
+def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
     """Read the pictures of one edit; raises UserError, which names each unfit one by option and file.
 
     portable: the error names files without their folders, as visitors of the page should not see these.
     """
     called = (lambda path: path and path.name) if portable else (lambda path: path)
-    source_name, mask_name = f"source {called(config.source)}", f"mask {called(config.mask)}"
-    faults, source, references = Faults(), None, []
+    (mask_path,) = config.pictures.get("mask", [None])
+    source_name, mask_name = f"source {called(config.source)}", f"mask {called(mask_path)}"
+    faults, source, mask, references = Faults(), None, None, []
     with faults.collect():
         picture = _decode("source", config.source)
         source = as_source(to_channels(picture.levels), name=source_name)
     with faults.collect():
-        drawn = _channels("mask", config.mask)
-        # If the source is unfit, the mask is compared with itself, so that its other faults are found.
-        mask = as_edit_mask(drawn, drawn if source is None else source.pixels, name=mask_name, of=source_name)
+        if mask_path is not None:
+            drawn = _channels("mask", mask_path)
+            # If the source is unfit, the mask is compared with itself, so that its other faults are found.
+            mask = as_edit_mask(drawn, drawn if source is None else source.pixels, name=mask_name, of=source_name)
     for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True):
         references += _read_reference(path, box, mask_path, called, faults)
     faults.refuse()
@@ -48,14 +50,12 @@ def read_inputs(config: MaskedEditConfig, *, portable: bool = False) -> Inputs:
     )
 
 
-def fingerprints(config: MaskedEditConfig) -> dict[str, list[str | None]]:
+def fingerprints(config: EditConfig) -> dict[str, list[str | None]]:
     """SHA-256 of the bytes of each option's files; None for a file that is not given."""
     return {option: [path and sha256(path) for path in paths] for option, paths in config.files.items()}
 
 
-def changed_pictures(
-    config: MaskedEditConfig, fingerprints: Mapping[str, Sequence[str | None]]
-) -> list[tuple[str, Path]]:
+def changed_pictures(config: EditConfig, fingerprints: Mapping[str, Sequence[str | None]]) -> list[tuple[str, Path]]:
     """Option and path of each file whose fingerprint differs; missing files are left out."""
     return [
         (option, path)

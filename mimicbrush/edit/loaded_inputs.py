@@ -13,8 +13,8 @@ class Inputs(NamedTuple):
     """The pictures of an edit, and facts about their files that its result records."""
 
     source: Source
-    mask: Tensor
-    """(1, H, W), 0 or 1."""
+    mask: Tensor | None
+    """(1, H, W), 0 or 1; None where an edit has none."""
     references: list[Tensor]
     """(3, h, w) each, cropped to the given box or mask; empty for an edit without references."""
     icc_profile: bytes | None

@@ -13,10 +13,10 @@ from mimicbrush.hub.locations import is_local
 from mimicbrush.model.weights.find import find_weights
 
 if TYPE_CHECKING:
-    from mimicbrush.edit.common_config import MaskedEditConfig
+    from mimicbrush.edit.config import EditConfig
 
 
-def refuse_missing_files(config: MaskedEditConfig) -> None:
+def refuse_missing_files(config: EditConfig) -> None:
     """Raise one UserError for all missing pictures, the CSV of a batch and local weights.
 
     For a single edit, it also names results that exist or cannot be written; for a batch, these are checked row by row
@@ -43,15 +43,13 @@ def refuse_missing_files(config: MaskedEditConfig) -> None:
 
 
 def missing_pictures(given: Mapping[str, object]) -> list[str]:
-    """Describe each missing picture of a row or a command line."""
-    options = ("source", "mask", "reference", "reference_mask")
-    listed = {option: given.get(option) for option in options}
-    listed = {option: paths if isinstance(paths, list) else [paths] for option, paths in listed.items()}
+    """Describe each missing picture of a row or a command line. given: paths, and other values, by option."""
+    listed = {option: value if isinstance(value, list) else [value] for option, value in given.items()}
     return [
         f"{option} {path}: {_not_a_file(path)}"
-        for option, paths in listed.items()
-        for path in paths
-        if path is not None and not path.is_file()
+        for option, values in listed.items()
+        for path in values
+        if option != "output" and isinstance(path, Path) and not path.is_file()
     ]
 
 
@@ -59,7 +57,7 @@ def _not_a_file(path: Path) -> str:
     return "is a folder; expected a picture" if path.is_dir() else "no such picture"
 
 
-def unwritable_results(config: MaskedEditConfig) -> list[str]:
+def unwritable_results(config: EditConfig) -> list[str]:
     """Describe each result that cannot be written."""
     faults = Faults()
     for path in config.written:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 from mimicbrush.config import parse_config
-from mimicbrush.edit.common_config import MaskedEditConfig
-from mimicbrush.edit.subcommands import COMMANDS, PROGRAM
+from mimicbrush.edit.config import PROGRAM, EditConfig, takes_list
+from mimicbrush.edit.subcommands import KINDS
 from mimicbrush.errors import Faults, UserError
 
-LISTS = ("--reference", "--reference_box", "--reference_mask")
 
-
-def parse_without_subcommand(arguments: Sequence[str], default: type[MaskedEditConfig]) -> MaskedEditConfig:
+def parse_without_subcommand(arguments: Sequence[str], default: type[EditConfig]) -> EditConfig:
     """Parse a command line without a subcommand.
 
     default: class of the config, unless --replay names a picture that was made by another subcommand.
@@ -27,13 +25,13 @@ def parse_without_subcommand(arguments: Sequence[str], default: type[MaskedEditC
     return parse(arguments, config_class)
 
 
-def parse(arguments: Sequence[str], config_class: type[MaskedEditConfig]) -> MaskedEditConfig:
+def parse(arguments: Sequence[str], config_class: type[EditConfig]) -> EditConfig:
     """Parse the command line of a subcommand. With --replay, options that are not given come from that picture.
 
     Raises UserError if an option is wrong, if another subcommand made the picture, or if a file that it was made from
     has changed.
     """
-    _refuse_repeated(arguments)
+    _refuse_repeated(arguments, config_class)
     replayed = _value_of("--replay", arguments)
     if replayed is None:
         return parse_config(config_class, arguments)
@@ -69,18 +67,17 @@ def _kind_of(replayed: Path) -> str:
     return read_settings(replayed)[KIND]
 
 
-def _class_of(kind: str) -> type[MaskedEditConfig]:
+def _class_of(kind: str) -> type[EditConfig]:
     """Return the config class of a subcommand; raises UserError if there is no such subcommand."""
-    if kind not in COMMANDS.commands:
-        raise UserError(f"{kind} is not a command of {PROGRAM}; choose from {', '.join(COMMANDS.commands)}")
-    module, _, name = COMMANDS.commands[kind].config.rpartition(".")
-    return getattr(import_module(module), name)
+    if kind not in KINDS:
+        raise UserError(f"{kind} is not a command of {PROGRAM}; choose from {', '.join(KINDS)}")
+    return KINDS[kind]
 
 
-def _refuse_repeated(arguments: Sequence[str]) -> None:
-    """Refuse an option that is given twice, of which the parser would silently take the last value."""
+def _refuse_repeated(arguments: Sequence[str], config_class: type[EditConfig]) -> None:
+    """Refuse an option for a list that is given twice, of which the parser would silently take the last value."""
     names = [argument.partition("=")[0] for argument in arguments]
-    for option in LISTS:
+    for option in (f"--{name}" for name, kind in get_type_hints(config_class).items() if takes_list(kind)):
         if names.count(option) > 1:
             raise UserError(
                 f"{option} is given {names.count(option)} times; give several as one list: {option} '[a, b]'"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import changed_pictures
 from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.errors import UserError
@@ -31,7 +31,7 @@ MACHINE = ("device", "precision", "offload", "vae_tiling")
 """Settings of the computation, which hardly change the result."""
 
 
-def save_with_settings(edited: Tensor, config: MaskedEditConfig, inputs: Inputs, *, portable: bool = False) -> None:
+def save_with_settings(edited: Tensor, config: EditConfig, inputs: Inputs, *, portable: bool = False) -> None:
     """Write (3 or 4, H, W) in [0, 1] as a PNG of the source's depth and colour profile, with `config` in its text.
 
     Paths are made absolute, and so are weights on disk; portable: they are names alone, to be replayed in the folder
@@ -58,7 +58,7 @@ def read_settings(path: Path) -> dict:
     return {KIND: FIRST_KIND} | settings
 
 
-def find_other_settings(config: MaskedEditConfig, recommended: RecommendedSettings | None) -> str | None:
+def find_other_settings(config: EditConfig, recommended: RecommendedSettings | None) -> str | None:
     """Describe the first setting in which the finished result differs from `config`; None if there is none.
 
     recommended: settings recommended by the weights, for those left open in `config`; None: those are not compared.
@@ -80,7 +80,7 @@ def find_other_settings(config: MaskedEditConfig, recommended: RecommendedSettin
     return name and f"{name} was {found[name]}, is {asked[name]}"
 
 
-def _settings(config: MaskedEditConfig, portable: bool = False) -> dict:
+def _settings(config: EditConfig, portable: bool = False) -> dict:
     place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
     settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
     weights = settings.get("weights")

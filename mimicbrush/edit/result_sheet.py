@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mimicbrush.edit.common_config import MaskedEditConfig
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_channels
@@ -13,7 +13,7 @@ SIDE = 384
 """Pixels of the square into which each picture is scaled."""
 
 
-def write_sheet(config: MaskedEditConfig, inputs: Inputs) -> None:
+def write_sheet(config: EditConfig, inputs: Inputs) -> None:
     """Show the source, the references, the part that a box or mask crops from each, and the results by seed."""
     labelled = [("source", to_pil(inputs.source.picture))]
     for path, box, mask, seen in zip(

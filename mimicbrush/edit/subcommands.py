@@ -1,48 +1,31 @@
 """The subcommands of `python -m mimicbrush.edit`: one for each kind of request."""
 
 from mimicbrush.command import Command, CommandGroup
+from mimicbrush.edit.config import PROGRAM, EditConfig
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
+from mimicbrush.edit.kinds.text_edit import TextEditConfig
 
-PROGRAM = "python -m mimicbrush.edit"
-EXAMPLES = (
-    f"{PROGRAM} reference --source s.png --mask m.png --reference r.png --output e.png --weights asset:tiny",
-    f'{PROGRAM} text --source s.png --mask m.png --prompt "a red hat" --output e.png',
-    f"{PROGRAM} --replay e.png --output again.png",
-)
+KINDS: dict[str, type[EditConfig]] = {each.kind: each for each in (ReferenceEditConfig, TextEditConfig)}
+"""The options of each subcommand by its name; a new kind of request adds its class here."""
 
 
-def edit_command(config: str, **fields: object) -> Command:
-    """Make a subcommand. config: name of the class of its options, which makes its kind of request from them."""
+def edit_command(config_class: type[EditConfig]) -> Command:
+    """Make the subcommand of a kind of edit."""
     return Command(
-        config=f"mimicbrush.edit.config.{config}",
+        config=f"{config_class.__module__}.{config_class.__qualname__}",
         parse="mimicbrush.edit.parsing.parse",
         check="mimicbrush.edit.missing_files.refuse_missing_files",
         run="mimicbrush.edit.command.edit_pictures",
         then="run the same command again; a batch then makes only what is missing",
-        **fields,
+        examples=config_class.examples,
+        ordinary=config_class.ordinary,
     )
 
 
-REFERENCE = edit_command(
-    "EditConfig",
-    examples=(
-        EXAMPLES[0],
-        f"{PROGRAM} reference --batch edits.csv --weights runs/demo/train",
-        f"{PROGRAM} reference --replay e.png --output again.png",
-    ),
-    ordinary=("weights", "source", "mask", "reference", "output", "keep_shape", "seed"),
-)
-TEXT = edit_command(
-    "TextEditConfig",
-    examples=(
-        EXAMPLES[1],
-        f"{PROGRAM} text --batch edits.csv --editor my_package.MyEditor --init_args '{{strength: 0.5}}'",
-    ),
-    ordinary=("source", "mask", "prompt", "output", "editor", "init_args", "seed"),
-)
 COMMANDS = CommandGroup(
     program=PROGRAM,
-    commands={"reference": REFERENCE, "text": TEXT},
-    examples=EXAMPLES,
+    commands={kind: edit_command(config_class) for kind, config_class in KINDS.items()},
+    examples=(*(each.examples[0] for each in KINDS.values()), f"{PROGRAM} --replay e.png --output again.png"),
     # A command line without a subcommand, as all were in 0.1.0, is an edit from a reference, or replays any kind.
-    default=REFERENCE._replace(parse="mimicbrush.edit.parsing.parse_without_subcommand"),
+    default=edit_command(ReferenceEditConfig)._replace(parse="mimicbrush.edit.parsing.parse_without_subcommand"),
 )

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.edit_configs import reference_edit_config
 from mimicbrush.demo.shared_editor import EditQueue, SharedEditor, Step, StoppedError, SupersededError, Waiting
 from mimicbrush.demo.strokes import PaintedPicture
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.demo.tabs.reference_tab import reference_edit_config
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
 
 
 @pytest.fixture
 def make(config: DemoConfig, source: PaintedPicture, reference: PaintedPicture, tmp_path: Path):
-    def make(**settings: object) -> EditConfig:
+    def make(**settings: object) -> ReferenceEditConfig:
         folder = tmp_path / f"edit{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         return reference_edit_config(

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mimicbrush.edit import editing
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.edit.parsing import parse_without_subcommand
 from mimicbrush.edit.record import KEY, find_other_settings, read_settings
 from mimicbrush.errors import UserError
@@ -59,7 +59,7 @@ def test_numbers_left_to_weights_that_cannot_be_read_are_not_compared(pictures):
     recommend(pictures, 3, 2.5)
     arguments = arguments_for(pictures, **OPEN)
     run(*arguments)
-    config = parse_without_subcommand(list(map(str, arguments)), EditConfig)
+    config = parse_without_subcommand(list(map(str, arguments)), ReferenceEditConfig)
     assert find_other_settings(config, None) is None
     other = RecommendedSettings(num_inference_steps=3, guidance_scale=4.0)
     assert find_other_settings(config, other) == "guidance_scale was 2.5, is 4.0"

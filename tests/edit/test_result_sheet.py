@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.edit.result_sheet import SIDE, write_sheet
 from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT
 
@@ -15,7 +15,7 @@ def test_a_sheet_shows_what_is_meant_in_a_reference(pictures):
     reference.paste("red", (20, 20, 60, 60))
     reference.save(pictures / "r.png")
     Image.new("RGB", (70, 50)).save(pictures / "e.png")
-    config = EditConfig(
+    config = ReferenceEditConfig(
         weights="none",
         source=pictures / "s.png",
         mask=pictures / "m.png",

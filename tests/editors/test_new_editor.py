@@ -13,12 +13,12 @@ from PIL import Image
 
 from mimicbrush.command import call_command
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.handlers import TextHandlers
 from mimicbrush.demo.page import build_page
 from mimicbrush.demo.painter import to_browser
 from mimicbrush.demo.server import load_editors
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
+from mimicbrush.demo.tabs.text_tab import TextHandlers
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.subcommands import COMMANDS
 from mimicbrush.errors import UserError

@@ -25,8 +25,8 @@ from mimicbrush.demo.config import DemoConfig, Limits
 from mimicbrush.demo.edit_configs import painted_mask
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.uploads import accept, compare, read
-from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.build.masks import FileMasker
@@ -55,7 +55,9 @@ def written(path: Path, encoded: bytes) -> Path:
 def shell(folder: Path, *, picture: bytes = PLAIN, mask: bytes = PLAIN_MASK):
     """Pixels that `python -m mimicbrush.edit` reads; the page uses the same function for its edits."""
     picture, mask = written(folder / "picture", picture), written(folder / "mask", mask)
-    config = EditConfig(weights="none", source=picture, mask=mask, reference=picture, output=folder / "edited.png")
+    config = ReferenceEditConfig(
+        weights="none", source=picture, mask=mask, reference=picture, output=folder / "edited.png"
+    )
     return read_inputs(config)
 
 

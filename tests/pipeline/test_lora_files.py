@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from mimicbrush.command import call_command
 from mimicbrush.demo.edit_zip import write_zip
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.__main__ import COMMANDS
@@ -331,7 +331,9 @@ def test_the_pages_zip_says_that_a_file_was_used(made, tmp_path):
     shutil.copy(tmp_path / "s.png", tmp_path / "e.png")
     pictures = {"source": "s", "mask": "m", "reference": "r", "output": "e"}
     options = {option: tmp_path / f"{name}.png" for option, name in pictures.items()}
-    with zipfile.ZipFile(write_zip(EditConfig(weights="runs/x", lora=made / "lora.safetensors", **options))) as archive:
+    with zipfile.ZipFile(
+        write_zip(ReferenceEditConfig(weights="runs/x", lora=made / "lora.safetensors", **options))
+    ) as archive:
         assert b"--weights WEIGHTS --lora LORA --replay" in archive.read("edit/replay.txt")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mimicbrush.config import instantiate, parse_config
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
@@ -50,7 +50,7 @@ def test_the_pipeline_lists_every_setting_with_its_default():
         assert parameters[setting.name].default == setting.default
 
 
-@pytest.mark.parametrize(("kind", "weights"), [(EditConfig, []), (DemoConfig, ["--weights", "asset:tiny"])])
+@pytest.mark.parametrize(("kind", "weights"), [(ReferenceEditConfig, []), (DemoConfig, ["--weights", "asset:tiny"])])
 @pytest.mark.parametrize("wrong", [("context", "wide"), ("regions", "apart"), ("guidance_scale", "strong")])
 def test_the_commands_refuse_a_setting_of_another_type(kind, weights, wrong):
     option, value = wrong

@@ -1,0 +1,120 @@
+"""Controls that the tabs of the page share, and how they are connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import gradio as gr
+from gradio.components import Component
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.handlers import EditHandlers
+from mimicbrush.demo.number_fields import NumberField, number_fields
+from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.temporary_folders import TemporaryFolders
+from mimicbrush.edit.config import EditConfig
+
+PAINT = (
+    "Paint over the part that should change. The result blends in over about 6 pixels around it, and over more in"
+    " pictures larger than 512 pixels."
+)
+SEED = "The same seed gives the same result."
+
+FORGET_PROBLEM = """(status) => status.replace(/<p class="problem".*?<\\/p>/s, "")"""
+"""Removes an error from the status when a control is changed, which may solve it."""
+PLAIN = {"show_label": False, "interactive": False, "buttons": []}
+"""Options of components that only show pictures."""
+QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+"""Options of events that are not part of the public API."""
+
+Controls = dict[str, Component | list[Component]]
+"""Components whose values describe an edit, by name."""
+
+
+class Tab(NamedTuple):
+    """One tab of the page."""
+
+    title: str
+    config_class: type[EditConfig]
+    """Config of the edit that the controls describe."""
+    build: Callable[[SharedEditor, DemoConfig, TemporaryFolders], None]
+    """Function that draws the controls and connects them, within a gr.Blocks."""
+
+
+def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, controls: Controls) -> None:
+    """Connect the parts of every tab: picture, Edit, Stop and results. controls: by parameters of `make_config`."""
+    given = {"source": source, **controls}
+    components = _flat(given)
+    source.upload(handlers.check_source, source, [source, *panel], **QUIET)
+    touched = [control.input for control in components if hasattr(control, "input")]
+    touched += [control.upload for control in components if hasattr(control, "upload")]
+    gr.on(touched, None, panel.status, panel.status, js=FORGET_PROBLEM, **QUIET)
+    edit, inputs = by_name(handlers.edit, given | {"results": panel.results})
+    panel.edit.click(edit, inputs, [*panel], concurrency_limit=None, **QUIET)
+    panel.stop.click(handlers.stop, queue=False, **QUIET)
+    panel.gallery.select(handlers.choose, panel.results, [panel.slider, panel.picture], **QUIET)
+
+
+def by_name(
+    handler: Callable[..., Iterator[ResultPanel]], controls: Controls
+) -> tuple[Callable[..., Iterator[ResultPanel]], set[Component]]:
+    """Make a function for Gradio that calls `handler` with the controls' values by name; return it and its inputs.
+
+    Gradio passes the values of a set of inputs as one dict. A list of controls becomes a list of their values.
+    """
+
+    def call(request: gr.Request, values: dict[Component, object]) -> Iterator[ResultPanel]:
+        yield from handler(
+            request,
+            **{
+                name: [values[each] for each in control] if isinstance(control, list) else values[control]
+                for name, control in controls.items()
+            },
+        )
+
+    call.__name__ = handler.__name__  # the name that Gradio shows
+    return call, set(_flat(controls))
+
+
+def _flat(controls: Controls) -> list[Component]:
+    return [each for control in controls.values() for each in (control if isinstance(control, list) else [control])]
+
+
+def common_settings(config: DemoConfig) -> Controls:
+    """Draw controls of every kind of edit: the number of results and the seed."""
+    bounds = number_fields(config.limits)
+    num_images = make_slider(bounds["num_images"], 1, min_width=200)
+    return {"num_images": num_images, "seed": gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)}
+
+
+def make_slider(number: NumberField, value: float, **options: object) -> gr.Slider:
+    step = 1 if number.is_whole else 0.1
+    slider = gr.Slider(number.least, number.most, number.nearest(value), step=step, label=number.label, **options)
+    # Gradio would refuse numbers beyond the bounds without the field's name; `NumberField.check` gives the name.
+    slider.preprocess = lambda typed: typed
+    return slider
+
+
+def make_result_panel() -> ResultPanel:
+    """Draw the components of the result panel."""
+    with gr.Row():
+        edit = gr.Button("Edit", variant="primary", elem_classes="edit-button", scale=2, min_width=120)
+        stop = gr.Button("Stop", variant="stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
+    status = gr.HTML(NOTHING_YET, elem_classes="status bare")
+    preview = gr.Image(visible=False, elem_classes="preview", **PLAIN)
+    slider = gr.ImageSlider(
+        visible=False, show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="slider"
+    )
+    gallery = make_gallery(columns=4, visible=False, elem_classes="results")
+    with gr.Row():
+        button = {"visible": False, "size": "md", "min_width": 140}
+        picture = gr.DownloadButton("Download picture", elem_classes="download-picture", **button)
+        zip_file = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)
+    return ResultPanel(status, edit, stop, preview, slider, gallery, picture, zip_file, results=gr.State())
+
+
+def make_gallery(pictures: list | None = None, **options: object) -> gr.Gallery:
+    """A gallery in which one picture can be chosen."""
+    return gr.Gallery(pictures, height="auto", object_fit="cover", allow_preview=False, **PLAIN, **options)

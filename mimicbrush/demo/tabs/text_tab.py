@@ -1,0 +1,58 @@
+"""The tab for edits from a text prompt: its controls, its handlers, and the config that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.controls import PAINT, Tab, common_settings, connect, make_result_panel
+from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
+from mimicbrush.demo.handlers import EditHandlers
+from mimicbrush.demo.painter import PainterData, from_browser, make_painter
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.strokes import PaintedPicture
+from mimicbrush.demo.temporary_folders import TemporaryFolders
+from mimicbrush.edit.kinds.text_edit import TextEditConfig
+from mimicbrush.errors import Faults
+
+PROMPT = "Describes what should be there instead."
+
+
+def text_edit_config(
+    config: DemoConfig, folder: Path, source: PaintedPicture | None, **settings: object
+) -> TextEditConfig:
+    """Make the config of an edit from a text prompt. The uploaded picture is copied to `folder`, byte for byte.
+
+    settings: fields of TextEditConfig that the visitor set. Raises UserError if something is missing or beyond the
+    page's limits.
+    """
+    faults = Faults()
+    faults.check(bool(settings["prompt"].strip()), "no prompt yet; describe what should be there instead")
+    settings = checked_settings(config, folder, source, settings, faults)
+    return TextEditConfig(**(chosen_editor(config, "text") | settings))
+
+
+class TextHandlers(EditHandlers):
+    """Handlers of the tab on which a text prompt guides the edit."""
+
+    def make_config(self, source: PainterData | None, **settings: object) -> TextEditConfig:
+        return text_edit_config(self.config, self.folders.new_folder(), from_browser(source), **settings)
+
+
+def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
+    """The picture with a prompt and settings below it, the result on the right."""
+    handlers = TextHandlers(editor, config, folders)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=2, min_width=320):
+            source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
+            prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
+            with gr.Row():
+                settings = common_settings(config)
+        with gr.Column(scale=1, min_width=320):
+            panel = make_result_panel()
+    connect(handlers, panel, source, {"prompt": prompt, **settings})
+
+
+TAB = Tab("From a text prompt", TextEditConfig, text_tab)

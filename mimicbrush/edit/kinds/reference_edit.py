@@ -1,0 +1,183 @@
+"""Edits from a reference picture: their options, and those for loading MimicBrush's weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mimicbrush.edit.config import PROGRAM, MaskedEditConfig
+from mimicbrush.editors.mimicbrush.settings import EditSettings
+from mimicbrush.errors import Faults
+from mimicbrush.requests import Precision, ReferenceRequest
+
+if TYPE_CHECKING:
+    from mimicbrush.edit.loaded_inputs import Inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig:
+    """The weights to edit with, and the device and precision to run them in."""
+
+    weights: str
+    """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
+    mimicbrush.bin, or asset:tiny, the small weights shipped with this package."""
+    lora: Path | None = None
+    """A LoRA file made by `python -m mimicbrush.model.weights lora`, for use with the weights it was trained on."""
+    lora_scale: float = 1.0
+    """Strength of the LoRA file; 0: no effect, 1: as trained."""
+    scheduler: str | None = None
+    """Sampler, a scheduler class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the sampler
+    stored with the weights, or DDIMScheduler."""
+    use_ema: bool = True
+    """Take the averaged weights (EMA) of a training run; false: its last weights."""
+    device: str = "auto"
+    """Device to compute on, such as cpu or cuda:1; auto: a GPU if there is one, otherwise the CPU."""
+    precision: Precision = "auto"
+    """Precision of the computation; auto: float16 on a GPU, as in the release, and float32 elsewhere."""
+    offload: Literal["none", "model", "sequential"] = "none"
+    """Keep weights in CPU memory and move them to the GPU when they are used, one model or one layer (sequential) at a
+    time: less GPU memory, slower."""
+    vae_tiling: bool = False
+    """Run the autoencoder on overlapping tiles: less memory, slightly different results."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        faults.check(
+            self.lora is None or self.lora.is_file(),
+            f"lora is {self.lora}, where no file is; give a LoRA file or leave it out",
+        )
+        if not math.isfinite(self.lora_scale):
+            faults.check(False, f"lora_scale is {self.lora_scale}, expected a finite number, 1 as trained")
+        elif self.lora is None:
+            faults.check(
+                self.lora_scale == 1,
+                f"lora_scale is {self.lora_scale}, but no lora is given; give the LoRA file to scale",
+            )
+        faults.refuse()
+
+    @property
+    def announcement(self) -> str:
+        """The first words of a command that loads weights, printed before heavy imports."""
+        weights = self.weights if self.lora is None else f"{self.weights} with {self.lora}"
+        place = "a GPU if there is one, else the CPU" if self.device == "auto" else self.device
+        return f"loading {weights} on {place}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
+    """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
+
+    weights: str | None = None
+    reference: list[Path] | Path | None = None
+    """The picture to imitate. Several, as '[a.png, b.png]', are placed side by side on one canvas."""
+    reference_box: list[int] | list[list[int] | None] | None = None
+    """Box around the object to imitate in the reference: left, top, right, bottom in pixels, as '[10, 20, 200, 180]'.
+    For several references one box or null each: '[[10, 20, 200, 180], null]'."""
+    reference_mask: Path | list[Path | None] | None = None
+    """Mask of the object to imitate in the reference, white on the object. For several references one mask or null
+    each: '[null, m.png]'."""
+    keep_shape: bool = False
+    """Keep the shape of the source's masked object (texture transfer)."""
+
+    kind = "reference"
+    request_class = ReferenceRequest
+    needed = ("source", "mask", "reference", "output")
+    optional = ("seed", "keep_shape", "reference_box", "reference_mask")
+    examples = (
+        f"{PROGRAM} reference --source s.png --mask m.png --reference r.png --output e.png --weights asset:tiny",
+        f"{PROGRAM} reference --batch edits.csv --weights runs/demo/train",
+        f"{PROGRAM} reference --replay e.png --output again.png",
+    )
+    ordinary = ("weights", "source", "mask", "reference", "output", "keep_shape", "seed")
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        if self.editor is None:
+            faults.check(
+                self.weights is not None, "weights not given; give them, asset:tiny for instance, or an editor"
+            )
+            faults.check(not self.init_args, "init_args are an editor's arguments; give its class path as editor, too")
+        else:
+            faults.found += self._settings_of_mimicbrush()
+        for base in (LoadConfig, MaskedEditConfig, EditSettings):
+            with faults.collect():
+                base.__post_init__(self)
+        if self.batch is None and self.reference is not None:
+            self._check_references(faults)
+        faults.refuse()
+
+    def _settings_of_mimicbrush(self) -> list[str]:
+        """The fault of options that another editor does not have."""
+        given = [
+            each.name
+            for base in (LoadConfig, EditSettings)
+            for each in fields(base)
+            if getattr(self, each.name) not in (None, each.default)
+        ]
+        return [f"{', '.join(given)}: not for {self.editor}; give its own arguments as init_args"] if given else []
+
+    def _check_references(self, faults: Faults) -> None:
+        faults.check(bool(self.references), "reference is an empty list; give one picture or several")
+        for name, given in (("reference_box", self.boxes), ("reference_mask", self.reference_masks)):
+            faults.check(
+                len(given) == len(self.references),
+                f"{len(given)} of {name} for {len(self.references)} references; give one each, or null",
+            )
+        for box in filter(None, self.boxes):
+            faults.check(
+                _is_box(box),
+                f"reference_box is {box}, expected whole left, top, right, bottom in pixels, none below 0, with left"
+                " below right and top below bottom",
+            )
+
+    def request(self, inputs: Inputs, canvas_size: int) -> ReferenceRequest:
+        return ReferenceRequest(
+            source=inputs.source.pixels[None],
+            mask=inputs.mask[None],
+            reference=inputs.join_references(canvas_size),
+            keep_shape=self.keep_shape,
+            seed=self.seed,
+        )
+
+    @property
+    def announcement(self) -> str:
+        return super().announcement if self.editor is None else f"loading {self.editor}"
+
+    @property
+    def references(self) -> list[Path]:
+        return self.reference if isinstance(self.reference, list) else [self.reference]
+
+    @property
+    def boxes(self) -> list[list[int] | None]:
+        box = self.reference_box
+        if box is None:
+            return [None] * len(self.references)
+        return box if box and isinstance(box[0], list | None) else [box]
+
+    @property
+    def reference_masks(self) -> list[Path | None]:
+        if self.reference_mask is None:
+            return [None] * len(self.references)
+        return self.reference_mask if isinstance(self.reference_mask, list) else [self.reference_mask]
+
+    @property
+    def left_open(self) -> list[str]:
+        return [name for name, value in vars(self.settings).items() if value is None]
+
+    @property
+    def pictures(self) -> dict[str, list[Path | None]]:
+        return super().pictures | {"reference": self.references, "reference_mask": self.reference_masks}
+
+    @property
+    def files(self) -> dict[str, list[Path | None]]:
+        return self.pictures | ({"lora": [self.lora]} if self.lora else {})
+
+
+def _is_box(box: object) -> bool:
+    """Whether this is left, top, right, bottom in the right order; the picture's size is not checked."""
+    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(side, int) for side in box)):
+        return False
+    left, top, right, bottom = box
+    return 0 <= left < right and 0 <= top < bottom
