@@ -90,7 +90,8 @@ class LayerRequest(EditRequest):
     """Draw a layer over the source from text prompts (Text2LIVE, arXiv 2204.02491).
 
     prompts: the edited picture; screen_prompts: the layer alone, on a green screen; source_prompts: the picture before
-    the edit; region_prompts: the thing to edit. Each is one prompt or several, and all but `prompts` may be left out.
+    the edit; region_prompts: the thing to edit; negative_region_prompts: things that the layer should not cover. Each
+    is one prompt or several, and all but `prompts` may be left out; negative ones need region prompts or a guide.
     mask: (T, 1, H, W), 1 where the layer belongs, or None; mask_use: what it is for.
     """
 
@@ -100,10 +101,11 @@ class LayerRequest(EditRequest):
     region_prompts: tuple[str, ...] = ()
     mask: Tensor | None = None
     mask_use: MaskUse = "guide"
+    negative_region_prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("prompts", "screen_prompts", "source_prompts", "region_prompts"):
+        for name in ("prompts", "screen_prompts", "source_prompts", "region_prompts", "negative_region_prompts"):
             _check_prompts(name, getattr(self, name))
         if not self.prompts:
             raise UserError("prompts is empty; give at least one prompt that describes the edited picture")

@@ -8,6 +8,7 @@ from mimicbrush.config import find_class
 from mimicbrush.requests import (
     Editor,
     EditRequest,
+    LayerRequest,
     MaskedRequest,
     MotionRequest,
     ReferenceRequest,
@@ -18,6 +19,7 @@ from mimicbrush.requests import (
 PATHS = {
     "mimicbrush.editors.mimicbrush.MimicBrushEditor": ReferenceRequest,
     "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting": TextRequest,
+    "mimicbrush.editors.text2live.Text2LiveEditor": LayerRequest,
     "mimicbrush.editors.baselines.Identity": EditRequest,
     "mimicbrush.editors.baselines.MeanColour": MaskedRequest,
     "mimicbrush.editors.baselines.ClassicalInpainting": MaskedRequest,

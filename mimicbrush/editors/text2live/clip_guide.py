@@ -1,0 +1,172 @@
+"""The frozen CLIP that guides the layer: embeddings of pictures of any size and of texts, tokens, and attention."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoTokenizer, CLIPModel, PreTrainedTokenizerBase
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from mimicbrush.editors.text2live.settings import PositionTable
+from mimicbrush.errors import UserError, some_of
+from mimicbrush.hub.library_messages import quiet_libraries, reason_of
+from mimicbrush.hub.local_networks import load_files
+from mimicbrush.hub.locations import CONFIG
+from mimicbrush.hub.part_files import find_part
+from mimicbrush.hub.weight_files import TRANSFORMERS
+
+SMALL_FILES = ("*config.json", "tokenizer.json", "vocab.json", "merges.txt", "special_tokens_map.json")
+"""Files of a tokenizer."""
+WHOLE_WORDS = "whole_words"
+"""Entry of a tokenizer's config: words that are not a single token were never trained, not even in pieces."""
+
+
+class ClipGuide(nn.Module):
+    """A CLIP of transformers that embeds pictures of any size.
+
+    Pictures are (B, 3, H, W) in [0, 1]. Gradients reach the pictures; the weights are frozen.
+    """
+
+    def __init__(
+        self, clip: CLIPModel, tokenizer: PreTrainedTokenizerBase, *, position_table: PositionTable = "released"
+    ) -> None:
+        super().__init__()
+        self.clip = clip.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.position_table = position_table
+        vision = clip.config.vision_config
+        self.image_size, self.patch_size = vision.image_size, vision.patch_size
+        self.num_blocks = vision.num_hidden_layers
+        self.positions = lru_cache(maxsize=64)(self._positions)
+        for name, values in (("mean", OPENAI_CLIP_MEAN), ("deviation", OPENAI_CLIP_STD)):
+            self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.clip.dtype
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Embed N texts as (N, D) in float32, not normalised."""
+        tokens = self.tokenizer(list(texts), padding=True, return_tensors="pt")
+        return self.clip.get_text_features(**tokens.to(self.mean.device)).pooler_output.float()
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        """Embed pictures as (B, D) in float32, not normalised."""
+        tokens = self.run_blocks(self.first_tokens(pictures), 0, self.num_blocks - 1)
+        # Only the class token of the last block is used.
+        return self.project(self.run_block(tokens, self.num_blocks - 1, class_token_only=True)[0][:, 0])
+
+    def tokens_before_last_block(self, pictures: Tensor) -> Tensor:
+        """Tokens (B, N, C) after the last block but one, the class token first."""
+        return self.run_blocks(self.first_tokens(pictures), 0, self.num_blocks - 1)
+
+    def project(self, class_tokens: Tensor) -> Tensor:
+        """Project the last class tokens (B, C) to embeddings (B, D) in float32."""
+        pooled = self.clip.vision_model.post_layernorm(class_tokens)
+        return self.clip.visual_projection(pooled).float()
+
+    def first_tokens(self, pictures: Tensor) -> Tensor:
+        """Tokens (B, N, C) before the first block; what a whole number of patches does not cover is cut off."""
+        vision = self.clip.vision_model
+        pixels = ((pictures - self.mean) / self.deviation).to(self.dtype)
+        patches = vision.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        classes = vision.embeddings.class_embedding.to(patches).expand(len(patches), 1, -1)
+        tokens = torch.cat([classes, patches], dim=1) + self.positions(*pictures.shape[-2:]).to(patches)
+        return vision.pre_layrnorm(tokens)
+
+    def run_blocks(self, tokens: Tensor, first: int, last: int) -> Tensor:
+        """Run the blocks from `first` to before `last`."""
+        for number in range(first, last):
+            tokens, _ = self.run_block(tokens, number)
+        return tokens
+
+    def run_block(self, tokens: Tensor, number: int, *, class_token_only: bool = False) -> tuple[Tensor, Tensor]:
+        """Run one block; also returns its attention (B, heads, queries, N) after the softmax.
+
+        class_token_only: compute only the class token's output.
+        """
+        layer = self.clip.vision_model.encoder.layers[number]
+        normed = layer.layer_norm1(tokens)
+        queries, tokens = (normed[:, :1], tokens[:, :1]) if class_token_only else (normed, tokens)
+        attended, attention = attend(layer.self_attn, queries, normed)
+        tokens = tokens + attended
+        return tokens + layer.mlp(layer.layer_norm2(tokens)), attention
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        """Position table (1, N, C) for pictures of this size."""
+        table = self.clip.vision_model.embeddings.position_embedding.weight.float()
+        grid, rows, columns = self.image_size // self.patch_size, height // self.patch_size, width // self.patch_size
+        if rows * columns == grid**2 and height == width:
+            return table[None]
+        square = table[1:].T.reshape(1, -1, grid, grid)
+        # The released code resizes by factors with 0.1 added, which also moves the places that are sampled.
+        factors = [(count + 0.1) / grid for count in (rows, columns)]
+        if self.position_table == "released":
+            factors.reverse()
+        resized = F.interpolate(square, scale_factor=factors, mode="bicubic", align_corners=False)
+        return torch.cat([table[None, :1], resized.flatten(2).transpose(1, 2)], dim=1)
+
+
+def attend(attention: nn.Module, queries: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Run the attention of a block of transformers' CLIP, and return its weights (B, heads, Q, N) too.
+
+    Written out because relevancy needs gradients of the weights, and because on a CPU torch's fused attention takes
+    longer for so few tokens.
+    """
+    queries, keys, values = (
+        projection(inputs).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        for projection, inputs in (
+            (attention.q_proj, queries),
+            (attention.k_proj, tokens),
+            (attention.v_proj, tokens),
+        )
+    )
+    weights = (queries * attention.scale @ keys.transpose(-1, -2)).softmax(dim=-1)
+    return attention.out_proj((weights @ values).transpose(1, 2).flatten(2)), weights
+
+
+def load_clip_guide(
+    name: str, *, device: torch.device, dtype: torch.dtype, position_table: PositionTable = "released"
+) -> ClipGuide:
+    """Load a CLIP in transformers' layout: a folder, a hub repository, or weights shipped with this package.
+
+    Raises UserError if it is missing, damaged, or lacks an encoder or a projection.
+    """
+    found = find_part(name, TRANSFORMERS, class_name="CLIPModel", extra=SMALL_FILES)
+    kind = json.loads((found.folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
+    if kind != "clip":
+        raise UserError(f"{name} holds a network of type {kind}, expected clip, with both encoders and projections")
+    clip = load_files(found, CLIPModel, dtype=dtype)
+    try:
+        with quiet_libraries():
+            tokenizer = AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+    except Exception as error:  # the library raises many kinds for damaged files
+        raise UserError(f"{name}: its tokenizer cannot be read ({reason_of(error)}); copy the whole folder") from None
+    return ClipGuide(clip, tokenizer, position_table=position_table).to(device)
+
+
+def check_texts(guide: ClipGuide, texts: Sequence[str]) -> None:
+    """Raise UserError for a text beyond the token limit, or with words that the CLIP has never seen."""
+    limit = guide.clip.config.text_config.max_position_embeddings
+    for text in texts:
+        num_tokens = len(guide.tokenizer(text).input_ids)
+        if num_tokens > limit:
+            raise UserError(f"{text!r:.60} has {num_tokens} tokens, and this CLIP reads at most {limit}; shorten it")
+    unknown = _unknown_words(guide.tokenizer, texts)
+    if unknown:
+        raise UserError(f"this CLIP does not know {some_of(unknown, 10)}; use other words, or another CLIP")
+
+
+def _unknown_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
+    """Words that were never trained; empty for a tokenizer whose pieces of words were."""
+    if not tokenizer.init_kwargs.get(WHOLE_WORDS):
+        return []
+    words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+", text.lower()))
+    return [word for word in words if len(tokenizer(word, add_special_tokens=False).input_ids) > 1]

@@ -1,0 +1,160 @@
+"""Text2LIVE: a layer over a still, from text prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from mimicbrush.device import choose_device, choose_dtype
+from mimicbrush.editors.text2live.clip_guide import ClipGuide, check_texts, load_clip_guide
+from mimicbrush.editors.text2live.drawn_views import smallest_crop
+from mimicbrush.editors.text2live.layer_network import build_layer_network
+from mimicbrush.editors.text2live.layer_optimisation import LayerOptimisation, WorkingPicture
+from mimicbrush.editors.text2live.losses import LayerLosses, TextEmbeddings, composite, on_green
+from mimicbrush.editors.text2live.prompts import SCREEN_TEMPLATES, TEMPLATES, fill_templates
+from mimicbrush.editors.text2live.run_state import RunState, run_config
+from mimicbrush.editors.text2live.settings import Text2LiveSettings
+from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.requests import Edited, Editor, LayerRequest, OnProgress, Precision
+from mimicbrush.seeds import seed_of
+
+
+class Text2LiveEditor(Editor):
+    """Optimises a small network for each request, which draws a layer of colour and opacity over the source.
+
+    clip: a CLIP in transformers' layout: a hub repository, a folder, weights shipped with this package (asset:NAME), or
+    a guide in memory. precision: of CLIP; the layer's network is always computed in float32. `auto` is float16 on a
+    GPU, as in the release, and float32 elsewhere. Raises UserError if the weights are missing or do not fit.
+    """
+
+    request_class = LayerRequest
+
+    def __init__(
+        self,
+        clip: str | ClipGuide = "openai/clip-vit-base-patch32",
+        *,
+        settings: Text2LiveSettings | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+    ) -> None:
+        self.settings = settings or Text2LiveSettings()
+        self.device = choose_device(device)
+        if isinstance(clip, ClipGuide):
+            self.guide = clip.to(self.device)
+            self.clip = "in memory"
+        else:
+            dtype = choose_dtype(precision, self.device)
+            self.guide = load_clip_guide(
+                clip, device=self.device, dtype=dtype, position_table=self.settings.position_table
+            )
+            self.clip = clip
+        num_blocks, available = self.settings.num_relevancy_blocks, self.guide.num_blocks
+        if num_blocks > available:
+            raise UserError(f"num_relevancy_blocks is {num_blocks}, and this CLIP has {available} blocks; choose fewer")
+
+    def edit(
+        self, request: LayerRequest, *, on_progress: OnProgress | None = None, run_folder: Path | None = None
+    ) -> Edited:
+        """The layers of the result: `rgba`, its `opacity`, and the layer `on_green`.
+
+        on_progress is called after each step; `preview` renders the layer as it is then. run_folder: where the state is
+        kept, from which an equal call resumes, also where on_progress raises or a signal stops the process; the caller
+        deletes it. Raises UserError if the folder belongs to another request or other settings.
+        """
+        optimisation = self.prepare(request)
+        state = None
+        if run_folder is not None:
+            precision = str(self.guide.dtype).removeprefix("torch.")
+            config = run_config(request, clip=self.clip, precision=precision, settings=self.settings)
+            state = RunState(run_folder, config)
+
+        def on_step(step: int, is_last: bool) -> None:
+            if on_progress is not None:
+                share = 1.0 if is_last else (step + 1) / self.settings.num_steps
+                on_progress(share, lambda: finish_edit(optimisation.render(), request))
+
+        optimisation.run(on_step, state)
+        return finish_edit(optimisation.render(), request)
+
+    def prepare(self, request: LayerRequest) -> LayerOptimisation:
+        """Embed the texts of a request and set up its optimisation; raises UserError where it cannot be edited."""
+        if len(request.source) != 1:
+            raise UserError(
+                f"source has {len(request.source)} frames, and Text2LIVE edits stills so far; give a single picture"
+            )
+        picture = working_picture(request, self.settings)
+        _check_sides(picture, self.settings)
+        settings = self.settings
+        losses = LayerLosses(
+            self.guide,
+            self._embed_texts(request),
+            settings,
+            num_bootstrap_steps=_num_bootstrap_steps(request, picture, settings),
+        )
+        network = build_layer_network(settings, seed_of(request.seed, "text2live network"))
+        return LayerOptimisation(network, losses, picture, settings, seed=request.seed, device=self.device)
+
+    def _embed_texts(self, request: LayerRequest) -> TextEmbeddings:
+        """Embed the prompts in their templates; without prompts for the screen, those of the edited picture."""
+        texts = TextEmbeddings(
+            composition=fill_templates(request.prompts, TEMPLATES),
+            source=fill_templates(request.source_prompts, TEMPLATES),
+            screen=fill_templates(request.screen_prompts or request.prompts, SCREEN_TEMPLATES),
+            region=list(request.region_prompts),
+            negative=list(request.negative_region_prompts),
+        )
+        check_texts(self.guide, [text for group in texts for text in group])
+        empty = torch.zeros(0, self.guide.clip.config.projection_dim, device=self.device)
+        return TextEmbeddings(*(self.guide.embed_texts(group) if group else empty for group in texts))
+
+
+def working_picture(request: LayerRequest, settings: Text2LiveSettings) -> WorkingPicture:
+    """Resize source and mask in 8 bits so that the shorter side is `resolution`, as in the release."""
+    images = [to_pil(tensor[0].float()) for tensor in (request.source, request.mask) if tensor is not None]
+    if settings.resolution is not None:
+        width, height = images[0].size
+        factor = settings.resolution / min(width, height)
+        size = tuple(
+            settings.resolution if side == min(width, height) else int(factor * side) for side in (width, height)
+        )
+        images = [image.resize(size, Image.Resampling.BILINEAR) for image in images]
+    if request.mask is None:
+        return WorkingPicture(images[0])
+    is_limit = request.mask_use == "limit"
+    return WorkingPicture(images[0], images[1], is_limit=is_limit, is_guide=not (is_limit and request.region_prompts))
+
+
+def finish_edit(layer: Tensor, request: LayerRequest) -> Edited:
+    """Resize a layer (1, 4, h, w) to the source and draw it over the source at full resolution."""
+    source = request.source
+    layer = layer.float().cpu()
+    if layer.shape[-2:] != source.shape[-2:]:
+        layer = F.interpolate(layer, source.shape[-2:], mode="bilinear", align_corners=False, antialias=True)
+    layer = layer.to(source).clamp(0, 1)
+    if request.mask is not None and request.mask_use == "limit":
+        layer[:, 3:] *= request.mask
+    layers = {"rgba": layer, "opacity": layer[:, 3:], "on_green": on_green(layer)}
+    return Edited(composite(layer, source), layers)
+
+
+def _num_bootstrap_steps(request: LayerRequest, picture: WorkingPicture, settings: Text2LiveSettings) -> int:
+    """Number of first steps that draw the opacity to a region; 0 where the request names none."""
+    if not (request.region_prompts or picture.is_guide):
+        return 0
+    return settings.num_steps if settings.bootstrap_steps is None else settings.bootstrap_steps
+
+
+def _check_sides(picture: WorkingPicture, settings: Text2LiveSettings) -> None:
+    height, width = picture.size
+    smallest = smallest_crop(height, width, settings)
+    if smallest < settings.min_side:
+        raise UserError(
+            f"the picture is optimised at {width} x {height} pixels, where crops are as small as {smallest} pixels, and"
+            f" a network of {settings.num_scales} scales needs {settings.min_side}; raise resolution, or lower"
+            " num_scales"
+        )

@@ -1,0 +1,39 @@
+"""The internal data set: random crops of the one source, made from 8-bit pictures as in the release."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from mimicbrush.editors.text2live.drawn_views import ColourChange, DrawnCrop
+
+ENHANCERS = {
+    "brightness": ImageEnhance.Brightness,
+    "contrast": ImageEnhance.Contrast,
+    "saturation": ImageEnhance.Color,
+}
+
+
+def apply_crop(picture: Image.Image, drawn: DrawnCrop) -> Image.Image:
+    """Change, mirror, resize and crop an 8-bit picture, or a mask of mode L whose levels are not changed."""
+    if picture.mode == "RGB":
+        for change in drawn.colours:
+            picture = _change_colours(picture, change)
+    if drawn.is_mirrored:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    height, width = drawn.size
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    if drawn.crop is None:
+        return picture
+    top, left, height, width = drawn.crop
+    return picture.crop((left, top, left + width, top + height))
+
+
+def _change_colours(picture: Image.Image, change: ColourChange) -> Image.Image:
+    name, factor = change
+    if name != "hue":
+        return ENHANCERS[name](picture).enhance(factor)
+    hue, saturation, value = picture.convert("HSV").split()
+    levels = (np.asarray(hue).astype(np.int32) + int(factor * 255)) % 256
+    hue = Image.fromarray(levels.astype(np.uint8), "L")
+    return Image.merge("HSV", (hue, saturation, value)).convert("RGB")

@@ -1,0 +1,123 @@
+"""The network that draws the layer: an hourglass with skip connections, trained anew for each edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mimicbrush.editors.text2live.settings import Text2LiveSettings
+
+SLOPE = 0.2
+"""Slope of the leaky ReLU."""
+COLOUR_AXES = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))
+"""Principal axes of the colours of natural pictures, one a column; the network's colours are their coordinates."""
+
+
+class ConvBlock(nn.Module):
+    """Convolution with reflection padding, then normalisation and activation.
+
+    Batch statistics are always used, as in the release, which never calls `eval`: with a batch of one this is an
+    instance normalisation.
+    """
+
+    def __init__(self, num_in: int, num_out: int, kernel_size: int, *, stride: int = 1, has_norm: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            num_in, num_out, kernel_size, stride=stride, padding=kernel_size // 2, padding_mode="reflect"
+        )
+        self.norm = batch_norm(num_out) if has_norm else nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.leaky_relu(self.norm(self.conv(features)), SLOPE)
+
+
+class HourglassScale(nn.Module):
+    """One scale of the hourglass: a thin skip branch beside a branch of half the size."""
+
+    def __init__(self, num_in: int, *, down: int, up: int, skip: int, num_deeper: int, is_first: bool) -> None:
+        super().__init__()
+        self.skip = ConvBlock(num_in, skip, 1)
+        self.down1 = ConvBlock(num_in, down, 3, stride=2)
+        self.down2 = ConvBlock(down, down, 3)
+        self.merge = batch_norm(skip + num_deeper)
+        self.up1 = ConvBlock(skip + num_deeper, up, 3)
+        self.up2 = ConvBlock(up, up, 1, has_norm=not is_first)
+
+
+class LayerNetwork(nn.Module):
+    """Draws a layer (1, 4, H, W), colour and opacity in [0, 1], from a picture (1, 3, H, W) in [0, 1].
+
+    down, up, skip: channels at every scale, or one number for each. Every side needs 2^num_scales + 1 pixels.
+    """
+
+    def __init__(
+        self, num_scales: int, *, down: int | Sequence[int], up: int | Sequence[int], skip: int | Sequence[int]
+    ) -> None:
+        super().__init__()
+        downs, ups, skips = (_for_each_scale(channels, num_scales) for channels in (down, up, skip))
+        self.scales = nn.ModuleList(
+            HourglassScale(
+                downs[number - 1] if number else 3,
+                down=downs[number],
+                up=ups[number],
+                skip=skips[number],
+                num_deeper=ups[number + 1] if number + 1 < num_scales else downs[number],
+                is_first=number == 0,
+            )
+            for number in range(num_scales)
+        )
+        self.head = nn.Conv2d(ups[0], 4, 1)
+        axes = torch.tensor(COLOUR_AXES)
+        axes[:, 0] /= 1.6
+        self.register_buffer("colour_matrix", axes / axes.norm(dim=0).max())
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return torch.sigmoid(self._mix_colours(self.head(self._hourglass(picture, 0))))
+
+    def _hourglass(self, features: Tensor, number: int) -> Tensor:
+        scale = self.scales[number]
+        deeper = scale.down2(scale.down1(features))
+        if number + 1 < len(self.scales):
+            deeper = self._hourglass(deeper, number + 1)
+        deeper = F.interpolate(deeper, scale_factor=2, mode="bilinear", align_corners=False)
+        # There is no activation between this normalisation and the convolution after it.
+        return scale.up2(scale.up1(scale.merge(_join(scale.skip(features), deeper))))
+
+    def _mix_colours(self, logits: Tensor) -> Tensor:
+        """Turn coordinates along the colour axes into RGB; the fourth channel, opacity, stays."""
+        colour = torch.einsum("ij,bjhw->bihw", self.colour_matrix, logits[:, :3])
+        return torch.cat([colour, logits[:, 3:]], dim=1)
+
+
+def build_layer_network(settings: Text2LiveSettings, seed: int) -> LayerNetwork:
+    """Draw a network with torch's default weights, without touching the global random state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LayerNetwork(
+            settings.num_scales,
+            down=settings.num_channels,
+            up=settings.num_channels,
+            skip=settings.num_skip_channels,
+        )
+
+
+def batch_norm(num_channels: int) -> nn.BatchNorm2d:
+    """Normalisation by the statistics of the batch, which keeps no averages."""
+    return nn.BatchNorm2d(num_channels, track_running_stats=False)
+
+
+def _join(skip: Tensor, deeper: Tensor) -> Tensor:
+    """Concatenate two branches, both cut at their centres to the smaller height and width."""
+    height, width = (min(skip.shape[axis], deeper.shape[axis]) for axis in (2, 3))
+    cut = []
+    for features in (skip, deeper):
+        top, left = (features.shape[2] - height) // 2, (features.shape[3] - width) // 2
+        cut.append(features[:, :, top : top + height, left : left + width])
+    return torch.cat(cut, dim=1)
+
+
+def _for_each_scale(channels: int | Sequence[int], num_scales: int) -> list[int]:
+    return [channels] * num_scales if isinstance(channels, int) else list(channels)
