@@ -14,6 +14,10 @@ BetaSchedule = Literal["scaled_linear", "linear", "squaredcos_cap_v2"]
 """Course of the noise variances, in diffusers' words: linear, linear in their square roots (Stable Diffusion), or
 cosine."""
 
+Spacing = Literal["even", "released"]
+"""Timesteps of N steps. even: exactly N, spread over all levels; released: every (T // N)-th, which makes more than N
+steps where N does not divide T, as in Stable Diffusion's own code. The two are equal where N divides T."""
+
 MAX_STEPS = 1000
 """Largest number of sampling steps: the length of the noise schedule. A sampler may allow fewer."""
 MAX_GUIDANCE = 100

@@ -41,7 +41,7 @@ def sample(
     """
     if not len(noise) or any(len(noise) % len(value) for value in conditions):
         raise ValueError(f"{len(noise)} rows of noise for {len(conditions.mask)} edits; expected a multiple")
-    predictor = _GuidedPredictor(network, conditions, num_rows=len(noise), guidance_scale=guidance_scale)
+    predictor = GuidedPredictor(network, conditions, num_rows=len(noise), guidance_scale=guidance_scale)
     set_timesteps(scheduler, num_inference_steps)
     device_timesteps = send(scheduler.timesteps, noise.device)
     step_noise = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
@@ -58,7 +58,7 @@ def sample(
     return latent
 
 
-class _GuidedPredictor:
+class GuidedPredictor:
     """Predicts the noise (or velocity) of all rows in a sampling step, with classifier-free guidance.
 
     Unconditional rows see neither image tokens nor reference; mask, background and shape stay (paper, 4.1). Conditions

@@ -6,9 +6,7 @@ They change masked pixels only; the others keep their exact values.
 from __future__ import annotations
 
 import re
-from typing import Literal
 
-import cv2
 import kornia
 import numpy as np
 import torch
@@ -17,12 +15,10 @@ from torch import Tensor
 
 from mimicbrush.editors.baselines.identity import finish
 from mimicbrush.errors import UserError
-from mimicbrush.pictures.conversion import to_channels, to_levels
+from mimicbrush.pictures.classical_inpainting import RADIUS, InpaintingMethod, fill_hole
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.pictures.mask_geometry import grow, mask_box
 from mimicbrush.requests import Edited, Editor, MaskedRequest, OnProgress, ReferenceRequest, TextRequest
-
-INPAINTING_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
 
 
 class MeanColour(Editor):
@@ -124,21 +120,19 @@ class ClassicalInpainting(Editor):
 
     request_class = MaskedRequest
 
-    def __init__(self, method: Literal["telea", "navier_stokes"] = "telea", radius: float = 5.0) -> None:
+    def __init__(self, method: InpaintingMethod = "telea", radius: float = RADIUS) -> None:
         if radius <= 0:
             raise UserError(f"radius is {radius}, expected a positive number of pixels")
-        self.flag = INPAINTING_FLAGS[method]
+        self.method = method
         self.radius = radius
 
     def edit(self, request: MaskedRequest, *, on_progress: OnProgress | None = None) -> Edited:
-        mask = request.mask > 0.5
-        frames = [self._inpaint(frame, hole) for frame, hole in zip(request.source, mask[:, 0], strict=True)]
-        return finish(torch.where(mask, torch.stack(frames).to(request.source), request.source), on_progress)
-
-    def _inpaint(self, frame: Tensor, hole: Tensor) -> Tensor:
-        """(3, H, W), (H, W) -> (3, H, W), on 8-bit pixels as OpenCV wants them."""
-        filled = cv2.inpaint(to_levels(frame), hole.cpu().numpy().astype(np.uint8), self.radius, self.flag)
-        return to_channels(filled)
+        holes = request.mask[:, 0] > 0.5
+        frames = [
+            fill_hole(frame, hole, method=self.method, radius=self.radius)
+            for frame, hole in zip(request.source, holes, strict=True)
+        ]
+        return finish(torch.stack(frames), on_progress)
 
 
 def _match_statistics(values: Tensor, wanted: Tensor) -> Tensor:
