@@ -20,7 +20,7 @@ class DdimStep(NamedTuple):
     """One step between two noise levels; `a` is the share of the signal in the variance, alpha with a bar."""
 
     timestep: int
-    """Of the noisier level, for the network."""
+    """Timestep of the noisier level, for the network."""
     alpha: float
     """Share `a` at the noisier level."""
     previous_alpha: float
