@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,14 +35,14 @@ def pixel_grid(height: int, width: int, *, dtype: torch.dtype = torch.float32) -
     return torch.stack([columns, rows])[None].to(dtype)
 
 
-def warp_backward(picture: Tensor, flow: Tensor) -> Tensor:
-    """Look up each pixel where its flow points to, bilinearly: output(x) = picture(x + flow(x)).
+def warp_backward(picture: Tensor, flow: Tensor, *, mode: Literal["bilinear", "bicubic"] = "bilinear") -> Tensor:
+    """Look up each pixel where its flow points to: output(x) = picture(x + flow(x)).
 
     picture: (B, C, H, W), the second picture; flow: (B, 2, H, W), from the first picture to the second. The result
     shows the second picture on the first one's grid. Points outside the picture take the nearest pixel.
     """
     target = pixel_grid(*flow.shape[2:], dtype=flow.dtype).to(flow.device) + flow
-    warped = remap(picture, target[:, 0], target[:, 1], padding_mode="border", align_corners=True)
+    warped = remap(picture, target[:, 0], target[:, 1], mode=mode, padding_mode="border", align_corners=True)
     return warped.to(picture.dtype)
 
 
@@ -101,22 +103,45 @@ def splat_forward(picture: Tensor, flow: Tensor, *, importance: Tensor | None = 
 def move_layer(picture: Tensor, mask: Tensor, flow: Tensor) -> Tensor:
     """Cut a thing out of a picture and move it along a flow: a layer (B, C + 1, H, W) of its colours and its opacity.
 
-    picture: (B, C, H, W); mask: (B, 1, H, W), 1 on the thing; flow: (B, 2, H, W), read on the thing alone. The flow is
-    inverted, exactly where it is affine, and the thing looked up bilinearly: it has no gaps where it is enlarged, and
-    exact colours where it is moved by whole pixels. Colours are 0 where the layer is transparent.
+    picture: (B, C, H, W); mask: (B, 1, H, W), 1 on the thing, between 0 and 1 where it is half transparent; flow:
+    (B, 2, H, W), read where the mask is above 0.5. The flow is inverted, exactly where it is affine, and the thing
+    looked up bicubically: it has no gaps where it is enlarged, is averaged where it is shrunk, and keeps its exact
+    colours where it is moved by whole pixels. Colours are 0 where the layer is transparent.
     """
-    places, is_reached = _invert_flow(_continue_flow(flow, mask), mask)
+    flow = _continue_flow(flow, mask)
+    places, inverse, is_reached = _invert_flow(flow, mask)
     grid = pixel_grid(*flow.shape[2:], dtype=flow.dtype).to(flow.device)
     thing = mask.to(picture.dtype)
-    layer = warp_backward(torch.cat([picture * thing, thing], dim=1), places - grid)
-    colours, opacity = layer[:, :-1], layer[:, -1:] * is_reached
-    opacity = torch.where(opacity > MIN_OPACITY, opacity, 0).clamp(max=1)
-    return torch.cat([torch.where(opacity > 0, colours / opacity.clamp(min=MIN_OPACITY), 0), opacity], dim=1)
+    # Opacity and colours times opacity, which are averaged as light is.
+    cut = torch.cat([picture * thing, thing], dim=1)
+    offsets = _sample_offsets(inverse, is_reached)
+    looked_up = (
+        warp_backward(cut, places - grid + right * inverse[:, ::2] + down * inverse[:, 1::2], mode="bicubic")
+        for right, down in itertools.product(offsets, repeat=2)
+    )
+    layer = sum(looked_up) / len(offsets) ** 2
+    opacity = (layer[:, -1:] * is_reached).clamp(max=1)
+    opacity = torch.where(opacity > MIN_OPACITY, opacity, 0)
+    colours = (layer[:, :-1] / opacity.clamp(min=MIN_OPACITY)).clamp(*picture.aminmax())
+    return torch.cat([torch.where(opacity > 0, colours, 0), opacity], dim=1)
 
 
-def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (B, 2, H, W) that a flow moves to each pixel, and whether any is moved there (B, 1, H, W).
+def _sample_offsets(inverse: Tensor, is_reached: Tensor) -> list[float]:
+    """Places inside a pixel, along each axis, at which a thing is looked up: more than one where it is shrunk.
 
+    inverse: the derivative of where the pixels come from, as in `_invert_flow`.
+    """
+    right, down = inverse[:, ::2].norm(dim=1, keepdim=True), inverse[:, 1::2].norm(dim=1, keepdim=True)
+    steps = torch.maximum(right, down)[is_reached]
+    # The median: at folds and at the border single derivatives are very large.
+    count = min(MAX_PARTS, max(1, math.ceil(float(steps.median()) - 0.25))) if len(steps) else 1
+    return [(number + 0.5) / count - 0.5 for number in range(count)]
+
+
+def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points (B, 2, H, W) that a flow moves to each pixel, their derivative, and whether any is moved there.
+
+    The derivative (B, 4, H, W) holds the change of x to the right and down, then that of y; the last is (B, 1, H, W).
     The points are those of the thing and of a ring around it. They are splatted with their places and the inverse of
     the motion's derivative; from the mean of those that land, one linear step leads to the middle of the pixel.
     """
@@ -138,7 +163,8 @@ def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     is_reached = sums[:, -1:] > MIN_WEIGHT
     point, target, inverse = (sums[:, :-1] / sums[:, -1:].clamp(min=MIN_WEIGHT)).split([2, 2, 4], dim=1)
     step = pixel_grid(height, width, dtype=flow.dtype).to(flow.device) - target
-    return point + torch.stack([(inverse[:, :2] * step).sum(1), (inverse[:, 2:] * step).sum(1)], dim=1), is_reached
+    point = point + torch.stack([(inverse[:, :2] * step).sum(1), (inverse[:, 2:] * step).sum(1)], dim=1)
+    return point, inverse, is_reached
 
 
 def _continue_flow(flow: Tensor, mask: Tensor) -> Tensor:

@@ -112,6 +112,26 @@ def test_a_moved_thing_covers_its_area_without_gaps(motion, area):
     assert (opacity[16:20, 21:24] > 0.98).all() and opacity.max() <= 1
 
 
+def test_a_shrunk_thing_is_averaged():
+    """Stripes of one pixel become grey; single lookups would show their colours."""
+    picture = (torch.arange(64) % 2).float().expand(1, 3, 64, 64)
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 8:56, 8:56] = 1
+    layer = move_layer(picture, mask, motion_field(scale(0.25, centre=(31.5, 31.5)), 64, 64, mask=mask))
+    assert (layer[:, :3, 28:36, 28:36] - 0.5).abs().max() < 0.02
+    assert layer[:, 3].sum() == pytest.approx(12 * 12, rel=0.03)
+
+
+def test_a_half_transparent_border_moves_with_its_colours():
+    """A half transparent column keeps its opacity and its colour, whatever lies behind it."""
+    picture, mask = torch.full((1, 3, 20, 30), 0.2), torch.zeros(1, 1, 20, 30)
+    picture[..., 5:15, 5:11], mask[..., 5:15, 5:10], mask[..., 5:15, 10] = 0.8, 1, 0.4
+    flow = motion_field(translate(9, 0), 20, 30)
+    layer = move_layer(picture, mask, flow)
+    assert layer[0, 3, 10, 18:21].tolist() == pytest.approx([1, 0.4, 0], abs=1e-4)
+    assert layer[0, 0, 10, 19].item() == pytest.approx(0.8, abs=1e-4)
+
+
 def test_a_mirroring_motion_is_inverted_too():
     """Mirrored about column 22 and enlarged, a picture is its own mirror image enlarged."""
     picture = torch.rand(1, 3, 40, 45, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,34 @@
+"""Settings of move and repaint; this module does not import torch."""
+
+# Annotations are not postponed here, as in the settings of MimicBrush: jsonargparse would not find their names.
+from dataclasses import dataclass
+
+from mimicbrush.errors import Faults
+
+SIDE_PER_PIXEL = 256
+"""Pixels of the picture's longer side for each pixel of the default margin: borders of larger pictures are wider."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveAndRepaintSettings:
+    """Widths, in pixels, of the borders that are repainted."""
+
+    margin: int | None = None
+    """Width of the thing's border, on each side of its outline, in which its pixels are mixed with the background: its
+    opacity is estimated there, and the background is repainted. null: 1 for each 256 pixels of the longer side, at
+    least 1."""
+    border: int = 1
+    """Width around the thing's new place that is repainted as well, if the inpainter receives a reference or a prompt;
+    0: none."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        faults.check(
+            self.margin is None or self.margin >= 1, f"margin is {self.margin}, expected at least 1 pixel, or null"
+        )
+        faults.check(self.border >= 0, f"border is {self.border}, expected 0 pixels or more")
+        faults.refuse()
+
+    def margin_of(self, height: int, width: int) -> int:
+        """The margin in a picture of this size."""
+        return max(1, round(max(height, width) / SIDE_PER_PIXEL)) if self.margin is None else self.margin
