@@ -8,12 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.editors.move_and_repaint.matting import continue_colours, cut_out, grown
+from mimicbrush.config import instantiate
+from mimicbrush.editors.move_and_repaint.matting import cut_out, grown
 from mimicbrush.editors.move_and_repaint.settings import MoveAndRepaintSettings
 from mimicbrush.errors import UserError
 from mimicbrush.flow.motion_masks import check_motion, describe_motion, moving_pixels
 from mimicbrush.flow.plain_warp import draw_over
 from mimicbrush.flow.warping import move_layer
+from mimicbrush.pictures.classical_inpainting import fill_hole
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.requests import (
     Edited,
@@ -28,6 +30,7 @@ from mimicbrush.requests import (
 
 OPAQUE = 0.999
 """Opacity of a layer from which nothing behind it shows."""
+DEFAULT_INPAINTER = "mimicbrush.editors.baselines.ClassicalInpainting"
 REPAINT_REQUESTS = (ReferenceRequest, TextRequest, MaskedRequest)
 """Kinds of requests that can ask for the background; the first that fits the inpainter is used."""
 
@@ -51,12 +54,14 @@ class MoveAndRepaintEditor(Editor):
     border around it. One that only continues what is beside the hole would continue the thing as well: it receives
     the source with a hole in the thing's place. In both cases the thing is drawn over what was painted.
 
-    inpainter: an editor of masked pictures, in YAML by its class_path and init_args; settings: widths of borders.
+    inpainter: an editor of masked pictures, in YAML by its class_path and init_args; None: classical inpainting, which
+    needs no weights; settings: widths of borders.
     """
 
     request_class = MotionRequest
 
-    def __init__(self, inpainter: Editor, *, settings: MoveAndRepaintSettings | None = None) -> None:
+    def __init__(self, inpainter: Editor | None = None, *, settings: MoveAndRepaintSettings | None = None) -> None:
+        inpainter = inpainter or instantiate(DEFAULT_INPAINTER, {}, Editor)
         kinds = [kind for kind in REPAINT_REQUESTS if issubclass(kind, inpainter.request_class)]
         if not kinds:
             raise UserError(
@@ -95,8 +100,7 @@ class MoveAndRepaintEditor(Editor):
         around = grown(opacity > 0, self.settings.border) if self.settings.border and self.is_guided else False
         hole = (left | around) & (opacity < OPAQUE)
         # Editors blend their result with what is in the hole near its edge, which must not be the thing.
-        background = request.source if left.all() else continue_colours(request.source, ~left, margin=margin)
-        background = torch.where(left, background, request.source)
+        background = request.source if left.all() else fill_hole(request.source[0], left[0, 0])[None]
         return Move(request, layer, hole.to(layer), draw_over(layer, background))
 
     def _repaint_request(self, move: Move) -> MaskedRequest:

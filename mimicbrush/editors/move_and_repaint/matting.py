@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from kornia.filters import gaussian_blur2d
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from mimicbrush.pictures.classical_inpainting import fill_hole
 from mimicbrush.pictures.mask_geometry import grow
 
-SPREAD = 2.0
-"""Standard deviation, in margins, of the blur that continues the background under the thing's border."""
 CONTRAST = 0.05
 """Squared distance of the thing's colour and the background's at which the estimated opacity counts half."""
-MIN_SHARE = 1e-3
-"""Smallest share of known colours in a blur that is used."""
 HALF = 0.5
 """Opacity at the outline: inside it the thing prevails, and outside the background."""
 
@@ -34,13 +30,13 @@ def cut_out(source: Tensor, thing: Tensor, *, margin: int) -> Cutout:
     """Estimate a thing's opacity, and its colours, within `margin` pixels of its outline.
 
     source: (1, 3, H, W); thing: (1, 1, H, W) of bool, its hard mask. A pixel of the border mixes two colours: that of
-    the nearest pixel well inside, and that of the blurred background around. Its opacity is where the pixel lies
-    between them. Where the two are alike, the hard mask decides; its pixels are at least half opaque, others at most.
+    the nearest pixel well inside, and that of the background, continued from outside. Its opacity is where the pixel
+    lies between them. Where the two are alike, the hard mask decides; its pixels are half opaque or more, others less.
     """
     inside, outside = ~grown(~thing, margin), ~grown(thing, margin)
     if not inside.any() or not outside.any():
         return Cutout(source, thing.to(source.dtype))
-    pure, background = _nearest(source, inside), continue_colours(source, outside, margin=margin)
+    pure, background = _nearest(source, inside), fill_hole(source[0], ~outside[0, 0])[None]
     contrast = (pure - background).square().sum(dim=1, keepdim=True)
     share = ((source - background) * (pure - background)).sum(dim=1, keepdim=True) / contrast.clamp(min=1e-6)
     trust = contrast / (contrast + CONTRAST)
@@ -50,15 +46,6 @@ def cut_out(source: Tensor, thing: Tensor, *, margin: int) -> Cutout:
     # Little can be told of the thing's colour where it is mostly transparent.
     unmixed = ((source - (1 - opacity) * background) / opacity.clamp(min=HALF)).clamp(0, 1)
     return Cutout(torch.where(opacity >= HALF, unmixed, pure), opacity)
-
-
-def continue_colours(source: Tensor, known: Tensor, *, margin: int) -> Tensor:
-    """Continue the colours of a mask (1, 1, H, W) of bool: blurred near it, the nearest colour farther away."""
-    sigma = SPREAD * margin
-    side = 2 * min(int(3 * sigma), min(source.shape[2:]) - 1) + 1
-    weights = known.to(source.dtype)
-    blurred, share = (gaussian_blur2d(each, (side, side), (sigma, sigma)) for each in (source * weights, weights))
-    return torch.where(share > MIN_SHARE, blurred / share.clamp(min=MIN_SHARE), _nearest(source, known))
 
 
 def grown(mask: Tensor, reach: int) -> Tensor:
