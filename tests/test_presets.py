@@ -11,7 +11,7 @@ from mimicbrush.training.run_setup import share_step
 from tests.conftest import REPOSITORY
 
 TRAIN = REPOSITORY / "configs" / "train"
-PRESETS = sorted(set(TRAIN.glob("*.yaml")) - {TRAIN / "autoencoder.yaml"})
+PRESETS = sorted({*TRAIN.glob("*.yaml"), *TRAIN.glob("world/*.yaml")} - {TRAIN / "autoencoder.yaml"})
 
 BOTH = {
     "network.size": 512,

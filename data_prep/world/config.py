@@ -28,11 +28,27 @@ class SetSizes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairCounts:
+    """Numbers of pairs for training MimicBrush, by kind, from easy to hard; 0 writes none."""
+
+    moved: int = 0
+    """The same scene, moved by a few pixels."""
+    small_poses: int = 0
+    """The same object, moved, turned and resized a little."""
+    large_poses: int = 0
+    """The same object anywhere in another scene."""
+    other_objects: int = 0
+    """Another object in the same material in another scene."""
+    heldout: int = 0
+    """The last two in turn, of combinations that training never shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RenderWorldConfig:
     """Render captioned stills and clips of the small world, and edits of which the true result is known."""
 
     output: Path = Path("runs/world")
-    """Folder for stills/, clips/, sets/ and sheets/."""
+    """Folder for stills/, clips/, sets/, shards/ and sheets/."""
     size: int = 64
     """Side of every picture in pixels; an even number, which H.264 needs, of at least 32."""
     stills: int = 2000
@@ -45,6 +61,8 @@ class RenderWorldConfig:
     """Folder of pictures of surfaces, in which stills and clips show objects as well; the sets do not change."""
     sets: SetSizes = field(default_factory=SetSizes)
     """Numbers of edits of each evaluation set."""
+    pairs: PairCounts = field(default_factory=PairCounts)
+    """Numbers of pairs for train.py, which are written as shards."""
     seed: int = 0
     """Seed for drawing scenes."""
     workers: int = 0
@@ -58,6 +76,7 @@ class RenderWorldConfig:
             faults.add(f"frames is {self.frames}; expected 2 or more")
         counts = {name: getattr(self, name) for name in ("stills", "clips", "workers")}
         counts |= {f"sets.{each.name}": getattr(self.sets, each.name) for each in fields(self.sets)}
+        counts |= {f"pairs.{each.name}": getattr(self.pairs, each.name) for each in fields(self.pairs)}
         for name, count in counts.items():
             if count < 0:
                 faults.add(f"{name} is {count}; expected 0 or more")

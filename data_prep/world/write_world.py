@@ -1,4 +1,4 @@
-"""Write the small world: stills, clips, evaluation sets, a contact sheet of each, and a summary.
+"""Write the small world: stills, clips, evaluation sets, a contact sheet of each, training pairs, and a summary.
 
 Finished files are kept.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from data_prep.world.config import RenderWorldConfig
 from data_prep.world.warp_error import measure_warp_error
 from data_prep.world.world_sheets import write_sheets
 from data_prep.world.write_clips import is_clip_written, write_clip, write_clip_captions
+from data_prep.world.write_pairs import plan_shards, write_pair_shard
 from data_prep.world.write_sets import EditTask, draw_sets, write_edit, write_facts
 from data_prep.world.write_stills import is_still_written, write_still_captions, write_stills
 from mimicbrush.errors import UserError
@@ -46,6 +48,7 @@ def write_world(config: RenderWorldConfig) -> None:
             "stills": _write_stills(config, textures),
             "clips": _write_clips(config, textures),
             "sets": _write_sets(config),
+            "pairs": _write_pairs(config),
         }
         sheets = write_sheets(config.output)
         write_json(summary, config.output / SUMMARY)
@@ -97,6 +100,18 @@ def _write_sets(config: RenderWorldConfig) -> dict:
         summary[kind] = dict(Counter(f"{edit.facts.vocabulary}, {edit.facts.scoring}" for edit in edits))
         print(f"{len(edits)} edits -> {folder / kind}")
     return summary
+
+
+def _write_pairs(config: RenderWorldConfig) -> dict[str, int]:
+    folder = config.output / "shards"
+    counts = {kind: num for kind, num in asdict(config.pairs).items() if num}
+    for kind, num in counts.items():
+        left = [shard for shard in plan_shards(folder, kind, num) if not shard.is_written]
+        total = sum(shard.last - shard.first for shard in left)
+        write = partial(write_pair_shard, size=config.size, seed=config.seed)
+        _run(write, left, total=total, unit="pair", workers=config.workers)
+        print(f"{num} pairs -> {folder / kind}")
+    return counts
 
 
 def _run(write: Callable[[object], int], tasks: Sequence, *, total: int, unit: str, workers: int) -> None:

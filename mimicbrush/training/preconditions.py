@@ -55,14 +55,17 @@ def check_ablations(config: AblationsConfig) -> None:
 
 
 def check_autoencoder(config: AutoencoderConfig) -> None:
-    """Raise UserError that names all missing folders of shards and the missing weights to start from."""
+    """Raise UserError that names all missing folders and the missing weights to start from."""
     start = NetworkConfig(autoencoder=PartConfig(pretrained=config.start))
-    _require_inputs([*config.shards, config.heldout], start)
+    missing = [f"{each.folder}: no such folder" for each in config.heldout.values() if not each.folder.is_dir()]
+    _require_inputs([source.shards for source in config.sources], start, missing)
 
 
-def _require_inputs(shards: Iterable[str | Path], network: NetworkConfig) -> None:
-    """Raise UserError that names all missing inputs."""
+def _require_inputs(shards: Iterable[str | Path], network: NetworkConfig, missing: Iterable[str] = ()) -> None:
+    """Raise UserError that names all missing inputs; missing: those that were found already."""
     faults = Faults()
+    for fault in missing:
+        faults.add(fault)
     for folder in shards:
         with faults.collect():
             require_shards(folder)

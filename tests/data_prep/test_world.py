@@ -3,19 +3,25 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from data_prep.config import ObjectMaskConfig
 from data_prep.inputs.still_files import list_stills
 from data_prep.stills.sam_stills import read_still
-from data_prep.world.config import RenderWorldConfig, SetSizes
+from data_prep.world.config import PairCounts, RenderWorldConfig, SetSizes
 from data_prep.world.write_clips import write_clip
+from data_prep.world.write_pairs import PairShard, write_pair_shard
 from data_prep.world.write_sets import EditTask, draw_sets, write_edit
 from data_prep.world.write_stills import draw_training_still, write_stills
 from data_prep.world.write_world import write_world
+from mimicbrush.data.decode import decode_pair
+from mimicbrush.data.shard_index import list_shards
+from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
@@ -36,6 +42,7 @@ SMALL = {
     "clips": 2,
     "frames": FRAMES,
     "sets": SetSizes(reference=2, parts=1, text=1, motion=1, video=1),
+    "pairs": PairCounts(moved=2, heldout=2),
     "workers": 1,
 }
 TASKS = {"reference": "texture", "parts": "parts", "text": "text", "motion": "motion", "video": "video"}
@@ -112,9 +119,22 @@ def test_sets_are_sound_for_the_evaluation(world: Path, kind: str) -> None:
         assert samples[0].frames()[0].shape == (8, 3, SIZE, SIZE)
 
 
+def test_pairs_are_shards_with_masks_and_points(world: Path) -> None:
+    assert {path.name for path in (world / "shards").iterdir()} == {"moved", "heldout"}
+    pairs = list(read_pairs(list_shards(world / "shards" / "heldout")))
+    assert [pair.key for pair in pairs] == ["heldout-000000", "heldout-000001"]
+    for pair in pairs:
+        decoded = decode_pair(pair, SIZE, random.Random(0))
+        assert not torch.equal(decoded.source, decoded.reference)
+        assert 0.02 < decoded.object_mask.float().mean() < 0.5
+        assert decoded.keypoints.isfinite().all()
+        assert Combination(pair.origin["object"], pair.origin["material"]).split == "held_out"
+
+
 def test_summary_and_sheets_say_what_there_is(world: Path) -> None:
     summary = json.loads((world / "summary.json").read_text())
     assert (summary["stills"]["num"], summary["clips"]["num"]) == (4, 2)
+    assert summary["pairs"] == {"moved": 2, "heldout": 2}
     errors = summary["clips"]["warp_error_in_levels"]
     assert errors.keys() == {"evenly lit"} | {
         f"{kind}, {light} light" for kind in ("as rendered", "as decoded") for light in ("steady", "changing")
@@ -133,6 +153,7 @@ def test_the_same_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None
         write_clip(number, folder=tmp_path / "clips", size=SIZE, frames=FRAMES, seed=0, textures={})
     for kind, edits in draw_sets(SMALL["sets"], size=SIZE, seed=0).items():
         write_edit(EditTask(tmp_path / "sets" / kind, edits[0]), size=SIZE)
+    write_pair_shard(PairShard(tmp_path / "shards", "moved", 0, 2), size=SIZE, seed=0)
     again, before = snapshot(tmp_path), snapshot(world)
     assert len(again) > 30
     assert {name for name, content in again.items() if content != before[name]} == set()
@@ -141,7 +162,7 @@ def test_the_same_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None
 def test_the_same_command_resumes(world: Path) -> None:
     before = snapshot(world)
     times = {path: path.stat().st_mtime_ns for path in world.rglob("*_source.png")}
-    lost = ["stills/still_000001.json", "sets/text/000_source.png", "summary.json"]
+    lost = ["stills/still_000001.json", "sets/text/000_source.png", "shards/moved/pairs-000000.json", "summary.json"]
     for name in lost:
         (world / name).unlink()
     write_world(RenderWorldConfig(output=world, **SMALL))
@@ -199,6 +220,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         ({"frames": 1}, "frames is 1; expected 2 or more"),
         ({"stills": -1}, "stills is -1"),
         ({"sets": SetSizes(video=-1)}, r"sets\.video is -1"),
+        ({"pairs": PairCounts(moved=-1)}, r"pairs\.moved is -1"),
     ],
 )
 def test_bad_settings_name_their_field(fields: dict, message: str) -> None:

@@ -13,12 +13,10 @@ COMMAND = Command(
     check="mimicbrush.training.preconditions.check_autoencoder",
     run="mimicbrush.training.autoencoder.training.train_autoencoder",
     examples=(
-        f"{CONFIG} --output runs/autoencoder --shards '[data/shards/videos]' --heldout data/shards/heldout",
-        f"{CONFIG} --output runs/longer --shards '[data/shards/videos]' --heldout data/shards/heldout"
-        " --start runs/autoencoder",
+        f"{CONFIG} --output runs/autoencoder",
+        f"{CONFIG} --output runs/longer --start runs/autoencoder",
     ),
-    ordinary=("config", "output", "shards", "heldout", "max_steps"),
-    then="run the same command again, which starts from the beginning",
+    ordinary=("config", "output", "max_steps"),
 )
 
 if __name__ == "__main__":
