@@ -73,10 +73,10 @@ class LayerOptimisation:
                 self.run_step(self.draw(len(self.history)))
                 on_step(len(self.history) - 1, self.is_finished)
                 if state and state.is_due:
-                    state.write(self.state_dict())
+                    self._write(state)
         finally:
             if state and self.history:
-                state.write(self.state_dict())
+                self._write(state)
 
     @property
     def is_finished(self) -> bool:
@@ -153,6 +153,11 @@ class LayerOptimisation:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = list(state["history"])
+
+    def _write(self, state: RunState) -> None:
+        """Write the state, unless a step has spoiled the weights: then the last good one is kept."""
+        if all(weights.isfinite().all() for weights in self.network.parameters()):
+            state.write(self.state_dict())
 
     def _to_tensor(self, image: Image.Image) -> Tensor:
         levels = np.asarray(image)
