@@ -11,12 +11,14 @@ import numpy as np
 from torch import Tensor
 
 from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
 from mimicbrush.edit.loaded_inputs import Inputs
+from mimicbrush.edit.motion_inputs import read_motion
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
-from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
+from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.headers import read_header, refuse_animation
 
 
@@ -26,27 +28,30 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
     portable: the error names files without their folders, as visitors of the page should not see these.
     """
     called = (lambda path: path and path.name) if portable else (lambda path: path)
-    (mask_path,) = config.pictures.get("mask", [None])
-    source_name, mask_name = f"source {called(config.source)}", f"mask {called(mask_path)}"
-    faults, source, mask, references = Faults(), None, None, []
+    source_name = f"source {called(config.source)}"
+    faults, source, masks, references, flow = Faults(), None, {}, [], None
     with faults.collect():
         picture = _decode("source", config.source)
         source = as_source(to_channels(picture.levels), name=source_name)
-    with faults.collect():
-        if mask_path is not None:
-            drawn = _channels("mask", mask_path)
-            # If the source is unfit, the mask is compared with itself, so that its other faults are found.
-            mask = as_edit_mask(drawn, drawn if source is None else source.pixels, name=mask_name, of=source_name)
+    for option in ("mask", "edit_mask"):
+        (path,) = config.pictures.get(option, [None])
+        with faults.collect():
+            masks[option] = path and _read_mask(option, path, source, name=f"{option} {called(path)}", of=source_name)
     for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True):
         references += _read_reference(path, box, mask_path, called, faults)
+    if isinstance(config, MotionEditConfig) and not faults.found:
+        with faults.collect():
+            flow = read_motion(config, source, masks["mask"], masks["edit_mask"])
     faults.refuse()
     return Inputs(
         source=source,
-        mask=mask,
+        mask=masks["mask"],
         references=references,
         icc_profile=picture.icc_profile,
         is_deep=picture.levels.dtype == np.uint16,
         fingerprints=fingerprints(config),
+        flow=flow,
+        edit_mask=masks["edit_mask"],
     )
 
 
@@ -97,6 +102,13 @@ def _read_reference(
             )
         ]
     return []
+
+
+def _read_mask(option: str, path: Path, source: Source | None, *, name: str, of: str) -> Tensor:
+    """Read a mask (1, H, W) of the source's size."""
+    drawn = _channels(option, path)
+    # If the source is unfit, the mask is compared with itself, so that its other faults are found.
+    return as_edit_mask(drawn, drawn if source is None else source.pixels, name=name, of=of)
 
 
 def _channels(option: str, path: Path) -> Tensor:

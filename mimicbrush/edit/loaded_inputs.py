@@ -23,6 +23,10 @@ class Inputs(NamedTuple):
     """Whether the source has 16 bits a channel, and so the result gets them, too."""
     fingerprints: dict[str, list[str | None]]
     """SHA-256 of each option's files."""
+    flow: Tensor | None = None
+    """(1, 2, H, W) in pixels, zero outside the object that moves; None where nothing does."""
+    edit_mask: Tensor | None = None
+    """(1, H, W), 1 where a motion may change pixels; None: the editor proposes it."""
 
     def join_references(self, size: int) -> Tensor:
         """Join the references to one (3, h, w): several are placed side by side, in cells of `size` pixels."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from mimicbrush.errors import Faults
 from mimicbrush.files import check_writable
+from mimicbrush.hub.locations import is_local
+from mimicbrush.model.weights.find import find_weights
 
 if TYPE_CHECKING:
     from mimicbrush.edit.config import EditConfig
@@ -22,8 +24,7 @@ def refuse_missing_files(config: EditConfig) -> None:
     """
     faults = Faults()
     if config.batch is None:
-        # A stopped edit of several results resumes beside those that are finished.
-        existing = [str(path) for path in config.written if path.exists() and not config.is_stopped]
+        existing = [str(path) for path in config.written if path.exists()]
         exist = "exist" if len(existing) > 1 else "exists"
         faults.check(
             config.force or not existing, f"{', '.join(existing)} {exist}; choose another --output or pass --force"
@@ -33,8 +34,10 @@ def refuse_missing_files(config: EditConfig) -> None:
         faults.add(f"{config.batch}: is a folder; give a CSV file")
     elif not config.batch.is_file():
         faults.add(f"{config.batch}: not a readable CSV (no such file)")
-    with faults.collect():
-        config.check_weights()
+    weights = getattr(config, "weights", None)
+    if weights is not None and is_local(weights):
+        with faults.collect():
+            find_weights(weights)
     faults.refuse()
     print(f"{config.announcement} ...", file=sys.stderr, flush=True)
 
@@ -43,15 +46,15 @@ def missing_pictures(given: Mapping[str, object]) -> list[str]:
     """Describe each missing picture of a row or a command line. given: paths, and other values, by option."""
     listed = {option: value if isinstance(value, list) else [value] for option, value in given.items()}
     return [
-        f"{option} {path}: {_not_a_file(path)}"
+        f"{option} {path}: {_not_a_file(path, 'flow file' if option == 'flow' else 'picture')}"
         for option, values in listed.items()
         for path in values
         if option != "output" and isinstance(path, Path) and not path.is_file()
     ]
 
 
-def _not_a_file(path: Path) -> str:
-    return "is a folder; expected a picture" if path.is_dir() else "no such picture"
+def _not_a_file(path: Path, expected: str) -> str:
+    return f"is a folder; expected a {expected}" if path.is_dir() else f"no such {expected}"
 
 
 def unwritable_results(config: EditConfig) -> list[str]:

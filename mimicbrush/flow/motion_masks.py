@@ -14,7 +14,9 @@ MARGIN = 2
 STILL = 1e-3
 """Length in pixels up to which the mean flow of two neighbours counts as zero."""
 MIN_SHARE = 0.5
-"""Share of the moving pixels that a mask must let change."""
+"""Share of the moving pixels, and of those where they land, that a mask must let change."""
+OPAQUE = 0.5
+"""Opacity from which a pixel counts as the thing's."""
 
 
 def moving_pixels(flow: Tensor) -> Tensor:
@@ -62,12 +64,14 @@ def check_motion(flow: Tensor, mask: Tensor | None = None) -> None:
         raise UserError("the flow moves every pixel out of the picture; choose a shorter motion")
     if mask is None:
         return
-    share = float((mask > 0.5)[thing].float().mean())
-    if share < MIN_SHARE:
-        raise UserError(
-            f"the mask lets {share:.0%} of the moving pixels change, expected at least {MIN_SHARE:.0%}; 1 (white) marks"
-            " what may change, so invert a mask of what to keep, or set mask_polarity to keep"
-        )
+    landed = move_layer(thing.to(flow), thing, flow)[:, -1:] > OPAQUE
+    for place, called in ((thing, "the moving pixels"), (landed, "the place where they land")):
+        share = float((mask > 0.5)[place].float().mean()) if place.any() else 1.0
+        if share < MIN_SHARE:
+            raise UserError(
+                f"the mask lets {share:.0%} of {called} change, expected at least {MIN_SHARE:.0%}; 1 (white) marks what"
+                " may change, so invert a mask of what to keep, or set mask_polarity to keep"
+            )
 
 
 def describe_motion(flow: Tensor, mask: Tensor | None = None) -> list[str]:
