@@ -13,12 +13,16 @@ from kornia.geometry.transform import remap
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from mimicbrush.pictures.mask_geometry import mask_box
+
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = 0.5, 0.01
 """Tolerances of forward-backward consistency (Sundaram, Brox and Keutzer, 2010)."""
 MAX_PARTS = 8
 """Parts of a pixel, each way, that are moved by themselves where a thing is enlarged."""
 RING = 2
 """Width in pixels of the surroundings that move with a thing, so that its border is known from both sides."""
+SUPPORT = 2
+"""Pixels around a point that bicubic lookups and derivatives read."""
 MIN_OPACITY = 1e-3
 """Smaller shares of a pixel are left by rounding."""
 MAX_DIFFERENCE = 60.0
@@ -108,6 +112,36 @@ def move_layer(picture: Tensor, mask: Tensor, flow: Tensor) -> Tensor:
     looked up bicubically: it has no gaps where it is enlarged, is averaged where it is shrunk, and keeps its exact
     colours where it is moved by whole pixels. Colours are 0 where the layer is transparent.
     """
+    layer = torch.zeros_like(torch.cat([picture, picture[:, :1]], dim=1))
+    if not (mask > 0).any():
+        return layer
+    rows, columns = _window(mask, flow)
+    cropped = (each[:, :, rows, columns] for each in (picture, mask, flow))
+    layer[:, :, rows, columns] = _move_layer(*cropped, limits=picture.aminmax())
+    return layer
+
+
+def _window(mask: Tensor, flow: Tensor) -> tuple[slice, slice]:
+    """Rows and columns that hold a thing before and after its motion; time and memory follow from their number."""
+    height, width = flow.shape[2:]
+    around = tuple(
+        slice(max(0, side.start - RING - SUPPORT), min(length, side.stop + RING + SUPPORT))
+        for side, length in zip(mask_box((mask > 0).any(dim=0)[0].cpu()), (height, width), strict=True)
+    )
+    near = _near(mask[:, :, *around].to(flow.dtype)) > 0
+    target = pixel_grid(height, width, dtype=flow.dtype).to(flow.device)[:, :, *around] + _continue_flow(
+        flow[:, :, *around], mask[:, :, *around]
+    )
+    window = []
+    for side, places, length in zip(around, (target[:, 1:], target[:, :1]), (height, width), strict=True):
+        # Perspective may take points to infinity.
+        least, most = (float(place) for place in places[near].nan_to_num().clamp(0, length - 1).aminmax())
+        window.append(slice(min(side.start, math.floor(least)), max(side.stop, math.ceil(most) + 1)))
+    return tuple(window)
+
+
+def _move_layer(picture: Tensor, mask: Tensor, flow: Tensor, *, limits: tuple[Tensor, Tensor]) -> Tensor:
+    """Move a layer within its window; limits: the least and the greatest value of colours."""
     flow = _continue_flow(flow, mask)
     places, inverse, is_reached = _invert_flow(flow, mask)
     grid = pixel_grid(*flow.shape[2:], dtype=flow.dtype).to(flow.device)
@@ -122,7 +156,7 @@ def move_layer(picture: Tensor, mask: Tensor, flow: Tensor) -> Tensor:
     layer = sum(looked_up) / len(offsets) ** 2
     opacity = (layer[:, -1:] * is_reached).clamp(max=1)
     opacity = torch.where(opacity > MIN_OPACITY, opacity, 0)
-    colours = (layer[:, :-1] / opacity.clamp(min=MIN_OPACITY)).clamp(*picture.aminmax())
+    colours = (layer[:, :-1] / opacity.clamp(min=MIN_OPACITY)).clamp(*limits)
     return torch.cat([torch.where(opacity > 0, colours, 0), opacity], dim=1)
 
 
@@ -151,7 +185,7 @@ def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     determinant = right[:, :1] * down[:, 1:] - right[:, 1:] * down[:, :1]
     determinant = determinant.abs().clamp(min=MIN_AREA).copysign(determinant)
     inverse = torch.cat([down[:, 1:], -down[:, :1], -right[:, 1:], right[:, :1]], dim=1) / determinant
-    near = F.max_pool2d(mask.to(flow.dtype), 2 * RING + 1, stride=1, padding=RING)
+    near = _near(mask.to(flow.dtype))
     if num_parts > 1:
         flow, inverse = (F.interpolate(each, scale_factor=num_parts, mode="bilinear") for each in (flow, inverse))
         near = F.interpolate(near, scale_factor=num_parts)
@@ -165,6 +199,11 @@ def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     step = pixel_grid(height, width, dtype=flow.dtype).to(flow.device) - target
     point = point + torch.stack([(inverse[:, :2] * step).sum(1), (inverse[:, 2:] * step).sum(1)], dim=1)
     return point, inverse, is_reached
+
+
+def _near(mask: Tensor) -> Tensor:
+    """The thing with the ring around it."""
+    return F.max_pool2d(mask, 2 * RING + 1, stride=1, padding=RING)
 
 
 def _continue_flow(flow: Tensor, mask: Tensor) -> Tensor:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.ndimage import map_coordinates
 
-from mimicbrush.flow.motion_fields import Motion, motion_field, rotate, scale, translate
+from mimicbrush.flow.motion_fields import Motion, compose, motion_field, rotate, scale, translate
 from mimicbrush.flow.warping import find_occlusions, move_layer, points_inside, splat_forward, warp_backward
 
 
@@ -142,3 +143,21 @@ def test_a_mirroring_motion_is_inverted_too():
     mirrored[:, 0] = -enlarge[:, 0] - 2 * (torch.arange(45.0) - 22)
     expected = move_layer(picture.flip(-1), mask, enlarge)
     assert (move_layer(picture, mask, mirrored) - expected).abs().max() < 0.01
+
+
+def test_a_small_thing_in_a_large_picture_moves_as_in_a_small_one():
+    generator = torch.Generator().manual_seed(0)
+    picture, mask = torch.rand(1, 3, 60, 80, generator=generator), torch.zeros(1, 1, 60, 80)
+    mask[..., 20:30, 25:45] = 1
+    motion = compose(rotate(30, centre=(35, 25)), translate(12, 9))
+    layer = move_layer(picture, mask, motion_field(motion, 60, 80, mask=mask))
+    padded = [F.pad(each, (100, 120, 90, 70), value=0.5 * (each is picture)) for each in (picture, mask)]
+    moved = compose(rotate(30, centre=(135, 115)), translate(12, 9))
+    large = move_layer(*padded, motion_field(moved, 220, 300, mask=padded[1]))
+    torch.testing.assert_close(large[..., 90:150, 100:180], layer, atol=1e-3, rtol=0)
+    assert large.sum() == large[..., 90:150, 100:180].sum()
+
+
+def test_a_layer_of_nothing_is_transparent():
+    layer = move_layer(torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), torch.ones(1, 2, 8, 8))
+    assert layer.shape == (1, 4, 8, 8) and not layer.any()
