@@ -155,7 +155,7 @@ def test_a_small_thing_in_a_large_picture_moves_as_in_a_small_one():
     moved = compose(rotate(30, centre=(135, 115)), translate(12, 9))
     large = move_layer(*padded, motion_field(moved, 220, 300, mask=padded[1]))
     torch.testing.assert_close(large[..., 90:150, 100:180], layer, atol=1e-3, rtol=0)
-    assert large.sum() == large[..., 90:150, 100:180].sum()
+    assert large.count_nonzero() == large[..., 90:150, 100:180].count_nonzero() > 0
 
 
 def test_a_layer_of_nothing_is_transparent():
