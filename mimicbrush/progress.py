@@ -44,7 +44,8 @@ class ProgressLog:
             return
         self.last_line = now
         counts = [each.describe(is_innermost=each is self.under_way[-1]) for each in self.under_way]
-        self.write(", ".join(counts) + _time_left(elapsed, self._finished_share()))
+        before = outermost.initial / outermost.total if outermost.total else 0.0
+        self.write(", ".join(counts) + _time_left(elapsed, self._finished_share(), before))
 
     def _finished_share(self) -> float:
         """Share of the outermost work that is finished, in [0, 1]."""
@@ -72,6 +73,8 @@ class PlainProgress(Generic[T]):
         self.total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
         self.unit = unit
         self.n = 0
+        self.initial = 0
+        """Items that were finished before this process began; they say nothing about its speed."""
         self.postfix = ""
         self.log = log or LOG
         self.started = self.log.now()
@@ -129,16 +132,25 @@ def progress_bar(
 
 
 class StepCount:
-    """Counts the steps behind the finished shares that an editor reports, taking all steps as equally long."""
+    """Counts the steps behind the finished shares that an editor reports, taking all steps as equally long.
+
+    An edit that resumes begins in the middle, so that only its second report tells how long a step is.
+    """
 
     def __init__(self) -> None:
         self.total: int | None = None
         """None until the first report."""
+        self.before = 0
+        """Number of steps that were finished before the first report, by an earlier call."""
+        self._reported: list[float] = []
 
     def number(self, fraction: float) -> int:
         """The number of the step that ended at this share of the work."""
-        if self.total is None:
-            self.total = max(1, round(1 / fraction))
+        if len(self._reported) < 2 and fraction not in self._reported:
+            step = fraction - sum(self._reported)
+            self.total = max(1, self.total or 0, round(1 / step))
+            self._reported.append(fraction)
+            self.before = round(self._reported[0] * self.total) - 1
         return min(self.total, round(fraction * self.total))
 
 
@@ -150,16 +162,16 @@ def step_bar(*, desc: str) -> Iterator[Callable[[float, object], None]]:
 
         def report(fraction: float, preview: object) -> None:
             number = count.number(fraction)
-            bar.total = count.total
+            bar.total, bar.initial = count.total, count.before
             bar.update(number - bar.n)
 
         yield report
 
 
-def _time_left(elapsed: float, finished_share: float) -> str:
-    if not finished_share:
+def _time_left(elapsed: float, finished_share: float, share_before: float = 0.0) -> str:
+    if finished_share <= share_before:
         return ""
-    seconds = elapsed * (1 - finished_share) / finished_share
+    seconds = elapsed * (1 - finished_share) / (finished_share - share_before)
     if seconds < 1:
         return ""
     for length, unit in ((3600, "h"), (60, "min")):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from mimicbrush.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -202,6 +204,17 @@ class Editor(ABC):
             self.edit(request, on_progress=on_progress and share_of(on_progress, number, len(requests)))
             for number, request in enumerate(requests)
         ]
+
+
+class ResumableEditor(Editor):
+    """An editor whose edits take long: it keeps the state of one in a folder, from which an equal call resumes."""
+
+    @abstractmethod
+    def edit(
+        self, request: EditRequest, *, on_progress: OnProgress | None = None, run_folder: Path | None = None
+    ) -> Edited:
+        """Edit like `Editor.edit`. The state is written to run_folder, also where on_progress raises or a signal stops
+        the process; the caller deletes the folder. Raises UserError if the folder belongs to another edit."""
 
 
 def check_answers(editor: Editor, answers: object, requests: Sequence[EditRequest]) -> list[Edited]:

@@ -6,7 +6,7 @@ import sys
 import pytest
 from tqdm import tqdm
 
-from mimicbrush.progress import PlainProgress, ProgressLog, progress_bar
+from mimicbrush.progress import PlainProgress, ProgressLog, StepCount, progress_bar
 
 
 class Clock:
@@ -83,3 +83,23 @@ def test_only_a_terminal_gets_a_bar(monkeypatch, is_terminal):
         progress.update(3)
     assert isinstance(progress, tqdm) == is_terminal and ("\r" in stream.getvalue()) == is_terminal
     assert is_terminal or stream.getvalue() == ""
+
+
+def test_steps_of_an_edit_that_resumes_are_counted_from_the_second_report():
+    count = StepCount()
+    assert [count.number(step / 200) for step in (101, 102, 103)][1:] == [102, 103]
+    assert (count.total, count.before) == (200, 100)
+    fresh = StepCount()
+    assert [fresh.number(step / 3) for step in (1, 2, 3)] == [1, 2, 3] and fresh.before == 0
+    early = StepCount()
+    assert [early.number(share) for share in (0.01, 0.02, 1.0)] == [1, 2, 100]
+
+
+def test_the_time_left_of_resumed_work_follows_from_the_steps_of_this_process(log, clock, lines):
+    with PlainProgress(total=100, unit="step", log=log) as progress:
+        progress.initial = 80
+        progress.update(80)
+        for _ in range(6):
+            clock.seconds += 1
+            progress.update()
+    assert lines == ["step 85 of 100, about 15 s left"]

@@ -112,7 +112,8 @@ def make_result_panel() -> ResultPanel:
         button = {"visible": False, "size": "md", "min_width": 140}
         picture = gr.DownloadButton("Download picture", elem_classes="download-picture", **button)
         zip_file = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)
-    return ResultPanel(status, edit, stop, preview, slider, gallery, picture, zip_file, results=gr.State())
+    further = gr.Column(visible=False)
+    return ResultPanel(status, edit, stop, preview, slider, gallery, picture, zip_file, further, results=gr.State())
 
 
 def make_gallery(pictures: list | None = None, **options: object) -> gr.Gallery:

@@ -18,20 +18,30 @@ from mimicbrush.pictures.writing import write_image
 
 
 def checked_settings(
-    config: DemoConfig, folder: Path, source: PaintedPicture | None, settings: dict[str, object], faults: Faults
+    config: DemoConfig,
+    folder: Path,
+    source: PaintedPicture | None,
+    settings: dict[str, object],
+    faults: Faults,
+    *,
+    needs_mask: bool = True,
 ) -> dict[str, object]:
-    """Check the settings, and add source, mask and output in `folder`; raises UserError with `faults` and others."""
+    """Check the settings, and add source, mask and output in `folder`; raises UserError with `faults` and others.
+
+    needs_mask: whether something has to be painted; otherwise the mask is None where nothing is.
+    """
     found = Faults()
     found.check(source is not None, "no picture yet; choose one, then paint over what should change")
     with found.collect():
-        mask = source and _checked_mask(source, config)
+        mask = source and (_checked_mask if needs_mask else painted_mask)(source, config)
     found.found += faults.found
     with found.collect():
         settings = check_number_fields(settings, config.limits)
     found.refuse()
-    write_image(mask, folder / "mask.png")
-    copied = copy_picture(source, folder, "source")
-    return {"source": copied, "mask": folder / "mask.png", "output": folder / "result.png", **settings}
+    if mask is not None:
+        write_image(mask, folder / "mask.png")
+    copied, painted = copy_picture(source, folder, "source"), mask and folder / "mask.png"
+    return {"source": copied, "mask": painted, "output": folder / "result.png", **settings}
 
 
 def chosen_editor(config: DemoConfig, kind: str) -> dict[str, object]:

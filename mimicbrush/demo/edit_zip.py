@@ -31,5 +31,7 @@ def _loading(edit: EditConfig) -> tuple[str, str]:
     """Describe, in words and as options, what the visitor must supply: the server's paths are not disclosed."""
     if edit.editor is not None:
         return ("the arguments of the editor", "--init_args ARGUMENTS ") if edit.init_args else ("the editor", "")
-    weights = edit.weights if edit.weights.startswith(SHIPPED) else "WEIGHTS"
-    return "the weights", f"--weights {weights} --lora LORA " if edit.lora else f"--weights {weights} "
+    name = edit.weights_option
+    weights = getattr(edit, name)
+    option = f"--{name} {weights if weights.startswith(SHIPPED) else name.upper()} "
+    return "the weights", f"{option}--lora LORA " if getattr(edit, "lora", None) else option

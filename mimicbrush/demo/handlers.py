@@ -24,7 +24,7 @@ from mimicbrush.demo.result_panel import (
     status_text,
     unfinished,
 )
-from mimicbrush.demo.shared_editor import SharedEditor, StoppedError, SupersededError
+from mimicbrush.demo.shared_editor import SharedEditor, StoppedError, SupersededError, Written
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.demo.uploads import accept
 from mimicbrush.edit.config import EditConfig
@@ -68,8 +68,10 @@ class EditHandlers(ABC):
             with self.folders.in_use(config.output.parent):
                 yield starting()
                 for update in self.editor.edit(config, visitor=request.session_hash):
-                    yield progress(update)
-                yield finished(config, monotonic() - start)
+                    if isinstance(update, Written):
+                        yield finished(update.config, monotonic() - start)
+                    else:
+                        yield progress(update)
         except SupersededError:
             yield idle(NOTHING_YET)._replace(results=None)
         except StoppedError:

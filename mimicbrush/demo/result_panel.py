@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+import numpy as np
+from PIL import Image
 
 from mimicbrush.demo.edit_zip import write_zip
 from mimicbrush.demo.shared_editor import Step, Update, Waiting
@@ -19,6 +21,8 @@ ABOUT_DOWNLOADS = (
     " edit.</p>"
 )
 PREVIEW_SIDE = 384
+SQUARE, SQUARES = 12, (255, 204)
+"""Side in pixels and grey levels of the squares behind a layer."""
 SLIDER_POSITION = 0
 """Initial position of the handle in percent of the width: the whole edit is visible."""
 BEFORE = '<p role="status">The earlier results are below.</p>'
@@ -28,6 +32,7 @@ NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
 class FinishedEdit(NamedTuple):
     """The results of one edit."""
 
+    config: EditConfig
     outputs: list[Path]
     comparisons: list[tuple[Path, Path]]
     """Source and result of each, scaled down for the browser."""
@@ -44,6 +49,8 @@ class ResultPanel(NamedTuple):
     gallery: object = SAME
     picture: object = SAME
     zip_file: object = SAME
+    further: object = SAME
+    """A column for what else a tab shows of its results."""
     results: object = SAME
 
 
@@ -55,7 +62,7 @@ def starting() -> ResultPanel:
 def results_shown(number: int) -> dict[str, dict]:
     """Show or hide the components for a number of results: one result needs no gallery."""
     some, several = gr.update(visible=number > 0), gr.update(visible=number > 1)
-    return {"slider": some, "gallery": several, "picture": some, "zip_file": some}
+    return {"slider": some, "gallery": several, "picture": some, "zip_file": some, "further": some}
 
 
 def _running(status: str, *, preview: object = SAME) -> ResultPanel:
@@ -86,9 +93,31 @@ def progress(update: Update) -> ResultPanel:
 def _preview(step: Step) -> object:
     if step.preview is None:
         return SAME
-    scale = PREVIEW_SIDE / max(step.preview.size)
-    size = [max(1, round(side * scale)) for side in step.preview.size]
-    return gr.update(value=step.preview.resize(size), visible=True)
+    preview = _scaled(step.preview)
+    if step.layer is not None:
+        preview = _side_by_side(preview, _scaled(step.layer))
+    return gr.update(value=preview, visible=True)
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    scale = PREVIEW_SIDE / max(picture.size)
+    return picture.resize([max(1, round(side * scale)) for side in picture.size])
+
+
+def _side_by_side(picture: Image.Image, layer: Image.Image) -> Image.Image:
+    """Join a picture with a layer of its size, which is drawn on a checkerboard."""
+    joined = Image.new("RGB", (2 * picture.width, picture.height))
+    joined.paste(picture.convert("RGB"))
+    joined.paste(on_checkerboard(layer), (picture.width, 0))
+    return joined
+
+
+def on_checkerboard(layer: Image.Image) -> Image.Image:
+    """Draw a layer with alpha over light and dark squares, so that one sees how opaque it is."""
+    across, down = np.arange(layer.width) // SQUARE, np.arange(layer.height) // SQUARE
+    squares = np.where((across + down[:, None]) % 2, *SQUARES).astype(np.uint8)
+    background = Image.fromarray(squares).convert("RGBA")
+    return Image.alpha_composite(background, layer.convert("RGBA")).convert("RGB")
 
 
 def finished(config: EditConfig, seconds: float) -> ResultPanel:
@@ -96,16 +125,19 @@ def finished(config: EditConfig, seconds: float) -> ResultPanel:
     comparisons = []
     for path in config.outputs:
         folder = path.with_suffix("")
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         comparisons.append(compare(config.source, path, folder))
-    results, several = FinishedEdit(config.outputs, comparisons), len(comparisons) > 1
+    results, several = FinishedEdit(config, config.outputs, comparisons), len(comparisons) > 1
     gallery = [(after, f"seed {seed}") for (_, after), seed in zip(comparisons, config.seeds, strict=True)]
-    status = status_text(f"Done in {seconds:.1f} s. Drag the handle to the right to see the original.")
+    last_step = config.stop_after if config.keeps_stopped else None
+    ended = f"Stopped after step {last_step}: the edit so far." if last_step else f"Done in {seconds:.1f} s."
+    status = status_text(f"{ended} Drag the handle to the right to see the original.")
     return idle(status + ABOUT_DOWNLOADS)._replace(
         slider=gr.update(value=comparisons[0], slider_position=SLIDER_POSITION, visible=True),
         gallery=gr.update(value=gallery if several else [], selected_index=0 if several else None, visible=several),
         picture=gr.update(value=str(config.outputs[0]), visible=True),
         zip_file=gr.update(value=str(write_zip(config)), visible=True),
+        further=gr.update(visible=True),
         results=results,
     )
 

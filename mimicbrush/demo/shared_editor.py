@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mimicbrush.demo.config import Limits
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.editing import Loaded, edit
+from mimicbrush.edit.editing import Loaded, StoppedEdit, edit
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.pictures.conversion import to_pil
@@ -51,9 +51,18 @@ class Step(NamedTuple):
     seconds_left: float
     preview: Image.Image | None
     """The first result as predicted so far, pasted into the picture; None if decoding would take too long."""
+    layer: Image.Image | None = None
+    """The layer of that result, with alpha, if the editor draws one."""
 
 
-Update = Waiting | Step
+class Written(NamedTuple):
+    """The last report: the results are written."""
+
+    config: EditConfig
+    """Describes the results; of an edit that was stopped and kept, as it was by then."""
+
+
+Update = Waiting | Step | Written
 
 
 class Ticket:
@@ -156,41 +165,70 @@ class SharedEditor:
 
     def _compute(self, config: EditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
         with self._device:
-            watch = _ProgressReporter(ticket, report, self.limits.seconds)
-            edit(self.loaded, config, portable=True, on_progress=watch)
-            ticket.check()
+            watch = _ProgressReporter(ticket, report, self.limits.seconds, keeps_stopped=config.keeps_stopped)
+            made = edit(self.loaded, config, portable=True, on_progress=watch)
+            try:
+                ticket.check()
+            except SupersededError:
+                raise
+            except StoppedError:
+                if not watch.has_kept:
+                    raise
+            report(Written(made[0] if config.keeps_stopped else config))
 
 
 class _ProgressReporter:
-    """Progress callback of an edit, which reports its steps, and raises to stop it."""
+    """Progress callback of an edit, which reports its steps, and raises to stop it.
 
-    def __init__(self, ticket: Ticket, report: Callable[[Update], None], max_seconds: float) -> None:
+    keeps_stopped: whether an edit that the visitor or the page's limit stops keeps its result as it is by then.
+    """
+
+    def __init__(
+        self, ticket: Ticket, report: Callable[[Update], None], max_seconds: float, *, keeps_stopped: bool = False
+    ) -> None:
         self.ticket = ticket
         self.report = report
         self.max_seconds = max_seconds
+        self.keeps_stopped = keeps_stopped
+        self.has_kept = False
+        """Whether the edit was stopped and its result kept."""
         self.count = StepCount()
         self.start = self.last_report = monotonic()
         self.preview_seconds = self.last_preview_seconds = 0.0
 
     def __call__(self, fraction: float, preview: Callable[[], Edited]) -> None:
-        self.ticket.check()
-        seconds, number = monotonic() - self.start, self.count.number(fraction)
-        total = self.count.total
-        if seconds > self.max_seconds:
-            raise UserError(
-                f"stopped at step {number} of {total} after {self.max_seconds} seconds, the limit of this page;"
-                " ask for fewer steps or results"
-            )
+        number = self.count.number(fraction)
+        try:
+            self._check(number)
+        except SupersededError:
+            raise
+        except (StoppedError, UserError):
+            if not self.keeps_stopped:
+                raise
+            self.has_kept = True
+            raise StoppedEdit(preview(), number) from None
+        seconds, total = monotonic() - self.start, self.count.total
         if monotonic() - self.last_report >= REPORT_SECONDS or number in (1, total):
-            self.report(Step(number, total, seconds * (1 - fraction) / fraction, self._draw(preview, seconds)))
+            self.report(Step(number, total, seconds * (1 - fraction) / fraction, *self._draw(preview, seconds)))
             self.last_report = monotonic()
 
-    def _draw(self, preview: Callable[[], Edited], seconds: float) -> Image.Image | None:
-        """Draw the preview if previews have taken a small share of the edit's time so far."""
+    def _check(self, number: int) -> None:
+        """Raise where the visitor has stopped the edit, or it has taken too long."""
+        self.ticket.check()
+        if monotonic() - self.start > self.max_seconds:
+            raise UserError(
+                f"stopped at step {number} of {self.count.total} after {self.max_seconds} seconds, the limit of this"
+                " page; ask for fewer steps or results"
+            )
+
+    def _draw(self, preview: Callable[[], Edited], seconds: float) -> tuple[Image.Image | None, Image.Image | None]:
+        """Draw the preview, and its layer, if previews have taken a small share of the edit's time so far."""
         if self.preview_seconds + self.last_preview_seconds > PREVIEW_SHARE * seconds:
-            return None
+            return None, None
         start = monotonic()
-        drawn = to_pil(preview().frames[0])
+        edited = preview()
+        layer = edited.layers.get("rgba")
+        drawn = to_pil(edited.frames[0]), None if layer is None else to_pil(layer[0])
         self.last_preview_seconds = monotonic() - start
         self.preview_seconds += self.last_preview_seconds
         return drawn

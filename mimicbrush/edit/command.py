@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -25,6 +27,7 @@ from mimicbrush.edit.missing_files import unwritable_results
 from mimicbrush.edit.result_sheet import write_sheet
 from mimicbrush.errors import Faults, UserError, as_list, some_of
 from mimicbrush.folder_lock import held
+from mimicbrush.machine import GIBIBYTE, peak_memory
 from mimicbrush.progress import progress_bar, step_bar
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ def edit_pictures(config: EditConfig) -> None:
 
 def _edit_one(config: EditConfig) -> None:
     inputs = read_inputs(config)
+    if config.is_stopped:
+        refuse_results_of_others(config, None)
     _make(_load_editor(config), config, inputs)
 
 
@@ -113,11 +118,21 @@ def _make(loaded: Loaded | None, config: EditConfig, inputs: Inputs) -> None:
     if loaded is not None:
         from mimicbrush.edit.editing import edit
 
+        started = time.monotonic()
         for number, part in enumerate(missing_results(config)):
             # All parts use the same pictures, so their warnings would repeat those of the first part.
             with without_warnings() if number else nullcontext(), step_bar(desc="sampling") as on_progress:
                 edit(loaded, part, inputs, on_progress=on_progress)
+        tqdm.write(f"took {time.monotonic() - started:.1f} s{_peak_memory(config)}")
     if config.grid:
         with without_warnings():
             write_sheet(config, inputs)
         tqdm.write(f"contact sheet -> {config.sheet}")
+
+
+def _peak_memory(config: EditConfig) -> str:
+    """Describe the peak memory of the device; empty where the system does not report it."""
+    from mimicbrush.device import choose_device
+
+    found = peak_memory(choose_device(getattr(config, "device", "auto")))
+    return "" if math.isnan(found) else f", peak memory {found / GIBIBYTE:.2f} GiB"

@@ -2,7 +2,7 @@
 
 # Annotations are not postponed here, as in an editor's settings.py: jsonargparse would not find their names.
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, get_args, get_origin
 
@@ -11,6 +11,7 @@ from mimicbrush.requests import EditRequest
 
 if TYPE_CHECKING:
     from mimicbrush.edit.loaded_inputs import Inputs
+    from mimicbrush.requests import Edited
 
 PROGRAM = "python -m mimicbrush.edit"
 
@@ -56,6 +57,10 @@ class EditConfig(ABC):
     """Command lines at the beginning of the subcommand's help; the first one also opens that of all subcommands."""
     ordinary: ClassVar[tuple[str, ...]]
     """Options that most people need; the help shows them first."""
+    weights_option: ClassVar[str] = "weights"
+    """Option that names the weights which the default editor loads."""
+    keeps_stopped: ClassVar[bool] = False
+    """Whether an edit that is stopped keeps its result as it is by then; `stopped_at` describes such a result."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -93,6 +98,33 @@ class EditConfig(ABC):
 
         inputs: its pictures; canvas_size: pixels a side of the editor's canvas, the size of references side by side.
         """
+
+    def finish(self, edited: "Edited", request: EditRequest) -> "Edited":
+        """The result to write, from the editor's answer to the request."""
+        return edited
+
+    def stopped_at(self, step: int) -> Self:
+        """Describe the result of an edit that was stopped after a step, so that a replay gives it again."""
+        raise NotImplementedError(f"{type(self).__name__} keeps no edits that are stopped")
+
+    @property
+    def preset_values(self) -> dict[str, object]:
+        """Values of options that follow from another option, unless they are given themselves."""
+        return {}
+
+    @property
+    def editor_spec(self) -> tuple[str, dict] | None:
+        """Class path and arguments of the editor; None where the pipeline edits with `weights`."""
+        return self.editor and (self.editor, self.init_args)
+
+    def check_weights(self) -> None:  # noqa: B027 - a kind without weights of its own has nothing to check
+        """Raise UserError if weights that should be on this machine are missing; imports nothing heavy."""
+
+    def given(self, *bases: type) -> list[str]:
+        """Fields of these bases whose values are not the defaults."""
+        return [
+            each.name for base in bases for each in fields(base) if getattr(self, each.name) not in (None, each.default)
+        ]
 
     @property
     def announcement(self) -> str:
@@ -146,6 +178,16 @@ class EditConfig(ABC):
             replace(self, seed=seed, num_images=1, output=path, grid=False)
             for seed, path in zip(self.seeds, self.outputs, strict=True)
         ]
+
+    @property
+    def run_folder(self) -> Path:
+        """Folder in which the state of a long edit is kept until its result is written."""
+        return self.output.with_name(f"{self.output.name}.run")
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether an earlier call of the same command was stopped in the middle of an edit."""
+        return any(single.run_folder.is_dir() for single in self.singles)
 
     @property
     def written(self) -> list[Path]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 
 import torch
@@ -23,7 +24,17 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.pictures.writing import write_frames
 from mimicbrush.pipeline import MimicBrushPipeline
-from mimicbrush.requests import Edited, Editor, EditRequest, OnProgress, ReferenceRequest, check_answers
+from mimicbrush.progress import StepCount
+from mimicbrush.requests import (
+    Edited,
+    Editor,
+    EditRequest,
+    OnProgress,
+    ReferenceRequest,
+    ResumableEditor,
+    check_answers,
+    share_of,
+)
 
 Loaded = MimicBrushPipeline | Editor
 """The editor that a command loads once for all its edits; a pipeline takes its settings from each edit."""
@@ -61,9 +72,9 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
 
 def load_editor(config: EditConfig) -> Loaded:
     """Load the editor that a config names, or else the pipeline; raises UserError if it does not answer such edits."""
-    if config.editor is None:
+    if config.editor_spec is None:
         return load_pipeline(config)
-    return find_editor(config.editor, config.init_args, type(config))
+    return find_editor(*config.editor_spec, type(config))
 
 
 def find_editor(class_path: str, init_args: dict, config_class: type[EditConfig]) -> Editor:
@@ -106,6 +117,16 @@ class PipelineEditor(Editor):
         return results
 
 
+class StoppedEdit(Exception):  # noqa: N818 - no error: the result so far is kept
+    """Raised by `on_progress` to stop an edit and keep its result as it is by then."""
+
+    def __init__(self, edited: Edited, step: int) -> None:
+        super().__init__()
+        self.edited = edited
+        self.step = step
+        """Number of the last step."""
+
+
 def edit(
     loaded: Loaded,
     config: EditConfig,
@@ -113,10 +134,12 @@ def edit(
     *,
     portable: bool = False,
     on_progress: OnProgress | None = None,
-) -> None:
+) -> list[EditConfig]:
     """Make one edit and write its results; raises UserError if its pictures are unfit.
 
-    loaded: from `load_editor`; inputs: the pictures if they have been read; portable: as in `save_with_settings`.
+    loaded: from `load_editor`; inputs: the pictures if they have been read; portable: as in `save_with_settings`, and
+    without a folder from which the edit could resume.
+    Returns a config for each result that was written: one that was stopped says so.
     """
     inputs = inputs or read_inputs(config, portable=portable)
     editor = loaded
@@ -128,12 +151,67 @@ def edit(
     requests = [replace(request, seed=seed) for seed in config.seeds]
     for hint in editor.hints(request) if hasattr(editor, "hints") else ():
         log.warning(hint)
+    if config.keeps_stopped:
+        return [
+            _edit_long(
+                editor,
+                request,
+                single,
+                inputs,
+                portable=portable,
+                on_progress=on_progress and share_of(on_progress, number, len(requests)),
+            )
+            for number, (request, single) in enumerate(zip(requests, config.singles, strict=True))
+        ]
     edits = check_answers(editor, editor.edit_batch(requests, on_progress=on_progress), requests)
-    for edited, single in zip(edits, config.singles, strict=True):
-        _write(edited, single, inputs, portable=portable)
+    for edited, request, single in zip(edits, requests, config.singles, strict=True):
+        write_result(edited, request, single, inputs, portable=portable)
+    return config.singles
 
 
-def _write(edited: Edited, config: EditConfig, inputs: Inputs, *, portable: bool) -> None:
+def _edit_long(
+    editor: Editor,
+    request: EditRequest,
+    config: EditConfig,
+    inputs: Inputs,
+    *,
+    portable: bool,
+    on_progress: OnProgress | None,
+) -> EditConfig:
+    """Make and write one result of an edit that may be stopped and resumed; return the config that describes it."""
+    resumes = isinstance(editor, ResumableEditor) and not portable
+    folder = {"run_folder": config.run_folder} if resumes else {}
+    try:
+        edited = editor.edit(request, on_progress=_stopping(config.stop_after, on_progress), **folder)
+    except StoppedEdit as stopped:
+        edited, config = stopped.edited, config.stopped_at(stopped.step)
+    write_result(*check_answers(editor, [edited], [request]), request, config, inputs, portable=portable)
+    if resumes:
+        shutil.rmtree(config.run_folder)
+    return config
+
+
+def _stopping(last_step: int | None, on_progress: OnProgress | None) -> OnProgress | None:
+    """A callback that calls another one, and stops an edit after a number of steps."""
+    if last_step is None:
+        return on_progress
+    count = StepCount()
+
+    def watch(fraction: float, preview: Callable[[], Edited]) -> None:
+        if on_progress is not None:
+            on_progress(fraction, preview)
+        number = count.number(fraction)
+        if number >= last_step and fraction < 1:
+            raise StoppedEdit(preview(), number)
+
+    return watch
+
+
+def write_result(
+    edited: Edited, request: EditRequest, config: EditConfig, inputs: Inputs, *, portable: bool = False
+) -> None:
+    """Write one result with its layers, as the config wants it; portable: as in `save_with_settings`."""
+    edited = config.finish(edited, request)
     if not edited.frames.isfinite().all():
         raise UserError(f"the edit for {config.output} holds NaN or infinity; are the weights sound?")
     save_with_settings(inputs.source.restore(edited.frames[0].float()), config, inputs, portable=portable)

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from mimicbrush.errors import Faults
 from mimicbrush.files import check_writable
-from mimicbrush.hub.locations import is_local
-from mimicbrush.model.weights.find import find_weights
 
 if TYPE_CHECKING:
     from mimicbrush.edit.config import EditConfig
@@ -24,7 +22,8 @@ def refuse_missing_files(config: EditConfig) -> None:
     """
     faults = Faults()
     if config.batch is None:
-        existing = [str(path) for path in config.written if path.exists()]
+        # A stopped edit of several results resumes beside those that are finished.
+        existing = [str(path) for path in config.written if path.exists() and not config.is_stopped]
         exist = "exist" if len(existing) > 1 else "exists"
         faults.check(
             config.force or not existing, f"{', '.join(existing)} {exist}; choose another --output or pass --force"
@@ -34,10 +33,8 @@ def refuse_missing_files(config: EditConfig) -> None:
         faults.add(f"{config.batch}: is a folder; give a CSV file")
     elif not config.batch.is_file():
         faults.add(f"{config.batch}: not a readable CSV (no such file)")
-    weights = getattr(config, "weights", None)
-    if weights is not None and is_local(weights):
-        with faults.collect():
-            find_weights(weights)
+    with faults.collect():
+        config.check_weights()
     faults.refuse()
     print(f"{config.announcement} ...", file=sys.stderr, flush=True)
 

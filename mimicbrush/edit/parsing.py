@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import get_type_hints
@@ -34,7 +34,7 @@ def parse(arguments: Sequence[str], config_class: type[EditConfig]) -> EditConfi
     _refuse_repeated(arguments, config_class)
     replayed = _value_of("--replay", arguments)
     if replayed is None:
-        return parse_config(config_class, arguments)
+        return _with_preset(parse_config(config_class, arguments), arguments)
     if not replayed.is_file():
         raise UserError(f"{replayed}: no such picture")
     # Imported here: these import torch, which is only needed for a replay.
@@ -50,6 +50,8 @@ def parse(arguments: Sequence[str], config_class: type[EditConfig]) -> EditConfi
     if kind != config_class.kind:
         raise UserError(f"{replayed} was made by `{PROGRAM} {kind}`; replay it with that command")
     config = parse_config(config_class, arguments, base=settings)
+    if "preset" in given:
+        config = _with_preset(config, arguments, base=settings)
     faults = Faults()
     for option, picture in changed_pictures(config, fingerprints):
         faults.check(
@@ -59,6 +61,14 @@ def parse(arguments: Sequence[str], config_class: type[EditConfig]) -> EditConfi
         )
     faults.refuse()
     return config
+
+
+def _with_preset(
+    config: EditConfig, arguments: Sequence[str], *, base: Mapping[str, object] | None = None
+) -> EditConfig:
+    """Take the values of the config's preset for options that are not given; base: as in `parse_config`."""
+    values = config.preset_values
+    return parse_config(type(config), arguments, base={**(base or {}), **values}) if values else config
 
 
 def _kind_of(replayed: Path) -> str:

@@ -83,9 +83,9 @@ def find_other_settings(config: EditConfig, recommended: RecommendedSettings | N
 def _settings(config: EditConfig, portable: bool = False) -> dict:
     place = (lambda path: path.name) if portable else (lambda path: str(path.resolve()))
     settings = {name: _plain(value, place) for name, value in asdict(config).items() if name not in NOT_SETTINGS}
-    weights = settings.get("weights")
+    weights = settings.get(config.weights_option)
     if weights is not None and Path(weights).exists():
-        settings["weights"] = place(Path(weights).resolve())
+        settings[config.weights_option] = place(Path(weights).resolve())
     if portable:
         settings["init_args"] = {}  # they may name folders of this machine
     return {KIND: config.kind} | settings

@@ -2,12 +2,13 @@
 
 from mimicbrush.command import Command, CommandGroup
 from mimicbrush.edit.config import PROGRAM, EditConfig
+from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.edit.kinds.text_edit import TextEditConfig
 
 KINDS: dict[str, type[EditConfig]] = {
-    each.kind: each for each in (ReferenceEditConfig, TextEditConfig, MotionEditConfig)
+    each.kind: each for each in (ReferenceEditConfig, TextEditConfig, LayerEditConfig, MotionEditConfig)
 }
 """The options of each subcommand by its name; a new kind of request adds its class here."""
 

@@ -42,6 +42,8 @@ class RaftConfig:
     """Channels inside the head that predicts the change of the flow."""
     has_convex_upsampling: bool = True
     """Upsample by predicted convex combinations of neighbours, rather than bilinearly."""
+    upsampling_channels: int = 256
+    """Channels inside the head that predicts the weights of these combinations."""
 
     def __post_init__(self) -> None:
         for name, length in (("encoder_channels", 4), ("encoder_strides", 3), ("flow_channels", 2)):

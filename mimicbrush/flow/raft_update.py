@@ -20,9 +20,10 @@ class UpdateBlock(nn.Module):
         self.gru = ConvolutionalGru(hidden, config.context_channels + config.motion_channels, config.is_separable)
         self.flow_head = FlowHead(hidden, config.head_channels)
         if config.has_convex_upsampling:
-            # The mask of section 3.3 with the width of the authors' files: weights for nine neighbours of each pixel.
+            # The mask of section 3.3: weights for nine neighbours of each pixel.
+            inner = config.upsampling_channels
             self.mask = nn.Sequential(
-                nn.Conv2d(hidden, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 9 * config.stride**2, 1)
+                nn.Conv2d(hidden, inner, 3, padding=1), nn.ReLU(), nn.Conv2d(inner, 9 * config.stride**2, 1)
             )
 
     def forward(self, hidden: Tensor, context: Tensor, correlation: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -76,6 +76,8 @@ def _find(pretrained: str, weight_name: str | None, revision: str | None) -> tup
     weights = sorted(name for name in names if Path(name).suffix.lower() in WEIGHT_SUFFIXES)
     if weight_name is None and len(weights) == 1:
         weight_name = weights[0]
+    if weight_name is None and {WEIGHTS, CONFIG} <= set(names):
+        weight_name = WEIGHTS  # the state of an interrupted training may lie beside it
     if weight_name not in weights:
         wanted = weight_name or "one file of RAFT's weights; name one as weight_name"
         raise UserError(f"{location.describe('')} holds {some_of(weights, 8) or 'no weights'}, expected {wanted}")

@@ -29,10 +29,10 @@ def make(config: DemoConfig, source: PaintedPicture, reference: PaintedPicture, 
 
 def test_steps_are_reported_and_the_last_one_always(editor, make):
     edit = make(num_inference_steps=3)
-    updates = list(editor.edit(edit, visitor="a"))
+    *updates, written = editor.edit(edit, visitor="a")
     assert isinstance(updates[0], Step) and updates[0].number == 1
     assert updates[-1].number == updates[-1].total == 3
-    assert edit.output.is_file()
+    assert written.config == edit and edit.output.is_file()
 
 
 def count_steps(editor: SharedEditor, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -26,8 +26,8 @@ def uniform(name: str, shape: tuple[int, ...], salt: str) -> np.ndarray:
     return ((mixed >> np.uint64(40)).astype(np.float64) / 2**24).reshape(shape)
 
 
-def weight(name: str, shape: tuple[int, ...], salt: str) -> Tensor:
-    """The value of one of RAFT's tensors, by its name in the authors' files."""
+def weight(name: str, shape: tuple[int, ...], salt: str, *, gain: float | None = None) -> Tensor:
+    """The value of a tensor by its name; gain: of matrices and kernels, by default RAFT's with its authors' names."""
     if name.endswith(".num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.int64)
     signed = 2 * uniform(name, shape, salt) - 1
@@ -35,8 +35,11 @@ def weight(name: str, shape: tuple[int, ...], salt: str) -> Tensor:
         value = 0.1 * signed
     elif name.endswith(".running_var"):
         value = 1 + 0.3 * signed
+    elif name.endswith("embedding.weight"):
+        value = 0.5 * signed
     elif len(shape) > 1:
-        value = signed * (GAINS.get(name, GAIN) * np.sqrt(3.0 / math.prod(shape[1:])))
+        gain = GAINS.get(name, GAIN) if gain is None else gain
+        value = signed * (gain * np.sqrt(3.0 / math.prod(shape[1:])))
     elif name.endswith(".weight"):
         value = 1 + 0.1 * signed
     else:
@@ -44,7 +47,10 @@ def weight(name: str, shape: tuple[int, ...], salt: str) -> Tensor:
     return torch.from_numpy(value.astype(np.float32))
 
 
-def fill(module: nn.Module, salt: str) -> None:
-    """Set every tensor of a module by its name."""
-    values = {name: weight(name, tuple(tensor.shape), salt) for name, tensor in module.state_dict().items()}
-    module.load_state_dict(values)
+def fill(module: nn.Module, salt: str, *, gain: float | None = None) -> None:
+    """Set every tensor of a module by its name, except for whole numbers such as positions; gain: as for `weight`."""
+    state = module.state_dict()
+    for name, tensor in state.items():
+        if tensor.is_floating_point() or name.endswith(".num_batches_tracked"):
+            state[name] = weight(name, tuple(tensor.shape), salt, gain=gain)
+    module.load_state_dict(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -99,24 +99,14 @@ class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
                 self.weights is not None, "weights not given; give them, asset:tiny for instance, or an editor"
             )
             faults.check(not self.init_args, "init_args are an editor's arguments; give its class path as editor, too")
-        else:
-            faults.found += self._settings_of_mimicbrush()
+        elif given := self.given(LoadConfig, EditSettings):
+            faults.add(f"{', '.join(given)}: not for {self.editor}; give its own arguments as init_args")
         for base in (LoadConfig, MaskedEditConfig, EditSettings):
             with faults.collect():
                 base.__post_init__(self)
         if self.batch is None and self.reference is not None:
             self._check_references(faults)
         faults.refuse()
-
-    def _settings_of_mimicbrush(self) -> list[str]:
-        """The fault of options that another editor does not have."""
-        given = [
-            each.name
-            for base in (LoadConfig, EditSettings)
-            for each in fields(base)
-            if getattr(self, each.name) not in (None, each.default)
-        ]
-        return [f"{', '.join(given)}: not for {self.editor}; give its own arguments as init_args"] if given else []
 
     def _check_references(self, faults: Faults) -> None:
         faults.check(bool(self.references), "reference is an empty list; give one picture or several")
@@ -131,6 +121,13 @@ class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
                 f"reference_box is {box}, expected whole left, top, right, bottom in pixels, none below 0, with left"
                 " below right and top below bottom",
             )
+
+    def check_weights(self) -> None:
+        from mimicbrush.hub.locations import is_local
+        from mimicbrush.model.weights.find import find_weights
+
+        if self.weights is not None and is_local(self.weights):
+            find_weights(self.weights)
 
     def request(self, inputs: Inputs, canvas_size: int) -> ReferenceRequest:
         return ReferenceRequest(

@@ -20,11 +20,11 @@ from mimicbrush.editors.text2live.run_state import RunState, run_config
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_pil
-from mimicbrush.requests import Edited, Editor, LayerRequest, OnProgress, Precision
+from mimicbrush.requests import Edited, LayerRequest, OnProgress, Precision, ResumableEditor
 from mimicbrush.seeds import seed_of
 
 
-class Text2LiveEditor(Editor):
+class Text2LiveEditor(ResumableEditor):
     """Optimises a small network for each request, which draws a layer of colour and opacity over the source.
 
     clip: a CLIP in transformers' layout: a hub repository, a folder, weights shipped with this package (asset:NAME), or

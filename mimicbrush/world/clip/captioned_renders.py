@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -74,10 +73,3 @@ def attributes_of(combination: Combination) -> list[int]:
     colour = material.colours[0] if material.colours else combination.material
     names = (combination.object, colour, material.pattern)
     return [known.index(name) for name, known in zip(names, ATTRIBUTES.values(), strict=True)]
-
-
-def choose(captioned: Captioned, numbers: Sequence[int]) -> tuple[Tensor, list[str], Tensor]:
-    """Pictures (B, 3, H, W) in [0, 1], captions and attributes of some of the samples."""
-    rows = torch.as_tensor(numbers)
-    captions = [captioned.captions[number] for number in numbers]
-    return captioned.pixels[rows].float() / 255, captions, captioned.attributes[rows]

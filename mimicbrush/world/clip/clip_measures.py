@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
-from transformers import CLIPModel
 
+from mimicbrush.editors.text2live.clip_guide import load_clip_guide
+from mimicbrush.editors.text2live.relevancy import relevancy_maps
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
 from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.statistics import Interval, bootstrap_mean, bootstrap_share
@@ -32,7 +31,7 @@ def measure(folder: Path, heldout: Captioned, *, phrases: Sequence[Combination])
     """
     embedder = ClipEmbedder(folder, torch.device("cpu"))
     ranks = rank_phrases(embedder, heldout, phrases)
-    areas = relevancy_areas(embedder, heldout, NUM_MAPS)
+    areas = relevancy_areas(folder, heldout, NUM_MAPS)
     # Pictures of one combination are not independent.
     groups = [" ".join(combination) for combination in heldout.combinations]
     return {
@@ -53,35 +52,15 @@ def rank_phrases(embedder: ClipEmbedder, heldout: Captioned, phrases: Sequence[C
     return (~(similarity < similarity.gather(1, own[:, None]))).sum(dim=1).sub(1).tolist()
 
 
-def relevancy_areas(embedder: ClipEmbedder, heldout: Captioned, num: int) -> list[float]:
+def relevancy_areas(folder: Path, heldout: Captioned, num: int) -> list[float]:
     """Area under the ROC curve of each picture's relevancy map against its object's mask."""
-    embedder.network.set_attn_implementation("eager")  # the others do not return their attention
+    guide = load_clip_guide(str(folder), device=torch.device("cpu"), dtype=torch.float32)
     areas = []
     for pixels, mask, combination in zip(heldout.pixels[:num], heldout.masks, heldout.combinations, strict=False):
-        inputs = embedder.processor(images=to_levels(pixels / 255), return_tensors="pt").pixel_values
-        tokens = embedder.tokenizer([noun_phrase(*combination)], return_tensors="pt")
-        (found,) = relevancy(embedder.network, inputs, dict(tokens))
-        found = F.interpolate(found[None, None], mask.shape, mode="bilinear", align_corners=False)[0, 0]
+        text = guide.embed_texts([noun_phrase(*combination)])
+        found = relevancy_maps(guide, pixels[None] / 255, text, num_blocks=NUM_BLOCKS)
         areas.append(float(binary_auroc(found.flatten(), mask.flatten().long())))
     return areas
-
-
-def relevancy(clip: CLIPModel, pixels: Tensor, tokens: dict[str, Tensor], *, num_blocks: int = NUM_BLOCKS) -> Tensor:
-    """How much each patch matters to the similarity of picture and text (Chefer et al. 2021): (B, grid, grid).
-
-    pixels: (B, 3, H, W), preprocessed. The attention of the last blocks is weighted by its positive gradient.
-    """
-    vision = clip.vision_model(pixels.detach().requires_grad_(), output_attentions=True)
-    pictures = F.normalize(clip.visual_projection(vision.pooler_output), dim=1)
-    texts = F.normalize(clip.get_text_features(**tokens).pooler_output, dim=1)
-    attentions = vision.attentions[-num_blocks:]
-    gradients = torch.autograd.grad((pictures * texts).sum(), attentions)
-    num_tokens = attentions[0].shape[-1]
-    total = torch.eye(num_tokens).expand(len(pixels), -1, -1)
-    for attention, gradient in zip(attentions, gradients, strict=True):
-        total = total + (gradient * attention).clamp(min=0).mean(dim=1) @ total
-    side = round((num_tokens - 1) ** 0.5)
-    return total[:, 0, 1:].reshape(-1, side, side).detach()
 
 
 def _figures(interval: Interval) -> dict:

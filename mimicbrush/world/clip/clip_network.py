@@ -12,6 +12,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
+from mimicbrush.editors.text2live.clip_guide import WHOLE_WORDS
 from mimicbrush.world.clip.config import ClipTrainingConfig
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -34,7 +35,7 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     merges = _merges(pairs)
     tokens = [*alphabet, *(letter + END_OF_WORD for letter in alphabet), *map("".join, merges), START, END]
     vocab = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS)
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS, **{WHOLE_WORDS: True})
 
 
 def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,7 @@ from mimicbrush.hub.library_messages import quiet_libraries
 from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.step_loop import train_steps
-from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, Captioned, choose, render_captioned
+from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, Captioned, render_captioned
 from mimicbrush.world.clip.clip_measures import measure
 from mimicbrush.world.clip.clip_network import build_clip, build_processor, build_tokenizer
 from mimicbrush.world.clip.config import ClipTrainingConfig
@@ -28,10 +30,21 @@ SHIFT = 4
 """Largest shift of a training picture in pixels."""
 
 
-class TrainedClip(nn.Module):
-    """CLIP with heads that serve its training alone: both embeddings predict the attributes that captions name.
+class Embedded(NamedTuple):
+    """A batch of pictures and texts in the space of the embeddings; every vector has length 1."""
 
-    The heads are shared by the two encoders, which teaches both to keep the attributes apart.
+    pictures: Tensor
+    """(B, D)"""
+    texts: Tensor
+    """(B, D)"""
+    patches: Tensor
+    """(B, num_patches, D)"""
+
+
+class TrainedClip(nn.Module):
+    """CLIP with heads that serve its training alone: embeddings predict the attributes that captions name.
+
+    The heads are shared by pictures, their patches and texts, which teaches both encoders to keep the attributes apart.
     """
 
     def __init__(self, clip: CLIPModel) -> None:
@@ -40,11 +53,13 @@ class TrainedClip(nn.Module):
         channels = clip.config.projection_dim
         self.heads = nn.ModuleList(nn.Linear(channels, len(names)) for names in ATTRIBUTES.values())
 
-    def forward(self, pixels: Tensor, tokens: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Embed pictures and texts as (B, D) each, of length 1."""
-        pictures = self.clip.get_image_features(pixels).pooler_output
+    def forward(self, pixels: Tensor, tokens: dict[str, Tensor]) -> Embedded:
+        """Embed pictures (B, 3, H, W), preprocessed, with their patches, and texts."""
+        vision = self.clip.vision_model
+        hidden = vision.post_layernorm(vision(pixels).last_hidden_state)
+        seen = F.normalize(self.clip.visual_projection(hidden).float(), dim=2)
         texts = self.clip.get_text_features(**tokens).pooler_output
-        return F.normalize(pictures.float(), dim=1), F.normalize(texts.float(), dim=1)
+        return Embedded(seen[:, 0], F.normalize(texts.float(), dim=1), seen[:, 1:])
 
 
 def train_clip(config: ClipTrainingConfig) -> str:
@@ -90,32 +105,43 @@ def _loss(
 ) -> Tensor:
     """The contrastive loss of CLIP and the loss of the attributes, on a batch that follows from seed and step alone."""
     generator = torch.Generator().manual_seed(seed_of(config.seed, "clip step", step))
-    chosen = torch.randint(len(samples.pixels), (config.batch_size,), generator=generator).tolist()
-    pixels, captions, attributes = choose(samples, chosen)
-    pixels = normalise(augment(pixels, generator), config)
+    chosen = torch.randint(len(samples.pixels), (config.batch_size,), generator=generator)
+    pixels, masks = augment(samples.pixels[chosen].float() / 255, samples.masks[chosen, None].float(), generator)
+    captions, attributes = [samples.captions[number] for number in chosen], samples.attributes[chosen]
     tokens = dict(tokenizer(captions, padding=True, return_tensors="pt"))
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-        pictures, texts = trained(pixels, tokens)
+        embedded = trained(normalise(pixels, config), tokens)
     scale = trained.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
-    logits, pairs = scale * pictures @ texts.T, torch.arange(len(pictures))
+    logits, pairs = scale * embedded.pictures @ embedded.texts.T, torch.arange(len(chosen))
     contrastive = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+    picture_of_patch, patch = (F.avg_pool2d(masks, config.patch_size) > 0.5).flatten(1).nonzero(as_tuple=True)
+    named = (
+        (embedded.pictures, attributes),
+        (embedded.texts, attributes),
+        (embedded.patches[picture_of_patch, patch], attributes[picture_of_patch]),
+    )
     # Embeddings have length 1; the same factor makes confident predictions possible.
     predicted = [
-        F.cross_entropy(head(scale * embeddings), attributes[:, column])
-        for embeddings in (pictures, texts)
+        F.cross_entropy(head(scale * embeddings), labels[:, column])
+        for embeddings, labels in named
         for column, head in enumerate(trained.heads)
     ]
-    return contrastive + config.attribute_weight * sum(predicted) / len(predicted)
+    return contrastive + config.attribute_weight * sum(predicted) / len(trained.heads)
 
 
-def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each picture at random, shift all by a few pixels, and change their brightness a little."""
-    flips = torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5
-    pixels = torch.where(flips, pixels.flip(-1), pixels)
+def augment(pixels: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mirror each picture at random, shift all by a few pixels, and change their brightness a little.
+
+    pixels: (B, 3, H, W) in [0, 1]; masks: (B, 1, H, W), which move with their pictures.
+    """
+    both = torch.cat([pixels, masks], dim=1)
+    flips = torch.rand(len(both), 1, 1, 1, generator=generator) < 0.5
+    both = torch.where(flips, both.flip(-1), both)
     top, left = torch.randint(0, 2 * SHIFT + 1, (2,), generator=generator).tolist()
-    height, width = pixels.shape[-2:]
-    pixels = F.pad(pixels, (SHIFT,) * 4, mode="replicate")[..., top : top + height, left : left + width]
-    return (pixels * (0.92 + 0.16 * torch.rand(len(pixels), 1, 1, 1, generator=generator))).clamp(0, 1)
+    height, width = both.shape[-2:]
+    both = F.pad(both, (SHIFT,) * 4, mode="replicate")[..., top : top + height, left : left + width]
+    pixels, masks = both[:, :3], both[:, 3:]
+    return (pixels * (0.92 + 0.16 * torch.rand(len(both), 1, 1, 1, generator=generator))).clamp(0, 1), masks
 
 
 def normalise(pixels: Tensor, config: ClipTrainingConfig) -> Tensor:

@@ -15,7 +15,7 @@ class ClipTrainingConfig:
 
     output: Path
     """Folder for the finished network in transformers' layout, its card, and what a resumed run needs."""
-    num_samples: int = 20_000
+    num_samples: int = 30_000
     """Number of rendered training pictures, each with a caption."""
     num_heldout: int = 520
     """Number of rendered pictures of held-out combinations on which the network is measured."""
@@ -36,12 +36,12 @@ class ClipTrainingConfig:
     projection_dim: int = 64
     """Channels of the embeddings."""
     attribute_weight: float = 1.0
-    """Weight of the loss by which both embeddings predict object, first colour and pattern through shared layers."""
-    max_steps: int = 6000
+    """Weight of the loss by which embeddings, and patches on the object, predict object, first colour and pattern."""
+    max_steps: int = 1400
     """Length of the training in optimiser steps."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Pairs of picture and caption in a step; each picture is compared with all captions of the batch."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     """Peak learning rate of AdamW, with a one-cycle schedule."""
     weight_decay: float = 0.05
     """Weight decay of AdamW."""

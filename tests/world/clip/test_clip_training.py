@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from mimicbrush.editors.text2live.clip_guide import check_texts, load_clip_guide
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
 from mimicbrush.hub.local_networks import find_folder
 from mimicbrush.world.clip import captioned_renders
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, attributes_of
-from mimicbrush.world.clip.clip_measures import rank_phrases, relevancy
+from mimicbrush.world.clip.clip_measures import rank_phrases
 from mimicbrush.world.clip.clip_network import build_clip, build_tokenizer
-from mimicbrush.world.clip.clip_training import choose_phrases, train_clip
+from mimicbrush.world.clip.clip_training import TrainedClip, augment, choose_phrases, train_clip
 from mimicbrush.world.clip.config import ClipTrainingConfig
 from mimicbrush.world.sets.draws import DrawnStill, draw_scene
 from mimicbrush.world.sets.splits import Combination
@@ -27,7 +28,7 @@ from mimicbrush.world.sets.vocabulary import WORDS, Description, write_caption
 
 TINY = {
     "num_samples": 8, "num_heldout": 3, "num_phrases": 4, "image_size": 32, "patch_size": 8, "width": 8,
-    "num_heads": 2, "num_vision_layers": 2, "num_text_layers": 1, "projection_dim": 8, "max_steps": 3,
+    "num_heads": 2, "num_vision_layers": 2, "num_text_layers": 1, "projection_dim": 8, "max_steps": 50,
     "batch_size": 4, "precision": "float32",
 }  # fmt: skip
 
@@ -50,7 +51,7 @@ def trained(tmp_path_factory) -> Iterator[ClipTrainingConfig]:
         yield config
 
 
-def test_the_same_seed_gives_the_same_bytes(trained, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_after_fifty_steps(trained, tmp_path):
     config = replace(trained, output=tmp_path / "run")
     shutil.copytree(trained.output / "renders", config.output / "renders")
     train_clip(config)
@@ -66,6 +67,13 @@ def test_the_folder_loads_as_any_clip_does(trained):
     assert texts.shape == (2, 8)
     assert pictures.shape == (1, 8)
     assert not torch.allclose(texts[0], texts[1])
+
+
+def test_words_outside_the_world_are_named_where_it_guides_an_edit(trained):
+    guide = load_clip_guide(str(trained.output), device=torch.device("cpu"), dtype=torch.float32)
+    check_texts(guide, ["a red ball in front of grass"])
+    with pytest.raises(UserError, match="this CLIP does not know golden, xylophone"):
+        check_texts(guide, ["a golden xylophone on grass"])
 
 
 def test_the_card_has_means_with_intervals(trained):
@@ -108,16 +116,24 @@ def test_attributes_are_object_first_colour_and_pattern():
     assert named == [["ball", "red", "striped"], ["key", "brick", "brick"]]
 
 
-def test_relevancy_of_more_blocks_is_nowhere_smaller(tmp_path):
+def test_masks_move_with_their_pictures():
+    masks = torch.zeros(3, 1, 32, 32)
+    masks[..., 10:20, 4:12] = 1
+    pixels, moved = augment(0.5 * masks.expand(-1, 3, -1, -1), masks, torch.Generator().manual_seed(2))
+    assert torch.equal(pixels[:, :1] > 0, moved > 0)
+    assert not torch.equal(moved, masks)
+
+
+def test_patches_are_embedded_beside_their_picture(tmp_path):
     torch.manual_seed(0)
     tokenizer = build_tokenizer(["red", "ball"])
-    clip = build_clip(ClipTrainingConfig(output=tmp_path, **TINY), tokenizer).eval()
+    trained = TrainedClip(build_clip(ClipTrainingConfig(output=tmp_path, **TINY), tokenizer)).eval()
     pixels, tokens = torch.randn(2, 3, 32, 32), dict(tokenizer(["red", "ball"], return_tensors="pt"))
-    one, two = (relevancy(clip, pixels, tokens, num_blocks=num) for num in (1, 2))
-    assert one.shape == (2, 4, 4)
-    assert (one >= 0).all()
-    assert (two >= one - 1e-9).all()
-    assert (two > one).any()
+    embedded = trained(pixels, tokens)
+    assert embedded.patches.shape == (2, 16, 8)
+    expected = trained.clip.get_image_features(pixels).pooler_output
+    assert torch.allclose(embedded.pictures, torch.nn.functional.normalize(expected, dim=1), atol=1e-5)
+    assert torch.allclose(embedded.patches.norm(dim=2), torch.ones(2, 16))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,152 @@
+"""The tab for layers from text prompts: its controls, its handlers, and the config that they make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import gradio as gr
+from PIL import Image
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.controls import QUIET, SEED, Controls, Tab, connect, make_gallery, make_result_panel
+from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
+from mimicbrush.demo.handlers import EditHandlers
+from mimicbrush.demo.number_fields import number_fields
+from mimicbrush.demo.painter import PainterData, from_browser, make_painter
+from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, on_checkerboard, status_text
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.strokes import PaintedPicture
+from mimicbrush.demo.temporary_folders import TemporaryFolders
+from mimicbrush.edit.editing import write_result
+from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
+from mimicbrush.errors import Faults
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_channels
+from mimicbrush.requests import Edited
+
+PAINT = "Paint roughly over the thing to edit. Without a mask, the layer may lie anywhere."
+PROMPT = "Describes the edited picture, for instance: a golden ball. Several prompts, one a line, are used in turn."
+SOURCE_PROMPT = "Describes the picture as it is, for instance: a ball."
+SCREEN = "Describes the layer alone, as if over a green screen; empty: the prompt."
+REGION = "Names the thing to edit, if nothing is painted, for instance: ball."
+MASK_USE = "Where the layer may lie."
+USES = [("Begin at the painted part", "guide"), ("Stay within the painted part", "limit")]
+SHOWN = {"rgba": "layer", "opacity": "its opacity", "on_green": "on green"}
+"""Captions of the layers of a result, by name."""
+
+
+def layer_edit_config(
+    config: DemoConfig, folder: Path, source: PaintedPicture | None, **settings: object
+) -> LayerEditConfig:
+    """Make the config of an edit as a layer. The uploaded picture is copied to `folder`, byte for byte.
+
+    settings: fields of LayerEditConfig that the visitor set; texts hold one prompt a line. Raises UserError if
+    something is missing or beyond the page's limits.
+    """
+    prompts = {name: _lines(settings[name]) for name in ("prompt", "source_prompt", "screen", "region")}
+    faults = Faults()
+    faults.check(prompts["prompt"] is not None, "no prompt yet; describe the edited picture")
+    settings = checked_settings(config, folder, source, settings | prompts, faults, needs_mask=False)
+    return LayerEditConfig(**(chosen_editor(config, "layer") | settings))
+
+
+def _lines(text: str) -> list[str] | str | None:
+    """Split a text into its lines; a single one is no list, and without any there is no prompt."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else lines or None
+
+
+class LayerPanel(NamedTuple):
+    """Components for the layers of a result, below the composite, or their new contents, in order."""
+
+    layers: object
+    opacity: object
+    download: object
+
+
+class LayerHandlers(EditHandlers):
+    """Handlers of the tab on which text prompts guide a layer."""
+
+    def make_config(self, source: PainterData | None, **settings: object) -> LayerEditConfig:
+        return layer_edit_config(self.config, self.folders.new_folder(), from_browser(source), **settings)
+
+    def show_layers(self, results: FinishedEdit | None) -> LayerPanel:
+        """Show the layers of a new result, in full opacity."""
+        if results is None:
+            return LayerPanel(SAME, SAME, SAME)
+        return LayerPanel(_layers_of(results.config), 100, str(results.config.beside_output("rgba")))
+
+    def fade(self, results: FinishedEdit, opacity: float) -> tuple:
+        """Draw the layer with another opacity, in percent, and offer that for download."""
+        config = results.config
+        folder = config.output.parent / f"opacity-{opacity:.0f}"
+        folder.mkdir(exist_ok=True)
+        faded = replace(config, opacity=opacity / 100, output=folder / config.output.name, force=True)
+        inputs = read_inputs(faded, portable=True)
+        request = faded.request(inputs, 0)
+        made = {name: read_channels(config.beside_output(name))[None] for name in SHOWN if _has(config, name)}
+        write_result(Edited(request.source, made), request, faded, inputs, portable=True)
+        shown = finished(faded, 0)._replace(status=status_text(f"Opacity {opacity:.0f} %."), results=SAME)
+        return *shown, *LayerPanel(_layers_of(faded), SAME, str(faded.beside_output("rgba")))
+
+
+def _has(config: LayerEditConfig, name: str) -> bool:
+    return config.beside_output(name).is_file()
+
+
+def _layers_of(config: LayerEditConfig) -> list[tuple[Image.Image, str]]:
+    """The layers beside a result with their captions; one with alpha lies on a checkerboard."""
+    found = [(to_pil(read_channels(config.beside_output(name))), SHOWN[name]) for name in SHOWN if _has(config, name)]
+    return [(on_checkerboard(layer) if layer.mode == "RGBA" else layer, caption) for layer, caption in found]
+
+
+def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
+    """The picture with prompts below it; on the right the result, its layers and their opacity."""
+    handlers = LayerHandlers(editor, config, folders)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=2, min_width=320):
+            source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
+            controls = _prompts(config)
+        with gr.Column(scale=1, min_width=320):
+            panel = make_result_panel()
+            with panel.further:
+                shown = _layer_panel()
+    connect(handlers, panel, source, controls)
+    panel.results.change(handlers.show_layers, panel.results, [*shown], **QUIET)
+    shown.opacity.input(
+        handlers.fade, [panel.results, shown.opacity], [*panel, *shown], trigger_mode="always_last", **QUIET
+    )
+
+
+def _prompts(config: DemoConfig) -> Controls:
+    prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
+    with gr.Row():
+        source_prompt = gr.Textbox(label="Picture as it is", info=SOURCE_PROMPT, max_lines=4, min_width=200)
+        region = gr.Textbox(label="Thing to edit", info=REGION, max_lines=4, min_width=200)
+    with gr.Accordion("More settings", open=False):
+        screen = gr.Textbox(label="Layer alone", info=SCREEN, max_lines=4)
+        with gr.Row():
+            mask_use = gr.Radio(USES, value="guide", label="Painted part", info=MASK_USE, min_width=240)
+            seed = gr.Number(0, label=number_fields(config.limits)["seed"].label, info=SEED, min_width=240)
+    return {
+        "prompt": prompt,
+        "source_prompt": source_prompt,
+        "region": region,
+        "screen": screen,
+        "mask_use": mask_use,
+        "seed": seed,
+    }
+
+
+def _layer_panel() -> LayerPanel:
+    """Draw the components for the layers of a result."""
+    opacity = gr.Slider(0, 100, 100, step=1, label="Opacity of the layer, %", elem_classes="opacity")
+    layers = make_gallery(columns=len(SHOWN), elem_classes="results layers")
+    download = gr.DownloadButton("Download layer (PNG with alpha)", elem_classes="download-layer", size="md")
+    return LayerPanel(layers, opacity, download)
+
+
+TAB = Tab("As a layer", LayerEditConfig, layer_tab)

@@ -1,0 +1,151 @@
+"""Edits from text prompts as a layer over the picture (Text2LIVE): their options."""
+
+# Annotations are not postponed here, as in an editor's settings.py: jsonargparse would not find their names.
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, get_args
+
+from mimicbrush.edit.config import PROGRAM, EditConfig
+from mimicbrush.editors.text2live.settings import PRESETS, Text2LiveSettings
+from mimicbrush.errors import Faults, UserError
+from mimicbrush.requests import LayerRequest, MaskUse, Precision
+
+if TYPE_CHECKING:
+    from mimicbrush.edit.loaded_inputs import Inputs
+    from mimicbrush.requests import Edited
+
+TEXT2LIVE = "mimicbrush.editors.text2live.Text2LiveEditor"
+RELEASE = "release"
+"""Preset whose settings are the defaults."""
+Prompts = list[str] | str
+"""One prompt or several."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipConfig:
+    """The CLIP that guides the layer, and where it runs."""
+
+    clip: str = "openai/clip-vit-base-patch32"
+    """The CLIP that judges the edit, in transformers' layout: a folder, a repository of the hub, or asset:clip, a small
+    one that comes with this package and knows the words of the small world."""
+    device: str = "auto"
+    """Device to compute on, such as cpu or cuda:1; auto: a GPU if there is one, otherwise the CPU."""
+    precision: Precision = "auto"
+    """Precision of CLIP; auto: float16 on a GPU, as in the release, and float32 elsewhere."""
+    preset: str = RELEASE
+    """Settings to begin with, which other options change: release, as published, or small, for small machines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
+    """Draw a layer with its own opacity over a picture, from text prompts."""
+
+    prompt: Prompts | None = None
+    """Describes the edited picture. Several, as '[a golden ball, a shiny ball]', are used in turn; this and each of the
+    next four may be several."""
+    source_prompt: Prompts | None = None
+    """Describes the picture as it is."""
+    screen: Prompts | None = None
+    """Describes the layer alone, as if it lay over a green screen; null: prompt."""
+    region: Prompts | None = None
+    """Names the thing to edit; CLIP then finds the region in which the layer begins."""
+    negative_region: Prompts | None = None
+    """Names things that the layer should not cover; only with region or a mask that guides."""
+    mask: Path | None = None
+    """Mask of the source's size, white where the layer belongs."""
+    mask_use: MaskUse = "guide"
+    """Purpose of the mask. guide: the opacity starts from it and may leave it; limit: nothing is drawn outside it."""
+    opacity: float = 1.0
+    """Opacity of the whole layer in the result, from 0 to 1; it does not change the optimisation."""
+    stop_after: int | None = None
+    """Number of steps after which to stop with the result as it is by then; null: all of num_steps."""
+
+    kind = "layer"
+    request_class = LayerRequest
+    needed = ("source", "prompt", "output")
+    optional = ("seed", "source_prompt", "screen", "region", "negative_region", "mask", "mask_use")
+    examples = (
+        f'{PROGRAM} layer --source s.png --prompt "a golden ball" --output e.png --clip asset:clip --preset small',
+        f'{PROGRAM} layer --source s.png --mask m.png --prompt "a golden ball" --source_prompt "a ball" --output e.png',
+        f"{PROGRAM} layer --batch edits.csv --clip asset:clip --preset small",
+    )
+    ordinary = ("clip", "preset", "source", "prompt", "source_prompt", "screen", "region", "mask", "output", "seed")
+    weights_option = "clip"
+    keeps_stopped = True
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        if self.editor is not None and (given := self.given(ClipConfig, Text2LiveSettings)):
+            faults.add(f"{', '.join(given)}: not for {self.editor}; give its own arguments as init_args")
+        faults.check(
+            self.editor is not None or not self.init_args,
+            "init_args are an editor's arguments; give its class path as editor, too",
+        )
+        faults.check(self.preset in PRESETS, f"preset is {self.preset}, expected one of {', '.join(PRESETS)}")
+        for base in (EditConfig, Text2LiveSettings):
+            with faults.collect():
+                base.__post_init__(self)
+        for name in ("prompt", "source_prompt", "screen", "region", "negative_region"):
+            texts = _listed(getattr(self, name))
+            faults.check(all(map(str.strip, texts)), f"{name} has an empty text; write one, or leave it out")
+        uses = get_args(MaskUse)
+        faults.check(self.mask_use in uses, f"mask_use is {self.mask_use}, expected {' or '.join(uses)}")
+        faults.check(0 <= self.opacity <= 1, f"opacity is {self.opacity:g}, expected 0 to 1")
+        faults.check(
+            self.stop_after is None or self.stop_after >= 1, f"stop_after is {self.stop_after}, expected at least 1"
+        )
+        faults.refuse()
+
+    @property
+    def preset_values(self) -> dict[str, object]:
+        return {} if self.preset == RELEASE else vars(PRESETS[self.preset])
+
+    @property
+    def editor_spec(self) -> tuple[str, dict]:
+        if self.editor is not None:
+            return self.editor, self.init_args
+        loaded = {"clip": self.clip, "device": self.device, "precision": self.precision}
+        return TEXT2LIVE, loaded | {"settings": asdict(self.settings)}
+
+    def check_weights(self) -> None:
+        from mimicbrush.hub.locations import CONFIG, is_local, shipped
+
+        folder = shipped(self.clip)
+        if self.editor is None and is_local(folder) and not (Path(folder) / CONFIG).is_file():
+            raise UserError(
+                f"clip is {self.clip}, which holds no network; give a folder in transformers' layout, a repository of"
+                " the hub, or asset:clip"
+            )
+
+    def request(self, inputs: "Inputs", canvas_size: int) -> LayerRequest:
+        return LayerRequest(
+            source=inputs.source.pixels[None],
+            mask=None if inputs.mask is None else inputs.mask[None],
+            mask_use=self.mask_use,
+            prompts=_listed(self.prompt),
+            source_prompts=_listed(self.source_prompt),
+            screen_prompts=_listed(self.screen),
+            region_prompts=_listed(self.region),
+            negative_region_prompts=_listed(self.negative_region),
+            seed=self.seed,
+        )
+
+    def finish(self, edited: "Edited", request: LayerRequest) -> "Edited":
+        from mimicbrush.edit.layer_opacity import fade
+
+        return edited if self.opacity == 1 else fade(edited, request.source, self.opacity)
+
+    def stopped_at(self, step: int) -> Self:
+        return replace(self, stop_after=step)
+
+    @property
+    def announcement(self) -> str:
+        return f"loading {self.clip}" if self.editor is None else super().announcement
+
+    @property
+    def pictures(self) -> dict[str, list[Path | None]]:
+        return super().pictures | {"mask": [self.mask]}
+
+
+def _listed(prompts: Prompts | None) -> tuple[str, ...]:
+    return () if prompts is None else (prompts,) if isinstance(prompts, str) else tuple(prompts)
