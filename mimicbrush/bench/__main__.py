@@ -29,6 +29,13 @@ COMMANDS = CommandGroup(
             ordinary=("widths", "cross_attention_dim", "latent_sizes", "dtype", "num_edits"),
             then=THEN,
         ),
+        "layer": Command(
+            config=f"{PACKAGE}.config.LayerBenchConfig",
+            run=f"{PACKAGE}.layer_speed.bench_layers",
+            examples=(f"{PROGRAM} layer", f"{PROGRAM} layer --clip asset:clip --preset small --size 128"),
+            ordinary=("clip", "preset", "size", "whole", "repeats"),
+            then=THEN,
+        ),
         "data": Command(
             config=f"{PACKAGE}.config.PreparationBenchConfig",
             run=f"{PACKAGE}.preparation_speed.bench_preparation",

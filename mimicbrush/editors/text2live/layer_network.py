@@ -51,6 +51,7 @@ class LayerNetwork(nn.Module):
     """Draws a layer (1, 4, H, W), colour and opacity in [0, 1], from a picture (1, 3, H, W) in [0, 1].
 
     down, up, skip: channels at every scale, or one number for each. Every side needs 2^num_scales + 1 pixels.
+    Channels are last in memory, which is faster for thin networks on a CPU.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class LayerNetwork(nn.Module):
         axes = torch.tensor(COLOUR_AXES)
         axes[:, 0] /= 1.6
         self.register_buffer("colour_matrix", axes / axes.norm(dim=0).max())
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, picture: Tensor) -> Tensor:
+        picture = picture.contiguous(memory_format=torch.channels_last)
         return torch.sigmoid(self._mix_colours(self.head(self._hourglass(picture, 0))))
 
     def _hourglass(self, features: Tensor, number: int) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -25,7 +27,8 @@ PictureViews = tuple[Tensor, list[View]]
 """A picture (1, 3, H, W) with its views."""
 
 
-class Item(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Item:
     """A picture (1, 3, H, W) with the layer (1, 4, H, W) drawn over it, and the region (1, 1, H, W) of the mask."""
 
     source: Tensor
@@ -36,7 +39,7 @@ class Item(NamedTuple):
     def opacity(self) -> Tensor:
         return self.layer[:, 3:]
 
-    @property
+    @cached_property
     def composite(self) -> Tensor:
         return composite(self.layer, self.source)
 
@@ -92,9 +95,9 @@ class LayerLosses:
 
     def _similarities(self, items: Sequence[Item], draws: LossDraws) -> dict[str, Tensor]:
         """The losses on embeddings of views; all views of one size are embedded in one batch."""
-        composites = [item.composite for item in items]
         views: dict[str, list[PictureViews]] = {}
         if self.settings.composition_weight:
+            composites = [item.composite for item in items]
             views["composition"] = list(zip(composites, draws.composition_views, strict=True))
             if draws.direction_texts:
                 views["direction"] = list(zip(composites, draws.edited_views, strict=True))
