@@ -18,6 +18,7 @@ from mimicbrush.requests import (
 
 PATHS = {
     "mimicbrush.editors.mimicbrush.MimicBrushEditor": ReferenceRequest,
+    "mimicbrush.editors.motion_guidance.MotionGuidanceEditor": MotionRequest,
     "mimicbrush.editors.move_and_repaint.MoveAndRepaintEditor": MotionRequest,
     "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting": TextRequest,
     "mimicbrush.editors.text2live.Text2LiveEditor": LayerRequest,
