@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from mimicbrush.editors.text2live import Text2LiveEditor
 from mimicbrush.editors.text2live.clip_guide import ClipGuide, load_clip_guide
 from mimicbrush.editors.text2live.layer_optimisation import LayerOptimisation
 from mimicbrush.editors.text2live.settings import PRESETS, Text2LiveSettings
+from mimicbrush.machine import GIBIBYTE, peak_memory, reset_peak_memory
 from mimicbrush.requests import LayerRequest
 from mimicbrush.training.flops_and_bytes import count_flops
 from mimicbrush.training.timing import now
@@ -48,9 +50,10 @@ class BenchTokens(dict):
 
 
 class TimedSteps(NamedTuple):
-    """Seconds of the timed steps, and the total losses of all steps, the warm-up first."""
+    """Seconds and peak memory in GiB of the timed steps, and the total losses of all steps, the warm-up first."""
 
     seconds: list[float]
+    peaks: list[float]
     losses: list[float]
 
 
@@ -68,11 +71,11 @@ def bench_layers(config: LayerBenchConfig) -> None:
     released = _prepare(config, guides[torch.float32], settings, device)
     released.losses = ReleasedLosses(released.losses, [REGION])
     rows = {"released": released, "ours, float32": plain, "ours, bfloat16": half}
-    found = {name: TimedSteps([], []) for name in rows}
+    found = {name: TimedSteps([], [], []) for name in rows}
     for step in range(config.repeats + 1):
         for name, optimisation in rows.items():
             _time_step(optimisation, step, config, found[name])
-    print("algorithm        seconds   ratio   difference of the first total loss, relative")
+    print("algorithm        seconds   ratio   peak GiB   difference of the first total loss, relative")
     for name, steps in found.items():
         print(_row(name, steps, found["released"]))
     flops = count_parts(config, guides[torch.float32], settings, device)
@@ -98,10 +101,11 @@ def count_parts(
 
 def _time_step(optimisation: LayerOptimisation, step: int, config: LayerBenchConfig, found: TimedSteps) -> None:
     draws = optimisation.draw(0 if config.whole else step + 1)
-    started = now(config.clock)
+    peak_is_known, started = reset_peak_memory(optimisation.device), now(config.clock)
     losses = optimisation.run_step(draws)
     if step:
         found.seconds.append(now(config.clock) - started)
+        found.peaks.append(peak_memory(optimisation.device) / GIBIBYTE if peak_is_known else math.nan)
     found.losses.append(losses["total"])
 
 
@@ -110,7 +114,7 @@ def _row(name: str, steps: TimedSteps, released: TimedSteps) -> str:
     ratio = statistics.median(slow / fast for slow, fast in zip(released.seconds, steps.seconds, strict=True))
     # Later steps start from weights that differ by rounding.
     difference = abs(steps.losses[0] / released.losses[0] - 1)
-    return f"{name:15s} {seconds:8.3f} {ratio:7.2f}   {difference:.1e}"
+    return f"{name:15s} {seconds:8.3f} {ratio:7.2f} {max(steps.peaks):10.2f}   {difference:.1e}"
 
 
 def _print_estimates(
