@@ -1,11 +1,12 @@
 """How alike two frames of a shot are, and how much of the picture changed between them.
 
-Three things would pass for likeness or change and are left out. Empty area, flat in both frames, has an SSIM of 1 and
-no change whatever the picture shows: it counts for at most `MAX_FLAT_WEIGHT` of the picture. A change of light (fade,
+Four things would pass for likeness or change and are left out. Empty area, flat in both frames, has an SSIM of 1 and no
+change whatever the picture shows: it counts for at most `MAX_FLAT_WEIGHT` of the picture. A change of light (fade,
 exposure, gamma, saturation, white balance) leaves the structure of every small window: where light changed, only a
 change of structure counts, and only where the level changed too once the tones of both frames are matched: grain has
-another structure in every frame. A banner, subtitle, clock or ticker lies in a narrow strip near the top or bottom: if
-only that changed, the picture did not.
+another structure in every frame. The soft edge of a shadow lays a slope over a window and leaves the rest of its
+structure. A banner, subtitle, clock or ticker lies in a narrow strip near the top or bottom: if only that changed, the
+picture did not.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ SMALL_SIZE = 64
 """Short side of the small pictures in which changes of light and strips are looked for, in pixels."""
 STRUCTURE_WINDOW = 5
 """Side of the windows of a small picture whose structure is compared, in pixels."""
+_PLACES = np.arange(STRUCTURE_WINDOW, dtype=np.float32) - STRUCTURE_WINDOW // 2
+SLOPE = np.tile(_PLACES / (STRUCTURE_WINDOW**2 * _PLACES.std()), (STRUCTURE_WINDOW, 1))
+"""Kernel that measures a window's slope along x, in units of the standard deviation that it causes."""
 MIN_TEXTURE = 2.0
 """Smallest standard deviation of such a window that has a structure, in grey levels."""
 MIN_TEXTURED = 0.02
@@ -47,6 +51,12 @@ the geometric mean of both. Measured: weaker structure does not survive the enco
 MAX_LOST_STRUCTURE = 0.002
 """Largest share of the windows with a structure that lose it where the light alone changed. Measured: none under a
 flicker that leaves the dark half as it is, 0.3 % or more where something moves."""
+MIN_SHADED = 0.2
+"""Smallest share of the windows whose level changed that must have a structure in both frames, besides a slope, to tell
+whether a shadow alone fell on them."""
+MAX_LOST_IN_SHADE = 0.03
+"""Largest share of these windows whose structure differs, besides gain, offset and slope, under a shadow alone.
+Measured: at most 0.01 under the soft edge of a shadow, 0.06 or more in 3 000 pairs of 155 moving clips."""
 NUM_TONES = 16
 """Number of quantiles by which the tones of one frame are matched to those of another."""
 MIN_TONE_CHANGE = 6.0
@@ -71,6 +81,10 @@ class Structure(NamedTuple):
     """Mean of the window."""
     deviation: NDArray[np.float32]
     """Standard deviation of the window."""
+    slopes: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """Slope of the window along x and y, in units of the standard deviation that it causes."""
+    unsloped_deviation: NDArray[np.float32]
+    """Standard deviation of what is left of the window without its slope."""
     textured: NDArray[np.bool_]
     """Whether the window has a structure."""
     flat: NDArray[np.bool_]
@@ -140,7 +154,10 @@ def _lasting_change(first: Structure, second: Structure) -> float:
     apart = difference > CHANGED_LEVEL
     share = _share_beside_strips(apart, difference.size)
     textured = first.textured & second.textured
-    lost = textured & ~_keep_structure(first, second)
+    covariance = _covariance(first, second)
+    if _is_shaded(first, second, apart, covariance):
+        return 0.0
+    lost = textured & (covariance < MIN_KEPT_STRUCTURE * first.deviation * second.deviation)
     if _share(difference <= MAX_SAME_LIGHT) > 0.5:
         if _share(textured) < MIN_TEXTURED or np.count_nonzero(lost) > MAX_LOST_STRUCTURE * np.count_nonzero(textured):
             return share
@@ -149,11 +166,23 @@ def _lasting_change(first: Structure, second: Structure) -> float:
     return min(share, _share_beside_strips(changed, num_judged)) if num_judged else share
 
 
-def _keep_structure(first: Structure, second: Structure) -> NDArray[np.bool_]:
-    """(h, w) whether the windows around each pixel are alike but for a gain and an offset."""
-    covariance = _window_mean(first.levels * second.levels)
-    covariance -= first.mean * second.mean
-    return covariance >= MIN_KEPT_STRUCTURE * first.deviation * second.deviation
+def _covariance(first: Structure, second: Structure) -> NDArray[np.float32]:
+    """(h, w) covariance of the windows around each pixel."""
+    return _window_mean(first.levels * second.levels) - first.mean * second.mean
+
+
+def _is_shaded(first: Structure, second: Structure, apart: NDArray[np.bool_], covariance: NDArray[np.float32]) -> bool:
+    """Whether only a shadow fell on the pixels that are `apart`: what has a structure there kept it."""
+    weaker = np.minimum(first.unsloped_deviation, second.unsloped_deviation)
+    stronger = np.maximum(first.unsloped_deviation, second.unsloped_deviation)
+    judged = apart & (weaker > MIN_TEXTURE)
+    num_judged = np.count_nonzero(judged)
+    if num_judged <= MIN_SHADED * np.count_nonzero(apart):
+        return False
+    rest = covariance - sum(one * other for one, other in zip(first.slopes, second.slopes, strict=True))
+    lost = judged & (rest < MIN_KEPT_STRUCTURE * weaker * stronger)
+    vanished = apart & (weaker < MIN_TEXTURE) & (stronger > VANISHED_TEXTURE)
+    return np.count_nonzero(lost | vanished) <= MAX_LOST_IN_SHADE * num_judged
 
 
 def _change_of_structure(
@@ -193,10 +222,13 @@ def _tone_change(first: Structure, second: Structure, where: NDArray[np.bool_]) 
 def _structure(levels: NDArray[np.float32]) -> Structure:
     """Measure the windows of a (h, w) small picture."""
     mean = _window_mean(levels)
-    deviation = np.sqrt(np.maximum(_window_mean(levels * levels) - mean * mean, 0))
+    variance = _window_mean(levels * levels) - mean * mean
+    deviation = np.sqrt(np.maximum(variance, 0))
+    slopes = cv2.filter2D(levels, -1, SLOPE), cv2.filter2D(levels, -1, SLOPE.T)
+    unsloped = np.sqrt(np.maximum(variance - sum(slope * slope for slope in slopes), 0))
     flat = (deviation < MIN_TEXTURE) & (mean > CLIPPED[0]) & (mean < CLIPPED[1])
     tones = np.quantile(mean, (np.arange(NUM_TONES) + 0.5) / NUM_TONES)
-    return Structure(levels, mean, deviation, deviation > MIN_TEXTURE, flat, tones)
+    return Structure(levels, mean, deviation, slopes, unsloped, deviation > MIN_TEXTURE, flat, tones)
 
 
 def _window_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
