@@ -31,6 +31,8 @@ PATCH = 11
 """Side in enlarged pixels of the patch around a point."""
 MIN_ALIKE = 0.7
 """Smallest correlation of the patches around a point that still looks the same."""
+MIN_MOVED = 0.5
+"""Smallest distance in pixels of a point that moved."""
 
 
 class CameraMotion(NamedTuple):
@@ -69,20 +71,38 @@ def _step(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[float, f
 
 def share_carried(pictures: Sequence[NDArray[np.uint8]]) -> float:
     """Share of the points of the first picture that, followed to the last, are in view and look the same there."""
+    distances, num_points = _carried(pictures, None)
+    return len(distances) / max(1, num_points)
+
+
+def share_moved(pictures: Sequence[NDArray[np.uint8]], within: NDArray[np.bool_]) -> float:
+    """Share of the points of the first picture, (h, w) `within` which they lie, that look the same in another place in
+    the last."""
+    distances, num_points = _carried(pictures, within)
+    return sum(distance > MIN_MOVED for distance in distances) / max(1, num_points)
+
+
+def _carried(pictures: Sequence[NDArray[np.uint8]], within: NDArray[np.bool_] | None) -> tuple[list[float], int]:
+    """Follow points of the first picture to the last: how far those that look the same there moved, and how many were
+    followed."""
     larger = [cv2.resize(picture, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_LINEAR) for picture in pictures]
-    points = cv2.goodFeaturesToTrack(larger[0], NUM_FOLLOWED, 0.01, 5)
-    if points is None:
-        return 0.0
     height, width = larger[0].shape
+    mask = (
+        None if within is None else cv2.resize(within.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    )
+    points = cv2.goodFeaturesToTrack(larger[0], NUM_FOLLOWED, 0.01, 5, mask=mask)
+    if points is None:
+        return [], 0
     moved, in_view = points, np.ones(len(points), bool)
     for before, after in pairwise(larger):
         moved = _follow(before, after, moved)
         in_view &= ((moved >= 0) & (moved <= (width - 1, height - 1))).all(axis=2).ravel()
-    alike = [
-        correlate(_patch(larger[0], first), _patch(larger[-1], last)) > MIN_ALIKE
+    distances = [
+        float(np.linalg.norm(last - first)) / SCALE
         for first, last in zip(points[in_view], moved[in_view], strict=True)
+        if correlate(_patch(larger[0], first), _patch(larger[-1], last)) > MIN_ALIKE
     ]
-    return sum(alike) / len(points)
+    return distances, len(points)
 
 
 def _follow(before: NDArray[np.uint8], after: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.float32]:

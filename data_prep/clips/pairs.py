@@ -136,7 +136,7 @@ def _drop_poor_frames(
         grey = greys.at(frame, config.ssim_size)
         reason = _defect(frame, grey, usable, config)
         if reason is None:
-            usable.append(_UsableFrame(frame, grey, look_at(grey)))
+            usable.append(_UsableFrame(frame, grey, look_at(grey, has_alpha=frame.has_alpha)))
         else:
             selection.dropped_frames[reason] += 1
             selection.examples.setdefault(reason, [frame])

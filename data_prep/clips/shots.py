@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data_prep.clips.jumps import NUM_NEIGHBOURS, measure_jump, stands_out
 from data_prep.clips.mixed_frames import num_mixed, split_at_mixed
+from data_prep.clips.static_dissolves import find_static_dissolves
 from data_prep.clips.transitions import Span, find_transitions, is_carried
 from data_prep.frames.images import correlate
 from data_prep.frames.same_scene import share_in_place, show_same_scene
@@ -141,7 +142,9 @@ def _is_still_in_place(cut: float, frames: Sequence[Frame]) -> bool:
 def _transitions_in(part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
     """The transitions between two cuts; the frames of that part alone decide."""
     inside = [frame for frame in frames if part[0].time <= frame.time <= part[-1].time] if part else []
-    return [span for group in find_transitions(part) for span in _true_transitions(group, part, inside)]
+    found = [span for group in find_transitions(part) for span in _true_transitions(group, part, inside)]
+    # The rim of a cut-out that moves looks like a dissolve.
+    return found if any(frame.has_alpha for frame in inside) else [*found, *find_static_dissolves(part)]
 
 
 def _true_transitions(group: Sequence[Span], part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:

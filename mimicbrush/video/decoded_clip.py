@@ -27,6 +27,8 @@ class Frame(NamedTuple):
     """(H, W, 3) RGB, upright, with square pixels; frames of one clip may differ in size."""
     deinterlaced: bool = False
     """Whether the frame is flagged as interlaced, so that its second field was replaced."""
+    has_alpha: bool = False
+    """Whether the frame may be transparent, and was composited on white."""
 
 
 class Thumbnail(NamedTuple):

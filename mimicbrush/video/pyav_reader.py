@@ -15,7 +15,7 @@ import av
 
 from mimicbrush.errors import UnusableInput
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Keep, Thumbnail, VideoInfo, fit_size
-from mimicbrush.video.frame_pictures import deinterlace, to_rgb, to_thumbnail
+from mimicbrush.video.frame_pictures import deinterlace, has_alpha, to_rgb, to_thumbnail
 from mimicbrush.video.pyav_container import explain_error, open_container, stated_duration, video_stream
 from mimicbrush.video.pyav_decoder import DecodedFrame, Decoder
 from mimicbrush.video.timeline import SEEKABLE, read_timeline
@@ -99,7 +99,8 @@ class PyavReader:
             image = to_rgb(frame, geometry, fit_size(geometry.shown_size, self.short_side))
         except (av.FFmpegError, ValueError) as error:
             raise explain_error(error, "unreadable") from None
-        self.frames.append(Frame(shown.time, image, bool(shown.decoded.frame.interlaced_frame)))
+        coded = shown.decoded.frame
+        self.frames.append(Frame(shown.time, image, bool(coded.interlaced_frame), has_alpha(coded)))
 
     def _ask_to_keep(self) -> None:
         """Ask about the frames decoded since the last time."""

@@ -151,3 +151,15 @@ def test_change_is_a_share_of_the_content() -> None:
         frame[90:120, left : left + 30] = texture(2, 30, 30)[..., 0]
     whole = (cv2.blur(frames[0], (7, 7)).astype(int) - cv2.blur(frames[1], (7, 7)) != 0).mean()
     assert whole < 0.05 < compare(*map(look_at, frames), min_changed=0.0).changed
+
+
+@pytest.mark.parametrize(("step", "is_change"), [(0, False), (9, True)])
+def test_a_window_that_moves_over_a_still_is_no_change_and_what_moves_in_it_is(step: int, is_change: bool) -> None:
+    frames = []
+    for left, shift in ((30, 0), (80, step)):
+        frame = np.full_like(STILL, 255)
+        frame[30:170, left : left + 130] = np.roll(STILL, shift, axis=1)[30:170, left : left + 130]
+        frames.append(to_grey(frame, 256))
+    with_alpha = compare(*(look_at(grey, has_alpha=True) for grey in frames), min_changed=0.05)
+    assert (with_alpha.changed > 0.05) == is_change
+    assert compare(*map(look_at, frames), min_changed=0.05).changed > 0.3
