@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
+from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.hub.library_messages import quiet_libraries
+from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder, load_weights
 from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.step_loop import train_steps
@@ -74,7 +76,7 @@ def train_clip(config: ClipTrainingConfig) -> str:
         )
         tokenizer = build_tokenizer(WORDS)
         torch.manual_seed(config.seed)
-        trained = TrainedClip(build_clip(config, tokenizer))
+        trained = TrainedClip(_first_network(config, tokenizer))
         seconds = train_steps(
             trained,
             lambda step: _loss(trained, tokenizer, training, step, config),
@@ -91,6 +93,24 @@ def train_clip(config: ClipTrainingConfig) -> str:
         write_json({"cpu_seconds_of_training": round(seconds), **figures}, config.output / CARD)
     first, auc = figures["right_phrase_first"]["mean"], figures["relevancy_auc"]["mean"]
     return f"held-out combinations: right phrase first {first:.1%}, relevancy AUC {auc:.3f}; CLIP -> {config.output}"
+
+
+def _first_network(config: ClipTrainingConfig, tokenizer: CLIPTokenizer) -> CLIPModel:
+    """Draw random weights, or load those of an earlier run, which must have the same sizes."""
+    clip = build_clip(config, tokenizer)
+    if config.start is None:
+        return clip
+    try:
+        folder = find_folder(str(config.start), "clip")
+    except AbsentWeightsError as error:
+        raise UserError(f"start: {error}") from None
+    earlier = load_weights(CLIPModel, folder).state_dict()
+    if {name: each.shape for name, each in earlier.items()} != {
+        name: each.shape for name, each in clip.state_dict().items()
+    }:
+        raise UserError(f"start: {config.start} holds a CLIP of other sizes; give both runs the same")
+    clip.load_state_dict(earlier)
+    return clip
 
 
 def choose_phrases(config: ClipTrainingConfig) -> list[Combination]:

@@ -15,6 +15,8 @@ class ClipTrainingConfig:
 
     output: Path
     """Folder for the finished network in transformers' layout, its card, and what a resumed run needs."""
+    start: Path | None = None
+    """Folder of an earlier run, whose network is trained further; null: random weights."""
     num_samples: int = 30_000
     """Number of rendered training pictures, each with a caption."""
     num_heldout: int = 520

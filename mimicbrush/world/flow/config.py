@@ -34,9 +34,11 @@ class FlowTrainingConfig:
 
     output: Path
     """Folder for the finished network, its card, and what a resumed run needs."""
+    start: Path | None = None
+    """Folder of an earlier run, whose network is trained further; null: random weights."""
     network: RaftConfig = field(default_factory=lambda: NETWORK)
     """Sizes of the network."""
-    num_samples: int = 6000
+    num_samples: int = 8000
     """Number of training pairs: half of an object that moves by itself, a quarter of one that moves with the camera,
     and a quarter of warped photographs."""
     num_heldout: int = 200

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mimicbrush.errors import UserError
 from mimicbrush.files import write_json
 from mimicbrush.flow.raft import Raft
-from mimicbrush.flow.raft_weights import save_raft
+from mimicbrush.flow.raft_weights import load_raft, save_raft
 from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
@@ -42,7 +43,7 @@ def train_flow(config: FlowTrainingConfig) -> str:
             for name, draw in (("objects", draw_heldout_objects), ("photographs", draw_heldout_photographs))
         }
         torch.manual_seed(config.seed)
-        raft = Raft(config.network, config.num_iterations)
+        raft = _first_network(config)
         seconds = train_steps(
             raft,
             lambda step: _loss(raft, pairs, step, config),
@@ -57,6 +58,16 @@ def train_flow(config: FlowTrainingConfig) -> str:
         write_json({"cpu_seconds_of_training": round(seconds), **figures}, config.output / CARD)
     errors = ", ".join(f"{name} {each['raft']['mean']:.2f}" for name, each in figures["end_point_error"].items())
     return f"end-point error in pixels on held-out pairs: {errors}; RAFT and card -> {config.output}"
+
+
+def _first_network(config: FlowTrainingConfig) -> Raft:
+    """Draw random weights, or load those of an earlier run, which must have the same sizes."""
+    if config.start is None:
+        return Raft(config.network, config.num_iterations)
+    raft = load_raft(str(config.start), num_iterations=config.num_iterations).requires_grad_()
+    if raft.config != config.network:
+        raise UserError(f"start: {config.start} holds a RAFT of other sizes; give both runs the same network")
+    return raft
 
 
 def _loss(raft: Raft, pairs: MovingPairs, step: int, config: FlowTrainingConfig) -> Tensor:

@@ -23,6 +23,8 @@ from mimicbrush.world.sets.edits import to_8_bits
 
 NUM_KINDS = 4
 """Period of the kinds of training pairs: two moving objects, frames of a clip, a photograph."""
+KINDS_OF_MOVES = tuple(dict.fromkeys(MOVES))
+"""Each kind of move once: turns are harder to see than shifts, which are half of the moves in motion edits."""
 LONGEST_STEP = 0.4
 """Largest distance in time of two frames of a clip, which lasts from 0 to 1."""
 
@@ -73,7 +75,8 @@ def draw_training_pairs(seed: int, size: int) -> DrawPair:
             stop = float(np.clip(start + generator.uniform(-LONGEST_STEP, LONGEST_STEP), 0, 1))
             return _render_both(motion.at(start), motion.at(stop), size)
         scene = draw_still(number, seed=seed, purpose="flow").scene
-        poses = draw_move(int(generator.integers(len(MOVES))), size, generator)
+        kind = MOVES.index(KINDS_OF_MOVES[generator.integers(len(KINDS_OF_MOVES))])
+        poses = draw_move(kind, size, generator)
         return _render_both(*(with_subject(scene, pose=pose) for pose in poses), size)
 
     return draw
