@@ -28,8 +28,9 @@ class Text2LiveEditor(ResumableEditor):
     """Optimises a small network for each request, which draws a layer of colour and opacity over the source.
 
     clip: a CLIP in transformers' layout: a hub repository, a folder, weights shipped with this package (asset:NAME), or
-    a guide in memory. precision: of CLIP; the layer's network is always computed in float32. `auto` is float16 on a
-    GPU, as in the release, and float32 elsewhere. Raises UserError if the weights are missing or do not fit.
+    a guide in memory. precision: of CLIP; bfloat16 is also that of the layer network's convolutions, which are computed
+    in float32 otherwise. `auto` is float16 on a GPU, as in the release, and float32 elsewhere.
+    Raises UserError if the weights are missing or do not fit.
     """
 
     request_class = LayerRequest

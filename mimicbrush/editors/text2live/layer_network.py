@@ -77,8 +77,11 @@ class LayerNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, picture: Tensor) -> Tensor:
-        picture = picture.contiguous(memory_format=torch.channels_last)
-        return torch.sigmoid(self._mix_colours(self.head(self._hourglass(picture, 0))))
+        features = self._hourglass(picture.contiguous(memory_format=torch.channels_last), 0)
+        # Colours are coordinates along the axes; the fourth channel, opacity, stays as it is.
+        mix = torch.block_diag(self.colour_matrix, self.colour_matrix.new_ones(1, 1))
+        weight = torch.einsum("ij,jchw->ichw", mix, self.head.weight)
+        return torch.sigmoid(F.conv2d(features, weight, mix @ self.head.bias).float())
 
     def _hourglass(self, features: Tensor, number: int) -> Tensor:
         scale = self.scales[number]
@@ -88,11 +91,6 @@ class LayerNetwork(nn.Module):
         deeper = F.interpolate(deeper, scale_factor=2, mode="bilinear", align_corners=False)
         # There is no activation between this normalisation and the convolution after it.
         return scale.up2(scale.up1(scale.merge(_join(scale.skip(features), deeper))))
-
-    def _mix_colours(self, logits: Tensor) -> Tensor:
-        """Turn coordinates along the colour axes into RGB; the fourth channel, opacity, stays."""
-        colour = torch.einsum("ij,bjhw->bihw", self.colour_matrix, logits[:, :3])
-        return torch.cat([colour, logits[:, 3:]], dim=1)
 
 
 def build_layer_network(settings: Text2LiveSettings, seed: int) -> LayerNetwork:

@@ -131,7 +131,8 @@ class LayerOptimisation:
 
     def draw_layer(self, source: Tensor, mask: Tensor | None) -> Tensor:
         """Draw the layer (1, 4, H, W) for a source (1, 3, H, W), within the mask if it is a limit."""
-        layer = self.network(source)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.losses.guide.dtype == torch.bfloat16):
+            layer = self.network(source)
         if not self.picture.is_limit:
             return layer
         return torch.cat([layer[:, :3], layer[:, 3:] * mask], dim=1)
