@@ -64,6 +64,14 @@ SUMMARY_FIELDS = ("noun", "inputs", "kept", "skipped", "pairs")
 """Fields of a summary.json that the report reads."""
 
 
+def check_seeds(seeds: list[int], faults: Faults) -> None:
+    """Add the faults of a list of seeds."""
+    if not seeds or len(set(seeds)) < len(seeds):
+        faults.add(f"seeds is {seeds}, expected at least one, each once")
+    if not all(0 <= seed < 2**63 for seed in seeds):
+        faults.add(f"seeds is {seeds}, expected whole numbers from 0 to 2^63 - 1")
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSet:
     """One folder of benchmark samples."""
@@ -135,6 +143,8 @@ class EditorSpec:
     """given: the editor receives the sample's mask; withheld: it proposes its own, if its kind of request allows."""
     title: str = ""
     """Name in reports, such as "Classical inpainting (Telea)"; empty: made of the editor's name here."""
+    seeds: list[int] = field(default_factory=list)
+    """Seeds of this editor, for instance more than of the others; empty: those of the evaluation."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -144,6 +154,8 @@ class EditorSpec:
             faults.add(f"references is {self.references}, expected {' or '.join(get_args(References))}")
         if self.mask not in get_args(MaskSupply):
             faults.add(f"mask is {self.mask}, expected {' or '.join(get_args(MaskSupply))}")
+        if self.seeds:
+            check_seeds(self.seeds, faults)
         faults.refuse()
 
 
@@ -200,10 +212,7 @@ class EvaluateConfig:
             faults.add("sets and editors need at least one entry each")
         if self.batch_size < 1:
             faults.add(f"batch_size is {self.batch_size}, expected at least 1")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            faults.add(f"seeds is {self.seeds}, expected at least one, each once")
-        if not all(0 <= seed < 2**63 for seed in self.seeds):
-            faults.add(f"seeds is {self.seeds}, expected whole numbers from 0 to 2^63 - 1")
+        check_seeds(self.seeds, faults)
         unknown = sorted(set(self.metrics) - set(get_args(MetricName)))
         if unknown:
             faults.add(f"metrics names {', '.join(unknown)}; choose from {', '.join(get_args(MetricName))}")
@@ -214,7 +223,11 @@ class EvaluateConfig:
                 faults.add(f"{name!r} names a folder; use letters, digits, dots, dashes and underscores")
         for name in self.editors:
             with faults.collect():
-                self.editor(name)
+                seeds = self.editor(name).seeds
+                faults.check(
+                    not seeds or not self.seeds or self.seeds[0] in seeds,
+                    f"editors.{name}: seeds is {seeds}, expected {self.seeds[:1]} among them, the first of all editors",
+                )
         faults.refuse()
         titles = list(self.editor_titles.values())
         if doubled := [title for title in dict.fromkeys(titles) if titles.count(title) > 1]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import torch
+from torch import Tensor
 
 from mimicbrush.device import choose_device
 from mimicbrush.errors import Faults, UserError
@@ -126,12 +127,17 @@ def _edit(
     return [(edited, record) for edited in edits]
 
 
+def _proposed_mask(edited: Edited) -> Tensor | None:
+    """The region in which an edit changes its source: the mask that the editor proposes, or the layer's opacity."""
+    return edited.layers.get("mask", edited.layers.get("opacity"))
+
+
 def _check_proposed_mask(editor: Editor, edited: Edited) -> None:
-    """Raise UserError, which names the editor, where its layer `mask` is no mask of the edit's frames."""
-    mask, expected = edited.layers.get("mask"), (len(edited.frames), 1, *edited.frames.shape[2:])
+    """Raise UserError, which names the editor, where the mask or opacity does not fit the edit's frames."""
+    mask, expected = _proposed_mask(edited), (len(edited.frames), 1, *edited.frames.shape[2:])
     if mask is not None and tuple(mask.shape) != expected:
         raise UserError(
-            f"{type(editor).__qualname__} answered with a layer called mask of {tuple(mask.shape)}, expected {expected}"
+            f"{type(editor).__qualname__} answered with a mask or opacity of {tuple(mask.shape)}, expected {expected}"
         )
 
 
@@ -140,8 +146,8 @@ def _write(edit_round: EditRound, sample: Sample, edited: Edited | None, record:
         record = EditRecord(failure="the edit holds NaN or infinity; are the weights sound?")
     if not record.failure:
         # The picture comes last, because an edit with a picture counts as finished.
-        if "mask" in edited.layers:
-            write_frames(edited.layers["mask"], edit_round.proposed_mask_path(sample))
+        if (mask := _proposed_mask(edited)) is not None:
+            write_frames(mask, edit_round.proposed_mask_path(sample))
         write_frames(edited.frames, edit_round.edited_path(sample))
     write_json(asdict(record), edit_round.record_path(sample))
     return record

@@ -147,7 +147,7 @@ def list_rounds(
         )
         for set_name, members in samples.items()
         for name, spec in specs.items()
-        for seed in config.seeds
+        for seed in spec.seeds or config.seeds
     ]
 
 

@@ -167,8 +167,8 @@ def _reference_use_fingerprint(measurement: ReferenceUseMeasurement, weights: st
 
 
 def _editor_entry(spec: EditorSpec) -> dict:
-    """All of an editor's entry that changes its edits: not the title, nor `mask: given`, which once was no choice."""
-    unchanging = {("mask", "given"), ("title", spec.title)}
+    """All of an editor's entry that changes an edit: neither title nor seeds, nor `mask: given`, once no choice."""
+    unchanging = {("mask", "given"), ("title", spec.title), ("seeds", str(spec.seeds))}
     return {name: value for name, value in asdict(spec).items() if (name, str(value)) not in unchanging}
 
 

@@ -77,6 +77,11 @@ class EvaluationResults:
     versions: dict[str, str]
     hardware: str
 
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of all editors: those of the evaluation, then those that only some editors have."""
+        return list(dict.fromkeys([*self.config.seeds, *(edit.seed for edit in self.edits)]))
+
 
 def gather_results(
     config: EvaluateConfig,

@@ -9,12 +9,16 @@ from pathlib import Path
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.config import CompareConfig, EditorSpec, EvaluateConfig
 from mimicbrush.files import read_object
+from mimicbrush.hub.locations import require_local_network
 from mimicbrush.model.weights.find import require_local_weights
 
 RESULTS = "results.json"
 """Name of the file with the results of an evaluation."""
-WEIGHTS_ARGUMENT = {"mimicbrush.editors.mimicbrush.MimicBrushEditor": "checkpoint"}
-"""Class path of an editor -> the argument that names trained weights."""
+WEIGHTS_ARGUMENTS = {
+    "mimicbrush.editors.mimicbrush.MimicBrushEditor": ("checkpoint", require_local_weights),
+    "mimicbrush.editors.text2live.Text2LiveEditor": ("clip", require_local_network),
+}
+"""Class path of an editor -> the argument that names weights, and the check that they are there."""
 
 
 def check_evaluation(config: EvaluateConfig) -> None:
@@ -87,10 +91,10 @@ def missing_weights(spec: EditorSpec) -> list[str]:
     """Fault of trained weights of an editor, or of one inside it, that should be on this machine and are not."""
     faults = Faults()
     for class_path, arguments in _editors_in(spec.class_path, spec.init_args):
-        weights = arguments.get(WEIGHTS_ARGUMENT.get(class_path, ""))
-        if isinstance(weights, str):
+        name, require = WEIGHTS_ARGUMENTS.get(class_path, ("", None))
+        if isinstance(weights := arguments.get(name), str):
             with faults.collect():
-                require_local_weights(weights)
+                require(weights)
     return faults.found
 
 

@@ -75,6 +75,16 @@ def is_local(name: str) -> bool:
     return Path(name).suffix.lower() in WEIGHT_SUFFIXES or not is_repository(name)
 
 
+def require_local_network(name: str) -> None:
+    """Raise UserError where a local path or a shipped name holds no network; never asks the hub."""
+    folder = shipped(name)
+    if is_local(folder) and not (Path(folder) / CONFIG).is_file():
+        raise UserError(
+            f"{name} holds no network; give a folder with a {CONFIG} and its weights, a repository of the hub, or"
+            f" weights that come with this package ({SHIPPED}NAME)"
+        )
+
+
 def is_single_file(pretrained: str) -> bool:
     """Whether this names one file of weights, rather than a folder or repository."""
     path = Path(pretrained)

@@ -158,7 +158,8 @@ def test_text2live_is_the_default_editor(pictures, capsys):
         ({"preset": "tiny", "editor": None}, "preset is tiny, expected one of release, small"),
         ({"num_steps": 3}, "num_steps: not for .*RedLayer; give its own arguments as init_args"),
         ({"init_args": "{num_steps: 3}", "editor": None}, "init_args are an editor's arguments; give its class path"),
-        ({"clip": "nowhere.bin", "editor": None}, "clip is nowhere.bin, which holds no network"),
+        ({"clip": "asset:nothing", "editor": None}, "asset:nothing: no such weights come with this package"),
+        ({"clip": "nowhere.bin", "editor": None}, "nowhere.bin holds no network; give a folder"),
         ({"editor": "mimicbrush.editors.baselines.MeanColour"}, "MeanColour answers a MaskedRequest, and a layer edit"),
     ],
 )

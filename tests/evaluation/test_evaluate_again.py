@@ -67,6 +67,18 @@ def test_seeds_may_be_added_to_a_finished_evaluation(evaluate, make_set):
     assert first.read_bytes() != (first.parents[1] / "2" / "000.png").read_bytes()
 
 
+def test_an_editor_may_have_more_seeds_than_the_others(evaluate, make_set):
+    noise = {"class_path": f"{STAND_INS}.SeededNoise"}
+    fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY, "noise": noise}}
+    output = evaluate(fields)
+    made = (output / "edits" / "small" / "noise" / "1" / "000.png").stat().st_mtime_ns
+    evaluate({**fields, "editors": {"identity": IDENTITY, "noise": {**noise, "seeds": [1, 2]}}})
+    edits = strict_json(output / "results.json")["edits"]
+    assert {(edit["editor"], edit["seed"]) for edit in edits} == {("identity", 1), ("noise", 1), ("noise", 2)}
+    assert (output / "edits" / "small" / "noise" / "1" / "000.png").stat().st_mtime_ns == made
+    assert "seeds 1, 2" in (output / "report.html").read_text()
+
+
 def test_prompts_may_be_written_after_the_edits_of_editors_that_need_none(evaluate, make_set):
     folder = make_set()
     fields = {"sets": one_set(folder), "editors": {"identity": IDENTITY}}

@@ -47,6 +47,16 @@ def test_unreadable_weights_of_a_chosen_metric_stop_before_the_first_edit(evalua
         ({"editors": {"x": {**IDENTITY, "weights": 1}}}, "editors.x"),
         ({"seeds": [1, 1]}, "each once"),
         ({"seeds": []}, "at least one"),
+        ({"editors": {"x": {**IDENTITY, "seeds": [2, 2]}}}, "editors.x: seeds is .*each once"),
+        ({"editors": {"x": {**IDENTITY, "seeds": [2, 3]}}}, r"expected \[1\] among them"),
+        (
+            {
+                "editors": {
+                    "x": {"class_path": "mimicbrush.editors.text2live.Text2LiveEditor", "init_args": {"clip": "a.bin"}}
+                }
+            },
+            "editors.x: a.bin holds no network",
+        ),
         ({"sets": {"heldout": {"folder": ".", "task": "parts", "track": "inter_id"}}}, "choose another name"),
         ({"data_summaries": [__file__]}, "data_summaries: .*damaged"),
         ({"metrics": ["beauty"]}, "metrics names beauty"),

@@ -131,10 +131,19 @@ def test_a_proposed_mask_is_kept_beside_the_edit_and_scored_again_where_it_chang
     assert run(config).summaries["set", "truth", "mask_overlap"].mean != before
 
 
+def test_the_opacity_of_a_layer_is_kept_like_a_proposed_mask(tmp_path):
+    folder = filled(tmp_path / "set", "text", 1)
+    editor = {"class_path": "tests.editors.example_layer_editor.RedLayer"}
+    scored = means(folder, "text", {"guided": editor, "unguided": editor | {"mask": "withheld"}})
+    mask = read_frames(folder / "000_truth_mask.png")
+    assert scored["guided", "mask_overlap"] == 1
+    assert scored["unguided", "mask_overlap"] == pytest.approx(float(mask.mean()), abs=1e-4)
+
+
 def test_a_mask_of_another_size_is_refused(tmp_path):
     folder = filled(tmp_path / "set", "motion", 1)
     rounds = rounds_of(config_of(folder, "motion", {"wrong": {"class_path": f"{__name__}.WrongMask"}}))
-    with pytest.raises(UserError, match=r"WrongMask answered with a layer called mask of \(1, 1, 5, 5\)"):
+    with pytest.raises(UserError, match=r"WrongMask answered with a mask or opacity of \(1, 1, 5, 5\)"):
         edit_all(rounds, batch_size=2)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from mimicbrush.edit.config import PROGRAM, EditConfig
 from mimicbrush.editors.text2live.settings import PRESETS, Text2LiveSettings
-from mimicbrush.errors import Faults, UserError
+from mimicbrush.errors import Faults
 from mimicbrush.requests import LayerRequest, MaskUse, Precision
 
 if TYPE_CHECKING:
@@ -108,14 +108,10 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         return TEXT2LIVE, loaded | {"settings": asdict(self.settings)}
 
     def check_weights(self) -> None:
-        from mimicbrush.hub.locations import CONFIG, is_local, shipped
+        from mimicbrush.hub.locations import require_local_network
 
-        folder = shipped(self.clip)
-        if self.editor is None and is_local(folder) and not (Path(folder) / CONFIG).is_file():
-            raise UserError(
-                f"clip is {self.clip}, which holds no network; give a folder in transformers' layout, a repository of"
-                " the hub, or asset:clip"
-            )
+        if self.editor is None:
+            require_local_network(self.clip)
 
     def request(self, inputs: "Inputs", canvas_size: int) -> LayerRequest:
         return LayerRequest(

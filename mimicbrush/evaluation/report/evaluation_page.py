@@ -67,9 +67,9 @@ def write_report(results: EvaluationResults) -> Path:
 
 
 def _introduction(results: EvaluationResults) -> str:
-    seeds = ", ".join(map(str, results.config.seeds))
+    seeds = ", ".join(map(str, results.seeds))
     return paragraph(
-        f"{results.date} · {results.hardware} · {'seed' if len(results.config.seeds) == 1 else 'seeds'} {seeds}",
+        f"{results.date} · {results.hardware} · {'seed' if len(results.seeds) == 1 else 'seeds'} {seeds}",
         note=True,
     ) + paragraph(
         "Each editor receives a source picture or clip with what guides the edit, and changes the masked region. "

@@ -34,7 +34,7 @@ def editors_section(config: EvaluateConfig) -> list[str]:
 
 def glance_section(results: EvaluationResults, set_name: str) -> list[str]:
     """Show the first, the middle and the last sample, one in each row: inputs, the truth, every editor's picture."""
-    samples, seed = results.samples[set_name], results.config.seeds[0]
+    samples, seed = results.samples[set_name], results.seeds[0]
     places = {round(step * (len(samples) - 1) / (NUM_GLANCES - 1)) for step in range(NUM_GLANCES)}
     chosen = [samples[place] for place in sorted(places)]
     edits = {(edit.id, edit.editor): edit for edit in results.edits if (edit.set_name, edit.seed) == (set_name, seed)}

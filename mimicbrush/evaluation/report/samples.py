@@ -188,7 +188,7 @@ def _edit_figure(
 ) -> str:
     title = results.config.editor_titles[edit.editor]
     # The script shows one seed at a time and hides its name.
-    seed = span(f", seed {edit.seed}", "seed") if len(results.config.seeds) > 1 else ""
+    seed = span(f", seed {edit.seed}", "seed") if len(results.seeds) > 1 else ""
     if edit.failure:
         name, shown, scores = "edit failed", f"<p class='failure'>failed: {escape(edit.failure)}</p>", ""
     else:
@@ -228,14 +228,14 @@ def _controls(results: EvaluationResults, metrics: Mapping[str, Metric]) -> str:
         for name, metric in metrics.items()
     )
     editors = _options(results.config.editor_titles)
-    seeds = _options({str(seed): str(seed) for seed in results.config.seeds})
+    seeds = _options({str(seed): str(seed) for seed in results.seeds})
     return (
         "<form class='controls' hidden>"
         f"<label>order <select name='order'>{_options({'id': 'by id', 'worst': 'worst first', 'best': 'best first'})}"
         "</select></label>"
         f"<label>of <select name='editor'>{editors}</select></label>"
         f"<label>by <select name='metric'>{by_metric}</select></label>"
-        f"<label{'' if len(results.config.seeds) > 1 else ' hidden'}>seed <select name='seed'>{seeds}</select></label>"
+        f"<label{'' if len(results.seeds) > 1 else ' hidden'}>seed <select name='seed'>{seeds}</select></label>"
         "<label><input type='checkbox' name='failed'> failures only</label>"
         "<output></output></form>"
     )
