@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,12 +28,25 @@ from mimicbrush.bench.config import Size
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.lpips import STACKS
 from mimicbrush.files import sha256
+from mimicbrush.flow.config import RAFT_LARGE
+from mimicbrush.flow.raft import Raft
+from mimicbrush.flow.raft_weights import save_raft
 from mimicbrush.model.conditioning import IMAGENET_MEAN, IMAGENET_STD
 from mimicbrush.model.config import full_size_network
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 # Large weights: with the small ones of transformers, a shallow network gives nearly equal features for all pictures.
 TINY_INIT = {"initializer_range": 0.3}
+TINY_RAFT = {
+    "encoder_channels": (8, 8, 8, 8),
+    "feature_channels": 8,
+    "hidden_channels": 8,
+    "context_channels": 8,
+    "correlation_channels": (8, 8),
+    "flow_channels": (8, 8),
+    "motion_channels": 8,
+    "head_channels": 8,
+}
 VIT_S = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536}
 VIT_B = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 CLIP_TEXT = {"hidden_size": 512, "num_hidden_layers": 12, "num_attention_heads": 8, "intermediate_size": 2048}
@@ -45,7 +59,8 @@ def write_networks(folder: Path, size: Size, *, seed: int = 0) -> ModelsConfig:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        writers = {"dino": write_dino, "dinov2": write_dinov2, "clip": write_clip, "depth": write_depth}
+        writers = {"dino": write_dino, "dinov2": write_dinov2, "clip": write_clip, "flow": write_flow}
+        writers |= {"depth": write_depth}
         for name, write in writers.items():
             write(folder / name, size)
         files = {name: write_features(folder, name) for name in STACKS}
@@ -88,6 +103,12 @@ def write_clip(folder: Path, size: Size) -> None:
     side = vision["image_size"]
     crop = {"height": side, "width": side}
     CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=crop).save_pretrained(folder)
+
+
+def write_flow(folder: Path, size: Size) -> None:
+    """RAFT large."""
+    config = RAFT_LARGE if size == "full" else replace(RAFT_LARGE, **TINY_RAFT)
+    save_raft(Raft(config), folder)
 
 
 def write_depth(folder: Path, size: Size) -> None:

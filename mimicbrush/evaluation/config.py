@@ -35,8 +35,11 @@ MetricName = Literal[
     "truth_ssim",
     "truth_psnr",
     "truth_colour_distance",
+    "uncovered_ssim",
     "uncovered_psnr",
     "motion_error",
+    "flow_loss",
+    "clip_source",
     "warp_error",
     "region_change_outside",
     "mask_overlap",
@@ -118,6 +121,8 @@ class ModelsConfig:
     """AlexNet, for LPIPS: a path or URL of torchvision's file; a hash in its name is checked."""
     vgg16: str = "https://download.pytorch.org/models/vgg16-397923af.pth"
     """VGG16, for LPIPS (VGG): a path or URL of torchvision's file; a hash in its name is checked."""
+    flow: str = "asset:flow"
+    """RAFT, for the flow loss of motions: its authors' file, torchvision's, or a folder of this project's."""
     depth: str = "LiheYoung/depth-anything-base-hf"
     """Depth Anything ViT-B, for depth agreement: a folder or hub repository in transformers' layout."""
     judge: str = "asset:judge"

@@ -59,12 +59,14 @@ def _with_truth(sample: Sample, frames: list[EditedPicture], proposed_mask: Path
     # Its three channels are alike.
     proposed = _read_written(proposed_mask)[:, 0].numpy() if proposed_mask else [None] * count
     following = _read_following(sample, frames)
+    asked_flow = read_flow(sample.flow).flow[0] if sample.task == "motion" else None
     return [
         frame._replace(
             truth=to_levels(truth[number]),
             truth_mask=true_object[number],
             object_mask=in_source[number],
             proposed_mask=proposed[number],
+            asked_flow=asked_flow,
             facts=sample.facts,
             following=following[number],
         )

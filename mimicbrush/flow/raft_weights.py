@@ -41,7 +41,7 @@ def load_raft(
     batch_statistics: compute as the released editor of Motion Guidance does (`Raft.train`).
     Raises UserError, which says what was found, where the weights are missing, damaged or of another network.
     """
-    path, config = _find(pretrained, weight_name, revision)
+    path, config = find_raft(pretrained, weight_name, revision)
     tensors = _read_tensors(path)
     if config is None:
         config = _recognised_config(path, tensors)
@@ -63,8 +63,10 @@ def save_raft(raft: Raft, folder: Path, *, dtype: torch.dtype = torch.float32) -
     write_json({"_class_name": CLASS_NAME, **asdict(raft.config)}, folder / CONFIG)
 
 
-def _find(pretrained: str, weight_name: str | None, revision: str | None) -> tuple[Path, RaftConfig | None]:
-    """Find the file of weights, and the config beside it if there is one."""
+def find_raft(
+    pretrained: str, weight_name: str | None = None, revision: str | None = None
+) -> tuple[Path, RaftConfig | None]:
+    """Find the file of weights, and the config beside it if there is one; raises UserError as `load_raft` does."""
     if is_single_file(pretrained):
         if not Path(pretrained).is_file():
             raise UserError(f"{pretrained}: no such file; give RAFT's weights, such as raft-things.pth")

@@ -10,7 +10,6 @@ from mimicbrush.diffusion.ddim import PredictNoise, noise_of, signal_shares
 from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas
 from mimicbrush.editors.motion_guidance.prior import decode_unclamped, encode_mean
-from mimicbrush.errors import UserError
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import GuidedPredictor
@@ -50,8 +49,7 @@ class ImitativePrior:
         return decode_unclamped(self.network.autoencoder, latents)
 
     def condition(self, canvas: MotionCanvas, prompt: str, *, guidance_scale: float) -> PredictNoise:
-        if prompt:
-            raise UserError(f"prompt is {prompt!r:.60}, but a MimicBrush network reads no text; leave it empty")
+        """Condition on the source as reference; the prompt, which such a network cannot read, is ignored."""
         conditions = self._condition(canvas)
         predictor = GuidedPredictor(self.network, conditions, num_rows=1, guidance_scale=guidance_scale)
 

@@ -19,6 +19,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.evaluation.metrics.depth import DepthEstimator
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder, load_dino, load_dinov2
+from mimicbrush.evaluation.metrics.flow_network import find_flow, load_flow
 from mimicbrush.evaluation.metrics.judge_network import MODEL_TYPE, load_judge
 from mimicbrush.evaluation.metrics.lpips import Lpips
 from mimicbrush.files import sha256
@@ -45,9 +46,16 @@ class Network:
     """Loads the network from the path that `find` returns."""
     has_tokenizer: bool = False
     """Whether the folder must hold a tokenizer for texts."""
+    find_own: Callable[[str], Path] | None = None
+    """Finds weights that are in neither layout; raises UserError."""
 
     def find(self, source: str) -> Path:
         """Find the folder or file of the weights; raises AbsentWeightsError."""
+        if self.find_own is not None:
+            try:
+                return self.find_own(source)
+            except UserError as error:
+                raise AbsentWeightsError(str(error)) from None
         if self.model_type is None:
             return find_file(source)
         return find_folder(source, self.model_type, has_tokenizer=self.has_tokenizer)
@@ -59,6 +67,7 @@ NETWORKS = {
     "clip": Network(label="CLIP", model_type="clip", load=ClipEmbedder, has_tokenizer=True),
     "alexnet": Network(label="AlexNet", model_type=None, load=partial(Lpips, "alexnet")),
     "vgg16": Network(label="VGG16", model_type=None, load=partial(Lpips, "vgg16")),
+    "flow": Network(label="RAFT", model_type=None, load=load_flow, find_own=find_flow),
     "depth": Network(label="Depth Anything", model_type="depth_anything", load=DepthEstimator),
     "judge": Network(label="Judge", model_type=MODEL_TYPE, load=lambda folder, device: load_judge(folder).to(device)),
 }
@@ -96,6 +105,8 @@ class Models:
     def _describe(self, name: str) -> str:
         path, network = self.find(name), NETWORKS[name]
         source = self._source(name)
+        if network.find_own is not None:
+            return f"{network.label} ({source}, {short_digest(path)})"
         if network.model_type is None:
             return f"{network.label} ({source}, {short_digest(path)}; heads of torchmetrics {torchmetrics.__version__})"
         digests = ", ".join(map(short_digest, weight_files(path)))

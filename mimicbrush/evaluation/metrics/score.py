@@ -46,6 +46,8 @@ class EditedPicture(NamedTuple):
     """(H, W), the object in the source, where the set has its mask."""
     proposed_mask: NDArray[np.float32] | None = None
     """(H, W) in [0, 1], where the editor says that it edits; None where it does not say so."""
+    asked_flow: NDArray[np.float32] | None = None
+    """(2, H, W) in pixels, the motion that is asked for, in a motion set."""
     facts: SampleFacts | None = None
     """Names of objects and materials, and how the sample is scored, in a set with a truth."""
     given_material: str | None = None

@@ -35,14 +35,24 @@ def truth_colour_distance(edit: EditedPicture) -> float:
     return compare_colours(edit.edited[inside], edit.truth[inside])
 
 
+def uncovered_ssim(edit: EditedPicture) -> float:
+    """SSIM of edit and truth over the background that only the source's object hides."""
+    return compute_ssim(edit.edited, edit.truth, _uncovered(edit))[1]
+
+
 def uncovered_psnr(edit: EditedPicture) -> float:
     """PSNR of edit and truth, in dB, at most 60, over the background that only the source's object hides."""
+    return _psnr(edit, _uncovered(edit))
+
+
+def _uncovered(edit: EditedPicture) -> NDArray[np.bool_]:
+    """The background that only the source's object hides, of at least one pixel."""
     if edit.object_mask is None:
         raise NotComputableError("the sample has no mask of the object in the source")
     uncovered = edit.object_mask & ~_truth_mask(edit)
     if not uncovered.any():
         raise NotComputableError("the edit uncovers nothing")
-    return _psnr(edit, uncovered)
+    return uncovered
 
 
 def region_change_outside(edit: EditedPicture) -> float:

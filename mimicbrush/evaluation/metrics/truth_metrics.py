@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mimicbrush.evaluation.config import MetricName
+from mimicbrush.evaluation.metrics.flow_similarity import flow_loss, source_similarity
 from mimicbrush.evaluation.metrics.metric import ALL_TASKS, TRUTH, Metric, each
 from mimicbrush.evaluation.metrics.truth import (
     mask_overlap,
@@ -12,6 +13,7 @@ from mimicbrush.evaluation.metrics.truth import (
     truth_psnr,
     truth_ssim,
     uncovered_psnr,
+    uncovered_ssim,
     warp_error,
 )
 
@@ -47,6 +49,16 @@ TRUTH_METRICS: dict[MetricName, Metric] = {
         looks_inside=False,
         compute=each(truth_colour_distance),
     ),
+    "uncovered_ssim": Metric(
+        title="SSIM where uncovered",
+        better="higher",
+        tasks=frozenset({"motion"}),
+        tracks=TRUTH,
+        meaning="structural similarity of edit and truth over the background that the object in the source hides and "
+        "the true object does not; 1 for equal pictures",
+        looks_inside=False,
+        compute=each(uncovered_ssim),
+    ),
     "uncovered_psnr": Metric(
         title="PSNR where uncovered",
         unit="dB",
@@ -68,6 +80,29 @@ TRUTH_METRICS: dict[MetricName, Metric] = {
         "true place; an object that is nowhere matches somewhere",
         looks_inside=False,
         compute=each(motion_error),
+    ),
+    "flow_loss": Metric(
+        title="Flow loss",
+        unit="pixels",
+        better="lower",
+        tasks=frozenset({"motion"}),
+        tracks=TRUTH,
+        model="flow",
+        meaning="mean absolute difference, over all pixels and both directions, of the flow that is asked for and the "
+        "one that an optical-flow network estimates from source to edit; it may be the network that guided the edit",
+        looks_inside=False,
+        compute=flow_loss,
+    ),
+    "clip_source": Metric(
+        title="CLIP similarity to the source",
+        unit="x 100",
+        better="higher",
+        tasks=frozenset({"motion"}),
+        tracks=TRUTH,
+        model="clip",
+        meaning="cosine of CLIP's embeddings of the whole source and the whole edit; an unchanged source has 100",
+        looks_inside=False,
+        compute=source_similarity,
     ),
     "warp_error": Metric(
         title="Warp error",

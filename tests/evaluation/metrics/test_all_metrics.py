@@ -10,6 +10,7 @@ from mimicbrush.evaluation.metrics.models import NETWORKS
 
 OURS = ["seam", "change_outside", "mean_change_outside"]
 OBJECT = ["truth_ssim", "truth_psnr", "truth_colour_distance"]
+UNCOVERED = ["uncovered_ssim", "uncovered_psnr"]
 REGION = ["region_change_outside", "mask_overlap"]
 JUDGE = ["judge_object", "judge_material"]
 JUDGED = ["judge_object_truth", "judge_material_truth", "change_outside"]
@@ -28,7 +29,11 @@ INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source
         ("texture", "truth", [*OBJECT, *REGION, *JUDGE, "judge_given_material", *JUDGED]),
         ("parts", "truth", [*OBJECT, *REGION, "change_outside"]),
         ("text", "truth", [*OBJECT, *REGION, *JUDGE, *JUDGED]),
-        ("motion", "truth", [*OBJECT, "uncovered_psnr", "motion_error", *REGION, *JUDGE, *JUDGED]),
+        (
+            "motion",
+            "truth",
+            [*OBJECT, *UNCOVERED, "motion_error", "flow_loss", "clip_source", *REGION, *JUDGE, *JUDGED],
+        ),
         ("video", "truth", [*OBJECT, "uncovered_psnr", "warp_error", *REGION, *JUDGE, *JUDGED]),
     ],
 )

@@ -64,7 +64,9 @@ def test_sample_that_lacks_something_is_named_and_the_others_are_scored(together
     assert together[1]["clip_text"].value is not None
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.model not in (None, "judge")])
+@pytest.mark.parametrize(
+    "name", [name for name, metric in METRICS.items() if metric.model not in (None, "judge", "flow")]
+)
 def test_absent_weights_give_a_reason_and_a_command_and_never_a_number(name, no_caches):
     found = score(make_edit(), name, Models(ModelsConfig(), device="cpu"))
     assert found.value is None

@@ -15,6 +15,7 @@ def test_the_truth_scores_perfectly():
     edit = make_true_edit()
     assert value(edit, "truth_ssim") == pytest.approx(1)
     assert value(edit, "truth_psnr") == value(edit, "uncovered_psnr") == MAX_PSNR
+    assert value(edit, "uncovered_ssim") == pytest.approx(1)
     assert value(edit, "truth_colour_distance") == pytest.approx(0, abs=1e-7)
     assert value(edit, "region_change_outside") == value(edit, "motion_error") == 0
 
