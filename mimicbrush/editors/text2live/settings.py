@@ -22,8 +22,8 @@ PositionTable = Literal["released", "row_major"]
 first, although the patches are in row-major order, so that positions of pictures that are not square are scrambled;
 row_major resizes the table to the grid of the patches."""
 
-MIN_STEPS_APART = 2
-"""Smallest patience: one step against the one before."""
+MIN_PATIENCE = 2
+"""Smallest patience; single steps would compare noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class Text2LiveSettings:
     def _check_numbers(self, faults: Faults) -> None:
         least = {"num_steps": 1, "num_scales": 1, "num_channels": 1, "num_skip_channels": 1, "whole_every": 1}
         least |= {"num_views": 1, "num_relevancy_blocks": 1, "resolution": 2, "bootstrap_steps": 0}
-        least |= {"patience": MIN_STEPS_APART}
+        least |= {"patience": MIN_PATIENCE}
         for name, smallest in least.items():
             value = getattr(self, name)
             faults.check(value is None or value >= smallest, f"{name} is {value}, expected at least {smallest}")

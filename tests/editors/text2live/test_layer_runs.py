@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,6 +91,21 @@ def test_weights_that_are_not_finite_leave_the_last_good_state(editor, layer_req
 
     with pytest.raises(Stop):
         editor.edit(layer_request, on_progress=spoil, run_folder=tmp_path)
+    assert (tmp_path / STATE).read_bytes() == before
+
+
+def test_a_full_disk_is_named_and_leaves_the_last_state(editor, layer_request, tmp_path, monkeypatch):
+    with pytest.raises(Stop):
+        editor.edit(layer_request, on_progress=stop_after(1), run_folder=tmp_path)
+    before = (tmp_path / STATE).read_bytes()
+
+    def fail(content: object, path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mimicbrush.editors.text2live.run_state.torch_save", fail)
+    with pytest.raises(UserError, match=r"state.pt: cannot be written \(No space left on device\)"):
+        editor.edit(layer_request, run_folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     assert (tmp_path / STATE).read_bytes() == before
 
 
