@@ -36,6 +36,20 @@ COMMANDS = CommandGroup(
             ordinary=("clip", "preset", "size", "whole", "repeats"),
             then=THEN,
         ),
+        "motion": Command(
+            config=f"{PACKAGE}.motion_config.MotionBenchConfig",
+            run=f"{PACKAGE}.motion_passes.bench_motion",
+            examples=(f"{PROGRAM} motion --output runs/bench/motion.json", f"{PROGRAM} motion --num_samples 1"),
+            ordinary=("motion_set", "num_samples", "rows", "output"),
+            then="run the same command again for the remaining edits",
+        ),
+        "motion_memory": Command(
+            config=f"{PACKAGE}.motion_config.MotionMemoryConfig",
+            run=f"{PACKAGE}.motion_memory.bench_motion_memory",
+            examples=(f"{PROGRAM} motion_memory", f"{PROGRAM} motion_memory --size 768 --output memory.json"),
+            ordinary=("size", "output"),
+            then=THEN,
+        ),
         "data": Command(
             config=f"{PACKAGE}.config.PreparationBenchConfig",
             run=f"{PACKAGE}.preparation_speed.bench_preparation",

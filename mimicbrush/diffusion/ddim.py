@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from diffusers.schedulers.scheduling_ddim import betas_for_alpha_bar
 from torch import Tensor
@@ -57,13 +58,13 @@ def signal_shares(schedule: ScheduleConfig) -> list[float]:
     start, end, count = schedule.beta_start, schedule.beta_end, schedule.num_train_timesteps
     match schedule.beta_schedule:
         case "scaled_linear":
-            betas = torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
+            betas = np.linspace(start**0.5, end**0.5, count) ** 2
         case "linear":
-            betas = torch.linspace(start, end, count, dtype=torch.float64)
+            betas = np.linspace(start, end, count)
         case _:
-            betas = betas_for_alpha_bar(count).double()
+            betas = betas_for_alpha_bar(count).double().numpy()
     # In float32, as the release stores them.
-    return (1 - betas).cumprod(0).float().tolist()
+    return (1 - betas).cumprod().astype(np.float32).tolist()
 
 
 def ddim_steps(

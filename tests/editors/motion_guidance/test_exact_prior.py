@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from mimicbrush.editors.motion_guidance import MotionGuidanceEditor
+from mimicbrush.editors.motion_guidance.exact_prior import ExactPrior
 from mimicbrush.editors.motion_guidance.settings import MotionGuidanceSettings
 from mimicbrush.flow.motion_fields import motion_field, translate
 from mimicbrush.requests import MotionRequest
-from tests.editors.motion_guidance.exact_prior import OBJECT, SIZE, ExactPrior, draw_places
+from tests.editors.motion_guidance.one_object import OBJECT, SIZE, draw_places
 
 FROM, SHIFT = (6, 12), (30, 24)
 """Place of the object in the source, and the asked shift, in pixels: x, then y."""

@@ -1,4 +1,4 @@
-"""A diffusion model without weights: the exact denoiser of one object that is at each place with equal probability."""
+"""A diffusion model without weights: the exact denoiser of a set of pictures, for tests and for counting passes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,26 @@ from mimicbrush.diffusion.config import ScheduleConfig
 from mimicbrush.diffusion.ddim import PredictNoise, signal_shares
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas
 
-SIZE = 64
-OBJECT = 16
-"""Side of the object in pixels."""
-GRID = 3
-"""Pixels between neighbouring places."""
-
 
 class ExactPrior:
-    """A `Prior` whose latents are pixels in [-1, 1], and whose pictures are those of a set.
+    """A `Prior` whose latents are pixels in [-1, 1], and whose pictures are those of a set, all equally probable.
 
-    pictures: (N, 3, SIZE, SIZE) in [0, 1], equally probable.
+    pictures: (N, 3, size, size) in [0, 1].
     """
 
-    canvas_size = SIZE
     stride = 1
     guidance_scale = 1.0
-    device = torch.device("cpu")
 
     def __init__(self, pictures: Tensor) -> None:
+        self.canvas_size = pictures.shape[-1]
         self.latents = (pictures * 2 - 1).flatten(1)
         self.lengths = self.latents.square().sum(1)
         self.schedule = ScheduleConfig()
         self.shares = signal_shares(self.schedule)
+
+    @property
+    def device(self) -> torch.device:
+        return self.latents.device
 
     def encode(self, pictures: Tensor) -> Tensor:
         return pictures * 2 - 1
@@ -50,18 +47,3 @@ class ExactPrior:
         weights = (-distances / (2 * (1 - share))).softmax(0)
         expected = (weights @ self.latents).reshape(latent.shape)
         return (latent - share**0.5 * expected) / (1 - share) ** 0.5
-
-
-def draw_places(seed: int) -> tuple[Tensor, Tensor]:
-    """A smooth background with a textured object at each place: pictures (N, 3, SIZE, SIZE), places (N, 2) as x, y."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(2, 3, 5, 5, generator=generator)
-    background, texture = torch.nn.functional.interpolate(coarse, SIZE, mode="bilinear", align_corners=True)
-    thing = texture[:, :OBJECT, :OBJECT].clone()
-    thing[:, ::4] = 1 - thing[:, ::4]
-    thing[:, :, :5] = torch.rand(3, 1, 1, generator=generator)
-    places = [(x, y) for y in range(0, SIZE - OBJECT + 1, GRID) for x in range(0, SIZE - OBJECT + 1, GRID)]
-    pictures = background.repeat(len(places), 1, 1, 1)
-    for picture, (x, y) in zip(pictures, places, strict=True):
-        picture[:, y : y + OBJECT, x : x + OBJECT] = thing
-    return pictures, torch.tensor(places).float()
