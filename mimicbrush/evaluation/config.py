@@ -41,6 +41,9 @@ MetricName = Literal[
     "flow_loss",
     "clip_source",
     "warp_error",
+    "realised_motion_error",
+    "frame_motion_error",
+    "estimated_warp_error",
     "region_change_outside",
     "mask_overlap",
     "judge_object",
@@ -48,6 +51,9 @@ MetricName = Literal[
     "judge_given_material",
     "judge_object_truth",
     "judge_material_truth",
+    "world_clip_text",
+    "world_clip_image",
+    "world_clip_text_truth",
     "seam",
     "change_outside",
     "mean_change_outside",
@@ -128,6 +134,9 @@ class ModelsConfig:
     judge: str = "asset:judge"
     """The judge of sets of the small world: a folder of `python -m mimicbrush.world.judge`; the default comes with this
     package."""
+    world_clip: str = "asset:clip"
+    """CLIP for sets with a truth: a folder or hub repository in transformers' layout; the default, which knows the
+    small world's words alone, comes with this package."""
 
 
 NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))

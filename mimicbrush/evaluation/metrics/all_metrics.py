@@ -27,6 +27,7 @@ from mimicbrush.evaluation.metrics.pixels import (
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
 from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
 from mimicbrush.evaluation.metrics.truth_metrics import TRUTH_METRICS
+from mimicbrush.evaluation.metrics.world_clip_metrics import WORLD_CLIP_METRICS
 from mimicbrush.pictures.geometry import FEATHER_PASSES, FEATHER_SIDE
 
 
@@ -196,6 +197,7 @@ METRICS: dict[MetricName, Metric] = {
     ),
     **TRUTH_METRICS,
     **JUDGE_METRICS,
+    **WORLD_CLIP_METRICS,
     "seam": Metric(
         title="Seam energy",
         unit="of the source's",

@@ -70,6 +70,7 @@ NETWORKS = {
     "flow": Network(label="RAFT", model_type=None, load=load_flow, find_own=find_flow),
     "depth": Network(label="Depth Anything", model_type="depth_anything", load=DepthEstimator),
     "judge": Network(label="Judge", model_type=MODEL_TYPE, load=lambda folder, device: load_judge(folder).to(device)),
+    "world_clip": Network(label="CLIP", model_type="clip", load=ClipEmbedder, has_tokenizer=True),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mimicbrush.evaluation.config import MetricName
+from mimicbrush.evaluation.metrics.flow_metrics import FLOW_METRICS
 from mimicbrush.evaluation.metrics.flow_similarity import flow_loss, source_similarity
 from mimicbrush.evaluation.metrics.metric import ALL_TASKS, TRUTH, Metric, each
 from mimicbrush.evaluation.metrics.truth import (
@@ -116,6 +117,7 @@ TRUTH_METRICS: dict[MetricName, Metric] = {
         looks_inside=False,
         compute=each(warp_error),
     ),
+    **FLOW_METRICS,
     "region_change_outside": Metric(
         title="Change outside the region",
         unit="0 to 1",

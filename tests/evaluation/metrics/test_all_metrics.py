@@ -13,7 +13,10 @@ OBJECT = ["truth_ssim", "truth_psnr", "truth_colour_distance"]
 UNCOVERED = ["uncovered_ssim", "uncovered_psnr"]
 REGION = ["region_change_outside", "mask_overlap"]
 JUDGE = ["judge_object", "judge_material"]
-JUDGED = ["judge_object_truth", "judge_material_truth", "change_outside"]
+WORLD_CLIP = ["world_clip_text", "world_clip_image", "world_clip_text_truth"]
+JUDGED = ["judge_object_truth", "judge_material_truth", *WORLD_CLIP, "change_outside"]
+MOVED = ["motion_error", "flow_loss", "clip_source", "realised_motion_error"]
+CLIP = ["uncovered_psnr", "warp_error", "frame_motion_error", "estimated_warp_error"]
 SHAPE = ["edge_agreement", "depth_agreement"]
 INNER = ["ssim", "psnr", "ssim_mask", "psnr_mask", "colour_distance_truth", "lpips", "lpips_vgg"]
 INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source_ssim", "source_psnr"]
@@ -27,14 +30,10 @@ INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source
         ("parts", "inter_id", INTER + OURS),
         ("texture", "inter_id", INTER + SHAPE + OURS),
         ("texture", "truth", [*OBJECT, *REGION, *JUDGE, "judge_given_material", *JUDGED]),
-        ("parts", "truth", [*OBJECT, *REGION, "change_outside"]),
+        ("parts", "truth", [*OBJECT, *REGION, *WORLD_CLIP, "change_outside"]),
         ("text", "truth", [*OBJECT, *REGION, *JUDGE, *JUDGED]),
-        (
-            "motion",
-            "truth",
-            [*OBJECT, *UNCOVERED, "motion_error", "flow_loss", "clip_source", *REGION, *JUDGE, *JUDGED],
-        ),
-        ("video", "truth", [*OBJECT, "uncovered_psnr", "warp_error", *REGION, *JUDGE, *JUDGED]),
+        ("motion", "truth", [*OBJECT, *UNCOVERED, *MOVED, *REGION, *JUDGE, *JUDGED]),
+        ("video", "truth", [*OBJECT, *CLIP, *REGION, *JUDGE, *JUDGED]),
     ],
 )
 def test_metrics_of_each_set(task, track, expected):

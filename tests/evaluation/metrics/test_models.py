@@ -45,7 +45,7 @@ def test_unfetched_networks_are_named_with_the_command(no_caches):
     found = Models(device="cpu").missing(NETWORKS)
     assert found["dino"] == f"facebook/dino-vits16 is not on this machine; fetch it by: {FETCH} '[dino]'"
     assert found["vgg16"] == f"vgg16-397923af.pth is not on this machine; fetch it by: {FETCH} '[vgg16]'"
-    assert set(found) == set(NETWORKS) - {"judge", "flow"}  # they come with the package
+    assert set(found) == set(NETWORKS) - {"judge", "world_clip", "flow"}  # they come with the package
 
 
 def test_command_repeats_a_source_that_is_not_the_default(no_caches):
