@@ -83,6 +83,12 @@ class DemoConfig(LoadConfig, EditSettings):
     """Let everybody who reaches the address use the page without a password."""
     open_browser: bool = False
     """Open the page in a browser once it is ready."""
+    flow_weights: str = "asset:flow"
+    """RAFT weights that estimate the motion of two frames: a file, a folder, a hub repository, or asset:flow, the small
+    ones shipped with this package. They are loaded when they are first needed."""
+    flow_side: int = 128
+    """Longer side in pixels to which frames are scaled before their motion is estimated: 64 to 128 for asset:flow, about
+    1000 for weights of the authors of RAFT."""
     limits: Limits = field(default_factory=Limits)
     """Limits on the edits that a visitor may ask for."""
 

@@ -41,6 +41,8 @@ class Tab(NamedTuple):
     """Config of the edit that the controls describe."""
     build: Callable[[SharedEditor, DemoConfig, TemporaryFolders], None]
     """Function that draws the controls and connects them, within a gr.Blocks."""
+    has_default: bool = False
+    """Whether the tab appears without being named in `--editors`, with the default editor of its config."""
 
 
 def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, controls: Controls) -> None:

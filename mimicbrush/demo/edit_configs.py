@@ -25,15 +25,17 @@ def checked_settings(
     faults: Faults,
     *,
     needs_mask: bool = True,
+    to_paint: str = "what should change",
 ) -> dict[str, object]:
     """Check the settings, and add source, mask and output in `folder`; raises UserError with `faults` and others.
 
-    needs_mask: whether something has to be painted; otherwise the mask is None where nothing is.
+    needs_mask: whether something has to be painted; otherwise the mask is None where nothing is. to_paint: the part
+    that has to be painted, in words.
     """
     found = Faults()
-    found.check(source is not None, "no picture yet; choose one, then paint over what should change")
+    found.check(source is not None, f"no picture yet; choose one, then paint over {to_paint}")
     with found.collect():
-        mask = source and (_checked_mask if needs_mask else painted_mask)(source, config)
+        mask = source and (_checked_mask(source, config, to_paint) if needs_mask else painted_mask(source, config))
     found.found += faults.found
     with found.collect():
         settings = check_number_fields(settings, config.limits)
@@ -50,11 +52,11 @@ def chosen_editor(config: DemoConfig, kind: str) -> dict[str, object]:
     return {"editor": spec["class_path"], "init_args": spec.get("init_args", {})} if spec else {}
 
 
-def _checked_mask(source: PaintedPicture, config: DemoConfig) -> Image.Image:
+def _checked_mask(source: PaintedPicture, config: DemoConfig, to_paint: str) -> Image.Image:
     """Draw the mask like `painted_mask`; raises UserError if nothing or all of the picture is painted."""
     mask = painted_mask(source, config)
     if mask is None:
-        raise UserError("nothing is painted yet; paint over what should change")
+        raise UserError(f"nothing is painted yet; paint over {to_paint}")
     if mask.getextrema() == (255, 255):
         raise UserError("all of the picture is painted over; erase the parts that should not change")
     return mask

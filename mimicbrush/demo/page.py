@@ -8,6 +8,7 @@ from importlib import resources
 import gradio as gr
 
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.motion import motion_handles
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.temporary_folders import KEPT_SECONDS, TemporaryFolders
@@ -23,7 +24,7 @@ ABOUT_SHIPPED_WEIGHTS = (
     " blurred, and colours far from those that it was trained on are missed. Start the page with `--weights` for"
     " others."
 )
-STYLE = (resources.files("mimicbrush") / "demo" / "page.css").read_text(encoding="utf-8")
+STYLE = (resources.files("mimicbrush") / "demo" / "page.css").read_text(encoding="utf-8") + motion_handles.STYLE
 FONTS = ("system-ui", "sans-serif")
 THEME = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
     block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"

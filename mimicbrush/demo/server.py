@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,6 +28,7 @@ from mimicbrush.demo.protection.upload_quotas import accept_one_file_per_upload
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.temporary_folders import TemporaryFolders, delete, temporary_folders
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import Loaded, find_editor, load_pipeline
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import Terminated
@@ -64,7 +66,15 @@ def load_editors(config: DemoConfig) -> dict[type[EditRequest], Loaded]:
             loaded[request_class] = find_editor(spec["class_path"], spec.get("init_args", {}), tab.config_class)
         elif kind == ReferenceEditConfig.kind:
             loaded[request_class] = load_pipeline(config)
+        elif tab.has_default:
+            loaded[request_class] = find_editor(*_default_editor(tab.config_class), tab.config_class)
     return loaded
+
+
+def _default_editor(config_class: type[EditConfig]) -> tuple[str, dict]:
+    """Class path and arguments of the editor that a config names by default."""
+    options = {each.name: each for each in fields(config_class)}
+    return options["editor"].default, options["init_args"].default_factory()
 
 
 def _end_with_terminal() -> None:

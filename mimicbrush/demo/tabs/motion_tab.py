@@ -1,0 +1,41 @@
+"""The tab for moving an object: its controls, and how the handles over the picture are connected."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.controls import QUIET, Tab, common_settings, connect, make_result_panel
+from mimicbrush.demo.motion.motion_handlers import MotionHandlers
+from mimicbrush.demo.motion.motion_handles import make_handles
+from mimicbrush.demo.painter import make_painter
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.temporary_folders import TemporaryFolders
+from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
+
+PAINT = "Paint the object that shall move, with a little of its border."
+PROMPT = "Describes the picture; used by editors that need a text, such as Motion Guidance."
+
+
+def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
+    """The picture with handles on the object and settings below it, the result on the right."""
+    handlers = MotionHandlers(editor, config, folders)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=2, min_width=320):
+            source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source moved bare")
+            handles = make_handles(limits=config.limits, canvas="moved", elem_classes="motion bare")
+            with gr.Accordion("More settings", open=False):
+                prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
+                with gr.Row():
+                    settings = common_settings(config)
+        with gr.Column(scale=1, min_width=320):
+            panel = make_result_panel()
+    estimated = gr.State()
+    motion = [source, handles, estimated]
+    connect(handlers, panel, source, {"handles": handles, "estimated": estimated, "prompt": prompt, **settings})
+    shown = {"trigger_mode": "always_last", **QUIET}
+    gr.on([source.change, handles.input], handlers.show_motion, motion, handles, **shown)
+    handles.upload(handlers.take_frames, [source, handles], [*motion, *panel], **QUIET)
+
+
+TAB = Tab("Move something", MotionEditConfig, motion_tab, has_default=True)
