@@ -83,12 +83,11 @@ class DemoConfig(LoadConfig, EditSettings):
     """Let everybody who reaches the address use the page without a password."""
     open_browser: bool = False
     """Open the page in a browser once it is ready."""
-    flow_weights: str = "asset:flow"
-    """RAFT weights that estimate the motion of two frames: a file, a folder, a hub repository, or asset:flow, the small
-    ones shipped with this package. They are loaded when they are first needed."""
-    flow_side: int = 128
-    """Longer side in pixels to which frames are scaled before their motion is estimated: 64 to 128 for asset:flow, about
-    1000 for weights of the authors of RAFT."""
+    flow_network: str | None = None
+    """RAFT weights that estimate the motion of two frames, loaded when they are first needed: a file, a folder, a hub
+    repository, or asset:flow; null: DIS, a classical method of OpenCV, which needs no weights."""
+    flow_side: int = 512
+    """Longer side in pixels to which frames are scaled before their motion is estimated; 128 for asset:flow."""
     limits: Limits = field(default_factory=Limits)
     """Limits on the edits that a visitor may ask for."""
 
@@ -142,6 +141,7 @@ class DemoConfig(LoadConfig, EditSettings):
             not (self.open and self.password_file is not None),
             f"open and password_file ({self.password_file}) exclude each other; give one of them",
         )
+        faults.check(self.flow_side >= 16, f"flow_side is {self.flow_side}, expected at least 16 pixels")
         faults.check(1 <= self.port <= 65535, f"port is {self.port}, expected 1 to 65535")
         for name in self.allowed_hosts:
             faults.check(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +14,10 @@ from PIL import Image
 
 from mimicbrush.demo.edit_zip import write_zip
 from mimicbrush.demo.shared_editor import Step, Update, Waiting
-from mimicbrush.demo.uploads import compare
+from mimicbrush.demo.uploads import compare, shrink
 from mimicbrush.edit.config import EditConfig
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_channels
 
 SAME = gr.skip()
 ABOUT_DOWNLOADS = (
@@ -29,8 +33,9 @@ BEFORE = '<p role="status">The earlier results are below.</p>'
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
 
 
-class FinishedEdit(NamedTuple):
-    """The results of one edit."""
+@dataclass(frozen=True, eq=False)
+class FinishedEdit:
+    """The results of one edit. They have a hash of their own, by which Gradio notices new ones; a config has none."""
 
     config: EditConfig
     outputs: list[Path]
@@ -140,6 +145,21 @@ def finished(config: EditConfig, seconds: float) -> ResultPanel:
         further=gr.update(visible=True),
         results=results,
     )
+
+
+def has_layer(config: EditConfig, name: str) -> bool:
+    """Whether this layer lies beside the result."""
+    return config.beside_output(name).is_file()
+
+
+def layers_of(config: EditConfig, captions: Mapping[str, str]) -> list[tuple[Image.Image, str]]:
+    """The layers beside a result with their captions; one with alpha lies on a checkerboard."""
+    found = [
+        (to_pil(shrink(read_channels(config.beside_output(name)))), caption)
+        for name, caption in captions.items()
+        if has_layer(config, name)
+    ]
+    return [(on_checkerboard(layer) if layer.mode == "RGBA" else layer, caption) for layer, caption in found]
 
 
 def status_text(text: str, *, problem: bool = False) -> str:

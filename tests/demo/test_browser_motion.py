@@ -49,7 +49,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     spec = {"class_path": "tests.demo.test_browser_motion.SteppedWarp"}
     config = DemoConfig(device="cpu", port=free_port(), editors={"motion": spec})
     with make_folders(tmp_path_factory.mktemp("folders")) as folders, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mimicbrush.demo.motion.motion_handlers.load_raft", lambda _: phase_correlation)
+        patch.setattr("mimicbrush.demo.motion.motion_handlers.dis_flow", lambda: phase_correlation)
         page = build_page({MotionRequest: SharedEditor(SteppedWarp(), config.limits)}, config, folders)
         yield launch(page, config, folders)
         page.close()
@@ -121,7 +121,9 @@ def test_the_mouse_moves_the_object_and_the_edit_shows_it_there(visit, source):
     left, top, right, bottom = OBJECT
     assert np.array_equal(after[top + 50 : bottom + 50, left + 100 : right + 100], before[top:bottom, left:right])
     with zipfile.ZipFile(io.BytesIO(download(page, "download-all"))) as archive:
-        assert {"edit/source.png", "edit/mask.png", "edit/result.png", "edit/result-mask.png"} <= set(archive.namelist())
+        assert {"edit/source.png", "edit/mask.png", "edit/result.png", "edit/result-mask.png"} <= set(
+            archive.namelist()
+        )
 
 
 def test_handles_turn_scale_stretch_and_bend_the_corners(visit, source):

@@ -47,7 +47,9 @@ def show(handlers: MotionHandlers, source: PainterData, handles: HandlesData, es
     return handlers.show_motion(source, known, estimated)
 
 
-def run(handlers: MotionHandlers, source: PainterData | None, handles: HandlesData, estimated: object = None) -> ResultPanel:
+def run(
+    handlers: MotionHandlers, source: PainterData | None, handles: HandlesData, estimated: object = None
+) -> ResultPanel:
     given = {"source": source, "handles": handles, "estimated": estimated}
     return list(handlers.edit(VISITOR, results=None, **given, **SETTINGS))[-1]
 
@@ -127,7 +129,8 @@ def test_the_first_frame_of_a_clip_becomes_the_picture_and_its_motion_is_used(ha
     taken, shown, estimated, *panel = handlers.take_frames(VISITOR, None, chosen)
     painting = from_browser(taken)
     assert painting.size == (128, 96) and ResultPanel(*panel).results is None
-    assert shown.times == [0.0, 0.3] and shown.frames == files(clip) and not shown.new_frames and not shown.error
+    assert shown.times == [0.0, 0.3] and shown.frames == files(clip) and not shown.new_frames
+    assert not shown.error and not shown.frames_error
     box = Stroke(tool="box", points=[(20, 30), (60, 60)])
     painted = to_browser(replace(painting, strokes=(box,)))
     moved = show(handlers, painted, active(frames=shown.frames), estimated)
@@ -145,7 +148,7 @@ def test_the_first_frame_of_a_clip_becomes_the_picture_and_its_motion_is_used(ha
 
 
 def test_frames_keep_a_picture_of_their_shape_and_are_refused_for_another(handlers, source, tmp_path):
-    clip = write_clip(tmp_path / "clip.mp4")  # 4 : 3, as the picture
+    clip = write_clip(tmp_path / "clip.mp4")  # 4:3, as the picture
     given = to_browser(source)
     kept, shown, estimated, *panel = handlers.take_frames(VISITOR, given, HandlesData(new_frames=files(clip)))
     assert kept == given and shown.frames and ResultPanel(*panel) == ResultPanel()
@@ -154,14 +157,15 @@ def test_frames_keep_a_picture_of_their_shape_and_are_refused_for_another(handle
     chosen = HandlesData(new_frames=files(wide), frames=shown.frames, times=[0.0, 0.2])
     kept, refused, former, *_ = handlers.take_frames(VISITOR, given, chosen)
     assert kept == given and former == gr.skip() and refused.frames == shown.frames
-    assert "wide.mp4: its frames are 2.67 times as wide as high" in refused.error
+    assert "wide.mp4: its frames are 2.67 times as wide as high" in refused.frames_error
+    assert handlers.show_motion(given, refused, None).frames_error == refused.frames_error
     chosen = chosen.model_copy(update={"replaces_picture": True})
     taken, shown, *_ = handlers.take_frames(VISITOR, given, chosen)
-    assert from_browser(taken).size == (128, 48) and not shown.error and not shown.replaces_picture
+    assert from_browser(taken).size == (128, 48) and not shown.replaces_picture
 
 
 def test_frames_that_break_the_reader_are_reported_and_logged(handlers, monkeypatch, caplog):
-    assert "0 files were chosen" in handlers.take_frames(VISITOR, None, None)[1].error
+    assert "0 files were chosen" in handlers.take_frames(VISITOR, None, None)[1].frames_error
     monkeypatch.setattr("mimicbrush.demo.motion.motion_handlers.read_pair", lambda *_: 1 / 0)
-    assert "unexpected" in handlers.take_frames(VISITOR, None, HandlesData())[1].error
+    assert "unexpected" in handlers.take_frames(VISITOR, None, HandlesData())[1].frames_error
     assert "ZeroDivisionError" in caplog.text

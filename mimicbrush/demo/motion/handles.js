@@ -59,7 +59,7 @@ async function show() {
     if (shownPicture) setMode("paint");
     [shownPicture, motion, past] = [shown.picture, still(), []];
   }
-  complain(shown.error ?? "");
+  complain(shown.error || shown.frames_error || "");
   find(".handles").classList.remove("painter-busy");
   showFrames(shown);
   const isActive = mode !== "paint";
@@ -97,7 +97,7 @@ function showFrames({ frames, times }) {
 function send() {
   clearTimeout(commit);
   commit = null;
-  props.value = { ...value(), motion: words(), is_active: mode !== "paint", error: "" };
+  props.value = { ...value(), motion: words(), is_active: mode !== "paint", error: "", frames_error: "" };
   complain("");
   trigger("input");
   draw();
@@ -193,7 +193,7 @@ layer.drawing.addEventListener("keydown", (event) => {
 function ask(changes) {
   find(".handles").classList.add("painter-busy");
   complain("");
-  props.value = { ...value(), error: "", ...changes };
+  props.value = { ...value(), error: "", frames_error: "", ...changes };
   trigger("upload");
 }
 

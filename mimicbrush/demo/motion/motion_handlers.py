@@ -1,4 +1,4 @@
-"""Reactions to the handles of the tab *Move*: previews of a motion, the motion of two frames, and the config of an edit."""
+"""Reactions to the handles over a picture: previews of a motion, the motion of two frames, and the edit's config."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from mimicbrush.demo.motion.motion_preview import (
     shrink_to_preview,
     worded_flow_of,
 )
-from mimicbrush.demo.motion.two_frames import EstimatedMotion, FramePair, estimate, read_pair
+from mimicbrush.demo.motion.two_frames import EstimatedMotion, TwoFrames, estimate, read_pair
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
-from mimicbrush.demo.result_panel import SAME, ResultPanel
+from mimicbrush.demo.result_panel import SAME, FinishedEdit, ResultPanel, layers_of
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -35,6 +35,7 @@ from mimicbrush.demo.uploads import PICTURE, accept, named, read
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
+from mimicbrush.flow.classical_flow import dis_flow
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.flow_files import write_flow
 from mimicbrush.flow.raft_weights import load_raft
@@ -43,6 +44,10 @@ from mimicbrush.pictures.reading import read_mask
 from mimicbrush.pictures.writing import write_image
 
 TO_PAINT = "the object that shall move"
+OF_FRAMES = ("frames", "times", "frames_error")
+"""Fields of HandlesData that do not depend on the picture."""
+SHOWN = {"warped": "plain warp", "mask": "what could change"}
+"""Captions of the layers of a result, by name."""
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +89,7 @@ class MotionHandlers(EditHandlers):
         load_estimator: Callable[[], FlowEstimator] | None = None,
     ) -> None:
         super().__init__(editor, config, folders)
-        self._load_estimator = cache(load_estimator or (lambda: load_raft(config.flow_weights)))
+        self._load_estimator = cache(load_estimator or (lambda: _load_estimator(config)))
         self._estimating = threading.Lock()
 
     def make_config(
@@ -105,10 +110,10 @@ class MotionHandlers(EditHandlers):
         """Show the object's handles, and the preview of its motion, if there is one."""
         handles, painting = handles or HandlesData(), from_browser(source)
         if painting is None:
-            return HandlesData(frames=handles.frames, times=handles.times)
+            return HandlesData(**{name: getattr(handles, name) for name in OF_FRAMES})
         picture = sha256(painting.picture)  # its path changes when Gradio copies it
         is_another = handles.picture not in ("", picture)
-        kept = ("frames", "times", *(() if is_another else ("motion", "is_active")))
+        kept = OF_FRAMES if is_another else (*OF_FRAMES, "motion", "is_active")
         shown = HandlesData(picture=picture, size=painting.size, **{name: getattr(handles, name) for name in kept})
         if not shown.is_active:
             return shown
@@ -150,6 +155,10 @@ class MotionHandlers(EditHandlers):
         # Never SAME for a component with a data model: Gradio would make the component anew, without the model.
         return shown, self.show_motion(shown, taken, estimated), estimated, *panel
 
+    def show_layers(self, results: FinishedEdit | None) -> object:
+        """Show the layers of a new result."""
+        return SAME if results is None else layers_of(results.config, SHOWN)
+
     def _preview(self, painting: PaintedPicture, motion: str | EstimatedMotion) -> dict[str, object]:
         """The fields of HandlesData that show the object, and the motion if there is one."""
         folder, drawn = self.folders.new_folder(), painted_mask(painting, self.config)
@@ -165,10 +174,14 @@ class MotionHandlers(EditHandlers):
             shown |= {"warped": _file(moved.warped), "mask": _file(moved.mask), "arrows": moved.arrows}
         return shown | {"previewed": motion if isinstance(motion, str) else ""}
 
-    def _as_picture(self, pair: FramePair) -> PaintedPicture:
+    def _as_picture(self, pair: TwoFrames) -> PaintedPicture:
         folder = self.folders.new_folder()
         write_image(pair.first, folder / "frame.png")
         return accept(PaintedPicture(picture=folder / "frame.png"), self.config.limits, folder)
+
+
+def _load_estimator(config: DemoConfig) -> FlowEstimator:
+    return dis_flow() if config.flow_network is None else load_raft(config.flow_network)
 
 
 def _motion_of(handles: HandlesData, estimated: EstimatedMotion | None) -> str | EstimatedMotion:
@@ -180,7 +193,7 @@ def _flow_of(motion: str | EstimatedMotion, mask: Tensor) -> FlowOfObject:
 
 
 def _without_new(handles: HandlesData, error: str) -> HandlesData:
-    return handles.model_copy(update={"new_frames": [], "replaces_picture": False, "error": error})
+    return handles.model_copy(update={"new_frames": [], "replaces_picture": False, "frames_error": error})
 
 
 def _file(path: Path) -> FileData:

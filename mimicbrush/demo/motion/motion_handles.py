@@ -48,7 +48,7 @@ class HandlesData(GradioModel):
     """Preview of the plain warp: the picture with the object at its new place."""
     mask: FileData | None = None
     """Preview of the proposed edit mask, opaque where pixels may change."""
-    arrows: list[Arrow] = []
+    arrows: list[Arrow] = Field(default=[])
     """Part of the flow field of two frames."""
     frames: list[FileData] = Field(default=[], max_length=2)
     """A clip or two pictures, whose motion is used instead of `motion`."""
@@ -59,7 +59,9 @@ class HandlesData(GradioModel):
     replaces_picture: bool = False
     """Whether the first frame becomes the picture."""
     error: str = ""
-    """Reason why there is no preview, or why the files chosen last were refused."""
+    """Reason why there is no preview."""
+    frames_error: str = ""
+    """Reason why the files chosen last were refused."""
 
 
 def make_handles(*, limits: Limits, canvas: str, **options: object) -> gr.HTML:

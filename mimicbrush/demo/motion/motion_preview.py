@@ -1,4 +1,4 @@
-"""The preview of a motion: the object cut out, its plain warp, and the proposed edit mask, small enough for a browser."""
+"""The preview of a motion, scaled down for the browser: the object, its plain warp, and the proposed edit mask."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def shrink_to_preview(picture: Tensor) -> Tensor:
 
 
 def preview_object(picture: Tensor, mask: Tensor, folder: Path) -> ObjectPreview:
-    """Cut out the object. picture: (3, H, W), scaled down; mask: (1, h, w), of the size of the picture that is edited."""
+    """Cut out the object. picture: (3, H, W), scaled down; mask: (1, h, w), as large as the picture that is edited."""
     opacity = (_resized(mask, picture) > 0.5).to(picture)
     write_image(torch.cat([picture, opacity]), folder / "cutout.png")
     return ObjectPreview(Box(*(edge + 0.5 for edge in box_of(mask))), folder / "cutout.png")

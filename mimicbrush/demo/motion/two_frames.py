@@ -30,7 +30,7 @@ SAME_SHAPE = 0.02
 """Largest difference of the aspect ratios of two pictures that count as of one shape."""
 
 
-class FramePair(NamedTuple):
+class TwoFrames(NamedTuple):
     """Two frames of equal size."""
 
     name: str
@@ -53,8 +53,8 @@ class EstimatedMotion(NamedTuple):
         found = self.flow.shape[3] / self.flow.shape[2]
         if abs(found * height / width - 1) > SAME_SHAPE:
             raise UserError(
-                f"{self.name}: its frames are {found:.2f} times as wide as high, the picture {width / height:.2f} times;"
-                " expected one shape; use the first frame as the picture"
+                f"{self.name}: its frames are {found:.2f} times as wide as high, the picture {width / height:.2f}"
+                " times; expected one shape; use the first frame as the picture"
             )
         scale = torch.tensor([width / self.flow.shape[3], height / self.flow.shape[2]])
         return resize(self.flow[0], height, width)[None] * scale[:, None, None]
@@ -64,7 +64,7 @@ class EstimatedMotion(NamedTuple):
         return torch.where(mask > 0.5, self.fitted(mask.shape[3], mask.shape[2]), 0)
 
 
-def read_pair(paths: Sequence[Path], times: Sequence[float], limits: Limits) -> FramePair:
+def read_pair(paths: Sequence[Path], times: Sequence[float], limits: Limits) -> TwoFrames:
     """Read one clip at two times (by default its beginning and half a second later), or two pictures.
 
     Raises UserError if they cannot be used.
@@ -74,15 +74,17 @@ def read_pair(paths: Sequence[Path], times: Sequence[float], limits: Limits) -> 
         with named(paths[0]):
             return _read_clip(paths[0], times, limits)
     if len(paths) != 2 or not all(pictures):
-        raise UserError(f"{len(paths)} files were chosen, {sum(pictures)} of them pictures; choose a clip or two pictures")
+        raise UserError(
+            f"{len(paths)} files were chosen, {sum(pictures)} of them pictures; choose a clip or two pictures"
+        )
     frames = []
     for path in paths:
         with named(path):
             frames.append(as_source(read(path, limits), name="the frame").pixels)
-    return _checked(FramePair(paths[0].name, *frames, None))
+    return _checked(TwoFrames(paths[0].name, *frames, None))
 
 
-def estimate(pair: FramePair, estimator: FlowEstimator, *, side: int) -> EstimatedMotion:
+def estimate(pair: TwoFrames, estimator: FlowEstimator, *, side: int) -> EstimatedMotion:
     """Estimate the flow between the frames, scaled down to a longer side of at most `side` pixels."""
     frames = [_shrunk(frame, side)[None] for frame in (pair.first, pair.second)]
     with torch.inference_mode():
@@ -90,7 +92,7 @@ def estimate(pair: FramePair, estimator: FlowEstimator, *, side: int) -> Estimat
     return EstimatedMotion(pair.name, flow.float().cpu().clone())
 
 
-def _read_clip(path: Path, times: Sequence[float], limits: Limits) -> FramePair:
+def _read_clip(path: Path, times: Sequence[float], limits: Limits) -> TwoFrames:
     if not path.is_file():
         raise UserError(f"{path}: no longer here, because old uploads are deleted; choose it again")
     if not _is_container(path):
@@ -111,9 +113,11 @@ def _read_clip(path: Path, times: Sequence[float], limits: Limits) -> FramePair:
     except UnusableInput as error:
         raise UserError(f"{path}: no clip that can be read ({error})") from None
     if len(clip.frames) < 2:
-        raise UserError(f"{path}: the same frame is seen at {first:g} s and at {second:g} s; choose moments further apart")
+        raise UserError(
+            f"{path}: the same frame is seen at {first:g} s and at {second:g} s; choose moments further apart"
+        )
     pixels = [to_channels(frame.image)[:3] for frame in clip.frames]
-    return _checked(FramePair(path.name, *pixels, (first, second)))
+    return _checked(TwoFrames(path.name, *pixels, (first, second)))
 
 
 def _is_container(path: Path) -> bool:
@@ -126,7 +130,7 @@ def _is_container(path: Path) -> bool:
     return head[4:8] in BOXES or head[:4] == MATROSKA or (head[:4] == b"RIFF" and head[8:] == AVI)
 
 
-def _checked(pair: FramePair) -> FramePair:
+def _checked(pair: TwoFrames) -> TwoFrames:
     first, second = ((frame.shape[2], frame.shape[1]) for frame in (pair.first, pair.second))
     if first != second:
         raise UserError(
@@ -141,4 +145,3 @@ def _shrunk(frame: Tensor, side: int) -> Tensor:
         return frame
     box = place(*frame.shape[1:], side)
     return resize(frame, box.height, box.width)
-

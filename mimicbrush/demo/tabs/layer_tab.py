@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
-from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.controls import QUIET, SEED, Controls, Tab, connect, make_gallery, make_result_panel
@@ -15,7 +14,7 @@ from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
 from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.number_fields import number_fields
 from mimicbrush.demo.painter import PainterData, from_browser, make_painter
-from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, on_checkerboard, status_text
+from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, has_layer, layers_of, status_text
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -23,7 +22,6 @@ from mimicbrush.edit.editing import write_result
 from mimicbrush.edit.inputs import read_inputs
 from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
 from mimicbrush.errors import Faults
-from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_channels
 from mimicbrush.requests import Edited
 
@@ -77,7 +75,7 @@ class LayerHandlers(EditHandlers):
         """Show the layers of a new result, in full opacity."""
         if results is None:
             return LayerPanel(SAME, SAME, SAME)
-        return LayerPanel(_layers_of(results.config), 100, str(results.config.beside_output("rgba")))
+        return LayerPanel(layers_of(results.config, SHOWN), 100, str(results.config.beside_output("rgba")))
 
     def fade(self, results: FinishedEdit, opacity: float) -> tuple:
         """Draw the layer with another opacity, in percent, and offer that for download."""
@@ -87,20 +85,10 @@ class LayerHandlers(EditHandlers):
         faded = replace(config, opacity=opacity / 100, output=folder / config.output.name, force=True)
         inputs = read_inputs(faded, portable=True)
         request = faded.request(inputs, 0)
-        made = {name: read_channels(config.beside_output(name))[None] for name in SHOWN if _has(config, name)}
+        made = {name: read_channels(config.beside_output(name))[None] for name in SHOWN if has_layer(config, name)}
         write_result(Edited(request.source, made), request, faded, inputs, portable=True)
         shown = finished(faded, 0)._replace(status=status_text(f"Opacity {opacity:.0f} %."), results=SAME)
-        return *shown, *LayerPanel(_layers_of(faded), SAME, str(faded.beside_output("rgba")))
-
-
-def _has(config: LayerEditConfig, name: str) -> bool:
-    return config.beside_output(name).is_file()
-
-
-def _layers_of(config: LayerEditConfig) -> list[tuple[Image.Image, str]]:
-    """The layers beside a result with their captions; one with alpha lies on a checkerboard."""
-    found = [(to_pil(read_channels(config.beside_output(name))), SHOWN[name]) for name in SHOWN if _has(config, name)]
-    return [(on_checkerboard(layer) if layer.mode == "RGBA" else layer, caption) for layer, caption in found]
+        return *shown, *LayerPanel(layers_of(faded, SHOWN), SAME, str(faded.beside_output("rgba")))
 
 
 def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:

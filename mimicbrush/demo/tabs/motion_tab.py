@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.controls import QUIET, Tab, common_settings, connect, make_result_panel
+from mimicbrush.demo.controls import QUIET, Tab, common_settings, connect, make_gallery, make_result_panel
 from mimicbrush.demo.motion.motion_handlers import MotionHandlers
 from mimicbrush.demo.motion.motion_handles import make_handles
 from mimicbrush.demo.painter import make_painter
@@ -30,12 +30,15 @@ def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolde
                     settings = common_settings(config)
         with gr.Column(scale=1, min_width=320):
             panel = make_result_panel()
+            with panel.further:
+                layers = make_gallery(columns=2, elem_classes="results layers")
     estimated = gr.State()
     motion = [source, handles, estimated]
     connect(handlers, panel, source, {"handles": handles, "estimated": estimated, "prompt": prompt, **settings})
     shown = {"trigger_mode": "always_last", **QUIET}
     gr.on([source.change, handles.input], handlers.show_motion, motion, handles, **shown)
+    panel.results.change(handlers.show_layers, panel.results, layers, **QUIET)
     handles.upload(handlers.take_frames, [source, handles], [*motion, *panel], **QUIET)
 
 
-TAB = Tab("Move something", MotionEditConfig, motion_tab, has_default=True)
+TAB = Tab("Move", MotionEditConfig, motion_tab, has_default=True)
