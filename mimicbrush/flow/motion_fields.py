@@ -27,7 +27,7 @@ NUM_CORNERS = 4
 def motion_field(motion: Motion, height: int, width: int, *, mask: Tensor | None = None) -> Tensor:
     """Flow (1, 2, H, W) in pixels that moves each pixel as the motion says.
 
-    mask: (1, 1, H, W), 1 on the thing that moves; the flow is zero outside it.
+    mask: (1, 1, H, W), 1 on the object that moves; the flow is zero outside it.
     """
     grid = pixel_grid(height, width, dtype=torch.float64)
     points = grid.permute(0, 2, 3, 1)
@@ -89,11 +89,11 @@ def homography(before: Sequence[Point], after: Sequence[Point]) -> Motion:
 def bend(degrees: float, *, centre: Point, length: float) -> Motion:
     """Bend a horizontal bar into an arc: its two ends, `length` apart, then differ in direction by `degrees`.
 
-    The middle line keeps its length. Positive degrees lift the ends, negative ones lower them; a thing that is thicker
-    than the arc's radius folds over itself.
+    The middle line keeps its length. Positive degrees lift the ends, negative ones lower them; an object that is
+    thicker than the arc's radius folds over itself.
     """
     if length <= 0:
-        raise UserError(f"length is {length:g}, expected the positive width of the thing in pixels")
+        raise UserError(f"length is {length:g}, expected the positive width of the object in pixels")
     if not degrees:
         return compose()
     radius = length / math.radians(degrees)

@@ -10,19 +10,19 @@ from mimicbrush.flow.warping import move_layer, points_inside
 from mimicbrush.pictures.mask_geometry import grow
 
 MARGIN = 2
-"""Pixels around the thing and its new place that show its border."""
+"""Pixels around the object and its new place that show its border."""
 STILL = 1e-3
 """Length in pixels up to which the mean flow of two neighbours counts as zero."""
 MIN_SHARE = 0.5
 """Share of the moving pixels, and of those where they land, that a mask must let change."""
 OPAQUE = 0.5
-"""Opacity from which a pixel counts as the thing's."""
+"""Opacity from which a pixel counts as the object's."""
 
 
 def moving_pixels(flow: Tensor) -> Tensor:
     """Pixels that a flow (1, 2, H, W) moves, (1, 1, H, W) of bool: those whose flow is not zero.
 
-    The fixed point or line of a rotation or stretch belongs to the thing as well: a pixel without flow between two
+    The fixed point or line of a rotation or stretch belongs to the object as well: a pixel without flow between two
     neighbours whose flows are opposite.
     """
     moving = (flow != 0).any(dim=1, keepdim=True)
@@ -41,11 +41,12 @@ def moving_pixels(flow: Tensor) -> Tensor:
 def propose_mask(flow: Tensor, *, margin: int = MARGIN) -> Tensor:
     """Propose where pixels may change for a flow (1, 2, H, W): a mask (1, 1, H, W) of 0 and 1.
 
-    It covers the thing, which uncovers what is behind it, the place where it lands, and a margin around both in pixels.
+    It covers the object, which uncovers what is behind it, the place where it lands, and a margin around both,
+    in pixels.
     """
-    thing = moving_pixels(flow)
-    place = move_layer(thing.to(flow), thing, flow)[:, -1:] > 0
-    grown = grow((thing | place)[0, 0].cpu().numpy(), margin)
+    moving = moving_pixels(flow)
+    place = move_layer(moving.to(flow), moving, flow)[:, -1:] > 0
+    grown = grow((moving | place)[0, 0].cpu().numpy(), margin)
     return torch.from_numpy(grown)[None, None].to(flow)
 
 
@@ -59,13 +60,13 @@ def check_motion(flow: Tensor, mask: Tensor | None = None) -> None:
 
     flow: (1, 2, H, W); mask: (1, 1, H, W), 1 where pixels may change, or None.
     """
-    thing = moving_pixels(flow)
-    if not (thing & points_inside(flow)).any():
+    moving = moving_pixels(flow)
+    if not (moving & points_inside(flow)).any():
         raise UserError("the flow moves every pixel out of the picture; choose a shorter motion")
     if mask is None:
         return
-    landed = move_layer(thing.to(flow), thing, flow)[:, -1:] > OPAQUE
-    for place, called in ((thing, "the moving pixels"), (landed, "the place where they land")):
+    landed = move_layer(moving.to(flow), moving, flow)[:, -1:] > OPAQUE
+    for place, called in ((moving, "the moving pixels"), (landed, "the place where they land")):
         share = float((mask > 0.5)[place].float().mean()) if place.any() else 1.0
         if share < MIN_SHARE:
             raise UserError(
@@ -76,8 +77,8 @@ def check_motion(flow: Tensor, mask: Tensor | None = None) -> None:
 
 def describe_motion(flow: Tensor, mask: Tensor | None = None) -> list[str]:
     """Hints for a motion that works, but perhaps not as meant; one sentence each."""
-    hints, thing = [], moving_pixels(flow)
-    share = float((~points_inside(flow))[thing].float().mean())
+    hints, moving = [], moving_pixels(flow)
+    share = float((~points_inside(flow))[moving].float().mean())
     if share > 0:
         hints.append(f"{share:.0%} of the moving pixels leave the picture")
     if mask is not None and bool((mask > 0.5).all()):

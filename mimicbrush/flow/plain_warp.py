@@ -1,4 +1,4 @@
-"""The plain warp: the thing that a flow moves is cut out and drawn at its new place."""
+"""The plain warp: the object that a flow moves is cut out and drawn at its new place."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from mimicbrush.flow.motion_masks import moving_pixels
 from mimicbrush.flow.warping import move_layer
 
 
-def moved_thing(source: Tensor, flow: Tensor) -> Tensor:
-    """The thing at its new place, (1, 4, H, W), as colours and opacity; source: (1, 3, H, W), flow: (1, 2, H, W)."""
+def moved_object(source: Tensor, flow: Tensor) -> Tensor:
+    """The object at its new place, (1, 4, H, W), as colours and opacity; source: (1, 3, H, W), flow: (1, 2, H, W)."""
     return move_layer(source, moving_pixels(flow), flow)
 
 
@@ -20,5 +20,5 @@ def draw_over(layer: Tensor, background: Tensor) -> Tensor:
 
 
 def plain_warp(source: Tensor, flow: Tensor) -> Tensor:
-    """Move the thing over the source, which still shows it at its old place: (1, 3, H, W)."""
-    return draw_over(moved_thing(source, flow), source)
+    """Move the object over the source, which still shows it at its old place: (1, 3, H, W)."""
+    return draw_over(moved_object(source, flow), source)

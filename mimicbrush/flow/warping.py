@@ -18,9 +18,9 @@ from mimicbrush.pictures.mask_geometry import mask_box
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = 0.5, 0.01
 """Tolerances of forward-backward consistency (Sundaram, Brox and Keutzer, 2010)."""
 MAX_PARTS = 8
-"""Parts of a pixel, each way, that are moved by themselves where a thing is enlarged."""
+"""Parts of a pixel, each way, that are moved by themselves where an object is enlarged."""
 RING = 2
-"""Width in pixels of the surroundings that move with a thing, so that its border is known from both sides."""
+"""Width in pixels of the surroundings that move with an object, so that its border is known from both sides."""
 SUPPORT = 2
 """Pixels around a point that bicubic lookups and derivatives read."""
 MIN_OPACITY = 1e-3
@@ -105,10 +105,10 @@ def splat_forward(picture: Tensor, flow: Tensor, *, importance: Tensor | None = 
 
 
 def move_layer(picture: Tensor, mask: Tensor, flow: Tensor) -> Tensor:
-    """Cut a thing out of a picture and move it along a flow: a layer (B, C + 1, H, W) of its colours and its opacity.
+    """Cut an object out of a picture and move it along a flow: a layer (B, C + 1, H, W) of its colours and its opacity.
 
-    picture: (B, C, H, W); mask: (B, 1, H, W), 1 on the thing, between 0 and 1 where it is half transparent; flow:
-    (B, 2, H, W), read where the mask is above 0.5. The flow is inverted, exactly where it is affine, and the thing
+    picture: (B, C, H, W); mask: (B, 1, H, W), 1 on the object, between 0 and 1 where it is half transparent; flow:
+    (B, 2, H, W), read where the mask is above 0.5. The flow is inverted, exactly where it is affine, and the object
     looked up bicubically: it has no gaps where it is enlarged, is averaged where it is shrunk, and keeps its exact
     colours where it is moved by whole pixels. Colours are 0 where the layer is transparent.
     """
@@ -122,7 +122,7 @@ def move_layer(picture: Tensor, mask: Tensor, flow: Tensor) -> Tensor:
 
 
 def _window(mask: Tensor, flow: Tensor) -> tuple[slice, slice]:
-    """Rows and columns that hold a thing before and after its motion; time and memory follow from their number."""
+    """Rows and columns that hold an object before and after its motion; time and memory follow from their number."""
     height, width = flow.shape[2:]
     around = tuple(
         slice(max(0, side.start - RING - SUPPORT), min(length, side.stop + RING + SUPPORT))
@@ -145,9 +145,9 @@ def _move_layer(picture: Tensor, mask: Tensor, flow: Tensor, *, limits: tuple[Te
     flow = _continue_flow(flow, mask)
     places, inverse, is_reached = _invert_flow(flow, mask)
     grid = pixel_grid(*flow.shape[2:], dtype=flow.dtype).to(flow.device)
-    thing = mask.to(picture.dtype)
+    inside = mask.to(picture.dtype)
     # Opacity and colours times opacity, which are averaged as light is.
-    cut = torch.cat([picture * thing, thing], dim=1)
+    cut = torch.cat([picture * inside, inside], dim=1)
     offsets = _sample_offsets(inverse, is_reached)
     looked_up = (
         warp_backward(cut, places - grid + right * inverse[:, ::2] + down * inverse[:, 1::2], mode="bicubic")
@@ -161,7 +161,7 @@ def _move_layer(picture: Tensor, mask: Tensor, flow: Tensor, *, limits: tuple[Te
 
 
 def _sample_offsets(inverse: Tensor, is_reached: Tensor) -> list[float]:
-    """Places inside a pixel, along each axis, at which a thing is looked up: more than one where it is shrunk.
+    """Places inside a pixel, along each axis, at which an object is looked up: more than one where it is shrunk.
 
     inverse: the derivative of where the pixels come from, as in `_invert_flow`.
     """
@@ -176,7 +176,7 @@ def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Points (B, 2, H, W) that a flow moves to each pixel, their derivative, and whether any is moved there.
 
     The derivative (B, 4, H, W) holds the change of x to the right and down, then that of y; the last is (B, 1, H, W).
-    The points are those of the thing and of a ring around it. They are splatted with their places and the inverse of
+    The points are those of the object and of a ring around it. They are splatted with their places and the inverse of
     the motion's derivative; from the mean of those that land, one linear step leads to the middle of the pixel.
     """
     height, width = flow.shape[2:]
@@ -202,23 +202,23 @@ def _invert_flow(flow: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _near(mask: Tensor) -> Tensor:
-    """The thing with the ring around it."""
+    """The object with the ring around it."""
     return F.max_pool2d(mask, 2 * RING + 1, stride=1, padding=RING)
 
 
 def _continue_flow(flow: Tensor, mask: Tensor) -> Tensor:
-    """Continue the flow of the thing beyond its border, linearly: by its change up to the nearest pixel inside."""
+    """Continue the flow of the object beyond its border, linearly: by its change up to the nearest pixel inside."""
     return torch.stack(
         [_continue_field(field, inside.cpu()) for field, inside in zip(flow, mask[:, 0] > 0.5, strict=True)]
     )
 
 
 def _continue_field(field: Tensor, inside: Tensor) -> Tensor:
-    """Continue one field (2, H, W) beyond a thing (H, W)."""
+    """Continue one field (2, H, W) beyond an object (H, W)."""
     if not inside.any():
         return field
     nearest = distance_transform_edt(~inside.numpy(), return_distances=False, return_indices=True)
-    # The point as far inside as the pixel is outside; where it is not in the thing, the flow stays constant.
+    # The point as far inside as the pixel is outside; where it is not in the object, the flow stays constant.
     mirrored = 2 * nearest - np.indices(inside.shape)
     last = np.array(inside.shape)[:, None, None] - 1
     is_usable = ((mirrored >= 0) & (mirrored <= last)).all(axis=0)

@@ -107,7 +107,7 @@ def test_a_thing_moved_by_whole_pixels_keeps_its_exact_colours():
         (scale(2.4, centre=(22, 17)), 5.76),
     ],
 )
-def test_a_moved_thing_covers_its_area_without_gaps(motion, area):
+def test_a_moved_object_covers_its_area_without_gaps(motion, area):
     opacity = moved_block(motion)[1][0, 3]
     assert opacity.sum() == pytest.approx(12 * 15 * area, rel=0.03)
     assert (opacity[16:20, 21:24] > 0.98).all() and opacity.max() <= 1

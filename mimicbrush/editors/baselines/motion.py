@@ -1,4 +1,4 @@
-"""Baselines that move a thing by the flow that is asked for, without a network."""
+"""Baselines that move an object by the flow that is asked for, without a network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mimicbrush.editors.baselines.identity import finish
 from mimicbrush.editors.baselines.repaint import ClassicalInpainting
 from mimicbrush.errors import UserError
 from mimicbrush.flow.motion_masks import MARGIN, moving_pixels, propose_mask
-from mimicbrush.flow.plain_warp import draw_over, moved_thing
+from mimicbrush.flow.plain_warp import draw_over, moved_object
 from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.requests import Edited, Editor, MaskedRequest, MotionRequest, OnProgress
 
@@ -20,14 +20,14 @@ class PlainWarp(Editor):
     request_class = MotionRequest
 
     def edit(self, request: MotionRequest, *, on_progress: OnProgress | None = None) -> Edited:
-        layer = moved_thing(request.source, request.flow)
+        layer = moved_object(request.source, request.flow)
         return finish(_composite(layer, request.source, request), on_progress, {"mask": layer[:, 3:]})
 
 
 class WarpAndInpaint(Editor):
     """Moves the pixels whose flow is not zero, and fills what they leave by classical inpainting (Telea).
 
-    margin: pixels around the thing that are filled as well, because its border shows in them.
+    margin: pixels around the object that are filled as well, because its border shows in them.
     """
 
     request_class = MotionRequest
@@ -38,8 +38,8 @@ class WarpAndInpaint(Editor):
         self.margin = margin
 
     def edit(self, request: MotionRequest, *, on_progress: OnProgress | None = None) -> Edited:
-        layer, thing = moved_thing(request.source, request.flow), moving_pixels(request.flow)
-        left = torch.from_numpy(grow(thing[0, 0].cpu().numpy(), self.margin))[None, None].to(request.source)
+        layer, moving = moved_object(request.source, request.flow), moving_pixels(request.flow)
+        left = torch.from_numpy(grow(moving[0, 0].cpu().numpy(), self.margin))[None, None].to(request.source)
         filled = ClassicalInpainting().edit(MaskedRequest(source=request.source, mask=left)).frames
         proposed = propose_mask(request.flow, margin=self.margin)
         return finish(_composite(layer, filled, request), on_progress, {"mask": proposed})

@@ -28,7 +28,7 @@ from mimicbrush.flow.motion_masks import (
     moving_pixels,
     propose_mask,
 )
-from mimicbrush.flow.plain_warp import draw_over, moved_thing
+from mimicbrush.flow.plain_warp import draw_over, moved_object
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.pictures.classical_inpainting import fill_hole
 from mimicbrush.pictures.mask_geometry import grow
@@ -88,7 +88,7 @@ class MotionGuidanceEditor(Editor):
 
     def edit(self, request: MotionRequest, *, on_progress: OnProgress | None = None) -> Edited:
         mask = self.edit_mask(request)
-        layer = moved_thing(request.source, request.flow)
+        layer = moved_object(request.source, request.flow)
         layers = {"mask": mask, "warped": draw_over(layer, request.source)}
         canvas = self._to_canvas(request, mask, layer)
         counter = PassCounter()
@@ -137,7 +137,7 @@ class MotionGuidanceEditor(Editor):
     def invert(self, request: MotionRequest) -> Tensor:
         """Invert the source: latents (N, 1, C, h, w) for all steps, noisiest first, for `save_trajectory`."""
         mask = self.edit_mask(request)
-        canvas = self._to_canvas(request, mask, moved_thing(request.source, request.flow))
+        canvas = self._to_canvas(request, mask, moved_object(request.source, request.flow))
         return self._invert(canvas, request, PassCounter())
 
     def _sample(
