@@ -76,7 +76,7 @@ def train_clip(config: ClipTrainingConfig) -> str:
         )
         tokenizer = build_tokenizer(WORDS)
         torch.manual_seed(config.seed)
-        trained = TrainedClip(_first_network(config, tokenizer))
+        trained = TrainedClip(first_network(config, tokenizer))
         seconds = train_steps(
             trained,
             lambda step: _loss(trained, tokenizer, training, step, config),
@@ -95,7 +95,7 @@ def train_clip(config: ClipTrainingConfig) -> str:
     return f"held-out combinations: right phrase first {first:.1%}, relevancy AUC {auc:.3f}; CLIP -> {config.output}"
 
 
-def _first_network(config: ClipTrainingConfig, tokenizer: CLIPTokenizer) -> CLIPModel:
+def first_network(config: ClipTrainingConfig, tokenizer: CLIPTokenizer) -> CLIPModel:
     """Draw random weights, or load those of an earlier run, which must have the same sizes."""
     clip = build_clip(config, tokenizer)
     if config.start is None:

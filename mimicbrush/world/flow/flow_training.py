@@ -43,7 +43,7 @@ def train_flow(config: FlowTrainingConfig) -> str:
             for name, draw in (("objects", draw_heldout_objects), ("photographs", draw_heldout_photographs))
         }
         torch.manual_seed(config.seed)
-        raft = _first_network(config)
+        raft = first_network(config)
         seconds = train_steps(
             raft,
             lambda step: _loss(raft, pairs, step, config),
@@ -60,7 +60,7 @@ def train_flow(config: FlowTrainingConfig) -> str:
     return f"end-point error in pixels on held-out pairs: {errors}; RAFT and card -> {config.output}"
 
 
-def _first_network(config: FlowTrainingConfig) -> Raft:
+def first_network(config: FlowTrainingConfig) -> Raft:
     """Draw random weights, or load those of an earlier run, which must have the same sizes."""
     if config.start is None:
         return Raft(config.network, config.num_iterations)

@@ -20,7 +20,7 @@ from mimicbrush.world.clip import captioned_renders
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, attributes_of
 from mimicbrush.world.clip.clip_measures import rank_phrases
 from mimicbrush.world.clip.clip_network import build_clip, build_tokenizer
-from mimicbrush.world.clip.clip_training import TrainedClip, augment, choose_phrases, train_clip
+from mimicbrush.world.clip.clip_training import TrainedClip, augment, choose_phrases, first_network, train_clip
 from mimicbrush.world.clip.config import ClipTrainingConfig
 from mimicbrush.world.sets.draws import DrawnStill, draw_scene
 from mimicbrush.world.sets.splits import Combination
@@ -57,6 +57,18 @@ def test_the_same_seed_gives_the_same_bytes_after_fifty_steps(trained, tmp_path)
     train_clip(config)
     first, second = ((folder / "model.safetensors").read_bytes() for folder in (trained.output, config.output))
     assert first == second
+
+
+def test_training_starts_from_an_earlier_run_of_the_same_sizes(trained, tmp_path):
+    tokenizer = build_tokenizer(WORDS)
+    clip = first_network(replace(trained, start=trained.output), tokenizer)
+    earlier = ClipEmbedder(trained.output, torch.device("cpu")).network.state_dict()
+    assert all(torch.equal(each, earlier[name]) for name, each in clip.state_dict().items())
+    assert all(each.requires_grad for each in clip.parameters())
+    with pytest.raises(UserError, match="holds a CLIP of other sizes; give both runs the same"):
+        first_network(replace(trained, start=trained.output, width=16), tokenizer)
+    with pytest.raises(UserError, match=r"start: .*no folder with a config\.json"):
+        first_network(replace(trained, start=tmp_path), tokenizer)
 
 
 def test_the_folder_loads_as_any_clip_does(trained):

@@ -16,7 +16,7 @@ from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.flow.warping import warp_backward
 from mimicbrush.world.flow.config import NETWORK, FlowTrainingConfig
 from mimicbrush.world.flow.flow_measures import judged_points, mean_errors
-from mimicbrush.world.flow.flow_training import change_light, train_flow, turn
+from mimicbrush.world.flow.flow_training import change_light, first_network, train_flow, turn
 from mimicbrush.world.flow.moving_pairs import MovingPairs, draw_heldout_objects, draw_training_pairs
 from mimicbrush.world.flow.warped_photographs import warp_photograph
 from mimicbrush.world.renderer.exact_flow import BACKGROUND
@@ -44,6 +44,18 @@ def test_the_same_seed_gives_the_same_bytes_after_fifty_steps(trained, tmp_path)
     train_flow(config)
     first, second = ((folder / "model.safetensors").read_bytes() for folder in (trained.output, config.output))
     assert first == second
+
+
+def test_training_starts_from_an_earlier_run_of_the_same_sizes(trained, tmp_path):
+    torch.manual_seed(1)
+    raft = first_network(replace(trained, start=trained.output))
+    earlier = load_raft(str(trained.output))
+    assert all(torch.equal(each, earlier.state_dict()[name]) for name, each in raft.state_dict().items())
+    assert all(each.requires_grad for each in raft.parameters())
+    with pytest.raises(UserError, match="holds a RAFT of other sizes; give both runs the same network"):
+        first_network(replace(trained, start=trained.output, network=NETWORK))
+    with pytest.raises(UserError, match="expected one file of RAFT's weights"):
+        first_network(replace(trained, start=tmp_path))
 
 
 def test_the_run_folder_loads_as_any_raft_does(trained):
