@@ -1,4 +1,4 @@
-"""Constant borders of a shot: letterbox, pillars, windowbox, blurred copies of the picture at its sides, and frames.
+"""Constant borders of a shot: letterbox, pillars, windowbox, blurred copies at the sides, and surrounds of insets.
 
 A border counts only if its inner edge is straight: from the picture's edge inwards, most lines meet the content at the
 same pixel, in all frames together. The outline of a subject before a black background, a night sky or a lamp is not
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.clips.picture_frame import find_picture_frame
+from data_prep.clips.inset_surround import find_inset_surround
 
 LINE_STEP = 8
 """Number of pixels along an edge that are averaged to one sample, which removes grain and compression noise."""
@@ -120,7 +120,7 @@ def find_borders(images: Sequence[NDArray[np.uint8]]) -> Borders:
         if any(side < (1 - 2 * MAX_SHARE) * whole for side, whole in zip(rest, images[0].shape, strict=True)):
             return Borders()  # a flat picture with a few words on it: what lies around these is no border
     inside = [found.crop(image) for image in _some(images, NUM_FRAMES_CONSTANT)]
-    return found.widen(find_picture_frame([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in inside]))
+    return found.widen(find_inset_surround([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in inside]))
 
 
 def _some(images: Sequence[NDArray[np.uint8]], num: int) -> Sequence[NDArray[np.uint8]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -55,80 +56,92 @@ def hash_clip(path: Path) -> str:
     return sha256(path)
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """One clip that is being read: options, randomness, and what is counted and timed on the way."""
+
+    path: Path
+    config: VideoShardConfig
+    generator: np.random.Generator
+    record: ClipRecord
+    watch: Stopwatch
+
+    @property
+    def pairs(self) -> PairConfig:
+        """Options for pairs."""
+        return self.config.pairs
+
+    def open(self, decoder: str = "auto") -> AbstractContextManager[ClipReader]:
+        """Open the clip at its start."""
+        config = self.config
+        return open_clip(self.path, short_side=config.short_side, decoder=decoder, exact=config.exact_frames)
+
+
 def read_clip(name: str, path: Path, *, metadata: Mapping, config: VideoShardConfig) -> Outcome:
     """Read one clip: its pairs, and its record in the shard's index; raises UnusableInput.
 
     metadata: the clip's own, stored with its pairs.
     """
-    watch, generator = Stopwatch(), np.random.default_rng(seed_of_input(config.seed, name))
+    generator = np.random.default_rng(seed_of_input(config.seed, name))
+    reading = _Reading(path, config, generator, ClipRecord(), Stopwatch())
     check_file(path)
     origin = {"group": name, **metadata, "file": name}
-    record, pairs, thumbnails, facts = ClipRecord(), [], [], {}
-    for read in _stretches(path, config, generator, record, watch):
-        found, seen, facts = _read_stretch(read, origin, config, generator, record, watch)
+    pairs, thumbnails, facts = [], [], {}
+    for read_stretch in _stretches(reading):
+        found, seen, facts = _pairs_of_stretch(read_stretch, reading, origin=origin)
         pairs += found
         thumbnails += seen
-    described = {**record.summarise(), **facts, "hashes": hash_thumbnails(thumbnails)}
-    return Outcome(pairs, described, record.examples, dict(watch.seconds))
+    described = {**reading.record.summarise(), **facts, "hashes": hash_thumbnails(thumbnails)}
+    return Outcome(pairs, described, reading.record.examples, dict(reading.watch.seconds))
 
 
-def _stretches(
-    path: Path, config: VideoShardConfig, generator: np.random.Generator, record: ClipRecord, watch: Stopwatch
-) -> Iterator[Callable[[], tuple[DecodedClip, Division]]]:
+def _stretches(reading: _Reading) -> Iterator[Callable[[], tuple[DecodedClip, Division]]]:
     """Functions that decode a stretch of a clip and divide it into shots, to be called in turn; raises UnusableInput.
 
     Nothing here refers to a stretch once it was read, so that its frames are freed before the next is decoded.
     """
-    open_reader = partial(open_clip, path, short_side=config.short_side, exact=config.exact_frames)
+    record = reading.record
     with ExitStack() as stack:
-        with watch.measure("decode"):
-            reader = stack.enter_context(open_reader(decoder=config.decoder))
+        with reading.watch.measure("decode"):
+            reader = stack.enter_context(reading.open(reading.config.decoder))
         info = reader.info
-        stretches, record.num_stretches = plan_stretches(info.duration, info.width * info.height, config.pairs)
+        stretches, record.num_stretches = plan_stretches(info.duration, info.width * info.height, reading.pairs)
         record.num_stretches_read = len(stretches)
         if record.num_stretches == 1:
-            yield partial(_read_whole, reader, open_reader, config.pairs, generator, watch)
+            yield partial(_read_short_clip, reader, reading)
             return
-        if config.decoder == "decord":
-            reader = stack.enter_context(open_reader())
+        if reading.config.decoder == "decord":
+            reader = stack.enter_context(reading.open())
         for stretch in stretches:
-            yield partial(_read_part, reader, stretch, config.pairs, generator, watch)
+            yield partial(_read_stretch, reader, reading, stretch=stretch)
 
 
-def _read_part(
-    reader: ClipReader, stretch: Stretch, config: PairConfig, generator: np.random.Generator, watch: Stopwatch
-) -> tuple[DecodedClip, Division]:
-    """Read a stretch of a longer clip."""
-    with watch.measure("decode"):
-        times = sample_times(stretch, reader.info.duration, config, generator)
-        clip = read_all(reader, stretch, times, config)
-    with watch.measure("similarity"):
+def _read_stretch(reader: ClipReader, reading: _Reading, *, stretch: Stretch) -> tuple[DecodedClip, Division]:
+    """Read one stretch of a long clip."""
+    with reading.watch.measure("decode"):
+        times = sample_times(stretch, reader.info.duration, reading.pairs, reading.generator)
+        clip = read_all(reader, stretch, times, reading.pairs)
+    with reading.watch.measure("similarity"):
         return clip, find_shots(clip)
 
 
-def _read_whole(
-    reader: ClipReader,
-    open_reader: Callable[[], AbstractContextManager[ClipReader]],
-    config: PairConfig,
-    generator: np.random.Generator,
-    watch: Stopwatch,
-) -> tuple[DecodedClip, Division]:
+def _read_short_clip(reader: ClipReader, reading: _Reading) -> tuple[DecodedClip, Division]:
     """Read a clip at random moments; if frames that were skipped may hide cuts, read all of it again.
 
     A clip of a single shot has frames at the random moments alone.
     """
-    duration = reader.info.duration
+    watch, duration = reading.watch, reader.info.duration
     whole = Stretch(0.0, duration)
     with watch.measure("decode"):
-        times = sample_times(whole, duration, config, generator)
+        times = sample_times(whole, duration, reading.pairs, reading.generator)
         clip = read_at(reader, times)
     with watch.measure("similarity"):
         division = find_shots(clip)
     if not division.may_hide_cuts():
         return clip, division
     del clip, division  # frees their frames
-    with watch.measure("decode"), open_reader() as again:
-        clip = read_all(again, whole, times, config)
+    with watch.measure("decode"), reading.open() as again:
+        clip = read_all(again, whole, times, reading.pairs)
     with watch.measure("similarity"):
         division = find_shots(clip)
     if len(division.shots) == 1:
@@ -138,21 +151,16 @@ def _read_whole(
     return clip, division
 
 
-def _read_stretch(
-    read: Callable[[], tuple[DecodedClip, Division]],
-    origin: Mapping,
-    config: VideoShardConfig,
-    generator: np.random.Generator,
-    record: ClipRecord,
-    watch: Stopwatch,
+def _pairs_of_stretch(
+    read_stretch: Callable[[], tuple[DecodedClip, Division]], reading: _Reading, *, origin: Mapping
 ) -> tuple[list[FramePair], list[Thumbnail], dict]:
     """Read a stretch: its pairs, thumbnails from which the clip is hashed, and facts of the clip."""
-    clip, division = read()
+    clip, division = read_stretch()
     facts = _facts(clip)
     pairs = []
-    for shot in _choose_shots(division, record, config.pairs):
-        pairs += _read_shot(shot, {**origin, **facts}, config, generator, record, watch)
-    return pairs, clip.thumbnails[:: 1 if record.num_stretches == 1 else THUMBNAIL_STEP], facts
+    for shot in _choose_shots(division, reading.record, reading.pairs):
+        pairs += _pairs_of_shot(shot, reading, origin={**origin, **facts})
+    return pairs, clip.thumbnails[:: 1 if reading.record.num_stretches == 1 else THUMBNAIL_STEP], facts
 
 
 def _choose_shots(division: Division, record: ClipRecord, config: PairConfig) -> list[Shot]:
@@ -173,15 +181,9 @@ def _choose_shots(division: Division, record: ClipRecord, config: PairConfig) ->
     return [thin_out(shot, config.frames_per_shot) for shot in sorted(largest, key=lambda shot: shot.frames[0].time)]
 
 
-def _read_shot(
-    shot: Shot,
-    origin: Mapping,
-    config: VideoShardConfig,
-    generator: np.random.Generator,
-    record: ClipRecord,
-    watch: Stopwatch,
-) -> list[FramePair]:
+def _pairs_of_shot(shot: Shot, reading: _Reading, *, origin: Mapping) -> list[FramePair]:
     """Choose the pairs of a shot, match their keypoints and encode their frames."""
+    config, watch, generator = reading.config, reading.watch, reading.generator
     matcher = KeypointMatcher()
     with watch.measure("similarity"):
         shot, borders = _crop(shot)
@@ -193,8 +195,8 @@ def _read_shot(
         encoded = {moment: encode_image(frame.image, config.encode) for moment, frame in frames.items()}
         chosen = zip(selection.pairs, matches, strict=True)
         origin = {**origin, "cropped": list(borders)} if any(borders) else origin
-        pairs = [_frame_pair(pair, found, origin, encoded, generator) for pair, found in chosen]
-        record.add_shot(selection, matches, borders)
+        pairs = [_frame_pair(*each, origin=origin, encoded=encoded, generator=generator) for each in chosen]
+        reading.record.add_shot(selection, matches, borders)
     return pairs
 
 
@@ -216,6 +218,7 @@ def _frames_of(pairs: Sequence[ChosenPair]) -> dict[float, Frame]:
 def _frame_pair(
     pair: ChosenPair,
     matches: list[Match],
+    *,
     origin: Mapping,
     encoded: Mapping[float, bytes],
     generator: np.random.Generator,

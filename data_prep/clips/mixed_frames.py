@@ -15,7 +15,7 @@ from mimicbrush.video.decoded_clip import Frame
 NUM_NEAREST = 2
 """Number of a shot's frames nearest to the boundary with which frames of the other shot are compared, beside its middle
 one, as things move."""
-MARGIN = 0.35
+MIXED_MARGIN = 0.35
 """Time by which a transition is longer on either side than from its first mixture to its last, as a share of it."""
 MIN_DISTANCE = 1.0
 """Smallest time in seconds between a mixture and the frame of which it shows a part in place: under a camera that
@@ -34,7 +34,7 @@ def split_at_mixed(frames: Sequence[Frame]) -> list[list[Frame]]:
         mixed = _mixed_inside(frames[start:end])
         if mixed:
             first, last = frames[start + mixed[0]].time, frames[start + mixed[-1]].time
-            margin = MARGIN * (last - first)
+            margin = MIXED_MARGIN * (last - first)
             before = [frame for frame in frames if frame.time < first - margin]
             after = [frame for frame in frames if frame.time > last + margin]
             return [*split_at_mixed(before), *split_at_mixed(after)]

@@ -40,7 +40,7 @@ MAX_IRREGULAR = 0.25
 MAX_MOVED = 0.65
 """Largest share of the points there that can be followed to another place. Measured: 0.07 to 0.48 in eight dissolves,
 0.83 or more where something moves slowly."""
-MARGIN = 0.25
+WINDOW_MARGIN = 0.25
 """Seconds by which a dissolve may be longer on either side than the windows that lie in it."""
 
 
@@ -68,7 +68,7 @@ def _find_windows(thumbnails: Sequence[Thumbnail]) -> Iterator[Span]:
             latest = times[first]
             is_seen = not ((gaps > times[first]) & (gaps <= times[last])).any()
             if is_seen and _is_dissolve(times[first : last + 1], pictures[first : last + 1]):
-                start, end = times[first] - MARGIN, times[last] + MARGIN
+                start, end = times[first] - WINDOW_MARGIN, times[last] + WINDOW_MARGIN
                 yield Span(float(max(start, times[0])), float(min(end, times[-1])))
 
 

@@ -68,7 +68,7 @@ MAX_BAR_CHANGE = 6.0
 MIN_CARRIED = 0.55
 """Share of the points at the start of a span above which motion carries them to its end. Measured: at most 0.51 in 98
 transitions, 0.2 or less in nine of ten; 0.47 to 0.9 in most shots."""
-MARGIN = 0.3
+SPAN_MARGIN = 0.3
 """Length by which a transition may be longer on either side than it was found, as a share of what was found."""
 DIP_MARGIN = 0.1
 """The same for a dip, of which nearly all is seen."""
@@ -130,7 +130,7 @@ def is_carried(span: Span, thumbnails: Sequence[Thumbnail]) -> bool:
 
 def _widen(span: Span, times: NDArray[np.float64]) -> Span:
     """A span with the margin on both sides in which its ends may lie."""
-    margin = (DIP_MARGIN if span.is_dip else MARGIN) * span.length + STEP
+    margin = (DIP_MARGIN if span.is_dip else SPAN_MARGIN) * span.length + STEP
     start, end = min(float(times[0]), span.start), max(float(times[-1]), span.end)
     return Span(max(start, span.start - margin), min(end, span.end + margin), span.is_dip)
 

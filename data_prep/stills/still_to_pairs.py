@@ -29,7 +29,7 @@ from mimicbrush.seeds import seed_of_input
 
 SIMILARITY_SIZE = 256
 """Short side at which the SSIM of a pseudo-pair is measured, in pixels."""
-MIN_SIDE = 32
+MIN_STILL_SIDE = 32
 """Smallest side of a still in pixels; smaller pictures are icons."""
 MIN_WARPED_AREA = 0.01
 """Smallest share of a pseudo-pair's source that a mask covers; smaller masks were moved out of the picture."""
@@ -59,7 +59,7 @@ def read_still_samples(name: str, files: StillFiles, *, metadata: Mapping, confi
     with watch.measure("decode"):
         still = read_still(files, config.masks, generator)
         still_size = list(still.image.shape[1::-1])
-        if min(still_size) < MIN_SIDE or not is_storable(*still_size):
+        if min(still_size) < MIN_STILL_SIDE or not is_storable(*still_size):
             raise UnusableInput("too_small", f"{still_size[0]} x {still_size[1]} pixels")
         still = _shrink_still(still, config.short_side)
     origin = {"group": name, **still.facts, **metadata, "file": name, "still_size": still_size}

@@ -1,6 +1,6 @@
-"""A constant picture around a moving one: the patterned frame of an inset, or a photograph behind it.
+"""The surround of an inset: a constant picture around a moving one, such as a pattern or a photograph behind it.
 
-What never changes is no border in itself, as a camera may stand still before a subject. A frame meets the moving
+What never changes is no border in itself, as a camera may stand still before a subject. A surround meets the moving
 picture in straight lines: along each of its sides, nearly every line of pixels has a step at the very same place.
 """
 
@@ -16,16 +16,16 @@ MAX_CONSTANT = 12
 """Largest range of the levels of a constant pixel over all frames; compression changes it."""
 MAX_CHANGING = 0.005
 """Largest share of the pixels of a constant line that may change."""
-MIN_SIDE = 0.02
-"""Smallest depth of a frame's side, as a share of the picture's width or height."""
-MIN_SIDES = 2
-"""Smallest number of sides that a frame has: an inset may lie in a corner."""
+MIN_DEPTH_SHARE = 0.02
+"""Smallest depth of a surround's side, as a share of the picture's width or height."""
+MIN_NUM_SIDES = 2
+"""Smallest number of sides that a surround has: an inset may lie in a corner."""
 MIN_INSET = 0.35
 """Smallest side of an inset, as a share of the picture's; a smaller one is a clock or a logo that changes."""
 REACH = 3
-"""Distance in pixels over which a step is measured, as scaling and compression blend frame and inset."""
+"""Distance in pixels over which a step is measured, as scaling and compression blend surround and inset."""
 STEP_LEVELS = 8
-"""Smallest step between frame and inset, in grey levels, beyond the larger of the steps before and after it."""
+"""Smallest step between surround and inset, in grey levels, beyond the larger of the steps before and after it."""
 MIN_STEPPING = 0.45
 """Smallest share of the lines that have a step at the edge in most frames. Measured in the mean of all frames: 0.42 to
 1.0 at the 83 edges of 28 insets, 0.2 or less around most of them."""
@@ -35,8 +35,8 @@ NEIGHBOURS = 10
 """Number of pixels on either side that are around the edge."""
 
 
-def find_picture_frame(greys: Sequence[NDArray[np.uint8]]) -> tuple[int, int, int, int]:
-    """Depths of a constant frame at the left, top, right and bottom of (H, W) grey frames; zeros if there is none."""
+def find_inset_surround(greys: Sequence[NDArray[np.uint8]]) -> tuple[int, int, int, int]:
+    """Depths of a surround at the left, top, right and bottom of (H, W) grey frames; zeros if there is none."""
     none = 0, 0, 0, 0
     frames = np.stack(greys)
     changing = cv2.blur(frames.max(axis=0) - frames.min(axis=0), (3, 3)) > MAX_CONSTANT
@@ -47,9 +47,9 @@ def find_picture_frame(greys: Sequence[NDArray[np.uint8]]) -> tuple[int, int, in
     across, down = slice(columns[0], columns[-1] + 1), slice(rows[0], rows[-1] + 1)
     upright, turned = frames[:, :, across], frames[:, down].swapaxes(1, 2)
     constant = columns[0], rows[0], width - 1 - columns[-1], height - 1 - rows[-1]
-    is_side = [depth >= MIN_SIDE * length for depth, length in zip(constant, (width, height) * 2, strict=True)]
+    is_side = [depth >= MIN_DEPTH_SHARE * length for depth, length in zip(constant, (width, height) * 2, strict=True)]
     ways = turned, upright, turned[:, ::-1], upright[:, ::-1]
-    if sum(is_side) < MIN_SIDES:
+    if sum(is_side) < MIN_NUM_SIDES:
         return none
     left, top, right, bottom = (
         _find_edge(lines, depth) if is_one else 0 for lines, depth, is_one in zip(ways, constant, is_side, strict=True)
