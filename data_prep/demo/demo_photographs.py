@@ -61,97 +61,82 @@ def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> tuple[Poin
 
 WITH_OBJECTS = {"astronaut", "coins", "ihc", "motorcycle_left", "motorcycle_right"}
 """Photographs in which graph segmentation finds objects."""
-TRAIN = {name: DemoPhotograph(name) for name, photograph in SKIMAGE_PHOTOGRAPHS.items() if not photograph.is_held_out}
 
-HELD_OUT = {
-    "camera": DemoPhotograph(
-        "camera",
-        (
-            NamedRegion(
-                name="a dark coat",
-                polygon=(
-                    (0.10, 0.36), (0.22, 0.22), (0.30, 0.21), (0.34, 0.36), (0.38, 0.43), (0.55, 0.44),
-                    (0.56, 0.52), (0.50, 0.60), (0.40, 0.58), (0.30, 0.76), (0.12, 0.80), (0.02, 0.72), (0.02, 0.50),
-                ),
+REGIONS: dict[str, tuple[NamedRegion, ...]] = {
+    "camera": (
+        NamedRegion(
+            name="a dark coat",
+            polygon=(
+                (0.10, 0.36), (0.22, 0.22), (0.30, 0.21), (0.34, 0.36), (0.38, 0.43), (0.55, 0.44),
+                (0.56, 0.52), (0.50, 0.60), (0.40, 0.58), (0.30, 0.76), (0.12, 0.80), (0.02, 0.72), (0.02, 0.50),
             ),
-            NamedRegion(
-                name="a man's face",
-                polygon=(
-                    (0.32, 0.20), (0.36, 0.14), (0.45, 0.12), (0.52, 0.19), (0.51, 0.26), (0.49, 0.36), (0.42, 0.39),
-                    (0.35, 0.33),
-                ),
+        ),
+        NamedRegion(
+            name="a man's face",
+            polygon=(
+                (0.32, 0.20), (0.36, 0.14), (0.45, 0.12), (0.52, 0.19), (0.51, 0.26), (0.49, 0.36), (0.42, 0.39),
+                (0.35, 0.33),
             ),
         ),
     ),
-    "chelsea": DemoPhotograph(
-        "chelsea",
-        (
-            NamedRegion(
-                name="tabby cat fur",
-                polygon=(
-                    (0.22, 0.14), (0.40, 0.06), (0.58, 0.08), (0.76, 0.25), (0.79, 0.48), (0.72, 0.70), (0.62, 0.88),
-                    (0.50, 0.86), (0.36, 0.72), (0.26, 0.55), (0.20, 0.34),
-                ),
+    "chelsea": (
+        NamedRegion(
+            name="tabby cat fur",
+            polygon=(
+                (0.22, 0.14), (0.40, 0.06), (0.58, 0.08), (0.76, 0.25), (0.79, 0.48), (0.72, 0.70), (0.62, 0.88),
+                (0.50, 0.86), (0.36, 0.72), (0.26, 0.55), (0.20, 0.34),
             ),
-            NamedRegion(name="a cat's eye", polygon=_ellipse(0.38, 0.385, 0.10, 0.125)),
         ),
+        NamedRegion(name="a cat's eye", polygon=_ellipse(0.38, 0.385, 0.10, 0.125)),
     ),
-    "coffee": DemoPhotograph(
-        "coffee",
-        (
-            NamedRegion(
-                name="a cup of coffee",
-                polygon=(
-                    (0.285, 0.24), (0.32, 0.12), (0.40, 0.06), (0.50, 0.045), (0.60, 0.08), (0.67, 0.17), (0.68, 0.28),
-                    (0.65, 0.42), (0.60, 0.53), (0.50, 0.59), (0.40, 0.56), (0.32, 0.45),
-                ),
+    "coffee": (
+        NamedRegion(
+            name="a cup of coffee",
+            polygon=(
+                (0.285, 0.24), (0.32, 0.12), (0.40, 0.06), (0.50, 0.045), (0.60, 0.08), (0.67, 0.17), (0.68, 0.28),
+                (0.65, 0.42), (0.60, 0.53), (0.50, 0.59), (0.40, 0.56), (0.32, 0.45),
             ),
-            NamedRegion(name="a red saucer", polygon=_ellipse(0.465, 0.58, 0.33, 0.385)),
         ),
+        NamedRegion(name="a red saucer", polygon=_ellipse(0.465, 0.58, 0.33, 0.385)),
     ),
-    "gravel": DemoPhotograph(
-        "gravel",
-        (
-            NamedRegion(name="gravel", polygon=_ellipse(0.45, 0.48, 0.18, 0.15)),
-            NamedRegion(
-                name="grey stones",
-                polygon=(
-                    (0.36, 0.40), (0.50, 0.34), (0.66, 0.42), (0.70, 0.56), (0.58, 0.60), (0.56, 0.72), (0.42, 0.70),
-                    (0.34, 0.56),
-                ),
+    "gravel": (
+        NamedRegion(name="gravel", polygon=_ellipse(0.45, 0.48, 0.18, 0.15)),
+        NamedRegion(
+            name="grey stones",
+            polygon=(
+                (0.36, 0.40), (0.50, 0.34), (0.66, 0.42), (0.70, 0.56), (0.58, 0.60), (0.56, 0.72), (0.42, 0.70),
+                (0.34, 0.56),
             ),
         ),
     ),
-    "retina": DemoPhotograph(
-        "retina",
-        (
-            NamedRegion(name="the back of an eye", polygon=_ellipse(0.52, 0.50, 0.26, 0.26)),
-            NamedRegion(
-                name="red blood vessels",
-                polygon=(
-                    (0.26, 0.22), (0.42, 0.09), (0.60, 0.10), (0.76, 0.20), (0.82, 0.33), (0.62, 0.35), (0.44, 0.28),
-                    (0.28, 0.34),
-                ),
+    "retina": (
+        NamedRegion(name="the back of an eye", polygon=_ellipse(0.52, 0.50, 0.26, 0.26)),
+        NamedRegion(
+            name="red blood vessels",
+            polygon=(
+                (0.26, 0.22), (0.42, 0.09), (0.60, 0.10), (0.76, 0.20), (0.82, 0.33), (0.62, 0.35), (0.44, 0.28),
+                (0.28, 0.34),
             ),
         ),
     ),
-    "rocket": DemoPhotograph(
-        "rocket",
-        (
-            NamedRegion(
-                name="a white rocket",
-                polygon=((0.49, 0.30), (0.515, 0.30), (0.535, 0.37), (0.54, 0.95), (0.465, 0.95), (0.47, 0.37)),
-            ),
-            NamedRegion(
-                name="launch pad lights",
-                polygon=(
-                    (0.14, 0.86), (0.24, 0.78), (0.40, 0.84), (0.44, 0.70), (0.57, 0.70), (0.60, 0.82), (0.70, 0.84),
-                    (0.76, 0.97), (0.14, 0.97),
-                ),
+    "rocket": (
+        NamedRegion(
+            name="a white rocket",
+            polygon=((0.49, 0.30), (0.515, 0.30), (0.535, 0.37), (0.54, 0.95), (0.465, 0.95), (0.47, 0.37)),
+        ),
+        NamedRegion(
+            name="launch pad lights",
+            polygon=(
+                (0.14, 0.86), (0.24, 0.78), (0.40, 0.84), (0.44, 0.70), (0.57, 0.70), (0.60, 0.82), (0.70, 0.84),
+                (0.76, 0.97), (0.14, 0.97),
             ),
         ),
     ),
 }  # fmt: skip
+"""Named regions of the held-out photographs."""
+
+HELD_OUT = {name: DemoPhotograph(name, regions) for name, regions in REGIONS.items()}
+TRAIN = {name: DemoPhotograph(name) for name, photograph in SKIMAGE_PHOTOGRAPHS.items() if not photograph.is_held_out}
 
 
 @lru_cache(maxsize=4)

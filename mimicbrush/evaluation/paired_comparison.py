@@ -56,8 +56,26 @@ class PairedComparison:
     """Mean of the second minus the first value, over the pairs of finite values."""
     win_rate: Interval | None
     """Share of samples in which the second is better, a tie counting half; None if no direction is better."""
-    note: str
-    """Names the pairs that the difference and the win rate leave out."""
+    num_pairs: int
+    """Number of samples that both editors have edited."""
+    num_missing: tuple[int, int]
+    """Number of these for which the first editor, and the second, has no value."""
+    num_infinite: int
+    """Number of `samples` with an infinite value, which the difference leaves out."""
+
+    @property
+    def note(self) -> str:
+        """Names the pairs that the difference and the win rate leave out; empty if there are none."""
+        notes = []
+        if left_out := self.num_pairs - len(self.samples):
+            numbers = zip(self.num_missing, (self.first, self.second), strict=True)
+            whose = ", ".join(f"{number} by {name}" for number, name in numbers if number)
+            notes.append(f"{left_out} of {self.num_pairs} pairs left out, which lack a value: {whose}")
+        if self.num_infinite:
+            counted = ", and the win rate counts" if self.better else ""
+            infinite = f"{self.num_infinite} of {len(self.samples)} pairs hold an infinite value"
+            notes.append(f"{infinite}, which the difference leaves out{counted}")
+        return "; ".join(notes)
 
     @property
     def verdict(self) -> ComparisonVerdict:
@@ -149,13 +167,12 @@ def compare_edits(
 def _compare(
     pairs: Sequence[tuple[EditResult, EditResult]], metric: str, better: Better | None, first: str, second: str
 ) -> PairedComparison:
-    samples, missing = [], {first: 0, second: 0}
+    samples, num_missing = [], [0, 0]
     for one, other in pairs:
         values = [_value(edit, metric) for edit in (one, other)]
         if None not in values:
             samples.append(PairedSample(one.id, one.seed, one.group, *values))
-        for name, value in zip(missing, values, strict=True):
-            missing[name] += value is None
+        num_missing = [number + (value is None) for number, value in zip(num_missing, values, strict=True)]
     columns = [[getattr(sample, field) for sample in samples] for field in ("first", "second", "group")]
     paired = compare_pairs(*columns, better=better) if samples else None
     return PairedComparison(
@@ -167,20 +184,11 @@ def _compare(
         samples=samples,
         difference=paired and paired.difference,
         win_rate=paired and paired.win_rate,
-        note="; ".join(_left_out_notes(len(pairs), len(samples), missing, paired.infinite if paired else 0, better)),
+        num_pairs=len(pairs),
+        num_missing=tuple(num_missing),
+        num_infinite=paired.infinite if paired else 0,
     )
 
 
 def _value(edit: EditResult, metric: str) -> float | None:
     return edit.scores[metric].value if metric in edit.scores else None
-
-
-def _left_out_notes(total: int, kept: int, missing: dict[str, int], infinite: int, better: Better | None) -> list[str]:
-    notes = []
-    if kept < total:
-        whose = ", ".join(f"{count} by {name}" for name, count in missing.items() if count)
-        notes.append(f"{total - kept} of {total} pairs left out, which lack a value: {whose}")
-    if infinite:
-        counted = ", and the win rate counts" if better else ""
-        notes.append(f"{infinite} of {kept} pairs hold an infinite value, which the difference leaves out{counted}")
-    return notes

@@ -109,7 +109,7 @@ def enlargeable_copy(
 
     size: width and height of one frame, of which only the ratio matters.
     """
-    image = f"<img data-copy='{escape(key)}' alt='{escape(alt or caption)}'>"
+    image = f"<img data-shown-again='{escape(key)}' alt='{escape(alt or caption)}'>"
     return _button(
         image, size, num_frames, caption=caption if alt else "", role=role, frames_per_second=frames_per_second
     )

@@ -8,8 +8,8 @@
   const SWIPE = 50; // least way of a swipe in CSS pixels
 
   // Pictures that stand on the page a second time are stored once.
-  for (const copy of document.querySelectorAll("img[data-copy]")) {
-    copy.src = document.getElementById(copy.dataset.copy).src;
+  for (const copy of document.querySelectorAll("img[data-shown-again]")) {
+    copy.src = document.getElementById(copy.dataset.shownAgain).src;
   }
 
   const dialog = document.createElement("dialog");

@@ -80,7 +80,7 @@ def test_a_picture_shown_again_is_not_stored_again():
     shown = enlargeable(Image.new("RGB", (4, 2)), "name", key="set-000-source")
     again = enlargeable_copy("set-000-source", (4, 2), "name", role="source")
     assert "<img id='set-000-source' src='data:" in shown
-    assert "<img data-copy='set-000-source'" in again and "data:image" not in again
+    assert "<img data-shown-again='set-000-source'" in again and "data:image" not in again
 
 
 def test_captions_and_keys_are_escaped():

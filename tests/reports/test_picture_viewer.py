@@ -156,7 +156,7 @@ def test_touch_moves_the_wipe_and_swipes(browser):
 
 def test_a_copy_shows_the_stored_picture(view):
     load(view, enlargeable_copy("a-edit", (40, 30), "Copy"), sample_card("a"))
-    assert view.evaluate("document.querySelector('[data-copy]').naturalWidth") == 40
+    assert view.evaluate("document.querySelector('[data-shown-again]').naturalWidth") == 40
 
 
 def test_a_table_is_saved_and_copied_without_a_server(browser, tmp_path):

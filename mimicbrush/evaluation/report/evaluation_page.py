@@ -5,8 +5,7 @@ A new section is a function that returns HTML, in a file of its own beside this 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from mimicbrush.evaluation.metrics.all_metrics import METRICS, set_metrics
 from mimicbrush.evaluation.paired_comparison import PairedComparison
 from mimicbrush.evaluation.report.best_values import BEST_NOTE
 from mimicbrush.evaluation.report.comparison_tables import comparisons_section, exported_comparisons
-from mimicbrush.evaluation.report.metric_tables import TABLES, failures_section, measures_sections
+from mimicbrush.evaluation.report.metric_tables import TABLES, failures_section, metric_sections
 from mimicbrush.evaluation.report.overview import editors_section, glance_section
 from mimicbrush.evaluation.report.run_sections import data_section, reference_use_section, training_section
 from mimicbrush.evaluation.report.samples import (
@@ -87,14 +86,14 @@ def _set_sections(results: EvaluationResults, set_name: str, benchmark_set: Benc
     described = f"{TASKS[benchmark_set.task]}, {TRACKS[benchmark_set.track]}. {num_samples} samples."
     titles = results.config.editor_titles
     comparisons = [
-        replace(one, first=titles[one.first], second=titles[one.second], note=_titled(one, titles))
+        replace(one, first=titles[one.first], second=titles[one.second])
         for one in results.comparisons
         if one.set_name == set_name
     ]
     return [
         Section(results.config.set_titles[set_name], [paragraph(described)], anchor=set_name),
         Section("A few samples", glance_section(results, set_name), 3),
-        *measures_sections(results, set_name, benchmark_set, metrics),
+        *metric_sections(results, set_name, benchmark_set, metrics),
         *_comparison_sections(results, set_name, comparisons),
         Section(
             "All samples",
@@ -105,14 +104,6 @@ def _set_sections(results: EvaluationResults, set_name: str, benchmark_set: Benc
             3,
         ),
     ]
-
-
-def _titled(comparison: PairedComparison, titles: Mapping[str, str]) -> str:
-    """The note of a comparison with the editors' names in reports."""
-    note = comparison.note
-    for name in (comparison.first, comparison.second):
-        note = re.sub(rf"(?<= by ){re.escape(name)}(?=[,;]|$)", titles[name].replace("\\", r"\\"), note)
-    return note
 
 
 def _comparison_sections(

@@ -74,7 +74,7 @@ def _failure(config: EvaluateConfig, editor: str, set_name: str, reason: str, ed
     return paragraph(Markup(f"{bold(config.editor_titles[editor])} on {failures}: {escape(reason)}<br>{samples}"))
 
 
-def measures_sections(
+def metric_sections(
     results: EvaluationResults, set_name: str, benchmark_set: BenchmarkSet, metrics: Mapping[str, Metric]
 ) -> list[Section]:
     """Tabulate the means of the paper's metrics with its published rows, then those of all others with their cost.
@@ -102,14 +102,14 @@ def measures_sections(
         table(header, rows),
         exported.buttons(),
         _summary_notes(results, set_name, computed),
-        folded("Meaning of the measures", [_meaning(results, name, metric) for name, metric in metrics.items()]),
+        folded("Meaning of the metrics", [_meaning(results, name, metric) for name, metric in metrics.items()]),
         _not_computed(results, metrics),
         *([] if paper or not columns else [_more_published(benchmark_set, published_rows(benchmark_set.task))]),
     ]
     shown = _paper_table(results, set_name, benchmark_set, paper, marks) if paper else []
     return [
-        Section("The paper's measures", shown, 3),
-        Section("Further measures" if paper else "Measures", parts, 3),
+        Section("The paper's metrics", shown, 3),
+        Section("Further metrics" if paper else "Metrics", parts, 3),
     ]
 
 
