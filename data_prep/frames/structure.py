@@ -69,25 +69,25 @@ def covariance_of(first: Structure, second: Structure) -> NDArray[np.float32]:
     return window_mean(first.levels * second.levels) - first.mean * second.mean
 
 
-def count_lost(
+def find_lost(
     first: Structure, second: Structure, where: NDArray[np.bool_], covariance: NDArray[np.float32]
-) -> tuple[int, int]:
-    """Number of the windows at `where` that have a structure in both pictures, besides their slope, and number of those
-    whose structure is another one, or is found in one picture alone."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(h, w) the windows at `where` that have a structure in both pictures, besides their slope; and those whose
+    structure is another one, or is found in one picture alone."""
     weaker = np.minimum(first.unsloped_deviation, second.unsloped_deviation)
     stronger = np.maximum(first.unsloped_deviation, second.unsloped_deviation)
     judged = where & (weaker > MIN_TEXTURE)
     rest = covariance - sum(one * other for one, other in zip(first.slopes, second.slopes, strict=True))
     lost = judged & (rest < MIN_KEPT_STRUCTURE * weaker * stronger)
     lost |= where & (weaker < MIN_TEXTURE) & (stronger > VANISHED_TEXTURE)
-    return np.count_nonzero(judged), np.count_nonzero(lost)
+    return judged, lost
 
 
 def is_replaced(first: NDArray[np.uint8], second: NDArray[np.uint8], where: NDArray[np.bool_]) -> bool:
     """Whether two small (h, w) grey pictures show different things at `where`, rather than one in different light."""
     structures = measure_structure(first.astype(np.float32)), measure_structure(second.astype(np.float32))
-    num_judged, num_lost = count_lost(*structures, where, covariance_of(*structures))
-    return num_lost > max(MIN_REPLACED * where.size, MIN_LOST_IF_REPLACED * num_judged)
+    judged, lost = find_lost(*structures, where, covariance_of(*structures))
+    return np.count_nonzero(lost) > max(MIN_REPLACED * where.size, MIN_LOST_IF_REPLACED * np.count_nonzero(judged))
 
 
 def window_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
