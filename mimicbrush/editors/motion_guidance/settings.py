@@ -68,9 +68,9 @@ class MotionGuidanceSettings:
     """Weight of the colour loss in the energy."""
     flow_weight: float = 3.0
     """Weight of the flow loss in the energy; 0, with colour_flow target, needs no flow network."""
-    colour_flow: ColourFlow = "estimated"
-    """Flow by which the colour loss warps the picture back. estimated: by the flow network; target: the flow that is
-    asked for."""
+    colour_flow: ColourFlow = "target"
+    """Flow by which the colour loss warps the picture back. estimated: by the flow network, as in the paper; target:
+    the flow that is asked for, which puts things at their place far more reliably."""
     occlusion: Occlusion = "splat"
     """Pixels that the colour loss leaves out. splat: those that are covered or leave the picture; released: by the
     release's rule; none: no pixels."""
@@ -161,6 +161,7 @@ RELEASED = MotionGuidanceSettings(
     start="inverted",
     num_recursions=10,
     num_unguided_recursions=10,
+    colour_flow="estimated",
     occlusion="released",
     batch_statistics=True,
     known_pixels="inverted",

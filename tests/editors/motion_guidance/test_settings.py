@@ -34,5 +34,5 @@ def test_the_released_schedule_guides_the_first_four_fifths():
 
 def test_the_flow_network_is_needed_unless_the_target_flow_takes_its_place():
     assert MotionGuidanceSettings().needs_flow_network
-    assert MotionGuidanceSettings(colour_flow="target").needs_flow_network
+    assert MotionGuidanceSettings(colour_flow="estimated", flow_weight=0.0).needs_flow_network
     assert not MotionGuidanceSettings(colour_flow="target", flow_weight=0.0).needs_flow_network
