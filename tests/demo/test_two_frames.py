@@ -13,6 +13,7 @@ from torch import Tensor
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.motion.two_frames import EstimatedMotion, estimate, read_pair
 from mimicbrush.errors import UserError
+from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.video.clip_writer import write_h264
 from tests.demo.conftest import write_picture
@@ -66,6 +67,13 @@ def test_two_pictures_are_read(tmp_path):
     pair = read_pair(paths, [], LIMITS)
     assert pair.times is None and pair.name == "a.png"
     assert estimate(pair, phase_correlation, side=128).flow[0, :, 50, 50].tolist() == [8, 0]
+
+
+def test_the_small_raft_of_the_package_estimates_their_motion(tmp_path):
+    pair = read_pair([write_clip(tmp_path / "clip.mp4")], [0.0, 0.1], LIMITS)
+    flow = estimate(pair, load_raft("asset:flow"), side=128).flow[0, :, 10:-10, 10:-10]
+    error = (flow - torch.tensor([STEP, 0.0])[:, None, None]).norm(dim=0)
+    assert error.median() < 0.5
 
 
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path):
