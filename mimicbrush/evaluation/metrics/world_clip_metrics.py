@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mimicbrush.evaluation.config import MetricName
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
 from mimicbrush.evaluation.metrics.metric import ALL_TASKS, TRUTH, Metric
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.score import EditedPicture, Score
+from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableError, Score, score_each
 from mimicbrush.evaluation.metrics.similarity import plain_prompt
 
 NETWORK = "world_clip"
@@ -20,25 +23,36 @@ BY = "by asset:clip, the small world's own CLIP, unless models.world_clip names 
 
 def similarity_to_prompt(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
     """Cosine of the embeddings of the whole edit and of the prompt, x 100."""
-    return _compare_with_prompt([edit.edited for edit in edits], edits, models)
+    encoder: ClipEmbedder = models.load(NETWORK)
+    pictures = encoder.embed([edit.edited for edit in edits])
+    texts = encoder.embed_texts([plain_prompt(edit.prompt) for edit in edits])
+    return [Score(100 * cosine) for cosine in (pictures * texts).sum(dim=1).tolist()]
 
 
 def similarity_of_truth(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
     """Cosine of the embeddings of the whole truth and of the prompt, x 100."""
-    return _compare_with_prompt([edit.truth for edit in edits], edits, models)
+    encoder: ClipEmbedder = models.load(NETWORK)
+
+    def similarity(edit: EditedPicture) -> float:
+        return 100 * float(encoder.embed([_truth(edit)]) @ encoder.embed_texts([plain_prompt(edit.prompt)]).T)
+
+    return score_each(similarity, edits)
 
 
 def similarity_to_truth(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
     """Cosine of the embeddings of the whole edit and of the whole truth, x 100."""
     encoder: ClipEmbedder = models.load(NETWORK)
-    edited, truths = (encoder.embed(pictures) for pictures in zip(*((e.edited, e.truth) for e in edits), strict=True))
-    return [Score(100 * cosine) for cosine in (edited * truths).sum(dim=1).tolist()]
+
+    def similarity(edit: EditedPicture) -> float:
+        return 100 * float(encoder.embed([edit.edited]) @ encoder.embed([_truth(edit)]).T)
+
+    return score_each(similarity, edits)
 
 
-def _compare_with_prompt(pictures: Sequence, edits: Sequence[EditedPicture], models: Models) -> list[Score]:
-    encoder: ClipEmbedder = models.load(NETWORK)
-    texts = encoder.embed_texts([plain_prompt(edit.prompt) for edit in edits])
-    return [Score(100 * cosine) for cosine in (encoder.embed(pictures) * texts).sum(dim=1).tolist()]
+def _truth(edit: EditedPicture) -> NDArray[np.uint8]:
+    if edit.truth is None:
+        raise NotComputableError("the set has no truth")
+    return edit.truth
 
 
 SHARED = {"unit": "x 100", "tasks": ALL_TASKS, "tracks": TRUTH, "model": NETWORK, "looks_inside": False}
