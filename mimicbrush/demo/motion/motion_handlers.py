@@ -46,7 +46,7 @@ from mimicbrush.pictures.writing import write_image
 TO_PAINT = "the object that shall move"
 OF_FRAMES = ("frames", "times", "frames_error")
 """Fields of HandlesData that do not depend on the picture."""
-SHOWN = {"warped": "plain warp", "mask": "what could change"}
+SHOWN = {"warped": "warp", "mask": "mask"}
 """Captions of the layers of a result, by name."""
 
 log = logging.getLogger(__name__)
