@@ -39,7 +39,7 @@ def test_a_layer_is_watched_stopped_faded_and_downloaded(visit, pictures):
     page = visit()
     upload(page, "source", pictures[0])
     press_edit(page, "No prompt yet; describe the edited picture.")
-    page.get_by_label("Prompt", exact=True).fill("a red ball")
+    page.get_by_label("Prompt").first.fill("a red ball")
     press_edit(page, "Step 2 of 10")
     preview = page.locator(".preview img")
     preview.wait_for()

@@ -26,7 +26,7 @@ EDITOR = "tests.editors.example_layer_editor.RedLayer"
 VISITOR = SimpleNamespace(session_hash="a")
 BOX = (slice(15, 30), slice(20, 40))
 """The painted part of the picture."""
-GIVEN = {"prompt": "a red ball", "source_prompt": "", "screen": "", "region": "", "mask_use": "guide", "seed": 0}
+GIVEN = {"prompt": "a red ball", "source_prompt": None, "screen": "", "region": None, "mask_use": "guide", "seed": 0}
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_on_the_page(folder, folders, monkeypatch):
     with zipfile.ZipFile(done.zip_file["value"]) as archive:
         assert {Path(name).name for name in archive.namelist()} >= {"source.png", "result.png", "result-rgba.png"}
         assert "--init_args ARGUMENTS --replay result.png" in archive.read("edit/replay.txt").decode()
-    (view,) = handlers.edit(VISITOR, results=None, **given | {"prompt": " ", "seed": None})
+    (view,) = handlers.edit(VISITOR, results=None, **given | {"prompt": None, "seed": None})
     assert "No prompt yet" in view.status and "Seed is empty" in view.status
 
 

@@ -51,9 +51,12 @@ def layer_edit_config(
     return LayerEditConfig(**(chosen_editor(config, "layer") | settings))
 
 
-def _lines(text: str) -> list[str] | str | None:
-    """Split a text into its lines; a single one is no list, and without any there is no prompt."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def _lines(text: str | None) -> list[str] | str | None:
+    """Split a text into its lines; a single one is no list, and without any there is no prompt.
+
+    Browsers send None for a field that was never touched.
+    """
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
     return lines[0] if len(lines) == 1 else lines or None
 
 

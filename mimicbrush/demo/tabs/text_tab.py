@@ -29,7 +29,8 @@ def text_edit_config(
     page's limits.
     """
     faults = Faults()
-    faults.check(bool(settings["prompt"].strip()), "no prompt yet; describe what should be there instead")
+    # Browsers send None for a field that was never touched.
+    faults.check(bool((settings["prompt"] or "").strip()), "no prompt yet; describe what should be there instead")
     settings = checked_settings(config, folder, source, settings, faults)
     return TextEditConfig(**(chosen_editor(config, "text") | settings))
 
