@@ -1,4 +1,4 @@
-"""Move and repaint: draw a thing at its new place, and repaint what it uncovers with another editor."""
+"""Move and repaint: draw an object at its new place, and repaint what it uncovers with another editor."""
 
 __all__ = ["MoveAndRepaintEditor"]
 

@@ -1,4 +1,4 @@
-"""Moving a thing by a flow, and repainting what it uncovers by another editor."""
+"""Moving an object by a flow, and repainting what it uncovers by another editor."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ REPAINT_REQUESTS = (ReferenceRequest, TextRequest, MaskedRequest)
 
 
 class Move(NamedTuple):
-    """A request's thing at its new place, and what is to be repainted."""
+    """A request's object at its new place, and what is to be repainted."""
 
     request: MotionRequest
     layer: Tensor
-    """(1, 4, H, W), the thing's colours and opacity."""
+    """(1, 4, H, W), the object's colours and opacity."""
     hole: Tensor
     """(1, 1, H, W), 1 where the background is repainted."""
     shown: Tensor
@@ -50,9 +50,9 @@ class Move(NamedTuple):
 class MoveAndRepaintEditor(Editor):
     """Cuts out what the flow moves, draws it at its new place, and has what it uncovers repainted by another editor.
 
-    An inpainter that receives a reference (the source) or a prompt also sees the thing at its new place, and repaints a
-    border around it. One that only continues what is beside the hole would continue the thing as well: it receives
-    the source with a hole in the thing's place. In both cases the thing is drawn over what was painted.
+    An inpainter that receives a reference (the source) or a prompt also sees the object at its new place, and repaints
+    a border around it. One that only continues what is beside the hole would continue the object as well: it receives
+    the source with a hole in the object's place. In both cases the object is drawn over what was painted.
 
     inpainter: an editor of masked pictures, in YAML by its class_path and init_args; None: classical inpainting, which
     needs no weights; settings: widths of borders.
@@ -89,7 +89,7 @@ class MoveAndRepaintEditor(Editor):
         return describe_motion(request.flow, request.mask)
 
     def _move(self, request: MotionRequest) -> Move:
-        """Cut the thing out, move it, and find what is to be repainted."""
+        """Cut the object out, move it, and find what is to be repainted."""
         check_motion(request.flow, request.mask)
         thing, margin = moving_pixels(request.flow), self.settings.margin_of(*request.flow.shape[2:])
         cutout = cut_out(request.source, thing, margin=margin)
@@ -99,7 +99,7 @@ class MoveAndRepaintEditor(Editor):
             return Move(request, layer, left.to(layer), request.source)
         around = grown(opacity > 0, self.settings.border) if self.settings.border and self.is_guided else False
         hole = (left | around) & (opacity < OPAQUE)
-        # Editors blend their result with what is in the hole near its edge, which must not be the thing.
+        # Editors blend their result with what is in the hole near its edge, which must not be the object.
         background = request.source if left.all() else fill_hole(request.source[0], left[0, 0])[None]
         return Move(request, layer, hole.to(layer), draw_over(layer, background))
 
@@ -114,7 +114,7 @@ class MoveAndRepaintEditor(Editor):
 
 
 def _finish(move: Move, painted: Tensor) -> Edited:
-    """Draw the thing over the painted background; pixels outside the request's mask keep the source's values."""
+    """Draw the object over the painted background; pixels outside the request's mask keep the source's values."""
     request, opacity = move.request, move.layer[:, 3:]
     mask = torch.maximum(opacity, move.hole)
     if request.mask is not None:

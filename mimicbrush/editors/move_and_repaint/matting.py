@@ -1,4 +1,4 @@
-"""Cut a thing out along its outline: how opaque it is at its border, and its colours without the background's."""
+"""Cut an object out along its outline: how opaque it is at its border, and its colours without the background's."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from mimicbrush.pictures.classical_inpainting import fill_hole
 from mimicbrush.pictures.mask_geometry import grow
 
 CONTRAST = 0.05
-"""Squared distance of the thing's colour and the background's at which the estimated opacity counts half."""
+"""Squared distance of the object's colour and the background's at which the estimated opacity counts half."""
 HALF = 0.5
-"""Opacity at the outline: inside it the thing prevails, and outside the background."""
+"""Opacity at the outline: inside it the object prevails, and outside the background."""
 
 
 class Cutout(NamedTuple):
-    """A thing, cut out of its picture."""
+    """An object, cut out of its picture."""
 
     colours: Tensor
-    """(1, 3, H, W), of the thing alone; they mean nothing where it is transparent."""
+    """(1, 3, H, W), of the object alone; they mean nothing where it is transparent."""
     opacity: Tensor
     """(1, 1, H, W) in [0, 1]."""
 
 
 def cut_out(source: Tensor, thing: Tensor, *, margin: int) -> Cutout:
-    """Estimate a thing's opacity, and its colours, within `margin` pixels of its outline.
+    """Estimate an object's opacity, and its colours, within `margin` pixels of its outline.
 
     source: (1, 3, H, W); thing: (1, 1, H, W) of bool, its hard mask. A pixel of the border mixes two colours: that of
     the nearest pixel well inside, and that of the background, continued from outside. Its opacity is where the pixel
@@ -43,7 +43,7 @@ def cut_out(source: Tensor, thing: Tensor, *, margin: int) -> Cutout:
     opacity = trust * share.clamp(0, 1) + (1 - trust) * thing
     opacity = torch.where(thing, opacity.clamp(min=HALF), opacity.clamp(max=HALF))
     opacity = torch.where(inside, 1.0, torch.where(outside, 0.0, opacity))
-    # Little can be told of the thing's colour where it is mostly transparent.
+    # Little can be told of the object's colour where it is mostly transparent.
     unmixed = ((source - (1 - opacity) * background) / opacity.clamp(min=HALF)).clamp(0, 1)
     return Cutout(torch.where(opacity >= HALF, unmixed, pure), opacity)
 

@@ -14,11 +14,11 @@ class MoveAndRepaintSettings:
     """Widths, in pixels, of the borders that are repainted."""
 
     margin: int | None = None
-    """Width of the thing's border, on each side of its outline, in which its pixels are mixed with the background: its
+    """Width of the object's border, on each side of its outline, in which its pixels are mixed with the background: its
     opacity is estimated there, and the background is repainted. null: 1 for each 256 pixels of the longer side, at
     least 1."""
     border: int = 1
-    """Width around the thing's new place that is repainted as well, if the inpainter receives a reference or a prompt;
+    """Width around the object's new place that is repainted as well, if the inpainter receives a reference or a prompt;
     0: none."""
 
     def __post_init__(self) -> None:
