@@ -22,7 +22,7 @@ class MotionCanvas(NamedTuple):
     flow: Tensor
     """(1, 2, size, size) in pixels of the canvas."""
     warped: Tensor
-    """(1, 3, size, size), the plain warp over a background from which the thing is removed."""
+    """(1, 3, size, size), the plain warp over a background from which the object is removed."""
 
 
 def to_canvas(source: Tensor, mask: Tensor, flow: Tensor, warped: Tensor, *, size: int) -> MotionCanvas:
@@ -50,10 +50,10 @@ def latent_mask(mask: Tensor, stride: int) -> Tensor:
 
 
 def _resize_flow(flow: Tensor, size: int) -> Tensor:
-    """Flow on the canvas and in its pixels; the thing's border stays sharp."""
-    thing = moving_pixels(flow).to(flow)
+    """Flow on the canvas and in its pixels; the object's border stays sharp."""
+    moving = moving_pixels(flow).to(flow)
     if max(flow.shape[2:]) == size:
         return letterbox(flow, size, fill=0.0)[0]
-    both, box = letterbox(torch.cat([flow * thing, thing], dim=1), size, fill=0.0)
+    both, box = letterbox(torch.cat([flow * moving, moving], dim=1), size, fill=0.0)
     factors = flow.new_tensor([box.width / flow.shape[3], box.height / flow.shape[2]])[:, None, None]
     return torch.where(both[:, 2:] >= 0.5, both[:, :2] / both[:, 2:].clamp(min=0.5) * factors, 0)

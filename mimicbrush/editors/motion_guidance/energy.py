@@ -77,8 +77,8 @@ def visible_pixels(flow: Tensor, occlusion: Occlusion) -> Tensor:
         case "released":
             return ~released_occlusion(flow)
         case _:
-            thing = moving_pixels(flow)
-            covered = (move_layer(thing.to(flow), thing, flow)[:, -1:] > 0) & ~thing
+            moving = moving_pixels(flow)
+            covered = (move_layer(moving.to(flow), moving, flow)[:, -1:] > 0) & ~moving
             return ~covered & points_inside(flow)
 
 

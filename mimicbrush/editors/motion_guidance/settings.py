@@ -70,7 +70,7 @@ class MotionGuidanceSettings:
     """Weight of the flow loss in the energy; 0, with colour_flow target, needs no flow network."""
     colour_flow: ColourFlow = "target"
     """Flow by which the colour loss warps the picture back. estimated: by the flow network, as in the paper; target:
-    the flow that is asked for, which puts things at their place far more reliably."""
+    the flow that is asked for, which puts objects at their place far more reliably."""
     occlusion: Occlusion = "splat"
     """Pixels that the colour loss leaves out. splat: those that are covered or leave the picture; released: by the
     release's rule; none: no pixels."""
@@ -88,7 +88,7 @@ class MotionGuidanceSettings:
     mask_polarity: MaskPolarity = "edit"
     """Meaning of 1 in the mask. edit: may change; keep: must not change, as in files of the release."""
     mask_margin: int = 2
-    """Pixels around the thing and its new place in a proposed mask."""
+    """Pixels around the object and its new place in a proposed mask."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them, which takes less memory and more time."""
 

@@ -17,11 +17,11 @@ def draw_places(seed: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(2, 3, 5, 5, generator=generator)
     background, texture = torch.nn.functional.interpolate(coarse, SIZE, mode="bilinear", align_corners=True)
-    thing = texture[:, :OBJECT, :OBJECT].clone()
-    thing[:, ::4] = 1 - thing[:, ::4]
-    thing[:, :, :5] = torch.rand(3, 1, 1, generator=generator)
+    textured = texture[:, :OBJECT, :OBJECT].clone()
+    textured[:, ::4] = 1 - textured[:, ::4]
+    textured[:, :, :5] = torch.rand(3, 1, 1, generator=generator)
     places = [(x, y) for y in range(0, SIZE - OBJECT + 1, GRID) for x in range(0, SIZE - OBJECT + 1, GRID)]
     pictures = background.repeat(len(places), 1, 1, 1)
     for picture, (x, y) in zip(pictures, places, strict=True):
-        picture[:, y : y + OBJECT, x : x + OBJECT] = thing
+        picture[:, y : y + OBJECT, x : x + OBJECT] = textured
     return pictures, torch.tensor(places).float()

@@ -25,9 +25,9 @@ HEIGHT, WIDTH = 25, 41
 
 def make_request(shift: tuple[float, float] = (12, 3), **fields) -> MotionRequest:
     source = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    thing = torch.zeros(1, 1, HEIGHT, WIDTH)
-    thing[..., 6:16, 5:15] = 1
-    flow = motion_field(translate(*shift), HEIGHT, WIDTH, mask=thing)
+    moving = torch.zeros(1, 1, HEIGHT, WIDTH)
+    moving[..., 6:16, 5:15] = 1
+    flow = motion_field(translate(*shift), HEIGHT, WIDTH, mask=moving)
     return MotionRequest(source=source, flow=flow, **fields)
 
 
