@@ -10,6 +10,7 @@ import torch
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
+from mimicbrush.evaluation.checks import not_computable
 from mimicbrush.evaluation.config import EvaluateConfig
 from mimicbrush.evaluation.edit_rounds import edit_all
 from mimicbrush.evaluation.evaluation_rounds import EditRound, list_rounds
@@ -52,7 +53,8 @@ def config_of(folder: Path, task: str, editors: dict, **options) -> EvaluateConf
 
 
 def rounds_of(config: EvaluateConfig) -> list[EditRound]:
-    return list_rounds(config, {name: list_samples(members) for name, members in config.sets.items()}, {})
+    samples = {name: list_samples(members) for name, members in config.sets.items()}
+    return list_rounds(config, samples, not_computable(config, Models(device="cpu")))
 
 
 def run(config: EvaluateConfig) -> EvaluationResults:
