@@ -29,8 +29,8 @@ def url(tmp_path_factory):
     editors = {"layer": {"class_path": "tests.editors.example_layer_editor.RedLayer"}}
     with make_folders(tmp_path_factory.mktemp("folders")) as folders, pytest.MonkeyPatch.context() as patch:
         config = DemoConfig(editors=editors, port=free_port())
-        patch.setattr(RedLayer, "before_step", staticmethod(lambda step: sleep(0.3)))
-        page = build_page({LayerRequest: SharedEditor(RedLayer(), config.limits)}, config, folders)
+        patch.setattr(RedLayer, "before_step", staticmethod(lambda step: sleep(0.1)))
+        page = build_page({LayerRequest: SharedEditor(RedLayer(num_steps=100), config.limits)}, config, folders)
         yield launch(page, config, folders)
         page.close()
 
@@ -40,7 +40,7 @@ def test_a_layer_is_watched_stopped_faded_and_downloaded(visit, pictures):
     upload(page, "source", pictures[0])
     press_edit(page, "No prompt yet; describe the edited picture.")
     page.get_by_label("Prompt").first.fill("a red ball")
-    press_edit(page, "Step 2 of 10")
+    press_edit(page, "of 100")
     preview = page.locator(".preview img")
     preview.wait_for()
     assert preview.evaluate("(picture) => picture.naturalWidth / picture.naturalHeight") == pytest.approx(
@@ -51,14 +51,14 @@ def test_a_layer_is_watched_stopped_faded_and_downloaded(visit, pictures):
     page.locator(".layers img").nth(1).wait_for()
     picture = Image.open(io.BytesIO(download(page, "download-picture")))
     step = json.loads(picture.text["mimicbrush"])["stop_after"]
-    source, opacity = np.asarray(Image.open(pictures[0])), step / 10
-    assert 2 <= step < 10
+    source, opacity = np.asarray(Image.open(pictures[0])), step / 100
+    assert 1 <= step < 100
     assert np.abs(np.asarray(picture) - ((1 - opacity) * source + opacity * np.array([255, 0, 0]))).max() <= 1
 
     page.get_by_label("number input for Opacity of the layer, %").fill("50")
     page.locator(STATUS, has_text="Opacity 50 %.").wait_for()
     layer = Image.open(io.BytesIO(download(page, "download-layer")))
-    assert layer.mode == "RGBA" and (np.asarray(layer)[..., 3] == round(255 * opacity / 2)).all()
+    assert layer.mode == "RGBA" and np.abs(np.asarray(layer)[..., 3] - 255 * opacity / 2).max() <= 1
     with zipfile.ZipFile(io.BytesIO(download(page, "download-all"))) as archive:
         faded = np.asarray(Image.open(io.BytesIO(archive.read("edit/result.png"))))
         assert "--replay result.png" in archive.read("edit/replay.txt").decode()

@@ -99,7 +99,7 @@ def test_the_limit_of_the_page_keeps_the_edit_too_and_another_picture_does_not(h
 def test_the_opacity_of_the_layer_is_changed_afterwards(handlers, source):
     *_, done = start(handlers, source)
     layers, opacity, download = handlers.show_layers(done.results)
-    assert [caption for _, caption in layers] == ["layer", "its opacity"] and opacity == 100
+    assert [caption for _, caption in layers] == ["layer", "opacity"] and opacity == 100
     assert (pixels(download)[BOX] == (255, 0, 0, 255)).all()
     for percent in (40, 80, 40):
         *panel, layers, _, download = handlers.fade(done.results, percent)

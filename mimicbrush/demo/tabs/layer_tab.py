@@ -32,7 +32,7 @@ SCREEN = "Describes the layer alone, as if over a green screen; empty: the promp
 REGION = "Names the thing to edit, if nothing is painted, for instance: ball."
 MASK_USE = "Where the layer may lie."
 USES = [("Begin at the painted part", "guide"), ("Stay within the painted part", "limit")]
-SHOWN = {"rgba": "layer", "opacity": "its opacity", "on_green": "on green"}
+SHOWN = {"rgba": "layer", "opacity": "opacity", "on_green": "on green"}
 """Captions of the layers of a result, by name."""
 
 
