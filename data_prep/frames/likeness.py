@@ -58,11 +58,10 @@ HARD_SHADOW = (0.15, 0.75)
 told from things that move a little, of more, from things that move while the light changes."""
 EDGE_WIDTH = 6
 """Width in small pixels, windows included, up to which structure is lost at a hard edge."""
-MAX_LOST_AT_EDGE = 0.3
+MAX_LOST_AT_EDGE = 0.2
 """Largest share of the structure that is lost there under such a shadow."""
-MAX_LOST_BESIDE_EDGE = 0.05
-"""Largest share of it that is lost in wider places. Measured, with the limits above: 0 to 0.05 in most pairs under two
-hard shadows and a spotlight, more in all but one of 3 000 pairs of 155 moving clips."""
+MAX_LOST_BESIDE_EDGE = 0.005
+"""Largest share of it that is lost in wider places; with more, people before a plain wall would count as shadows."""
 WHITE = 254
 """Grey level from which a frame with alpha counts as clear, as it is composited on white."""
 MIN_SEEN_TEXTURE = 0.02
