@@ -121,7 +121,7 @@ def on_checkerboard(layer: Image.Image) -> Image.Image:
     """Draw a layer with alpha over light and dark squares, so that one sees how opaque it is."""
     across, down = np.arange(layer.width) // SQUARE, np.arange(layer.height) // SQUARE
     squares = np.where((across + down[:, None]) % 2, *SQUARES).astype(np.uint8)
-    background = Image.fromarray(squares).convert("RGBA")
+    background = to_pil(squares).convert("RGBA")
     return Image.alpha_composite(background, layer.convert("RGBA")).convert("RGB")
 
 

@@ -22,7 +22,7 @@ from mimicbrush.demo.tabs.text_tab import TextHandlers
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.subcommands import COMMANDS
 from mimicbrush.errors import UserError
-from mimicbrush.requests import ReferenceRequest, TextRequest
+from mimicbrush.requests import MotionRequest, ReferenceRequest, TextRequest
 from tests.evaluation.conftest import evaluate, make_set  # noqa: F401 - fixtures
 
 EDITOR = "tests.editors.example_editor.GreyByWords"
@@ -98,10 +98,8 @@ def test_a_page_loads_no_weights_where_another_editor_takes_their_place(folders,
     config = DemoConfig(editors={"reference": {"class_path": "mimicbrush.editors.baselines.ReferencePaste"}})
     monkeypatch.setattr("mimicbrush.demo.server.load_pipeline", lambda config: pytest.fail("weights are loaded"))
     loaded = load_editors(config)
-    assert (
-        list(loaded) == [ReferenceRequest]
-        and config.announcement == f"loading {config.editors['reference']['class_path']}"
-    )
+    assert list(loaded) == [ReferenceRequest, MotionRequest]  # the default editor of motions needs no weights
+    assert config.announcement == f"loading {config.editors['reference']['class_path']}"
     page = build_page({ReferenceRequest: SharedEditor(loaded[ReferenceRequest], config.limits)}, config, folders)
     labels = {block["props"].get("label") for block in page.get_config_file()["components"]}
     assert {"Keep the shape", "Results", "Seed"} <= labels and not {"Steps", "Guidance", "Work close up"} & labels

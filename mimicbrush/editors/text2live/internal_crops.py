@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from mimicbrush.editors.text2live.drawn_views import ColourChange, DrawnCrop
+from mimicbrush.pictures.conversion import to_pil
 
 ENHANCERS = {
     "brightness": ImageEnhance.Brightness,
@@ -35,5 +36,5 @@ def _change_colours(picture: Image.Image, change: ColourChange) -> Image.Image:
         return ENHANCERS[name](picture).enhance(factor)
     hue, saturation, value = picture.convert("HSV").split()
     levels = (np.asarray(hue).astype(np.int32) + int(factor * 255)) % 256
-    hue = Image.fromarray(levels.astype(np.uint8), "L")
+    hue = to_pil(levels.astype(np.uint8))
     return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
