@@ -101,7 +101,7 @@ def test_the_opacity_of_the_layer_is_changed_afterwards(handlers, source):
     layers, opacity, download = handlers.show_layers(done.results)
     assert [caption for _, caption in layers] == ["layer", "opacity"] and opacity == 100
     assert (pixels(download)[BOX] == (255, 0, 0, 255)).all()
-    for percent in (40, 80, 40):
+    for percent in (40, 80, 100, 40):
         *panel, layers, _, download = handlers.fade(done.results, percent)
         shown = ResultPanel(*panel)
         assert f"Opacity {percent} %." in shown.status

@@ -21,6 +21,7 @@ from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.editing import write_result
 from mimicbrush.edit.inputs import read_inputs
 from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
+from mimicbrush.edit.layer_opacity import fade
 from mimicbrush.errors import Faults
 from mimicbrush.pictures.reading import read_channels
 from mimicbrush.requests import Edited
@@ -89,7 +90,9 @@ class LayerHandlers(EditHandlers):
         inputs = read_inputs(faded, portable=True)
         request = faded.request(inputs, 0)
         made = {name: read_channels(config.beside_output(name))[None] for name in SHOWN if has_layer(config, name)}
-        write_result(Edited(request.source, made), request, faded, inputs, portable=True)
+        # The composite in full opacity; `write_result` fades it.
+        whole = fade(Edited(request.source, made), request.source, 1.0)
+        write_result(whole, request, faded, inputs, portable=True)
         shown = finished(faded, 0)._replace(status=status_text(f"Opacity {opacity:.0f} %."), results=SAME)
         return *shown, *LayerPanel(layers_of(faded, SHOWN), SAME, str(faded.beside_output("rgba")))
 
