@@ -93,7 +93,7 @@ class LayerRequest(EditRequest):
 
     prompts: the edited picture; screen_prompts: the layer alone, on a green screen; source_prompts: the picture before
     the edit; region_prompts: the thing to edit; negative_region_prompts: things that the layer should not cover. Each
-    is one prompt or several, and all but `prompts` may be left out; negative ones need region prompts or a guide.
+    is one prompt or several, and all but `prompts` may be left out; negative ones need region prompts or a mask.
     mask: (T, 1, H, W), 1 where the layer belongs, or None; mask_use: what it is for.
     """
 
@@ -111,6 +111,8 @@ class LayerRequest(EditRequest):
             _check_prompts(name, getattr(self, name))
         if not self.prompts:
             raise UserError("prompts is empty; give at least one prompt that describes the edited picture")
+        if self.negative_region_prompts and not self.region_prompts and self.mask is None:
+            raise UserError("negative_region_prompts has no effect without region_prompts or a mask; give one of them")
         if self.mask is not None:
             _check_mask(self.mask, self.source)
         if self.mask_use not in get_args(MaskUse):
@@ -119,7 +121,7 @@ class LayerRequest(EditRequest):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MotionRequest(EditRequest):
-    """Move the things in a still along an optical-flow field (Motion Guidance, arXiv 2401.18085).
+    """Move objects in a still along an optical-flow field (Motion Guidance, arXiv 2401.18085).
 
     flow: (1, 2, H, W) in pixels on the source's grid, x to the right, then y down; mask: (1, 1, H, W), 1 where pixels
     may change, or None, in which case the editor proposes one; prompt: describes the picture, and may be empty.

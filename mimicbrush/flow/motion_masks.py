@@ -71,7 +71,7 @@ def check_motion(flow: Tensor, mask: Tensor | None = None) -> None:
         if share < MIN_SHARE:
             raise UserError(
                 f"the mask lets {share:.0%} of {called} change, expected at least {MIN_SHARE:.0%}; 1 (white) marks what"
-                " may change, so invert a mask of what to keep, or set mask_polarity to keep"
+                " may change, so invert a mask of what to keep"
             )
 
 

@@ -50,7 +50,7 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
     region: Prompts | None = None
     """Names the thing to edit; CLIP then finds the region in which the layer begins."""
     negative_region: Prompts | None = None
-    """Names things that the layer should not cover; only with region or a mask that guides."""
+    """Names things that the layer should not cover; only with region or mask."""
     mask: Path | None = None
     """Mask of the source's size, white where the layer belongs."""
     mask_use: MaskUse = "guide"
@@ -88,6 +88,10 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         for name in ("prompt", "source_prompt", "screen", "region", "negative_region"):
             texts = _listed(getattr(self, name))
             faults.check(all(map(str.strip, texts)), f"{name} has an empty text; write one, or leave it out")
+        faults.check(
+            self.batch is not None or not self.negative_region or bool(self.region) or self.mask is not None,
+            "negative_region has no effect without region or mask; give one of them",
+        )
         uses = get_args(MaskUse)
         faults.check(self.mask_use in uses, f"mask_use is {self.mask_use}, expected {' or '.join(uses)}")
         faults.check(0 <= self.opacity <= 1, f"opacity is {self.opacity:g}, expected 0 to 1")

@@ -1,4 +1,4 @@
-"""Motion Guidance: move, turn, stretch and bend things by an optical-flow field (arXiv 2401.18085)."""
+"""Motion Guidance: move, turn, stretch and bend objects by an optical-flow field (arXiv 2401.18085)."""
 
 __all__ = ["MotionGuidanceEditor"]
 

@@ -1,4 +1,4 @@
-"""Moves things in a picture by guiding a diffusion model with an optical-flow network."""
+"""Moves objects in a picture by guiding a diffusion model with an optical-flow network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mimicbrush.diffusion.trajectories import load_trajectory
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas, latent_mask, paste_kept_pixels, to_canvas
 from mimicbrush.editors.motion_guidance.energy import MotionEnergy
 from mimicbrush.editors.motion_guidance.guided_sampling import GuidanceRules, GuidedSampler, GuidedStep, KnownLatents
-from mimicbrush.editors.motion_guidance.load_prior import load_prior
+from mimicbrush.editors.motion_guidance.load_prior import CLIP, load_prior
 from mimicbrush.editors.motion_guidance.pass_counts import PassCounter, Passes, count_passes
 from mimicbrush.editors.motion_guidance.prior import Prior
 from mimicbrush.editors.motion_guidance.settings import MotionGuidanceSettings
@@ -58,7 +58,7 @@ class MotionGuidanceEditor(Editor):
         flow_network: str | FlowEstimator = "asset:flow",
         settings: MotionGuidanceSettings = MotionGuidanceSettings(),  # noqa: B008 - it is frozen
         trajectory: str | None = None,
-        text_encoder: str = "openai/clip-vit-large-patch14",
+        text_encoder: str = CLIP,
         variant: str | None = None,
         revision: str | None = None,
         device: str = "auto",
@@ -126,7 +126,11 @@ class MotionGuidanceEditor(Editor):
             mask = edit_mask_of_keep_mask(mask)
             if not (mask > 0.5).any():
                 raise UserError("the mask keeps every pixel; with mask_polarity keep, 1 (white) must not change")
-        check_motion(request.flow, mask)
+        try:
+            check_motion(request.flow, mask)
+        except UserError as error:
+            hint = "; or set mask_polarity to keep" if self.settings.mask_polarity == "edit" else ""
+            raise UserError(f"{error}{hint}") from None
         return (mask > 0.5).to(request.source)
 
     def hints(self, request: MotionRequest) -> list[str]:
@@ -234,6 +238,11 @@ class MotionGuidanceEditor(Editor):
             raise UserError(
                 f"the stored trajectory has {len(self.trajectory)} steps, these settings have {len(self.steps)}; store"
                 " one with the same num_inference_steps and spacing"
+            )
+        if self.trajectory is not None and not self.settings.needs_inversion:
+            raise UserError(
+                f"the stored trajectory has no effect with start {self.settings.start} and known_pixels"
+                f" {self.settings.known_pixels}; set one of them to inverted, or leave the trajectory out"
             )
 
 

@@ -167,7 +167,7 @@ RELEASED = MotionGuidanceSettings(
     known_pixels="inverted",
     paste_back=False,
 )
-"""As the release computes its examples: 5 000 passes, of which 4 000 are guided."""
+"""As the release computes its examples: 500 passes of inversion, then 5 000, of which 4 000 are guided."""
 
 PRESETS = {"default": MotionGuidanceSettings(), "released": RELEASED}
-"""Settings by name, for the shell and the page."""
+"""Settings by name."""

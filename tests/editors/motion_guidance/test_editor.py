@@ -150,6 +150,12 @@ def test_a_stored_trajectory_replaces_the_inversion(diffusion_folder, tmp_path):
             settings=MotionGuidanceSettings(**FAST | {"num_inference_steps": 5}),
             trajectory=str(tmp_path / "trajectory.safetensors"),
         )
+    with pytest.raises(UserError, match="the stored trajectory has no effect with start warped and"):
+        MotionGuidanceEditor(
+            str(diffusion_folder),
+            settings=MotionGuidanceSettings(num_inference_steps=4),
+            trajectory=str(tmp_path / "trajectory.safetensors"),
+        )
 
 
 def test_motions_and_masks_that_make_no_sense_are_refused_in_one_sentence(diffusion_folder):

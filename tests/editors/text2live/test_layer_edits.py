@@ -107,6 +107,7 @@ def test_negative_regions_change_the_edit(editor, layer_request):
     ("settings", "change", "message"),
     [
         ({}, {"source": torch.rand(2, 3, 40, 48), "mask": None}, "source has 2 frames"),
+        ({}, {"negative_region_prompts": ("sky",), "mask": None}, "negative_region_prompts has no effect without"),
         ({"num_scales": 5}, {}, "crops are as small as 27 pixels, and a network of 5 scales needs 33"),
         ({}, {"prompts": ("a" * 80,)}, "tokens, and this CLIP reads at most 77; shorten it"),
         ({"learning_rate": 1e38}, {}, "the loss is (nan|inf) at step .*; lower learning_rate"),
