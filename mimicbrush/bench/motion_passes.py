@@ -123,19 +123,19 @@ def _moved_objects(folder: Path, count: int) -> Iterator[MovedObject]:
 
 def _moved_object(folder: Path, name: str, flow: Tensor, wanted: Tensor) -> MovedObject:
     source, truth = read_image(folder / f"{name}{SOURCE}"), read_image(folder / f"{name}{TRUTH}")
-    thing = read_mask(folder / f"{name}{OBJECT_MASK}")[0] > 0.5
-    shifted = torch.roll(thing, tuple(int(each) for each in wanted.flip(0)), (0, 1))
+    object_mask = read_mask(folder / f"{name}{OBJECT_MASK}")[0] > 0.5
+    shifted = torch.roll(object_mask, tuple(int(each) for each in wanted.flip(0)), (0, 1))
     # The truth shows what the object uncovers; what is hidden in both is continued from around it.
-    background = fill_hole(torch.where(thing, truth, source), thing & shifted)
-    rows, columns = mask_box(thing)
-    height, width = thing.shape
+    background = fill_hole(torch.where(object_mask, truth, source), object_mask & shifted)
+    rows, columns = mask_box(object_mask)
+    height, width = object_mask.shape
     to_right = _shifts(columns, int(wanted[0]), width)
     down = _shifts(rows, int(wanted[1]), height)
     shifts = [(x, y) for y in down for x in to_right]
     pictures = background.repeat(len(shifts), 1, 1, 1)
     for picture, (x, y) in zip(pictures, shifts, strict=True):
-        place = torch.roll(thing, (y, x), (0, 1))
-        picture[:, place] = source[:, thing]
+        place = torch.roll(object_mask, (y, x), (0, 1))
+        picture[:, place] = source[:, object_mask]
     return MovedObject(
         name, MotionRequest(source=source[None], flow=flow, id=name), pictures, torch.tensor(shifts).float(), wanted
     )

@@ -80,8 +80,9 @@ class MoveAndRepaintEditor(Editor):
         moves = [self._move(request) for request in requests]
         asked = [self._repaint_request(move) for move in moves if move.hole.any()]
         report = on_progress and (lambda share, preview: on_progress(share, lambda: _preview(moves, preview())))
-        answers = check_answers(self.inpainter, self.inpainter.edit_batch(asked, on_progress=report), asked)
-        painted = iter(answers)
+        painted = iter(())
+        if asked:  # not every editor answers an empty batch
+            painted = iter(check_answers(self.inpainter, self.inpainter.edit_batch(asked, on_progress=report), asked))
         return [_finish(move, next(painted).frames if move.hole.any() else move.shown) for move in moves]
 
     def hints(self, request: MotionRequest) -> list[str]:
@@ -91,10 +92,10 @@ class MoveAndRepaintEditor(Editor):
     def _move(self, request: MotionRequest) -> Move:
         """Cut the object out, move it, and find what is to be repainted."""
         check_motion(request.flow, request.mask)
-        thing, margin = moving_pixels(request.flow), self.settings.margin_of(*request.flow.shape[2:])
-        cutout = cut_out(request.source, thing, margin=margin)
+        object_mask, margin = moving_pixels(request.flow), self.settings.margin_of(*request.flow.shape[2:])
+        cutout = cut_out(request.source, object_mask, margin=margin)
         layer = move_layer(cutout.colours, cutout.opacity, request.flow)
-        opacity, left = layer[:, 3:], grown(thing, margin)
+        opacity, left = layer[:, 3:], grown(object_mask, margin)
         if not self.is_guided and not left.all():
             return Move(request, layer, left.to(layer), request.source)
         around = grown(opacity > 0, self.settings.border) if self.settings.border and self.is_guided else False

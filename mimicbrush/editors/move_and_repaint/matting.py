@@ -26,22 +26,23 @@ class Cutout(NamedTuple):
     """(1, 1, H, W) in [0, 1]."""
 
 
-def cut_out(source: Tensor, thing: Tensor, *, margin: int) -> Cutout:
+def cut_out(source: Tensor, object_mask: Tensor, *, margin: int) -> Cutout:
     """Estimate an object's opacity, and its colours, within `margin` pixels of its outline.
 
-    source: (1, 3, H, W); thing: (1, 1, H, W) of bool, its hard mask. A pixel of the border mixes two colours: that of
-    the nearest pixel well inside, and that of the background, continued from outside. Its opacity is where the pixel
-    lies between them. Where the two are alike, the hard mask decides; its pixels are half opaque or more, others less.
+    source: (1, 3, H, W); object_mask: (1, 1, H, W) of bool, the hard mask. A pixel of the border mixes two colours:
+    that of the nearest pixel well inside, and that of the background, continued from outside. Its opacity is where the
+    pixel lies between them. Where the two are alike, the hard mask decides; its pixels are half opaque or more, others
+    less.
     """
-    inside, outside = ~grown(~thing, margin), ~grown(thing, margin)
+    inside, outside = ~grown(~object_mask, margin), ~grown(object_mask, margin)
     if not inside.any() or not outside.any():
-        return Cutout(source, thing.to(source.dtype))
+        return Cutout(source, object_mask.to(source.dtype))
     pure, background = _nearest(source, inside), fill_hole(source[0], ~outside[0, 0])[None]
     contrast = (pure - background).square().sum(dim=1, keepdim=True)
     share = ((source - background) * (pure - background)).sum(dim=1, keepdim=True) / contrast.clamp(min=1e-6)
     trust = contrast / (contrast + CONTRAST)
-    opacity = trust * share.clamp(0, 1) + (1 - trust) * thing
-    opacity = torch.where(thing, opacity.clamp(min=HALF), opacity.clamp(max=HALF))
+    opacity = trust * share.clamp(0, 1) + (1 - trust) * object_mask
+    opacity = torch.where(object_mask, opacity.clamp(min=HALF), opacity.clamp(max=HALF))
     opacity = torch.where(inside, 1.0, torch.where(outside, 0.0, opacity))
     # Little can be told of the object's colour where it is mostly transparent.
     unmixed = ((source - (1 - opacity) * background) / opacity.clamp(min=HALF)).clamp(0, 1)

@@ -137,8 +137,9 @@ def test_a_thing_may_leave_the_picture_in_part_but_not_wholly():
         editor.edit(make_request(translate(60, 0)))
 
 
-def test_where_nothing_is_uncovered_nothing_is_repainted():
+def test_where_nothing_is_uncovered_nothing_is_repainted(monkeypatch):
     painter = GreyPainter()
+    monkeypatch.setattr(painter, "edit_batch", lambda requests, **_: pytest.fail("an empty batch was asked for"))
     editor = MoveAndRepaintEditor(painter, settings=MoveAndRepaintSettings(border=0))
     request = make_request(scale(6, centre=(11.5, 12.5)), size=(26, 24))
     edited = editor.edit(request)
