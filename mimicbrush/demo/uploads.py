@@ -13,7 +13,7 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
-from mimicbrush.pictures.geometry import place, resize
+from mimicbrush.pictures.geometry import shrink_to
 from mimicbrush.pictures.headers import read_header, refuse_animation, refuse_large
 from mimicbrush.pictures.reading import read_channels, read_image
 from mimicbrush.pictures.writing import write_image
@@ -78,10 +78,7 @@ def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:
 
 def shrink(picture: Tensor) -> Tensor:
     """Scale (C, H, W) down to a longer side of at most PREVIEW_SIDE."""
-    if max(picture.shape[1:]) <= PREVIEW_SIDE:
-        return picture
-    box = place(*picture.shape[1:], PREVIEW_SIDE)
-    return resize(picture, box.height, box.width)
+    return shrink_to(picture, PREVIEW_SIDE)
 
 
 @contextmanager

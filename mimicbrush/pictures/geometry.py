@@ -43,6 +43,14 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
     return resized if image.ndim == 4 else resized[0]
 
 
+def shrink_to(picture: Tensor, side: int) -> Tensor:
+    """Scale (C, H, W) down to a longer side of at most `side` pixels."""
+    if max(picture.shape[1:]) <= side:
+        return picture
+    box = place(*picture.shape[1:], side)
+    return resize(picture, box.height, box.width)
+
+
 def place(height: int, width: int, size: int) -> Placement:
     """Find the largest centred box with the picture's aspect ratio on a size x size canvas."""
     scale = size / max(height, width)

@@ -8,14 +8,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mimicbrush.demo.motion import motion_preview
 from mimicbrush.demo.motion.motion_preview import (
     preview_motion,
     preview_object,
-    shrink_to_preview,
     worded_flow_of,
 )
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.geometry import shrink_to
 
 
 @pytest.fixture
@@ -57,11 +56,10 @@ def test_the_object_is_shown_at_its_new_place_with_what_may_change(picture, mask
 
 
 @pytest.mark.parametrize("words", ["translate 12 -6", "rotate 90", "stretch 2 1", "homography 8 0 -8 0 0 0 0 0"])
-def test_a_scaled_preview_shows_the_same_motion(picture, mask, tmp_path, monkeypatch, words):
+def test_a_scaled_preview_shows_the_same_motion(picture, mask, tmp_path, words):
     full = preview_motion(picture, mask, worded_flow_of(words, mask), tmp_path)
     in_full = levels(full.warped)[..., 0].astype(float)
-    monkeypatch.setattr(motion_preview, "PREVIEW_SIDE", 40)
-    small = preview_motion(shrink_to_preview(picture), mask, worded_flow_of(words, mask), tmp_path)
+    small = preview_motion(shrink_to(picture, 40), mask, worded_flow_of(words, mask), tmp_path)
     in_small = np.kron(levels(small.warped)[..., 0], np.ones((2, 2)))
     assert in_small.shape == in_full.shape and np.abs(in_small - in_full).mean() < 6
     if words.startswith("translate"):

@@ -19,10 +19,10 @@ from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, painte
 from mimicbrush.demo.handlers import UNEXPECTED, EditHandlers
 from mimicbrush.demo.motion.motion_handles import HandlesData
 from mimicbrush.demo.motion.motion_preview import (
+    PREVIEW_SIDE,
     FlowOfObject,
     preview_motion,
     preview_object,
-    shrink_to_preview,
     worded_flow_of,
 )
 from mimicbrush.demo.motion.two_frames import EstimatedMotion, TwoFrames, estimate, read_pair
@@ -40,6 +40,7 @@ from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.flow_files import write_flow
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.pictures.edit_inputs import as_source
+from mimicbrush.pictures.geometry import shrink_to
 from mimicbrush.pictures.reading import read_mask
 from mimicbrush.pictures.writing import write_image
 
@@ -165,7 +166,8 @@ class MotionHandlers(EditHandlers):
         if drawn is None:
             raise UserError(f"nothing is painted yet; paint {TO_PAINT}")
         with named(painting.picture):
-            picture = shrink_to_preview(as_source(read(painting.picture, self.config.limits), name=PICTURE).pixels)
+            pixels = as_source(read(painting.picture, self.config.limits), name=PICTURE).pixels
+            picture = shrink_to(pixels, PREVIEW_SIDE)
         mask = torch.from_numpy(np.asarray(drawn) > 127).float()[None]
         found = preview_object(picture, mask, folder)
         shown = {"box": tuple(found.box), "cutout": _file(found.cutout)}

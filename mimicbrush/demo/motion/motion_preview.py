@@ -13,7 +13,7 @@ from mimicbrush.flow.motion_fields import Motion, motion_field
 from mimicbrush.flow.motion_masks import MARGIN, check_motion, propose_mask
 from mimicbrush.flow.plain_warp import plain_warp
 from mimicbrush.flow.worded_motions import Box, box_of, worded_motion
-from mimicbrush.pictures.geometry import place, resize
+from mimicbrush.pictures.geometry import resize
 from mimicbrush.pictures.writing import write_image
 
 PREVIEW_SIDE = 512
@@ -43,14 +43,6 @@ class MotionPreview(NamedTuple):
     """Opaque where pixels may change."""
     arrows: list[tuple[float, float, float, float]]
     """Part of the flow, in pixels of the picture: right and down, and by how much that point moves."""
-
-
-def shrink_to_preview(picture: Tensor) -> Tensor:
-    """Scale (C, H, W) down to a longer side of at most PREVIEW_SIDE."""
-    if max(picture.shape[1:]) <= PREVIEW_SIDE:
-        return picture
-    box = place(*picture.shape[1:], PREVIEW_SIDE)
-    return resize(picture, box.height, box.width)
 
 
 def preview_object(picture: Tensor, mask: Tensor, folder: Path) -> ObjectPreview:

@@ -16,7 +16,7 @@ from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.edit_inputs import as_source
-from mimicbrush.pictures.geometry import place, resize
+from mimicbrush.pictures.geometry import resize, shrink_to
 from mimicbrush.video.clip_reader import probe, read_frames
 
 SHORT_SIDE = 1080
@@ -86,7 +86,7 @@ def read_pair(paths: Sequence[Path], times: Sequence[float], limits: Limits) -> 
 
 def estimate(pair: TwoFrames, estimator: FlowEstimator, *, side: int) -> EstimatedMotion:
     """Estimate the flow between the frames, scaled down to a longer side of at most `side` pixels."""
-    frames = [_shrunk(frame, side)[None] for frame in (pair.first, pair.second)]
+    frames = [shrink_to(frame, side)[None] for frame in (pair.first, pair.second)]
     with torch.inference_mode():
         flow = estimator(*frames)
     return EstimatedMotion(pair.name, flow.float().cpu().clone())
@@ -138,10 +138,3 @@ def _checked(pair: TwoFrames) -> TwoFrames:
             " frames of one size"
         )
     return pair
-
-
-def _shrunk(frame: Tensor, side: int) -> Tensor:
-    if max(frame.shape[1:]) <= side:
-        return frame
-    box = place(*frame.shape[1:], side)
-    return resize(frame, box.height, box.width)
