@@ -30,7 +30,7 @@ COMMANDS = CommandGroup(
             then=THEN,
         ),
         "layer": Command(
-            config=f"{PACKAGE}.config.LayerBenchConfig",
+            config=f"{PACKAGE}.layer_config.LayerBenchConfig",
             run=f"{PACKAGE}.layer_speed.bench_layers",
             examples=(f"{PROGRAM} layer", f"{PROGRAM} layer --clip asset:clip --preset small --size 128"),
             ordinary=("clip", "preset", "size", "whole", "repeats"),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mimicbrush.editors.text2live.settings import PRESETS as PRESETS_OF_LAYERS
 from mimicbrush.errors import Faults
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.requests import Precision
@@ -146,40 +145,6 @@ class SampleBenchConfig:
             faults.check(getattr(self, name) >= least, f"{name} is {getattr(self, name)}, expected at least {least}")
         if any(size < 16 or size % 8 for size in self.latent_sizes):
             faults.add(f"latent_sizes are {self.latent_sizes}, expected multiples of 8 from 16 on")
-        faults.refuse()
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerBenchConfig:
-    """Compare the time of a step of Text2LIVE with the released algorithm, count its FLOPs by part, and estimate whole
-    edits."""
-
-    clip: str | None = None
-    """CLIP in transformers' layout; null: one of the size of ViT-B/32 with random weights."""
-    preset: str = "release"
-    """Settings of the edit by name: release or small."""
-    size: int = 512
-    """Shorter side of the random picture, in pixels; the other one is a third longer."""
-    whole: bool = False
-    """Measure a step with the whole picture beside the crop, as every 75th one is."""
-    repeats: int = 3
-    """Number of timed steps of each algorithm, alternating, after one of warm-up."""
-    clock: ClockKind = "cpu"
-    """cpu: CPU seconds of all threads, which depend less on other programs; wall: elapsed time, required on a GPU."""
-    device: str = "auto"
-    """Device to measure, such as cpu or cuda; auto: a GPU if there is one, otherwise the CPU."""
-    gpu_tflops: float = 100.0
-    """TFLOP/s that a GPU reaches in such networks, for the estimate of its time; an A100 has 312 at its peak in
-    float16."""
-
-    def __post_init__(self) -> None:
-        faults = Faults()
-        faults.check(
-            self.preset in PRESETS_OF_LAYERS, f"preset is {self.preset}, expected {' or '.join(PRESETS_OF_LAYERS)}"
-        )
-        for name, least in (("size", 32), ("repeats", 1)):
-            faults.check(getattr(self, name) >= least, f"{name} is {getattr(self, name)}, expected at least {least}")
-        faults.check(self.gpu_tflops > 0, f"gpu_tflops is {self.gpu_tflops}, expected a positive number")
         faults.refuse()
 
 

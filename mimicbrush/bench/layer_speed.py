@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-from mimicbrush.bench.config import LayerBenchConfig
+from mimicbrush.bench.layer_config import LayerBenchConfig
 from mimicbrush.bench.released_layer_losses import ReleasedLosses
 from mimicbrush.device import choose_device, describe_device
 from mimicbrush.editors.text2live import Text2LiveEditor

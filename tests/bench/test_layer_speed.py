@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mimicbrush.bench.config import LayerBenchConfig
+from mimicbrush.bench.layer_config import LayerBenchConfig
 from mimicbrush.bench.layer_speed import bench_layers, count_parts
 from mimicbrush.bench.released_layer_losses import ReleasedLosses
 from mimicbrush.editors.text2live import Text2LiveEditor
