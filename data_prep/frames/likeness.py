@@ -5,9 +5,9 @@ change whatever the picture shows: it counts for at most `MAX_FLAT_WEIGHT` of th
 exposure, gamma, saturation, white balance) leaves the structure of every small window: where light changed, only a
 change of structure counts, and only where the level changed too once the tones of both frames are matched: grain has
 another structure in every frame. The soft edge of a shadow lays a slope over a window and leaves the rest of its
-structure. A banner, subtitle, clock or ticker lies in a narrow strip near the top or bottom: if only that changed, the
-picture did not. A window that moves over a still, cut out by alpha, shows no change either: what is seen in both frames
-stays as it is.
+structure; a hard edge changes it along a narrow line alone. A banner, subtitle, clock or ticker lies in a narrow strip
+near the top or bottom: if only that changed, the picture did not. A window that moves over a still, cut out by alpha,
+shows no change either: what is seen in both frames stays as it is.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class ModelsConfig:
     vgg16: str = "https://download.pytorch.org/models/vgg16-397923af.pth"
     """VGG16, for LPIPS (VGG): a path or URL of torchvision's file; a hash in its name is checked."""
     flow: str = "asset:flow"
-    """RAFT, for the flow loss of motions: its authors' file, torchvision's, or a folder of this project's."""
+    """RAFT, for metrics by estimated flow: its authors' file, torchvision's, or a folder of this project's."""
     depth: str = "LiheYoung/depth-anything-base-hf"
     """Depth Anything ViT-B, for depth agreement: a folder or hub repository in transformers' layout."""
     judge: str = "asset:judge"

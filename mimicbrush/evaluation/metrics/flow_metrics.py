@@ -119,7 +119,7 @@ FLOW_METRICS: dict[MetricName, Metric] = {
         tasks=frozenset({"video"}),
         meaning="mean difference, in grey levels of 255, of each frame and the next one warped back by the flow that "
         "the network estimates between them, over the whole picture but hidden points; needs no truth, and a still "
-        "edit scores 0",
+        "edit scores about 0",
         compute=_compute(estimated_warp_error),
     ),
 }
