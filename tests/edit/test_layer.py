@@ -116,6 +116,13 @@ def test_a_batch_reads_prompts_and_masks_and_resumes_a_stopped_row(pictures, int
     assert np.array_equal(pixels(pictures / "a.png")[:20], pixels(pictures / "s.png")[:20])
 
 
+def test_a_prompt_that_is_no_text_is_named(pictures, capsys):
+    (pictures / "edits.csv").write_text('source,prompt,output\ns.png,"[a ball, 3]",a.png\n')
+    with pytest.raises(UserError, match="line 2 was skipped"):
+        run("layer", "--batch", pictures / "edits.csv", "--editor", EDITOR)
+    assert "prompt is ['a ball', 3], expected one text or a list of texts" in capsys.readouterr().err
+
+
 def test_an_edit_stopped_after_a_step_is_that_of_then_and_replayed(pictures):
     run(*layer_arguments(pictures, stop_after=3))
     assert (pixels(pictures / "e-opacity.png") == round(0.3 * 255)).all()

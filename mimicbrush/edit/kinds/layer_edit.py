@@ -65,7 +65,7 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
     needed = ("source", "prompt", "output")
     optional = ("seed", "source_prompt", "screen", "region", "negative_region", "mask", "mask_use")
     examples = (
-        f'{PROGRAM} layer --source s.png --prompt "a golden ball" --output e.png --clip asset:clip --preset small',
+        f'{PROGRAM} layer --source s.png --prompt "a yellow ball" --output e.png --clip asset:clip --preset small',
         f'{PROGRAM} layer --source s.png --mask m.png --prompt "a golden ball" --source_prompt "a ball" --output e.png',
         f"{PROGRAM} layer --batch edits.csv --clip asset:clip --preset small",
     )
@@ -87,7 +87,10 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
                 base.__post_init__(self)
         for name in ("prompt", "source_prompt", "screen", "region", "negative_region"):
             texts = _listed(getattr(self, name))
-            faults.check(all(map(str.strip, texts)), f"{name} has an empty text; write one, or leave it out")
+            is_text = all(isinstance(text, str) for text in texts)
+            faults.check(is_text, f"{name} is {list(texts)!r:.60}, expected one text or a list of texts; quote numbers")
+            is_empty = is_text and not all(map(str.strip, texts))
+            faults.check(not is_empty, f"{name} has an empty text; write one, or leave it out")
         faults.check(
             self.batch is not None or not self.negative_region or bool(self.region) or self.mask is not None,
             "negative_region has no effect without region or mask; give one of them",

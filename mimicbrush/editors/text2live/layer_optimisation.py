@@ -99,6 +99,11 @@ class LayerOptimisation:
         """Run the next step and return its losses without their weights, and their weighted sum as `total`."""
         step = len(self.history)
         losses = self.losses(self.make_items(draws), draws.losses, step)
+        if not losses:
+            raise UserError(
+                f"no loss has a weight above 0 at step {step + 1}; raise composition_weight, structure_weight or"
+                " screen_weight"
+            )
         total = self.losses.total(losses, step)
         self.optimizer.zero_grad()
         total.backward()

@@ -37,7 +37,7 @@ def measure_runs(config: EditProgressConfig) -> str:
             f"{', '.join(map(str, config.runs))}: no checkpoints/step-*.ckpt; train with run.keep_checkpoint_every"
         )
     with held(config.output):
-        claim(config.output, config, free=("output", "runs"))
+        claim(config.output, config)
         path = config.output / CSV
         measured = {row["step"] for row in read_records(path)}
         left = [each for each in checkpoints if each.step not in measured]

@@ -57,6 +57,12 @@ def test_a_guide_draws_the_opacity_to_it(guide, layer_request):
     assert opacity[inside].mean() > opacity[~inside].mean() + 0.2
 
 
+def test_a_step_without_losses_is_refused(guide, layer_request):
+    settings = replace(QUICK, **REGION_ONLY, num_steps=3)  # the weight of the region falls to 0 in the last step
+    with pytest.raises(UserError, match="no loss has a weight above 0 at step 3; raise composition_weight"):
+        Text2LiveEditor(guide, settings=settings, device="cpu").edit(layer_request)
+
+
 def test_the_layer_has_the_size_of_the_source(guide, layer_request):
     settings = replace(QUICK, resolution=20)
     edited = Text2LiveEditor(guide, settings=settings, device="cpu").edit(layer_request)

@@ -1,6 +1,7 @@
 """The curriculum from end to end, tiny: world pairs, two stages by train.py, and the measurement of both."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,8 @@ def test_stages_follow_one_another_and_are_measured(tmp_path, monkeypatch):
     }
     assert math.isfinite(read_records(second / "metrics.csv")[-1]["loss_matching"])
     assert measure_runs(config).startswith("0 checkpoints measured, 2 in all")
+    with pytest.raises(UserError, match="runs"):  # steps alone would not tell other runs apart
+        measure_runs(replace(config, runs=(second,)))
 
 
 def test_the_truth_itself_is_named_and_black_is_not():
