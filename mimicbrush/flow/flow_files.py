@@ -49,7 +49,9 @@ def read_flow(path: Path) -> StoredFlow:
     except UserError:
         raise
     except Exception as error:  # numpy, zipfile and torch raise many kinds of errors for damaged files
-        raise UserError(f"{path}: not a readable flow file ({first_line(error):.200})") from None
+        # The libraries' own texts advise to load pickles, which would run code; only those of the system are shown.
+        reason = f" ({first_line(error):.200})" if isinstance(error, OSError) else ""
+        raise UserError(f"{path}: not a readable flow file{reason}; write it again as {path.suffix}") from None
     if not np.isfinite(stored.flow).all():
         raise UserError(f"{path}: its flow holds NaN or infinity; write finite pixels")
     return stored

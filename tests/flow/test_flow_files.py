@@ -66,6 +66,14 @@ def test_damaged_files_are_named(tmp_path, suffix):
         read_flow(damaged(tmp_path, suffix))
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pth"])
+def test_a_foreign_file_is_refused_without_advice_to_load_it_unsafely(tmp_path, suffix):
+    path = tmp_path / f"flow{suffix}"
+    path.write_bytes(b"x")
+    with pytest.raises(UserError, match=rf"flow\{suffix}: not a readable flow file; write it again as \{suffix}$"):
+        read_flow(path)
+
+
 def test_mistakes_are_named_in_one_sentence(tmp_path):
     np.save(tmp_path / "last.npy", FLOW[0].transpose(1, 2, 0))
     np.save(tmp_path / "whole.npy", FLOW.astype(int))
