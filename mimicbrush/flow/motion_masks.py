@@ -12,7 +12,7 @@ from mimicbrush.pictures.mask_geometry import grow
 MARGIN = 2
 """Pixels around the object and its new place that show its border."""
 STILL = 1e-3
-"""Length in pixels up to which the mean flow of two neighbours counts as zero."""
+"""Length in pixels up to which a flow, or the mean flow of two neighbours, counts as zero."""
 MIN_SHARE = 0.5
 """Share of the moving pixels, and of those where they land, that a mask must let change."""
 OPAQUE = 0.5

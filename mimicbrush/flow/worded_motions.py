@@ -21,7 +21,7 @@ from mimicbrush.flow.motion_fields import (
     stretch,
     translate,
 )
-from mimicbrush.flow.motion_masks import check_motion
+from mimicbrush.flow.motion_masks import STILL, check_motion
 from mimicbrush.flow.motion_words import MotionWord, parse_words
 from mimicbrush.pictures.mask_geometry import mask_box
 
@@ -65,7 +65,7 @@ def worded_flow(text: str, mask: Tensor) -> Tensor:
     mask: (1, 1, H, W), 1 on the object. Raises UserError for what is no motion, or moves nothing into the picture.
     """
     flow = motion_field(worded_motion(text, box_of(mask)), *mask.shape[2:], mask=mask)
-    if not flow.any():
+    if flow.abs().max() <= STILL:  # opposite steps and a full turn leave rounding errors
         raise UserError(f"'{text}' moves nothing; give a motion")
     if not flow.isfinite().all():
         raise UserError(f"'{text}' sends a part of the object to infinity; move the corners less far apart")

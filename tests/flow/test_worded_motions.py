@@ -94,6 +94,8 @@ def test_the_flow_of_words_is_zero_outside_the_object():
     ("text", "message"),
     [
         ("rotate 0", "'rotate 0' moves nothing; give a motion"),
+        ("rotate 360", "'rotate 360' moves nothing"),
+        ("homography 0 0 0 0 0 0 0 0", "moves nothing"),
         ("translate 100 0", "moves every pixel out of the picture"),
         ("homography 30 0 -30 0 0 0 0 0", "no convex quadrangle"),
     ],
