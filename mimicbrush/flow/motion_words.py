@@ -17,9 +17,11 @@ MOTION_WORDS = {
 }
 """Names of the numbers that follow each word. `translate`: pixels; `rotate`: clockwise; `scale`, `stretch`: factors, 1
 keeps the size; `homography`: pixels by which the corners of the object's box move, top left, top right, bottom right
-and bottom left; `bend`: the angle between the two ends, positive to lift them."""
+and bottom left; `bend`: the angle between the two ends, positive to lift them, at most 360 degrees."""
 FACTORS = ("factor", "horizontal", "vertical")
 """Numbers that must be positive."""
+MAX_BEND = 360.0
+"""Largest angle of a bend in degrees, a full circle."""
 
 
 class MotionWord(NamedTuple):
@@ -66,6 +68,8 @@ def _parse_step(step: str) -> MotionWord:
     for number, meaning in zip(numbers, expected, strict=True):
         if meaning in FACTORS and number <= 0:
             raise UserError(f"'{step.strip()}' has a factor of {number:g}, expected a positive one; 1 keeps the size")
+    if name == "bend" and abs(numbers[0]) > MAX_BEND:
+        raise UserError(f"'{step.strip()}' bends by more than a full circle, expected -{MAX_BEND:g} to {MAX_BEND:g}")
     return MotionWord(name, numbers)
 
 

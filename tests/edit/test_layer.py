@@ -161,6 +161,7 @@ def test_text2live_is_the_default_editor(pictures, capsys):
         ({"region": "[ball, '']"}, "region has an empty text"),
         ({"mask": "r.png", "source": "s.png"}, "s.png: no such picture"),
         ({"negative_region": "sky"}, "negative_region has no effect without region or mask"),
+        ({"mask_use": "limit"}, "mask_use limit has no effect without mask; give the mask"),
         ({"opacity": 1.5}, "opacity is 1.5, expected 0 to 1"),
         ({"stop_after": -1}, "stop_after is -1, expected at least 1"),
         ({"preset": "tiny", "editor": None}, "preset is tiny, expected one of release, small"),

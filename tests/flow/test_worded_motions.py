@@ -39,6 +39,7 @@ def test_parsed_words_are_written_as_they_are_read():
         ("rotate 1 2", "'rotate 1 2' has 2 after rotate, expected 1 number .DEGREES."),
         ("scale big", "'scale big' has big, expected a finite number"),
         ("rotate nan", "'rotate nan' has nan, expected a finite number"),
+        ("bend 2000", "'bend 2000' bends by more than a full circle, expected -360 to 360"),
         ("scale 0", "'scale 0' has a factor of 0, expected a positive one"),
         (" ; ", "the motion is empty, expected steps such as 'translate 40 0; rotate 15'"),
         ("spin 1; scale 0", "2 faults:"),

@@ -97,6 +97,10 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         )
         uses = get_args(MaskUse)
         faults.check(self.mask_use in uses, f"mask_use is {self.mask_use}, expected {' or '.join(uses)}")
+        faults.check(
+            self.batch is not None or self.mask_use != "limit" or self.mask is not None,
+            "mask_use limit has no effect without mask; give the mask",
+        )
         faults.check(0 <= self.opacity <= 1, f"opacity is {self.opacity:g}, expected 0 to 1")
         faults.check(
             self.stop_after is None or self.stop_after >= 1, f"stop_after is {self.stop_after}, expected at least 1"
