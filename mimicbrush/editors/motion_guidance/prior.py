@@ -11,6 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from mimicbrush.diffusion.config import ScheduleConfig
 from mimicbrush.diffusion.ddim import PredictNoise, noise_of, signal_shares
+from mimicbrush.diffusion.latents import decode_unclamped, encode_mean
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas
 from mimicbrush.errors import UserError
 
@@ -41,18 +42,6 @@ class Prior(Protocol):
 
     def condition(self, canvas: MotionCanvas, prompt: str, *, guidance_scale: float) -> PredictNoise:
         """Return the noise prediction for a request; it is differentiable. Raises UserError for unusable prompts."""
-
-
-@torch.no_grad()
-def encode_mean(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """Encode pictures (B, 3, H, W) in [0, 1] as the means of their posteriors, scaled, in float32."""
-    mean = vae.encode((pictures * 2 - 1).to(vae.dtype)).latent_dist.mean
-    return mean.float() * vae.config.scaling_factor
-
-
-def decode_unclamped(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Decode latents to pictures (B, 3, H, W) that may leave [0, 1]; differentiable."""
-    return vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float() / 2 + 0.5
 
 
 class LatentPrior:
