@@ -44,6 +44,23 @@ class Prior(Protocol):
         """Return the noise prediction for a request; it is differentiable. Raises UserError for unusable prompts."""
 
 
+def latent_side(unet: UNet2DConditionModel) -> int:
+    """Side of the square latents for which a U-Net was trained; its config gives one number, or two."""
+    given = unet.config.sample_size
+    sides = set(given if isinstance(given, list | tuple) else [given])
+    if len(sides) != 1 or None in sides:
+        raise UserError(
+            f"the U-Net's sample_size is {given}, expected one side, of square latents; set it in its config"
+        )
+    return sides.pop()
+
+
+def cross_attention_width(unet: UNet2DConditionModel) -> int:
+    """Numbers of each text token that a U-Net reads; its config gives one number, or one for each block."""
+    width = unet.config.cross_attention_dim
+    return width if isinstance(width, int) else width[0]
+
+
 class LatentPrior:
     """A U-Net and an autoencoder of diffusers, with a CLIP text encoder or without text.
 
@@ -68,6 +85,13 @@ class LatentPrior:
                 f"the U-Net has {channels[0]} input and {channels[1]} output channels, expected"
                 f" {vae.config.latent_channels} each, like the autoencoder; give one that is not made for inpainting"
             )
+        width = cross_attention_width(unet)
+        given = width if text_encoder is None else text_encoder.config.hidden_size
+        if given != width:
+            raise UserError(
+                f"the text encoder's tokens have {given} numbers, and the U-Net reads {width}; give the text encoder"
+                " that it was trained with"
+            )
         self.unet = unet.eval().requires_grad_(False)
         self.vae = vae.eval().requires_grad_(False)
         self.text_encoder = None if text_encoder is None else text_encoder.eval().requires_grad_(False)
@@ -75,7 +99,7 @@ class LatentPrior:
         self.schedule = schedule or ScheduleConfig()
         self.shares = signal_shares(self.schedule)
         self.stride = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.canvas_size = unet.config.sample_size * self.stride
+        self.canvas_size = latent_side(unet) * self.stride
 
     @property
     def device(self) -> torch.device:
@@ -122,8 +146,7 @@ class LatentPrior:
         if self.text_encoder is None:
             if any(prompts):
                 raise UserError(f"prompt is {prompts[0]!r:.60}, but the weights have no text encoder; leave it empty")
-            width = self.unet.config.cross_attention_dim
-            width = width if isinstance(width, int) else width[0]
+            width = cross_attention_width(self.unet)
             return torch.zeros(len(prompts), 1, width, dtype=self.unet.dtype, device=self.device)
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
         return self.embed_tokens(self.tokenizer(prompts, **options).input_ids)
