@@ -17,7 +17,7 @@ from data_prep.clips.pairs import ChosenPair, select_pairs
 from data_prep.clips.shots import Division, Shot, find_shots, num_pairs_across, thin_out
 from data_prep.config import PairConfig, VideoShardConfig
 from data_prep.frames.images import encode_image
-from data_prep.frames.keypoints import KeypointMatcher, Match
+from data_prep.frames.keypoints import FrameFeatures, KeypointMatcher, Match
 from data_prep.inputs.clip_files import list_videos
 from data_prep.inputs.input_files import check_file
 from data_prep.inputs.input_states import InputStates, state_of
@@ -159,7 +159,7 @@ def _pairs_of_stretch(
     facts = _facts(clip)
     pairs = []
     for shot in _choose_shots(division, reading.record, reading.pairs):
-        pairs += _pairs_of_shot(shot, reading, origin={**origin, **facts})
+        pairs += _pairs_of_shot(shot, reading, division.features, origin={**origin, **facts})
     return pairs, clip.thumbnails[:: 1 if reading.record.num_stretches == 1 else THUMBNAIL_STEP], facts
 
 
@@ -168,7 +168,7 @@ def _choose_shots(division: Division, record: ClipRecord, config: PairConfig) ->
 
     Frames between shots are dropped, and pairs of two shots are never compared.
     """
-    shots, transitions = division
+    shots, transitions = division.shots, division.transitions
     record.num_frames += len(transitions) + sum(len(shot.frames) for shot in shots)
     if transitions:
         record.dropped_frames["transition"] += len(transitions)
@@ -181,10 +181,10 @@ def _choose_shots(division: Division, record: ClipRecord, config: PairConfig) ->
     return [thin_out(shot, config.frames_per_shot) for shot in sorted(largest, key=lambda shot: shot.frames[0].time)]
 
 
-def _pairs_of_shot(shot: Shot, reading: _Reading, *, origin: Mapping) -> list[FramePair]:
+def _pairs_of_shot(shot: Shot, reading: _Reading, features: FrameFeatures, *, origin: Mapping) -> list[FramePair]:
     """Choose the pairs of a shot, match their keypoints and encode their frames."""
     config, watch, generator = reading.config, reading.watch, reading.generator
-    matcher = KeypointMatcher()
+    matcher = KeypointMatcher(features)
     with watch.measure("similarity"):
         shot, borders = _crop(shot)
         selection = select_pairs(shot, config.pairs, generator, matcher)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data_prep.clips.shots import Shot
 from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.frames.images import GreyFrames
-from data_prep.frames.keypoints import KeypointMatcher, vouch_for
+from data_prep.frames.keypoints import FrameFeatures, KeypointMatcher, vouch_for
 from data_prep.frames.likeness import Likeness, Look, compare, look_at
 from mimicbrush.data.picture_limits import is_storable
 from mimicbrush.video.decoded_clip import Frame
@@ -74,8 +74,8 @@ def select_pairs(
     If there are fewer, pairs below the band are added for which matched keypoints vouch.
     """
     selection = Selection([], [], Counter(), Counter(), {})
-    matcher = matcher or KeypointMatcher()
-    usable = _drop_poor_frames(shot.frames, config, selection, matcher.greys)
+    matcher = matcher or KeypointMatcher(FrameFeatures())
+    usable = _drop_poor_frames(shot.frames, config, selection, matcher.features.greys)
     inside: list[ChosenPair] = []
     below: list[ChosenPair] = []
     for first, second in combinations(usable, 2):

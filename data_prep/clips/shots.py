@@ -21,6 +21,7 @@ from data_prep.clips.mixed_frames import num_mixed, split_at_mixed
 from data_prep.clips.static_dissolves import find_static_dissolves
 from data_prep.clips.transitions import Span, find_transitions, is_carried
 from data_prep.frames.images import correlate
+from data_prep.frames.keypoints import FrameFeatures
 from data_prep.frames.same_scene import share_in_place, show_same_scene
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail
 
@@ -86,6 +87,8 @@ class Division(NamedTuple):
     """In order of time; shots of which no frame was decoded are left out."""
     transitions: list[Frame]
     """Frames of slow transitions and flashes, which show two shots or neither."""
+    features: FrameFeatures
+    """What was measured of the frames on the way."""
 
     def may_hide_cuts(self) -> bool:
         """Whether cuts may lie in the gaps: others were found, or the colours on both sides of a gap differ."""
@@ -95,9 +98,10 @@ class Division(NamedTuple):
 
 def find_shots(clip: DecodedClip) -> Division:
     """Divide a clip into its shots."""
+    features = FrameFeatures()
     cuts, flashes = find_cuts(clip.thumbnails)
     cuts = [cut for cut in cuts if not _is_still_in_place(cut, clip.frames)]
-    spans = [span for part in _split(clip.thumbnails, cuts) for span in _transitions_in(part, clip.frames)]
+    spans = [span for part in _split(clip.thumbnails, cuts) for span in _transitions_in(part, clip.frames, features)]
     hidden = [*spans, *flashes]
     clear = [frame for frame in clip.frames if not any(span.start < frame.time < span.end for span in hidden)]
     bounds = sorted(
@@ -105,11 +109,11 @@ def find_shots(clip: DecodedClip) -> Division:
     )
     times = [-np.inf, *(time for time, _ in bounds), np.inf]
     parts = [[frame for frame in clear if start <= frame.time < end] for start, end in pairwise(times)]
-    parts = _without_mixed(parts, [is_clean for _, is_clean in bounds])
+    parts = _without_mixed(parts, [is_clean for _, is_clean in bounds], features)
     gaps = [thumbnail.time for thumbnail in clip.thumbnails[1:] if thumbnail.after_gap]
-    shots = [_shot(frames, gaps) for part in parts for frames in split_at_mixed(part) if frames]
+    shots = [_shot(frames, gaps) for part in parts for frames in split_at_mixed(part, features=features) if frames]
     kept = {frame.time for shot in shots for frame in shot.frames}
-    return Division(shots, [frame for frame in clip.frames if frame.time not in kept])
+    return Division(shots, [frame for frame in clip.frames if frame.time not in kept], features)
 
 
 def _is_clean(cut: float, thumbnails: Sequence[Thumbnail]) -> bool:
@@ -120,12 +124,17 @@ def _is_clean(cut: float, thumbnails: Sequence[Thumbnail]) -> bool:
     return max(jumps.values(), default=0.0) <= MAX_CLEAN * jump
 
 
-def _without_mixed(parts: Sequence[list[Frame]], is_clean: Sequence[bool]) -> list[list[Frame]]:
+def _without_mixed(
+    parts: Sequence[list[Frame]], is_clean: Sequence[bool], features: FrameFeatures
+) -> list[list[Frame]]:
     """The frames of each shot without those at its ends that show another shot as well.
 
     is_clean: whether no frame between two parts can show both, as at a clean cut or where the picture goes to black.
     """
-    ends = [(0, 0) if clean else num_mixed(*pair) for pair, clean in zip(pairwise(parts), is_clean, strict=True)]
+    ends = [
+        (0, 0) if clean else num_mixed(*pair, features=features)
+        for pair, clean in zip(pairwise(parts), is_clean, strict=True)
+    ]
     before, after = ([end for end, _ in ends], [start for _, start in ends])
     return [
         frames[start : len(frames) - end] for frames, start, end in zip(parts, [0, *after], [*before, 0], strict=True)
@@ -139,28 +148,30 @@ def _is_still_in_place(cut: float, frames: Sequence[Frame]) -> bool:
     return bool(before and after) and share_in_place(before[-1].image, after[0].image) >= MIN_IN_PLACE
 
 
-def _transitions_in(part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
+def _transitions_in(part: Sequence[Thumbnail], frames: Sequence[Frame], features: FrameFeatures) -> list[Span]:
     """The transitions between two cuts; the frames of that part alone decide."""
     inside = [frame for frame in frames if part[0].time <= frame.time <= part[-1].time] if part else []
-    found = [span for group in find_transitions(part) for span in _true_transitions(group, part, inside)]
+    found = [span for group in find_transitions(part) for span in _true_transitions(group, part, inside, features)]
     # The rim of a cut-out that moves looks like a dissolve.
     return found if any(frame.has_alpha for frame in inside) else [*found, *find_static_dissolves(part)]
 
 
-def _true_transitions(group: Sequence[Span], part: Sequence[Thumbnail], frames: Sequence[Frame]) -> list[Span]:
+def _true_transitions(
+    group: Sequence[Span], part: Sequence[Thumbnail], frames: Sequence[Frame], features: FrameFeatures
+) -> list[Span]:
     """The transitions among possible ones that overlap: those before and after which frames show two scenes.
 
     A short group is one transition, parts of which were found. In a long one things move as well, and each is judged.
     """
     whole = Span(group[0].start, max(span.end for span in group), group[0].is_dip)
-    if _is_within_scene(whole, part, frames):
+    if _is_within_scene(whole, part, frames, features):
         return []
     if whole.length <= MAX_TRANSITION:
         return [whole]
-    return [span for span in group if not _is_within_scene(span, part, frames)]
+    return [span for span in group if not _is_within_scene(span, part, frames, features)]
 
 
-def _is_within_scene(span: Span, part: Sequence[Thumbnail], frames: Sequence[Frame]) -> bool:
+def _is_within_scene(span: Span, part: Sequence[Thumbnail], frames: Sequence[Frame], features: FrameFeatures) -> bool:
     """Whether the nearest frames before and after a span, or else the outermost ones in it, show the same scene.
 
     Where they do not match, thumbnails tell whether motion carries one into the other. After a dip to black or white
@@ -173,7 +184,7 @@ def _is_within_scene(span: Span, part: Sequence[Thumbnail], frames: Sequence[Fra
     if span.is_dip:
         sides = [frame.image for frame in (*before[-1:], *after[:1])]
         return len(sides) == 2 and share_in_place(*sides) >= MIN_IN_PLACE
-    if not first or not last or show_same_scene(first[0].image, last[0].image):
+    if not first or not last or show_same_scene(first[0], last[0], features=features):
         return True
     return is_carried(span, part)
 

@@ -37,14 +37,14 @@ def to_grey(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
 
 
 class GreyFrames:
-    """Grey versions of one shot's frames, each made once."""
+    """Grey versions of a clip's frames, each made once. Frames of one time differ in shape if one was cropped."""
 
     def __init__(self) -> None:
-        self._greys: dict[tuple[float, int], NDArray[np.uint8]] = {}
+        self._greys: dict[tuple[float, tuple, int], NDArray[np.uint8]] = {}
 
     def at(self, frame: Frame, short_side: int) -> NDArray[np.uint8]:
         """The frame as `to_grey` converts it."""
-        key = frame.time, short_side
+        key = frame.time, frame.image.shape, short_side
         if key not in self._greys:
             self._greys[key] = to_grey(frame.image, short_side)
         return self._greys[key]

@@ -62,30 +62,39 @@ class Features(NamedTuple):
     """Height and width at DETECTION_SIZE."""
 
 
-class KeypointMatcher:
-    """Matches frames of one shot. Keypoints of a frame are detected once, and two frames are matched once."""
+class FrameFeatures:
+    """Grey versions and keypoints of the frames that are read together, each made once: shots are told apart by
+    keypoints, and then the pairs of a shot are matched by the same ones."""
 
     def __init__(self) -> None:
         self.greys = GreyFrames()
-        self._features: dict[float, Features] = {}
+        self._features: dict[tuple[float, tuple], Features] = {}
+
+    def of(self, frame: Frame) -> Features:
+        """The frame's keypoints, as `detect_keypoints` finds them."""
+        key = frame.time, frame.image.shape
+        if key not in self._features:
+            self._features[key] = _describe_corners(self.greys.at(frame, DETECTION_SIZE))
+        return self._features[key]
+
+
+class KeypointMatcher:
+    """Matches frames of one shot, any two of them once."""
+
+    def __init__(self, features: FrameFeatures) -> None:
+        self.features = features
         self._matches: dict[tuple[float, float], list[Match]] = {}
 
     def match(self, source: Frame, reference: Frame) -> list[Match]:
         """Match the keypoints of two frames, as `match_keypoints` does."""
         times = source.time, reference.time
         if times not in self._matches:
-            self._matches[times] = match_keypoints(self._detect(source), self._detect(reference))
+            self._matches[times] = match_keypoints(self.features.of(source), self.features.of(reference))
         return self._matches[times]
-
-    def _detect(self, frame: Frame) -> Features:
-        if frame.time not in self._features:
-            self._features[frame.time] = _describe_corners(self.greys.at(frame, DETECTION_SIZE))
-        return self._features[frame.time]
 
 
 def detect_keypoints(image: NDArray[np.uint8]) -> Features:
-    """Find and describe the corners of a (H, W, 3) RGB frame. This is the slow part, done once for a frame of several
-    pairs."""
+    """Find and describe the corners of a (H, W, 3) RGB picture, which is the slow part."""
     return _describe_corners(to_grey(image, DETECTION_SIZE))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.frames.keypoints import detect_keypoints, match_keypoints
+from data_prep.frames.keypoints import FrameFeatures, Match, detect_keypoints, match_keypoints
 from data_prep.frames.uniform_edges import find_content
+from mimicbrush.video.decoded_clip import Frame
 
 SIZE = (256, 144)
 """Largest width and height at which blocks are compared; frames are not enlarged."""
@@ -28,10 +31,16 @@ MIN_SPREAD = 0.03
 """Smallest area over which matched keypoints must be spread, as a share of the picture: a logo does not count."""
 
 
-def show_same_scene(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
-    """Whether blocks agree in place, whatever their brightness, or else keypoints match; (H, W, 3) RGB."""
-    first, second = _crop_bars(first, second)
-    return _share_in_place(first, second) >= MIN_SHARE or _match_spread(first, second) >= MIN_SPREAD
+def show_same_scene(first: Frame, second: Frame, *, features: FrameFeatures) -> bool:
+    """Whether blocks agree in place, whatever their brightness, or else keypoints match."""
+    inside = _crop_bars(first.image, second.image)
+    if _share_in_place(*inside) >= MIN_SHARE:
+        return True
+    described = [
+        features.of(frame) if image.shape == frame.image.shape else detect_keypoints(image)
+        for frame, image in zip((first, second), inside, strict=True)
+    ]
+    return _spread(match_keypoints(*described)) >= MIN_SPREAD
 
 
 def _crop_bars(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -69,9 +78,8 @@ def _blocks(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.f
     return blocks / (texture[:, None] + 1e-6), texture
 
 
-def _match_spread(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+def _spread(matches: Sequence[Match]) -> float:
     """Area over which the verified matches of two frames are spread, as a share of the picture; 0 without matches."""
-    matches = match_keypoints(detect_keypoints(first), detect_keypoints(second))
     if not matches:
         return 0.0
     low, high = np.quantile(np.array(matches), (0.1, 0.9), axis=0)

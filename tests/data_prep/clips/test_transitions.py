@@ -10,6 +10,7 @@ import pytest
 
 from data_prep.clips.shots import find_shots
 from data_prep.clips.transitions import Span, is_carried
+from data_prep.frames.keypoints import FrameFeatures
 from data_prep.frames.same_scene import show_same_scene
 from mimicbrush.video.decoded_clip import DecodedClip, Frame, Thumbnail, shrink_luma
 from tests.data_prep.conftest import INFO, panning_frames, texture
@@ -94,7 +95,7 @@ def letterboxed(mix: Mix) -> Mix:
 )
 def test_a_slow_transition_parts_two_shots_and_loses_its_frames(mix: Mix, step: float) -> None:
     clip = clip_of(join(pan(0, step), pan(1, step), mix))
-    shots, dropped = find_shots(clip)
+    shots, dropped, _ = find_shots(clip)
     assert len(shots) == 2
     assert all(frame.time <= START + 0.3 for frame in shots[0].frames)
     assert all(frame.time >= END - 0.3 for frame in shots[1].frames)
@@ -114,8 +115,8 @@ def test_a_fade_to_another_thing_in_the_same_room_is_a_boundary(level: int) -> N
     first, second = pan(0, 0.0), [frame.copy() for frame in pan(0, 0.0)]
     for frame, other in zip(second, pan(1, 0.0), strict=True):
         frame[20:, 40:150] = other[20:, 40:150]
-    assert show_same_scene(first[0], second[0])
-    shots, dropped = find_shots(clip_of(join(first, second, fade_through(level))))
+    assert show_same_scene(Frame(0.0, first[0]), Frame(1.0, second[0]), features=FrameFeatures())
+    shots, dropped, _ = find_shots(clip_of(join(first, second, fade_through(level))))
     assert [shot.frames[-1].time < START + 0.3 or shot.frames[0].time > END - 0.3 for shot in shots] == [True, True]
     assert len(dropped) >= 3
 
@@ -130,7 +131,7 @@ def test_half_faded_frames_are_dropped_where_a_clip_begins(level: int) -> None:
 @pytest.mark.parametrize("step", [0.0, 0.5, 1.0, 3.0])
 def test_a_moving_camera_is_one_shot(step: float) -> None:
     clip = clip_of(pan(2, step))
-    shots, dropped = find_shots(clip)
+    shots, dropped, _ = find_shots(clip)
     assert ([len(shot.frames) for shot in shots], dropped) == ([len(clip.frames)], [])
 
 
@@ -138,7 +139,7 @@ def test_a_moving_camera_is_one_shot(step: float) -> None:
 def test_a_fast_pan_over_coarse_texture_is_one_shot(step: int) -> None:
     """Frames of 64 x 64 pixels, which no keypoints match; the picture is replaced within a second or three."""
     clip = clip_of(panning_frames(0, num=60, step=step))
-    shots, dropped = find_shots(clip)
+    shots, dropped, _ = find_shots(clip)
     assert ([len(shot.frames) for shot in shots], dropped) == ([len(clip.frames)], [])
 
 
@@ -171,6 +172,6 @@ def test_photographers_flashes_do_not_cut_a_shot() -> None:
     frames = pan(5, 0.3)
     for i in (20, 47, 48, 70):
         frames[i] = cv2.add(frames[i], np.full_like(frames[i], 120))
-    shots, dropped = find_shots(clip_of(frames))
+    shots, dropped, _ = find_shots(clip_of(frames))
     assert len(shots) == 1
     assert [frame.time for frame in dropped] == [20 / FPS, 70 / FPS]

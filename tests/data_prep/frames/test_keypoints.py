@@ -4,7 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.frames.keypoints import Match, detect_keypoints, match_keypoints, median_motion
+from data_prep.frames import keypoints
+from data_prep.frames.keypoints import (
+    FrameFeatures,
+    KeypointMatcher,
+    Match,
+    detect_keypoints,
+    match_keypoints,
+    median_motion,
+)
+from data_prep.frames.same_scene import show_same_scene
+from mimicbrush.video.decoded_clip import Frame
 from tests.data_prep.conftest import texture
 
 
@@ -81,3 +91,19 @@ def test_what_moves_before_a_still_background_is_matched_too() -> None:
 def test_median_motion_is_a_share_of_the_picture() -> None:
     assert median_motion([(0.1, 0.1, 0.4, 0.5), (0.2, 0.2, 0.2, 0.2), (0.5, 0.5, 0.8, 0.9)]) == pytest.approx(0.5)
     assert median_motion([]) is None
+
+
+def test_keypoints_of_a_frame_are_found_once_for_shots_and_for_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of one time that were cropped are another picture."""
+    picture = texture(9, 200, 400)
+    frames = [Frame(0.0, picture[:, :240]), Frame(1.0, picture[:, 60:300])]
+    described = []
+    compute = keypoints._describe_corners
+    monkeypatch.setattr(keypoints, "_describe_corners", lambda grey: described.append(grey) or compute(grey))
+    features = FrameFeatures()
+    assert show_same_scene(*frames, features=features)
+    matches = KeypointMatcher(features).match(*frames)
+    assert len(described) == 2
+    assert matches == match(*(frame.image for frame in frames))
+    cropped = frames[0]._replace(image=frames[0].image[20:])
+    assert features.of(cropped).shape == (180, 240)
