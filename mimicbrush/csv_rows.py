@@ -10,12 +10,17 @@ from mimicbrush.errors import UserError
 
 
 def read_rows(
-    path: Path, required: Sequence[str], optional: Collection[str] | None = None
+    path: Path,
+    required: Sequence[str],
+    *,
+    optional: Collection[str] | None = None,
+    faults: dict[int, list[str]] | None = None,
 ) -> dict[int, dict[str, str]]:
     """Read the cells of every row that is not blank, by column: {line: {column: cell}}; missing cells are empty.
 
-    optional: further columns that the file may have; None allows any.
-    Raises UserError if the file cannot be read, its columns do not fit, or a row has more cells than there are columns.
+    optional: further columns that the file may have; None allows any. faults: receives the faults of each line that has
+    more cells than there are columns, which is left out; None refuses the whole file.
+    Raises UserError if the file cannot be read, its columns do not fit, or such a line is not allowed.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -26,13 +31,16 @@ def read_rows(
     (_, header), *rows = [(line, cells) for line, cells in lines if any(map(str.strip, cells))] or [(1, [])]
     columns = list(map(str.strip, header))
     _check_columns(path, columns, required, optional)
+    fitting = {}
     for line, cells in rows:
-        if any(cells[len(columns) :]):
-            raise UserError(
-                f"{path}, line {line}: {len(cells)} cells for {len(columns)} columns; put a cell that holds commas"
-                ' in "quotes"'
-            )
-    return {line: dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False)) for line, cells in rows}
+        if not any(cells[len(columns) :]):
+            fitting[line] = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
+            continue
+        fault = f'{len(cells)} cells for {len(columns)} columns; put a cell that holds commas in "quotes"'
+        if faults is None:
+            raise UserError(f"{path}, line {line}: {fault}")
+        faults[line] = [fault]
+    return fitting
 
 
 def _check_columns(

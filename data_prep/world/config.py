@@ -13,10 +13,10 @@ MIN_SIZE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class SetSizes:
-    """Numbers of edits with seen words; a quarter as many with unseen words are added."""
+    """Numbers of edits with seen words, to which a quarter as many with unseen words, rounded up, are added."""
 
     reference: int = 40
-    """Sources edited by a reference; each has two samples, with a reference of the same and of another object."""
+    """Sources edited by a reference; each gives two edits, with a reference of the same and of another object."""
     parts: int = 24
     """Parts of objects edited by a reference."""
     text: int = 40
@@ -60,7 +60,7 @@ class RenderWorldConfig:
     textures: Path | None = None
     """Folder of pictures of surfaces, in which stills and clips show objects as well; the sets do not change."""
     sets: SetSizes = field(default_factory=SetSizes)
-    """Numbers of edits of each evaluation set."""
+    """Numbers of edits with seen words; each set has a quarter as many more, rounded up, with unseen words."""
     pairs: PairCounts = field(default_factory=PairCounts)
     """Numbers of pairs for train.py, which are written as shards."""
     seed: int = 0

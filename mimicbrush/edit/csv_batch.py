@@ -31,8 +31,9 @@ class Batch(NamedTuple):
 
 def read_batch(config: EditConfig) -> Batch:
     """Read the CSV of a batch; raises UserError if it is not readable or its columns are wrong."""
-    edits, faults = {}, {}
-    for line, row in _read_rows(config).items():
+    edits: dict[int, EditConfig] = {}
+    faults: dict[int, list[str]] = {}
+    for line, row in _read_rows(config, faults).items():
         row_faults = Faults()
         edit = _read_row(config, row, row_faults)
         if edit is not None:
@@ -84,10 +85,10 @@ def refuse_results_of_others(edit: EditConfig, recommended: RecommendedSettings 
             )
 
 
-def _read_rows(config: EditConfig) -> dict[int, dict[str, str]]:
-    """Read the cells of each edit by column, without spaces around them."""
-    rows = read_rows(config.batch, required=config.needed, optional=config.optional)
-    if not rows:
+def _read_rows(config: EditConfig, faults: dict[int, list[str]]) -> dict[int, dict[str, str]]:
+    """Read the cells of each edit by column, without spaces around them; lines with too many are added to `faults`."""
+    rows = read_rows(config.batch, required=config.needed, optional=config.optional, faults=faults)
+    if not rows and not faults:
         raise UserError(f"{config.batch}: no rows below the columns' names; write one for each edit")
     return {line: {name: cell.strip() for name, cell in row.items()} for line, row in rows.items()}
 
