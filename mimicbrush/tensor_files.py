@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import torch
+from torch import Tensor
 
 from mimicbrush.errors import UserError
 
@@ -81,6 +82,12 @@ def torch_load(path: Path) -> object:
             f"{path}: not a readable checkpoint ({type(error).__name__}: truncated, of another format, or holding more"
             " than tensors, which is never loaded); copy or download it again"
         ) from None
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """A short fingerprint of a tensor's shape and values, in float32."""
+    levels = tensor.detach().float().cpu().contiguous().numpy()
+    return hashlib.sha256(f"{levels.shape}".encode() + levels.tobytes()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.keep_masks import RELEASED_SUFFIX, as_inverted_mask, read_latent_mask
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
 from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.edit.motion_inputs import read_motion
@@ -33,7 +34,7 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
     with faults.collect():
         picture = _decode("source", config.source)
         source = as_source(to_channels(picture.levels), name=source_name)
-    for option in ("mask", "edit_mask"):
+    for option in ("mask", "edit_mask", "keep_mask"):
         (path,) = config.pictures.get(option, [None])
         with faults.collect():
             masks[option] = path and _read_mask(option, path, source, name=f"{option} {called(path)}", of=source_name)
@@ -41,6 +42,7 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
         references += _read_reference(path, box, mask_path, called, faults)
     if isinstance(config, MotionEditConfig) and not faults.found:
         with faults.collect():
+            masks["edit_mask"] = masks["keep_mask"] if config.keep_mask else masks["edit_mask"]
             flow = read_motion(config, source, masks["mask"], masks["edit_mask"])
     faults.refuse()
     return Inputs(
@@ -105,10 +107,13 @@ def _read_reference(
 
 
 def _read_mask(option: str, path: Path, source: Source | None, *, name: str, of: str) -> Tensor:
-    """Read a mask (1, H, W) of the source's size."""
-    drawn = _channels(option, path)
+    """Read a mask (1, H, W) of the source's size, 1 where something may change, or on the object that moves."""
+    is_inverted = option == "keep_mask"
+    is_latent = is_inverted and path.suffix.lower() == RELEASED_SUFFIX
+    drawn = read_latent_mask(path) if is_latent else _channels(option, path)
     # If the source is unfit, the mask is compared with itself, so that its other faults are found.
-    return as_edit_mask(drawn, drawn if source is None else source.pixels, name=name, of=of)
+    pixels = drawn if source is None else source.pixels
+    return (as_inverted_mask if is_inverted else as_edit_mask)(drawn, pixels, name=name, of=of)
 
 
 def _channels(option: str, path: Path) -> Tensor:

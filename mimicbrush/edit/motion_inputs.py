@@ -29,11 +29,8 @@ def read_motion(config: MotionEditConfig, source: Source, mask: Tensor | None, e
     behind.
     """
     flow = _read_flow(config.flow, source, mask) if config.move is None else worded_flow(config.move, mask[None])
-    try:
-        check_motion(flow, None if edit_mask is None else edit_mask[None])
-    except UserError as error:
-        hint = "; mask is the object, edit_mask what may change: were they swapped?" if mask is not None else ""
-        raise UserError(str(error) + (hint if edit_mask is not None else "")) from None
+    advice = _advice_on_masks(is_inverted=config.keep_mask is not None, has_object=mask is not None)
+    check_motion(flow, None if edit_mask is None else edit_mask[None], advice=advice)
     changed = propose_mask(flow)[0] > 0
     if source.layer is not None and bool((source.layer[3:] < 1)[changed].any()):
         raise UserError(
@@ -41,6 +38,14 @@ def read_motion(config: MotionEditConfig, source: Source, mask: Tensor | None, e
             " it is; put the picture on a background first"
         )
     return flow
+
+
+def _advice_on_masks(*, is_inverted: bool, has_object: bool) -> str:
+    """Advice where the edit mask, or the mask of what is kept, keeps what moves."""
+    if is_inverted:
+        return "white in keep_mask marks what is kept; give a mask of what may change as edit_mask"
+    swapped = "; mask is the object, edit_mask what may change: were they swapped?" if has_object else ""
+    return f"white in edit_mask marks what may change; give a mask of what is kept as keep_mask{swapped}"
 
 
 def _read_flow(path: Path, source: Source, mask: Tensor | None) -> Tensor:

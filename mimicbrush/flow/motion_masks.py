@@ -17,6 +17,8 @@ MIN_SHARE = 0.5
 """Share of the moving pixels, and of those where they land, that a mask must let change."""
 OPAQUE = 0.5
 """Opacity from which a pixel counts as the object's."""
+POLARITY = "1 (white) marks what may change, so invert a mask of what to keep"
+"""Advice where a mask keeps what moves."""
 
 
 def moving_pixels(flow: Tensor) -> Tensor:
@@ -55,10 +57,10 @@ def edit_mask_of_keep_mask(keep: Tensor) -> Tensor:
     return 1 - keep
 
 
-def check_motion(flow: Tensor, mask: Tensor | None = None) -> None:
+def check_motion(flow: Tensor, mask: Tensor | None = None, *, advice: str = POLARITY) -> None:
     """Raise UserError where nothing that moves would be seen, or where the mask keeps most of what moves.
 
-    flow: (1, 2, H, W); mask: (1, 1, H, W), 1 where pixels may change, or None.
+    flow: (1, 2, H, W); mask: (1, 1, H, W), 1 where pixels may change, or None; advice: what to do about such a mask.
     """
     moving = moving_pixels(flow)
     if not (moving & points_inside(flow)).any():
@@ -70,8 +72,7 @@ def check_motion(flow: Tensor, mask: Tensor | None = None) -> None:
         share = float((mask > 0.5)[place].float().mean()) if place.any() else 1.0
         if share < MIN_SHARE:
             raise UserError(
-                f"the mask lets {share:.0%} of {called} change, expected at least {MIN_SHARE:.0%}; 1 (white) marks what"
-                " may change, so invert a mask of what to keep"
+                f"the mask lets {share:.0%} of {called} change, expected at least {MIN_SHARE:.0%}; {advice}"
             )
 
 

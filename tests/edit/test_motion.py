@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def scene(tmp_path: Path) -> Path:
 def motion(folder: Path, **changes: object) -> list[object]:
     options = {"source": "s.png", "mask": "m.png", "move": "translate 30 5", "output": "e.png"} | changes
     named = {
-        name: folder / value if str(value).endswith((".png", ".npy")) else value for name, value in options.items()
+        name: folder / value if str(value).endswith((".png", ".npy", ".pth")) else value
+        for name, value in options.items()
     }
     return ["motion", *(word for name, value in named.items() if value is not None for word in (f"--{name}", value))]
 
@@ -72,6 +74,40 @@ def test_nothing_changes_outside_the_edit_mask(scene):
     run(*motion(scene, edit_mask="limit.png"))
     assert np.array_equal(pixels(scene / "e.png")[:, 48:], pixels(scene / "s.png")[:, 48:])
     assert not np.array_equal(pixels(scene / "e.png"), pixels(scene / "s.png"))
+
+
+def test_a_keep_mask_is_an_edit_mask_with_the_opposite_meaning_alone_in_batches_and_in_replays(scene):
+    limit = np.zeros((51, 71), np.uint8)
+    limit[8:, :48] = 255
+    Image.fromarray(limit).save(scene / "limit.png")
+    Image.fromarray(255 - limit).save(scene / "keep.png")
+    run(*motion(scene, edit_mask="limit.png"))
+    run(*motion(scene, keep_mask="keep.png", output="kept.png"))
+    (scene / "motions.csv").write_text(
+        "source,mask,move,keep_mask,output\ns.png,m.png,translate 30 5,keep.png,row.png\n"
+    )
+    run("motion", "--batch", scene / "motions.csv")
+    run("--replay", scene / "kept.png", "--output", scene / "again.png")
+    for name in ("kept", "row", "again"):
+        assert np.array_equal(pixels(scene / f"{name}.png"), pixels(scene / "e.png"))
+    Image.fromarray(limit).save(scene / "keep.png")
+    with pytest.raises(UserError, match=r"keep_mask .*keep\.png has changed since .*kept\.png was made"):
+        run("--replay", scene / "kept.png", "--output", scene / "third.png")
+
+
+def test_a_mask_of_the_release_holds_latents_that_are_kept(scene):
+    """The last column and row of latents of a picture of 64 x 48 pixels are kept."""
+    for name in ("s", "m"):
+        Image.open(scene / f"{name}.png").crop((0, 0, 64, 48)).save(scene / f"{name}.png")
+    kept = torch.zeros(1, 4, 6, 8, dtype=torch.bool)
+    kept[..., 5, :] = kept[..., 7] = True
+    torch.save(kept, scene / "kept.pth")
+    editor = "mimicbrush.editors.motion_guidance.MotionGuidanceEditor"
+    settings = {"num_inference_steps": 1, "flow_weight": 0}
+    init_args = json.dumps({"pretrained": "asset:tiny", "settings": settings, "device": "cpu"})
+    run(*motion(scene, keep_mask="kept.pth", editor=editor, init_args=init_args))
+    may_change = pixels(scene / "e-mask.png") > 0
+    assert may_change[:40, :56].all() and not may_change[40:].any() and not may_change[:, 56:].any()
 
 
 def test_an_edit_is_repeated_from_its_record(scene):
@@ -144,7 +180,23 @@ REFUSED = {
     "empty mask": ({"mask": "black.png"}, "mask .*black.png is empty"),
     "full mask": ({"mask": "white.png"}, "mask .*white.png is all white"),
     "full edit mask": ({"edit_mask": "white.png"}, "edit_mask .*white.png is all white"),
-    "keep mask": ({"edit_mask": "keep.png"}, "lets 0% of the moving pixels change.* invert a mask of what to keep"),
+    "keep mask": (
+        {"edit_mask": "keep.png"},
+        "lets 0% of the moving pixels change.* give a mask of what is kept as keep_m",
+    ),
+    "edit mask as keep mask": (
+        {"keep_mask": "old_and_new.png"},
+        "lets 0% of the moving pixels change.*white in keep_mask marks what is kept; give .*as edit_mask",
+    ),
+    "edit mask and keep mask": (
+        {"edit_mask": "old_and_new.png", "keep_mask": "keep.png"},
+        "edit_mask and keep_mask given; give edit_mask, white where the source may",
+    ),
+    "full keep mask": ({"keep_mask": "white.png"}, "keep_mask .*white.png is all white, so nothing may change"),
+    "mask of latents of another size": (
+        {"keep_mask": "latents.pth"},
+        "keep_mask .*latents.pth is 72 x 56 pixels and source .* 71 x 51",
+    ),
     "masks swapped": ({"mask": "old_and_new.png", "edit_mask": "m.png"}, "were they swapped?"),
     "object as edit mask": ({"mask": "copy.png", "edit_mask": "m.png"}, "of the place where they land change"),
     "mask on the new place": (
@@ -176,6 +228,7 @@ def test_unfit_motions_are_refused_in_one_sentence(scene, capsys, case):
     }
     for name, mask in masks.items():
         Image.fromarray(mask).save(scene / f"{name}.png")
+    torch.save(torch.ones(1, 4, 7, 9, dtype=torch.bool), scene / "latents.pth")
     status, lines = ended(capsys, *motion(scene, **options))
     assert status == 2 and len(lines) == 1
     assert re.search(said, lines[0]) and not (scene / "e.png").exists()

@@ -34,6 +34,9 @@ class MotionEditConfig(EditConfig):
     edit_mask: Path | None = None
     """Mask of what may change: white on the object's old and new place and around them, black where the source is
     kept. It does not say what moves; for that there is mask. null: one is proposed."""
+    keep_mask: Path | None = None
+    """The opposite of edit_mask, to be given in its place: white where the source is kept. A picture of the source's
+    size, or a .pth file of Motion Guidance's release, true where latents are kept."""
     prompt: str = ""
     """Describes the picture, for an editor that reads a prompt."""
     editor: str = "mimicbrush.editors.move_and_repaint.MoveAndRepaintEditor"
@@ -41,14 +44,14 @@ class MotionEditConfig(EditConfig):
     kind = "motion"
     request_class = MotionRequest
     needed = ("source", "output")
-    optional = ("mask", "move", "flow", "edit_mask", "prompt", "seed")
+    optional = ("mask", "move", "flow", "edit_mask", "keep_mask", "prompt", "seed")
     examples = (
         f"{PROGRAM} motion --source s.png --mask m.png --move 'translate 40 0; rotate 15' --output e.png",
         f"{PROGRAM} motion --source s.png --flow f.npy --output e.png --editor"
         " mimicbrush.editors.motion_guidance.MotionGuidanceEditor --init_args '{pretrained: runs/sd-v1-4}'",
         f"{PROGRAM} motion --batch motions.csv",
     )
-    ordinary = ("source", "mask", "move", "flow", "edit_mask", "output", "editor", "init_args", "seed")
+    ordinary = ("source", "mask", "move", "flow", "edit_mask", "keep_mask", "output", "editor", "init_args", "seed")
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -69,6 +72,11 @@ class MotionEditConfig(EditConfig):
             f"mask and edit_mask are both {self.mask}; mask is the object that moves, edit_mask what may change, which"
             " includes its new place; leave edit_mask out to have it proposed",
         )
+        faults.check(
+            self.edit_mask is None or self.keep_mask is None,
+            "edit_mask and keep_mask given; give edit_mask, white where the source may change, or keep_mask, white"
+            " where it is kept",
+        )
         if self.move is not None:
             with faults.collect():
                 parse_words(self.move)
@@ -86,4 +94,9 @@ class MotionEditConfig(EditConfig):
 
     @property
     def pictures(self) -> dict[str, list[Path | None]]:
-        return super().pictures | {"mask": [self.mask], "flow": [self.flow], "edit_mask": [self.edit_mask]}
+        return super().pictures | {
+            "mask": [self.mask],
+            "flow": [self.flow],
+            "edit_mask": [self.edit_mask],
+            "keep_mask": [self.keep_mask],
+        }

@@ -21,13 +21,7 @@ from mimicbrush.editors.motion_guidance.prior import Prior
 from mimicbrush.editors.motion_guidance.settings import MotionGuidanceSettings
 from mimicbrush.errors import UserError
 from mimicbrush.flow.estimator import FlowEstimator
-from mimicbrush.flow.motion_masks import (
-    check_motion,
-    describe_motion,
-    edit_mask_of_keep_mask,
-    moving_pixels,
-    propose_mask,
-)
+from mimicbrush.flow.motion_masks import check_motion, describe_motion, moving_pixels, propose_mask
 from mimicbrush.flow.plain_warp import draw_over, moved_object
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.pictures.classical_inpainting import fill_hole
@@ -118,20 +112,10 @@ class MotionGuidanceEditor(Editor):
 
         Raises UserError where the motion or the mask makes no sense.
         """
-        check_motion(request.flow)
+        check_motion(request.flow, request.mask)
         if request.mask is None:
             return propose_mask(request.flow, margin=self.settings.mask_margin)
-        mask = request.mask
-        if self.settings.mask_polarity == "keep":
-            mask = edit_mask_of_keep_mask(mask)
-            if not (mask > 0.5).any():
-                raise UserError("the mask keeps every pixel; with mask_polarity keep, 1 (white) must not change")
-        try:
-            check_motion(request.flow, mask)
-        except UserError as error:
-            hint = "; or set mask_polarity to keep" if self.settings.mask_polarity == "edit" else ""
-            raise UserError(f"{error}{hint}") from None
-        return (mask > 0.5).to(request.source)
+        return (request.mask > 0.5).to(request.source)
 
     def hints(self, request: MotionRequest) -> list[str]:
         """Advice for a motion that may not be meant as it is, one sentence each."""

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from mimicbrush.diffusion.config import ScheduleConfig
 from mimicbrush.diffusion.ddim import PredictNoise, noise_of, signal_shares
+from mimicbrush.diffusion.latents import decode_unclamped, encode_mean
 from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas
-from mimicbrush.editors.motion_guidance.prior import decode_unclamped, encode_mean
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.sampling import GuidedPredictor

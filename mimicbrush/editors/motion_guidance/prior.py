@@ -11,6 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from mimicbrush.diffusion.config import ScheduleConfig
 from mimicbrush.diffusion.ddim import PredictNoise, noise_of, signal_shares
+from mimicbrush.diffusion.latents import decode_unclamped, encode_mean
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas
 from mimicbrush.errors import UserError
 
@@ -43,16 +44,21 @@ class Prior(Protocol):
         """Return the noise prediction for a request; it is differentiable. Raises UserError for unusable prompts."""
 
 
-@torch.no_grad()
-def encode_mean(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """Encode pictures (B, 3, H, W) in [0, 1] as the means of their posteriors, scaled, in float32."""
-    mean = vae.encode((pictures * 2 - 1).to(vae.dtype)).latent_dist.mean
-    return mean.float() * vae.config.scaling_factor
+def latent_side(unet: UNet2DConditionModel) -> int:
+    """Side of the square latents for which a U-Net was trained; its config gives one number, or two."""
+    given = unet.config.sample_size
+    sides = set(given if isinstance(given, list | tuple) else [given])
+    if len(sides) != 1 or None in sides:
+        raise UserError(
+            f"the U-Net's sample_size is {given}, expected one side, of square latents; set it in its config"
+        )
+    return sides.pop()
 
 
-def decode_unclamped(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Decode latents to pictures (B, 3, H, W) that may leave [0, 1]; differentiable."""
-    return vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float() / 2 + 0.5
+def cross_attention_width(unet: UNet2DConditionModel) -> int:
+    """Numbers of each text token that a U-Net reads; its config gives one number, or one for each block."""
+    width = unet.config.cross_attention_dim
+    return width if isinstance(width, int) else width[0]
 
 
 class LatentPrior:
@@ -79,6 +85,13 @@ class LatentPrior:
                 f"the U-Net has {channels[0]} input and {channels[1]} output channels, expected"
                 f" {vae.config.latent_channels} each, like the autoencoder; give one that is not made for inpainting"
             )
+        width = cross_attention_width(unet)
+        given = width if text_encoder is None else text_encoder.config.hidden_size
+        if given != width:
+            raise UserError(
+                f"the text encoder's tokens have {given} numbers, and the U-Net reads {width}; give the text encoder"
+                " that it was trained with"
+            )
         self.unet = unet.eval().requires_grad_(False)
         self.vae = vae.eval().requires_grad_(False)
         self.text_encoder = None if text_encoder is None else text_encoder.eval().requires_grad_(False)
@@ -86,7 +99,7 @@ class LatentPrior:
         self.schedule = schedule or ScheduleConfig()
         self.shares = signal_shares(self.schedule)
         self.stride = 2 ** (len(vae.config.block_out_channels) - 1)
-        self.canvas_size = unet.config.sample_size * self.stride
+        self.canvas_size = latent_side(unet) * self.stride
 
     @property
     def device(self) -> torch.device:
@@ -133,8 +146,7 @@ class LatentPrior:
         if self.text_encoder is None:
             if any(prompts):
                 raise UserError(f"prompt is {prompts[0]!r:.60}, but the weights have no text encoder; leave it empty")
-            width = self.unet.config.cross_attention_dim
-            width = width if isinstance(width, int) else width[0]
+            width = cross_attention_width(self.unet)
             return torch.zeros(len(prompts), 1, width, dtype=self.unet.dtype, device=self.device)
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
         return self.embed_tokens(self.tokenizer(prompts, **options).input_ids)

@@ -24,10 +24,6 @@ KnownPixels = Literal["inverted", "noised"]
 """Latents that replace those outside the mask in each step: from DDIM inversion of the source, or the source with fresh
 noise."""
 
-MaskPolarity = Literal["edit", "keep"]
-"""Meaning of 1 in a request's mask. edit: may change, as everywhere; keep: must not change, as in files of the
-release."""
-
 MAX_WEIGHT = 1e6
 """Largest weight."""
 
@@ -85,8 +81,6 @@ class MotionGuidanceSettings:
     paste_back: bool = True
     """Keep the source's own pixels outside the mask; false, as in the release: keep what the autoencoder made of
     them."""
-    mask_polarity: MaskPolarity = "edit"
-    """Meaning of 1 in the mask. edit: may change; keep: must not change, as in files of the release."""
     mask_margin: int = 2
     """Pixels around the object and its new place in a proposed mask."""
     gradient_checkpointing: bool = False
@@ -102,7 +96,6 @@ class MotionGuidanceSettings:
             "colour_flow": ColourFlow,
             "occlusion": Occlusion,
             "known_pixels": KnownPixels,
-            "mask_polarity": MaskPolarity,
         }
         for name, kind in choices.items():
             value, allowed = getattr(self, name), get_args(kind)

@@ -14,13 +14,14 @@ from mimicbrush.editors.text2live.clip_guide import ClipGuide, check_texts, load
 from mimicbrush.editors.text2live.drawn_views import smallest_crop
 from mimicbrush.editors.text2live.layer_network import build_layer_network
 from mimicbrush.editors.text2live.layer_optimisation import LayerOptimisation, WorkingPicture
+from mimicbrush.editors.text2live.layer_run_config import layer_run_config
 from mimicbrush.editors.text2live.losses import LayerLosses, TextEmbeddings, composite, on_green
 from mimicbrush.editors.text2live.prompts import SCREEN_TEMPLATES, TEMPLATES, fill_templates
-from mimicbrush.editors.text2live.run_state import RunState, run_config
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.requests import Edited, LayerRequest, OnProgress, Precision, ResumableEditor
+from mimicbrush.run_state import RunState
 from mimicbrush.seeds import seed_of
 
 
@@ -71,7 +72,7 @@ class Text2LiveEditor(ResumableEditor):
         state = None
         if run_folder is not None:
             precision = str(self.guide.dtype).removeprefix("torch.")
-            config = run_config(request, clip=self.clip, precision=precision, settings=self.settings)
+            config = layer_run_config(request, clip=self.clip, precision=precision, settings=self.settings)
             state = RunState(run_folder, config)
 
         def on_step(step: int, is_last: bool) -> None:

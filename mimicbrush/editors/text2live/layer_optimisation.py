@@ -15,11 +15,11 @@ from mimicbrush.editors.text2live.internal_crops import apply_crop
 from mimicbrush.editors.text2live.layer_network import LayerNetwork
 from mimicbrush.editors.text2live.losses import Item, LayerLosses, bootstrap_weight
 from mimicbrush.editors.text2live.madgrad import Madgrad
-from mimicbrush.editors.text2live.run_state import RunState, undisturbed
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.editors.text2live.step_draws import StepDraws, draw_step
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels
+from mimicbrush.run_state import RunState, undisturbed
 
 OnStep = Callable[[int, bool], None]
 """Receives the number of a finished step and whether it is the last."""

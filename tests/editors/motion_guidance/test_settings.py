@@ -13,7 +13,6 @@ from mimicbrush.errors import UserError
         ({"num_recursions": 0}, "num_recursions is 0, expected 1 to 100"),
         ({"strength": 0.0}, "strength is 0, expected above 0, at most 1"),
         ({"guidance_weight": float("nan")}, "guidance_weight is nan, expected 0 to 1e\\+06"),
-        ({"mask_polarity": "white"}, "mask_polarity is white, expected one of edit, keep"),
         ({"schedule": (1.0, -1.0)}, "schedule holds a negative factor, NaN or infinity"),
     ],
 )

@@ -12,9 +12,9 @@ import torch
 
 from mimicbrush.editors.text2live import Text2LiveEditor
 from mimicbrush.editors.text2live.layer_optimisation import stands_still
-from mimicbrush.editors.text2live.run_state import STATE, undisturbed
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.errors import UserError
+from mimicbrush.run_state import STATE, undisturbed
 
 SETTINGS = Text2LiveSettings(num_steps=4, resolution=None, num_scales=2, num_channels=6, num_views=2)
 
@@ -102,7 +102,7 @@ def test_a_full_disk_is_named_and_leaves_the_last_state(editor, layer_request, t
     def fail(content: object, path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mimicbrush.editors.text2live.run_state.torch_save", fail)
+    monkeypatch.setattr("mimicbrush.run_state.torch_save", fail)
     with pytest.raises(UserError, match=r"state.pt: cannot be written \(No space left on device\)"):
         editor.edit(layer_request, run_folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -1,21 +1,15 @@
-"""The state of an edit in a folder, from which the same command resumes."""
+"""The state of an optimisation in a folder, from which the same command resumes."""
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
-from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.files import whole
-from mimicbrush.requests import LayerRequest
 from mimicbrush.run_folder import claim
 from mimicbrush.tensor_files import torch_load, torch_save
 
@@ -25,31 +19,13 @@ SECONDS_APART = 60.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerRunConfig:
-    """Everything that determines an edit; tensors are given by their digests."""
-
-    clip: str
-    precision: str
-    settings: Text2LiveSettings
-    prompts: tuple[str, ...]
-    screen_prompts: tuple[str, ...]
-    source_prompts: tuple[str, ...]
-    region_prompts: tuple[str, ...]
-    negative_region_prompts: tuple[str, ...]
-    source: str
-    mask: str | None
-    mask_use: str
-    seed: int
-
-
 class RunState:
     """The last state of one optimisation, in a folder of its own.
 
     Raises UserError if the folder belongs to another run.
     """
 
-    def __init__(self, folder: Path, config: LayerRunConfig) -> None:
+    def __init__(self, folder: Path, config: object) -> None:
         claim(folder, config)
         self.path = folder / STATE
         self.last_write = time.monotonic()
@@ -66,25 +42,6 @@ class RunState:
         with whole(self.path) as partial:
             torch_save(state, partial)
         self.last_write = time.monotonic()
-
-
-def run_config(request: LayerRequest, *, clip: str, precision: str, settings: Text2LiveSettings) -> LayerRunConfig:
-    """Describe the run of a request."""
-    same = ("prompts", "screen_prompts", "source_prompts", "region_prompts", "negative_region_prompts", "mask_use")
-    return LayerRunConfig(
-        clip=clip,
-        precision=precision,
-        settings=settings,
-        source=_tensor_digest(request.source),
-        mask=None if request.mask is None else _tensor_digest(request.mask),
-        seed=request.seed,
-        **{name: getattr(request, name) for name in same},
-    )
-
-
-def _tensor_digest(tensor: Tensor) -> str:
-    levels = tensor.detach().float().cpu().contiguous().numpy()
-    return hashlib.sha256(f"{levels.shape}".encode() + levels.tobytes()).hexdigest()[:16]
 
 
 @contextmanager
