@@ -20,7 +20,7 @@ from mimicbrush.seeds import seed_of
 
 
 class ClipCondition(NamedTuple):
-    """What a clip is generated from."""
+    """Text and image embedding from which a clip is generated."""
 
     tokens: Tensor
     """(1, N, D), text tokens."""

@@ -16,8 +16,9 @@ from mimicbrush.config import dump_config
 from mimicbrush.diffusion.trajectories import load_trajectory, save_trajectory
 from mimicbrush.editors.genvideo.masked_sampling import Reconstruction
 from mimicbrush.editors.genvideo.settings import GenVideoSettings, TuningSettings
-from mimicbrush.files import read_object, whole, write_json, write_text
+from mimicbrush.files import read_object, write_json, write_text
 from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.writing import write_image
 from mimicbrush.reports.contact_sheet import contact_sheet
 from mimicbrush.reports.matplotlib_chart import finish_chart, new_charts, save_chart, set_log_scale
 from mimicbrush.run_state import RunState
@@ -71,10 +72,7 @@ class TunedFolder:
             [(f"{label} {number + 1}", to_pil(frame)) for number, frame in enumerate(frames[:MAX_PREVIEW_FRAMES])]
             for label, frames in (("source", source), ("predicted", reconstructed))
         ]
-        path = self.path / "previews" / f"step-{step:06d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as partial:
-            contact_sheet(rows).save(partial, "PNG")
+        write_image(contact_sheet(rows), self.path / "previews" / f"step-{step:06d}.png")
 
     def read_trajectory(self, settings: GenVideoSettings, num_frames: int) -> Tensor | None:
         """Latents (N, T, C, h, w) of the clip's inversion; None if they are not stored."""
