@@ -36,6 +36,13 @@ COMMANDS = CommandGroup(
             ordinary=("clip", "preset", "size", "whole", "repeats"),
             then=THEN,
         ),
+        "atlas": Command(
+            config=f"{PACKAGE}.atlas_bench_config.AtlasBenchConfig",
+            run=f"{PACKAGE}.atlas_quality.bench_atlas",
+            examples=(f"{PROGRAM} atlas", f"{PROGRAM} atlas --clip 3 --published_seconds 0"),
+            ordinary=("clip", "num_frames", "width", "num_steps", "published_seconds"),
+            then=THEN,
+        ),
         "motion": Command(
             config=f"{PACKAGE}.motion_config.MotionBenchConfig",
             run=f"{PACKAGE}.motion_passes.bench_motion",

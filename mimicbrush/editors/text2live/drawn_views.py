@@ -78,19 +78,19 @@ def draw_views(
         crop = None
         if number:
             share = _uniform(MIN_VIEW, 1, generator)
-            crop = _draw_box(height, width, int(height * share), int(width * share), generator)
+            crop = draw_box(height, width, int(height * share), int(width * share), generator)
         views.append(_draw_changes(size, crop, generator))
     return views
 
 
 def draw_crop(height: int, width: int, settings: Text2LiveSettings, generator: torch.Generator) -> DrawnCrop:
     """Draw the crop of a step from a picture of this size."""
-    colours = _draw_colours(generator) if _happens(settings.jitter_prob, generator) else ()
-    is_mirrored = _happens(settings.flip_prob, generator)
+    colours = draw_colours(generator) if happens(settings.jitter_prob, generator) else ()
+    is_mirrored = happens(settings.flip_prob, generator)
     factor = _uniform(settings.min_scale, settings.max_scale, generator)
     height, width = int(height * factor), int(width * factor)
     cover = _uniform(settings.min_cover, 1, generator)
-    crop = None if cover == 1 else _draw_box(height, width, int(height * cover), int(width * cover), generator)
+    crop = None if cover == 1 else draw_box(height, width, int(height * cover), int(width * cover), generator)
     return DrawnCrop((height, width), crop, colours, is_mirrored)
 
 
@@ -107,16 +107,16 @@ def draw_texts(num_texts: int, generator: torch.Generator) -> list[int]:
 
 def _draw_changes(size: tuple[int, int], crop: Box | None, generator: torch.Generator) -> View:
     height, width = size
-    is_mirrored = _happens(MIRROR_PROB, generator)
+    is_mirrored = happens(MIRROR_PROB, generator)
     turn = tilt = None
-    if _happens(TURN_PROB, generator):
+    if happens(TURN_PROB, generator):
         angle = _uniform(-MAX_DEGREES, MAX_DEGREES, generator)
         shift = tuple(round(_uniform(-MAX_SHIFT * side, MAX_SHIFT * side, generator)) for side in (width, height))
         turn = angle, shift
-    if _happens(TILT_PROB, generator):
+    if happens(TILT_PROB, generator):
         tilt = _draw_corners(height, width, generator)
-    colours = _draw_colours(generator) if _happens(JITTER_PROB, generator) else ()
-    return View(size, crop, is_mirrored, turn, tilt, colours, _happens(GREY_PROB, generator))
+    colours = draw_colours(generator) if happens(JITTER_PROB, generator) else ()
+    return View(size, crop, is_mirrored, turn, tilt, colours, happens(GREY_PROB, generator))
 
 
 def _draw_corners(height: int, width: int, generator: torch.Generator) -> tuple[tuple[int, int], ...]:
@@ -127,13 +127,14 @@ def _draw_corners(height: int, width: int, generator: torch.Generator) -> tuple[
     return (x[0], y[0]), (right - x[1], y[1]), (right - x[2], bottom - y[2]), (x[3], bottom - y[3])
 
 
-def _draw_colours(generator: torch.Generator) -> tuple[ColourChange, ...]:
+def draw_colours(generator: torch.Generator) -> tuple[ColourChange, ...]:
+    """Draw a change of brightness, contrast, saturation and hue, in random order."""
     changes = [(name, _uniform(1 - JITTER, 1 + JITTER, generator)) for name in ("brightness", "contrast", "saturation")]
     changes.append(("hue", _uniform(-JITTER, JITTER, generator)))
     return tuple(changes[number] for number in torch.randperm(len(changes), generator=generator).tolist())
 
 
-def _draw_box(height: int, width: int, new_height: int, new_width: int, generator: torch.Generator) -> Box:
+def draw_box(height: int, width: int, new_height: int, new_width: int, generator: torch.Generator) -> Box:
     """Draw a box of the new size at a uniform place."""
     top, left = (
         int(torch.randint(most + 1, (), generator=generator)) for most in (height - new_height, width - new_width)
@@ -145,5 +146,6 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
-def _happens(probability: float, generator: torch.Generator) -> bool:
+def happens(probability: float, generator: torch.Generator) -> bool:
+    """Draw whether something of this probability happens."""
     return float(torch.rand((), generator=generator)) < probability

@@ -12,9 +12,9 @@ from torch import Tensor
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.editors.text2live.clip_guide import ClipGuide, check_texts, load_clip_guide
 from mimicbrush.editors.text2live.drawn_views import smallest_crop
-from mimicbrush.editors.text2live.layer_network import build_layer_network
+from mimicbrush.editors.text2live.layer_network import LayerNetwork, build_layer_network
 from mimicbrush.editors.text2live.layer_optimisation import LayerOptimisation, WorkingPicture
-from mimicbrush.editors.text2live.layer_run_config import layer_run_config
+from mimicbrush.editors.text2live.layer_run_config import LayerRunConfig, layer_run_config
 from mimicbrush.editors.text2live.losses import LayerLosses, TextEmbeddings, composite, on_green
 from mimicbrush.editors.text2live.prompts import SCREEN_TEMPLATES, TEMPLATES, fill_templates
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
@@ -71,9 +71,7 @@ class Text2LiveEditor(ResumableEditor):
         optimisation = self.prepare(request)
         state = None
         if run_folder is not None:
-            precision = str(self.guide.dtype).removeprefix("torch.")
-            config = layer_run_config(request, clip=self.clip, precision=precision, settings=self.settings)
-            state = RunState(run_folder, config)
+            state = RunState(run_folder, self.describe_run(request))
 
         def on_step(step: int, is_last: bool) -> None:
             if on_progress is not None:
@@ -87,19 +85,28 @@ class Text2LiveEditor(ResumableEditor):
         """Embed the texts of a request and set up its optimisation; raises UserError where it cannot be edited."""
         if len(request.source) != 1:
             raise UserError(
-                f"source has {len(request.source)} frames, and Text2LIVE edits stills so far; give a single picture"
+                f"source has {len(request.source)} frames, and this editor edits stills; give a single picture, or use"
+                " Text2LiveClipEditor with the clip's atlas"
             )
         picture = working_picture(request, self.settings)
         _check_sides(picture, self.settings)
+        has_region = bool(request.region_prompts) or picture.is_guide
+        network, losses = self.network_and_losses(request, has_region=has_region)
+        return LayerOptimisation(network, losses, picture, self.settings, seed=request.seed, device=self.device)
+
+    def network_and_losses(self, request: LayerRequest, *, has_region: bool) -> tuple[LayerNetwork, LayerLosses]:
+        """Draw the layer's network, and embed the texts; has_region: whether the opacity begins from a region."""
         settings = self.settings
+        num_steps = settings.num_steps if settings.bootstrap_steps is None else settings.bootstrap_steps
         losses = LayerLosses(
-            self.guide,
-            self._embed_texts(request),
-            settings,
-            num_bootstrap_steps=_num_bootstrap_steps(request, picture, settings),
+            self.guide, self._embed_texts(request), settings, num_bootstrap_steps=num_steps if has_region else 0
         )
-        network = build_layer_network(settings, seed_of(request.seed, "text2live network"))
-        return LayerOptimisation(network, losses, picture, settings, seed=request.seed, device=self.device)
+        return build_layer_network(settings, seed_of(request.seed, "text2live network")), losses
+
+    def describe_run(self, request: LayerRequest) -> LayerRunConfig:
+        """Everything that determines the edit of a request."""
+        precision = str(self.guide.dtype).removeprefix("torch.")
+        return layer_run_config(request, clip=self.clip, precision=precision, settings=self.settings)
 
     def _embed_texts(self, request: LayerRequest) -> TextEmbeddings:
         """Embed the prompts in their templates; without prompts for the screen, those of the edited picture."""
@@ -142,13 +149,6 @@ def finish_edit(layer: Tensor, request: LayerRequest) -> Edited:
         layer[:, 3:] *= request.mask
     layers = {"rgba": layer, "opacity": layer[:, 3:], "on_green": on_green(layer)}
     return Edited(composite(layer, source), layers)
-
-
-def _num_bootstrap_steps(request: LayerRequest, picture: WorkingPicture, settings: Text2LiveSettings) -> int:
-    """Number of first steps that draw the opacity to a region; 0 where the request names none."""
-    if not (request.region_prompts or picture.is_guide):
-        return 0
-    return settings.num_steps if settings.bootstrap_steps is None else settings.bootstrap_steps
 
 
 def _check_sides(picture: WorkingPicture, settings: Text2LiveSettings) -> None:

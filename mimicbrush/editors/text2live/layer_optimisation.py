@@ -42,13 +42,16 @@ class WorkingPicture(NamedTuple):
 
 
 class LayerOptimisation:
-    """One optimisation: its network, its optimiser, and the losses of the steps so far."""
+    """One optimisation: its network, its optimiser, and the losses of the steps so far.
+
+    picture: the still that the layer is drawn over; None in a subclass that replaces `draw`, `make_items` and `render`.
+    """
 
     def __init__(
         self,
         network: LayerNetwork,
         losses: LayerLosses,
-        picture: WorkingPicture,
+        picture: WorkingPicture | None,
         settings: Text2LiveSettings,
         *,
         seed: int,
@@ -134,11 +137,11 @@ class LayerOptimisation:
             items.append(Item(source, self.draw_layer(source, mask), mask if self.picture.is_guide else None))
         return items
 
-    def draw_layer(self, source: Tensor, mask: Tensor | None) -> Tensor:
+    def draw_layer(self, source: Tensor, mask: Tensor | None = None) -> Tensor:
         """Draw the layer (1, 4, H, W) for a source (1, 3, H, W), within the mask if it is a limit."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.losses.guide.dtype == torch.bfloat16):
             layer = self.network(source)
-        if not self.picture.is_limit:
+        if mask is None or not self.picture.is_limit:
             return layer
         return torch.cat([layer[:, :3], layer[:, 3:] * mask], dim=1)
 

@@ -25,6 +25,8 @@ class LayerRunConfig:
     mask: str | None
     mask_use: str
     seed: int
+    atlas: str | None = None
+    """Digest of the atlas of an edited clip."""
 
 
 def layer_run_config(

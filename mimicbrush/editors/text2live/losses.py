@@ -29,7 +29,10 @@ PictureViews = tuple[Tensor, list[View]]
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A picture (1, 3, H, W) with the layer (1, 4, H, W) drawn over it, and the region (1, 1, H, W) of the mask."""
+    """A picture (1, 3, H, W) with the layer (1, 4, H, W) drawn over it, and the region (1, 1, H, W) of the mask.
+
+    The losses read only names that `clip_layer.MappedItem` has as well.
+    """
 
     source: Tensor
     layer: Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -61,6 +62,19 @@ def draw_step(
     crop = draw_crop(*picture_size, settings, generator)
     has_whole = step % settings.whole_every == 0
     sizes = [crop.crop[2:] if crop.crop else crop.size, *([picture_size] if has_whole else [])]
+    losses = draw_losses(sizes, clip_size=clip_size, num_texts=num_texts, settings=settings, generator=generator)
+    return StepDraws(crop, has_whole, losses)
+
+
+def draw_losses(
+    sizes: Sequence[tuple[int, int]],
+    *,
+    clip_size: int,
+    num_texts: TextNumbers,
+    settings: Text2LiveSettings,
+    generator: torch.Generator,
+) -> LossDraws:
+    """Draw texts and views for a step whose items have these sizes (height, width)."""
 
     def draw() -> list[list[View]]:
         return [
@@ -74,7 +88,7 @@ def draw_step(
         ]
 
     num_directions = min(num_texts.source, num_texts.composition)
-    losses = LossDraws(
+    return LossDraws(
         composition_texts=draw_texts(num_texts.composition, generator),
         composition_views=draw(),
         direction_texts=draw_texts(num_directions, generator) if num_directions else [],
@@ -83,7 +97,6 @@ def draw_step(
         screen_texts=draw_texts(num_texts.screen, generator),
         screen_views=draw(),
     )
-    return StepDraws(crop, has_whole, losses)
 
 
 def view_size_for(height: int, width: int, *, clip_size: int) -> tuple[int, int]:

@@ -1,0 +1,149 @@
+"""Train the atlas of a clip, and write it with its pictures."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mimicbrush.atlas.atlas_losses import atlas_losses, draw_pixels
+from mimicbrush.atlas.atlas_pictures import write_pictures, write_preview
+from mimicbrush.atlas.checkpoints import psnr_of, save_atlas
+from mimicbrush.atlas.config import AtlasConfig
+from mimicbrush.atlas.grid_atlas import MARGIN, GridAtlas, GridAtlasSizes
+from mimicbrush.atlas.layered_atlas import LAYERS, PUBLISHED_SCALE, Layer, LayeredAtlas
+from mimicbrush.atlas.rendered_atlas import RenderedAtlas, render_atlas
+from mimicbrush.atlas.training_clip import TrainingClip, find_difficulties, load_training_clip, read_clip
+from mimicbrush.device import choose_device
+from mimicbrush.files import whole, write_json
+from mimicbrush.flow.raft_weights import load_raft
+from mimicbrush.folder_lock import held
+from mimicbrush.progress import progress_bar
+from mimicbrush.run_folder import claim
+from mimicbrush.seeds import seed_of
+from mimicbrush.tensor_files import torch_load, torch_save
+
+STATE, CARD = "state.pt", "card.json"
+MAP_SHARE = 0.05
+"""Learning rate of the maps, as a share of that of textures and opacities."""
+
+
+def make_atlas(config: AtlasConfig) -> str:
+    """Read a clip, train its atlas, and write the atlas, its pictures and a card."""
+    device = choose_device("auto")
+    frames = read_clip(config.clip, num_frames=config.num_frames, short_side=config.short_side)
+    with held(config.output):
+        claim(config.output, config, free=("save_every",))
+        clip = load_training_clip(config, frames.to(device), load_raft(config.flow).to(device))
+        for line in find_difficulties(clip):
+            print(f"warning: {line}", file=sys.stderr)
+        clip = TrainingClip(*(each.to(device) for each in clip))
+        training = AtlasTraining(first_atlas(clip), clip, config)
+        training.run(config.output)
+        rendered = training.render()
+        psnr = psnr_of(rendered.reconstruction, clip.frames)
+        save_atlas(training.atlas, config.output, psnr=psnr)
+        write_pictures(rendered, config.output)
+        write_json(
+            {"psnr": round(psnr, 2), "cpu_seconds_of_training": round(training.cpu_seconds)}, config.output / CARD
+        )
+    return f"atlas of {clip.shape}, reconstructed with {psnr:.1f} dB -> {config.output}"
+
+
+class AtlasTraining:
+    """The optimisation of an atlas, which resumes from its last state."""
+
+    def __init__(self, atlas: LayeredAtlas, clip: TrainingClip, config: AtlasConfig) -> None:
+        self.atlas, self.clip, self.config = atlas.to(clip.frames.device), clip, config
+        maps = [weights for name, weights in atlas.named_parameters() if name.startswith("mappings.")]
+        others = [weights for name, weights in atlas.named_parameters() if not name.startswith("mappings.")]
+        self.optimizer = torch.optim.Adam(
+            [
+                {"params": others, "share": 1.0},
+                {"params": maps, "share": MAP_SHARE},
+            ]
+        )
+        self.step = 0
+        self.cpu_seconds = 0.0
+
+    def run(self, folder: Path) -> None:
+        """Run the remaining steps; states and previews are written into the folder."""
+        state = folder / STATE
+        if state.is_file():
+            self.load_state_dict(torch_load(state))
+        progress = progress_bar(range(self.step, self.config.num_steps))
+        for _ in progress:
+            loss = self.run_step()
+            if self.step % 50 == 0:
+                progress.set_postfix_str(f"loss {loss:.1f}")
+            if self.step % self.config.save_every == 0 or self.step == self.config.num_steps:
+                with whole(state) as partial:
+                    torch_save(self.state_dict(), partial)
+                write_preview(self.render(), self.clip.frames, folder, self.step)
+
+    def run_step(self) -> float:
+        """Run one step on random pixels, which follow from the seed and the step's number."""
+        started = time.process_time()
+        config = self.config
+        generator = torch.Generator().manual_seed(seed_of(config.seed, "atlas", self.step))
+        pixels = draw_pixels(self.clip.shape, config.batch_size, generator, self.clip.frames.device)
+        loss = sum(atlas_losses(self.atlas, self.clip, pixels, config.losses, self.step).values())
+        self.optimizer.zero_grad()
+        loss.backward()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["share"] * self.learning_rate
+        self.optimizer.step()
+        self.step += 1
+        self.cpu_seconds += time.process_time() - started
+        return loss.item()
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of textures and opacities in the next step, which falls along a cosine."""
+        return self.config.learning_rate * (1 + math.cos(math.pi * self.step / self.config.num_steps)) / 2
+
+    def render(self) -> RenderedAtlas:
+        """The layers of the clip, with atlas pictures in the resolution of the frames."""
+        resolution = round(2 * self.clip.shape.half_side / PUBLISHED_SCALE)
+        return render_atlas(self.atlas, self.clip.shape, resolution=resolution, device=self.clip.frames.device)
+
+    def state_dict(self) -> dict:
+        return {
+            "atlas": self.atlas.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "cpu_seconds": self.cpu_seconds,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.atlas.load_state_dict(state["atlas"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.cpu_seconds = state["step"], state["cpu_seconds"]
+
+
+def first_atlas(clip: TrainingClip) -> GridAtlas:
+    """An atlas whose maps follow the mean motion of each layer, so that the training begins near the right place."""
+    shape = clip.shape
+    shifts = {layer: mean_shifts(clip, layer) / shape.half_side for layer in LAYERS}
+    # The scale leaves room for everything that comes into the frame.
+    scales = tuple(min(PUBLISHED_SCALE, MARGIN / (1 + float(shifts[layer].abs().max()))) for layer in LAYERS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        atlas = GridAtlas(GridAtlasSizes(shape, scales))
+    with torch.no_grad():
+        for layer in LAYERS:
+            atlas.mappings[layer].affine[:, :, 2] = -shifts[layer]
+    return atlas
+
+
+def mean_shifts(clip: TrainingClip, layer: Layer) -> Tensor:
+    """How far a layer has moved in each frame (T, 2), in pixels to the right and down, around the mean of all."""
+    masks = clip.masks[:-1] if layer == "foreground" else 1 - clip.masks[:-1]
+    weights = masks * clip.reliable
+    motions = (clip.flow * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3)).clamp(min=1)
+    shifts = torch.cat([motions.new_zeros(1, 2), motions.cumsum(dim=0)])
+    return (shifts - shifts.mean(dim=0)).cpu()

@@ -1,0 +1,206 @@
+"""What an atlas is trained on: the frames of a clip, their masks, and the optical flow between them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mimicbrush.atlas.config import AtlasConfig, Box
+from mimicbrush.atlas.layered_atlas import ClipShape
+from mimicbrush.errors import UnusableInput, UserError
+from mimicbrush.flow.estimator import FlowEstimator
+from mimicbrush.flow.warping import points_inside, warp_backward
+from mimicbrush.pictures.conversion import to_channels, to_pil
+from mimicbrush.pictures.geometry import resize
+from mimicbrush.pictures.reading import read_frames, read_image, read_mask, read_mask_frames
+from mimicbrush.progress import progress_bar
+from mimicbrush.segmentation.grabcut import segment_grabcut
+from mimicbrush.segmentation.prompt import Mask, SegmentationPrompt
+from mimicbrush.video.clip_reader import open_clip
+
+if TYPE_CHECKING:
+    from mimicbrush.segmentation.segment_anything import SegmentAnything
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+MAX_FLOW_ERROR = 1.0
+"""Largest distance in pixels by which the flow there and back may miss its start."""
+BOX_MARGIN = 0.15
+"""The next frame's box is that of the moved mask, enlarged by this share of its sides at each side."""
+GRABCUT_ROUNDS = 5
+SECONDS_AT_ONCE = 0.5
+"""Stretch of a video that is decoded before the frames are counted."""
+FAST_SHARE = 0.08
+"""Median motion between two frames, as a share of the longer side, above which a camera is called fast."""
+CUT_SHARE = 0.4
+"""Share of pixels with reliable flow below which two frames are taken for different shots."""
+MANY_FRAMES = 70
+
+
+class TrainingClip(NamedTuple):
+    """A clip with masks and flow, on one device."""
+
+    frames: Tensor
+    """(T, 3, H, W) in [0, 1]."""
+    masks: Tensor
+    """(T, 1, H, W), 1 on the foreground."""
+    flow: Tensor
+    """(T - 1, 2, H, W) in pixels, from each frame to the next."""
+    reliable: Tensor
+    """(T - 1, 1, H, W) of bool: where the flow there and back meets."""
+
+    @property
+    def shape(self) -> ClipShape:
+        num_frames, _, height, width = self.frames.shape
+        return ClipShape(num_frames, height, width)
+
+
+def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
+    """Read the first frames (T, 3, H, W) of a clip, an animated PNG, or a folder of frames.
+
+    Raises UserError if there are fewer than two, or they differ in size.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+        frames = [read_image(file) for file in files[:num_frames]]
+        sizes = {tuple(frame.shape[-2:]) for frame in frames}
+        if len(sizes) > 1:
+            raise UserError(f"{path}: its frames have {len(sizes)} different sizes; export all at one size")
+        clip = torch.stack(frames) if frames else torch.zeros(0, 3, 1, 1)
+    elif path.suffix.lower() in PICTURE_SUFFIXES:
+        clip = read_frames(path)[:num_frames]
+    else:
+        clip = _decode(path, num_frames, short_side)
+    if len(clip) < 2:
+        found = "a single frame" if len(clip) else "no frames"
+        raise UserError(f"{path}: holds {found}, expected at least 2; an atlas is made of a clip that moves")
+    height, width = clip.shape[-2:]
+    if min(height, width) > short_side:
+        factor = short_side / min(height, width)
+        clip = torch.stack([resize(frame[None], round(height * factor), round(width * factor))[0] for frame in clip])
+    return clip
+
+
+def read_masks(path: Path, clip: Tensor) -> Tensor:
+    """Read the masks (T, 1, H, W) of a clip; raises UserError if their number or size is another."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+        masks = [read_mask(file) for file in files]
+    else:
+        masks = list(read_mask_frames(path))
+    if len(masks) != len(clip):
+        raise UserError(f"{path}: holds {len(masks)} masks, and {len(clip)} frames are used; give one for each frame")
+    for number, mask in enumerate(masks):
+        if mask.shape[-2:] != clip.shape[-2:]:
+            found, needed = ("{1} x {0}".format(*each.shape[-2:]) for each in (mask, clip))
+            raise UserError(
+                f"{path}: mask {number + 1} is {found} pixels, frames are {needed}; export both at one size"
+            )
+    return torch.stack(masks)
+
+
+def estimate_flow(estimator: FlowEstimator, clip: Tensor) -> tuple[Tensor, Tensor]:
+    """Estimate the flow (T - 1, 2, H, W) from each frame to the next, and where it can be relied upon."""
+    flows, reliable = [], []
+    for first, second in progress_bar(list(pairwise(clip)), desc="flow", unit="pair"):
+        both = torch.stack([first, second])
+        with torch.no_grad():
+            forward, backward = estimator(both, both.flip(0)).split(1)
+        error = (forward + warp_backward(backward, forward)).norm(dim=1, keepdim=True)
+        flows.append(forward)
+        reliable.append((error < MAX_FLOW_ERROR) & points_inside(forward))
+    return torch.cat(flows), torch.cat(reliable)
+
+
+def masks_of_box(clip: Tensor, flow: Tensor, box: Box, *, sam: str | None, seed: int) -> Tensor:
+    """Segment the object in a box of the first frame, and follow it by its flow: masks (T, 1, H, W)."""
+    height, width = clip.shape[-2:]
+    if box[2] > width or box[3] > height:
+        raise UserError(f"box is {list(box)}, and the frames are {width} x {height} pixels; give a box inside them")
+    segmenter = None
+    if sam is not None:
+        from mimicbrush.segmentation.segment_anything import SegmentAnything
+
+        segmenter = SegmentAnything(sam)
+    masks: list[Tensor] = []
+    for number, frame in enumerate(progress_bar(clip, desc="masks", unit="frame")):
+        try:
+            mask = _segment(to_pil(frame), box, segmenter, seed)
+        except UnusableInput as error:
+            raise UserError(f"frame {number + 1}: no object in the box {list(box)} ({error}); give masks") from None
+        if not mask.any():
+            raise UserError(f"frame {number + 1}: no object in the box {list(box)}; give masks")
+        masks.append(torch.from_numpy(mask)[None].float())
+        if number < len(flow):
+            box = _next_box(mask, flow[number].cpu().numpy())
+    return torch.stack(masks).to(clip)
+
+
+def find_difficulties(training_clip: TrainingClip) -> list[str]:
+    """Sentences about what makes an atlas of this clip fail or take long."""
+    found = []
+    num_frames, height, width = training_clip.shape
+    moved = training_clip.flow.norm(dim=1).flatten(1).median(dim=1).values
+    fast = [number + 1 for number, each in enumerate(moved.tolist()) if each > FAST_SHARE * max(height, width)]
+    if fast:
+        found.append(
+            f"the camera moves by {moved.max():.0f} pixels from frame {moved.argmax() + 1} to the next; give fewer"
+            " frames, or more frames a second"
+        )
+    cuts = [number + 1 for number, each in enumerate(training_clip.reliable) if each.float().mean() < CUT_SHARE]
+    if cuts:
+        found.append(f"the flow fails after frame {cuts[0]}, as at a cut; an atlas needs a single shot")
+    if num_frames > MANY_FRAMES:
+        found.append(f"{num_frames} frames are many for one atlas; the published ones have at most {MANY_FRAMES}")
+    return found
+
+
+def load_training_clip(config: AtlasConfig, clip: Tensor, estimator: FlowEstimator) -> TrainingClip:
+    """Estimate the flow of a clip, and read its masks or make them."""
+    masks = None if config.masks is None else read_masks(config.masks, clip)
+    flow, reliable = estimate_flow(estimator, clip)
+    if masks is None:
+        masks = masks_of_box(clip, flow, config.box, sam=config.sam, seed=config.seed)
+    return TrainingClip(clip, masks, flow, reliable)
+
+
+def _decode(path: Path, num_frames: int, short_side: int) -> Tensor:
+    """The first frames of a video file."""
+    try:
+        with open_clip(path, short_side=short_side, exact=True) as reader:
+            every, time = [], 0.0
+            while len(every) < num_frames and time <= reader.info.duration:
+                every += reader.read([time], keep=lambda _: True, skip=False).frames
+                time += SECONDS_AT_ONCE
+    except UnusableInput as error:
+        raise UserError(f"{path}: {error}") from None
+    pictures = [to_channels(frame.image) for frame in every[:num_frames]]
+    sizes = {picture.shape for picture in pictures}
+    if len(sizes) > 1:
+        raise UserError(f"{path}: its frames have {len(sizes)} different sizes; export all at one size")
+    return torch.stack(pictures) if pictures else torch.zeros(0, 3, 1, 1)
+
+
+def _segment(picture: Image.Image, box: Box, segmenter: SegmentAnything | None, seed: int) -> Mask:
+    if segmenter is None:
+        return segment_grabcut(picture, box, iterations=GRABCUT_ROUNDS, seed=seed)
+    return segmenter.segment(picture, SegmentationPrompt(box=box))
+
+
+def _next_box(mask: Mask, flow: np.ndarray) -> Box:
+    """The box around a mask after its motion, a little enlarged and inside the frame."""
+    rows, columns = np.nonzero(mask)
+    height, width = mask.shape
+    edges = []
+    for places, motion, length in ((columns, flow[0], width), (rows, flow[1], height)):
+        moved = places + motion[rows, columns]
+        margin = BOX_MARGIN * (moved.max() - moved.min() + 1)
+        low, high = int(moved.min() - margin), int(moved.max() + 1 + margin)
+        edges.append((max(0, min(low, length - 2)), min(length, max(high, 2))))
+    (x0, x1), (y0, y1) = edges
+    return x0, y0, x1, y1

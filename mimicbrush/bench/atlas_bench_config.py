@@ -1,0 +1,37 @@
+"""Configuration of the benchmark of atlases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mimicbrush.errors import Faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasBenchConfig:
+    """Compare the trained atlas with the published networks and settings: PSNR against CPU time, on a clip of the
+    small world."""
+
+    clip: int = 1
+    """Number of the clip; those of odd numbers have steady light."""
+    num_frames: int = 16
+    """Number of frames."""
+    width: int = 96
+    """Width in pixels; the height is two thirds of it."""
+    num_steps: int = 3000
+    """Steps of the trained atlas."""
+    published_seconds: float = 2400.0
+    """CPU seconds for the published networks, without their warm-up; 2400 are 20 minutes of two cores."""
+    warm_up_steps: int = 200
+    """Steps in which the published maps learn the scaled coordinates of pixels; published: 100 for each frame."""
+    flow: str = "asset:flow"
+    """Weights of RAFT."""
+    seed: int = 0
+    """Seed of the clip and of both trainings."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        for name, least in (("clip", 0), ("num_frames", 2), ("width", 24), ("num_steps", 1), ("warm_up_steps", 0)):
+            faults.check(getattr(self, name) >= least, f"{name} is {getattr(self, name)}, expected at least {least}")
+        faults.check(self.published_seconds >= 0, f"published_seconds is {self.published_seconds}, expected at least 0")
+        faults.refuse()

@@ -1,0 +1,160 @@
+"""A clip's layer for the optimisation: what its steps crop, the items made of them, and the finished layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mimicbrush.atlas.layered_atlas import Layer
+from mimicbrush.atlas.object_boxes import at_least, atlas_box, cover_points, cut, frame_boxes
+from mimicbrush.atlas.rendered_atlas import AtlasLayer, Box, RenderedAtlas, grid_in_box, map_to_frames
+from mimicbrush.editors.text2live.applied_views import COLOUR_CHANGES
+from mimicbrush.editors.text2live.clip_draws import ClipStepDraws
+from mimicbrush.editors.text2live.clip_settings import ClipLayerSettings
+from mimicbrush.editors.text2live.drawn_views import ColourChange
+from mimicbrush.editors.text2live.losses import GREEN, Item, composite, on_green
+from mimicbrush.errors import UserError
+
+DrawLayer = Callable[[Tensor], Tensor]
+"""The network: from a picture (1, 3, h, w) to a layer (1, 4, h, w)."""
+WHOLE_SHARE = 3
+"""The whole background atlas joins a step with each side divided by this."""
+
+
+class MappedItem(NamedTuple):
+    """An item for the losses, like `Item`: a crop of a frame (1, C, h, w) as the atlas shows it.
+
+    The pictures are composed on the atlas and then sampled at the frame's pixels, which is not the same as composing
+    the sampled layer and source.
+    """
+
+    source: Tensor
+    layer: Tensor
+    composite: Tensor
+    on_green: Tensor
+    region: Tensor | None = None
+
+    @property
+    def opacity(self) -> Tensor:
+        return self.layer[:, 3:]
+
+
+class ClipLayer(NamedTuple):
+    """One layer of a clip, as the steps of an optimisation need it."""
+
+    name: Layer
+    frames: Tensor
+    """(T, 3, H, W): the foreground on black, or the background as the atlas shows it, also behind the foreground."""
+    opacity: Tensor
+    """Opacity (T, 1, H, W) of the layer itself in the clip."""
+    atlas: AtlasLayer
+    boxes: list[Box]
+    """Box of each frame from which crops are drawn."""
+    whole_box: Box
+    """Part of the atlas on which the finished layer is drawn."""
+    whole: Tensor
+    """That part (1, 3, h, w)."""
+    whole_item: Tensor
+    """The picture of it that joins some steps."""
+    min_side: int
+    """Smallest side of a picture that the network can take."""
+
+    def make_items(self, draw_layer: DrawLayer, draws: ClipStepDraws) -> list[Item | MappedItem]:
+        """Draw the layer on the crop of the atlas that three frames show, on one frame directly, and on the atlas."""
+        points = [cut(self.atlas.points[crop.frame], crop.box) for crop in draws.crops]
+        box = at_least(cover_points(*points), self.min_side, self.atlas.size)
+        atlas_crop = change_colours(_cut_picture(self.atlas.picture, box), draws.atlas_colours)
+        grids = [grid_in_box(each, box)[None] for each in points]
+        sources = [
+            change_colours(_cut_picture(self.frames[crop.frame][None], crop.box), crop.colours) for crop in draws.crops
+        ]
+        opacities = [_cut_picture(self.opacity[crop.frame][None], crop.box) for crop in draws.crops]
+        if draws.is_mirrored:
+            atlas_crop = atlas_crop.flip(-1)
+            grids = [grid.flip(2) * grid.new_tensor((-1, 1)) for grid in grids]
+            sources, opacities = ([each.flip(-1) for each in pictures] for pictures in (sources, opacities))
+        items = self._map_items(draw_layer(atlas_crop), atlas_crop, grids, opacities)
+        source = sources[draws.direct]
+        layer = draw_layer(source)
+        if self.name == "foreground":
+            layer = layer * opacities[draws.direct]
+        items.append(Item(source, layer))
+        if draws.has_whole:
+            items.append(Item(self.whole_item, draw_layer(self.whole_item)))
+        return items
+
+    def finish(self, draw_layer: DrawLayer) -> Tensor:
+        """Draw the layer on the whole atlas and map it to the frames: (T, 4, H, W), to be drawn over the clip.
+
+        Its opacity is multiplied by that of the edited layer in the clip, which gives the same frames as composing the
+        edited layer with the other one.
+        """
+        layer = self.map_whole(draw_layer(self.whole))
+        return torch.cat([layer[:, :3], layer[:, 3:] * self.opacity], dim=1)
+
+    def map_whole(self, layer: Tensor) -> Tensor:
+        """Map a layer (1, 4, h, w) on `whole` to the frames (T, 4, H, W); outside of it, its border is repeated."""
+        top, left, height, width = self.whole_box
+        bottom, right = self.atlas.size[0] - top - height, self.atlas.size[1] - left - width
+        padded = F.pad(layer, (left, right, top, bottom), mode="replicate")
+        return map_to_frames(padded, self.atlas.grid).clamp(0, 1)
+
+    def _map_items(
+        self, layer: Tensor, atlas_crop: Tensor, grids: Sequence[Tensor], opacities: Sequence[Tensor]
+    ) -> list[Item | MappedItem]:
+        """Items of frames from a layer drawn on a crop of the atlas."""
+        pictures = torch.cat([layer, composite(layer, atlas_crop), on_green(layer), atlas_crop], dim=1)
+        green = layer.new_tensor(GREEN).reshape(1, 3, 1, 1)
+        items = []
+        for grid, opacity in zip(grids, opacities, strict=True):
+            drawn, composed, screen, source = map_to_frames(pictures, grid).clamp(0, 1).split([4, 3, 3, 3], dim=1)
+            if self.name == "foreground":
+                drawn, composed = drawn * opacity, composed * opacity
+                screen = screen * opacity + (1 - opacity) * green
+            items.append(MappedItem(source=source, layer=drawn, composite=composed, on_green=screen))
+        return items
+
+
+def clip_layer(rendered: RenderedAtlas, source: Tensor, settings: ClipLayerSettings) -> ClipLayer:
+    """Prepare the edited layer of a clip (T, 3, H, W); raises UserError where its parts are too small or missing."""
+    name, smallest = settings.atlas_layer, settings.min_side
+    atlas, opacity = rendered.layers[name], rendered.opacity
+    height, width = source.shape[-2:]
+    if min(height, width) < smallest:
+        raise UserError(
+            f"frames are {width} x {height} pixels, and a network of {settings.num_scales} scales needs {smallest};"
+            " lower num_scales"
+        )
+    if name == "foreground":
+        boxes = frame_boxes(
+            opacity, threshold=settings.opacity_threshold, border=settings.box_border, smallest=smallest
+        )
+        whole_box = at_least(atlas_box(atlas, boxes), smallest, atlas.size)
+        whole = _cut_picture(atlas.picture, whole_box)
+        return ClipLayer(name, source * opacity, opacity, atlas, boxes, whole_box, whole, whole, smallest)
+    size = [side // WHOLE_SHARE for side in atlas.size]
+    if min(size) < smallest:
+        raise UserError(
+            f"the background's atlas is {atlas.size[1]} x {atlas.size[0]} pixels, and a network of"
+            f" {settings.num_scales} scales needs {WHOLE_SHARE * smallest}; raise atlas_resolution, or lower num_scales"
+        )
+    whole_item = F.interpolate(atlas.picture, size, mode="bilinear", align_corners=False, antialias=True)
+    boxes, whole_box = [(0, 0, height, width)] * len(source), (0, 0, *atlas.size)
+    colours = rendered.colours[name]
+    return ClipLayer(name, colours, 1 - opacity, atlas, boxes, whole_box, atlas.picture, whole_item, smallest)
+
+
+def change_colours(pictures: Tensor, colours: Sequence[ColourChange]) -> Tensor:
+    """Change the colours of pictures (B, 3, H, W)."""
+    for name, factor in colours:
+        pictures = COLOUR_CHANGES[name](pictures, [factor])
+    return pictures
+
+
+def _cut_picture(picture: Tensor, box: Box) -> Tensor:
+    top, left, height, width = box
+    return picture[..., top : top + height, left : left + width]

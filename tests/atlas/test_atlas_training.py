@@ -1,0 +1,163 @@
+"""Training an atlas: its losses on maps worked out by hand, inputs, resuming, and mistakes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mimicbrush.atlas import atlas_training
+from mimicbrush.atlas.atlas_losses import atlas_losses, draw_pixels
+from mimicbrush.atlas.atlas_training import AtlasTraining, first_atlas, make_atlas, mean_shifts
+from mimicbrush.atlas.checkpoints import open_atlas
+from mimicbrush.atlas.config import AtlasConfig, AtlasLossConfig
+from mimicbrush.atlas.training_clip import (
+    TrainingClip,
+    find_difficulties,
+    masks_of_box,
+    read_clip,
+    read_masks,
+)
+from mimicbrush.errors import UserError
+from mimicbrush.pictures.writing import write_frames
+
+SIDE = 20
+
+
+@pytest.fixture(scope="module")
+def clip() -> TrainingClip:
+    """A red square that moves by 3 pixels a frame over a still, blue ramp."""
+    ramp = torch.linspace(0.2, 0.8, SIDE).expand(3, SIDE, SIDE) * torch.tensor([0.2, 0.5, 1.0])[:, None, None]
+    frames, masks, flows = [], [], []
+    for number in range(4):
+        mask = torch.zeros(1, SIDE, SIDE)
+        mask[:, 6:13, 2 + 3 * number : 9 + 3 * number] = 1
+        frames.append(torch.lerp(ramp, torch.tensor([0.9, 0.1, 0.1])[:, None, None], mask))
+        masks.append(mask)
+        flows.append(torch.cat([3 * mask, 0 * mask]))
+    reliable = torch.ones(3, 1, SIDE, SIDE, dtype=torch.bool)
+    return TrainingClip(torch.stack(frames), torch.stack(masks), torch.stack(flows[:-1]), reliable)
+
+
+@pytest.fixture
+def config(tmp_path, clip) -> AtlasConfig:
+    write_frames(clip.frames, tmp_path / "clip.png")
+    write_frames(clip.masks.expand(-1, 3, -1, -1), tmp_path / "masks.png")
+    return AtlasConfig(
+        clip=tmp_path / "clip.png",
+        masks=tmp_path / "masks.png",
+        output=tmp_path / "atlas",
+        num_steps=6,
+        batch_size=64,
+        save_every=3,
+    )
+
+
+def test_maps_begin_at_the_mean_motion(clip):
+    assert mean_shifts(clip, "foreground").tolist() == [[-4.5, 0], [-1.5, 0], [1.5, 0], [4.5, 0]]
+    assert not mean_shifts(clip, "background").any()
+    pixels = torch.stack([clip.shape.frame_points(number)[9, 4 + 3 * number] for number in range(4)])
+    places = first_atlas(clip).atlas_points("foreground", pixels)
+    torch.testing.assert_close(places, places[:1].expand(4, -1))
+
+
+def test_losses_of_a_perfect_motion(clip):
+    """The maps follow the true motion: nothing is deformed, and joined points meet."""
+    pixels = draw_pixels(clip.shape, 500, torch.Generator().manual_seed(0), torch.device("cpu"))
+    losses = atlas_losses(first_atlas(clip), clip, pixels, AtlasLossConfig(), 0)
+    # |J'J| + |(J'J)^-1| is twice the root of 2 for the identity; of both layers, and weighted for distant pixels.
+    assert losses["rigidity"].item() == pytest.approx(4 * math.sqrt(2), rel=2e-3)
+    assert losses["global_rigidity"].item() == pytest.approx(55 * 2 * math.sqrt(2), rel=2e-3)
+    # An opacity of one half everywhere: the foreground's map is right for the square, the background's for the rest.
+    assert losses["flow"].item() == pytest.approx(5 * 0.5 * 3, rel=0.02)
+    assert losses["opacity_flow"].item() == 0
+    true = clip.frames[pixels.frame, :, pixels.y, pixels.x]
+    assert losses["colour"].item() == pytest.approx(5000 * (true - 0.5).square().sum(dim=-1).mean().item(), rel=1e-4)
+    assert losses["mask"].item() == pytest.approx(-2000 * math.log(0.5), rel=0.02)
+
+
+def test_late_steps_leave_the_first_losses_out(clip):
+    pixels = draw_pixels(clip.shape, 50, torch.Generator().manual_seed(0), torch.device("cpu"))
+    losses = atlas_losses(first_atlas(clip), clip, pixels, AtlasLossConfig(), 10_000)
+    assert set(losses) == {"colour", "gradient", "rigidity", "flow", "opacity_flow", "sparsity"}
+
+
+def test_training_reconstructs_the_clip_and_its_mask(clip, config):
+    config = replace(config, num_steps=80, batch_size=400, learning_rate=0.05)
+    training = AtlasTraining(first_atlas(clip), clip, config)
+    for _ in range(config.num_steps):
+        training.run_step()
+    rendered = training.render()
+    assert (rendered.reconstruction - clip.frames).abs().mean() < 0.03
+    assert ((rendered.opacity > 0.5) == (clip.masks > 0.5)).float().mean() > 0.95
+
+
+def test_a_stopped_run_resumes_to_the_same_atlas(config, clip, monkeypatch, tmp_path):
+    monkeypatch.setattr(atlas_training, "load_raft", lambda name: torch.nn.Identity())
+    monkeypatch.setattr(atlas_training, "load_training_clip", lambda *arguments: clip)
+    assert "4 frames of 20 x 20 pixels" in make_atlas(config)
+    whole = open_atlas(config.output)
+    other = replace(config, output=tmp_path / "stopped")
+    run_step, steps = AtlasTraining.run_step, []
+
+    def stop(training: AtlasTraining) -> float:
+        steps.append(training.step)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        return run_step(training)
+
+    monkeypatch.setattr(AtlasTraining, "run_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_atlas(other)
+    make_atlas(other)
+    assert steps == [0, 1, 2, 3, 4, 3, 4, 5]
+    for name, weights in open_atlas(other.output).network.state_dict().items():
+        assert torch.equal(weights, whole.network.state_dict()[name]), name
+    names = {path.name for path in other.output.iterdir()}
+    assert {"foreground.png", "background.png", "reconstruction.png", "card.json", "preview_000006.png"} <= names
+
+
+def test_masks_follow_a_box_along_the_flow(clip):
+    masks = masks_of_box(clip.frames, clip.flow, (1, 5, 10, 14), sam=None, seed=0)
+    assert (masks == clip.masks).float().mean() > 0.97
+    with pytest.raises(UserError, match="give a box inside them"):
+        masks_of_box(clip.frames, clip.flow, (1, 5, 30, 14), sam=None, seed=0)
+
+
+def test_inputs_that_do_not_fit_are_refused(config, clip, tmp_path):
+    read = read_clip(config.clip, num_frames=70, short_side=432)
+    assert (read - clip.frames).abs().max() < 3e-3
+    assert read_clip(config.clip, num_frames=2, short_side=16).shape == (2, 3, 16, 16)
+    with pytest.raises(UserError, match="holds 4 masks, and 3 frames are used"):
+        read_masks(config.masks, read[:3])
+    with pytest.raises(UserError, match="mask 1 is 20 x 20 pixels, frames are 10 x 20"):
+        read_masks(config.masks, read[..., :10])
+    write_frames(clip.frames[:1], tmp_path / "still.png")
+    with pytest.raises(UserError, match="holds a single frame, expected at least 2"):
+        read_clip(tmp_path / "still.png", num_frames=70, short_side=432)
+
+
+def test_difficult_clips_are_named(clip):
+    assert not find_difficulties(clip)
+    fast = clip._replace(flow=clip.flow + 4, reliable=torch.zeros_like(clip.reliable))
+    assert [line.split(",")[0] for line in find_difficulties(fast)] == [
+        "the camera moves by 6 pixels from frame 1 to the next; give fewer frames",
+        "the flow fails after frame 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"masks": None}, "give either masks"),
+        ({"box": (1, 2, 3, 4)}, "give either masks"),
+        ({"masks": None, "box": (5, 2, 3, 4)}, "expected x0 < x1"),
+        ({"sam": "runs/sam"}, "sam makes masks of a box"),
+        ({"num_frames": 1}, "num_frames is 1, expected at least 2"),
+    ],
+)
+def test_mistaken_options_are_refused(config, change, message):
+    with pytest.raises(UserError, match=message):
+        replace(config, **change)
