@@ -74,6 +74,11 @@ class UnclipParts:
         return self
 
 
+def is_unclip(location: PartLocation) -> bool:
+    """Whether a place has the part that only Stable unCLIP has, the normaliser of image embeddings."""
+    return bool(location.files_in("image_normalizer"))
+
+
 def load_unclip(
     pretrained: str, *, variant: str | None = None, revision: str | None = None, dtype: torch.dtype = torch.float32
 ) -> UnclipParts:

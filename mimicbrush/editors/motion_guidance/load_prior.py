@@ -11,9 +11,11 @@ from transformers import CLIPTextModel
 
 from mimicbrush.editors.motion_guidance.imitative_prior import ImitativePrior
 from mimicbrush.editors.motion_guidance.prior import LatentPrior
+from mimicbrush.editors.motion_guidance.unclip_prior import UnclipPrior
 from mimicbrush.errors import UserError, first_line
 from mimicbrush.hub.locations import is_single_file, open_location, shipped
 from mimicbrush.hub.pipeline_files import load_tokenizer, read_schedule
+from mimicbrush.hub.unclip_parts import is_unclip, load_unclip
 from mimicbrush.model.config import PartConfig
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.find import OPTIONS_NAME, is_run
@@ -36,7 +38,7 @@ def load_prior(
     revision: str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> LatentPrior | ImitativePrior:
-    """Load Stable Diffusion 1 or another network in diffusers' layout, or MimicBrush's network.
+    """Load Stable Diffusion 1, Stable unCLIP or another network in diffusers' layout, or MimicBrush's network.
 
     pretrained: a folder, a hub repository, asset:NAME, a single file (.ckpt, .safetensors), or weights of a MimicBrush
     network; text_encoder: where a single file's text encoder comes from; variant, revision: as for other parts.
@@ -50,6 +52,8 @@ def load_prior(
     location = open_location(name, revision)
     if OPTIONS_NAME in location.files_in(""):
         return ImitativePrior(load_network(name, dtype=dtype))
+    if is_unclip(location):
+        return UnclipPrior(load_unclip(name, variant=variant, revision=revision, dtype=dtype))
     config = PartConfig(pretrained=name, variant=variant, revision=revision)
     networks = {part: _load(part, replace(config, subfolder=part), kind, dtype) for part, kind in NETWORKS.items()}
     if location.files_in(TEXT):

@@ -123,20 +123,29 @@ class LatentPrior:
         return decode_unclamped(self.vae, latents)
 
     def condition(self, canvas: MotionCanvas, prompt: str, *, guidance_scale: float) -> PredictNoise:
-        tokens = self.embed_prompts([prompt])
-        if guidance_scale <= 1 or not prompt:
-            return lambda latent, timestep: self.predict_noise(latent, timestep, tokens)
+        return self.guided(self.embed_prompts([prompt]), None, guidance_scale=guidance_scale if prompt else 1.0)
+
+    def guided(self, tokens: Tensor, classes: Tensor | None, *, guidance_scale: float) -> PredictNoise:
+        """Guide away from the empty prompt and from classes of zeros, unless the scale is 1 or less.
+
+        tokens: (1, N, D), the prompt's; classes: (1, D), class labels; None: those that mean nothing.
+        """
+        if guidance_scale <= 1:
+            return lambda latent, timestep: self.predict_noise(latent, timestep, tokens, classes)
         both = torch.cat([self.embed_prompts([""]), tokens])
+        both_classes = None if classes is None else torch.cat([torch.zeros_like(classes), classes])
 
         def predict(latent: Tensor, timestep: int) -> Tensor:
-            absent, present = self.predict_noise(torch.cat([latent, latent]), timestep, both).chunk(2)
+            latents = torch.cat([latent, latent])
+            absent, present = self.predict_noise(latents, timestep, both, both_classes).chunk(2)
             return absent + guidance_scale * (present - absent)
 
         return predict
 
-    def predict_noise(self, latents: Tensor, timestep: int, tokens: Tensor) -> Tensor:
-        """Predict the noise of rows (B, C, h, w) with text tokens (B, N, D)."""
-        rows = {"encoder_hidden_states": tokens, "class_labels": self._absent_classes(len(latents))}
+    def predict_noise(self, latents: Tensor, timestep: int, tokens: Tensor, classes: Tensor | None = None) -> Tensor:
+        """Predict the noise of rows (B, C, h, w) with text tokens (B, N, D) and class labels (B, D)."""
+        classes = self._absent_classes(len(latents)) if classes is None else classes
+        rows = {"encoder_hidden_states": tokens, "class_labels": classes}
         prediction = self.unet(latents.to(self.unet.dtype), timestep, **rows).sample.to(latents.dtype)
         return noise_of(prediction, latents, self.shares[timestep], self.schedule.prediction_type)
 
