@@ -148,8 +148,9 @@ class VideoRequest(EditRequest):
     """Replace the object in a clip by the object of a target picture (GenVideo, arXiv 2404.12541).
 
     source: (T, 3, H, W) with T at least 2; source_prompt, target_prompt: describe the clip before and after the edit;
-    target_image: (3, h, w) in [0, 1], any size; mask: (T, 1, H, W), 1 where the edit happens, or None, in which case
-    the editor proposes one; fps: frames a second.
+    target_image: (3, h, w) in [0, 1], any size; target_mask: (1, h, w), 1 on its object, such as its alpha, or None, in
+    which case the editor finds the object; mask: (T, 1, H, W), 1 where the edit happens, or None, in which case the
+    editor proposes one; fps: frames a second.
     """
 
     source_prompt: str
@@ -157,6 +158,7 @@ class VideoRequest(EditRequest):
     target_image: Tensor
     fps: float
     mask: Tensor | None = None
+    target_mask: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,6 +171,10 @@ class VideoRequest(EditRequest):
             raise UserError(f"fps is {self.fps}, expected a positive number of frames a second")
         if self.mask is not None:
             _check_mask(self.mask, self.source)
+        if self.target_mask is not None:
+            _check_pixels("target_mask", self.target_mask, (1, *self.target_image.shape[1:]), " as target_image needs")
+            if not (self.target_mask > 0.5).any():
+                raise UserError("target_mask is empty, so target_image shows no object; mark the object with 1 (white)")
 
 
 class Edited(NamedTuple):

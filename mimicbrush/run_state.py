@@ -22,11 +22,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class RunState:
     """The last state of one optimisation, in a folder of its own.
 
-    Raises UserError if the folder belongs to another run.
+    free: fields of the config that may change between calls. Raises UserError if the folder belongs to another run.
     """
 
-    def __init__(self, folder: Path, config: object) -> None:
-        claim(folder, config)
+    def __init__(self, folder: Path, config: object, *, free: tuple[str, ...] = ()) -> None:
+        claim(folder, config, free=free)
         self.path = folder / STATE
         self.last_write = time.monotonic()
 

@@ -129,6 +129,8 @@ def test_masks_that_no_editor_could_use_are_refused(kind, mask, named):
         (VideoRequest, {"source_prompt": None}, "source_prompt is None"),
         (VideoRequest, {"target_prompt": None}, "target_prompt is None"),
         (VideoRequest, {"target_image": torch.rand(4, 9, 4)}, r"target_image is .* expected \(3, h, w\)"),
+        (VideoRequest, {"target_mask": torch.ones(1, 4, 9)}, r"target_mask is .* expected \(1, 9, 4\) as target_image"),
+        (VideoRequest, {"target_mask": torch.zeros(1, 9, 4)}, "target_mask is empty, so target_image shows no object"),
         (VideoRequest, {"fps": 0}, "fps is 0"),
         (VideoRequest, {"fps": INF}, "fps is inf"),
         (VideoRequest, {"fps": NAN}, "fps is nan"),

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from data_prep.clips.jumps import NUM_NEIGHBOURS, measure_jump, stands_out
 from data_prep.clips.mixed_frames import num_mixed, split_at_mixed
 from data_prep.clips.static_dissolves import find_static_dissolves
+from data_prep.clips.static_windows import find_static_windows
+from data_prep.clips.static_wipes import find_static_wipes
 from data_prep.clips.transitions import Span, find_transitions, is_carried
 from data_prep.frames.images import correlate
 from data_prep.frames.keypoints import FrameFeatures
@@ -88,7 +90,7 @@ class Division(NamedTuple):
     transitions: list[Frame]
     """Frames of slow transitions and flashes, which show two shots or neither."""
     features: FrameFeatures
-    """What was measured of the frames on the way."""
+    """Grey versions and keypoints of the frames that were made on the way."""
 
     def may_hide_cuts(self) -> bool:
         """Whether cuts may lie in the gaps: others were found, or the colours on both sides of a gap differ."""
@@ -153,7 +155,10 @@ def _transitions_in(part: Sequence[Thumbnail], frames: Sequence[Frame], features
     inside = [frame for frame in frames if part[0].time <= frame.time <= part[-1].time] if part else []
     found = [span for group in find_transitions(part) for span in _true_transitions(group, part, inside, features)]
     # The rim of a cut-out that moves looks like a dissolve.
-    return found if any(frame.has_alpha for frame in inside) else [*found, *find_static_dissolves(part)]
+    if any(frame.has_alpha for frame in inside):
+        return found
+    windows = list(find_static_windows(part))
+    return [*found, *find_static_dissolves(part, windows), *find_static_wipes(part, windows, known=found)]
 
 
 def _true_transitions(

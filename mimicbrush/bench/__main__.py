@@ -57,6 +57,13 @@ COMMANDS = CommandGroup(
             ordinary=("size", "output"),
             then=THEN,
         ),
+        "tuning_memory": Command(
+            config=f"{PACKAGE}.clip_config.TuningMemoryConfig",
+            run=f"{PACKAGE}.tuning_memory.bench_tuning_memory",
+            examples=(f"{PROGRAM} tuning_memory", f"{PROGRAM} tuning_memory --num_frames 24 --output memory.json"),
+            ordinary=("num_frames", "size", "output"),
+            then=THEN,
+        ),
         "data": Command(
             config=f"{PACKAGE}.config.PreparationBenchConfig",
             run=f"{PACKAGE}.preparation_speed.bench_preparation",

@@ -19,19 +19,19 @@ RELEASED_FILES = "zt.*.pth"
 
 
 def save_trajectory(latents: Tensor, path: Path) -> None:
-    """Write latents (N, 1, C, h, w), noisiest first, as a file of safetensors."""
+    """Write latents (N, T, C, h, w) of T frames, noisiest first, as a file of safetensors."""
     with whole(path) as partial:
         save_file({KEY: latents.contiguous().cpu()}, partial)
 
 
-def load_trajectory(path: Path) -> Tensor:
-    """Read latents (N, 1, C, h, w), noisiest first, from a file of `save_trajectory` or a folder of the release.
+def load_trajectory(path: Path, *, num_frames: int = 1) -> Tensor:
+    """Read latents (N, T, C, h, w), noisiest first, from a file of `save_trajectory` or a folder of the release.
 
     Raises UserError where there are none, or where they are damaged.
     """
     latents = _read_folder(path) if path.is_dir() else _read_file(path)
-    if latents.ndim != 5 or latents.shape[1] != 1 or not latents.isfinite().all():
-        raise UserError(f"{path}: latents are {tuple(latents.shape)}, expected finite ones (N, 1, C, h, w)")
+    if latents.ndim != 5 or latents.shape[1] != num_frames or not latents.isfinite().all():
+        raise UserError(f"{path}: latents are {tuple(latents.shape)}, expected finite ones (N, {num_frames}, C, h, w)")
     return latents
 
 

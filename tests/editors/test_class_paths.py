@@ -17,6 +17,7 @@ from mimicbrush.requests import (
 )
 
 PATHS = {
+    "mimicbrush.editors.genvideo.GenVideoEditor": VideoRequest,
     "mimicbrush.editors.mimicbrush.MimicBrushEditor": ReferenceRequest,
     "mimicbrush.editors.motion_guidance.MotionGuidanceEditor": MotionRequest,
     "mimicbrush.editors.move_and_repaint.MoveAndRepaintEditor": MotionRequest,

@@ -19,7 +19,7 @@ from mimicbrush.run_folder import claim
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, Captioned, render_captioned
-from mimicbrush.world.clip.clip_measures import measure
+from mimicbrush.world.clip.clip_measures import NUM_BLOCKS, measure
 from mimicbrush.world.clip.clip_network import build_clip, build_processor, build_tokenizer
 from mimicbrush.world.clip.config import ClipTrainingConfig
 from mimicbrush.world.sets.splits import HELD_OUT, TRAINING, Combination
@@ -30,6 +30,8 @@ MAX_LOGIT_SCALE = 100.0
 """Largest factor of the cosines (CLIP, section 2.5)."""
 SHIFT = 4
 """Largest shift of a training picture in pixels."""
+MAX_NOISE = 0.15
+"""Largest standard deviation of the noise that is added to a training picture."""
 
 
 class Embedded(NamedTuple):
@@ -41,6 +43,8 @@ class Embedded(NamedTuple):
     """(B, D)"""
     patches: Tensor
     """(B, num_patches, D)"""
+    attention: Tensor
+    """(B, NUM_BLOCKS, num_patches): attention of the class token in the last blocks, mean of the heads."""
 
 
 class TrainedClip(nn.Module):
@@ -58,10 +62,11 @@ class TrainedClip(nn.Module):
     def forward(self, pixels: Tensor, tokens: dict[str, Tensor]) -> Embedded:
         """Embed pictures (B, 3, H, W), preprocessed, with their patches, and texts."""
         vision = self.clip.vision_model
-        hidden = vision.post_layernorm(vision(pixels).last_hidden_state)
-        seen = F.normalize(self.clip.visual_projection(hidden).float(), dim=2)
+        output = vision(pixels, output_attentions=True)
+        seen = F.normalize(self.clip.visual_projection(vision.post_layernorm(output.last_hidden_state)).float(), dim=2)
         texts = self.clip.get_text_features(**tokens).pooler_output
-        return Embedded(seen[:, 0], F.normalize(texts.float(), dim=1), seen[:, 1:])
+        attention = torch.stack([each.float().mean(dim=1)[:, 0, 1:] for each in output.attentions[-NUM_BLOCKS:]], dim=1)
+        return Embedded(seen[:, 0], F.normalize(texts.float(), dim=1), seen[:, 1:], attention)
 
 
 def train_clip(config: ClipTrainingConfig) -> str:
@@ -87,7 +92,8 @@ def train_clip(config: ClipTrainingConfig) -> str:
             save_every=config.checkpoint_every,
         )
         with quiet_libraries():
-            for part in (trained.clip.half(), tokenizer, build_processor(config)):
+            # A tokenizer that was used keeps its padding, which files of CLIP do not have.
+            for part in (trained.clip.half(), build_tokenizer(WORDS), build_processor(config)):
                 part.save_pretrained(config.output)
         figures = measure(config.output, heldout, phrases=phrases)
         write_json({"cpu_seconds_of_training": round(seconds), **figures}, config.output / CARD)
@@ -134,7 +140,8 @@ def _loss(
     scale = trained.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
     logits, pairs = scale * embedded.pictures @ embedded.texts.T, torch.arange(len(chosen))
     contrastive = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
-    picture_of_patch, patch = (F.avg_pool2d(masks, config.patch_size) > 0.5).flatten(1).nonzero(as_tuple=True)
+    coverage = F.avg_pool2d(masks, config.patch_size).flatten(1)
+    picture_of_patch, patch = (coverage > 0.5).nonzero(as_tuple=True)
     named = (
         (embedded.pictures, attributes),
         (embedded.texts, attributes),
@@ -146,12 +153,28 @@ def _loss(
         for embeddings, labels in named
         for column, head in enumerate(trained.heads)
     ]
-    return contrastive + config.attribute_weight * sum(predicted) / len(trained.heads)
+    return (
+        contrastive
+        + config.attribute_weight * sum(predicted) / len(trained.heads)
+        + config.attention_weight * attention_loss(embedded.attention, coverage)
+    )
+
+
+def attention_loss(attention: Tensor, coverage: Tensor) -> Tensor:
+    """Cross-entropy from attention that is equal all over the object, mean of blocks and pictures that show an object.
+
+    attention: (B, num_blocks, num_patches); coverage: (B, num_patches), the share of each patch that the object covers.
+    """
+    covered = coverage.sum(dim=1)
+    target = (coverage / covered.clamp(min=1e-6)[:, None])[:, None]
+    log_shares = (attention / attention.sum(dim=2, keepdim=True)).clamp(min=1e-6).log()
+    return -(target * log_shares).sum(dim=2)[covered > 0].mean()
 
 
 def augment(pixels: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mirror each picture at random, shift all by a few pixels, and change their brightness a little.
+    """Mirror each picture at random, shift all by a few pixels, change their brightness a little, and add noise.
 
+    With noise, the gradients by which the network guides edits are closer to visible patterns.
     pixels: (B, 3, H, W) in [0, 1]; masks: (B, 1, H, W), which move with their pictures.
     """
     both = torch.cat([pixels, masks], dim=1)
@@ -161,7 +184,10 @@ def augment(pixels: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[
     height, width = both.shape[-2:]
     both = F.pad(both, (SHIFT,) * 4, mode="replicate")[..., top : top + height, left : left + width]
     pixels, masks = both[:, :3], both[:, 3:]
-    return (pixels * (0.92 + 0.16 * torch.rand(len(both), 1, 1, 1, generator=generator))).clamp(0, 1), masks
+    brightness = 0.92 + 0.16 * torch.rand(len(both), 1, 1, 1, generator=generator)
+    deviation = MAX_NOISE * torch.rand(len(both), 1, 1, 1, generator=generator)
+    noise = deviation * torch.randn(pixels.shape, generator=generator)
+    return (pixels * brightness + noise).clamp(0, 1), masks
 
 
 def normalise(pixels: Tensor, config: ClipTrainingConfig) -> Tensor:

@@ -39,7 +39,9 @@ class ClipTrainingConfig:
     """Channels of the embeddings."""
     attribute_weight: float = 1.0
     """Weight of the loss by which embeddings, and patches on the object, predict object, first colour and pattern."""
-    max_steps: int = 1400
+    attention_weight: float = 0.2
+    """Weight of the loss that spreads the attention of the class token in the last blocks over the object."""
+    max_steps: int = 3000
     """Length of the training in optimiser steps."""
     batch_size: int = 64
     """Pairs of picture and caption in a step; each picture is compared with all captions of the batch."""

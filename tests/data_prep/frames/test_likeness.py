@@ -95,6 +95,25 @@ def test_a_shadow_that_passes_is_no_change_and_motion_under_it_is(first: float, 
     assert likeness(shaded(wall, first), shaded(moved, second)).changed > 0.1
 
 
+def test_shadows_of_leaves_and_blinds_are_no_change_and_motion_under_them_is() -> None:
+    """They have edges all over the picture, which are soft in more detail."""
+    generator = np.random.default_rng(3)
+    leaves = cv2.GaussianBlur(generator.normal(size=(192, 300)), (0, 0), 12)
+    slats = np.tile(2 * np.sin(np.arange(300) / 8.4), (192, 1))
+    soft = 100 + STILL * 0.3
+    detailed = soft + cv2.resize(generator.integers(-40, 40, (96, 128)).astype(float), (256, 192))[..., None]
+
+    def shaded(image: np.ndarray, shadow: np.ndarray, shift: int) -> np.ndarray:
+        dark = 1 / (1 + np.exp(-shadow[:, shift : shift + 256] / 0.4))
+        return levels(image * (1 - 0.5 * dark)[..., None])
+
+    for image, shadow in ((soft, leaves / leaves.std()), (detailed, slats)):
+        moved = image.copy()
+        moved[40:150, 60:200] = texture(1, 110, 140)
+        assert likeness(shaded(image, shadow, 0), shaded(image, shadow, 14)).changed < 0.05
+        assert likeness(shaded(image, shadow, 0), shaded(moved, shadow, 14)).changed > 0.1
+
+
 def test_a_subject_that_moves_under_changing_light_is_a_change() -> None:
     frames = []
     for x, light in ((30, 1.0), (150, 0.7)):

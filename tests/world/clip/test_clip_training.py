@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,14 @@ from mimicbrush.world.clip import captioned_renders
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, attributes_of
 from mimicbrush.world.clip.clip_measures import rank_phrases
 from mimicbrush.world.clip.clip_network import build_clip, build_tokenizer
-from mimicbrush.world.clip.clip_training import TrainedClip, augment, choose_phrases, first_network, train_clip
+from mimicbrush.world.clip.clip_training import (
+    TrainedClip,
+    attention_loss,
+    augment,
+    choose_phrases,
+    first_network,
+    train_clip,
+)
 from mimicbrush.world.clip.config import ClipTrainingConfig
 from mimicbrush.world.sets.draws import DrawnStill, draw_scene
 from mimicbrush.world.sets.splits import Combination
@@ -128,11 +136,22 @@ def test_attributes_are_object_first_colour_and_pattern():
     assert named == [["ball", "red", "striped"], ["key", "brick", "brick"]]
 
 
+def test_attention_costs_least_where_it_is_equal_all_over_the_object():
+    coverage = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.5]])
+    attention = torch.tensor([[0.3, 0.3, 0.0, 0.0], [0.0, 0.0, 0.0, 0.2]])
+    equal = attention_loss(attention[:, None], coverage)
+    assert equal == pytest.approx((math.log(2) + 0) / 2)
+    for worse in ([0.5, 0.1, 0.0, 0.0], [0.3, 0.3, 0.2, 0.0]):
+        assert attention_loss(torch.tensor([worse, [0.0, 0.0, 0.0, 0.2]])[:, None], coverage) > equal
+    unseen = torch.cat([coverage[:1], torch.zeros(1, 4)])
+    assert attention_loss(attention[:, None], unseen) == pytest.approx(math.log(2))
+
+
 def test_masks_move_with_their_pictures():
     masks = torch.zeros(3, 1, 32, 32)
     masks[..., 10:20, 4:12] = 1
-    pixels, moved = augment(0.5 * masks.expand(-1, 3, -1, -1), masks, torch.Generator().manual_seed(2))
-    assert torch.equal(pixels[:, :1] > 0, moved > 0)
+    pixels, moved = augment(masks.expand(-1, 3, -1, -1), masks, torch.Generator().manual_seed(2))
+    assert torch.equal(pixels.mean(dim=1, keepdim=True) > 0.5, moved > 0)
     assert not torch.equal(moved, masks)
 
 

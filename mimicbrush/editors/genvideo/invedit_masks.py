@@ -1,0 +1,91 @@
+"""InvEdit: masks from the difference between a source branch and a target branch of denoising (GenVideo, 2.3).
+
+Both branches start from the clip's inverted latents. Each follows its own prediction, so that the target branch takes
+the target's shape, and the difference covers source and target object together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import median_filter
+from torch import Tensor
+
+from mimicbrush.diffusion.ddim import DdimStep, PredictNoise
+from mimicbrush.editors.genvideo.settings import InvEditSettings
+from mimicbrush.pictures.mask_geometry import grow
+from mimicbrush.segmentation.grabcut import largest_piece
+
+ROUNDING = 1e-5
+"""Differences below this come from rounding; noise has a standard deviation of 1."""
+
+
+def branch_differences(
+    trajectory: Tensor,
+    predict_source: PredictNoise,
+    predict_target: PredictNoise,
+    steps: Sequence[DdimStep],
+    settings: InvEditSettings,
+    *,
+    follow: bool = True,
+    on_step: Callable[[], None] | None = None,
+) -> Tensor:
+    """Mean absolute difference of the noise of both branches, over channels and chosen steps: (T, h, w).
+
+    trajectory: (N, T, C, h, w), the clip's inversion, noisiest first. follow: whether each branch follows its own
+    prediction from the noisiest latents, as in GenVideo; otherwise both see the clip's inversion in each step, as in
+    DiffEdit, so that the differences stay with the source object.
+    """
+    source = target = trajectory[0]
+    chosen = chosen_steps(len(steps), settings)
+    total = torch.zeros_like(source[:, 0])
+    for number, step in enumerate(steps[: chosen.stop]):
+        noises = predict_source(source, step.timestep), predict_target(target, step.timestep)
+        if number in chosen:
+            total += (noises[0] - noises[1]).abs().mean(dim=1)
+        if follow:
+            source, target = (
+                step.denoise(latents, noise, torch.zeros_like(latents))
+                for latents, noise in zip((source, target), noises, strict=True)
+            )
+        elif number + 1 < len(steps):
+            source = target = trajectory[number + 1]
+        if on_step is not None:
+            on_step()
+    return total / len(chosen)
+
+
+def chosen_steps(num_steps: int, settings: InvEditSettings) -> range:
+    """Numbers of the steps whose differences count, from 0; at least one."""
+    first = min(round(settings.first_share * num_steps), num_steps - 1)
+    return range(first, max(first + 1, round(settings.last_share * num_steps)))
+
+
+def masks_of_differences(differences: Tensor, settings: InvEditSettings) -> Tensor:
+    """Turn differences (T, h, w) into masks (T, 1, h, w) of 0 and 1; equal branches give empty masks."""
+    if settings.median:
+        smoothed = median_filter(differences.cpu().numpy(), size=(1, *[2 * settings.median + 1] * 2), mode="nearest")
+        differences = torch.from_numpy(smoothed)
+    differences = torch.where(differences > ROUNDING, differences, 0)
+    axes = (1, 2) if settings.scale == "frame" else (0, 1, 2)
+    limit = settings.max_ratio * differences.mean(dim=axes, keepdim=True)
+    masks = (differences.clamp(max=limit) / limit.clamp(min=ROUNDING)) > settings.threshold
+    masks = _in_time(masks, settings).numpy()
+    if settings.largest_piece:
+        masks = np.stack([largest_piece(mask) for mask in masks])
+    if settings.margin:
+        masks = np.stack([grow(mask, settings.margin) for mask in masks])
+    return torch.from_numpy(masks).float()[:, None]
+
+
+def _in_time(masks: Tensor, settings: InvEditSettings) -> Tensor:
+    """Use the frames beside each one; the ends of the clip are repeated."""
+    masks = masks.cpu()
+    if settings.in_time == "frame":
+        return masks
+    padded = F.pad(masks.float()[None, None], (0, 0, 0, 0, 1, 1), mode="replicate")[0, 0]
+    votes = padded[:-2] + padded[1:-1] + padded[2:]
+    return votes >= (1 if settings.in_time == "any" else 2)

@@ -1,0 +1,206 @@
+"""Settings of GenVideo; this module does not import torch.
+
+The article leaves most numbers open. Each default says where it comes from: the article, the public code of a related
+method (Tune-A-Video, Make-A-Protagonist, DiffEdit), or a choice made here.
+"""
+
+# Annotations are not postponed here: jsonargparse looks for their names in the modules of a config and of its first
+# base alone, and takes any value for every field where it does not find one.
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from mimicbrush.diffusion.config import check_sampling
+from mimicbrush.errors import Faults
+
+MaskSource = Literal["invedit", "source", "none"]
+"""How a mask is proposed. invedit: two branches that denoise the inverted clip, each with its own prediction, so that
+the mask takes the target's shape; source: the same two predictions on the source's inversion alone, as in DiffEdit;
+none: the whole clip may change."""
+
+MaskScale = Literal["clip", "frame"]
+"""Mean difference by which differences are scaled before the threshold: that of the clip, or of each frame."""
+
+MaskInTime = Literal["frame", "any", "median"]
+"""Use of the two frames beside each frame in a mask. frame: none; any: a position that is masked in one of the three
+is masked; median: one that is masked in two of the three."""
+
+Background = Literal["trajectory", "original", "none"]
+"""How sampling keeps the source outside the mask: `KeptBackground` of diffusion/frame_sampling.py."""
+
+OutsideImage = Literal["source", "none"]
+"""Image embedding outside the mask: that of a source frame, or zeros."""
+
+FeatureSide = Literal["output", "before_upsampler"]
+"""Where a block's features are taken: after the block, or before its upsampler."""
+
+MAX_STEPS_OF_TUNING = 100_000
+"""Largest number of tuning steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningSettings:
+    """Tuning of the network on one clip."""
+
+    num_steps: int = 200
+    """Optimisation steps (Make-A-Protagonist: 200, Tune-A-Video: 500)."""
+    learning_rate: float = 3e-5
+    """Learning rate of AdamW (Tune-A-Video)."""
+    weight_decay: float = 1e-2
+    """Weight decay of AdamW (Tune-A-Video)."""
+    max_gradient_norm: float = 1.0
+    """Largest norm of the gradients (Tune-A-Video)."""
+    image_drop_prob: float = 0.1
+    """Probability that a step has no image embedding, for classifier-free guidance (Make-A-Protagonist)."""
+    max_noise_level: int = 999
+    """Largest noise level of the image embedding, which is drawn anew in each step (Make-A-Protagonist)."""
+    gradient_checkpointing: bool = True
+    """Compute activations again in the backward pass instead of keeping them (Tune-A-Video)."""
+    preview_every: int = 100
+    """Steps between two pictures of the clip as the network reconstructs it from half the noise; 0: none."""
+    seed: int = 33
+    """Seed of tuning and of the source frame whose embedding is used (Tune-A-Video); the request's seed leaves the
+    tuned network as it is."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        faults.check(
+            0 <= self.num_steps <= MAX_STEPS_OF_TUNING,
+            f"num_steps is {self.num_steps}, expected 0 to {MAX_STEPS_OF_TUNING}",
+        )
+        for name in ("learning_rate", "max_gradient_norm"):
+            value = getattr(self, name)
+            faults.check(0 < value < float("inf"), f"{name} is {value:g}, expected a positive number")
+        faults.check(0 <= self.weight_decay < 1, f"weight_decay is {self.weight_decay:g}, expected 0 to below 1")
+        faults.check(0 <= self.image_drop_prob <= 1, f"image_drop_prob is {self.image_drop_prob:g}, expected 0 to 1")
+        faults.check(0 <= self.max_noise_level <= 999, f"max_noise_level is {self.max_noise_level}, expected 0 to 999")
+        faults.check(self.preview_every >= 0, f"preview_every is {self.preview_every}, expected 0 or more")
+        faults.check(0 <= self.seed < 2**63, f"seed is {self.seed}, expected 0 to 2^63 - 1")
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvEditSettings:
+    """Masks from the difference of two denoising branches."""
+
+    guidance_scale: float = 7.5
+    """Classifier-free guidance of the two branches; 1 or less: none (DiffEdit)."""
+    first_share: float = 0.0
+    """Share of the steps, from the noisiest on, whose differences are left out."""
+    last_share: float = 1.0
+    """Share of the steps, from the noisiest on, after which differences are left out."""
+    max_ratio: float = 3.0
+    """Differences are cut off at this multiple of their mean (DiffEdit)."""
+    threshold: float = 0.5
+    """Share of the cut-off from which a position is masked (DiffEdit)."""
+    scale: MaskScale = "clip"
+    """Mean that differences are compared with. clip: a frame without the object stays empty; frame: each has a mask."""
+    median: int = 1
+    """Latent positions around each one whose median smooths the differences; 0: none."""
+    in_time: MaskInTime = "frame"
+    """Use of the frames beside each frame."""
+    largest_piece: bool = False
+    """Keep the largest connected piece of each frame alone."""
+    margin: int = 0
+    """Latent positions by which the mask grows."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        with faults.collect():
+            check_sampling(num_inference_steps=1, guidance_scale=self.guidance_scale)
+        faults.check(
+            0 <= self.first_share < self.last_share <= 1,
+            f"first_share and last_share are {self.first_share:g} and {self.last_share:g}, expected 0 <= first < last"
+            " <= 1",
+        )
+        faults.check(self.max_ratio > 0, f"max_ratio is {self.max_ratio:g}, expected a positive number")
+        faults.check(0 <= self.threshold < 1, f"threshold is {self.threshold:g}, expected 0 to below 1")
+        for name, kind in (("scale", MaskScale), ("in_time", MaskInTime)):
+            value, allowed = getattr(self, name), get_args(kind)
+            faults.check(value in allowed, f"{name} is {value}, expected one of {', '.join(allowed)}")
+        for name in ("median", "margin"):
+            faults.check(0 <= getattr(self, name) <= 64, f"{name} is {getattr(self, name)}, expected 0 to 64")
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenVideoSettings:
+    """Settings of an edit: tuning, inversion, masks, sampling and pasting into the source."""
+
+    resolution: int = 512
+    """Pixels of the longer side at which the network works (Tune-A-Video: 512, Make-A-Protagonist: 768)."""
+    window: int = 8
+    """Frames that the network sees together; longer clips are covered by overlapping windows, whose predictions are
+    averaged (Make-A-Protagonist: clips of 8)."""
+    window_overlap: int = 4
+    """Frames by which neighbouring windows overlap."""
+    num_inference_steps: int = 50
+    """Steps of inversion, masks and sampling (Tune-A-Video)."""
+    guidance_scale: float = 12.5
+    """Classifier-free guidance of sampling; 1 or less: none (Tune-A-Video)."""
+    noise_level: int = 0
+    """Noise level of image embeddings outside of tuning, 0 to 999; 0: none (Make-A-Protagonist)."""
+    tuning: TuningSettings = field(default_factory=TuningSettings)
+    """Tuning on the clip."""
+    masks: MaskSource = "invedit"
+    """Proposed masks, where the request has none."""
+    invedit: InvEditSettings = field(default_factory=InvEditSettings)
+    """Numbers of proposed masks."""
+    outside_image: OutsideImage = "source"
+    """Image embedding outside the mask."""
+    feature_block: int = 2
+    """Up block whose features are compared, from 0 (the article's "Up-Block-2")."""
+    feature_side: FeatureSide = "output"
+    """Where its features are taken."""
+    correction_steps: int = 5
+    """First steps whose latents are blended along the fields (the article); 0: none."""
+    correction_weights: tuple[float, float, float] = (0.25, 0.5, 0.25)
+    """Weights of the previous, the same and the following frame; their sum is 1."""
+    correction_chunk: int = 1024
+    """Positions that are compared with another frame at once; fewer take less memory."""
+    background: Background = "trajectory"
+    """How sampling keeps the source outside the mask. none: where the target prompt asks for a new background; the
+    source's pixels are not pasted back then, either."""
+    paste_back: bool = True
+    """Keep the source's own pixels outside the feathered mask; false: keep what the autoencoder made of them."""
+    poor_reconstruction: float = 20.0
+    """Decibels of the clip's reconstruction from its inversion below which a warning is given."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        with faults.collect():
+            check_sampling(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
+        faults.check(self.resolution >= 8, f"resolution is {self.resolution}, expected at least 8 pixels")
+        faults.check(self.window >= 2, f"window is {self.window}, expected at least 2 frames")
+        faults.check(
+            1 <= self.window_overlap < self.window,
+            f"window_overlap is {self.window_overlap}, expected 1 to {self.window - 1}, less than window",
+        )
+        faults.check(0 <= self.noise_level <= 999, f"noise_level is {self.noise_level}, expected 0 to 999")
+        choices = {
+            "masks": MaskSource,
+            "background": Background,
+            "outside_image": OutsideImage,
+            "feature_side": FeatureSide,
+        }
+        for name, kind in choices.items():
+            value, allowed = getattr(self, name), get_args(kind)
+            faults.check(value in allowed, f"{name} is {value}, expected one of {', '.join(allowed)}")
+        for name in ("feature_block", "correction_steps"):
+            faults.check(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, expected 0 or more")
+        faults.check(self.correction_chunk >= 1, f"correction_chunk is {self.correction_chunk}, expected at least 1")
+        weights = self.correction_weights
+        faults.check(
+            len(weights) == 3 and min(weights) >= 0 and abs(sum(weights) - 1) < 1e-6,
+            f"correction_weights are {weights}, expected three from 0 on whose sum is 1",
+        )
+        faults.refuse()
+
+
+PRESETS = {
+    "default": GenVideoSettings(),
+    "tune_a_video": GenVideoSettings(masks="none", correction_steps=0, background="none"),
+    "source_mask": GenVideoSettings(masks="source"),
+    "no_correction": GenVideoSettings(correction_steps=0),
+    "no_background": GenVideoSettings(background="none"),
+}
+"""Settings by name: the method, and without one of its parts. tune_a_video: no masks, no correction, no background."""

@@ -1,0 +1,106 @@
+"""A whole clip to be edited: all its frames, and an edited copy with the same frame times and sound."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+from mimicbrush.errors import UnusableInput, UserError
+from mimicbrush.files import whole
+from mimicbrush.video.clip_writer import SETTINGS
+from mimicbrush.video.decoded_clip import Thumbnail
+from mimicbrush.video.pyav_container import open_container, video_stream
+from mimicbrush.video.pyav_reader import open_with_pyav
+
+TICKS = 90_000
+"""Time stamps in a second, as broadcasts have them: common frame rates are whole numbers of ticks."""
+ANY_SIDE = 1_000_000
+"""A short side that no frame reaches, so that none is scaled."""
+
+
+class WholeClip(NamedTuple):
+    """All frames of a clip."""
+
+    frames: NDArray[np.uint8]
+    """(T, H, W, 3) RGB, upright, with square pixels."""
+    times: list[float]
+    """Seconds from the first frame."""
+    fps: float
+    """Frames a second, on average."""
+
+
+def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:
+    """Read every frame; raises UserError, which says what is wrong, for a clip that cannot be edited as a whole."""
+    num_frames = 0
+
+    def keep(thumbnail: Thumbnail) -> bool:
+        nonlocal num_frames
+        num_frames += 1
+        if num_frames > max_frames:
+            raise UserError(
+                f"{path} has more than {max_frames} frames; cut it into shorter clips, or raise max_frames where the"
+                " memory allows it"
+            )
+        return True
+
+    try:
+        with open_with_pyav(path, short_side=ANY_SIDE, exact=True) as reader:
+            frames = reader.read([0.0, float("inf")], keep=keep, skip=False).frames
+            rate = reader.stream.average_rate
+    except UnusableInput as error:
+        raise UserError(f"{path} cannot be edited: {error.detail} ({error.reason})") from None
+    if len(frames) < 2:
+        raise UserError(f"{path} has 1 frame, expected a clip of at least 2; edit a still with another kind of edit")
+    sizes = {frame.image.shape[1::-1] for frame in frames}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
+        raise UserError(f"{path} has frames of several sizes ({listed}); convert it to one size")
+    times = [frame.time for frame in frames]
+    fps = float(rate) if rate else (len(times) - 1) / (times[-1] - times[0])
+    return WholeClip(np.stack([frame.image for frame in frames]), times, fps)
+
+
+def write_edited_clip(path: Path, frames: NDArray[np.uint8], clip: WholeClip, *, source: Path) -> None:
+    """Write frames (T, H, W, 3) as H.264 with the times of `clip`, and the colour range and sound of its file `source`.
+
+    Sound is copied as it is, not encoded again.
+    """
+    with whole(path) as partial, open_container(source) as original:
+        picture = video_stream(original)
+        sounds = list(original.streams.audio)
+        is_full = picture.codec_context.color_range == ColorRange.JPEG
+        start = float((picture.start_time or 0) * picture.time_base)
+        with av.open(str(partial), "w", format=path.suffix.lstrip(".").lower().replace("mkv", "matroska")) as container:
+            stream = _add_h264(container, frames.shape[2], frames.shape[1], clip.fps, is_full=is_full)
+            copies = {sound.index: container.add_stream_from_template(sound) for sound in sounds}
+            for time, pixels in zip(clip.times, frames, strict=True):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+                frame = frame.reformat(
+                    format=stream.pix_fmt, dst_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG
+                )
+                frame.pts, frame.time_base = round((start + time) * TICKS), Fraction(1, TICKS)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+            for packet in original.demux(sounds) if sounds else ():
+                if packet.dts is not None:
+                    packet.stream = copies[packet.stream.index]
+                    container.mux(packet)
+
+
+def _add_h264(
+    container: av.container.OutputContainer, width: int, height: int, fps: float, *, is_full: bool
+) -> av.VideoStream:
+    rate = Fraction(fps).limit_denominator(1001)
+    stream = container.add_stream("libx264", rate=rate, options=dict(SETTINGS))
+    stream.width, stream.height = width, height
+    # With halved colours, sides have to be even.
+    stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+    stream.codec_context.time_base = Fraction(1, TICKS)
+    stream.codec_context.color_range = ColorRange.JPEG if is_full else ColorRange.MPEG
+    return stream

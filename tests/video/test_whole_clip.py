@@ -1,0 +1,82 @@
+"""Every frame of a clip in, and an edited copy with the same times and sound out."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange
+
+from mimicbrush.errors import UserError
+from mimicbrush.video.clip_writer import write_h264
+from mimicbrush.video.whole_clip import read_whole_clip, write_edited_clip
+from tests.video.odd_clips import write_jpegs
+
+FRAMES = np.stack([np.full((36, 48, 3), 40 + 30 * number, np.uint8) for number in range(5)])
+
+
+def write_with_sound(path: Path, *, is_full: bool = False) -> None:
+    """Five frames at 12.5 a second, with 0.4 s of silence."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libx264", rate=Fraction(25, 2))
+        picture.width, picture.height, picture.pix_fmt = 48, 36, "yuv420p"
+        picture.codec_context.color_range = ColorRange.JPEG if is_full else ColorRange.MPEG
+        sound = container.add_stream("aac", rate=8000, layout="mono")
+        for pixels in FRAMES:
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_color_range=picture.codec_context.color_range)
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode())
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 3200), np.float32), format="fltp", layout="mono")
+        silence.rate = 8000
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode())
+
+
+def sound_packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_times_colours_and_sound_are_kept(tmp_path, is_full, suffix):
+    source, output = tmp_path / "s.mp4", tmp_path / f"e{suffix}"
+    write_with_sound(source, is_full=is_full)
+    clip = read_whole_clip(source, max_frames=5)
+    assert clip.frames.shape == FRAMES.shape and clip.fps == 12.5
+    assert np.abs(clip.frames.astype(int) - FRAMES).max() <= 3
+    write_edited_clip(output, clip.frames[::-1], clip, source=source)
+    edited = read_whole_clip(output, max_frames=5)
+    assert edited.times == pytest.approx(clip.times, abs=1.1e-3) and edited.fps == pytest.approx(12.5)
+    # Another range would change dark and bright frames by 10 levels and more.
+    assert np.abs(edited.frames[::-1].astype(int) - clip.frames).max() <= 5
+    assert sound_packets(output) == sound_packets(source) != []
+    with av.open(str(output)) as container:
+        assert (container.streams.video[0].codec_context.color_range == ColorRange.JPEG) == is_full
+
+
+def test_odd_sides_are_kept(tmp_path):
+    write_h264(tmp_path / "s.mp4", FRAMES, fps=10)
+    clip = read_whole_clip(tmp_path / "s.mp4", max_frames=5)
+    odd = clip._replace(frames=clip.frames[:, :35, :47])
+    write_edited_clip(tmp_path / "e.mp4", odd.frames, odd, source=tmp_path / "s.mp4")
+    assert read_whole_clip(tmp_path / "e.mp4", max_frames=5).frames.shape == odd.frames.shape
+
+
+def test_clips_that_cannot_be_edited_are_named(tmp_path):
+    write_h264(tmp_path / "one.mp4", FRAMES[:1], fps=10)
+    with pytest.raises(UserError, match=r"one\.mp4 has 1 frame, expected a clip of at least 2"):
+        read_whole_clip(tmp_path / "one.mp4", max_frames=5)
+    write_h264(tmp_path / "five.mp4", FRAMES, fps=10)
+    with pytest.raises(UserError, match=r"five\.mp4 has more than 4 frames; cut it into shorter clips, or raise"):
+        read_whole_clip(tmp_path / "five.mp4", max_frames=4)
+    (tmp_path / "text.mp4").write_text("no clip")
+    with pytest.raises(UserError, match=r"text\.mp4 cannot be edited: .*damaged or incomplete"):
+        read_whole_clip(tmp_path / "text.mp4", max_frames=4)
+    write_jpegs(tmp_path / "sizes.mkv", [FRAMES[0], FRAMES[1], FRAMES[2, :24, :32]], [0, 40, 80])
+    with pytest.raises(UserError, match=r"frames of several sizes \(32 x 24, 48 x 36\); convert it to one size"):
+        read_whole_clip(tmp_path / "sizes.mkv", max_frames=20)
