@@ -16,7 +16,7 @@ from tests.unclip_folder import write_unclip_folder
 NUM_FRAMES = 4
 QUICK = GenVideoSettings(
     resolution=32,
-    num_inference_steps=3,
+    num_inference_steps=2,
     feature_block=1,
     guidance_scale=2.0,
     poor_reconstruction=0.0,
@@ -25,7 +25,7 @@ QUICK = GenVideoSettings(
 )
 """Few steps at the size of the tiny network, whose up blocks are two."""
 
-UNTUNED = replace(QUICK, num_inference_steps=2, tuning=TuningSettings(num_steps=0))
+UNTUNED = replace(QUICK, tuning=TuningSettings(num_steps=0))
 """For tests of what follows the tuning."""
 
 

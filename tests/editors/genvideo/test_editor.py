@@ -42,9 +42,9 @@ def test_an_edit_is_answered_and_repeated_with_equal_bytes(parts):
     again = make_editor(parts).edit(request)
     assert torch.equal(edited.frames, again.frames) and torch.equal(mask, again.layers["mask"])
     assert not torch.equal(make_editor(parts).edit(replace(request, seed=1)).frames, edited.frames)
-    # Tuning 3, inversion, reconstruction, masks and sampling 3 each; the last share comes with the result.
+    # Tuning 3, inversion, reconstruction, masks and sampling 2 each; the last share comes with the result.
     fractions = [share for share, _ in shares]
-    assert fractions == sorted(fractions) and fractions[-1] == 1.0 and len(fractions) == 15
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0 and len(fractions) == 11
     assert torch.equal(shares[-1][1].frames, edited.frames) and all(isinstance(each, Edited) for _, each in shares)
 
 

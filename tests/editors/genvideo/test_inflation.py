@@ -100,21 +100,24 @@ def test_a_network_without_class_embedding_is_named():
         inflate(UNet2DConditionModel(**arguments))
 
 
+@pytest.mark.parametrize("changes", [{}, {"addition_embed_type": "text", "addition_embed_type_num_heads": 4}])
 @torch.no_grad()
-def test_injection_with_ones_is_the_inner_class_and_with_zeros_the_outer_one(parts, inputs):
+def test_injection_with_ones_is_the_inner_class_and_with_zeros_the_outer_one(inputs, changes):
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(**UNET | changes).eval()
     classes = {"inside": inputs["class_labels"], "outside": -2 * inputs["class_labels"]}
 
     def predict(mask: torch.Tensor) -> torch.Tensor:
         outer = inputs | {"class_labels": classes["outside"]}
-        with masked_embedding(parts.unet, **classes, mask=mask):
-            return parts.unet(**outer, timestep=500).sample
+        with masked_embedding(unet, **classes, mask=mask):
+            return unet(**outer, timestep=500).sample
 
     ones = torch.ones(1, 1, 16, 12)
-    plain = {name: parts.unet(**inputs | {"class_labels": each}, timestep=500).sample for name, each in classes.items()}
+    plain = {name: unet(**inputs | {"class_labels": each}, timestep=500).sample for name, each in classes.items()}
     torch.testing.assert_close(predict(ones), plain["inside"], atol=1e-5, rtol=0)
     assert torch.equal(predict(0 * ones), plain["outside"])
     assert (plain["inside"] - plain["outside"]).abs().max() > 1e-3
-    blocks = [block for block in parts.unet.modules() if isinstance(block, ResnetBlock2D)]
+    blocks = [block for block in unet.modules() if isinstance(block, ResnetBlock2D)]
     assert blocks and not any(block._forward_pre_hooks or block.conv1._forward_hooks for block in blocks)
 
 
