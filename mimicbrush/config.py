@@ -13,15 +13,16 @@ from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib import import_module
+from inspect import isabstract
 from pathlib import Path
-from typing import TypeVar, get_type_hints
+from typing import TypeVar, get_args, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from mimicbrush.config_arguments import CONFIG_OPTION, merge_bases, normalise_arguments, set_entries, split_entries
 from mimicbrush.config_faults import command_line_faults, fields_faults, refuse_empty_paths, with_path
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError, quoted
 
 T = TypeVar("T")
 
@@ -98,9 +99,28 @@ def instantiate(class_path: str, init_args: dict, base: type[T]) -> T:
     try:
         arguments = vars(parser.instantiate(parser.parse_object(deepcopy(init_args))))
     except (ArgumentError, TypeError, ValueError) as error:
-        faults = fields_faults(found, init_args) or [_reason(error)]
+        faults = fields_faults(found, init_args) or _inner_faults(found, init_args) or [_reason(error)]
         raise UserError(*(f"{class_path}: {fault}" for fault in faults)) from None
     return found(**arguments)
+
+
+def _inner_faults(owner: type, init_args: Mapping[str, object]) -> list[str]:
+    """List the mistakes in arguments that are instances of classes, given by class_path and init_args."""
+    hints, faults = get_type_hints(owner.__init__), Faults()
+    for name, value in init_args.items():
+        kind = hints.get(name)
+        base = next((each for each in (kind, *get_args(kind)) if isabstract(each)), None)
+        given = {"class_path": value} if isinstance(value, str) else value
+        if base is None or given is None:
+            continue
+        if not isinstance(given, Mapping) or not {"class_path"} <= set(given) <= {"class_path", "init_args"}:
+            faults.add(f"{name}: expected class_path and init_args, found {quoted(given)}")
+            continue
+        inner = Faults()
+        with inner.collect():
+            instantiate(given["class_path"], given.get("init_args") or {}, base)
+        faults.found += [f"{name}: {fault}" for fault in inner.found]
+    return faults.found
 
 
 def find_class(path: str, base: type[T]) -> type[T]:

@@ -90,6 +90,12 @@ def some_of(names: Sequence[object], most: int = 3) -> str:
     return ", ".join(map(str, names[:most])) + more
 
 
+def quoted(value: object, most: int = 60) -> str:
+    """Quote a value in a message; the middle of a long one is left out, so that its quotes or brackets are closed."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 4]}...{text[-1]}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or the error's class if it has no message."""
     lines = str(error).strip().splitlines()

@@ -199,10 +199,7 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         callback_on_step_end: its steps start again for each region that is edited separately; an exception in it stops
         the edit. Raises UserError, one sentence, for pictures or settings that cannot be used.
         """
-        if num_images_per_prompt < 1:
-            raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
-        if output_type not in ("pil", "np", "pt"):
-            raise UserError(f"output_type is {output_type}, expected pil, np or pt")
+        _check_results(num_images_per_prompt, output_type)
         source, size = as_source(image), self.network.size
         request = ReferenceRequest(
             source=source.pixels[None],
@@ -219,8 +216,6 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             match_colour=match_colour,
             geometry=geometry,
         )
-        for hint in editor.hints(request):
-            log.warning(hint)
         samples = self._sample(editor, request, _generators(generator, num_images_per_prompt), callback_on_step_end)
         images = _pack([sample.frames[0] for sample in samples], source, output_type)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
@@ -255,7 +250,9 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         generators: list[torch.Generator],
         callback: Callback | None,
     ) -> list[Edited]:
-        """Draw a result for each generator, with a progress bar."""
+        """Draw a result for each generator, with a progress bar, after logging the editor's hints."""
+        for hint in editor.hints(request):
+            log.warning(hint)
         num_passes = editor.num_passes(request)
         with self.progress_bar(total=editor.settings.num_inference_steps * num_passes) as bar:
             samples = editor.draw_samples(request, generators, on_step=self._reporter(bar, num_passes, callback))
@@ -275,6 +272,13 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
             return (changed or {}).get("latents")
 
         return report
+
+
+def _check_results(num_images_per_prompt: int, output_type: str) -> None:
+    if num_images_per_prompt < 1:
+        raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
+    if output_type not in ("pil", "np", "pt"):
+        raise UserError(f"output_type is {output_type}, expected pil, np or pt")
 
 
 def _generators(generator: torch.Generator | list[torch.Generator] | None, num: int) -> list[torch.Generator]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,7 +229,7 @@ def check_answers(editor: Editor, answers: object, requests: Sequence[EditReques
     """Raise UserError, which names the editor, where its answers cannot be edits of the requests."""
     name = type(editor).__qualname__
     if not isinstance(answers, list) or len(answers) != len(requests):
-        raise UserError(f"{name} answered {len(requests)} requests with {answers!r:.60}, expected a list of edits")
+        raise UserError(f"{name} answered {len(requests)} requests with {quoted(answers)}, expected a list of edits")
     for answer, request in zip(answers, requests, strict=True):
         frames, expected = answer.frames if isinstance(answer, Edited) else answer, tuple(request.source.shape)
         is_pixels = hasattr(frames, "is_floating_point") and frames.is_floating_point()
@@ -283,12 +283,12 @@ def _check_mask(mask: Tensor, source: Tensor) -> None:
 
 def _check_text(name: str, text: str) -> None:
     if not isinstance(text, str):
-        raise UserError(f"{name} is {text!r:.60}, expected a string")
+        raise UserError(f"{name} is {quoted(text)}, expected a string")
 
 
 def _check_prompts(name: str, prompts: tuple[str, ...]) -> None:
     if not isinstance(prompts, tuple):
-        raise UserError(f"{name} is {prompts!r:.60}, expected a tuple of strings")
+        raise UserError(f"{name} is {quoted(prompts)}, expected a tuple of strings")
     for prompt in prompts:
         _check_text(name, prompt)
         if not prompt.strip():

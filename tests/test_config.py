@@ -222,3 +222,20 @@ def test_a_config_names_all_its_faults(config_class, options, named):
         config_class(**options)
     assert len(raised.value.faults) == len(named)
     assert all(fault.startswith(name) for fault, name in zip(raised.value.faults, named, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("inpainter", "message"),
+    [
+        (
+            {"class_path": "mimicbrush.editors.baselines.MeanColour", "init_args": {"rng": 3}},
+            "MeanColour: rng: no",
+        ),
+        ({"class_path": "mimicbrush.editors.baselines.MeanColor"}, "baselines.MeanColor: no such class"),
+        ("mimicbrush.editors.baselines.MeanColor", "baselines.MeanColor: no such class"),
+        ({"class_pth": "a.B"}, "expected class_path and init_args, found {'class_pth': 'a.B'}"),
+    ],
+)
+def test_mistakes_inside_an_argument_that_is_a_class_are_named(inpainter, message):
+    with pytest.raises(UserError, match=f"MoveAndRepaintEditor: inpainter: .*{message}"):
+        instantiate("mimicbrush.editors.move_and_repaint.MoveAndRepaintEditor", {"inpainter": inpainter}, Editor)

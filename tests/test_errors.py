@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from mimicbrush.errors import Faults, UserError, end_with_error, first_line, some_of
+from mimicbrush.errors import Faults, UserError, end_with_error, first_line, quoted, some_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,18 @@ def test_a_few_of_many_are_named():
     assert some_of(["a", "b", "c"]) == "a, b, c"
     assert some_of([1, 2, 3, 4, 5]) == "1, 2, 3 and 2 more"
     assert some_of([1, 2, 3], 1) == "1 and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a red hat", "'a red hat'"),
+        ("a" * 99, "'" + "a" * 55 + "...'"),
+        (["a" * 99], "['" + "a" * 54 + "...]"),
+    ],
+)
+def test_a_long_value_is_shortened_within_its_quotes(value, shown):
+    assert quoted(value) == shown
 
 
 def test_all_faults_of_one_thing_are_named_in_order():

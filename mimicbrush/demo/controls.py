@@ -37,6 +37,8 @@ class Tab(NamedTuple):
     """One tab of the page."""
 
     title: str
+    introduction: str
+    """Tells a visitor what such an edit does; part of the page's introduction."""
     config_class: type[EditConfig]
     """Config of the edit that the controls describe."""
     build: Callable[[SharedEditor, DemoConfig, TemporaryFolders], None]

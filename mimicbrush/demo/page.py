@@ -15,10 +15,7 @@ from mimicbrush.demo.temporary_folders import KEPT_SECONDS, TemporaryFolders
 from mimicbrush.requests import EditRequest
 
 TITLE = "MimicBrush"
-INTRODUCTION = (
-    "# MimicBrush\nPaint over a part of a picture and show a reference: that part is repainted so that it imitates"
-    " what matches it there. Everything else stays as it is."
-)
+EVERYTHING_ELSE = "Everything else stays as it is."
 ABOUT_SHIPPED_WEIGHTS = (
     "These are the small weights that come with the package: a demonstration that sees 64 x 64 pixels, so results are"
     " blurred, and colours far from those that it was trained on are missed. Start the page with `--weights` for"
@@ -36,7 +33,7 @@ def build_page(
 ) -> gr.Blocks:
     """Build a page with a tab for each editor; a single editor needs no tabs. editors: by class of requests."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False) as page:
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown(introduction(editors))
         if config.loads_weights and config.weights == "asset:tiny":
             gr.Markdown(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice")
         if len(editors) == 1:
@@ -48,6 +45,11 @@ def build_page(
                     TABS[kind].build(editor, config, folders)
         page.unload(_leave(editors.values()))
     return page
+
+
+def introduction(kinds: Iterable[type[EditRequest]]) -> str:
+    """The page's title, and a sentence for each kind of edit that it offers."""
+    return " ".join([f"# {TITLE}\n", *(TABS[kind].introduction for kind in kinds), EVERYTHING_ELSE])
 
 
 def _leave(editors: Iterable[SharedEditor]) -> Callable[[gr.Request], None]:

@@ -83,15 +83,6 @@ function drawCrop(stroke) {
 
 const rectangle = ([x0, y0], [x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)];
 
-function load(url) {
-  return new Promise((resolve, reject) => {
-    const image = new Image();
-    image.onload = () => resolve(image);
-    image.onerror = reject;
-    image.src = url;
-  });
-}
-
 // A picture can be painted on only after it has loaded.
 async function show() {
   const value = props.value, ready = Boolean(value?.picture_preview);

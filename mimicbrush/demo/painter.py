@@ -19,6 +19,8 @@ from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.errors import UserError
 
 PARTS = resources.files("mimicbrush") / "demo"
+LOAD_PICTURE = (PARTS / "load_picture.js").read_text(encoding="utf-8")
+"""Script that comes before those that draw on a picture."""
 MAX_STROKES = 2000
 
 
@@ -47,7 +49,7 @@ def make_painter(
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
-        js_on_load=(PARTS / "painter.js").read_text(encoding="utf-8"),
+        js_on_load="\n".join([LOAD_PICTURE, (PARTS / "painter.js").read_text(encoding="utf-8")]),
         apply_default_css=False,
         title=title,
         hint=hint,

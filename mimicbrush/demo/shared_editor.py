@@ -65,6 +65,10 @@ class Written(NamedTuple):
 Update = Waiting | Step | Written
 
 
+MAX_OF_VISITOR = 2
+"""Largest number of edits of one visitor that wait or run, so that nobody fills the queue from one page."""
+
+
 class Ticket:
     """A place in the queue."""
 
@@ -93,8 +97,13 @@ class EditQueue:
 
     @contextmanager
     def join(self, visitor: str) -> Iterator[Ticket]:
-        """Yield a ticket that is valid within the block; raises UserError if the queue is full."""
+        """Yield a ticket that is valid within the block; raises UserError if the queue or the visitor has too many.
+
+        visitor: an open page; somebody who opens several counts as several.
+        """
         with self._changed:
+            if sum(ticket.visitor == visitor for ticket in self._tickets) >= MAX_OF_VISITOR:
+                raise UserError(f"{MAX_OF_VISITOR} of your edits are waiting or running; wait for one, or stop it")
             if len(self._tickets) > self.max_waiting:
                 raise UserError(f"{self.max_waiting} edits are waiting already; try again in a few minutes")
             ticket = Ticket(visitor)

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import torch
 from tqdm import tqdm
 
-from mimicbrush.config import instantiate
+from mimicbrush.config import find_class, instantiate
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.diffusion.seeded_noise import seeded_generators
@@ -79,13 +79,13 @@ def load_editor(config: EditConfig) -> Loaded:
 
 def find_editor(class_path: str, init_args: dict, config_class: type[EditConfig]) -> Editor:
     """Build an editor that answers edits of the config's kind; raises UserError if it answers another kind."""
-    editor = instantiate(class_path, init_args, Editor)
-    if not issubclass(config_class.request_class, editor.request_class):
+    kind = find_class(class_path, Editor).request_class  # checked before weights are loaded
+    if not issubclass(config_class.request_class, kind):
         raise UserError(
-            f"editor {class_path} answers a {editor.request_class.__name__}, and a {config_class.kind} edit is a"
+            f"editor {class_path} answers a {kind.__name__}, and a {config_class.kind} edit is a"
             f" {config_class.request_class.__name__}; choose another editor or command"
         )
-    return editor
+    return instantiate(class_path, init_args, Editor)
 
 
 class PipelineEditor(Editor):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError, some_of
+from mimicbrush.pictures.conversion import draw_over
 from mimicbrush.requests import Edited
 
 
@@ -21,4 +21,4 @@ def fade(edited: Edited, source: Tensor, opacity: float) -> Edited:
     rgba = edited.layers["rgba"].clone()
     rgba[:, 3:] *= opacity
     faded = {"rgba": rgba} | ({"opacity": rgba[:, 3:]} if "opacity" in edited.layers else {})
-    return Edited(torch.lerp(source, rgba[:, :3], rgba[:, 3:]), {**edited.layers, **faded})
+    return Edited(draw_over(rgba, source), {**edited.layers, **faded})

@@ -14,8 +14,10 @@ SIDE = 384
 
 
 def write_sheet(config: EditConfig, inputs: Inputs) -> None:
-    """Show the source, the references, the part that a box or mask crops from each, and the results by seed."""
+    """Show the source, the masks, the references, the part that a box or mask crops from each, and results by seed."""
     labelled = [("source", to_pil(inputs.source.picture))]
+    masks = {"mask": inputs.mask, "may change": inputs.edit_mask}
+    labelled += [(name, to_pil(mask)) for name, mask in masks.items() if mask is not None]
     for path, box, mask, seen in zip(
         config.references, config.boxes, config.reference_masks, inputs.references, strict=True
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from mimicbrush.errors import Faults, UserError
@@ -16,7 +17,7 @@ RESULTS = "results.json"
 """Name of the file with the results of an evaluation."""
 WEIGHTS_ARGUMENTS = {
     "mimicbrush.editors.mimicbrush.MimicBrushEditor": ("checkpoint", require_local_weights),
-    "mimicbrush.editors.text2live.Text2LiveEditor": ("clip", require_local_network),
+    "mimicbrush.editors.text2live.Text2LiveEditor": ("clip", partial(require_local_network, model_type="clip")),
 }
 """Class path of an editor -> the argument that names weights, and the check that they are there."""
 

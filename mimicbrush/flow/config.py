@@ -7,6 +7,9 @@ from typing import Literal
 
 from mimicbrush.errors import UserError
 
+MARGIN = 2
+"""Pixels around a moved object and its new place that show its border, and may change."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RaftConfig:

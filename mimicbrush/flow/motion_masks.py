@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
+from mimicbrush.flow.config import MARGIN
 from mimicbrush.flow.warping import move_layer, points_inside
 from mimicbrush.pictures.mask_geometry import grow
 
-MARGIN = 2
-"""Pixels around the object and its new place that show its border."""
 STILL = 1e-3
 """Length in pixels up to which a flow, or the mean flow of two neighbours, counts as zero."""
 MIN_SHARE = 0.5

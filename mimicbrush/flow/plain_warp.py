@@ -6,17 +6,12 @@ from torch import Tensor
 
 from mimicbrush.flow.motion_masks import moving_pixels
 from mimicbrush.flow.warping import move_layer
+from mimicbrush.pictures.conversion import draw_over
 
 
 def moved_object(source: Tensor, flow: Tensor) -> Tensor:
     """The object at its new place, (1, 4, H, W), as colours and opacity; source: (1, 3, H, W), flow: (1, 2, H, W)."""
     return move_layer(source, moving_pixels(flow), flow)
-
-
-def draw_over(layer: Tensor, background: Tensor) -> Tensor:
-    """Draw a layer (B, 4, H, W) of colours and opacity over a background (B, 3, H, W)."""
-    colours, opacity = layer.split([3, 1], dim=1)
-    return opacity * colours + (1 - opacity) * background
 
 
 def plain_warp(source: Tensor, flow: Tensor) -> Tensor:

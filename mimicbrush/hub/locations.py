@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, snapshot_download
 
 from mimicbrush.errors import UserError, some_of
-from mimicbrush.files import WEIGHT_SUFFIXES
+from mimicbrush.files import WEIGHT_SUFFIXES, read_object
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
 
 MAIN = "main"
@@ -62,7 +62,7 @@ def open_location(pretrained: str, revision: str | None = None) -> PartLocation:
         return PartLocation(name)
     if is_repository(name):
         return HubRepository(name, revision or MAIN)
-    raise UserError(f"{name} does not exist")
+    raise UserError(f"{name} does not exist; check the path")
 
 
 def is_repository(name: str) -> bool:
@@ -75,13 +75,21 @@ def is_local(name: str) -> bool:
     return Path(name).suffix.lower() in WEIGHT_SUFFIXES or not is_repository(name)
 
 
-def require_local_network(name: str) -> None:
-    """Raise UserError where a local path or a shipped name holds no network; never asks the hub."""
-    folder = shipped(name)
-    if is_local(folder) and not (Path(folder) / CONFIG).is_file():
+def require_local_network(name: str, model_type: str) -> None:
+    """Raise UserError where a local path or a shipped name holds no network of this type; never asks the hub.
+
+    model_type: as in the config of transformers, such as clip.
+    """
+    folder = Path(shipped(name))
+    if not is_local(str(folder)):
+        return
+    config = folder / CONFIG
+    found = read_object(config).get("model_type") if config.is_file() else None
+    if found != model_type:
+        held = f"a network of type {found}" if found else "no network of transformers"
         raise UserError(
-            f"{name} holds no network; give a folder with a {CONFIG} and its weights, a repository of the hub, or"
-            f" weights that come with this package ({SHIPPED}NAME)"
+            f"{name} holds {held}, expected {model_type}; give a folder with its {CONFIG} and weights, a repository of"
+            f" the hub, or {SHIPPED}{model_type}"
         )
 
 
@@ -212,7 +220,8 @@ class HubRepository(PartLocation):
             with quiet_libraries():
                 return request()
         except Exception as error:  # the hub's client raises a dozen kinds
-            raise UserError(f"{self.name} cannot be fetched ({reason_of(error)})") from None
+            reason = reason_of(error)
+            raise UserError(f"{self.name} cannot be fetched ({reason}); check its name and the connection") from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.files import read_object
 from mimicbrush.hub.locations import CONFIG, PartLocation, open_location
-from mimicbrush.hub.weight_files import Choice, Stems, choose_weights, shard_names
+from mimicbrush.hub.weight_files import Choice, Stems, choose_weights, shard_names, weight_variants
 
 MAX_LISTED = 12
 """Number of files that a message lists."""
@@ -55,7 +55,8 @@ def find_part(
     names = {CONFIG, *(name for pattern in extra for name in _matching(location.files_in(found), pattern))}
     if choice is None:
         listed = _listed(location.files_in(found))
-        raise UserError(f"{location.describe(found)} holds {listed}; {_expected(stems, variant)}")
+        several = len(set(weight_variants(location.files_in(found), stems))) > 1
+        raise UserError(f"{location.describe(found)} holds {listed}; {_expected(stems, variant, several=several)}")
     folder = location.fetch(found, {*names, choice.file})
     files = shard_names(folder / choice.file)
     folder = location.fetch(found, {*names, choice.file, *files})
@@ -105,7 +106,8 @@ def _listed(names: Collection[str]) -> str:
     return some_of(sorted(names), MAX_LISTED) or "no files"
 
 
-def _expected(stems: Stems, variant: str | None) -> str:
+def _expected(stems: Stems, variant: str | None, *, several: bool) -> str:
     if variant:
         return f"expected weights of the variant {variant}, {stems.safetensors}.{variant}.safetensors"
-    return f"expected {stems.safetensors}.safetensors or {stems.pickled}.bin; name one of several variants as variant"
+    advice = "name one of the variants as variant" if several else "copy the whole folder"
+    return f"expected {stems.safetensors}.safetensors or {stems.pickled}.bin; {advice}"

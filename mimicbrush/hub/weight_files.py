@@ -48,6 +48,11 @@ def choose_weights(names: Collection[str], stems: Stems, variant: str | None = N
     return None
 
 
+def weight_variants(names: Collection[str], stems: Stems) -> list[str | None]:
+    """The variant of each set of weights among the files of one folder; None: the plain ones."""
+    return [choice.variant for choice in _weights(names, stems)]
+
+
 def weight_files(folder: Path, stems: Stems = TRANSFORMERS) -> list[Path]:
     """The files of the best weights in a local folder; empty if it has none."""
     choice = choose_weights([path.name for path in folder.glob("*") if path.is_file()], stems)

@@ -55,6 +55,13 @@ def to_levels(channels: Tensor, *, is_deep: bool = False) -> NDArray:
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
+def draw_over(layer: Tensor, background: Tensor) -> Tensor:
+    """Draw a layer (B, 4, H, W) of colours and opacity over a background (B, 3, H, W); differentiable."""
+    import torch
+
+    return torch.lerp(background, layer[:, :3], layer[:, 3:])
+
+
 def on_white(channels: Channels) -> Channels:
     """Composite grey, RGB or RGBA (1, 3 or 4, H, W) on white, as a network needs it: RGB (3, H, W)."""
     if len(channels) < 4:

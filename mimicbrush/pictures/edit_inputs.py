@@ -40,6 +40,8 @@ MIN_REFERENCE_SIDE = 32
 """Smallest side of a reference in pixels."""
 SOFT = 4 / 255
 """Values of a mask that differ from black and white by more than this count as grey."""
+MAX_SOFT = 0.5
+"""Largest share of grey pixels of a mask; more are those of a photograph."""
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,8 @@ def as_source(image: Picture, *, name: str = "image") -> Source:
     channels = _channels(image, name)
     if min(channels.shape[1:]) < 2:
         raise UserError(f"{name} is {_size(channels)} pixels, expected at least 2 a side; choose a larger picture")
+    if len(channels) == 4 and not channels[3].any():
+        raise UserError(f"{name} is wholly transparent, so no edit of it would be seen; put it on a background first")
     profile = colour_profile(image) if isinstance(image, Image.Image) else None
     return Source(on_white(channels), channels if len(channels) == 4 else None, profile)
 
@@ -102,6 +106,9 @@ def _threshold(mask_image: Picture, pixels: Tensor, name: str, of: str) -> tuple
         raise UserError(f"{name} is at most 1 of 255, nearly black; if 1 means edit, multiply it by 255")
     grey = mask_levels(channels)
     soft = int(((grey - grey.round()).abs() > SOFT).sum())
+    if soft > MAX_SOFT * grey.numel():
+        share = soft / grey.numel()
+        raise UserError(f"{name} is grey in {share:.0%} of its pixels, as a photograph is; paint it in black and white")
     mask = (grey > 127.5 / 255).float()
     if not mask.any():
         hint = "; transparent parts count as black" if len(channels) == 4 else ""

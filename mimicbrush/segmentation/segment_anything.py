@@ -32,8 +32,7 @@ class SegmentAnything:
             self.processor = SamProcessor.from_pretrained(folder, local_files_only=True)
         except (AbsentWeightsError, OSError, ValueError) as error:
             reason = first_line(error).split(". ")[0]
-            hint = ", or check the name and the connection" if download else ""
-            raise UserError(f"{name}: cannot load SAM ({reason}); give a folder of its weights{hint}") from None
+            raise UserError(f"{name}: cannot load SAM ({reason}); give a folder of its weights") from None
         self.model = model.to(self.device).eval()
 
     @torch.inference_mode()

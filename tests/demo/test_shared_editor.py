@@ -102,6 +102,18 @@ def test_a_full_queue_refuses_further_edits():
         assert queue.ahead(ticket) == 0
 
 
+def test_one_visitor_does_not_fill_the_queue():
+    queue = EditQueue(max_waiting=8)
+    refused = pytest.raises(UserError, match="2 of your edits are waiting or running; wait for one, or stop it")
+    with queue.join("a"), queue.join("a"), queue.join("b"):
+        with refused, queue.join("a"):
+            pass
+        with queue.join("b") as ticket:
+            assert queue.ahead(ticket) == 3
+    with queue.join("a") as ticket:
+        assert queue.ahead(ticket) == 0
+
+
 def test_leaving_the_queue_wakes_waiting_visitors():
     queue, leave = EditQueue(max_waiting=1), threading.Event()
 

@@ -164,11 +164,25 @@ def test_text2live_is_the_default_editor(pictures, capsys):
         ({"mask_use": "limit"}, "mask_use limit has no effect without mask; give the mask"),
         ({"opacity": 1.5}, "opacity is 1.5, expected 0 to 1"),
         ({"stop_after": -1}, "stop_after is -1, expected at least 1"),
+        (
+            {"stop_after": 9, "num_steps": 8, "editor": None},
+            "stop_after is 9, and an edit ends after num_steps, 8; lower it",
+        ),
+        ({"prompt": "[]"}, "prompt is an empty list; write a text, or leave it out"),
+        ({"region": "[]"}, "region is an empty list"),
         ({"preset": "tiny", "editor": None}, "preset is tiny, expected one of release, small"),
         ({"num_steps": 3}, "num_steps: not for .*RedLayer; give its own arguments as init_args"),
         ({"init_args": "{num_steps: 3}", "editor": None}, "init_args are an editor's arguments; give its class path"),
         ({"clip": "asset:nothing", "editor": None}, "asset:nothing: no such weights come with this package"),
-        ({"clip": "nowhere.bin", "editor": None}, "nowhere.bin holds no network; give a folder"),
+        (
+            {"clip": "nowhere.bin", "editor": None},
+            "nowhere.bin holds no network of transformers, expected clip; give",
+        ),
+        ({"clip": "asset:tiny", "editor": None}, "asset:tiny holds no network of transformers, expected clip"),
+        (
+            {"editor": "mimicbrush.editors.motion_guidance.MotionGuidanceEditor"},
+            "answers a MotionRequest, and a layer edit",
+        ),
         ({"editor": "mimicbrush.editors.baselines.MeanColour"}, "MeanColour answers a MaskedRequest, and a layer edit"),
     ],
 )

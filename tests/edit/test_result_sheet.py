@@ -9,8 +9,8 @@ from mimicbrush.edit.result_sheet import SIDE, write_sheet
 from mimicbrush.reports.contact_sheet import GAP, LABEL_HEIGHT
 
 
-def test_a_sheet_shows_what_is_meant_in_a_reference(pictures):
-    """Red within the box, and blue around it."""
+def test_a_sheet_shows_the_mask_and_what_is_meant_in_a_reference(pictures):
+    """Red within the box, and blue around it; the mask of 70 x 50 pixels is white from (20, 20) to (40, 30)."""
     reference = Image.new("RGB", (100, 100), "blue")
     reference.paste("red", (20, 20, 60, 60))
     reference.save(pictures / "r.png")
@@ -25,7 +25,10 @@ def test_a_sheet_shows_what_is_meant_in_a_reference(pictures):
     )
     write_sheet(config, read_inputs(config))
     sheet = np.asarray(Image.open(config.sheet))
-    top, left = GAP + LABEL_HEIGHT, GAP + SIDE + GAP
-    whole, meant = sheet[top : top + SIDE, left : left + SIDE], sheet[-GAP - SIDE : -GAP, GAP : GAP + SIDE]
+    top = GAP + LABEL_HEIGHT
+    mask, whole = (sheet[top : top + SIDE, left : left + SIDE] for left in (2 * GAP + SIDE, 3 * GAP + 2 * SIDE))
+    meant = sheet[-GAP - SIDE : -GAP, GAP : GAP + SIDE]
+    row = SIDE * 25 // 70
+    assert (mask[row, SIDE * 3 // 7] == 255).all() and (mask[row, SIDE * 5 // 7] == 0).all()
     assert (whole[2, 2] == (0, 0, 255)).all() and (whole[SIDE * 2 // 5, SIDE * 2 // 5] == (255, 0, 0)).all()
     assert (meant == (255, 0, 0)).all()

@@ -55,7 +55,7 @@ def test_unreadable_weights_of_a_chosen_metric_stop_before_the_first_edit(evalua
                     "x": {"class_path": "mimicbrush.editors.text2live.Text2LiveEditor", "init_args": {"clip": "a.bin"}}
                 }
             },
-            "editors.x: a.bin holds no network",
+            "editors.x: a.bin holds no network of transformers, expected clip",
         ),
         ({"sets": {"heldout": {"folder": ".", "task": "parts", "track": "inter_id"}}}, "choose another name"),
         ({"data_summaries": [__file__]}, "data_summaries: .*damaged"),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from mimicbrush.model.weights.build import initialise
+from mimicbrush.model.weights.exported_folder import save_pretrained
+from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.pipeline import MimicBrushPipeline
+from tests.conftest import make_shards, one_block_config
+from tests.training.test_trainable import adapter_config
+from tests.training.test_training import fit
 
 MASK = np.zeros((60, 80), np.uint8)
 MASK[20:30, 30:45] = 255
@@ -35,3 +43,22 @@ def pipe(network) -> MimicBrushPipeline:
     pipe = MimicBrushPipeline.from_network(network)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+@pytest.fixture(scope="session")
+def lora_folder(tmp_path_factory) -> Path:
+    """A folder with base (exported), run (adapters trained on it), lora.safetensors, and pictures."""
+    folder = tmp_path_factory.mktemp("lora")
+    shards = make_shards(folder / "shards")
+    save_pretrained(initialise(one_block_config(), seed=5).eval(), folder / "base")
+    settings = adapter_config(shards, folder / "run", one_block_config(weights=str(folder / "base")), ema_decay=0.5)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fit(settings, folder, monkeypatch)
+    export_lora(str(folder / "run"), folder / "lora.safetensors")
+    rng = np.random.default_rng(0)
+    for name in ("s", "r"):
+        Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(folder / f"{name}.png")
+    mask = np.zeros((50, 70), np.uint8)
+    mask[10:40, 10:50] = 255
+    Image.fromarray(mask).save(folder / "m.png")
+    return folder

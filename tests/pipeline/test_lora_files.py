@@ -1,28 +1,20 @@
-"""A run's adapters as a file: its base and the file are the run, in this pipeline, in the shell, and in diffusers."""
+"""A run's adapters as a file: its base and the file are the run, in this pipeline, and in diffusers."""
 
 from __future__ import annotations
 
 import copy
 import json
-import re
 import shutil
-import zipfile
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from accelerate import cpu_offload
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mimicbrush.command import call_command
-from mimicbrush.demo.edit_zip import write_zip
-from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.__main__ import COMMANDS
@@ -30,8 +22,7 @@ from mimicbrush.model.weights.build import initialise, load_network
 from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.pipeline import MimicBrushPipeline
-from tests.conftest import make_shards, one_block_config
-from tests.edit.conftest import BATCH, arguments_for, pixels, run, write_batch
+from tests.conftest import one_block_config
 from tests.training.test_trainable import ADAPTERS, adapter_config
 from tests.training.test_training import config, fit
 
@@ -39,27 +30,8 @@ LAYER = "mid_block.attentions.0.transformer_blocks.0.attn2.to_q"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    """A folder with base (exported), run (adapters trained on it), lora.safetensors, and pictures."""
-    folder = tmp_path_factory.mktemp("lora")
-    shards = make_shards(folder / "shards")
-    save_pretrained(initialise(one_block_config(), seed=5).eval(), folder / "base")
-    settings = adapter_config(shards, folder / "run", one_block_config(weights=str(folder / "base")), ema_decay=0.5)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        fit(settings, folder, monkeypatch)
-    export_lora(str(folder / "run"), folder / "lora.safetensors")
-    rng = np.random.default_rng(0)
-    for name in ("s", "r"):
-        Image.fromarray(rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(folder / f"{name}.png")
-    mask = np.zeros((50, 70), np.uint8)
-    mask[10:40, 10:50] = 255
-    Image.fromarray(mask).save(folder / "m.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def base(made) -> MimicBrushNetwork:
-    return load_network(made / "base")
+def base(lora_folder) -> MimicBrushNetwork:
+    return load_network(lora_folder / "base")
 
 
 @pytest.fixture
@@ -75,10 +47,10 @@ def assert_equal(found: dict, expected: dict, *, atol: float = 0) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=atol)
 
 
-def test_at_scale_one_the_base_is_the_run_at_zero_itself_and_between_in_between(made, pipe):
-    base, run = weights(pipe.network), weights(load_network(made / "run"))
+def test_at_scale_one_the_base_is_the_run_at_zero_itself_and_between_in_between(lora_folder, pipe):
+    base, run = weights(pipe.network), weights(load_network(lora_folder / "run"))
     assert not torch.allclose(run["imitative_unet.conv_in.weight"], base["imitative_unet.conv_in.weight"], atol=1e-4)
-    pipe.load_lora_weights(made / "lora.safetensors")
+    pipe.load_lora_weights(lora_folder / "lora.safetensors")
     assert pipe.get_active_adapters() == ["default_0"]
     assert_equal(weights(pipe.network), run, atol=1e-6)
     pipe.set_adapters("default_0", 0.0)
@@ -90,16 +62,16 @@ def test_at_scale_one_the_base_is_the_run_at_zero_itself_and_between_in_between(
     assert pipe.get_active_adapters() == []
 
 
-def test_without_averages_it_is_the_run_without_averages(made, pipe, tmp_path):
-    export_lora(str(made / "run"), tmp_path / "last.safetensors", use_ema=False)
+def test_without_averages_it_is_the_run_without_averages(lora_folder, pipe, tmp_path):
+    export_lora(str(lora_folder / "run"), tmp_path / "last.safetensors", use_ema=False)
     pipe.load_lora_weights(tmp_path, weight_name="last.safetensors")
-    assert_equal(weights(pipe.network), weights(load_network(made / "run", use_ema=False)), atol=1e-6)
+    assert_equal(weights(pipe.network), weights(load_network(lora_folder / "run", use_ema=False)), atol=1e-6)
 
 
-def test_several_adapters_add_up_and_what_is_not_named_rests(made, pipe):
+def test_several_adapters_add_up_and_what_is_not_named_rests(lora_folder, pipe):
     base = weights(pipe.network)
     for name in ("first", "second"):
-        pipe.load_lora_weights(made / "lora.safetensors", name)
+        pipe.load_lora_weights(lora_folder / "lora.safetensors", name)
     pipe.set_adapters(["first", "second"], [0.25, 0.5])
     both = weights(pipe.network)
     pipe.set_adapters("second", 0.75)
@@ -107,32 +79,32 @@ def test_several_adapters_add_up_and_what_is_not_named_rests(made, pipe):
     with pytest.raises(UserError, match="no adapter third is loaded; loaded: first, second"):
         pipe.set_adapters("third")
     with pytest.raises(UserError, match="an adapter first is loaded already"):
-        pipe.load_lora_weights(made / "lora.safetensors", "first")
+        pipe.load_lora_weights(lora_folder / "lora.safetensors", "first")
     pipe.unload_lora_weights()
     assert_equal(weights(pipe.network), base)
 
 
-def test_what_is_saved_with_a_file_loaded_is_the_run(made, pipe, tmp_path):
-    pipe.load_lora_weights(made / "lora.safetensors")
+def test_what_is_saved_with_a_file_loaded_is_the_run(lora_folder, pipe, tmp_path):
+    pipe.load_lora_weights(lora_folder / "lora.safetensors")
     pipe.save_pretrained(tmp_path / "merged")
-    assert_equal(weights(load_network(tmp_path / "merged")), weights(load_network(made / "run")), atol=1e-6)
+    assert_equal(weights(load_network(tmp_path / "merged")), weights(load_network(lora_folder / "run")), atol=1e-6)
 
 
-def test_weights_that_are_offloaded_layer_by_layer_are_left_alone(made, pipe):
+def test_weights_that_are_offloaded_layer_by_layer_are_left_alone(lora_folder, pipe):
     cpu_offload(pipe.unet)
     with pytest.raises(UserError, match="load LoRA files before that"):
-        pipe.load_lora_weights(made / "lora.safetensors")
+        pipe.load_lora_weights(lora_folder / "lora.safetensors")
     assert pipe.get_active_adapters() == []
 
 
-def test_the_file_says_what_it_is(made):
-    with safe_open(made / "lora.safetensors", "pt") as file:
+def test_the_file_says_what_it_is(lora_folder):
+    with safe_open(lora_folder / "lora.safetensors", "pt") as file:
         metadata, names = file.metadata(), list(file.keys())
     adapters = json.loads(metadata["lora_adapter_metadata"])
     assert (adapters["unet.r"], adapters["unet.lora_alpha"], adapters["reference_unet.r"]) == (2, 2, 3)
     assert adapters["unet.target_modules"] == ["to_q", "to_k", "to_v", "to_out.0"]
     described = json.loads(metadata["mimicbrush"])
-    assert described["base"] == str(made / "base")
+    assert described["base"] == str(lora_folder / "base")
     assert described["fingerprints"].keys() == {"imitative_unet", "reference_unet", "autoencoder", "image_encoder"}
     assert {name for name in names if "unet.conv_in" in name} == {
         "beside_lora.unet.conv_in.weight",
@@ -142,49 +114,51 @@ def test_the_file_says_what_it_is(made):
 
 
 @pytest.mark.parametrize(("folder", "part"), [("unet", "imitative_unet"), ("reference_unet", "reference_unet")])
-def test_plain_diffusers_loads_the_adapters_of_both_unets(made, pipe, folder, part):
+def test_plain_diffusers_loads_the_adapters_of_both_unets(lora_folder, pipe, folder, part):
     layer = getattr(pipe.network, part).get_submodule(LAYER).weight
-    stock = UNet2DConditionModel.from_pretrained(made / "base" / "unet", low_cpu_mem_usage=False)
+    stock = UNet2DConditionModel.from_pretrained(lora_folder / "base" / "unet", low_cpu_mem_usage=False)
     stock.get_submodule(LAYER).weight.data = layer.data.clone()
-    stock.load_lora_adapter(str(made / "lora.safetensors"), prefix=folder)
+    stock.load_lora_adapter(str(lora_folder / "lora.safetensors"), prefix=folder)
     stock.fuse_lora()
-    expected = load_network(made / "run").state_dict()[f"{part}.{LAYER}.weight"]
+    expected = load_network(lora_folder / "run").state_dict()[f"{part}.{LAYER}.weight"]
     found = stock.get_submodule(LAYER).get_base_layer().weight
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     assert not torch.equal(found, layer)
 
 
-def test_a_stable_diffusion_pipeline_loads_the_file(made):
-    stock = UNet2DConditionModel.from_pretrained(made / "base" / "unet")
+def test_a_stable_diffusion_pipeline_loads_the_file(lora_folder):
+    stock = UNet2DConditionModel.from_pretrained(lora_folder / "base" / "unet")
     absent = dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
     network = initialise(one_block_config())
     plain = StableDiffusionPipeline(
         vae=network.autoencoder, unet=stock, scheduler=DDIMScheduler(), requires_safety_checker=False, **absent
     )
-    plain.load_lora_weights(str(made / "lora.safetensors"))
+    plain.load_lora_weights(str(lora_folder / "lora.safetensors"))
     adapter = stock.get_submodule(LAYER)
     found = adapter.lora_B["default_0"].weight @ adapter.lora_A["default_0"].weight
-    tensors = load_file(made / "lora.safetensors")
+    tensors = load_file(lora_folder / "lora.safetensors")
     assert torch.equal(found, tensors[f"unet.{LAYER}.lora_B.weight"] @ tensors[f"unet.{LAYER}.lora_A.weight"])
 
 
-def test_another_base_is_warned_of_and_the_same_in_half_precision_is_not(made, tmp_path, caplog):
+def test_another_base_is_warned_of_and_the_same_in_half_precision_is_not(lora_folder, tmp_path, caplog):
     for dtype in (torch.float16, torch.bfloat16):
-        MimicBrushPipeline.from_pretrained(made / "base", dtype=dtype).load_lora_weights(made / "lora.safetensors")
-    save_pretrained(load_network(made / "base"), tmp_path / "half", dtype=torch.bfloat16)
-    MimicBrushPipeline.from_pretrained(tmp_path / "half").load_lora_weights(made / "lora.safetensors")
+        MimicBrushPipeline.from_pretrained(lora_folder / "base", dtype=dtype).load_lora_weights(
+            lora_folder / "lora.safetensors"
+        )
+    save_pretrained(load_network(lora_folder / "base"), tmp_path / "half", dtype=torch.bfloat16)
+    MimicBrushPipeline.from_pretrained(tmp_path / "half").load_lora_weights(lora_folder / "lora.safetensors")
     assert caplog.messages == []
     other = initialise(one_block_config(), seed=5)
     torch.nn.init.ones_(other.reference_unet.conv_in.bias)
-    MimicBrushPipeline.from_network(other).load_lora_weights(made / "lora.safetensors")
+    MimicBrushPipeline.from_network(other).load_lora_weights(lora_folder / "lora.safetensors")
     (said,) = caplog.messages
-    assert f"was trained on {made / 'base'}, and these weights have another reference_unet: edits will" in said
+    assert f"was trained on {lora_folder / 'base'}, and these weights have another reference_unet: edits will" in said
 
 
-def test_layers_and_ranks_that_do_not_fit_are_named(made, tmp_path, pipe):
+def test_layers_and_ranks_that_do_not_fit_are_named(lora_folder, tmp_path, pipe):
     before = weights(pipe.network)
-    tensors = load_file(made / "lora.safetensors")
-    with safe_open(made / "lora.safetensors", "pt") as file:
+    tensors = load_file(lora_folder / "lora.safetensors")
+    with safe_open(lora_folder / "lora.safetensors", "pt") as file:
         metadata = file.metadata()
 
     def refused(changed: dict[str, torch.Tensor], match: str) -> None:
@@ -211,11 +185,11 @@ def test_layers_and_ranks_that_do_not_fit_are_named(made, tmp_path, pipe):
     assert_equal(weights(pipe.network), before)
 
 
-def test_what_is_no_such_file_is_refused_in_one_sentence(made, tmp_path, pipe):
-    content = (made / "lora.safetensors").read_bytes()
+def test_what_is_no_such_file_is_refused_in_one_sentence(lora_folder, tmp_path, pipe):
+    content = (lora_folder / "lora.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
     (tmp_path / "text.safetensors").write_text("no tensors")
-    shutil.copy(made / "base" / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "unet.safetensors")
+    shutil.copy(lora_folder / "base" / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "unet.safetensors")
     for name, match in {
         "cut.safetensors": "not a readable safetensors file",
         "text.safetensors": "not a readable safetensors file",
@@ -226,13 +200,13 @@ def test_what_is_no_such_file_is_refused_in_one_sentence(made, tmp_path, pipe):
         with pytest.raises(UserError, match=match):
             pipe.load_lora_weights(tmp_path / name)
     with pytest.raises(UserError, match=r"is a LoRA file; give it as --lora"):
-        load_network(made / "lora.safetensors")
+        load_network(lora_folder / "lora.safetensors")
 
 
-def test_only_runs_with_adapters_are_exported(made, tmp_path, monkeypatch):
+def test_only_runs_with_adapters_are_exported(lora_folder, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="base: not a training run"):
-        export_lora(str(made / "base"), tmp_path / "lora.safetensors")
-    shards = {name: made / "shards" / name for name in ("videos", "stills", "heldout")}
+        export_lora(str(lora_folder / "base"), tmp_path / "lora.safetensors")
+    shards = {name: lora_folder / "shards" / name for name in ("videos", "stills", "heldout")}
     whole = config(shards, tmp_path / "whole")
     fit(replace(whole, recipe=replace(ADAPTERS, imitative_lora=0)), tmp_path, monkeypatch)
     with pytest.raises(
@@ -242,8 +216,8 @@ def test_only_runs_with_adapters_are_exported(made, tmp_path, monkeypatch):
     assert not (tmp_path / "lora.safetensors").exists()
 
 
-def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkeypatch, capsys):
-    shards = {name: made / "shards" / name for name in ("videos", "stills", "heldout")}
+def test_a_run_from_untrained_parts_brings_its_base_along(lora_folder, tmp_path, monkeypatch, capsys):
+    shards = {name: lora_folder / "shards" / name for name in ("videos", "stills", "heldout")}
     fit(adapter_config(shards, tmp_path / "run"), tmp_path, monkeypatch)
     lora, base = tmp_path / "lora.safetensors", tmp_path / "base"
     arguments = ["lora", *map(str, ["--weights", tmp_path / "run", "--output", lora, "--base", base])]
@@ -257,97 +231,3 @@ def test_a_run_from_untrained_parts_brings_its_base_along(made, tmp_path, monkey
     assert_equal(weights(pipe.network), weights(load_network(tmp_path / "run")), atol=1e-6)
     with pytest.raises(UserError, match=r"lora\.safetensors exists"):
         call_command(COMMANDS, arguments)
-
-
-def test_the_shell_edits_with_base_and_file_as_with_the_run(made, tmp_path):
-    edit = {"weights": made / "base", "lora": made / "lora.safetensors", "guidance_scale": 3}
-    for name, options in {
-        "run": {"weights": made / "run", "lora": None},
-        "lora": {},
-        "half": {"lora_scale": 0.5},
-        "none": {"lora_scale": 0},
-        "base": {"lora": None},
-    }.items():
-        run(*arguments_for(made, **edit | options | {"output": tmp_path / f"{name}.png"}))
-    run("--replay", tmp_path / "half.png", "--output", tmp_path / "again.png")
-    found = {path.stem: pixels(path).astype(int) for path in tmp_path.glob("*.png")}
-    assert abs(found["lora"] - found["run"]).max() <= 1
-    assert np.array_equal(found["none"], found["base"])
-    assert np.array_equal(found["again"], found["half"])
-    assert abs(found["lora"] - found["base"]).max() > 8
-    assert abs(found["half"] - found["lora"]).max() > 2
-    recorded = json.loads(Image.open(tmp_path / "half.png").info["mimicbrush"])
-    assert (recorded["lora"], recorded["lora_scale"]) == (str(made / "lora.safetensors"), 0.5)
-    assert len(recorded["sha256"]["lora"][0]) == 64
-
-
-def test_a_batch_uses_the_file_and_a_replay_notices_that_it_changed(made, tmp_path, capsys):
-    for name in ("s.png", "m.png", "r.png", "lora.safetensors"):
-        shutil.copy(made / name, tmp_path)
-    options = {"weights": made / "base", "lora": tmp_path / "lora.safetensors"}
-    batch = write_batch(tmp_path, {"output": "a.png"}, {"output": "b.png", "seed": "1"})
-    run(*arguments_for(tmp_path, **options | BATCH, batch=batch))
-    run(*arguments_for(tmp_path, **options))
-    assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "e.png"))
-    with pytest.raises(UserError, match="2 lines were skipped"):
-        run(*arguments_for(tmp_path, **options | BATCH | {"lora": None}, batch=batch))
-    said = capsys.readouterr().err
-    assert re.search(r"a\.png exists and was made with other settings \(lora was .*is None\)", said)
-    export_lora(str(made / "run"), tmp_path / "lora.safetensors", use_ema=False)
-    replay = ("--replay", tmp_path / "a.png", "--output", tmp_path / "again.png")
-    with pytest.raises(UserError, match=r"^lora .*lora\.safetensors has changed since .*a\.png was made"):
-        run(*replay)
-    (tmp_path / "lora.safetensors").unlink()
-    with pytest.raises(UserError, match=r"lora is .*lora\.safetensors, where no file is"):
-        run(*replay)
-    run(*replay, "--lora", made / "lora.safetensors")
-    assert np.array_equal(pixels(tmp_path / "again.png"), pixels(tmp_path / "a.png"))
-
-
-def test_a_result_from_before_there_were_lora_files_was_made_without(made, tmp_path, capsys):
-    for name in ("s.png", "m.png", "r.png"):
-        shutil.copy(made / name, tmp_path)
-    batch = write_batch(tmp_path, {"output": "a.png"})
-    options = BATCH | {"weights": made / "base", "batch": batch}
-    run(*arguments_for(tmp_path, **options))
-    forget(tmp_path / "a.png", "lora", "lora_scale")
-    run(*arguments_for(tmp_path, **options))
-    with pytest.raises(UserError, match="line 2 was skipped"):
-        run(*arguments_for(tmp_path, **options, lora=made / "lora.safetensors"))
-    assert re.search(r"made with other settings \(lora was None, is .*lora\.safetensors\)", capsys.readouterr().err)
-
-
-def forget(path: Path, *names: str) -> None:
-    picture = Image.open(path)
-    settings = {name: value for name, value in json.loads(picture.info["mimicbrush"]).items() if name not in names}
-    note = PngInfo()
-    note.add_text("mimicbrush", json.dumps(settings))
-    picture.save(path, pnginfo=note)
-
-
-def test_the_pages_zip_says_that_a_file_was_used(made, tmp_path):
-    for name in ("s.png", "m.png", "r.png"):
-        shutil.copy(made / name, tmp_path)
-    shutil.copy(tmp_path / "s.png", tmp_path / "e.png")
-    pictures = {"source": "s", "mask": "m", "reference": "r", "output": "e"}
-    options = {option: tmp_path / f"{name}.png" for option, name in pictures.items()}
-    with zipfile.ZipFile(
-        write_zip(ReferenceEditConfig(weights="runs/x", lora=made / "lora.safetensors", **options))
-    ) as archive:
-        assert b"--weights WEIGHTS --lora LORA --replay" in archive.read("edit/replay.txt")
-
-
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"lora": "absent.safetensors"}, r"lora is absent\.safetensors, where no file is"),
-        ({"lora_scale": 0.5}, r"lora_scale is 0\.5, but no lora is given"),
-        ({"lora": "lora.safetensors", "lora_scale": ".inf"}, "lora_scale is inf, expected a finite number"),
-        ({"lora": "m.png"}, "not a readable safetensors file"),
-    ],
-)
-def test_an_edit_that_cannot_use_its_file_says_so(made, monkeypatch, options, match):
-    monkeypatch.chdir(made)
-    with pytest.raises(UserError, match=match):
-        run(*arguments_for(made, weights=made / "base", **options))
-    assert not (made / "e.png").exists()

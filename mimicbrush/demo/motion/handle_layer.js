@@ -5,7 +5,6 @@
 const SVG = "http://www.w3.org/2000/svg";
 const GRIP = 7, TOUCH = 16, TURN_DISTANCE = 30, EDGE = 10;  // in pixels of the screen
 const FROM_MIDDLE = { stretch: 32, scale: 44, corner: 44 };  // at least, so that a small object can be grasped
-const ARROWS = 7;  // about as many arrows along the longer side of the object
 
 function makeLayer(layer) {
   const find = (selector) => layer.querySelector(selector);
@@ -126,9 +125,10 @@ function describe(grip, { corners, stretch, turn, shift }) {
   for (const [name, value] of Object.entries(attributes)) grip.setAttribute(name, value);
 }
 
-// Points of an object that is opaque in its picture `alpha` (a canvas of the whole picture), about evenly spread.
-function gridOf(box, alpha, size) {
-  const [left, top, right, bottom] = box, step = Math.max(right - left, bottom - top) / ARROWS;
+// Points of an object that is opaque in its picture `alpha` (a canvas of the whole picture), about evenly spread: about
+// `count` along its longer side.
+function gridOf(box, alpha, size, count) {
+  const [left, top, right, bottom] = box, step = Math.max(right - left, bottom - top) / count;
   const { data } = alpha.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, alpha.width, alpha.height);
   const points = [];
   for (let y = top + step / 2; y < bottom; y += step) {

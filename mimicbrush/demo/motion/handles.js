@@ -43,15 +43,6 @@ function draw() {
     : words() ? grid.map((point) => [point, move(point)]) : []);
 }
 
-function load(url) {
-  return new Promise((resolve, reject) => {
-    const image = new Image();
-    image.onload = () => resolve(image);
-    image.onerror = reject;
-    image.src = url;
-  });
-}
-
 // Follows a value from the server. One that answers an older request keeps the motion that the visitor has made since.
 async function show() {
   const shown = value();
@@ -72,7 +63,7 @@ async function show() {
     const { object: canvas } = layer;
     [canvas.width, canvas.height] = [cutout.naturalWidth, cutout.naturalHeight];
     canvas.getContext("2d", { willReadFrequently: true }).drawImage(cutout, 0, 0);
-    grid = gridOf(shown.box, canvas, shown.size);
+    grid = gridOf(shown.box, canvas, shown.size, props.num_arrows);
     if (shown.warped) layer.warped.src = shown.warped.url;
     if (shown.mask) layer.mask.style.maskImage = `url("${encodeURI(shown.mask.url)}")`;
   }

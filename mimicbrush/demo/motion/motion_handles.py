@@ -13,6 +13,8 @@ from gradio.data_classes import FileData, GradioModel
 from pydantic import Field, FiniteFloat
 
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.motion.motion_preview import NUM_ARROWS
+from mimicbrush.demo.painter import LOAD_PICTURE
 
 PARTS = resources.files("mimicbrush") / "demo" / "motion"
 SCRIPTS = ("handle_geometry.js", "handle_layer.js", "handles.js")
@@ -71,10 +73,11 @@ def make_handles(*, limits: Limits, canvas: str, **options: object) -> gr.HTML:
     """
     handles = gr.HTML(
         html_template=(PARTS / "handles.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join((PARTS / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        js_on_load="\n".join([LOAD_PICTURE, *((PARTS / name).read_text(encoding="utf-8") for name in SCRIPTS)]),
         apply_default_css=False,
         title="Motion",
         stage=f".{canvas} .painter-stage",
+        num_arrows=NUM_ARROWS,
         upload_mb=limits.upload_mb,
         **options,
     )

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mimicbrush.flow.config import MARGIN
 from mimicbrush.flow.motion_fields import Motion, motion_field
-from mimicbrush.flow.motion_masks import MARGIN, check_motion, propose_mask
+from mimicbrush.flow.motion_masks import check_motion, propose_mask
 from mimicbrush.flow.plain_warp import plain_warp
 from mimicbrush.flow.worded_motions import Box, box_of, worded_motion
 from mimicbrush.pictures.geometry import resize
@@ -18,7 +19,7 @@ from mimicbrush.pictures.writing import write_image
 
 PREVIEW_SIDE = 512
 """Longer side of previews, in pixels: larger ones would be late."""
-ARROWS = 7
+NUM_ARROWS = 7
 """About as many arrows along the longer side of the object."""
 
 FlowOfObject = Callable[[Tensor], Tensor]
@@ -93,7 +94,7 @@ def _resized(mask: Tensor, picture: Tensor) -> Tensor:
 def _arrows(flow: Tensor, mask: Tensor, scale: float) -> list[tuple[float, float, float, float]]:
     """Sample the flow (1, 2, H, W) of an object (H, W) at about even distances."""
     left, top, right, bottom = box_of(mask)
-    step = max(right - left, bottom - top) / ARROWS
+    step = max(right - left, bottom - top) / NUM_ARROWS
     columns = torch.arange(left + step / 2, right, step).round().long()
     rows = torch.arange(top + step / 2, bottom, step).round().long()
     points = [(column, row) for row in rows.tolist() for column in columns.tolist() if mask[row, column]]

@@ -143,4 +143,5 @@ def _layer_panel() -> LayerPanel:
     return LayerPanel(layers, opacity, download)
 
 
-TAB = Tab("As a layer", LayerEditConfig, layer_tab)
+INTRODUCTION = "Describe a change in words, and a layer that shows it is drawn over the picture."
+TAB = Tab("As a layer", INTRODUCTION, LayerEditConfig, layer_tab)

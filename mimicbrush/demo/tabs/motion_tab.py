@@ -41,4 +41,5 @@ def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolde
     handles.upload(handlers.take_frames, [source, handles], [*motion, *panel], **QUIET)
 
 
-TAB = Tab("Move", MotionEditConfig, motion_tab, has_default=True)
+INTRODUCTION = "Paint over an object and move it, and what was behind it is filled in."
+TAB = Tab("Move", INTRODUCTION, MotionEditConfig, motion_tab, has_default=True)

@@ -252,4 +252,8 @@ def _side_by_side(maps: list[Image.Image]) -> Image.Image:
     return to_pil(np.hstack([np.asarray(each) for each in scaled]))
 
 
-TAB = Tab("From a reference", ReferenceEditConfig, reference_tab)
+INTRODUCTION = (
+    "Paint over a part of a picture and show a reference, and that part is repainted so that it imitates what matches"
+    " it there."
+)
+TAB = Tab("From a reference", INTRODUCTION, ReferenceEditConfig, reference_tab)

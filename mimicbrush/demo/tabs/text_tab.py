@@ -56,4 +56,5 @@ def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
     connect(handlers, panel, source, {"prompt": prompt, **settings})
 
 
-TAB = Tab("From a text prompt", TextEditConfig, text_tab)
+INTRODUCTION = "Paint over a part of a picture and describe it, and that part is repainted from the words."
+TAB = Tab("From a text prompt", INTRODUCTION, TextEditConfig, text_tab)

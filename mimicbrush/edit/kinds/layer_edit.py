@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from mimicbrush.edit.config import PROGRAM, EditConfig
 from mimicbrush.editors.text2live.settings import PRESETS, Text2LiveSettings
-from mimicbrush.errors import Faults
+from mimicbrush.errors import Faults, quoted
 from mimicbrush.requests import LayerRequest, MaskUse, Precision
 
 if TYPE_CHECKING:
@@ -85,16 +85,7 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         for base in (EditConfig, Text2LiveSettings):
             with faults.collect():
                 base.__post_init__(self)
-        for name in ("prompt", "source_prompt", "screen", "region", "negative_region"):
-            texts = _listed(getattr(self, name))
-            is_text = all(isinstance(text, str) for text in texts)
-            faults.check(is_text, f"{name} is {list(texts)!r:.60}, expected one text or a list of texts; quote numbers")
-            is_empty = is_text and not all(map(str.strip, texts))
-            faults.check(not is_empty, f"{name} has an empty text; write one, or leave it out")
-        faults.check(
-            self.batch is not None or not self.negative_region or bool(self.region) or self.mask is not None,
-            "negative_region has no effect without region or mask; give one of them",
-        )
+        self._check_prompts(faults)
         uses = get_args(MaskUse)
         faults.check(self.mask_use in uses, f"mask_use is {self.mask_use}, expected {' or '.join(uses)}")
         faults.check(
@@ -105,7 +96,26 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         faults.check(
             self.stop_after is None or self.stop_after >= 1, f"stop_after is {self.stop_after}, expected at least 1"
         )
+        faults.check(
+            self.editor is not None or self.stop_after is None or self.stop_after <= self.num_steps,
+            f"stop_after is {self.stop_after}, and an edit ends after num_steps, {self.num_steps}; lower it or leave it"
+            " out",
+        )
         faults.refuse()
+
+    def _check_prompts(self, faults: Faults) -> None:
+        for name in ("prompt", "source_prompt", "screen", "region", "negative_region"):
+            given = getattr(self, name)
+            texts = _listed(given)
+            is_text = all(isinstance(text, str) for text in texts)
+            faults.check(is_text, f"{name} is {quoted(given)}, expected one text or a list of texts; quote numbers")
+            faults.check(given != [], f"{name} is an empty list; write a text, or leave it out")
+            is_empty = is_text and not all(map(str.strip, texts))
+            faults.check(not is_empty, f"{name} has an empty text; write one, or leave it out")
+        faults.check(
+            self.batch is not None or not self.negative_region or bool(self.region) or self.mask is not None,
+            "negative_region has no effect without region or mask; give one of them",
+        )
 
     @property
     def preset_values(self) -> dict[str, object]:
@@ -122,7 +132,7 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         from mimicbrush.hub.locations import require_local_network
 
         if self.editor is None:
-            require_local_network(self.clip)
+            require_local_network(self.clip, "clip")
 
     def request(self, inputs: "Inputs", canvas_size: int) -> LayerRequest:
         return LayerRequest(

@@ -8,8 +8,10 @@ from torch import Tensor
 from mimicbrush.editors.baselines.identity import finish
 from mimicbrush.editors.baselines.repaint import ClassicalInpainting
 from mimicbrush.errors import UserError
-from mimicbrush.flow.motion_masks import MARGIN, moving_pixels, propose_mask
-from mimicbrush.flow.plain_warp import draw_over, moved_object
+from mimicbrush.flow.config import MARGIN
+from mimicbrush.flow.motion_masks import moving_pixels, propose_mask
+from mimicbrush.flow.plain_warp import moved_object
+from mimicbrush.pictures.conversion import draw_over
 from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.requests import Edited, Editor, MaskedRequest, MotionRequest, OnProgress
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, quoted
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.geometry import letterbox
 from mimicbrush.pictures.mask_geometry import mask_box
@@ -28,8 +28,8 @@ def cut_target(request: VideoRequest, finder: NamedObjects | None) -> Tensor:
         found = finder.segment(to_pil(picture), request.target_prompt)
         if found is None:
             raise UserError(
-                f"target_image shows no object that fits the target prompt {request.target_prompt!r:.60}; describe the"
-                " object as it is seen, or give its mask"
+                f"target_image shows no object that fits the target prompt {quoted(request.target_prompt)}; describe"
+                " the object as it is seen, or give its mask"
             )
         mask = torch.from_numpy(found)[None].to(picture)
     if mask is not None:

@@ -22,9 +22,10 @@ from mimicbrush.editors.motion_guidance.settings import MotionGuidanceSettings
 from mimicbrush.errors import UserError
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.motion_masks import check_motion, describe_motion, moving_pixels, propose_mask
-from mimicbrush.flow.plain_warp import draw_over, moved_object
+from mimicbrush.flow.plain_warp import moved_object
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.pictures.classical_inpainting import fill_hole
+from mimicbrush.pictures.conversion import draw_over
 from mimicbrush.pictures.mask_geometry import grow
 from mimicbrush.requests import Edited, Editor, MotionRequest, OnProgress, Precision
 

@@ -13,7 +13,7 @@ from mimicbrush.diffusion.config import ScheduleConfig
 from mimicbrush.diffusion.ddim import PredictNoise, noise_of, signal_shares
 from mimicbrush.diffusion.latents import decode_unclamped, encode_mean
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, quoted
 
 PROMPT_GUIDANCE = 7.5
 """Scale of guidance by a prompt, as in the release."""
@@ -154,7 +154,7 @@ class LatentPrior:
         """Text tokens (B, N, D) of prompts; without a text encoder, zeros for empty ones."""
         if self.text_encoder is None:
             if any(prompts):
-                raise UserError(f"prompt is {prompts[0]!r:.60}, but the weights have no text encoder; leave it empty")
+                raise UserError(f"prompt is {quoted(prompts[0])}, but the weights have no text encoder; leave it empty")
             width = cross_attention_width(self.unet)
             return torch.zeros(len(prompts), 1, width, dtype=self.unet.dtype, device=self.device)
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}

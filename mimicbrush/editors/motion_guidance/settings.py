@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from mimicbrush.diffusion.config import Spacing, check_sampling
 from mimicbrush.errors import Faults
+from mimicbrush.flow.config import MARGIN
 
 ColourFlow = Literal["estimated", "target"]
 """Flow by which the colour loss warps the picture back: estimated by the flow network, as in the paper, or the flow
@@ -81,7 +82,7 @@ class MotionGuidanceSettings:
     paste_back: bool = True
     """Keep the source's own pixels outside the mask; false, as in the release: keep what the autoencoder made of
     them."""
-    mask_margin: int = 2
+    mask_margin: int = MARGIN
     """Pixels around the object and its new place in a proposed mask."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them, which takes less memory and more time."""

@@ -13,9 +13,9 @@ from mimicbrush.editors.move_and_repaint.matting import cut_out, grown
 from mimicbrush.editors.move_and_repaint.settings import MoveAndRepaintSettings
 from mimicbrush.errors import UserError
 from mimicbrush.flow.motion_masks import check_motion, describe_motion, moving_pixels
-from mimicbrush.flow.plain_warp import draw_over
 from mimicbrush.flow.warping import move_layer
 from mimicbrush.pictures.classical_inpainting import fill_hole
+from mimicbrush.pictures.conversion import draw_over
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.requests import (
     Edited,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,13 +14,16 @@ from transformers.activations import QuickGELUActivation
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from mimicbrush.editors.text2live.settings import PositionTable
-from mimicbrush.errors import UserError, some_of
+from mimicbrush.errors import UserError, quoted, some_of
+from mimicbrush.files import read_object
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
 from mimicbrush.hub.local_networks import load_files
-from mimicbrush.hub.locations import CONFIG
+from mimicbrush.hub.locations import CONFIG, SHIPPED, require_local_network
 from mimicbrush.hub.part_files import find_part
 from mimicbrush.hub.weight_files import TRANSFORMERS
 
+MODEL_TYPE = "clip"
+"""Type of the network in its config."""
 SMALL_FILES = ("*config.json", "tokenizer.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 """Files of a tokenizer."""
 QUICK = 1.702
@@ -162,10 +164,16 @@ def load_clip_guide(
 
     Raises UserError if it is missing, damaged, or lacks an encoder or a projection.
     """
-    found = find_part(name, TRANSFORMERS, class_name="CLIPModel", extra=SMALL_FILES)
-    kind = json.loads((found.folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
-    if kind != "clip":
-        raise UserError(f"{name} holds a network of type {kind}, expected clip, with both encoders and projections")
+    require_local_network(name, MODEL_TYPE)
+    try:
+        found = find_part(name, TRANSFORMERS, class_name="CLIPModel", extra=SMALL_FILES)
+    except UserError as error:
+        raise UserError(f"{error}; or give a folder of a CLIP on this machine, or {SHIPPED}clip") from None
+    kind = read_object(found.folder / CONFIG).get("model_type")
+    if kind != MODEL_TYPE:
+        raise UserError(
+            f"{name} holds a network of type {kind}, expected {MODEL_TYPE}; give a CLIP, both encoders of it"
+        )
     clip = load_files(found, CLIPModel, dtype=dtype)
     try:
         with quiet_libraries():
@@ -179,9 +187,9 @@ def check_texts(guide: ClipGuide, texts: Sequence[str]) -> None:
     """Raise UserError for a text beyond the token limit, or with words that the CLIP has never seen."""
     limit = guide.clip.config.text_config.max_position_embeddings
     for text in texts:
-        num_tokens = len(guide.tokenizer(text).input_ids)
+        num_tokens = len(guide.tokenizer(text, verbose=False).input_ids)
         if num_tokens > limit:
-            raise UserError(f"{text!r:.60} has {num_tokens} tokens, and this CLIP reads at most {limit}; shorten it")
+            raise UserError(f"{quoted(text)} has {num_tokens} tokens, and this CLIP reads at most {limit}; shorten it")
     unknown = _unknown_words(guide.tokenizer, texts)
     if unknown:
         raise UserError(f"this CLIP does not know {some_of(unknown, 10)}; use other words, or another CLIP")

@@ -16,8 +16,9 @@ from mimicbrush.editors.text2live.applied_views import COLOUR_CHANGES
 from mimicbrush.editors.text2live.clip_draws import ClipStepDraws
 from mimicbrush.editors.text2live.clip_settings import ClipLayerSettings
 from mimicbrush.editors.text2live.drawn_views import ColourChange
-from mimicbrush.editors.text2live.losses import GREEN, Item, composite, on_green
+from mimicbrush.editors.text2live.losses import GREEN, Item, on_green
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import draw_over
 
 DrawLayer = Callable[[Tensor], Tensor]
 """The network: from a picture (1, 3, h, w) to a layer (1, 4, h, w)."""
@@ -107,7 +108,7 @@ class ClipLayer(NamedTuple):
         self, layer: Tensor, atlas_crop: Tensor, grids: Sequence[Tensor], opacities: Sequence[Tensor]
     ) -> list[Item | MappedItem]:
         """Items of frames from a layer drawn on a crop of the atlas."""
-        pictures = torch.cat([layer, composite(layer, atlas_crop), on_green(layer), atlas_crop], dim=1)
+        pictures = torch.cat([layer, draw_over(layer, atlas_crop), on_green(layer), atlas_crop], dim=1)
         green = layer.new_tensor(GREEN).reshape(1, 3, 1, 1)
         items = []
         for grid, opacity in zip(grids, opacities, strict=True):

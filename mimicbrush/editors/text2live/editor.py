@@ -15,11 +15,11 @@ from mimicbrush.editors.text2live.drawn_views import smallest_crop
 from mimicbrush.editors.text2live.layer_network import LayerNetwork, build_layer_network
 from mimicbrush.editors.text2live.layer_optimisation import LayerOptimisation, WorkingPicture
 from mimicbrush.editors.text2live.layer_run_config import LayerRunConfig, layer_run_config
-from mimicbrush.editors.text2live.losses import LayerLosses, TextEmbeddings, composite, on_green
+from mimicbrush.editors.text2live.losses import LayerLosses, TextEmbeddings, on_green
 from mimicbrush.editors.text2live.prompts import SCREEN_TEMPLATES, TEMPLATES, fill_templates
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.errors import UserError
-from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.conversion import draw_over, to_pil
 from mimicbrush.requests import Edited, LayerRequest, OnProgress, Precision, ResumableEditor
 from mimicbrush.run_state import RunState
 from mimicbrush.seeds import seed_of
@@ -47,7 +47,8 @@ class Text2LiveEditor(ResumableEditor):
         self.settings = settings or Text2LiveSettings()
         self.device = choose_device(device)
         if isinstance(clip, ClipGuide):
-            self.guide = clip.to(self.device)
+            guide = ClipGuide(clip.clip, clip.tokenizer, position_table=self.settings.position_table)
+            self.guide = guide.to(self.device)
             self.clip = "in memory"
         else:
             dtype = choose_dtype(precision, self.device)
@@ -148,7 +149,7 @@ def finish_edit(layer: Tensor, request: LayerRequest) -> Edited:
     if request.mask is not None and request.mask_use == "limit":
         layer[:, 3:] *= request.mask
     layers = {"rgba": layer, "opacity": layer[:, 3:], "on_green": on_green(layer)}
-    return Edited(composite(layer, source), layers)
+    return Edited(draw_over(layer, source), layers)
 
 
 def _check_sides(picture: WorkingPicture, settings: Text2LiveSettings) -> None:

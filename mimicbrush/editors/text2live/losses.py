@@ -17,6 +17,7 @@ from mimicbrush.editors.text2live.drawn_views import View
 from mimicbrush.editors.text2live.relevancy import relevancy_maps
 from mimicbrush.editors.text2live.settings import Distance, Text2LiveSettings
 from mimicbrush.editors.text2live.step_draws import LossDraws, TextNumbers, structure_size_for
+from mimicbrush.pictures.conversion import draw_over
 
 GREEN = (0.0, 177 / 255, 64 / 255)
 """Colour of the screen behind the layer."""
@@ -44,7 +45,7 @@ class Item:
 
     @cached_property
     def composite(self) -> Tensor:
-        return composite(self.layer, self.source)
+        return draw_over(self.layer, self.source)
 
     @property
     def on_green(self) -> Tensor:
@@ -182,14 +183,9 @@ class LayerLosses:
         return loss / len(items)
 
 
-def composite(layer: Tensor, source: Tensor) -> Tensor:
-    """Draw a layer (1, 4, H, W) with straight alpha over a picture (1, 3, H, W)."""
-    return torch.lerp(source, layer[:, :3], layer[:, 3:])
-
-
 def on_green(layer: Tensor) -> Tensor:
     """Draw a layer (1, 4, H, W) over a green screen: (1, 3, H, W)."""
-    return torch.lerp(layer.new_tensor(GREEN).reshape(1, 3, 1, 1), layer[:, :3], layer[:, 3:])
+    return draw_over(layer, layer.new_tensor(GREEN).reshape(1, 3, 1, 1))
 
 
 def distance(pictures: Tensor, texts: Tensor, kind: Distance) -> Tensor:

@@ -55,6 +55,8 @@ def judged_points(pairs: MovingPairs) -> Tensor:
 
 
 def _means(values: Tensor, chosen: Tensor) -> list[float]:
+    """Mean of the chosen values of each pair; pairs without any are left out."""
+    values, chosen = (field[chosen.flatten(1).any(dim=1)] for field in (values, chosen))
     return ((values * chosen).sum(dim=(1, 2, 3)) / chosen.sum(dim=(1, 2, 3))).tolist()
 
 

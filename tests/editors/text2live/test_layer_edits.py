@@ -115,7 +115,7 @@ def test_negative_regions_change_the_edit(editor, layer_request):
         ({}, {"source": torch.rand(2, 3, 40, 48), "mask": None}, "source has 2 frames"),
         ({}, {"negative_region_prompts": ("sky",), "mask": None}, "negative_region_prompts has no effect without"),
         ({"num_scales": 5}, {}, "crops are as small as 27 pixels, and a network of 5 scales needs 33"),
-        ({}, {"prompts": ("a" * 80,)}, "tokens, and this CLIP reads at most 77; shorten it"),
+        ({}, {"prompts": ("a" * 80,)}, "a...' has 90 tokens, and this CLIP reads at most 77; shorten it"),
         ({"learning_rate": 1e38}, {}, "the loss is (nan|inf) at step .*; lower learning_rate"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_clip_without_text_encoder_or_projection_is_refused(clip_folder, tmp_p
     with pytest.raises(UserError, match=r"lacks 2 tensors, first \w+_projection.weight"):
         load_clip_guide(str(tmp_path), device=cpu, dtype=torch.float32)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(UserError, match="type vit, expected clip"):
+    with pytest.raises(UserError, match="holds a network of type vit, expected clip"):
         load_clip_guide(str(tmp_path), device=cpu, dtype=torch.float32)
 
 
@@ -175,3 +175,16 @@ def test_presets_are_small_and_released():
 def test_settings_outside_their_limits_are_refused(field, value):
     with pytest.raises(UserError, match=f"{field} is {value}"):
         Text2LiveSettings(**{field: value})
+
+
+def test_an_overlong_prompt_is_told_once(guide, layer_request, caplog, capfd):
+    with pytest.raises(UserError, match="tokens, and this CLIP reads at most"):
+        Text2LiveEditor(guide, settings=QUICK, device="cpu").edit(replace(layer_request, prompts=("a" * 80,)))
+    assert "sequence length" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_settings_choose_the_position_table_of_a_guide_in_memory(guide):
+    editor = Text2LiveEditor(guide, settings=replace(QUICK, position_table="row_major"), device="cpu")
+    height, width = guide.patch_size, 3 * guide.patch_size
+    assert guide.position_table == "released" and editor.guide.position_table == "row_major"
+    assert not torch.equal(editor.guide.positions(height, width), guide.positions(height, width))

@@ -21,6 +21,7 @@ from mimicbrush.editors.text2live.prompts import SCREEN_TEMPLATES, TEMPLATES, fi
 from mimicbrush.editors.text2live.relevancy import relevancy, scale_maps
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.editors.text2live.step_draws import StepDraws, structure_size_for, view_size_for
+from mimicbrush.pictures.conversion import draw_over
 from tests.editors.text2live import golden_clip_numbers as clips
 from tests.editors.text2live import golden_numbers as golden
 
@@ -113,7 +114,7 @@ def test_network_and_compositing():
         layer = network(picture)
         assert_near(layer, numbers[f"{name}.output"], 1e-5)
         for key, found in (
-            ("composite", losses.composite(layer, picture)),
+            ("composite", draw_over(layer, picture)),
             ("edit_on_greenscreen", losses.on_green(layer)),
         ):
             if f"{name}.{key}" in numbers:
@@ -292,6 +293,6 @@ def test_final_frames_of_a_clip(layer):
     mapped = optimisation.layer.map_whole(drawn)
     assert_near(mapped[:, :3], numbers["render.edit"], 1e-5)
     assert_near(mapped[:, 3:], numbers["render.alpha"], 1e-5)
-    assert_near(losses.composite(mapped, clips.frames()), numbers["render.composite"], 1e-5)
+    assert_near(draw_over(mapped, clips.frames()), numbers["render.composite"], 1e-5)
     finished = optimisation.layer.finish(lambda _: drawn)
-    assert_near(losses.composite(finished, clips.frames()), numbers["render.final_video"], 1e-5)
+    assert_near(draw_over(finished, clips.frames()), numbers["render.final_video"], 1e-5)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-from mimicbrush.bench.layer_config import LayerBenchConfig
-from mimicbrush.bench.released_layer_losses import ReleasedLosses
+from mimicbrush.bench.editors.config import LayerBenchConfig
+from mimicbrush.bench.editors.released_layer_losses import ReleasedLosses
 from mimicbrush.device import choose_device, describe_device
 from mimicbrush.editors.text2live import Text2LiveEditor
 from mimicbrush.editors.text2live.clip_guide import ClipGuide, load_clip_guide

@@ -17,7 +17,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mimicbrush.bench.motion_config import MotionMemoryConfig
+from mimicbrush.bench.editors.config import MotionMemoryConfig
 from mimicbrush.editors.motion_guidance.energy import MotionEnergy
 from mimicbrush.editors.motion_guidance.prior import PROMPT_GUIDANCE, LatentPrior
 from mimicbrush.editors.motion_guidance.settings import MotionGuidanceSettings

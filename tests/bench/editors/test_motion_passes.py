@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mimicbrush.bench.motion_config import MotionBenchConfig, MotionMemoryConfig
-from mimicbrush.bench.motion_memory import bench_motion_memory
-from mimicbrush.bench.motion_passes import bench_motion
+from mimicbrush.bench.editors.config import MotionBenchConfig, MotionMemoryConfig
+from mimicbrush.bench.editors.motion_memory import bench_motion_memory
+from mimicbrush.bench.editors.motion_passes import bench_motion
 from mimicbrush.errors import UserError
 from mimicbrush.flow.flow_files import write_flow
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mimicbrush.bench.motion_config import MotionBenchConfig
+from mimicbrush.bench.editors.config import MotionBenchConfig
 from mimicbrush.benchmark_layout import FLOW, OBJECT_MASK, SOURCE, TRUTH
 from mimicbrush.device import describe_device
 from mimicbrush.editors.motion_guidance.editor import MotionGuidanceEditor

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from mimicbrush.bench.layer_config import LayerBenchConfig
-from mimicbrush.bench.layer_speed import bench_layers, count_parts
-from mimicbrush.bench.released_layer_losses import ReleasedLosses
+from mimicbrush.bench.editors.config import LayerBenchConfig
+from mimicbrush.bench.editors.layer_speed import bench_layers, count_parts
+from mimicbrush.bench.editors.released_layer_losses import ReleasedLosses
 from mimicbrush.editors.text2live import Text2LiveEditor
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.requests import LayerRequest
@@ -38,7 +38,7 @@ def test_our_losses_equal_the_released_ones(editor):
 
 
 def test_a_row_for_each_algorithm_and_a_count_of_each_part(capsys, monkeypatch):
-    monkeypatch.setattr("mimicbrush.bench.layer_speed.PRESETS", {"small": QUICK})
+    monkeypatch.setattr("mimicbrush.bench.editors.layer_speed.PRESETS", {"small": QUICK})
     bench_layers(LayerBenchConfig(clip=CLIP, preset="small", size=40, repeats=1, device="cpu"))
     lines = capsys.readouterr().out.splitlines()
     rows = [line.split() for line in lines if line.startswith(("released", "ours"))]

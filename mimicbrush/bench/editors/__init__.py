@@ -1,0 +1,1 @@
+"""Speed and memory of the editors for layers and motions."""
