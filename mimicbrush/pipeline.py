@@ -199,7 +199,8 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         callback_on_step_end: its steps start again for each region that is edited separately; an exception in it stops
         the edit. Raises UserError, one sentence, for pictures or settings that cannot be used.
         """
-        _check_results(num_images_per_prompt, output_type)
+        if output_type not in ("pil", "np", "pt"):
+            raise UserError(f"output_type is {output_type}, expected pil, np or pt")
         source, size = as_source(image), self.network.size
         request = ReferenceRequest(
             source=source.pixels[None],
@@ -274,15 +275,10 @@ class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
         return report
 
 
-def _check_results(num_images_per_prompt: int, output_type: str) -> None:
-    if num_images_per_prompt < 1:
-        raise UserError(f"num_images_per_prompt is {num_images_per_prompt}, expected at least 1")
-    if output_type not in ("pil", "np", "pt"):
-        raise UserError(f"output_type is {output_type}, expected pil, np or pt")
-
-
 def _generators(generator: torch.Generator | list[torch.Generator] | None, num: int) -> list[torch.Generator]:
     """Return one generator for each result; a single one is shared."""
+    if num < 1:
+        raise UserError(f"num_images_per_prompt is {num}, expected at least 1")
     if isinstance(generator, list):
         if len(generator) != num:
             raise UserError(f"{len(generator)} generators for {num} results; give one for each, or one for all")
