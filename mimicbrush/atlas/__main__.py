@@ -9,7 +9,7 @@ PROGRAM = "python -m mimicbrush.atlas"
 COMMAND = Command(
     program=PROGRAM,
     config="mimicbrush.atlas.config.AtlasConfig",
-    check="mimicbrush.atlas.atlas_files.check_files",
+    check="mimicbrush.atlas.missing_inputs.check_files",
     run="mimicbrush.atlas.atlas_training.make_atlas",
     examples=(
         f"{PROGRAM} --clip clip.mp4 --masks masks --output runs/atlas",

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mimicbrush.atlas.checkpoints import psnr_of
 from mimicbrush.atlas.rendered_atlas import RenderedAtlas
+from mimicbrush.atlas.stored_atlas import psnr_of
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import write_frames, write_image
 from mimicbrush.reports.contact_sheet import column_rows, contact_sheet

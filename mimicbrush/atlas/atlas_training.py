@@ -12,11 +12,11 @@ from torch import Tensor
 
 from mimicbrush.atlas.atlas_losses import atlas_losses, draw_pixels
 from mimicbrush.atlas.atlas_pictures import write_pictures, write_preview
-from mimicbrush.atlas.checkpoints import psnr_of, save_atlas
 from mimicbrush.atlas.config import AtlasConfig
 from mimicbrush.atlas.grid_atlas import MARGIN, GridAtlas, GridAtlasSizes
 from mimicbrush.atlas.layered_atlas import LAYERS, PUBLISHED_SCALE, Layer, LayeredAtlas
 from mimicbrush.atlas.rendered_atlas import RenderedAtlas, render_atlas
+from mimicbrush.atlas.stored_atlas import psnr_of, save_atlas
 from mimicbrush.atlas.training_clip import TrainingClip, find_difficulties, load_training_clip, read_clip
 from mimicbrush.device import choose_device
 from mimicbrush.files import whole, write_json

@@ -1,4 +1,4 @@
-"""What an atlas is trained on: the frames of a clip, their masks, and the optical flow between them."""
+"""Training data of an atlas: the frames of a clip, their masks, and the optical flow between them."""
 
 from __future__ import annotations
 

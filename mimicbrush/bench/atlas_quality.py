@@ -11,9 +11,9 @@ import torch.nn.functional as F
 
 from mimicbrush.atlas.atlas_losses import draw_pixels
 from mimicbrush.atlas.atlas_training import AtlasTraining, first_atlas
-from mimicbrush.atlas.checkpoints import psnr_of
 from mimicbrush.atlas.config import AtlasConfig, AtlasLossConfig
 from mimicbrush.atlas.layered_atlas import PUBLISHED_SCALE, PublishedAtlas, published_atlas
+from mimicbrush.atlas.stored_atlas import psnr_of
 from mimicbrush.atlas.training_clip import TrainingClip, estimate_flow
 from mimicbrush.bench.atlas_bench_config import AtlasBenchConfig
 from mimicbrush.flow.raft_weights import load_raft

@@ -11,8 +11,8 @@ import torch
 from mimicbrush.atlas import atlas_training
 from mimicbrush.atlas.atlas_losses import atlas_losses, draw_pixels
 from mimicbrush.atlas.atlas_training import AtlasTraining, first_atlas, make_atlas, mean_shifts
-from mimicbrush.atlas.checkpoints import open_atlas
 from mimicbrush.atlas.config import AtlasConfig, AtlasLossConfig
+from mimicbrush.atlas.stored_atlas import open_atlas
 from mimicbrush.atlas.training_clip import (
     TrainingClip,
     find_difficulties,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mimicbrush.atlas.checkpoints import open_atlas, save_atlas
 from mimicbrush.atlas.grid_atlas import GridAtlas, GridAtlasSizes
 from mimicbrush.atlas.layered_atlas import LAYERS, ClipShape, published_atlas
 from mimicbrush.atlas.object_boxes import at_least, frame_boxes
 from mimicbrush.atlas.rendered_atlas import grid_in_box, map_to_frames, render_atlas
+from mimicbrush.atlas.stored_atlas import open_atlas, save_atlas
 from mimicbrush.errors import UserError
 from mimicbrush.tensor_files import torch_save
 

@@ -25,7 +25,7 @@ class ClipStepDraws(NamedTuple):
     """The frames and crops of a step, and the draws of the losses on them."""
 
     crops: tuple[FrameCrop, ...]
-    """Of three frames at equal distances."""
+    """Crops of three frames at equal distances."""
     atlas_colours: tuple[ColourChange, ...]
     """Change of the colours of the atlas crop that shows the same."""
     is_mirrored: bool

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mimicbrush.atlas.checkpoints import AtlasFile, open_atlas
 from mimicbrush.atlas.layered_atlas import ClipShape
 from mimicbrush.atlas.rendered_atlas import render_atlas
+from mimicbrush.atlas.stored_atlas import AtlasFile, open_atlas
 from mimicbrush.editors.text2live.clip_guide import ClipGuide
 from mimicbrush.editors.text2live.clip_layer import clip_layer
 from mimicbrush.editors.text2live.clip_optimisation import ClipOptimisation

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mimicbrush.atlas.checkpoints import read_published
 from mimicbrush.atlas.layered_atlas import LAYERS, ClipShape, Layer
 from mimicbrush.atlas.rendered_atlas import AtlasLayer, RenderedAtlas, render_atlas
+from mimicbrush.atlas.stored_atlas import read_published
 from mimicbrush.editors.text2live.clip_draws import ClipStepDraws, FrameCrop
 from mimicbrush.editors.text2live.clip_layer import ClipLayer, clip_layer
 from mimicbrush.editors.text2live.clip_optimisation import ClipOptimisation

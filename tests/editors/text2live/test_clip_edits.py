@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mimicbrush.atlas.checkpoints import AtlasFile, save_atlas
 from mimicbrush.atlas.grid_atlas import GridAtlas, GridAtlasSizes
 from mimicbrush.atlas.layered_atlas import ClipShape
 from mimicbrush.atlas.rendered_atlas import render_atlas
+from mimicbrush.atlas.stored_atlas import AtlasFile, save_atlas
 from mimicbrush.editors.text2live import Text2LiveClipEditor
 from mimicbrush.editors.text2live.clip_draws import draw_clip_step
 from mimicbrush.editors.text2live.clip_settings import CLIP_PRESETS, ClipLayerSettings
