@@ -38,7 +38,7 @@ class FlowTrainingConfig:
     """Folder of an earlier run, whose network is trained further; null: random weights."""
     network: RaftConfig = field(default_factory=lambda: NETWORK)
     """Sizes of the network."""
-    num_samples: int = 8000
+    num_samples: int = 20_000
     """Number of training pairs: half of an object that moves by itself, a quarter of one that moves with the camera,
     and a quarter of warped photographs."""
     num_heldout: int = 200
@@ -49,7 +49,7 @@ class FlowTrainingConfig:
     """Iterations of the network in training."""
     object_weight: float = 1.0
     """Weight of the error on the moving object, beside the error of the whole picture."""
-    max_steps: int = 2000
+    max_steps: int = 7000
     """Length of the training in optimiser steps."""
     batch_size: int = 8
     """Pairs in a step."""
