@@ -29,7 +29,7 @@ from mimicbrush.world.unclip.judge_search import name_anywhere
 from mimicbrush.world.unclip.unclip_samples import reconstruct_pictures, sample_pictures
 
 CONDITIONS = ("caption", "image", "both")
-"""What samples are generated from: the caption of a held-out picture, its image embedding, or both."""
+"""Sources of samples: the caption of a held-out picture, its image embedding, or both."""
 JUDGE = "asset:judge"
 SHEET = "samples.png"
 NUM_SHOWN = 24
