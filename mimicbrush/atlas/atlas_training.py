@@ -23,11 +23,13 @@ from mimicbrush.files import whole, write_json
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar
-from mimicbrush.run_folder import claim
+from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.seeds import seed_of
 from mimicbrush.tensor_files import torch_load, torch_save
 
 STATE, CARD = "state.pt", "card.json"
+FREE = ("save_every",)
+"""Options that may change when a run resumes."""
 MAP_SHARE = 0.05
 """Learning rate of the maps, as a share of that of textures and opacities."""
 
@@ -37,8 +39,10 @@ def make_atlas(config: AtlasConfig) -> str:
     device = choose_device("auto")
     frames = read_clip(config.clip, num_frames=config.num_frames, short_side=config.short_side)
     with held(config.output):
-        claim(config.output, config, free=("save_every",))
+        refuse_other_run(config.output, config, free=FREE)
         clip = load_training_clip(config, frames.to(device), load_raft(config.flow).to(device))
+        # Only now, so that unfit masks or boxes can be replaced by others in the same folder.
+        claim(config.output, config, free=FREE)
         for line in find_difficulties(clip):
             print(f"warning: {line}", file=sys.stderr)
         clip = TrainingClip(*(each.to(device) for each in clip))

@@ -177,6 +177,8 @@ def _decode(path: Path, num_frames: int, short_side: int) -> Tensor:
             while len(every) < num_frames and time <= reader.info.duration:
                 every += reader.read([time], keep=lambda _: True, skip=False).frames
                 time += SECONDS_AT_ONCE
+            if len(every) < num_frames:
+                every += reader.read([float("inf")], keep=lambda _: True, skip=False).frames
     except UnusableInput as error:
         raise UserError(f"{path}: {error}") from None
     pictures = [to_channels(frame.image) for frame in every[:num_frames]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from mimicbrush.atlas.training_clip import (
 )
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.writing import write_frames
+from mimicbrush.video.clip_writer import write_h264
 
 SIDE = 20
 
@@ -137,6 +139,27 @@ def test_inputs_that_do_not_fit_are_refused(config, clip, tmp_path):
     write_frames(clip.frames[:1], tmp_path / "still.png")
     with pytest.raises(UserError, match="holds a single frame, expected at least 2"):
         read_clip(tmp_path / "still.png", num_frames=70, short_side=432)
+
+
+@pytest.mark.parametrize("num_frames", [3, 9, 20])
+def test_every_frame_of_a_video_is_read(num_frames, tmp_path):
+    """At 10 frames a second also those of the last half second, which may be the whole clip."""
+    shades = np.linspace(0, 250, num_frames).astype(np.uint8)
+    write_h264(tmp_path / "clip.mp4", (np.full((32, 32, 3), shade, np.uint8) for shade in shades), fps=10)
+    read = read_clip(tmp_path / "clip.mp4", num_frames=70, short_side=432)
+    assert read.mean(dim=(1, 2, 3)).tolist() == pytest.approx((shades / 255).tolist(), abs=0.02)
+    assert len(read_clip(tmp_path / "clip.mp4", num_frames=2, short_side=432)) == 2
+
+
+def test_unfit_masks_do_not_claim_the_folder(config, clip, monkeypatch, tmp_path):
+    monkeypatch.setattr(atlas_training, "load_raft", lambda name: torch.nn.Identity())
+    write_frames(clip.masks[:3].expand(-1, 3, -1, -1), tmp_path / "few.png")
+    with pytest.raises(UserError, match="holds 3 masks, and 4 frames are used"):
+        make_atlas(replace(config, masks=tmp_path / "few.png"))
+    monkeypatch.setattr(atlas_training, "load_training_clip", lambda *arguments: clip)
+    make_atlas(config)
+    with pytest.raises(UserError, match="holds another run: masks was"):
+        make_atlas(replace(config, masks=tmp_path / "few.png"))
 
 
 def test_difficult_clips_are_named(clip):
