@@ -121,6 +121,8 @@ def value_faults(kind: object, value: object, name: str) -> list[str]:
     if origin in LISTS or kind in LISTS:
         if not isinstance(value, list | tuple):
             return plain
+        if origin is tuple and ... not in arguments and len(value) != len(arguments):
+            return [f"{name}: expected {len(arguments)} values, found {len(value)}"]
         inner = arguments[0] if arguments else object
         return [fault for number, item in enumerate(value) for fault in value_faults(inner, item, f"{name}[{number}]")]
     if origin is dict or kind is dict:

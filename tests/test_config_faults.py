@@ -46,6 +46,7 @@ class Example:
     named: dict[str, Part] = field(default_factory=dict)
     free: dict[str, dict] = field(default_factory=dict)
     extra: Extra | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,8 @@ class Example:
     [
         ("--num_steps ten", '--num_steps: expected a whole number, found "ten"'),
         ("--num_steps=1.5", "--num_steps: expected a whole number, found 1.5"),
+        ("--box [1,2,3]", "--box: expected 4 values, found 3"),
+        ("--box [1,2,3,a]", '--box[3]: expected a whole number, found "a"'),
         ("--num_steps", "--num_steps: expected a whole number, found nothing"),
         ("--output=", "--output: expected a path, found an empty text"),
         ("--config=", "--config: expected a path, found an empty text"),
