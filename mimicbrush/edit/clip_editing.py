@@ -15,12 +15,13 @@ from mimicbrush.pictures.reading import read_channels, read_mask, read_mask_fram
 from mimicbrush.pictures.writing import write_frames
 from mimicbrush.progress import step_bar
 from mimicbrush.requests import VideoRequest, check_answers
-from mimicbrush.video.whole_clip import WholeClip, read_whole_clip, write_edited_clip
+from mimicbrush.video.whole_clip import WholeClip, check_sound, read_whole_clip, write_edited_clip
 
 
 def edit_clip(config: VideoEditConfig) -> str:
     """Make the edit; returns the line to print."""
     clip = read_whole_clip(config.source, max_frames=config.max_frames)
+    check_sound(config.source, config.output)
     request = video_request(config, clip)
     editor = find_editor(config.editor, config.init_args, type(config))
     with step_bar(desc="editing") as on_progress:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +68,24 @@ def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:
     return WholeClip(np.stack([frame.image for frame in frames]), times, fps)
 
 
+def check_sound(source: Path, output: Path) -> None:
+    """Raise UserError unless a clip of the output's name can hold the sound of the source."""
+    with open_container(source) as original:
+        sounds = list(original.streams.audio)
+        try:
+            with av.open(BytesIO(), "w", format=_format_of(output)) as container:
+                copies = {sound.index: container.add_stream_from_template(sound) for sound in sounds}
+                # Some sounds are refused only when a clip that has them is finished.
+                for packet in islice(original.demux(sounds), len(sounds)) if sounds else ():
+                    packet.stream = copies[packet.stream.index]
+                    container.mux(packet)
+        except (av.FFmpegError, ValueError):
+            names = ", ".join(sorted({sound.codec_context.name for sound in sounds}))
+            raise UserError(
+                f"a {output.suffix} cannot hold the sound of {source} ({names}); choose an output that ends in .mkv"
+            ) from None
+
+
 def write_edited_clip(path: Path, frames: NDArray[np.uint8], clip: WholeClip, *, source: Path) -> None:
     """Write frames (T, H, W, 3) as H.264 with the times of `clip`, and the colour range and sound of its file `source`.
 
@@ -76,7 +96,7 @@ def write_edited_clip(path: Path, frames: NDArray[np.uint8], clip: WholeClip, *,
         sounds = list(original.streams.audio)
         is_full = picture.codec_context.color_range == ColorRange.JPEG
         start = float((picture.start_time or 0) * picture.time_base)
-        with av.open(str(partial), "w", format=path.suffix.lstrip(".").lower().replace("mkv", "matroska")) as container:
+        with av.open(str(partial), "w", format=_format_of(path)) as container:
             stream = _add_h264(container, frames.shape[2], frames.shape[1], clip.fps, is_full=is_full)
             copies = {sound.index: container.add_stream_from_template(sound) for sound in sounds}
             for time, pixels in zip(clip.times, frames, strict=True):
@@ -91,6 +111,10 @@ def write_edited_clip(path: Path, frames: NDArray[np.uint8], clip: WholeClip, *,
                 if packet.dts is not None:
                     packet.stream = copies[packet.stream.index]
                     container.mux(packet)
+
+
+def _format_of(path: Path) -> str:
+    return path.suffix.lstrip(".").lower().replace("mkv", "matroska")
 
 
 def _add_h264(

@@ -12,25 +12,26 @@ from av.video.reformatter import ColorRange
 
 from mimicbrush.errors import UserError
 from mimicbrush.video.clip_writer import write_h264
-from mimicbrush.video.whole_clip import read_whole_clip, write_edited_clip
+from mimicbrush.video.whole_clip import check_sound, read_whole_clip, write_edited_clip
 from tests.video.odd_clips import write_jpegs
 
 FRAMES = np.stack([np.full((36, 48, 3), 40 + 30 * number, np.uint8) for number in range(5)])
 
 
-def write_with_sound(path: Path, *, is_full: bool = False) -> None:
+def write_with_sound(path: Path, *, is_full: bool = False, codec: str = "aac") -> None:
     """Five frames at 12.5 a second, with 0.4 s of silence."""
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libx264", rate=Fraction(25, 2))
         picture.width, picture.height, picture.pix_fmt = 48, 36, "yuv420p"
         picture.codec_context.color_range = ColorRange.JPEG if is_full else ColorRange.MPEG
-        sound = container.add_stream("aac", rate=8000, layout="mono")
+        sound = container.add_stream(codec, rate=8000, layout="mono")
         for pixels in FRAMES:
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_color_range=picture.codec_context.color_range)
             container.mux(picture.encode(frame))
         container.mux(picture.encode())
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 3200), np.float32), format="fltp", layout="mono")
+        kind, layout = (np.int16, "s16") if codec == "libopus" else (np.float32, "fltp")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 3200), kind), format=layout, layout="mono")
         silence.rate = 8000
         container.mux(sound.encode(silence))
         container.mux(sound.encode())
@@ -57,6 +58,15 @@ def test_times_colours_and_sound_are_kept(tmp_path, is_full, suffix):
     assert sound_packets(output) == sound_packets(source) != []
     with av.open(str(output)) as container:
         assert (container.streams.video[0].codec_context.color_range == ColorRange.JPEG) == is_full
+
+
+def test_sound_that_the_output_cannot_hold_is_named(tmp_path):
+    write_with_sound(tmp_path / "opus.mkv", codec="libopus")
+    write_with_sound(tmp_path / "aac.mp4")
+    with pytest.raises(UserError, match=r"a \.mov cannot hold the sound of .*opus\.mkv \(opus\); choose .* \.mkv"):
+        check_sound(tmp_path / "opus.mkv", tmp_path / "e.mov")
+    for source, output in (("opus.mkv", "e.mkv"), ("aac.mp4", "e.mov"), ("aac.mp4", "e.mp4")):
+        check_sound(tmp_path / source, tmp_path / output)
 
 
 def test_odd_sides_are_kept(tmp_path):
