@@ -23,6 +23,7 @@ from mimicbrush.progress import progress_bar
 from mimicbrush.segmentation.grabcut import segment_grabcut
 from mimicbrush.segmentation.prompt import Mask, SegmentationPrompt
 from mimicbrush.video.clip_reader import open_clip
+from mimicbrush.video.decoded_clip import fit_size
 
 if TYPE_CHECKING:
     from mimicbrush.segmentation.segment_anything import SegmentAnything
@@ -79,29 +80,31 @@ def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
     if len(clip) < 2:
         found = "a single frame" if len(clip) else "no frames"
         raise UserError(f"{path}: holds {found}, expected at least 2; an atlas is made of a clip that moves")
-    height, width = clip.shape[-2:]
-    if min(height, width) > short_side:
-        factor = short_side / min(height, width)
-        clip = torch.stack([resize(frame[None], round(height * factor), round(width * factor))[0] for frame in clip])
-    return clip
+    width, height = fit_size(clip.shape[:-3:-1], short_side)
+    return torch.stack([resize(frame, height, width) for frame in clip])
 
 
-def read_masks(path: Path, clip: Tensor) -> Tensor:
-    """Read the masks (T, 1, H, W) of a clip; raises UserError if their number or size is another."""
+def read_masks(path: Path, clip: Tensor, *, num_frames: int, short_side: int) -> Tensor:
+    """Read the first masks (T, 1, H, W) of a clip that was read with the same limits, and scale them like its frames.
+
+    Raises UserError if their number or size is another.
+    """
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
-        masks = [read_mask(file) for file in files]
+        masks = [read_mask(file) for file in files[:num_frames]]
     else:
-        masks = list(read_mask_frames(path))
+        masks = list(read_mask_frames(path)[:num_frames])
     if len(masks) != len(clip):
         raise UserError(f"{path}: holds {len(masks)} masks, and {len(clip)} frames are used; give one for each frame")
+    height, width = clip.shape[-2:]
     for number, mask in enumerate(masks):
-        if mask.shape[-2:] != clip.shape[-2:]:
-            found, needed = ("{1} x {0}".format(*each.shape[-2:]) for each in (mask, clip))
+        size = fit_size(mask.shape[:-3:-1], short_side)
+        if size != (width, height):
             raise UserError(
-                f"{path}: mask {number + 1} is {found} pixels, frames are {needed}; export both at one size"
+                f"{path}: mask {number + 1} is {mask.shape[-1]} x {mask.shape[-2]} pixels, which does not fit frames"
+                f" of {width} x {height}; export both at one size"
             )
-    return torch.stack(masks)
+    return torch.stack([resize(mask, height, width) for mask in masks])
 
 
 def estimate_flow(estimator: FlowEstimator, clip: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,16 +120,20 @@ def estimate_flow(estimator: FlowEstimator, clip: Tensor) -> tuple[Tensor, Tenso
     return torch.cat(flows), torch.cat(reliable)
 
 
-def masks_of_box(clip: Tensor, flow: Tensor, box: Box, *, sam: str | None, seed: int) -> Tensor:
-    """Segment the object in a box of the first frame, and follow it by its flow: masks (T, 1, H, W)."""
+def check_box(box: Box, clip: Tensor) -> None:
+    """Raise UserError unless a box lies inside the frames of a clip (T, 3, H, W)."""
     height, width = clip.shape[-2:]
     if box[2] > width or box[3] > height:
         raise UserError(f"box is {list(box)}, and the frames are {width} x {height} pixels; give a box inside them")
-    segmenter = None
-    if sam is not None:
-        from mimicbrush.segmentation.segment_anything import SegmentAnything
 
-        segmenter = SegmentAnything(sam)
+
+def masks_of_box(
+    clip: Tensor, flow: Tensor, box: Box, *, segmenter: SegmentAnything | None = None, seed: int
+) -> Tensor:
+    """Segment the object in a box of the first frame, and follow it by its flow: masks (T, 1, H, W).
+
+    segmenter: None for GrabCut.
+    """
     masks: list[Tensor] = []
     for number, frame in enumerate(progress_bar(clip, desc="masks", unit="frame")):
         try:
@@ -162,10 +169,19 @@ def find_difficulties(training_clip: TrainingClip) -> list[str]:
 
 def load_training_clip(config: AtlasConfig, clip: Tensor, estimator: FlowEstimator) -> TrainingClip:
     """Estimate the flow of a clip, and read its masks or make them."""
-    masks = None if config.masks is None else read_masks(config.masks, clip)
+    masks = segmenter = None
+    if config.masks is not None:
+        masks = read_masks(config.masks, clip, num_frames=config.num_frames, short_side=config.short_side)
+    else:
+        check_box(config.box, clip)
+    if config.sam is not None:
+        from mimicbrush.segmentation.segment_anything import SegmentAnything
+
+        segmenter = SegmentAnything(config.sam)
+    # Everything that may be mistaken comes before the flow, which takes minutes.
     flow, reliable = estimate_flow(estimator, clip)
     if masks is None:
-        masks = masks_of_box(clip, flow, config.box, sam=config.sam, seed=config.seed)
+        masks = masks_of_box(clip, flow, config.box, segmenter=segmenter, seed=config.seed)
     return TrainingClip(clip, masks, flow, reliable)
 
 

@@ -17,6 +17,7 @@ from mimicbrush.atlas.stored_atlas import open_atlas
 from mimicbrush.atlas.training_clip import (
     TrainingClip,
     find_difficulties,
+    load_training_clip,
     masks_of_box,
     read_clip,
     read_masks,
@@ -122,10 +123,8 @@ def test_a_stopped_run_resumes_to_the_same_atlas(config, clip, monkeypatch, tmp_
 
 
 def test_masks_follow_a_box_along_the_flow(clip):
-    masks = masks_of_box(clip.frames, clip.flow, (1, 5, 10, 14), sam=None, seed=0)
+    masks = masks_of_box(clip.frames, clip.flow, (1, 5, 10, 14), seed=0)
     assert (masks == clip.masks).float().mean() > 0.97
-    with pytest.raises(UserError, match="give a box inside them"):
-        masks_of_box(clip.frames, clip.flow, (1, 5, 30, 14), sam=None, seed=0)
 
 
 def test_inputs_that_do_not_fit_are_refused(config, clip, tmp_path):
@@ -133,9 +132,9 @@ def test_inputs_that_do_not_fit_are_refused(config, clip, tmp_path):
     assert (read - clip.frames).abs().max() < 3e-3
     assert read_clip(config.clip, num_frames=2, short_side=16).shape == (2, 3, 16, 16)
     with pytest.raises(UserError, match="holds 4 masks, and 3 frames are used"):
-        read_masks(config.masks, read[:3])
-    with pytest.raises(UserError, match="mask 1 is 20 x 20 pixels, frames are 10 x 20"):
-        read_masks(config.masks, read[..., :10])
+        read_masks(config.masks, read[:3], num_frames=70, short_side=432)
+    with pytest.raises(UserError, match="mask 1 is 20 x 20 pixels, which does not fit frames of 10 x 20"):
+        read_masks(config.masks, read[..., :10], num_frames=70, short_side=432)
     write_frames(clip.frames[:1], tmp_path / "still.png")
     with pytest.raises(UserError, match="holds a single frame, expected at least 2"):
         read_clip(tmp_path / "still.png", num_frames=70, short_side=432)
@@ -160,6 +159,19 @@ def test_unfit_masks_do_not_claim_the_folder(config, clip, monkeypatch, tmp_path
     make_atlas(config)
     with pytest.raises(UserError, match="holds another run: masks was"):
         make_atlas(replace(config, masks=tmp_path / "few.png"))
+
+
+def test_masks_are_cut_and_scaled_like_the_clip(config, clip):
+    limits = {"num_frames": 3, "short_side": 16}
+    masks = read_masks(config.masks, read_clip(config.clip, **limits), **limits)
+    assert masks.shape == (3, 1, 16, 16)
+    assert masks.mean().item() == pytest.approx(clip.masks[:3].mean().item(), abs=0.01)
+
+
+def test_a_box_outside_is_refused_before_the_flow(config, clip, tmp_path):
+    config = replace(config, masks=None, box=(1, 5, 30, 14))
+    with pytest.raises(UserError, match="frames are 20 x 20 pixels; give a box inside them"):
+        load_training_clip(config, clip.frames, None)
 
 
 def test_difficult_clips_are_named(clip):
