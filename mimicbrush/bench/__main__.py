@@ -37,8 +37,8 @@ COMMANDS = CommandGroup(
             then=THEN,
         ),
         "atlas": Command(
-            config=f"{PACKAGE}.atlas_bench_config.AtlasBenchConfig",
-            run=f"{PACKAGE}.atlas_quality.bench_atlas",
+            config=f"{PACKAGE}.atlases.config.AtlasBenchConfig",
+            run=f"{PACKAGE}.atlases.atlas_quality.bench_atlas",
             examples=(f"{PROGRAM} atlas", f"{PROGRAM} atlas --clip 3 --published_seconds 0"),
             ordinary=("clip", "num_frames", "width", "num_steps", "published_seconds"),
             then=THEN,
@@ -58,8 +58,8 @@ COMMANDS = CommandGroup(
             then=THEN,
         ),
         "tuning_memory": Command(
-            config=f"{PACKAGE}.clip_config.TuningMemoryConfig",
-            run=f"{PACKAGE}.tuning_memory.bench_tuning_memory",
+            config=f"{PACKAGE}.editors.config.TuningMemoryConfig",
+            run=f"{PACKAGE}.editors.tuning_memory.bench_tuning_memory",
             examples=(f"{PROGRAM} tuning_memory", f"{PROGRAM} tuning_memory --num_frames 24 --output memory.json"),
             ordinary=("num_frames", "size", "output"),
             then=THEN,

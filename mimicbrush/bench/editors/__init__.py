@@ -1,1 +1,1 @@
-"""Speed and memory of the editors for layers and motions."""
+"""Speed and memory of the editors for layers, motions and clips."""

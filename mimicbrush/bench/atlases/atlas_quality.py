@@ -15,7 +15,7 @@ from mimicbrush.atlas.config import AtlasConfig, AtlasLossConfig
 from mimicbrush.atlas.layered_atlas import PUBLISHED_SCALE, PublishedAtlas, published_atlas
 from mimicbrush.atlas.stored_atlas import psnr_of
 from mimicbrush.atlas.training_clip import TrainingClip, estimate_flow
-from mimicbrush.bench.atlas_bench_config import AtlasBenchConfig
+from mimicbrush.bench.atlases.config import AtlasBenchConfig
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.seeds import seed_of

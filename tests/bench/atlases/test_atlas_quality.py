@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from mimicbrush.atlas.layered_atlas import published_atlas
-from mimicbrush.bench import atlas_quality
-from mimicbrush.bench.atlas_bench_config import AtlasBenchConfig
+from mimicbrush.bench.atlases import atlas_quality
+from mimicbrush.bench.atlases.config import AtlasBenchConfig
 
 
 def test_both_are_trained_and_reported(capsys, monkeypatch):

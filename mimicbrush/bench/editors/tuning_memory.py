@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from mimicbrush.bench.clip_config import TuningMemoryConfig
+from mimicbrush.bench.editors.config import TuningMemoryConfig
 from mimicbrush.editors.genvideo.inflation import inflate, tuned_parameters
 from mimicbrush.files import write_json
 from mimicbrush.machine import GIBIBYTE

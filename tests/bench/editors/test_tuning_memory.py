@@ -7,8 +7,8 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import UNet2DConditionModel
 
-from mimicbrush.bench.clip_config import TuningMemoryConfig
-from mimicbrush.bench.tuning_memory import DTYPE, EMBEDDING, TEXT, count_step
+from mimicbrush.bench.editors.config import TuningMemoryConfig
+from mimicbrush.bench.editors.tuning_memory import DTYPE, EMBEDDING, TEXT, count_step
 from mimicbrush.editors.genvideo.inflation import inflate, tuned_parameters
 from mimicbrush.machine import GIBIBYTE
 from tests.unclip_folder import UNET

@@ -1,0 +1,1 @@
+"""Quality of layered atlases against the time of their training."""
