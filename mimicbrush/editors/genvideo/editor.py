@@ -20,7 +20,7 @@ from mimicbrush.editors.genvideo.masked_sampling import sample_edit
 from mimicbrush.editors.genvideo.settings import GenVideoSettings
 from mimicbrush.editors.genvideo.source_clip import ClipPreparation, SourceClip
 from mimicbrush.editors.genvideo.target_object import cut_target
-from mimicbrush.editors.genvideo.tuned_folder import TunedFolder, tuned_clip_config
+from mimicbrush.editors.genvideo.tuned_folder import TunedFolder, tuned_clip_config, weights_digest
 from mimicbrush.editors.genvideo.work_progress import WorkProgress
 from mimicbrush.errors import UserError
 from mimicbrush.hub.unclip_parts import UnclipParts, load_unclip
@@ -28,7 +28,6 @@ from mimicbrush.pictures.geometry import resize
 from mimicbrush.requests import Edited, Editor, OnProgress, Precision, VideoRequest
 from mimicbrush.seeds import seed_of
 from mimicbrush.segmentation.named_objects import NamedObjects
-from mimicbrush.tensor_files import tensor_digest
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class GenVideoEditor(Editor):
             parts = replace(pretrained, unet=copy.deepcopy(pretrained.unet))
         self.denoiser = ClipDenoiser(parts.to(place), self.settings, dtype=dtype)
         self.untuned = {name: weight.detach().cpu().clone() for name, weight in tuned_parameters(parts.unet).items()}
-        self.digest = tensor_digest(torch.cat([weight.flatten() for weight in self.untuned.values()]))
+        self.digest = weights_digest(parts)
         self.steps = ddim_steps(self.denoiser.schedule, self.settings.num_inference_steps)
         self.tuned_clips = None if tuned_clips is None else Path(tuned_clips)
         self.finder = None if detector is None else NamedObjects(detector, segmenter)

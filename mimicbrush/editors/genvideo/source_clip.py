@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from mimicbrush.diffusion.ddim import DdimStep
@@ -74,7 +75,8 @@ class ClipPreparation:
             progress.advance(num_passes, lambda: unedited)
 
         with held(self.folder.path) if self.folder else nullcontext():
-            embeddings = embed_pictures(self.denoiser.parts, self.frames)
+            # One after the other, so that the encoder's memory does not grow with the clip.
+            embeddings = torch.cat([embed_pictures(self.denoiser.parts, frame[None]) for frame in self.frames])
             tuning = ClipTuning(self.denoiser, TunedClip(self.latents, embeddings, self.source_tokens))
             state = self.folder.open_state() if self.folder else None
             if state and (stored := state.read()):

@@ -17,6 +17,7 @@ from mimicbrush.diffusion.trajectories import load_trajectory, save_trajectory
 from mimicbrush.editors.genvideo.masked_sampling import Reconstruction
 from mimicbrush.editors.genvideo.settings import GenVideoSettings, TuningSettings
 from mimicbrush.files import read_object, write_json, write_text
+from mimicbrush.hub.unclip_parts import UnclipParts
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.reports.contact_sheet import contact_sheet
@@ -35,7 +36,7 @@ class TunedClipConfig:
     """Everything that determines the tuned weights of a clip."""
 
     weights: str
-    """Digest of the weights that tuning starts from."""
+    """Digest of the weights and the noise schedule that tuning starts from."""
     precision: str
     frames: str
     """Digest of the frames at the network's size."""
@@ -100,6 +101,15 @@ def folder_name(config: TunedClipConfig) -> str:
     defaults = {name: getattr(TuningSettings(), name) for name in WITHOUT_EFFECT}
     alike = replace(config, tuning=replace(config.tuning, **defaults))
     return hashlib.sha256(dump_config(alike).encode()).hexdigest()[:16]
+
+
+def weights_digest(parts: UnclipParts) -> str:
+    """Fingerprint of all networks and of the noise schedule, on which tuning and stored latents depend."""
+    digest = hashlib.sha256(repr(parts.schedule).encode())
+    for network in parts.networks.values():
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(f"{name} {tensor_digest(tensor)}".encode())
+    return digest.hexdigest()[:16]
 
 
 def tuned_clip_config(

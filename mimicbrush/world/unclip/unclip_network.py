@@ -108,7 +108,7 @@ def fit_normalizer(parts: UnclipParts, embeddings: Tensor, *, is_new: bool) -> N
 
 
 def save_parts(parts: UnclipParts, folder: Path) -> None:
-    """Write the folder in half precision, as diffusers' own pipeline does; the networks in memory stay as they are."""
+    """Write the folder in half precision, as diffusers' own pipeline does; the networks in memory are rounded to it."""
     scheduler = DDIMScheduler(**parts.schedule.as_options(), clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     with quiet_libraries():
         StableUnCLIPImg2ImgPipeline(

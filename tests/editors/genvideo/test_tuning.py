@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mimicbrush.diffusion.ddim import noise_of
 from mimicbrush.editors.genvideo.editor import GenVideoEditor
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
 from mimicbrush.editors.genvideo.one_shot_tuning import ClipTuning, TunedClip, training_target
-from mimicbrush.editors.genvideo.tuned_folder import TunedFolder, folder_name, tuned_clip_config
+from mimicbrush.editors.genvideo.tuned_folder import TunedFolder, folder_name, tuned_clip_config, weights_digest
 from mimicbrush.errors import UserError
 from mimicbrush.hub.unclip_parts import embed_pictures
 from mimicbrush.requests import VideoRequest
@@ -116,6 +117,16 @@ def test_a_folder_depends_on_what_determines_the_weights_alone():
 
     assert name() == name(preview_every=0, gradient_checkpointing=False)
     assert len({name(), name(frames / 2), name(prompt="hat"), name(seed=1), name(num_steps=9)}) == 5
+
+
+def test_a_folder_depends_on_every_network_and_the_schedule(parts):
+    before = weights_digest(parts)
+    other = replace(parts, vae=copy.deepcopy(parts.vae))
+    with torch.no_grad():
+        next(other.vae.parameters()).add_(1)
+    longer = replace(parts.schedule, beta_end=2 * parts.schedule.beta_end)
+    assert len({before, weights_digest(other), weights_digest(replace(parts, schedule=longer))}) == 3
+    assert weights_digest(parts) == before
 
 
 def test_a_folder_of_another_clip_is_refused(tmp_path):
