@@ -41,7 +41,9 @@ MIN_REFERENCE_SIDE = 32
 SOFT = 4 / 255
 """Values of a mask that differ from black and white by more than this count as grey."""
 MAX_SOFT = 0.5
-"""Largest share of grey pixels of a mask; more are those of a photograph."""
+"""Largest share of grey pixels of a mask; more are those of a photograph, if they have many levels."""
+MANY_LEVELS = 16
+"""Number of grey levels, of 255, that a mask painted in two colours does not reach."""
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +107,9 @@ def _threshold(mask_image: Picture, pixels: Tensor, name: str, of: str) -> tuple
     if 0 < mask_levels(channels[:3]).max() <= 1.5 / 255:
         raise UserError(f"{name} is at most 1 of 255, nearly black; if 1 means edit, multiply it by 255")
     grey = mask_levels(channels)
-    soft = int(((grey - grey.round()).abs() > SOFT).sum())
-    if soft > MAX_SOFT * grey.numel():
+    is_soft = (grey - grey.round()).abs() > SOFT
+    soft = int(is_soft.sum())
+    if soft > MAX_SOFT * grey.numel() and len((grey[is_soft] * 255).round().unique()) >= MANY_LEVELS:
         share = soft / grey.numel()
         raise UserError(f"{name} is grey in {share:.0%} of its pixels, as a photograph is; paint it in black and white")
     mask = (grey > 127.5 / 255).float()

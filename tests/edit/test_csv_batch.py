@@ -216,6 +216,6 @@ def test_a_grid_asked_for_later_is_made_of_the_finished_results(pictures, monkey
     monkeypatch.setattr(editing, "load_pipeline", forbidden)
     run(*options, "--grid")
     assert "edited 0 of 1 rows; already there: 1; skipped: 0" in capsys.readouterr().out
-    # Two rows of two pictures of 70 x 50 pixels, each scaled to the sheet's width for one.
+    # Source, mask and reference above two results, of 70 x 50 pixels, each scaled to the sheet's width for one.
     row = LABEL_HEIGHT + round(SIDE * 50 / 70) + GAP
-    assert Image.open(pictures / "a-grid.png").size == (2 * SIDE + 3 * GAP, 2 * row + GAP)
+    assert Image.open(pictures / "a-grid.png").size == (3 * SIDE + 4 * GAP, 2 * row + GAP)

@@ -40,9 +40,9 @@ def test_a_source_that_nobody_can_see_is_refused():
 
 
 def test_a_photograph_is_no_mask_and_a_soft_edge_is_one():
-    """Half of the pixels may be grey; here 32 of 64 are, and then one more."""
+    """Half of the pixels may be grey; here 32 of 64 are, of as many levels, and then one more."""
     mask = torch.zeros(1, 8, 8)
-    mask[:, :4] = 0.6
+    mask[:, :4] = torch.linspace(0.55, 0.75, 32).reshape(4, 8)
     assert as_mask(mask, mask).sum() == 32
     mask[:, 4, 0] = 0.6
     with pytest.raises(UserError, match="mask_image is grey in 52% of its pixels, as a photograph is; paint it"):
