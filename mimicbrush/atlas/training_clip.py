@@ -194,7 +194,8 @@ def _decode(path: Path, num_frames: int, short_side: int) -> Tensor:
                 every += reader.read([time], keep=lambda _: True, skip=False).frames
                 time += SECONDS_AT_ONCE
             if len(every) < num_frames:
-                every += reader.read([float("inf")], keep=lambda _: True, skip=False).frames
+                # The first time may be sought, and there is no keyframe at infinity.
+                every += reader.read([0.0, float("inf")], keep=lambda _: True, skip=False).frames
     except UnusableInput as error:
         raise UserError(f"{path}: {error}") from None
     pictures = [to_channels(frame.image) for frame in every[:num_frames]]
