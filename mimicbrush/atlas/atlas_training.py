@@ -19,11 +19,13 @@ from mimicbrush.atlas.rendered_atlas import RenderedAtlas, render_atlas
 from mimicbrush.atlas.stored_atlas import psnr_of, save_atlas
 from mimicbrush.atlas.training_clip import TrainingClip, find_difficulties, load_training_clip, read_clip
 from mimicbrush.device import choose_device
+from mimicbrush.errors import Terminated
 from mimicbrush.files import whole, write_json
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim, refuse_other_run
+from mimicbrush.run_state import undisturbed
 from mimicbrush.seeds import seed_of
 from mimicbrush.tensor_files import torch_load, torch_save
 
@@ -80,14 +82,22 @@ class AtlasTraining:
         if state.is_file():
             self.load_state_dict(torch_load(state))
         progress = progress_bar(range(self.step, self.config.num_steps))
-        for _ in progress:
-            loss = self.run_step()
-            if self.step % 50 == 0:
-                progress.set_postfix_str(f"loss {loss:.1f}")
-            if self.step % self.config.save_every == 0 or self.step == self.config.num_steps:
-                with whole(state) as partial:
-                    torch_save(self.state_dict(), partial)
-                write_preview(self.render(), self.clip.frames, folder, self.step)
+        try:
+            for _ in progress:
+                with undisturbed():
+                    loss = self.run_step()
+                if self.step % 50 == 0:
+                    progress.set_postfix_str(f"loss {loss:.1f}")
+                if self.step % self.config.save_every == 0 or self.step == self.config.num_steps:
+                    self._write(state)
+                    write_preview(self.render(), self.clip.frames, folder, self.step)
+        except (KeyboardInterrupt, Terminated):
+            self._write(state)
+            raise
+
+    def _write(self, state: Path) -> None:
+        with whole(state) as partial:
+            torch_save(self.state_dict(), partial)
 
     def run_step(self) -> float:
         """Run one step on random pixels, which follow from the seed and the step's number."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import logging
+from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,13 +35,13 @@ MAX_FLOW_ERROR = 1.0
 BOX_MARGIN = 0.15
 """The next frame's box is that of the moved mask, enlarged by this share of its sides at each side."""
 GRABCUT_ROUNDS = 5
-SECONDS_AT_ONCE = 0.5
-"""Stretch of a video that is decoded before the frames are counted."""
 FAST_SHARE = 0.08
 """Median motion between two frames, as a share of the longer side, above which a camera is called fast."""
 CUT_SHARE = 0.4
 """Share of pixels with reliable flow below which two frames are taken for different shots."""
 MANY_FRAMES = 70
+
+log = logging.getLogger(__name__)
 
 
 class TrainingClip(NamedTuple):
@@ -68,15 +69,18 @@ def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
     """
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
-        frames = [read_image(file) for file in files[:num_frames]]
+        frames = [read_image(file) for file in files[: num_frames + 1]]
         sizes = {tuple(frame.shape[-2:]) for frame in frames}
         if len(sizes) > 1:
             raise UserError(f"{path}: its frames have {len(sizes)} different sizes; export all at one size")
         clip = torch.stack(frames) if frames else torch.zeros(0, 3, 1, 1)
     elif path.suffix.lower() in PICTURE_SUFFIXES:
-        clip = read_frames(path)[:num_frames]
+        clip = read_frames(path)
     else:
-        clip = _decode(path, num_frames, short_side)
+        clip = _decode(path, num_frames + 1, short_side)
+    if len(clip) > num_frames:
+        log.warning("%s: only the first %d frames are used; num_frames takes more", path, num_frames)
+        clip = clip[:num_frames]
     if len(clip) < 2:
         found = "a single frame" if len(clip) else "no frames"
         raise UserError(f"{path}: holds {found}, expected at least 2; an atlas is made of a clip that moves")
@@ -87,7 +91,7 @@ def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
 def read_masks(path: Path, clip: Tensor, *, num_frames: int, short_side: int) -> Tensor:
     """Read the first masks (T, 1, H, W) of a clip that was read with the same limits, and scale them like its frames.
 
-    Raises UserError if their number or size is another.
+    Raises UserError if their number or size is another, or if they show no object or no background.
     """
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
@@ -104,7 +108,11 @@ def read_masks(path: Path, clip: Tensor, *, num_frames: int, short_side: int) ->
                 f"{path}: mask {number + 1} is {mask.shape[-1]} x {mask.shape[-2]} pixels, which does not fit frames"
                 f" of {width} x {height}; export both at one size"
             )
-    return torch.stack([resize(mask, height, width) for mask in masks])
+    scaled = torch.stack([resize(mask, height, width) for mask in masks])
+    if not scaled.any() or scaled.all():
+        found = "white" if scaled.any() else "black"
+        raise UserError(f"{path}: all masks are wholly {found}; paint the object white and the background black")
+    return scaled
 
 
 def estimate_flow(estimator: FlowEstimator, clip: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,16 +194,12 @@ def load_training_clip(config: AtlasConfig, clip: Tensor, estimator: FlowEstimat
 
 
 def _decode(path: Path, num_frames: int, short_side: int) -> Tensor:
-    """The first frames of a video file."""
+    """The first frames of a video file, which is decoded to its end."""
+    seen = count()
     try:
         with open_clip(path, short_side=short_side, exact=True) as reader:
-            every, time = [], 0.0
-            while len(every) < num_frames and time <= reader.info.duration:
-                every += reader.read([time], keep=lambda _: True, skip=False).frames
-                time += SECONDS_AT_ONCE
-            if len(every) < num_frames:
-                # The first time may be sought, and there is no keyframe at infinity.
-                every += reader.read([0.0, float("inf")], keep=lambda _: True, skip=False).frames
+            # One pass: between several, the reader would seek past frames.
+            every = reader.read([0.0, float("inf")], keep=lambda _: next(seen) < num_frames, skip=False).frames
     except UnusableInput as error:
         raise UserError(f"{path}: {error}") from None
     pictures = [to_channels(frame.image) for frame in every[:num_frames]]

@@ -11,6 +11,7 @@ from mimicbrush.edit.editing import find_editor
 from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import on_white, to_levels
+from mimicbrush.pictures.headers import read_header, refuse_animation
 from mimicbrush.pictures.reading import read_channels, read_mask, read_mask_frames
 from mimicbrush.pictures.writing import write_frames
 from mimicbrush.progress import step_bar
@@ -41,6 +42,9 @@ def edit_clip(config: VideoEditConfig) -> str:
 def video_request(config: VideoEditConfig, clip: WholeClip) -> VideoRequest:
     """Read the pictures of an edit; raises UserError where they do not fit."""
     source = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+    for path in (config.target_image, config.target_mask):
+        if path is not None:
+            refuse_animation(path, read_header(path).num_frames)
     picture = read_channels(config.target_image)
     target_mask = None
     if config.target_mask is not None:

@@ -24,7 +24,7 @@ from mimicbrush.atlas.training_clip import (
 )
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.writing import write_frames
-from mimicbrush.video.clip_writer import write_h264
+from mimicbrush.video.clip_writer import SETTINGS, open_h264, write_h264
 
 SIDE = 20
 
@@ -115,7 +115,7 @@ def test_a_stopped_run_resumes_to_the_same_atlas(config, clip, monkeypatch, tmp_
     with pytest.raises(KeyboardInterrupt):
         make_atlas(other)
     make_atlas(other)
-    assert steps == [0, 1, 2, 3, 4, 3, 4, 5]
+    assert steps == [0, 1, 2, 3, 4, 4, 5]
     for name, weights in open_atlas(other.output).network.state_dict().items():
         assert torch.equal(weights, whole.network.state_dict()[name]), name
     names = {path.name for path in other.output.iterdir()}
@@ -148,6 +148,25 @@ def test_every_frame_of_a_video_is_read(num_frames, tmp_path):
     read = read_clip(tmp_path / "clip.mp4", num_frames=70, short_side=432)
     assert read.mean(dim=(1, 2, 3)).tolist() == pytest.approx((shades / 255).tolist(), abs=0.02)
     assert len(read_clip(tmp_path / "clip.mp4", num_frames=2, short_side=432)) == 2
+
+
+def test_every_frame_of_a_video_with_many_keyframes_is_read(tmp_path, caplog):
+    """A reader that seeks between two calls would leave out the frames before a keyframe."""
+    noise = np.random.default_rng(0).integers(0, 255, (100, 12, 16, 3), np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    with open_h264(tmp_path / "clip.mp4", fps=24, settings=SETTINGS | {"g": "12"}) as write:
+        for frame in noise:
+            write(frame)
+    assert len(read_clip(tmp_path / "clip.mp4", num_frames=100, short_side=432)) == 100
+    assert not caplog.messages
+    assert len(read_clip(tmp_path / "clip.mp4", num_frames=70, short_side=432)) == 70
+    assert "only the first 70 frames are used" in caplog.text
+
+
+def test_masks_without_object_or_background_are_refused(clip, tmp_path):
+    for level, found in ((0, "black"), (1, "white")):
+        write_frames(torch.full((4, 3, SIDE, SIDE), float(level)), tmp_path / "plain.png")
+        with pytest.raises(UserError, match=f"all masks are wholly {found}; paint the object white"):
+            read_masks(tmp_path / "plain.png", clip.frames, num_frames=70, short_side=432)
 
 
 def test_unfit_masks_do_not_claim_the_folder(config, clip, monkeypatch, tmp_path):

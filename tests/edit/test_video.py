@@ -78,6 +78,10 @@ def test_mistakes_are_named(folder):
         run(folder, source=folder / "absent.mp4")
     with pytest.raises(UserError, match="no such picture"):
         run(folder, target_image=folder / "absent.png")
+    write_frames(torch.rand(3, 3, 20, 20), folder / "animated.png")
+    for option in ("target_image", "target_mask"):
+        with pytest.raises(UserError, match=r"animated.png has 3 frames, but edits take stills"):
+            run(folder, **{option: folder / "animated.png"})
     with pytest.raises(UserError, match=r"expected a name ending in \.mp4"):
         run(folder, output=folder / "e.png")
     write_frames(torch.ones(2, 1, 32, 48), folder / "two.png")

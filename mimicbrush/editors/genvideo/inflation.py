@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from mimicbrush.errors import UserError
 from mimicbrush.model.attention import KeyValue, attend
+from mimicbrush.model.reference_attention import PlainAttention
 
+PLAIN_ATTENTION = PlainAttention()
 TEMPORAL = "temporal_attention"
 QUERIES = (".attn1.to_q.", ".attn2.to_q.")
 
@@ -42,7 +44,7 @@ class SparseCausalAttention:
 
 
 class FrameTextAttention:
-    """Cross-attention to the text, for each frame alone."""
+    """Cross-attention to the text, for each frame alone; it takes `num_frames`, which diffusers passes to all."""
 
     def __call__(
         self,
@@ -53,9 +55,7 @@ class FrameTextAttention:
         temb: Tensor | None = None,
         num_frames: int = 1,
     ) -> Tensor:
-        seen = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        own = KeyValue(attn.to_k(seen), attn.to_v(seen))
-        return _project_out(attn, attend(attn.to_q(hidden_states), own, num_heads=attn.heads))
+        return PLAIN_ATTENTION(attn, hidden_states, encoder_hidden_states)
 
 
 class TemporalAttention(nn.Module):

@@ -15,7 +15,7 @@ from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.hub.library_messages import quiet_libraries
 from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder, load_weights
-from mimicbrush.run_folder import claim
+from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, Captioned, render_captioned
@@ -72,6 +72,11 @@ class TrainedClip(nn.Module):
 def train_clip(config: ClipTrainingConfig) -> str:
     """Render, train, measure on held-out combinations, and write the network with its card."""
     with held(config.output):
+        refuse_other_run(config.output, config)
+        tokenizer = build_tokenizer(WORDS)
+        torch.manual_seed(config.seed)
+        trained = TrainedClip(first_network(config, tokenizer))
+        # Only now, so that weights that do not fit can be replaced by others in the same folder.
         claim(config.output, config)
         renders, arguments = config.output / "renders", {"size": config.image_size, "seed": config.seed}
         training = render_captioned(renders, config.num_samples, purpose="clip", combinations=TRAINING, **arguments)
@@ -79,9 +84,6 @@ def train_clip(config: ClipTrainingConfig) -> str:
         heldout = render_captioned(
             renders, config.num_heldout, purpose="clip judged", combinations=phrases, **arguments
         )
-        tokenizer = build_tokenizer(WORDS)
-        torch.manual_seed(config.seed)
-        trained = TrainedClip(first_network(config, tokenizer))
         seconds = train_steps(
             trained,
             lambda step: _loss(trained, tokenizer, training, step, config),

@@ -10,7 +10,7 @@ from mimicbrush.files import write_json
 from mimicbrush.flow.raft import Raft
 from mimicbrush.flow.raft_weights import load_raft, save_raft
 from mimicbrush.folder_lock import held
-from mimicbrush.run_folder import claim
+from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.flow.config import FlowTrainingConfig
@@ -35,6 +35,10 @@ NOISE = 0.03
 def train_flow(config: FlowTrainingConfig) -> str:
     """Render, train, measure on held-out pairs, and write the network with its card."""
     with held(config.output):
+        refuse_other_run(config.output, config)
+        torch.manual_seed(config.seed)
+        raft = first_network(config)
+        # Only now, so that weights that do not fit can be replaced by others in the same folder.
         claim(config.output, config)
         renders, arguments = config.output / "renders", (config.seed, config.picture_size)
         pairs = render_pairs(renders, "training", config.num_samples, draw_training_pairs(*arguments))
@@ -42,8 +46,6 @@ def train_flow(config: FlowTrainingConfig) -> str:
             name: render_pairs(renders, name, config.num_heldout, draw(*arguments))
             for name, draw in (("objects", draw_heldout_objects), ("photographs", draw_heldout_photographs))
         }
-        torch.manual_seed(config.seed)
-        raft = first_network(config)
         seconds = train_steps(
             raft,
             lambda step: _loss(raft, pairs, step, config),

@@ -13,7 +13,7 @@ from mimicbrush.diffusion.schedulers import prediction_target
 from mimicbrush.files import write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.hub.unclip_parts import UnclipParts, embed_prompts, image_condition, load_unclip
-from mimicbrush.run_folder import claim
+from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.clip.captioned_renders import Captioned, render_captioned
@@ -31,9 +31,11 @@ WHOLE, CUTOUT = 0, 1
 def train_unclip(config: UnclipTrainingConfig) -> str:
     """Render, train, write the model, measure it on held-out combinations, and write its card."""
     with held(config.output):
-        claim(config.output, config)
+        refuse_other_run(config.output, config)
         torch.manual_seed(config.seed)
         parts = build_parts(config)
+        # Only now, so that weights that do not fit can be replaced by others in the same folder.
+        claim(config.output, config)
         renders = encode_renders(config.output / "encoded", render_training(config), parts)
         fit_normalizer(parts, renders.embeddings[:, WHOLE], is_new=config.start is None)
         seconds = train(parts, renders, config)
