@@ -17,6 +17,10 @@ A set with a truth (track `truth`) knows the true result of every edit. To the f
 
 Its `<id>_source_mask.png` covers every pixel that the true edit changes. Tasks without a reference have no
 `<id>_reference.png`.
+
+A set of clips (track `clips`, task `video`) has no truth: `<id>_source.png` is an animated PNG, `<id>_reference.png`
+the target picture, both masks are optional, and `clips.json` ({id: fields of `ClipFacts`}) holds prompts and frame
+rates.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from mimicbrush.files import PICTURE_SUFFIXES
 ReleasedTask = Literal["texture", "parts"]
 Task = Literal["texture", "parts", "text", "motion", "video"]
 ReleasedTrack = Literal["inner_id", "inter_id"]
-Track = Literal["inner_id", "inter_id", "truth"]
+Track = Literal["inner_id", "inter_id", "truth", "clips"]
 Scoring = Literal["exact", "stochastic"]
 """exact: the truth is determined to the pixel; stochastic: its material differs at each drawing, so that only colours
 and names can be compared."""
@@ -50,6 +54,7 @@ TRUTH, TRUTH_MASK, OBJECT_MASK = "_truth.png", "_truth_mask.png", "_object_mask.
 OPTIONAL_PICTURES = frozenset({REFERENCE_MASK, OBJECT_MASK})
 FLOW = "_flow.npz"
 SAMPLES = "samples.json"
+CLIPS = "clips.json"
 TASKS_WITH_REFERENCE: frozenset[Task] = frozenset({"texture", "parts", "video"})
 TASKS_WITH_FLOW: frozenset[Task] = frozenset({"motion", "video"})
 NEEDED_FACTS: dict[Task, frozenset[str]] = {
@@ -96,12 +101,29 @@ class SampleFacts:
     """Frames a second of a clip."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipFacts:
+    """An entry of `clips.json`, about one sample of a set of clips."""
+
+    prompt: str
+    """Describes the clip after the edit."""
+    source_prompt: str
+    """Describes it before the edit."""
+    fps: float
+    """Frames a second."""
+
+
 def pictures_of(task: Task, track: Track) -> tuple[str, ...]:
     """The pictures that samples of a set may have."""
     if track != "truth":
         return PARTS
     reference = (REFERENCE, REFERENCE_MASK) if task in TASKS_WITH_REFERENCE else ()
     return (SOURCE, MASK, *reference, TRUTH, TRUTH_MASK, OBJECT_MASK)
+
+
+def optional_pictures(track: Track) -> frozenset[str]:
+    """The pictures that samples of a set may lack."""
+    return OPTIONAL_PICTURES | ({MASK} if track == "clips" else set())
 
 
 def set_folder(benchmark: Path, task: ReleasedTask, track: ReleasedTrack) -> Path:
@@ -134,3 +156,9 @@ def read_facts(folder: Path) -> dict[str, SampleFacts]:
     """Read {id: facts} from the valid `samples.json` of a set with a truth."""
     entries = json.loads((folder / SAMPLES).read_text(encoding="utf-8"))
     return {name: SampleFacts(**entry) for name, entry in entries.items()}
+
+
+def read_clip_facts(folder: Path) -> dict[str, ClipFacts]:
+    """Read {id: facts} from the valid `clips.json` of a set of clips."""
+    entries = json.loads((folder / CLIPS).read_text(encoding="utf-8"))
+    return {name: ClipFacts(**entry) for name, entry in entries.items()}

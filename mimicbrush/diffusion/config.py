@@ -18,6 +18,10 @@ Spacing = Literal["even", "released"]
 """Timesteps of N steps. even: exactly N, spread over all levels; released: every (T // N)-th, which makes more than N
 steps where N does not divide T, as in Stable Diffusion's own code. The two are equal where N divides T."""
 
+KeptBackground = Literal["trajectory", "original", "none"]
+"""How a step keeps the source outside the mask. trajectory: by the latents of the source's inversion; original: by the
+source's own latents in place of the original that the step predicts; none: not at all."""
+
 MAX_STEPS = 1000
 """Largest number of sampling steps: the length of the noise schedule. A sampler may allow fewer."""
 MAX_GUIDANCE = 100
@@ -68,4 +72,27 @@ def check_sampling(*, num_inference_steps: int, guidance_scale: float, max_steps
     faults.check(
         0 <= guidance_scale <= MAX_GUIDANCE, f"guidance_scale is {guidance_scale:g}, expected 0 to {MAX_GUIDANCE}"
     )
+    faults.refuse()
+
+
+def check_frame_sampling(
+    *,
+    feature_block: int,
+    correction_steps: int,
+    correction_weights: tuple[float, float, float],
+    correction_chunk: int,
+    background: KeptBackground,
+) -> None:
+    """Raise UserError, naming each number that frames cannot be sampled with (`frame_sampling.py`)."""
+    faults = Faults()
+    for name, value in (("feature_block", feature_block), ("correction_steps", correction_steps)):
+        faults.check(value >= 0, f"{name} is {value}, expected 0 or more")
+    faults.check(correction_chunk >= 1, f"correction_chunk is {correction_chunk}, expected at least 1")
+    weights = correction_weights
+    faults.check(
+        len(weights) == 3 and min(weights) >= 0 and abs(sum(weights) - 1) < 1e-6,
+        f"correction_weights are {weights}, expected three from 0 on whose sum is 1",
+    )
+    allowed = get_args(KeptBackground)
+    faults.check(background in allowed, f"background is {background}, expected one of {', '.join(allowed)}")
     faults.refuse()

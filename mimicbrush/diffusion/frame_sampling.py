@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mimicbrush.diffusion.config import KeptBackground
 from mimicbrush.diffusion.ddim import DdimStep
 from mimicbrush.diffusion.neighbour_fields import blend_along_fields, neighbour_fields
-
-KeptBackground = Literal["trajectory", "original", "none"]
-"""How a step keeps the source outside the mask. trajectory: by the latents of the source's inversion; original: by the
-source's own latents in place of the original that the step predicts; none: not at all."""
 
 
 class FramePrediction(NamedTuple):
@@ -24,6 +22,13 @@ class FramePrediction(NamedTuple):
     """(T, C, h, w)"""
     features: Tensor | None = None
     """(T, C', h', w'), of the block whose features lead the correction, if they were asked for."""
+
+
+PredictFrames = Callable[[Tensor, int, bool], FramePrediction]
+"""Receives noisy latents (T, C, h, w), their timestep, and whether features are needed."""
+
+OnSampledStep = Callable[[Tensor], None]
+"""Receives the latents without noise (T, C, h, w), as predicted in a step."""
 
 
 class CorrectionRules(NamedTuple):
@@ -54,6 +59,39 @@ class SourceLatents(NamedTuple):
     def after(self, number: int) -> Tensor:
         """Latents on the level to which step `number` leads; the last one leads to the latents without noise."""
         return self.trajectory[number + 1] if number + 1 < len(self.trajectory) else self.original
+
+
+@torch.no_grad()
+def sample_frames(
+    start: Tensor,
+    source: SourceLatents,
+    steps: Sequence[DdimStep],
+    mask: Tensor,
+    predict: PredictFrames,
+    *,
+    rules: CorrectionRules,
+    background: KeptBackground,
+    on_step: OnSampledStep,
+) -> Tensor:
+    """Sample the edited latents (T, C, h, w) of a clip from `start`, at the first step's noise level.
+
+    mask: (T, 1, h, w) of 0 and 1. After each step the latents are corrected along the neighbour fields, in the first
+    steps, and the source is put back outside the mask.
+    """
+    latents = start
+    for number, step in enumerate(steps):
+        prediction = predict(latents, step.timestep, rules.is_due(number))
+        on_step(step.original(latents, prediction.noise))
+        kept = {"number": number, "mask": mask, "source": source, "background": background}
+        latents = denoise_in_mask(step, latents, prediction.noise, **kept)
+        latents = rules.apply(latents, prediction.features, mask, number)
+        latents = keep_background(latents, **kept)
+    return latents
+
+
+def to_latent_grid(mask: Tensor, height: int, width: int) -> Tensor:
+    """Shrink masks (T, 1, H, W) to latents: a position may change (1) where any of its pixels may."""
+    return (F.adaptive_max_pool2d(mask.float(), (height, width)) > 0.5).float()
 
 
 def denoise_in_mask(

@@ -26,12 +26,14 @@ from mimicbrush.benchmark_layout import (
     TASKS_WITH_FLOW,
     TRUTH,
     TRUTH_MASK,
+    ClipFacts,
     SampleFacts,
     Task,
     Track,
     find_pictures,
     is_filled,
     pictures_of,
+    read_clip_facts,
     read_facts,
     read_texts,
 )
@@ -40,7 +42,7 @@ from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
 from mimicbrush.flow.flow_files import read_flow
 from mimicbrush.model.reference_use import next_of_another_group
-from mimicbrush.pictures.reading import read_frames, read_image, read_mask_frames
+from mimicbrush.pictures.reading import read_frames, read_image, read_mask, read_mask_frames
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
 
@@ -56,8 +58,8 @@ class Sample:
     """Samples of one group, such as those made from one photograph, are not independent."""
     prompt: str | None = None
     """Description of the edited picture, with # around what is edited; None where the set has none."""
-    facts: SampleFacts | None = None
-    """All that a set with a truth says about the sample; None for other sets."""
+    facts: SampleFacts | ClipFacts | None = None
+    """All that a set with a truth, or of clips, says about the sample; None for other sets."""
 
     @property
     def source(self) -> Path:
@@ -65,9 +67,9 @@ class Sample:
         return self._path(SOURCE)
 
     @property
-    def mask(self) -> Path:
-        """Path of the mask of the region to edit."""
-        return self._path(MASK)
+    def mask(self) -> Path | None:
+        """Path of the mask of the region to edit; None where a set of clips has none."""
+        return self._if_there(MASK) if self.track == "clips" else self._path(MASK)
 
     @property
     def reference(self) -> Path | None:
@@ -81,8 +83,8 @@ class Sample:
 
     @property
     def truth(self) -> Path | None:
-        """Path of the true result: on inner-ID the source, on inter-ID None."""
-        return {"inner_id": self.source, "inter_id": None, "truth": self._path(TRUTH)}[self.track]
+        """Path of the true result: on inner-ID the source; None in sets without a truth."""
+        return {"inner_id": self.source, "truth": self._path(TRUTH)}.get(self.track)
 
     @property
     def truth_mask(self) -> Path | None:
@@ -96,8 +98,8 @@ class Sample:
 
     @property
     def flow(self) -> Path | None:
-        """Path of the flow that is asked for, or of the truth's; None for tasks without flow."""
-        return self._path(FLOW) if self.task in TASKS_WITH_FLOW else None
+        """Path of the flow that is asked for, or of the truth's; None in sets without flow."""
+        return self._path(FLOW) if self.task in TASKS_WITH_FLOW and self.track == "truth" else None
 
     @property
     def paths(self) -> list[Path]:
@@ -108,9 +110,9 @@ class Sample:
         return [path for path in found if path]
 
     def frames(self) -> tuple[Tensor, Tensor]:
-        """Read source (T, 3, H, W) and mask (T, 1, H, W), as they are edited and scored."""
+        """Read source (T, 3, H, W) and mask (T, 1, H, W), as they are edited and scored; without a mask, it is full."""
         source = read_frames(self.source)
-        return source, read_masks(self.mask, len(source))
+        return source, torch.ones_like(source[:, :1]) if self.mask is None else read_masks(self.mask, len(source))
 
     def request(
         self,
@@ -129,7 +131,7 @@ class Sample:
         asked = {field.name: field.default is MISSING for field in fields(guided_by)}
         given: dict[str, object] = {"seed": seed, "id": self.id, "keep_shape": self.task == "texture"}
         given |= self._texts() | self._pictures(reference or self.reference, asked)
-        if not with_mask:
+        if not with_mask or self.mask is None:
             del given["mask"]
         missing = [name for name, is_needed in asked.items() if is_needed and given.get(name) is None]
         if missing:
@@ -145,16 +147,16 @@ class Sample:
 
     def _texts(self) -> dict[str, object]:
         """Fields of all kinds of requests that are texts or numbers; None for those that the sample lacks."""
-        facts = self.facts
-        prompt = (self.prompt or "").replace("#", "")
+        prompt, facts = (self.prompt or "").replace("#", ""), self.facts
+        region, screen = (getattr(facts, name, None) for name in ("region_prompt", "screen_prompt"))
         return {
             "prompt": prompt,
             "target_prompt": prompt or None,
             "prompts": (prompt,) if prompt else None,
             "source_prompt": facts and facts.source_prompt,
             "source_prompts": (facts.source_prompt,) if facts and facts.source_prompt else (),
-            "region_prompts": (facts.region_prompt,) if facts and facts.region_prompt else (),
-            "screen_prompts": (facts.screen_prompt,) if facts and facts.screen_prompt else (),
+            "region_prompts": (region,) if region else (),
+            "screen_prompts": (screen,) if screen else (),
             "fps": facts and facts.fps,
         }
 
@@ -163,7 +165,14 @@ class Sample:
         source, mask = self.frames()
         picture = read_image(reference) if reference and {"reference", "target_image"} & set(asked) else None
         flow = torch.from_numpy(read_flow(self.flow).flow) if self.flow and "flow" in asked else None
-        return {"source": source, "mask": mask, "reference": picture, "target_image": picture, "flow": flow}
+        return {
+            "source": source,
+            "mask": mask,
+            "reference": picture,
+            "target_image": picture,
+            "target_mask": _mask_of(reference) if reference and "target_mask" in asked else None,
+            "flow": flow,
+        }
 
     def _path(self, suffix: str) -> Path:
         return self.folder / f"{self.id}{suffix}"
@@ -178,6 +187,12 @@ def read_masks(path: Path, num_frames: int) -> Tensor:
     """Read a mask as (T, 1, H, W), 0 or 1; one frame stands for all."""
     mask = read_mask_frames(path)
     return mask.expand(num_frames, -1, -1, -1) if len(mask) == 1 else mask
+
+
+def _mask_of(reference: Path) -> Tensor | None:
+    """Read the mask (1, h, w) of a reference's object, which lies beside it; None where there is none."""
+    path = reference.with_name(reference.name.removesuffix(REFERENCE) + REFERENCE_MASK)
+    return read_mask(path) if path.is_file() else None
 
 
 def swapped_references(samples: Sequence[Sample]) -> dict[str, Path]:
@@ -195,8 +210,8 @@ def list_samples(benchmark_set: BenchmarkSet) -> list[Sample]:
     """List the samples of a sound set, sorted by id; only those of its vocabulary, if it names one."""
     folder, task, track = benchmark_set.folder, benchmark_set.task, benchmark_set.track
     prompts, groups = (read_texts(folder / name) for name in (PROMPTS, GROUPS))
-    facts = read_facts(folder) if track == "truth" else {}
-    if track == "truth":
+    facts = {"truth": read_facts, "clips": read_clip_facts}.get(track, lambda _: {})(folder)
+    if facts:
         prompts = {name: entry.prompt or "" for name, entry in facts.items()}
     wanted = benchmark_set.vocabulary
     return [

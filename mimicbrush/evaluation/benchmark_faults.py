@@ -20,6 +20,7 @@ from mimicbrush.benchmark_layout import (
     is_filled,
     part_of,
 )
+from mimicbrush.evaluation.clip_faults import find_clip_faults
 from mimicbrush.evaluation.config import BenchmarkSet, Need
 from mimicbrush.evaluation.picture_faults import (
     file_faults,
@@ -47,6 +48,8 @@ def find_faults(benchmark_set: BenchmarkSet, needs: frozenset[Need] = frozenset(
         return missing
     if benchmark_set.track == "truth":
         return find_truth_faults(benchmark_set, needs)
+    if benchmark_set.track == "clips":
+        return find_clip_faults(benchmark_set, needs)
     pictures = find_pictures(folder)
     if not pictures:
         return [f"no triplet; expected files such as 000{SOURCE}, 000{MASK}, 000{REFERENCE}"]

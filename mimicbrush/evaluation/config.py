@@ -27,6 +27,7 @@ MetricName = Literal[
     "dinov2",
     "clip_image",
     "clip_text",
+    "clip_frames",
     "colour_distance",
     "source_ssim",
     "source_psnr",
@@ -45,6 +46,7 @@ MetricName = Literal[
     "frame_motion_error",
     "estimated_warp_error",
     "region_change_outside",
+    "region_psnr_outside",
     "mask_overlap",
     "judge_object",
     "judge_material",
@@ -54,6 +56,7 @@ MetricName = Literal[
     "world_clip_text",
     "world_clip_image",
     "world_clip_text_truth",
+    "world_clip_frames",
     "seam",
     "change_outside",
     "mean_change_outside",
@@ -91,8 +94,8 @@ class BenchmarkSet:
     """texture: editors keep the shape of the source (depth on); parts: they are free to change it (depth off); text,
     motion and video are tasks of sets with a truth."""
     track: Track
-    """inner_id: the source is the true result; inter_id: there is no true result; truth: the set has the true result of
-    every edit."""
+    """inner_id: the source is the true result; inter_id, or clips for task video: there is no true result; truth: the
+    set has the true result of every edit."""
     vocabulary: Vocabulary | None = None
     """Evaluate only the samples whose words and shapes are seen, or unseen, in training (track truth); null: all."""
     ids: str = "*"
@@ -101,8 +104,9 @@ class BenchmarkSet:
     """Name in reports, such as "Text, unseen words"; empty: made of the set's name here."""
 
     def __post_init__(self) -> None:
-        if self.track != "truth" and self.task not in get_args(ReleasedTask):
-            raise ValueError(f"task is {self.task}, which needs track truth; {self.track} has texture and parts")
+        allowed = {"truth": get_args(Task), "clips": ("video",)}.get(self.track, get_args(ReleasedTask))
+        if self.task not in allowed:
+            raise ValueError(f"task is {self.task}, and sets of track {self.track} have {' or '.join(allowed)}")
         if self.track != "truth" and self.vocabulary:
             raise ValueError(f"vocabulary is {self.vocabulary}, but only sets of track truth say it; leave it null")
         if self.track != "truth" and self.ids != "*":
@@ -132,11 +136,9 @@ class ModelsConfig:
     depth: str = "LiheYoung/depth-anything-base-hf"
     """Depth Anything ViT-B, for depth agreement: a folder or hub repository in transformers' layout."""
     judge: str = "asset:judge"
-    """The judge of sets of the small world: a folder of `python -m mimicbrush.world.judge`; the default comes with this
-    package."""
+    """The judge of sets of the small world: a folder of `python -m mimicbrush.world.judge`; the default is shipped."""
     world_clip: str = "asset:clip"
-    """CLIP for sets with a truth: a folder or hub repository in transformers' layout; the default, which knows the
-    small world's words alone, comes with this package."""
+    """CLIP for sets with a truth, in transformers' layout; the shipped default knows the small world's words alone."""
 
 
 NETWORK_NAMES = tuple(each.name for each in fields(ModelsConfig))
@@ -151,8 +153,7 @@ class EditorSpec:
     init_args: dict = field(default_factory=dict)
     """Arguments of its constructor."""
     references: References = "own"
-    """own: each sample's reference; swapped: the reference of a sample of another group, to test whether the right
-    reference matters."""
+    """own: each sample's reference; swapped: that of another group's sample, to see whether the right one matters."""
     mask: MaskSupply = "given"
     """given: the editor receives the sample's mask; withheld: it proposes its own, if its kind of request allows."""
     title: str = ""
@@ -281,8 +282,7 @@ class CompareConfig:
     editor_b: str = ""
     """Name of the editor in the second evaluation; empty: its first one."""
     output: Path | None = None
-    """Folder for comparison.html, comparison.json and comparison.csv; null: a folder inside the second run that is
-    named after both."""
+    """Folder for comparison.html, .json and .csv; null: a folder inside the second run that is named after both."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,8 @@ def read_edit(
         )
         for before, hidden, after in zip(source, mask, edited, strict=True)
     ]
+    following = _read_following(sample, frames)
+    frames = [frame._replace(following=after) for frame, after in zip(frames, following, strict=True)]
     if sample.track != "truth":
         return frames
     frames = _with_truth(sample, frames, proposed_mask if proposed_mask and proposed_mask.is_file() else None)
@@ -58,7 +60,6 @@ def _with_truth(sample: Sample, frames: list[EditedPicture], proposed_mask: Path
     in_source = _read_objects(sample.object_mask, count) if sample.object_mask else [None] * count
     # Its three channels are alike.
     proposed = _read_written(proposed_mask)[:, 0].numpy() if proposed_mask else [None] * count
-    following = _read_following(sample, frames)
     asked_flow = read_flow(sample.flow).flow[0] if sample.task == "motion" else None
     return [
         frame._replace(
@@ -68,7 +69,6 @@ def _with_truth(sample: Sample, frames: list[EditedPicture], proposed_mask: Path
             proposed_mask=proposed[number],
             asked_flow=asked_flow,
             facts=sample.facts,
-            following=following[number],
         )
         for number, frame in enumerate(frames)
     ]
@@ -78,6 +78,8 @@ def _read_following(sample: Sample, frames: list[EditedPicture]) -> list[Followi
     """The frame after each one of a video sample's edit; None in other tasks, and after the last frame."""
     if sample.task != "video":
         return [None] * len(frames)
+    if sample.flow is None:
+        return [*(FollowingFrame(frame.edited) for frame in frames[1:]), None]
     stored = read_flow(sample.flow)
     following = [
         FollowingFrame(edited=frame.edited, flow=flow, visible=visible[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from heapq import merge
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -99,18 +101,29 @@ def write_edited_clip(path: Path, frames: NDArray[np.uint8], clip: WholeClip, *,
         with av.open(str(partial), "w", format=_format_of(path)) as container:
             stream = _add_h264(container, frames.shape[2], frames.shape[1], clip.fps, is_full=is_full)
             copies = {sound.index: container.add_stream_from_template(sound) for sound in sounds}
-            for time, pixels in zip(clip.times, frames, strict=True):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-                frame = frame.reformat(
-                    format=stream.pix_fmt, dst_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG
-                )
-                frame.pts, frame.time_base = round((start + time) * TICKS), Fraction(1, TICKS)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-            for packet in original.demux(sounds) if sounds else ():
-                if packet.dts is not None:
-                    packet.stream = copies[packet.stream.index]
-                    container.mux(packet)
+            times = [start + time for time in clip.times]
+            # In the order of time, so that a player reads pictures and sound side by side.
+            packets = (_encoded(stream, frames, times), _copied(original, copies))
+            for packet in merge(*packets, key=lambda packet: packet.dts * packet.time_base):
+                container.mux(packet)
+
+
+def _encoded(stream: av.VideoStream, frames: NDArray[np.uint8], times: Sequence[float]) -> Iterator[av.Packet]:
+    """Encode frames (T, H, W, 3) that are shown at these times, in seconds."""
+    for time, pixels in zip(times, frames, strict=True):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame = frame.reformat(format=stream.pix_fmt, dst_color_range=stream.codec_context.color_range)
+        frame.pts, frame.time_base = round(time * TICKS), Fraction(1, TICKS)
+        yield from stream.encode(frame)
+    yield from stream.encode()
+
+
+def _copied(original: av.container.InputContainer, copies: Mapping[int, av.AudioStream]) -> Iterator[av.Packet]:
+    """Packets of the sounds for their copies, which are given by the number of the original stream."""
+    for packet in original.demux(list(original.streams.audio)) if copies else ():
+        if packet.dts is not None:
+            packet.stream = copies[packet.stream.index]
+            yield packet
 
 
 def _format_of(path: Path) -> str:

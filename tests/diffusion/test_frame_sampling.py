@@ -17,6 +17,7 @@ from mimicbrush.diffusion.frame_sampling import (
     denoise_in_mask,
     frame_windows,
     keep_background,
+    to_latent_grid,
 )
 
 STEPS = ddim_steps(ScheduleConfig(), 4)
@@ -92,3 +93,9 @@ def test_states_are_captured_within_the_block_alone():
         result = module(torch.ones(1, 2))
     module(torch.ones(1, 2))
     assert len(outputs) == len(inputs) == 1 and outputs[0] is result and inputs[0].shape == (1, 2)
+
+
+def test_a_latent_may_change_where_any_of_its_pixels_may():
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 3, 4] = 1
+    assert to_latent_grid(mask, 4, 4)[0, 0].nonzero().tolist() == [[1, 2]]

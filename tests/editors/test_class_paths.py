@@ -19,6 +19,7 @@ from mimicbrush.requests import (
 PATHS = {
     "mimicbrush.editors.genvideo.GenVideoEditor": VideoRequest,
     "mimicbrush.editors.mimicbrush.MimicBrushEditor": ReferenceRequest,
+    "mimicbrush.editors.mimicbrush_clips.MimicBrushClipsEditor": VideoRequest,
     "mimicbrush.editors.motion_guidance.MotionGuidanceEditor": MotionRequest,
     "mimicbrush.editors.move_and_repaint.MoveAndRepaintEditor": MotionRequest,
     "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting": TextRequest,

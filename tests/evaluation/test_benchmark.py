@@ -90,6 +90,9 @@ def test_a_video_sample_is_a_request_with_its_target(tmp_path):
     assert request.source.shape == (NUM_FRAMES, 3, SIZE, SIZE) and request.mask is None
     assert (request.source_prompt, request.target_prompt) == ("a red ball on grass", "a checkered ball on grass")
     assert request.fps == 8 and torch.equal(request.target_image, read_image(sample.reference))
+    assert request.target_mask.shape == (1, SIZE, SIZE) and request.target_mask.all()
+    sample.reference_mask.unlink()
+    assert sample.request(0, guided_by=VideoRequest).target_mask is None
     framewise = sample.request(0, guided_by=ReferenceRequest)
     assert torch.equal(framewise.reference, request.target_image) and not framewise.keep_shape
 

@@ -143,7 +143,7 @@ def test_a_set_without_an_id_like_the_asked_one_is_a_fault(tmp_path):
 
 
 def test_task_and_track_must_agree(tmp_path):
-    with pytest.raises(ValueError, match="task is motion, which needs track truth"):
+    with pytest.raises(ValueError, match="task is motion, and sets of track inner_id have texture or parts"):
         BenchmarkSet(folder=tmp_path, task="motion", track="inner_id")
     with pytest.raises(ValueError, match="vocabulary is seen, but only sets of track truth"):
         BenchmarkSet(folder=tmp_path, task="parts", track="inner_id", vocabulary="seen")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -18,10 +19,12 @@ from tests.video.odd_clips import write_jpegs
 FRAMES = np.stack([np.full((36, 48, 3), 40 + 30 * number, np.uint8) for number in range(5)])
 
 
-def write_with_sound(path: Path, *, is_full: bool = False, codec: str = "aac") -> None:
-    """Five frames at 12.5 a second, with 0.4 s of silence."""
+def write_with_sound(
+    path: Path, *, is_full: bool = False, codec: str = "aac", rate: Fraction = Fraction(25, 2)
+) -> None:
+    """Five frames, by default at 12.5 a second, with as much silence."""
     with av.open(str(path), "w") as container:
-        picture = container.add_stream("libx264", rate=Fraction(25, 2))
+        picture = container.add_stream("libx264", rate=rate)
         picture.width, picture.height, picture.pix_fmt = 48, 36, "yuv420p"
         picture.codec_context.color_range = ColorRange.JPEG if is_full else ColorRange.MPEG
         sound = container.add_stream(codec, rate=8000, layout="mono")
@@ -31,7 +34,7 @@ def write_with_sound(path: Path, *, is_full: bool = False, codec: str = "aac") -
             container.mux(picture.encode(frame))
         container.mux(picture.encode())
         kind, layout = (np.int16, "s16") if codec == "libopus" else (np.float32, "fltp")
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 3200), kind), format=layout, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, int(5 / rate * 8000)), kind), format=layout, layout="mono")
         silence.rate = 8000
         container.mux(sound.encode(silence))
         container.mux(sound.encode())
@@ -58,6 +61,19 @@ def test_times_colours_and_sound_are_kept(tmp_path, is_full, suffix):
     assert sound_packets(output) == sound_packets(source) != []
     with av.open(str(output)) as container:
         assert (container.streams.video[0].codec_context.color_range == ColorRange.JPEG) == is_full
+
+
+def test_sound_lies_beside_the_pictures_in_the_file(tmp_path):
+    # FFmpeg itself sorts packets that are less than 10 s apart; these pictures are 20 s apart.
+    write_with_sound(tmp_path / "s.mp4", rate=Fraction(1, 20))
+    clip = read_whole_clip(tmp_path / "s.mp4", max_frames=5)
+    write_edited_clip(tmp_path / "e.mp4", clip.frames, clip, source=tmp_path / "s.mp4")
+    with av.open(str(tmp_path / "e.mp4")) as container:
+        packets = [packet for packet in container.demux() if packet.size]
+        order = [packet.stream.type for packet in sorted(packets, key=lambda packet: packet.pos)]
+    pictures = [number for number, kind in enumerate(order) if kind == "video"]
+    # Three pictures are decoded before the first sound is heard, because others are shown between them.
+    assert len(pictures) == 5 and all(after - before > 100 for before, after in pairwise(pictures[2:]))
 
 
 def test_sound_that_the_output_cannot_hold_is_named(tmp_path):

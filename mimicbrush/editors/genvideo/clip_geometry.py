@@ -17,11 +17,6 @@ def network_size(height: int, width: int, *, resolution: int, unit: int) -> tupl
     return tuple(max(unit, round(side * scale / unit) * unit) for side in (height, width))
 
 
-def to_latent_grid(mask: Tensor, height: int, width: int) -> Tensor:
-    """Shrink masks (T, 1, H, W) to latents: a position may change (1) where any of its pixels may."""
-    return (F.adaptive_max_pool2d(mask.float(), (height, width)) > 0.5).float()
-
-
 def to_pixels(mask: Tensor, height: int, width: int) -> Tensor:
     """Enlarge masks (T, 1, h, w) of latents to pixels."""
     return F.interpolate(mask.float(), (height, width), mode="nearest")

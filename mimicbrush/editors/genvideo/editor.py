@@ -12,8 +12,9 @@ from torch import Tensor
 
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.diffusion.ddim import ddim_steps
+from mimicbrush.diffusion.frame_sampling import to_latent_grid
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
-from mimicbrush.editors.genvideo.clip_geometry import finish_frames, network_size, to_latent_grid, to_pixels
+from mimicbrush.editors.genvideo.clip_geometry import finish_frames, network_size, to_pixels
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
 from mimicbrush.editors.genvideo.invedit_masks import branch_differences, masks_of_differences
 from mimicbrush.editors.genvideo.masked_sampling import sample_edit
@@ -87,7 +88,8 @@ class GenVideoEditor(Editor):
         clip = self._prepare(request, progress)
         target = ClipCondition(target_tokens, target_classes)
         mask, latent_mask = self._masks(request, clip, target, progress)
-        if self.settings.masks != "none" or request.mask is not None:
+        is_masked = self.settings.masks != "none" or request.mask is not None
+        if is_masked and self.settings.outside_image != "target":
             outside = clip.condition.image
             outside = outside if self.settings.outside_image == "source" else torch.zeros_like(outside)
             target = target._replace(outside_image=outside, mask=latent_mask)

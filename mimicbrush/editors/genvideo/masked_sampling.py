@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,12 +10,15 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from mimicbrush.diffusion.ddim import DdimStep, invert
-from mimicbrush.diffusion.frame_sampling import CorrectionRules, SourceLatents, denoise_in_mask, keep_background
+from mimicbrush.diffusion.frame_sampling import (
+    CorrectionRules,
+    FramePrediction,
+    OnSampledStep,
+    SourceLatents,
+    sample_frames,
+)
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
 from mimicbrush.editors.genvideo.settings import GenVideoSettings
-
-OnSampledStep = Callable[[Tensor], None]
-"""Receives the latents without noise (T, C, h, w), as predicted in a step."""
 
 
 class Reconstruction(NamedTuple):
@@ -59,7 +62,6 @@ def reconstruct_clip(
     )
 
 
-@torch.no_grad()
 def sample_edit(
     denoiser: ClipDenoiser,
     source: SourceLatents,
@@ -68,28 +70,24 @@ def sample_edit(
     mask: Tensor,
     on_step: OnSampledStep,
 ) -> Tensor:
-    """Sample the edited latents (T, C, h, w) from the inverted ones; mask: (T, 1, h, w) of 0 and 1.
-
-    After each step the latents are corrected along the neighbour fields, in the first steps, and the source is put back
-    outside the mask.
-    """
+    """Sample the edited latents (T, C, h, w) from the inverted ones; mask: (T, 1, h, w) of 0 and 1."""
     settings: GenVideoSettings = denoiser.settings
-    rules = CorrectionRules(settings.correction_steps, settings.correction_weights, settings.correction_chunk)
-    latents = source.trajectory[0]
-    for number, step in enumerate(steps):
-        prediction = denoiser.predict(
-            latents,
-            step.timestep,
-            condition,
-            guidance_scale=settings.guidance_scale,
-            with_features=rules.is_due(number),
+
+    def predict(latents: Tensor, timestep: int, with_features: bool) -> FramePrediction:
+        return denoiser.predict(
+            latents, timestep, condition, guidance_scale=settings.guidance_scale, with_features=with_features
         )
-        on_step(step.original(latents, prediction.noise))
-        kept = {"number": number, "mask": mask, "source": source, "background": settings.background}
-        latents = denoise_in_mask(step, latents, prediction.noise, **kept)
-        latents = rules.apply(latents, prediction.features, mask, number)
-        latents = keep_background(latents, **kept)
-    return latents
+
+    return sample_frames(
+        source.trajectory[0],
+        source,
+        steps,
+        mask,
+        predict,
+        rules=CorrectionRules(settings.correction_steps, settings.correction_weights, settings.correction_chunk),
+        background=settings.background,
+        on_step=on_step,
+    )
 
 
 def _decibels(frames: Tensor, truth: Tensor) -> float:

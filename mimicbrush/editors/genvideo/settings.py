@@ -9,7 +9,7 @@ method (Tune-A-Video, Make-A-Protagonist, DiffEdit), or a choice made here.
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from mimicbrush.diffusion.config import check_sampling
+from mimicbrush.diffusion.config import KeptBackground, check_frame_sampling, check_sampling
 from mimicbrush.errors import Faults
 
 MaskSource = Literal["invedit", "source", "none"]
@@ -24,11 +24,8 @@ MaskInTime = Literal["frame", "any", "median"]
 """Use of the two frames beside each frame in a mask. frame: none; any: a position that is masked in one of the three
 is masked; median: one that is masked in two of the three."""
 
-Background = Literal["trajectory", "original", "none"]
-"""How sampling keeps the source outside the mask: `KeptBackground` of diffusion/frame_sampling.py."""
-
-OutsideImage = Literal["source", "none"]
-"""Image embedding outside the mask: that of a source frame, or zeros."""
+OutsideImage = Literal["source", "none", "target"]
+"""Image embedding outside the mask: that of a source frame, zeros, or that of the target, which then acts all over."""
 
 FeatureSide = Literal["output", "before_upsampler"]
 """Where a block's features are taken: after the block, or before its upsampler."""
@@ -157,7 +154,7 @@ class GenVideoSettings:
     """Weights of the previous, the same and the following frame; their sum is 1."""
     correction_chunk: int = 1024
     """Positions that are compared with another frame at once; fewer take less memory."""
-    background: Background = "trajectory"
+    background: KeptBackground = "trajectory"
     """How sampling keeps the source outside the mask. none: where the target prompt asks for a new background; the
     source's pixels are not pasted back then, either."""
     paste_back: bool = True
@@ -176,23 +173,18 @@ class GenVideoSettings:
             f"window_overlap is {self.window_overlap}, expected 1 to {self.window - 1}, less than window",
         )
         faults.check(0 <= self.noise_level <= 999, f"noise_level is {self.noise_level}, expected 0 to 999")
-        choices = {
-            "masks": MaskSource,
-            "background": Background,
-            "outside_image": OutsideImage,
-            "feature_side": FeatureSide,
-        }
+        choices = {"masks": MaskSource, "outside_image": OutsideImage, "feature_side": FeatureSide}
         for name, kind in choices.items():
             value, allowed = getattr(self, name), get_args(kind)
             faults.check(value in allowed, f"{name} is {value}, expected one of {', '.join(allowed)}")
-        for name in ("feature_block", "correction_steps"):
-            faults.check(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, expected 0 or more")
-        faults.check(self.correction_chunk >= 1, f"correction_chunk is {self.correction_chunk}, expected at least 1")
-        weights = self.correction_weights
-        faults.check(
-            len(weights) == 3 and min(weights) >= 0 and abs(sum(weights) - 1) < 1e-6,
-            f"correction_weights are {weights}, expected three from 0 on whose sum is 1",
-        )
+        with faults.collect():
+            check_frame_sampling(
+                feature_block=self.feature_block,
+                correction_steps=self.correction_steps,
+                correction_weights=self.correction_weights,
+                correction_chunk=self.correction_chunk,
+                background=self.background,
+            )
         faults.refuse()
 
 
@@ -202,5 +194,9 @@ PRESETS = {
     "source_mask": GenVideoSettings(masks="source"),
     "no_correction": GenVideoSettings(correction_steps=0),
     "no_background": GenVideoSettings(background="none"),
+    "no_injection": GenVideoSettings(outside_image="target"),
 }
 """Settings by name: the method, and without one of its parts. tune_a_video: no masks, no correction, no background."""
+
+Preset = Literal["default", "tune_a_video", "source_mask", "no_correction", "no_background", "no_injection"]
+"""Names of `PRESETS`."""

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from mimicbrush.diffusion.ddim import DdimStep
-from mimicbrush.diffusion.frame_sampling import SourceLatents
+from mimicbrush.diffusion.frame_sampling import OnSampledStep, SourceLatents
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
 from mimicbrush.editors.genvideo.masked_sampling import (
-    OnSampledStep,
     Reconstruction,
     invert_clip,
     reconstruct_clip,

@@ -1,4 +1,4 @@
-"""Build and check benchmark sets: `python -m mimicbrush.evaluation.build inner_id | inter_id | heldout | check`."""
+"""Build and check benchmark sets: `python -m mimicbrush.evaluation.build inner_id|inter_id|heldout|clips|check`."""
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
@@ -39,6 +39,13 @@ COMMANDS = CommandGroup(
                 f"{PROGRAM} heldout --shards '[data/shards/heldout]' --output data/benchmark/heldout --num_pairs 128",
             ),
             ordinary=("shards", "output", "num_pairs", "size"),
+        ),
+        "clips": Command(
+            config=f"{PACKAGE}.config.ClipSetConfig",
+            check=f"{PACKAGE}.preconditions.check_clips",
+            run=f"{PACKAGE}.clip_set.build_clip_set",
+            examples=(f"{PROGRAM} clips --samples clips.csv --output data/benchmark/clips",),
+            ordinary=("samples", "output", "max_side"),
         ),
         "check": Command(
             config=f"{PACKAGE}.config.CheckConfig",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mimicbrush.benchmark_layout import SAMPLES, find_pictures
+from mimicbrush.benchmark_layout import CLIPS, SAMPLES, find_pictures
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
@@ -30,6 +30,8 @@ def _set_of(folder: Path, config: CheckConfig) -> BenchmarkSet:
         return BenchmarkSet(folder=folder, task=config.truth_task, track="truth")
     if (folder / SAMPLES).is_file():
         raise UserError(f"{folder}: holds {SAMPLES}, so it is a set with a truth; name its task with --truth_task")
+    if (folder / CLIPS).is_file():
+        return BenchmarkSet(folder=folder, task="video", track="clips")
     # In the released layout task and track do not matter: faults depend only on the pictures.
     return BenchmarkSet(folder=folder, task="texture", track="inter_id")
 

@@ -174,6 +174,29 @@ class HeldoutSetConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipSetConfig:
+    """Build a set of clips from a list of clips or folders of frames, with prompts and target pictures."""
+
+    samples: Path
+    """CSV with the columns source (a clip, an animated picture, or a folder of frames in the order of their names),
+    source_prompt, target_image and target_prompt, and optionally id, mask (white or any bright colour on the region to
+    edit; a folder, clip or picture), target_mask (white on the target's object; else it is what is opaque) and fps.
+    Paths are relative to the CSV."""
+    output: Path
+    """Folder for the set."""
+    max_frames: int = 240
+    """Largest number of frames of a clip."""
+    max_side: int = 512
+    """Longest side of a picture, in pixels; larger ones are scaled down to it."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        faults.check(self.max_frames >= 2, f"max_frames is {self.max_frames}, expected at least 2")
+        faults.check(self.max_side >= 16, f"max_side is {self.max_side}, expected at least 16 pixels")
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckConfig:
     """Check benchmark sets and name every fault, without editing anything."""
 

@@ -8,6 +8,7 @@ from mimicbrush.data.shard_index import require_shards
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.build.config import (
     CheckConfig,
+    ClipSetConfig,
     CollectionConfig,
     HeldoutSetConfig,
     InnerIdConfig,
@@ -40,6 +41,16 @@ def check_heldout(config: HeldoutSetConfig) -> None:
     for folder in config.shards:
         with faults.collect():
             require_shards(folder)
+    faults.refuse()
+
+
+def check_clips(config: ClipSetConfig) -> None:
+    """Raise UserError if the list is missing, or the output is named like a file."""
+    faults = Faults()
+    with faults.collect():
+        refuse_file_name(config.output)
+    columns = "source, source_prompt, target_image, target_prompt"
+    faults.check(config.samples.is_file(), f"{config.samples}: no such file; expected a CSV with columns {columns}")
     faults.refuse()
 
 

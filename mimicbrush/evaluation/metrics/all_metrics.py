@@ -15,7 +15,17 @@ from mimicbrush.evaluation.metrics.border import (
     seam_energy,
 )
 from mimicbrush.evaluation.metrics.judge_metrics import JUDGE_METRICS
-from mimicbrush.evaluation.metrics.metric import ALL_TASKS, INNER, INTER, TEXTURE, TRUTH, Metric, each
+from mimicbrush.evaluation.metrics.metric import (
+    ALL_TASKS,
+    CLIPS,
+    INNER,
+    INTER,
+    TEXTURE,
+    TRUTH,
+    WITH_CLIPS,
+    Metric,
+    each,
+)
 from mimicbrush.evaluation.metrics.pixels import (
     colour_distance,
     colour_distance_truth,
@@ -25,7 +35,12 @@ from mimicbrush.evaluation.metrics.pixels import (
     ssim_mask,
 )
 from mimicbrush.evaluation.metrics.shape import depth_agreement, edge_agreement
-from mimicbrush.evaluation.metrics.similarity import image_similarity, perceptual_distance, text_similarity
+from mimicbrush.evaluation.metrics.similarity import (
+    frame_consistency,
+    image_similarity,
+    perceptual_distance,
+    text_similarity,
+)
 from mimicbrush.evaluation.metrics.truth_metrics import TRUTH_METRICS
 from mimicbrush.evaluation.metrics.world_clip_metrics import WORLD_CLIP_METRICS
 from mimicbrush.pictures.geometry import FEATHER_PASSES, FEATHER_SIDE
@@ -109,7 +124,8 @@ METRICS: dict[MetricName, Metric] = {
         title="DINO-I",
         unit="x 100",
         better="higher",
-        tracks=INTER,
+        tasks=WITH_CLIPS,
+        tracks=INTER | CLIPS,
         needs=frozenset({"reference_mask"}),
         model="dino",
         column="DINO-I",
@@ -120,7 +136,8 @@ METRICS: dict[MetricName, Metric] = {
         title="DINOv2-I",
         unit="x 100",
         better="higher",
-        tracks=INTER,
+        tasks=WITH_CLIPS,
+        tracks=INTER | CLIPS,
         needs=frozenset({"reference_mask"}),
         model="dinov2",
         meaning="the same by DINOv2; the paper cites both without saying which of the two it used",
@@ -130,7 +147,8 @@ METRICS: dict[MetricName, Metric] = {
         title="CLIP-I",
         unit="x 100",
         better="higher",
-        tracks=INTER,
+        tasks=WITH_CLIPS,
+        tracks=INTER | CLIPS,
         needs=frozenset({"reference_mask"}),
         model="clip",
         column="CLIP-I",
@@ -141,7 +159,8 @@ METRICS: dict[MetricName, Metric] = {
         title="CLIP-T",
         unit="x 100",
         better="higher",
-        tracks=INTER,
+        tasks=WITH_CLIPS,
+        tracks=INTER | CLIPS,
         needs=frozenset({"prompt"}),
         model="clip",
         column="CLIP-T",
@@ -149,11 +168,23 @@ METRICS: dict[MetricName, Metric] = {
         looks_inside=False,
         compute=text_similarity,
     ),
+    "clip_frames": Metric(
+        title="CLIP frame consistency",
+        unit="x 100",
+        better="higher",
+        tasks=frozenset({"video"}),
+        tracks=CLIPS,
+        model="clip",
+        meaning="mean cosine of CLIP's embeddings of each frame and of the next one; a still edit scores 100",
+        looks_inside=False,
+        compute=partial(frame_consistency, network="clip"),
+    ),
     "colour_distance": Metric(
         title="Colour distance",
         unit="0 to 1",
         better="lower",
-        tracks=INTER,
+        tasks=WITH_CLIPS,
+        tracks=INTER | CLIPS,
         needs=frozenset({"reference_mask"}),
         meaning="Hellinger distance of colour histograms, edited region against the reference's masked part; "
         "0 if both have the same colours in the same shares",
@@ -212,7 +243,7 @@ METRICS: dict[MetricName, Metric] = {
         unit="levels",
         better="lower",
         tasks=ALL_TASKS,
-        tracks=INNER | INTER | TRUTH,
+        tracks=INNER | INTER | TRUTH | CLIPS,
         meaning=f"largest change, in grey levels of 255, farther from the mask than a feathered edge reaches: "
         f"{FEATHER_PASSES} pixels, in proportion more for pictures longer than {FEATHER_SIDE}; 0 is best",
         looks_inside=False,

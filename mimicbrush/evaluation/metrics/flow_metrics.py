@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.evaluation.config import MetricName
-from mimicbrush.evaluation.metrics.metric import TRUTH, Compute, Metric
+from mimicbrush.evaluation.metrics.metric import CLIPS, TRUTH, Compute, Metric
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.network_helpers import exactly
 from mimicbrush.evaluation.metrics.score import EditedPicture, FollowingFrame, NotComputableError, score_each
@@ -113,7 +113,7 @@ FLOW_METRICS: dict[MetricName, Metric] = {
         compute=_compute(frame_motion_error),
     ),
     "estimated_warp_error": Metric(
-        **SHARED,
+        **SHARED | {"tracks": TRUTH | CLIPS},
         title="Warp error by estimated flow",
         unit="levels",
         tasks=frozenset({"video"}),

@@ -19,6 +19,9 @@ INNER: frozenset[Track] = frozenset({"inner_id"})
 INTER: frozenset[Track] = frozenset({"inter_id"})
 ALL_TASKS: frozenset[Task] = frozenset(get_args(Task))
 TRUTH: frozenset[Track] = frozenset({"truth"})
+CLIPS: frozenset[Track] = frozenset({"clips"})
+WITH_CLIPS: frozenset[Task] = BOTH_TASKS | {"video"}
+"""Tasks whose edits are compared with a reference or a prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)

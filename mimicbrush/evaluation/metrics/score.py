@@ -17,9 +17,9 @@ class FollowingFrame(NamedTuple):
 
     edited: NDArray[np.uint8]
     """(H, W, 3)."""
-    flow: NDArray[np.float32]
-    """(2, H, W) in pixels, the truth's exact flow from this frame to the next."""
-    visible: NDArray[np.bool_]
+    flow: NDArray[np.float32] | None = None
+    """(2, H, W) in pixels, the truth's exact flow from this frame to the next; None in sets without a truth."""
+    visible: NDArray[np.bool_] | None = None
     """(H, W), points that both frames of the truth show."""
 
 
@@ -53,7 +53,7 @@ class EditedPicture(NamedTuple):
     given_material: str | None = None
     """Material of the reference of another sample, which the editor received in place of the sample's own."""
     following: FollowingFrame | None = None
-    """The next frame, in a clip of a set with a truth; None in its last frame."""
+    """The next frame of a clip; None in its last frame."""
 
 
 class Score(NamedTuple):

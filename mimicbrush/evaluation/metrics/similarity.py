@@ -1,4 +1,5 @@
-"""Similarity by networks: edit and reference or prompt (DINO, CLIP; cosines x 100), edit and truth (LPIPS)."""
+"""Similarity by networks: edit and reference, prompt or next frame (DINO, CLIP; cosines x 100), edit and truth
+(LPIPS)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder, ImageEmbedder
 from mimicbrush.evaluation.metrics.lpips import SMALLEST, Backbone, Lpips
 from mimicbrush.evaluation.metrics.masked_crops import box, subject_on_white
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.score import EditedPicture, Score, score_each
+from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableError, Score, score_each
 
 
 def image_similarity(edits: Sequence[EditedPicture], models: Models, *, network: str) -> list[Score]:
@@ -25,6 +26,18 @@ def text_similarity(edits: Sequence[EditedPicture], models: Models) -> list[Scor
     pictures = encoder.embed([edit.edited for edit in edits])
     texts = encoder.embed_texts([plain_prompt(edit.prompt) for edit in edits])
     return [Score(100 * cosine) for cosine in (pictures * texts).sum(dim=1).tolist()]
+
+
+def frame_consistency(edits: Sequence[EditedPicture], models: Models, *, network: str) -> list[Score]:
+    """Compare each frame of a clip with the next one."""
+    encoder: ClipEmbedder = models.load(network)
+
+    def similarity(edit: EditedPicture) -> float:
+        if edit.following is None:
+            raise NotComputableError("there is no next frame")
+        return 100 * float(encoder.embed([edit.edited]) @ encoder.embed([edit.following.edited]).T)
+
+    return score_each(similarity, edits)
 
 
 def plain_prompt(prompt: str) -> str:

@@ -57,10 +57,19 @@ def _uncovered(edit: EditedPicture) -> NDArray[np.bool_]:
 
 def region_change_outside(edit: EditedPicture) -> float:
     """Mean absolute change, 0 to 1, over all pixels outside the region of the edit."""
-    outside = ~edit.mask
-    if not outside.any():
+    return float(cv2.absdiff(edit.edited, edit.source)[_outside(edit)].mean() / 255)
+
+
+def region_psnr_outside(edit: EditedPicture) -> float:
+    """PSNR of edit and source, in dB, at most 60, over all pixels outside the region of the edit."""
+    outside = _outside(edit)
+    return min(MAX_PSNR, compute_psnr(edit.edited[outside], edit.source[outside]))
+
+
+def _outside(edit: EditedPicture) -> NDArray[np.bool_]:
+    if edit.mask.all():
         raise NotComputableError("the region of the edit is the whole picture")
-    return float(cv2.absdiff(edit.edited, edit.source)[outside].mean() / 255)
+    return ~edit.mask
 
 
 def mask_overlap(edit: EditedPicture) -> float:

@@ -6,6 +6,7 @@ They stand beside no published number: asset:clip knows the small world's words 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
 from mimicbrush.evaluation.metrics.metric import ALL_TASKS, TRUTH, Metric
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableError, Score, score_each
-from mimicbrush.evaluation.metrics.similarity import plain_prompt
+from mimicbrush.evaluation.metrics.similarity import frame_consistency, plain_prompt
 
 NETWORK = "world_clip"
 BY = "by asset:clip, the small world's own CLIP, unless models.world_clip names another; no published number compares"
@@ -79,6 +80,14 @@ WORLD_CLIP_METRICS: dict[MetricName, Metric] = {
         needs=frozenset({"prompt"}),
         meaning="cosine of the embeddings of the truth and of the prompt: the best that an edit should reach",
         compute=similarity_of_truth,
+    ),
+    "world_clip_frames": Metric(
+        **SHARED | {"tasks": frozenset({"video"})},
+        title="CLIP frame consistency, world",
+        better="higher",
+        meaning="mean cosine of the embeddings of each frame of the edit and of the next one by the same network; a "
+        "still edit scores 100, right or wrong",
+        compute=partial(frame_consistency, network=NETWORK),
     ),
 }
 """Metrics by the small world's CLIP, in the order of the tables."""

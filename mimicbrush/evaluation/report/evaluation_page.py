@@ -42,6 +42,7 @@ TASKS: dict[Task, str] = {
 TRACKS: dict[Track, str] = {
     "inner_id": "inner-ID: the reference shows the same thing at another time, and the source itself is the truth",
     "inter_id": "inter-ID: the reference shows another thing, and there is no truth",
+    "clips": "clips with prompts and a target picture, without a truth",
     "truth": "with a known truth: the true result of every edit was made together with the sample",
 }
 

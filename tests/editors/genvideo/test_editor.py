@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from mimicbrush.config import instantiate
+from mimicbrush.diffusion.frame_sampling import to_latent_grid
 from mimicbrush.editors.genvideo import GenVideoEditor
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
-from mimicbrush.editors.genvideo.clip_geometry import network_size, to_latent_grid
+from mimicbrush.editors.genvideo.clip_geometry import network_size
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
 from mimicbrush.editors.genvideo.settings import PRESETS, GenVideoSettings
 from mimicbrush.editors.genvideo.target_object import cut_target
@@ -72,7 +73,7 @@ def test_without_the_paste_the_complement_is_what_the_autoencoder_makes_of_the_s
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_part_can_be_switched_off(parts, name):
     preset = PRESETS[name]
-    changes = ("masks", "correction_steps", "background")
+    changes = ("masks", "correction_steps", "background", "outside_image")
     settings = replace(UNTUNED, **{field: getattr(preset, field) for field in changes})
     edited = make_editor(parts, settings).edit(moving_square())
     assert edited.frames.isfinite().all()
@@ -200,7 +201,16 @@ def test_sides_become_multiples_of_the_networks_unit():
     assert network_size(4, 400, resolution=128, unit=64) == (64, 128)
 
 
-def test_a_latent_may_change_where_any_of_its_pixels_may():
-    mask = torch.zeros(1, 1, 8, 8)
-    mask[..., 3, 4] = 1
-    assert to_latent_grid(mask, 4, 4)[0, 0].nonzero().tolist() == [[1, 2]]
+def test_without_injection_the_targets_image_acts_everywhere(parts, monkeypatch):
+    settings = replace(UNTUNED, outside_image="target")
+    editor, masks = make_editor(parts, settings), []
+    predict = editor.denoiser.predict
+
+    def remember(latents, timestep, condition, **options):
+        masks.append(condition.mask)
+        return predict(latents, timestep, condition, **options)
+
+    monkeypatch.setattr(editor.denoiser, "predict", remember)
+    edited = editor.edit(moving_square(mask=box_mask())).frames
+    assert masks and all(mask is None for mask in masks)
+    assert not torch.equal(edited, make_editor(parts, UNTUNED).edit(moving_square(mask=box_mask())).frames)

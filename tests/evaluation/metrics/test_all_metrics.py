@@ -12,6 +12,7 @@ OURS = ["seam", "change_outside", "mean_change_outside"]
 OBJECT = ["truth_ssim", "truth_psnr", "truth_colour_distance"]
 UNCOVERED = ["uncovered_ssim", "uncovered_psnr"]
 REGION = ["region_change_outside", "mask_overlap"]
+CLIP_REGION = ["region_change_outside", "region_psnr_outside", "mask_overlap"]
 JUDGE = ["judge_object", "judge_material"]
 WORLD_CLIP = ["world_clip_text", "world_clip_image", "world_clip_text_truth"]
 JUDGED = ["judge_object_truth", "judge_material_truth", *WORLD_CLIP, "change_outside"]
@@ -19,6 +20,7 @@ MOVED = ["motion_error", "flow_loss", "clip_source", "realised_motion_error"]
 CLIP = ["uncovered_psnr", "warp_error", "frame_motion_error", "estimated_warp_error"]
 SHAPE = ["edge_agreement", "depth_agreement"]
 INNER = ["ssim", "psnr", "ssim_mask", "psnr_mask", "colour_distance_truth", "lpips", "lpips_vgg"]
+CLIPS = ["dino", "dinov2", "clip_image", "clip_text", "clip_frames", "colour_distance", "estimated_warp_error"]
 INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source_ssim", "source_psnr"]
 
 
@@ -29,11 +31,12 @@ INTER = ["dino", "dinov2", "clip_image", "clip_text", "colour_distance", "source
         ("texture", "inner_id", INNER + SHAPE + OURS),
         ("parts", "inter_id", INTER + OURS),
         ("texture", "inter_id", INTER + SHAPE + OURS),
+        ("video", "clips", [*CLIPS, "change_outside"]),
         ("texture", "truth", [*OBJECT, *REGION, *JUDGE, "judge_given_material", *JUDGED]),
         ("parts", "truth", [*OBJECT, *REGION, *WORLD_CLIP, "change_outside"]),
         ("text", "truth", [*OBJECT, *REGION, *JUDGE, *JUDGED]),
         ("motion", "truth", [*OBJECT, *UNCOVERED, *MOVED, *REGION, *JUDGE, *JUDGED]),
-        ("video", "truth", [*OBJECT, *CLIP, *REGION, *JUDGE, *JUDGED]),
+        ("video", "truth", [*OBJECT, *CLIP, *CLIP_REGION, *JUDGE, *JUDGED[:-1], "world_clip_frames", JUDGED[-1]]),
     ],
 )
 def test_metrics_of_each_set(task, track, expected):

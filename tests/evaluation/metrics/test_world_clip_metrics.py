@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mimicbrush.evaluation.metrics.models import Models
+from mimicbrush.evaluation.metrics.score import FollowingFrame
 from mimicbrush.world.renderer.backgrounds import BACKGROUNDS
 from mimicbrush.world.renderer.materials import material_named
 from mimicbrush.world.renderer.render import render
@@ -37,6 +38,15 @@ def test_an_edit_that_equals_its_truth_scores_100(models):
     red, blue = ball("red"), ball("blue")
     assert value(make_true_edit(edited=red, truth=red), "world_clip_image", models) == pytest.approx(100)
     assert value(make_true_edit(edited=blue, truth=red), "world_clip_image", models) < 95
+
+
+def test_frames_are_consistent_where_they_are_alike(models):
+    red, blue = ball("red"), ball("blue")
+    following = FollowingFrame(red, np.zeros((2, 64, 64), np.float32), np.ones((64, 64), bool))
+    still, changed = (make_true_edit(edited=picture, truth=red, following=following) for picture in (red, blue))
+    assert value(still, "world_clip_frames", models) == pytest.approx(100)
+    assert value(changed, "world_clip_frames", models) < 95
+    assert score(make_true_edit(edited=red, truth=red), "world_clip_frames", models).reason == "there is no next frame"
 
 
 def test_a_sample_without_a_prompt_has_no_text_score(models):

@@ -1,0 +1,171 @@
+"""Builds a set of clips from a CSV that names clips or folders of frames, prompts, target pictures and masks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mimicbrush.benchmark_layout import CLIPS, MASK, REFERENCE, REFERENCE_MASK, SOURCE, find_pictures
+from mimicbrush.csv_rows import read_rows
+from mimicbrush.errors import Faults, UserError
+from mimicbrush.evaluation.benchmark_faults import find_faults
+from mimicbrush.evaluation.build.config import ClipSetConfig
+from mimicbrush.evaluation.config import FOLDER_NAME, BenchmarkSet
+from mimicbrush.evaluation.preconditions import refuse_faults
+from mimicbrush.files import PICTURE_SUFFIXES, write_json
+from mimicbrush.folder_lock import held
+from mimicbrush.pictures.conversion import is_masked, on_white, to_levels
+from mimicbrush.pictures.geometry import shrink_to
+from mimicbrush.pictures.reading import read_channels, read_frames
+from mimicbrush.pictures.writing import write_frames
+from mimicbrush.progress import progress_bar
+from mimicbrush.video.whole_clip import read_whole_clip
+
+NEEDED = ("source", "source_prompt", "target_image", "target_prompt")
+FURTHER = ("id", "mask", "target_mask", "fps")
+FRAMES_PER_SECOND = 8.0
+"""Frame rate of a folder of frames whose row names none."""
+
+
+class ReadClip(NamedTuple):
+    """A sample as it is written."""
+
+    pictures: dict[str, Tensor]
+    """Frames (T, C, H, W) by the suffix of their file."""
+    facts: dict[str, object]
+
+
+def build_clip_set(config: ClipSetConfig) -> str:
+    """Write the set; returns the line to print.
+
+    Rows with faults are named and skipped, and UserError is raised at the end; the same command, once they are fixed,
+    writes the whole set again.
+    """
+    faults: dict[int, list[str]] = {}
+    rows = read_rows(config.samples, NEEDED, optional=FURTHER, faults=faults)
+    if not rows:
+        raise UserError(f"{config.samples}: has no row; expected one for each clip")
+    written: dict[str, dict] = {}
+    with held(config.output):
+        if find_pictures(config.output) and not (config.output / CLIPS).is_file():
+            raise UserError(f"{config.output}: holds a benchmark that is no set of clips; choose another output")
+        for line, row in progress_bar(rows.items(), desc="clips", unit="clip"):
+            name = row.get("id") or f"{len(written):03d}"
+            try:
+                if not FOLDER_NAME.fullmatch(name) or name in written:
+                    raise UserError(f"id is {name}, expected letters, digits, dots, dashes, and no id twice")
+                written[name] = _write(name, row, config)
+            except UserError as error:
+                faults[line] = error.faults
+        for line, found in sorted(faults.items()):
+            tqdm.write(f"skipped line {line}: {'; '.join(found)}", file=sys.stderr)
+        if not written:
+            raise UserError(f"{config.samples}: no row can be used, for the reasons above")
+        write_json(written, config.output / CLIPS)
+        benchmark = BenchmarkSet(folder=config.output, task="video", track="clips")
+        refuse_faults({str(config.output): find_faults(benchmark)})
+    if faults:
+        raise UserError(
+            f"{config.samples}: {len(faults)} of {len(rows)} lines were skipped, for the reasons above; {len(written)}"
+            f" clips -> {config.output}"
+        )
+    return f"{len(written)} clips -> {config.output}"
+
+
+def _path(config: ClipSetConfig, row: dict[str, str], name: str) -> Path | None:
+    """The path in a cell, relative to the list; None for an empty one."""
+    cell = row.get(name, "").strip()
+    return config.samples.parent / cell if cell else None
+
+
+def _write(name: str, row: dict[str, str], config: ClipSetConfig) -> dict[str, object]:
+    """Read a row's files and write the sample; returns its entry in clips.json."""
+    read = _read(row, config)
+    for suffix, frames in read.pictures.items():
+        write_frames([shrink_to(frame, config.max_side) for frame in frames], config.output / f"{name}{suffix}")
+    return read.facts
+
+
+def _read(row: dict[str, str], config: ClipSetConfig) -> ReadClip:
+    faults = Faults()
+    for name in NEEDED:
+        faults.check(bool(row[name].strip()), f"{name} is empty")
+    faults.refuse()
+    frames, fps = _read_frames(_path(config, row, "source"), max_frames=config.max_frames)
+    if cell := row.get("fps", "").strip():
+        fps = _number(cell)
+    target = read_channels(_path(config, row, "target_image"))
+    pictures = {SOURCE: frames, REFERENCE: on_white(target)[None]}
+    if path := _path(config, row, "target_mask"):
+        pictures[REFERENCE_MASK] = _read_masks(path, on_white(target)[None], max_frames=1)
+    elif len(target) == 4 and (target[3] <= 0.5).any():
+        pictures[REFERENCE_MASK] = (target[3:] > 0.5).float()[None]
+    if path := _path(config, row, "mask"):
+        pictures[MASK] = _read_masks(path, frames, max_frames=config.max_frames)
+    return ReadClip(pictures, {"prompt": row["target_prompt"], "source_prompt": row["source_prompt"], "fps": fps})
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise UserError(f"fps is {cell}, expected a number of frames a second") from None
+
+
+def _read_frames(path: Path, *, max_frames: int) -> tuple[Tensor, float]:
+    """Read a clip, an animated picture, or a folder of frames in the order of their names: (T, 3, H, W), and its rate.
+
+    Raises UserError where it is missing or damaged, or where it has one frame or too many.
+    """
+    if path.is_dir():
+        return _stacked(path, _frame_files(path), max_frames=max_frames), FRAMES_PER_SECOND
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        frames = read_frames(path)
+        _check_number(path, len(frames), max_frames)
+        return frames, FRAMES_PER_SECOND
+    clip = read_whole_clip(path, max_frames=max_frames)
+    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255, clip.fps
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def _stacked(folder: Path, files: Sequence[Path], *, max_frames: int) -> Tensor:
+    _check_number(folder, len(files), max_frames)
+    frames = [on_white(read_channels(file)) for file in files]
+    sizes = {tuple(frame.shape[1:]) for frame in frames}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
+        raise UserError(f"{folder} has frames of several sizes ({listed}); convert them to one size")
+    return torch.stack(frames)
+
+
+def _check_number(path: Path, num_frames: int, max_frames: int) -> None:
+    if not 2 <= num_frames <= max_frames:
+        raise UserError(f"{path} has {num_frames} frames, expected 2 to max_frames = {max_frames}")
+
+
+def _read_masks(path: Path, source: Tensor, *, max_frames: int) -> Tensor:
+    """Read masks (T, 1, H, W), or one for all frames; bright colours mark the object, as in palettes of annotations."""
+    if path.is_dir() or path.suffix.lower() not in PICTURE_SUFFIXES:
+        frames, _ = _read_frames(path, max_frames=max_frames)
+    else:
+        frames = read_frames(path)
+    if len(frames) not in (1, len(source)) or frames.shape[2:] != source.shape[2:]:
+        found, wanted = ((len(each), each.shape[3], each.shape[2]) for each in (frames, source))
+        raise UserError(
+            f"{path} has {found[0]} frames of {found[1]} x {found[2]}, expected {wanted[0]} of {wanted[1]} x"
+            f" {wanted[2]}; give one mask for each frame, of the same size"
+        )
+    masked = is_masked(np.stack([to_levels(frame).max(axis=2) for frame in frames]))
+    if not masked.any() or masked.all():
+        raise UserError(f"{path} marks {'everything' if masked.any() else 'nothing'}; paint the region to edit white")
+    return torch.from_numpy(masked).float()[:, None]
