@@ -8,25 +8,18 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.benchmark_layout import part_of
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import is_masked, mask_bytes
 from mimicbrush.pictures.decoding import decode_frames
-from mimicbrush.pictures.mask_geometry import grow
+from mimicbrush.pictures.mask_geometry import MAX_GREY, grey_share
 
 Content = TypeVar("Content")
 
 MIN_SIDE = 16
 """Smallest side of a picture in pixels; a smaller one shows nothing to imitate."""
-GREY_LEVELS = range(16, 240)
-"""Levels that are neither black nor white; lossy formats change black and white by a few levels."""
-BORDER_WIDTH = 3
-"""Pixels on each side of a mask's border that antialiasing may leave grey."""
-MAX_GREY = 0.001
-"""Largest share of a mask's pixels that may be grey away from its border."""
 
 
 def describe_part(suffix: str) -> str:
@@ -103,14 +96,6 @@ def mask_faults(
     if mask.all() and not may_be_full:
         return [f"{label} is full; leave the region to keep black"]
     return []
-
-
-def grey_share(levels: NDArray[np.uint8]) -> float:
-    """Share of a mask's pixels, (H, W) in 0..255, that are grey although they lie away from its border."""
-    grey = (levels >= GREY_LEVELS.start) & (levels < GREY_LEVELS.stop)
-    mask = is_masked(levels)
-    border = grow(mask, BORDER_WIDTH) & grow(~mask, BORDER_WIDTH)
-    return float((grey & ~border).mean())
 
 
 def format_size(pixels: Tensor) -> str:

@@ -14,8 +14,8 @@ from mimicbrush.errors import UserError, end_with_error
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import BenchmarkSet
-from mimicbrush.evaluation.picture_faults import grey_share
 from mimicbrush.evaluation.preconditions import refuse_faults
+from mimicbrush.pictures.mask_geometry import grey_share
 from tests.evaluation.conftest import write_triplet
 
 REAL = Path(os.environ.get("MIMICBRUSH_BENCHMARK", Path(__file__).parents[2] / ".." / "shared" / "data" / "benchmark"))

@@ -17,7 +17,6 @@ import train
 from mimicbrush.command import call_command
 from mimicbrush.config import dump_config, load_config, parse_config
 from mimicbrush.editors.stable_diffusion import StableDiffusionInpainting
-from mimicbrush.evaluation.build.config import PhotographMaskConfig
 from mimicbrush.evaluation.config import ModelsConfig
 from mimicbrush.hub.locations import is_repository
 from mimicbrush.hub.weight_files import TRANSFORMERS, choose_weights
@@ -25,6 +24,7 @@ from mimicbrush.model.config import NetworkConfig, PartConfig, released_network
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.parts import load_part
 from mimicbrush.run_folder import find_difference
+from mimicbrush.segmentation.config import PhotographMaskConfig
 from mimicbrush.training.config import TrainConfig
 from tests.conftest import REPOSITORY
 from tests.hub_layouts import INPAINTING, LAYOUTS, PARTS, STABLE_DIFFUSION, write_cache

@@ -29,11 +29,11 @@ from mimicbrush.edit.inputs import read_inputs
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample
-from mimicbrush.evaluation.build.masks import FileMasker
-from mimicbrush.evaluation.build.photographs import PhotographFile, ScaledPhotograph, read_picture
 from mimicbrush.files import sha256
 from mimicbrush.pictures.edit_inputs import as_mask, as_source, cut_reference
 from mimicbrush.pictures.reading import decode_mask, decode_rgb, read_levels
+from mimicbrush.segmentation.photograph_masks import FileMasker
+from mimicbrush.segmentation.photographs import PhotographFile, ScaledPhotograph, read_picture
 from tests.pictures import odd_files
 from tests.pictures.odd_files import HEIGHT, MASKS, PICTURES, WIDTH, saved
 

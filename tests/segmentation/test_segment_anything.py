@@ -12,9 +12,9 @@ from transformers import SamConfig, SamModel, SamProcessor
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.config import PhotographMaskConfig
-from mimicbrush.evaluation.build.masks import make_masker
-from mimicbrush.evaluation.build.photographs import ScaledPhotograph
+from mimicbrush.segmentation.config import PhotographMaskConfig
+from mimicbrush.segmentation.photograph_masks import make_masker
+from mimicbrush.segmentation.photographs import ScaledPhotograph
 from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
 from mimicbrush.segmentation.segment_anything import SegmentAnything
 

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.evaluation.build.config import CollectionConfig, SizeConfig
-from mimicbrush.evaluation.build.masks import check_area, make_masker
-from mimicbrush.evaluation.build.photographs import (
+from mimicbrush.files import sha256
+from mimicbrush.pictures.reading import read_mask
+from mimicbrush.pictures.writing import write_image
+from mimicbrush.segmentation.photograph_masks import check_area, make_masker
+from mimicbrush.segmentation.photographs import (
     PhotographFile,
     list_photographs,
     read_picture,
 )
-from mimicbrush.files import sha256
-from mimicbrush.pictures.reading import read_mask
-from mimicbrush.pictures.writing import write_image
 from mimicbrush.segmentation.prompt import Mask
 
 

@@ -11,11 +11,11 @@ from mimicbrush.evaluation.build.build_set import build_set
 from mimicbrush.evaluation.build.candidates import Candidate, Quota, crossed, shuffled
 from mimicbrush.evaluation.build.collection import Collection
 from mimicbrush.evaluation.build.config import InterIdConfig
-from mimicbrush.evaluation.build.photographs import PhotographFile
 from mimicbrush.evaluation.build.triplets import claimed
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import sha256
 from mimicbrush.folder_lock import held
+from mimicbrush.segmentation.photographs import PhotographFile
 
 Photographs = dict[str, PhotographFile]
 

@@ -16,10 +16,8 @@ from mimicbrush.evaluation.build.config import (
 )
 from mimicbrush.files import refuse_file_name
 from mimicbrush.metadata import require_metadata
+from mimicbrush.segmentation.mask_inputs import require_mask_inputs, require_photographs
 
-EXPECTED_REGIONS = (
-    "expected a CSV with columns file and x0, y0, x1, y1 (a box) or x, y[, label] (a click), or a JSON object"
-)
 NO_PAIRS = "no such text file; expected a CSV with columns source, reference[, prompt]"
 
 
@@ -60,18 +58,6 @@ def check_check(config: CheckConfig) -> None:
         raise UserError(f"{config.folder}: no such folder; give a benchmark set or a folder of sets")
 
 
-def require_photographs(folder: Path) -> None:
-    """Raise UserError if the folder is missing."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of photographs")
-
-
-def require_regions(path: Path) -> None:
-    """Raise UserError if the file is missing."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file of boxes or clicks; {EXPECTED_REGIONS}")
-
-
 def _check(output: Path, *collections: CollectionConfig, pairs: Path | None = None) -> None:
     faults = Faults()
     with faults.collect():
@@ -81,13 +67,7 @@ def _check(output: Path, *collections: CollectionConfig, pairs: Path | None = No
             require_photographs(collection.folder)
         with faults.collect():
             require_metadata(collection.metadata)
-        masks = collection.masks.folder
-        if collection.masks.method == "files":
-            faults.check(
-                masks.is_dir(), f"{masks}: no such folder of masks; expected PNG files named as the photographs"
-            )
-        if collection.masks.regions:
-            with faults.collect():
-                require_regions(collection.masks.regions)
+        with faults.collect():
+            require_mask_inputs(collection.masks)
     faults.check(pairs is None or pairs.is_file(), f"{pairs}: {NO_PAIRS}")
     faults.refuse()

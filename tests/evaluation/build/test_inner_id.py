@@ -12,10 +12,11 @@ from PIL import Image
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
-from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, PhotographMaskConfig, SizeConfig
+from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, SizeConfig
 from mimicbrush.evaluation.build.inner_id import build_inner_id, subject_quotas
-from mimicbrush.evaluation.build.photographs import list_photographs
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.segmentation.config import PhotographMaskConfig
+from mimicbrush.segmentation.photographs import list_photographs
 from tests.evaluation.build.conftest import disc_mask, write_photograph
 
 DOGS, CATS = [f"dog/{i:02d}.jpg" for i in range(4)], [f"cat/{i:02d}.jpg" for i in range(3)]

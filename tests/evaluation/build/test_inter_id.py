@@ -10,8 +10,8 @@ from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import CollectionConfig, InterIdConfig, SizeConfig
 from mimicbrush.evaluation.build.inter_id import build_inter_id, draw_pairs
-from mimicbrush.evaluation.build.photographs import list_photographs
 from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.segmentation.photographs import list_photographs
 from tests.evaluation.build.conftest import write_photograph
 
 NEEDS = frozenset({"prompt", "reference_mask"})

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from mimicbrush.errors import UnusableInput
-from mimicbrush.evaluation.build.config import PhotographMaskConfig
-from mimicbrush.evaluation.build.masks import check_area, make_masker
-from mimicbrush.evaluation.build.photographs import ScaledPhotograph
+from mimicbrush.segmentation.config import PhotographMaskConfig
+from mimicbrush.segmentation.photograph_masks import check_area, make_masker
+from mimicbrush.segmentation.photographs import ScaledPhotograph
 from tests.evaluation.build.conftest import SIZE, disc_mask, write_photograph
 
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from PIL import Image
 
 from mimicbrush.errors import UnusableInput, UserError
-from mimicbrush.evaluation.build.preconditions import require_photographs
 from mimicbrush.files import PICTURE_SUFFIXES, sha256
 from mimicbrush.metadata import read_metadata
 from mimicbrush.pictures.conversion import shrink_to_fit, to_pil
 from mimicbrush.pictures.reading import read_rgb
+from mimicbrush.segmentation.mask_inputs import require_photographs
 
 
 @dataclass(frozen=True, kw_only=True)

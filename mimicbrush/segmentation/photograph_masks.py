@@ -1,6 +1,6 @@
 """Kinds of masks of photographs: files, boxes, GrabCut, and SAM.
 
-A new kind is a subclass of Masker here, a case in `make_masker`, and a name in `Method` of build/config.py.
+A new kind is a subclass of Masker here, a case in `make_masker`, and a name in `Method` of config.py.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 from PIL import Image
 
 from mimicbrush.errors import UnusableInput, UserError
-from mimicbrush.evaluation.build.config import PhotographMaskConfig
-from mimicbrush.evaluation.build.photographs import ScaledPhotograph
-from mimicbrush.evaluation.build.region_files import read_regions
-from mimicbrush.evaluation.picture_faults import MAX_GREY, grey_share
 from mimicbrush.files import sha256
 from mimicbrush.pictures.conversion import is_masked, to_pil
+from mimicbrush.pictures.mask_geometry import MAX_GREY, grey_share
 from mimicbrush.pictures.reading import read_levels
+from mimicbrush.segmentation.config import PhotographMaskConfig
+from mimicbrush.segmentation.photographs import ScaledPhotograph
 from mimicbrush.segmentation.prompt import Box, Mask, SegmentationPrompt, box_mask, central_box
+from mimicbrush.segmentation.region_files import read_regions
 
 if TYPE_CHECKING:
     from mimicbrush.segmentation.segment_anything import SegmentAnything

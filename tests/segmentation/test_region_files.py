@@ -5,8 +5,8 @@ import json
 import pytest
 
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.build.region_files import read_regions
 from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
+from mimicbrush.segmentation.region_files import read_regions
 
 FILES = ["dog/00.jpg", "dog/01.jpg"]
 

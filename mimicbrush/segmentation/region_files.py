@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mimicbrush.csv_rows import read_rows
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.evaluation.build.preconditions import EXPECTED_REGIONS, require_regions
+from mimicbrush.segmentation.mask_inputs import EXPECTED_REGIONS, require_regions
 from mimicbrush.segmentation.prompt import Click, SegmentationPrompt
 
 

@@ -4,12 +4,12 @@ import pytest
 from PIL import Image
 
 from mimicbrush.errors import UnusableInput, UserError
-from mimicbrush.evaluation.build.photographs import (
+from mimicbrush.files import sha256
+from mimicbrush.segmentation.photographs import (
     PhotographFile,
     list_photographs,
     read_picture,
 )
-from mimicbrush.files import sha256
 
 
 def read(path, *, max_side=1024, min_side=16):
