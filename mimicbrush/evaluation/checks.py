@@ -10,12 +10,13 @@ from mimicbrush.errors import UserError
 from mimicbrush.evaluation.benchmark import Sample, list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.config import SUMMARY_FIELDS, EditorSpec, EvaluateConfig
-from mimicbrush.evaluation.evaluation_rounds import list_rounds, load_editor
+from mimicbrush.evaluation.evaluation_rounds import EditRound, list_rounds, load_editor
 from mimicbrush.evaluation.fingerprints import find_other_runs
 from mimicbrush.evaluation.measure_reference_use import list_measurements
 from mimicbrush.evaluation.metrics.all_metrics import metrics_of, set_metrics
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.preconditions import missing_heldout, refuse_faults, source_of_inputs, training_run_faults
+from mimicbrush.evaluation.stored_answers import find_answer_faults
 from mimicbrush.files import read_object
 
 Samples = Mapping[str, Sequence[Sample]]
@@ -69,7 +70,8 @@ def _run_faults(config: EvaluateConfig, samples: Samples, not_computed: Mapping[
     for name in usable:
         # An editor is built and dropped again, because several full-size networks would not fit into memory.
         if name in unfinished or not samples:
-            faults[f"editors.{name}"] = _faults_of(load_editor, specs[name])
+            own = [each for each in rounds if each.editor == name]
+            faults[f"editors.{name}"] = _editor_faults(specs[name], own, samples)
     sound = [name for name in usable if not faults[f"editors.{name}"]]
     faults["output"] = find_other_runs(
         [each for each in rounds if each.editor in sound],
@@ -77,6 +79,14 @@ def _run_faults(config: EvaluateConfig, samples: Samples, not_computed: Mapping[
         config.output,
     )
     return faults
+
+
+def _editor_faults(spec: EditorSpec, rounds: Sequence[EditRound], samples: Samples) -> list[str]:
+    """Faults of an editor that cannot be built, or whose stored answers to its rounds are missing or unfit."""
+    try:
+        return find_answer_faults(load_editor(spec), rounds, samples)
+    except UserError as error:
+        return [str(error)]
 
 
 def _needs(config: EvaluateConfig) -> dict[str, frozenset[str]]:

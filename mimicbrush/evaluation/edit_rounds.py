@@ -17,6 +17,7 @@ from mimicbrush.device import choose_device
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.evaluation_rounds import EditRecord, EditRound, load_editor
+from mimicbrush.evaluation.stored_answers import AnswersFromFiles
 from mimicbrush.files import write_json
 from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.pictures.writing import write_frames
@@ -100,6 +101,8 @@ def _edit_round(edit_round: EditRound, editor: Editor, progress: _EditorProgress
             for sample in batch
         ]
         for sample, (edited, record) in zip(batch, _edit(editor, requests, progress), strict=True):
+            if isinstance(editor, AnswersFromFiles):
+                record = EditRecord(failure=record.failure)  # reading a file is not the cost of an edit
             progress.advance(_write(edit_round, sample, edited, record))
 
 

@@ -12,6 +12,7 @@ from mimicbrush.evaluation.benchmark import Sample
 from mimicbrush.evaluation.config import EditorSpec, HeldoutConfig
 from mimicbrush.evaluation.evaluation_rounds import EditRound
 from mimicbrush.evaluation.measure_reference_use import ReferenceUseMeasurement
+from mimicbrush.evaluation.stored_answers import digest_of_answers, has_stored_answers
 from mimicbrush.files import WEIGHT_SUFFIXES, digest
 from mimicbrush.hub.locations import shipped
 from mimicbrush.model.config import RecommendedSettings
@@ -38,6 +39,7 @@ class EditsFingerprint:
     """Sample id to the file name of the swapped reference; empty where each sample keeps its own."""
     editor: dict
     weights: str
+    """Fingerprint of the weight files, or of the pictures of an editor whose answers were made elsewhere."""
     texts: dict[str, dict] = field(default_factory=dict)
     """Further texts and frame rates of samples with a truth, if the editor is guided by a text."""
     recommended: dict[str, float] = field(default_factory=dict)
@@ -128,9 +130,10 @@ def _fingerprints(
     # Fingerprints of pictures and weights read whole files, so each is computed once.
     pictures = {each.set_name: _pictures(each.samples) for each in {each.set_name: each for each in rounds}.values()}
     for name, spec in {each.editor: each.spec for each in rounds}.items():
-        weights = weights_of(spec)
+        weights, is_stored = weights_of(spec), has_stored_answers(spec)
         for each in (each for each in rounds if each.editor == name):
-            yield each.edits, _edits_fingerprint(each, pictures[each.set_name], weights), CONFIG_NAME
+            made_by = digest_of_answers(each) if is_stored else weights
+            yield each.edits, _edits_fingerprint(each, pictures[each.set_name], made_by), CONFIG_NAME
         for each in (each for each in measurements if each.editor == name):
             yield each.path.parent, _reference_use_fingerprint(each, weights), f"{name}.yaml"
 
