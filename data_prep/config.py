@@ -9,6 +9,7 @@ from typing import Literal
 from mimicbrush.data.picture_limits import MIN_SIDE
 from mimicbrush.data.remote_files import Address, is_address
 from mimicbrush.errors import Faults
+from mimicbrush.segmentation.config import PhotographMaskConfig
 from mimicbrush.work_share import WorkShare
 
 SSIM_WINDOW = 7
@@ -256,11 +257,53 @@ class SamShardConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhotographShardConfig:
+    """Make shards of pairs from your own photographs."""
+
+    photographs: Path
+    """A CSV with the columns source, reference and any of mask, group, licence, url, prompt, with paths relative to it;
+    a folder of NAME_source, NAME_source_mask and NAME_reference pictures; or a folder in which each subject has a
+    folder of several photographs, each of which is paired with others of its subject."""
+    output: Path
+    """Folder for the shards, config.yaml, summary.json and report.html."""
+    metadata: Path | None = None
+    """With a folder of subjects: CSV with a column `file` and any of group, licence, url."""
+    masks: PhotographMaskConfig = field(default_factory=PhotographMaskConfig)
+    """Object masks of sources that have neither a mask of their own nor alpha: method, and limits on size."""
+    short_side: int = 576
+    """Short side of stored pictures, in pixels; larger ones are scaled down, smaller ones are kept."""
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """Format and quality of the pictures in shards."""
+    pairs_per_photograph: int = 8
+    """With a folder of subjects: largest number of references with which each photograph is paired."""
+    duplicate_share: float = 0.9
+    """Exclude a source if at least this share of its parts, and of its reference's in a CSV, look like those of another
+    source; above 1: exclude none."""
+    sources_per_shard: int = 500
+    """Number of sources in a shard, which is also the unit of work."""
+    seed: int = 0
+    """Seed for drawing references, and for GrabCut."""
+    work: WorkConfig = field(default_factory=WorkConfig)
+    """Processes, limits and tasks; these options do not change what is stored."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        if self.short_side < MIN_SIDE:
+            faults.add(f"short_side is {self.short_side}; expected {MIN_SIDE} or more, which training accepts")
+        for name in ("pairs_per_photograph", "sources_per_shard"):
+            if getattr(self, name) < 1:
+                faults.add(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.duplicate_share <= 0:
+            faults.add(f"duplicate_share is {self.duplicate_share}; expected a share above 0")
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
 class MergeConfig:
     """Write one index, exclusion list, summary and report for all shards of a folder, as after a Slurm array."""
 
     folder: str | Path
-    """Folder of shards, the output of shard_videos.py or shard_sam.py, or its address (https://, s3://, ...)."""
+    """Folder of shards, the output of a sharding command, or its address (https://, s3://, ...)."""
     output: Path | None = None
     """Folder for the merged files, if the shards are at an address that cannot be written, as over HTTP."""
 
@@ -275,8 +318,22 @@ class MergeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShardPushConfig:
+    """Upload a folder of shards to the Hugging Face hub, with a card of contents, licences, making and limits."""
+
+    folder: Path
+    """Folder of shards, the output of a sharding command."""
+    repo_id: str
+    """The repository, OWNER/NAME; it is made if needed."""
+    licence: str
+    """Licence of the whole, as the hub names it, such as cc-by-4.0 or other; the card lists those of the samples."""
+    private: bool = False
+    """Make a new repository private."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """Write report.html for a folder of shards: statistics, skipped inputs and example pictures."""
 
     folder: Path
-    """Folder of shards, the output of shard_videos.py or shard_sam.py."""
+    """Folder of shards, the output of a sharding command."""

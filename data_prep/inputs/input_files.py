@@ -17,8 +17,10 @@ from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.yaml_reading import parse_yaml
 
 if TYPE_CHECKING:
-    from data_prep.config import MergeConfig, ReportConfig
+    from data_prep.config import MergeConfig, ReportConfig, ShardPushConfig
 
+NOUNS = {"videos": "videos", "stills": "stills", "photographs": "sources"}
+"""Field of a sharding config that names its inputs -> the word for them, with which the names of shards begin."""
 NO_SUFFIX = "without suffix"
 """Stands for the suffix of a file that has none, where files are counted by suffix."""
 
@@ -27,7 +29,7 @@ def read_shard_config(folder: Path | Address) -> dict:
     """Read the config of the sharding command that wrote a folder; raises UserError if it is no folder of shards."""
     path = folder / CONFIG_NAME
     config = parse_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
-    if not isinstance(config, dict) or not {"videos", "stills"} & config.keys():
+    if not isinstance(config, dict) or not NOUNS.keys() & config.keys():
         raise UserError(f"{folder}: no folder of shards; expected a sharding command's {CONFIG_NAME} in it")
     return config
 
@@ -35,6 +37,14 @@ def read_shard_config(folder: Path | Address) -> dict:
 def check_merge(config: MergeConfig) -> None:
     """Raise UserError if the folder is no folder of shards."""
     read_shard_config(locate(config.folder))
+
+
+def check_push(config: ShardPushConfig) -> None:
+    """Raise UserError if the folder is no folder of shards, or no repository is named."""
+    from mimicbrush.hub.upload import require_repository_name  # the hub's client, which no other check needs
+
+    read_shard_config(config.folder)
+    require_repository_name(config.repo_id)
 
 
 def check_report(config: ReportConfig) -> None:

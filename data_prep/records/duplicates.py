@@ -1,7 +1,7 @@
 """Near-duplicate clips: the same film under two names, encoded anew, scaled, or cut a little differently.
 
 Each clip is described by perceptual hashes of its frames, half a second apart. Two clips are near-duplicates if most
-frames of the shorter one look like a frame of the other.
+frames of the shorter one look like a frame of the other. Photographs are described by hashes of their parts.
 """
 
 from __future__ import annotations
@@ -12,20 +12,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mimicbrush.pictures.perceptual_hash import MAX_DISTANCE, MIN_CONTRAST, perceptual_hash
 from mimicbrush.video.decoded_clip import Thumbnail
 
 STEP = 0.5
 """Seconds between two hashed frames."""
 MAX_HASHES = 48
 """Largest number of hashes of a clip; longer clips are hashed at larger steps."""
-MIN_CONTRAST = 6.0
-"""Smallest standard deviation of a hashed frame, in grey levels; flatter frames all look alike."""
-MAX_DISTANCE = 5
-"""Largest number of bits, of 64, by which two hashes of one picture may differ."""
 MIN_HASHES = 3
 """Smallest number of hashed frames of a clip that is compared."""
 NUM_QUARTERS = 4
@@ -57,15 +53,7 @@ def hash_thumbnails(thumbnails: Sequence[Thumbnail]) -> list[str]:
     nearest = {int(np.abs(times - moment).argmin()): moment for moment in moments}
     close = [i for i, moment in nearest.items() if abs(times[i] - moment) <= STEP / 2]
     chosen = close[:: -(-len(close) // MAX_HASHES) or 1]
-    return [perceptual_hash(thumbnails[i]) for i in chosen if thumbnails[i].luma.std() >= MIN_CONTRAST]
-
-
-def perceptual_hash(thumbnail: Thumbnail) -> str:
-    """Hash a thumbnail as pHash does: a bit for each of the 64 lowest frequencies, 1 if it lies above their median."""
-    square = cv2.resize(thumbnail.luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    lowest = cv2.dct(square)[:8, :8].ravel()
-    bits = lowest > np.median(lowest[1:])
-    return np.packbits(bits).tobytes().hex()
+    return [perceptual_hash(thumbnails[i].luma) for i in chosen if thumbnails[i].luma.std() >= MIN_CONTRAST]
 
 
 def find_near_duplicates(hashes: Mapping[str, Sequence[str]], min_share: float) -> dict[str, NearDuplicate]:

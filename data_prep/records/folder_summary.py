@@ -9,6 +9,7 @@ from types import UnionType
 
 import yaml
 
+from data_prep.inputs.input_files import NOUNS
 from data_prep.records.summary import summarise
 from data_prep.records.work_units import list_finished
 from mimicbrush.data.shard_index import EXCLUDED_NAME, ShardIndex, index_path, read_index, require_shards
@@ -43,7 +44,7 @@ def load_summary(folder: Path, shards: Sequence[Path]) -> dict:
     excluded = folder / EXCLUDED_NAME
     return summarise(
         [read_sound_index(shard) for shard in shards],
-        noun=next((noun for noun in ("videos", "stills") if prefix.startswith(noun)), "inputs"),
+        noun=next((noun for noun in NOUNS.values() if prefix.startswith(noun)), "inputs"),
         band=_read_band(folder / CONFIG_NAME),
         efforts=[],
         excluded=read_object(excluded) if excluded.is_file() else {},

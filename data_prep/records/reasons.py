@@ -79,7 +79,9 @@ REASONS: Mapping[str, Reason] = {
     ),
     # Whole clips, after all of them are known
     "near_duplicate_clip": Reason(
-        "repeats another clip", "Most frames of the shorter clip look like frames of the other; see --duplicate_share."
+        "repeats another",
+        "Most frames of the shorter clip, or parts of the photographs, look like those of the other; see"
+        " --duplicate_share.",
     ),
     # Stills
     "missing_picture": Reason("no picture", "There is a JSON file of masks without a picture of the same name."),
@@ -94,6 +96,20 @@ REASONS: Mapping[str, Reason] = {
     "no_good_mask": Reason(
         "no suitable mask", "No mask lies within the limits of --masks on area, quality and borders."
     ),
+    # Photographs
+    "bad_row": Reason("row that cannot be used", "A row of the CSV lacks a needed cell, or has too many."),
+    "copies": Reason(
+        "nearly the same picture",
+        "Source and reference differ so little that copying in place would solve the pair.",
+    ),
+    "single_photograph": Reason(
+        "only photograph of its subject", "A pair needs two photographs of one thing; add one to its folder."
+    ),
+    "mask_unreadable": Reason("mask is no picture", "The file of the mask cannot be read as a picture."),
+    "mask_grey": Reason("grey mask", "A mask must be black and white; away from its border it has greys."),
+    "mask_empty": Reason("empty mask", "The mask is black, or the picture transparent, everywhere."),
+    "bad_region": Reason("box or clicks outside", "A box is empty, or lies outside its photograph."),
+    "no_box": Reason("clicks without a box", "This method needs a box; use --masks.method sam for clicks."),
     "truncated": Reason("cut off", "The archive ends in the middle of this file."),
     "not_a_tar": Reason("not a tar archive", "The file is named like a tar archive but cannot be read as one."),
     "damaged_tar": Reason("damaged archive", "Part of the archive cannot be read; what precedes it was used."),

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from data_prep.inputs.input_files import describe_passed_over
 from data_prep.records.exclusions import CHANGED, GONE, REPEATS
 from data_prep.records.reasons import describe_counts, explain
+from data_prep.records.source_facts import summarise_sources
 from data_prep.records.work_units import KEPT, merge_inputs
 from mimicbrush.data.shard_index import ShardIndex
 from mimicbrush.errors import spaced
@@ -52,7 +53,8 @@ def summarise(
         if record["status"] != KEPT:
             skipped[record["status"]][name] = record["detail"]
     left_out = _excluded_inputs(records, excluded)
-    used = [record for name, record in records.items() if record["status"] == KEPT and name not in left_out]
+    kept = {name: each for name, each in records.items() if each["status"] == KEPT and name not in left_out}
+    used = list(kept.values())
     codes = Counter(left_out.values())
     excluded_keys = {key for inputs in excluded.values() for found in inputs.values() for key in found["keys"]}
     return {
@@ -83,6 +85,7 @@ def summarise(
         "decoders": _count(record["decoder"] for record in records.values() if "decoder" in record),
         "codecs": _count(record["codec"] for record in records.values() if "codec" in record),
         "effort": _sum_efforts(efforts),
+        **({"sources": summarise_sources(kept)} if noun == "sources" else {}),
         "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
     }
 

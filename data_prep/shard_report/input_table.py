@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.frames.images import scale_to_height, to_grey
-from data_prep.records.duplicates import perceptual_hash
 from data_prep.records.reasons import explain
 from data_prep.records.summary import name_samples
 from data_prep.records.work_units import KEPT
@@ -20,11 +19,12 @@ from data_prep.shard_report.folder_scan import MAX_ROWS, MAX_SKIPPED, FolderScan
 from data_prep.shard_report.pair_pictures import GAP, naming_damage, read_place
 from mimicbrush.errors import spaced
 from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.perceptual_hash import perceptual_hash
 from mimicbrush.pictures.reading import decode_rgb
 from mimicbrush.reports.contact_sheet import join
 from mimicbrush.reports.html_page import Markup, breakable, link, paragraph, span, table
 from mimicbrush.reports.html_pictures import Shown, enlargeable, gallery
-from mimicbrush.video.decoded_clip import THUMBNAIL_SIZE, Thumbnail
+from mimicbrush.video.decoded_clip import THUMBNAIL_SIZE
 
 MAX_REPEATS = 12
 """Largest number of excluded clips that are shown beside the clip that they repeat."""
@@ -86,6 +86,8 @@ def describe_treatment(record: Mapping) -> list[str]:
         )
     if left_out := record.get("left_out_shots"):
         words.append(f"{spaced(left_out)} more {'shot' if left_out == 1 else 'shots'} not used")
+    if note := record.get("note"):
+        words.append(f"no object mask: {note}")
     if vouched := record.get("vouched"):
         words.append(f"{spaced(vouched)} {'pair' if vouched == 1 else 'pairs'} below the band, with verified matches")
     return words
@@ -139,7 +141,7 @@ def repeats_section(scan: FolderScan, repeats: Mapping[str, str]) -> list[str]:
             picture = join([[to_pil(panel) for panel in panels]], gap=GAP)
             shown.append(Shown(picture, f"{name} repeats {other}: {len(scan.samples[name])} pairs excluded"))
     most = f" The first {MAX_REPEATS} of {spaced(len(repeats))} are shown." if len(repeats) > MAX_REPEATS else ""
-    note = f"Left: the excluded clip. Right: the clip that it repeats, which has as many pixels or more.{most}"
+    note = f"Left: what is excluded. Right: what it repeats, which has as many pixels or more.{most}"
     return [paragraph(note, note=True), gallery(shown, height=REPEAT_HEIGHT)] if shown else []
 
 
@@ -161,4 +163,4 @@ def _most_alike(
 
 def _bits(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     small = cv2.resize(to_grey(picture, THUMBNAIL_SIZE[1]), THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)
-    return np.unpackbits(np.frombuffer(bytes.fromhex(perceptual_hash(Thumbnail(0.0, small, False))), np.uint8))
+    return np.unpackbits(np.frombuffer(bytes.fromhex(perceptual_hash(small)), np.uint8))

@@ -85,7 +85,8 @@ def reasons_section(summary: Mapping, scan: FolderScan) -> list[str]:
     if summary["dropped_pairs"]:
         stored = scan.stored + scan.excluded
         dropped = sum(summary["dropped_pairs"].values())
-        words = f"{spaced(dropped)} pairs of frames were dropped and {spaced(stored)} stored"
+        pairs = "pairs of frames" if noun == "videos" else "pairs"
+        words = f"{spaced(dropped)} {pairs} were dropped and {spaced(stored)} stored"
         sections.append(paragraph(f"{words}, of {spaced(dropped + stored)} in all.", note=True))
     sections += [_named(code, names, noun) for code, names in skipped.items()]
     since = {"replaced": summary.get("changed", []), "deleted": summary.get("gone", [])}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_prep.config import ReportConfig
 from data_prep.records.folder_summary import SUMMARY_NAME, list_all_shards, load_summary
+from data_prep.shard_report.expectations import expectations
 from data_prep.shard_report.folder_scan import FolderScan, scan_folder
 from data_prep.shard_report.histograms import histogram_section
 from data_prep.shard_report.input_table import MAX_REPEATS, input_section, repeats_section
@@ -51,9 +52,10 @@ def write_report(folder: Path) -> Path:
     scan = scan_folder(shards, summary, compared={*twins, *twins.values()})
     noun = summary["noun"]
     sections = {
+        **({"What to expect": expectations(summary["sources"])} if "sources" in summary else {}),
         "Left out": reasons_section(summary, scan),
         f"{noun.capitalize()}, worst first": input_section(scan, summary, _input_folder(folder)),
-        "Repeated clips": repeats_section(scan, repeats),
+        "Repeats": repeats_section(scan, repeats),
         **_pictures([path for path in shards if path.is_file()], scan, noun.removesuffix("s")),
         "Rejected": examples_section(scan),
         "Similarity, time and motion": histogram_section(summary),
@@ -72,10 +74,10 @@ def _input_folder(folder: Path) -> Path | None:
     """The folder to which the names of the inputs are relative; None if it is unknown or not on this machine."""
     try:
         settings = parse_yaml((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-        videos = Path(settings["videos"])
-    except (OSError, ValueError, KeyError, TypeError):
+        inputs = Path(settings.get("videos") or settings["photographs"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return videos if videos.is_dir() else videos.parent
+    return inputs if inputs.is_dir() else inputs.parent
 
 
 def _pictures(shards: Sequence[Path], scan: FolderScan, noun: str) -> dict[str, list[str]]:

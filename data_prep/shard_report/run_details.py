@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from data_prep.config import SamShardConfig, VideoShardConfig
+from data_prep.config import PhotographShardConfig, SamShardConfig, VideoShardConfig
 from data_prep.records.work_log import read_log
 from mimicbrush.config import to_plain
 from mimicbrush.errors import spaced
@@ -20,7 +20,7 @@ from mimicbrush.yaml_reading import parse_yaml
 
 NUM_ROWS = 12
 """Largest number of rows of a table of sizes, codecs, decoders or commands."""
-UNNAMED = ("videos", "stills", "output", "metadata", "work")
+UNNAMED = ("videos", "stills", "photographs", "output", "metadata", "work")
 """Settings that say where the data is and how the work was shared, not how pairs were chosen."""
 
 
@@ -101,6 +101,8 @@ def _settings(path: Path) -> list[str]:
 
 def _defaults(settings: Mapping) -> dict:
     anywhere = Path()
+    if "photographs" in settings:
+        return to_plain(PhotographShardConfig(photographs=anywhere, output=anywhere))
     if "stills" in settings:
         return to_plain(SamShardConfig(stills=anywhere, output=anywhere))
     return to_plain(VideoShardConfig(videos=anywhere, output=anywhere))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from data_prep.config import WorkConfig
-from data_prep.inputs.input_files import read_shard_config
+from data_prep.inputs.input_files import NOUNS, read_shard_config
 from data_prep.inputs.input_states import InputStates
 from data_prep.inputs.unpacked_tars import remove_copies
 from data_prep.records.exclusions import find_gone, list_exclusions
@@ -45,7 +45,7 @@ def shard_and_merge(
 ) -> str:
     """Shard all inputs that no finished shard covers and, unless this is one of several tasks, merge.
 
-    Inputs that were replaced since are sharded again. reader: as in `shard_inputs`; kind: `video` or `still`.
+    Inputs that were replaced since are sharded again. reader: as in `shard_inputs`; kind: one of NOUNS in the singular.
     Returns a line on the result. Raises UserError for a mistake.
     """
     # Tasks of an array share the folder; no other command may.
@@ -100,7 +100,7 @@ def merge(output: Path) -> str:
     in_time = sorted(indexes, key=lambda shard: index_path(shard).stat().st_mtime_ns)
     summary = summarise(
         [indexes[shard] for shard in in_time],
-        noun="videos" if "videos" in config else "stills",
+        noun=next(noun for field, noun in NOUNS.items() if field in config),
         band=(pairs["ssim_low"], pairs["ssim_high"]) if pairs else None,
         efforts=efforts,
         excluded=exclusions,

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mimicbrush.data.picture_limits import LIMITS, is_storable
+from mimicbrush.data.picture_limits import LIMITS, MAX_OBJECT_AREA, MIN_OBJECT_AREA, is_storable
 from mimicbrush.data.shards import DamagedSampleError, FramePair
 from mimicbrush.pictures.conversion import is_masked, mask_bytes, rgb_bytes
 from mimicbrush.pictures.decoding import EncodedPicture
@@ -25,8 +25,6 @@ MAX_KEYPOINTS = 64
 """Largest number of matched keypoints per sample in a batch; more hardly change any cell of a mask."""
 MAX_SEGMENTS = 3
 """Largest number of a still's segments that are hidden together."""
-MIN_OBJECT_AREA, MAX_OBJECT_AREA = 0.02, 0.5
-"""Smallest and largest share of a still that its chosen segments cover together."""
 DRAFT_MARGIN = 1.5
 """A JPEG is decoded at a half, a quarter or an eighth of its size if that is larger than needed by this factor: then no
 grey level differs by more than 2 from a full decoding."""

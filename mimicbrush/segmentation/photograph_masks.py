@@ -80,6 +80,24 @@ def check_area(mask: Mask, config: PhotographMaskConfig) -> None:
         raise UnusableInput("mask_large", f"the mask covers {share:.1%}, expected at most {config.max_area:.1%}")
 
 
+def read_mask_file(path: Path, picture: ScaledPhotograph) -> Mask:
+    """Read a mask that was drawn for a photograph, at the picture's size.
+
+    Raises UnusableInput (mask_unreadable, mask_size, mask_grey).
+    """
+    try:
+        levels = to_pil(read_levels(path)[0].numpy())
+    except UserError:
+        raise UnusableInput("mask_unreadable", f"{path.name} is not a readable picture") from None
+    if levels.size not in (picture.full_size, picture.image.size):
+        found, expected = ("x".join(map(str, size)) for size in (levels.size, picture.full_size))
+        raise UnusableInput("mask_size", f"the mask is {found}, the photograph {expected}")
+    grey = grey_share(np.array(levels))
+    if grey > MAX_GREY:
+        raise UnusableInput("mask_grey", f"the mask is grey in {grey:.1%} of its pixels")
+    return is_masked(np.array(levels.resize(picture.image.size, Image.Resampling.BOX)))
+
+
 class FileMasker(Masker):
     """Masks that were drawn by hand and saved as files."""
 
@@ -93,18 +111,7 @@ class FileMasker(Masker):
         return {"method": "files", "file": self._path(file).name, "sha256": sha256(self._path(file))}
 
     def mask(self, picture: ScaledPhotograph) -> Mask:
-        path = self._path(picture.file)
-        try:
-            levels = to_pil(read_levels(path)[0].numpy())
-        except UserError:
-            raise UnusableInput("mask_unreadable", f"{path.name} is not a readable picture") from None
-        if levels.size not in (picture.full_size, picture.image.size):
-            found, expected = ("x".join(map(str, size)) for size in (levels.size, picture.full_size))
-            raise UnusableInput("mask_size", f"the mask is {found}, the photograph {expected}")
-        grey = grey_share(np.array(levels))
-        if grey > MAX_GREY:
-            raise UnusableInput("mask_grey", f"the mask is grey in {grey:.1%} of its pixels")
-        return is_masked(np.array(levels.resize(picture.image.size, Image.Resampling.BOX)))
+        return read_mask_file(self._path(picture.file), picture)
 
     def _path(self, file: str) -> Path:
         return (self.folder / file).with_suffix(".png")

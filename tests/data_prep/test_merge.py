@@ -56,7 +56,7 @@ def test_a_repeated_clip_is_excluded_and_the_loader_obeys(clips: Path, tmp_path:
     shutil.copy(clips / "a.mp4", clips / "zz copy of a.mp4")
     pairs = replace(PAIRS, ssim_low=-1.0)
     said = shard_videos(config_for(clips, tmp_path / "out", pairs=pairs))
-    assert "; 1 excluded: repeats another clip (1)" in said
+    assert "; 1 excluded: repeats another (1)" in said
     summary = summary_in(tmp_path / "out")
     assert summary["near_duplicates"] == {"zz copy of a.mp4": "a.mp4"}
     used = list(read_pairs(list_shards(tmp_path / "out")))

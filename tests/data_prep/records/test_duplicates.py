@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from data_prep.records import duplicates
-from data_prep.records.duplicates import find_near_duplicates, hash_thumbnails, perceptual_hash
+from data_prep.records.duplicates import find_near_duplicates, hash_thumbnails
+from mimicbrush.pictures.perceptual_hash import perceptual_hash
 from mimicbrush.video.decoded_clip import Thumbnail, shrink_luma
 from tests.data_prep.conftest import texture
 
@@ -46,7 +47,7 @@ def test_hashes_are_half_a_second_apart_and_flat_frames_have_none() -> None:
 def test_a_hash_bears_a_little_noise() -> None:
     thumbnail = film(3)[0]
     noisy = np.clip(thumbnail.luma + np.random.default_rng(0).normal(0, 3, (36, 64)), 0, 255).astype(np.uint8)
-    one, other = (int(perceptual_hash(shown), 16) for shown in (thumbnail, thumbnail._replace(luma=noisy)))
+    one, other = (int(perceptual_hash(shown.luma), 16) for shown in (thumbnail, thumbnail._replace(luma=noisy)))
     assert (one ^ other).bit_count() <= 5
 
 

@@ -80,10 +80,14 @@ def test_no_two_reasons_read_alike() -> None:
 
 
 def test_options_that_are_named_exist() -> None:
-    from data_prep.config import SamShardConfig, VideoShardConfig
+    from data_prep.config import PhotographShardConfig, SamShardConfig, VideoShardConfig
 
     for option in re.findall(r"--([\w.]+\w)", " ".join(reason.meaning for reason in REASONS.values())):
-        configs = [VideoShardConfig(videos=Path(), output=Path()), SamShardConfig(stills=Path(), output=Path())]
+        configs = [
+            VideoShardConfig(videos=Path(), output=Path()),
+            SamShardConfig(stills=Path(), output=Path()),
+            PhotographShardConfig(photographs=Path(), output=Path()),
+        ]
         for name in option.split("."):
             configs = [getattr(config, name) for config in configs if hasattr(config, name)]
         assert configs, option

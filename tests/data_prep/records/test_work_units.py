@@ -157,11 +157,11 @@ def test_the_account_reads_well_and_adds_up() -> None:
     old = {"inputs": 10000, "kept": 9878, "pairs": 41233, "noun": "videos", "skipped": skipped}
     expected = "kept 9 878 of 10 000 videos, 41 233 pairs; 121 skipped: too short (120), not readable as a video (1)"
     assert describe({**old, "near_duplicates": {}}) == expected
-    assert describe({**old, "near_duplicates": {"b": "a"}}) == f"{expected}; 1 excluded: repeats another clip (1)"
+    assert describe({**old, "near_duplicates": {"b": "a"}}) == f"{expected}; 1 excluded: repeats another (1)"
     new = {"stored_pairs": 41241, "excluded": {"near_duplicate_clip": 1}, "passed_over": {".srt": 3, ".txt": 1}}
     said = describe({**old, "near_duplicates": {"b": "a"}, **new})
     assert said.startswith("kept 9 878 of 10 000 videos, 41 233 of 41 241 pairs; 121 skipped: ")
-    assert said.endswith("; 1 excluded: repeats another clip (1); passed over: 3 .srt, 1 .txt")
+    assert said.endswith("; 1 excluded: repeats another (1); passed over: 3 .srt, 1 .txt")
 
 
 def test_progress_shows_kept_inputs_and_pairs() -> None:

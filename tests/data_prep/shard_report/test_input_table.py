@@ -18,7 +18,7 @@ def test_excluded_pairs_are_not_shown(tmp_path: Path) -> None:
     found = {"clip0.mp4": {"of": "first.mp4", "share": 1.0, "keys": ["s0-0"]}}
     (tmp_path / "excluded.json").write_text(json.dumps({"near_duplicate": found}))
     text = write_report(tmp_path).read_text()
-    assert "repeats another clip: first.mp4" in text
+    assert "repeats another: first.mp4" in text
     assert "Chosen from 1 of 1 samples" in text
     assert "SSIM\u00a00.30" not in text
 
@@ -31,7 +31,7 @@ def test_excluded_clips_stand_beside_those_they_repeat(tmp_path: Path) -> None:
     (tmp_path / "excluded.json").write_text(json.dumps({"near_duplicate": found}))
     text = write_report(tmp_path).read_text()
     assert "a.mp4 repeats b.mp4: 2 pairs excluded" in text
-    assert "Kept 1 of 2 videos, 1 of 3 pairs; 1 excluded: repeats another clip (1)." in text
+    assert "Kept 1 of 2 videos, 1 of 3 pairs; 1 excluded: repeats another (1)." in text
 
 
 def test_inputs_are_tabulated_worst_first_with_all_facts(tmp_path: Path) -> None:

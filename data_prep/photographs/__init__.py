@@ -1,0 +1,1 @@
+"""Your own photographs to pairs of a source and its references."""
