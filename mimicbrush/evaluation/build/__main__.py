@@ -1,4 +1,4 @@
-"""Build and check benchmark sets: `python -m mimicbrush.evaluation.build inner_id|inter_id|heldout|clips|check`."""
+"""Build and check benchmark sets: inner_id, inter_id, heldout, clips, rebuild, overlap, check."""
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
@@ -46,6 +46,27 @@ COMMANDS = CommandGroup(
             run=f"{PACKAGE}.clip_set.build_clip_set",
             examples=(f"{PROGRAM} clips --samples clips.csv --output data/benchmark/clips",),
             ordinary=("samples", "output", "max_side"),
+        ),
+        "rebuild": Command(
+            config=f"{PACKAGE}.config.RebuildConfig",
+            check=f"{PACKAGE}.preconditions.check_rebuild",
+            run=f"{PACKAGE}.rebuild.rebuild_set",
+            examples=(
+                f"{PROGRAM} rebuild --recipe recipe.json --photographs '[photographs]' --output data/benchmark/inner",
+                f"{PROGRAM} rebuild --recipe recipe.json --photographs '[sources, references]' --output inter",
+            ),
+            ordinary=("recipe", "photographs", "output"),
+        ),
+        "overlap": Command(
+            config=f"{PACKAGE}.config.OverlapConfig",
+            check=f"{PACKAGE}.preconditions.check_overlap",
+            run=f"{PACKAGE}.overlap.find_overlap",
+            examples=(
+                f"{PROGRAM} overlap --folder data/benchmark --shards '[runs/own/shards/videos]'",
+                f"{PROGRAM} overlap --folder data/benchmark/inner --shards '[runs/shards/videos, runs/shards/stills]'",
+            ),
+            ordinary=("folder", "shards"),
+            then="",
         ),
         "check": Command(
             config=f"{PACKAGE}.config.CheckConfig",

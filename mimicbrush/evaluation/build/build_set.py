@@ -9,6 +9,7 @@ from mimicbrush.evaluation.benchmark import list_samples
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.candidates import Quota
 from mimicbrush.evaluation.build.collection import Collection
+from mimicbrush.evaluation.build.recipe import write_recipe
 from mimicbrush.evaluation.build.triplet_page import write_contact_sheet
 from mimicbrush.evaluation.build.triplets import PROVENANCE, BuildSummary, make_triplets, write_prompts, write_texts
 from mimicbrush.evaluation.config import BenchmarkSet
@@ -29,7 +30,9 @@ def build_set(benchmark: BenchmarkSet, quotas: Sequence[Quota], sources: Collect
     refuse_faults({str(output): find_faults(benchmark, frozenset({"reference_mask"}))})
     samples = list_samples(benchmark)
     sheet = write_contact_sheet(summary, samples, output)
+    recipe = write_recipe(benchmark, summary.triplets, sources.size)
     _name_skipped(summary, str(output / PROVENANCE))
+    print(f"recipe, without pictures, from which others rebuild the set -> {recipe}")
     print(summary.sentence())
     if benchmark.track == "inter_id" and (unfilled := sum(sample.prompt is None for sample in samples)):
         print(f"prompts to fill in: {unfilled}, in {output / PROMPTS}")

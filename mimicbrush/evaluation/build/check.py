@@ -15,7 +15,7 @@ from mimicbrush.evaluation.preconditions import refuse_faults
 
 def check_folder(config: CheckConfig) -> None:
     """Print a line for every sound set; raises one UserError that names every fault of every set."""
-    sets = [_set_of(folder, config) for folder in _set_folders(config.folder)]
+    sets = [_set_of(folder, config) for folder in set_folders(config.folder)]
     refuse_faults({str(benchmark.folder): find_faults(benchmark, frozenset(config.needs)) for benchmark in sets})
     for benchmark in sets:
         samples = list_samples(benchmark)
@@ -36,7 +36,8 @@ def _set_of(folder: Path, config: CheckConfig) -> BenchmarkSet:
     return BenchmarkSet(folder=folder, task="texture", track="inter_id")
 
 
-def _set_folders(folder: Path) -> list[Path]:
+def set_folders(folder: Path) -> list[Path]:
+    """Folders of sets in a folder, at any depth, or the folder itself."""
     folders = [inner for inner in (folder, *sorted(folder.rglob("*"))) if inner.is_dir() and find_pictures(inner)]
     # `find_faults` names a folder without pictures.
     return folders or [folder]

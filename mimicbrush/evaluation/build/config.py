@@ -151,6 +151,36 @@ class ClipSetConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RebuildConfig:
+    """Rebuild a set from its recipe and the same photographs, byte for byte."""
+
+    recipe: Path
+    """The recipe.json that building the set wrote into its folder."""
+    photographs: list[Path]
+    """Folders of the photographs, searched at any depth; they are found by their checksums, under any name."""
+    output: Path
+    """Folder for the set."""
+
+    def __post_init__(self) -> None:
+        if not self.photographs:
+            raise ValueError("photographs is empty, expected at least one folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapConfig:
+    """Find pictures of benchmark sets that training shards hold as well."""
+
+    folder: Path
+    """A set's folder, or a folder that contains sets at any depth."""
+    shards: list[str]
+    """Folders or addresses of the shards that a network was trained on."""
+
+    def __post_init__(self) -> None:
+        if not self.shards:
+            raise ValueError("shards is empty, expected at least one folder of shards")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckConfig:
     """Check benchmark sets and name every fault, without editing anything."""
 

@@ -13,6 +13,8 @@ from mimicbrush.evaluation.build.config import (
     HeldoutSetConfig,
     InnerIdConfig,
     InterIdConfig,
+    OverlapConfig,
+    RebuildConfig,
 )
 from mimicbrush.files import refuse_file_name
 from mimicbrush.metadata import require_metadata
@@ -49,6 +51,28 @@ def check_clips(config: ClipSetConfig) -> None:
         refuse_file_name(config.output)
     columns = "source, source_prompt, target_image, target_prompt"
     faults.check(config.samples.is_file(), f"{config.samples}: no such file; expected a CSV with columns {columns}")
+    faults.refuse()
+
+
+def check_rebuild(config: RebuildConfig) -> None:
+    """Raise UserError if recipe or photographs are missing, or the output is named like a file."""
+    faults = Faults()
+    with faults.collect():
+        refuse_file_name(config.output)
+    faults.check(config.recipe.is_file(), f"{config.recipe}: no such file; expected the recipe.json of a built set")
+    for folder in config.photographs:
+        with faults.collect():
+            require_photographs(folder)
+    faults.refuse()
+
+
+def check_overlap(config: OverlapConfig) -> None:
+    """Raise UserError if the set or a folder of shards is missing."""
+    faults = Faults()
+    faults.check(config.folder.is_dir(), f"{config.folder}: no such folder; give a benchmark set or a folder of sets")
+    for folder in config.shards:
+        with faults.collect():
+            require_shards(folder)
     faults.refuse()
 
 

@@ -1,0 +1,74 @@
+"""The recipe of a built set: all that others need, besides the photographs, to rebuild it byte for byte.
+
+It names each photograph by file name and checksum, says where its mask comes from (box, clicks, seed), and holds the
+masks themselves, packed to one bit a pixel: a mask by SAM, by another version of OpenCV, or by hand could not be made
+again. It holds no picture, and no path of the machine on which the set was built.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mimicbrush.benchmark_layout import GROUPS, MASK, PARTS, PROMPTS, REFERENCE_MASK, read_texts
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.config import SizeConfig
+from mimicbrush.evaluation.build.triplets import PACKAGES, TripletRecord
+from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.files import installed_versions, read_object, sha256, write_json
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import decode_mask, read_mask
+from mimicbrush.segmentation.prompt import Mask
+
+RECIPE = "recipe.json"
+FIELDS = ("task", "track", "size", "triplets", "masks", "files", "versions")
+
+
+def write_recipe(benchmark: BenchmarkSet, triplets: Sequence[TripletRecord], size: SizeConfig) -> Path:
+    """Write the recipe of a finished set into its folder, and return its path."""
+    folder = benchmark.folder
+    prompts = read_texts(folder / PROMPTS)
+    names = [f"{each.id}{part}" for each in triplets for part in PARTS]
+    texts = [name for name in (GROUPS, PROMPTS) if (folder / name).is_file()]
+    recipe = {
+        "task": benchmark.task,
+        "track": benchmark.track,
+        "size": asdict(size),
+        "triplets": [{**asdict(each), "prompt": prompts.get(each.id)} for each in triplets],
+        "masks": {name: pack_mask(folder / name) for name in names if name.endswith((MASK, REFERENCE_MASK))},
+        "files": {name: sha256(folder / name) for name in (*names, *texts)},
+        "versions": installed_versions(PACKAGES),
+    }
+    write_json(recipe, folder / RECIPE)
+    return folder / RECIPE
+
+
+def read_recipe(path: Path) -> dict:
+    """Read a recipe; raises UserError if it is damaged."""
+    recipe = read_object(path, *FIELDS)
+    try:
+        SizeConfig(**recipe["size"])
+        for each in recipe["triplets"]:
+            TripletRecord(**each)
+            if not all(isinstance(each[part]["sha256"], str) for part in ("source", "reference")):
+                raise TypeError
+        if not isinstance(recipe["masks"], Mapping) or not isinstance(recipe["files"], Mapping):
+            raise TypeError
+    except (TypeError, KeyError, ValueError):
+        raise UserError(f"{path}: damaged, or no {RECIPE} of a built set; get it again") from None
+    return recipe
+
+
+def pack_mask(path: Path) -> str:
+    """Pack a mask's picture to one bit a pixel, as the text of a PNG in base 64."""
+    encoded = io.BytesIO()
+    to_pil(read_mask(path)[0].numpy() > 0.5).convert("1").save(encoded, "PNG", optimize=True)
+    return base64.b64encode(encoded.getvalue()).decode()
+
+
+def unpack_mask(text: str) -> Mask:
+    """Unpack a mask (H, W) of bool; raises ValueError if it is damaged."""
+    return decode_mask(base64.b64decode(text, validate=True))

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mimicbrush.errors import UserError
+from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, RebuildConfig, SizeConfig
+from mimicbrush.evaluation.build.inner_id import build_inner_id
+from mimicbrush.evaluation.build.rebuild import rebuild_set
+
+PHOTOGRAPHS = ["dog/00.jpg", "dog/01.jpg", "cat/00.jpg", "cat/01.png"]
+
+
+@pytest.fixture
+def built(make_photographs, tmp_path) -> Path:
+    """A set of two triplets with masks by GrabCut."""
+    subjects = CollectionConfig(folder=make_photographs(*PHOTOGRAPHS))
+    size = SizeConfig(max_side=128, min_side=64)
+    build_inner_id(InnerIdConfig(subjects=subjects, output=tmp_path / "set", task="texture", size=size))
+    return tmp_path / "set"
+
+
+def test_others_get_the_same_bytes_from_photographs_under_other_names(built, tmp_path):
+    for number, file in enumerate(PHOTOGRAPHS):
+        copy = tmp_path / "theirs" / "deep" / f"{number}{Path(file).suffix}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "photographs" / file, copy)
+    config = RebuildConfig(recipe=built / "recipe.json", photographs=[tmp_path / "theirs"], output=tmp_path / "again")
+    rebuild_set(config)
+    files = [path for path in sorted(built.iterdir()) if path.suffix == ".png" or path.name == "groups.json"]
+    assert len(files) == 9
+    for path in [*files, built / "recipe.json"]:
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+    rebuild_set(config)  # resumes
+
+
+def test_a_recipe_holds_checksums_boxes_and_seeds_but_no_picture_and_no_path(built, tmp_path):
+    text = (built / "recipe.json").read_text()
+    recipe = json.loads(text)
+    source = recipe["triplets"][0]["source"]
+    assert source["sha256"] == hashlib.sha256((tmp_path / "photographs" / source["file"]).read_bytes()).hexdigest()
+    assert source["mask"] == {"method": "grabcut", "iterations": 5, "seed": 0, "central_box": 0.9}
+    assert set(recipe["masks"]) == {f"00{n}_{part}_mask.png" for n in (0, 1) for part in ("source", "reference")}
+    assert str(tmp_path) not in text
+    assert len(text) < min(path.stat().st_size for path in built.glob("*_source.png"))
+
+
+def test_missing_and_changed_photographs_are_named_together_and_nothing_is_written(built, tmp_path):
+    (tmp_path / "photographs" / "dog" / "00.jpg").unlink()
+    with (tmp_path / "photographs" / "cat" / "01.png").open("ab") as file:
+        file.write(b"more")
+    config = RebuildConfig(
+        recipe=built / "recipe.json", photographs=[tmp_path / "photographs"], output=tmp_path / "again"
+    )
+    with pytest.raises(UserError) as caught:
+        rebuild_set(config)
+    assert "2 of 4 photographs are not there, or changed" in str(caught.value)
+    assert "dog/00.jpg (SHA-256 " in str(caught.value) and "cat/01.png (SHA-256 " in str(caught.value)
+    assert not list((tmp_path / "again").glob("*.png"))
+
+
+def test_a_file_that_differs_is_named_with_the_versions(built, tmp_path):
+    recipe = json.loads((built / "recipe.json").read_text())
+    recipe["files"]["001_source.png"] = "0" * 64
+    (tmp_path / "other.json").write_text(json.dumps(recipe))
+    config = RebuildConfig(
+        recipe=tmp_path / "other.json", photographs=[tmp_path / "photographs"], output=tmp_path / "a"
+    )
+    with pytest.raises(
+        UserError, match=r"1 of 9 files differ from the recipe: 001_source.png; it was made with .*pillow"
+    ):
+        rebuild_set(config)
+
+
+def test_a_damaged_recipe_is_refused(built, tmp_path):
+    recipe = json.loads((built / "recipe.json").read_text())
+    del recipe["triplets"][0]["source"]["sha256"]
+    (tmp_path / "damaged.json").write_text(json.dumps(recipe))
+    with pytest.raises(UserError, match="damaged, or no recipe"):
+        rebuild_set(RebuildConfig(recipe=tmp_path / "damaged.json", photographs=[built], output=tmp_path / "again"))
+    assert Image.open(built / "000_source.png").size == (128, 112)
