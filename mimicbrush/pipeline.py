@@ -29,6 +29,7 @@ from mimicbrush.model.sampling import OnStep
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.exported_folder import load_scheduler, save_pretrained
 from mimicbrush.model.weights.lora_loader import LoraLoader
+from mimicbrush.model.weights.weights_upload import HubUpload
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.edit_inputs import CropBox, Picture, Source, as_edit_mask, as_reference, as_source
 from mimicbrush.progress import Progress, progress_bar
@@ -44,7 +45,7 @@ COMPONENTS = ("unet", "reference_unet", "vae", "image_encoder", "image_projector
 """Components of the network."""
 
 
-class MimicBrushPipeline(LoraLoader, DiffusionPipeline):
+class MimicBrushPipeline(LoraLoader, HubUpload, DiffusionPipeline):
     """Repaints the masked part of a picture so that it imitates a reference.
 
     pipe = MimicBrushPipeline.from_pretrained("runs/demo/train").to("cuda")

@@ -1,4 +1,4 @@
-"""Inspect and convert trained weights: `python -m mimicbrush.model.weights inspect | convert | lora`."""
+"""Inspect, convert and upload trained weights: inspect, convert, push, lora."""
 
 from mimicbrush.command import Command, CommandGroup, run_command
 
@@ -26,6 +26,17 @@ COMMANDS = CommandGroup(
             ),
             ordinary=("weights", "output", "dtype", "use_ema"),
             then="nothing was written",
+        ),
+        "push": Command(
+            config=f"{PACKAGE}.config.PushConfig",
+            check=f"{PACKAGE}.preconditions.check_push",
+            run=f"{PACKAGE}.commands.push",
+            examples=(
+                f"{PROGRAM} push --weights runs/own/train --repo_id me/mine --licence apache-2.0",
+                f"{PROGRAM} push --weights runs/own/train --repo_id me/mine --licence other --evaluation runs/own/e",
+            ),
+            ordinary=("weights", "repo_id", "licence", "evaluation", "private"),
+            then="run the same command again",
         ),
         "lora": Command(
             config=f"{PACKAGE}.config.LoraConfig",

@@ -1,4 +1,4 @@
-"""The work of `python -m mimicbrush.model.weights`: inspect, convert and lora."""
+"""The work of `python -m mimicbrush.model.weights`: inspect, convert, push and lora."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mimicbrush.errors import spaced
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network, load_release
-from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
+from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig, PushConfig
 from mimicbrush.model.weights.exported_folder import save_pretrained
 from mimicbrush.model.weights.find import find_weights
 from mimicbrush.model.weights.lora_export import export_lora
@@ -24,6 +24,7 @@ from mimicbrush.model.weights.recommended import RECOMMENDED, recommendation_in
 from mimicbrush.model.weights.release import save_release
 from mimicbrush.model.weights.tensors import TrainedWeights
 from mimicbrush.model.weights.trained_weights import read_weights
+from mimicbrush.model.weights.weights_upload import push_network
 
 CONFIGS = Path("configs/train")
 """Folder of the presets, relative to the project's root."""
@@ -49,6 +50,21 @@ def convert(config: ConvertConfig) -> None:
         save_pretrained(network, config.output, dtype=dtype)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     print(f"{config.weights}: {spaced(num_parameters)} parameters in {config.dtype} -> {config.output}")
+
+
+def push(config: PushConfig) -> None:
+    """Convert the weights, write their card, and upload both; raises UserError where the hub refuses them."""
+    network = load_network(find_weights(config.weights), use_ema=config.use_ema)
+    address = push_network(
+        network,
+        config.repo_id,
+        weights=find_weights(config.weights),
+        evaluation=config.evaluation,
+        licence=config.licence,
+        private=config.private,
+        dtype=getattr(torch, config.dtype),
+    )
+    print(f"{config.weights}: weights and card -> {address}")
 
 
 def lora(config: LoraConfig) -> None:

@@ -37,6 +37,27 @@ class ConvertConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PushConfig:
+    """Upload trained weights to the Hugging Face hub, with a card of their recipe, data, metrics and limits."""
+
+    weights: str
+    """A training run, or a folder made by `convert`; the card describes the recipe and the data of a run."""
+    repo_id: str
+    """The repository, OWNER/NAME; it is made if needed."""
+    licence: str
+    """Licence of the weights as the hub names it, such as apache-2.0, openrail or other; that of the weights that
+    training started from may bind you."""
+    evaluation: Path | None = None
+    """Output folder of an evaluate.py whose first editor is these weights; its means stand in the card."""
+    private: bool = False
+    """Make a new repository private."""
+    use_ema: bool = True
+    """Take the averaged weights (EMA) of a training run; false: its last weights."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Precision of the stored weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoraConfig:
     """Write the adapters (LoRA) of a training run, and the layers trained beside them, as a file for `edit --lora`."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import FILE_SUFFIXES, check_writable, refuse_file_name
-from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig
+from mimicbrush.hub.upload import require_repository_name
+from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig, PushConfig
 from mimicbrush.model.weights.find import require_local_weights
 
 RELEASE_SUFFIX = ".bin"
@@ -30,6 +31,18 @@ def check_convert(config: ConvertConfig) -> None:
     if config.output.suffix != RELEASE_SUFFIX:
         refuse_folder(config.output)
     check_writable(config.output)
+
+
+def check_push(config: PushConfig) -> None:
+    """Raise UserError where the weights or the results of the evaluation are missing, or no repository is named."""
+    faults = Faults()
+    for check, name in ((require_repository_name, config.repo_id), (require_local_weights, config.weights)):
+        with faults.collect():
+            check(name)
+    if config.evaluation is not None:
+        results = config.evaluation / "results.json"
+        faults.check(results.is_file(), f"{results}: no such file; give the output folder of a finished evaluate.py")
+    faults.refuse()
 
 
 def check_lora(config: LoraConfig) -> None:
