@@ -31,11 +31,10 @@ from mimicbrush.benchmark_layout import (
     find_pictures,
     is_filled,
     part_of,
-    read_texts,
 )
 from mimicbrush.csv_rows import read_rows
 from mimicbrush.errors import UserError
-from mimicbrush.files import PICTURE_SUFFIXES, sha256
+from mimicbrush.files import PICTURE_SUFFIXES, read_object, sha256
 from mimicbrush.machine import require_posix
 from mimicbrush.metadata import ORIGIN_FIELDS, read_metadata, require_metadata
 from mimicbrush.seeds import seed_of
@@ -168,7 +167,7 @@ def _row_fault(folder: Path, row: Mapping[str, str], line: int) -> str:
 
 def _triplets(folder: Path, passed_over: Counter[str]) -> dict[str, SourceFiles]:
     """Give a source for each NAME_source with its NAME_source_mask and NAME_reference, as benchmark sets have them."""
-    prompts, groups = (read_texts(folder / name) for name in (PROMPTS, GROUPS))
+    prompts, groups = (_read_texts(folder / name) for name in (PROMPTS, GROUPS))
     found = {}
     for name, parts in find_pictures(folder).items():
         for files in parts.values():
@@ -186,6 +185,12 @@ def _triplets(folder: Path, passed_over: Counter[str]) -> dict[str, SourceFiles]
             tables=tuple(table for table in (folder / PROMPTS, folder / GROUPS) if table.is_file()),
         )
     return found
+
+
+def _read_texts(path: Path) -> dict[str, str]:
+    """Read {name: text}; empty if there is no such file. Raises UserError if it is damaged."""
+    content = read_object(path) if path.is_file() else {}
+    return {name: text for name, text in content.items() if isinstance(text, str)}
 
 
 def _sources_of_subjects(config: PhotographShardConfig, passed_over: Counter[str]) -> dict[str, SourceFiles]:
@@ -221,7 +226,7 @@ def _pictures_in(config: PhotographShardConfig, passed_over: Counter[str]) -> It
         if path.suffix.lower() in PICTURE_SUFFIXES:
             yield path
         else:
-            passed_over[suffix_of(path.name)] += 1
+            passed_over["unreadable folder" if path.is_dir() else suffix_of(path.name)] += 1
 
 
 def _choose_references(name: str, files: Mapping[str, Path], config: PhotographShardConfig) -> dict[str, Path]:

@@ -79,6 +79,9 @@ def test_triplets_are_found_by_their_names_with_prompts_and_groups(tmp_path: Pat
     assert sources["000"].mask == tmp_path / "set" / "000_source_mask.png"
     assert sources["000"].facts == {"group": "cups", "prompt": "a cup"}
     assert sources["001"].fault == "missing: there is no picture 001_reference"
+    (tmp_path / "set" / "prompts.json").write_text("{")
+    with pytest.raises(UserError, match=r"prompts\.json"):
+        list_sources(config_for(tmp_path / "set", tmp_path / "out"))
 
 
 def test_another_text_or_box_changes_the_content_of_its_own_source_alone(tmp_path: Path) -> None:
