@@ -66,14 +66,15 @@ class PlainProgress(Generic[T]):
         iterable: Iterable[T] | None = None,
         *,
         total: int | None = None,
+        initial: int = 0,
         unit: str = "step",
         log: ProgressLog | None = None,
     ) -> None:
         self.iterable = iterable
         self.total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
         self.unit = unit
-        self.n = 0
-        self.initial = 0
+        self.n = initial
+        self.initial = initial
         """Items that were finished before this process began; they say nothing about its speed."""
         self.postfix = ""
         self.log = log or LOG
@@ -118,17 +119,19 @@ def progress_bar(
     iterable: Iterable[T] | None = None,
     *,
     total: int | None = None,
+    initial: int = 0,
     desc: str | None = None,
     unit: str = "step",
     leave: bool = True,
 ) -> Progress:
     """Return tqdm's bar if stderr is a terminal, and plain lines otherwise; with nothing to do, neither is shown.
 
-    unit: name of the counted items, in the singular. desc, leave: as in tqdm, for the bar only.
+    initial: items of `total` that an earlier process finished. unit: name of the counted items, in the singular. desc,
+    leave: as in tqdm, for the bar only.
     """
     if sys.stderr.isatty():
-        return tqdm(iterable, total=total, desc=desc, unit=unit, leave=leave, disable=total == 0)
-    return PlainProgress(iterable, total=total, unit=unit)
+        return tqdm(iterable, total=total, initial=initial, desc=desc, unit=unit, leave=leave, disable=total == 0)
+    return PlainProgress(iterable, total=total, initial=initial, unit=unit)
 
 
 class StepCount:

@@ -25,6 +25,8 @@ class SetSizes:
     """Pictures in which an object is moved by a flow."""
     video: int = 12
     """Clips edited by a target image."""
+    surface: int = 8
+    """Clips in which the object takes the material of a reference."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,64 +6,109 @@ import math
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mimicbrush.atlas.atlas_losses import atlas_losses, draw_pixels
 from mimicbrush.atlas.atlas_pictures import write_pictures, write_preview
-from mimicbrush.atlas.config import AtlasConfig
+from mimicbrush.atlas.config import ATLAS_FILE, AtlasConfig, AtlasTrainingConfig
 from mimicbrush.atlas.grid_atlas import MARGIN, GridAtlas, GridAtlasSizes
 from mimicbrush.atlas.layered_atlas import LAYERS, PUBLISHED_SCALE, Layer, LayeredAtlas
-from mimicbrush.atlas.rendered_atlas import RenderedAtlas, render_atlas
+from mimicbrush.atlas.rendered_atlas import RenderedAtlas, native_resolution, render_atlas
 from mimicbrush.atlas.stored_atlas import psnr_of, save_atlas
-from mimicbrush.atlas.training_clip import TrainingClip, find_difficulties, load_training_clip, read_clip
+from mimicbrush.atlas.training_clip import (
+    TrainingClip,
+    find_difficulties,
+    load_training_clip,
+    read_clip,
+    read_masks,
+)
 from mimicbrush.device import choose_device
-from mimicbrush.errors import Terminated
-from mimicbrush.files import whole, write_json
+from mimicbrush.errors import Terminated, UserError
+from mimicbrush.files import read_object, whole, write_json
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.folder_lock import held
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.run_state import undisturbed
 from mimicbrush.seeds import seed_of
-from mimicbrush.tensor_files import torch_load, torch_save
+from mimicbrush.tensor_files import DamagedFileError, tensor_digest, torch_load, torch_save
 
-STATE, CARD = "state.pt", "card.json"
-FREE = ("save_every",)
-"""Options that may change when a run resumes."""
+STATE, CARD, CONTENT = "state.pt", "card.json", "content.json"
+FREE = ("save_every", "clip", "masks")
+"""Options that may change when a run resumes; clip and masks are compared by their content."""
 MAP_SHARE = 0.05
 """Learning rate of the maps, as a share of that of textures and opacities."""
 
 
+class ClipContent(NamedTuple):
+    """Digests of what an atlas is made of, by which its folder knows the clip."""
+
+    clip: str
+    masks: str | None
+    """None where masks are made of a box."""
+
+
 def make_atlas(config: AtlasConfig) -> str:
     """Read a clip, train its atlas, and write the atlas, its pictures and a card."""
-    device = choose_device("auto")
     frames = read_clip(config.clip, num_frames=config.num_frames, short_side=config.short_side)
+    masks = None
+    if config.masks is not None:
+        masks = read_masks(config.masks, frames, num_frames=config.num_frames, short_side=config.short_side)
     with held(config.output):
         refuse_other_run(config.output, config, free=FREE)
-        clip = load_training_clip(config, frames.to(device), load_raft(config.flow).to(device))
+        _refuse_other_content(config.output, content_of(frames, masks), config)
+        if (config.output / ATLAS_FILE).is_file():
+            return f"the atlas of this clip is finished -> {config.output}"
+        device = choose_device("auto")
+        clip = load_training_clip(config, frames.to(device), masks, load_raft(config.flow).to(device))
         # Only now, so that unfit masks or boxes can be replaced by others in the same folder.
         claim(config.output, config, free=FREE)
+        write_json(content_of(frames, masks)._asdict(), config.output / CONTENT)
         for line in find_difficulties(clip):
             print(f"warning: {line}", file=sys.stderr)
-        clip = TrainingClip(*(each.to(device) for each in clip))
-        training = AtlasTraining(first_atlas(clip), clip, config)
-        training.run(config.output)
-        rendered = training.render()
-        psnr = psnr_of(rendered.reconstruction, clip.frames)
-        save_atlas(training.atlas, config.output, psnr=psnr)
-        write_pictures(rendered, config.output)
-        write_json(
-            {"psnr": round(psnr, 2), "cpu_seconds_of_training": round(training.cpu_seconds)}, config.output / CARD
-        )
+        psnr = train_atlas(clip, config, config.output)
     return f"atlas of {clip.shape}, reconstructed with {psnr:.1f} dB -> {config.output}"
+
+
+def train_atlas(clip: TrainingClip, config: AtlasTrainingConfig, folder: Path) -> float:
+    """Train the atlas of a clip, or resume its training, and write everything into a folder; returns its PSNR in dB."""
+    training = AtlasTraining(first_atlas(clip), clip, config)
+    training.run(folder)
+    rendered = training.render()
+    psnr = psnr_of(rendered.reconstruction, clip.frames)
+    write_pictures(rendered, folder)
+    write_json({"psnr": round(psnr, 2), "cpu_seconds_of_training": round(training.cpu_seconds)}, folder / CARD)
+    # Last, because a folder that has it counts as finished.
+    save_atlas(training.atlas, folder, psnr=psnr)
+    return psnr
+
+
+def content_of(frames: Tensor, masks: Tensor | None) -> ClipContent:
+    """Digests of a clip's frames and masks."""
+    return ClipContent(tensor_digest(frames), None if masks is None else tensor_digest(masks))
+
+
+def _refuse_other_content(folder: Path, content: ClipContent, config: AtlasConfig) -> None:
+    """Raise UserError if a folder's atlas was begun from other pictures than those that now lie at the same paths."""
+    path = folder / CONTENT
+    if not path.is_file():
+        return
+    before = ClipContent(**read_object(path, *ClipContent._fields))
+    for name, old, new in zip(ClipContent._fields, before, content, strict=True):
+        if old != new:
+            raise UserError(
+                f"{folder} holds the atlas of other pictures: it was not made of the {name} that"
+                f" {getattr(config, name)} holds now; choose another output or delete the folder"
+            )
 
 
 class AtlasTraining:
     """The optimisation of an atlas, which resumes from its last state."""
 
-    def __init__(self, atlas: LayeredAtlas, clip: TrainingClip, config: AtlasConfig) -> None:
+    def __init__(self, atlas: LayeredAtlas, clip: TrainingClip, config: AtlasTrainingConfig) -> None:
         self.atlas, self.clip, self.config = atlas.to(clip.frames.device), clip, config
         maps = [weights for name, weights in atlas.named_parameters() if name.startswith("mappings.")]
         others = [weights for name, weights in atlas.named_parameters() if not name.startswith("mappings.")]
@@ -80,20 +125,29 @@ class AtlasTraining:
         """Run the remaining steps; states and previews are written into the folder."""
         state = folder / STATE
         if state.is_file():
-            self.load_state_dict(torch_load(state))
-        progress = progress_bar(range(self.step, self.config.num_steps))
+            self._read(state)
+        with progress_bar(total=self.config.num_steps, initial=self.step, desc="atlas") as progress:
+            try:
+                while self.step < self.config.num_steps:
+                    with undisturbed():
+                        loss = self.run_step()
+                    if self.step % 50 == 0:
+                        progress.set_postfix_str(f"loss {loss:.1f}")
+                    progress.update()
+                    if self.step % self.config.save_every == 0 or self.step == self.config.num_steps:
+                        self._write(state)
+                        write_preview(self.render(), self.clip.frames, folder, self.step)
+            except (KeyboardInterrupt, Terminated):
+                self._write(state)
+                raise
+
+    def _read(self, state: Path) -> None:
         try:
-            for _ in progress:
-                with undisturbed():
-                    loss = self.run_step()
-                if self.step % 50 == 0:
-                    progress.set_postfix_str(f"loss {loss:.1f}")
-                if self.step % self.config.save_every == 0 or self.step == self.config.num_steps:
-                    self._write(state)
-                    write_preview(self.render(), self.clip.frames, folder, self.step)
-        except (KeyboardInterrupt, Terminated):
-            self._write(state)
-            raise
+            self.load_state_dict(torch_load(state))
+        except DamagedFileError:
+            raise UserError(
+                f"{state} is damaged, so the training cannot resume; delete it, and the same command begins again"
+            ) from None
 
     def _write(self, state: Path) -> None:
         with whole(state) as partial:
@@ -122,8 +176,10 @@ class AtlasTraining:
 
     def render(self) -> RenderedAtlas:
         """The layers of the clip, with atlas pictures in the resolution of the frames."""
-        resolution = round(2 * self.clip.shape.half_side / PUBLISHED_SCALE)
-        return render_atlas(self.atlas, self.clip.shape, resolution=resolution, device=self.clip.frames.device)
+        shape = self.clip.shape
+        return render_atlas(
+            self.atlas, shape, resolution=native_resolution(self.atlas, shape), device=self.clip.frames.device
+        )
 
     def state_dict(self) -> dict:
         return {

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mimicbrush.errors import Faults
 
+ATLAS_FILE = "atlas.pt"
+"""Name of a finished atlas in its folder."""
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; x1 and y1 are exclusive."""
 
@@ -48,7 +50,37 @@ class AtlasLossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtlasConfig:
+class AtlasTrainingConfig:
+    """Options of the training of an atlas, whatever its clip."""
+
+    num_steps: int = 3000
+    """Length of the training in optimiser steps."""
+    batch_size: int = 8192
+    """Random pixels in a step."""
+    learning_rate: float = 0.02
+    """Learning rate of textures and opacities at the beginning; that of the maps is a twentieth. Both fall to 0."""
+    losses: AtlasLossConfig = field(default_factory=AtlasLossConfig)
+    """Weights of the losses."""
+    flow: str = "asset:flow"
+    """Weights of RAFT for the optical flow between frames, such as raft-things.pth."""
+    save_every: int = 500
+    """Steps between two states from which an interrupted run resumes; each also writes a preview."""
+    seed: int = 0
+    """Seed for the pixels of the steps."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        for name in ("num_steps", "batch_size", "save_every"):
+            value = getattr(self, name)
+            faults.check(value >= 1, f"{name} is {value}, expected at least 1")
+        faults.check(
+            0 < self.learning_rate < float("inf"), f"learning_rate is {self.learning_rate}, expected a positive number"
+        )
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasConfig(AtlasTrainingConfig):
     """Make the layered atlas of a clip."""
 
     clip: Path
@@ -62,39 +94,18 @@ class AtlasConfig:
     """Box [x0, y0, x1, y1] around that object in the first frame, from which masks are made; instead of masks."""
     sam: str | None = None
     """Weights of Segment Anything, which then makes masks of the box, instead of GrabCut."""
-    flow: str = "asset:flow"
-    """Weights of RAFT for the optical flow between frames, such as raft-things.pth."""
     num_frames: int = 70
     """Number of the clip's first frames that are used, at most."""
     short_side: int = 432
     """Largest short side in pixels; larger frames are made smaller."""
-    num_steps: int = 3000
-    """Length of the training in optimiser steps."""
-    batch_size: int = 8192
-    """Random pixels in a step."""
-    learning_rate: float = 0.02
-    """Learning rate of textures and opacities at the beginning; that of the maps is a twentieth. Both fall to 0."""
-    losses: AtlasLossConfig = field(default_factory=AtlasLossConfig)
-    """Weights of the losses."""
-    save_every: int = 500
-    """Steps between two states from which an interrupted run resumes; each also writes a preview."""
-    seed: int = 0
-    """Seed for the pixels of the steps."""
 
     def __post_init__(self) -> None:
         faults = Faults()
-        for name, smallest in {
-            "num_frames": 2,
-            "short_side": 16,
-            "num_steps": 1,
-            "batch_size": 1,
-            "save_every": 1,
-        }.items():
+        with faults.collect():
+            super().__post_init__()
+        for name, smallest in {"num_frames": 2, "short_side": 16}.items():
             value = getattr(self, name)
             faults.check(value >= smallest, f"{name} is {value}, expected at least {smallest}")
-        faults.check(
-            0 < self.learning_rate < float("inf"), f"learning_rate is {self.learning_rate}, expected a positive number"
-        )
         faults.check(
             (self.masks is None) != (self.box is None),
             "give either masks, one for each frame, or a box around the object in the first frame",

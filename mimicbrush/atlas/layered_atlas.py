@@ -163,3 +163,8 @@ def to_atlas_points(layer: Layer, mapped: Tensor) -> Tensor:
 def to_opacity(share: Tensor) -> Tensor:
     """Map [0, 1] to [0.001, 0.991], so that neither layer is ever without a gradient."""
     return 0.99 * share + 0.001
+
+
+def from_opacity(opacity: Tensor) -> Tensor:
+    """Undo `to_opacity`: a layer that is fully seen has 1, and a hidden one 0."""
+    return ((opacity - 0.001) / 0.99).clamp(0, 1)

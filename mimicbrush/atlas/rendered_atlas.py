@@ -58,6 +58,20 @@ class RenderedAtlas(NamedTuple):
         """The frames (T, 3, H, W)."""
         return torch.lerp(self.colours["background"], self.colours["foreground"], self.opacity)
 
+    def to(self, device: torch.device | str) -> RenderedAtlas:
+        layers = {
+            name: layer._replace(**{each: getattr(layer, each).to(device) for each in ("picture", "seen", "points")})
+            for name, layer in self.layers.items()
+        }
+        return RenderedAtlas(
+            self.opacity.to(device), layers, {name: colours.to(device) for name, colours in self.colours.items()}
+        )
+
+
+def native_resolution(atlas: LayeredAtlas, clip: ClipShape) -> int:
+    """Pixels to a unit of atlas coordinates at which an atlas picture is about as fine as the frames."""
+    return round(2 * clip.half_side / min(atlas.scale(layer) for layer in LAYERS))
+
 
 def grid_in_box(points: Tensor, box: Box) -> Tensor:
     """Places (..., 2) of points in a box, from -1 at its upper left corner to 1 at its lower right one."""
@@ -110,23 +124,19 @@ def _draw_layer(atlas: LayeredAtlas, layer: Layer, points: Tensor, resolution: i
     picture = F.pad(drawn.permute(2, 0, 1)[None], (0, right, 0, bottom))
     return AtlasLayer(
         picture=picture,
-        seen=_mark_seen(places, origin, (height, width), resolution),
+        seen=mark_places(places - places.new_tensor(origin), (height, width)),
         points=places - places.new_tensor(origin),
         origin=origin,
     )
 
 
-def _mark_seen(places: Tensor, origin: tuple[int, int], size: tuple[int, int], resolution: int) -> Tensor:
-    """Mark the four neighbours of every pixel's place: (1, 1, h, w)."""
+def mark_places(points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Mark the four neighbours of places (..., 2), column and row, in a picture of this size: (1, 1, h, w)."""
     height, width = size
     columns, rows = (
-        [
-            rounding(places[..., axis]).clamp(0, resolution - 1).long() - origin[axis]
-            for rounding in (torch.floor, torch.ceil)
-        ]
-        for axis in (0, 1)
+        [rounding(points[..., axis]).clamp(min=0).long() for rounding in (torch.floor, torch.ceil)] for axis in (0, 1)
     )
-    seen = places.new_zeros(height, width)
+    seen = points.new_zeros(height, width)
     for column in columns:
         for row in rows:
             inside = (column < width) & (row < height)

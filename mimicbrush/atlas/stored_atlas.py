@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mimicbrush.atlas.config import ATLAS_FILE
 from mimicbrush.atlas.grid_atlas import GridAtlas, GridAtlasSizes
 from mimicbrush.atlas.layered_atlas import ClipShape, CoordinateMlp, LayeredAtlas, PublishedAtlas
 from mimicbrush.errors import UserError
 from mimicbrush.files import sha256, whole
 from mimicbrush.tensor_files import torch_load, torch_save
 
-ATLAS_FILE = "atlas.pt"
-"""Name of a finished atlas in its folder."""
 KIND = "mimicbrush grid atlas"
 OFFICIAL_KEYS = {
     "foreground_mapping": "model_F_mapping1_state_dict",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -17,9 +19,10 @@ from mimicbrush.atlas.layered_atlas import ClipShape
 from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.warping import points_inside, warp_backward
-from mimicbrush.pictures.conversion import to_channels, to_pil
+from mimicbrush.pictures.conversion import is_masked, mask_bytes, on_white, to_channels, to_pil
+from mimicbrush.pictures.decoding import decode_file, decode_frames
+from mimicbrush.pictures.edit_inputs import refuse_photograph
 from mimicbrush.pictures.geometry import resize
-from mimicbrush.pictures.reading import read_frames, read_image, read_mask, read_mask_frames
 from mimicbrush.progress import progress_bar
 from mimicbrush.segmentation.grabcut import segment_grabcut
 from mimicbrush.segmentation.prompt import Mask, SegmentationPrompt
@@ -65,17 +68,13 @@ class TrainingClip(NamedTuple):
 def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
     """Read the first frames (T, 3, H, W) of a clip, an animated PNG, or a folder of frames.
 
-    Raises UserError if there are fewer than two, or they differ in size.
+    Raises UserError if there are fewer than two, they differ in size, or their numbers have a gap.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
-        frames = [read_image(file) for file in files[: num_frames + 1]]
-        sizes = {tuple(frame.shape[-2:]) for frame in frames}
-        if len(sizes) > 1:
-            raise UserError(f"{path}: its frames have {len(sizes)} different sizes; export all at one size")
-        clip = torch.stack(frames) if frames else torch.zeros(0, 3, 1, 1)
-    elif path.suffix.lower() in PICTURE_SUFFIXES:
-        clip = read_frames(path)
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        frames = [to_channels(levels) for levels in _read_pictures(path, num_frames + 1)]
+        if any(len(frame) == 4 and (frame[3] < 1).any() for frame in frames):
+            log.warning("%s: transparent parts of its frames are taken as white", path)
+        clip = [on_white(frame) for frame in frames]
     else:
         clip = _decode(path, num_frames + 1, short_side)
     if len(clip) > num_frames:
@@ -84,31 +83,31 @@ def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
     if len(clip) < 2:
         found = "a single frame" if len(clip) else "no frames"
         raise UserError(f"{path}: holds {found}, expected at least 2; an atlas is made of a clip that moves")
-    width, height = fit_size(clip.shape[:-3:-1], short_side)
+    sizes = {frame.shape for frame in clip}
+    if len(sizes) > 1:
+        raise UserError(f"{path}: its frames have {len(sizes)} different sizes; export all at one size")
+    width, height = fit_size(clip[0].shape[:-3:-1], short_side)
     return torch.stack([resize(frame, height, width) for frame in clip])
 
 
 def read_masks(path: Path, clip: Tensor, *, num_frames: int, short_side: int) -> Tensor:
     """Read the first masks (T, 1, H, W) of a clip that was read with the same limits, and scale them like its frames.
 
-    Raises UserError if their number or size is another, or if they show no object or no background.
+    Raises UserError if their number or size is another, if one is a photograph, or if they show no object or no
+    background.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
-        masks = [read_mask(file) for file in files[:num_frames]]
-    else:
-        masks = list(read_mask_frames(path)[:num_frames])
-    if len(masks) != len(clip):
-        raise UserError(f"{path}: holds {len(masks)} masks, and {len(clip)} frames are used; give one for each frame")
+    levels = [torch.from_numpy(mask_bytes(each))[None] for each in _read_pictures(path, num_frames)]
+    if len(levels) != len(clip):
+        raise UserError(f"{path}: holds {len(levels)} masks, and {len(clip)} frames are used; give one for each frame")
     height, width = clip.shape[-2:]
-    for number, mask in enumerate(masks):
-        size = fit_size(mask.shape[:-3:-1], short_side)
-        if size != (width, height):
+    for number, each in enumerate(levels):
+        refuse_photograph(each / 255, f"{path}: mask {number + 1}")
+        if fit_size(each.shape[:-3:-1], short_side) != (width, height):
             raise UserError(
-                f"{path}: mask {number + 1} is {mask.shape[-1]} x {mask.shape[-2]} pixels, which does not fit frames"
+                f"{path}: mask {number + 1} is {each.shape[-1]} x {each.shape[-2]} pixels, which does not fit frames"
                 f" of {width} x {height}; export both at one size"
             )
-    scaled = torch.stack([resize(mask, height, width) for mask in masks])
+    scaled = torch.stack([resize(is_masked(each).float(), height, width) for each in levels])
     if not scaled.any() or scaled.all():
         found = "white" if scaled.any() else "black"
         raise UserError(f"{path}: all masks are wholly {found}; paint the object white and the background black")
@@ -175,12 +174,12 @@ def find_difficulties(training_clip: TrainingClip) -> list[str]:
     return found
 
 
-def load_training_clip(config: AtlasConfig, clip: Tensor, estimator: FlowEstimator) -> TrainingClip:
-    """Estimate the flow of a clip, and read its masks or make them."""
-    masks = segmenter = None
-    if config.masks is not None:
-        masks = read_masks(config.masks, clip, num_frames=config.num_frames, short_side=config.short_side)
-    else:
+def load_training_clip(
+    config: AtlasConfig, clip: Tensor, masks: Tensor | None, estimator: FlowEstimator
+) -> TrainingClip:
+    """Estimate the flow of a clip (T, 3, H, W), and make masks of the config's box unless there are masks."""
+    segmenter = None
+    if masks is None:
         check_box(config.box, clip)
     if config.sam is not None:
         from mimicbrush.segmentation.segment_anything import SegmentAnything
@@ -190,11 +189,35 @@ def load_training_clip(config: AtlasConfig, clip: Tensor, estimator: FlowEstimat
     flow, reliable = estimate_flow(estimator, clip)
     if masks is None:
         masks = masks_of_box(clip, flow, config.box, segmenter=segmenter, seed=config.seed)
-    return TrainingClip(clip, masks, flow, reliable)
+    return TrainingClip(clip, masks.to(clip), flow, reliable)
 
 
-def _decode(path: Path, num_frames: int, short_side: int) -> Tensor:
-    """The first frames of a video file, which is decoded to its end."""
+def _read_pictures(path: Path, num_frames: int) -> list[NDArray]:
+    """Levels (H, W, C) of the first pictures of a folder, in the order of their names, or of an animated PNG."""
+    if not path.is_dir():
+        return decode_frames(path)[:num_frames]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)[:num_frames]
+    _refuse_gaps(path, files)
+    return [decode_file(file).levels for file in files]
+
+
+def _refuse_gaps(folder: Path, files: list[Path]) -> None:
+    """Raise UserError if files whose names end in numbers leave one out."""
+    endings = [re.search(r"\d+$", file.stem) for file in files]
+    if len(files) < 3 or not all(endings):
+        return
+    numbers = [int(ending[0]) for ending in endings]
+    steps = [after - before for before, after in pairwise(numbers)]
+    gap = next((place for place, step in enumerate(steps) if step > min(steps) > 0), None)
+    if gap is not None:
+        raise UserError(
+            f"{folder}: frames are missing between {files[gap].name} and {files[gap + 1].name}; export all of the clip,"
+            " or number them without a gap"
+        )
+
+
+def _decode(path: Path, num_frames: int, short_side: int) -> list[Tensor]:
+    """The first frames (3, H, W) of a video file, which is decoded to its end."""
     seen = count()
     try:
         with open_clip(path, short_side=short_side, exact=True) as reader:
@@ -202,11 +225,7 @@ def _decode(path: Path, num_frames: int, short_side: int) -> Tensor:
             every = reader.read([0.0, float("inf")], keep=lambda _: next(seen) < num_frames, skip=False).frames
     except UnusableInput as error:
         raise UserError(f"{path}: {error}") from None
-    pictures = [to_channels(frame.image) for frame in every[:num_frames]]
-    sizes = {picture.shape for picture in pictures}
-    if len(sizes) > 1:
-        raise UserError(f"{path}: its frames have {len(sizes)} different sizes; export all at one size")
-    return torch.stack(pictures) if pictures else torch.zeros(0, 3, 1, 1)
+    return [to_channels(frame.image) for frame in every[:num_frames]]
 
 
 def _segment(picture: Image.Image, box: Box, segmenter: SegmentAnything | None, seed: int) -> Mask:

@@ -39,8 +39,8 @@ COMMANDS = CommandGroup(
         "atlas": Command(
             config=f"{PACKAGE}.atlases.config.AtlasBenchConfig",
             run=f"{PACKAGE}.atlases.atlas_quality.bench_atlas",
-            examples=(f"{PROGRAM} atlas", f"{PROGRAM} atlas --clip 3 --published_seconds 0"),
-            ordinary=("clip", "num_frames", "width", "num_steps", "published_seconds"),
+            examples=(f"{PROGRAM} atlas", f"{PROGRAM} atlas --clips '[3]' --published_seconds 0"),
+            ordinary=("clips", "num_frames", "width", "num_steps", "published_seconds"),
             then=THEN,
         ),
         "motion": Command(

@@ -1,22 +1,17 @@
-"""Edit a clip: read it, ask the editor, and write the edited clip with its layers."""
+"""Edit a clip by a target picture: read it, ask the editor, and write the edited clip with its layers."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor
-from tqdm import tqdm
-
+from mimicbrush.edit.clip_masks import read_clip_masks
+from mimicbrush.edit.clip_results import as_tensor, write_clip_result
 from mimicbrush.edit.editing import find_editor
 from mimicbrush.edit.kinds.video_edit import VideoEditConfig
-from mimicbrush.errors import UserError
-from mimicbrush.pictures.conversion import on_white, to_levels
+from mimicbrush.pictures.conversion import on_white
 from mimicbrush.pictures.headers import read_header, refuse_animation
-from mimicbrush.pictures.reading import read_channels, read_mask, read_mask_frames
-from mimicbrush.pictures.writing import write_frames
+from mimicbrush.pictures.reading import read_channels, read_mask
 from mimicbrush.progress import step_bar
 from mimicbrush.requests import VideoRequest, check_answers
-from mimicbrush.video.whole_clip import WholeClip, check_sound, read_whole_clip, write_edited_clip
+from mimicbrush.video.whole_clip import WholeClip, check_sound, read_whole_clip
 
 
 def edit_clip(config: VideoEditConfig) -> str:
@@ -27,21 +22,13 @@ def edit_clip(config: VideoEditConfig) -> str:
     editor = find_editor(config.editor, config.init_args, type(config))
     with step_bar(desc="editing") as on_progress:
         (edited,) = check_answers(editor, [editor.edit(request, on_progress=on_progress)], [request])
-    frames = np.stack([to_levels(frame) for frame in edited.frames.float()])
-    write_edited_clip(config.output, frames, clip, source=config.source)
-    for name, layer in edited.layers.items():
-        path = config.output.with_name(f"{config.output.stem}-{name}.png")
-        if path.exists() and not config.force:
-            tqdm.write(f"{path} exists and is kept; --force overwrites it")
-        else:
-            write_frames(layer, path)
-            tqdm.write(f"layer {name} -> {path}")
-    return f"edited {len(frames)} frames -> {config.output}"
+    write_clip_result(edited, config.output, clip, source=config.source, force=config.force)
+    return f"edited {len(edited.frames)} frames -> {config.output}"
 
 
 def video_request(config: VideoEditConfig, clip: WholeClip) -> VideoRequest:
     """Read the pictures of an edit; raises UserError where they do not fit."""
-    source = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+    source = as_tensor(clip)
     for path in (config.target_image, config.target_mask):
         if path is not None:
             refuse_animation(path, read_header(path).num_frames)
@@ -51,23 +38,16 @@ def video_request(config: VideoEditConfig, clip: WholeClip) -> VideoRequest:
         target_mask = read_mask(config.target_mask)
     elif len(picture) == 4 and (picture[3] <= 0.5).any():
         target_mask = picture[3:]
+    mask = None
+    if config.mask is not None:
+        mask = read_clip_masks(config.mask, source, name=f"mask {config.mask}", of=f"source {config.source}")
     return VideoRequest(
         source=source,
         source_prompt=config.source_prompt,
         target_prompt=config.target_prompt,
         target_image=on_white(picture),
         target_mask=target_mask,
-        mask=None if config.mask is None else _read_masks(config, source),
+        mask=mask,
         fps=clip.fps,
         seed=config.seed,
     )
-
-
-def _read_masks(config: VideoEditConfig, source: Tensor) -> Tensor:
-    masks = read_mask_frames(config.mask)
-    if len(masks) != len(source):
-        raise UserError(
-            f"mask {config.mask} has {len(masks)} frames, and source {config.source} has {len(source)}; give one mask"
-            " for each frame"
-        )
-    return masks

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, get_args, get_origin
 
+from mimicbrush.edit.clip_config import CONTAINERS
 from mimicbrush.errors import Faults
 from mimicbrush.requests import EditRequest
 
 if TYPE_CHECKING:
     from mimicbrush.edit.loaded_inputs import Inputs
-    from mimicbrush.requests import Edited
+    from mimicbrush.requests import Edited, Editor
 
 PROGRAM = "python -m mimicbrush.edit"
 
@@ -23,15 +24,16 @@ class EditConfig(ABC):
     source: Path | None = None
     """The picture to edit."""
     output: Path | None = None
-    """PNG file to write, with 16 bits if the source is a 16-bit PNG. With num_images, -1, -2, ... is added before the
-    suffix; a layer of the result is written beside it, with its name before the suffix."""
+    """PNG file to write, with 16 bits if the source is a 16-bit PNG, or a clip if the source is one. With num_images,
+    -1, -2, ... is added before the suffix; a layer of the result is written beside it, with its name before the
+    suffix."""
     batch: Path | None = None
     """CSV with one edit in each row, instead of the options that describe one: a column for each of them, and
     optionally for seed and others; paths are relative to the CSV. Rows whose output exists are left out, so the same
     command resumes. Rows with faults are named and skipped; the exit status is then 2."""
     replay: Path | None = None
-    """Repeat an edit: a PNG written by this command, whose recorded settings, weights included, are used for all
-    options that are not given; usually only output is."""
+    """Repeat an edit: a PNG or clip written by this command, whose recorded settings, weights included, are used for
+    all options that are not given; usually only output is."""
     editor: str | None = None
     """Class path of the editor to use instead of the default, for instance my_package.MyEditor."""
     init_args: dict = field(default_factory=dict)
@@ -73,10 +75,12 @@ class EditConfig(ABC):
             self.batch is None or len(missing) == len(self.needed),
             f"batch names {', '.join(f'{name}s' for name in self.needed[:-1])} and outputs; remove these options",
         )
+        suffixes = CONTAINERS if self.is_clip else (".png",)
         faults.check(
-            self.output is None or self.output.suffix.lower() == ".png",
-            f"output is {self.output}, expected a name ending in .png",
+            self.output is None or self.output.suffix.lower() in suffixes,
+            f"output is {self.output}, expected a name ending in {', '.join(suffixes)}",
         )
+        faults.check(not (self.grid and self.is_clip), "grid shows edits of pictures; leave it out for a clip")
         faults.check(self.num_images >= 1, f"num_images is {self.num_images}, expected at least 1")
         last_seed = 2**63 - max(1, self.num_images)
         faults.check(
@@ -103,6 +107,10 @@ class EditConfig(ABC):
         """The result to write, from the editor's answer to the request."""
         return edited
 
+    def adapt(self, editor: "Editor") -> "Editor":
+        """The editor that answers the request, made of the loaded one."""
+        return editor
+
     def stopped_at(self, step: int) -> Self:
         """Describe the result of an edit that was stopped after a step, so that a replay gives it again."""
         raise NotImplementedError(f"{type(self).__name__} keeps no edits that are stopped")
@@ -111,6 +119,11 @@ class EditConfig(ABC):
     def preset_values(self) -> dict[str, object]:
         """Values of options that follow from another option, unless they are given themselves."""
         return {}
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether a clip is edited, and not a picture."""
+        return False
 
     @property
     def editor_spec(self) -> tuple[str, dict] | None:

@@ -112,7 +112,7 @@ def _read_row(config: EditConfig, row: Mapping[str, str], faults: Faults) -> Edi
             with faults.collect(), without_warnings():
                 read_inputs(edit)
             return edit
-    faults.found += missing_pictures(given)
+    faults.found += missing_pictures(given, is_clip=config.is_clip)
     return None
 
 

@@ -14,11 +14,12 @@ from mimicbrush.config import find_class, instantiate
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.diffusion.seeded_noise import seeded_generators
+from mimicbrush.edit.clip_results import write_clip_result
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import read_inputs
 from mimicbrush.edit.kinds.reference_edit import LoadConfig
 from mimicbrush.edit.loaded_inputs import Inputs
-from mimicbrush.edit.record import save_with_settings
+from mimicbrush.edit.record import save_with_settings, settings_record
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.errors import UserError
 from mimicbrush.model.weights.lora_file import read_lora
@@ -147,6 +148,7 @@ def edit(
         # The PNG records these numbers, so that a replay uses them even if the weights recommend others by then.
         config = config.resolved(loaded.network.options.recommended)
         editor = PipelineEditor(loaded, config.settings)
+    editor = config.adapt(editor)
     request = config.request(inputs, getattr(editor, "canvas_size", DEFAULT_CANVAS))
     requests = [replace(request, seed=seed) for seed in config.seeds]
     for hint in editor.hints(request) if hasattr(editor, "hints") else ():
@@ -214,6 +216,18 @@ def write_result(
     edited = config.finish(edited, request)
     if not edited.frames.isfinite().all():
         raise UserError(f"the edit for {config.output} holds NaN or infinity; are the weights sound?")
+    if config.is_clip:
+        write_clip_result(
+            edited,
+            config.output,
+            inputs.clip,
+            source=config.source,
+            force=config.force,
+            record=settings_record(config, inputs, portable=portable),
+            layer_format=config.layer_format,
+        )
+        tqdm.write(f"edited {len(edited.frames)} frames with seed {config.seed} -> {config.output}")
+        return
     save_with_settings(inputs.source.restore(edited.frames[0].float()), config, inputs, portable=portable)
     tqdm.write(f"edited with seed {config.seed} -> {config.output}")
     for name, layer in edited.layers.items():

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from mimicbrush.edit.clip_masks import read_atlas_mask, read_clip_masks
+from mimicbrush.edit.clip_results import as_tensor
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.keep_masks import RELEASED_SUFFIX, as_inverted_mask, read_latent_mask
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
@@ -21,6 +23,7 @@ from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
 from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.headers import read_header, refuse_animation
+from mimicbrush.video.whole_clip import check_sound, read_whole_clip
 
 
 def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
@@ -30,6 +33,8 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
     """
     called = (lambda path: path and path.name) if portable else (lambda path: path)
     source_name = f"source {called(config.source)}"
+    if config.is_clip:
+        return _read_clip_inputs(config, called)
     faults, source, masks, references, flow = Faults(), None, {}, [], None
     with faults.collect():
         picture = _decode("source", config.source)
@@ -80,6 +85,36 @@ def without_warnings() -> Iterator[None]:
         yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> Inputs:
+    """Read the clip of an edit, its masks and its references."""
+    faults, clip, mask, references = Faults(), None, None, []
+    with faults.collect():
+        clip = read_whole_clip(config.source, max_frames=config.max_frames)
+        check_sound(config.source, config.output)
+    (path,) = config.pictures.get("mask", [None])
+    if path is not None and clip is not None:
+        with faults.collect():
+            frames, name = as_tensor(clip), f"mask {called(path)}"
+            if config.mask_on_atlas:
+                layer = "background" if config.edited_layer == "background" else "foreground"
+                mask = read_atlas_mask(path, frames, config.atlas, layer, name=name)
+            else:
+                frame, of = (config.edited_frame or 1) - 1, f"source {called(config.source)}"
+                mask = read_clip_masks(path, frames, name=name, of=of, frame=frame)
+    for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True):
+        references += _read_reference(path, box, mask_path, called, faults)
+    faults.refuse()
+    return Inputs(
+        source=None,
+        mask=mask,
+        references=references,
+        icc_profile=None,
+        is_deep=False,
+        fingerprints=fingerprints(config),
+        clip=clip,
+    )
 
 
 def _read_reference(

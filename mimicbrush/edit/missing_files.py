@@ -29,7 +29,7 @@ def refuse_missing_files(config: EditConfig) -> None:
         faults.check(
             config.force or not existing, f"{', '.join(existing)} {exist}; choose another --output or pass --force"
         )
-        faults.found += missing_pictures(config.pictures) + unwritable_results(config)
+        faults.found += missing_pictures(config.pictures, is_clip=config.is_clip) + unwritable_results(config)
     elif config.batch.is_dir():
         faults.add(f"{config.batch}: is a folder; give a CSV file")
     elif not config.batch.is_file():
@@ -56,11 +56,15 @@ def refuse_missing_clip_files(config: VideoEditConfig) -> None:
     print(f"loading {config.editor} ...", file=sys.stderr, flush=True)
 
 
-def missing_pictures(given: Mapping[str, object]) -> list[str]:
-    """Describe each missing picture of a row or a command line. given: paths, and other values, by option."""
+def missing_pictures(given: Mapping[str, object], *, is_clip: bool = False) -> list[str]:
+    """Describe each missing picture of a row or a command line.
+
+    given: paths, and other values, by option; is_clip: whether the source is a clip.
+    """
+    expected = {"flow": "flow file"} | ({"source": "clip"} if is_clip else {})
     listed = {option: value if isinstance(value, list) else [value] for option, value in given.items()}
     return [
-        f"{option} {path}: {_not_a_file(path, 'flow file' if option == 'flow' else 'picture')}"
+        f"{option} {path}: {_not_a_file(path, expected.get(option, 'picture'))}"
         for option, values in listed.items()
         for path in values
         if option != "output" and isinstance(path, Path) and not path.is_file()

@@ -1,4 +1,4 @@
-"""The settings of an edit, stored in its PNG so that the edit can be repeated."""
+"""The settings of an edit, stored in its PNG or clip so that the edit can be repeated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mimicbrush.edit.clip_config import CONTAINERS
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.inputs import changed_pictures
 from mimicbrush.edit.loaded_inputs import Inputs
@@ -16,6 +17,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.pictures.writing import write_png
+from mimicbrush.video.whole_clip import read_record
 
 KEY = "mimicbrush"
 """Name of the record among the PNG's texts."""
@@ -37,24 +39,29 @@ def save_with_settings(edited: Tensor, config: EditConfig, inputs: Inputs, *, po
     Paths are made absolute, and so are weights on disk; portable: they are names alone, to be replayed in the folder
     that holds the pictures, with the weights or the arguments of the editor given anew.
     """
-    texts = {KEY: json.dumps({**_settings(config, portable), FINGERPRINTS: inputs.fingerprints})}
+    texts = {KEY: settings_record(config, inputs, portable=portable)}
     write_png(edited, config.output, texts=texts, icc_profile=inputs.icc_profile, is_deep=inputs.is_deep)
 
 
+def settings_record(config: EditConfig, inputs: Inputs, *, portable: bool = False) -> str:
+    """The text that a result stores; portable: as in `save_with_settings`."""
+    return json.dumps({**_settings(config, portable), FINGERPRINTS: inputs.fingerprints})
+
+
 def read_settings(path: Path) -> dict:
-    """Read the settings in a PNG, with KIND, and with FINGERPRINTS unless the record is too old to have them.
+    """Read the settings in a PNG or a clip, with KIND, and with FINGERPRINTS unless the record is too old to have them.
 
     Raises UserError if there are no settings.
     """
     # Only the header is read: a batch looks at every existing result.
-    header = read_header(path)
+    texts = {KEY: read_record(path)} if path.suffix.lower() in CONTAINERS else read_header(path).texts
     try:
-        settings = json.loads(header.texts[KEY])
+        settings = json.loads(texts[KEY])
         fingerprints = list(settings.get(FINGERPRINTS, {}).values())
     except (KeyError, TypeError, ValueError, AttributeError):
         fingerprints = [None]
     if not all(isinstance(of_option, list) for of_option in fingerprints):
-        raise UserError(f"{path}: holds no settings of an edit; expected a PNG written by `python -m mimicbrush.edit`")
+        raise UserError(f"{path}: holds no settings of an edit; expected a result of `python -m mimicbrush.edit`")
     return {KIND: FIRST_KIND} | settings
 
 

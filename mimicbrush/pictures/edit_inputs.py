@@ -107,16 +107,22 @@ def _threshold(mask_image: Picture, pixels: Tensor, name: str, of: str) -> tuple
     if 0 < mask_levels(channels[:3]).max() <= 1.5 / 255:
         raise UserError(f"{name} is at most 1 of 255, nearly black; if 1 means edit, multiply it by 255")
     grey = mask_levels(channels)
-    is_soft = (grey - grey.round()).abs() > SOFT
-    soft = int(is_soft.sum())
-    if soft > MAX_SOFT * grey.numel() and len((grey[is_soft] * 255).round().unique()) >= MANY_LEVELS:
-        share = soft / grey.numel()
-        raise UserError(f"{name} is grey in {share:.0%} of its pixels, as a photograph is; paint it in black and white")
+    soft = refuse_photograph(grey, name)
     mask = (grey > 127.5 / 255).float()
     if not mask.any():
         hint = "; transparent parts count as black" if len(channels) == 4 else ""
         raise UserError(f"{name} is empty; paint the region to use white{hint}")
     return mask, soft
+
+
+def refuse_photograph(grey: Tensor, name: str) -> int:
+    """Raise UserError if levels in [0, 1] are those of a photograph; returns how many are neither black nor white."""
+    is_soft = (grey - grey.round()).abs() > SOFT
+    soft = int(is_soft.sum())
+    if soft > MAX_SOFT * grey.numel() and len((grey[is_soft] * 255).round().unique()) >= MANY_LEVELS:
+        share = soft / grey.numel()
+        raise UserError(f"{name} is grey in {share:.0%} of its pixels, as a photograph is; paint it in black and white")
+    return soft
 
 
 def _warn_of_greys(num_soft: int, name: str) -> None:

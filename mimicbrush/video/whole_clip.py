@@ -24,6 +24,8 @@ from mimicbrush.video.pyav_reader import open_with_pyav
 
 TICKS = 90_000
 """Time stamps in a second, as broadcasts have them: common frame rates are whole numbers of ticks."""
+RECORD = "comment"
+"""The tag for texts that MP4, QuickTime and Matroska have in common."""
 ANY_SIDE = 1_000_000
 """A short side that no frame reaches, so that none is scaled."""
 
@@ -88,10 +90,22 @@ def check_sound(source: Path, output: Path) -> None:
             ) from None
 
 
-def write_edited_clip(path: Path, frames: NDArray[np.uint8], clip: WholeClip, *, source: Path) -> None:
+def read_record(path: Path) -> str:
+    """The text that `write_edited_clip` stored in a clip; empty where there is none, or the file is no clip."""
+    try:
+        with open_container(path) as container:
+            # Matroska writes names of tags in capitals.
+            return next((text for name, text in container.metadata.items() if name.lower() == RECORD), "")
+    except UnusableInput:
+        return ""
+
+
+def write_edited_clip(
+    path: Path, frames: NDArray[np.uint8], clip: WholeClip, *, source: Path, record: str = ""
+) -> None:
     """Write frames (T, H, W, 3) as H.264 with the times of `clip`, and the colour range and sound of its file `source`.
 
-    Sound is copied as it is, not encoded again.
+    Sound is copied as it is, not encoded again. record: a text to store in the file.
     """
     with whole(path) as partial, open_container(source) as original:
         picture = video_stream(original)
@@ -99,6 +113,8 @@ def write_edited_clip(path: Path, frames: NDArray[np.uint8], clip: WholeClip, *,
         is_full = picture.codec_context.color_range == ColorRange.JPEG
         start = float((picture.start_time or 0) * picture.time_base)
         with av.open(str(partial), "w", format=_format_of(path)) as container:
+            if record:
+                container.metadata[RECORD] = record
             stream = _add_h264(container, frames.shape[2], frames.shape[1], clip.fps, is_full=is_full)
             copies = {sound.index: container.add_stream_from_template(sound) for sound in sounds}
             times = [start + time for time in clip.times]

@@ -23,25 +23,17 @@ from mimicbrush.atlas.training_clip import (
     read_masks,
 )
 from mimicbrush.errors import UserError
-from mimicbrush.pictures.writing import write_frames
+from mimicbrush.pictures.writing import write_frames, write_image
 from mimicbrush.video.clip_writer import SETTINGS, open_h264, write_h264
+from tests.atlas.moving_square import moving_square
 
 SIDE = 20
 
 
 @pytest.fixture(scope="module")
 def clip() -> TrainingClip:
-    """A red square that moves by 3 pixels a frame over a still, blue ramp."""
-    ramp = torch.linspace(0.2, 0.8, SIDE).expand(3, SIDE, SIDE) * torch.tensor([0.2, 0.5, 1.0])[:, None, None]
-    frames, masks, flows = [], [], []
-    for number in range(4):
-        mask = torch.zeros(1, SIDE, SIDE)
-        mask[:, 6:13, 2 + 3 * number : 9 + 3 * number] = 1
-        frames.append(torch.lerp(ramp, torch.tensor([0.9, 0.1, 0.1])[:, None, None], mask))
-        masks.append(mask)
-        flows.append(torch.cat([3 * mask, 0 * mask]))
-    reliable = torch.ones(3, 1, SIDE, SIDE, dtype=torch.bool)
-    return TrainingClip(torch.stack(frames), torch.stack(masks), torch.stack(flows[:-1]), reliable)
+    """A red square of 7 pixels that moves by 3 pixels a frame over a still, blue ramp."""
+    return moving_square(SIDE, slice(6, 13), num_columns=7)
 
 
 @pytest.fixture
@@ -176,8 +168,48 @@ def test_unfit_masks_do_not_claim_the_folder(config, clip, monkeypatch, tmp_path
         make_atlas(replace(config, masks=tmp_path / "few.png"))
     monkeypatch.setattr(atlas_training, "load_training_clip", lambda *arguments: clip)
     make_atlas(config)
-    with pytest.raises(UserError, match="holds another run: masks was"):
-        make_atlas(replace(config, masks=tmp_path / "few.png"))
+    with pytest.raises(UserError, match="holds another run: num_frames was 70, is 3"):
+        make_atlas(replace(config, masks=tmp_path / "few.png", num_frames=3))
+
+
+def test_a_folder_knows_its_clip_by_the_pixels(config, clip, monkeypatch, tmp_path):
+    """Other pictures at the same path are another clip; the same ones elsewhere are not. A finished atlas is kept."""
+    monkeypatch.setattr(atlas_training, "load_raft", lambda name: torch.nn.Identity())
+    monkeypatch.setattr(atlas_training, "load_training_clip", lambda *arguments: clip)
+    make_atlas(config)
+    monkeypatch.setattr(atlas_training, "load_training_clip", None)
+    moved = config.clip.rename(tmp_path / "moved.png")
+    assert make_atlas(replace(config, clip=moved)) == f"the atlas of this clip is finished -> {config.output}"
+    write_frames(clip.frames.flip(3), config.clip)
+    with pytest.raises(UserError, match=r"other pictures: it was not made of the clip that .*clip\.png holds now"):
+        make_atlas(config)
+    write_frames(clip.masks.flip(3).expand(-1, 3, -1, -1), tmp_path / "flipped.png")
+    with pytest.raises(UserError, match=r"not made of the masks that .*flipped\.png holds now"):
+        make_atlas(replace(config, clip=moved, masks=tmp_path / "flipped.png"))
+
+
+def test_a_damaged_state_is_named(config, clip):
+    training = AtlasTraining(first_atlas(clip), clip, config)
+    config.output.mkdir()
+    (config.output / "state.pt").write_bytes(b"not a state")
+    with pytest.raises(UserError, match=r"state\.pt is damaged, so the training cannot resume; delete it"):
+        training.run(config.output)
+
+
+def test_photographs_gaps_and_alpha(clip, tmp_path, caplog):
+    limits = {"num_frames": 70, "short_side": 432}
+    write_frames(torch.rand(4, 3, SIDE, SIDE), tmp_path / "photo.png")
+    with pytest.raises(UserError, match=r"photo\.png: mask 1 is grey in (9\d|100)% of its pixels, as a photograph is"):
+        read_masks(tmp_path / "photo.png", clip.frames, **limits)
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, frame in enumerate(clip.frames):
+        write_image(torch.cat([frame, torch.full((1, SIDE, SIDE), 0.5)]), folder / f"{number:03d}.png")
+    assert read_clip(folder, **limits).min() >= 0.49
+    assert "transparent parts of its frames are taken as white" in caplog.text
+    (folder / "001.png").rename(folder / "009.png")
+    with pytest.raises(UserError, match=r"frames are missing between 003\.png and 009\.png"):
+        read_clip(folder, **limits)
 
 
 def test_masks_are_cut_and_scaled_like_the_clip(config, clip):
@@ -190,7 +222,7 @@ def test_masks_are_cut_and_scaled_like_the_clip(config, clip):
 def test_a_box_outside_is_refused_before_the_flow(config, clip, tmp_path):
     config = replace(config, masks=None, box=(1, 5, 30, 14))
     with pytest.raises(UserError, match="frames are 20 x 20 pixels; give a box inside them"):
-        load_training_clip(config, clip.frames, None)
+        load_training_clip(config, clip.frames, None, None)
 
 
 def test_difficult_clips_are_named(clip):

@@ -22,6 +22,7 @@ PATHS = {
     "mimicbrush.editors.mimicbrush_clips.MimicBrushClipsEditor": VideoRequest,
     "mimicbrush.editors.motion_guidance.MotionGuidanceEditor": MotionRequest,
     "mimicbrush.editors.move_and_repaint.MoveAndRepaintEditor": MotionRequest,
+    "mimicbrush.editors.through_atlas.ThroughAtlasEditor": ReferenceRequest,
     "mimicbrush.editors.stable_diffusion.StableDiffusionInpainting": TextRequest,
     "mimicbrush.editors.text2live.Text2LiveEditor": LayerRequest,
     "mimicbrush.editors.baselines.Identity": EditRequest,

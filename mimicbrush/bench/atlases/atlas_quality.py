@@ -1,11 +1,10 @@
-"""PSNR and CPU time of a trained atlas, compared with the published networks and settings."""
+"""Quality of a trained atlas against CPU time, compared with the published networks and settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -14,13 +13,10 @@ from mimicbrush.atlas.atlas_training import AtlasTraining, first_atlas
 from mimicbrush.atlas.config import AtlasConfig, AtlasLossConfig
 from mimicbrush.atlas.layered_atlas import PUBLISHED_SCALE, PublishedAtlas, published_atlas
 from mimicbrush.atlas.stored_atlas import psnr_of
-from mimicbrush.atlas.training_clip import TrainingClip, estimate_flow
+from mimicbrush.atlas.training_clip import TrainingClip
 from mimicbrush.bench.atlases.config import AtlasBenchConfig
-from mimicbrush.flow.raft_weights import load_raft
-from mimicbrush.pictures.conversion import to_channels
+from mimicbrush.bench.atlases.world_clip import WorldClip, coordinate_error, world_clip
 from mimicbrush.seeds import seed_of
-from mimicbrush.world.renderer.render import render
-from mimicbrush.world.sets.draws import draw_clip
 
 PUBLISHED_BATCH, PUBLISHED_RATE = 10_000, 1e-4
 PUBLISHED_LOSSES = AtlasLossConfig(global_steps=5000, mask_steps=10_000)
@@ -34,48 +30,41 @@ class PublishedTraining(AtlasTraining):
     learning_rate = PUBLISHED_RATE
 
 
+class ReportedTraining:
+    """A training that prints its PSNR some times as its share of the work grows."""
+
+    def __init__(self, name: str, training: AtlasTraining, share: Callable[[], float]) -> None:
+        self.name, self.training, self.share = name, training, share
+        self.num_reports = 0
+        self.psnrs: list[tuple[float, float]] = []
+        """CPU seconds and PSNR of each report."""
+
+    def run_step(self) -> None:
+        training = self.training
+        training.run_step()
+        if self.share() * NUM_REPORTS >= self.num_reports + 1 or self.share() >= 1:
+            self.num_reports = int(self.share() * NUM_REPORTS)
+            psnr, seconds = psnr_of(training.render().reconstruction, training.clip.frames), training.cpu_seconds
+            self.psnrs.append((seconds, psnr))
+            print(f"{self.name}: step {training.step}, {seconds:.0f} CPU seconds, {psnr:.2f} dB", flush=True)
+
+
 def bench_atlas(config: AtlasBenchConfig) -> None:
-    """Print the PSNR of both as it rises with CPU time."""
-    clip = world_clip(config)
-    print(f"clip {config.clip} of the small world, {clip.shape}")
-    options = AtlasConfig(
-        clip=Path("world"), masks=Path("world"), output=Path("none"), num_steps=config.num_steps, seed=config.seed
-    )
-    trained = AtlasTraining(first_atlas(clip), clip, options)
-    _run("trained atlas", trained, lambda: trained.step / config.num_steps)
-    if not config.published_seconds:
-        return
-    torch.manual_seed(config.seed)
-    network = published_atlas()
-    warm_up(network, clip, config)
-    published = PublishedTraining(
-        network,
-        clip,
-        AtlasConfig(
-            clip=Path("world"),
-            masks=Path("world"),
-            output=Path("none"),
-            batch_size=PUBLISHED_BATCH,
-            losses=PUBLISHED_LOSSES,
-            seed=config.seed,
-        ),
-    )
-    for group in published.optimizer.param_groups:
-        group["share"] = 1.0
-    _run("published networks", published, lambda: published.cpu_seconds / config.published_seconds)
-
-
-def world_clip(config: AtlasBenchConfig) -> TrainingClip:
-    """Render a clip with its true masks, cut to the rows around its object, and estimate its flow."""
-    scenes = draw_clip(config.clip, seed=config.seed).motion.scenes(config.num_frames)
-    rendered = [render(scene, config.width) for scene in scenes]
-    height = 2 * config.width // 3
-    rows = np.nonzero(sum(each.mask for each in rendered).sum(axis=1))[0]
-    top = int(np.clip((rows.min() + rows.max() - height) // 2, 0, config.width - height))
-    levels = [(np.clip(each.picture[top : top + height], 0, 1) * 255).round().astype(np.uint8) for each in rendered]
-    frames = torch.stack([to_channels(picture) for picture in levels])
-    masks = torch.stack([torch.from_numpy(each.mask[None, top : top + height] > 0.5).float() for each in rendered])
-    return TrainingClip(frames, masks, *estimate_flow(load_raft(config.flow), frames))
+    """Print the PSNR of both as it rises with CPU time, and the coordinate errors of the trained atlases."""
+    for position, number in enumerate(config.clips):
+        clip = world_clip(number, num_frames=config.num_frames, width=config.width, flow=config.flow, seed=config.seed)
+        print(f"clip {number} of the small world, {clip.training.shape}", flush=True)
+        trained = _trained(clip, config)
+        compared = _published(clip.training, config) if position == 0 and config.published_seconds else None
+        _run_in_turns([trained, compared] if compared else [trained])
+        if compared:
+            _print_comparison(trained, compared)
+        atlas = trained.training.atlas
+        print(
+            f"coordinate error: object {coordinate_error(atlas, clip, 'foreground'):.2f} pixels, background"
+            f" {coordinate_error(atlas, clip, 'background'):.2f}",
+            flush=True,
+        )
 
 
 def warm_up(network: PublishedAtlas, clip: TrainingClip, config: AtlasBenchConfig) -> None:
@@ -92,11 +81,40 @@ def warm_up(network: PublishedAtlas, clip: TrainingClip, config: AtlasBenchConfi
         optimizer.step()
 
 
-def _run(name: str, training: AtlasTraining, share: Callable[[], float]) -> None:
-    reports = 0
-    while share() < 1:
-        training.run_step()
-        if share() * NUM_REPORTS >= reports + 1 or share() >= 1:
-            reports = int(share() * NUM_REPORTS)
-            psnr = psnr_of(training.render().reconstruction, training.clip.frames)
-            print(f"{name}: step {training.step}, {training.cpu_seconds:.0f} CPU seconds, {psnr:.2f} dB", flush=True)
+def _trained(clip: WorldClip, config: AtlasBenchConfig) -> ReportedTraining:
+    options = AtlasConfig(
+        clip=Path("world"), masks=Path("world"), output=Path("none"), num_steps=config.num_steps, seed=config.seed
+    )
+    training = AtlasTraining(first_atlas(clip.training), clip.training, options)
+    return ReportedTraining("trained atlas", training, lambda: training.step / config.num_steps)
+
+
+def _published(clip: TrainingClip, config: AtlasBenchConfig) -> ReportedTraining:
+    torch.manual_seed(config.seed)
+    network = published_atlas()
+    warm_up(network, clip, config)
+    options = AtlasConfig(
+        clip=Path("world"),
+        masks=Path("world"),
+        output=Path("none"),
+        batch_size=PUBLISHED_BATCH,
+        losses=PUBLISHED_LOSSES,
+        seed=config.seed,
+    )
+    training = PublishedTraining(network, clip, options)
+    for group in training.optimizer.param_groups:
+        group["share"] = 1.0
+    return ReportedTraining("published networks", training, lambda: training.cpu_seconds / config.published_seconds)
+
+
+def _run_in_turns(trainings: list[ReportedTraining]) -> None:
+    """Run the training that is less far, step by step, so that both meet the same load of the machine."""
+    while any(each.share() < 1 for each in trainings):
+        min(trainings, key=lambda each: each.share()).run_step()
+
+
+def _print_comparison(trained: ReportedTraining, published: ReportedTraining) -> None:
+    seconds, wanted = published.psnrs[-1]
+    reached = next((at for at, psnr in trained.psnrs if psnr >= wanted), None)
+    found = "does not reach it" if reached is None else f"reached it within {reached:.0f}"
+    print(f"published networks: {wanted:.2f} dB after {seconds:.0f} CPU seconds; the trained atlas {found}", flush=True)

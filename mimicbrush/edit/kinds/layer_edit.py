@@ -1,11 +1,13 @@
 """Edits from text prompts as a layer over the picture (Text2LIVE): their options."""
 
 # Annotations are not postponed here, as in an editor's settings.py: jsonargparse would not find their names.
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
+from mimicbrush.edit.clip_config import AtlasEditConfig
 from mimicbrush.edit.config import PROGRAM, EditConfig
+from mimicbrush.editors.text2live.clip_settings import CLIP_PRESETS, AtlasLayerSettings, ClipLayerSettings
 from mimicbrush.editors.text2live.settings import PRESETS, Text2LiveSettings
 from mimicbrush.errors import Faults, quoted
 from mimicbrush.requests import LayerRequest, MaskUse, Precision
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from mimicbrush.requests import Edited
 
 TEXT2LIVE = "mimicbrush.editors.text2live.Text2LiveEditor"
+TEXT2LIVE_CLIPS = "mimicbrush.editors.text2live.Text2LiveClipEditor"
 RELEASE = "release"
 """Preset whose settings are the defaults."""
 Prompts = list[str] | str
@@ -37,8 +40,8 @@ class ClipConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
-    """Draw a layer with its own opacity over a picture, from text prompts."""
+class LayerEditConfig(ClipConfig, AtlasEditConfig, AtlasLayerSettings, EditConfig, Text2LiveSettings):
+    """Draw a layer with its own opacity over a picture, or over a clip through its atlas, from text prompts."""
 
     prompt: Prompts | None = None
     """Describes the edited picture. Several, as '[a golden ball, a shiny ball]', are used in turn; this and each of the
@@ -68,6 +71,7 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         f'{PROGRAM} layer --source s.png --prompt "a yellow ball" --output e.png --clip asset:clip --preset small',
         f'{PROGRAM} layer --source s.png --mask m.png --prompt "a golden ball" --source_prompt "a ball" --output e.png',
         f"{PROGRAM} layer --batch edits.csv --clip asset:clip --preset small",
+        f'{PROGRAM} layer --source clip.mp4 --atlas runs/atlas --prompt "a golden ball" --output e.mp4',
     )
     ordinary = ("clip", "preset", "source", "prompt", "source_prompt", "screen", "region", "mask", "output", "seed")
     weights_option = "clip"
@@ -82,9 +86,10 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
             "init_args are an editor's arguments; give its class path as editor, too",
         )
         faults.check(self.preset in PRESETS, f"preset is {self.preset}, expected one of {', '.join(PRESETS)}")
-        for base in (EditConfig, Text2LiveSettings):
+        for base in (EditConfig, Text2LiveSettings, AtlasLayerSettings):
             with faults.collect():
                 base.__post_init__(self)
+        self._check_clip(faults)
         self._check_prompts(faults)
         uses = get_args(MaskUse)
         faults.check(self.mask_use in uses, f"mask_use is {self.mask_use}, expected {' or '.join(uses)}")
@@ -103,6 +108,17 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
         )
         faults.refuse()
 
+    def _check_clip(self, faults: Faults) -> None:
+        self.check_clip_options(faults)
+        if self.atlas is None:
+            given = [each.name for each in fields(AtlasLayerSettings) if getattr(self, each.name) != each.default]
+            faults.check(not given, f"{', '.join(given)}: only for clips; give the clip's atlas")
+            return
+        faults.check(self.mask is None, "mask is for pictures; a clip's atlas says what is foreground, leave it out")
+        faults.check(
+            self.editor is None, "atlas is for the default editor; give an editor of your own its atlas as init_args"
+        )
+
     def _check_prompts(self, faults: Faults) -> None:
         for name in ("prompt", "source_prompt", "screen", "region", "negative_region"):
             given = getattr(self, name)
@@ -119,25 +135,35 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
 
     @property
     def preset_values(self) -> dict[str, object]:
+        if self.is_clip:
+            return vars(CLIP_PRESETS[self.preset])
         return {} if self.preset == RELEASE else vars(PRESETS[self.preset])
+
+    @property
+    def is_clip(self) -> bool:
+        return self.atlas is not None
 
     @property
     def editor_spec(self) -> tuple[str, dict]:
         if self.editor is not None:
             return self.editor, self.init_args
         loaded = {"clip": self.clip, "device": self.device, "precision": self.precision}
+        if self.is_clip:
+            settings = {each.name: getattr(self, each.name) for each in fields(ClipLayerSettings)}
+            return TEXT2LIVE_CLIPS, loaded | {"atlas": str(self.atlas), "settings": settings}
         return TEXT2LIVE, loaded | {"settings": asdict(self.settings)}
 
     def check_weights(self) -> None:
         from mimicbrush.hub.locations import require_local_network
 
+        self.check_atlas()
         if self.editor is None:
             require_local_network(self.clip, "clip")
 
     def request(self, inputs: "Inputs", canvas_size: int) -> LayerRequest:
         return LayerRequest(
-            source=inputs.source.pixels[None],
-            mask=None if inputs.mask is None else inputs.mask[None],
+            source=inputs.frames,
+            mask=inputs.masks,
             mask_use=self.mask_use,
             prompts=_listed(self.prompt),
             source_prompts=_listed(self.source_prompt),
@@ -162,6 +188,10 @@ class LayerEditConfig(ClipConfig, EditConfig, Text2LiveSettings):
     @property
     def pictures(self) -> dict[str, list[Path | None]]:
         return super().pictures | {"mask": [self.mask]}
+
+    @property
+    def files(self) -> dict[str, list[Path | None]]:
+        return self.pictures | ({"atlas": [self.atlas_file]} if self.is_clip else {})
 
 
 def _listed(prompts: Prompts | None) -> tuple[str, ...]:

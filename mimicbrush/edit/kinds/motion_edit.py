@@ -85,7 +85,7 @@ class MotionEditConfig(EditConfig):
     def request(self, inputs: Inputs, canvas_size: int) -> MotionRequest:
         edit_mask = inputs.edit_mask
         return MotionRequest(
-            source=inputs.source.pixels[None],
+            source=inputs.frames,
             flow=inputs.flow,
             mask=None if edit_mask is None else edit_mask[None],
             prompt=self.prompt,

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mimicbrush.edit.clip_config import AtlasEditConfig
 from mimicbrush.edit.config import PROGRAM, MaskedEditConfig
 from mimicbrush.editors.mimicbrush.settings import EditSettings
+from mimicbrush.editors.through_atlas.settings import ThroughAtlasSettings
 from mimicbrush.errors import Faults
 from mimicbrush.requests import Precision, ReferenceRequest
 
 if TYPE_CHECKING:
     from mimicbrush.edit.loaded_inputs import Inputs
+    from mimicbrush.requests import Editor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +69,13 @@ class LoadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
-    """Repaint the masked part of a picture so that it imitates the matching part of a reference."""
+class ReferenceEditConfig(LoadConfig, EditSettings, AtlasEditConfig, ThroughAtlasSettings, MaskedEditConfig):
+    """Repaint the masked part of a picture, or of a clip, so that it imitates the matching part of a reference."""
 
     weights: str | None = None
+    mask: Path | None = None
+    """Mask of the region to repaint: white where the edit happens, of the source's size. For a clip, the mask of one
+    frame (edited_frame, or else the first), or an animated PNG with one for each frame."""
     reference: list[Path] | Path | None = None
     """The picture to imitate. Several, as '[a.png, b.png]', are placed side by side on one canvas."""
     reference_box: list[int] | list[list[int] | None] | None = None
@@ -78,6 +84,9 @@ class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
     reference_mask: Path | list[Path | None] | None = None
     """Mask of the object to imitate in the reference, white on the object. For several references one mask or null
     each: '[null, m.png]'."""
+    mask_on_atlas: bool = False
+    """Whether mask is painted over the atlas's foreground.png, or its background.png if that is edited_layer, and not
+    over a frame of the clip."""
     keep_shape: bool = False
     """Keep the shape of the source's masked object (texture transfer)."""
 
@@ -89,6 +98,8 @@ class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
         f"{PROGRAM} reference --source s.png --mask m.png --reference r.png --output e.png --weights asset:tiny",
         f"{PROGRAM} reference --batch edits.csv --weights runs/demo/train",
         f"{PROGRAM} reference --replay e.png --output again.png",
+        f"{PROGRAM} reference --source clip.mp4 --atlas runs/atlas --mask m.png --reference r.png --output e.mp4"
+        " --weights asset:tiny",
     )
     ordinary = ("weights", "source", "mask", "reference", "output", "keep_shape", "seed")
 
@@ -101,9 +112,13 @@ class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
             faults.check(not self.init_args, "init_args are an editor's arguments; give its class path as editor, too")
         elif given := self.given(LoadConfig, EditSettings):
             faults.add(f"{', '.join(given)}: not for {self.editor}; give its own arguments as init_args")
-        for base in (LoadConfig, MaskedEditConfig, EditSettings):
+        for base in (LoadConfig, MaskedEditConfig, EditSettings, ThroughAtlasSettings):
             with faults.collect():
                 base.__post_init__(self)
+        self.check_clip_options(faults)
+        given = [*self.given(ThroughAtlasSettings), *(["mask_on_atlas"] if self.mask_on_atlas else [])]
+        if self.atlas is None and given:
+            faults.add(f"{', '.join(given)}: only for clips; give the clip's atlas")
         if self.batch is None and self.reference is not None:
             self._check_references(faults)
         faults.refuse()
@@ -126,13 +141,25 @@ class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
         from mimicbrush.hub.locations import is_local
         from mimicbrush.model.weights.find import find_weights
 
+        self.check_atlas()
         if self.weights is not None and is_local(self.weights):
             find_weights(self.weights)
 
+    def adapt(self, editor: Editor) -> Editor:
+        if self.atlas is None:
+            return editor
+        from mimicbrush.editors.through_atlas.editor import ThroughAtlasEditor
+
+        return ThroughAtlasEditor(editor, self.atlas, settings=self.atlas_settings, device=self.device)
+
+    @property
+    def is_clip(self) -> bool:
+        return self.atlas is not None
+
     def request(self, inputs: Inputs, canvas_size: int) -> ReferenceRequest:
         return ReferenceRequest(
-            source=inputs.source.pixels[None],
-            mask=inputs.mask[None],
+            source=inputs.frames,
+            mask=inputs.masks,
             reference=inputs.join_references(canvas_size),
             keep_shape=self.keep_shape,
             seed=self.seed,
@@ -169,7 +196,8 @@ class ReferenceEditConfig(LoadConfig, EditSettings, MaskedEditConfig):
 
     @property
     def files(self) -> dict[str, list[Path | None]]:
-        return self.pictures | ({"lora": [self.lora]} if self.lora else {})
+        lora = {"lora": [self.lora]} if self.lora else {}
+        return self.pictures | lora | ({"atlas": [self.atlas_file]} if self.is_clip else {})
 
 
 def _is_box(box: object) -> bool:

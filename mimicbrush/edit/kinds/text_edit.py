@@ -30,6 +30,4 @@ class TextEditConfig(MaskedEditConfig):
     ordinary = ("source", "mask", "prompt", "output", "editor", "init_args", "seed")
 
     def request(self, inputs: Inputs, canvas_size: int) -> TextRequest:
-        return TextRequest(
-            source=inputs.source.pixels[None], mask=inputs.mask[None], prompt=self.prompt, seed=self.seed
-        )
+        return TextRequest(source=inputs.frames, mask=inputs.mask[None], prompt=self.prompt, seed=self.seed)

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from mimicbrush.edit.clip_config import CONTAINERS
 from mimicbrush.edit.config import PROGRAM
 from mimicbrush.errors import Faults
 from mimicbrush.requests import EditRequest, VideoRequest
-
-CONTAINERS = (".mp4", ".mkv", ".mov")
-"""Suffixes of clips that are written."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mimicbrush.atlas.layered_atlas import ClipShape
+from mimicbrush.atlas.made_atlases import find_atlas
 from mimicbrush.atlas.rendered_atlas import render_atlas
 from mimicbrush.atlas.stored_atlas import AtlasFile, open_atlas
 from mimicbrush.editors.text2live.clip_guide import ClipGuide
@@ -22,20 +23,25 @@ class Text2LiveClipEditor(Text2LiveEditor):
     """Optimises a layer on one of the two atlases of a clip, and maps it to all frames.
 
     atlas: folder of a trained atlas, a checkpoint of the published method, or an open atlas; it belongs to one clip,
-    which is the source of every request. settings.atlas_layer: the edited layer. Other arguments as in
+    which is the source of every request. atlases: instead, a folder of atlases that an edit through atlases has made,
+    in which that of each request's clip is found. settings.atlas_layer: the edited layer. Other arguments as in
     `Text2LiveEditor`. Raises UserError if weights are missing or do not fit.
     """
 
     def __init__(
         self,
-        atlas: str | Path | AtlasFile,
+        atlas: str | Path | AtlasFile | None = None,
         clip: str | ClipGuide = "openai/clip-vit-base-patch32",
         *,
+        atlases: str | Path | None = None,
         settings: ClipLayerSettings | None = None,
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
-        self.atlas = atlas if isinstance(atlas, AtlasFile) else open_atlas(Path(atlas))
+        if (atlas is None) == (atlases is None):
+            raise UserError("give either atlas, that of one clip, or atlases, a folder of them")
+        self.atlases = atlases and Path(atlases)
+        self.atlas = open_atlas(Path(atlas)) if isinstance(atlas, str | Path) else atlas
         super().__init__(clip, settings=settings or ClipLayerSettings(), device=device, precision=precision)
 
     def prepare(self, request: LayerRequest) -> ClipOptimisation:
@@ -53,13 +59,17 @@ class Text2LiveClipEditor(Text2LiveEditor):
                 f" {settings.frame_distance}; give a longer clip, or lower frame_distance"
             )
         shape = ClipShape(len(source), *source.shape[-2:])
-        atlas = self.atlas.network_for(shape).to(self.device)
-        rendered = render_atlas(atlas, shape, resolution=settings.atlas_resolution, device=self.device)
+        atlas = self._atlas_of(request)
+        network = atlas.network_for(shape).to(self.device)
+        rendered = render_atlas(network, shape, resolution=settings.atlas_resolution, device=self.device)
         source = source.float().to(self.device)
-        self.atlas.check_reconstruction(rendered.reconstruction, source)
+        atlas.check_reconstruction(rendered.reconstruction, source)
         layer = clip_layer(rendered, source, settings)
         network, losses = self.network_and_losses(request, has_region=bool(request.region_prompts))
         return ClipOptimisation(network, losses, layer, settings, seed=request.seed, device=self.device)
 
     def describe_run(self, request: LayerRequest) -> LayerRunConfig:
-        return replace(super().describe_run(request), atlas=self.atlas.digest)
+        return replace(super().describe_run(request), atlas=self._atlas_of(request).digest)
+
+    def _atlas_of(self, request: LayerRequest) -> AtlasFile:
+        return self.atlas or find_atlas(self.atlases, request.source)

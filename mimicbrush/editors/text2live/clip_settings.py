@@ -15,8 +15,8 @@ AtlasLayerName = Literal["foreground", "background"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipLayerSettings(Text2LiveSettings):
-    """Settings of an edit of a clip through its atlas; `resolution`, `min_scale` and `max_scale` have no effect."""
+class AtlasLayerSettings:
+    """Settings that only clips have: the part of the atlas that is edited, and its size."""
 
     atlas_layer: AtlasLayerName = "foreground"
     """Layer of the atlas that is edited: foreground or background."""
@@ -28,6 +28,26 @@ class ClipLayerSettings(Text2LiveSettings):
     """Opacity of the atlas from which a pixel belongs to the box around the foreground."""
     box_border: int = 30
     """Pixels around that box."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        allowed = get_args(AtlasLayerName)
+        faults.check(
+            self.atlas_layer in allowed, f"atlas_layer is {self.atlas_layer}, expected one of {', '.join(allowed)}"
+        )
+        for name, smallest in {"frame_distance": 1, "atlas_resolution": 2, "box_border": 0}.items():
+            value = getattr(self, name)
+            faults.check(value >= smallest, f"{name} is {value}, expected at least {smallest}")
+        faults.check(
+            0 < self.opacity_threshold < 1,
+            f"opacity_threshold is {self.opacity_threshold:g}, expected above 0, below 1",
+        )
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipLayerSettings(AtlasLayerSettings, Text2LiveSettings):
+    """Settings of an edit of a clip through its atlas; `resolution`, `min_scale` and `max_scale` have no effect."""
 
     num_steps: int = 3000
     """Optimiser steps of an edit."""
@@ -51,19 +71,10 @@ class ClipLayerSettings(Text2LiveSettings):
     """Fall of the bootstrap loss's weight: linear, exponential or constant."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         faults = Faults()
-        allowed = get_args(AtlasLayerName)
-        faults.check(
-            self.atlas_layer in allowed, f"atlas_layer is {self.atlas_layer}, expected one of {', '.join(allowed)}"
-        )
-        for name, smallest in {"frame_distance": 1, "atlas_resolution": 2, "box_border": 0}.items():
-            value = getattr(self, name)
-            faults.check(value >= smallest, f"{name} is {value}, expected at least {smallest}")
-        faults.check(
-            0 < self.opacity_threshold < 1,
-            f"opacity_threshold is {self.opacity_threshold:g}, expected above 0, below 1",
-        )
+        for base in (AtlasLayerSettings, Text2LiveSettings):
+            with faults.collect():
+                base.__post_init__(self)
         faults.refuse()
 
 

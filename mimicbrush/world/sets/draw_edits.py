@@ -42,7 +42,7 @@ FPS = 8.0
 RESIZED = 1.45
 """Ratio of the two objects' sides when a clip's object is replaced by a larger or a smaller one."""
 
-Kind = Literal["reference", "parts", "text", "motion", "video"]
+Kind = Literal["reference", "parts", "text", "motion", "video", "surface"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -186,6 +186,33 @@ def draw_video_edits(number: int, *, seed: int, vocabulary: Vocabulary) -> list[
     ]
 
 
+def draw_surface_edits(number: int, *, seed: int, vocabulary: Vocabulary) -> list[Edit]:
+    """Draw an edit of a clip in which the object takes another material, and moves as before."""
+    drawing = Drawing("surface", number, seed=seed, vocabulary=vocabulary)
+    before = drawing.target._replace(material=draw_other_material(drawing.target, drawing.generator))
+    motion = with_steady_light(random_motion(drawing.generator, drawing.draw(before)))
+    material = draw_material(drawing.target.material, drawing.generator)
+    source = motion.scenes(NUM_FRAMES)
+    truth = tuple(with_subject(scene, material=material) for scene in source)
+    facts = replace(
+        drawing.facts(before, drawing.target),
+        fps=FPS,
+        region_prompt=drawing.target.object,
+        screen_prompt=noun_phrase(*drawing.target),
+    )
+    return [
+        Edit(
+            id=drawing.name,
+            group=drawing.name,
+            facts=facts,
+            source=tuple(source),
+            truth=truth,
+            reference=with_subject(drawing.draw_reference(drawing.target), material=material),
+            flow=tuple(pairwise(truth)),
+        )
+    ]
+
+
 def _draw_new_material(drawing: Drawing) -> tuple[Scene, Scene, SampleFacts]:
     """Draw a source of the target's object in another material, and the truth in the target's."""
     before = drawing.target._replace(material=draw_other_material(drawing.target, drawing.generator))
@@ -203,10 +230,12 @@ DRAWN_AT_ANY_SIZE: dict[Kind, Callable[..., list[Edit]]] = {
     "parts": draw_part_edits,
     "text": draw_text_edits,
     "video": draw_video_edits,
+    "surface": draw_surface_edits,
 }
 TARGETS: dict[Kind, Callable[[Combination], bool]] = {
     "parts": lambda each: each.object in EDITED_PARTS,
     # Clips are few: all of them are to be compared pixel by pixel.
     "video": _is_exact,
+    "surface": _is_exact,
 }
 """Conditions that the targets of a kind of edit satisfy."""

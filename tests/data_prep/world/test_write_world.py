@@ -41,11 +41,18 @@ SMALL = {
     "stills": 4,
     "clips": 2,
     "frames": FRAMES,
-    "sets": SetSizes(reference=2, parts=1, text=1, motion=1, video=1),
+    "sets": SetSizes(reference=2, parts=1, text=1, motion=1, video=1, surface=1),
     "pairs": PairCounts(moved=2, heldout=2),
     "workers": 1,
 }
-TASKS = {"reference": "texture", "parts": "parts", "text": "text", "motion": "motion", "video": "video"}
+TASKS = {
+    "reference": "texture",
+    "parts": "parts",
+    "text": "text",
+    "motion": "motion",
+    "video": "video",
+    "surface": "video",
+}
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +201,7 @@ def test_pictures_of_a_folder_become_materials(tmp_path: Path, capsys: pytest.Ca
     noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
     write_image(noise, tmp_path / "surfaces" / "Blue Denim.png")
     write_image(noise[:20, :20], tmp_path / "surfaces" / "tiny.png")
-    nothing = {"stills": 0, "clips": 0, "sets": SetSizes(reference=0, parts=0, text=0, motion=0, video=0)}
+    nothing = {"stills": 0, "clips": 0, "sets": SetSizes(reference=0, parts=0, text=0, motion=0, video=0, surface=0)}
     config = RenderWorldConfig(output=tmp_path / "world", textures=tmp_path / "surfaces", **nothing)
     write_world(config)
     assert json.loads((config.output / "summary.json").read_text())["textures"] == ["blue-denim"]

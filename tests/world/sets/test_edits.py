@@ -17,6 +17,7 @@ from mimicbrush.world.sets.draw_edits import (
     draw_motion_edits,
     draw_part_edits,
     draw_reference_edits,
+    draw_surface_edits,
     draw_text_edits,
     draw_video_edits,
 )
@@ -36,7 +37,7 @@ def draw_motion(number: int, **kind: object) -> list[Edit]:
 
 
 ALL_KINDS = pytest.mark.parametrize(
-    "draw", [draw_reference_edits, draw_part_edits, draw_text_edits, draw_motion, draw_video_edits]
+    "draw", [draw_reference_edits, draw_part_edits, draw_text_edits, draw_motion, draw_video_edits, draw_surface_edits]
 )
 
 
@@ -89,6 +90,17 @@ def test_the_sentence_determines_the_truth() -> None:
         assert np.array_equal(to_8_bits(again), render_edit(edit, SIZE).truth[0])
         assert described.object == edit.facts.region_prompt == source.subject.silhouette
         assert edit.facts.screen_prompt in edit.facts.prompt
+
+
+def test_a_clip_takes_another_material_and_moves_as_before() -> None:
+    for number in range(3):
+        (edit,) = draw_surface_edits(number, **SEEN)
+        assert set(NEEDED_FACTS["video"]) <= {name for name, value in vars(edit.facts).items() if value is not None}
+        assert len(edit.source) == len(edit.truth) == 8 and len(edit.flow) == 7 and edit.facts.fps == FPS
+        for before, after in zip(edit.source, edit.truth, strict=True):
+            assert before.subject.pose == after.subject.pose and before.subject.material != after.subject.material
+            assert replace(after, objects=before.objects) == before
+        assert edit.reference.subject.material == edit.truth[0].subject.material
 
 
 def test_the_two_references_of_a_source_share_its_truth() -> None:

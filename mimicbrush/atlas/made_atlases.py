@@ -1,0 +1,47 @@
+"""A folder of atlases, each made once for its clip and found again by the clip's pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from mimicbrush.atlas.atlas_training import train_atlas
+from mimicbrush.atlas.config import ATLAS_FILE, AtlasTrainingConfig
+from mimicbrush.atlas.stored_atlas import AtlasFile, open_atlas
+from mimicbrush.atlas.training_clip import TrainingClip, estimate_flow
+from mimicbrush.device import choose_device
+from mimicbrush.errors import UserError
+from mimicbrush.flow.raft_weights import load_raft
+from mimicbrush.folder_lock import held
+from mimicbrush.run_folder import claim
+from mimicbrush.tensor_files import tensor_digest
+
+
+def find_atlas(folder: Path, frames: Tensor) -> AtlasFile:
+    """Read the finished atlas of a clip (T, 3, H, W) from a folder of atlases; raises UserError if it is not there."""
+    own = folder / tensor_digest(frames)
+    if not (own / ATLAS_FILE).is_file():
+        raise UserError(f"{folder} holds no atlas of this clip; make it by an edit with masks, or give another folder")
+    return open_atlas(own)
+
+
+def find_or_make_atlas(folder: Path, frames: Tensor, masks: Tensor | None, training: AtlasTrainingConfig) -> AtlasFile:
+    """Read the atlas of a clip (T, 3, H, W) from a folder of atlases; one that is missing is trained, or resumes.
+
+    masks: (T, 1, H, W), 1 on the object that moves by itself. Raises UserError where an atlas would have to be made
+    without masks, or was made with other options.
+    """
+    own = folder / tensor_digest(frames)
+    with held(own):
+        claim(own, training, free=("save_every",))
+        if not (own / ATLAS_FILE).is_file():
+            if masks is None:
+                raise UserError(
+                    f"{folder} holds no atlas of this clip, and one cannot be made without masks; give them"
+                )
+            device = choose_device("auto")
+            frames = frames.float().to(device)
+            clip = TrainingClip(frames, masks.to(frames), *estimate_flow(load_raft(training.flow).to(device), frames))
+            train_atlas(clip, training, own)
+    return open_atlas(own)

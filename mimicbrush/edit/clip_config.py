@@ -1,0 +1,52 @@
+"""Options of edits of clips through a layered atlas, which several kinds of edits share."""
+
+# Annotations are not postponed here, as in config.py: jsonargparse would not find their names.
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from mimicbrush.atlas.config import ATLAS_FILE
+from mimicbrush.errors import Faults, UserError
+
+CONTAINERS = (".mp4", ".mkv", ".mov")
+"""Suffixes of clips that are written."""
+LayerFormat = Literal["frames", "webm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasEditConfig:
+    """Editing a clip instead of a picture."""
+
+    atlas: Path | None = None
+    """Edit a clip instead of a picture, through its layered atlas: the folder of python -m mimicbrush.atlas, or a
+    checkpoint of the published method. source is then the clip of this atlas, and output a clip (.mp4, .mkv or .mov)
+    with the same frame times and sound."""
+    layer_format: LayerFormat = "frames"
+    """Files of a clip's layer, beside output. frames: a folder OUTPUT-rgba with a PNG with alpha for each frame; webm:
+    OUTPUT-rgba.webm, a clip with alpha."""
+    max_frames: int = 240
+    """Largest number of frames of a clip; all are held in memory, 12 bytes a pixel."""
+
+    def check_clip_options(self, faults: Faults) -> None:
+        """Add the faults of these options."""
+        allowed = get_args(LayerFormat)
+        faults.check(
+            self.layer_format in allowed, f"layer_format is {self.layer_format}, expected {' or '.join(allowed)}"
+        )
+        faults.check(self.max_frames >= 2, f"max_frames is {self.max_frames}, expected at least 2")
+        if self.atlas is None:
+            given = [each.name for each in fields(AtlasEditConfig) if getattr(self, each.name) != each.default]
+            faults.check(not given, f"{', '.join(given)}: only for clips; give the clip's atlas")
+
+    def check_atlas(self) -> None:
+        """Raise UserError if the atlas is missing."""
+        if self.atlas is not None and not self.atlas_file.is_file():
+            raise UserError(
+                f"atlas {self.atlas}: no finished atlas; make one with python -m mimicbrush.atlas --clip CLIP --output"
+                f" {self.atlas}"
+            )
+
+    @property
+    def atlas_file(self) -> Path | None:
+        """The file of the atlas, whose content a result depends on."""
+        return self.atlas / ATLAS_FILE if self.atlas is not None and self.atlas.is_dir() else self.atlas

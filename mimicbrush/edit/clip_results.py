@@ -1,0 +1,71 @@
+"""Write the edit of a clip: the clip with the source's times and sound, and the layers of the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mimicbrush.edit.clip_config import LayerFormat
+from mimicbrush.files import whole_folder
+from mimicbrush.pictures.conversion import to_levels
+from mimicbrush.pictures.writing import write_frames, write_image
+from mimicbrush.requests import Edited
+from mimicbrush.video.alpha_clip import write_alpha_clip
+from mimicbrush.video.whole_clip import WholeClip, write_edited_clip
+
+
+def write_clip_result(
+    edited: Edited,
+    output: Path,
+    clip: WholeClip,
+    *,
+    source: Path,
+    force: bool,
+    record: str = "",
+    layer_format: LayerFormat = "frames",
+) -> None:
+    """Write an edited clip, and its layers beside it.
+
+    source: file of `clip`; record: text to store in the result; layer_format: of layers with alpha. Other layers are
+    animated PNGs, which can be given back as masks. Layers that exist are kept, unless `force`.
+    """
+    frames = np.stack([to_levels(frame) for frame in edited.frames.float()])
+    write_edited_clip(output, frames, clip, source=source, record=record)
+    for name, layer in edited.layers.items():
+        path = layer_path(output, name, layer.shape[1] == 4, layer_format)
+        if path.exists() and not force:
+            tqdm.write(f"{path} exists and is kept; --force overwrites it")
+            continue
+        if path.suffix == ".webm":
+            write_alpha_clip(path, np.stack([to_levels(frame) for frame in layer.float()]), clip.times, fps=clip.fps)
+        elif path.suffix:
+            write_frames(layer, path)
+        else:
+            _write_sequence(layer, path)
+        tqdm.write(f"layer {name} -> {path}")
+
+
+def layer_path(output: Path, name: str, has_alpha: bool, layer_format: LayerFormat) -> Path:
+    """Path of a layer beside an edited clip: an animated PNG, or with alpha a WebM or a folder of PNGs."""
+    suffix = ".png" if not has_alpha else ".webm" if layer_format == "webm" else ""
+    return output.with_name(f"{output.stem}-{name}{suffix}")
+
+
+def as_tensor(clip: WholeClip) -> Tensor:
+    """The frames (T, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+
+
+def _write_sequence(layer: Tensor, folder: Path) -> None:
+    """Write a PNG for each frame, numbered from 1."""
+    if folder.is_dir():
+        for path in folder.glob("*.png"):
+            path.unlink()
+        folder.rmdir()
+    with whole_folder(folder) as partial:
+        for number, frame in enumerate(layer):
+            write_image(frame, partial / f"{number + 1:05d}.png")
