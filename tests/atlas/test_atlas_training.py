@@ -207,8 +207,8 @@ def test_photographs_gaps_and_alpha(clip, tmp_path, caplog):
         write_image(torch.cat([frame, torch.full((1, SIDE, SIDE), 0.5)]), folder / f"{number:03d}.png")
     assert read_clip(folder, **limits).min() >= 0.49
     assert "transparent parts of its frames are taken as white" in caplog.text
-    (folder / "001.png").rename(folder / "009.png")
-    with pytest.raises(UserError, match=r"frames are missing between 003\.png and 009\.png"):
+    (folder / "003.png").rename(folder / "009.png")
+    with pytest.raises(UserError, match=r"frames are missing between 002\.png and 009\.png"):
         read_clip(folder, **limits)
 
 

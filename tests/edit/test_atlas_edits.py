@@ -79,7 +79,7 @@ def test_a_layer_moves_with_the_clip_and_is_replayed(folder):
     assert np.array_equal(frames_of(folder / "again.mkv"), frames_of(folder / "e.mp4"))
     assert read_settings(folder / "again.mkv")["sha256"] == record["sha256"]
     run("--replay", folder / "e.mp4", "--output", folder / "faint.mp4", "--opacity", 0, "--layer_format", "webm")
-    assert np.abs(frames_of(folder / "faint.mp4") - frames_of(folder / "clip.mp4")).mean() < 2  # of the compression
+    assert np.abs(frames_of(folder / "faint.mp4") - frames_of(folder / "clip.mp4")).mean() < 4  # of the compression
     assert (folder / "faint-rgba.webm").stat().st_size > 100
 
 
