@@ -14,7 +14,7 @@ EditedPicture = Literal["frame", "atlas"]
 
 @dataclass(frozen=True, kw_only=True)
 class ThroughAtlasSettings:
-    """What is edited once, and how it is mapped to the frames."""
+    """The picture that is edited once, and how it is mapped to the frames."""
 
     edited_layer: EditedLayer = "auto"
     """Layer of the atlas that the edit moves with: foreground or background; auto: the one that fills more of the
