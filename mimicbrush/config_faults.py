@@ -93,7 +93,8 @@ def fields_faults(owner: type, values: Mapping, prefix: str = "") -> list[str]:
         if name in kinds:
             faults += value_faults(kinds[name], value, f"{prefix}{name}")
         elif not _takes_others(owner):
-            faults.append(f"{prefix}{name}: no such option{_suggestion(str(name), kinds, prefix)}")
+            near = _suggestion(str(name), kinds, prefix, others=f"choose from {', '.join(kinds)}")
+            faults.append(f"{prefix}{name}: no such option{near}")
     return faults
 
 
@@ -278,6 +279,6 @@ def _shown(value: object) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def _suggestion(name: str, known: Iterator[str] | Sequence[str], prefix: str) -> str:
+def _suggestion(name: str, known: Iterator[str] | Sequence[str], prefix: str, *, others: str = "see --help") -> str:
     close = get_close_matches(name.replace("-", "_"), list(known), n=1)
-    return f"; did you mean {prefix}{close[0]}?" if close else "; see --help"
+    return f"; did you mean {prefix}{close[0]}?" if close else f"; {others}"

@@ -139,7 +139,16 @@ def test_classes_are_named_by_path():
         ("mimicbrush.editors.baselines.Nobody", {}, "baselines.Nobody: no such class"),
         ("nothing.at.All", {}, "nothing.at.All: no such class"),
         ("mimicbrush.errors.UserError", {}, "UserError is not a subclass of mimicbrush.requests.Editor"),
-        ("mimicbrush.editors.baselines.MeanColour", {"width": 3}, "MeanColour: width: no such option"),
+        (
+            "mimicbrush.editors.baselines.MeanColour",
+            {"width": 3},
+            "MeanColour: width: no such option; choose from ring",
+        ),
+        (
+            "mimicbrush.editors.genvideo.GenVideoEditor",
+            {"settings": {"tuning": {"pace": 3}}},
+            r"settings\.tuning\.pace: no such option; choose from num_steps, learning_rate",
+        ),
         (
             "mimicbrush.editors.baselines.MeanColour",
             {"ring": "wide"},

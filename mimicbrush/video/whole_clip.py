@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.files import whole
+from mimicbrush.machine import GIBIBYTE, usable_memory
 from mimicbrush.video.clip_writer import SETTINGS
-from mimicbrush.video.decoded_clip import Thumbnail
+from mimicbrush.video.decoded_clip import Thumbnail, VideoInfo
 from mimicbrush.video.pyav_container import open_container, video_stream
 from mimicbrush.video.pyav_reader import open_with_pyav
 
@@ -26,6 +27,8 @@ TICKS = 90_000
 """Time stamps in a second, as broadcasts have them: common frame rates are whole numbers of ticks."""
 RECORD = "comment"
 """The tag for texts that MP4, QuickTime and Matroska have in common."""
+BYTES_PER_PIXEL = 42
+"""Memory of an edited clip: source, edit and pasted result in floats, and two copies of 8 bits."""
 ANY_SIDE = 1_000_000
 """A short side that no frame reaches, so that none is scaled."""
 
@@ -45,18 +48,16 @@ def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:
     """Read every frame; raises UserError, which says what is wrong, for a clip that cannot be edited as a whole."""
     num_frames = 0
 
-    def keep(thumbnail: Thumbnail) -> bool:
-        nonlocal num_frames
-        num_frames += 1
-        if num_frames > max_frames:
-            raise UserError(
-                f"{path} has more than {max_frames} frames; cut it into shorter clips, or raise max_frames where the"
-                " memory allows it"
-            )
-        return True
-
     try:
         with open_with_pyav(path, short_side=ANY_SIDE, exact=True) as reader:
+
+            def keep(thumbnail: Thumbnail) -> bool:
+                nonlocal num_frames
+                num_frames += 1
+                if num_frames > max_frames:
+                    raise _too_long(path, max_frames, reader.info)
+                return True
+
             frames = reader.read([0.0, float("inf")], keep=keep, skip=False).frames
             rate = reader.stream.average_rate
     except UnusableInput as error:
@@ -70,6 +71,16 @@ def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:
     times = [frame.time for frame in frames]
     fps = float(rate) if rate else (len(times) - 1) / (times[-1] - times[0])
     return WholeClip(np.stack([frame.image for frame in frames]), times, fps)
+
+
+def _too_long(path: Path, max_frames: int, info: VideoInfo) -> UserError:
+    frame = info.width * info.height * BYTES_PER_PIXEL
+    fitting = int(usable_memory() / frame)
+    return UserError(
+        f"{path} has more than {max_frames} frames; of {info.width} x {info.height} pixels, about {fitting} fit into"
+        f" the {usable_memory() / GIBIBYTE:.0f} GiB of memory here ({frame / 2**20:.1f} MiB each, without the"
+        " networks); cut it into shorter clips, or raise max_frames"
+    )
 
 
 def check_sound(source: Path, output: Path) -> None:

@@ -18,7 +18,7 @@ from mimicbrush.editors.genvideo.clip_geometry import finish_frames, network_siz
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
 from mimicbrush.editors.genvideo.invedit_masks import branch_differences, masks_of_differences
 from mimicbrush.editors.genvideo.masked_sampling import sample_edit
-from mimicbrush.editors.genvideo.settings import GenVideoSettings
+from mimicbrush.editors.genvideo.settings import PRESETS, GenVideoSettings, Preset
 from mimicbrush.editors.genvideo.source_clip import ClipPreparation, SourceClip
 from mimicbrush.editors.genvideo.target_object import cut_target
 from mimicbrush.editors.genvideo.tuned_folder import TunedFolder, tuned_clip_config, weights_digest
@@ -39,6 +39,7 @@ class GenVideoEditor(Editor):
     pretrained: Stable unCLIP as a hub repository, a folder in the layout of stable-diffusion-2-1-unclip, asset:NAME, or
     its parts in memory, whose U-Net is copied; detector, segmenter: weights of Grounding DINO and Segment Anything,
     which find the target's object where the request has no mask of it; without them, it is the whole target picture.
+    settings: every setting; preset: a name in `PRESETS`, in place of settings.
     tuned_clips: folder in which each clip's tuning is kept and found again; None: nothing is kept.
     precision: `auto` is bfloat16 on a GPU and float32 elsewhere; tuned weights are float32 always.
     After an edit, `reconstruction` says how well the unedited clip is reconstructed. Raises UserError where weights are
@@ -52,6 +53,7 @@ class GenVideoEditor(Editor):
         pretrained: str | UnclipParts = "sd2-community/stable-diffusion-2-1-unclip",
         *,
         settings: GenVideoSettings | None = None,
+        preset: Preset = "default",
         detector: str | None = None,
         segmenter: str | None = None,
         tuned_clips: str | None = "runs/genvideo",
@@ -63,7 +65,9 @@ class GenVideoEditor(Editor):
         if (detector is None) != (segmenter is None):
             given = "detector" if segmenter is None else "segmenter"
             raise UserError(f"{given} is given alone; give detector (Grounding DINO) and segmenter (Segment Anything)")
-        self.settings = settings or GenVideoSettings()
+        if preset not in PRESETS or (settings is not None and preset != "default"):
+            raise UserError(f"preset is {preset}, expected one of {', '.join(PRESETS)}, and no settings beside it")
+        self.settings = settings or PRESETS[preset]
         place = choose_device(device)
         is_gpu = place.type == "cuda" and precision == "auto"
         dtype = torch.bfloat16 if is_gpu else choose_dtype(precision, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from mimicbrush.editors.genvideo import GenVideoEditor
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
 from mimicbrush.editors.genvideo.clip_geometry import network_size
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
-from mimicbrush.editors.genvideo.settings import PRESETS, GenVideoSettings
+from mimicbrush.editors.genvideo.settings import PRESETS, GenVideoSettings, Preset
 from mimicbrush.editors.genvideo.target_object import cut_target
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.geometry import feather, resize
@@ -166,6 +167,15 @@ def test_a_config_names_the_editor_and_its_settings(unclip_folder):
     assert editor.settings.tuning.num_steps == 0 and editor.settings.correction_weights == (0.5, 0.5, 0)
     with pytest.raises(UserError, match="threshold is 2, expected 0 to below 1"):
         instantiate("mimicbrush.editors.genvideo.GenVideoEditor", {"settings": {"invedit": {"threshold": 2}}}, Editor)
+
+
+def test_a_preset_is_named_in_place_of_settings(unclip_folder, monkeypatch):
+    assert get_args(Preset) == tuple(PRESETS)
+    path, given = "mimicbrush.editors.genvideo.GenVideoEditor", {"pretrained": str(unclip_folder), "device": "cpu"}
+    monkeypatch.setitem(PRESETS, "no_correction", replace(UNTUNED, correction_steps=0))
+    assert instantiate(path, given | {"preset": "no_correction"}, Editor).settings == PRESETS["no_correction"]
+    with pytest.raises(UserError, match=r"preset is no_correction, expected one of default, .* no settings beside it"):
+        instantiate(path, given | {"preset": "no_correction", "settings": {"resolution": 32}}, Editor)
 
 
 def test_half_precision_leaves_tuned_weights_in_float32(unclip_folder):
