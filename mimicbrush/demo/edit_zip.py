@@ -19,7 +19,7 @@ def write_zip(edit: EditConfig) -> Path:
     path = edit.output.with_name("edit.zip")
     needs, loading = _loading(edit)
     replay = HOW_TO_REPLAY.format(needs=needs, loading=loading, result=edit.outputs[0].name)
-    results = sorted(edit.output.parent.glob(f"{edit.output.stem}*{edit.output.suffix}"))
+    results = sorted(path for path in edit.output.parent.glob(f"{edit.output.stem}*") if path.is_file())
     with zipfile.ZipFile(path, "w") as archive:
         for picture in (*(path for paths in edit.pictures.values() for path in paths if path), *results):
             archive.write(picture, f"edit/{picture.name}")

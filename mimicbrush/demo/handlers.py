@@ -69,7 +69,7 @@ class EditHandlers(ABC):
                 yield starting()
                 for update in self.editor.edit(config, visitor=request.session_hash):
                     if isinstance(update, Written):
-                        yield finished(update.config, monotonic() - start)
+                        yield self.show_finished(update.config, monotonic() - start)
                     else:
                         yield progress(update)
         except SupersededError:
@@ -81,6 +81,10 @@ class EditHandlers(ABC):
         except Exception:
             yield unfinished(status_text(UNEXPECTED, problem=True), results)
             raise
+
+    def show_finished(self, config: EditConfig, seconds: float) -> ResultPanel:
+        """Show the written results of an edit that took so many seconds."""
+        return finished(config, seconds)
 
     def stop(self, request: gr.Request) -> None:
         """Stop the visitor's edit."""

@@ -15,11 +15,12 @@ from mimicbrush.edit.clip_results import as_tensor
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.keep_masks import RELEASED_SUFFIX, as_inverted_mask, read_latent_mask
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
-from mimicbrush.edit.loaded_inputs import Inputs
+from mimicbrush.edit.kinds.video_edit import VideoEditConfig
+from mimicbrush.edit.loaded_inputs import Inputs, Target
 from mimicbrush.edit.motion_inputs import read_motion
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
-from mimicbrush.pictures.conversion import to_channels
+from mimicbrush.pictures.conversion import on_white, to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
 from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.headers import read_header, refuse_animation
@@ -96,15 +97,11 @@ def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> I
     (path,) = config.pictures.get("mask", [None])
     if path is not None and clip is not None:
         with faults.collect():
-            frames, name = as_tensor(clip), f"mask {called(path)}"
-            if config.mask_on_atlas:
-                layer = "background" if config.edited_layer == "background" else "foreground"
-                mask = read_atlas_mask(path, frames, config.atlas, layer, name=name)
-            else:
-                frame, of = (config.edited_frame or 1) - 1, f"source {called(config.source)}"
-                mask = read_clip_masks(path, frames, name=name, of=of, frame=frame)
+            mask = _read_masks_of_clip(config, path, as_tensor(clip), called)
     for path, box, mask_path in zip(config.references, config.boxes, config.reference_masks, strict=True):
         references += _read_reference(path, box, mask_path, called, faults)
+    with faults.collect():
+        target = _read_target(config, called) if isinstance(config, VideoEditConfig) else None
     faults.refuse()
     return Inputs(
         source=None,
@@ -114,7 +111,33 @@ def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> I
         is_deep=False,
         fingerprints=fingerprints(config),
         clip=clip,
+        target=target,
     )
+
+
+def _read_masks_of_clip(config: EditConfig, path: Path, frames: Tensor, called: Callable[[Path], object]) -> Tensor:
+    """Read the masks (T, 1, H, W) of a clip, as its kind of edit takes them."""
+    name, of = f"mask {called(path)}", f"source {called(config.source)}"
+    if isinstance(config, VideoEditConfig):
+        return read_clip_masks(path, frames, name=name, of=of)
+    if config.mask_on_atlas:
+        layer = "background" if config.edited_layer == "background" else "foreground"
+        return read_atlas_mask(path, frames, config.atlas, layer, name=name)
+    return read_clip_masks(path, frames, name=name, of=of, frame=(config.edited_frame or 1) - 1)
+
+
+def _read_target(config: VideoEditConfig, called: Callable[[Path], object]) -> Target:
+    """Read the target picture; its object is what the mask marks, or else what is opaque, if anything is not."""
+    picture, mask = _channels("target_image", config.target_image), None
+    if config.target_mask is not None:
+        drawn = _channels("target_mask", config.target_mask)
+        name, of = f"target_mask {called(config.target_mask)}", f"target_image {called(config.target_image)}"
+        if not (drawn[:3].amax(dim=0) > 0.5).any():
+            raise UserError(f"{name} is empty, so {of} shows no object; paint the object white")
+        mask = as_edit_mask(drawn, picture[:3].expand(3, -1, -1), name=name, of=of)
+    elif len(picture) == 4 and (picture[3] <= 0.5).any():
+        mask = (picture[3:] > 0.5).float()
+    return Target(on_white(picture), mask)
 
 
 def _read_reference(

@@ -11,6 +11,15 @@ from mimicbrush.pictures.edit_inputs import Source, as_reference
 from mimicbrush.video.whole_clip import WholeClip
 
 
+class Target(NamedTuple):
+    """The picture of the object that replaces the one in a clip."""
+
+    picture: Tensor
+    """(3, h, w) in [0, 1], on white."""
+    mask: Tensor | None
+    """(1, h, w), 1 on the object; None where nothing says so."""
+
+
 class Inputs(NamedTuple):
     """The pictures of an edit, and facts about their files that its result records."""
 
@@ -33,6 +42,8 @@ class Inputs(NamedTuple):
 
     clip: WholeClip | None = None
     """The clip to edit; None for a picture."""
+    target: Target | None = None
+    """The target picture of an edit that replaces an object in a clip."""
 
     @property
     def frames(self) -> Tensor:

@@ -12,7 +12,6 @@ from mimicbrush.files import check_writable
 
 if TYPE_CHECKING:
     from mimicbrush.edit.config import EditConfig
-    from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 
 
 def refuse_missing_files(config: EditConfig) -> None:
@@ -38,22 +37,6 @@ def refuse_missing_files(config: EditConfig) -> None:
         config.check_weights()
     faults.refuse()
     print(f"{config.announcement} ...", file=sys.stderr, flush=True)
-
-
-def refuse_missing_clip_files(config: VideoEditConfig) -> None:
-    """Raise one UserError for missing files of a clip's edit, and a result that exists or cannot be written."""
-    faults = Faults()
-    faults.check(config.source.is_file(), f"source {config.source}: {_not_a_file(config.source, 'clip')}")
-    given = {name: getattr(config, name) for name in ("target_image", "target_mask", "mask")}
-    faults.found += missing_pictures(given)
-    faults.check(
-        config.force or not config.output.exists(),
-        f"{config.output} exists; choose another --output or pass --force",
-    )
-    with faults.collect():
-        check_writable(config.output)
-    faults.refuse()
-    print(f"loading {config.editor} ...", file=sys.stderr, flush=True)
 
 
 def missing_pictures(given: Mapping[str, object], *, is_clip: bool = False) -> list[str]:

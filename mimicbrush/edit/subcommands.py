@@ -9,7 +9,8 @@ from mimicbrush.edit.kinds.text_edit import TextEditConfig
 from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 
 KINDS: dict[str, type[EditConfig]] = {
-    each.kind: each for each in (ReferenceEditConfig, TextEditConfig, LayerEditConfig, MotionEditConfig)
+    each.kind: each
+    for each in (ReferenceEditConfig, TextEditConfig, LayerEditConfig, MotionEditConfig, VideoEditConfig)
 }
 """The options of each subcommand by its name; a new kind of request adds its class here."""
 
@@ -27,22 +28,11 @@ def edit_command(config_class: type[EditConfig]) -> Command:
     )
 
 
-VIDEO_COMMAND = Command(
-    config=f"{VideoEditConfig.__module__}.{VideoEditConfig.__qualname__}",
-    check="mimicbrush.edit.missing_files.refuse_missing_clip_files",
-    run="mimicbrush.edit.clip_editing.edit_clip",
-    then="run the same command again; what is kept of a clip, such as its tuning, resumes",
-    examples=VideoEditConfig.examples,
-    ordinary=VideoEditConfig.ordinary,
-)
-"""Edits of clips, which have no PNG that records their settings, no batch and no contact sheet."""
-
 COMMANDS = CommandGroup(
     program=PROGRAM,
-    commands={kind: edit_command(config_class) for kind, config_class in KINDS.items()}
-    | {VideoEditConfig.kind: VIDEO_COMMAND},
+    commands={kind: edit_command(config_class) for kind, config_class in KINDS.items()},
     examples=(
-        *(each.examples[0] for each in (*KINDS.values(), VideoEditConfig)),
+        *(each.examples[0] for each in KINDS.values()),
         f"{PROGRAM} --replay e.png --output again.png",
     ),
     # A command line without a subcommand, as all were in 0.1.0, is an edit from a reference, or replays any kind.

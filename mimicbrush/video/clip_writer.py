@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -24,7 +25,7 @@ def write_h264(path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: int) -> 
 
 @contextmanager
 def open_h264(
-    path: Path, *, fps: int, frame_format: str = "rgb24", settings: Mapping[str, str] = SETTINGS
+    path: Path, *, fps: int | Fraction, frame_format: str = "rgb24", settings: Mapping[str, str] = SETTINGS
 ) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
     """Open a clip for writing; gives a function that appends one frame.
 

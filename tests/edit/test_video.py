@@ -73,6 +73,19 @@ def test_a_clip_is_edited_and_its_mask_corrected(folder):
     assert left == pytest.approx(60, abs=3) and right == pytest.approx(200, abs=3)
 
 
+def test_a_clip_is_replayed_and_made_in_a_batch(folder):
+    run(folder)
+    call_command(COMMANDS, ["--replay", str(folder / "e.mp4"), "--output", str(folder / "again.mp4")])
+    first, again = (read_whole_clip(folder / name, max_frames=3).frames for name in ("e.mp4", "again.mp4"))
+    assert np.array_equal(first, again)
+    header, row = "source,source_prompt,target_image,target_prompt,output", "clip.mp4,red,t.png,hat"
+    (folder / "clips.csv").write_text(f"{header}\n{row},b1.mp4\n{row},b2.mp4\nabsent.mp4,red,t.png,hat,b3.mp4\n")
+    batch = ["video", "--batch", str(folder / "clips.csv"), "--editor", f"{__name__}.MeanOfTarget"]
+    with pytest.raises(UserError, match="line 4 was skipped"):
+        call_command(COMMANDS, batch)
+    assert np.array_equal(read_whole_clip(folder / "b2.mp4", max_frames=3).frames, first)
+
+
 def test_mistakes_are_named(folder):
     with pytest.raises(UserError, match="no such clip"):
         run(folder, source=folder / "absent.mp4")
@@ -88,7 +101,7 @@ def test_mistakes_are_named(folder):
     with pytest.raises(UserError, match=r"has 2 frames, and source .* has 3; give one mask for each frame"):
         run(folder, mask=folder / "two.png")
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(folder / "empty.png")
-    with pytest.raises(UserError, match="target_mask is empty, so target_image shows no object"):
+    with pytest.raises(UserError, match=r"target_mask .*empty\.png is empty, so target_image .* shows no object"):
         run(folder, target_mask=folder / "empty.png")
     with pytest.raises(UserError, match="answers a MaskedRequest, and a video edit is a VideoRequest"):
         run(folder, editor="mimicbrush.editors.baselines.MeanColour")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mimicbrush.demo.clips.clip_uploads import check_clip
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.uploads import named, read
 from mimicbrush.errors import UnusableInput, UserError
@@ -17,15 +18,12 @@ from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.edit_inputs import as_source
 from mimicbrush.pictures.geometry import resize, shrink_to
-from mimicbrush.video.clip_reader import probe, read_frames
+from mimicbrush.video.clip_reader import read_frames
 
 SHORT_SIDE = 1080
 """Largest short side of a clip's frames, in pixels."""
 DEFAULT_SECONDS = 0.5
 """Time between the two frames of a clip, unless another is chosen."""
-BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-"""Kinds of the first box of MP4 and QuickTime files, four bytes from their beginning."""
-MATROSKA, AVI = b"\x1a\x45\xdf\xa3", b"AVI "
 SAME_SHAPE = 0.02
 """Largest difference of the aspect ratios of two pictures that count as of one shape."""
 
@@ -93,16 +91,8 @@ def estimate(pair: TwoFrames, estimator: FlowEstimator, *, side: int) -> Estimat
 
 
 def _read_clip(path: Path, times: Sequence[float], limits: Limits) -> TwoFrames:
-    if not path.is_file():
-        raise UserError(f"{path}: no longer here, because old uploads are deleted; choose it again")
-    if not _is_container(path):
-        raise UserError(f"{path}: no clip that can be read; expected MP4, QuickTime, WebM, Matroska or AVI")
+    info = check_clip(path, limits)
     try:
-        info = probe(path)
-        if info.width * info.height > limits.megapixels * 1e6:
-            raise UserError(
-                f"{path}: its frames are {info.width} x {info.height}, more than {limits.megapixels} megapixels"
-            )
         first, second = times or (0.0, min(DEFAULT_SECONDS, info.duration * 0.9))
         if not 0 <= first < second <= info.duration:
             raise UserError(
@@ -118,16 +108,6 @@ def _read_clip(path: Path, times: Sequence[float], limits: Limits) -> TwoFrames:
         )
     pixels = [to_channels(frame.image)[:3] for frame in clip.frames]
     return _checked(TwoFrames(path.name, *pixels, (first, second)))
-
-
-def _is_container(path: Path) -> bool:
-    """Whether a file begins like one of the clips that browsers and cameras make.
-
-    FFmpeg also opens playlists and lists of files, whose text names other files of this machine or of others.
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-    return head[4:8] in BOXES or head[:4] == MATROSKA or (head[:4] == b"RIFF" and head[8:] == AVI)
 
 
 def _checked(pair: TwoFrames) -> TwoFrames:

@@ -1,76 +1,75 @@
-"""Edits of a clip: their options."""
+"""Edits of a clip by a target picture: their options."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from mimicbrush.edit.clip_config import CONTAINERS
-from mimicbrush.edit.config import PROGRAM
+from mimicbrush.edit.clip_config import LayerFormat
+from mimicbrush.edit.config import PROGRAM, EditConfig
 from mimicbrush.errors import Faults
-from mimicbrush.requests import EditRequest, VideoRequest
+from mimicbrush.requests import VideoRequest
+
+if TYPE_CHECKING:
+    from mimicbrush.edit.loaded_inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoEditConfig:
+class VideoEditConfig(EditConfig):
     """Replace the object in a clip by the object of a target picture."""
 
-    source: Path
-    """The clip to edit."""
-    source_prompt: str
+    source_prompt: str | None = None
     """Describes the clip as it is."""
-    target_image: Path
+    target_image: Path | None = None
     """Picture of the new object. Where it has transparent parts, the others are the object."""
-    target_prompt: str
+    target_prompt: str | None = None
     """Describes the clip after the edit."""
-    output: Path
-    """Clip to write (.mp4, .mkv or .mov), with the source's frame times and sound. Layers of the result are written
-    beside it as animated PNGs: OUTPUT-mask.png is where the clip was edited."""
     target_mask: Path | None = None
     """Mask of the object in the target picture, white on the object."""
     mask: Path | None = None
     """Where the edit happens, white in each frame: an animated PNG of the source's size and number of frames, such as
-    a mask that an earlier edit wrote, corrected by hand. null: the editor proposes one."""
-    editor: str = "mimicbrush.editors.genvideo.GenVideoEditor"
-    """Class path of the editor."""
-    init_args: dict = field(default_factory=dict)
-    """Arguments of the editor's class, for instance '{pretrained: runs/unclip, settings: {resolution: 768}}'."""
-    seed: int = 0
-    """Seed of the noise, 0 or more."""
+    a mask that an earlier edit wrote beside its result, corrected by hand. null: the editor proposes one."""
     max_frames: int = 240
-    """Largest number of frames; all are held in memory, 12 bytes a pixel."""
-    force: bool = False
-    """Overwrite existing files."""
+    """Largest number of frames; all are held in memory, 42 bytes a pixel."""
+    editor: str = "mimicbrush.editors.genvideo.GenVideoEditor"
 
-    kind: ClassVar[str] = "video"
-    request_class: ClassVar[type[EditRequest]] = VideoRequest
-    examples: ClassVar[tuple[str, ...]] = (
+    kind = "video"
+    request_class = VideoRequest
+    needed = ("source", "source_prompt", "target_image", "target_prompt", "output")
+    optional = ("target_mask", "mask", "seed")
+    examples = (
         f'{PROGRAM} video --source clip.mp4 --source_prompt "a red car" --target_image bus.png --target_prompt "a bus"'
         " --output edited.mp4",
+        f"{PROGRAM} video --batch clips.csv --init_args '{{pretrained: runs/unclip}}'",
     )
-    ordinary: ClassVar[tuple[str, ...]] = (
-        "source",
-        "source_prompt",
-        "target_image",
-        "target_prompt",
-        "output",
-        "target_mask",
-        "mask",
-        "init_args",
-        "seed",
-    )
+    ordinary = (*needed, "target_mask", "mask", "init_args", "seed")
+    is_clip: ClassVar[bool] = True
+    layer_format: ClassVar[LayerFormat] = "frames"
 
     def __post_init__(self) -> None:
         faults = Faults()
-        faults.check(
-            self.output.suffix.lower() in CONTAINERS,
-            f"output is {self.output}, expected a name ending in {', '.join(CONTAINERS)}",
-        )
-        faults.check(0 <= self.seed < 2**63, f"seed is {self.seed}, expected 0 to 2^63 - 1")
+        with faults.collect():
+            super().__post_init__()
         faults.check(self.max_frames >= 2, f"max_frames is {self.max_frames}, expected at least 2")
-        faults.check(
-            self.output.resolve() != self.source.resolve(),
-            f"output would overwrite source {self.source}; choose another",
-        )
         faults.refuse()
+
+    def request(self, inputs: Inputs, canvas_size: int) -> VideoRequest:
+        return VideoRequest(
+            source=inputs.frames,
+            source_prompt=self.source_prompt,
+            target_prompt=self.target_prompt,
+            target_image=inputs.target.picture,
+            target_mask=inputs.target.mask,
+            mask=inputs.masks,
+            fps=inputs.clip.fps,
+            seed=self.seed,
+        )
+
+    @property
+    def pictures(self) -> dict[str, list[Path | None]]:
+        return super().pictures | {
+            "mask": [self.mask],
+            "target_image": [self.target_image],
+            "target_mask": [self.target_mask],
+        }

@@ -1,0 +1,1 @@
+"""Clips on the page: uploads, players, and masks over the frames."""
