@@ -105,6 +105,6 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path):
 )
 def test_a_list_of_other_files_is_not_opened(tmp_path, monkeypatch, text):
     (tmp_path / "clip.mp4").write_text(text)
-    monkeypatch.setattr("mimicbrush.demo.motion.two_frames.probe", lambda path: pytest.fail(f"{path} was opened"))
+    monkeypatch.setattr("mimicbrush.demo.clips.clip_uploads.probe", lambda path: pytest.fail(f"{path} was opened"))
     with pytest.raises(UserError, match="expected MP4, QuickTime, WebM, Matroska or AVI"):
         read_pair([tmp_path / "clip.mp4"], [], LIMITS)

@@ -1,4 +1,4 @@
-"""Memory of a tuning step of GenVideo in the sizes of stable-diffusion-2-1-unclip, counted.
+"""Memory and operations of a tuning step of GenVideo in the sizes of stable-diffusion-2-1-unclip, counted.
 
 Networks and tensors have shapes but no values, so that neither weights nor a GPU are needed.
 """
@@ -17,9 +17,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVi
 
 from mimicbrush.bench.editors.config import TuningMemoryConfig
 from mimicbrush.editors.genvideo.inflation import inflate, tuned_parameters
+from mimicbrush.editors.genvideo.settings import GenVideoSettings
 from mimicbrush.files import write_json
 from mimicbrush.machine import GIBIBYTE
-from mimicbrush.training.flops_and_bytes import LiveBytes
+from mimicbrush.training.flops_and_bytes import LiveBytes, count_flops
 from mimicbrush.training.step_cost import num_bytes_of, num_trained_of
 
 DTYPE = torch.bfloat16
@@ -67,6 +68,8 @@ class TuningMemory:
     """Activations and gradients at their peak."""
     peak: float
     num_tuned: int
+    tflop: float
+    """Operations of the step, in 10^12."""
 
 
 def bench_tuning_memory(config: TuningMemoryConfig) -> None:
@@ -81,11 +84,12 @@ def bench_tuning_memory(config: TuningMemoryConfig) -> None:
     held = sum(weight.numel() * DTYPE.itemsize for network in others for weight in network.parameters())
     rows = []
     print(f"{config.num_frames} frames of {config.size} x {config.size} pixels, GiB\n")
-    print("checkpointing  weights  moments   step   peak")
+    print("checkpointing  weights  moments   step   peak   TFLOP")
     for saves in (True, False):
         rows.append(count_step(unet, held, config, saves=saves))
         print(_line(rows[-1]), flush=True)
     print(f"\n{rows[0].num_tuned / 1e6:.0f} million weights are tuned")
+    print(_work(rows[0].tflop, count_pass(unet, config)))
     if config.output:
         write_json({"size": config.size, "rows": list(map(asdict, rows))}, config.output)
 
@@ -97,7 +101,7 @@ def count_step(network: UNet2DConditionModel, held: int, config: TuningMemoryCon
         if saves:
             unet.enable_gradient_checkpointing()
         with LiveBytes(unet.parameters()) as live:
-            _step(unet, config)
+            _, flops = count_flops(lambda: _step(unet, config))
     weights, moments = held + num_bytes_of(unet), MOMENTS * num_trained_of(unet)
     return TuningMemory(
         num_frames=config.num_frames,
@@ -107,20 +111,44 @@ def count_step(network: UNet2DConditionModel, held: int, config: TuningMemoryCon
         step=live.peak / GIBIBYTE,
         peak=(weights + moments + live.peak) / GIBIBYTE,
         num_tuned=num_trained_of(unet),
+        tflop=flops / 1e12,
+    )
+
+
+def count_pass(network: UNet2DConditionModel, config: TuningMemoryConfig) -> float:
+    """Count the operations of a pass over all frames without gradients, in 10^12."""
+    with FakeTensorMode(), torch.no_grad():
+        unet = _without_values(network)
+        _, flops = count_flops(lambda: _predict(unet, config))
+    return flops / 1e12
+
+
+def _work(step: float, single: float) -> str:
+    """Operations of tuning, and of an edit of a tuned clip, with the default settings."""
+    settings = GenVideoSettings()
+    # Inversion and reconstruction are unguided; two guided branches propose the masks, and sampling is guided.
+    num_passes = settings.num_inference_steps * (1 + 1 + 4 + 2)
+    return (
+        f"{single:.1f} TFLOP a pass; tuning, {settings.tuning.num_steps} steps:"
+        f" {step * settings.tuning.num_steps / 1000:.1f} PFLOP; an edit, {num_passes} passes:"
+        f" {single * num_passes / 1000:.1f} PFLOP"
     )
 
 
 def _step(unet: UNet2DConditionModel, config: TuningMemoryConfig) -> None:
+    _predict(unet, config).float().square().mean().backward()
+
+
+def _predict(unet: UNet2DConditionModel, config: TuningMemoryConfig) -> Tensor:
     side, num_frames = config.size // 8, config.num_frames
     latents: Tensor = torch.zeros(num_frames, 4, side, side, dtype=DTYPE)
     tokens = torch.zeros(num_frames, NUM_TOKENS, TEXT, dtype=DTYPE)
     classes = torch.zeros(num_frames, 2 * EMBEDDING, dtype=DTYPE)
     context = {"num_frames": num_frames}
     with torch.autocast("cpu", DTYPE):
-        prediction = unet(
+        return unet(
             latents, 500, encoder_hidden_states=tokens, class_labels=classes, cross_attention_kwargs=context
         ).sample
-    prediction.float().square().mean().backward()
 
 
 def _without_values(network: nn.Module) -> nn.Module:
@@ -137,4 +165,4 @@ def _without_values(network: nn.Module) -> nn.Module:
 
 def _line(row: TuningMemory) -> str:
     saves = "yes" if row.gradient_checkpointing else "no"
-    return f"{saves:13}{row.weights:9.1f}{row.moments:9.1f}{row.step:7.1f}{row.peak:7.1f}"
+    return f"{saves:13}{row.weights:9.1f}{row.moments:9.1f}{row.step:7.1f}{row.peak:7.1f}{row.tflop:8.1f}"

@@ -19,9 +19,10 @@ class MimicBrushClipsSettings:
     guidance_scale: float | None = None
     """Strength of classifier-free guidance by the reference; 1 or less: none. null: the value recommended by the
     weights."""
-    inverted_share: float = 0.5
+    inverted_share: float = 0.0
     """Share of the source's inverted latents in the variance of the latents from which sampling starts, 0 to 1; the
-    rest is noise, the same in every frame. The inverted latents carry the source's motion, and its shape."""
+    rest is noise, the same in every frame. The inverted latents carry the source's motion, and let its object show
+    through."""
     feature_block: int = 2
     """Up block of the imitative U-Net whose features are compared between frames, from 0."""
     correction_steps: int = 5

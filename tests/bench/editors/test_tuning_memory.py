@@ -8,7 +8,7 @@ from accelerate import init_empty_weights
 from diffusers import UNet2DConditionModel
 
 from mimicbrush.bench.editors.config import TuningMemoryConfig
-from mimicbrush.bench.editors.tuning_memory import DTYPE, EMBEDDING, TEXT, count_step
+from mimicbrush.bench.editors.tuning_memory import DTYPE, EMBEDDING, TEXT, count_pass, count_step
 from mimicbrush.editors.genvideo.inflation import inflate, tuned_parameters
 from mimicbrush.machine import GIBIBYTE
 from tests.unclip_folder import UNET
@@ -26,4 +26,7 @@ def test_checkpointing_needs_less_and_weights_are_those_of_the_network():
     assert saving.weights == plain.weights == held / GIBIBYTE
     assert saving.num_tuned == tuned and saving.moments == 8 * tuned / GIBIBYTE
     assert tuned * 4 / GIBIBYTE < saving.step < plain.step
+    # Few weights need gradients; with checkpointing, the forward pass is made twice.
+    single = count_pass(unet, config)
+    assert single < plain.tflop < saving.tflop < 4 * single
     assert saving.peak == pytest.approx(held / GIBIBYTE + saving.moments + saving.step)
