@@ -83,7 +83,8 @@ def start(handlers: ClipHandlers, clip: str | None, target: PaintedPicture | Non
 def test_an_edit_shows_both_clips_and_the_mask_over_the_source(handlers, clip, target, tmp_path):
     _, first, *_, done = start(handlers, clip, target)
     assert "Step 1 of 2" in first.status and first.preview["visible"]
-    assert "Done in" in done.status and done.slider["visible"] is False and done.further["visible"]
+    assert "Done in" in done.status and "The clip contains its settings" in done.status
+    assert done.slider["visible"] is False and done.further["visible"]
     both, overlay, mask = handlers.show_clips(done.results)
     shown = read_whole_clip(Path(both), max_frames=3)
     assert shown.fps == 8 and shown.frames.shape == (3, SIDE * 2 // 3, 2 * SIDE + GAP, 3)

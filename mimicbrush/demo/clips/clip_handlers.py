@@ -92,8 +92,9 @@ class ClipHandlers(EditHandlers):
             yield panel._replace(slider=HIDDEN)
 
     def show_finished(self, config: VideoEditConfig, seconds: float) -> ResultPanel:
-        return idle(status_text(f"Done in {seconds:.1f} s.") + ABOUT_DOWNLOADS)._replace(
-            picture=gr.update(value=str(config.output), visible=True),
+        about = ABOUT_DOWNLOADS.replace("The picture", "The clip")
+        return idle(status_text(f"Done in {seconds:.1f} s.") + about)._replace(
+            picture=gr.update(value=str(config.output), label="Download clip", visible=True),
             zip_file=gr.update(value=str(write_zip(config)), visible=True),
             further=gr.update(visible=True),
             results=FinishedEdit(config, [config.output], []),
