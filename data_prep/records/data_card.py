@@ -44,9 +44,10 @@ def data_card(folder: Path, *, repo_id: str, licence: str) -> str:
 
 
 def _contents(summary: Mapping) -> Iterator[str]:
+    shards = f"{spaced(summary['shards'])} shard{'s' if summary['shards'] != 1 else ''}"
     yield (
         f"{spaced(summary['pairs'])} {name_samples(summary['noun'])} of {spaced(summary['kept'])} {summary['noun']}, "
-        f"{format_bytes(summary['bytes'])} in {spaced(summary['shards'])} WebDataset shards. A sample is a source, a "
+        f"{format_bytes(summary['bytes'])} in {shards} of WebDataset. A sample is a source, a "
         "reference (a still may have none), object masks, and JSON with similarity, matched keypoints and origin. "
         "`excluded.json` names samples that training leaves out; `index.json` lists the shards with their SHA-256.\n"
     )

@@ -56,7 +56,8 @@ def find_overlap(config: OverlapConfig) -> None:
                 found[name].append(f"{sample.origin.get('file', sample.key)} in {folder}")
     if found:
         lines = [f"{name} looks like {some_of(list(dict.fromkeys(places)))}" for name, places in sorted(found.items())]
-        raise UserError(*lines, "leave these out of the benchmark, or their inputs out of the shards (excluded.json)")
+        lines[-1] += "; leave these out of the benchmark, or their inputs out of the shards (excluded.json)"
+        raise UserError(*lines)
     num = len({picture.name for picture in pictures})
     print(f"none of {num} pictures in {config.folder} looks like a picture of {spaced(num_samples)} training samples")
 

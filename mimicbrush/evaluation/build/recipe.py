@@ -1,14 +1,13 @@
 """The recipe of a built set: all that others need, besides the photographs, to rebuild it byte for byte.
 
 It names each photograph by file name and checksum, says where its mask comes from (box, clicks, seed), and holds the
-masks themselves, packed to one bit a pixel: a mask by SAM, by another version of OpenCV, or by hand could not be made
+masks themselves, in black and white: a mask by SAM, by another version of OpenCV, or by hand could not be made
 again. It holds no picture, and no path of the machine on which the set was built.
 """
 
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +18,8 @@ from mimicbrush.evaluation.build.config import SizeConfig
 from mimicbrush.evaluation.build.triplets import PACKAGES, TripletRecord
 from mimicbrush.evaluation.config import BenchmarkSet
 from mimicbrush.files import installed_versions, read_object, sha256, write_json
-from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import decode_mask, read_mask
+from mimicbrush.pictures.writing import encode_png
 from mimicbrush.segmentation.prompt import Mask
 
 RECIPE = "recipe.json"
@@ -63,10 +62,8 @@ def read_recipe(path: Path) -> dict:
 
 
 def pack_mask(path: Path) -> str:
-    """Pack a mask's picture to one bit a pixel, as the text of a PNG in base 64."""
-    encoded = io.BytesIO()
-    to_pil(read_mask(path)[0].numpy() > 0.5).convert("1").save(encoded, "PNG", optimize=True)
-    return base64.b64encode(encoded.getvalue()).decode()
+    """Pack a mask's picture, black and white, as the text of a PNG in base 64."""
+    return base64.b64encode(encode_png(read_mask(path)[0].numpy() > 0.5)).decode()
 
 
 def unpack_mask(text: str) -> Mask:
