@@ -31,10 +31,11 @@ SHOTS_PER_STRETCH = 3
 MAX_AREA = 2.5e7
 """Largest number of pixels of a frame, summed over the stretches: 12 at 1080p, 3 at 4K. Measured with 1080p, on a
 busy machine: 47 to 70 CPU seconds for a film, a third to half of them for decoding; `work.timeout` is 120 s."""
-FIRST_STEP = 0.2
-"""Seconds between the first of the frames that are kept after a cut."""
-GROWTH = 1.1
-"""Factor by which each step between these frames is longer than the one before: 16 frames last 7 seconds."""
+FIRST_STEP = 0.05
+"""Seconds from a cut, where the first further frame is kept, to the second; a shot of 0.4 s holds two that are far
+enough apart for a pair."""
+GROWTH = 1.6
+"""Factor by which each step is longer than the one before: in a shot of 1.5 s there are 7, in one of 6 s 10."""
 
 
 class Stretch(NamedTuple):
@@ -75,26 +76,28 @@ def _limits(stretch: Stretch, duration: float) -> tuple[float, float]:
 
 
 class FurtherFrames:
-    """Chooses further frames at the start and after each cut, closer together at first; they are kept on the way."""
+    """Chooses further frames at the start and after each cut, closer together at first; they are kept on the way.
+
+    A cut sets the moments of the shot that it begins, and the first frame at or after each of them is kept.
+    """
 
     def __init__(self, config: PairConfig) -> None:
-        self.per_shot = config.frames_per_shot
+        steps = FIRST_STEP * GROWTH ** np.arange(config.frames_per_shot - 1)
+        self.waits = np.cumsum([0.0, *steps]).tolist()
         self.previous: Thumbnail | None = None
         self.jumps: deque[float] = deque(maxlen=NUM_NEIGHBOURS)
-        self.left = 0
-        self.step = FIRST_STEP
-        self.next_time = 0.0
+        self.moments: deque[float] = deque()
 
     def __call__(self, thumbnail: Thumbnail) -> bool:
         """Whether this frame is kept; thumbnails come in order of time."""
         if self._starts_shot(thumbnail):
-            self.left, self.step, self.next_time = self.per_shot, FIRST_STEP, thumbnail.time + FIRST_STEP / 2
+            self.moments = deque(thumbnail.time + wait for wait in self.waits)
         self.previous = thumbnail
-        if self.left == 0 or thumbnail.time < self.next_time:
-            return False
-        self.left -= 1
-        self.next_time, self.step = thumbnail.time + self.step, self.step * GROWTH
-        return True
+        is_kept = False
+        while self.moments and self.moments[0] <= thumbnail.time:
+            self.moments.popleft()
+            is_kept = True
+        return is_kept
 
     def _starts_shot(self, thumbnail: Thumbnail) -> bool:
         if self.previous is None:

@@ -110,6 +110,18 @@ def test_frames_are_freed_before_others_are_decoded(
     assert num_alive == [0] * num_readings
 
 
+def test_most_shots_of_less_than_half_a_second_give_a_pair(tmp_path: Path) -> None:
+    """Ten frames each, at 25 frames a second; the frames of a pair are at least 0.25 s apart."""
+    frames = (frame for seed in range(20) for frame in shot_frames(seed, 10))
+    write_h264(tmp_path / "film.mp4", frames, fps=25)
+    limits = PairConfig(**{**LIMITS, "min_gap": PairConfig().min_gap})
+    config = VideoShardConfig(videos=tmp_path, output=tmp_path, short_side=96, pairs=limits)
+    outcome = read_clip("film.mp4", tmp_path / "film.mp4", metadata={}, config=config)
+    shots = [{int(time / 0.4 + 1e-6) for time in pair.origin["times"]} for pair in outcome.pairs]
+    assert all(len(of_pair) == 1 for of_pair in shots)
+    assert len(set.union(*shots)) >= 12
+
+
 def test_a_long_film_says_how_much_of_it_was_read(tmp_path: Path) -> None:
     record = read_film(tmp_path, 12, shots_per_clip=3).record
     assert record["stretches"] == [1, 3]
