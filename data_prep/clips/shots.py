@@ -31,6 +31,10 @@ NEAR_CUT = 0.3
 """Seconds before and after a cut in which it must be still for the cut to be clean."""
 MAX_CLEAN = 0.25
 """Largest jump there, as a share of the cut's."""
+BLEND_SHARES = (0.15, 0.85)
+"""Smallest and largest share of the second shot in a frame that blends the two shots of a cut."""
+MAX_UNBLENDED = 0.3
+"""Largest mean deviation of such a frame from that blend of its neighbours, as a share of their difference."""
 MAX_UNSEEN_JUMP = 35.0
 """Largest jump across a gap that is no cut, in mean grey levels. Unrelated real frames differ by 40 or more, frames of
 one shot by up to 40 if much moves within seconds: a few good pairs are lost rather than a bad one kept."""
@@ -104,7 +108,7 @@ def find_shots(clip: DecodedClip) -> Division:
     cuts, flashes = find_cuts(clip.thumbnails)
     cuts = [cut for cut in cuts if not _is_still_in_place(cut, clip.frames)]
     spans = [span for part in _split(clip.thumbnails, cuts) for span in _transitions_in(part, clip.frames, features)]
-    hidden = [*spans, *flashes]
+    hidden = [*spans, *flashes, *_find_blends(clip.thumbnails, cuts)]
     clear = [frame for frame in clip.frames if not any(span.start < frame.time < span.end for span in hidden)]
     bounds = sorted(
         [(cut, _is_clean(cut, clip.thumbnails)) for cut in cuts] + [(span.end, span.is_dip) for span in spans]
@@ -116,6 +120,20 @@ def find_shots(clip: DecodedClip) -> Division:
     shots = [_shot(frames, gaps) for part in parts for frames in split_at_mixed(part, features=features) if frames]
     kept = {frame.time for shot in shots for frame in shot.frames}
     return Division(shots, [frame for frame in clip.frames if frame.time not in kept], features)
+
+
+def _find_blends(thumbnails: Sequence[Thumbnail], cuts: Collection[float]) -> list[Span]:
+    """The frames at cuts that blend both shots, as where another frame rate was made of a film."""
+    blends: list[Span] = []
+    for before, frame, after in zip(thumbnails, thumbnails[1:], thumbnails[2:], strict=False):
+        if {frame.time, after.time} & set(cuts) and not (frame.after_gap or after.after_gap):
+            first, mixed, second = (each.luma.astype(np.float32) for each in (before, frame, after))
+            change = second - first
+            share = float(((mixed - first) * change).sum() / max(1.0, float((change * change).sum())))
+            rest = np.abs(mixed - first - share * change).mean()
+            if BLEND_SHARES[0] < share < BLEND_SHARES[1] and rest < MAX_UNBLENDED * np.abs(change).mean():
+                blends.append(Span(before.time, after.time))
+    return blends
 
 
 def _is_clean(cut: float, thumbnails: Sequence[Thumbnail]) -> bool:

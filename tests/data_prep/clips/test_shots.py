@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -25,6 +26,16 @@ def test_a_cut_parts_shots_and_a_moving_camera_does_not() -> None:
     assert [frame for shot in shots for frame in shot.frames] == clip.frames
     assert num_pairs_across(shots) == 300
     assert not any(shot.are_apart(first, second) for shot in shots for first, second in combinations(shot.frames, 2))
+
+
+def test_a_frame_that_blends_both_shots_belongs_to_neither() -> None:
+    """Such frames lie at cuts where another frame rate was made of a film."""
+    first, second = (panning_frames(seed, num=20, step=1) for seed in (0, 1))
+    blended = cv2.addWeighted(first[-1], 0.5, second[0], 0.5, 0)
+    shots, dropped, _ = find_shots(clip_of([*first, blended, *second]))
+    assert not any((frame.image == blended).all() for shot in shots if len(shot.frames) > 1 for frame in shot.frames)
+    assert sum(len(shot.frames) for shot in shots) >= 36
+    assert len(dropped) <= 4
 
 
 def test_a_flash_that_lasts_is_a_cut_and_fading_is_none() -> None:
