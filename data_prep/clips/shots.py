@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.clips.jumps import NUM_NEIGHBOURS, measure_jump, stands_out
+from data_prep.clips.jumps import MIN_JUMP, NUM_NEIGHBOURS, measure_jump, stands_out
 from data_prep.clips.mixed_frames import num_mixed, split_at_mixed
 from data_prep.clips.static_dissolves import find_static_dissolves
 from data_prep.clips.static_windows import find_static_windows
@@ -126,7 +126,8 @@ def _find_blends(thumbnails: Sequence[Thumbnail], cuts: Collection[float]) -> li
     """The frames at cuts that blend both shots, as where another frame rate was made of a film."""
     blends: list[Span] = []
     for before, frame, after in zip(thumbnails, thumbnails[1:], thumbnails[2:], strict=False):
-        if {frame.time, after.time} & set(cuts) and not (frame.after_gap or after.after_gap):
+        is_near = {frame.time, after.time} & set(cuts) and not (frame.after_gap or after.after_gap)
+        if is_near and measure_jump(before, after) > MIN_JUMP:
             first, mixed, second = (each.luma.astype(np.float32) for each in (before, frame, after))
             change = second - first
             share = float(((mixed - first) * change).sum() / max(1.0, float((change * change).sum())))
