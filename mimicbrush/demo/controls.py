@@ -11,6 +11,7 @@ from gradio.components import Component
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.number_fields import NumberField, number_fields
+from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -84,6 +85,11 @@ def by_name(
 
 def _flat(controls: Controls) -> list[Component]:
     return [each for control in controls.values() for each in (control if isinstance(control, list) else [control])]
+
+
+def make_source_painter(config: DemoConfig, hint: str, **options: object) -> gr.HTML:
+    """Draw the canvas for the picture to edit. hint: says what to paint; options: of `make_painter`."""
+    return make_painter(limits=config.limits, title="Picture", hint=hint, **({"elem_classes": "source bare"} | options))
 
 
 def common_settings(config: DemoConfig) -> Controls:

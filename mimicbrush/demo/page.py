@@ -7,6 +7,7 @@ from importlib import resources
 
 import gradio as gr
 
+from mimicbrush.demo import painter
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.motion import motion_handles
 from mimicbrush.demo.shared_editor import SharedEditor
@@ -21,10 +22,17 @@ ABOUT_SHIPPED_WEIGHTS = (
     " blurred, and colours far from those that it was trained on are missed. Start the page with `--weights` for"
     " others."
 )
-STYLE = (resources.files("mimicbrush") / "demo" / "page.css").read_text(encoding="utf-8") + motion_handles.STYLE
+STYLE = (
+    (resources.files("mimicbrush") / "demo" / "page.css").read_text(encoding="utf-8")
+    + painter.STYLE
+    + motion_handles.STYLE
+)
 FONTS = ("system-ui", "sans-serif")
 THEME = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
-    block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300"
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+    button_primary_background_fill="*primary_600",  # white on 500 has too little contrast
+    button_primary_background_fill_hover="*primary_700",
 )
 
 
@@ -32,7 +40,7 @@ def build_page(
     editors: dict[type[EditRequest], SharedEditor], config: DemoConfig, folders: TemporaryFolders
 ) -> gr.Blocks:
     """Build a page with a tab for each editor; a single editor needs no tabs. editors: by class of requests."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=False) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=True) as page:
         gr.Markdown(introduction(editors))
         if config.loads_weights and config.weights == "asset:tiny":
             gr.Markdown(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice")

@@ -1,4 +1,4 @@
-"""A Gradio component for painting on a picture: choose or drop a file, then brush, eraser, box, undo, clear.
+"""A Gradio component for painting on a picture: choose, drop or paste a file, zoom, and paint a mask.
 
 Gradio's ImageEditor returns pixels in the size of its canvas; this component returns strokes in the picture's pixels,
 and leaves the uploaded file unchanged.
@@ -17,11 +17,18 @@ from pydantic import Field
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.geometry import feather_sigma
 
-PARTS = resources.files("mimicbrush") / "demo"
+PARTS = resources.files("mimicbrush") / "demo" / "painting"
 LOAD_PICTURE = (PARTS / "load_picture.js").read_text(encoding="utf-8")
 """Script that comes before those that draw on a picture."""
+SCRIPTS = ("view", "mask_raster", "mask_colour", "overlay", "history", "brush", "files", "painter")
+STYLE = (PARTS / "painter.css").read_text(encoding="utf-8")
 MAX_STROKES = 2000
+KEYS = (
+    "Wheel or two fingers: zoom. Space bar and drag, or two fingers: pan. [ and ]: size of the brush. Ctrl+Z: undo."
+    " With the keyboard alone: arrow keys move, Enter begins and ends a stroke, + and - zoom."
+)
 
 
 class PainterData(GradioModel):
@@ -31,6 +38,8 @@ class PainterData(GradioModel):
     mask: FileData | None = None
     strokes: list[Stroke] = Field(default=[], max_length=MAX_STROKES)
     size: tuple[int, int] | None = None
+    feather: float = 0
+    """Standard deviation of the softened border of an edit, in pixels of the picture."""
     picture_preview: FileData | None = None
     mask_preview: FileData | None = None
     new_picture: FileData | None = None
@@ -41,20 +50,30 @@ class PainterData(GradioModel):
 
 
 def make_painter(
-    *, limits: Limits, title: str, hint: str, cropping: bool = False, removable: bool = False, **options: object
+    *,
+    limits: Limits,
+    title: str,
+    hint: str,
+    cropping: bool = False,
+    removable: bool = False,
+    feathers: bool = False,
+    **options: object,
 ) -> gr.HTML:
     """Make the component, whose value is PainterData; the event `upload` is for a new file, `input` for a stroke.
 
-    cropping: draw one box instead of a mask; removable: show a button that removes the picture.
+    cropping: draw one box instead of a mask; removable: show a button that removes the picture; feathers: show how far
+    an edit blends into its surroundings.
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join([LOAD_PICTURE, (PARTS / "painter.js").read_text(encoding="utf-8")]),
+        js_on_load="\n".join([LOAD_PICTURE, *((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)]),
         apply_default_css=False,
         title=title,
         hint=hint,
         cropping=cropping,
         removable=removable,
+        feathers=feathers,
+        keys="" if cropping else KEYS,
         upload_mb=limits.upload_mb,
         **options,
     )
@@ -98,6 +117,7 @@ def to_browser(painting: PaintedPicture) -> PainterData:
         mask=painting.mask and _file(painting.mask),
         strokes=list(painting.strokes),
         size=painting.size,
+        feather=feather_sigma(*reversed(painting.size)) if painting.size else 0,
         **previews,
     )
 

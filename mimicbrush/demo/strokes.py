@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +16,20 @@ from pydantic import BaseModel, Field, FiniteFloat
 
 from mimicbrush.pictures.conversion import to_pil
 
+DISTANCE_ERROR = 1e-3
+"""Rounding error of distances in pixels, which are roots of whole numbers."""
+
 Coordinate = Annotated[FiniteFloat, Field(ge=-1e6, le=1e6)]
 
 
 class Stroke(BaseModel):
-    """One movement of a tool, in pixels of the upright picture.
+    """One movement of a tool, or one change of the whole mask, in pixels of the upright picture.
 
-    points: path of the brush, or two opposite corners of a box; size: diameter of the brush.
+    points: path of the brush, or two opposite corners of a box; changes of the mask take no notice of them. size:
+    diameter of the brush, or by how much the mask grows or shrinks.
     """
 
-    tool: Literal["brush", "eraser", "box"]
+    tool: Literal["brush", "eraser", "box", "invert", "grow", "shrink"]
     points: list[tuple[Coordinate, Coordinate]] = Field(min_length=1, max_length=20_000)
     size: Annotated[FiniteFloat, Field(ge=1, le=10_000)] = 1
 
@@ -62,6 +67,9 @@ def crop_box(strokes: Sequence[Stroke], size: tuple[int, int]) -> list[int] | No
 
 
 def _draw(stroke: Stroke, canvas: NDArray[np.uint8]) -> None:
+    if stroke.tool in ("invert", "grow", "shrink"):
+        canvas[:] = _changed(stroke, canvas)
+        return
     colour = 0 if stroke.tool == "eraser" else 255
     if stroke.tool == "box":
         left, top, right, bottom = _corners(stroke, canvas.shape[::-1])
@@ -71,7 +79,19 @@ def _draw(stroke: Stroke, canvas: NDArray[np.uint8]) -> None:
     points = np.round(np.array(stroke.points) - 0.5).astype(np.int32)
     cv2.polylines(canvas, [points], False, colour, thickness=max(1, round(stroke.size)))
     for end in (points[0], points[-1]):
-        cv2.circle(canvas, end.tolist(), round(stroke.size / 2), colour, thickness=-1)
+        cv2.circle(canvas, end.tolist(), math.floor(stroke.size / 2), colour, thickness=-1)
+
+
+def _changed(stroke: Stroke, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Invert a mask, or grow or shrink it by a disc; beyond the picture, it goes on as at its edge."""
+    if stroke.tool == "invert":
+        return 255 - mask
+    changing = (mask if stroke.tool == "shrink" else 255 - mask) > 127
+    if changing.all():  # there is nothing to measure the distance from
+        return mask
+    distance = cv2.distanceTransform(changing.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    is_far = distance > stroke.size + DISTANCE_ERROR
+    return np.where(is_far == (stroke.tool == "shrink"), 255, 0).astype(np.uint8)
 
 
 def _corners(stroke: Stroke, size: tuple[int, int]) -> tuple[int, int, int, int]:

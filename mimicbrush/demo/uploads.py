@@ -13,7 +13,7 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
-from mimicbrush.pictures.geometry import shrink_to
+from mimicbrush.pictures.geometry import resize, shrink_to
 from mimicbrush.pictures.headers import read_header, refuse_animation, refuse_large
 from mimicbrush.pictures.reading import read_channels, read_image
 from mimicbrush.pictures.writing import write_image
@@ -22,6 +22,9 @@ PREVIEW_SIDE = 1280
 """Longer side of pictures in the browser, in pixels."""
 MAX_ASPECT = 24
 """Largest ratio of the longer to the shorter side, which is then a dozen pixels on a phone."""
+
+SAME_SHAPE = 0.02
+"""Largest relative difference between two ratios of width to height that count as equal: those of rounded sizes."""
 
 PICTURE, MASK, REFERENCE = "the picture", "the mask", "the reference"
 """Names in messages: a visitor sees no names of parameters."""
@@ -48,9 +51,21 @@ def accept(painting: PaintedPicture, limits: Limits, folder: Path, *, is_referen
     if painting.mask is None:
         return accepted
     with named(painting.mask):
-        mask = as_edit_mask(read(painting.mask, limits), source.pixels, name=MASK, of=PICTURE)
+        given = read(painting.mask, limits)
+        fitted = _scaled_mask(given, width, height)
+        mask = as_edit_mask(fitted, source.pixels, name=MASK, of=PICTURE)
+    if fitted is not given:
+        accepted = replace(accepted, mask=_write(mask, folder / f"{painting.mask.stem}-scaled.png"))
     previews = accepted.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
     return replace(accepted, previews=previews)
+
+
+def _scaled_mask(mask: Tensor, width: int, height: int) -> Tensor:
+    """Scale a mask (C, h, w) of the picture's shape to its size; a mask of another shape is returned as it is."""
+    same_shape = abs(mask.shape[2] * height - mask.shape[1] * width) <= SAME_SHAPE * mask.shape[2] * height
+    if mask.shape[1:] == (height, width) or not same_shape:
+        return mask
+    return resize(mask, height, width)
 
 
 def read(path: Path, limits: Limits) -> Tensor:

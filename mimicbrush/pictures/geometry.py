@@ -107,23 +107,29 @@ def feather_reach(height: int, width: int) -> int:
     return math.ceil(FEATHER_PASSES * feather_scale(height, width))
 
 
+def feather_sigma(height: int, width: int) -> float:
+    """Standard deviation in pixels of the Gaussian that `feather` applies in a picture of this size."""
+    return math.sqrt(FEATHER_PASSES / 2) * feather_scale(height, width)
+
+
 def feather(mask: Tensor) -> Tensor:
-    """Soften the border of a mask by a Gaussian of sqrt(5) pixels times `feather_scale`.
+    """Soften the border of a mask by a Gaussian of `feather_sigma`.
 
     mask: (B, 1, H, W) of the picture or crop that is pasted; on the CPU if a side is longer than 512 pixels.
     """
     scale = feather_scale(*mask.shape[-2:])
     if scale > 1:
-        return torch.stack([_blur(single[0], scale) for single in mask])[:, None]
+        sigma = feather_sigma(*mask.shape[-2:])
+        return torch.stack([_blur(single[0], scale, sigma) for single in mask])[:, None]
     kernel = mask.new_tensor([[0.25, 0.5, 0.25]])
     for _ in range(FEATHER_PASSES):
         mask = kornia.filters.filter2d_separable(mask, kernel, kernel, border_type="reflect")
     return mask
 
 
-def _blur(mask: Tensor, scale: float) -> Tensor:
+def _blur(mask: Tensor, scale: float, sigma: float) -> Tensor:
     """Blur (H, W) with OpenCV, whose kernel may be wider than the picture."""
-    side, sigma = 2 * math.ceil(FEATHER_PASSES * scale) + 1, math.sqrt(FEATHER_PASSES / 2) * scale
+    side = 2 * math.ceil(FEATHER_PASSES * scale) + 1
     return torch.from_numpy(cv2.GaussianBlur(mask.contiguous().numpy(), (side, side), sigma))
 
 

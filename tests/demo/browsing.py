@@ -21,11 +21,15 @@ def upload(page, place: str, path: Path) -> None:
     page.locator(f".{place} .painter-canvas").wait_for()
 
 
+def wait_for_width(page, width: int) -> None:
+    """Wait until the canvas shows a picture of this width."""
+    page.locator(f".source .painter-mask[width='{width}']").wait_for(state="attached")
+
+
 def drag(page, place: str, *points: tuple[float, float]) -> None:
     """Draw with the mouse through points, given in fractions of the picture."""
-    canvas = page.locator(f".{place} .painter-canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    page.locator(f".{place} .painter-canvas").scroll_into_view_if_needed()
+    box = page.locator(f".{place} .painter-stage").bounding_box()
     at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
     page.mouse.move(*at[0])
     page.mouse.down()

@@ -20,6 +20,7 @@ from tests.demo.browsing import (
     drag,
     press_edit,
     upload,
+    wait_for_width,
 )
 from tests.demo.conftest import write_picture
 
@@ -117,8 +118,8 @@ def test_another_picture_ends_the_edit_of_the_former(page, slowly, tmp_path):
     page.locator(".source .painter-change input").set_input_files(
         write_picture(tmp_path / "next.png", size=(100, 90), seed=3)
     )
-    for part in (".source .painter-canvas[width='100']", "button.edit-button:enabled"):
-        page.locator(part).wait_for()
+    wait_for_width(page, 100)
+    page.locator("button.edit-button:enabled").wait_for()
     page.locator(STATUS, has_text="The result appears here.").wait_for()
     page.locator(".preview").wait_for(state="hidden")
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))

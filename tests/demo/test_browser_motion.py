@@ -18,7 +18,7 @@ from mimicbrush.demo.server import launch
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.editors.baselines import PlainWarp
 from mimicbrush.requests import Edited, MotionRequest, OnProgress
-from tests.demo.browsing import HEIGHT, PHONE, STATUS, WIDTH, download, drag, press_edit, upload
+from tests.demo.browsing import HEIGHT, PHONE, STATUS, WIDTH, download, drag, press_edit, upload, wait_for_width
 from tests.demo.conftest import free_port, make_folders, write_picture
 from tests.demo.test_two_frames import STEP, phase_correlation, write_clip
 
@@ -227,7 +227,7 @@ def test_an_edit_is_watched_and_stopped_and_another_picture_resets_the_handles(v
     page.locator(".source .painter-change input").set_input_files(
         write_picture(tmp_path / "next.png", size=(100, 90), seed=3)
     )
-    page.locator(".source .painter-canvas[width='100']").wait_for()
+    wait_for_width(page, 100)
     page.locator(".handles-layer").wait_for(state="hidden")
     assert not page.locator(".handles-words").is_visible()
     assert page.locator("[data-mode=paint]").get_attribute("aria-pressed") == "true"
@@ -242,7 +242,7 @@ def test_the_motion_of_two_frames_moves_what_is_painted(visit, tmp_path):
     page.locator(".handles-file").set_input_files(tmp_path / "list.mp4")
     page.locator(".handles .painter-error", has_text="list.mp4: no clip that can be read").wait_for()
     page.locator(".handles-file").set_input_files(write_clip(tmp_path / "clip.mp4"))
-    page.locator(".source .painter-canvas[width='128']").wait_for()
+    wait_for_width(page, 128)
     page.locator(".handles-to").fill("0.2")
     page.locator(".handles-to").press("Tab")
     page.locator(".handles.painter-busy").wait_for(state="detached")

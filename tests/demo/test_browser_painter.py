@@ -96,7 +96,7 @@ def white_box(path: Path) -> np.ndarray:
 
 def coverage(page, place: str = "source") -> float:
     """Painted share of the canvas."""
-    return page.locator(f".{place} .painter-canvas").evaluate(
+    return page.locator(f".{place} .painter-mask").evaluate(
         """(canvas) => {
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           return data.filter((level, i) => i % 4 === 3 && level > 127).length / (data.length / 4);

@@ -39,6 +39,26 @@ def test_strokes_extend_an_uploaded_mask_and_may_leave_the_picture():
     assert mask[5, 5] == 255 and mask[35, 59] == 255 and mask[20, 30] == 0
 
 
+def test_the_smallest_brush_paints_single_pixels():
+    mask = painted(Stroke(tool="brush", size=1, points=[(10.5, 20.5), (14.5, 20.5)]))
+    assert np.argwhere(mask).tolist() == [[20, x] for x in range(10, 15)]
+
+
+def test_a_mask_is_inverted_and_grows_and_shrinks_by_a_disc():
+    dot = Stroke(tool="box", points=[(30, 20), (31, 21)])
+    grown = painted(dot, Stroke(tool="grow", size=5, points=[(0, 0)])) > 0
+    rows, columns = np.indices(grown.shape)
+    assert np.array_equal(grown, (rows - 20) ** 2 + (columns - 30) ** 2 <= 25)
+    inverted = painted(dot, Stroke(tool="invert", points=[(0, 0)]))
+    assert inverted[20, 30] == 0 and (inverted == 255).sum() == inverted.size - 1
+    corner = Stroke(tool="box", points=[(0, 0), (20, 10)])
+    shrunk = painted(corner, Stroke(tool="shrink", size=3, points=[(0, 0)]))
+    assert np.array_equal(shrunk[:7, :17], np.full((7, 17), 255)) and shrunk.sum() == 255 * 7 * 17
+    for tool in ("grow", "shrink"):
+        change = Stroke(tool=tool, size=3, points=[(0, 0)])
+        assert not painted(change).any() and painted(Stroke(tool="invert", points=[(0, 0)]), change).all()
+
+
 def test_a_crop_is_the_last_box_within_the_picture():
     boxes = [Stroke(tool="box", points=[(1, 1), (5, 5)]), Stroke(tool="box", points=[(70, 12.4), (20, -3)])]
     assert crop_box(boxes, (60, 40)) == [20, 0, 60, 12]

@@ -100,6 +100,17 @@ def test_an_uploaded_mask_gets_a_preview(tmp_path):
     assert preview.getchannel("A").getbbox() == (5, 5, 30, 20)
 
 
+def test_a_mask_of_another_size_but_the_same_shape_is_scaled(tmp_path):
+    picture = write_picture(tmp_path / "picture.png", size=(161, 120))
+    half = Image.new("L", (80, 60))
+    half.paste(255, (20, 10, 40, 30))
+    half.save(tmp_path / "mask.png")
+    painting = accept(PaintedPicture(picture=picture, mask=tmp_path / "mask.png"), Limits(), tmp_path)
+    levels = np.asarray(Image.open(painting.mask).convert("L"))
+    assert levels.shape == (120, 161) and set(np.unique(levels)) == {0, 255}
+    assert levels[22:58, 42:79].all() and abs((levels > 0).sum() - 40 * 40) < 100
+
+
 @pytest.mark.parametrize(
     ("size", "colour", "named"),
     [

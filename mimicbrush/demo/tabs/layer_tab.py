@@ -9,11 +9,20 @@ from typing import NamedTuple
 import gradio as gr
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.controls import QUIET, SEED, Controls, Tab, connect, make_gallery, make_result_panel
+from mimicbrush.demo.controls import (
+    QUIET,
+    SEED,
+    Controls,
+    Tab,
+    connect,
+    make_gallery,
+    make_result_panel,
+    make_source_painter,
+)
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
 from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.number_fields import number_fields
-from mimicbrush.demo.painter import PainterData, from_browser, make_painter
+from mimicbrush.demo.painter import PainterData, from_browser
 from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, has_layer, layers_of, status_text
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture
@@ -98,25 +107,24 @@ class LayerHandlers(EditHandlers):
 
 
 def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture with prompts below it; on the right the result, its layers and their opacity."""
+    """The picture on the left; on the right prompt, result, its layers and their opacity; other settings below."""
     handlers = LayerHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
-            source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
-            controls = _prompts(config)
+            source = make_source_painter(config, PAINT)
         with gr.Column(scale=1, min_width=320):
+            prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
             panel = make_result_panel()
             with panel.further:
                 shown = _layer_panel()
-    connect(handlers, panel, source, controls)
+    connect(handlers, panel, source, {"prompt": prompt, **_further_prompts(config)})
     panel.results.change(handlers.show_layers, panel.results, [*shown], **QUIET)
     shown.opacity.input(
         handlers.fade, [panel.results, shown.opacity], [*panel, *shown], trigger_mode="always_last", **QUIET
     )
 
 
-def _prompts(config: DemoConfig) -> Controls:
-    prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
+def _further_prompts(config: DemoConfig) -> Controls:
     with gr.Row():
         source_prompt = gr.Textbox(label="Picture as it is", info=SOURCE_PROMPT, max_lines=4, min_width=200)
         region = gr.Textbox(label="Thing to edit", info=REGION, max_lines=4, min_width=200)
@@ -126,7 +134,6 @@ def _prompts(config: DemoConfig) -> Controls:
             mask_use = gr.Radio(USES, value="guide", label="Painted part", info=MASK_USE, min_width=240)
             seed = gr.Number(0, label=number_fields(config.limits)["seed"].label, info=SEED, min_width=240)
     return {
-        "prompt": prompt,
         "source_prompt": source_prompt,
         "region": region,
         "screen": screen,

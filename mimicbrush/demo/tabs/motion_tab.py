@@ -5,10 +5,17 @@ from __future__ import annotations
 import gradio as gr
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.controls import QUIET, Tab, common_settings, connect, make_gallery, make_result_panel
+from mimicbrush.demo.controls import (
+    QUIET,
+    Tab,
+    common_settings,
+    connect,
+    make_gallery,
+    make_result_panel,
+    make_source_painter,
+)
 from mimicbrush.demo.motion.motion_handlers import MotionHandlers
 from mimicbrush.demo.motion.motion_handles import make_handles
-from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
@@ -18,20 +25,20 @@ PROMPT = "Describes the picture; used by editors that need a text, such as Motio
 
 
 def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture with handles on the object and settings below it, the result on the right."""
+    """The picture with handles on the object, the result on the right, settings below them."""
     handlers = MotionHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
-            source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source moved bare")
+            source = make_source_painter(config, PAINT, elem_classes="source moved bare")
             handles = make_handles(limits=config.limits, canvas="moved", elem_classes="motion bare")
-            with gr.Accordion("More settings", open=False):
-                prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
-                with gr.Row():
-                    settings = common_settings(config)
         with gr.Column(scale=1, min_width=320):
             panel = make_result_panel()
             with panel.further:
                 layers = make_gallery(columns=2, elem_classes="results layers")
+    with gr.Accordion("More settings", open=False):
+        prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
+        with gr.Row():
+            settings = common_settings(config)
     estimated = gr.State()
     motion = [source, handles, estimated]
     connect(handlers, panel, source, {"handles": handles, "estimated": estimated, "prompt": prompt, **settings})

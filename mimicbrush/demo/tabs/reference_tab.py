@@ -24,6 +24,7 @@ from mimicbrush.demo.controls import (
     make_gallery,
     make_result_panel,
     make_slider,
+    make_source_painter,
 )
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, copy_picture, painted_mask
 from mimicbrush.demo.examples import EXAMPLES, write_example
@@ -137,16 +138,15 @@ class ReferenceHandlers(EditHandlers):
 
 
 def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """Picture and reference beside each other, settings below them, the result on the right."""
+    """The picture on the left, references and result on the right, settings below them."""
     handlers = ReferenceHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
-            with gr.Row():
-                source, reference = _pictures(config)
-            references = [reference, *_further_references(config)]
-            settings, shape = _reference_settings(config, editor.recommended)
+            source = make_source_painter(config, PAINT, feathers=True)
         with gr.Column(scale=1, min_width=320):
+            references = [_first_reference(config), *_further_references(config)]
             panel = make_result_panel()
+    settings, shape = _reference_settings(config, editor.recommended)
     for each in references:
         each.upload(handlers.check_reference, each, each, **QUIET)
     connect(handlers, panel, source, {"references": references, **settings})
@@ -161,18 +161,14 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
     source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **QUIET)
 
 
-def _pictures(config: DemoConfig) -> tuple[gr.HTML, gr.HTML]:
-    with gr.Column(min_width=280):
-        source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
-    with gr.Column(min_width=280):
-        reference = make_painter(
-            limits=config.limits,
-            title="Reference",
-            hint="Shows what should be there instead. Drag a box around the part to use, or use the whole picture.",
-            cropping=True,
-            elem_classes="reference bare",
-        )
-    return source, reference
+def _first_reference(config: DemoConfig) -> gr.HTML:
+    return make_painter(
+        limits=config.limits,
+        title="Reference",
+        hint="Shows what should be there instead. Drag a box around the part to use, or use the whole picture.",
+        cropping=True,
+        elem_classes="reference bare",
+    )
 
 
 def _further_references(config: DemoConfig) -> list[gr.HTML]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import gradio as gr
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.controls import PAINT, Tab, common_settings, connect, make_result_panel
+from mimicbrush.demo.controls import PAINT, Tab, common_settings, connect, make_result_panel, make_source_painter
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
 from mimicbrush.demo.handlers import EditHandlers
-from mimicbrush.demo.painter import PainterData, from_browser, make_painter
+from mimicbrush.demo.painter import PainterData, from_browser
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -43,16 +43,16 @@ class TextHandlers(EditHandlers):
 
 
 def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture with a prompt and settings below it, the result on the right."""
+    """The picture on the left, prompt and result on the right, settings below them."""
     handlers = TextHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
-            source = make_painter(limits=config.limits, title="Picture", hint=PAINT, elem_classes="source bare")
-            prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
-            with gr.Row():
-                settings = common_settings(config)
+            source = make_source_painter(config, PAINT, feathers=True)
         with gr.Column(scale=1, min_width=320):
+            prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
             panel = make_result_panel()
+    with gr.Row():
+        settings = common_settings(config)
     connect(handlers, panel, source, {"prompt": prompt, **settings})
 
 

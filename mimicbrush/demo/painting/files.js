@@ -1,0 +1,44 @@
+// Takes pictures and masks that a visitor chooses, drops or pastes, and sends them to the server.
+
+function takeFiles(painter, { isCropping, maxMegabytes, complain, setBusy, upload, isUsed, taken }) {
+  async function take(file, name) {
+    complain("");
+    if (!file) return;
+    if (file.size > maxMegabytes * 1e6) {
+      complain(`${file.name} is larger than ${maxMegabytes} MB; scale it down.`);
+      return;
+    }
+    setBusy(true);
+    try {
+      const { path, url } = await upload(file);
+      taken(name, { path, url, orig_name: file.name, meta: { _type: "gradio.FileData" } }, URL.createObjectURL(file));
+    } catch (problem) {
+      // Gradio gives the status and the sentence of the server in one text.
+      const [, reason] = /^HTTP \d+: (.+)/s.exec(problem?.message) ?? [null, "Check that the page still runs."];
+      complain(`${file.name} could not be uploaded. ${reason}`);
+      setBusy(false);
+    }
+  }
+
+  function listen(input, name) {
+    input?.addEventListener("change", () => {
+      take(input.files[0], name);
+      input.value = "";
+    });
+  }
+
+  painter.querySelectorAll(".painter-file").forEach((input) => listen(input, "new_picture"));
+  listen(painter.querySelector(".painter-mask-file"), "new_mask");
+  painter.addEventListener("dragover", (event) => event.preventDefault());
+  painter.addEventListener("drop", (event) => {
+    event.preventDefault();
+    take(event.dataTransfer.files[0], "new_picture");
+  });
+
+  // A pasted picture goes to the painter in use, or to the one for the picture to edit.
+  document.addEventListener("paste", (event) => {
+    const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
+    const focused = document.activeElement?.closest(".painter");
+    if (file && isUsed() && (focused ? focused === painter : !isCropping)) take(file, "new_picture");
+  });
+}
