@@ -88,6 +88,9 @@ class DemoConfig(LoadConfig, EditSettings):
     repository, or asset:flow; null: DIS, a classical method of OpenCV, which needs no weights."""
     flow_side: int = 512
     """Longer side in pixels to which frames are scaled before their motion is estimated; 128 for asset:flow."""
+    segmenter: str | None = None
+    """Weights of Segment Anything, by which a click selects a thing, loaded when they are first needed: a folder or hub
+    repository; null: GrabCut, which needs no weights, within a box that the visitor drags."""
     limits: Limits = field(default_factory=Limits)
     """Limits on the edits that a visitor may ask for."""
 

@@ -53,6 +53,7 @@ def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, control
     given = {"source": source, **controls}
     components = _flat(given)
     source.upload(handlers.check_source, source, [source, *panel], **QUIET)
+    source.select(handlers.select_object, source, source, **QUIET)
     touched = [control.input for control in components if hasattr(control, "input")]
     touched += [control.upload for control in components if hasattr(control, "upload")]
     gr.on(touched, None, panel.status, panel.status, js=FORGET_PROBLEM, **QUIET)
@@ -89,7 +90,13 @@ def _flat(controls: Controls) -> list[Component]:
 
 def make_source_painter(config: DemoConfig, hint: str, **options: object) -> gr.HTML:
     """Draw the canvas for the picture to edit. hint: says what to paint; options: of `make_painter`."""
-    return make_painter(limits=config.limits, title="Picture", hint=hint, **({"elem_classes": "source bare"} | options))
+    return make_painter(
+        limits=config.limits,
+        title="Picture",
+        hint=hint,
+        clicks=config.segmenter is not None,
+        **({"elem_classes": "source bare"} | options),
+    )
 
 
 def common_settings(config: DemoConfig) -> Controls:

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from time import monotonic
 
 import gradio as gr
+import numpy as np
+import torch
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.painter import PainterData, refused, to_browser, with_new
+from mimicbrush.demo.edit_configs import painted_mask
+from mimicbrush.demo.object_selection import shared_selector
+from mimicbrush.demo.painter import PainterData, from_browser, refused, to_browser, with_mask, with_new
 from mimicbrush.demo.result_panel import (
     NOTHING_YET,
     FinishedEdit,
@@ -26,9 +30,12 @@ from mimicbrush.demo.result_panel import (
 )
 from mimicbrush.demo.shared_editor import SharedEditor, StoppedError, SupersededError, Written
 from mimicbrush.demo.temporary_folders import TemporaryFolders
-from mimicbrush.demo.uploads import accept
+from mimicbrush.demo.uploads import PICTURE, accept, named, read, write_mask_preview
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import is_masked, to_pil
+from mimicbrush.pictures.edit_inputs import as_source
+from mimicbrush.pictures.writing import write_image
 
 UNEXPECTED = "Something unexpected happened; the log of the server has more."
 
@@ -42,6 +49,7 @@ class EditHandlers(ABC):
         self.editor = editor
         self.config = config
         self.folders = folders
+        self.selector = shared_selector(config.segmenter)
 
     @abstractmethod
     def make_config(self, source: PainterData | None, **given: object) -> EditConfig:
@@ -55,6 +63,27 @@ class EditHandlers(ABC):
         accepted = self.check_upload(source)
         is_another = not accepted.error and source.new_picture is not None
         return accepted, *(self.without_results(request) if is_another else ResultPanel())
+
+    def select_object(self, source: PainterData | None) -> PainterData:
+        """Add the thing that the visitor points at to the mask."""
+        data = source or PainterData()
+        painting, folder = from_browser(data), self.folders.new_folder()
+        try:
+            if painting is None or not data.selection:
+                raise UserError("nothing was selected; choose a picture, then drag a box around a thing")
+            with named(painting.picture):
+                picture = as_source(read(painting.picture, self.config.limits), name=PICTURE).pixels
+            found = self.selector.select(to_pil(picture), data.selection)
+            drawn = painted_mask(painting, self.config)
+            mask = found if drawn is None else found | is_masked(np.asarray(drawn))
+            write_image(mask, folder / "selected.png")
+            preview = write_mask_preview(torch.from_numpy(mask)[None].float(), folder)
+        except UserError as error:
+            return refused(data, str(error))
+        except Exception:
+            log.exception("a thing could not be selected")
+            return refused(data, UNEXPECTED)
+        return with_mask(data, folder / "selected.png", preview)
 
     def edit(self, request: gr.Request, *, results: FinishedEdit | None, **given: object) -> Iterator[ResultPanel]:
         """Yield contents of the result panel until the edit has finished, failed, or was stopped.

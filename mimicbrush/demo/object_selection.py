@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -49,6 +50,12 @@ class ObjectSelector:
         with self._lock:
             self._sam = self._sam or SegmentAnything(self.segmenter)
             return self._sam.segment(image, prompt)
+
+
+@cache
+def shared_selector(segmenter: str | None) -> ObjectSelector:
+    """The selector of all tabs, so that weights are loaded once."""
+    return ObjectSelector(segmenter)
 
 
 def _by_grabcut(image: Image.Image, prompt: SegmentationPrompt) -> Mask:

@@ -15,7 +15,7 @@ from gradio.data_classes import FileData, GradioModel
 from pydantic import Field
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.demo.strokes import PaintedPicture, Stroke
+from mimicbrush.demo.strokes import Coordinate, PaintedPicture, Stroke
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.geometry import feather_sigma
 
@@ -45,6 +45,8 @@ class PainterData(GradioModel):
     new_picture: FileData | None = None
     """Picture chosen last, not checked yet; the former picture stays until it is accepted."""
     new_mask: FileData | None = None
+    selection: list[tuple[Coordinate, Coordinate]] = Field(default=[], max_length=2)
+    """A point on a thing that shall be added to the mask, or two corners of a box around it."""
     error: str = ""
     """Reason why the file chosen last was refused."""
 
@@ -57,12 +59,13 @@ def make_painter(
     cropping: bool = False,
     removable: bool = False,
     feathers: bool = False,
+    clicks: bool = False,
     **options: object,
 ) -> gr.HTML:
     """Make the component, whose value is PainterData; the event `upload` is for a new file, `input` for a stroke.
 
     cropping: draw one box instead of a mask; removable: show a button that removes the picture; feathers: show how far
-    an edit blends into its surroundings.
+    an edit blends into its surroundings; clicks: a click is enough to select a thing.
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
@@ -73,6 +76,7 @@ def make_painter(
         cropping=cropping,
         removable=removable,
         feathers=feathers,
+        clicks=clicks,
         keys="" if cropping else KEYS,
         upload_mb=limits.upload_mb,
         **options,
@@ -106,7 +110,13 @@ def with_new(data: PainterData) -> PaintedPicture:
 
 def refused(data: PainterData, reason: str) -> PainterData:
     """Keep the former value, with the reason why the new file was refused."""
-    return data.model_copy(update={"new_picture": None, "new_mask": None, "error": reason})
+    return data.model_copy(update={"new_picture": None, "new_mask": None, "selection": [], "error": reason})
+
+
+def with_mask(data: PainterData, mask: Path, preview: Path) -> PainterData:
+    """Replace mask and strokes by a mask that contains them."""
+    files = {"mask": _file(mask), "mask_preview": _file(preview)}
+    return data.model_copy(update={**files, "strokes": [], "selection": [], "error": ""})
 
 
 def to_browser(painting: PaintedPicture) -> PainterData:

@@ -56,8 +56,13 @@ def accept(painting: PaintedPicture, limits: Limits, folder: Path, *, is_referen
         mask = as_edit_mask(fitted, source.pixels, name=MASK, of=PICTURE)
     if fitted is not given:
         accepted = replace(accepted, mask=_write(mask, folder / f"{painting.mask.stem}-scaled.png"))
-    previews = accepted.previews | {"mask": _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")}
+    previews = accepted.previews | {"mask": write_mask_preview(mask, folder)}
     return replace(accepted, previews=previews)
+
+
+def write_mask_preview(mask: Tensor, folder: Path) -> Path:
+    """Write a mask (1, H, W) for the browser, opaque where it is 1."""
+    return _write(shrink(mask).expand(4, -1, -1), folder / "mask.png")
 
 
 def _scaled_mask(mask: Tensor, width: int, height: int) -> Tensor:

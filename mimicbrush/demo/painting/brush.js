@@ -2,6 +2,8 @@
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+const hasBox = (tool) => tool === "box" || tool === "object";
+
 // tool, side: functions that give the tool and the brush's diameter in pixels; size: that of the picture; extend: called
 // with the stroke in progress and the number of points that it had before; done: with a finished one, or null if it was
 // cancelled; hover: with the cursor, or null; say: tells a screen reader.
@@ -13,13 +15,13 @@ function makeBrush(canvas, view, { tool, side, size, extend, done, hover, say })
   const at = (event) => hundredths(view.at(event));
 
   function begin(point) {
-    stroke = { tool: tool(), size: tool() === "box" ? 1 : side(), points: [point] };
+    stroke = { tool: tool(), size: hasBox(tool()) ? 1 : side(), points: [point] };
     extend(stroke, 0);
   }
 
   function follow(points) {
     const before = stroke.points.length;
-    stroke.points = stroke.tool === "box" ? [stroke.points[0], points.at(-1)] : [...stroke.points, ...points];
+    stroke.points = hasBox(stroke.tool) ? [stroke.points[0], points.at(-1)] : [...stroke.points, ...points];
     extend(stroke, before);
   }
 
@@ -56,7 +58,7 @@ function makeBrush(canvas, view, { tool, side, size, extend, done, hover, say })
   // --- keyboard ----------------------------------------------------------------------------------------------------
 
   function shift(way, further) {
-    const step = Math.max(1, Math.round((tool() === "box" ? 4 / view.scale() : side() / 4))) * (further ? 10 : 1);
+    const step = Math.max(1, Math.round((hasBox(tool()) ? 4 / view.scale() : side() / 4))) * (further ? 10 : 1);
     place = place.map((value, i) => Math.min(Math.max(value + way[i] * step, 0.5), size()[i] - 0.5));
     view.reveal(place);
     if (stroke) follow([hundredths(place)]);
@@ -66,7 +68,7 @@ function makeBrush(canvas, view, { tool, side, size, extend, done, hover, say })
   function press() {
     if (stroke) end(true);
     else begin(hundredths(place));
-    const began = tool() === "box" ? "First corner set" : "Painting";
+    const began = hasBox(tool()) ? "First corner set" : "Painting";
     say(stroke ? `${began}; move with the arrow keys, then press Enter` : "Painted");
   }
 

@@ -6,7 +6,8 @@ const sizeInput = find(".painter-size input"), colourInput = find(".painter-colo
 const cropping = props.cropping, history = makeHistory(), locals = new Map(), images = new Map();
 const raster = makeMaskRaster(find(".painter-mask"));
 const stage = find(".painter-stage"), view = makeView(frame, [picture, stage], showView);
-const overlay = makeOverlay(canvas, view, raster, () => (tool === "box" ? 0 : side));
+const overlay = makeOverlay(canvas, view, raster, () => (hasBox(tool) ? 0 : side));
+const CLICK = 4;  // pixels of the screen that a click may move
 const FIRST_BRUSH = 0.08;  // of the picture's longer side
 let tool = cropping ? "box" : "brush", side = 1, drawn = null, shownPicture = null, newPicture = null, ownColour = null;
 
@@ -25,7 +26,7 @@ function follow(value) {
 async function show() {
   const value = props.value;
   complain(value?.error ?? "");
-  setBusy(Boolean(value?.new_picture || value?.new_mask));
+  setBusy(Boolean(value?.new_picture || value?.new_mask || value?.selection?.length));
   follow(value);
   const state = history.now(), isReady = Boolean(state.picture_preview);
   if (isReady) {
@@ -99,7 +100,7 @@ const say = (text) => (find(".painter-said").textContent = text);
 
 function send(isUndone) {
   const state = history.now();
-  props.value = { ...props.value, ...state, new_picture: null, new_mask: null, error: "" };
+  props.value = { ...props.value, ...state, new_picture: null, new_mask: null, selection: [], error: "" };
   complain("");
   trigger("input");
   show();
@@ -113,16 +114,28 @@ function remember(changes) {
 
 const addStroke = (stroke) => remember({ strokes: cropping ? [stroke] : [...history.now().strokes, stroke] });
 
+// Asks the server for the thing at a click, or in a box.
+function selectObject(points) {
+  const corners = [points[0], points.at(-1)], way = corners[0].map((value, i) => corners[1][i] - value);
+  const isClick = Math.hypot(...way) * view.scale() < CLICK;
+  if (isClick && !props.clicks) return complain("Drag a box around the thing that shall be painted.");
+  setBusy(true);
+  props.value = { ...props.value, selection: isClick ? corners.slice(0, 1) : corners, error: "" };
+  complain("");
+  trigger("select");
+}
+
 makeBrush(canvas, view, {
   tool: () => tool, side: () => side, size: () => history.now().size, say,
   extend(stroke, before) {
-    if (stroke.tool === "box") overlay.show({ box: [stroke.points[0], stroke.points.at(-1)] });
+    if (hasBox(stroke.tool)) overlay.show({ box: [stroke.points[0], stroke.points.at(-1)] });
     else raster.add(stroke, before);
     overlay.show({});
   },
   done(stroke) {
     overlay.show({ box: null });
-    if (stroke) addStroke(stroke);
+    if (stroke?.tool === "object") selectObject(stroke.points);
+    else if (stroke) addStroke(stroke);
     else {
       drawn = null;
       show();
