@@ -10,18 +10,17 @@ from gradio.components import Component
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.handlers import EditHandlers
-from mimicbrush.demo.number_fields import NumberField, number_fields
+from mimicbrush.demo.number_fields import MAX_SEED, NumberField, number_fields
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.config import EditConfig
 
-PAINT = (
-    "Paint over the part that should change. The result blends in over about 6 pixels around it, and over more in"
-    " pictures larger than 512 pixels."
-)
-SEED = "The same seed gives the same result."
+PAINT = "Paint over the part that should change. Within the soft border around it, the result blends into the picture."
+SEED = "The same seed gives the same result. The next edit takes another one, unless it is pinned."
+SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
+"""On a phone, the picture is far above the examples and the results."""
 
 FORGET_PROBLEM = """(status) => status.replace(/<p class="problem".*?<\\/p>/s, "")"""
 """Removes an error from the status when a control is changed, which may solve it."""
@@ -49,7 +48,12 @@ class Tab(NamedTuple):
 
 
 def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, controls: Controls) -> None:
-    """Connect the parts of every tab: picture, Edit, Stop and results. controls: by parameters of `make_config`."""
+    """Connect the parts of every tab: picture, Edit, Stop and results.
+
+    controls: by parameters of `make_config`; besides, `pinned` says whether the seed stays.
+    """
+    controls = dict(controls)
+    pinned = controls.pop("pinned")
     given = {"source": source, **controls}
     components = _flat(given)
     source.upload(handlers.check_source, source, [source, *panel], **QUIET)
@@ -60,7 +64,10 @@ def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, control
     edit, inputs = by_name(handlers.edit, given | {"results": panel.results})
     panel.edit.click(edit, inputs, [*panel], concurrency_limit=None, **QUIET)
     panel.stop.click(handlers.stop, queue=False, **QUIET)
-    panel.gallery.select(handlers.choose, panel.results, [panel.slider, panel.picture], **QUIET)
+    panel.gallery.select(handlers.choose, panel.results, [panel.slider, panel.picture, panel.zip_file], **QUIET)
+    panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET).then(None, js=SHOW_PICTURE)
+    seed = controls["seed"]
+    panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
 
 
 def by_name(
@@ -102,8 +109,18 @@ def make_source_painter(config: DemoConfig, hint: str, **options: object) -> gr.
 def common_settings(config: DemoConfig) -> Controls:
     """Draw controls of every kind of edit: the number of results and the seed."""
     bounds = number_fields(config.limits)
-    num_images = make_slider(bounds["num_images"], 1, min_width=200)
-    return {"num_images": num_images, "seed": gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)}
+    return {"num_images": make_slider(bounds["num_images"], 1, min_width=200), **make_seed(config)}
+
+
+def make_seed(config: DemoConfig) -> Controls:
+    """Draw the seed, the dice that draws another one, and the choice whether it stays after an edit."""
+    with gr.Column(min_width=240):
+        seed = gr.Number(0, label=number_fields(config.limits)["seed"].label, info=SEED)
+        with gr.Row():
+            pinned = gr.Checkbox(False, label="Pinned", container=False, min_width=90)
+            dice = gr.Button("🎲 Draw another", size="sm", min_width=120)
+    dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **QUIET)
+    return {"seed": seed, "pinned": pinned}
 
 
 def make_slider(number: NumberField, value: float, **options: object) -> gr.Slider:
@@ -118,7 +135,7 @@ def make_result_panel() -> ResultPanel:
     """Draw the components of the result panel."""
     with gr.Row():
         edit = gr.Button("Edit", variant="primary", elem_classes="edit-button", scale=2, min_width=120)
-        stop = gr.Button("Stop", variant="stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
+        stop = gr.Button("Stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
     status = gr.HTML(NOTHING_YET, elem_classes="status bare")
     preview = gr.Image(visible=False, elem_classes="preview", **PLAIN)
     slider = gr.ImageSlider(
@@ -129,8 +146,10 @@ def make_result_panel() -> ResultPanel:
         button = {"visible": False, "size": "md", "min_width": 140}
         picture = gr.DownloadButton("Download picture", elem_classes="download-picture", **button)
         zip_file = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)
+    use = gr.Button("Use this result as the picture", elem_classes="use-result", visible=False, size="md")
     further = gr.Column(visible=False)
-    return ResultPanel(status, edit, stop, preview, slider, gallery, picture, zip_file, further, results=gr.State())
+    results = gr.State()
+    return ResultPanel(status, edit, stop, preview, slider, gallery, picture, zip_file, use, further, results)
 
 
 def make_gallery(pictures: list | None = None, **options: object) -> gr.Gallery:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 
 import gradio as gr
 import numpy as np
 import torch
+from gradio.data_classes import FileData
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.edit_configs import painted_mask
+from mimicbrush.demo.number_fields import MAX_SEED
 from mimicbrush.demo.object_selection import shared_selector
 from mimicbrush.demo.painter import PainterData, from_browser, refused, to_browser, with_mask, with_new
 from mimicbrush.demo.result_panel import (
     NOTHING_YET,
+    SAME,
     FinishedEdit,
+    Result,
     ResultPanel,
     as_sentence,
     finished,
     idle,
+    name_of,
     progress,
     results_shown,
     starting,
@@ -98,7 +104,8 @@ class EditHandlers(ABC):
                 yield starting()
                 for update in self.editor.edit(config, visitor=request.session_hash):
                     if isinstance(update, Written):
-                        yield self.show_finished(update.config, monotonic() - start)
+                        seconds, earlier = monotonic() - start, results.strip if results else []
+                        yield self.show_finished(update.config, seconds, self.name_picture(**given), earlier)
                     else:
                         yield progress(update)
         except SupersededError:
@@ -111,18 +118,34 @@ class EditHandlers(ABC):
             yield unfinished(status_text(UNEXPECTED, problem=True), results)
             raise
 
-    def show_finished(self, config: EditConfig, seconds: float) -> ResultPanel:
-        """Show the written results of an edit that took so many seconds."""
-        return finished(config, seconds)
+    def name_picture(self, *, source: PainterData, **_: object) -> str:
+        """Name what is edited, for downloads; given: the values of the tab's controls, by name."""
+        return name_of(Path(source.picture.path))
+
+    def show_finished(self, config: EditConfig, seconds: float, name: str, earlier: list[Result]) -> ResultPanel:
+        """Show the written results of an edit that took so many seconds, and those of the edits before."""
+        return finished(config, seconds, name=name, earlier=earlier)
 
     def stop(self, request: gr.Request) -> None:
         """Stop the visitor's edit."""
         self.editor.stop(request.session_hash)
 
     def choose(self, results: FinishedEdit | None, event: gr.SelectData) -> tuple:
-        """Return the comparison and the download of another result."""
-        number = chosen_number(event, 0 if results is None else len(results.outputs))
-        return results.comparisons[number], str(results.outputs[number])
+        """Return the comparison and the downloads of another result."""
+        strip = [] if results is None else results.strip
+        chosen = strip[chosen_number(event, len(strip))]
+        return chosen.comparison, str(chosen.picture), str(chosen.zip_file)
+
+    def use_result(self, source: PainterData | None, picture: str | None) -> PainterData:
+        """Make the chosen result the picture to edit; the browser can undo that."""
+        chosen = {"new_picture": FileData(path=picture)} if picture else {}
+        return self.check_upload((source or PainterData()).model_copy(update=chosen))
+
+    def next_seed(self, results: FinishedEdit | None, seed: float | None, is_pinned: bool) -> object:
+        """Advance the seed beyond those of a new edit, unless it is pinned."""
+        if results is None or is_pinned or seed not in results.config.seeds:
+            return SAME
+        return (results.config.seeds[-1] + 1) % (MAX_SEED + 1)
 
     def without_results(self, request: gr.Request) -> ResultPanel:
         """Stop the visitor's edit, and clear the result panel for another picture."""

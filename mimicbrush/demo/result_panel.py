@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +27,24 @@ ABOUT_DOWNLOADS = (
 PREVIEW_SIDE = 384
 SQUARE, SQUARES = 12, (255, 204)
 """Side in pixels and grey levels of the squares behind a layer."""
+MAX_RESULTS = 24
+"""Largest number of results that are kept to choose from."""
 SLIDER_POSITION = 0
 """Initial position of the handle in percent of the width: the whole edit is visible."""
 BEFORE = '<p role="status">The earlier results are below.</p>'
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
+
+
+class Result(NamedTuple):
+    """One result of an edit."""
+
+    comparison: tuple[Path, Path]
+    """Source and result, scaled down for the browser."""
+    caption: str
+    """The settings that a visitor compares."""
+    picture: Path
+    """The result, under the name that a visitor downloads."""
+    zip_file: Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +52,16 @@ class FinishedEdit:
     """The results of one edit. They have a hash of their own, by which Gradio notices new ones; a config has none."""
 
     config: EditConfig
-    outputs: list[Path]
-    comparisons: list[tuple[Path, Path]]
-    """Source and result of each, scaled down for the browser."""
+    name: str
+    """The picture's name, without suffix."""
+    results: list[Result]
+    earlier: list[Result] = field(default_factory=list)
+    """Results of the edits before, the latest first."""
+
+    @property
+    def strip(self) -> list[Result]:
+        """All results that a visitor chooses from."""
+        return [*self.results, *self.earlier][:MAX_RESULTS]
 
 
 class ResultPanel(NamedTuple):
@@ -54,6 +75,8 @@ class ResultPanel(NamedTuple):
     gallery: object = SAME
     picture: object = SAME
     zip_file: object = SAME
+    use: object = SAME
+    """The button that makes the chosen result the picture to edit."""
     further: object = SAME
     """A column for what else a tab shows of its results."""
     results: object = SAME
@@ -67,24 +90,25 @@ def starting() -> ResultPanel:
 def results_shown(number: int) -> dict[str, dict]:
     """Show or hide the components for a number of results: one result needs no gallery."""
     some, several = gr.update(visible=number > 0), gr.update(visible=number > 1)
-    return {"slider": some, "gallery": several, "picture": some, "zip_file": some, "further": some}
+    return {"slider": some, "gallery": several, "picture": some, "zip_file": some, "use": some, "further": some}
 
 
 def _running(status: str, *, preview: object = SAME) -> ResultPanel:
-    return ResultPanel(status, gr.update(interactive=False), gr.update(interactive=True), preview)
+    return ResultPanel(status, gr.update(interactive=False), gr.update(interactive=True, variant="stop"), preview)
 
 
 def idle(status: str) -> ResultPanel:
     """Enable Edit, disable Stop and hide the preview."""
     hidden = gr.update(visible=False)
-    return ResultPanel(status, gr.update(interactive=True), gr.update(interactive=False), preview=hidden)
+    stop = gr.update(interactive=False, variant="secondary")
+    return ResultPanel(status, gr.update(interactive=True), stop, preview=hidden)
 
 
 def unfinished(status: str, before: FinishedEdit | None) -> ResultPanel:
     """Show why there is no new result, and the earlier results, if there are any."""
     if before is None:
         return idle(status + NOTHING_YET)
-    return idle(status + BEFORE)._replace(**results_shown(len(before.outputs)))
+    return idle(status + BEFORE)._replace(**results_shown(len(before.strip)))
 
 
 def progress(update: Update) -> ResultPanel:
@@ -125,26 +149,58 @@ def on_checkerboard(layer: Image.Image) -> Image.Image:
     return Image.alpha_composite(background, layer.convert("RGBA")).convert("RGB")
 
 
-def finished(config: EditConfig, seconds: float) -> ResultPanel:
-    """Show the results of an edit, and write the files for the browser."""
-    comparisons = []
-    for path in config.outputs:
-        folder = path.with_suffix("")
-        folder.mkdir(exist_ok=True)
-        comparisons.append(compare(config.source, path, folder))
-    results, several = FinishedEdit(config, config.outputs, comparisons), len(comparisons) > 1
-    gallery = [(after, f"seed {seed}") for (_, after), seed in zip(comparisons, config.seeds, strict=True)]
+def finished(
+    config: EditConfig, seconds: float, *, name: str, earlier: Sequence[Result] = (), status: str = ""
+) -> ResultPanel:
+    """Show the results of an edit, and write the files for the browser.
+
+    name: of the picture, without suffix; earlier: results of the edits before; status: replaces that of an edit.
+    """
+    edit = FinishedEdit(config, name, list(_results_of(config, name)), list(earlier))
+    first, strip = edit.results[0], edit.strip
+    several = len(strip) > 1
     last_step = config.stop_after if config.keeps_stopped else None
     ended = f"Stopped after step {last_step}: the edit so far." if last_step else f"Done in {seconds:.1f} s."
-    status = status_text(f"{ended} Drag the handle to the right to see the original.")
-    return idle(status + ABOUT_DOWNLOADS)._replace(
-        slider=gr.update(value=comparisons[0], slider_position=SLIDER_POSITION, visible=True),
-        gallery=gr.update(value=gallery if several else [], selected_index=0 if several else None, visible=several),
-        picture=gr.update(value=str(config.outputs[0]), visible=True),
-        zip_file=gr.update(value=str(write_zip(config)), visible=True),
+    said = status_text(status or f"{ended} Drag the handle to the right to see the original.")
+    gallery = [(each.comparison[1], each.caption) for each in strip] if several else []
+    return idle(said + ABOUT_DOWNLOADS)._replace(
+        slider=gr.update(value=first.comparison, slider_position=SLIDER_POSITION, visible=True),
+        gallery=gr.update(value=gallery, selected_index=0 if several else None, visible=several),
+        picture=gr.update(value=str(first.picture), visible=True),
+        zip_file=gr.update(value=str(first.zip_file), visible=True),
+        use=gr.update(visible=True),
         further=gr.update(visible=True),
-        results=results,
+        results=edit,
     )
+
+
+def _results_of(config: EditConfig, name: str) -> Iterator[Result]:
+    zip_file = named_download(write_zip(config), f"{name}-edited")
+    for path, seed in zip(config.outputs, config.seeds, strict=True):
+        folder = path.with_suffix("")
+        folder.mkdir(exist_ok=True)
+        addition = path.stem.removeprefix(config.output.stem)
+        picture = named_download(path, f"{name}-edited{addition}")
+        yield Result(compare(config.source, path, folder), _caption(config, seed), picture, zip_file)
+
+
+def _caption(config: EditConfig, seed: int) -> str:
+    steps = getattr(config, "num_inference_steps", None)
+    return f"seed {seed}, {steps} step{'s' if steps > 1 else ''}" if steps else f"seed {seed}"
+
+
+def named_download(path: Path, name: str) -> Path:
+    """Give a file of an edit a second name, under which it is downloaded; return that path."""
+    link = path.parent / "download" / f"{name}{path.suffix}"
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.hardlink_to(path)
+    return link
+
+
+def name_of(picture: Path) -> str:
+    """The name of a picture without its suffix, and without what an earlier edit added."""
+    return picture.stem.removesuffix("-edited") or "picture"
 
 
 def has_layer(config: EditConfig, name: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
+import pytest
 from PIL import Image
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -63,3 +65,21 @@ def download(page, button: str) -> bytes:
 def downloaded_mask(page) -> np.ndarray:
     with zipfile.ZipFile(io.BytesIO(download(page, "download-all"))) as archive:
         return np.asarray(Image.open(io.BytesIO(archive.read("edit/mask.png"))))
+
+
+def coverage(page, place: str = "source") -> float:
+    """Painted share of the canvas."""
+    return page.locator(f".{place} .painter-mask").evaluate(
+        """(canvas) => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return data.filter((level, i) => i % 4 === 3 && level > 127).length / (data.length / 4);
+        }"""
+    )
+
+
+def wait_for_coverage(page, share: float) -> None:
+    """Wait until the canvas has this painted share."""
+    deadline = monotonic() + MILLISECONDS / 1000
+    while coverage(page) != pytest.approx(share, abs=0.002):
+        assert monotonic() < deadline, f"{coverage(page)} of the canvas is painted, expected {share}"
+        page.wait_for_timeout(50)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 import pytest
@@ -11,13 +10,14 @@ from PIL import Image
 
 from tests.demo.browsing import (
     HEIGHT,
-    MILLISECONDS,
     STATUS,
     WIDTH,
+    coverage,
     downloaded_mask,
     drag,
     press_edit,
     upload,
+    wait_for_coverage,
 )
 from tests.demo.conftest import write_picture
 
@@ -92,24 +92,6 @@ def white_box(path: Path) -> np.ndarray:
     mask[100:140, 50:90] = 255
     Image.fromarray(mask).save(path)
     return mask
-
-
-def coverage(page, place: str = "source") -> float:
-    """Painted share of the canvas."""
-    return page.locator(f".{place} .painter-mask").evaluate(
-        """(canvas) => {
-          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-          return data.filter((level, i) => i % 4 === 3 && level > 127).length / (data.length / 4);
-        }"""
-    )
-
-
-def wait_for_coverage(page, share: float) -> None:
-    """Wait until the canvas has this painted share."""
-    deadline = monotonic() + MILLISECONDS / 1000
-    while coverage(page) != pytest.approx(share, abs=0.002):
-        assert monotonic() < deadline, f"{coverage(page)} of the canvas is painted, expected {share}"
-        page.wait_for_timeout(50)
 
 
 def test_clearing_and_an_uploaded_mask_can_be_undone(page, tmp_path):

@@ -68,7 +68,7 @@ def pixels(path: Path | str) -> np.ndarray:
 def test_an_edit_only_changes_the_painted_part(handlers, source, reference, tmp_path, suffix):
     source = replace(source, picture=write_picture(tmp_path / f"large{suffix}", size=(160, 120)))
     view = last_view(handlers, source, reference)
-    before, after = pixels(source.picture), pixels(view.results.outputs[0])
+    before, after = pixels(source.picture), pixels(view.results.config.outputs[0])
     assert "Done" in view.status and view.edit["interactive"] and not view.stop["interactive"]
     assert (before != after)[15:30, 20:40].mean() > 0.9
     far = np.ones(before.shape[:2], bool)
@@ -88,9 +88,9 @@ def test_downloads_are_replayed_on_the_command_line_in_any_folder(handlers, sour
     weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
     call_command(COMMANDS, [*weights, "--replay", "result-2.png", "--output", "again.png"])
-    difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[1])
+    difference = pixels(folder / "again.png").astype(int) - pixels(view.results.config.outputs[1])
     assert np.abs(difference).max() <= 1
-    assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.outputs[0]))
+    assert not np.array_equal(pixels(folder / "again.png"), pixels(view.results.config.outputs[0]))
 
 
 def test_several_references_and_their_boxes_are_replayed(handlers, source, reference, tmp_path, monkeypatch):
@@ -107,16 +107,44 @@ def test_several_references_and_their_boxes_are_replayed(handlers, source, refer
     weights = "--weights", str(handlers.config.weights)
     monkeypatch.chdir(folder)
     call_command(COMMANDS, [*weights, "--replay", "result.png", "--output", "again.png"])
-    difference = pixels(folder / "again.png").astype(int) - pixels(view.results.outputs[0])
+    difference = pixels(folder / "again.png").astype(int) - pixels(view.results.config.outputs[0])
     assert np.abs(difference).max() <= 1
-    alone = pixels(last_view(handlers, source, reference).results.outputs[0])
-    assert not np.array_equal(alone, pixels(view.results.outputs[0]))
+    alone = pixels(last_view(handlers, source, reference).results.config.outputs[0])
+    assert not np.array_equal(alone, pixels(view.results.config.outputs[0]))
 
 
 def test_another_result_is_chosen(handlers, source, reference):
     results = last_view(handlers, source, reference, num_images=3).results
-    (before, after), picture = handlers.choose(results, SimpleNamespace(index=2))
-    assert picture == str(results.outputs[2]) and Image.open(before).size == Image.open(after).size == (80, 60)
+    (before, after), picture, zip_file = handlers.choose(results, SimpleNamespace(index=2))
+    assert Image.open(before).size == Image.open(after).size == (80, 60)
+    assert Path(picture).read_bytes() == results.config.outputs[2].read_bytes()
+    assert Path(picture).name == "photo-edited-3.png" and Path(zip_file).name == "photo-edited.zip"
+
+
+def test_results_of_earlier_edits_stay_to_choose_from(handlers, source, reference):
+    first = last_view(handlers, source, reference, num_images=2).results
+    view = last_view(handlers, source, reference, seed=8, num_inference_steps=1, before=first)
+    captions = [caption for _, caption in view.gallery["value"]]
+    assert captions == ["seed 8, 1 step", "seed 3, 2 steps", "seed 4, 2 steps"] and view.gallery["visible"]
+    _, picture, _ = handlers.choose(view.results, SimpleNamespace(index=2))
+    assert Path(picture).read_bytes() == first.config.outputs[1].read_bytes()
+
+
+def test_a_result_becomes_the_picture(handlers, source, reference):
+    (result,) = last_view(handlers, source, reference).results.results
+    taken = handlers.use_result(to_browser(source), str(result.picture))
+    assert not taken.error and not taken.strokes and taken.size == (80, 60)
+    again = last_view(handlers, replace(from_browser(taken), strokes=source.strokes), reference).results.results[0]
+    assert Path(taken.picture.path).read_bytes() == result.picture.read_bytes()
+    assert again.picture.name == "photo-edited.png"
+    assert "nothing was uploaded" in handlers.use_result(None, None).error
+
+
+def test_the_seed_advances_unless_it_is_pinned(handlers, source, reference):
+    results = last_view(handlers, source, reference, seed=3, num_images=2).results
+    assert handlers.next_seed(results, 3, False) == 5
+    for arguments in ((results, 3, True), (results, 9, False), (None, 3, False)):
+        assert handlers.next_seed(*arguments) == gr.skip()
 
 
 def test_a_missing_or_wrong_value_is_reported_in_a_sentence(handlers, source, reference):
@@ -157,7 +185,7 @@ def test_unexpected_errors_free_the_page_and_are_raised(handlers, source, refere
 def test_the_files_of_a_running_edit_are_not_deleted_to_make_room(handlers, source, reference, folders):
     folders.max_bytes = 0
     *_, last = ((folders.make_room(), view)[1] for view in start(handlers, source, reference))
-    assert "Done" in last.status and all(path.exists() for path in last.results.outputs)
+    assert "Done" in last.status and all(path.exists() for path in last.results.config.outputs)
 
 
 def test_an_event_without_a_picture_is_answered_in_a_sentence(handlers, caplog):
@@ -268,5 +296,5 @@ def test_examples_are_ready_to_be_edited(handlers, number):
     source, reference = from_browser(source), from_browser(reference)
     view = last_view(handlers, source, reference, num_inference_steps=1, **chosen)
     assert "Done" in view.status
-    changed = (pixels(source.picture) != pixels(view.results.outputs[0])).any(axis=-1)
+    changed = (pixels(source.picture) != pixels(view.results.config.outputs[0])).any(axis=-1)
     assert 0.005 < changed.mean() < 0.5

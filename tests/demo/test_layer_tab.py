@@ -50,7 +50,7 @@ def test_composite_and_layer_are_shown_while_the_edit_runs_and_replayed_from_the
     _, first, *_, done = start(handlers, source, prompt="a red ball\n a ruby ball \n")
     assert "Step 1 of 10" in first.status and first.preview["value"].size == (2 * 384, 288)
     assert "Done in" in done.status and done.further["visible"]
-    edited = pixels(done.results.outputs[0])
+    edited = pixels(done.results.config.outputs[0])
     assert (edited[BOX] == (255, 0, 0)).all() and np.array_equal(edited[:15], pixels(source.picture)[:15])
     with zipfile.ZipFile(done.zip_file["value"]) as archive:
         archive.extractall(tmp_path / "elsewhere")
@@ -65,7 +65,7 @@ def test_composite_and_layer_are_shown_while_the_edit_runs_and_replayed_from_the
 
 def test_nothing_needs_to_be_painted(handlers, source):
     *_, done = start(handlers, replace(source, strokes=()))
-    assert done.results.config.mask is None and (pixels(done.results.outputs[0]) == (255, 0, 0)).all()
+    assert done.results.config.mask is None and (pixels(done.results.config.outputs[0]) == (255, 0, 0)).all()
 
 
 def test_stopping_keeps_the_edit_as_it_is_and_its_replay_is_equal(handlers, source, tmp_path, monkeypatch):
@@ -76,7 +76,7 @@ def test_stopping_keeps_the_edit_as_it_is_and_its_replay_is_equal(handlers, sour
     monkeypatch.setattr(RedLayer, "before_step", staticmethod(stop_at_four))
     *_, done = start(handlers, source)
     assert "Stopped after step 4: the edit so far." in done.status and done.edit["interactive"]
-    result = done.results.outputs[0]
+    result = done.results.config.outputs[0]
     assert (pixels(result.with_name("result-rgba.png"))[BOX] == (255, 0, 0, 102)).all()
     monkeypatch.setattr(RedLayer, "before_step", staticmethod(lambda step: None))
     monkeypatch.chdir(result.parent)
@@ -88,7 +88,7 @@ def test_the_limit_of_the_page_keeps_the_edit_too_and_another_picture_does_not(h
     handlers.editor.limits = Limits(seconds=1)
     monkeypatch.setattr("mimicbrush.demo.shared_editor.monotonic", iter(range(0, 100, 2)).__next__)
     *_, done = start(handlers, source)
-    assert "Stopped after step 1" in done.status and done.results.outputs[0].is_file()
+    assert "Stopped after step 1" in done.status and done.results.config.outputs[0].is_file()
     monkeypatch.undo()
     stop = lambda step: handlers.editor.stop("a", SupersededError)  # noqa: E731
     monkeypatch.setattr(RedLayer, "before_step", staticmethod(stop))

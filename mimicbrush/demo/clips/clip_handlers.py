@@ -20,9 +20,12 @@ from mimicbrush.demo.result_panel import (
     ABOUT_DOWNLOADS,
     SAME,
     FinishedEdit,
+    Result,
     ResultPanel,
     as_sentence,
     idle,
+    name_of,
+    named_download,
     status_text,
 )
 from mimicbrush.demo.uploads import named
@@ -89,15 +92,19 @@ class ClipHandlers(EditHandlers):
     def edit(self, request: gr.Request, **given: object) -> Iterator[ResultPanel]:
         """Yield contents of the result panel; a clip has no slider between two pictures."""
         for panel in super().edit(request, **given):
-            yield panel._replace(slider=HIDDEN)
+            yield panel._replace(slider=HIDDEN, use=HIDDEN)
 
-    def show_finished(self, config: VideoEditConfig, seconds: float) -> ResultPanel:
-        about = ABOUT_DOWNLOADS.replace("The picture", "The clip")
+    def name_picture(self, *, clip: str, **_: object) -> str:
+        return name_of(Path(clip))
+
+    def show_finished(self, config: VideoEditConfig, seconds: float, name: str, earlier: list[Result]) -> ResultPanel:
+        about, edited = ABOUT_DOWNLOADS.replace("The picture", "The clip"), f"{name}-edited"
+        clip, zip_file = named_download(config.output, edited), named_download(write_zip(config), edited)
         return idle(status_text(f"Done in {seconds:.1f} s.") + about)._replace(
-            picture=gr.update(value=str(config.output), label="Download clip", visible=True),
-            zip_file=gr.update(value=str(write_zip(config)), visible=True),
+            picture=gr.update(value=str(clip), label="Download clip", visible=True),
+            zip_file=gr.update(value=str(zip_file), visible=True),
             further=gr.update(visible=True),
-            results=FinishedEdit(config, [config.output], []),
+            results=FinishedEdit(config, name, [Result((config.source, clip), f"seed {config.seed}", clip, zip_file)]),
         )
 
     def show_clips(self, results: FinishedEdit | None) -> ClipPanel:

@@ -16,6 +16,7 @@ let tool = cropping ? "box" : "brush", side = 1, drawn = null, shownPicture = nu
 // Follows a value from the server: a new picture, or a new mask.
 function follow(value) {
   const state = stateOf(value);
+  if (value?.error) newPicture = null;  // it was refused
   if (isSame(state, history.now())) return;
   if (newPicture && state.picture?.path !== history.now().picture?.path) locals.set(state.picture?.path, newPicture);
   newPicture = null;
@@ -207,6 +208,7 @@ const KEYS = {
   "[": () => setSide(Math.min(side - 1, Math.round(side / 1.2))),
   "]": () => setSide(Math.max(side + 1, Math.round(side * 1.2))),
   "+": () => view.zoomBy(ZOOM.step),
+  "=": () => view.zoomBy(ZOOM.step),
   "-": () => view.zoomBy(1 / ZOOM.step),
   "0": actions.fit,
   "1": actions.actual,

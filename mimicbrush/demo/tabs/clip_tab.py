@@ -6,8 +6,7 @@ import gradio as gr
 
 from mimicbrush.demo.clips.clip_handlers import ClipHandlers, ClipPanel
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.controls import QUIET, SEED, Tab, connect, make_result_panel
-from mimicbrush.demo.number_fields import number_fields
+from mimicbrush.demo.controls import QUIET, Tab, connect, make_result_panel, make_seed
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -35,13 +34,13 @@ def clip_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
                 target_prompt = gr.Textbox(label="Clip after the edit", info=TARGET_PROMPT, max_lines=4, min_width=200)
             with gr.Accordion("More settings", open=False):
                 mask = gr.File(label=MASK, file_types=[".png"], elem_classes="clip-mask")
-                seed = gr.Number(0, label=number_fields(config.limits)["seed"].label, info=SEED)
+                seed = make_seed(config)
         with gr.Column(scale=1, min_width=320):
             panel = make_result_panel()
             with panel.further:
                 shown = _clip_panel()
     words = {"source_prompt": source_prompt, "target_prompt": target_prompt}
-    connect(handlers, panel, target, {"clip": clip, "mask": mask, "seed": seed, **words})
+    connect(handlers, panel, target, {"clip": clip, "mask": mask, **seed, **words})
     clip.upload(handlers.check_clip, clip, [clip, *panel], **QUIET)
     panel.results.change(handlers.show_clips, panel.results, [*shown], **QUIET)
 

@@ -11,19 +11,18 @@ import gradio as gr
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.controls import (
     QUIET,
-    SEED,
     Controls,
     Tab,
     connect,
     make_gallery,
     make_result_panel,
+    make_seed,
     make_source_painter,
 )
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
 from mimicbrush.demo.handlers import EditHandlers
-from mimicbrush.demo.number_fields import number_fields
 from mimicbrush.demo.painter import PainterData, from_browser
-from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, has_layer, layers_of, status_text
+from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, has_layer, layers_of
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -102,7 +101,8 @@ class LayerHandlers(EditHandlers):
         # The composite in full opacity; `write_result` fades it.
         whole = fade(Edited(request.source, made), request.source, 1.0)
         write_result(whole, request, faded, inputs, portable=True)
-        shown = finished(faded, 0)._replace(status=status_text(f"Opacity {opacity:.0f} %."), results=SAME)
+        status = f"Opacity {opacity:.0f} %."
+        shown = finished(faded, 0, name=results.name, earlier=results.earlier, status=status)._replace(results=SAME)
         return *shown, *LayerPanel(layers_of(faded, SHOWN), SAME, str(faded.beside_output("rgba")))
 
 
@@ -132,13 +132,13 @@ def _further_prompts(config: DemoConfig) -> Controls:
         screen = gr.Textbox(label="Layer alone", info=SCREEN, max_lines=4)
         with gr.Row():
             mask_use = gr.Radio(USES, value="guide", label="Painted part", info=MASK_USE, min_width=240)
-            seed = gr.Number(0, label=number_fields(config.limits)["seed"].label, info=SEED, min_width=240)
+            seed = make_seed(config)
     return {
         "source_prompt": source_prompt,
         "region": region,
         "screen": screen,
         "mask_use": mask_use,
-        "seed": seed,
+        **seed,
     }
 
 

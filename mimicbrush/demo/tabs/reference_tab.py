@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
 
 import gradio as gr
 import numpy as np
@@ -16,13 +15,14 @@ from mimicbrush.demo.controls import (
     PAINT,
     PLAIN,
     QUIET,
-    SEED,
+    SHOW_PICTURE,
     Controls,
     Tab,
     common_settings,
     connect,
     make_gallery,
     make_result_panel,
+    make_seed,
     make_slider,
     make_source_painter,
 )
@@ -51,11 +51,10 @@ CLOSE_UP = (
     " and high as the picture."
 )
 GUIDANCE = "How closely the result follows the reference."
-REGIONS = "Edit them together, or each separately."
+REGIONS = "One after the other, each part sees the results of those before it."
+REGION_NAMES = [("Together", "together"), ("Each by itself", "separate"), ("One after the other", "in_turn")]
 MATCH_COLOUR = "Shift the colours of the edit to match its surroundings."
 
-SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
-"""On a phone, the picture is far above the examples."""
 MAP_HEIGHT = 320
 
 
@@ -216,8 +215,8 @@ def _reference_settings(
     with gr.Accordion("More settings", open=False):
         with gr.Row():
             guidance = make_slider(bounds["guidance_scale"], proposed.guidance_scale, info=GUIDANCE, min_width=240)
-            seed = gr.Number(0, label=bounds["seed"].label, info=SEED, min_width=240)
-        regions = gr.Radio(list(get_args(Regions)), value=proposed.regions, label="Several painted parts", info=REGIONS)
+            seed = make_seed(config)
+        regions = gr.Radio(REGION_NAMES, value=proposed.regions, label="Several painted parts", info=REGIONS)
         match_colour = gr.Checkbox(proposed.match_colour, label="Match colours", info=MATCH_COLOUR)
     settings = {
         "keep_shape": keep_shape,
@@ -227,7 +226,7 @@ def _reference_settings(
         "num_images": num_images,
         "num_inference_steps": steps,
         "guidance_scale": guidance,
-        "seed": seed,
+        **seed,
     }
     return settings, shape
 
