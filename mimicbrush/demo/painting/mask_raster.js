@@ -47,20 +47,21 @@ function makeMaskRaster(canvas) {
     if (tool === "box") context.fillRect(...wholeBox(points[0], points.at(-1)));
     else if (tool === "invert") context.fillRect(0, 0, ...size);
     else if (tool === "grow" || tool === "shrink") change(tool, side * scale());
-    else drawLine(points.slice(Math.max(0, first - 1)), side);
+    else if (side < 2 && scale() === 1) {
+      pixelsOf(points.slice(Math.max(0, first - 1))).forEach(([x, y]) => context.fillRect(x, y, 1, 1));
+    } else drawLine(points, side, first);
   }
 
-  function drawLine(points, side) {
-    if (side < 2 && scale() === 1) {
-      pixelsOf(points).forEach(([x, y]) => context.fillRect(x, y, 1, 1));
-      return;
-    }
-    context.lineCap = context.lineJoin = "round";
+  // Piece by piece, so that a stroke has the same pixels whether it is drawn while it is painted or at once.
+  function drawLine(points, side, first) {
+    context.lineCap = "round";
     context.lineWidth = side;
-    context.beginPath();
-    context.moveTo(...points[0]);
-    points.forEach((point) => context.lineTo(...point));
-    context.stroke();
+    for (let i = first; i < points.length; i++) {
+      context.beginPath();
+      context.moveTo(...points[Math.max(0, i - 1)]);
+      context.lineTo(...points[i]);
+      context.stroke();
+    }
   }
 
   function change(tool, radius) {

@@ -9,7 +9,7 @@ const stage = find(".painter-stage"), view = makeView(frame, [picture, stage], s
 const overlay = makeOverlay(canvas, view, raster, () => (hasBox(tool) ? 0 : side));
 const CLICK = 4;  // pixels of the screen that a click may move
 const FIRST_BRUSH = 0.08;  // of the picture's longer side
-let tool = cropping ? "box" : "brush", side = 1, drawn = null, shownPicture = null, newPicture = null, ownColour = null;
+let tool = cropping ? "box" : "brush", side = 1, drawn = null, painted = null, shownPicture = null, newPicture = null, ownColour = null;
 
 // --- showing -------------------------------------------------------------------------------------------------------
 
@@ -64,8 +64,8 @@ function draw(state, shown, mask) {
     setSide(Math.round(FIRST_BRUSH * Math.max(...state.size)));
     drawn = null;
   }
-  if (continues(state, drawn)) raster.add(state.strokes.at(-1));
-  else raster.draw(mask, cropping ? state.strokes.slice(-1) : state.strokes);
+  if (!continues(state, drawn)) raster.draw(mask, cropping ? state.strokes.slice(-1) : state.strokes);
+  else if (state.strokes.at(-1) !== painted) raster.add(state.strokes.at(-1));
   drawn = state;
   const box = cropping ? state.strokes.at(-1)?.points : null;
   overlay.show({ size: state.size, feather: props.feathers && state.feather, cropping, crop: box && [box[0], box.at(-1)], box: null });
@@ -130,7 +130,10 @@ makeBrush(canvas, view, {
   tool: () => tool, side: () => side, size: () => history.now().size, say,
   extend(stroke, before) {
     if (hasBox(stroke.tool)) overlay.show({ box: [stroke.points[0], stroke.points.at(-1)] });
-    else raster.add(stroke, before);
+    else {
+      raster.add(stroke, before);
+      painted = stroke;
+    }
     overlay.show({});
   },
   done(stroke) {
