@@ -103,7 +103,7 @@ def test_a_corrected_mask_is_given_back(handlers, clip, target, tmp_path):
     mask = read_mask_frames(Path(handlers.show_clips(done.results).mask["value"]))
     write_frames(mask.flip(3), tmp_path / "corrected.png")
     *_, again = start(handlers, clip, target, mask=str(tmp_path / "corrected.png"))
-    frames = read_whole_clip(again.results.outputs[0], max_frames=3).frames.astype(int)
+    frames = read_whole_clip(again.results.config.outputs[0], max_frames=3).frames.astype(int)
     assert np.abs(frames[:, 16, 5] - 60).max() < 6 and np.abs(frames[:, 16, 40] - (0, 200, 0)).max() < 12
 
 
