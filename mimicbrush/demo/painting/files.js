@@ -1,6 +1,6 @@
 // Takes pictures and masks that a visitor chooses, drops or pastes, and sends them to the server.
 
-function takeFiles(painter, { isCropping, maxMegabytes, complain, setBusy, upload, isUsed, taken }) {
+function takeFiles(painter, { maxMegabytes, complain, setBusy, upload, isMeant, taken }) {
   async function take(file, name) {
     complain("");
     if (!file) return;
@@ -35,10 +35,8 @@ function takeFiles(painter, { isCropping, maxMegabytes, complain, setBusy, uploa
     take(event.dataTransfer.files[0], "new_picture");
   });
 
-  // A pasted picture goes to the painter in use, or to the one for the picture to edit.
   document.addEventListener("paste", (event) => {
     const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
-    const focused = document.activeElement?.closest(".painter");
-    if (file && isUsed() && (focused ? focused === painter : !isCropping)) take(file, "new_picture");
+    if (file && isMeant()) take(file, "new_picture");
   });
 }

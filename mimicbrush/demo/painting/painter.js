@@ -217,8 +217,15 @@ const KEYS = {
   "1": actions.actual,
 };
 
-find(".painter").addEventListener("keydown", (event) => {
-  if (!drawn || event.altKey || event.target.closest(".handles-layer")) return;
+// Keys and pasted pictures are meant for the painter that has the focus, otherwise for the picture to edit.
+function isMeant() {
+  const focused = document.activeElement?.closest(".painter");
+  return (element.checkVisibility?.() ?? true) && (focused ? element.contains(focused) : !cropping);
+}
+
+const TYPING = "input:not([type=range]), textarea, select, [contenteditable], .handles-layer";
+document.addEventListener("keydown", (event) => {
+  if (!drawn || event.altKey || event.target.closest?.(TYPING) || !isMeant()) return;
   const isCommand = event.ctrlKey || event.metaKey, key = event.key.toLowerCase();
   const command = { z: event.shiftKey ? "redo" : "undo", y: "redo" }[key];
   const act = isCommand ? actions[command] : KEYS[key];
@@ -228,8 +235,7 @@ find(".painter").addEventListener("keydown", (event) => {
 });
 
 takeFiles(find(".painter"), {
-  isCropping: cropping, maxMegabytes: props.upload_mb, complain, setBusy, upload,
-  isUsed: () => element.checkVisibility?.() ?? true,
+  maxMegabytes: props.upload_mb, complain, setBusy, upload, isMeant,
   taken(name, data, url) {
     if (name === "new_picture") newPicture = url;
     props.value = { ...props.value, [name]: data, error: "" };
