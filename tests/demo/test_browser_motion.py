@@ -126,7 +126,7 @@ def test_the_mouse_moves_the_object_and_the_edit_shows_it_there(visit, source):
         )
 
 
-def test_handles_turn_scale_stretch_and_bend_the_corners(visit, source):
+def test_handles_turn_scale_stretch_and_bend_the_object(visit, source):
     page = visit()
     upload(page, "source", source)
     paint_and_show(page)
@@ -143,6 +143,12 @@ def test_handles_turn_scale_stretch_and_bend_the_corners(visit, source):
     for _ in range(3):
         page.get_by_text("Undo move").click()
     assert not page.locator(".handles-words").is_visible() and page.get_by_text("Undo move").is_disabled()
+    pull(page, "Bend", 0, -10, drop=False)
+    assert words(page) == "bend 57" and page.locator(".handles-arrows").get_attribute("d").count("M") > 40
+    assert len(page.locator(".handles-body").get_attribute("points").split()) > 4
+    page.mouse.up()
+    page.locator(".handles-warped").wait_for()
+    page.get_by_text("Undo move").click()
     page.locator("[data-mode=corners]").click()
     pull(page, "Corner at the top left", 20, 10)
     assert words(page) == "homography 20 10 0 0 0 0 0 0"
@@ -160,7 +166,7 @@ def test_the_keyboard_moves_the_object(visit, source):
     paint_and_show(page)
     grips = page.locator(".handles-drawing [tabindex]")
     names = grips.evaluate_all("(grips) => grips.map((grip) => grip.getAttribute('aria-label'))")
-    assert len(set(names)) == len(names) == 10 and all(names)
+    assert len(set(names)) == len(names) == 11 and all(names)
     page.locator(".handles-body").focus()
     for key in ("ArrowRight", "ArrowRight", "Shift+ArrowDown", "ArrowUp"):
         page.keyboard.press(key)
@@ -175,7 +181,11 @@ def test_the_keyboard_moves_the_object(visit, source):
     page.keyboard.press("Shift+ArrowRight")
     assert numbers(page)["stretch"][0] == pytest.approx(1 + 10 / 80 * np.cos(np.radians(14)), abs=0.005)
     page.wait_for_function("document.querySelector('.handles-warped:not([hidden])') !== null")
-    for _ in range(3):
+    page.get_by_role("slider", name="Bend").focus()
+    page.keyboard.press("Shift+ArrowUp")
+    assert numbers(page)["bend"] == [15]
+    page.wait_for_function("document.querySelector('.handles-warped:not([hidden])') !== null")
+    for _ in range(4):
         page.get_by_text("Undo move").press("Enter")
     assert not page.locator(".handles-words").is_visible()
     pull(page, "Move", 30, 0, drop=False)

@@ -23,6 +23,8 @@ from mimicbrush.demo.strokes import Stroke
 from mimicbrush.edit.record import read_settings
 from mimicbrush.edit.subcommands import COMMANDS
 from mimicbrush.editors.baselines import PlainWarp
+from mimicbrush.editors.move_and_repaint import MoveAndRepaintEditor
+from mimicbrush.editors.move_and_repaint.settings import MoveAndRepaintSettings
 from mimicbrush.files import sha256
 from tests.demo.test_two_frames import STEP, phase_correlation, write_clip
 
@@ -71,6 +73,12 @@ def test_handles_are_shown_around_the_object_and_the_motion_is_previewed(handler
     before, after = pixels(source.picture), pixels(moved.warped.path)
     assert np.abs(after[20:35, 50:70] - before[15:30, 20:40]).max() <= 1
     assert Image.open(moved.mask.path).getchannel("A").getbbox() == (18, 13, 72, 37)
+
+
+def test_the_proposed_mask_has_the_margin_of_the_editor(handlers, source):
+    handlers.editor.loaded = MoveAndRepaintEditor(settings=MoveAndRepaintSettings(margin=5))
+    moved = show(handlers, to_browser(source), active("translate 30 5"))
+    assert Image.open(moved.mask.path).getchannel("A").getbbox() == (15, 10, 75, 40)
 
 
 def test_nothing_is_computed_while_the_handles_are_hidden(handlers, source):

@@ -43,7 +43,7 @@ def test_the_object_is_cut_out(picture, mask, tmp_path):
 
 
 def test_the_object_is_shown_at_its_new_place_with_what_may_change(picture, mask, tmp_path):
-    moved = preview_motion(picture, mask, worded_flow_of("translate 40 5", mask), tmp_path)
+    moved = preview_motion(picture, mask, worded_flow_of("translate 40 5", mask), tmp_path, margin=2)
     red = levels(moved.warped)[..., 0] > 127
     expected = np.zeros((60, 80), bool)
     expected[25:35, 50:70] = True
@@ -57,9 +57,9 @@ def test_the_object_is_shown_at_its_new_place_with_what_may_change(picture, mask
 
 @pytest.mark.parametrize("words", ["translate 12 -6", "rotate 90", "stretch 2 1", "homography 8 0 -8 0 0 0 0 0"])
 def test_a_scaled_preview_shows_the_same_motion(picture, mask, tmp_path, words):
-    full = preview_motion(picture, mask, worded_flow_of(words, mask), tmp_path)
+    full = preview_motion(picture, mask, worded_flow_of(words, mask), tmp_path, margin=2)
     in_full = levels(full.warped)[..., 0].astype(float)
-    small = preview_motion(shrink_to(picture, 40), mask, worded_flow_of(words, mask), tmp_path)
+    small = preview_motion(shrink_to(picture, 40), mask, worded_flow_of(words, mask), tmp_path, margin=2)
     in_small = np.kron(levels(small.warped)[..., 0], np.ones((2, 2)))
     assert in_small.shape == in_full.shape and np.abs(in_small - in_full).mean() < 6
     if words.startswith("translate"):
@@ -73,4 +73,4 @@ def test_motions_that_make_no_sense_are_refused_in_a_sentence(picture, mask, tmp
         ("homography 60 0 -60 0 0 0 0 0", "no convex quadrangle"),
     ):
         with pytest.raises(UserError, match=sentence):
-            preview_motion(picture, mask, worded_flow_of(words, mask), tmp_path)
+            preview_motion(picture, mask, worded_flow_of(words, mask), tmp_path, margin=2)

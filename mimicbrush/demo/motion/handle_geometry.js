@@ -1,10 +1,11 @@
 // Motions of an object in pixels of the picture, as the handles describe them, and their words, which are those of
 // mimicbrush/flow/motion_words.py. A motion acts in this order: the corners of the object's box move by `corners`, the
-// object is stretched and turned around its middle, and moved by `shift`.
+// object is stretched, bent and turned around its middle, and moved by `shift`. Handles lie on the box without the bend.
 
-const still = () => ({ corners: [[0, 0], [0, 0], [0, 0], [0, 0]], stretch: [1, 1], turn: 0, shift: [0, 0] });
+const still = () => ({ corners: [[0, 0], [0, 0], [0, 0], [0, 0]], stretch: [1, 1], bend: 0, turn: 0, shift: [0, 0] });
 const MIN_AREA = 4;  // of the triangles of a box, in square pixels
-const STRETCHES = [0.05, 20];
+const STRETCHES = [0.05, 20], BENDS = [-360, 360];
+const EDGE_POINTS = 12;  // of each side of a bent box
 
 const add = ([x, y], [right, down]) => [x + right, y + down];
 const subtract = ([x, y], [right, down]) => [x - right, y - down];
@@ -36,7 +37,7 @@ function undone([x, y], { stretch, turn }) {
   return [right / stretch[0], down / stretch[1]];
 }
 
-// The corners of the box after a motion.
+// The corners of the box after a motion, without its bend.
 function quadOf(box, motion) {
   const corners = cornersOfBox(box).map((corner, i) => add(corner, motion.corners[i])), middle = middleOf(corners);
   return corners.map((corner) => add(add(turned(subtract(corner, middle), motion), middle), motion.shift));
@@ -78,6 +79,27 @@ function mapping([left, top, right, bottom], quad) {
   };
 }
 
+const lengthOf = ([a, b, c, d]) => (Math.hypot(...subtract(b, a)) + Math.hypot(...subtract(c, d))) / 2;
+
+// A function that takes points of the box to where a motion with its bend takes them.
+function moving(box, motion) {
+  if (!motion.bend) return mapping(box, quadOf(box, motion));
+  const quad = quadOf(box, { ...motion, turn: 0, shift: [0, 0] }), move = mapping(box, quad), middle = middleOf(quad);
+  const radius = lengthOf(quad) / (motion.bend * Math.PI / 180);
+  return (point) => {
+    const [along, beside] = subtract(move(point), middle), angle = along / radius, distance = radius + beside;
+    const bent = [distance * Math.sin(angle), distance * Math.cos(angle) - radius];
+    return add(add(turned(bent, { ...motion, stretch: [1, 1] }), middle), motion.shift);
+  };
+}
+
+// Points of the outline of the box after a motion.
+function outlineOf(box, motion) {
+  const corners = cornersOfBox(box), move = moving(box, motion), count = motion.bend ? EDGE_POINTS : 1;
+  return corners.flatMap((corner, i) => Array.from({ length: count }, (_, step) =>
+    move(add(corner, times(subtract(corners[(i + 1) % 4], corner), step / count)))));
+}
+
 // CSS that shows an element of this size, in the upper left corner of its parent, at `quad`, in pixels of the parent.
 function matrix3d(quad, width, height) {
   const [[a, b, c], [d, e, f], [g, h, i]] = perspective(quad);
@@ -85,12 +107,13 @@ function matrix3d(quad, width, height) {
   return `matrix3d(${columns.join()})`;
 }
 
-function wordsOf({ corners, stretch: [across, down], turn, shift }) {
+function wordsOf({ corners, stretch: [across, down], bend, turn, shift }) {
   const isSimilar = across === down;
   return [
     corners.flat().some(Boolean) && `homography ${corners.flat().join(" ")}`,
     isSimilar && across !== 1 && `scale ${across}`,
     !isSimilar && `stretch ${across} ${down}`,
+    bend && `bend ${bend}`,
     turn && `rotate ${turn}`,
     shift.some(Boolean) && `translate ${shift.join(" ")}`,
   ].filter(Boolean).join("; ");
@@ -104,6 +127,7 @@ const HANDLES = {
     ...SIDES.map((side, index) => ({ kind: "stretch", index, name: `Stretch at the ${side}` })),
     ...PLACES.map((place, index) => ({ kind: "scale", index, name: `Scale at the ${place}` })),
     { kind: "turn", index: 0, name: "Turn" },
+    { kind: "bend", index: 0, name: "Bend" },
   ],
   corners: PLACES.map((place, index) => ({ kind: "corner", index, name: `Corner at the ${place}` })),
 };
@@ -117,6 +141,11 @@ function gripOf(quad, { kind, index }) {
 function pulled(motion, handle, vector, box) {
   if (handle.kind === "shift") return { ...motion, shift: add(motion.shift, vector).map(Math.round) };
   const quad = quadOf(box, motion);
+  if (handle.kind === "bend") {
+    const up = -turned(vector, { stretch: [1, 1], turn: -motion.turn })[1];
+    // A slight bend lifts the ends by an eighth of its length for each radian.
+    return bentBy(motion, 8 * up / lengthOf(quad) * 180 / Math.PI);
+  }
   if (handle.kind === "corner") {
     const moved = quad.map((corner, i) => (i === handle.index ? add(corner, vector) : corner));
     return withCornersAt(moved, box, motion, (handle.index + 2) % 4);
@@ -135,4 +164,8 @@ function pulled(motion, handle, vector, box) {
 function turnedBy(motion, degrees, step) {
   const turn = Math.round((motion.turn + degrees) / step) * step;
   return { ...motion, turn: rounded(turn - 360 * Math.round(turn / 360), 1) };
+}
+
+function bentBy(motion, degrees) {
+  return { ...motion, bend: rounded(within(motion.bend + degrees, BENDS), 0) };
 }

@@ -64,21 +64,25 @@ function makeLayer(layer) {
     return add(middle, times(out, shown / distance));
   }
 
-  // Beyond the handle of a side, the first where it lies in the picture.
-  function placeOfTurn(quad) {
+  // Beyond the handle of a side: the first where it lies in the picture is for turning, another one for bending.
+  function placesBeyond(quad) {
     const places = SIDES.map((_, index) => placeOf(quad, { kind: "stretch", index }, TURN_DISTANCE));
-    return places.find((place) => inside(place).every((value, i) => value === place[i])) ?? places[0];
+    const isInside = (place) => inside(place).every((value, i) => value === place[i]);
+    const turn = places.find(isInside) ?? places[0], others = places.filter((place) => place !== turn);
+    return { turn, bend: [2, 1, 3, 0].map((i) => places[i]).find((place) => place !== turn && isInside(place)) ?? others[1] };
   }
 
-  function draw(box, quad, motion) {
+  // quad: the box that holds the handles; outline: points around the moved object.
+  function draw(box, quad, outline, motion) {
     const points = (corners) => corners.map((corner) => corner.join()).join(" ");
     drawing.setAttribute("viewBox", `0 0 ${size.join(" ")}`);
     find(".handles-start").setAttribute("points", points(cornersOfBox(box)));
-    body.setAttribute("points", points(quad));
+    body.setAttribute("points", points(outline));
+    const beyond = placesBeyond(quad);
     for (const grip of grips.querySelectorAll("[tabindex]")) {
       describe(grip, motion);
       if (grip === body) continue;
-      const place = inside(grip.handle.kind === "turn" ? placeOfTurn(quad) : placeOf(quad, grip.handle));
+      const place = inside(beyond[grip.handle.kind] ?? placeOf(quad, grip.handle));
       grip.querySelectorAll("circle").forEach((circle, i) => {
         circle.setAttribute("r", [TOUCH, GRIP][i] * unit());
         ["cx", "cy"].forEach((name, axis) => circle.setAttribute(name, place[axis]));
@@ -110,17 +114,18 @@ function makeLayer(layer) {
 }
 
 // What a screen reader says about a handle.
-function describe(grip, { corners, stretch, turn, shift }) {
+function describe(grip, { corners, stretch, bend, turn, shift }) {
   const { kind, index } = grip.handle;
   const percent = stretch.map((factor) => Math.round(100 * factor));
   const [now, text] = {
     shift: () => [shift[0], `${shift[0]} pixels to the right, ${shift[1]} down`],
     turn: () => [turn, `${turn} degrees`],
+    bend: () => [bend, bend ? `${Math.abs(bend)} degrees, ends ${bend > 0 ? "up" : "down"}` : "straight"],
     scale: () => [percent[0], `${percent[0]} percent wide, ${percent[1]} percent high`],
     stretch: () => (index % 2 ? [percent[0], `${percent[0]} percent wide`] : [percent[1], `${percent[1]} percent high`]),
     corner: () => [corners[index][0], `${corners[index][0]} pixels to the right, ${corners[index][1]} down`],
   }[kind]();
-  const range = { turn: [-180, 180], scale: [0, 2000], stretch: [0, 2000] }[kind] ?? [-100000, 100000];
+  const range = { turn: [-180, 180], bend: BENDS, scale: [0, 2000], stretch: [0, 2000] }[kind] ?? [-100000, 100000];
   const attributes = { "aria-valuenow": now, "aria-valuetext": text, "aria-valuemin": range[0], "aria-valuemax": range[1] };
   for (const [name, value] of Object.entries(attributes)) grip.setAttribute(name, value);
 }

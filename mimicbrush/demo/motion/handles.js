@@ -5,7 +5,7 @@ const error = find(".painter-error"), layer = makeLayer(find(".handles-layer"));
 const COMMIT_MILLISECONDS = 300;
 const HINTS = {
   paint: "Paint the object that shall move; then press Move.",
-  move: "Drag the object; turn, scale and stretch it by its handles. With the keyboard: Tab to a handle, then the arrow keys.",
+  move: "Drag the object; turn, scale, stretch and bend it by its handles. With the keyboard: Tab to a handle, then the arrow keys.",
   corners: "Drag each corner freely, for perspective.",
   nothing: "Nothing is painted yet. Paint the object that shall move.",
   frames: "The object moves as in the two frames; press Drop this motion to use the handles again.",
@@ -31,13 +31,13 @@ function draw() {
   layer.warped.hidden = !isFresh || !value().warped;
   layer.mask.hidden = !isFresh || !value().mask || !find(".handles-shows-mask").checked;
   find(".handles-legend").hidden = !isShown || !(words() || ofFrames);
-  layer.object.hidden = !isShown || !layer.warped.hidden || ofFrames || !words();
+  // CSS cannot bend: outline and arrows show a bend until the server's warp is there.
+  layer.object.hidden = !isShown || !layer.warped.hidden || ofFrames || !words() || Boolean(motion.bend);
   layer.drawing.classList.toggle("handles-fixed", ofFrames);
   if (!isShown || !layer.isReady()) return;
   layer.setSize(size);
-  const quad = ofFrames ? cornersOfBox(box()) : quadOf(box(), motion);
-  layer.draw(box(), quad, motion);
-  const move = mapping(box(), quad);
+  const shownMotion = ofFrames ? still() : motion, move = moving(box(), shownMotion);
+  layer.draw(box(), quadOf(box(), shownMotion), outlineOf(box(), shownMotion), shownMotion);
   if (!find(".handles-shows-arrows").checked) return layer.drawArrows([]);
   layer.drawArrows(ofFrames ? arrows.map(([x, y, right, down]) => [[x, y], [x + right, y + down]])
     : words() ? grid.map((point) => [point, move(point)]) : []);
@@ -168,8 +168,9 @@ layer.drawing.addEventListener("keydown", (event) => {
   const way = ARROW_KEYS[event.key], handle = handleOf(event);
   if (!way || !handle || drag) return;
   event.preventDefault();
-  const changed = handle.kind === "turn" ? turnedBy(motion, (way[0] + way[1]) * (event.shiftKey ? 15 : 1), 0.1)
-    : pulled(motion, handle, times(way, event.shiftKey ? 10 : 1), box());
+  const degrees = event.shiftKey ? 15 : 1;
+  const changed = handle.kind === "turn" ? turnedBy(motion, (way[0] + way[1]) * degrees, 0.1)
+    : handle.kind === "bend" ? bentBy(motion, (way[0] - way[1]) * degrees) : pulled(motion, handle, times(way, event.shiftKey ? 10 : 1), box());
   if (!changed) return;
   if (commit === null) remember(changed);
   else motion = changed;

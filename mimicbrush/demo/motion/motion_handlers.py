@@ -36,6 +36,7 @@ from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
 from mimicbrush.flow.classical_flow import dis_flow
+from mimicbrush.flow.config import MARGIN
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.flow_files import write_flow
 from mimicbrush.flow.raft_weights import load_raft
@@ -172,9 +173,14 @@ class MotionHandlers(EditHandlers):
         found = preview_object(picture, mask, folder)
         shown = {"box": tuple(found.box), "cutout": _file(found.cutout)}
         if motion:
-            moved = preview_motion(picture, mask, _flow_of(motion, mask), folder)
+            moved = preview_motion(picture, mask, _flow_of(motion, mask), folder, margin=self._margin_of(mask))
             shown |= {"warped": _file(moved.warped), "mask": _file(moved.mask), "arrows": moved.arrows}
         return shown | {"previewed": motion if isinstance(motion, str) else ""}
+
+    def _margin_of(self, mask: Tensor) -> int:
+        """The margin in the mask that the editor proposes, if it says so; mask: of the picture that is edited."""
+        margin_of = getattr(self.editor.loaded, "margin_of", None)
+        return MARGIN if margin_of is None else margin_of(*mask.shape[1:])
 
     def _as_picture(self, pair: TwoFrames) -> PaintedPicture:
         folder = self.folders.new_folder()

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mimicbrush.flow.config import MARGIN
 from mimicbrush.flow.motion_fields import Motion, motion_field
 from mimicbrush.flow.motion_masks import check_motion, propose_mask
 from mimicbrush.flow.plain_warp import plain_warp
@@ -53,15 +52,16 @@ def preview_object(picture: Tensor, mask: Tensor, folder: Path) -> ObjectPreview
     return ObjectPreview(Box(*(edge + 0.5 for edge in box_of(mask))), folder / "cutout.png")
 
 
-def preview_motion(picture: Tensor, mask: Tensor, flow_of: FlowOfObject, folder: Path) -> MotionPreview:
+def preview_motion(picture: Tensor, mask: Tensor, flow_of: FlowOfObject, folder: Path, *, margin: int) -> MotionPreview:
     """Warp a picture, and propose its edit mask; arguments as in `preview_object`.
 
-    Raises UserError if the motion makes no sense.
+    margin: pixels around the object and its new place that may change, in the picture that is edited. Raises UserError
+    if the motion makes no sense.
     """
     small = (_resized(mask, picture) > 0.5).to(picture)[None]
     flow, scale = flow_of(small), picture.shape[2] / mask.shape[2]
     check_motion(flow)
-    proposed = propose_mask(flow, margin=max(1, round(scale * MARGIN)))[0]
+    proposed = propose_mask(flow, margin=max(min(margin, 1), round(scale * margin)))[0]
     write_image(plain_warp(picture[None], flow)[0], folder / "warped.png")
     write_image(proposed.expand(4, -1, -1), folder / "proposed.png")
     return MotionPreview(folder / "warped.png", folder / "proposed.png", _arrows(flow, small[0, 0] > 0.5, scale))

@@ -39,6 +39,10 @@ class WarpAndInpaint(Editor):
             raise UserError(f"margin is {margin}, expected 0 pixels or more")
         self.margin = margin
 
+    def margin_of(self, height: int, width: int) -> int:
+        """Pixels around the object and its new place in the proposed mask."""
+        return self.margin
+
     def edit(self, request: MotionRequest, *, on_progress: OnProgress | None = None) -> Edited:
         layer, moving = moved_object(request.source, request.flow), moving_pixels(request.flow)
         left = torch.from_numpy(grow(moving[0, 0].cpu().numpy(), self.margin))[None, None].to(request.source)

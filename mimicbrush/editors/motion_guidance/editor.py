@@ -115,8 +115,12 @@ class MotionGuidanceEditor(Editor):
         """
         check_motion(request.flow, request.mask)
         if request.mask is None:
-            return propose_mask(request.flow, margin=self.settings.mask_margin)
+            return propose_mask(request.flow, margin=self.margin_of(*request.flow.shape[2:]))
         return (request.mask > 0.5).to(request.source)
+
+    def margin_of(self, height: int, width: int) -> int:
+        """Pixels around the object and its new place in a proposed mask of a picture of this size."""
+        return self.settings.mask_margin
 
     def hints(self, request: MotionRequest) -> list[str]:
         """Advice for a motion that may not be meant as it is, one sentence each."""

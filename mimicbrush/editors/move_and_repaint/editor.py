@@ -85,6 +85,10 @@ class MoveAndRepaintEditor(Editor):
             painted = iter(check_answers(self.inpainter, self.inpainter.edit_batch(asked, on_progress=report), asked))
         return [_finish(move, next(painted).frames if move.hole.any() else move.shown) for move in moves]
 
+    def margin_of(self, height: int, width: int) -> int:
+        """Pixels around the object in which pixels change, in a picture of this size."""
+        return self.settings.margin_of(height, width)
+
     def hints(self, request: MotionRequest) -> list[str]:
         """Advice for a motion that works, but perhaps not as meant."""
         return describe_motion(request.flow, request.mask)
