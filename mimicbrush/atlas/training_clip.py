@@ -98,7 +98,9 @@ def read_masks(path: Path, clip: Tensor, *, num_frames: int, short_side: int) ->
     """
     levels = [torch.from_numpy(mask_bytes(each))[None] for each in _read_pictures(path, num_frames)]
     if len(levels) != len(clip):
-        raise UserError(f"{path}: holds {len(levels)} masks, and {len(clip)} frames are used; give one for each frame")
+        raise UserError(
+            f"{path}: number of masks is {len(levels)}, expected {len(clip)}; give one for each frame that is used"
+        )
     height, width = clip.shape[-2:]
     for number, each in enumerate(levels):
         refuse_photograph(each / 255, f"{path}: mask {number + 1}")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mimicbrush.errors import UserError
 from mimicbrush.flow.motion_masks import edit_mask_of_keep_mask
+from mimicbrush.pictures.conversion import mask_levels
 from mimicbrush.pictures.edit_inputs import as_mask
 from mimicbrush.tensor_files import torch_load
 
@@ -30,6 +31,8 @@ def read_latent_mask(path: Path) -> Tensor:
 
 def as_inverted_mask(drawn: Tensor, pixels: Tensor, *, name: str, of: str) -> Tensor:
     """Convert a mask that is white where the source is kept to (1, H, W), 1 where pixels may change."""
+    if not mask_levels(drawn).any():
+        raise UserError(f"{name} is all black, so nothing is kept; paint what is kept white, or leave it out")
     kept = as_mask(drawn, pixels, name=name, of=of)
     if kept.all():
         raise UserError(f"{name} is all white, so nothing may change; white marks what is kept, paint the rest black")

@@ -13,6 +13,9 @@ from mimicbrush.files import check_writable
 if TYPE_CHECKING:
     from mimicbrush.edit.config import EditConfig
 
+EXPECTED = {"flow": "flow file", "keep_mask": "mask"}
+"""Kinds of files that need not be pictures, by option."""
+
 
 def refuse_missing_files(config: EditConfig) -> None:
     """Raise one UserError for all missing pictures, the CSV of a batch and local weights.
@@ -44,7 +47,7 @@ def missing_pictures(given: Mapping[str, object], *, is_clip: bool = False) -> l
 
     given: paths, and other values, by option; is_clip: whether the source is a clip.
     """
-    expected = {"flow": "flow file"} | ({"source": "clip"} if is_clip else {})
+    expected = EXPECTED | ({"source": "clip"} if is_clip else {})
     listed = {option: value if isinstance(value, list) else [value] for option, value in given.items()}
     return [
         f"{option} {path}: {_not_a_file(path, expected.get(option, 'picture'))}"

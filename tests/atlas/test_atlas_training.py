@@ -123,7 +123,7 @@ def test_inputs_that_do_not_fit_are_refused(config, clip, tmp_path):
     read = read_clip(config.clip, num_frames=70, short_side=432)
     assert (read - clip.frames).abs().max() < 3e-3
     assert read_clip(config.clip, num_frames=2, short_side=16).shape == (2, 3, 16, 16)
-    with pytest.raises(UserError, match="holds 4 masks, and 3 frames are used"):
+    with pytest.raises(UserError, match="number of masks is 4, expected 3"):
         read_masks(config.masks, read[:3], num_frames=70, short_side=432)
     with pytest.raises(UserError, match="mask 1 is 20 x 20 pixels, which does not fit frames of 10 x 20"):
         read_masks(config.masks, read[..., :10], num_frames=70, short_side=432)
@@ -164,7 +164,7 @@ def test_masks_without_object_or_background_are_refused(clip, tmp_path):
 def test_unfit_masks_do_not_claim_the_folder(config, clip, monkeypatch, tmp_path):
     monkeypatch.setattr(atlas_training, "load_raft", lambda name: torch.nn.Identity())
     write_frames(clip.masks[:3].expand(-1, 3, -1, -1), tmp_path / "few.png")
-    with pytest.raises(UserError, match="holds 3 masks, and 4 frames are used"):
+    with pytest.raises(UserError, match="number of masks is 3, expected 4"):
         make_atlas(replace(config, masks=tmp_path / "few.png"))
     monkeypatch.setattr(atlas_training, "load_training_clip", lambda *arguments: clip)
     make_atlas(config)

@@ -193,6 +193,8 @@ REFUSED = {
         "edit_mask and keep_mask given; give edit_mask, white where the source may",
     ),
     "full keep mask": ({"keep_mask": "white.png"}, "keep_mask .*white.png is all white, so nothing may change"),
+    "empty keep mask": ({"keep_mask": "black.png"}, "keep_mask .*black.png is all black, so nothing is kept"),
+    "no such keep mask": ({"keep_mask": "none.pth"}, "keep_mask .*none.pth: no such mask"),
     "mask of latents of another size": (
         {"keep_mask": "latents.pth"},
         "keep_mask .*latents.pth is 72 x 56 pixels and source .* 71 x 51",

@@ -124,7 +124,8 @@ class GenVideoSettings:
     """Settings of an edit: tuning, inversion, masks, sampling and pasting into the source."""
 
     resolution: int = 512
-    """Pixels of the longer side at which the network works (Tune-A-Video: 512, Make-A-Protagonist: 768)."""
+    """Pixels of the longer side at which the network works (Tune-A-Video: 512, Make-A-Protagonist: 768); both sides are
+    rounded to the multiple that the network needs."""
     window: int = 8
     """Frames that the network sees together; longer clips are covered by overlapping windows, whose predictions are
     averaged (Make-A-Protagonist: clips of 8)."""

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.evaluation.config import MetricName
+from mimicbrush.evaluation.metrics.flow_network import PictureFlow
 from mimicbrush.evaluation.metrics.metric import CLIPS, TRUTH, Compute, Metric
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.network_helpers import exactly
 from mimicbrush.evaluation.metrics.score import EditedPicture, FollowingFrame, NotComputableError, score_each
 from mimicbrush.evaluation.metrics.truth import true_object
-from mimicbrush.flow.estimator import MIN_SIDE, FlowEstimator
+from mimicbrush.flow.estimator import MIN_SIDE
 from mimicbrush.flow.motion_masks import moving_pixels
 from mimicbrush.flow.warping import find_occlusions, points_inside, warp_backward
 
 NETWORK = "flow"
 
 
-def realised_motion_error(edit: EditedPicture, estimate: FlowEstimator) -> float:
+def realised_motion_error(edit: EditedPicture, flow: PictureFlow) -> float:
     """Mean distance in pixels of the flow from source to edit and the one asked for, over the object's points.
 
     Points that the flow moves out of the picture are left out.
@@ -31,27 +31,27 @@ def realised_motion_error(edit: EditedPicture, estimate: FlowEstimator) -> float
         raise NotComputableError("the sample has no flow that is asked for")
     asked = torch.from_numpy(edit.asked_flow)[None]
     judged = (moving_pixels(asked) & points_inside(asked))[0, 0].numpy()
-    return _end_point_error(_estimate(estimate, edit.source, edit.edited), asked, judged)
+    return _end_point_error(_estimate(flow, edit.source, edit.edited), asked, judged)
 
 
-def frame_motion_error(edit: EditedPicture, estimate: FlowEstimator) -> float:
+def frame_motion_error(edit: EditedPicture, flow: PictureFlow) -> float:
     """Mean distance in pixels of the flow from this frame of the edit to the next and the truth's exact flow.
 
     Over the points of the true object that both frames of the truth show.
     """
     following = _following(edit)
-    found = _estimate(estimate, edit.edited, following.edited)
+    found = _estimate(flow, edit.edited, following.edited)
     return _end_point_error(found, torch.from_numpy(following.flow)[None], true_object(edit) & following.visible)
 
 
-def estimated_warp_error(edit: EditedPicture, estimate: FlowEstimator) -> float:
+def estimated_warp_error(edit: EditedPicture, flow: PictureFlow) -> float:
     """Mean difference, in grey levels, of this frame and the next one, which their own estimated flow warps back.
 
     Over the whole picture but points that forward and backward flow show to be hidden; needs no truth.
     """
     following = _following(edit)
     forward, backward = (
-        _estimate(estimate, *pair) for pair in ((edit.edited, following.edited), (following.edited, edit.edited))
+        _estimate(flow, *pair) for pair in ((edit.edited, following.edited), (following.edited, edit.edited))
     )
     shown = ~find_occlusions(forward, backward)[0, 0].numpy()
     if not shown.any():
@@ -66,12 +66,10 @@ def _following(edit: EditedPicture) -> FollowingFrame:
     return edit.following
 
 
-@exactly()
-def _estimate(estimate: FlowEstimator, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Tensor:
+def _estimate(flow: PictureFlow, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Tensor:
     if min(first.shape[:2]) < MIN_SIDE:
         raise NotComputableError(f"flow is estimated from {MIN_SIDE} pixels a side")
-    device = next(iter(estimate.parameters())).device if isinstance(estimate, torch.nn.Module) else None
-    return estimate(_channels(first).to(device), _channels(second).to(device)).cpu()
+    return flow.between(first, second)
 
 
 def _channels(picture: NDArray[np.uint8]) -> Tensor:
@@ -84,10 +82,10 @@ def _end_point_error(found: Tensor, exact: Tensor, judged: NDArray[np.bool_]) ->
     return float((found - exact).norm(dim=1)[0].numpy()[judged].mean())
 
 
-def _compute(function: Callable[[EditedPicture, FlowEstimator], float]) -> Compute:
+def _compute(function: Callable[[EditedPicture, PictureFlow], float]) -> Compute:
     def compute(edits: Sequence[EditedPicture], models: Models) -> list:
-        estimate: FlowEstimator = models.load(NETWORK)
-        return score_each(lambda edit: function(edit, estimate), edits)
+        flow: PictureFlow = models.load(NETWORK)
+        return score_each(lambda edit: function(edit, flow), edits)
 
     return compute
 

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from mimicbrush.evaluation.metrics.embeddings import ClipEmbedder
+from mimicbrush.evaluation.metrics.flow_network import PictureFlow
 from mimicbrush.evaluation.metrics.models import Models
-from mimicbrush.evaluation.metrics.network_helpers import exactly
 from mimicbrush.evaluation.metrics.score import EditedPicture, NotComputableError, Score, score_each
-from mimicbrush.flow.raft import Raft
-from mimicbrush.pictures.conversion import to_channels
 
 
 def flow_loss(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
@@ -19,15 +17,12 @@ def flow_loss(edits: Sequence[EditedPicture], models: Models) -> list[Score]:
 
     Over all pixels and both directions (Geng and Owens 2024, equation of the flow loss).
     """
-    network: Raft = models.load("flow")
+    flow: PictureFlow = models.load("flow")
 
-    @exactly()
     def loss(edit: EditedPicture) -> float:
         if edit.asked_flow is None:
             raise NotComputableError("the sample has no flow that is asked for")
-        source, edited = (to_channels(picture)[None].to(models.device) for picture in (edit.source, edit.edited))
-        asked = torch.from_numpy(edit.asked_flow)[None].to(models.device)
-        return float((network(source, edited) - asked).abs().mean())
+        return float((flow.between(edit.source, edit.edited) - torch.from_numpy(edit.asked_flow)).abs().mean())
 
     return score_each(loss, edits)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mimicbrush.evaluation.metrics.flow_network import PictureFlow
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.evaluation.metrics.score import EditedPicture, FollowingFrame
 from mimicbrush.flow.classical_flow import dis_flow
@@ -20,7 +21,7 @@ def models_that_see(right: float, down: float = 0.0) -> Models:
         sign = -1 if first.mean() > second.mean() else 1
         return sign * torch.tensor([right, down])[None, :, None, None].expand(-1, -1, *first.shape[2:])
 
-    models._loaded["flow"] = estimate
+    models._loaded["flow"] = PictureFlow(estimate)
     return models
 
 
@@ -44,6 +45,15 @@ def shifted_frames(right: int) -> EditedPicture:
 def test_realised_motion_is_compared_with_the_one_asked_for(seen, expected):
     edit = make_true_edit(asked_flow=asked(4.0), edited=np.full((48, 60, 3), 255, np.uint8))
     assert value(edit, "realised_motion_error", models_that_see(seen)) == pytest.approx(expected)
+
+
+def test_the_flow_from_source_to_edit_is_estimated_once(monkeypatch):
+    models, calls = models_that_see(4.0), []
+    known = models._loaded["flow"].estimate
+    monkeypatch.setattr(models._loaded["flow"], "estimate", lambda *pair: calls.append(1) or known(*pair))
+    edit = make_true_edit(asked_flow=asked(4.0), edited=np.full((48, 60, 3), 255, np.uint8))
+    assert value(edit, "realised_motion_error", models) == pytest.approx(0) and value(edit, "flow_loss", models) > 0
+    assert len(calls) == 1
 
 
 def test_motion_that_cannot_be_judged_has_no_score():
@@ -78,5 +88,5 @@ def test_the_shipped_network_sees_a_moved_picture():
     edit = make_true_edit(source=picture, edited=np.roll(picture, 3, axis=1), asked_flow=flow)
     assert value(edit, "realised_motion_error") < 1.5
     models = Models(device="cpu")
-    models._loaded["flow"] = dis_flow()
+    models._loaded["flow"] = PictureFlow(dis_flow())
     assert value(edit, "realised_motion_error", models) < 1

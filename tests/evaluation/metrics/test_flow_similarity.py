@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mimicbrush.evaluation.config import ModelsConfig
+from mimicbrush.evaluation.metrics.flow_network import PictureFlow
 from mimicbrush.evaluation.metrics.models import Models
 from mimicbrush.flow.raft_weights import load_raft
 from tests.evaluation.metrics.edits import make_edit, score, value
@@ -17,7 +18,7 @@ def constant_estimator(monkeypatch) -> None:
     def estimate(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         return torch.tensor([3.0, -1.0])[None, :, None, None].expand(len(first), 2, *first.shape[2:])
 
-    monkeypatch.setattr(Models, "load", lambda models, name: estimate)
+    monkeypatch.setattr(Models, "load", lambda models, name: PictureFlow(estimate))
     monkeypatch.setattr(Models, "missing", lambda models, names: {})
 
 
