@@ -88,6 +88,7 @@ CLIP_PRESETS: dict[str, ClipLayerSettings] = {
         num_scales=4,
         num_channels=32,
         num_views=4,
+        view_changes="mild",
         whole_every=15,
         patience=60,
     ),

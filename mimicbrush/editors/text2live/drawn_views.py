@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from mimicbrush.editors.text2live.settings import Text2LiveSettings
+from mimicbrush.editors.text2live.settings import Text2LiveSettings, ViewChanges
 
 Box = tuple[int, int, int, int]
 """Top, left, height and width in pixels."""
@@ -20,7 +20,9 @@ JITTER = 0.1
 """Largest change of brightness, contrast and saturation, and largest shift of hue in turns."""
 MIN_VIEW = 0.6
 """Smallest side of a random crop for CLIP, as a share of the picture's."""
-MIRROR_PROB, TURN_PROB, TILT_PROB, JITTER_PROB, GREY_PROB = 0.5, 0.8, 0.5, 0.7, 0.15
+MIRROR_PROB, TURN_PROB = 0.5, 0.8
+TILT_PROB, JITTER_PROB, GREY_PROB = 0.5, 0.7, 0.15
+"""Probabilities of changes of views; the last three are those of the released ones alone."""
 MAX_DEGREES = 15.0
 MAX_SHIFT = 0.1
 """Largest shift of a turned view, as a share of its sides."""
@@ -70,7 +72,13 @@ def view_size(height: int, width: int, *, shorter: int, longest: int) -> tuple[i
 
 
 def draw_views(
-    height: int, width: int, *, size: tuple[int, int], num_views: int, generator: torch.Generator
+    height: int,
+    width: int,
+    *,
+    size: tuple[int, int],
+    num_views: int,
+    changes: ViewChanges = "released",
+    generator: torch.Generator,
 ) -> list[View]:
     """Draw the views of a picture: the whole one first, then random crops, all of one size."""
     views = []
@@ -79,7 +87,8 @@ def draw_views(
         if number:
             share = _uniform(MIN_VIEW, 1, generator)
             crop = draw_box(height, width, int(height * share), int(width * share), generator)
-        views.append(_draw_changes(size, crop, generator))
+        view = _draw_changes(size, crop, generator)
+        views.append(view if changes == "released" else view._replace(tilt=None, colours=(), is_grey=False))
     return views
 
 

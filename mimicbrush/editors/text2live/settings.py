@@ -22,6 +22,11 @@ PositionTable = Literal["released", "row_major"]
 first, although the patches are in row-major order, so that positions of pictures that are not square are scrambled;
 row_major resizes the table to the grid of the patches."""
 
+ViewChanges = Literal["released", "mild"]
+"""Random changes of the views by which CLIP sees a picture, besides crops. released: mirrored, turned, tilted, in other
+colours, and grey; mild: mirrored and turned alone. A small CLIP that was trained without such changes takes other
+colours, grey and tilts for other materials, and the layer would be drawn to those."""
+
 MIN_PATIENCE = 2
 """Smallest patience; single steps would compare noise."""
 
@@ -68,6 +73,8 @@ class Text2LiveSettings:
 
     num_views: int = 16
     """Augmented views by which CLIP sees each picture: the whole one, and random crops."""
+    view_changes: ViewChanges = "released"
+    """Random changes of these views, besides crops: as in the released code, or mirrored and turned alone (mild)."""
     view_fill: float = 1.0
     """Grey level outside a view that is turned or tilted: 1 is white."""
     antialias: bool = False
@@ -114,6 +121,7 @@ class Text2LiveSettings:
             ("distance", Distance),
             ("bootstrap_schedule", BootstrapSchedule),
             ("position_table", PositionTable),
+            ("view_changes", ViewChanges),
         ):
             value, allowed = getattr(self, name), get_args(kind)
             faults.check(value in allowed, f"{name} is {value}, expected one of {', '.join(allowed)}")
@@ -165,6 +173,7 @@ PRESETS: dict[str, Text2LiveSettings] = {
         num_scales=5,
         num_channels=32,
         num_views=6,
+        view_changes="mild",
         patience=40,
     ),
 }

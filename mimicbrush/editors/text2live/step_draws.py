@@ -82,6 +82,7 @@ def draw_losses(
                 *size,
                 size=view_size_for(*size, clip_size=clip_size),
                 num_views=settings.num_views,
+                changes=settings.view_changes,
                 generator=generator,
             )
             for size in sizes

@@ -11,6 +11,7 @@ from mimicbrush.editors.text2live.drawn_views import View, draw_crop, draw_views
 from mimicbrush.editors.text2live.relevancy import relevancy, scale_maps
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.editors.text2live.step_draws import TextNumbers, draw_step
+from mimicbrush.errors import UserError
 
 SIZE = (6, 8)
 
@@ -87,6 +88,17 @@ def test_draws_stay_within_the_picture(generator):
     assert views[0].crop is None and all(view.crop for view in views[1:])
     assert all(view.crop[0] + view.crop[2] <= 30 and view.crop[1] + view.crop[3] <= 40 for view in views[1:])
     assert 0.2 < sum(view.is_mirrored for view in views) / 50 < 0.8
+
+
+def test_mild_views_are_the_released_ones_without_tilts_other_colours_and_grey():
+    released, mild = (
+        draw_views(30, 40, size=(8, 10), num_views=50, changes=changes, generator=torch.Generator().manual_seed(0))
+        for changes in ("released", "mild")
+    )
+    assert any(view.tilt and view.colours for view in released) and any(view.is_grey for view in released)
+    assert mild == [view._replace(tilt=None, colours=(), is_grey=False) for view in released]
+    with pytest.raises(UserError, match="view_changes is none, expected one of released, mild"):
+        Text2LiveSettings(view_changes="none")
 
 
 def test_a_step_follows_from_seed_and_number_alone():
