@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from mimicbrush.editors.motion_guidance.settings import PRESETS, MotionGuidanceSettings
+from mimicbrush.config import load_config
+from mimicbrush.diffusion.config import ScheduleConfig
+from mimicbrush.diffusion.ddim import ddim_steps
+from mimicbrush.editors.motion_guidance.pass_counts import count_passes
+from mimicbrush.editors.motion_guidance.settings import PRESETS, RELEASED, MotionGuidanceSettings
 from mimicbrush.errors import UserError
+from mimicbrush.evaluation.config import EvaluateConfig
+from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -35,3 +43,14 @@ def test_the_flow_network_is_needed_unless_the_target_flow_takes_its_place():
     assert MotionGuidanceSettings().needs_flow_network
     assert MotionGuidanceSettings(colour_flow="estimated", flow_weight=0.0).needs_flow_network
     assert not MotionGuidanceSettings(colour_flow="target", flow_weight=0.0).needs_flow_network
+
+
+def test_titles_of_the_preset_against_passes_name_the_passes_of_their_settings():
+    config = load_config(EvaluateConfig, REPOSITORY / "configs/eval/world_motion_passes.yaml")
+    for name, spec in config.editors.items():
+        settings = MotionGuidanceSettings(**spec["init_args"]["settings"])
+        steps = ddim_steps(ScheduleConfig(), settings.num_inference_steps, spacing=settings.spacing)
+        named = int(spec["title"].split(", ")[-1].removesuffix(" passes").replace(" ", ""))
+        assert named == count_passes(settings, steps).unet, name
+    released = MotionGuidanceSettings(**config.editors["released"]["init_args"]["settings"])
+    assert replace(released, guidance_scale=None) == RELEASED
