@@ -85,7 +85,8 @@ class DemoConfig(LoadConfig, EditSettings):
     """Open the page in a browser once it is ready."""
     flow_network: str | None = None
     """RAFT weights that estimate the motion of two frames, loaded when they are first needed: a file, a folder, a hub
-    repository, or asset:flow; null: DIS, a classical method of OpenCV, which needs no weights."""
+    repository, or asset:flow; null: DIS, a classical method of OpenCV, which needs no weights and is better than
+    asset:flow on real clips."""
     flow_side: int = 512
     """Longer side in pixels to which frames are scaled before their motion is estimated; 128 for asset:flow."""
     segmenter: str | None = None

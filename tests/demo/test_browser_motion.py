@@ -185,7 +185,7 @@ def test_the_keyboard_moves_the_object(visit, source):
     page.keyboard.press("Shift+ArrowUp")
     assert numbers(page)["bend"] == [15]
     page.wait_for_function("document.querySelector('.handles-warped:not([hidden])') !== null")
-    for _ in range(4):
+    while page.get_by_text("Undo move").is_enabled():  # on a busy machine, keys make more steps
         page.get_by_text("Undo move").press("Enter")
     assert not page.locator(".handles-words").is_visible()
     pull(page, "Move", 30, 0, drop=False)

@@ -174,6 +174,7 @@ PRESETS: dict[str, Text2LiveSettings] = {
         num_channels=32,
         num_views=6,
         view_changes="mild",
+        structure_weight=0.5,
         patience=40,
     ),
 }
