@@ -276,7 +276,7 @@ class PhotographShardConfig:
     """Format and quality of the pictures in shards."""
     pairs_per_photograph: int = 8
     """With a folder of subjects: largest number of references with which each photograph is paired."""
-    duplicate_share: float = 0.9
+    duplicate_share: float = 0.95
     """Exclude a source if at least this share of its parts, and of its reference's in a CSV, look like those of another
     source; above 1: exclude none."""
     sources_per_shard: int = 500

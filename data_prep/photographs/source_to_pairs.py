@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import PairConfig, PhotographShardConfig
-from data_prep.frames.images import encode_image, encode_strip, to_grey
+from data_prep.frames.images import encode_image, encode_strip, shrink, to_grey
 from data_prep.frames.keypoints import Features, detect_keypoints, match_keypoints, median_motion
 from data_prep.frames.likeness import Likeness, Look, compare, look_at
 from data_prep.inputs.input_states import InputStates
@@ -28,7 +28,7 @@ from data_prep.sharding.shard_folder import shard_and_merge
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UnusableInput
 from mimicbrush.files import read_object
-from mimicbrush.pictures.perceptual_hash import hash_parts, invert
+from mimicbrush.pictures.perceptual_hash import hash_colours, invert
 from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
 
@@ -103,8 +103,8 @@ class _PairMaker:
         self.dropped: Counter[str] = Counter()
         self.examples: dict[str, bytes] = {}
         self.last_fault = ("", "")
-        self.reference_grey: NDArray[np.uint8] | None = None
-        """Grey picture of the last reference that was kept."""
+        self.reference: NDArray[np.uint8] | None = None
+        """Picture of the last reference that was kept."""
 
     def read(self, path: Path, name: str) -> Photograph | None:
         """Read a reference, compare it with the source and match it; None if it gives no pair."""
@@ -130,14 +130,14 @@ class _PairMaker:
             self.examples.setdefault("copies", encode_strip([self.source.image, reference.image]))
             raise UnusableInput("copies", f"{name}: SSIM {likeness.similarity:.2f}, {likeness.changed:.0%} changed")
         self.similarities.append(likeness.similarity)
-        self.reference_grey = grey
+        self.reference = reference.image
 
 
 def _record(files: SourceFiles, source: Photograph, mask: SourceMask, maker: _PairMaker) -> dict:
-    hashes = list(filter(None, hash_parts(maker.grey)))
-    if len(files.references) == 1 and maker.reference_grey is not None:
+    hashes = hash_colours(shrink(source.image, LIMITS.ssim_size))
+    if len(files.references) == 1 and maker.reference is not None:
         # Inverted, so that a reference never looks like a source: A with B does not repeat B with A.
-        hashes += map(invert, filter(None, hash_parts(maker.reference_grey)))
+        hashes += map(invert, hash_colours(shrink(maker.reference, LIMITS.ssim_size)))
     motions = [motion for motion in map(median_motion, maker.matches) if motion is not None]
     return {
         "status": KEPT if maker.similarities else maker.dropped.most_common(1)[0][0],

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from data_prep.photographs.source_to_pairs import read_source, shard_photographs
+from data_prep.records.duplicates import find_near_duplicates
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UnusableInput, UserError
@@ -89,16 +90,43 @@ def test_copies_give_no_pair(views, tmp_path) -> None:
         read_source("name", files_of(views[0], tmp_path / "larger.jpg"), config=config_for(tmp_path, tmp_path / "o"))
 
 
+def striped(path: Path, colour: tuple[int, int, int], stripes: int = 4) -> Path:
+    """Stripes of a colour on white; with one stripe the plain colour."""
+    pixels = np.full((80, 96, 3), 255, np.uint8)
+    pixels[:, np.arange(96) * stripes // 96 % 2 == 0] = colour
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_references_of_other_colours_repeat_nothing_and_the_same_pair_encoded_anew_does(views, tmp_path) -> None:
+    def hashes(reference: Path, source: Path = views[0]) -> list[str]:
+        config = config_for(tmp_path, tmp_path / "out")
+        return read_source("name", files_of(source, reference), config=config).record["hashes"]
+
+    red, blue = striped(tmp_path / "red.png", (200, 30, 40)), striped(tmp_path / "blue.png", (40, 60, 160))
+    Image.open(views[0]).resize((77, 64)).save(tmp_path / "again.jpg", quality=80)
+    Image.open(red).save(tmp_path / "red.jpg", quality=80)
+    found = {
+        "red": hashes(red),
+        "blue": hashes(blue),
+        "reversed": hashes(views[0], source=red),
+        "plain red": hashes(striped(tmp_path / "plain_red.png", (200, 30, 40), stripes=1)),
+        "plain orange": hashes(striped(tmp_path / "plain_orange.png", (200, 120, 40), stripes=1)),
+        "plain grey": hashes(striped(tmp_path / "plain_grey.png", (120, 120, 120), stripes=1)),
+        "again": hashes(tmp_path / "red.jpg", source=tmp_path / "again.jpg"),
+    }
+    assert {name: near.of for name, near in find_near_duplicates(found, 0.95).items()} == {"again": "red"}
+
+
 def test_a_folder_of_subjects_becomes_shards_with_a_report_and_resumes(tmp_path) -> None:
     folder = write_subjects(tmp_path / "in", dog=3, cup=1, hat=2)
     (folder / "dog" / "03.jpg").write_bytes(b"no picture")
-    Image.open(folder / "dog" / "00.png").resize((80, 67)).save(folder / "hat" / "stolen.jpg", quality=85)
+    Image.open(folder / "dog" / "00.png").resize((192, 160)).save(folder / "hat" / "stolen.jpg", quality=85)
     config = config_for(folder, tmp_path / "out")
     said = shard_photographs(config)
     assert "- skipped cup/00.png: only photograph of its subject (cup has no other photograph)" in said
     assert "- skipped dog/03.jpg: damaged picture (03.jpg: not a readable picture" in said
-    assert "hat/stolen.jpg" in summary_in(tmp_path / "out")["near_duplicates"]
-    assert summary_in(tmp_path / "out")["near_duplicates"]["hat/stolen.jpg"] == "dog/00.png"
+    assert summary_in(tmp_path / "out")["near_duplicates"] == {"dog/00.png": "hat/stolen.jpg"}
     assert re.search(r"kept 5 of 8 sources, 10 of 12 pairs; 2 skipped: .*; 1 excluded: repeats another \(1\)", said)
     samples = list(read_pairs(list_shards(tmp_path / "out")))
     assert len(samples) == 10 and all(sample.reference for sample in samples)
