@@ -12,8 +12,11 @@ from data_prep.records.duplicates import find_near_duplicates
 from mimicbrush.data.shard_index import list_shards
 from mimicbrush.data.shards import read_pairs
 from mimicbrush.errors import UnusableInput, UserError
+from mimicbrush.pictures.mask_geometry import mask_box
 from mimicbrush.pictures.reading import decode_mask, decode_rgb
 from mimicbrush.segmentation.config import PhotographMaskConfig
+from mimicbrush.segmentation.photograph_masks import BoxMasker
+from mimicbrush.segmentation.region_files import read_regions
 from tests.data_prep.conftest import done_last, summary_in
 from tests.data_prep.photographs.conftest import box_mask_levels, config_for, files_of, write_subjects, write_view
 
@@ -152,3 +155,25 @@ def test_a_single_pair_works_and_the_report_says_what_to_expect(views, tmp_path)
     assert sample.origin["licence"] == "CC0"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "There is one pair." in page and "No pair is left to hold out" in page
+
+
+def test_masks_by_sam_are_made_once_here_and_kept_for_the_workers(tmp_path, monkeypatch) -> None:
+    """SAM itself, which needs weights, is tested in tests/segmentation; here a box stands for what it finds."""
+    folder, made = write_subjects(tmp_path / "in", mug=2), []
+
+    def load(config: PhotographMaskConfig, files: object, *, seed: int) -> BoxMasker:
+        made.append(config.method)
+        return BoxMasker(read_regions(config.regions, files))
+
+    monkeypatch.setattr("data_prep.photographs.source_masks.make_masker", load)
+    (tmp_path / "boxes.json").write_text('{"mug/00.png": {"box": [30, 20, 60, 60]}}')
+    masks = PhotographMaskConfig(method="sam", regions=tmp_path / "boxes.json")
+    config = config_for(folder, tmp_path / "out", masks=masks)
+    for _ in range(2):
+        said = shard_photographs(config)
+        assert "- mug/01.png: no object mask (there is no mask, box or click for it)" in said
+    assert made == ["sam", "sam"] and done_last(tmp_path / "out") == 0
+    first, second = read_pairs(list_shards(tmp_path / "out"))
+    assert len(first.masks) == 1 and not second.masks
+    rows, columns = mask_box(decode_mask(first.masks[0]))
+    assert (rows.start, rows.stop) == (16, 48) and (columns.start, columns.stop) == pytest.approx((24, 48), abs=1)
