@@ -35,10 +35,10 @@ def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolde
             panel = make_result_panel()
             with panel.further:
                 layers = make_gallery(columns=2, elem_classes="results layers")
-        with gr.Column(min_width=320, elem_classes="settings"), gr.Accordion("More settings", open=False):
-            prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
-            with gr.Row():
-                settings = common_settings(config)
+    with gr.Accordion("More settings", open=False):
+        prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
+        with gr.Row():
+            settings = common_settings(config)
     estimated = gr.State()
     motion = [source, handles, estimated]
     connect(handlers, panel, source, {"handles": handles, "estimated": estimated, "prompt": prompt, **settings})

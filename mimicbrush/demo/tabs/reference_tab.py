@@ -145,8 +145,7 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
         with gr.Column(scale=1, min_width=320):
             references = [_first_reference(config), *_further_references(config)]
             panel = make_result_panel()
-        with gr.Column(min_width=320, elem_classes="settings"):
-            settings, shape = _reference_settings(config, editor.recommended)
+    settings, shape = _reference_settings(config, editor.recommended)
     for each in references:
         each.upload(handlers.check_reference, each, each, **QUIET)
     connect(handlers, panel, source, {"references": references, **settings})

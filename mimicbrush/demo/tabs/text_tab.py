@@ -51,8 +51,8 @@ def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
         with gr.Column(scale=1, min_width=320):
             prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
             panel = make_result_panel()
-        with gr.Column(min_width=320, elem_classes="settings"), gr.Row():
-            settings = common_settings(config)
+    with gr.Row():
+        settings = common_settings(config)
     connect(handlers, panel, source, {"prompt": prompt, **settings})
 
 
