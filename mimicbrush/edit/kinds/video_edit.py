@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 class VideoEditConfig(EditConfig):
     """Replace the object in a clip by the object of a target picture."""
 
+    source: Path | None = None
+    """The clip to edit."""
+    output: Path | None = None
+    """Clip to write (.mp4, .mkv or .mov), with the source's frame times, colour range and sound. With num_images, -1,
+    -2, ... is added before the suffix. Where the clip was edited is written beside it, as OUTPUT-mask.png."""
     source_prompt: str | None = None
     """Describes the clip as it is."""
     target_image: Path | None = None
