@@ -26,7 +26,9 @@ def read_rows(
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             lines = [(reader.line_num, cells) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not in UTF-8; export it as a CSV in UTF-8") from None
+    except (OSError, csv.Error) as error:
         raise UserError(f"{path}: not a readable CSV ({getattr(error, 'strerror', None) or error})") from None
     (_, header), *rows = [(line, cells) for line, cells in lines if any(map(str.strip, cells))] or [(1, [])]
     columns = list(map(str.strip, header))
@@ -41,6 +43,14 @@ def read_rows(
             raise UserError(f"{path}, line {line}: {fault}")
         faults[line] = [fault]
     return fitting
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path from a cell exists; False for a text that is too long for a name, where Path.exists raises."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _check_columns(

@@ -32,7 +32,7 @@ from mimicbrush.benchmark_layout import (
     is_filled,
     part_of,
 )
-from mimicbrush.csv_rows import read_rows
+from mimicbrush.csv_rows import is_there, read_rows
 from mimicbrush.errors import UserError
 from mimicbrush.files import PICTURE_SUFFIXES, read_object, sha256
 from mimicbrush.machine import require_posix
@@ -61,7 +61,11 @@ class SourceFiles:
     references: Mapping[str, Path]
     """References by name."""
     mask: Path | None = None
-    """File of its mask, if it has one of its own."""
+    """File of its mask, if it has one."""
+    mask_origin: str = "file"
+    """`file` for a mask of the user's own, or the method that made it before the workers began."""
+    mask_fault: str = ""
+    """Why that method found no mask."""
     region: SegmentationPrompt | None = None
     """Box or clicks on its object."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -103,13 +107,18 @@ def check_photographs(config: PhotographShardConfig) -> None:
 def list_sources(config: PhotographShardConfig) -> tuple[dict[str, SourceFiles], dict[str, int]]:
     """List the sources by name, sorted, and numbers of other files by suffix, the most frequent first.
 
-    Raises UserError if there is no source, the CSV's columns do not fit, or boxes are unsound or of no source.
+    Raises UserError if there is no source, the CSV's columns do not fit, boxes are unsound or of no source, or metadata
+    is given without folders of subjects.
     """
     path, passed_over = config.photographs, Counter()
     if path.is_file():
+        _refuse_metadata(config, "add the columns group, licence and url to the CSV")
         sources = _sources_of_csv(path, passed_over)
+        if not sources:
+            raise UserError(f"{path}: has no row; expected one for each pair of a source and a reference")
     elif any({part_of(SOURCE), part_of(REFERENCE)} & parts.keys() for parts in find_pictures(path).values()):
-        sources = _triplets(path, passed_over)
+        _refuse_metadata(config, "name the pictures in a CSV with the columns group, licence and url")
+        sources = _triplets(config, passed_over)
     else:
         sources = _sources_of_subjects(config, passed_over)
     if not sources:
@@ -122,6 +131,11 @@ def list_sources(config: PhotographShardConfig) -> tuple[dict[str, SourceFiles],
             for name, each in sources.items()
         }
     return dict(sorted(sources.items())), dict(passed_over.most_common())
+
+
+def _refuse_metadata(config: PhotographShardConfig, advice: str) -> None:
+    if config.metadata is not None:
+        raise UserError(f"metadata is {config.metadata}, which only folders of subjects may have; {advice}")
 
 
 def _sources_of_csv(path: Path, passed_over: Counter[str]) -> dict[str, SourceFiles]:
@@ -157,7 +171,8 @@ def _row_fault(folder: Path, row: Mapping[str, str], line: int) -> str:
     if empty:
         return f"bad_row: line {line} has no {' and no '.join(empty)}"
     named = {column: row[column] for column in (*REQUIRED, "mask") if row.get(column)}
-    missing = [f"{column} {file}" for column, file in named.items() if not (folder / file).is_file()]
+    paths = {f"{column} {file}": folder / file for column, file in named.items()}
+    missing = [words for words, path in paths.items() if not (is_there(path) and path.is_file())]
     if missing:
         return f"missing: line {line}: {', '.join(missing)}"
     if row["source"] == row["reference"]:
@@ -165,13 +180,16 @@ def _row_fault(folder: Path, row: Mapping[str, str], line: int) -> str:
     return ""
 
 
-def _triplets(folder: Path, passed_over: Counter[str]) -> dict[str, SourceFiles]:
-    """Give a source for each NAME_source with its NAME_source_mask and NAME_reference, as benchmark sets have them."""
+def _triplets(config: PhotographShardConfig, passed_over: Counter[str]) -> dict[str, SourceFiles]:
+    """Give a source for each NAME_source with its NAME_source_mask and NAME_reference, as benchmark sets have them.
+
+    All other files of the folder are counted.
+    """
+    folder = config.photographs
     prompts, groups = (_read_texts(folder / name) for name in (PROMPTS, GROUPS))
+    tables = tuple(table for table in (folder / PROMPTS, folder / GROUPS) if table.is_file())
     found = {}
     for name, parts in find_pictures(folder).items():
-        for files in parts.values():
-            passed_over.update(suffix_of(path.name) for path in files[1:])
         first = {part: files[0] for part, files in parts.items()}
         missing = [f"{name}{part}" for part in map(part_of, (SOURCE, REFERENCE)) if part not in first]
         prompt = prompts.get(name, "")
@@ -182,8 +200,11 @@ def _triplets(folder: Path, passed_over: Counter[str]) -> dict[str, SourceFiles]
             mask=first.get(part_of(MASK)),
             facts={"group": groups.get(name) or name, **({"prompt": prompt} if is_filled(prompt) else {})},
             fault=f"missing: there is no picture {', '.join(missing)}" if missing else "",
-            tables=tuple(table for table in (folder / PROMPTS, folder / GROUPS) if table.is_file()),
+            tables=tables,
         )
+    used = {*tables, *(path for each in found.values() for path in each.paths)}
+    others = find_files(folder, output=config.output, passed_over=passed_over)
+    passed_over.update(suffix_of(path.name) for path in others if path not in used)
     return found
 
 

@@ -56,8 +56,10 @@ def test_rows_of_a_csv_name_everything_and_bad_ones_are_named_by_line(tmp_path: 
         "a.png,,,,\n"
         "a.png,a.png,,,\n"
         "a.png,b.png,,,,,too many\n"
+        f"a.png,{'a red box ' * 30},,,\n"
     )
     sources, passed_over = list_sources(config_for(tmp_path / "pairs.csv", tmp_path / "out"))
+    long = ("a red box " * 30).strip()
     good = sources["a.png + b.png + m.png"]
     assert good.facts == {"group": "shop", "prompt": "a red, round box"} and not good.fault
     assert (good.source, good.mask) == (tmp_path / "a.png", tmp_path / "m.png")
@@ -65,6 +67,7 @@ def test_rows_of_a_csv_name_everything_and_bad_ones_are_named_by_line(tmp_path: 
         "b.png + gone.png + none.png": "missing: line 4: reference gone.png, mask none.png",
         "a.png": "bad_row: line 5 has no reference",
         "a.png + a.png": "copies: line 6 names one picture as source and reference",
+        f"a.png + {long}": f"missing: line 8: reference {long}",
         "line 7": 'bad_row: 7 cells for 5 columns; put a cell that holds commas in "quotes"',
     }
     assert passed_over == {"named twice": 1}
@@ -75,7 +78,10 @@ def test_triplets_are_found_by_their_names_with_prompts_and_groups(tmp_path: Pat
         write_view(tmp_path / "set" / f"{part}.png")
     (tmp_path / "set" / "prompts.json").write_text(json.dumps({"000": "a cup", "001": "FILL IN"}))
     (tmp_path / "set" / "groups.json").write_text(json.dumps({"000": "cups"}))
-    sources, _ = list_sources(config_for(tmp_path / "set", tmp_path / "out"))
+    write_view(tmp_path / "set" / "loose.jpg")
+    write_view(tmp_path / "set" / "deeper" / "view.webp")
+    sources, passed_over = list_sources(config_for(tmp_path / "set", tmp_path / "out"))
+    assert passed_over == {".jpg": 1, ".webp": 1}
     assert sources["000"].mask == tmp_path / "set" / "000_source_mask.png"
     assert sources["000"].facts == {"group": "cups", "prompt": "a cup"}
     assert sources["001"].fault == "missing: there is no picture 001_reference"
@@ -115,6 +121,11 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
     (tmp_path / "columns.csv").write_text("source,refernce\na.png,b.png\n")
     with pytest.raises(UserError, match="expected the columns source, reference, optionally mask, group"):
         list_sources(replace(config, photographs=tmp_path / "columns.csv"))
+    (tmp_path / "columns.csv").write_text("source,reference\n")
+    with pytest.raises(UserError, match="has no row; expected one for each pair"):
+        list_sources(replace(config, photographs=tmp_path / "columns.csv"))
+    with pytest.raises(UserError, match="only folders of subjects may have; add the columns group, licence and url"):
+        list_sources(replace(config, photographs=tmp_path / "columns.csv", metadata=tmp_path / "columns.csv"))
     masks = PhotographMaskConfig(method="files", folder=tmp_path / "no_masks")
     with pytest.raises(UserError, match="no such folder of masks"):
         check_photographs(replace(config, photographs=tmp_path / "empty", masks=masks))
