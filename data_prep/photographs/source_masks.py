@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from data_prep.config import PhotographShardConfig
@@ -17,13 +18,12 @@ from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.progress import progress_bar
 from mimicbrush.segmentation.config import PhotographMaskConfig
+from mimicbrush.segmentation.grabcut import resize_mask
 from mimicbrush.segmentation.photograph_masks import (
-    BoxMasker,
-    FileMasker,
-    GrabCutMasker,
     Masker,
     check_area,
     make_masker,
+    masker_of_regions,
     read_mask_file,
 )
 from mimicbrush.segmentation.photographs import ScaledPhotograph
@@ -53,15 +53,17 @@ def find_mask(files: SourceFiles, photograph: Photograph, config: PhotographMask
     """
     picture = ScaledPhotograph(files.file, to_pil(photograph.image), photograph.full_size)
     if files.mask is not None:
-        mask, origin = read_mask_file(files.mask, picture), "file"
+        mask, origin = read_mask_file(files.mask, picture), files.mask_origin
         if not mask.any():
             raise UnusableInput("mask_empty", f"{files.mask.name} is empty; paint the object white")
     elif photograph.cut_out is not None:
         mask, origin = photograph.cut_out, "alpha"
     else:
-        masker = _masker(files, config, seed)
+        regions = {files.file: files.region} if files.region else {}
+        # Masks by SAM are files by now.
+        masker = None if config.method == "sam" else masker_of_regions(config, regions, seed=seed)
         if masker is None or not masker.can_mask(files.file):
-            return SourceMask(None, "none", "there is no mask, box or click for it")
+            return SourceMask(None, "none", files.mask_fault or "there is no mask, box or click for it")
         origin = config.method
         try:
             mask = masker.mask(picture)
@@ -77,21 +79,8 @@ def find_mask(files: SourceFiles, photograph: Photograph, config: PhotographMask
     return SourceMask(mask, origin)
 
 
-def _masker(files: SourceFiles, config: PhotographMaskConfig, seed: int) -> Masker | None:
-    """The masker of one source; None for SAM, whose masks are files by now."""
-    regions = {files.file: files.region} if files.region else {}
-    match config.method:
-        case "files":
-            return FileMasker(config.folder)
-        case "box":
-            return BoxMasker(regions)
-        case "grabcut":
-            return GrabCutMasker(regions, None if config.regions else config.central_box, config.iterations, seed)
-    return None
-
-
 def add_sam_masks(sources: Mapping[str, SourceFiles], config: PhotographShardConfig) -> dict[str, SourceFiles]:
-    """Give each source with a box or clicks, and without a mask of its own, a mask by SAM, kept in the output.
+    """Give each source with a box or clicks, and with neither a mask nor alpha, a mask by SAM, kept in the output.
 
     In this process, because the network fits neither into every worker nor into its limit of memory.
     Raises UserError if SAM's weights are missing.
@@ -101,16 +90,24 @@ def add_sam_masks(sources: Mapping[str, SourceFiles], config: PhotographShardCon
     found = dict(sources)
     for name, files in progress_bar(wanted.items(), total=len(wanted), desc="masks", unit="mask"):
         try:
-            path = (
-                config.output / SAM_FOLDER / f"{slug(f'{config.masks.sam} {files.region} {sha256(files.source)}')}.png"
-            )
-            if not path.is_file():
-                photograph = read_photograph(files.source, short_side=max(config.short_side, 1024))
-                picture = ScaledPhotograph(files.file, to_pil(photograph.image), photograph.full_size)
-                mask = masker.mask(picture)
-                check_area(mask, config.masks)
-                write_image(to_pil(mask).resize(photograph.full_size), path)
-            found[name] = replace(files, mask=path)
-        except (UnusableInput, OSError):
-            continue  # the worker names what is wrong with the picture; a source without a mask is noted
+            found[name] = replace(files, mask=_mask_by_sam(files, masker, config), mask_origin="sam")
+        except UnusableInput as error:
+            is_guess = error.reason in GUESSING_FAULTS
+            fault = {"mask_fault": error.detail} if is_guess else {"fault": f"{error.reason}: {error.detail}"}
+            found[name] = replace(files, **fault)
+        except OSError:
+            continue  # the worker names what is wrong with the file
     return found
+
+
+def _mask_by_sam(files: SourceFiles, masker: Masker, config: PhotographShardConfig) -> Path | None:
+    """The file of a source's mask by SAM, which is made if needed; None if the source has alpha."""
+    path = config.output / SAM_FOLDER / f"{slug(f'{config.masks.sam} {files.region} {sha256(files.source)}')}.png"
+    if not path.is_file():
+        photograph = read_photograph(files.source, short_side=max(config.short_side, 1024))
+        if photograph.cut_out is not None:
+            return None
+        mask = masker.mask(ScaledPhotograph(files.file, to_pil(photograph.image), photograph.full_size))
+        check_area(mask, config.masks)
+        write_image(to_pil(resize_mask(mask, photograph.full_size)), path)
+    return path

@@ -45,7 +45,14 @@ class Masker(ABC):
 
 def make_masker(config: PhotographMaskConfig, files: Iterable[str], *, seed: int) -> Masker:
     """Make the masker of the chosen method; raises UserError if its inputs are missing or unsound."""
-    regions = read_regions(config.regions, files) if config.regions else {}
+    return masker_of_regions(config, read_regions(config.regions, files) if config.regions else {}, seed=seed)
+
+
+def masker_of_regions(config: PhotographMaskConfig, regions: dict[str, SegmentationPrompt], *, seed: int) -> Masker:
+    """Make the masker of the chosen method; regions: boxes and clicks by photograph.
+
+    Raises UserError if weights are missing.
+    """
     match config.method:
         case "files":
             return FileMasker(config.folder)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.inputs.photograph_files import list_sources
+from data_prep.photographs.source_masks import add_sam_masks
 from data_prep.photographs.source_to_pairs import read_source, shard_photographs
 from data_prep.records.duplicates import find_near_duplicates
 from mimicbrush.data.shard_index import list_shards
@@ -175,5 +178,28 @@ def test_masks_by_sam_are_made_once_here_and_kept_for_the_workers(tmp_path, monk
     assert made == ["sam", "sam"] and done_last(tmp_path / "out") == 0
     first, second = read_pairs(list_shards(tmp_path / "out"))
     assert len(first.masks) == 1 and not second.masks
+    assert summary_in(tmp_path / "out")["sources"]["masks"] == {"sam": 1, "none": 1}
     rows, columns = mask_box(decode_mask(first.masks[0]))
     assert (rows.start, rows.stop) == (16, 48) and (columns.start, columns.stop) == pytest.approx((24, 48), abs=1)
+
+
+def test_masks_by_sam_that_fail_are_explained_and_alpha_is_kept(tmp_path, monkeypatch) -> None:
+    folder = write_subjects(tmp_path / "in", mug=3)
+    write_view(folder / "mug" / "clear.png", alpha=box_mask_levels())
+    boxes = {"00": [30, 20, 60, 60], "01": [30, 20, 33, 23], "02": [90, 20, 120, 60], "clear": [0, 0, 20, 20]}
+    regions = tmp_path / "boxes.json"
+    regions.write_text(json.dumps({f"mug/{name}.png": {"box": box} for name, box in boxes.items()}))
+    monkeypatch.setattr(
+        "data_prep.photographs.source_masks.make_masker",
+        lambda config, files, *, seed: BoxMasker(read_regions(config.regions, files)),
+    )
+    masks = PhotographMaskConfig(method="sam", regions=regions)
+    config = config_for(folder, tmp_path / "out", masks=masks)
+    sources = add_sam_masks(list_sources(config)[0], config)
+    assert sources["mug/00.png"].mask_origin == "sam" and sources["mug/00.png"].mask.is_file()
+    assert sources["mug/01.png"].mask_fault == "the mask covers 0.12%, expected at least 0.50%"
+    outside = "its box is empty, or box or clicks lie outside the 96x80 photograph"
+    assert sources["mug/02.png"].fault == f"bad_region: {outside}"
+    assert sources["mug/clear.png"].mask is None
+    assert read_source("x", sources["mug/clear.png"], config=config).record["mask"] == "alpha"
+    assert read_source("x", sources["mug/01.png"], config=config).record["note"] == sources["mug/01.png"].mask_fault
