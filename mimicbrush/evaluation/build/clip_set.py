@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mimicbrush.benchmark_layout import CLIPS, MASK, REFERENCE, REFERENCE_MASK, SOURCE, find_pictures
-from mimicbrush.csv_rows import read_rows
+from mimicbrush.benchmark_layout import CLIPS, MASK, PARTS, REFERENCE, REFERENCE_MASK, SOURCE, find_pictures
+from mimicbrush.csv_rows import is_there, read_rows
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import ClipSetConfig
@@ -50,14 +50,17 @@ def build_clip_set(config: ClipSetConfig) -> str:
     """
     faults: dict[int, list[str]] = {}
     rows = read_rows(config.samples, NEEDED, optional=FURTHER, faults=faults)
-    if not rows:
+    numbers = {line: number for number, line in enumerate(sorted({*rows, *faults}))}
+    if not numbers:
         raise UserError(f"{config.samples}: has no row; expected one for each clip")
     written: dict[str, dict] = {}
     with held(config.output):
         if find_pictures(config.output) and not (config.output / CLIPS).is_file():
             raise UserError(f"{config.output}: holds a benchmark that is no set of clips; choose another output")
+        if not (config.output / CLIPS).is_file():
+            write_json({}, config.output / CLIPS)  # marks the folder as such a set, should the command be interrupted
         for line, row in progress_bar(rows.items(), desc="clips", unit="clip"):
-            name = row.get("id") or f"{len(written):03d}"
+            name = row.get("id") or f"{numbers[line]:03d}"
             try:
                 if not FOLDER_NAME.fullmatch(name) or name in written:
                     raise UserError(f"id is {name}, expected letters, digits, dots, dashes, and no id twice")
@@ -73,21 +76,26 @@ def build_clip_set(config: ClipSetConfig) -> str:
         refuse_faults({str(config.output): find_faults(benchmark)})
     if faults:
         raise UserError(
-            f"{config.samples}: {len(faults)} of {len(rows)} lines were skipped, for the reasons above; {len(written)}"
-            f" clips -> {config.output}"
+            f"{config.samples}: {len(faults)} of {len(numbers)} lines were skipped, for the reasons above;"
+            f" {len(written)} clips -> {config.output}"
         )
     return f"{len(written)} clips -> {config.output}"
 
 
 def _path(config: ClipSetConfig, row: dict[str, str], name: str) -> Path | None:
-    """The path in a cell, relative to the list; None for an empty one."""
+    """The path in a cell, relative to the list; None for an empty one. Raises UserError if nothing is there."""
     cell = row.get(name, "").strip()
-    return config.samples.parent / cell if cell else None
+    path = config.samples.parent / cell
+    if not is_there(path):
+        raise UserError(f"{name} is {cell}, but there is no such file or folder; paths are relative to the list")
+    return path if cell else None
 
 
 def _write(name: str, row: dict[str, str], config: ClipSetConfig) -> dict[str, object]:
     """Read a row's files and write the sample; returns its entry in clips.json."""
     read = _read(row, config)
+    for suffix in set(PARTS) - read.pictures.keys():  # of another row that had this id
+        (config.output / f"{name}{suffix}").unlink(missing_ok=True)
     for suffix, frames in read.pictures.items():
         write_frames([shrink_to(frame, config.max_side) for frame in frames], config.output / f"{name}{suffix}")
     return read.facts
@@ -104,7 +112,7 @@ def _read(row: dict[str, str], config: ClipSetConfig) -> ReadClip:
     target = read_channels(_path(config, row, "target_image"))
     pictures = {SOURCE: frames, REFERENCE: on_white(target)[None]}
     if path := _path(config, row, "target_mask"):
-        pictures[REFERENCE_MASK] = _read_masks(path, on_white(target)[None], max_frames=1)
+        pictures[REFERENCE_MASK] = _read_masks(path, on_white(target)[None], max_frames=1, may_be_full=True)
     elif len(target) == 4 and (target[3] <= 0.5).any():
         pictures[REFERENCE_MASK] = (target[3:] > 0.5).float()[None]
     if path := _path(config, row, "mask"):
@@ -153,8 +161,12 @@ def _check_number(path: Path, num_frames: int, max_frames: int) -> None:
         raise UserError(f"{path} has {num_frames} frames, expected 2 to max_frames = {max_frames}")
 
 
-def _read_masks(path: Path, source: Tensor, *, max_frames: int) -> Tensor:
-    """Read masks (T, 1, H, W), or one for all frames; bright colours mark the object, as in palettes of annotations."""
+def _read_masks(path: Path, source: Tensor, *, max_frames: int, may_be_full: bool = False) -> Tensor:
+    """Read masks (T, 1, H, W), or one for all frames; bright colours mark the object, as in palettes of annotations.
+
+    Raises UserError if their number or size is not that of the source, or they mark nothing, or all unless
+    `may_be_full`.
+    """
     if path.is_dir() or path.suffix.lower() not in PICTURE_SUFFIXES:
         frames, _ = _read_frames(path, max_frames=max_frames)
     else:
@@ -166,6 +178,7 @@ def _read_masks(path: Path, source: Tensor, *, max_frames: int) -> Tensor:
             f" {wanted[2]}; give one mask for each frame, of the same size"
         )
     masked = is_masked(np.stack([to_levels(frame).max(axis=2) for frame in frames]))
-    if not masked.any() or masked.all():
-        raise UserError(f"{path} marks {'everything' if masked.any() else 'nothing'}; paint the region to edit white")
+    if not masked.any() or (masked.all() and not may_be_full):
+        marked = "everything" if masked.any() else "nothing"
+        raise UserError(f"{path} marks {marked}; paint the object white and the rest black")
     return torch.from_numpy(masked).float()[:, None]

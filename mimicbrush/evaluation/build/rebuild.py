@@ -62,7 +62,8 @@ def _find_photographs(triplets: Sequence[TripletRecord], config: RebuildConfig) 
 
 def _pictures_in(folders: Sequence[Path]) -> Iterator[Path]:
     for folder in folders:
-        yield from sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+        paths = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+        yield from sorted(path for path in paths if path.is_file())
 
 
 def _describe(side: Mapping) -> str:

@@ -11,12 +11,13 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
-from mimicbrush.benchmark_layout import GROUPS, MASK, PARTS, PROMPTS, REFERENCE_MASK, read_texts
+from mimicbrush.benchmark_layout import GROUPS, MASK, PARTS, PROMPTS, REFERENCE_MASK, ReleasedTrack, read_texts
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.config import SizeConfig
 from mimicbrush.evaluation.build.triplets import PACKAGES, TripletRecord
-from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.config import FOLDER_NAME, BenchmarkSet
 from mimicbrush.files import installed_versions, read_object, sha256, write_json
 from mimicbrush.pictures.reading import decode_mask, read_mask
 from mimicbrush.pictures.writing import encode_png
@@ -46,19 +47,34 @@ def write_recipe(benchmark: BenchmarkSet, triplets: Sequence[TripletRecord], siz
 
 
 def read_recipe(path: Path) -> dict:
-    """Read a recipe; raises UserError if it is damaged."""
+    """Read a recipe; raises UserError if it is damaged, or names files outside the set's folder."""
     recipe = read_object(path, *FIELDS)
     try:
-        SizeConfig(**recipe["size"])
-        for each in recipe["triplets"]:
-            TripletRecord(**each)
-            if not all(isinstance(each[part]["sha256"], str) for part in ("source", "reference")):
-                raise TypeError
-        if not isinstance(recipe["masks"], Mapping) or not isinstance(recipe["files"], Mapping):
-            raise TypeError
-    except (TypeError, KeyError, ValueError):
-        raise UserError(f"{path}: damaged, or no {RECIPE} of a built set; get it again") from None
+        is_sound = _is_sound(recipe)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        is_sound = False
+    if not is_sound:
+        raise UserError(f"{path}: damaged, or no {RECIPE} of a built set; get it again")
     return recipe
+
+
+def _is_sound(recipe: Mapping) -> bool:
+    """Whether every field has its type, and all files are those of triplets; may raise instead.
+
+    Recipes come from other people, so that no file outside the set's folder may be read or written.
+    """
+    SizeConfig(**recipe["size"])
+    BenchmarkSet(folder=Path(), task=recipe["task"], track=recipe["track"])
+    triplets = [TripletRecord(**each) for each in recipe["triplets"]]
+    sides = [side for each in triplets for side in (each.source, each.reference)]
+    texts = [*(side[name] for side in sides for name in ("file", "sha256")), *recipe["masks"].values()]
+    names = {f"{each.id}{part}" for each in triplets for part in PARTS}
+    return (
+        recipe["track"] in get_args(ReleasedTrack)
+        and all(isinstance(text, str) for text in [*texts, *(each.group for each in triplets)])
+        and all(FOLDER_NAME.fullmatch(each.id) for each in triplets)
+        and recipe["files"].keys() <= names | {GROUPS, PROMPTS}
+    )
 
 
 def pack_mask(path: Path) -> str:

@@ -104,9 +104,10 @@ def test_rows_with_faults_are_named_and_the_others_written(folder, capsys):
     rows = (folder / "clips.csv").read_text() + (
         "frames,a,t.png,b,black.png,,\nframes,a,t.png,b,clip.mp4,,\nabsent.mp4,a,t.png,b,,,\nframes,,t.png,b,,,\n"
         "frames,a,t.png,b,,often,\nframes,a,t.png,b,,,bear\nt.png,a,t.png,b,,,\n"
+        f"{'a brown bear ' * 30},a,t.png,b,,,\nframes,a,t.png,b,,,,too,many\n"
     )
     (folder / "clips.csv").write_text(rows)
-    with pytest.raises(UserError, match=r"7 of 9 lines were skipped, for the reasons above; 2 clips ->"):
+    with pytest.raises(UserError, match=r"9 of 11 lines were skipped, for the reasons above; 2 clips ->"):
         build_clip_set(config_of(folder))
     said = capsys.readouterr().err
     for fault in (
@@ -117,6 +118,8 @@ def test_rows_with_faults_are_named_and_the_others_written(folder, capsys):
         "line 8: fps is often, expected a number",
         "line 9: id is bear, expected .* no id twice",
         "line 10: .*t.png has 1 frames, expected 2 to max_frames = 240",
+        "line 11: source is a brown bear .*, but there is no such file or folder",
+        "line 12: 9 cells for 7 columns",
     ):
         assert re.search(fault, said), fault
     assert find_faults(set_of(folder)) == []
@@ -133,3 +136,27 @@ def test_faults_of_a_set_are_named(folder):
     assert "001: has no entry in clips.json" in found
     with pytest.raises(ValueError, match="task is parts, and sets of track clips have video"):
         BenchmarkSet(folder=folder, task="parts", track="clips")
+
+
+def test_a_corrected_row_keeps_the_ids_of_others_and_no_mask_of_theirs(folder):
+    rows = ["clip.mp4,grey,absent.png,a fox,,,", "frames,a bear,t.png,a fox,masks,,"]
+    (folder / "clips.csv").write_text(HEADER + "\n".join(rows))
+    with pytest.raises(UserError, match="1 of 2 lines were skipped"):
+        build_clip_set(config_of(folder))
+    assert [sample.id for sample in list_samples(set_of(folder))] == ["001"]
+    rows = [rows[0].replace("absent.png", "t.png"), rows[1].replace("masks", "")]
+    (folder / "clips.csv").write_text(HEADER + "\n".join(rows))
+    assert build_clip_set(config_of(folder)).startswith("2 clips")
+    assert [sample.mask for sample in list_samples(set_of(folder))] == [None, None]
+
+
+def test_an_interrupted_command_resumes(folder, monkeypatch):
+    def interrupt(*arguments: object, **fields: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mimicbrush.evaluation.build.clip_set.read_whole_clip", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build_clip_set(config_of(folder))
+    assert (folder / "set" / "bear_source.png").is_file()
+    assert build_clip_set(config_of(folder)).startswith("2 clips")

@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.evaluation.build.config import CollectionConfig, InnerIdConfig, RebuildConfig, SizeConfig
 from mimicbrush.evaluation.build.inner_id import build_inner_id
 from mimicbrush.evaluation.build.rebuild import rebuild_set
+from mimicbrush.evaluation.build.recipe import read_recipe
 
 PHOTOGRAPHS = ["dog/00.jpg", "dog/01.jpg", "cat/00.jpg", "cat/01.png"]
 
@@ -30,6 +30,7 @@ def test_others_get_the_same_bytes_from_photographs_under_other_names(built, tmp
         copy = tmp_path / "theirs" / "deep" / f"{number}{Path(file).suffix}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tmp_path / "photographs" / file, copy)
+    (tmp_path / "theirs" / "folder.png").mkdir()
     config = RebuildConfig(recipe=built / "recipe.json", photographs=[tmp_path / "theirs"], output=tmp_path / "again")
     rebuild_set(config)
     files = [path for path in sorted(built.iterdir()) if path.suffix == ".png" or path.name == "groups.json"]
@@ -77,10 +78,33 @@ def test_a_file_that_differs_is_named_with_the_versions(built, tmp_path):
         rebuild_set(config)
 
 
-def test_a_damaged_recipe_is_refused(built, tmp_path):
-    recipe = json.loads((built / "recipe.json").read_text())
-    del recipe["triplets"][0]["source"]["sha256"]
-    (tmp_path / "damaged.json").write_text(json.dumps(recipe))
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda recipe: recipe["triplets"][0]["source"].pop("sha256"),
+        lambda recipe: recipe["triplets"][0].update(id="../../escaped"),
+        lambda recipe: recipe["files"].update({"../config.yaml": "0" * 64}),
+        lambda recipe: recipe["masks"].update({"000_source_mask.png": None}),
+        lambda recipe: recipe.update(task="textures"),
+        lambda recipe: recipe.update(track="truth"),
+        lambda recipe: recipe.update(files=[]),
+    ],
+)
+def test_a_damaged_recipe_is_refused(tmp_path, damage):
+    side = {"file": "dog/00.jpg", "sha256": "0" * 64}
+    recipe = {
+        "task": "texture",
+        "track": "inner_id",
+        "size": {},
+        "versions": {},
+        "triplets": [{"id": "000", "group": "dog", "prompt": None, "source": dict(side), "reference": dict(side)}],
+        "masks": {"000_source_mask.png": "", "000_reference_mask.png": ""},
+        "files": {"000_source.png": "0" * 64},
+    }
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(recipe))
+    assert read_recipe(path) == recipe
+    damage(recipe)
+    path.write_text(json.dumps(recipe))
     with pytest.raises(UserError, match="damaged, or no recipe"):
-        rebuild_set(RebuildConfig(recipe=tmp_path / "damaged.json", photographs=[built], output=tmp_path / "again"))
-    assert Image.open(built / "000_source.png").size == (128, 112)
+        read_recipe(path)
