@@ -10,6 +10,8 @@ import numpy as np
 from scipy.stats import norm, t
 
 Better = Literal["higher", "lower"]
+MIN_GROUPS = 6
+"""Fewer groups decide nothing: without a difference, intervals of 2, 3, 4 groups exclude 0 in 48, 29, 13 % of cases."""
 TIE = 1e-4
 """Largest difference of values that count as equal: scoring an edit in another batch changes the rounding."""
 

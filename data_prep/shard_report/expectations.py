@@ -1,4 +1,4 @@
-"""The part of a report that says what can be expected of photographs of one's own, from their numbers."""
+"""The part of a report that says what pairs of your own photographs can teach, given their number and kind."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from mimicbrush.errors import spaced
 from mimicbrush.reports.html_page import folded, paragraph
+from mimicbrush.statistics import MIN_GROUPS
 
-MIN_GROUPS = 6
-"""Smallest number of groups for which evaluation compares editors; with fewer, every comparison is undecided."""
 FEW_PAIRS = 100
 """Number of pairs below which a run of a thousand samples shows each of them more than ten times."""
 
@@ -24,6 +23,9 @@ def expectations(facts: Mapping) -> list[str]:
 
 def _sentences(facts: Mapping) -> Iterator[str]:
     pairs, groups, matched = facts["pairs"], facts["groups"], facts["matched"]
+    if not pairs:
+        yield "There is no pair to train on; the next section says why each source was left out."
+        return
     if pairs == 1:
         yield (
             "There is one pair. Every step of training shows it, under new masks and other augmentation, until it is "
@@ -46,25 +48,26 @@ def _sentences(facts: Mapping) -> Iterator[str]:
             f"The {spaced(pairs)} pairs show {spaced(groups)} things. Keep whole things out for evaluation, at least "
             f"{MIN_GROUPS}: pairs of one thing are not independent of each other."
         )
-    if pairs and pairs < FEW_PAIRS:
+    if pairs < FEW_PAIRS:
         yield (
             "Start from trained weights and mix general shards in (data.sources lists several folders with their "
             f"shares): from random weights, {spaced(pairs)} pair{'s teach' if pairs > 1 else ' teaches'} no editing."
         )
-    if pairs:
-        masks = sum(number for origin, number in facts["masks"].items() if origin != "none")
+    masks = {origin: number for origin, number in facts["masks"].items() if origin != "none"}
+    if masks:
         yield (
-            f"{spaced(masks)} of {spaced(sum(facts['masks'].values()))} sources have an object mask ({_origins(facts)}"
-            "), which training hides with its exact outline, a rough one, or its box. For the others it draws random "
-            "grid cells, more of them where keypoints match. Check the outlines below."
+            f"{spaced(sum(masks.values()))} of {spaced(sum(facts['masks'].values()))} sources have an object mask "
+            f"({_origins(masks)}), which training hides with its exact outline, a rough one, or its box. For the "
+            "others it draws random grid cells, more of them where keypoints match. Check the outlines below."
         )
-        yield (
-            f"{spaced(matched)} of {spaced(pairs)} pairs have matched keypoints. Where none match, the two may show "
-            "different things, or one thing from different sides."
-        )
+    else:
+        yield "No source has an object mask; training hides random grid cells, more of them where keypoints match."
+    yield (
+        f"{spaced(matched)} of {spaced(pairs)} pairs have matched keypoints. Where none match, the two may show "
+        "different things, or one thing from different sides."
+    )
 
 
-def _origins(facts: Mapping) -> str:
-    names = {"file": "from files", "alpha": "from alpha", "files": "from files"}
-    counts = [(origin, number) for origin, number in facts["masks"].items() if origin != "none"]
-    return ", ".join(f"{spaced(number)} {names.get(origin, f'by {origin}')}" for origin, number in counts)
+def _origins(masks: Mapping[str, int]) -> str:
+    names = {"file": "from files", "alpha": "from alpha", "files": "from files", "box": "from boxes"}
+    return ", ".join(f"{spaced(number)} {names.get(origin, f'by {origin}')}" for origin, number in masks.items())

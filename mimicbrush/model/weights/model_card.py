@@ -19,11 +19,10 @@ from mimicbrush.files import read_object
 from mimicbrush.hub.upload import markdown_table
 from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME, is_run
 from mimicbrush.run_folder import CONFIG_NAME
+from mimicbrush.statistics import MIN_GROUPS
 from mimicbrush.yaml_reading import parse_yaml
 
 TAGS = ["mimicbrush", "image-editing", "inpainting", "reference-based"]
-MIN_GROUPS = 6
-"""Smallest number of groups from which evaluation decides a comparison."""
 RECIPE = {
     "seed": "seed",
     "run.samples_per_step": "samples in a step",
@@ -57,12 +56,11 @@ def model_card(exported: Path, *, repo_id: str, weights: Path | None, evaluation
     body = "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items())
     name = repo_id.rpartition("/")[2]
     intro = (
-        "Weights that repaint the masked part of a picture so that it imitates a reference picture, in the manner of"
+        "Weights that repaint the masked part of a picture so that it imitates a reference picture, in the manner of "
+        "MimicBrush ([arXiv 2406.07547](https://arxiv.org/abs/2406.07547)). This page was generated when they were "
+        "uploaded."
     )
-    intro += (
-        " MimicBrush ([arXiv 2406.07547](https://arxiv.org/abs/2406.07547)). This page was generated when they were"
-    )
-    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{intro} uploaded.\n\n{body}\n"
+    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{intro}\n\n{body}\n"
 
 
 def _use(repo_id: str) -> str:

@@ -10,8 +10,8 @@ import pytest
 from mimicbrush.evaluation.evaluation_rounds import EditResult
 from mimicbrush.evaluation.gather_results import Summary
 from mimicbrush.evaluation.metrics.score import Score
-from mimicbrush.evaluation.paired_comparison import MIN_GROUPS
 from mimicbrush.evaluation.report.best_values import mark_best
+from mimicbrush.statistics import MIN_GROUPS
 
 
 def results_of(values: dict[str, list[float]], *, better: str = "higher", groups: int = 8) -> SimpleNamespace:
