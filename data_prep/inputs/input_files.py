@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NOUNS = {"videos": "videos", "stills": "stills", "photographs": "sources"}
 """Field of a sharding config that names its inputs -> the word for them, with which the names of shards begin."""
+UNNAMED = {*NOUNS, "output", "metadata", "work"}
+"""Settings that name folders of this machine, or do not change what is stored: cards and reports leave them out."""
 NO_SUFFIX = "without suffix"
 """Stands for the suffix of a file that has none, where files are counted by suffix."""
 

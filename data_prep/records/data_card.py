@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import DatasetCardData
 
-from data_prep.inputs.input_files import NOUNS, read_shard_config
+from data_prep.inputs.input_files import UNNAMED, read_shard_config
 from data_prep.records.folder_summary import SUMMARY_NAME
 from data_prep.records.summary import describe, name_samples
 from mimicbrush.data.licences import UNSTATED, count_licences
@@ -17,8 +17,9 @@ from mimicbrush.files import read_object
 from mimicbrush.hub.upload import markdown_table
 from mimicbrush.reports.number_format import format_bytes
 
-UNNAMED = {*NOUNS, "output", "metadata", "work"}
-"""Settings that name folders of this machine, or do not change what is stored."""
+STAYS_HERE = ("log.jsonl", "report.html", "config.yaml", ".*", "*/.*")
+"""Patterns of files of a folder of shards that are not uploaded: those that name folders of this machine, and hidden
+ones."""
 
 
 def data_card(folder: Path, *, repo_id: str, licence: str) -> str:
@@ -85,8 +86,3 @@ def _limits(summary: Mapping, licences: Mapping[str, int]) -> Iterator[str]:
         if guessed:
             yield f"- {spaced(guessed)} object masks were found by GrabCut, and may be wrong."
     yield "- Pictures were selected by similarity and quality alone, not by what they show; people may be recognisable."
-
-
-def card_files() -> tuple[str, ...]:
-    """Patterns of files of a folder of shards that stay on this machine: logs with paths, and hidden files."""
-    return ("log.jsonl", "report.html", "config.yaml", ".*", "*/.*")

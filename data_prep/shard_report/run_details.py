@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from data_prep.config import PhotographShardConfig, SamShardConfig, VideoShardConfig
+from data_prep.inputs.input_files import UNNAMED
 from data_prep.records.work_log import read_log
 from mimicbrush.config import to_plain
 from mimicbrush.errors import spaced
@@ -20,8 +21,6 @@ from mimicbrush.yaml_reading import parse_yaml
 
 NUM_ROWS = 12
 """Largest number of rows of a table of sizes, codecs, decoders or commands."""
-UNNAMED = ("videos", "stills", "photographs", "output", "metadata", "work")
-"""Settings that say where the data is and how the work was shared, not how pairs were chosen."""
 
 
 def speed_section(summary: Mapping) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data_prep.config import ShardPushConfig
-from data_prep.records.data_card import card_files, data_card
+from data_prep.records.data_card import STAYS_HERE, data_card
 from mimicbrush.files import write_text
 from mimicbrush.folder_lock import held
 from mimicbrush.hub.upload import upload_folder
@@ -18,6 +18,6 @@ def push_shards(config: ShardPushConfig) -> str:
     with held(config.folder):
         write_text(card, config.folder / "README.md")
         address = upload_folder(
-            config.folder, config.repo_id, kind="dataset", private=config.private, leave_out=card_files()
+            config.folder, config.repo_id, kind="dataset", private=config.private, leave_out=STAYS_HERE
         )
     return f"{config.folder}: shards and card -> {address}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from huggingface_hub import HfApi
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from mimicbrush.errors import UserError
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
@@ -16,12 +17,12 @@ RepositoryKind = Literal["model", "dataset"]
 
 def require_repository_name(repo_id: str) -> None:
     """Raise UserError unless this is the name of a repository, such as `me/my-weights`."""
-    owner, _, name = repo_id.partition("/")
-    if (
-        not owner
-        or not name
-        or set(repo_id) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./")
-    ):
+    try:
+        validate_repo_id(repo_id)
+        is_valid = "/" in repo_id
+    except HFValidationError:
+        is_valid = False
+    if not is_valid:
         raise UserError(f"repo_id is {repo_id!r}, expected OWNER/NAME, such as me/my-weights")
 
 

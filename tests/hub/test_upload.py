@@ -28,7 +28,7 @@ def test_a_refusal_ends_in_one_sentence(tmp_path, monkeypatch):
             upload_folder(tmp_path, "me/mine", kind="dataset")
 
 
-@pytest.mark.parametrize("name", ["mine", "me/", "/mine", "me/my weights"])
+@pytest.mark.parametrize("name", ["mine", "me/", "/mine", "me/my weights", "me/my/weights", "me/-mine"])
 def test_a_repository_has_an_owner_and_a_name(name):
     with pytest.raises(UserError, match="expected OWNER/NAME"):
         require_repository_name(name)
