@@ -45,14 +45,6 @@ def read_rows(
     return fitting
 
 
-def is_there(path: Path) -> bool:
-    """Whether a path from a cell exists; False for a text that is too long for a name, where Path.exists raises."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
 def _check_columns(
     path: Path, columns: Sequence[str], required: Sequence[str], optional: Collection[str] | None
 ) -> None:

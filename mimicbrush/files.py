@@ -164,6 +164,23 @@ def write_json(content: object, path: Path) -> None:
     write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path that a user wrote exists; False for a text too long for a name, where Path.exists raises."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """List the picture files of a folder, such as the frames of a clip, in the order of their names.
+
+    Hidden files, and files in folders within it, are left out.
+    """
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.name[0] != ".")
+    return sorted(path for path in paths if path.is_file())
+
+
 def read_object(path: Path, *needed: str) -> dict:
     """Read a JSON object; raises UserError if the file is damaged or lacks a needed field."""
     try:

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from mimicbrush.errors import UserError
-from mimicbrush.files import check_writable, refuse_file_name, sync, whole, whole_folder
+from mimicbrush.files import check_writable, is_there, list_pictures, refuse_file_name, sync, whole, whole_folder
 from tests.conftest import REPOSITORY
 
 
@@ -107,3 +107,15 @@ def test_checking_a_place_leaves_no_folders(tmp_path):
     (tmp_path / "text.png").touch()
     with pytest.raises(UserError, match=r"text\.png is a file, not a folder"):
         check_writable(tmp_path / "text.png" / "new" / "a.png")
+
+
+def test_a_text_that_is_too_long_for_a_name_is_not_there(tmp_path):
+    assert is_there(tmp_path) and not is_there(tmp_path / "absent") and not is_there(tmp_path / ("a red box " * 60))
+
+
+def test_pictures_of_a_folder_are_listed_by_name_without_hidden_files(tmp_path):
+    for name in ("b.PNG", "a.jpg", "._a.jpg", "notes.txt", "deeper/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_pictures(tmp_path)] == ["a.jpg", "b.PNG"]

@@ -32,9 +32,9 @@ from mimicbrush.benchmark_layout import (
     is_filled,
     part_of,
 )
-from mimicbrush.csv_rows import is_there, read_rows
+from mimicbrush.csv_rows import read_rows
 from mimicbrush.errors import UserError
-from mimicbrush.files import PICTURE_SUFFIXES, read_object, sha256
+from mimicbrush.files import PICTURE_SUFFIXES, is_there, read_object, sha256
 from mimicbrush.machine import require_posix
 from mimicbrush.metadata import ORIGIN_FIELDS, read_metadata, require_metadata
 from mimicbrush.seeds import seed_of

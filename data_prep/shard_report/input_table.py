@@ -18,6 +18,7 @@ from data_prep.records.work_units import KEPT
 from data_prep.shard_report.folder_scan import MAX_ROWS, MAX_SKIPPED, FolderScan, InputRow, Place
 from data_prep.shard_report.pair_pictures import GAP, naming_damage, read_place
 from mimicbrush.errors import spaced
+from mimicbrush.files import is_there
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.perceptual_hash import perceptual_hash
 from mimicbrush.pictures.reading import decode_rgb
@@ -116,7 +117,8 @@ def _describe_size(row: InputRow) -> str:
 def _name_cell(row: InputRow, pictures: Mapping[str, str], videos: Path | None) -> Markup:
     """The input's name, a link where it is a file that can be opened, below a picture of it if there is one."""
     name = breakable(row.name)
-    if videos is not None and (videos / row.name).is_file():
+    # The name of a pair of photographs is no file, and may be too long for one.
+    if videos is not None and is_there(videos / row.name) and (videos / row.name).is_file():
         name = link((videos.resolve() / row.name).as_uri(), name)
     if row.samples and (pair := read_place(row.samples[0])):
         with naming_damage(row.shard):

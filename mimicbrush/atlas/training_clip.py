@@ -17,6 +17,7 @@ from torch import Tensor
 from mimicbrush.atlas.config import AtlasConfig, Box
 from mimicbrush.atlas.layered_atlas import ClipShape
 from mimicbrush.errors import UnusableInput, UserError
+from mimicbrush.files import PICTURE_SUFFIXES, list_pictures
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.warping import points_inside, warp_backward
 from mimicbrush.pictures.conversion import is_masked, mask_bytes, on_white, to_channels, to_pil
@@ -32,7 +33,6 @@ from mimicbrush.video.decoded_clip import fit_size
 if TYPE_CHECKING:
     from mimicbrush.segmentation.segment_anything import SegmentAnything
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MAX_FLOW_ERROR = 1.0
 """Largest distance in pixels by which the flow there and back may miss its start."""
 BOX_MARGIN = 0.15
@@ -198,7 +198,7 @@ def _read_pictures(path: Path, num_frames: int) -> list[NDArray]:
     """Levels (H, W, C) of the first pictures of a folder, in the order of their names, or of an animated PNG."""
     if not path.is_dir():
         return decode_frames(path)[:num_frames]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)[:num_frames]
+    files = list_pictures(path)[:num_frames]
     _refuse_gaps(path, files)
     return [decode_file(file).levels for file in files]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError, quoted
-from mimicbrush.files import PICTURE_SUFFIXES
+from mimicbrush.files import PICTURE_SUFFIXES, list_pictures
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.pictures.reading import read_frames
@@ -63,7 +63,7 @@ class PicturesFromFolder(Editor):
     def files_of(self, id: str, seed: int) -> list[Path]:
         """Files of the answer to a sample, which may be one for each frame; empty if there is none."""
         path = self._path_of(id, seed)
-        return _frame_files(path) if path.is_dir() else [path] * path.is_file()
+        return list_pictures(path) if path.is_dir() else [path] * path.is_file()
 
     def find_faults(self, requests: Iterable[EditRequest]) -> list[str]:
         """Faults of the answers to these requests: pictures that are missing, in one fault, unreadable or unfit."""
@@ -93,14 +93,10 @@ class PicturesFromFolder(Editor):
         return self.folder / self.pattern.format(id=id, seed=seed)
 
 
-def _frame_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.name[0] != ".")
-
-
 def _read(path: Path) -> list[Tensor]:
     """Read frames, (3, h, w) each in [0, 1], on white; raises UserError for what is no picture or clip."""
     if path.is_dir():
-        return [frame for file in _frame_files(path) for frame in read_frames(file)]
+        return [frame for file in list_pictures(path) for frame in read_frames(file)]
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return list(read_frames(path))
     return [to_channels(frame) for frame in read_whole_clip(path, max_frames=MAX_FRAMES).frames]

@@ -13,13 +13,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mimicbrush.benchmark_layout import CLIPS, MASK, PARTS, REFERENCE, REFERENCE_MASK, SOURCE, find_pictures
-from mimicbrush.csv_rows import is_there, read_rows
+from mimicbrush.csv_rows import read_rows
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import ClipSetConfig
 from mimicbrush.evaluation.config import FOLDER_NAME, BenchmarkSet
 from mimicbrush.evaluation.preconditions import refuse_faults
-from mimicbrush.files import PICTURE_SUFFIXES, write_json
+from mimicbrush.files import PICTURE_SUFFIXES, is_there, list_pictures, write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.pictures.conversion import is_masked, on_white, to_levels
 from mimicbrush.pictures.geometry import shrink_to
@@ -133,17 +133,13 @@ def _read_frames(path: Path, *, max_frames: int) -> tuple[Tensor, float]:
     Raises UserError where it is missing or damaged, or where it has one frame or too many.
     """
     if path.is_dir():
-        return _stacked(path, _frame_files(path), max_frames=max_frames), FRAMES_PER_SECOND
+        return _stacked(path, list_pictures(path), max_frames=max_frames), FRAMES_PER_SECOND
     if path.suffix.lower() in PICTURE_SUFFIXES:
         frames = read_frames(path)
         _check_number(path, len(frames), max_frames)
         return frames, FRAMES_PER_SECOND
     clip = read_whole_clip(path, max_frames=max_frames)
     return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255, clip.fps
-
-
-def _frame_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _stacked(folder: Path, files: Sequence[Path], *, max_frames: int) -> Tensor:

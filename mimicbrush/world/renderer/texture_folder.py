@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mimicbrush.errors import UnusableInput, UserError, some_of
-from mimicbrush.files import PICTURE_SUFFIXES
+from mimicbrush.files import list_pictures
 from mimicbrush.pictures.headers import read_header
 from mimicbrush.world.renderer.materials import Material
 from mimicbrush.world.renderer.named_colours import COLOURS, WALL_COLOURS
@@ -27,7 +27,7 @@ def materials_in(folder: Path) -> tuple[dict[str, Material], dict[str, UnusableI
         raise UserError(f"{folder}: no such folder; give one with pictures of surfaces")
     materials: dict[str, Material] = {}
     unusable: dict[str, UnusableInput] = {}
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    paths = list_pictures(folder)
     for path in paths:
         try:
             name = _name_of(path, taken=TAKEN | materials.keys())

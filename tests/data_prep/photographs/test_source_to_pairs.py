@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -150,10 +151,14 @@ def test_a_folder_of_subjects_becomes_shards_with_a_report_and_resumes(tmp_path)
 
 
 def test_a_single_pair_works_and_the_report_says_what_to_expect(views, tmp_path) -> None:
-    (tmp_path / "pairs.csv").write_text("source,reference,licence\na.png,b.png,CC0\n")
+    long = f"{'a' * 150}.png"
+    shutil.copy(views[1], tmp_path / long)
+    (tmp_path / "pairs.csv").write_text(
+        f"source,reference,licence\na.png,b.png,CC0\n{long},{long.replace('a', 'b')},\n{long * 3},b.png,\n"
+    )
     masks = PhotographMaskConfig(central_box=0.6)
     said = shard_photographs(config_for(tmp_path / "pairs.csv", tmp_path / "out", masks=masks))
-    assert "kept 1 of 1 sources, 1 pairs" in said
+    assert "kept 1 of 3 sources, 1 pairs; 2 skipped: no such file (2)" in said
     (sample,) = read_pairs(list_shards(tmp_path / "out"))
     assert sample.origin["licence"] == "CC0"
     page = (tmp_path / "out" / "report.html").read_text()
