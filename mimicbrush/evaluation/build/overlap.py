@@ -35,7 +35,7 @@ class HashedPicture(NamedTuple):
 
     name: str
     parts: list[str | None]
-    """Hashes of the whole and of its quarters."""
+    """Hashes of the whole and of its quarters; None for those without contrast."""
 
 
 def find_overlap(config: OverlapConfig) -> None:
@@ -43,7 +43,9 @@ def find_overlap(config: OverlapConfig) -> None:
 
     Copies that were scaled, encoded anew or mirrored are found; crops and other photographs of one scene are not.
     """
-    pictures = list(_hash_sets(config.folder))
+    hashed = list(_hash_sets(config.folder))
+    pictures = [picture for picture in hashed if picture.parts[0] is not None]
+    plain = sorted({picture.name for picture in hashed if picture.parts[0] is None})
     if not pictures:
         raise UserError(f"{config.folder}: holds no pictures of a benchmark set that could be compared")
     wholes = np.array([int(picture.parts[0], 16) for picture in pictures], np.uint64)
@@ -58,6 +60,8 @@ def find_overlap(config: OverlapConfig) -> None:
         lines = [f"{name} looks like {some_of(list(dict.fromkeys(places)))}" for name, places in sorted(found.items())]
         lines[-1] += "; leave these out of the benchmark, or their inputs out of the shards (excluded.json)"
         raise UserError(*lines)
+    if plain:
+        print(f"{len(plain)} pictures were not compared, because they show hardly any detail: {some_of(plain)}")
     num = len({picture.name for picture in pictures})
     print(f"none of {num} pictures in {config.folder} looks like a picture of {spaced(num_samples)} training samples")
 
@@ -69,9 +73,7 @@ def _hash_sets(folder: Path) -> Iterator[HashedPicture]:
             for path in [files[0] for part in map(part_of, COMPARED) if (files := parts.get(part))]:
                 luma = _luma(rgb_bytes(decode_frames(path)[0]))
                 for view in (luma, np.ascontiguousarray(luma[:, ::-1])):
-                    hashes = hash_parts(view)
-                    if hashes[0] is not None:
-                        yield HashedPicture(str(path.relative_to(folder)), hashes)
+                    yield HashedPicture(str(path.relative_to(folder)), hash_parts(view))
 
 
 def _like(sample: FramePair, pictures: Sequence[HashedPicture], wholes: NDArray[np.uint64]) -> Iterator[str]:

@@ -54,5 +54,8 @@ def test_other_pictures_are_no_copies(tmp_path, capsys):
     (tmp_path / "shards").mkdir()
     pairs = [sample(f"p{seed}", other(2 * seed), other(2 * seed + 1)) for seed in range(30)]
     write_shard(tmp_path / "shards" / "videos-000000.tar", pairs, inputs={})
+    Image.new("RGB", (240, 160), "white").save(folder / "002_source.png")
     find_overlap(OverlapConfig(folder=folder, shards=[str(tmp_path / "shards")]))
-    assert f"none of 4 pictures in {folder} looks like a picture of 30 training samples" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 pictures were not compared, because they show hardly any detail: 002_source.png" in said
+    assert f"none of 4 pictures in {folder} looks like a picture of 30 training samples" in said
