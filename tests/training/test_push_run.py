@@ -12,6 +12,8 @@ from mimicbrush.errors import UserError
 from mimicbrush.model.weights.build import load_network
 from mimicbrush.model.weights.commands import push
 from mimicbrush.model.weights.config import PushConfig
+from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME
+from mimicbrush.model.weights.model_card import model_card
 from mimicbrush.model.weights.preconditions import check_push
 from tests.hub_stand_in import running_hub
 
@@ -59,3 +61,20 @@ def test_missing_weights_and_results_are_named_together(tmp_path):
     with pytest.raises(UserError) as caught:
         check_push(config)
     assert len(caught.value.faults) == 3
+
+
+def test_the_card_of_a_checkpoint_reads_its_run_and_claims_no_steps(tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    checkpoint.with_name("last.ckpt").touch()
+    (tmp_path / "run" / "metrics.csv").write_text("step\n7\n")
+    sections = {"run": {"max_steps": 9}, "network": {}, "data": {"sources": []}, "recipe": {"learning_rate": 0.5}}
+    (tmp_path / "run" / "config.yaml").write_text(json.dumps(sections))
+    for name in (INDEX_NAME, OPTIONS_NAME):
+        (tmp_path / name).write_text("{}")
+    fields = {"repo_id": "me/mine", "evaluation": None, "licence": "other"}
+    of_run, of_checkpoint = (model_card(tmp_path, weights=path, **fields) for path in (tmp_path / "run", checkpoint))
+    assert "Trained for 7 of 9 planned steps." in of_run and "Trained for" not in of_checkpoint
+    assert "those of the run's checkpoint best.ckpt." in of_checkpoint
+    assert "| peak learning rate | 0.5 |" in of_checkpoint

@@ -92,6 +92,11 @@ def checkpoint_of(run: Path) -> Path:
     return run if is_checkpoint_of_run(run) else run / "checkpoints" / "last.ckpt"
 
 
+def run_of(path: Path) -> Path:
+    """Folder of the run to which a checkpoint belongs; a run's folder is returned as it is."""
+    return path.parents[1] if is_checkpoint_of_run(path) else path
+
+
 def best_checkpoint_of(run: Path) -> Path:
     """Path of the checkpoint with the lowest held-out loss."""
     return run / "checkpoints" / "best.ckpt"

@@ -17,7 +17,7 @@ from mimicbrush.data.shard_index import list_shards
 from mimicbrush.errors import spaced
 from mimicbrush.files import read_object
 from mimicbrush.hub.upload import markdown_table
-from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME, is_run
+from mimicbrush.model.weights.find import INDEX_NAME, OPTIONS_NAME, is_checkpoint_of_run, is_run, run_of
 from mimicbrush.run_folder import CONFIG_NAME
 from mimicbrush.statistics import MIN_GROUPS
 from mimicbrush.yaml_reading import parse_yaml
@@ -81,6 +81,8 @@ def _recipe(run: Mapping | None, weights: Path | None) -> Iterator[str]:
     steps = _steps_of(weights)
     if steps is not None:
         yield f"Trained for {spaced(steps)} of {spaced(run['run']['max_steps'])} planned steps.\n"
+    elif is_checkpoint_of_run(weights):
+        yield f"The weights are those of the run's checkpoint {weights.name}.\n"
     rows = [(words, value) for field, words in RECIPE.items() if (value := _value_of(run, field)) is not None]
     parts = {name: part.get("pretrained") for name, part in run["network"].items() if isinstance(part, dict)}
     rows += [(f"{name.replace('_', ' ')} before training", origin) for name, origin in parts.items() if origin]
@@ -141,13 +143,13 @@ def _limits(exported: Path, run: Mapping | None, evaluation: Path | None) -> Ite
 
 
 def _read_config(run: Path) -> dict:
-    return parse_yaml((run / CONFIG_NAME).read_text(encoding="utf-8"))
+    return parse_yaml((run_of(run) / CONFIG_NAME).read_text(encoding="utf-8"))
 
 
 def _steps_of(run: Path) -> int | None:
-    """Number of steps in the last line of a run's metrics.csv."""
+    """Number of steps in the last line of a run's metrics.csv; None for a checkpoint that is named by its file."""
     path = run / "metrics.csv"
-    if not path.is_file():
+    if is_checkpoint_of_run(run) or not path.is_file():
         return None
     with path.open(encoding="utf-8", newline="") as file:
         steps = [row["step"] for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]

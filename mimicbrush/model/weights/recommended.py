@@ -11,7 +11,7 @@ from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object
 from mimicbrush.model.config import RecommendedSettings
-from mimicbrush.model.weights.find import INDEX_NAME, find_weights, is_checkpoint_of_run, is_exported, is_run
+from mimicbrush.model.weights.find import INDEX_NAME, find_weights, is_exported, is_run, run_of
 from mimicbrush.yaml_reading import parse_yaml
 
 RECOMMENDED = "recommended"
@@ -46,8 +46,7 @@ def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettin
 
 def read_run_document(run: Path) -> dict:
     """Read seed and network from a training run's config.yaml; raises UserError where it is damaged."""
-    folder = run.parents[1] if is_checkpoint_of_run(run) else run
-    path = folder / "config.yaml"
+    path = run_of(run) / "config.yaml"
     try:
         document = parse_yaml(path.read_text(encoding="utf-8"))
         return {"seed": int(document["seed"]), "network": dict(document["network"])}
