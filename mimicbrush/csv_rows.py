@@ -27,7 +27,7 @@ def read_rows(
             reader = csv.reader(file)
             lines = [(reader.line_num, cells) for cells in reader]
     except UnicodeDecodeError:
-        raise UserError(f"{path}: is not in UTF-8; export it as a CSV in UTF-8") from None
+        raise UserError(f"{path}: is not text in UTF-8; expected a CSV, exported as UTF-8") from None
     except (OSError, csv.Error) as error:
         raise UserError(f"{path}: not a readable CSV ({getattr(error, 'strerror', None) or error})") from None
     (_, header), *rows = [(line, cells) for line, cells in lines if any(map(str.strip, cells))] or [(1, [])]

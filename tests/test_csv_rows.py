@@ -25,7 +25,7 @@ def test_cells_come_by_line_and_column(tmp_path):
         (b"file;group\na;1\n", "found file;group; export it with commas between the columns"),
         (b"", "found none"),
         (b"file\na.png,b\n", 'line 2: 2 cells for 1 columns; put a cell that holds commas in "quotes"'),
-        (b"\xff\xfe\xfa", "is not in UTF-8; export it"),
+        (b"\xff\xfe\xfa", "is not text in UTF-8; expected a CSV"),
     ],
 )
 def test_faults_of_a_file_are_named(tmp_path, content, message):

@@ -79,7 +79,8 @@ def _flat(settings: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 def _limits(summary: Mapping, licences: Mapping[str, int]) -> Iterator[str]:
     if number := licences.get(UNSTATED):
-        yield f"- Of {spaced(number)} {name_samples(summary['noun'])} the licence is not stated."
+        total = spaced(sum(licences.values()))
+        yield f"- No licence is stated for {spaced(number)} of {total} {name_samples(summary['noun'])}."
     if facts := summary.get("sources"):
         yield f"- The pairs show {spaced(facts['groups'])} things; pairs of one thing are not independent."
         guessed = facts["masks"].get("grabcut", 0)

@@ -31,9 +31,10 @@ class PhotographMaskConfig:
     sam_download: bool = False
     """With method sam: download the weights from the hub if they are not on this machine."""
     min_area: float = 0.005
-    """Smallest mask, as a share of the picture; photographs with smaller ones are skipped."""
+    """Smallest mask, as a share of the picture. A photograph whose mask is smaller is skipped in a benchmark, and has
+    no mask in training pairs."""
     max_area: float = 0.9
-    """Largest mask, as a share of the picture; photographs with larger ones are skipped."""
+    """Largest mask, as a share of the picture; the same holds for photographs whose mask is larger."""
 
     def __post_init__(self) -> None:
         faults = Faults()

@@ -30,7 +30,7 @@ class PhotographFile:
 
 
 class ScaledPhotograph(NamedTuple):
-    """A photograph scaled to the size it has in the benchmark."""
+    """A photograph scaled to the size at which it is stored in a benchmark or a shard."""
 
     file: str
     image: Image.Image

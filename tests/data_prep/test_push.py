@@ -33,7 +33,7 @@ def test_shards_arrive_with_a_card_that_tells_contents_licences_making_and_limit
     card = DatasetCard(files["README.md"].decode())
     assert card.data.license == "cc0-1.0" and "webdataset" in card.data.tags
     assert "Kept 3 of 4 sources, 3 pairs; 1 skipped: no such file (1)." in card.text
-    assert "| CC0 | 2 |\n| not stated | 1 |" in card.text and "Of 1 pairs the licence is not stated." in card.text
+    assert "| CC0 | 2 |\n| not stated | 1 |" in card.text and "No licence is stated for 1 of 3 pairs." in card.text
     assert "| masks.method | grabcut |" in card.text and str(tmp_path) not in card.text
     copy = tmp_path / "copy"
     copy.mkdir()

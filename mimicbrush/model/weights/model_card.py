@@ -105,7 +105,7 @@ def _data(run: Mapping | None) -> Iterator[str]:
         licences.update(count_licences(list_shards(folder)) if summary else {UNSTATED: 1})
     yield markdown_table(("shards", "share of the samples", "inputs used", "pairs or samples"), rows)
     stated = [licence for licence, _ in licences.most_common() if licence != UNSTATED]
-    others = " Of others the licence is not stated." if licences[UNSTATED] else ""
+    others = " For other pictures none is stated." if licences[UNSTATED] else ""
     yield f"\nLicences of the training pictures: {', '.join(stated) or 'none is stated'}.{others if stated else ''}"
 
 
