@@ -210,7 +210,10 @@ def _triplets(config: PhotographShardConfig, passed_over: Counter[str]) -> dict[
 
 def _read_texts(path: Path) -> dict[str, str]:
     """Read {name: text}; empty if there is no such file. Raises UserError if it is damaged."""
-    content = read_object(path) if path.is_file() else {}
+    try:
+        content = read_object(path) if path.is_file() else {}
+    except UserError:
+        raise UserError(f"{path}: expected a JSON object of names and texts; correct it, or move it away") from None
     return {name: text for name, text in content.items() if isinstance(text, str)}
 
 

@@ -48,8 +48,8 @@ def write_recipe(benchmark: BenchmarkSet, triplets: Sequence[TripletRecord], siz
 
 def read_recipe(path: Path) -> dict:
     """Read a recipe; raises UserError if it is damaged, or names files outside the set's folder."""
-    recipe = read_object(path, *FIELDS)
     try:
+        recipe = read_object(path, *FIELDS)
         is_sound = _is_sound(recipe)
     except (TypeError, KeyError, ValueError, AttributeError):
         is_sound = False

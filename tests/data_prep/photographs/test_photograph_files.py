@@ -86,7 +86,7 @@ def test_triplets_are_found_by_their_names_with_prompts_and_groups(tmp_path: Pat
     assert sources["000"].facts == {"group": "cups", "prompt": "a cup"}
     assert sources["001"].fault == "missing: there is no picture 001_reference"
     (tmp_path / "set" / "prompts.json").write_text("{")
-    with pytest.raises(UserError, match=r"prompts\.json"):
+    with pytest.raises(UserError, match=r"prompts\.json: expected a JSON object of names and texts; correct it"):
         list_sources(config_for(tmp_path / "set", tmp_path / "out"))
 
 

@@ -88,6 +88,7 @@ def test_a_file_that_differs_is_named_with_the_versions(built, tmp_path):
         lambda recipe: recipe.update(task="textures"),
         lambda recipe: recipe.update(track="truth"),
         lambda recipe: recipe.update(files=[]),
+        lambda recipe: recipe.clear(),
     ],
 )
 def test_a_damaged_recipe_is_refused(tmp_path, damage):
