@@ -69,7 +69,6 @@ def command_help(
 ) -> str:
     """Write the help of one command; the arguments are fields of `mimicbrush.command.Command`."""
     config_class = _find_class(config)
-    groups = list(option_groups(config_class))
     known = {option.name: option for group in option_groups(config_class, repeat=True) for option in group.options}
     known["config"] = Option("config", "PATH", CONFIG_HELP, _short(default))
     usual = [known[name] for name in dict.fromkeys([*ordinary, "config"])]
@@ -79,7 +78,7 @@ def command_help(
         lines = [line for example in examples for line in _example_lines(example)]
         parts.append("\n".join(["Examples:", *lines]))
     parts.append(_group_text("Usual options", usual))
-    for group in groups:
+    for group in option_groups(config_class):
         left = [option for option in group.options if option not in usual]
         if left or not group.options:
             parts.append(_group_text(group.heading, left))
@@ -154,7 +153,7 @@ def _split_fields(
     nested = []
     for field in fields(config_class):
         kind, owner = hints[field.name], _owner(config_class, field.name)
-        name, description = prefix + field.name, _descriptions(owner).get(field.name, "")
+        name, description = prefix + field.name, _description(config_class, field.name)
         value = _default(field) if default is MISSING else getattr(default, field.name)
         inner = _config_in(kind)
         if inner is not kind:
@@ -201,8 +200,13 @@ def _is_single(kind: object) -> bool:
 
 
 def _owner(config_class: type, name: str) -> type:
-    """Find the base class that first defines a field; a class that only changes the default is not its owner."""
+    """Find the base class that first defines a field, and in whose group it is listed."""
     return next(each for each in reversed(config_class.__mro__) if name in vars(each).get("__annotations__", {}))
+
+
+def _description(config_class: type, name: str) -> str:
+    """The docstring below a field, in the most derived class that has one."""
+    return next(filter(None, (_descriptions(each).get(name) for each in config_class.__mro__)), "")
 
 
 @cache

@@ -149,6 +149,8 @@ class Example(Base):
     This paragraph is no part of the summary.
     """
 
+    folder: Path
+    """Where the drawing goes."""
     band: Band = field(default_factory=lambda: Band(low=0.2))
     """A nested config."""
     spare: Band = field(default_factory=Band)
@@ -190,7 +192,7 @@ Examples:
       --kind fancy
 
 Usual options
-  --folder PATH             Where it goes. (required)
+  --folder PATH             Where the drawing goes. (required)
   --spare.low NUMBER        Lower edge. (default: 0.1)
   --config PATH             YAML file with any of these options, nested as the
                             groups are. It overrides the defaults shown here,
