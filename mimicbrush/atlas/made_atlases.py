@@ -14,8 +14,11 @@ from mimicbrush.device import choose_device
 from mimicbrush.errors import UserError
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.folder_lock import held
-from mimicbrush.run_folder import claim
+from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.tensor_files import tensor_digest
+
+FREE = ("save_every",)
+"""Options that may change when a training resumes."""
 
 
 def find_atlas(folder: Path, frames: Tensor) -> AtlasFile:
@@ -34,7 +37,7 @@ def find_or_make_atlas(folder: Path, frames: Tensor, masks: Tensor | None, train
     """
     own = folder / tensor_digest(frames)
     with held(own):
-        claim(own, training, free=("save_every",))
+        refuse_other_run(own, training, free=FREE)
         if not (own / ATLAS_FILE).is_file():
             if masks is None:
                 raise UserError(
@@ -43,5 +46,7 @@ def find_or_make_atlas(folder: Path, frames: Tensor, masks: Tensor | None, train
             device = choose_device("auto")
             frames = frames.float().to(device)
             clip = TrainingClip(frames, masks.to(frames), *estimate_flow(load_raft(training.flow).to(device), frames))
+            # Only now, so that a mistaken option can be corrected and the command repeated.
+            claim(own, training, free=FREE)
             train_atlas(clip, training, own)
     return open_atlas(own)

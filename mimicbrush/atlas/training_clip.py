@@ -133,7 +133,10 @@ def check_box(box: Box, clip: Tensor) -> None:
     """Raise UserError unless a box lies inside the frames of a clip (T, 3, H, W)."""
     height, width = clip.shape[-2:]
     if box[2] > width or box[3] > height:
-        raise UserError(f"box is {list(box)}, and the frames are {width} x {height} pixels; give a box inside them")
+        raise UserError(
+            f"box is {list(box)}, and the frames, scaled to short_side, are {width} x {height} pixels; give a box inside"
+            " them"
+        )
 
 
 def masks_of_box(

@@ -29,3 +29,11 @@ def test_an_atlas_is_made_once_for_each_clip(tmp_path, monkeypatch):
         find_or_make_atlas(tmp_path, frames.flip(3), None, TRAINING)
     with pytest.raises(UserError, match="holds another run: num_steps was 2, is 3"):
         find_or_make_atlas(tmp_path, frames, masks, AtlasTrainingConfig(num_steps=3, batch_size=16))
+
+
+def test_a_mistaken_option_leaves_the_folder_free(tmp_path):
+    frames, masks = torch.rand(2, 3, 20, 20), torch.zeros(2, 1, 20, 20)
+    for name in ("first.pth", "second.pth"):
+        with pytest.raises(UserError, match=name) as error:
+            find_or_make_atlas(tmp_path, frames, masks, AtlasTrainingConfig(flow=str(tmp_path / name)))
+        assert "another run" not in str(error.value)
