@@ -43,8 +43,10 @@ class PicturesFromFolder(Editor):
             pattern.format(id="000", seed=1)
         except (ValueError, LookupError, AttributeError, TypeError):
             names = set()
-        if "id" not in names or not names <= PLACEHOLDERS:
-            raise UserError(f"pattern is {quoted(pattern)}, expected a path like {{id}}.png or {{id}}_{{seed}}.png")
+        if "id" not in names or not names <= PLACEHOLDERS or Path(pattern).is_absolute():
+            raise UserError(
+                f"pattern is {quoted(pattern)}, expected a path within folder, like {{id}}.png or {{id}}_{{seed}}.png"
+            )
 
     def edit(self, request: EditRequest, *, on_progress: OnProgress | None = None) -> Edited:
         if request.id is None:

@@ -74,9 +74,11 @@ def test_one_picture_does_not_pass_for_two_seeds(tmp_path):
     assert fault.startswith("one picture would answer the seeds 1, 2; add {seed} to pattern, or `seeds: [1]`")
 
 
-@pytest.mark.parametrize("pattern", ["000.png", "{}.png", "{id", "{name}_{id}.png", "{id.upper}.png", "{id:d}.png"])
+@pytest.mark.parametrize(
+    "pattern", ["000.png", "{}.png", "{id", "{name}_{id}.png", "{id.upper}.png", "{id:d}.png", "/{id}.png"]
+)
 def test_a_pattern_names_the_id_and_at_most_the_seed(tmp_path, pattern):
-    with pytest.raises(UserError, match=r"expected a path like \{id\}.png"):
+    with pytest.raises(UserError, match=r"expected a path within folder, like \{id\}.png"):
         PicturesFromFolder(str(tmp_path), pattern)
 
 
