@@ -156,7 +156,9 @@ def finished(
 
     name: of the picture, without suffix; earlier: results of the edits before; status: replaces that of an edit.
     """
-    edit = FinishedEdit(config, name, list(_results_of(config, name)), list(earlier))
+    # Old files are deleted to make room for new ones.
+    left = [each for each in earlier if each.picture.is_file()]
+    edit = FinishedEdit(config, name, list(_results_of(config, name)), left)
     first, strip = edit.results[0], edit.strip
     several = len(strip) > 1
     last_step = config.stop_after if config.keeps_stopped else None

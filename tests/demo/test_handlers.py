@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,9 @@ def test_results_of_earlier_edits_stay_to_choose_from(handlers, source, referenc
     assert captions == ["seed 8, 1 step", "seed 3, 2 steps", "seed 4, 2 steps"] and view.gallery["visible"]
     _, picture, _ = handlers.choose(view.results, SimpleNamespace(index=2))
     assert Path(picture).read_bytes() == first.config.outputs[1].read_bytes()
+    shutil.rmtree(first.config.output.parent)  # as to make room
+    view = last_view(handlers, source, reference, seed=9, num_inference_steps=1, before=view.results)
+    assert [caption for _, caption in view.gallery["value"]] == ["seed 9, 1 step", "seed 8, 1 step"]
 
 
 def test_a_result_becomes_the_picture(handlers, source, reference):
