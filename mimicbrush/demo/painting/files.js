@@ -37,6 +37,8 @@ function takeFiles(painter, { maxMegabytes, complain, setBusy, upload, isMeant, 
 
   document.addEventListener("paste", (event) => {
     const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
-    if (file && isMeant()) take(file, "new_picture");
+    // Office programs copy a text together with its picture.
+    const isText = event.clipboardData.types.includes("text/plain") && event.target.closest?.("input, textarea");
+    if (file && !isText && isMeant()) take(file, "new_picture");
   });
 }

@@ -31,8 +31,10 @@ async function show() {
   follow(value);
   const state = history.now(), isReady = Boolean(state.picture_preview);
   if (isReady) {
-    const [shown, mask] = await Promise.all([pictureOf(state), state.mask && loadOnce(state.mask_preview.url)]);
+    const loading = Promise.all([pictureOf(state), state.mask && loadOnce(state.mask_preview.url)]);
+    const [shown, mask] = await loading.catch(() => []);
     if (state !== history.now()) return;  // another picture arrived meanwhile
+    if (!shown) return complain("The picture could not be fetched. Check that the page still runs.");
     if (picture.src !== shown.src) picture.src = shown.src;
     draw(state, shown, mask);
   }
@@ -53,7 +55,10 @@ async function pictureOf({ picture: { path }, picture_preview, size }) {
 }
 
 function loadOnce(url) {
-  if (!images.has(url)) images.set(url, load(url));
+  if (!images.has(url)) {
+    images.set(url, load(url));
+    images.get(url).catch(() => images.delete(url));  // the next attempt may succeed
+  }
   return images.get(url);
 }
 

@@ -120,6 +120,7 @@ function followGestures(frame, view) {
 
   function press(event) {
     if (event.pointerType === "touch") {
+      if (event.isPrimary) forgetFingers();
       fingers.set(event.pointerId, { target: event.target, place: view.onScreen(event) });
       if (fingers.size === 2) startPinch();
       if (isPinching) consume(event);
@@ -128,6 +129,12 @@ function followGestures(frame, view) {
       frame.setPointerCapture(event.pointerId);
       grip = { pointer: event.pointerId, place: view.onScreen(event) };
     }
+  }
+
+  // When a first finger comes, all others have left, even if the browser did not say so.
+  function forgetFingers() {
+    fingers.clear();
+    isPinching = false;
   }
 
   // What the first finger has begun ends.
