@@ -78,14 +78,19 @@ def read(path: Path, limits: Limits) -> Tensor:
 
     Raises UserError if it is too large, animated or not a picture, or has been deleted to make room for others.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no longer here, because old uploads are deleted; choose it again")
+    refuse_deleted(path)
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
     header = read_header(path)
     refuse_animation(path, header.num_frames)
     refuse_large(path, header.width, header.height, max_pixels=limits.megapixels * 1_000_000)
     return read_channels(path)
+
+
+def refuse_deleted(path: Path) -> None:
+    """Raise UserError if an upload is no longer there."""
+    if not path.is_file():
+        raise UserError(f"{path}: no longer here, because old uploads are deleted; choose it again")
 
 
 def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:

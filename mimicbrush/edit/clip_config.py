@@ -25,7 +25,7 @@ class AtlasEditConfig:
     """Files of a clip's layer, beside output. frames: a folder OUTPUT-rgba with a PNG with alpha for each frame; webm:
     OUTPUT-rgba.webm, a clip with alpha."""
     max_frames: int = 240
-    """Largest number of frames of a clip; all are held in memory, 12 bytes a pixel."""
+    """Largest number of frames of a clip; all are held in memory, with the layers of its atlas."""
 
     def check_clip_options(self, faults: Faults) -> None:
         """Add the faults of these options."""
@@ -42,8 +42,8 @@ class AtlasEditConfig:
         """Raise UserError if the atlas is missing."""
         if self.atlas is not None and not self.atlas_file.is_file():
             raise UserError(
-                f"atlas {self.atlas}: no finished atlas; make one with python -m mimicbrush.atlas --clip CLIP --output"
-                f" {self.atlas}"
+                f"atlas {self.atlas}: no finished atlas; make one with python -m mimicbrush.atlas --clip CLIP --masks"
+                f" MASKS --output {self.atlas}"
             )
 
     @property

@@ -14,6 +14,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import mask_levels, to_channels
 from mimicbrush.pictures.decoding import decode_frames
 from mimicbrush.pictures.edit_inputs import refuse_photograph
+from mimicbrush.pictures.headers import read_header
 
 
 def read_clip_masks(path: Path, source: Tensor, *, name: str, of: str, frame: int | None = None) -> Tensor:
@@ -22,15 +23,15 @@ def read_clip_masks(path: Path, source: Tensor, *, name: str, of: str, frame: in
     frame: index of the frame that a still marks, the masks of others are then empty; None: stills are refused. name,
     of: names of mask and clip in messages. Raises UserError where the masks do not fit, are photographs or empty.
     """
-    masks = _read_levels(path, name)
-    expected = (len(source),) if frame is None else (1, len(source))
-    if len(masks) not in expected:
+    num_masks = read_header(path).num_frames
+    if num_masks not in ((len(source),) if frame is None else (1, len(source))):
         still = "" if frame is None else ", or that of one frame"
-        frames = "frame" if len(masks) == 1 else "frames"
+        frames = "frame" if num_masks == 1 else "frames"
         raise UserError(
-            f"{name} has {len(masks)} {frames}, and {of} has {len(source)}; give one mask for each frame{still}"
+            f"{name} has {num_masks} {frames}, and {of} has {len(source)}; give one mask for each frame{still}"
         )
     height, width = source.shape[2:]
+    masks = _read_levels(path, name)
     for mask in masks:
         if mask.shape[1:] != source.shape[2:]:
             raise UserError(

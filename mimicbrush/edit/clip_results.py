@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,28 +20,26 @@ from mimicbrush.requests import Edited
 from mimicbrush.video.alpha_clip import write_alpha_clip
 from mimicbrush.video.whole_clip import WholeClip, write_edited_clip
 
+if TYPE_CHECKING:
+    from mimicbrush.edit.config import EditConfig
 
-def write_clip_result(
-    edited: Edited,
-    output: Path,
-    clip: WholeClip,
-    *,
-    source: Path,
-    force: bool,
-    record: str = "",
-    layer_format: LayerFormat = "frames",
-) -> None:
+FRAME_NAME = re.compile(r"\d{5,}\.png")
+"""Names of the frames of a layer that is a folder."""
+
+
+def write_clip_result(edited: Edited, clip: WholeClip, config: EditConfig, *, record: str) -> None:
     """Write an edited clip, and its layers beside it.
 
-    source: file of `clip`; record: text to store in the result; layer_format: of layers with alpha. Other layers are
-    animated PNGs, which can be given back as masks. Layers that exist are kept, unless `force`.
+    clip: the config's source; record: text to store in the result. Layers without alpha are animated PNGs, which can be
+    given back as masks. Files at the layers' paths are kept where the config says so, and so is a folder that holds
+    anything but a layer's frames.
     """
     frames = np.stack([to_levels(frame) for frame in edited.frames.float()])
-    write_edited_clip(output, frames, clip, source=source, record=record)
+    write_edited_clip(config.output, frames, clip, source=config.source, record=record)
     for name, layer in edited.layers.items():
-        path = layer_path(output, name, layer.shape[1] == 4, layer_format)
-        if path.exists() and not force:
-            tqdm.write(f"{path} exists and is kept; --force overwrites it")
+        path = layer_path(config.output, name, layer.shape[1] == 4, config.layer_format)
+        if reason := config.why_kept(path) or _why_kept(path):
+            tqdm.write(f"{path} {reason}")
             continue
         if path.suffix == ".webm":
             write_alpha_clip(path, np.stack([to_levels(frame) for frame in layer.float()]), clip.times, fps=clip.fps)
@@ -60,12 +61,17 @@ def as_tensor(clip: WholeClip) -> Tensor:
     return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
 
 
+def _why_kept(folder: Path) -> str | None:
+    """Why a folder at the path of a layer is not replaced; None if it holds a layer's frames alone."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    other = next((path.name for path in inside if not FRAME_NAME.fullmatch(path.name)), None)
+    return other and f"holds {other}, which is no frame of a layer, and is kept; choose another output"
+
+
 def _write_sequence(layer: Tensor, folder: Path) -> None:
     """Write a PNG for each frame, numbered from 1."""
     if folder.is_dir():
-        for path in folder.glob("*.png"):
-            path.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
     with whole_folder(folder) as partial:
         for number, frame in enumerate(layer):
             write_image(frame, partial / f"{number + 1:05d}.png")

@@ -76,10 +76,9 @@ class EditConfig(ABC):
             f"batch names {', '.join(f'{name}s' for name in self.needed[:-1])} and outputs; remove these options",
         )
         suffixes = CONTAINERS if self.is_clip else (".png",)
-        faults.check(
-            self.output is None or self.output.suffix.lower() in suffixes,
-            f"output is {self.output}, expected a name ending in {', '.join(suffixes)}",
-        )
+        if self.output is not None and (suffix := self.output.suffix.lower()) not in suffixes:
+            hint = "; for a clip, give its atlas" if suffix in CONTAINERS and hasattr(self, "atlas") else ""
+            faults.add(f"output is {self.output}, expected a name ending in {', '.join(suffixes)}{hint}")
         faults.check(not (self.grid and self.is_clip), "grid shows edits of pictures; leave it out for a clip")
         faults.check(self.num_images >= 1, f"num_images is {self.num_images}, expected at least 1")
         last_seed = 2**63 - max(1, self.num_images)
@@ -95,6 +94,12 @@ class EditConfig(ABC):
         for option, paths in self.pictures.items():
             twice = next((path for path in paths if path and path.resolve() in written), None)
             faults.check(twice is None, f"output would overwrite {option} {twice}; choose another output")
+
+    def why_kept(self, path: Path) -> str | None:
+        """Why the file at the path of a layer is not overwritten; None if the layer may be written."""
+        if path.resolve() in {given.resolve() for paths in self.pictures.values() for given in paths if given}:
+            return "was given to the edit and is kept; the layer is not written"
+        return "exists and is kept; --force overwrites it" if path.exists() and not self.force else None
 
     @abstractmethod
     def request(self, inputs: "Inputs", canvas_size: int) -> EditRequest:

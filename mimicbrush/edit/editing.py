@@ -217,23 +217,15 @@ def write_result(
     if not edited.frames.isfinite().all():
         raise UserError(f"the edit for {config.output} holds NaN or infinity; are the weights sound?")
     if config.is_clip:
-        write_clip_result(
-            edited,
-            config.output,
-            inputs.clip,
-            source=config.source,
-            force=config.force,
-            record=settings_record(config, inputs, portable=portable),
-            layer_format=config.layer_format,
-        )
+        write_clip_result(edited, inputs.clip, config, record=settings_record(config, inputs, portable=portable))
         tqdm.write(f"edited {len(edited.frames)} frames with seed {config.seed} -> {config.output}")
         return
     save_with_settings(inputs.source.restore(edited.frames[0].float()), config, inputs, portable=portable)
     tqdm.write(f"edited with seed {config.seed} -> {config.output}")
     for name, layer in edited.layers.items():
         path = config.beside_output(name)
-        if path.exists() and not config.force:
-            tqdm.write(f"{path} exists and is kept; --force overwrites it")
+        if (reason := config.why_kept(path)) is not None:
+            tqdm.write(f"{path} {reason}")
         else:
             write_frames(layer, path)
             tqdm.write(f"layer {name} -> {path}")

@@ -91,7 +91,7 @@ def without_warnings() -> Iterator[None]:
 def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> Inputs:
     """Read the clip of an edit, its masks and its references."""
     faults, clip, mask, references = Faults(), None, None, []
-    with faults.collect():
+    with faults.collect(), _named(config.source, called):
         clip = read_whole_clip(config.source, max_frames=config.max_frames)
         check_sound(config.source, config.output)
     (path,) = config.pictures.get("mask", [None])
@@ -113,6 +113,15 @@ def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> I
         clip=clip,
         target=target,
     )
+
+
+@contextmanager
+def _named(path: Path, called: Callable[[Path], object]) -> Iterator[None]:
+    """Replace a path in errors by what it is called."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), str(called(path)))) from None
 
 
 def _read_masks_of_clip(config: EditConfig, path: Path, frames: Tensor, called: Callable[[Path], object]) -> Tensor:

@@ -120,6 +120,11 @@ def test_what_is_missing_or_unfit_is_said_in_a_sentence(handlers, clip, target, 
     write_frames(torch.ones(2, 1, 32, 48), tmp_path / "two.png")
     *_, view = start(handlers, clip, target, mask=str(tmp_path / "two.png"))
     assert "has 2 frames" in view.status and "has 3" in view.status
+    *_, view = start(handlers, clip, target, mask=str(tmp_path / "deleted.png"))
+    assert "Deleted.png: no longer here" in view.status
+    write_h264(tmp_path / "long.mp4", [np.zeros((16, 16, 3), np.uint8)] * 241, fps=8)
+    *_, view = start(handlers, str(tmp_path / "long.mp4"), target)
+    assert "has more than 240 frames" in view.status and str(handlers.folders.served.parent) not in view.status
     write_picture(tmp_path / "still.png")
     *_, view = start(handlers, str(tmp_path / "still.png"), target)
     assert "Still.png: no clip that can be read" in view.status

@@ -125,6 +125,9 @@ def test_one_masked_frame_edits_the_object_in_all(folder):
         outside[6:22, columns.start - 2 : columns.stop + 2] = False
         assert np.abs(edited[frame] - source[frame])[outside].max() < 25  # of the compression
     assert len(list((folder / "e-rgba").iterdir())) == 5 and (folder / "e-mask.png").is_file()
+    (folder / "e-rgba" / "notes.txt").write_text("mine")
+    run(*reference_words(folder, mask=folder / "masks.png", output=folder / "e.mp4", force="true"))
+    assert (folder / "e-rgba" / "notes.txt").is_file() and len(list((folder / "e-rgba").iterdir())) == 6
     run(*reference_words(folder, mask=folder / "masks.png", output=folder / "all.mov", edited_picture="atlas"))
     assert frames_of(folder / "all.mov")[4, ROWS, square_columns(4, 12)][2:-2, 2:-2].min() > 220
 
@@ -172,6 +175,7 @@ def test_mistakes_are_named(folder, tmp_path):
 
     refused(layer_words(folder, atlas=folder / "none"), r"atlas .*none: no finished atlas; make one with python -m")
     refused(layer_words(folder, output=folder / "e.png"), r"expected a name ending in \.mp4, \.mkv, \.mov")
+    refused(layer_words(folder, atlas=None), r"output is .*e\.mp4, expected .* \.png; for a clip, give its atlas")
     refused(layer_words(folder, atlas=None, atlas_layer="background"), "atlas_layer.*: only for clips; give the clip's")
     refused(layer_words(folder, mask=folder / "m.png"), "mask is for pictures; a clip's atlas says what is foreground")
     refused(

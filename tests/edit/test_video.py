@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from mimicbrush.command import call_command
+from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 from mimicbrush.edit.subcommands import COMMANDS
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.reading import read_mask_frames
@@ -84,6 +86,24 @@ def test_a_clip_is_replayed_and_made_in_a_batch(folder):
     with pytest.raises(UserError, match="line 4 was skipped"):
         call_command(COMMANDS, batch)
     assert np.array_equal(read_whole_clip(folder / "b2.mp4", max_frames=3).frames, first)
+
+
+def test_force_keeps_the_mask_that_was_given(folder, capsys):
+    write_frames(torch.ones(3, 1, 32, 48), folder / "e-mask.png")
+    given = (folder / "e-mask.png").read_bytes()
+    run(folder, mask=folder / "e-mask.png", force="true")
+    assert "e-mask.png was given to the edit and is kept" in capsys.readouterr().out
+    assert (folder / "e.mp4").is_file() and (folder / "e-mask.png").read_bytes() == given
+
+
+def test_a_portable_error_names_no_folder(folder):
+    given = {"source_prompt": "red", "target_prompt": "hat", "output": folder / "e.mp4"}
+    with pytest.raises(UserError, match=r"clip\.mp4 has more than 2 frames") as error:
+        read_inputs(
+            VideoEditConfig(source=folder / "clip.mp4", target_image=folder / "t.png", max_frames=2, **given),
+            portable=True,
+        )
+    assert str(folder) not in str(error.value)
 
 
 def test_mistakes_are_named(folder):

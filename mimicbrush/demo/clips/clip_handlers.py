@@ -10,7 +10,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from mimicbrush.demo.clips.clip_previews import write_mask_overlay, write_side_by_side
-from mimicbrush.demo.clips.clip_uploads import check_clip
+from mimicbrush.demo.clips.clip_uploads import check_clip, check_clip_mask
 from mimicbrush.demo.edit_configs import chosen_editor, copy_picture, painted_mask
 from mimicbrush.demo.edit_zip import write_zip
 from mimicbrush.demo.handlers import EditHandlers
@@ -74,6 +74,8 @@ class ClipHandlers(EditHandlers):
             given["target_mask"] = folder / "target-mask.png"
             write_image(painted, given["target_mask"])
         if mask is not None:
+            with named(Path(mask)):
+                check_clip_mask(Path(mask), self.config.limits)
             given["mask"] = Path(shutil.copyfile(mask, folder / "clip-mask.png"))
         return VideoEditConfig(
             **chosen_editor(self.config, VideoEditConfig.kind), **given, output=folder / "result.mp4", **settings

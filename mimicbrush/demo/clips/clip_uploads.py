@@ -1,11 +1,13 @@
-"""Uploaded clips: checked before they are decoded, and refused in one sentence."""
+"""Uploaded clips and their masks: checked before they are decoded, and refused in one sentence."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.uploads import refuse_deleted
 from mimicbrush.errors import UnusableInput, UserError
+from mimicbrush.pictures.headers import read_header, refuse_large
 from mimicbrush.video.clip_reader import probe
 from mimicbrush.video.decoded_clip import VideoInfo
 
@@ -16,8 +18,7 @@ MATROSKA, AVI = b"\x1a\x45\xdf\xa3", b"AVI "
 
 def check_clip(path: Path, limits: Limits) -> VideoInfo:
     """Describe an uploaded clip; raises UserError if it is no longer there, not a clip, or too large."""
-    if not path.is_file():
-        raise UserError(f"{path}: no longer here, because old uploads are deleted; choose it again")
+    refuse_deleted(path)
     if not _is_container(path):
         raise UserError(f"{path}: no clip that can be read; expected MP4, QuickTime, WebM, Matroska or AVI")
     try:
@@ -29,6 +30,13 @@ def check_clip(path: Path, limits: Limits) -> VideoInfo:
             f"{path}: its frames are {info.width} x {info.height}, more than {limits.megapixels} megapixels"
         )
     return info
+
+
+def check_clip_mask(path: Path, limits: Limits) -> None:
+    """Raise UserError if the uploaded mask of a clip is no longer there, not a picture, or too large."""
+    refuse_deleted(path)
+    header = read_header(path)
+    refuse_large(path, header.width, header.height, max_pixels=limits.megapixels * 1_000_000)
 
 
 def _is_container(path: Path) -> bool:
