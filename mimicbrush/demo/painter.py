@@ -46,7 +46,7 @@ class PainterData(GradioModel):
     """Picture chosen last, not checked yet; the former picture stays until it is accepted."""
     new_mask: FileData | None = None
     selection: list[tuple[Coordinate, Coordinate]] = Field(default=[], max_length=2)
-    """A point on a thing that shall be added to the mask, or two corners of a box around it."""
+    """A point on a thing to add to the mask, or two corners of a box around it."""
     error: str = ""
     """Reason why the file chosen last was refused."""
 

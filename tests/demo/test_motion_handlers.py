@@ -94,7 +94,7 @@ def test_another_picture_resets_the_motion(handlers, source):
 
 def test_a_motion_that_cannot_be_shown_is_reported_in_a_sentence(handlers, source, caplog, monkeypatch):
     unpainted = to_browser(replace(source, strokes=()))
-    assert "nothing is painted yet; paint the object that shall move" in show(handlers, unpainted, active()).error
+    assert "nothing is painted yet; paint the object to move" in show(handlers, unpainted, active()).error
     for motion, sentence in (("translate 900 0", "moves every pixel out"), ("fly 5", "fly is not a motion")):
         shown = show(handlers, to_browser(source), active(motion))
         assert sentence in shown.error and shown.previewed is None and shown.motion == motion
@@ -121,8 +121,8 @@ def test_an_edit_moves_the_object_and_is_replayed_on_the_command_line(handlers, 
 def test_a_missing_or_wrong_value_is_reported_in_a_sentence(handlers, source):
     erased = to_browser(replace(source, strokes=(Stroke(tool="eraser", size=9, points=[(1, 1)]),)))
     for sent, motion, sentence in (
-        (None, "translate 1 0", "No picture yet; choose one, then paint over the object that shall move."),
-        (erased, "translate 1 0", "Nothing is painted yet; paint over the object that shall move."),
+        (None, "translate 1 0", "No picture yet; choose one, then paint over the object to move."),
+        (erased, "translate 1 0", "Nothing is painted yet; paint over the object to move."),
         (to_browser(source), "", "No motion yet; press Move, then drag the object."),
         (to_browser(source), "fly 5", "Fly is not a motion"),
         (to_browser(source), "translate 900 0", "out of the picture"),

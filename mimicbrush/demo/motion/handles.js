@@ -4,10 +4,10 @@ const find = (selector) => element.querySelector(selector);
 const error = find(".painter-error"), layer = makeLayer(find(".handles-layer"));
 const COMMIT_MILLISECONDS = 300;
 const HINTS = {
-  paint: "Paint the object that shall move; then press Move.",
+  paint: "Paint the object to move; then press Move.",
   move: "Drag the object; turn, scale, stretch and bend it by its handles. With the keyboard: Tab to a handle, then the arrow keys.",
   corners: "Drag each corner freely, for perspective.",
-  nothing: "Nothing is painted yet. Paint the object that shall move.",
+  nothing: "Nothing is painted yet. Paint the object to move.",
   frames: "The object moves as in the two frames; press Drop this motion to use the handles again.",
 };
 let mode = "paint", motion = still(), past = [], drag = null, shownPicture = null, grid = [], commit = null;

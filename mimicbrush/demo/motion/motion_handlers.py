@@ -45,7 +45,7 @@ from mimicbrush.pictures.geometry import shrink_to
 from mimicbrush.pictures.reading import read_mask
 from mimicbrush.pictures.writing import write_image
 
-TO_PAINT = "the object that shall move"
+TO_PAINT = "the object to move"
 OF_FRAMES = ("frames", "times", "frames_error")
 """Fields of HandlesData that do not depend on the picture."""
 SHOWN = {"warped": "warp", "mask": "mask"}

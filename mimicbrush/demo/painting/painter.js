@@ -124,7 +124,7 @@ const addStroke = (stroke) => remember({ strokes: cropping ? [stroke] : [...hist
 function selectObject(points) {
   const corners = [points[0], points.at(-1)], way = corners[0].map((value, i) => corners[1][i] - value);
   const isClick = Math.hypot(...way) * view.scale() < CLICK;
-  if (isClick && !props.clicks) return complain("Drag a box around the thing that shall be painted.");
+  if (isClick && !props.clicks) return complain("Drag a box around the thing to paint.");
   setBusy(true);
   props.value = { ...props.value, selection: isClick ? corners.slice(0, 1) : corners, error: "" };
   complain("");

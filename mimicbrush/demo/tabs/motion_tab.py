@@ -20,7 +20,7 @@ from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
 
-PAINT = "Paint the object that shall move, with a little of its border."
+PAINT = "Paint the object to move, with a little of its border."
 PROMPT = "Describes the picture; used by editors that need a text, such as Motion Guidance."
 
 
