@@ -134,8 +134,8 @@ def check_box(box: Box, clip: Tensor) -> None:
     height, width = clip.shape[-2:]
     if box[2] > width or box[3] > height:
         raise UserError(
-            f"box is {list(box)}, and the frames, scaled to short_side, are {width} x {height} pixels; give a box inside"
-            " them"
+            f"box is {list(box)}, and the frames, scaled to short_side, are {width} x {height} pixels; give a box"
+            " inside them"
         )
 
 
