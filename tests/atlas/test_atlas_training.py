@@ -221,7 +221,7 @@ def test_masks_are_cut_and_scaled_like_the_clip(config, clip):
 
 def test_a_box_outside_is_refused_before_the_flow(config, clip, tmp_path):
     config = replace(config, masks=None, box=(1, 5, 30, 14))
-    with pytest.raises(UserError, match="frames are 20 x 20 pixels; give a box inside them"):
+    with pytest.raises(UserError, match="frames, scaled to short_side, are 20 x 20 pixels; give a box inside them"):
         load_training_clip(config, clip.frames, None, None)
 
 
