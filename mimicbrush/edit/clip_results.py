@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,25 +20,31 @@ from mimicbrush.requests import Edited
 from mimicbrush.video.alpha_clip import write_alpha_clip
 from mimicbrush.video.whole_clip import WholeClip, write_edited_clip
 
-if TYPE_CHECKING:
-    from mimicbrush.edit.config import EditConfig
-
 FRAME_NAME = re.compile(r"\d{5,}\.png")
 """Names of the frames of a layer that is a folder."""
 
 
-def write_clip_result(edited: Edited, clip: WholeClip, config: EditConfig, *, record: str) -> None:
+def write_clip_result(
+    edited: Edited,
+    output: Path,
+    clip: WholeClip,
+    *,
+    source: Path,
+    record: str,
+    layer_format: LayerFormat,
+    why_kept: Callable[[Path], str | None],
+) -> None:
     """Write an edited clip, and its layers beside it.
 
-    clip: the config's source; record: text to store in the result. Layers without alpha are animated PNGs, which can be
-    given back as masks. Files at the layers' paths are kept where the config says so, and so is a folder that holds
-    anything but a layer's frames.
+    source: file of `clip`; record: text to store in the result; layer_format: of layers with alpha. Other layers are
+    animated PNGs, which can be given back as masks. why_kept: says why a layer's path is not written; None if it may
+    be. A folder that holds anything but a layer's frames is kept as well.
     """
     frames = np.stack([to_levels(frame) for frame in edited.frames.float()])
-    write_edited_clip(config.output, frames, clip, source=config.source, record=record)
+    write_edited_clip(output, frames, clip, source=source, record=record)
     for name, layer in edited.layers.items():
-        path = layer_path(config.output, name, layer.shape[1] == 4, config.layer_format)
-        if reason := config.why_kept(path) or _why_kept(path):
+        path = layer_path(output, name, layer.shape[1] == 4, layer_format)
+        if reason := why_kept(path) or _why_kept(path):
             tqdm.write(f"{path} {reason}")
             continue
         if path.suffix == ".webm":

@@ -217,7 +217,15 @@ def write_result(
     if not edited.frames.isfinite().all():
         raise UserError(f"the edit for {config.output} holds NaN or infinity; are the weights sound?")
     if config.is_clip:
-        write_clip_result(edited, inputs.clip, config, record=settings_record(config, inputs, portable=portable))
+        write_clip_result(
+            edited,
+            config.output,
+            inputs.clip,
+            source=config.source,
+            record=settings_record(config, inputs, portable=portable),
+            layer_format=config.layer_format,
+            why_kept=config.why_kept,
+        )
         tqdm.write(f"edited {len(edited.frames)} frames with seed {config.seed} -> {config.output}")
         return
     save_with_settings(inputs.source.restore(edited.frames[0].float()), config, inputs, portable=portable)
