@@ -86,7 +86,7 @@ def test_on_the_page(folder, folders, monkeypatch):
     starting, *steps, done = handlers.edit(VISITOR, results=None, **given)
     assert "Starting" in starting.status and ["Step 1 of 2" in step.status for step in steps] == [True, False]
     assert steps[0].preview["value"].size == (2 * 384, 274) and "Done" in done.status
-    assert is_edited(done.results.outputs[0])
+    assert is_edited(done.results.config.outputs[0])
     with zipfile.ZipFile(done.zip_file["value"]) as archive:
         assert {Path(name).name for name in archive.namelist()} >= {"source.png", "result.png", "result-rgba.png"}
         assert "--init_args ARGUMENTS --replay result.png" in archive.read("edit/replay.txt").decode()

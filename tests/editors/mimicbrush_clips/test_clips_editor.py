@@ -72,7 +72,7 @@ def test_frames_meet_in_the_correction_alone(network):
     first, second = (edit(network, request, correction_steps=0)[1] for request in pair)
     torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
     first, second = (edit(network, request)[1] for request in pair)
-    assert (first - second).abs().max() > 1e-4
+    assert (first - second).abs().max() > 2e-5  # twice the tolerance above
 
 
 def test_an_exact_network_returns_the_clip_from_any_start(network, monkeypatch):
