@@ -208,14 +208,7 @@ class VideoShardConfig:
     """Processes, limits and tasks; these options do not change what is stored."""
 
     def __post_init__(self) -> None:
-        faults = Faults()
-        if self.short_side < MIN_SIDE:
-            faults.add(f"short_side is {self.short_side}; expected {MIN_SIDE} or more, which training accepts")
-        if self.videos_per_shard < 1:
-            faults.add(f"videos_per_shard is {self.videos_per_shard}; expected 1 or more")
-        if self.duplicate_share <= 0:
-            faults.add(f"duplicate_share is {self.duplicate_share}; expected a share above 0")
-        faults.refuse()
+        _refuse_unfit(self, videos_per_shard=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,14 +239,7 @@ class SamShardConfig:
     """Processes, limits and tasks; these options do not change what is stored."""
 
     def __post_init__(self) -> None:
-        faults = Faults()
-        if self.short_side < MIN_SIDE:
-            faults.add(f"short_side is {self.short_side}; expected {MIN_SIDE} or more, which training accepts")
-        if self.stills_per_shard < 1:
-            faults.add(f"stills_per_shard is {self.stills_per_shard}; expected 1 or more")
-        if self.pairs_per_still < 0:
-            faults.add(f"pairs_per_still is {self.pairs_per_still}; expected 0 or more")
-        faults.refuse()
+        _refuse_unfit(self, stills_per_shard=1, pairs_per_still=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,15 +273,7 @@ class PhotographShardConfig:
     """Processes, limits and tasks; these options do not change what is stored."""
 
     def __post_init__(self) -> None:
-        faults = Faults()
-        if self.short_side < MIN_SIDE:
-            faults.add(f"short_side is {self.short_side}; expected {MIN_SIDE} or more, which training accepts")
-        for name in ("pairs_per_photograph", "sources_per_shard"):
-            if getattr(self, name) < 1:
-                faults.add(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.duplicate_share <= 0:
-            faults.add(f"duplicate_share is {self.duplicate_share}; expected a share above 0")
-        faults.refuse()
+        _refuse_unfit(self, pairs_per_photograph=1, sources_per_shard=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,3 +315,16 @@ class ReportConfig:
 
     folder: Path
     """Folder of shards, the output of a sharding command."""
+
+
+def _refuse_unfit(config: VideoShardConfig | SamShardConfig | PhotographShardConfig, **least: int) -> None:
+    """Raise ValueError naming every unfit value: those below their least, and what all sharding commands share."""
+    faults = Faults()
+    if config.short_side < MIN_SIDE:
+        faults.add(f"short_side is {config.short_side}; expected {MIN_SIDE} or more, which training accepts")
+    for name, lowest in least.items():
+        if getattr(config, name) < lowest:
+            faults.add(f"{name} is {getattr(config, name)}; expected {lowest} or more")
+    if getattr(config, "duplicate_share", 1.0) <= 0:  # stills have none
+        faults.add(f"duplicate_share is {config.duplicate_share}; expected a share above 0")
+    faults.refuse()
