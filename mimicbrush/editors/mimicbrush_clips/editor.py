@@ -41,9 +41,10 @@ class ClipCanvas(NamedTuple):
 class MimicBrushClipsEditor(Editor):
     """Repaints the clip's mask so that every frame imitates the target picture.
 
-    The frames start from one noise and from the source's inverted latents, and the first steps blend each frame with
-    its neighbours along the network's own features, as in GenVideo; nothing is tuned. The request needs a mask; its
-    prompts, which the network cannot read, are ignored.
+    The frames start from one noise, into which the settings can mix the source's inverted latents, and the first steps
+    blend each frame with its neighbours along the network's own features, as in GenVideo; nothing is tuned. The
+    inverted latents also keep the background. The request needs a mask; its prompts, which the network cannot read, are
+    ignored.
     checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in memory;
     use_ema: use a run's averaged weights; precision: `auto` is float16 on a GPU and float32 elsewhere.
     Raises UserError if the weights are missing or do not fit.
