@@ -297,14 +297,14 @@ class MergeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPushConfig:
-    """Upload a folder of shards to the Hugging Face hub, with a card of contents, licences, making and limits."""
+    """Upload a folder of shards to the Hugging Face hub, with a card: contents, licences, settings, limits."""
 
     folder: Path
     """Folder of shards, the output of a sharding command."""
     repo_id: str
     """The repository, OWNER/NAME; it is made if needed."""
     licence: str
-    """Licence of the whole, as the hub names it, such as cc-by-4.0 or other; the card lists those of the samples."""
+    """Licence of the data set, as the hub names it, such as cc-by-4.0 or other; the card lists those of the samples."""
     private: bool = False
     """Make a new repository private."""
 

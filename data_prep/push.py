@@ -1,4 +1,4 @@
-"""Upload a folder of shards to the Hugging Face hub, with a card of contents, licences, making and limits."""
+"""Upload a folder of shards to the Hugging Face hub, with a card: contents, licences, settings, limits."""
 
 import sys
 from pathlib import Path

@@ -108,7 +108,7 @@ class ClipFacts:
     prompt: str
     """Describes the clip after the edit."""
     source_prompt: str
-    """Describes it before the edit."""
+    """Describes the clip before the edit."""
     fps: float
     """Frames a second."""
 

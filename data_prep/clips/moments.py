@@ -76,7 +76,7 @@ def _limits(stretch: Stretch, duration: float) -> tuple[float, float]:
 
 
 class FurtherFrames:
-    """Chooses further frames at the start and after each cut, closer together at first; they are kept on the way.
+    """Chooses further frames at the start and after each cut, closer together at first, while the clip is read.
 
     A cut sets the moments of the shot that it begins, and the first frame at or after each of them is kept.
     """

@@ -123,7 +123,7 @@ def find_shots(clip: DecodedClip) -> Division:
 
 
 def _find_blends(thumbnails: Sequence[Thumbnail], cuts: Collection[float]) -> list[Span]:
-    """The frames at cuts that blend both shots, as where another frame rate was made of a film."""
+    """Frames at cuts that blend both shots, as in films whose frame rate was converted."""
     blends: list[Span] = []
     for before, frame, after in zip(thumbnails, thumbnails[1:], thumbnails[2:], strict=False):
         is_near = {frame.time, after.time} & set(cuts) and not (frame.after_gap or after.after_gap)

@@ -42,7 +42,7 @@ def check_merge(config: MergeConfig) -> None:
 
 
 def check_push(config: ShardPushConfig) -> None:
-    """Raise UserError if the folder is no folder of shards, or no repository is named."""
+    """Raise UserError if the folder is not a folder of shards, or no repository is named."""
     from mimicbrush.hub.upload import require_repository_name  # the hub's client, which no other check needs
 
     read_shard_config(config.folder)

@@ -107,8 +107,8 @@ def check_photographs(config: PhotographShardConfig) -> None:
 def list_sources(config: PhotographShardConfig) -> tuple[dict[str, SourceFiles], dict[str, int]]:
     """List the sources by name, sorted, and numbers of other files by suffix, the most frequent first.
 
-    Raises UserError if there is no source, the CSV's columns do not fit, boxes are unsound or of no source, or metadata
-    is given without folders of subjects.
+    Raises UserError if there is no source, the CSV's columns do not fit, boxes are invalid or match no source, or
+    metadata is given without folders of subjects.
     """
     path, passed_over = config.photographs, Counter()
     if path.is_file():
@@ -166,7 +166,7 @@ def _sources_of_csv(path: Path, passed_over: Counter[str]) -> dict[str, SourceFi
 
 
 def _row_fault(folder: Path, row: Mapping[str, str], line: int) -> str:
-    """All that is wrong with a row of the CSV; empty if nothing is."""
+    """Describe the fault of a row of the CSV; empty if there is none."""
     empty = [column for column in REQUIRED if not row[column]]
     if empty:
         return f"bad_row: line {line} has no {' and no '.join(empty)}"

@@ -60,7 +60,7 @@ def find_mask(files: SourceFiles, photograph: Photograph, config: PhotographMask
         mask, origin = photograph.cut_out, "alpha"
     else:
         regions = {files.file: files.region} if files.region else {}
-        # Masks by SAM are files by now.
+        # SAM's masks were written to files before the workers started.
         masker = None if config.method == "sam" else masker_of_regions(config, regions, seed=seed)
         if masker is None or not masker.can_mask(files.file):
             return SourceMask(None, "none", files.mask_fault or "there is no mask, box or click for it")

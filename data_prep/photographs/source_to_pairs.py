@@ -33,7 +33,7 @@ from mimicbrush.pictures.writing import encode_png
 from mimicbrush.seeds import seed_of_input
 
 LIMITS = PairConfig()
-"""Limits of pairs of frames, of which those on nearly equal pictures hold for photographs as well."""
+"""Limits on pairs of frames; those on nearly equal pictures also apply to photographs."""
 
 
 def shard_photographs(config: PhotographShardConfig) -> str:

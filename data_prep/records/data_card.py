@@ -25,7 +25,7 @@ ones."""
 def data_card(folder: Path, *, repo_id: str, licence: str) -> str:
     """Write the card of a merged folder of shards, as Markdown with the hub's metadata.
 
-    licence: of the whole, as the hub names it. Raises UserError if the folder is no merged folder of shards.
+    licence: of the data set, as the hub names it. Raises UserError if the folder is not a merged folder of shards.
     """
     settings = read_shard_config(folder)
     if not (folder / SUMMARY_NAME).is_file():

@@ -97,7 +97,7 @@ REASONS: Mapping[str, Reason] = {
         "no suitable mask", "No mask lies within the limits of --masks on area, quality and borders."
     ),
     # Photographs
-    "bad_row": Reason("row that cannot be used", "A row of the CSV lacks a needed cell, or has too many."),
+    "bad_row": Reason("row that cannot be used", "A row of the CSV lacks a required cell, or has too many cells."),
     "copies": Reason(
         "nearly the same picture",
         "Source and reference differ so little that copying in place would solve the pair.",
@@ -105,7 +105,7 @@ REASONS: Mapping[str, Reason] = {
     "single_photograph": Reason(
         "only photograph of its subject", "A pair needs two photographs of one thing; add one to its folder."
     ),
-    "mask_unreadable": Reason("mask is no picture", "The file of the mask cannot be read as a picture."),
+    "mask_unreadable": Reason("mask is not a picture", "The file of the mask cannot be read as a picture."),
     "mask_grey": Reason("grey mask", "A mask must be black and white; away from its border it has greys."),
     "mask_empty": Reason("empty mask", "The mask is black, or the picture transparent, everywhere."),
     "bad_region": Reason("box or clicks outside", "A box is empty, or lies outside its photograph."),

@@ -1,4 +1,4 @@
-"""Facts about sources of your own: how many things they show, masks, matches; and every fault by name."""
+"""Facts about your own sources: how many things they show, their masks and matches; and every fault by name."""
 
 from __future__ import annotations
 

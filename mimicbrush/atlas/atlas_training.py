@@ -44,11 +44,11 @@ MAP_SHARE = 0.05
 
 
 class ClipContent(NamedTuple):
-    """Digests of what an atlas is made of, by which its folder knows the clip."""
+    """Digests of the clip and masks of an atlas, by which its folder recognises them."""
 
     clip: str
     masks: str | None
-    """None where masks are made of a box."""
+    """None where masks are made from a box."""
 
 
 def make_atlas(config: AtlasConfig) -> str:

@@ -18,7 +18,7 @@ from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.config import EditConfig
 
 PAINT = "Paint over the part that should change. Within the soft border around it, the result blends into the picture."
-SEED = "The same seed gives the same result. The next edit takes another one, unless it is pinned."
+SEED = "The same seed gives the same result. The next edit uses another one, unless it is pinned."
 SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
 """On a phone, the picture is far above the examples and the results."""
 

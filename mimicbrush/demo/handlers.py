@@ -123,7 +123,7 @@ class EditHandlers(ABC):
         return name_of(Path(source.picture.path))
 
     def show_finished(self, config: EditConfig, seconds: float, name: str, earlier: list[Result]) -> ResultPanel:
-        """Show the written results of an edit that took so many seconds, and those of the edits before."""
+        """Show the written results of an edit that took this many seconds, and those of earlier edits."""
         return finished(config, seconds, name=name, earlier=earlier)
 
     def stop(self, request: gr.Request) -> None:

@@ -56,11 +56,11 @@ class FinishedEdit:
     """The picture's name, without suffix."""
     results: list[Result]
     earlier: list[Result] = field(default_factory=list)
-    """Results of the edits before, the latest first."""
+    """Results of earlier edits, the latest first."""
 
     @property
     def strip(self) -> list[Result]:
-        """All results that a visitor chooses from."""
+        """All results that a visitor can choose from."""
         return [*self.results, *self.earlier][:MAX_RESULTS]
 
 
@@ -154,7 +154,7 @@ def finished(
 ) -> ResultPanel:
     """Show the results of an edit, and write the files for the browser.
 
-    name: of the picture, without suffix; earlier: results of the edits before; status: replaces that of an edit.
+    name: of the picture, without suffix; earlier: results of earlier edits; status: replaces that of an edit.
     """
     # Old files are deleted to make room for new ones.
     left = [each for each in earlier if each.picture.is_file()]

@@ -71,7 +71,7 @@ def _why_kept(folder: Path) -> str | None:
     """Why a folder at the path of a layer is not replaced; None if it holds a layer's frames alone."""
     inside = folder.iterdir() if folder.is_dir() else ()
     other = next((path.name for path in inside if not FRAME_NAME.fullmatch(path.name)), None)
-    return other and f"holds {other}, which is no frame of a layer, and is kept; choose another output"
+    return other and f"holds {other}, which is not a frame of a layer and is kept; choose another output"
 
 
 def _write_sequence(layer: Tensor, folder: Path) -> None:

@@ -96,7 +96,7 @@ class PicturesFromFolder(Editor):
 
 
 def _read(path: Path) -> list[Tensor]:
-    """Read frames, (3, h, w) each in [0, 1], on white; raises UserError for what is no picture or clip."""
+    """Read frames, (3, h, w) each in [0, 1], on white; raises UserError if they are not a picture or clip."""
     if path.is_dir():
         return [frame for file in list_pictures(path) for frame in read_frames(file)]
     if path.suffix.lower() in PICTURE_SUFFIXES:

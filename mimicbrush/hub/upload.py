@@ -55,6 +55,6 @@ def upload_folder(
 
 
 def markdown_table(header: Sequence[str], rows: Collection[Sequence[object]]) -> str:
-    """A table of Markdown; bars in cells are escaped."""
+    """Format a Markdown table; pipes in cells are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |" for line in lines)

@@ -37,8 +37,8 @@ def hash_parts(luma: NDArray[np.uint8]) -> list[str | None]:
 def hash_colours(image: NDArray[np.uint8]) -> list[str]:
     """Hash a (H, W, 3) RGB picture: its luma, whole and in quarters, and the mean colours of its quarters.
 
-    Of each channel of Lab, a quarter has a bit for each threshold that its mean exceeds, so that things of one shape
-    and other colours, and plain colours, are told apart. Luma parts without contrast are left out.
+    In each channel of Lab, a quarter has a bit for each threshold that its mean exceeds, which tells apart things of
+    one shape and different colours, and plain colours. Luma parts without contrast are left out.
     """
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     means = cv2.resize(lab, (2, 2), interpolation=cv2.INTER_AREA)

@@ -18,7 +18,7 @@ TICKS = 1000
 
 
 def write_alpha_clip(path: Path, frames: NDArray[np.uint8], times: list[float], *, fps: float) -> None:
-    """Write frames (T, H, W, 4) of colours and alpha, which are not multiplied, as WebM.
+    """Write frames (T, H, W, 4) of colours and straight (not premultiplied) alpha as WebM.
 
     times: seconds of each frame; fps: frames a second, on average.
     """

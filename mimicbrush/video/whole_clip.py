@@ -102,7 +102,7 @@ def check_sound(source: Path, output: Path) -> None:
 
 
 def read_record(path: Path) -> str:
-    """The text that `write_edited_clip` stored in a clip; empty where there is none, or the file is no clip."""
+    """The text that `write_edited_clip` stored in a clip; empty if there is none, or the file is not a clip."""
     try:
         with open_container(path) as container:
             # Matroska writes names of tags in capitals.
@@ -146,7 +146,7 @@ def _encoded(stream: av.VideoStream, frames: NDArray[np.uint8], times: Sequence[
 
 
 def _copied(original: av.container.InputContainer, copies: Mapping[int, av.AudioStream]) -> Iterator[av.Packet]:
-    """Packets of the sounds for their copies, which are given by the number of the original stream."""
+    """Packets of the audio streams, each assigned to its copy; copies: by index of the original stream."""
     for packet in original.demux(list(original.streams.audio)) if copies else ():
         if packet.dts is not None:
             packet.stream = copies[packet.stream.index]

@@ -31,7 +31,7 @@ class PublishedTraining(AtlasTraining):
 
 
 class ReportedTraining:
-    """A training that prints its PSNR some times as its share of the work grows."""
+    """A training that prints its PSNR at regular intervals."""
 
     def __init__(self, name: str, training: AtlasTraining, share: Callable[[], float]) -> None:
         self.name, self.training, self.share = name, training, share
@@ -108,7 +108,7 @@ def _published(clip: TrainingClip, config: AtlasBenchConfig) -> ReportedTraining
 
 
 def _run_in_turns(trainings: list[ReportedTraining]) -> None:
-    """Run the training that is less far, step by step, so that both meet the same load of the machine."""
+    """Always advance the training that is behind by a step, so that both meet the same load of the machine."""
     while any(each.share() < 1 for each in trainings):
         min(trainings, key=lambda each: each.share()).run_step()
 

@@ -13,7 +13,7 @@ class AtlasBenchConfig:
     small world."""
 
     clips: list[int] = field(default_factory=lambda: [1, 3, 5, 7])
-    """Numbers of the clips, of which the first is also given to the published networks; those of odd numbers have
+    """Numbers of the clips, of which the first is also given to the published networks; odd-numbered clips have
     steady light."""
     num_frames: int = 16
     """Number of frames."""

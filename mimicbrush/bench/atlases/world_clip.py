@@ -43,7 +43,7 @@ def world_clip(number: int, *, num_frames: int, width: int, flow: str, seed: int
 
 @torch.no_grad()
 def coordinate_error(atlas: LayeredAtlas, clip: WorldClip, layer: Layer) -> float:
-    """How far apart in the middle frame an atlas takes points to be that are one point of a layer, in pixels.
+    """Measure how far apart an atlas places two views of one point of a layer, in pixels of the middle frame.
 
     Each point of the layer that the middle frame and another one show is followed exactly. The distance of its two
     atlas points is converted to pixels by the map's derivative, so that a map onto a small area gains nothing. The mean

@@ -1,4 +1,4 @@
-// What was on a canvas, to be undone and redone. A state is the part of PainterData that a visitor makes.
+// Undo and redo: the earlier states of a canvas. A state is the part of PainterData that a visitor makes.
 
 const MAX_STATES = 200;
 const EMPTY = { picture: null, picture_preview: null, size: null, feather: 0, mask: null, mask_preview: null, strokes: [] };

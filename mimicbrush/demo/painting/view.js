@@ -137,7 +137,7 @@ function followGestures(frame, view) {
     isPinching = false;
   }
 
-  // What the first finger has begun ends.
+  // Ends the stroke or drag that the first finger began.
   function startPinch() {
     isPinching = true;
     for (const [pointerId, { target }] of fingers) {

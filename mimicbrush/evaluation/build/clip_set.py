@@ -56,7 +56,7 @@ def build_clip_set(config: ClipSetConfig) -> str:
     written: dict[str, dict] = {}
     with held(config.output):
         if find_pictures(config.output) and not (config.output / CLIPS).is_file():
-            raise UserError(f"{config.output}: holds a benchmark that is no set of clips; choose another output")
+            raise UserError(f"{config.output}: holds a benchmark that is not a set of clips; choose another output")
         if not (config.output / CLIPS).is_file():
             write_json({}, config.output / CLIPS)  # marks the folder as such a set, should the command be interrupted
         for line, row in progress_bar(rows.items(), desc="clips", unit="clip"):

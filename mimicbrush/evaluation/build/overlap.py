@@ -39,7 +39,7 @@ class HashedPicture(NamedTuple):
 
 
 def find_overlap(config: OverlapConfig) -> None:
-    """Print that no picture of the sets is in the shards, or raise UserError that names each with its likeness.
+    """Look for pictures of the sets in the shards; raises UserError that names each one found and its likeness.
 
     Copies that were scaled, encoded anew or mirrored are found; crops and other photographs of one scene are not.
     """
