@@ -33,7 +33,7 @@ def find_or_make_atlas(folder: Path, frames: Tensor, masks: Tensor | None, train
     """Read the atlas of a clip (T, 3, H, W) from a folder of atlases; one that is missing is trained, or resumes.
 
     masks: (T, 1, H, W), 1 on the object that moves by itself. Raises UserError where an atlas would have to be made
-    without masks, or was made with other options.
+    without masks or with the mask of a single frame, or was made with other options.
     """
     own = folder / tensor_digest(frames)
     with held(own):
@@ -42,6 +42,11 @@ def find_or_make_atlas(folder: Path, frames: Tensor, masks: Tensor | None, train
             if masks is None:
                 raise UserError(
                     f"{folder} holds no atlas of this clip, and one cannot be made without masks; give them"
+                )
+            if (masks > 0.5).flatten(1).any(dim=1).sum() < 2:
+                raise UserError(
+                    f"{folder} holds no atlas of this clip, and one cannot be made from the mask of a single frame;"
+                    " mask the object in every frame that shows it"
                 )
             device = choose_device("auto")
             frames = frames.float().to(device)

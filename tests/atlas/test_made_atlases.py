@@ -27,12 +27,16 @@ def test_an_atlas_is_made_once_for_each_clip(tmp_path, monkeypatch):
         find_atlas(tmp_path, frames.flip(3))
     with pytest.raises(UserError, match="holds no atlas of this clip, and one cannot be made without masks"):
         find_or_make_atlas(tmp_path, frames.flip(3), None, TRAINING)
+    one = torch.stack([masks[0], torch.zeros_like(masks[1])])
+    assert find_or_make_atlas(tmp_path, frames, one, TRAINING).path == made.path
+    with pytest.raises(UserError, match="cannot be made from the mask of a single frame; mask the object in every"):
+        find_or_make_atlas(tmp_path, frames.flip(3), one, TRAINING)
     with pytest.raises(UserError, match="holds another run: num_steps was 2, is 3"):
         find_or_make_atlas(tmp_path, frames, masks, AtlasTrainingConfig(num_steps=3, batch_size=16))
 
 
 def test_a_mistaken_option_leaves_the_folder_free(tmp_path):
-    frames, masks = torch.rand(2, 3, 20, 20), torch.zeros(2, 1, 20, 20)
+    frames, masks = torch.rand(2, 3, 20, 20), torch.ones(2, 1, 20, 20)
     for name in ("first.pth", "second.pth"):
         with pytest.raises(UserError, match=name) as error:
             find_or_make_atlas(tmp_path, frames, masks, AtlasTrainingConfig(flow=str(tmp_path / name)))

@@ -60,12 +60,13 @@ class ThroughAtlasEditor(Editor):
     """Imitates a reference once, in one frame of a clip or on its atlas, and maps the result to all frames.
 
     A frame whose mask is empty is edited wherever the edit leads; in a frame with a mask, nothing outside it changes.
-    So one painted frame is enough, and masks for all frames limit the edit.
+    So one painted frame is enough once the atlas is trained, and masks for all frames limit the edit.
 
     inpainter: an editor that answers a `ReferenceRequest` of a picture, or a `MaskedRequest`; in YAML by its class_path
     and init_args. atlas: folder of a trained atlas, or a checkpoint of the published method, for one clip; or instead
-    atlases: a folder in which the atlas of each request's clip is made once, with the request's masks, and found again.
-    training: options of such atlases. Raises UserError unless exactly one of atlas and atlases is given.
+    atlases: a folder in which the atlas of each request's clip is made once, with the request's masks, and found again;
+    to make it, they have to mark the object in all frames that show it. training: options of such atlases. Raises
+    UserError unless exactly one of atlas and atlases is given.
     """
 
     request_class = ReferenceRequest
