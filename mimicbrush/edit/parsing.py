@@ -36,7 +36,7 @@ def parse(arguments: Sequence[str], config_class: type[EditConfig]) -> EditConfi
     if replayed is None:
         return _with_preset(parse_config(config_class, arguments), arguments)
     if not replayed.is_file():
-        raise UserError(f"{replayed}: no such picture")
+        raise UserError(f"{replayed}: no such picture or clip")
     # Imported here: these import torch, which is only needed for a replay.
     from mimicbrush.edit.inputs import changed_pictures
     from mimicbrush.edit.record import FINGERPRINTS, KIND, read_settings

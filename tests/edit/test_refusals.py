@@ -110,7 +110,7 @@ REFUSED = {
         r"unet could not be loaded \(.*\); convert the weights again, or copy the folder whole",
     ),
     "box small": (lambda at: {"reference_box": "[0, 0, 20, 20]"}, r"reference .*r\.png, cropped, is 20 x 20 pixels"),
-    "no such picture to replay": (lambda at: {"replay": at / "absent.png"}, r"absent\.png: no such picture"),
+    "no such picture to replay": (lambda at: {"replay": at / "absent.png"}, r"absent\.png: no such picture or clip"),
     "replay and config": (
         lambda at: {"replay": at / "s.png", "config": at / "c.yaml"},
         "both set options; give",
