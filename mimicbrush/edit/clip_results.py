@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -60,11 +59,6 @@ def layer_path(output: Path, name: str, has_alpha: bool, layer_format: LayerForm
     """Path of a layer beside an edited clip: an animated PNG, or with alpha a WebM or a folder of PNGs."""
     suffix = ".png" if not has_alpha else ".webm" if layer_format == "webm" else ""
     return output.with_name(f"{output.stem}-{name}{suffix}")
-
-
-def as_tensor(clip: WholeClip) -> Tensor:
-    """The frames (T, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
 
 
 def _why_kept(folder: Path) -> str | None:

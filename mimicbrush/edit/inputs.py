@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from mimicbrush.edit.clip_masks import read_atlas_mask, read_clip_masks
-from mimicbrush.edit.clip_results import as_tensor
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.keep_masks import RELEASED_SUFFIX, as_inverted_mask, read_latent_mask
 from mimicbrush.edit.kinds.motion_edit import MotionEditConfig
@@ -24,7 +23,7 @@ from mimicbrush.pictures.conversion import on_white, to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
 from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.headers import read_header, refuse_animation
-from mimicbrush.video.whole_clip import check_sound, read_whole_clip
+from mimicbrush.video.whole_clip import as_tensor, check_sound, read_whole_clip
 
 
 def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:

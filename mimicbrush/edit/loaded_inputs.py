@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from mimicbrush.edit.clip_results import as_tensor
 from mimicbrush.pictures.edit_inputs import Source, as_reference
-from mimicbrush.video.whole_clip import WholeClip
+from mimicbrush.video.whole_clip import WholeClip, as_tensor
 
 
 class Target(NamedTuple):

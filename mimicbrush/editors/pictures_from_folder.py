@@ -10,16 +10,14 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError, quoted
-from mimicbrush.files import PICTURE_SUFFIXES, list_pictures
-from mimicbrush.pictures.conversion import to_channels
+from mimicbrush.files import list_pictures
 from mimicbrush.pictures.geometry import resize
-from mimicbrush.pictures.reading import read_frames
 from mimicbrush.requests import Edited, Editor, EditRequest, OnProgress
-from mimicbrush.video.whole_clip import read_whole_clip
+from mimicbrush.video.frame_sequence import read_frame_sequence
 
 PLACEHOLDERS = frozenset({"id", "seed"})
 MAX_FRAMES = 1_000
-"""Largest number of frames of a clip that is read from a video file."""
+"""Largest number of frames of a clip."""
 
 
 class PicturesFromFolder(Editor):
@@ -54,7 +52,7 @@ class PicturesFromFolder(Editor):
         path = self._path_of(request.id, request.seed)
         if not self.files_of(request.id, request.seed):
             raise UserError(f"{path}: no such picture")
-        frames, size = _read(path), tuple(request.source.shape[2:])
+        frames, size = read_frame_sequence(path, max_frames=MAX_FRAMES).frames, tuple(request.source.shape[2:])
         if len(frames) != len(request.source):
             raise UserError(f"{path} has {len(frames)} frames, its source {len(request.source)}; export as many")
         edited = Edited(torch.stack([_fit(frame, *size, path) for frame in frames]))
@@ -93,15 +91,6 @@ class PicturesFromFolder(Editor):
 
     def _path_of(self, id: str, seed: int) -> Path:
         return self.folder / self.pattern.format(id=id, seed=seed)
-
-
-def _read(path: Path) -> list[Tensor]:
-    """Read frames, (3, h, w) each in [0, 1], on white; raises UserError if they are not a picture or clip."""
-    if path.is_dir():
-        return [frame for file in list_pictures(path) for frame in read_frames(file)]
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        return list(read_frames(path))
-    return [to_channels(frame) for frame in read_whole_clip(path, max_frames=MAX_FRAMES).frames]
 
 
 def _fit(frame: Tensor, height: int, width: int, path: Path) -> Tensor:

@@ -8,7 +8,7 @@ from heapq import merge
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import numpy as np
@@ -22,6 +22,9 @@ from mimicbrush.video.clip_writer import SETTINGS
 from mimicbrush.video.decoded_clip import Thumbnail, VideoInfo
 from mimicbrush.video.pyav_container import open_container, video_stream
 from mimicbrush.video.pyav_reader import open_with_pyav
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TICKS = 90_000
 """Time stamps in a second, as broadcasts have them: common frame rates are whole numbers of ticks."""
@@ -42,6 +45,13 @@ class WholeClip(NamedTuple):
     """Seconds from the first frame."""
     fps: float
     """Frames a second, on average."""
+
+
+def as_tensor(clip: WholeClip) -> Tensor:
+    """Convert the frames to (T, 3, H, W) in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
 
 
 def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:

@@ -12,7 +12,6 @@ from PIL import Image
 
 from mimicbrush.atlas.rendered_atlas import native_resolution, render_atlas
 from mimicbrush.atlas.stored_atlas import save_atlas
-from mimicbrush.edit.clip_results import as_tensor
 from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
 from mimicbrush.edit.parsing import parse
 from mimicbrush.edit.record import read_settings
@@ -208,7 +207,3 @@ def test_mistakes_are_named(folder, tmp_path):
     save_atlas(exact_atlas(CLIP_SHAPE), folder / "atlas", psnr=40.0)
     refused(reference_words(folder), r"reconstructs the source with \d+\.\d dB, expected at least 37\.0; give the clip")
     assert not (folder / "e.mp4").exists()
-
-
-def test_frames_of_a_clip_as_an_editor_receives_them(folder):
-    assert as_tensor(read_whole_clip(folder / "clip.mp4", max_frames=5)).shape == CLIP_SHAPE.frames.shape

@@ -13,7 +13,7 @@ from av.video.reformatter import ColorRange
 
 from mimicbrush.errors import UserError
 from mimicbrush.video.clip_writer import write_h264
-from mimicbrush.video.whole_clip import check_sound, read_whole_clip, write_edited_clip
+from mimicbrush.video.whole_clip import WholeClip, as_tensor, check_sound, read_whole_clip, write_edited_clip
 from tests.video.odd_clips import write_jpegs
 
 FRAMES = np.stack([np.full((36, 48, 3), 40 + 30 * number, np.uint8) for number in range(5)])
@@ -106,3 +106,10 @@ def test_clips_that_cannot_be_edited_are_named(tmp_path):
     write_jpegs(tmp_path / "sizes.mkv", [FRAMES[0], FRAMES[1], FRAMES[2, :24, :32]], [0, 40, 80])
     with pytest.raises(UserError, match=r"frames of several sizes \(32 x 24, 48 x 36\); convert it to one size"):
         read_whole_clip(tmp_path / "sizes.mkv", max_frames=20)
+
+
+def test_frames_as_a_tensor_are_channels_first_from_0_to_1():
+    levels = np.zeros((2, 4, 6, 3), np.uint8)
+    levels[1, 3, 5] = (255, 51, 0)
+    frames = as_tensor(WholeClip(levels, [0.0, 0.1], 10.0))
+    assert frames.shape == (2, 3, 4, 6) and frames[1, :, 3, 5].tolist() == pytest.approx([1, 0.2, 0])

@@ -29,12 +29,12 @@ from mimicbrush.demo.result_panel import (
     status_text,
 )
 from mimicbrush.demo.uploads import named
-from mimicbrush.edit.clip_results import as_tensor, layer_path
+from mimicbrush.edit.clip_results import layer_path
 from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.pictures.reading import read_mask_frames
 from mimicbrush.pictures.writing import write_image
-from mimicbrush.video.whole_clip import read_whole_clip
+from mimicbrush.video.whole_clip import as_tensor, read_whole_clip
 
 HIDDEN = gr.update(visible=False)
 MASK = "mask"

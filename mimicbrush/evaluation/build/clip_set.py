@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,19 +18,19 @@ from mimicbrush.evaluation.benchmark_faults import find_faults
 from mimicbrush.evaluation.build.config import ClipSetConfig
 from mimicbrush.evaluation.config import FOLDER_NAME, BenchmarkSet
 from mimicbrush.evaluation.preconditions import refuse_faults
-from mimicbrush.files import PICTURE_SUFFIXES, is_there, list_pictures, write_json
+from mimicbrush.files import is_there, write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.pictures.conversion import is_masked, on_white, to_levels
 from mimicbrush.pictures.geometry import shrink_to
-from mimicbrush.pictures.reading import read_channels, read_frames
+from mimicbrush.pictures.reading import read_channels
 from mimicbrush.pictures.writing import write_frames
 from mimicbrush.progress import progress_bar
-from mimicbrush.video.whole_clip import read_whole_clip
+from mimicbrush.video.frame_sequence import read_frame_sequence
 
 NEEDED = ("source", "source_prompt", "target_image", "target_prompt")
 FURTHER = ("id", "mask", "target_mask", "fps")
 FRAMES_PER_SECOND = 8.0
-"""Frame rate of a folder of frames whose row names none."""
+"""Frame rate of frames that are pictures, where the row names none."""
 
 
 class ReadClip(NamedTuple):
@@ -106,9 +105,12 @@ def _read(row: dict[str, str], config: ClipSetConfig) -> ReadClip:
     for name in NEEDED:
         faults.check(bool(row[name].strip()), f"{name} is empty")
     faults.refuse()
-    frames, fps = _read_frames(_path(config, row, "source"), max_frames=config.max_frames)
-    if cell := row.get("fps", "").strip():
-        fps = _number(cell)
+    source = _path(config, row, "source")
+    frames, stated_fps = read_frame_sequence(source, max_frames=config.max_frames)
+    if len(frames) < 2:
+        raise UserError(f"{source} has 1 frame, expected a clip of at least 2")
+    cell = row.get("fps", "").strip()
+    fps = _number(cell) if cell else stated_fps or FRAMES_PER_SECOND
     target = read_channels(_path(config, row, "target_image"))
     pictures = {SOURCE: frames, REFERENCE: on_white(target)[None]}
     if path := _path(config, row, "target_mask"):
@@ -127,46 +129,13 @@ def _number(cell: str) -> float:
         raise UserError(f"fps is {cell}, expected a number of frames a second") from None
 
 
-def _read_frames(path: Path, *, max_frames: int) -> tuple[Tensor, float]:
-    """Read a clip, an animated picture, or a folder of frames in the order of their names: (T, 3, H, W), and its rate.
-
-    Raises UserError where it is missing or damaged, or where it has one frame or too many.
-    """
-    if path.is_dir():
-        return _stacked(path, list_pictures(path), max_frames=max_frames), FRAMES_PER_SECOND
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        frames = read_frames(path)
-        _check_number(path, len(frames), max_frames)
-        return frames, FRAMES_PER_SECOND
-    clip = read_whole_clip(path, max_frames=max_frames)
-    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255, clip.fps
-
-
-def _stacked(folder: Path, files: Sequence[Path], *, max_frames: int) -> Tensor:
-    _check_number(folder, len(files), max_frames)
-    frames = [on_white(read_channels(file)) for file in files]
-    sizes = {tuple(frame.shape[1:]) for frame in frames}
-    if len(sizes) > 1:
-        listed = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
-        raise UserError(f"{folder} has frames of several sizes ({listed}); convert them to one size")
-    return torch.stack(frames)
-
-
-def _check_number(path: Path, num_frames: int, max_frames: int) -> None:
-    if not 2 <= num_frames <= max_frames:
-        raise UserError(f"{path} has {num_frames} frames, expected 2 to max_frames = {max_frames}")
-
-
 def _read_masks(path: Path, source: Tensor, *, max_frames: int, may_be_full: bool = False) -> Tensor:
     """Read masks (T, 1, H, W), or one for all frames; bright colours mark the object, as in palettes of annotations.
 
     Raises UserError if their number or size is not that of the source, or they mark nothing, or all unless
     `may_be_full`.
     """
-    if path.is_dir() or path.suffix.lower() not in PICTURE_SUFFIXES:
-        frames, _ = _read_frames(path, max_frames=max_frames)
-    else:
-        frames = read_frames(path)
+    frames, _ = read_frame_sequence(path, max_frames=max_frames)
     if len(frames) not in (1, len(source)) or frames.shape[2:] != source.shape[2:]:
         found, wanted = ((len(each), each.shape[3], each.shape[2]) for each in (frames, source))
         raise UserError(

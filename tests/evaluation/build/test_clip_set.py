@@ -117,7 +117,7 @@ def test_rows_with_faults_are_named_and_the_others_written(folder, capsys):
         "line 7: source_prompt is empty",
         "line 8: fps is often, expected a number",
         "line 9: id is bear, expected .* no id twice",
-        "line 10: .*t.png has 1 frames, expected 2 to max_frames = 240",
+        "line 10: .*t.png has 1 frame, expected a clip of at least 2",
         "line 11: source is a brown bear .*, but there is no such file or folder",
         "line 12: 9 cells for 7 columns",
     ):
@@ -155,7 +155,7 @@ def test_an_interrupted_command_resumes(folder, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("mimicbrush.evaluation.build.clip_set.read_whole_clip", interrupt)
+        patched.setattr("mimicbrush.video.frame_sequence.read_whole_clip", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build_clip_set(config_of(folder))
     assert (folder / "set" / "bear_source.png").is_file()
