@@ -115,7 +115,7 @@ def list_sources(config: PhotographShardConfig) -> tuple[dict[str, SourceFiles],
         _refuse_metadata(config, "add the columns group, licence and url to the CSV")
         sources = _sources_of_csv(path, passed_over)
         if not sources:
-            raise UserError(f"{path}: has no row; expected one for each pair of a source and a reference")
+            raise UserError(f"{path}: has no rows; expected one for each pair of a source and a reference")
     elif any({part_of(SOURCE), part_of(REFERENCE)} & parts.keys() for parts in find_pictures(path).values()):
         _refuse_metadata(config, "name the pictures in a CSV with the columns group, licence and url")
         sources = _triplets(config, passed_over)
@@ -123,7 +123,7 @@ def list_sources(config: PhotographShardConfig) -> tuple[dict[str, SourceFiles],
         sources = _sources_of_subjects(config, passed_over)
     if not sources:
         others = f" (passed over: {describe_passed_over(passed_over)})" if passed_over else ""
-        raise UserError(f"{path}: holds no photograph{others}; {EXPECTED}")
+        raise UserError(f"{path}: holds no photographs{others}; {EXPECTED}")
     if config.masks.regions:
         regions = read_regions(config.masks.regions, {each.file for each in sources.values()})
         sources = {

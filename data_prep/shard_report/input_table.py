@@ -117,7 +117,7 @@ def _describe_size(row: InputRow) -> str:
 def _name_cell(row: InputRow, pictures: Mapping[str, str], videos: Path | None) -> Markup:
     """The input's name, a link where it is a file that can be opened, below a picture of it if there is one."""
     name = breakable(row.name)
-    # The name of a pair of photographs is no file, and may be too long for one.
+    # The name of a pair of photographs is not a path, and may be too long for one.
     if videos is not None and is_there(videos / row.name) and (videos / row.name).is_file():
         name = link((videos.resolve() / row.name).as_uri(), name)
     if row.samples and (pair := read_place(row.samples[0])):

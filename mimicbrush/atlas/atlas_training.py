@@ -100,7 +100,7 @@ def _refuse_other_content(folder: Path, content: ClipContent, config: AtlasConfi
     for name, old, new in zip(ClipContent._fields, before, content, strict=True):
         if old != new:
             raise UserError(
-                f"{folder} holds the atlas of other pictures: it was not made of the {name} that"
+                f"{folder} holds the atlas of other pictures: it was not made from the {name} that"
                 f" {getattr(config, name)} holds now; choose another output or delete the folder"
             )
 

@@ -112,7 +112,7 @@ def read_masks(path: Path, clip: Tensor, *, num_frames: int, short_side: int) ->
     scaled = torch.stack([resize(is_masked(each).float(), height, width) for each in levels])
     if not scaled.any() or scaled.all():
         found = "white" if scaled.any() else "black"
-        raise UserError(f"{path}: all masks are wholly {found}; paint the object white and the background black")
+        raise UserError(f"{path}: all masks are entirely {found}; paint the object white and the background black")
     return scaled
 
 

@@ -52,7 +52,7 @@ def list_photographs(folder: Path, metadata: Path | None = None) -> dict[str, Ph
     require_photographs(folder)
     paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)) and path.is_file())
     if not paths:
-        raise UserError(f"{folder}: holds no photograph; expected files such as dog/00.jpg")
+        raise UserError(f"{folder}: holds no photographs; expected files such as dog/00.jpg")
     stems = Counter(path.relative_to(folder).with_suffix("").as_posix() for path in paths)
     twice = [stem for stem, count in stems.items() if count > 1]
     if twice:

@@ -157,7 +157,7 @@ def test_every_frame_of_a_video_with_many_keyframes_is_read(tmp_path, caplog):
 def test_masks_without_object_or_background_are_refused(clip, tmp_path):
     for level, found in ((0, "black"), (1, "white")):
         write_frames(torch.full((4, 3, SIDE, SIDE), float(level)), tmp_path / "plain.png")
-        with pytest.raises(UserError, match=f"all masks are wholly {found}; paint the object white"):
+        with pytest.raises(UserError, match=f"all masks are entirely {found}; paint the object white"):
             read_masks(tmp_path / "plain.png", clip.frames, num_frames=70, short_side=432)
 
 
@@ -181,10 +181,10 @@ def test_a_folder_knows_its_clip_by_the_pixels(config, clip, monkeypatch, tmp_pa
     moved = config.clip.rename(tmp_path / "moved.png")
     assert make_atlas(replace(config, clip=moved)) == f"the atlas of this clip is finished -> {config.output}"
     write_frames(clip.frames.flip(3), config.clip)
-    with pytest.raises(UserError, match=r"other pictures: it was not made of the clip that .*clip\.png holds now"):
+    with pytest.raises(UserError, match=r"other pictures: it was not made from the clip that .*clip\.png holds now"):
         make_atlas(config)
     write_frames(clip.masks.flip(3).expand(-1, 3, -1, -1), tmp_path / "flipped.png")
-    with pytest.raises(UserError, match=r"not made of the masks that .*flipped\.png holds now"):
+    with pytest.raises(UserError, match=r"not made from the masks that .*flipped\.png holds now"):
         make_atlas(replace(config, clip=moved, masks=tmp_path / "flipped.png"))
 
 

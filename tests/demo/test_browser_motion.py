@@ -250,7 +250,7 @@ def test_the_motion_of_two_frames_moves_what_is_painted(visit, tmp_path):
     page.get_by_text("Take the motion from two frames").click()
     (tmp_path / "list.mp4").write_text("#EXTM3U\nfile:///etc/hostname\n")
     page.locator(".handles-file").set_input_files(tmp_path / "list.mp4")
-    page.locator(".handles .painter-error", has_text="list.mp4: no clip that can be read").wait_for()
+    page.locator(".handles .painter-error", has_text="list.mp4: cannot be read as a clip").wait_for()
     page.locator(".handles-file").set_input_files(write_clip(tmp_path / "clip.mp4"))
     wait_for_width(page, 128)
     page.locator(".handles-to").fill("0.2")

@@ -114,7 +114,7 @@ def test_what_is_missing_or_unfit_is_said_in_a_sentence(handlers, clip, target, 
     playlist = tmp_path / "list.mp4"
     playlist.write_text("#EXTM3U\n/etc/passwd")
     emptied, *panel = handlers.check_clip(VISITOR, str(playlist))
-    assert emptied is None and "List.mp4: no clip that can be read; expected MP4" in ResultPanel(*panel).status
+    assert emptied is None and "List.mp4: cannot be read as a clip; expected MP4" in ResultPanel(*panel).status
     accepted, *panel = handlers.check_clip(VISITOR, clip)
     assert accepted == clip and "The result appears here" in ResultPanel(*panel).status
     write_frames(torch.ones(2, 1, 32, 48), tmp_path / "two.png")
@@ -127,4 +127,4 @@ def test_what_is_missing_or_unfit_is_said_in_a_sentence(handlers, clip, target, 
     assert "has more than 240 frames" in view.status and str(handlers.folders.served.parent) not in view.status
     write_picture(tmp_path / "still.png")
     *_, view = start(handlers, str(tmp_path / "still.png"), target)
-    assert "Still.png: no clip that can be read" in view.status
+    assert "Still.png: cannot be read as a clip" in view.status

@@ -84,7 +84,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path):
         ([clip], [0.3, 0.1], "from 0.3 s to 0.1 s, expected two moments in turn within its 0.60 s"),
         ([clip], [0.0, 9.0], "expected two moments in turn within"),
         ([clip], [0.10, 0.11], "the same frame is seen at 0.1 s and at 0.11 s"),
-        ([notes], [], "notes.mp4: no clip that can be read"),
+        ([notes], [], "notes.mp4: cannot be read as a clip"),
         ([tmp_path / "gone.mp4"], [], "gone.mp4: no longer here"),
         ([picture], [], "1 files were chosen, 1 of them pictures; choose a clip or two pictures"),
         ([clip, picture], [], "2 files were chosen, 1 of them pictures"),

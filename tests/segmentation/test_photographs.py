@@ -32,7 +32,7 @@ def test_photographs_that_would_share_a_mask_are_refused(make_photographs):
 
 
 def test_empty_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match="holds no photograph"):
+    with pytest.raises(UserError, match="holds no photographs"):
         list_photographs(tmp_path)
 
 

@@ -20,11 +20,11 @@ def check_clip(path: Path, limits: Limits) -> VideoInfo:
     """Describe an uploaded clip; raises UserError if it is no longer there, not a clip, or too large."""
     refuse_deleted(path)
     if not _is_container(path):
-        raise UserError(f"{path}: no clip that can be read; expected MP4, QuickTime, WebM, Matroska or AVI")
+        raise UserError(f"{path}: cannot be read as a clip; expected MP4, QuickTime, WebM, Matroska or AVI")
     try:
         info = probe(path)
     except UnusableInput as error:
-        raise UserError(f"{path}: no clip that can be read ({error})") from None
+        raise UserError(f"{path}: cannot be read as a clip ({error})") from None
     if info.width * info.height > limits.megapixels * 1e6:
         raise UserError(
             f"{path}: its frames are {info.width} x {info.height}, more than {limits.megapixels} megapixels"

@@ -101,7 +101,7 @@ def _read_clip(path: Path, times: Sequence[float], limits: Limits) -> TwoFrames:
             )
         clip = read_frames(path, [first, second], short_side=SHORT_SIDE, exact=True)
     except UnusableInput as error:
-        raise UserError(f"{path}: no clip that can be read ({error})") from None
+        raise UserError(f"{path}: cannot be read as a clip ({error})") from None
     if len(clip.frames) < 2:
         raise UserError(
             f"{path}: the same frame is seen at {first:g} s and at {second:g} s; choose moments further apart"

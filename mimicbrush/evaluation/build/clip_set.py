@@ -51,7 +51,7 @@ def build_clip_set(config: ClipSetConfig) -> str:
     rows = read_rows(config.samples, NEEDED, optional=FURTHER, faults=faults)
     numbers = {line: number for number, line in enumerate(sorted({*rows, *faults}))}
     if not numbers:
-        raise UserError(f"{config.samples}: has no row; expected one for each clip")
+        raise UserError(f"{config.samples}: has no rows; expected one for each clip")
     written: dict[str, dict] = {}
     with held(config.output):
         if find_pictures(config.output) and not (config.output / CLIPS).is_file():

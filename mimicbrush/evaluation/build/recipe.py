@@ -54,7 +54,7 @@ def read_recipe(path: Path) -> dict:
     except (TypeError, KeyError, ValueError, AttributeError):
         is_sound = False
     if not is_sound:
-        raise UserError(f"{path}: damaged, or no {RECIPE} of a built set; get it again")
+        raise UserError(f"{path}: damaged, or not the {RECIPE} of a built set; get it again")
     return recipe
 
 

@@ -116,13 +116,13 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such CSV or folder of photographs"):
         check_photographs(config)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no photograph"):
+    with pytest.raises(UserError, match="holds no photographs"):
         list_sources(replace(config, photographs=tmp_path / "empty"))
     (tmp_path / "columns.csv").write_text("source,refernce\na.png,b.png\n")
     with pytest.raises(UserError, match="expected the columns source, reference, optionally mask, group"):
         list_sources(replace(config, photographs=tmp_path / "columns.csv"))
     (tmp_path / "columns.csv").write_text("source,reference\n")
-    with pytest.raises(UserError, match="has no row; expected one for each pair"):
+    with pytest.raises(UserError, match="has no rows; expected one for each pair"):
         list_sources(replace(config, photographs=tmp_path / "columns.csv"))
     with pytest.raises(UserError, match="only folders of subjects may have; add the columns group, licence and url"):
         list_sources(replace(config, photographs=tmp_path / "columns.csv", metadata=tmp_path / "columns.csv"))

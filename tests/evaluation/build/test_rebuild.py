@@ -107,5 +107,5 @@ def test_a_damaged_recipe_is_refused(tmp_path, damage):
     assert read_recipe(path) == recipe
     damage(recipe)
     path.write_text(json.dumps(recipe))
-    with pytest.raises(UserError, match="damaged, or no recipe"):
+    with pytest.raises(UserError, match="damaged, or not the recipe"):
         read_recipe(path)
