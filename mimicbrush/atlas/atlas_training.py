@@ -146,7 +146,7 @@ class AtlasTraining:
             self.load_state_dict(torch_load(state))
         except DamagedFileError:
             raise UserError(
-                f"{state} is damaged, so the training cannot resume; delete it, and the same command begins again"
+                f"{state} is damaged, so the training cannot resume; delete it, then run the command again"
             ) from None
 
     def _write(self, state: Path) -> None:

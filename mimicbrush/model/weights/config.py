@@ -45,10 +45,10 @@ class PushConfig:
     repo_id: str
     """The repository, OWNER/NAME; it is made if needed."""
     licence: str
-    """Licence of the weights as the hub names it, such as apache-2.0, openrail or other; that of the weights that
-    training started from may bind you."""
+    """Licence of the weights as the hub names it, such as apache-2.0, openrail or other; the licence of the weights
+    that training started from may apply to them as well."""
     evaluation: Path | None = None
-    """Output folder of an evaluate.py whose first editor is these weights; its means stand in the card."""
+    """Output folder of an evaluate.py whose first editor is these weights; the card shows its means."""
     private: bool = False
     """Make a new repository private."""
     use_ema: bool = True

@@ -1,6 +1,6 @@
 """The card of weights on the hub, made of what their run and its evaluation recorded: recipe, data, metrics, limits.
 
-Whatever is unknown is said to be unknown; the card claims nothing that was not measured.
+The card says what is not known, and claims nothing that was not measured.
 """
 
 from __future__ import annotations
