@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,11 +17,13 @@ from mimicbrush.atlas.stored_atlas import psnr_of
 from mimicbrush.atlas.training_clip import TrainingClip
 from mimicbrush.bench.atlases.config import AtlasBenchConfig
 from mimicbrush.bench.atlases.world_clip import WorldClip, coordinate_error, world_clip
+from mimicbrush.errors import Terminated
+from mimicbrush.run_state import RunState, undisturbed
 from mimicbrush.seeds import seed_of
 
 PUBLISHED_BATCH, PUBLISHED_RATE = 10_000, 1e-4
 PUBLISHED_LOSSES = AtlasLossConfig(global_steps=5000, mask_steps=10_000)
-NUM_REPORTS = 8
+NUM_REPORTS = 12
 """Lines printed for each of the two."""
 
 
@@ -36,35 +39,58 @@ class ReportedTraining:
     def __init__(self, name: str, training: AtlasTraining, share: Callable[[], float]) -> None:
         self.name, self.training, self.share = name, training, share
         self.num_reports = 0
-        self.psnrs: list[tuple[float, float]] = []
-        """CPU seconds and PSNR of each report."""
+        self.psnrs: list[tuple[int, float, float]] = []
+        """Step, CPU seconds and PSNR of each report."""
 
     def run_step(self) -> None:
         training = self.training
         training.run_step()
         if self.share() * NUM_REPORTS >= self.num_reports + 1 or self.share() >= 1:
             self.num_reports = int(self.share() * NUM_REPORTS)
-            psnr, seconds = psnr_of(training.render().reconstruction, training.clip.frames), training.cpu_seconds
-            self.psnrs.append((seconds, psnr))
-            print(f"{self.name}: step {training.step}, {seconds:.0f} CPU seconds, {psnr:.2f} dB", flush=True)
+            psnr = psnr_of(training.render().reconstruction, training.clip.frames)
+            self.psnrs.append((training.step, training.cpu_seconds, psnr))
+            self.print_report(*self.psnrs[-1])
+
+    def print_report(self, step: int, seconds: float, psnr: float) -> None:
+        print(f"{self.name}: step {step}, {seconds:.0f} CPU seconds, {psnr:.2f} dB", flush=True)
+
+    def state_dict(self) -> dict:
+        return {"training": self.training.state_dict(), "num_reports": self.num_reports, "psnrs": self.psnrs}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from an earlier call, and print its reports again."""
+        self.training.load_state_dict(state["training"])
+        self.num_reports, self.psnrs = state["num_reports"], [tuple(report) for report in state["psnrs"]]
+        for report in self.psnrs:
+            self.print_report(*report)
 
 
 def bench_atlas(config: AtlasBenchConfig) -> None:
     """Print the PSNR of both as it rises with CPU time, and the coordinate errors of the trained atlases."""
     for position, number in enumerate(config.clips):
-        clip = world_clip(number, num_frames=config.num_frames, width=config.width, flow=config.flow, seed=config.seed)
-        print(f"clip {number} of the small world, {clip.training.shape}", flush=True)
-        trained = _trained(clip, config)
-        compared = _published(clip.training, config) if position == 0 and config.published_seconds else None
-        _run_in_turns([trained, compared] if compared else [trained])
-        if compared:
-            _print_comparison(trained, compared)
-        atlas = trained.training.atlas
-        print(
-            f"coordinate error: object {coordinate_error(atlas, clip, 'foreground'):.2f} pixels, background"
-            f" {coordinate_error(atlas, clip, 'background'):.2f}",
-            flush=True,
-        )
+        own = replace(config, clips=[number], published_seconds=0 if position else config.published_seconds)
+        _bench_clip(number, own, RunState(config.output / f"clip_{number}", own, free=("output",)))
+
+
+def _bench_clip(number: int, config: AtlasBenchConfig, state: RunState) -> None:
+    """Train the atlas of a clip, and beside it the published networks if they are given any time."""
+    clip = world_clip(number, num_frames=config.num_frames, width=config.width, flow=config.flow, seed=config.seed)
+    print(f"clip {number} of the small world, {clip.training.shape}", flush=True)
+    before = state.read()
+    trained = _trained(clip, config)
+    trainings = [trained]
+    if config.published_seconds:
+        trainings.append(_published(clip.training, config, is_new=before is None))
+    for training in trainings if before else ():
+        training.load_state_dict(before[training.name])
+    _run_in_turns(trainings, state)
+    if config.published_seconds:
+        _print_comparison(*trainings)
+    print(
+        f"coordinate error: object {coordinate_error(trained.training.atlas, clip, 'foreground'):.2f} pixels,"
+        f" background {coordinate_error(trained.training.atlas, clip, 'background'):.2f}",
+        flush=True,
+    )
 
 
 def warm_up(network: PublishedAtlas, clip: TrainingClip, config: AtlasBenchConfig) -> None:
@@ -89,10 +115,12 @@ def _trained(clip: WorldClip, config: AtlasBenchConfig) -> ReportedTraining:
     return ReportedTraining("trained atlas", training, lambda: training.step / config.num_steps)
 
 
-def _published(clip: TrainingClip, config: AtlasBenchConfig) -> ReportedTraining:
+def _published(clip: TrainingClip, config: AtlasBenchConfig, *, is_new: bool) -> ReportedTraining:
+    """is_new: whether the networks need their warm-up, which a stored state contains."""
     torch.manual_seed(config.seed)
     network = published_atlas()
-    warm_up(network, clip, config)
+    if is_new:
+        warm_up(network, clip, config)
     options = AtlasConfig(
         clip=Path("world"),
         masks=Path("world"),
@@ -107,14 +135,26 @@ def _published(clip: TrainingClip, config: AtlasBenchConfig) -> ReportedTraining
     return ReportedTraining("published networks", training, lambda: training.cpu_seconds / config.published_seconds)
 
 
-def _run_in_turns(trainings: list[ReportedTraining]) -> None:
+def _run_in_turns(trainings: list[ReportedTraining], state: RunState) -> None:
     """Always advance the training that is behind by a step, so that both meet the same load of the machine."""
-    while any(each.share() < 1 for each in trainings):
-        min(trainings, key=lambda each: each.share()).run_step()
+
+    def write() -> None:
+        state.write({each.name: each.state_dict() for each in trainings})
+
+    try:
+        while any(each.share() < 1 for each in trainings):
+            with undisturbed():
+                min(trainings, key=lambda each: each.share()).run_step()
+            if state.is_due:
+                write()
+    except (KeyboardInterrupt, Terminated):
+        write()
+        raise
+    write()
 
 
 def _print_comparison(trained: ReportedTraining, published: ReportedTraining) -> None:
-    seconds, wanted = published.psnrs[-1]
-    reached = next((at for at, psnr in trained.psnrs if psnr >= wanted), None)
+    _, seconds, wanted = published.psnrs[-1]
+    reached = next((at for _, at, psnr in trained.psnrs if psnr >= wanted), None)
     found = "does not reach it" if reached is None else f"reached it within {reached:.0f}"
     print(f"published networks: {wanted:.2f} dB after {seconds:.0f} CPU seconds; the trained atlas {found}", flush=True)

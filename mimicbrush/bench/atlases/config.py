@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mimicbrush.errors import Faults
 
@@ -29,6 +30,8 @@ class AtlasBenchConfig:
     """Weights of RAFT."""
     seed: int = 0
     """Seed of the clip and of both trainings."""
+    output: Path = Path("runs/bench/atlas")
+    """Folder for the state of each clip's trainings, from which the same command resumes."""
 
     def __post_init__(self) -> None:
         faults = Faults()

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from mimicbrush.atlas.atlas_training import first_atlas
+from mimicbrush.atlas.atlas_training import AtlasTraining, first_atlas
 from mimicbrush.atlas.layered_atlas import published_atlas
 from mimicbrush.bench.atlases import atlas_quality
 from mimicbrush.bench.atlases.config import AtlasBenchConfig
@@ -17,10 +17,15 @@ from mimicbrush.world.renderer.exact_flow import BACKGROUND, exact_flow
 PIXELS_APART = re.compile(r"coordinate error: object \d+\.\d\d pixels, background \d+\.\d\d")
 
 
-def test_both_are_trained_and_reported(capsys, monkeypatch):
+@pytest.fixture
+def config(monkeypatch, tmp_path) -> AtlasBenchConfig:
     monkeypatch.setattr(atlas_quality, "PUBLISHED_BATCH", 16)
     monkeypatch.setattr(atlas_quality, "published_atlas", lambda: published_atlas(width=4))
-    config = AtlasBenchConfig(clips=[1], num_frames=2, width=24, num_steps=2, published_seconds=1e-3, warm_up_steps=1)
+    sizes = {"num_frames": 2, "width": 24, "num_steps": 2, "published_seconds": 1e-3, "warm_up_steps": 1}
+    return AtlasBenchConfig(clips=[1], output=tmp_path, **sizes)
+
+
+def test_both_are_trained_and_reported(config, capsys):
     atlas_quality.bench_atlas(config)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "clip 1 of the small world, 2 frames of 24 x 16 pixels"
@@ -31,6 +36,28 @@ def test_both_are_trained_and_reported(capsys, monkeypatch):
     ]
     assert re.match(r"published networks: \d+\.\d\d dB after 0 CPU seconds; the trained atlas ", lines[4])
     assert PIXELS_APART.fullmatch(lines[5])
+
+
+def test_stopped_run_resumes_at_its_step_with_its_reports(config, capsys, monkeypatch):
+    run_step, seen = AtlasTraining.run_step, []
+
+    def run_two(training: AtlasTraining) -> float:
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(training.step)
+        return run_step(training)
+
+    monkeypatch.setattr(AtlasTraining, "run_step", run_two)
+    with pytest.raises(KeyboardInterrupt):
+        atlas_quality.bench_atlas(config)
+    before = capsys.readouterr().out.splitlines()
+    seen.append(None)
+    warm_ups = []
+    monkeypatch.setattr(atlas_quality, "warm_up", lambda *_: warm_ups.append(1))
+    atlas_quality.bench_atlas(config)
+    after = capsys.readouterr().out.splitlines()
+    assert seen == [0, 0, None, 1] and not warm_ups
+    assert sorted(before[1:]) == sorted(after[1:3]) and "trained atlas: step 2" in after[3]
 
 
 def test_coordinate_error_of_a_map_that_stands_still():
