@@ -91,12 +91,17 @@ def content_of(frames: Tensor, masks: Tensor | None) -> ClipContent:
     return ClipContent(tensor_digest(frames), None if masks is None else tensor_digest(masks))
 
 
+def stored_content(folder: Path) -> ClipContent | None:
+    """The digests of the clip and masks from which a folder's atlas was begun; None if the folder does not say them."""
+    path = folder / CONTENT
+    return ClipContent(**read_object(path, *ClipContent._fields)) if path.is_file() else None
+
+
 def _refuse_other_content(folder: Path, content: ClipContent, config: AtlasConfig) -> None:
     """Raise UserError if a folder's atlas was begun from other pictures than those that now lie at the same paths."""
-    path = folder / CONTENT
-    if not path.is_file():
+    before = stored_content(folder)
+    if before is None:
         return
-    before = ClipContent(**read_object(path, *ClipContent._fields))
     for name, old, new in zip(ClipContent._fields, before, content, strict=True):
         if old != new:
             raise UserError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mimicbrush.atlas.atlas_training import train_atlas
+from mimicbrush.atlas.atlas_training import stored_content, train_atlas
 from mimicbrush.atlas.config import ATLAS_FILE, AtlasTrainingConfig
 from mimicbrush.atlas.stored_atlas import AtlasFile, open_atlas
 from mimicbrush.atlas.training_clip import TrainingClip, estimate_flow
@@ -22,11 +22,21 @@ FREE = ("save_every",)
 
 
 def find_atlas(folder: Path, frames: Tensor) -> AtlasFile:
-    """Read the finished atlas of a clip (T, 3, H, W) from a folder of atlases; raises UserError if it is not there."""
-    own = folder / tensor_digest(frames)
-    if not (own / ATLAS_FILE).is_file():
-        raise UserError(f"{folder} holds no atlas of this clip; make it by an edit with masks, or give another folder")
-    return open_atlas(own)
+    """Read the finished atlas of a clip (T, 3, H, W) from a folder of atlases; raises UserError if it is not there.
+
+    It is recognised by the clip's pixels, in a folder that `find_or_make_atlas` or `python -m mimicbrush.atlas` made.
+    """
+    digest = tensor_digest(frames)
+    for own in [folder / digest, *(sorted(folder.iterdir()) if folder.is_dir() else ())]:
+        if (own / ATLAS_FILE).is_file() and (own.name == digest or _made_from(own) == digest):
+            return open_atlas(own)
+    raise UserError(f"{folder} holds no atlas of this clip; make it by an edit with masks, or give another folder")
+
+
+def _made_from(folder: Path) -> str | None:
+    """Digest of the clip from which a folder's atlas was made; None if the folder does not say it."""
+    content = stored_content(folder)
+    return content and content.clip
 
 
 def find_or_make_atlas(folder: Path, frames: Tensor, masks: Tensor | None, training: AtlasTrainingConfig) -> AtlasFile:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mimicbrush.edit.kinds.reference_edit import LoadConfig, ReferenceEditConfig
 from mimicbrush.edit.subcommands import KINDS
 from mimicbrush.editors.mimicbrush.settings import EditSettings
+from mimicbrush.editors.text2live.clip_settings import CLIP_PRESETS
 from mimicbrush.errors import Faults
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -89,6 +90,14 @@ class DemoConfig(LoadConfig, EditSettings):
     asset:flow on real clips."""
     flow_side: int = 512
     """Longer side in pixels to which frames are scaled before their motion is estimated; 128 for asset:flow."""
+    atlases: Path | None = None
+    """Folder with a folder for each atlas that python -m mimicbrush.atlas has made; the page then has a tab that edits
+    the clips of these atlases."""
+    layer_clip: str | None = None
+    """The CLIP that judges layers which prompts draw over these clips, in transformers' layout: a folder, a repository
+    of the hub, or asset:clip; null: that tab takes references alone."""
+    layer_preset: str = "release"
+    """Settings of these layers: release, as published, or small, for small machines."""
     segmenter: str | None = None
     """Weights of Segment Anything, by which a click selects a thing, loaded when they are first needed: a folder or hub
     repository; null: GrabCut, which needs no weights, within a box that the visitor drags."""
@@ -144,6 +153,19 @@ class DemoConfig(LoadConfig, EditSettings):
         faults.check(
             not (self.open and self.password_file is not None),
             f"open and password_file ({self.password_file}) exclude each other; give one of them",
+        )
+        faults.check(
+            self.atlases is None or self.atlases.is_dir(),
+            f"atlases is {self.atlases}, where no folder is; make an atlas with python -m mimicbrush.atlas --clip CLIP"
+            f" --output {self.atlases}/NAME",
+        )
+        faults.check(
+            self.layer_clip is None or self.atlases is not None,
+            "layer_clip draws layers over clips that have an atlas; give the folder of atlases, too",
+        )
+        faults.check(
+            self.layer_preset in CLIP_PRESETS,
+            f"layer_preset is {self.layer_preset}, expected one of {', '.join(CLIP_PRESETS)}",
         )
         faults.check(self.flow_side >= 16, f"flow_side is {self.flow_side}, expected at least 16 pixels")
         faults.check(1 <= self.port <= 65535, f"port is {self.port}, expected 1 to 65535")

@@ -78,3 +78,12 @@ def copy_picture(painting: PaintedPicture, folder: Path, name: str) -> Path:
     """Copy an upload into the folder of an edit, byte for byte."""
     suffix = painting.picture.suffix.lower()
     return Path(shutil.copyfile(painting.picture, folder / f"{name}{suffix}"))
+
+
+def prompt_lines(text: str | None) -> list[str] | str | None:
+    """Split a text into its lines; a single one is no list, and without any there is no prompt.
+
+    Browsers send None for a field that was never touched.
+    """
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else lines or None

@@ -8,12 +8,14 @@ from importlib import resources
 import gradio as gr
 
 from mimicbrush.demo import painter
+from mimicbrush.demo.atlases.clip_editors import ClipEditors
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.controls import Tab
 from mimicbrush.demo.motion import motion_handles
 from mimicbrush.demo.shared_editor import SharedEditor
-from mimicbrush.demo.tabs import TABS
+from mimicbrush.demo.tabs import TABS, atlas_tab
 from mimicbrush.demo.temporary_folders import KEPT_SECONDS, TemporaryFolders
-from mimicbrush.requests import EditRequest
+from mimicbrush.requests import EditRequest, ReferenceRequest
 
 TITLE = "MimicBrush"
 EVERYTHING_ELSE = "Everything else stays as it is."
@@ -41,26 +43,29 @@ def build_page(
 ) -> gr.Blocks:
     """Build a page with a tab for each editor; a single editor needs no tabs. editors: by class of requests."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=True) as page:
-        gr.Markdown(introduction(editors))
+        tabs = [(TABS[kind], editor) for kind, editor in editors.items()]
+        if config.atlases is not None:
+            tabs.append((atlas_tab.TAB, ClipEditors(editors[ReferenceRequest], config.limits)))
+        gr.Markdown(introduction(tab for tab, _ in tabs))
         if config.loads_weights and config.weights == "asset:tiny":
             gr.Markdown(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice")
-        if len(editors) == 1:
-            ((kind, editor),) = editors.items()
-            TABS[kind].build(editor, config, folders)
+        if len(tabs) == 1:
+            ((tab, editor),) = tabs
+            tab.build(editor, config, folders)
         else:
-            for kind, editor in editors.items():
-                with gr.Tab(TABS[kind].title):
-                    TABS[kind].build(editor, config, folders)
-        page.unload(_leave(editors.values()))
+            for tab, editor in tabs:
+                with gr.Tab(tab.title):
+                    tab.build(editor, config, folders)
+        page.unload(_leave([editor for _, editor in tabs]))
     return page
 
 
-def introduction(kinds: Iterable[type[EditRequest]]) -> str:
+def introduction(tabs: Iterable[Tab]) -> str:
     """The page's title, and a sentence for each kind of edit that it offers."""
-    return " ".join([f"# {TITLE}\n", *(TABS[kind].introduction for kind in kinds), EVERYTHING_ELSE])
+    return " ".join([f"# {TITLE}\n", *(tab.introduction for tab in tabs), EVERYTHING_ELSE])
 
 
-def _leave(editors: Iterable[SharedEditor]) -> Callable[[gr.Request], None]:
+def _leave(editors: Iterable[SharedEditor | ClipEditors]) -> Callable[[gr.Request], None]:
     """Make a function that stops the edits of a visitor who closes the page."""
 
     def leave(request: gr.Request) -> None:

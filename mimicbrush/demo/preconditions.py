@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.hub.locations import is_local
+from mimicbrush.hub.locations import is_local, require_local_network
 from mimicbrush.model.weights.find import find_weights
 
 MIN_PASSWORD = 8
@@ -20,6 +20,9 @@ def announce(config: DemoConfig) -> None:
     with faults.collect():
         if config.loads_weights and is_local(config.weights):
             find_weights(config.weights)
+    with faults.collect():
+        if config.layer_clip is not None:
+            require_local_network(config.layer_clip, "clip")
     with faults.collect():
         if config.password_file is not None:
             read_password(config.password_file)

@@ -167,6 +167,10 @@ class SharedEditor:
         """Stop the waiting and running edits of a visitor at their next step."""
         self._queue.stop(visitor, reason)
 
+    def editor_of(self, config: EditConfig) -> Loaded:
+        """The editor that answers an edit; called in the thread that computes it."""
+        return self.loaded
+
     def shape_maps(self, image: Tensor, mask: Image.Image | None, **options: object) -> list[Image.Image]:
         """Compute shape maps like the pipeline, while no edit is running."""
         with self._device:
@@ -175,7 +179,7 @@ class SharedEditor:
     def _compute(self, config: EditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
         with self._device:
             watch = _ProgressReporter(ticket, report, self.limits.seconds, keeps_stopped=config.keeps_stopped)
-            made = edit(self.loaded, config, portable=True, on_progress=watch)
+            made = edit(self.editor_of(config), config, portable=True, on_progress=watch)
             try:
                 ticket.check()
             except SupersededError:

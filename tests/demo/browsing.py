@@ -43,7 +43,7 @@ def drag(page, place: str, *points: tuple[float, float]) -> None:
 def press_edit(page, expected: str = "Done in") -> None:
     """Press Edit, and wait until the page shows this status for the new edit."""
     page.evaluate(f"document.querySelectorAll('{STATUS} p').forEach((status) => status.classList.add('old'))")
-    page.locator("button.edit-button").click()
+    page.locator("button.edit-button >> visible=true").click()
     page.locator(f"{STATUS} p:not(.old)", has_text=expected).first.wait_for()
 
 

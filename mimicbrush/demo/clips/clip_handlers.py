@@ -30,6 +30,7 @@ from mimicbrush.demo.result_panel import (
 )
 from mimicbrush.demo.uploads import named
 from mimicbrush.edit.clip_results import layer_path
+from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.pictures.reading import read_mask_frames
@@ -99,10 +100,12 @@ class ClipHandlers(EditHandlers):
     def name_picture(self, *, clip: str, **_: object) -> str:
         return name_of(Path(clip))
 
-    def show_finished(self, config: VideoEditConfig, seconds: float, name: str, earlier: list[Result]) -> ResultPanel:
+    def show_finished(self, config: EditConfig, seconds: float, name: str, earlier: list[Result]) -> ResultPanel:
         about, edited = ABOUT_DOWNLOADS.replace("The picture", "The clip"), f"{name}-edited"
         clip, zip_file = named_download(config.output, edited), named_download(write_zip(config), edited)
-        return idle(status_text(f"Done in {seconds:.1f} s.") + about)._replace(
+        last_step = config.stop_after if config.keeps_stopped else None
+        ended = f"Stopped after step {last_step}: the edit so far." if last_step else f"Done in {seconds:.1f} s."
+        return idle(status_text(ended) + about)._replace(
             picture=gr.update(value=str(clip), label="Download clip", visible=True),
             zip_file=gr.update(value=str(zip_file), visible=True),
             further=gr.update(visible=True),

@@ -19,7 +19,7 @@ from mimicbrush.demo.controls import (
     make_seed,
     make_source_painter,
 )
-from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
+from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, prompt_lines
 from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.painter import PainterData, from_browser
 from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, has_layer, layers_of
@@ -53,20 +53,11 @@ def layer_edit_config(
     settings: fields of LayerEditConfig that the visitor set; texts hold one prompt a line. Raises UserError if
     something is missing or beyond the page's limits.
     """
-    prompts = {name: _lines(settings[name]) for name in ("prompt", "source_prompt", "screen", "region")}
+    prompts = {name: prompt_lines(settings[name]) for name in ("prompt", "source_prompt", "screen", "region")}
     faults = Faults()
     faults.check(prompts["prompt"] is not None, "no prompt yet; describe the edited picture")
     settings = checked_settings(config, folder, source, settings | prompts, faults, needs_mask=False)
     return LayerEditConfig(**(chosen_editor(config, "layer") | settings))
-
-
-def _lines(text: str | None) -> list[str] | str | None:
-    """Split a text into its lines; a single one is no list, and without any there is no prompt.
-
-    Browsers send None for a field that was never touched.
-    """
-    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
-    return lines[0] if len(lines) == 1 else lines or None
 
 
 class LayerPanel(NamedTuple):

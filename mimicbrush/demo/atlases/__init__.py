@@ -1,0 +1,1 @@
+"""Clips on the page that are edited through their layered atlases."""
