@@ -27,7 +27,10 @@ class Limits:
     upload_mb: int = 50
     """Largest size of an uploaded file, in megabytes."""
     megapixels: int = 25
-    """Largest size of a picture, in megapixels."""
+    """Largest size at which a picture is edited, in megapixels: a larger one is scaled down, and the result put back
+    into the full-size picture. Frames of clips are refused if they are larger."""
+    upload_megapixels: int = 64
+    """Largest size of an uploaded picture, in megapixels."""
     steps: int = 100
     """Largest number of sampling steps of an edit."""
     results: int = 4
@@ -50,6 +53,11 @@ class Limits:
         for name, value in vars(self).items():
             least = 0 if name == "waiting" else 1
             faults.check(value >= least, f"limits.{name} is {value}, expected at least {least}")
+        faults.check(
+            self.upload_megapixels >= self.megapixels,
+            f"limits.upload_megapixels is {self.upload_megapixels}, expected at least limits.megapixels ="
+            f" {self.megapixels}",
+        )
         for name in ("client_mb", "workspace_mb"):
             faults.check(
                 getattr(self, name) >= self.upload_mb,

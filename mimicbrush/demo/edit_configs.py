@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from PIL import Image
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.number_fields import check_number_fields
 from mimicbrush.demo.strokes import PaintedPicture, draw_mask
-from mimicbrush.demo.uploads import MASK, PICTURE, named, read
+from mimicbrush.demo.uploads import MASK, PICTURE, check_header, named, read, without_pixels
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.pictures.conversion import to_pil
-from mimicbrush.pictures.edit_inputs import as_mask, as_source
+from mimicbrush.pictures.decoding import upright_size
+from mimicbrush.pictures.edit_inputs import as_mask
 from mimicbrush.pictures.writing import write_image
 
 
@@ -43,7 +45,10 @@ def checked_settings(
     if mask is not None:
         write_image(mask, folder / "mask.png")
     copied, painted = copy_picture(source, folder, "source"), mask and folder / "mask.png"
-    return {"source": copied, "mask": painted, "output": folder / "result.png", **settings}
+    given = {"source": copied, "mask": painted, "output": folder / "result.png"}
+    if math.prod(upright_size(copied)) > 1e6 * config.limits.megapixels:
+        given["max_megapixels"] = float(config.limits.megapixels)
+    return given | settings
 
 
 def chosen_editor(config: DemoConfig, kind: str) -> dict[str, object]:
@@ -65,12 +70,14 @@ def _checked_mask(source: PaintedPicture, config: DemoConfig, to_paint: str) -> 
 def painted_mask(source: PaintedPicture, config: DemoConfig) -> Image.Image | None:
     """Draw the mask in black and white, in the size of the upright picture; None if nothing is painted."""
     with named(source.picture):
-        pixels = as_source(read(source.picture, config.limits), name=PICTURE).pixels
+        check_header(source.picture, config.limits)
+        size = upright_size(source.picture)
     start = None
     if source.mask is not None:
         with named(source.mask):
-            start = to_pil(as_mask(read(source.mask, config.limits), pixels, name=MASK, of=PICTURE))
-    mask = draw_mask(source.strokes, (pixels.shape[2], pixels.shape[1]), start)
+            given = read(source.mask, config.limits)
+            start = to_pil(as_mask(given, without_pixels(*size), name=MASK, of=PICTURE))
+    mask = draw_mask(source.strokes, size, start)
     return mask if mask.getextrema()[1] else None
 
 

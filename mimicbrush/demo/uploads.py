@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import to_channels
+from mimicbrush.pictures.decoding import upright_size
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.geometry import resize, shrink_to
 from mimicbrush.pictures.headers import read_header, refuse_animation, refuse_large
-from mimicbrush.pictures.reading import read_channels, read_image
+from mimicbrush.pictures.reading import read_channels
+from mimicbrush.pictures.screen_copies import read_screen_copy
 from mimicbrush.pictures.writing import write_image
 
 PREVIEW_SIDE = 1280
@@ -33,27 +37,25 @@ PICTURE, MASK, REFERENCE = "the picture", "the mask", "the reference"
 def accept(painting: PaintedPicture, limits: Limits, folder: Path, *, is_reference: bool = False) -> PaintedPicture:
     """Check an upload; add its size, and previews in `folder`. Raises UserError if it cannot be used for an edit."""
     with named(painting.picture):
-        image = read(painting.picture, limits)
-        source = as_source(image, name=REFERENCE if is_reference else PICTURE)
+        check_header(painting.picture, limits)
+        width, height = upright_size(painting.picture)
+        copy = read_screen_copy(painting.picture, PREVIEW_SIDE)
+        image = to_channels(copy.levels)
+        as_source(image, name=REFERENCE if is_reference else PICTURE)
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise UserError(
+                f"{width} x {height} pixels, too narrow to be painted on; expected a longer side of at most"
+                f" {MAX_ASPECT} times the shorter; cut out the part that matters"
+            )
         if is_reference:
             cut_reference(image, box=None, mask=None, name=REFERENCE)
-    width, height = source.pixels.shape[2], source.pixels.shape[1]
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise UserError(
-            f"{painting.picture.name}: {width} x {height} pixels, too narrow to be painted on; expected a longer side"
-            f" of at most {MAX_ASPECT} times the shorter; cut out the part that matters"
-        )
-    accepted = replace(
-        painting,
-        size=(width, height),
-        previews={"picture": _write(shrink(source.picture), folder / "picture.png")},
-    )
+    accepted = replace(painting, size=(width, height), previews={"picture": copy.write(folder / "picture.webp")})
     if painting.mask is None:
         return accepted
     with named(painting.mask):
         given = read(painting.mask, limits)
         fitted = _scaled_mask(given, width, height)
-        mask = as_edit_mask(fitted, source.pixels, name=MASK, of=PICTURE)
+        mask = as_edit_mask(fitted, without_pixels(width, height), name=MASK, of=PICTURE)
     if fitted is not given:
         accepted = replace(accepted, mask=_write(mask, folder / f"{painting.mask.stem}-scaled.png"))
     previews = accepted.previews | {"mask": write_mask_preview(mask, folder)}
@@ -78,13 +80,23 @@ def read(path: Path, limits: Limits) -> Tensor:
 
     Raises UserError if it is too large, animated or not a picture, or has been deleted to make room for others.
     """
+    check_header(path, limits)
+    return read_channels(path)
+
+
+def check_header(path: Path, limits: Limits) -> None:
+    """Raise UserError for a file that `read` refuses before its pixels are decoded."""
     refuse_deleted(path)
     if path.stat().st_size > limits.upload_mb * 1e6:
         raise UserError(f"{path}: larger than {limits.upload_mb} MB; scale it down")
     header = read_header(path)
     refuse_animation(path, header.num_frames)
-    refuse_large(path, header.width, header.height, max_pixels=limits.megapixels * 1_000_000)
-    return read_channels(path)
+    refuse_large(path, header.width, header.height, max_pixels=limits.upload_megapixels * 1_000_000)
+
+
+def without_pixels(width: int, height: int) -> Tensor:
+    """Stand for a picture (3, height, width) of which only the size matters, without its memory."""
+    return torch.empty(1).expand(3, height, width)
 
 
 def refuse_deleted(path: Path) -> None:
@@ -96,7 +108,7 @@ def refuse_deleted(path: Path) -> None:
 def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:
     """Write two pictures of equal size, scaled down for the browser, to `folder`."""
     return tuple(
-        _write(shrink(read_image(path)), folder / f"{name}.png")
+        read_screen_copy(path, PREVIEW_SIDE, on_white=True).write(folder / f"{name}.webp")
         for name, path in (("before", before), ("after", after))
     )
 

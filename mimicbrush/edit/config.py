@@ -44,6 +44,9 @@ class EditConfig(ABC):
     """Seed of the noise, 0 or more."""
     grid: bool = False
     """Also write a contact sheet, with -grid before the suffix: the pictures given, and each result with its seed."""
+    max_megapixels: float | None = None
+    """Edit a picture of more megapixels in this size, and put what changed back into the full-size picture, whose other
+    pixels stay; null: edit every picture in its own size."""
     force: bool = False
     """Overwrite existing files."""
 
@@ -80,6 +83,10 @@ class EditConfig(ABC):
             hint = "; for a clip, give its atlas" if suffix in CONTAINERS and hasattr(self, "atlas") else ""
             faults.add(f"output is {self.output}, expected a name ending in {', '.join(suffixes)}{hint}")
         faults.check(not (self.grid and self.is_clip), "grid shows edits of pictures; leave it out for a clip")
+        faults.check(
+            self.max_megapixels is None or (self.max_megapixels > 0 and not self.is_clip),
+            f"max_megapixels is {self.max_megapixels}, expected more than 0, and a picture as source",
+        )
         faults.check(self.num_images >= 1, f"num_images is {self.num_images}, expected at least 1")
         last_seed = 2**63 - max(1, self.num_images)
         faults.check(

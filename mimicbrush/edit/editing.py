@@ -228,7 +228,7 @@ def write_result(
         )
         tqdm.write(f"edited {len(edited.frames)} frames with seed {config.seed} -> {config.output}")
         return
-    save_with_settings(inputs.source.restore(edited.frames[0].float()), config, inputs, portable=portable)
+    save_with_settings(inputs.restore(edited.frames[0].float()), config, inputs, portable=portable)
     tqdm.write(f"edited with seed {config.seed} -> {config.output}")
     for name, layer in edited.layers.items():
         path = config.beside_output(name)

@@ -25,6 +25,8 @@ from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_source, cut
 from mimicbrush.pictures.headers import read_header, refuse_animation
 from mimicbrush.video.whole_clip import as_tensor, check_sound, read_whole_clip
 
+log = logging.getLogger(__name__)
+
 
 def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
     """Read the pictures of one edit; raises UserError, which names each unfit one by option and file.
@@ -50,7 +52,7 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
             masks["edit_mask"] = masks["keep_mask"] if config.keep_mask else masks["edit_mask"]
             flow = read_motion(config, source, masks["mask"], masks["edit_mask"])
     faults.refuse()
-    return Inputs(
+    inputs = Inputs(
         source=source,
         mask=masks["mask"],
         references=references,
@@ -60,6 +62,18 @@ def read_inputs(config: EditConfig, *, portable: bool = False) -> Inputs:
         flow=flow,
         edit_mask=masks["edit_mask"],
     )
+    return inputs if config.max_megapixels is None else _scaled_down(inputs, config.max_megapixels, source_name)
+
+
+def _scaled_down(inputs: Inputs, max_megapixels: float, name: str) -> Inputs:
+    """Scale the pictures of an edit down if they are larger, and say so."""
+    scaled = inputs.scaled_down(1e6 * max_megapixels)
+    if scaled is not inputs:
+        given, edited = (f"{each.shape[2]} x {each.shape[1]}" for each in (inputs.source.pixels, scaled.source.pixels))
+        log.warning(
+            "%s is %s pixels; it is edited in %s, and the result put back into the full size", name, given, edited
+        )
+    return scaled
 
 
 def fingerprints(config: EditConfig) -> dict[str, list[str | None]]:

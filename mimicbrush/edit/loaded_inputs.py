@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from mimicbrush.pictures.edit_inputs import Source, as_reference
+from mimicbrush.pictures.geometry import resize
+from mimicbrush.pictures.scaled_edits import fitting_size, put_back
 from mimicbrush.video.whole_clip import WholeClip, as_tensor
 
 
@@ -44,6 +47,35 @@ class Inputs(NamedTuple):
     target: Target | None = None
     """The target picture of an edit that replaces an object in a clip."""
 
+    full_size: Source | None = None
+    """The picture as it was given, where `source` and the masks are scaled down for the edit."""
+
+    def scaled_down(self, max_pixels: float) -> Inputs:
+        """The same edit of a picture with at most `max_pixels` pixels."""
+        if self.source is None:
+            return self
+        height, width = self.source.pixels.shape[1:]
+        size = fitting_size(height, width, max_pixels)
+        if size == (height, width):
+            return self
+        mask, flow = _scaled_mask(self.mask, size), self.flow
+        if flow is not None:
+            scale = torch.tensor([size[1] / width, size[0] / height])
+            flow = resize(flow, *size) * scale[:, None, None] * mask
+        return self._replace(
+            source=Source(resize(self.source.pixels, *size), None, self.source.icc_profile),
+            mask=mask,
+            edit_mask=_scaled_mask(self.edit_mask, size),
+            flow=flow,
+            full_size=self.source,
+        )
+
+    def restore(self, edited: Tensor) -> Tensor:
+        """Give an edit (3, H, W) the size and the transparency of the picture that was given: (3 or 4, H, W)."""
+        if self.full_size is None:
+            return self.source.restore(edited)
+        return self.full_size.restore(put_back(edited, self.source.pixels, self.full_size.pixels))
+
     @property
     def frames(self) -> Tensor:
         """(T, 3, H, W), as an editor receives them; a picture has T = 1."""
@@ -57,3 +89,11 @@ class Inputs(NamedTuple):
     def join_references(self, size: int) -> Tensor:
         """Join the references to one (3, h, w): several are placed side by side, in cells of `size` pixels."""
         return as_reference(self.references, size=size)
+
+
+def _scaled_mask(mask: Tensor | None, size: tuple[int, int]) -> Tensor | None:
+    """Scale a mask (1, H, W), of which something is left even if it is thin."""
+    if mask is None:
+        return None
+    share = resize(mask, *size)
+    return (share >= min(0.5, float(share.max()))).float()

@@ -102,6 +102,12 @@ def decode_bytes(encoded: bytes, *, name: str = "a picture") -> Decoded:
     return Decoded(levels, colour_profile(picture.image), orientation)
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """Read a picture's width and height, upright; raises UserError if the file is missing or not a picture."""
+    with naming_file(path):
+        return EncodedPicture(path.read_bytes()).upright_size
+
+
 def decode_frames(path: Path) -> list[NDArray]:
     """Decode all frames of an animation, or the first picture of another file, as in `Decoded`; raises UserError."""
     if read_header(path).num_frames == 1:

@@ -256,12 +256,11 @@ def _in_unit_range(array: Tensor, name: str) -> Tensor:
     if array.dtype in whole:
         return array.float() / whole[array.dtype]
     array = array.float()
-    if not array.isfinite().all():
+    least, most = array.aminmax()  # each of the two is NaN where there is one
+    if not (least.isfinite() and most.isfinite()):
         raise UserError(f"{name} holds NaN or infinity; pass finite values in [0, 1]")
-    if array.min() < 0 or array.max() > 1:
-        raise UserError(
-            f"{name} has values from {array.min():g} to {array.max():g}; expected [0, 1], or 0 to 255 as uint8"
-        )
+    if least < 0 or most > 1:
+        raise UserError(f"{name} has values from {least:g} to {most:g}; expected [0, 1], or 0 to 255 as uint8")
     return array
 
 

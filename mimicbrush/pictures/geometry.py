@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mimicbrush.pictures.mask_geometry import mask_box
+
 FEATHER_SIDE = 512
 """Side of the canvas, in pixels, for which the release chose its feather; only `feather_scale` needs it."""
 FEATHER_PASSES = 10
@@ -117,20 +119,32 @@ def feather(mask: Tensor) -> Tensor:
 
     mask: (B, 1, H, W) of the picture or crop that is pasted; on the CPU if a side is longer than 512 pixels.
     """
-    scale = feather_scale(*mask.shape[-2:])
-    if scale > 1:
-        sigma = feather_sigma(*mask.shape[-2:])
-        return torch.stack([_blur(single[0], scale, sigma) for single in mask])[:, None]
+    if feather_scale(*mask.shape[-2:]) > 1:
+        return _feather_widely(mask)
     kernel = mask.new_tensor([[0.25, 0.5, 0.25]])
     for _ in range(FEATHER_PASSES):
         mask = kornia.filters.filter2d_separable(mask, kernel, kernel, border_type="reflect")
     return mask
 
 
-def _blur(mask: Tensor, scale: float, sigma: float) -> Tensor:
-    """Blur (H, W) with OpenCV, whose kernel may be wider than the picture."""
-    side = 2 * math.ceil(FEATHER_PASSES * scale) + 1
-    return torch.from_numpy(cv2.GaussianBlur(mask.contiguous().numpy(), (side, side), sigma))
+def _surroundings(marked: Tensor, margin: int) -> tuple:
+    """Index (..., rows, columns) of all that is marked (B, 1, H, W), with a margin; of nothing if nothing is."""
+    hit = marked.flatten(0, 1).any(dim=0)
+    if not hit.any():
+        return ..., slice(0), slice(0)
+    return ..., *(slice(max(0, found.start - margin), found.stop + margin) for found in mask_box(hit))
+
+
+def _feather_widely(mask: Tensor) -> Tensor:
+    """Blur (B, 1, H, W) with OpenCV, whose kernel may be wider than the picture, where it is not zero anyway."""
+    height, width = mask.shape[-2:]
+    side, sigma = 2 * feather_reach(height, width) + 1, feather_sigma(height, width)
+    # Twice the reach, so that the border of this part, at which it is mirrored, has no effect.
+    near, blurred = _surroundings(mask != 0, side), torch.zeros_like(mask)
+    for single, place in zip(mask[near], blurred[near], strict=True):
+        if single.numel():
+            place[0] = torch.from_numpy(cv2.GaussianBlur(single[0].contiguous().numpy(), (side, side), sigma))
+    return blurred
 
 
 def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
@@ -139,7 +153,11 @@ def paste_back(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     edited, source: (B, 3, H, W); mask: (B, 1, H, W). Where the feathered mask is 0 the source is kept bit for bit.
     """
     alpha = feather(mask)
-    return torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
+    pasted = source.expand_as(edited).clone()
+    near = _surroundings(alpha > 0, 0)
+    alpha, edited, source = alpha[near], edited[near], source[near]
+    pasted[near] = torch.where(alpha > 0, alpha * edited + (1 - alpha) * source, source)
+    return pasted
 
 
 def match_colours(edited: Tensor, source: Tensor, mask: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HEADER_SIZE = 33
 """Size of a PNG's signature and first chunk in bytes."""
+FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+"""Settings of OpenCV for large files."""
 
 
 def write_image(image: Image.Image | Tensor | NDArray, path: Path) -> None:
@@ -47,16 +49,20 @@ def write_png(
 ) -> None:
     """Write (3, H, W), or (4, H, W) with alpha, in [0, 1] with texts and a colour profile, atomically.
 
-    is_deep: write 16 bits per channel.
+    is_deep: write 16 bits per channel. OpenCV encodes, because Pillow writes no colours of 16 bits, and takes eight
+    times as long for a file that is about a tenth smaller.
     """
+    chunks = io.BytesIO()
+    if icc_profile:
+        putchunk(chunks, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
     note = PngInfo()
     for key, text in texts.items():
         note.add_text(key, text)
+    for kind, content, *_ in note.chunks:
+        putchunk(chunks, kind, content)
+    encoded = _encode(".png", to_levels(pixels, is_deep=is_deep), FAST_PNG)
     with whole(path) as partial:
-        if is_deep:
-            partial.write_bytes(_encode_sixteen_bits(pixels, note, icc_profile))
-        else:
-            to_pil(pixels).save(partial, pnginfo=note, icc_profile=icc_profile)
+        partial.write_bytes(encoded[:HEADER_SIZE] + chunks.getvalue() + encoded[HEADER_SIZE:])
 
 
 def encode_jpeg(image: Image.Image | NDArray[np.uint8], *, quality: int, halve_chroma: bool = False) -> bytes:
@@ -88,14 +94,3 @@ def _encode(suffix: str, levels: NDArray, settings: list[int] | None = None) -> 
     if levels.shape[2:] > (1,):  # OpenCV expects blue first
         levels = cv2.cvtColor(levels, cv2.COLOR_RGB2BGR if levels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     return cv2.imencode(suffix, levels, settings or [])[1].tobytes()
-
-
-def _encode_sixteen_bits(pixels: Tensor, note: PngInfo, icc_profile: bytes | None) -> bytes:
-    """Encode a coloured PNG of 16 bits a channel, which Pillow does not write."""
-    encoded = encode_png(to_levels(pixels, is_deep=True))
-    chunks = io.BytesIO()
-    if icc_profile:
-        putchunk(chunks, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc_profile))
-    for kind, content, *_ in note.chunks:
-        putchunk(chunks, kind, content)
-    return encoded[:HEADER_SIZE] + chunks.getvalue() + encoded[HEADER_SIZE:]

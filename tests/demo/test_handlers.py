@@ -13,6 +13,7 @@ from gradio.data_classes import FileData
 from PIL import Image
 
 from mimicbrush.command import call_command
+from mimicbrush.demo.config import Limits
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import NOTHING_YET, FinishedEdit, ResultPanel
@@ -112,6 +113,18 @@ def test_several_references_and_their_boxes_are_replayed(handlers, source, refer
     assert np.abs(difference).max() <= 1
     alone = pixels(last_view(handlers, source, reference).results.config.outputs[0])
     assert not np.array_equal(alone, pixels(view.results.config.outputs[0]))
+
+
+def test_a_large_picture_is_edited_scaled_down_and_keeps_its_size(editor, config, folders, source, reference, tmp_path):
+    handlers = ReferenceHandlers(editor, replace(config, limits=Limits(megapixels=1)), folders)
+    strokes = (Stroke(tool="box", points=[(100, 100), (400, 300)]),)
+    large = replace(source, picture=write_picture(tmp_path / "large.png", size=(1300, 1000)), strokes=strokes)
+    view = last_view(handlers, large, reference)
+    before, after = pixels(large.picture), pixels(view.results.config.outputs[0])
+    assert read_settings(view.results.config.outputs[0])["max_megapixels"] == 1
+    changed = (before != after).any(axis=-1)
+    assert changed[100:300, 100:400].mean() > 0.9
+    assert not changed[400:].any() and not changed[:, 500:].any()
 
 
 def test_another_result_is_chosen(handlers, source, reference):

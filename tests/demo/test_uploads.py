@@ -54,6 +54,10 @@ def test_every_mode_that_can_be_edited_can_be_shown(tmp_path, mode):
         Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80) * 13).save(path)
     else:
         write_picture(path, mode=mode)
+    if mode in ("RGBA", "LA"):
+        image = Image.open(path)
+        image.putalpha(100)
+        image.save(path)
     painting = shown(path, tmp_path)
     assert painting.size == (80, 60)
     assert Image.open(painting.previews["picture"]).mode == ("RGBA" if mode in ("RGBA", "LA") else "RGB")
@@ -81,8 +85,8 @@ def test_an_unusable_upload_is_refused_in_a_sentence_without_its_folder(tmp_path
 
 
 def test_limits_are_checked_before_decoding(tmp_path):
-    path = without_pixels(tmp_path / "wide.png", 20_000, 2000)
-    assert "20000 x 2000 pixels, expected at most 25 million" in refusal(path, tmp_path)
+    path = without_pixels(tmp_path / "wide.png", 20_000, 4000)
+    assert "20000 x 4000 pixels, expected at most 64 million" in refusal(path, tmp_path)
     (tmp_path / "heavy.png").write_bytes(b"0" * 1_000_001)
     assert "larger than 1 MB" in refusal(tmp_path / "heavy.png", tmp_path, limits=Limits(upload_mb=1))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from mimicbrush.pictures.geometry import (
     blacken,
     feather,
     feather_reach,
+    feather_sigma,
     letterbox,
     match_colours,
     paste_back,
@@ -82,3 +85,13 @@ def test_matched_colours_agree_on_the_seam_and_keep_the_texture():
 def test_matching_colours_without_a_seam_changes_nothing():
     edited, mask = smooth_image(20, 20)[None], torch.ones(1, 1, 20, 20)
     assert torch.equal(match_colours(edited, edited / 2, mask), edited)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (290, 500), (560, 740)])
+def test_a_large_feather_is_that_of_the_whole_picture(corner):
+    mask = torch.zeros(1, 1, 600, 800)
+    mask[0, 0, corner[0] : corner[0] + 40, corner[1] : corner[1] + 60] = 1
+    side = 2 * feather_reach(600, 800) + 1
+    whole = cv2.GaussianBlur(mask[0, 0].numpy(), (side, side), feather_sigma(600, 800))
+    assert np.abs(feather(mask)[0, 0].numpy() - whole).max() < 1e-6
+    assert not feather(torch.zeros(1, 1, 600, 800)).any()
