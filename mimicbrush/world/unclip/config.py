@@ -30,7 +30,7 @@ class UnclipTrainingConfig:
     """Number of these pictures that are inverted and reconstructed."""
     image_size: int = 64
     """Side of the pictures in pixels."""
-    channels: tuple[int, ...] = (32, 64, 96)
+    channels: tuple[int, ...] = (32, 96, 96)
     """Channels of the U-Net's levels, from the latents' own resolution on; the last one attends to the text."""
     max_tokens: int = 24
     """Longest caption in tokens, with its two ends."""
@@ -48,8 +48,11 @@ class UnclipTrainingConfig:
     """Probability that a picture is trained without its image embedding, independent of the caption."""
     cutout_prob: float = 0.3
     """Probability that an image embedding is that of the object alone before white, which shows no background."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Precision of convolutions in training; bfloat16 is slow on processors that lack it."""
+    naming_weight: float = 0.05
+    """Weight of the loss that names the object, its colour and its pattern at every place of the picture, from features
+    of the U-Net; 0: left out."""
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Precision of convolutions in training; bfloat16 is the faster one on processors with AMX alone."""
     num_inference_steps: int = 20
     """Sampling steps of measured samples."""
     guidance_scale: float = 3.0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -28,6 +29,10 @@ class EncodedRenders(NamedTuple):
     """(N, 4, h, w), scaled, in half precision."""
     embeddings: Tensor
     """(N, 2, d): of the whole picture, and of the object alone before white."""
+    masks: Tensor
+    """(N, h, w), true where most of a latent's place shows the object."""
+    attributes: Tensor
+    """(N, 3), numbers of the classes of `ATTRIBUTES`."""
     captions: list[str]
 
 
@@ -46,7 +51,8 @@ def encode_renders(folder: Path, renders: Captioned, parts: UnclipParts) -> Enco
                 save_file(fields, partial)
         encoded.append(load_file(path))
     columns = {name: torch.cat([part[name] for part in encoded]) for name in encoded[0]}
-    return EncodedRenders(**columns, captions=renders.captions)
+    covered = F.adaptive_avg_pool2d(renders.masks[:, None].half(), columns["latents"].shape[-2:])[:, 0]
+    return EncodedRenders(**columns, masks=covered > 0.5, attributes=renders.attributes, captions=renders.captions)
 
 
 @torch.no_grad()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimicbrush.diffusion.schedulers import prediction_target
 from mimicbrush.files import write_json
@@ -20,12 +21,34 @@ from mimicbrush.world.clip.captioned_renders import Captioned, render_captioned
 from mimicbrush.world.sets.splits import TRAINING
 from mimicbrush.world.unclip.config import UnclipTrainingConfig
 from mimicbrush.world.unclip.encoded_renders import EncodedRenders, encode_renders
+from mimicbrush.world.unclip.naming_loss import NamingHead, tapped_features
 from mimicbrush.world.unclip.unclip_measures import measure_unclip, render_heldout
 from mimicbrush.world.unclip.unclip_network import build_parts, fit_normalizer, save_parts
 
 STATE, CARD = "state.pt", "card.json"
 WHOLE, CUTOUT = 0, 1
 """Places of the two embeddings of a render."""
+NOISE_POWER = 0.67
+"""Timesteps are drawn as this power of a uniform number: high ones, where outlines are decided, more often."""
+SQUARES = (1, 2, 4)
+"""Sides of the squares, in latents, over which errors are averaged."""
+
+
+class _Batch(NamedTuple):
+    """What a step of the training is computed from."""
+
+    chosen: Tensor
+    """(B,), numbers of the renders."""
+    latents: Tensor
+    """(B, 4, h, w), scaled."""
+    noise: Tensor
+    """As latents."""
+    timesteps: Tensor
+    """(B,)."""
+    captions: list[str]
+    """Empty for those left out."""
+    classes: Tensor
+    """(B, 2d), zeros for those left out."""
 
 
 def train_unclip(config: UnclipTrainingConfig) -> str:
@@ -70,36 +93,55 @@ def render_training(config: UnclipTrainingConfig) -> Captioned:
 def train(parts: UnclipParts, renders: EncodedRenders, config: UnclipTrainingConfig) -> float:
     """Train the U-Net in place, from an interrupted run's state where there is one; return the CPU seconds."""
     scheduler = DDIMScheduler(**parts.schedule.as_options(), clip_sample=False)
-    return train_steps(
-        parts.unet.requires_grad_(True),
-        lambda step: _loss(parts, scheduler, renders, step, config),
-        num_steps=config.max_steps,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        state=config.output / STATE,
-        save_every=config.checkpoint_every,
-    )
+    head = NamingHead(parts.unet)
+    with tapped_features(parts.unet) as features:
+
+        def compute_loss(step: int) -> Tensor:
+            batch = _draw_batch(parts, renders, step, config)
+            noisy = scheduler.add_noise(batch.latents, batch.noise, batch.timesteps)
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+                tokens = embed_prompts(parts, batch.captions)
+                predicted = parts.unet(noisy, batch.timesteps, tokens, class_labels=batch.classes).sample
+                naming = head(features[0], renders.masks[batch.chosen], renders.attributes[batch.chosen])
+            target = prediction_target(scheduler, batch.latents, batch.noise, batch.timesteps)
+            return multiscale_error(predicted.float() - target) + config.naming_weight * naming
+
+        return train_steps(
+            nn.ModuleDict({"unet": parts.unet.requires_grad_(True), "naming": head}),
+            compute_loss,
+            num_steps=config.max_steps,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            state=config.output / STATE,
+            save_every=config.checkpoint_every,
+        )
 
 
-def _loss(
-    parts: UnclipParts, scheduler: DDIMScheduler, renders: EncodedRenders, step: int, config: UnclipTrainingConfig
-) -> Tensor:
-    """Mean squared error of the velocity, on a batch that follows from seed and step alone."""
+def multiscale_error(errors: Tensor) -> Tensor:
+    """Mean square of errors (B, C, h, w), plus that of their means over squares, so that outlines weigh more.
+
+    The velocity that is expected given the noisy latents minimises every term (arXiv 2301.11093, section 3.3).
+    """
+    return sum((F.avg_pool2d(errors, side) if side > 1 else errors).square().mean() for side in SQUARES)
+
+
+def _draw_batch(parts: UnclipParts, renders: EncodedRenders, step: int, config: UnclipTrainingConfig) -> _Batch:
+    """Draw the batch of a step, which follows from seed and step alone."""
     # Further training sees other batches than the first one.
     generator = torch.Generator().manual_seed(seed_of(config.seed, "unclip step", step, config.start is not None))
     chosen = torch.randint(len(renders.latents), (config.batch_size,), generator=generator)
     latents = renders.latents[chosen].float()
     noise = torch.randn(latents.shape, generator=generator)
     # One timestep in each of equal parts of the schedule makes the loss of a batch less noisy.
-    places = torch.arange(config.batch_size) + torch.rand(config.batch_size, generator=generator)
-    timesteps = (places / config.batch_size * parts.schedule.num_train_timesteps).long()
-    captions = draw_captions([renders.captions[number] for number in chosen], generator, config)
-    classes = draw_classes(parts, renders.embeddings[chosen], generator, config)
-    noisy = scheduler.add_noise(latents, noise, timesteps)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-        tokens = embed_prompts(parts, captions)
-        predicted = parts.unet(noisy, timesteps, tokens, class_labels=classes).sample
-    return F.mse_loss(predicted.float(), prediction_target(scheduler, latents, noise, timesteps))
+    places = (torch.arange(config.batch_size) + torch.rand(config.batch_size, generator=generator)) / config.batch_size
+    return _Batch(
+        chosen=chosen,
+        latents=latents,
+        noise=noise,
+        timesteps=(places**NOISE_POWER * parts.schedule.num_train_timesteps).long(),
+        captions=draw_captions([renders.captions[number] for number in chosen], generator, config),
+        classes=draw_classes(parts, renders.embeddings[chosen], generator, config),
+    )
 
 
 def draw_captions(captions: Sequence[str], generator: torch.Generator, config: UnclipTrainingConfig) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Iterator
@@ -31,9 +32,16 @@ from mimicbrush.world.sets.splits import Combination
 from mimicbrush.world.sets.vocabulary import WORDS, Description, write_caption
 from mimicbrush.world.unclip.config import UnclipTrainingConfig
 from mimicbrush.world.unclip.judge_search import name_anywhere
+from mimicbrush.world.unclip.naming_loss import NamingHead, tapped_features
 from mimicbrush.world.unclip.unclip_network import build_parts, fit_normalizer
 from mimicbrush.world.unclip.unclip_samples import reconstruct_pictures, sample_pictures
-from mimicbrush.world.unclip.unclip_training import draw_captions, draw_classes, train_unclip
+from mimicbrush.world.unclip.unclip_training import (
+    SQUARES,
+    draw_captions,
+    draw_classes,
+    multiscale_error,
+    train_unclip,
+)
 from tests.unclip_folder import TWO_BLOCKS
 
 WIDTH = 8
@@ -151,6 +159,44 @@ def test_conditions_are_left_out_at_random(trained, parts):
     assert 160 <= absent.sum() <= 240
     nothing = draw_classes(parts, embeddings, generator, replace(config, image_drop_prob=1.0))
     assert not nothing.any()
+
+
+def test_errors_over_squares_count_what_noise_does_not_hide():
+    """A constant error counts at every scale; one that alternates from latent to latent at the finest alone."""
+    constant = torch.ones(1, 4, 8, 8)
+    alternating = 1 - 2.0 * ((torch.arange(8)[:, None] + torch.arange(8)) % 2).expand(1, 4, 8, 8)
+    assert multiscale_error(constant) == len(SQUARES) and multiscale_error(alternating) == 1
+
+
+def test_names_are_learned_from_features_that_know_them(parts):
+    """Features that are the classes themselves must end in the right names, at the object and beside it."""
+    head = NamingHead(parts.unet)
+    masks = torch.zeros(2, 4, 4, dtype=torch.bool)
+    masks[:, :2] = True
+    attributes = torch.tensor([[3, 0, 1], [5, 2, 1]])
+    features = torch.zeros(2, parts.unet.config.block_out_channels[1], 4, 4)
+    for row in range(2):
+        features[row, row, :2] = 1
+    features[:, 2, 2:] = 1
+    assert head(features, masks, attributes) > 2
+    with torch.no_grad():
+        for classifier, numbers in zip(head.classifiers.values(), attributes.T, strict=True):
+            classifier.weight.zero_()
+            classifier.weight[1 + numbers, torch.arange(2)] = 20
+            classifier.weight[0, 2] = 20
+    assert head(features, masks, attributes) < 1e-3
+
+
+def test_the_naming_loss_reaches_the_unet_and_leaves_no_hook(parts):
+    unet = copy.deepcopy(parts.unet).requires_grad_(True)
+    rows = {"sample": torch.randn(1, 4, 16, 16), "timestep": 500}
+    tokens = torch.zeros(1, 4, unet.config.cross_attention_dim)
+    with tapped_features(unet) as features:
+        unet(**rows, encoder_hidden_states=tokens, class_labels=torch.zeros(1, 2 * WIDTH))
+        masks = torch.ones(1, *features[0].shape[-2:], dtype=torch.bool)
+        NamingHead(unet)(features[0], masks, torch.zeros(1, 3, dtype=torch.long)).backward()
+    assert unet.conv_in.weight.grad.abs().sum() > 0 and unet.conv_out.weight.grad is None
+    assert not unet.up_blocks[-2]._forward_hooks
 
 
 def test_samples_follow_their_seeds_and_conditions(parts):
