@@ -1,4 +1,4 @@
-"""The optimisation of the small networks: AdamW with a one-cycle schedule, resumed from its last state."""
+"""The optimisation of the small networks: a one-cycle schedule, resumed from its last state."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def train_steps(
     weight_decay: float,
     state: Path,
     save_every: int,
+    optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
 ) -> float:
     """Train a module in place, and return the CPU seconds of all calls together.
 
     compute_loss: the loss of a step by its number alone, so that a resumed run sees the same batches; state: file of
     the last state, from which an interrupted run resumes, written every `save_every` steps.
     """
-    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimizer = optimizer_class(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=num_steps)
     parts = {"module": module, "optimizer": optimizer, "schedule": schedule}
     first, before, started = 0, 0.0, time.process_time()

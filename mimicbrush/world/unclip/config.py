@@ -34,14 +34,14 @@ class UnclipTrainingConfig:
     """Channels of the U-Net's levels, from the latents' own resolution on; the last one attends to the text."""
     max_tokens: int = 24
     """Longest caption in tokens, with its two ends."""
-    max_steps: int = 4000
+    max_steps: int = 8000
     """Length of the training in optimiser steps."""
     batch_size: int = 32
     """Pictures in a step."""
     learning_rate: float = 1.5e-3
-    """Peak learning rate of AdamW, with a one-cycle schedule."""
+    """Peak learning rate of Muon and AdamW, with a one-cycle schedule."""
     weight_decay: float = 0.01
-    """Weight decay of AdamW."""
+    """Weight decay of Muon and AdamW."""
     text_drop_prob: float = 0.3
     """Probability that a picture is trained without its caption."""
     image_drop_prob: float = 0.5

@@ -16,6 +16,7 @@ from mimicbrush.folder_lock import held
 from mimicbrush.hub.unclip_parts import UnclipParts, embed_prompts, image_condition, load_unclip
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.seeds import seed_of
+from mimicbrush.training.muon import MuonAdamW
 from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.clip.captioned_renders import Captioned, render_captioned
 from mimicbrush.world.sets.splits import TRAINING
@@ -114,6 +115,7 @@ def train(parts: UnclipParts, renders: EncodedRenders, config: UnclipTrainingCon
             weight_decay=config.weight_decay,
             state=config.output / STATE,
             save_every=config.checkpoint_every,
+            optimizer_class=MuonAdamW,
         )
 
 

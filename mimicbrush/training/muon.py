@@ -1,0 +1,56 @@
+"""Muon for the matrices of a small network and AdamW for the rest, as one optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+NARROWEST = 32
+"""Least number of rows and of columns of the matrices that Muon updates."""
+
+
+class MuonAdamW(torch.optim.AdamW):
+    """AdamW, but for matrices and convolutions, which torch's Muon updates at the same learning rate.
+
+    Muon takes matrices alone: convolutions are seen as (channels out, channels in x height x width), a view of the same
+    numbers. Networks whose last layer has few channels, biases and norms keep AdamW for these.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+        parameters = list(parameters)
+        self._matrices = [each for each in parameters if _is_matrix(each)]
+        super().__init__([each for each in parameters if not _is_matrix(each)], lr=lr, weight_decay=weight_decay)
+        self._views = [nn.Parameter(each.data.view(len(each), -1)) for each in self._matrices]
+        # With its updates scaled to the size of AdamW's, one learning rate serves both.
+        self._muon = torch.optim.Muon(self._views, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        super().zero_grad(set_to_none)
+        for each in self._matrices:
+            each.grad = None
+
+    def step(self, closure: None = None) -> None:
+        """Update all parameters at the present learning rate of the AdamW group."""
+        for group in self._muon.param_groups:
+            group["lr"] = self.param_groups[0]["lr"]
+        for view, matrix in zip(self._views, self._matrices, strict=True):
+            view.grad = None if matrix.grad is None else matrix.grad.view_as(view)
+        self._muon.step()
+        super().step(closure)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of both optimisers."""
+        return {"adamw": super().state_dict(), "muon": self._muon.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the states of both optimisers."""
+        super().load_state_dict(state["adamw"])
+        self._muon.load_state_dict(state["muon"])
+
+
+def _is_matrix(parameter: Tensor) -> bool:
+    return parameter.ndim >= 2 and min(len(parameter), parameter[0].numel()) >= NARROWEST
