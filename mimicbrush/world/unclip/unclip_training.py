@@ -36,7 +36,7 @@ SQUARES = (1, 2, 4)
 
 
 class _Batch(NamedTuple):
-    """What a step of the training is computed from."""
+    """Renders, noise and conditions from which a step is computed."""
 
     chosen: Tensor
     """(B,), numbers of the renders."""
