@@ -10,6 +10,7 @@ from gradio.components import Component
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.handlers import EditHandlers
+from mimicbrush.demo.live_preview import make_live_preview
 from mimicbrush.demo.number_fields import MAX_SEED, NumberField, number_fields
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel
@@ -64,7 +65,9 @@ def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, control
     edit, inputs = by_name(handlers.edit, given | {"results": panel.results})
     panel.edit.click(edit, inputs, [*panel], concurrency_limit=None, **QUIET)
     panel.stop.click(handlers.stop, queue=False, **QUIET)
-    panel.gallery.select(handlers.choose, panel.results, [panel.slider, panel.picture, panel.zip_file], **QUIET)
+    panel.gallery.select(
+        handlers.choose, panel.results, [panel.slider, panel.picture, panel.zip_file, panel.live], **QUIET
+    )
     panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET).then(None, js=SHOW_PICTURE)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
@@ -138,6 +141,7 @@ def make_result_panel() -> ResultPanel:
         stop = gr.Button("Stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
     status = gr.HTML(NOTHING_YET, elem_classes="status bare")
     preview = gr.Image(visible=False, elem_classes="preview", **PLAIN)
+    live = make_live_preview()
     slider = gr.ImageSlider(
         visible=False, show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="slider"
     )
@@ -149,7 +153,7 @@ def make_result_panel() -> ResultPanel:
     use = gr.Button("Use this result as the picture", elem_classes="use-result", visible=False, size="md")
     further = gr.Column(visible=False)
     results = gr.State()
-    return ResultPanel(status, edit, stop, preview, slider, gallery, picture, zip_file, use, further, results)
+    return ResultPanel(status, edit, stop, preview, live, slider, gallery, picture, zip_file, use, further, results)
 
 
 def make_gallery(pictures: list | None = None, **options: object) -> gr.Gallery:

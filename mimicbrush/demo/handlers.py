@@ -15,6 +15,7 @@ from gradio.data_classes import FileData
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.edit_configs import painted_mask
+from mimicbrush.demo.live_preview import NOTHING
 from mimicbrush.demo.number_fields import MAX_SEED
 from mimicbrush.demo.object_selection import shared_selector
 from mimicbrush.demo.painter import PainterData, from_browser, refused, to_browser, with_mask, with_new
@@ -134,7 +135,7 @@ class EditHandlers(ABC):
         """Return the comparison and the downloads of another result."""
         strip = [] if results is None else results.strip
         chosen = strip[chosen_number(event, len(strip))]
-        return chosen.comparison, str(chosen.picture), str(chosen.zip_file)
+        return chosen.comparison, str(chosen.picture), str(chosen.zip_file), chosen.part
 
     def use_result(self, source: PainterData | None, picture: str | None) -> PainterData:
         """Make the chosen result the picture to edit; the browser can undo that."""
@@ -150,7 +151,7 @@ class EditHandlers(ABC):
     def without_results(self, request: gr.Request) -> ResultPanel:
         """Stop the visitor's edit, and clear the result panel for another picture."""
         self.editor.stop(request.session_hash, SupersededError)
-        return ResultPanel(NOTHING_YET, results=None, **results_shown(0))
+        return ResultPanel(NOTHING_YET, live=NOTHING, results=None, **results_shown(0))
 
     def check_upload(self, data: PainterData | None, *, is_reference: bool = False) -> PainterData:
         """Accept a new file, or return the former value with the reason for refusing it."""

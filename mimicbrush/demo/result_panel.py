@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from mimicbrush.demo.edit_zip import write_zip
-from mimicbrush.demo.shared_editor import Step, Update, Waiting
+from mimicbrush.demo.live_preview import NOTHING
+from mimicbrush.demo.shared_editor import Saving, Step, Update, Waiting
 from mimicbrush.demo.uploads import compare, shrink
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.pictures.conversion import to_pil
@@ -24,7 +25,6 @@ ABOUT_DOWNLOADS = (
     '<p class="hint">The picture contains its settings; the zip also contains the uploaded files, and how to replay the'
     " edit.</p>"
 )
-PREVIEW_SIDE = 384
 SQUARE, SQUARES = 12, (255, 204)
 """Side in pixels and grey levels of the squares behind a layer."""
 MAX_RESULTS = 24
@@ -33,6 +33,10 @@ SLIDER_POSITION = 0
 """Initial position of the handle in percent of the width: the whole edit is visible."""
 BEFORE = '<p role="status">The earlier results are below.</p>'
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
+
+
+STAGES = ("Prepare", "Draw", "Save")
+"""Parts of an edit, in the order of the page."""
 
 
 class Result(NamedTuple):
@@ -45,6 +49,8 @@ class Result(NamedTuple):
     picture: Path
     """The result, under the name that a visitor downloads."""
     zip_file: Path
+    part: str = NOTHING
+    """What it changes, as a value of the live preview."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +77,9 @@ class ResultPanel(NamedTuple):
     edit: object = SAME
     stop: object = SAME
     preview: object = SAME
+    """A picture of what has no place on the canvas."""
+    live: object = SAME
+    """What changes, on the canvas."""
     slider: object = SAME
     gallery: object = SAME
     picture: object = SAME
@@ -84,7 +93,8 @@ class ResultPanel(NamedTuple):
 
 def starting() -> ResultPanel:
     """Hide the earlier results, but keep them."""
-    return _running(status_text("Starting …"), preview=gr.update(visible=False))._replace(**results_shown(0))
+    status = _stages(0) + status_text("Preparing the picture …")
+    return _running(status, preview=gr.update(visible=False), live=NOTHING)._replace(**results_shown(0))
 
 
 def results_shown(number: int) -> dict[str, dict]:
@@ -93,22 +103,23 @@ def results_shown(number: int) -> dict[str, dict]:
     return {"slider": some, "gallery": several, "picture": some, "zip_file": some, "use": some, "further": some}
 
 
-def _running(status: str, *, preview: object = SAME) -> ResultPanel:
-    return ResultPanel(status, gr.update(interactive=False), gr.update(interactive=True, variant="stop"), preview)
+def _running(status: str, *, preview: object = SAME, live: object = SAME) -> ResultPanel:
+    stop = gr.update(interactive=True, variant="stop")
+    return ResultPanel(status, gr.update(interactive=False), stop, preview, live)
 
 
 def idle(status: str) -> ResultPanel:
     """Enable Edit, disable Stop and hide the preview."""
     hidden = gr.update(visible=False)
     stop = gr.update(interactive=False, variant="secondary")
-    return ResultPanel(status, gr.update(interactive=True), stop, preview=hidden)
+    return ResultPanel(status, gr.update(interactive=True), stop, preview=hidden, live=NOTHING)
 
 
 def unfinished(status: str, before: FinishedEdit | None) -> ResultPanel:
     """Show why there is no new result, and the earlier results, if there are any."""
     if before is None:
         return idle(status + NOTHING_YET)
-    return idle(status + BEFORE)._replace(**results_shown(len(before.strip)))
+    return idle(status + BEFORE)._replace(live=before.results[0].part, **results_shown(len(before.strip)))
 
 
 def progress(update: Update) -> ResultPanel:
@@ -116,29 +127,28 @@ def progress(update: Update) -> ResultPanel:
     if isinstance(update, Waiting):
         edits = "One edit comes" if update.ahead == 1 else f"{update.ahead} edits come"
         return _running(status_text(f"{edits} before yours."))
-    return _running(_progress_bar(update), preview=_preview(update))
+    if isinstance(update, Saving):
+        return _running(_stages(2) + status_text(f"{_result_of(update)}Saving the result …"))
+    live = SAME if update.part is None else update.part
+    return _running(_progress_bar(update), preview=_preview(update), live=live)
 
 
 def _preview(step: Step) -> object:
-    if step.preview is None:
+    if step.picture is None:
         return SAME
-    preview = _scaled(step.preview)
-    if step.layer is not None:
-        preview = _side_by_side(preview, _scaled(step.layer))
-    return gr.update(value=preview, visible=True)
+    layer = step.picture
+    return gr.update(value=on_checkerboard(layer) if layer.mode == "RGBA" else layer, visible=True)
 
 
-def _scaled(picture: Image.Image) -> Image.Image:
-    scale = PREVIEW_SIDE / max(picture.size)
-    return picture.resize([max(1, round(side * scale)) for side in picture.size])
+def _stages(current: int) -> str:
+    """The parts of an edit, of which one is current."""
+    states = ["done"] * current + ["now"] + ["next"] * (len(STAGES) - 1 - current)
+    parts = "".join(f'<li class="{state}">{name}</li>' for name, state in zip(STAGES, states, strict=True))
+    return f'<ol class="stages" aria-hidden="true">{parts}</ol>'
 
 
-def _side_by_side(picture: Image.Image, layer: Image.Image) -> Image.Image:
-    """Join a picture with a layer of its size, which is drawn on a checkerboard."""
-    joined = Image.new("RGB", (2 * picture.width, picture.height))
-    joined.paste(picture.convert("RGB"))
-    joined.paste(on_checkerboard(layer), (picture.width, 0))
-    return joined
+def _result_of(update: Step | Saving) -> str:
+    return f"Result {update.result} of {update.num_results}: " if update.num_results > 1 else ""
 
 
 def on_checkerboard(layer: Image.Image) -> Image.Image:
@@ -166,6 +176,7 @@ def finished(
     said = status_text(status or f"{ended} Drag the handle to the right to see the original.")
     gallery = [(each.comparison[1], each.caption) for each in strip] if several else []
     return idle(said + ABOUT_DOWNLOADS)._replace(
+        live=first.part,
         slider=gr.update(value=first.comparison, slider_position=SLIDER_POSITION, visible=True),
         gallery=gr.update(value=gallery, selected_index=0 if several else None, visible=several),
         picture=gr.update(value=str(first.picture), visible=True),
@@ -183,7 +194,8 @@ def _results_of(config: EditConfig, name: str) -> Iterator[Result]:
         folder.mkdir(exist_ok=True)
         addition = path.stem.removeprefix(config.output.stem)
         picture = named_download(path, f"{name}-edited{addition}")
-        yield Result(compare(config.source, path, folder), _caption(config, seed), picture, zip_file)
+        before, after, part = compare(config.source, path, folder)
+        yield Result((before, after), _caption(config, seed), picture, zip_file, part)
 
 
 def _caption(config: EditConfig, seed: int) -> str:
@@ -226,9 +238,8 @@ def status_text(text: str, *, problem: bool = False) -> str:
 
 def _progress_bar(step: Step) -> str:
     left = f", about {step.seconds_left:.0f} s left" if step.seconds_left >= 1 else ""
-    return f'<progress max="{step.total}" value="{step.number}" aria-label="Sampling"></progress>' + status_text(
-        f"Step {step.number} of {step.total}{left}"
-    )
+    bar = f'<progress max="{step.total}" value="{step.number}" aria-label="Steps"></progress>'
+    return _stages(1) + bar + status_text(f"{_result_of(step)}Step {step.number} of {step.total}{left}")
 
 
 def as_sentence(text: str) -> str:

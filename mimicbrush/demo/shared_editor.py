@@ -1,23 +1,30 @@
-"""An editor that all visitors share, the queue before it, and reports of its progress, independent of the page."""
+"""An editor that all visitors share, and reports of its progress, independent of the page."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import cached_property
 from queue import SimpleQueue
 from time import monotonic
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.edit_queue import EditQueue, StoppedError, SupersededError, Ticket
+from mimicbrush.demo.live_preview import changed_part
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import Loaded, StoppedEdit, edit
+from mimicbrush.edit.inputs import read_inputs
+from mimicbrush.edit.loaded_inputs import Inputs
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import RecommendedSettings
-from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.conversion import to_levels, to_pil
+from mimicbrush.pictures.geometry import shrink_to
 from mimicbrush.pipeline import MimicBrushPipeline
 from mimicbrush.progress import StepCount
 from mimicbrush.requests import Edited
@@ -28,12 +35,12 @@ REPORT_SECONDS = 0.25
 """Time between two reports, so that a fast network does not wait for the browser."""
 
 
-class StoppedError(Exception):
-    """The visitor stopped the edit."""
-
-
-class SupersededError(StoppedError):
-    """The visitor chose another picture, so the edit of the former one ended."""
+COMPARED_SIDE = 640
+"""Longer side of the pictures in which changes are looked for, in pixels."""
+PART_SIDE, PART_QUALITY = 512, 75
+"""Longest side in pixels and quality of previews, which may come several times a second over a slow line."""
+ASIDE_SIDE = 384
+"""Longer side of what is shown beside the canvas, in pixels."""
 
 
 class Waiting(NamedTuple):
@@ -49,10 +56,20 @@ class Step(NamedTuple):
     number: int
     total: int
     seconds_left: float
-    preview: Image.Image | None
-    """The first result as predicted so far, pasted into the picture; None if decoding would take too long."""
-    layer: Image.Image | None = None
-    """The layer of that result, with alpha, if the editor draws one."""
+    part: str | None
+    """What has changed so far, as a value of the live preview; None if decoding would take too long."""
+    picture: Image.Image | None = None
+    """What has no place on the canvas: the layer, with alpha, or a frame of a clip."""
+    result: int = 1
+    """Number of the result that is computed, from 1 on."""
+    num_results: int = 1
+
+
+class Saving(NamedTuple):
+    """A report after the last step of a result."""
+
+    result: int = 1
+    num_results: int = 1
 
 
 class Written(NamedTuple):
@@ -62,76 +79,7 @@ class Written(NamedTuple):
     """Describes the results; of an edit that was stopped and kept, as it was by then."""
 
 
-Update = Waiting | Step | Written
-
-
-MAX_OF_VISITOR = 2
-"""Largest number of edits of one visitor that wait or run, so that nobody fills the queue from one page."""
-
-
-class Ticket:
-    """A place in the queue."""
-
-    def __init__(self, visitor: str) -> None:
-        self.visitor = visitor
-        self._reason: type[StoppedError] | None = None
-
-    def stop(self, reason: type[StoppedError] = StoppedError) -> None:
-        """Set the reason for stopping; SupersededError is not replaced by a later StoppedError."""
-        if self._reason is None or issubclass(reason, self._reason):
-            self._reason = reason
-
-    def check(self) -> None:
-        """Raise the reason if `stop` was called."""
-        if self._reason is not None:
-            raise self._reason
-
-
-class EditQueue:
-    """A queue of edits that run one at a time, in the order of their requests."""
-
-    def __init__(self, max_waiting: int) -> None:
-        self.max_waiting = max_waiting
-        self._tickets: list[Ticket] = []
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def join(self, visitor: str) -> Iterator[Ticket]:
-        """Yield a ticket that is valid within the block; raises UserError if the queue or the visitor has too many.
-
-        visitor: an open page; somebody who opens several counts as several.
-        """
-        with self._changed:
-            if sum(ticket.visitor == visitor for ticket in self._tickets) >= MAX_OF_VISITOR:
-                raise UserError(f"{MAX_OF_VISITOR} of your edits are waiting or running; wait for one, or stop it")
-            if len(self._tickets) > self.max_waiting:
-                raise UserError(f"{self.max_waiting} edits are waiting already; try again in a few minutes")
-            ticket = Ticket(visitor)
-            self._tickets.append(ticket)
-        try:
-            yield ticket
-        finally:
-            with self._changed:
-                self._tickets.remove(ticket)
-                self._changed.notify_all()
-
-    def ahead(self, ticket: Ticket) -> int:
-        """Number of tickets before this one."""
-        with self._changed:
-            return self._tickets.index(ticket)
-
-    def wait(self, seconds: float = 1) -> None:
-        """Wait until a ticket is removed or stopped, or for the given time."""
-        with self._changed:
-            self._changed.wait(seconds)
-
-    def stop(self, visitor: str, reason: type[StoppedError]) -> None:
-        """Stop all tickets of a visitor."""
-        with self._changed:
-            for ticket in self._tickets:
-                if ticket.visitor == visitor:
-                    ticket.stop(reason)
-            self._changed.notify_all()
+Update = Waiting | Step | Saving | Written
 
 
 class SharedEditor:
@@ -178,8 +126,15 @@ class SharedEditor:
 
     def _compute(self, config: EditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
         with self._device:
-            watch = _ProgressReporter(ticket, report, self.limits.seconds, keeps_stopped=config.keeps_stopped)
-            made = edit(self.editor_of(config), config, portable=True, on_progress=watch)
+            inputs, editor = read_inputs(config, portable=True), self.editor_of(config)
+            watch = _ProgressReporter(ticket, report, self.limits.seconds, inputs, keeps_stopped=config.keeps_stopped)
+            if config.keeps_stopped:
+                made = edit(editor, config, inputs, portable=True, on_progress=watch)
+            else:
+                # One result after the other, so that each is seen while it is computed.
+                for number, single in enumerate(config.singles, 1):
+                    watch.begin(number, config.num_images)
+                    edit(editor, single, inputs, portable=True, on_progress=watch)
             try:
                 ticket.check()
             except SupersededError:
@@ -197,7 +152,13 @@ class _ProgressReporter:
     """
 
     def __init__(
-        self, ticket: Ticket, report: Callable[[Update], None], max_seconds: float, *, keeps_stopped: bool = False
+        self,
+        ticket: Ticket,
+        report: Callable[[Update], None],
+        max_seconds: float,
+        inputs: Inputs,
+        *,
+        keeps_stopped: bool = False,
     ) -> None:
         self.ticket = ticket
         self.report = report
@@ -205,9 +166,20 @@ class _ProgressReporter:
         self.keeps_stopped = keeps_stopped
         self.has_kept = False
         """Whether the edit was stopped and its result kept."""
-        self.count = StepCount()
+        self.inputs = inputs
         self.start = self.last_report = monotonic()
         self.preview_seconds = self.last_preview_seconds = 0.0
+        self.begin(1, 1)
+
+    def begin(self, result: int, num_results: int) -> None:
+        """Count steps from the first one again, for the next of several results."""
+        self.count = StepCount()
+        self.result, self.num_results = result, num_results
+
+    @cached_property
+    def _before(self) -> NDArray[np.uint8]:
+        """(h, w, 3), what is edited, scaled down."""
+        return to_levels(shrink_to(self.inputs.frames[0], COMPARED_SIDE))
 
     def __call__(self, fraction: float, preview: Callable[[], Edited]) -> None:
         number = self.count.number(fraction)
@@ -222,8 +194,12 @@ class _ProgressReporter:
             raise StoppedEdit(preview(), number) from None
         seconds, total = monotonic() - self.start, self.count.total
         if monotonic() - self.last_report >= REPORT_SECONDS or number in (1, total):
-            self.report(Step(number, total, seconds * (1 - fraction) / fraction, *self._draw(preview, seconds)))
+            share = (self.result - 1 + fraction) / self.num_results
+            drawn, place = self._draw(preview, seconds), (self.result, self.num_results)
+            self.report(Step(number, total, seconds * (1 - share) / share, *drawn, *place))
             self.last_report = monotonic()
+        if fraction >= 1:
+            self.report(Saving(self.result, self.num_results))
 
     def _check(self, number: int) -> None:
         """Raise where the visitor has stopped the edit, or it has taken too long."""
@@ -234,17 +210,30 @@ class _ProgressReporter:
                 " page; ask for fewer steps or results"
             )
 
-    def _draw(self, preview: Callable[[], Edited], seconds: float) -> tuple[Image.Image | None, Image.Image | None]:
-        """Draw the preview, and its layer, if previews have taken a small share of the edit's time so far."""
+    def _draw(self, preview: Callable[[], Edited], seconds: float) -> tuple[str | None, Image.Image | None]:
+        """Draw the changed part, and a layer or frame, if previews have taken a small share of the time so far."""
         if self.preview_seconds + self.last_preview_seconds > PREVIEW_SHARE * seconds:
             return None, None
         start = monotonic()
         edited = preview()
-        layer = edited.layers.get("rgba")
-        drawn = to_pil(edited.frames[0]), None if layer is None else to_pil(layer[0])
+        layer, frame = edited.layers.get("rgba"), edited.frames[0]
+        aside = frame if self.inputs.clip is not None else None if layer is None else layer[0]
+        part = None if self.inputs.clip is not None else self._part(frame)
+        drawn = part, None if aside is None else to_pil(shrink_to(aside, ASIDE_SIDE))
         self.last_preview_seconds = monotonic() - start
         self.preview_seconds += self.last_preview_seconds
         return drawn
+
+    def _part(self, frame: Tensor) -> str:
+        return changed_part(
+            self._before,
+            to_levels(shrink_to(frame, COMPARED_SIDE)),
+            lambda rows, columns: to_levels(frame[:, rows, columns]),
+            tuple(frame.shape[1:]),
+            side=PART_SIDE,
+            quality=PART_QUALITY,
+            icc_profile=self.inputs.icc_profile,
+        )
 
 
 def _run_in_thread(work: Callable[[Callable[[Update], None]], None], ticket: Ticket) -> Iterator[Update]:

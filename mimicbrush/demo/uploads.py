@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.live_preview import changed_part
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels
@@ -18,12 +20,14 @@ from mimicbrush.pictures.decoding import upright_size
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.geometry import resize, shrink_to
 from mimicbrush.pictures.headers import read_header, refuse_animation, refuse_large
-from mimicbrush.pictures.reading import read_channels
-from mimicbrush.pictures.screen_copies import read_screen_copy
+from mimicbrush.pictures.reading import read_channels, read_rgb
+from mimicbrush.pictures.screen_copies import QUALITY, read_screen_copy, shrink_levels
 from mimicbrush.pictures.writing import write_image
 
 PREVIEW_SIDE = 1280
 """Longer side of pictures in the browser, in pixels."""
+PART_SIDE = 1024
+"""Longest side of the changed part of a result, in pixels."""
 MAX_ASPECT = 24
 """Largest ratio of the longer to the shorter side, which is then a dozen pixels on a phone."""
 
@@ -105,12 +109,31 @@ def refuse_deleted(path: Path) -> None:
         raise UserError(f"{path}: no longer here, because old uploads are deleted; choose it again")
 
 
-def compare(before: Path, after: Path, folder: Path) -> tuple[Path, Path]:
-    """Write two pictures of equal size, scaled down for the browser, to `folder`."""
-    return tuple(
-        read_screen_copy(path, PREVIEW_SIDE, on_white=True).write(folder / f"{name}.webp")
-        for name, path in (("before", before), ("after", after))
+class Comparison(NamedTuple):
+    """A picture before and after an edit, for the browser."""
+
+    before: Path
+    after: Path
+    part: str
+    """What differs, as a value of the live preview."""
+
+
+def compare(before: Path, after: Path, folder: Path) -> Comparison:
+    """Write two pictures of equal size, scaled down for the browser, to `folder`, and find what differs."""
+    old = read_screen_copy(before, PREVIEW_SIDE, on_white=True)
+    whole = read_rgb(after)
+    new = old._replace(levels=shrink_levels(whole, PREVIEW_SIDE))
+    part = changed_part(
+        old.levels,
+        new.levels,
+        lambda rows, columns: whole[rows, columns],
+        whole.shape[:2],
+        side=PART_SIDE,
+        quality=QUALITY,
+        icc_profile=old.icc_profile,
+        is_result=True,
     )
+    return Comparison(old.write(folder / "before.webp"), new.write(folder / "after.webp"), part)
 
 
 def shrink(picture: Tensor) -> Tensor:

@@ -31,11 +31,15 @@ class ScreenCopy(NamedTuple):
     """(h, w, C): grey (C = 1), RGB (3), or RGB and alpha (4)."""
     icc_profile: bytes | None = None
 
-    def encode(self, quality: int = QUALITY) -> bytes:
-        """Encode as WebP, which takes a tenth of the time and of the bytes of PNG."""
+    def encode(self, quality: int | None = None) -> bytes:
+        """Encode as WebP, which takes a tenth of the time and of the bytes of PNG.
+
+        quality: 1 to 100; None: QUALITY, or no loss if the picture is small.
+        """
         image, encoded = to_pil(self.levels), io.BytesIO()
-        options = {"lossless": True, "method": 0} if image.width * image.height <= LOSSLESS_PIXELS else {"method": 2}
-        image.save(encoded, "WEBP", quality=quality, icc_profile=self.icc_profile, **options)
+        is_lossless = quality is None and image.width * image.height <= LOSSLESS_PIXELS
+        options = {"lossless": True, "method": 0} if is_lossless else {"method": 2}
+        image.save(encoded, "WEBP", quality=quality or QUALITY, icc_profile=self.icc_profile, **options)
         return encoded.getvalue()
 
     def write(self, path: Path) -> Path:

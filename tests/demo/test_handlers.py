@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import io
+import json
 import shutil
 import zipfile
 from dataclasses import replace
@@ -127,10 +130,26 @@ def test_a_large_picture_is_edited_scaled_down_and_keeps_its_size(editor, config
     assert not changed[400:].any() and not changed[:, 500:].any()
 
 
+def test_what_changes_is_shown_in_its_place_for_every_result(handlers, source, reference):
+    *views, _ = start(handlers, source, reference, num_images=2)
+    parts = {
+        view.status.partition("Result ")[2][:8]: json.loads(view.live)
+        for view in views
+        if isinstance(view.live, str) and view.live
+    }
+    assert set(parts) == {"1 of 2: ", "2 of 2: "} and not any(part["is_result"] for part in parts.values())
+    left, top, width, height = parts["1 of 2: "]["box"]
+    assert left <= 20 / 80 and left + width >= 40 / 80 and top <= 15 / 60 and top + height >= 30 / 60
+    assert width < 0.6 and height < 0.8
+    seen = Image.open(io.BytesIO(base64.b64decode(parts["1 of 2: "]["picture"].partition(",")[2])))
+    assert seen.mode == "RGBA" and seen.getchannel("A").getpixel((seen.width // 2, seen.height // 2)) == 255
+
+
 def test_another_result_is_chosen(handlers, source, reference):
     results = last_view(handlers, source, reference, num_images=3).results
-    (before, after), picture, zip_file = handlers.choose(results, SimpleNamespace(index=2))
+    (before, after), picture, zip_file, part = handlers.choose(results, SimpleNamespace(index=2))
     assert Image.open(before).size == Image.open(after).size == (80, 60)
+    assert json.loads(part)["is_result"] and part != results.results[0].part
     assert Path(picture).read_bytes() == results.config.outputs[2].read_bytes()
     assert Path(picture).name == "photo-edited-3.png" and Path(zip_file).name == "photo-edited.zip"
 
@@ -140,7 +159,7 @@ def test_results_of_earlier_edits_stay_to_choose_from(handlers, source, referenc
     view = last_view(handlers, source, reference, seed=8, num_inference_steps=1, before=first)
     captions = [caption for _, caption in view.gallery["value"]]
     assert captions == ["seed 8, 1 step", "seed 3, 2 steps", "seed 4, 2 steps"] and view.gallery["visible"]
-    _, picture, _ = handlers.choose(view.results, SimpleNamespace(index=2))
+    _, picture, *_ = handlers.choose(view.results, SimpleNamespace(index=2))
     assert Path(picture).read_bytes() == first.config.outputs[1].read_bytes()
     shutil.rmtree(first.config.output.parent)  # as to make room
     view = last_view(handlers, source, reference, seed=9, num_inference_steps=1, before=view.results)
@@ -192,7 +211,7 @@ def test_all_missing_and_wrong_values_are_reported_together(handlers, source):
 def test_unexpected_errors_free_the_page_and_are_raised(handlers, source, reference, monkeypatch):
     monkeypatch.setattr(handlers.editor, "edit", lambda *_, **__: 1 / 0)
     views = start(handlers, source, reference)
-    assert "Starting" in next(views).status
+    assert "Preparing" in next(views).status
     view = next(views)
     assert "unexpected" in view.status and view.edit["interactive"]
     with pytest.raises(ZeroDivisionError):

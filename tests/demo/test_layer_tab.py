@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +49,8 @@ def test_composite_and_layer_are_shown_while_the_edit_runs_and_replayed_from_the
     handlers, source, tmp_path, monkeypatch
 ):
     _, first, *_, done = start(handlers, source, prompt="a red ball\n a ruby ball \n")
-    assert "Step 1 of 10" in first.status and first.preview["value"].size == (2 * 384, 288)
+    assert "Step 1 of 10" in first.status and first.preview["value"].size == (80, 60)
+    assert json.loads(first.live)["picture"]
     assert "Done in" in done.status and done.further["visible"]
     edited = pixels(done.results.config.outputs[0])
     assert (edited[BOX] == (255, 0, 0)).all() and np.array_equal(edited[:15], pixels(source.picture)[:15])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.shared_editor import EditQueue, SharedEditor, Step, StoppedError, SupersededError, Waiting
+from mimicbrush.demo.edit_queue import EditQueue, StoppedError, SupersededError
+from mimicbrush.demo.shared_editor import Saving, SharedEditor, Step, Waiting
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.tabs.reference_tab import reference_edit_config
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
@@ -29,8 +30,8 @@ def make(config: DemoConfig, source: PaintedPicture, reference: PaintedPicture, 
 
 def test_steps_are_reported_and_the_last_one_always(editor, make):
     edit = make(num_inference_steps=3)
-    *updates, written = editor.edit(edit, visitor="a")
-    assert isinstance(updates[0], Step) and updates[0].number == 1
+    *updates, saving, written = editor.edit(edit, visitor="a")
+    assert saving == Saving(1, 1) and isinstance(updates[0], Step) and updates[0].number == 1
     assert updates[-1].number == updates[-1].total == 3
     assert written.config == edit and edit.output.is_file()
 
