@@ -15,6 +15,7 @@ from gradio.data_classes import FileData
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.edit_configs import painted_mask
+from mimicbrush.demo.edit_queue import StoppedError, SupersededError
 from mimicbrush.demo.live_preview import NOTHING
 from mimicbrush.demo.number_fields import MAX_SEED
 from mimicbrush.demo.object_selection import shared_selector
@@ -35,7 +36,7 @@ from mimicbrush.demo.result_panel import (
     status_text,
     unfinished,
 )
-from mimicbrush.demo.shared_editor import SharedEditor, StoppedError, SupersededError, Written
+from mimicbrush.demo.shared_editor import SharedEditor, Written
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.demo.uploads import PICTURE, accept, named, read, write_mask_preview
 from mimicbrush.edit.config import EditConfig

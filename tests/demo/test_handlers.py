@@ -17,10 +17,10 @@ from PIL import Image
 
 from mimicbrush.command import call_command
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.edit_queue import StoppedError
 from mimicbrush.demo.examples import EXAMPLES
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import NOTHING_YET, FinishedEdit, ResultPanel
-from mimicbrush.demo.shared_editor import StoppedError
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.demo.tabs.reference_tab import ReferenceHandlers
 from mimicbrush.edit.record import read_settings

@@ -13,10 +13,11 @@ from PIL import Image
 
 from mimicbrush.command import call_command
 from mimicbrush.demo.config import DemoConfig, Limits
+from mimicbrush.demo.edit_queue import SupersededError
 from mimicbrush.demo.painter import to_browser
 from mimicbrush.demo.result_panel import ResultPanel
 from mimicbrush.demo.server import load_editors
-from mimicbrush.demo.shared_editor import SharedEditor, SupersededError
+from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs.layer_tab import LayerHandlers
 from mimicbrush.edit.record import read_settings
 from mimicbrush.edit.subcommands import COMMANDS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.demo.shared_editor import SharedEditor, StoppedError, Update
+from mimicbrush.demo.edit_queue import StoppedError
+from mimicbrush.demo.shared_editor import SharedEditor, Update
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import Loaded, load_editor
 from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
