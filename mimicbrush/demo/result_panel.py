@@ -50,7 +50,7 @@ class Result(NamedTuple):
     """The result, under the name that a visitor downloads."""
     zip_file: Path
     part: str = NOTHING
-    """What it changes, as a value of the live preview."""
+    """Its changes, as a value of the live preview."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class ResultPanel(NamedTuple):
     preview: object = SAME
     """A picture of what has no place on the canvas."""
     live: object = SAME
-    """What changes, on the canvas."""
+    """The changes, on the canvas."""
     slider: object = SAME
     gallery: object = SAME
     picture: object = SAME

@@ -57,9 +57,9 @@ class Step(NamedTuple):
     total: int
     seconds_left: float
     part: str | None
-    """What has changed so far, as a value of the live preview; None if decoding would take too long."""
+    """The changes so far, as a value of the live preview; None if decoding would take too long."""
     picture: Image.Image | None = None
-    """What has no place on the canvas: the layer, with alpha, or a frame of a clip."""
+    """Shown beside the canvas: the layer, with alpha, or a frame of a clip."""
     result: int = 1
     """Number of the result that is computed, from 1 on."""
     num_results: int = 1

@@ -115,7 +115,7 @@ class Comparison(NamedTuple):
     before: Path
     after: Path
     part: str
-    """What differs, as a value of the live preview."""
+    """The part that differs, as a value of the live preview."""
 
 
 def compare(before: Path, after: Path, folder: Path) -> Comparison:

@@ -27,6 +27,7 @@ from PIL import Image, ImageCms, ImageSequence
 from mimicbrush.pictures.headers import (
     UnknownWhiteError,
     naming_file,
+    open_picture,
     orientation_of,
     read_header,
     swaps_sides,
@@ -61,7 +62,7 @@ class EncodedPicture:
     def __init__(self, encoded: bytes) -> None:
         self._encoded = encoded
         with translating_errors():
-            self.image = Image.open(io.BytesIO(encoded))
+            self.image = open_picture(io.BytesIO(encoded))
             self.stored_size = self.image.size
             """Width and height before the picture is turned upright."""
 
@@ -112,7 +113,7 @@ def decode_frames(path: Path) -> list[NDArray]:
     """Decode all frames of an animation, or the first picture of another file, as in `Decoded`; raises UserError."""
     if read_header(path).num_frames == 1:
         return [decode_file(path).levels]
-    with naming_file(path), Image.open(path) as image:
+    with naming_file(path), open_picture(path) as image:
         return [levels_of(frame) for frame in ImageSequence.Iterator(image)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,13 +15,25 @@ from PIL import Image, UnidentifiedImageError
 
 from mimicbrush.errors import UserError
 
+try:  # an optional package
+    from pillow_heif import register_heif_opener
+except ImportError:
+    READS_HEIC = False
+else:
+    READS_HEIC = True
+    register_heif_opener()
+
 ORIENTATION = 0x0112
 """Tag of the orientation in EXIF."""
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, struct.error, zlib.error)
 """Errors that Pillow's decoders raise for damaged files."""
 
-ANIMATED = ("PNG", "GIF", "WEBP")
+ANIMATED = ("PNG", "GIF", "WEBP", "AVIF")
 """Formats whose further pictures are frames; in others they are usually previews, gain maps or pages."""
+
+
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+"""Bytes 8 to 11 of HEIC files."""
 
 
 class UnreadablePictureError(ValueError):
@@ -40,16 +53,37 @@ class Header(NamedTuple):
     format: str
     """PNG, JPEG, ..., as Pillow names it."""
     num_frames: int
-    """Frames of an animated PNG, GIF or WebP, 1 for other pictures."""
+    """Frames of an animated PNG, GIF, WebP or AVIF, 1 for other pictures."""
     texts: dict[str, str]
     """Texts by key; only those before the pixels."""
 
 
 def read_header(path: Path) -> Header:
     """Read a picture's header, without its pixels; raises UserError if the file is missing or not a picture."""
-    with naming_file(path), Image.open(path) as image:
+    with naming_file(path), open_picture(path) as image:
         texts = {key: text for key, text in image.info.items() if isinstance(text, str)}
         return Header(*image.size, image.format, count_frames(image), texts)
+
+
+def open_picture(file: Path | io.BytesIO) -> Image.Image:
+    """Open a picture with Pillow, which reads its header.
+
+    Raises Pillow's errors, and UnreadablePictureError, which says what is missing, for HEIC without `pillow-heif`.
+    """
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError:
+        first = file.getvalue()[:12] if isinstance(file, io.BytesIO) else _first_bytes(file, 12)
+        if not READS_HEIC and first[4:8] == b"ftyp" and first[8:] in HEIC_BRANDS:
+            raise UnreadablePictureError(
+                "a HEIC picture; export it as JPEG or PNG, or let `pip install pillow-heif` make it readable"
+            ) from None
+        raise
+
+
+def _first_bytes(path: Path, number: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(number)
 
 
 def count_frames(image: Image.Image) -> int:

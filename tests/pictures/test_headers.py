@@ -3,11 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.decoding import decode_file
 from mimicbrush.pictures.headers import Header, read_header
 from mimicbrush.pictures.writing import write_frames, write_png
 
@@ -41,3 +43,23 @@ def test_headers_are_read_without_torch():
     code = "import sys, mimicbrush.pictures.headers; print({'torch', 'cv2', 'numpy'} & sys.modules.keys())"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
+
+
+def test_heic_is_read_or_named_in_a_sentence(tmp_path, monkeypatch):
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf")
+    with monkeypatch.context() as patch:
+        patch.setattr("mimicbrush.pictures.headers.READS_HEIC", False)
+        with pytest.raises(
+            UserError, match=r"photo\.heic: a HEIC picture; export it as JPEG or PNG, or let `pip install"
+        ):
+            read_header(path)
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif")
+    image = Image.new("RGB", (64, 32), (200, 40, 30))
+    image.paste((20, 60, 200), (0, 0, 32, 32))
+    pillow_heif.from_pillow(image).save(path, quality=-1)
+    image.save(tmp_path / "photo.avif", quality=95)
+    for name, form in (("photo.heic", "HEIF"), ("photo.avif", "AVIF")):
+        assert read_header(tmp_path / name)[:4] == (64, 32, form, 1)
+        levels = decode_file(tmp_path / name).levels.astype(int)
+        assert np.abs(levels[16, 16] - (20, 60, 200)).max() < 12 and np.abs(levels[16, 48] - (200, 40, 30)).max() < 12
