@@ -18,7 +18,6 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection, DepthAnythingForDepthEstimation
 
 from mimicbrush.config import config_from_dict, to_plain
-from mimicbrush.diffusion.schedulers import make_scheduler
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.editors.mimicbrush.settings import Geometry, Regions
 from mimicbrush.errors import UserError
@@ -27,7 +26,8 @@ from mimicbrush.model.config import NetworkOptions
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.sampling import OnStep
 from mimicbrush.model.weights.build import load_network
-from mimicbrush.model.weights.exported_folder import load_scheduler, save_pretrained
+from mimicbrush.model.weights.exported_folder import load_scheduler, recommended_scheduler, save_pretrained
+from mimicbrush.model.weights.find import few_steps_of
 from mimicbrush.model.weights.lora_loader import LoraLoader
 from mimicbrush.model.weights.weights_upload import HubUpload
 from mimicbrush.pictures.conversion import to_pil
@@ -95,7 +95,7 @@ class MimicBrushPipeline(LoraLoader, HubUpload, DiffusionPipeline):
             image_encoder=network.image_encoder.clip,
             image_projector=network.image_projector,
             shape_projector=network.shape_projector,
-            scheduler=scheduler or make_scheduler(network.options.prediction_type),
+            scheduler=scheduler or recommended_scheduler(network.options),
             depth_model=getattr(network.shape_map, "depth_model", None),
             network_options=to_plain(network.options),
         )
@@ -116,7 +116,9 @@ class MimicBrushPipeline(LoraLoader, HubUpload, DiffusionPipeline):
         missing or incomplete.
         """
         network = load_network(weights, use_ema=use_ema, dtype=torch_dtype or dtype)
-        return cls.from_network(network, load_scheduler(weights))
+        pipe = cls.from_network(network, load_scheduler(weights))
+        pipe.few_steps = few_steps_of(str(weights))
+        return pipe
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the components to a folder in diffusers' layout, with loaded LoRA files merged into them.

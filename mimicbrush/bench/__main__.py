@@ -29,6 +29,24 @@ COMMANDS = CommandGroup(
             ordinary=("widths", "cross_attention_dim", "latent_sizes", "dtype", "num_edits"),
             then=THEN,
         ),
+        "samplers": Command(
+            config=f"{PACKAGE}.editors.config.SamplerBenchConfig",
+            check=f"{PACKAGE}.preconditions.check_samplers",
+            run=f"{PACKAGE}.editors.sampler_quality.bench_samplers",
+            examples=(
+                f"{PROGRAM} samplers --weights asset:world_edits",
+                f"{PROGRAM} samplers --samplers '[UniPCMultistepScheduler]' --steps '[8]' --num_sources 4",
+            ),
+            ordinary=("weights", "output", "samplers", "steps", "num_sources"),
+            then="run the same command again for the remaining rows",
+        ),
+        "new_material": Command(
+            config=f"{PACKAGE}.editors.config.NewMaterialConfig",
+            run=f"{PACKAGE}.editors.new_material.render_new_material",
+            examples=(f"{PROGRAM} new_material", f"{PROGRAM} new_material --material 'purple dotted' --num_pairs 1"),
+            ordinary=("output", "material", "num_pairs", "num_sources"),
+            then=THEN,
+        ),
         "layer": Command(
             config=f"{PACKAGE}.editors.config.LayerBenchConfig",
             run=f"{PACKAGE}.editors.layer_speed.bench_layers",

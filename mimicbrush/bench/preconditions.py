@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mimicbrush.bench.config import LoaderBenchConfig, MemoryBenchConfig, TrainBenchConfig
+from mimicbrush.bench.editors.config import SamplerBenchConfig
 from mimicbrush.config import load_config
 from mimicbrush.data.shard_index import require_shards
 from mimicbrush.model.weights.find import require_local_weights
@@ -15,6 +16,11 @@ def check_reading(config: LoaderBenchConfig | TrainBenchConfig) -> None:
         load_config(TrainConfig, config.train_config)
     if config.shards:
         require_shards(config.shards)
+
+
+def check_samplers(config: SamplerBenchConfig) -> None:
+    """Raise UserError if the weights are missing."""
+    require_local_weights(config.weights)
 
 
 def check_memory(config: MemoryBenchConfig) -> None:

@@ -22,6 +22,15 @@ KeptBackground = Literal["trajectory", "original", "none"]
 """How a step keeps the source outside the mask. trajectory: by the latents of the source's inversion; original: by the
 source's own latents in place of the original that the step predicts; none: not at all."""
 
+TimestepSpacing = Literal["leading", "trailing", "linspace"]
+"""Timesteps of a sampler in diffusers' words: leading stays below the noisiest level (the release), trailing begins
+with it (better with few steps, arXiv 2305.08891), linspace has both ends."""
+
+DDIM = "DDIMScheduler"
+"""The release's sampler, a class of diffusers."""
+CONSISTENCY_SAMPLER = "LCMScheduler"
+"""Sampler of networks that were distilled for few steps (arXiv 2310.04378, algorithm 3), a class of diffusers."""
+
 MAX_STEPS = 1000
 """Largest number of sampling steps: the length of the noise schedule. A sampler may allow fewer."""
 MAX_GUIDANCE = 100

@@ -18,7 +18,10 @@ PredictNoise = Callable[[Tensor, int], Tensor]
 
 
 class DdimStep(NamedTuple):
-    """One step between two noise levels; `a` is the share of the signal in the variance, alpha with a bar."""
+    """One step between two noise levels; `a` is the share of the signal in the variance, alpha with a bar.
+
+    Where the rows of a batch are at different levels, its numbers are tensors that broadcast to the latents.
+    """
 
     timestep: int
     """Timestep of the noisier level, for the network."""
@@ -101,8 +104,8 @@ def ddim_timesteps(schedule: ScheduleConfig, num_steps: int, *, spacing: Spacing
     return timesteps
 
 
-def noise_of(prediction: Tensor, noisy: Tensor, alpha: float, prediction_type: PredictionType) -> Tensor:
-    """The noise that a prediction means."""
+def noise_of(prediction: Tensor, noisy: Tensor, alpha: float | Tensor, prediction_type: PredictionType) -> Tensor:
+    """The noise that a prediction means; alpha: as in `DdimStep`."""
     if prediction_type == "v_prediction":
         return alpha**0.5 * prediction + (1 - alpha) ** 0.5 * noisy
     return prediction

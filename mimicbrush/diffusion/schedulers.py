@@ -8,29 +8,62 @@ import diffusers
 from diffusers import DDIMScheduler, SchedulerMixin
 from torch import Tensor
 
-from mimicbrush.diffusion.config import PredictionType, ScheduleConfig
+from mimicbrush.diffusion.config import (
+    CONSISTENCY_SAMPLER,
+    DDIM,
+    PredictionType,
+    ScheduleConfig,
+    TimestepSpacing,
+)
 from mimicbrush.errors import UserError, first_line
 
+ZERO_SNR = "rescale_betas_zero_snr"
+"""Option of diffusers' schedulers: the last noise level holds no signal at all (arXiv 2305.08891)."""
 
-def make_scheduler(prediction_type: PredictionType = "epsilon", name: str = "DDIMScheduler") -> SchedulerMixin:
+
+def make_scheduler(
+    prediction_type: PredictionType = "epsilon",
+    name: str = DDIM,
+    *,
+    timestep_spacing: TimestepSpacing = "leading",
+) -> SchedulerMixin:
     """Make a sampler with the noise schedule of Stable Diffusion, on which the network is trained.
 
-    name: a class of diffusers that shares this schedule; DDIMScheduler has the release's settings.
-    Raises UserError where there is no such class.
+    name: a class of diffusers that shares this schedule; DDIMScheduler has the release's settings. timestep_spacing: as
+    diffusers names it; the release's is leading. Raises UserError where there is no such class.
     """
     schedule = ScheduleConfig(prediction_type=prediction_type)
-    released = DDIMScheduler(**schedule.as_options(), clip_sample=False, set_alpha_to_one=False, steps_offset=1)
-    if name == "DDIMScheduler":
-        return released
+    released = DDIMScheduler(
+        **schedule.as_options(),
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing=timestep_spacing,
+    )
+    return released if name == DDIM else like_scheduler(released, name)
+
+
+def like_scheduler(scheduler: SchedulerMixin, name: str, **changes: object) -> SchedulerMixin:
+    """Make another sampler with the noise schedule of this one.
+
+    name: a class of diffusers; changes: fields of its config. Raises UserError where it does not share this schedule.
+    """
     # Some schedulers claim to be compatible but ignore the noise schedule.
-    kinds = [kind for kind in released.compatibles if "beta_start" in inspect.signature(kind).parameters]
-    names = sorted(kind.__name__ for kind in kinds)
+    kinds = [kind for kind in DDIMScheduler().compatibles if "beta_start" in inspect.signature(kind).parameters]
+    # diffusers does not list it, though it shares the schedule: it is for consistency models alone.
+    names = sorted({*(kind.__name__ for kind in kinds), CONSISTENCY_SAMPLER})
     if name not in names:
         raise UserError(
             f"scheduler {name} is not one of diffusers' for this noise schedule; choose from {', '.join(names)}"
         )
+    kind = getattr(diffusers, name)
+    if scheduler.config.get(ZERO_SNR) and ZERO_SNR not in inspect.signature(kind).parameters:
+        raise UserError(
+            f"scheduler {name} cannot start from noise alone, as these weights were trained ({ZERO_SNR}); take"
+            " DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler or EulerDiscreteScheduler"
+        )
     try:
-        return getattr(diffusers, name).from_config(released.config)
+        return kind.from_config(scheduler.config, **changes)
     except (ImportError, ValueError) as error:
         raise UserError(f"scheduler {name}: {first_line(error)}") from None
 
@@ -64,4 +97,4 @@ def set_timesteps(scheduler: SchedulerMixin, num_inference_steps: int) -> None:
         scheduler.set_timesteps(num_inference_steps, device="cpu")
     except ValueError as error:  # some schedulers need several steps
         name = type(scheduler).__name__
-        raise UserError(f"{name} cannot sample in {num_inference_steps} steps ({error}); take more steps") from None
+        raise UserError(f"{name} cannot sample in {num_inference_steps} steps ({error}); take another number") from None

@@ -67,7 +67,7 @@ def recommended_where_compared(edits: Collection[EditConfig]) -> RecommendedSett
     finished = [edit for edit in edits if not edit.force and any(path.exists() for path in edit.outputs)]
     weights = getattr(finished[0], "weights", None) if finished else None
     try:
-        return read_recommended(weights) if weights else None
+        return read_recommended(weights, finished[0].adapter) if weights else None
     except UserError:
         return None  # raised again when the weights are loaded, if a result is missing
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mimicbrush.config import find_class, instantiate
 from mimicbrush.device import choose_device, choose_dtype
-from mimicbrush.diffusion.schedulers import make_scheduler
+from mimicbrush.diffusion.schedulers import like_scheduler
 from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.edit.clip_results import write_clip_result
 from mimicbrush.edit.config import EditConfig
@@ -67,7 +67,7 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
     if config.vae_tiling:
         pipe.vae.enable_tiling()
     if config.scheduler is not None:
-        pipe.scheduler = make_scheduler(pipe.scheduler.config.prediction_type, config.scheduler)
+        pipe.scheduler = like_scheduler(pipe.scheduler, config.scheduler)
     return pipe
 
 
@@ -145,6 +145,7 @@ def edit(
     inputs = inputs or read_inputs(config, portable=portable)
     editor = loaded
     if isinstance(loaded, MimicBrushPipeline):
+        loaded.set_quick(config.quick)
         # The PNG records these numbers, so that a replay uses them even if the weights recommend others by then.
         config = config.resolved(loaded.network.options.recommended)
         editor = PipelineEditor(loaded, config.settings)

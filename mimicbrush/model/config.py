@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from mimicbrush.diffusion.config import PredictionType, check_sampling
+from mimicbrush.diffusion.config import DDIM, PredictionType, TimestepSpacing, check_sampling
 
 ReferenceTimestep = Literal["current", "zero"]
 ReferenceProjections = Literal["imitative", "reference"]
@@ -23,9 +23,18 @@ class RecommendedSettings:
     guidance_scale: float = 5.0
     """Strength of classifier-free guidance by the reference; the release uses 5, small networks do best with about
     2."""
+    scheduler: str = DDIM
+    """Sampler, a scheduler class of diffusers; LCMScheduler for weights that were distilled for few steps."""
+    timestep_spacing: TimestepSpacing = "leading"
+    """Timesteps of the sampler, in diffusers' words; the release uses leading."""
 
     def __post_init__(self) -> None:
         check_sampling(num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Those settings that every edit can change: steps and guidance."""
+        return {"num_inference_steps": self.num_inference_steps, "guidance_scale": self.guidance_scale}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ class GuidedPredictor:
         self.guidance_scale = guidance_scale
         self.is_guided = guidance_scale > 1
         rows = Conditions(*(_repeat(value, num_rows // len(value)) for value in conditions))
-        self.rows = _with_unconditional(network, rows) if self.is_guided else rows
+        self.rows = with_unconditional(network, rows) if self.is_guided else rows
         self.features: ReferenceFeatures | None = None
 
     def predict(self, latent: Tensor, timestep: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def draw_noise(network: MimicBrushNetwork, generators: list[torch.Generator]) ->
     return send(draw_rows(shape, generators), network.device)
 
 
-def _with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Conditions:
+def with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Conditions:
     """Append each row again without image tokens; only the first half will see the reference."""
     doubled = Conditions(*(torch.cat([value, value]) for value in conditions))
     absent = network.absent_tokens().expand_as(conditions.image_tokens)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mimicbrush.data.config import DataConfig
+from mimicbrush.diffusion.config import CONSISTENCY_SAMPLER, MAX_GUIDANCE
 from mimicbrush.errors import Faults
 from mimicbrush.model.config import NetworkConfig
 
@@ -16,6 +17,26 @@ TrainPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 FrozenPrecision = Literal["float32", "bfloat16", "float16"]
 ReferenceGradient = Literal["full", "detached"]
 ClockKind = Literal["wall", "cpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyConfig:
+    """Consistency distillation (arXiv 2310.04378): adapters with which trained weights edit in few steps."""
+
+    guidance_scales: tuple[float, float] = (2.0, 2.0)
+    """Range from which the teacher's guidance scale is drawn for each sample; two equal numbers: always this one. The
+    adapters then edit as the weights do with this guidance."""
+    huber_width: float = 0.001
+    """Width of the pseudo-Huber loss, below which it is quadratic; 0: the squared error."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        low, high = self.guidance_scales
+        if not 1 <= low <= high <= MAX_GUIDANCE:
+            faults.add(f"guidance_scales are {low:g} and {high:g}, expected 1 to {MAX_GUIDANCE}, the lower one first")
+        if not 0 <= self.huber_width < math.inf:
+            faults.add(f"huber_width is {self.huber_width:g}, expected a positive number, or 0 for the squared error")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +73,9 @@ class RecipeConfig:
     all of the U-Net."""
     reference_lora: int = 0
     """Rank of adapters (LoRA) that are trained on the frozen reference U-Net; 0: none."""
+    consistency: ConsistencyConfig | None = None
+    """Distil the network into its adapters (imitative_lora), so that it edits in few steps without guidance; null:
+    train as the paper does."""
     optimizer: OptimizerName = "adamw"
     """adamw8bit keeps optimiser states in a quarter of the memory; it needs bitsandbytes (extra `lowmem` in
     pyproject.toml)."""
@@ -68,6 +92,8 @@ class RecipeConfig:
                 faults.add(f"{name} is {getattr(self, name)}, expected a rank, or 0 for no adapters")
         if self.train_reference and self.reference_lora:
             faults.add("train_reference trains the whole reference U-Net, reference_lora adapters alone; unset one")
+        if self.consistency is not None:
+            self._check_consistency(faults)
         if self.matching_weight < 0:
             faults.add(f"matching_weight is {self.matching_weight}, expected at least 0")
         if self.min_snr_gamma < 0:
@@ -78,6 +104,16 @@ class RecipeConfig:
             if not 0 <= getattr(self, name) <= 1:
                 faults.add(f"{name} is {getattr(self, name)}, expected a probability")
         faults.refuse()
+
+    def _check_consistency(self, faults: Faults) -> None:
+        if not self.imitative_lora:
+            faults.add("imitative_lora is 0, but consistency trains adapters; give their rank, 16 for instance")
+        others = ("train_reference", "reference_lora", "matching_weight", "min_snr_gamma", "reference_drop_prob")
+        if given := [name for name in others if getattr(self, name)]:
+            faults.add(
+                f"{', '.join(given)}: not for consistency, which trains adapters of the imitative U-Net with every"
+                " reference; set to 0 or false"
+            )
 
     def learning_rate_factor(self, step: int, max_steps: int) -> float:
         """Factor on the learning rate at this step, counted from 0."""
@@ -233,6 +269,8 @@ class TrainConfig:
         faults = Faults()
         if self.run.patience is not None and self.data.heldout is None:
             faults.add("run.patience needs held-out pairs; give data.heldout, or set run.patience to null")
+        if self.recipe.consistency is not None:
+            self._check_consistency(faults)
         has_adapters = self.recipe.imitative_lora or self.recipe.reference_lora
         if has_adapters and self.run.frozen_precision != "float32" and self.run.precision == "32-true":
             faults.add(
@@ -240,3 +278,14 @@ class TrainConfig:
                 " run.precision to bf16-mixed or 16-mixed"
             )
         faults.refuse()
+
+    def _check_consistency(self, faults: Faults) -> None:
+        if self.network.weights is None:
+            faults.add("network.weights is null, but recipe.consistency distils trained weights; name them")
+        recommended = self.network.recommended
+        if recommended.scheduler != CONSISTENCY_SAMPLER or recommended.guidance_scale > 1:
+            faults.add(
+                f"network.recommended has {recommended.scheduler} and guidance_scale {recommended.guidance_scale:g},"
+                f" with which distilled weights cannot edit; set scheduler to {CONSISTENCY_SAMPLER}, guidance_scale to"
+                " 1, and num_inference_steps to 4 for instance"
+            )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,16 +15,20 @@ from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.diffusion.schedulers import make_scheduler, prediction_target
-from mimicbrush.model.network import MimicBrushNetwork
+from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.averaging import AveragedWeights
 from mimicbrush.training.callbacks import evaluating
 from mimicbrush.training.early_stop import KEY, HeldoutProgress, progress_in
-from mimicbrush.training.loss import prediction_loss
+from mimicbrush.training.loss import LossParts, prediction_loss
 from mimicbrush.training.module import MimicBrushModule
 
 TIMESTEPS_PER_PAIR = 4
 """Timesteps of each pair, one in each quarter of the schedule; the pairs' timesteps are evenly spaced within it."""
+
+
+LatentLoss = Callable[[Tensor, Conditions, Tensor, torch.Generator], LossParts]
+"""Computes the losses of latents (B, 4, h, w) at timesteps (B,), with noise from a generator."""
 
 
 class PairLosses(NamedTuple):
@@ -77,7 +82,7 @@ class HeldoutLoss(Callback):
             num_pairs = sum(len(batch.source) for batch in self.batches)
             module.print(f"step {step}: measuring the loss on {num_pairs} held-out pairs", file=sys.stderr)
             with self.averaged.applied(module), evaluating(module):
-                losses = heldout_losses(module.network, self.batches, seed=self.seed)
+                losses = heldout_losses(module.network, self.batches, seed=self.seed, loss=module.heldout_loss)
             columns = {
                 "heldout_loss": losses.whole.mean().item(),
                 "heldout_loss_error": (losses.whole.std() / math.sqrt(len(losses.whole))).item(),
@@ -107,8 +112,10 @@ class HeldoutLoss(Callback):
 
 
 @torch.no_grad()
-def heldout_losses(network: MimicBrushNetwork, batches: Sequence[InpaintingBatch], *, seed: int) -> PairLosses:
-    """Compute the loss of each pair, in order; seed: for timesteps and noise.
+def heldout_losses(
+    network: MimicBrushNetwork, batches: Sequence[InpaintingBatch], *, seed: int, loss: LatentLoss | None = None
+) -> PairLosses:
+    """Compute the loss of each pair, in order; seed: for timesteps and noise; loss: by default `noise_loss`.
 
     Every pair has its reference, and every second one its shape map. The loss is that of training, but without weights
     for masked positions or timesteps, so that runs with different recipes can be compared.
@@ -120,7 +127,8 @@ def heldout_losses(network: MimicBrushNetwork, batches: Sequence[InpaintingBatch
         num = len(batch.source)
         keep_shape = torch.arange(first, first + num) % 2 == 0
         generator = torch.Generator().manual_seed(seed_of(seed, "held-out loss", number))
-        losses.append(_batch_losses(network, batch, timesteps[first : first + num], keep_shape, generator))
+        drawn = timesteps[first : first + num]
+        losses.append(_batch_losses(network, batch, drawn, keep_shape, generator, loss or partial(noise_loss, network)))
         first += num
     return PairLosses(*(torch.cat(column).cpu() for column in zip(*losses, strict=True)))
 
@@ -136,25 +144,35 @@ def stratified_timesteps(num_pairs: int, network: MimicBrushNetwork, seed: int) 
     return (2 * places + 1) * num_timesteps // (2 * num_pairs * TIMESTEPS_PER_PAIR)
 
 
+def noise_loss(
+    network: MimicBrushNetwork,
+    latent: Tensor,
+    conditions: Conditions,
+    timestep: Tensor,
+    generator: torch.Generator,
+) -> LossParts:
+    """The loss of the predicted noise or velocity at timesteps (B,)."""
+    scheduler = make_scheduler(network.options.prediction_type)
+    noise = torch.randn(latent.shape, generator=generator).to(latent.device)
+    noisy = scheduler.add_noise(latent, noise, timestep)
+    features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
+    prediction = network.predict(noisy, timestep, conditions, features)
+    return prediction_loss(prediction, prediction_target(scheduler, latent, noise, timestep), conditions.mask)
+
+
 def _batch_losses(
     network: MimicBrushNetwork,
     batch: InpaintingBatch,
     timesteps: Tensor,
     keep_shape: Tensor,
     generator: torch.Generator,
+    loss: LatentLoss,
 ) -> PairLosses:
-    device, scheduler = network.device, make_scheduler(network.options.prediction_type)
+    device = network.device
     source, mask, reference = (part.to(device) for part in (batch.source, batch.mask, batch.reference))
     latent = network.encode(source, generator)
     conditions = network.condition(source, mask, reference, keep_shape, generator)
-    parts = []
-    for timestep in timesteps.to(device).unbind(dim=1):
-        noise = torch.randn(latent.shape, generator=generator).to(device)
-        noisy = scheduler.add_noise(latent, noise, timestep)
-        features = network.reference_features(conditions.reference_latent, timestep, conditions.image_tokens)
-        prediction = network.predict(noisy, timestep, conditions, features)
-        target = prediction_target(scheduler, latent, noise, timestep)
-        parts.append(prediction_loss(prediction, target, conditions.mask))
+    parts = [loss(latent, conditions, timestep, generator) for timestep in timesteps.to(device).unbind(dim=1)]
     # A very small mask hides no latent position, and then has no loss inside.
     inside = torch.stack([part.inside for part in parts]).nanmean(dim=0)
     return PairLosses(torch.stack([part.whole for part in parts]).mean(dim=0), inside)

@@ -1,4 +1,4 @@
-"""Training objective: the squared error of the predicted noise or velocity."""
+"""Training objective: the squared error of the predicted noise or velocity, and the loss of distillation."""
 
 from __future__ import annotations
 
@@ -25,11 +25,20 @@ def prediction_loss(prediction: Tensor, target: Tensor, mask: Tensor, *, mask_we
     sampler has to denoise it, too.
     """
     squared = (prediction.float() - target.float()).pow(2).mean(dim=1, keepdim=True)
-    return LossParts(
-        whole=_mean(squared, 1 + (mask_weight - 1) * mask),
-        inside=_mean(squared, mask).detach(),
-        outside=_mean(squared, 1 - mask).detach(),
-    )
+    return _loss_parts(squared, mask, mask_weight)
+
+
+def pseudo_huber_loss(
+    prediction: Tensor, target: Tensor, mask: Tensor, *, width: float, mask_weight: float = 1.0
+) -> LossParts:
+    """Pseudo-Huber loss sqrt(error^2 + width^2) - width (arXiv 2310.14189, equation 8), for each value of a latent.
+
+    It is quadratic for errors far below `width` and linear beyond; width 0: the squared error. Shapes and mask_weight:
+    as in `prediction_loss`.
+    """
+    error = prediction.float() - target.float()
+    each = error.pow(2) if width == 0 else (error.pow(2) + width**2).sqrt() - width
+    return _loss_parts(each.mean(dim=1, keepdim=True), mask, mask_weight)
 
 
 def weighted_mean(losses: Tensor, scheduler: DDIMScheduler, timestep: Tensor, *, min_snr_gamma: float) -> Tensor:
@@ -49,6 +58,15 @@ def min_snr_weight(scheduler: DDIMScheduler, timestep: Tensor, gamma: float) -> 
     if scheduler.config.prediction_type == "v_prediction":
         return torch.minimum(a, gamma * (1 - a))
     return (gamma * (1 - a) / a).clamp(max=1)
+
+
+def _loss_parts(losses: Tensor, mask: Tensor, mask_weight: float) -> LossParts:
+    """Average the losses of positions (B, 1, h, w)."""
+    return LossParts(
+        whole=_mean(losses, 1 + (mask_weight - 1) * mask),
+        inside=_mean(losses, mask).detach(),
+        outside=_mean(losses, 1 - mask).detach(),
+    )
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

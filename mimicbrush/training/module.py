@@ -31,6 +31,9 @@ class MimicBrushModule(LightningModule):
     earlier steps. fetchable_parts: parts that can be fetched again; checkpoints leave out their frozen tensors.
     """
 
+    heldout_loss = None
+    """Loss of held-out pairs (`LatentLoss`) in place of that of the predicted noise or velocity."""
+
     def __init__(
         self,
         network: MimicBrushNetwork,

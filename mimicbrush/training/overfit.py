@@ -12,11 +12,10 @@ from torch import Tensor
 
 from mimicbrush.data.batch import InpaintingBatch
 from mimicbrush.data.decode import PairBatch
-from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.training.callbacks import evaluating
 from mimicbrush.training.module import MimicBrushModule
-from mimicbrush.training.previews import preview_sheet
+from mimicbrush.training.previews import preview_editor, preview_sheet
 
 MAX_REMAINING_LOSS = 1 / 3
 """A batch is learned by heart if the loss falls below this share of its first value."""
@@ -71,7 +70,7 @@ class Overfit(Callback):
         shown = InpaintingBatch(*(column[:NUM_SHOWN] for column in batch))
         # Not the averaged weights, which lag behind in such a short run.
         with evaluating(module):
-            editor = MimicBrushEditor(module.network, num_inference_steps=self.num_inference_steps, guidance_scale=1.0)
+            editor = preview_editor(module, self.num_inference_steps, guidance_scale=1.0)
             write_image(preview_sheet(editor, shown), self.path)
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:

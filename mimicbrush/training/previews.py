@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from mimicbrush.data.batch import InpaintingBatch
+from mimicbrush.diffusion.config import DDIM
 from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.pictures.conversion import to_pil
@@ -52,10 +53,7 @@ class Previews(StepCallback):
         if trainer.is_global_zero and (step % self.every == 0 or step == trainer.max_steps):
             module.print(f"step {step}: editing {len(self.batch.source)} held-out pairs for a preview", file=sys.stderr)
             with self.averaged.applied(module), evaluating(module):
-                editor = MimicBrushEditor(
-                    module.network, num_inference_steps=self.num_inference_steps, guidance_scale=PREVIEW_GUIDANCE
-                )
-                sheet = preview_sheet(editor, self.batch)
+                sheet = preview_sheet(preview_editor(module, self.num_inference_steps), self.batch)
             write_image(sheet, self.folder / f"step-{step:07d}.png")
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
@@ -91,6 +89,17 @@ class ReferenceUse(StepCallback):
             draw_reference_use(read_records(self.path), self.path.with_suffix(".png"))
             for logger in trainer.loggers:
                 logger.log_metrics({f"reference use / {name}": share.mean for name, share in shares.items()}, step=step)
+
+
+def preview_editor(
+    module: MimicBrushModule, num_inference_steps: int, guidance_scale: float = PREVIEW_GUIDANCE
+) -> MimicBrushEditor:
+    """Make an editor of the module's network; one that is distilled for few steps has its own settings."""
+    if module.recipe.consistency is not None:
+        return MimicBrushEditor(module.network)
+    return MimicBrushEditor(
+        module.network, scheduler=DDIM, num_inference_steps=num_inference_steps, guidance_scale=guidance_scale
+    )
 
 
 def preview_sheet(editor: MimicBrushEditor, batch: InpaintingBatch) -> Image.Image:

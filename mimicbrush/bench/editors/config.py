@@ -1,13 +1,84 @@
-"""Configuration of the benchmarks of Text2LIVE, Motion Guidance and GenVideo."""
+"""Configuration of the benchmarks of MimicBrush's samplers, Text2LIVE, Motion Guidance and GenVideo."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
+from mimicbrush.diffusion.config import TimestepSpacing
 from mimicbrush.editors.text2live.settings import PRESETS
 from mimicbrush.errors import Faults
 from mimicbrush.training.config import ClockKind
+
+SamplerName = Literal[
+    "DDIMScheduler",
+    "DPMSolverMultistepScheduler",
+    "UniPCMultistepScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "DEISMultistepScheduler",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerBenchConfig:
+    """Compare diffusers' samplers in few steps with 50 steps of DDIM, by held-out edits of the small world whose true
+    results are known."""
+
+    weights: str = "asset:world_edits"
+    """Weights to edit with, of a network of 64 pixels: a training run, an exported folder, or asset:NAME."""
+    output: Path = Path("runs/bench/samplers")
+    """Folder for results.json and edits.png. The same command resumes after the last finished row."""
+    samplers: tuple[SamplerName, ...] = get_args(SamplerName)
+    """Samplers to compare, scheduler classes of diffusers."""
+    spacings: tuple[TimestepSpacing, ...] = ("leading", "trailing")
+    """Their timesteps, in diffusers' words."""
+    steps: tuple[int, ...] = (4, 8, 12, 20)
+    """Numbers of steps to compare."""
+    guidance_scale: float | None = None
+    """Guidance scale of all edits; null: the one that the weights recommend."""
+    num_sources: int = 30
+    """Number of held-out sources; each is edited with a reference of the same object and with one of another."""
+    seed: int = 1
+    """Seed for drawing sources and references; with 0 they would be those of the evaluation set."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        faults.check(self.num_sources >= 1, f"num_sources is {self.num_sources}, expected at least 1")
+        for name in ("samplers", "spacings", "steps"):
+            faults.check(bool(getattr(self, name)), f"{name} is empty, expected at least one")
+        faults.check(all(number >= 1 for number in self.steps), f"steps are {self.steps}, expected numbers from 1 on")
+        faults.refuse()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewMaterialConfig:
+    """Render what fine-tuning is measured on: a few pairs of a material that no network of the small world has seen,
+    held-out pairs of it, and edits whose true result shows it."""
+
+    output: Path = Path("runs/new_material")
+    """Folder for pairs/, heldout_pairs/ and set/, as data_prep/shard_pairs.py and evaluate.py read them."""
+    material: str = "red zigzag"
+    """Name of the material: a colour and a pattern of which one is unseen, such as red zigzag or purple dotted."""
+    num_pairs: int = 10
+    """Number of pairs to train on."""
+    num_heldout_pairs: int = 12
+    """Number of pairs for the held-out loss and previews."""
+    num_sources: int = 30
+    """Number of sources in the set; each is edited with a reference of the same object and with one of another."""
+    size: int = 64
+    """Side of the pictures in pixels."""
+    seed: int = 0
+    """Seed for drawing scenes."""
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        for name in ("num_pairs", "num_sources"):
+            faults.check(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
+        faults.check(self.num_heldout_pairs >= 2, f"num_heldout_pairs is {self.num_heldout_pairs}, expected at least 2")
+        faults.check(self.size >= 32 and self.size % 2 == 0, f"size is {self.size}, expected an even number from 32")
+        faults.refuse()
 
 
 @dataclass(frozen=True, kw_only=True)

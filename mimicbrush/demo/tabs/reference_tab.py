@@ -55,6 +55,8 @@ REGIONS = "One after the other, each part sees the results of those before it."
 REGION_NAMES = [("Together", "together"), ("Each by itself", "separate"), ("One after the other", "in_turn")]
 MATCH_COLOUR = "Shift the colours of the edit to match its surroundings."
 
+QUICK = "A few steps instead of the number above, without guidance: for trying things out."
+
 MAP_HEIGHT = 320
 
 
@@ -72,7 +74,9 @@ def reference_edit_config(
     """
     faults = Faults()
     faults.check(bool(references), "no reference yet; choose a picture that shows what should be there instead")
-    settings = checked_settings(config, folder, source, settings, faults)
+    of_file = ("num_inference_steps", "guidance_scale") if settings.get("quick") else ()
+    settings = {name: value for name, value in settings.items() if name not in of_file}
+    settings = checked_settings(config, folder, source, settings, faults) | dict.fromkeys(of_file)
     page = chosen_editor(config, "reference")
     if not page:
         page = {each.name: getattr(config, each.name) for each in fields(LoadConfig)} | vars(config.settings)
@@ -146,6 +150,8 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
             references = [_first_reference(config), *_further_references(config)]
             panel = make_result_panel()
     settings, shape = _reference_settings(config, editor.recommended)
+    if getattr(editor.loaded, "few_steps", None):
+        settings["quick"] = gr.Checkbox(config.quick, label="Quick", info=QUICK)
     for each in references:
         each.upload(handlers.check_reference, each, each, **QUIET)
     connect(handlers, panel, source, {"references": references, **settings})

@@ -11,7 +11,7 @@ from mimicbrush.edit.clip_config import AtlasEditConfig
 from mimicbrush.edit.config import PROGRAM, MaskedEditConfig
 from mimicbrush.editors.mimicbrush.settings import EditSettings
 from mimicbrush.editors.through_atlas.settings import ThroughAtlasSettings
-from mimicbrush.errors import Faults
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.requests import Precision, ReferenceRequest
 
 if TYPE_CHECKING:
@@ -30,9 +30,11 @@ class LoadConfig:
     """A LoRA file made by `python -m mimicbrush.model.weights lora`, for use with the weights it was trained on."""
     lora_scale: float = 1.0
     """Strength of the LoRA file; 0: no effect, 1: as trained."""
+    quick: bool = False
+    """Edit in few steps without guidance, with the LoRA file for few steps that comes with the weights."""
     scheduler: str | None = None
     """Sampler, a scheduler class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the sampler
-    stored with the weights, or DDIMScheduler."""
+    stored with the weights or the LoRA file, or DDIMScheduler."""
     use_ema: bool = True
     """Take the averaged weights (EMA) of a training run; false: its last weights."""
     device: str = "auto"
@@ -139,11 +141,23 @@ class ReferenceEditConfig(LoadConfig, EditSettings, AtlasEditConfig, ThroughAtla
 
     def check_weights(self) -> None:
         from mimicbrush.hub.locations import is_local
-        from mimicbrush.model.weights.find import find_weights
+        from mimicbrush.model.weights.find import FEW_STEPS_NAME, find_weights
 
         self.check_atlas()
         if self.weights is not None and is_local(self.weights):
             find_weights(self.weights)
+            if self.quick and self.adapter is None:
+                raise UserError(
+                    f"{self.weights} comes without {FEW_STEPS_NAME}, which quick needs; leave quick out, or train such"
+                    " a file with configs/train/few_steps.yaml and give it as lora"
+                )
+
+    @property
+    def adapter(self) -> Path | None:
+        """The LoRA file that the edit uses, given or, with quick, that of the weights; imports nothing heavy."""
+        from mimicbrush.model.weights.find import few_steps_of
+
+        return few_steps_of(self.weights) if self.quick else self.lora
 
     def adapt(self, editor: Editor) -> Editor:
         if self.atlas is None:

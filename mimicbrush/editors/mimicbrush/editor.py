@@ -20,6 +20,8 @@ from mimicbrush.model.network import Conditions, MimicBrushNetwork
 from mimicbrush.model.reference_use import measure_reference_use
 from mimicbrush.model.sampling import OnStep, draw_noise, sample
 from mimicbrush.model.weights.build import load_network
+from mimicbrush.model.weights.exported_folder import recommended_scheduler
+from mimicbrush.model.weights.lora_loader import load_lora
 from mimicbrush.pictures import geometry, released_geometry
 from mimicbrush.pictures.crop_regions import crop_regions, describe_small_mask, whole_picture
 from mimicbrush.pictures.geometry import binarise, match_colours, unletterbox
@@ -58,10 +60,11 @@ class MimicBrushEditor(Editor):
     """Repaints the masked region so that it imitates the reference, and pastes it back at the source's own size.
 
     checkpoint: a training run, an exported folder or hub repository, a released mimicbrush.bin, or a network in
-    memory. use_ema: use a run's averaged weights; keep_shape: if given, it replaces that of every request; device:
-    `auto` uses a GPU if there is one, and leaves a network in memory where it is; precision: `auto` is float16 on a
-    GPU, as in the release, and float32 elsewhere; scheduler: a scheduler of diffusers or its name.
-    settings: fields of `EditSettings`; for steps and guidance, the default is what the weights recommend.
+    memory. lora: a LoRA file that was trained on them; use_ema: use a run's averaged weights; keep_shape: if given, it
+    replaces that of every request; device: `auto` uses a GPU if there is one, and leaves a network in memory where it
+    is; precision: `auto` is float16 on a GPU, as in the release, and float32 elsewhere.
+    scheduler: a scheduler of diffusers or its name; settings: fields of `EditSettings`; for the scheduler, steps and
+    guidance, the default is what the weights recommend, or the LoRA file for few steps.
     Raises UserError if the weights are missing or do not fit, or if a setting is outside its limits.
     """
 
@@ -71,7 +74,8 @@ class MimicBrushEditor(Editor):
         self,
         checkpoint: str | Path | MimicBrushNetwork,
         *,
-        scheduler: str | SchedulerMixin = "DDIMScheduler",
+        lora: str | Path | None = None,
+        scheduler: str | SchedulerMixin | None = None,
         use_ema: bool = True,
         keep_shape: bool | None = None,
         device: str = "auto",
@@ -85,7 +89,11 @@ class MimicBrushEditor(Editor):
             place = choose_device(device)
             dtype = choose_dtype(precision, place)
             self.network = load_network(checkpoint, use_ema=use_ema, dtype=dtype).to(place)
-        if isinstance(scheduler, str):
+        if lora is not None:
+            load_lora(self.network, Path(lora))
+        if scheduler is None:
+            scheduler = recommended_scheduler(self.network.options)
+        elif isinstance(scheduler, str):
             scheduler = make_scheduler(self.network.options.prediction_type, scheduler)
         # With an offset, the scheduler adds it to every timestep; more steps would begin after the last one.
         max_steps = scheduler.config.num_train_timesteps - scheduler.config.get("steps_offset", 0)

@@ -2,7 +2,7 @@
 
 # Annotations are not postponed here: jsonargparse looks for their names in the modules of a config and of its first
 # base alone, and takes any value for every field where it does not find one. This class is a config's second base.
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, Self, get_args
 
 from mimicbrush.errors import Faults
@@ -62,10 +62,10 @@ class EditSettings:
 
     def resolved(self, recommended: RecommendedSettings) -> Self:
         """These settings, with the recommended value for each number that is not given."""
-        return replace(self, **{**asdict(recommended), **self._given})
+        return replace(self, **{**recommended.numbers, **self._given})
 
     @property
     def _given(self) -> dict[str, float]:
         """The given values among the numbers that weights recommend."""
-        values = {each.name: getattr(self, each.name) for each in fields(RecommendedSettings)}
+        values = {"num_inference_steps": self.num_inference_steps, "guidance_scale": self.guidance_scale}
         return {name: value for name, value in values.items() if value is not None}

@@ -2,7 +2,7 @@
 
 # Annotations are not postponed here: jsonargparse looks for their names in the modules of a config and of its first
 # base alone, and takes any value for every field where it does not find one.
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 from mimicbrush.diffusion.config import KeptBackground, check_frame_sampling
@@ -56,7 +56,7 @@ class MimicBrushClipsSettings:
 
     def resolved(self, recommended: RecommendedSettings) -> Self:
         """These settings, with the recommended value for each number that is not given."""
-        return replace(self, **{**asdict(recommended), **self._given})
+        return replace(self, **{**recommended.numbers, **self._given})
 
     @property
     def _given(self) -> dict[str, float]:

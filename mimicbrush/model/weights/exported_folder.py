@@ -64,7 +64,7 @@ def save_pretrained(
 ) -> None:
     """Write every part, the options and the scheduler; the folder appears complete or not at all.
 
-    dtype: precision of the stored weights; by default that of the network. scheduler: by default the release's.
+    dtype: precision of the stored weights; by default that of the network. scheduler: by default the recommended one.
     Raises UserError where the folder exists.
     """
     refuse_folder(folder)
@@ -74,13 +74,25 @@ def save_pretrained(
             stored = model if dtype in (None, model.dtype) else nn.Module.to(copy.deepcopy(model), dtype)
             stored.save_pretrained(partial / subfolder)
             _forget_origin(partial / subfolder / "config.json")
-        models["scheduler"] = scheduler or make_scheduler(network.options.prediction_type)
+        models["scheduler"] = scheduler or recommended_scheduler(network.options)
         models["scheduler"].save_pretrained(partial / "scheduler")
         options = asdict(network.options)
-        recommended = options.pop(RECOMMENDED)
+        recommended = options.pop(RECOMMENDED) | describe_sampler(models["scheduler"])
         write_json(options, partial / OPTIONS_NAME)
         write_text(INSTALL_MODULE, partial / f"{PLAIN_DIFFUSERS}.py")
         write_json({**_index(models), RECOMMENDED: recommended}, partial / INDEX_NAME)
+
+
+def recommended_scheduler(options: NetworkOptions) -> SchedulerMixin:
+    """Make the sampler that weights recommend."""
+    recommended = options.recommended
+    return make_scheduler(options.prediction_type, recommended.scheduler, timestep_spacing=recommended.timestep_spacing)
+
+
+def describe_sampler(scheduler: SchedulerMixin) -> dict[str, str]:
+    """The fields of `RecommendedSettings` that name this sampler."""
+    spacing = scheduler.config.get("timestep_spacing", "leading")
+    return {"scheduler": type(scheduler).__name__, "timestep_spacing": spacing}
 
 
 def _forget_origin(config: Path) -> None:

@@ -16,6 +16,8 @@ from mimicbrush.model.config import NetworkConfig, PartConfig
 INDEX_NAME = "model_index.json"
 OPTIONS_NAME = "network.json"
 """File with the network's options, which diffusers' layout cannot hold."""
+FEW_STEPS_NAME = "few_steps.safetensors"
+"""LoRA file in an exported folder with which its weights edit in few steps (`edit reference --quick`)."""
 LORA_KEY = "mimicbrush"
 """Name of our entry in the metadata of a LoRA file."""
 PART_FIELDS = ("autoencoder", "reference_unet", "imitative_unet", "image_encoder", "depth")
@@ -109,6 +111,12 @@ def previous_checkpoint_of(run: Path) -> Path:
 
 def is_checkpoint_of_run(path: Path) -> bool:
     return path.suffix == ".ckpt" and path.parent.name == "checkpoints" and path.is_file()
+
+
+def few_steps_of(weights: str) -> Path | None:
+    """Path of the LoRA file for few steps that comes with an exported folder; None where there is none."""
+    path = local_folder(weights) / FEW_STEPS_NAME
+    return path if path.is_file() else None
 
 
 def is_lora(path: Path) -> bool:

@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 
 from mimicbrush.errors import UserError
-from mimicbrush.model.config import NetworkConfig
+from mimicbrush.model.config import NetworkConfig, RecommendedSettings
 from mimicbrush.model.lora import BASE, has_adapters
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.find import checkpoint_of, find_weights, is_run
 from mimicbrush.model.weights.lora_file import fingerprints, save_lora
+from mimicbrush.model.weights.recommended import RECOMMENDED, read_recommended
 from mimicbrush.model.weights.run_checkpoint import (
     PREFIX,
     read_checkpoint,
@@ -50,7 +51,11 @@ def export_lora(
     tensors = split_parts({name: each for name, each in base.state_dict().items() if name not in trained_names})
     require_unchanged(weights.left_out, tensors, weights.origin, lambda: fetchable_parts(config))
     stored = {part: {name: tensor.to(dtype) for name, tensor in named.items()} for part, named in trained.items()}
-    save_lora(output, stored, base=_describe_base(config), fingerprints=fingerprints(tensors))
+    # Only where edits with the file need other settings, as after distillation for few steps.
+    of_base = read_recommended(config.weights) if config.weights else RecommendedSettings()
+    recommended = None if config.recommended == of_base else config.recommended
+    described = {"base": _describe_base(config), "fingerprints": fingerprints(tensors), RECOMMENDED: recommended}
+    save_lora(output, stored, **described)
     return base
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +21,13 @@ from torch import Tensor, nn
 
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.files import whole
-from mimicbrush.model.lora import DOWN, PROJECTIONS, UP
+from mimicbrush.model.config import RecommendedSettings
+from mimicbrush.model.lora import CONSISTENCY_LAYERS, DOWN, UP
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.digests import tensor_digests
 from mimicbrush.model.weights.exported_folder import FOLDERS
 from mimicbrush.model.weights.find import LORA_KEY
+from mimicbrush.model.weights.recommended import RECOMMENDED, recommendation_in
 from mimicbrush.model.weights.tensors import Tensors, is_finite
 
 BESIDE = "beside_lora."
@@ -35,12 +38,12 @@ PRECISIONS = ("float16", "bfloat16")
 
 
 class Adapter(NamedTuple):
-    """Low-rank update of a linear layer's weight, alpha / rank times B A."""
+    """Low-rank update of a layer's weight, alpha / rank times B A."""
 
     down: Tensor
-    """A, (rank, in)"""
+    """A, (rank, in), or (rank, in, height, width) of a convolution."""
     up: Tensor
-    """B, (out, rank)"""
+    """B, (out, rank), or (out, rank, 1, 1)."""
     rank: int
     alpha: float
 
@@ -57,12 +60,22 @@ class LoraFile(NamedTuple):
     """`part.layer` -> its adapter."""
     whole: Tensors
     """`part.tensor` -> the trained tensor that replaces the base's."""
+    recommended: RecommendedSettings | None = None
+    """Settings of edits with this file; None: those of its base."""
 
 
 def save_lora(
-    path: Path, parts: Mapping[str, Tensors], *, base: str, fingerprints: Mapping[str, Mapping[str, str]]
+    path: Path,
+    parts: Mapping[str, Tensors],
+    *,
+    base: str,
+    fingerprints: Mapping[str, Mapping[str, str]],
+    recommended: RecommendedSettings | None = None,
 ) -> None:
-    """Write trained tensors by part, adapters under peft's names; raises UserError where the file cannot be written."""
+    """Write trained tensors by part, adapters under peft's names; raises UserError where the file cannot be written.
+
+    recommended: settings of edits with this file, where they are not those of its base.
+    """
     tensors, config = {}, {}
     for part, trained in parts.items():
         folder, _ = FOLDERS[part]
@@ -71,8 +84,10 @@ def save_lora(
         ranks = {len(tensor) for name, tensor in trained.items() if name.endswith(DOWN)}
         if ranks:
             (rank,) = ranks
-            config |= {f"{folder}.r": rank, f"{folder}.lora_alpha": rank, f"{folder}.target_modules": PROJECTIONS}
+            config |= {f"{folder}.r": rank, f"{folder}.lora_alpha": rank, f"{folder}.target_modules": _layers(trained)}
     described = {"base": base, "fingerprints": fingerprints}
+    if recommended is not None:
+        described[RECOMMENDED] = asdict(recommended)
     metadata = {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(config), LORA_KEY: json.dumps(described)}
     with whole(path) as partial:
         save_file(tensors, partial, metadata)
@@ -109,19 +124,21 @@ def read_lora(path: Path) -> LoraFile:
             f"{path}: {len(faults)} tensors are damaged, without their partner or of no adapter ({some_of(faults)});"
             " export it again"
         )
-    return LoraFile(path, base, recorded, adapters, replaced)
+    recommended = recommendation_in(described, path) if RECOMMENDED in described else None
+    return LoraFile(path, base, recorded, adapters, replaced, recommended)
 
 
 def require_lora_fits(lora: LoraFile, network: MimicBrushNetwork) -> None:
     """Raise UserError, naming layers, where the network lacks layers that the file changes, or has other sizes."""
     modules, tensors = dict(network.named_modules()), dict(network.named_parameters())
-    missing = [layer for layer in lora.adapters if not isinstance(modules.get(layer), nn.Linear)]
+    missing = [layer for layer in lora.adapters if not isinstance(modules.get(layer), nn.Linear | nn.Conv2d)]
     missing += [name for name in lora.whole if name not in tensors]
     misshaped = []
     for layer, (down, up, rank, _) in lora.adapters.items():
         if layer not in missing:
-            out, into = modules[layer].weight.shape
-            found, expected = (tuple(up.shape), tuple(down.shape)), ((out, rank), (rank, into))
+            out, into, *kernel = modules[layer].weight.shape
+            found = (tuple(up.shape), tuple(down.shape))
+            expected = ((out, rank, *[1] * len(kernel)), (rank, into, *kernel))
             if found != expected:
                 misshaped.append(f"{layer} has B and A {found}, expected {expected}")
     for name, tensor in lora.whole.items():
@@ -153,6 +170,12 @@ def _name_in_file(folder: str, name: str) -> str:
         if name.endswith(ours):
             return f"{folder}.{name.removesuffix(ours)}{theirs}"
     return f"{BESIDE}{folder}.{name}"
+
+
+def _layers(trained: Tensors) -> list[str]:
+    """Ends of the names of the layers with adapters, as in peft's config."""
+    adapted = [name.removesuffix(DOWN) for name in trained if name.endswith(DOWN)]
+    return [kind for kind in CONSISTENCY_LAYERS if any(name.endswith(f".{kind}") for name in adapted)]
 
 
 def _folders(tensors: Tensors) -> set[str]:

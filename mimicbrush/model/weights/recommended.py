@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
+from safetensors import SafetensorError, safe_open
 
 from mimicbrush.config import config_from_dict
 from mimicbrush.errors import UserError
 from mimicbrush.files import read_object
 from mimicbrush.model.config import RecommendedSettings
-from mimicbrush.model.weights.find import INDEX_NAME, find_weights, is_exported, is_run, run_of
+from mimicbrush.model.weights.find import INDEX_NAME, LORA_KEY, find_weights, is_exported, is_run, run_of
 from mimicbrush.yaml_reading import parse_yaml
 
 RECOMMENDED = "recommended"
 """Name of these settings in an exported folder's index, and among a network's options."""
 
 
-def read_recommended(weights: str) -> RecommendedSettings:
-    """Read the settings that trained weights of any kind recommend; raises UserError where there are no weights."""
+def read_recommended(weights: str, lora: Path | None = None) -> RecommendedSettings:
+    """Read the settings that trained weights of any kind recommend; raises UserError where there are no weights.
+
+    lora: a LoRA file, which may replace them.
+    """
+    if lora is not None and (replaced := read_lora_recommendation(lora)) is not None:
+        return replaced
     path = find_weights(weights)
     if is_exported(path):
         return read_folder_recommendation(path)
@@ -31,6 +38,16 @@ def read_recommended(weights: str) -> RecommendedSettings:
 def read_folder_recommendation(folder: Path) -> RecommendedSettings:
     """Read the settings that an exported folder recommends; raises UserError where its index is damaged."""
     return recommendation_in(read_object(folder / INDEX_NAME), folder / INDEX_NAME)
+
+
+def read_lora_recommendation(path: Path) -> RecommendedSettings | None:
+    """Read the settings that a LoRA file recommends; None where it keeps those of its base, or is no such file."""
+    try:
+        with safe_open(path, "np") as file:
+            described = json.loads((file.metadata() or {})[LORA_KEY])
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None
+    return recommendation_in(described, path) if RECOMMENDED in described else None
 
 
 def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettings:

@@ -18,7 +18,6 @@ from mimicbrush.evaluation.metrics.pixels import compute_psnr
 from mimicbrush.pictures.conversion import to_levels, to_pil
 from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
 from mimicbrush.requests import ReferenceRequest
-from mimicbrush.world.edit_progress.config import EditProgressConfig
 from mimicbrush.world.sets.draw_edits import draw_reference_edits
 from mimicbrush.world.sets.edits import Edit, RenderedEdit, render_edit
 
@@ -50,11 +49,8 @@ def draw_heldout_edits(num_sources: int, *, seed: int) -> list[HeldoutEdit]:
     ]
 
 
-def edit_all(weights: Path, edits: Sequence[HeldoutEdit], config: EditProgressConfig) -> list[NDArray[np.uint8]]:
-    """Edit every source with the averaged weights; (H, W, 3) of 8 bits each."""
-    editor = MimicBrushEditor(
-        weights, num_inference_steps=config.num_inference_steps, guidance_scale=config.guidance_scale, device="cpu"
-    )
+def edit_all(editor: MimicBrushEditor, edits: Sequence[HeldoutEdit], *, seed: int) -> list[NDArray[np.uint8]]:
+    """Edit every source with noise from this seed; (H, W, 3) of 8 bits each."""
     edited: list[NDArray[np.uint8]] = []
     for first in range(0, len(edits), BATCH):
         requests = [
@@ -62,7 +58,7 @@ def edit_all(weights: Path, edits: Sequence[HeldoutEdit], config: EditProgressCo
                 source=_pixels(each.rendered.source),
                 mask=torch.from_numpy(each.rendered.mask)[:, None].float(),
                 reference=_pixels(each.rendered.reference)[0],
-                seed=config.seed,
+                seed=seed,
                 id=each.edit.id,
             )
             for each in edits[first : first + BATCH]

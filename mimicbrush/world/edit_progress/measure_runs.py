@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mimicbrush.editors.mimicbrush import MimicBrushEditor
 from mimicbrush.errors import UserError
 from mimicbrush.folder_lock import held
 from mimicbrush.hub.locations import local_folder
@@ -43,7 +44,13 @@ def measure_runs(config: EditProgressConfig) -> str:
         left = [each for each in checkpoints if each.step not in measured]
         edits = draw_heldout_edits(config.num_sources, seed=config.seed) if left else []
         for checkpoint in left:
-            edited = edit_all(checkpoint.path, edits, config)
+            editor = MimicBrushEditor(
+                checkpoint.path,
+                num_inference_steps=config.num_inference_steps,
+                guidance_scale=config.guidance_scale,
+                device="cpu",
+            )
+            edited = edit_all(editor, edits, seed=config.seed)
             figures = figures_of(edits, edited, judge_folder=local_folder(JUDGE))
             append_record({"step": checkpoint.step, **figures}, path)
             write_image(sheet_of(edits, edited), config.output / f"edits-{checkpoint.step:06d}.png")

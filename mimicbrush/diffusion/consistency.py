@@ -1,0 +1,58 @@
+"""Latent consistency models (arXiv 2310.04378): noise levels, the teacher's steps, and the student's original.
+
+A student f maps every noisy latent of one path to the latent without noise at its end: f = c_skip x + c_out x0, where
+x0 is the original that its prediction implies. At timestep 0, c_skip is 1 and c_out is 0: there f is the identity.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mimicbrush.diffusion.config import CONSISTENCY_SAMPLER, PredictionType
+from mimicbrush.diffusion.ddim import DdimStep, noise_of
+from mimicbrush.diffusion.schedulers import make_scheduler, set_timesteps
+
+
+class ConsistencyLevels:
+    """The noise levels on which a student is trained: those that diffusers' LCMScheduler samples on, 50 of 1000.
+
+    Level 0 is the least noisy one. All latents are (B, C, h, w), all levels and timesteps (B,).
+    """
+
+    def __init__(self, prediction_type: PredictionType) -> None:
+        self.prediction_type = prediction_type
+        self.scheduler = make_scheduler(prediction_type, CONSISTENCY_SAMPLER)
+        set_timesteps(self.scheduler, self.scheduler.config.original_inference_steps)
+        self.timesteps = self.scheduler.timesteps.flip(0)
+        """Timesteps of the levels, ascending."""
+        self.previous_timesteps = torch.cat([self.timesteps.new_zeros(1), self.timesteps[:-1]])
+        """Timesteps to which the teacher's step from each level leads; from level 0 it is 0."""
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+    def step_from(self, level: Tensor) -> DdimStep:
+        """The teacher's deterministic DDIM steps from these levels; its numbers are tensors (B, 1, 1, 1)."""
+        timestep = self.timesteps.to(level.device)[level]
+        alpha, previous = self._alpha(timestep), self._alpha(self.previous_timesteps.to(level.device)[level])
+        return DdimStep(timestep, alpha, previous, torch.zeros_like(alpha))
+
+    def solve(self, prediction: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
+        """Take the teacher's step: the latent at the level before, from the teacher's prediction at these levels."""
+        step = self.step_from(level)
+        noise = noise_of(prediction, noisy, step.alpha, self.prediction_type)
+        return step.denoise(noisy, noise, torch.zeros_like(noisy))
+
+    def original(self, prediction: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
+        """The student's latent without noise, f, from its prediction at these timesteps."""
+        alpha = self._alpha(timestep)
+        noise = noise_of(prediction, noisy, alpha, self.prediction_type)
+        predicted = (noisy - (1 - alpha) ** 0.5 * noise) / alpha**0.5
+        scalings = self.scheduler.get_scalings_for_boundary_condition_discrete(timestep.view(-1, 1, 1, 1))
+        c_skip, c_out = (scaling.to(noisy) for scaling in scalings)
+        return c_skip * noisy + c_out * predicted
+
+    def _alpha(self, timestep: Tensor) -> Tensor:
+        """Share of the signal in the variance, (B,) -> (B, 1, 1, 1)."""
+        return self.scheduler.alphas_cumprod.to(timestep.device)[timestep].view(-1, 1, 1, 1)
