@@ -30,7 +30,7 @@ FeaturesAt = Callable[[Tensor], ReferenceFeatures]
 
 
 class ConsistencyDraw(NamedTuple):
-    """What is drawn at random for B latents of a step."""
+    """Random numbers of a step, for B latents."""
 
     noise: Tensor
     """(B, 4, h, w)"""

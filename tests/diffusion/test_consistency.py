@@ -19,7 +19,7 @@ def drawn(num: int = 4) -> tuple[Tensor, Tensor]:
 
 
 def exact(levels: ConsistencyLevels, latent: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
-    """What a network predicts that knows the only latent there is."""
+    """The prediction of a network that knows the only latent there is."""
     alpha = levels.step_from(level).alpha
     noise = (noisy - alpha**0.5 * latent) / (1 - alpha) ** 0.5
     is_noise = levels.prediction_type == "epsilon"

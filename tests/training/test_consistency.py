@@ -127,6 +127,19 @@ def test_the_target_is_the_student_after_a_step_of_the_guided_teacher(shards, tm
     assert not torch.allclose(weaker.whole, expected, rtol=1e-3)
 
 
+def test_the_loss_of_fixed_draws_falls(shards, tmp_path):
+    module = module_of(distilled(shards, tmp_path))
+    latent, conditions, draw = drawn(module)
+    optimiser = torch.optim.Adam([each for each in module.network.parameters() if each.requires_grad], 1e-2)
+    losses = []
+    for _ in range(12):
+        losses.append(module.losses(latent, conditions, draw).whole.mean())
+        optimiser.zero_grad()
+        losses[-1].backward()
+        optimiser.step()
+    assert losses[-1] < 0.7 * losses[0]
+
+
 def test_the_guidance_scale_is_fixed_or_drawn_from_its_range(shards, tmp_path):
     for low, high in ((2.0, 2.0), (1.5, 4.0)):
         module = module_of(distilled(shards, tmp_path, guidance=(low, high)))
