@@ -36,7 +36,7 @@ PAIRS, HELDOUT_PAIRS, SET = "pairs", "heldout_pairs", "set"
 """Folders of the output."""
 
 
-class Drawing(NamedTuple):
+class NewMaterialScenes(NamedTuple):
     """Scenes of one number: an object in the new material, and two others that show the material."""
 
     source: Scene
@@ -75,7 +75,7 @@ def require_new(material: str) -> None:
         raise UserError(f"material is {material}, expected one that no training shows: {', '.join(sorted(allowed))}")
 
 
-def draw(purpose: str, number: int, config: NewMaterialConfig) -> Drawing:
+def draw(purpose: str, number: int, config: NewMaterialConfig) -> NewMaterialScenes:
     """Draw the scenes of a number; each purpose has its own."""
     generator = np.random.default_rng(seed_of(config.seed, f"new material, {purpose}", number))
     combination = Combination(SEEN_OBJECTS[number % len(SEEN_OBJECTS)], config.material)
@@ -83,7 +83,7 @@ def draw(purpose: str, number: int, config: NewMaterialConfig) -> Drawing:
     background = draw_background(generator)
     source = draw_scene(combination, background, generator)
     shown = [draw_scene(each, draw_background(generator, but=background), generator) for each in (combination, other)]
-    return Drawing(source, *shown, combination, other.object)
+    return NewMaterialScenes(source, *shown, combination, other.object)
 
 
 def draw_edits(number: int, config: NewMaterialConfig) -> list[Edit]:
@@ -119,7 +119,7 @@ def draw_edits(number: int, config: NewMaterialConfig) -> list[Edit]:
     ]
 
 
-def _write_pair(folder: Path, number: int, drawn: Drawing, size: int) -> None:
+def _write_pair(folder: Path, number: int, drawn: NewMaterialScenes, size: int) -> None:
     """Write a source with its mask and, in turn, a reference of the same object or of another one."""
     source, reference = (
         render(scene, size) for scene in (drawn.source, drawn.other_object if number % 2 else drawn.same_object)
