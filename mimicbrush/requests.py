@@ -201,6 +201,8 @@ class Editor(ABC):
     request_class: type[EditRequest] = ReferenceRequest
     """The kind of request that it answers. Subclasses of that kind are answered as well: an editor of `MaskedRequest`
     also answers a `ReferenceRequest`, whose reference it ignores."""
+    filled_folders: tuple[str, ...] = ()
+    """Arguments that name folders which edits fill, each with its own; what is added there changes no other edit."""
 
     @abstractmethod
     def edit(self, request: EditRequest, *, on_progress: OnProgress | None = None) -> Edited:

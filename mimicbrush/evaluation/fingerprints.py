@@ -88,9 +88,13 @@ def find_other_runs(
 
 
 def weights_of(spec: EditorSpec) -> str:
-    """Fingerprint of the weight files that the editor's arguments name; retraining a network changes it."""
+    """Fingerprint of the weight files that the editor's arguments name; retraining a network changes it.
+
+    Folders that edits themselves fill do not count: otherwise no evaluation that fills one could resume.
+    """
+    filled = find_class(spec.class_path, Editor).filled_folders
     files: list[Path] = []
-    for value in _nested_values(spec.init_args):
+    for value in _nested_values({name: value for name, value in spec.init_args.items() if name not in filled}):
         path = Path(shipped(value)) if isinstance(value, str) else None
         if path and checkpoint_of(path).is_file():
             files.append(checkpoint_of(path))

@@ -47,6 +47,7 @@ class GenVideoEditor(Editor):
     """
 
     request_class = VideoRequest
+    filled_folders = ("tuned_clips",)
 
     def __init__(
         self,

@@ -28,6 +28,8 @@ class Text2LiveClipEditor(Text2LiveEditor):
     `Text2LiveEditor`. Raises UserError if weights are missing or do not fit.
     """
 
+    filled_folders = ("atlases",)
+
     def __init__(
         self,
         atlas: str | Path | AtlasFile | None = None,

@@ -70,6 +70,7 @@ class ThroughAtlasEditor(Editor):
     """
 
     request_class = ReferenceRequest
+    filled_folders = ("atlases",)
 
     def __init__(
         self,
