@@ -49,7 +49,8 @@ def atlas_losses(
     ]
     losses = _colour_losses(composed, clip, pixels, config)
     losses["rigidity"] = config.rigidity_weight * sum(
-        _deformation(*places[layer], shape.half_side / atlas.scale(layer)).mean() for layer in LAYERS
+        _deformation(*places[layer], shape.half_side / atlas.scale(layer), _relaxing(atlas, layer, pixels)).mean()
+        for layer in LAYERS
     )
     if step < config.global_steps:
         losses["global_rigidity"] = _global_rigidity(atlas, shape, pixels, places, config)
@@ -101,6 +102,7 @@ def _global_rigidity(
             places[layer][0],
             *(atlas.atlas_points(layer, points) for points in far),
             shape.half_side / distance / atlas.scale(layer),
+            _relaxing(atlas, layer, pixels),
         ).mean()
         for layer, weight in weights.items()
     )
@@ -133,12 +135,21 @@ def _flow_losses(
     }
 
 
-def _deformation(here: Tensor, right: Tensor, below: Tensor, scale: float) -> Tensor:
+def _relaxing(atlas: LayeredAtlas, layer: Layer, pixels: DrawnPixels) -> Tensor | None:
+    """Inverses (N, 2, 2) of the Jacobians that count as no deformation; None where these are the identity."""
+    undeformed = atlas.undeformed.get(layer)
+    return None if undeformed is None else torch.linalg.inv(undeformed.to(pixels.x.device))[pixels.frame]
+
+
+def _deformation(here: Tensor, right: Tensor, below: Tensor, scale: float, relaxing: Tensor | None) -> Tensor:
     """|J'J| + |(J'J)^-1| of a map (Frobenius norms) from its points (N, 2) on the atlas for three pixels.
 
     scale: factor from differences of the mapping's outputs to a Jacobian that is the identity without deformation.
+    relaxing: matrices (N, 2, 2) by which the Jacobian is multiplied first.
     """
     jacobian = 2 * scale * torch.stack([right - here, below - here], dim=-1)
+    if relaxing is not None:
+        jacobian = jacobian @ relaxing
     squared = jacobian.transpose(1, 2) @ jacobian
     a, b, d = squared[:, 0, 0] + REGULARISER, squared[:, 0, 1], squared[:, 1, 1] + REGULARISER
     # The inverse of a symmetric 2 x 2 matrix has the same entries, exchanged, over the determinant.

@@ -14,8 +14,8 @@ from torch import Tensor
 from mimicbrush.atlas.atlas_losses import atlas_losses, draw_pixels
 from mimicbrush.atlas.atlas_pictures import write_pictures, write_preview
 from mimicbrush.atlas.config import ATLAS_FILE, AtlasConfig, AtlasTrainingConfig
-from mimicbrush.atlas.grid_atlas import MARGIN, GridAtlas, GridAtlasSizes
-from mimicbrush.atlas.layered_atlas import LAYERS, PUBLISHED_SCALE, Layer, LayeredAtlas
+from mimicbrush.atlas.first_motion import first_atlas
+from mimicbrush.atlas.layered_atlas import LayeredAtlas
 from mimicbrush.atlas.rendered_atlas import RenderedAtlas, native_resolution, render_atlas
 from mimicbrush.atlas.stored_atlas import psnr_of, save_atlas
 from mimicbrush.atlas.training_clip import (
@@ -198,27 +198,3 @@ class AtlasTraining:
         self.atlas.load_state_dict(state["atlas"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.cpu_seconds = state["step"], state["cpu_seconds"]
-
-
-def first_atlas(clip: TrainingClip) -> GridAtlas:
-    """An atlas whose maps follow the mean motion of each layer, so that the training begins near the right place."""
-    shape = clip.shape
-    shifts = {layer: mean_shifts(clip, layer) / shape.half_side for layer in LAYERS}
-    # The scale leaves room for everything that comes into the frame.
-    scales = tuple(min(PUBLISHED_SCALE, MARGIN / (1 + float(shifts[layer].abs().max()))) for layer in LAYERS)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        atlas = GridAtlas(GridAtlasSizes(shape, scales))
-    with torch.no_grad():
-        for layer in LAYERS:
-            atlas.mappings[layer].affine[:, :, 2] = -shifts[layer]
-    return atlas
-
-
-def mean_shifts(clip: TrainingClip, layer: Layer) -> Tensor:
-    """How far a layer has moved in each frame (T, 2), in pixels to the right and down, around the mean of all."""
-    masks = clip.masks[:-1] if layer == "foreground" else 1 - clip.masks[:-1]
-    weights = masks * clip.reliable
-    motions = (clip.flow * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3)).clamp(min=1)
-    shifts = torch.cat([motions.new_zeros(1, 2), motions.cumsum(dim=0)])
-    return (shifts - shifts.mean(dim=0)).cpu()

@@ -99,6 +99,7 @@ class GridAtlas(LayeredAtlas):
         )
         self.textures = nn.ModuleDict({layer: GridPyramid(3, (side, side)) for layer in LAYERS})
         self.opacities = GridPyramid(1, clip)
+        self.undeformed: dict[Layer, Tensor] = {}
 
     def scale(self, layer: Layer) -> float:
         return self.sizes.scales[LAYERS.index(layer)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -58,6 +58,10 @@ class LayeredAtlas(nn.Module, ABC):
     @abstractmethod
     def scale(self, layer: Layer) -> float:
         """Length on a mapping's output, from -1 to 1, of a unit of pixel coordinates that is not deformed."""
+
+    undeformed: Mapping[Layer, Tensor] = {}
+    """Jacobians (T, 2, 2) of a layer's map in each frame, in units of its scale, that count as no deformation; those
+    of a layer that is not named are the identity."""
 
     @abstractmethod
     def atlas_points(self, layer: Layer, pixels: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mimicbrush.atlas.atlas_training import first_atlas
+from mimicbrush.atlas.first_motion import first_atlas
 from mimicbrush.atlas.grid_atlas import GridAtlas
 from mimicbrush.atlas.training_clip import TrainingClip
 

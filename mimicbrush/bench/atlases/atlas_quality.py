@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from mimicbrush.atlas.atlas_losses import draw_pixels
-from mimicbrush.atlas.atlas_training import AtlasTraining, first_atlas
+from mimicbrush.atlas.atlas_training import AtlasTraining
 from mimicbrush.atlas.config import AtlasConfig, AtlasLossConfig
+from mimicbrush.atlas.first_motion import first_atlas
 from mimicbrush.atlas.layered_atlas import PUBLISHED_SCALE, PublishedAtlas, published_atlas
 from mimicbrush.atlas.stored_atlas import psnr_of
 from mimicbrush.atlas.training_clip import TrainingClip

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from mimicbrush.atlas.atlas_training import AtlasTraining, first_atlas
+from mimicbrush.atlas.atlas_training import AtlasTraining
+from mimicbrush.atlas.first_motion import first_atlas
 from mimicbrush.atlas.layered_atlas import published_atlas
 from mimicbrush.bench.atlases import atlas_quality
 from mimicbrush.bench.atlases.config import AtlasBenchConfig
