@@ -21,7 +21,9 @@ from mimicbrush.edit.config import EditConfig
 PAINT = "Paint over the part that should change. Within the soft border around it, the result blends into the picture."
 SEED = "The same seed gives the same result. The next edit uses another one, unless it is pinned."
 SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
-"""On a phone, the picture is far above the examples and the results."""
+"""The picture is far above the results."""
+SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
+"""On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
 
 FORGET_PROBLEM = """(status) => status.replace(/<p class="problem".*?<\\/p>/s, "")"""
 """Removes an error from the status when a control is changed, which may solve it."""
@@ -105,6 +107,7 @@ def make_source_painter(config: DemoConfig, hint: str, **options: object) -> gr.
         title="Picture",
         hint=hint,
         clicks=config.segmenter is not None,
+        megapixels=config.limits.megapixels,
         **({"elem_classes": "source bare"} | options),
     )
 
@@ -136,10 +139,11 @@ def make_slider(number: NumberField, value: float, **options: object) -> gr.Slid
 
 def make_result_panel() -> ResultPanel:
     """Draw the components of the result panel."""
-    with gr.Row():
-        edit = gr.Button("Edit", variant="primary", elem_classes="edit-button", scale=2, min_width=120)
-        stop = gr.Button("Stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
-    status = gr.HTML(NOTHING_YET, elem_classes="status bare")
+    with gr.Column(elem_classes="edit-bar", min_width=0):
+        with gr.Row():
+            edit = gr.Button("Edit", variant="primary", elem_classes="edit-button", scale=2, min_width=120)
+            stop = gr.Button("Stop", interactive=False, elem_classes="stop-button", scale=1, min_width=80)
+        status = gr.HTML(NOTHING_YET, elem_classes="status bare")
     preview = gr.Image(visible=False, elem_classes="preview", **PLAIN)
     live = make_live_preview()
     slider = gr.ImageSlider(

@@ -60,12 +60,14 @@ def make_painter(
     removable: bool = False,
     feathers: bool = False,
     clicks: bool = False,
+    megapixels: int = 0,
     **options: object,
 ) -> gr.HTML:
     """Make the component, whose value is PainterData; the event `upload` is for a new file, `input` for a stroke.
 
     cropping: draw one box instead of a mask; removable: show a button that removes the picture; feathers: show how far
-    an edit blends into its surroundings; clicks: a click is enough to select a thing.
+    an edit blends into its surroundings; clicks: a click is enough to select a thing; megapixels: size in which larger
+    pictures are edited, 0 where that makes no difference.
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
@@ -77,6 +79,7 @@ def make_painter(
         removable=removable,
         feathers=feathers,
         clicks=clicks,
+        megapixels=megapixels,
         keys="" if cropping else KEYS,
         upload_mb=limits.upload_mb,
         **options,

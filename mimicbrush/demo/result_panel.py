@@ -173,6 +173,8 @@ def finished(
     several = len(strip) > 1
     last_step = config.stop_after if config.keeps_stopped else None
     ended = f"Stopped after step {last_step}: the edit so far." if last_step else f"Done in {seconds:.1f} s."
+    if config.max_megapixels is not None:
+        ended += f" It was made in {config.max_megapixels:g} megapixels and put back into the full-size picture."
     said = status_text(status or f"{ended} Drag the handle to the right to see the original.")
     gallery = [(each.comparison[1], each.caption) for each in strip] if several else []
     return idle(said + ABOUT_DOWNLOADS)._replace(

@@ -188,8 +188,28 @@ def test_the_page_fits_a_phone_and_is_painted_with_a_finger(visit, pictures, sch
     assert overflow(page) <= 0
     mask = downloaded_mask(page)
     assert mask[120, 160] and not mask[60, 160]
-    page.locator(".examples img").first.tap()
-    page.wait_for_function("document.querySelector('.source').getBoundingClientRect().top > -2")
+    example = page.locator(".examples img").first
+    example.scroll_into_view_if_needed()
+    example.tap()
+    page.locator(STATUS, has_text="The example is there").wait_for()
+    screen = {"x": 0, "y": 0, **PHONE}
+    for part in (example, page.locator("button.edit-button")):
+        assert within(part.bounding_box(), screen)
+    press_edit(page)
+    page.locator(".source .live-picture").wait_for()
+    page.wait_for_function("document.querySelector('.source .painter-frame').getBoundingClientRect().top > 0")
+    for part in (page.locator(".source .live-picture"), page.locator("button.edit-button")):
+        assert within(part.bounding_box(), screen)
+    page.get_by_role("button", name="Hide result").tap()
+    page.locator(".source .live-picture").wait_for(state="hidden")
+
+
+def within(box: dict[str, float], screen: dict[str, float]) -> bool:
+    """Whether a box is wholly seen."""
+    return all(
+        screen[start] <= box[start] and box[start] + box[length] <= screen[start] + screen[length]
+        for start, length in (("x", "width"), ("y", "height"))
+    )
 
 
 def overflow(page) -> int:

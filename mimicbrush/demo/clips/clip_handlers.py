@@ -125,5 +125,7 @@ class ClipHandlers(EditHandlers):
             return ClipPanel(str(both), gr.update(visible=False), gr.update(visible=False))
         overlay = write_mask_overlay(folder / "mask-overlay.mp4", source, read_mask_frames(mask), fps=clip.fps)
         return ClipPanel(
-            str(both), gr.update(value=str(overlay), visible=True), gr.update(value=str(mask), visible=True)
+            str(both),
+            gr.update(value=str(overlay), visible=True),
+            gr.update(value=str(named_download(mask, f"{results.name}-mask")), visible=True),
         )

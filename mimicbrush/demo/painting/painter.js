@@ -42,9 +42,17 @@ async function show() {
   for (const part of [frame, find(".painter-tools"), find(".painter-change")]) part.hidden = !isReady;
   if (isReady && state.picture.path !== shownPicture) {
     shownPicture = state.picture.path;
+    tellLarge(state.size);
     frame.style.aspectRatio = state.size.join(" / ");
     view.show(state.size);
   }
+}
+
+// Says how a large picture is edited.
+function tellLarge([width, height]) {
+  const note = find(".painter-large"), megapixels = width * height / 1e6;
+  note.hidden = !props.megapixels || megapixels <= props.megapixels;
+  note.textContent = `This picture has ${Math.round(megapixels)} megapixels. It is edited in ${props.megapixels}, and the result is put back into the full-size picture.`;
 }
 
 // The visitor's own file has all pixels, and need not be fetched; the server's preview shows what a browser cannot read.

@@ -22,7 +22,7 @@ from mimicbrush.demo.controls import (
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, prompt_lines
 from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.painter import PainterData, from_browser
-from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, has_layer, layers_of
+from mimicbrush.demo.result_panel import SAME, FinishedEdit, finished, has_layer, layers_of, named_download
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -78,7 +78,7 @@ class LayerHandlers(EditHandlers):
         """Show the layers of a new result, in full opacity."""
         if results is None:
             return LayerPanel(SAME, SAME, SAME)
-        return LayerPanel(layers_of(results.config, SHOWN), 100, str(results.config.beside_output("rgba")))
+        return LayerPanel(layers_of(results.config, SHOWN), 100, _layer_file(results.config, results.name))
 
     def fade(self, results: FinishedEdit, opacity: float) -> tuple:
         """Draw the layer with another opacity, in percent, and offer that for download."""
@@ -94,7 +94,12 @@ class LayerHandlers(EditHandlers):
         write_result(whole, request, faded, inputs, portable=True)
         status = f"Opacity {opacity:.0f} %."
         shown = finished(faded, 0, name=results.name, earlier=results.earlier, status=status)._replace(results=SAME)
-        return *shown, *LayerPanel(layers_of(faded, SHOWN), SAME, str(faded.beside_output("rgba")))
+        return *shown, *LayerPanel(layers_of(faded, SHOWN), SAME, _layer_file(faded, results.name))
+
+
+def _layer_file(config: LayerEditConfig, name: str) -> str:
+    """The layer of a result, under the name that a visitor downloads."""
+    return str(named_download(config.beside_output("rgba"), f"{name}-layer"))
 
 
 def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:

@@ -15,7 +15,7 @@ from mimicbrush.demo.controls import (
     PAINT,
     PLAIN,
     QUIET,
-    SHOW_PICTURE,
+    SHOW_EXAMPLE,
     Controls,
     Tab,
     common_settings,
@@ -31,7 +31,7 @@ from mimicbrush.demo.examples import EXAMPLES, write_example
 from mimicbrush.demo.handlers import EditHandlers, chosen_number
 from mimicbrush.demo.number_fields import number_fields
 from mimicbrush.demo.painter import PainterData, from_browser, make_painter, to_browser
-from mimicbrush.demo.result_panel import SAME
+from mimicbrush.demo.result_panel import NOTHING_YET, SAME, status_text
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture, crop_box
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -47,10 +47,10 @@ FURTHER = (
 )
 KEEP_SHAPE = "The painted part keeps its shape, which a map shows, and only takes the texture of the reference."
 CLOSE_UP = (
-    "Only a square around the painted part is edited, and stays sharp. Use it if that square is less than half as wide"
-    " and high as the picture."
+    "Only a square around the painted part is edited, which stays sharp. Use it for small parts of large pictures."
 )
-GUIDANCE = "How closely the result follows the reference."
+GUIDANCE = "How closely the result follows the reference: from 1, freely, to 20."
+STEPS = "More of them take longer, and show finer detail."
 REGIONS = "One after the other, each part sees the results of those before it."
 REGION_NAMES = [("Together", "together"), ("Each by itself", "separate"), ("One after the other", "in_turn")]
 MATCH_COLOUR = "Shift the colours of the edit to match its surroundings."
@@ -136,7 +136,9 @@ class ReferenceHandlers(EditHandlers):
             for painting in (source, reference)
         ]
         no_further = [None] * (limits.references - 1)
-        panel = self.without_results(request)
+        panel = self.without_results(request)._replace(
+            status=status_text("The example is there; press Edit.") + NOTHING_YET
+        )
         return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask, *panel
 
 
@@ -160,7 +162,7 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
     examples = _examples()
     shaped = [source, *(settings[name] for name in ("keep_shape", "crop_to_mask", "regions"))]
     filled = [source, *references, settings["keep_shape"], settings["crop_to_mask"], *panel]
-    examples.select(handlers.load_example, None, filled, **QUIET).then(None, js=SHOW_PICTURE)
+    examples.select(handlers.load_example, None, filled, **QUIET).then(None, js=SHOW_EXAMPLE)
     changes = [control.change for control in shaped]
     gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **QUIET)
     source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **QUIET)
@@ -217,7 +219,7 @@ def _reference_settings(
         shape = gr.Image(visible=False, height=200, min_width=280, elem_classes="shape", **PLAIN)
     with gr.Row():
         num_images = make_slider(bounds["num_images"], 1, min_width=200)
-        steps = make_slider(bounds["num_inference_steps"], proposed.num_inference_steps, min_width=200)
+        steps = make_slider(bounds["num_inference_steps"], proposed.num_inference_steps, info=STEPS, min_width=200)
     with gr.Accordion("More settings", open=False):
         with gr.Row():
             guidance = make_slider(bounds["guidance_scale"], proposed.guidance_scale, info=GUIDANCE, min_width=240)
