@@ -20,11 +20,15 @@ from data_prep.config import SSIM_WINDOW, PairConfig
 from data_prep.frames.images import GreyFrames
 from data_prep.frames.keypoints import FrameFeatures, KeypointMatcher, vouch_for
 from data_prep.frames.likeness import Likeness, Look, compare, look_at
+from data_prep.frames.moving_shadows import MovingShadows
 from mimicbrush.data.picture_limits import is_storable
 from mimicbrush.video.decoded_clip import Frame
 
 TRIES_PER_PAIR = 4
 """Number of pairs below the band that are matched for each pair that a shot may have."""
+MIN_BESIDE_SHADOWS = 0.1
+"""Smallest share of the pairs in the band that shadows over a still picture do not explain if they explain the others;
+one frame of 16 in which something else is seen takes part in an eighth of all pairs."""
 NUM_GAP_PARTS = 3
 """Number of ranges of distances in time (short, medium, long) over which a shot's pairs are spread."""
 
@@ -96,6 +100,8 @@ def select_pairs(
             below.append(pair)
         else:
             _drop(reason, pair, selection)
+    if config.min_changed:
+        inside = _drop_shadowed(inside, usable, selection)
     chosen = _spread(inside, config.pairs_per_shot, config, generator)
     if len(chosen) < len(inside):
         selection.dropped_pairs["not_needed"] += len(inside) - len(chosen)
@@ -113,6 +119,21 @@ def _drop(reason: str, pair: ChosenPair, selection: Selection) -> None:
     """Count a pair that is not kept; the first one for each reason is an example."""
     selection.dropped_pairs[reason] += 1
     selection.examples.setdefault(reason, [pair.first, pair.second])
+
+
+def _drop_shadowed(pairs: list[ChosenPair], usable: list[_UsableFrame], selection: Selection) -> list[ChosenPair]:
+    """The pairs that differ in more than shadows that move over a still picture; the others are counted."""
+    if not pairs or any(each.frame.has_alpha for each in usable):
+        return pairs
+    shadows = MovingShadows([each.grey for each in usable])
+    numbers = {each.frame.time: number for number, each in enumerate(usable)}
+    explained = [shadows.explain(numbers[pair.first.time], numbers[pair.second.time]) for pair in pairs]
+    if sum(explained) > (1 - MIN_BESIDE_SHADOWS) * len(pairs):
+        explained = [True] * len(pairs)
+    for pair, is_explained in zip(pairs, explained, strict=True):
+        if is_explained:
+            _drop("too_alike", pair, selection)
+    return [pair for pair, is_explained in zip(pairs, explained, strict=True) if not is_explained]
 
 
 def _vouched(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data_prep.clips.jumps import MIN_JUMP, NUM_NEIGHBOURS, measure_jump, stands_out
 from data_prep.clips.mixed_frames import num_mixed, split_at_mixed
+from data_prep.clips.seams import without_strips
 from data_prep.clips.static_dissolves import find_static_dissolves
 from data_prep.clips.static_windows import find_static_windows
 from data_prep.clips.static_wipes import find_static_wipes
@@ -115,9 +116,11 @@ def find_shots(clip: DecodedClip) -> Division:
     )
     times = [-np.inf, *(time for time, _ in bounds), np.inf]
     parts = [[frame for frame in clear if start <= frame.time < end] for start, end in pairwise(times)]
-    parts = _without_mixed(parts, [is_clean for _, is_clean in bounds], features)
+    is_clean = [clean for _, clean in bounds]
+    parts = _without_mixed(parts, is_clean, features)
     gaps = [thumbnail.time for thumbnail in clip.thumbnails[1:] if thumbnail.after_gap]
-    shots = [_shot(frames, gaps) for part in parts for frames in split_at_mixed(part, features=features) if frames]
+    split = [split_at_mixed(part, features=features) for part in parts]
+    shots = [_shot(frames, gaps) for frames in without_strips(split, is_clean, features=features) if frames]
     kept = {frame.time for shot in shots for frame in shot.frames}
     return Division(shots, [frame for frame in clip.frames if frame.time not in kept], features)
 

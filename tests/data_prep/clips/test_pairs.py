@@ -173,3 +173,23 @@ def test_the_record_counts_shots_and_says_what_was_done_to_frames() -> None:
         record.add_shot(selection, [[] for _ in selection.pairs])
         assert record.summarise().get("deinterlaced", False) == (each is woven)
     assert record.summarise()["shots"] == 2
+
+
+@pytest.mark.parametrize("num_visited", [0, 1, 4])
+def test_a_few_pairs_that_shadows_do_not_explain_are_dropped_with_the_others(
+    monkeypatch: pytest.MonkeyPatch, num_visited: int
+) -> None:
+    """Shadows explain 27 of 28 pairs of frames without a visitor."""
+
+    class Explained:
+        def __init__(self, greys: list[np.ndarray]) -> None:
+            self.num_still = len(greys) - num_visited
+
+        def explain(self, first: int, second: int) -> bool:
+            return second < self.num_still and (first, second) != (0, 1)
+
+    monkeypatch.setattr("data_prep.clips.pairs.MovingShadows", Explained)
+    config = PairConfig(ssim_low=-1.0, ssim_high=1.0, min_gap=0)
+    selection = select_pairs(shot_of(panning_frames(0, num=8)), config, np.random.default_rng(0))
+    assert bool(selection.pairs) == bool(num_visited)
+    assert sum(selection.dropped_pairs.values()) + len(selection.pairs) == 28

@@ -5,6 +5,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
+from skimage import data
 
 from data_prep.clips.shots import find_cuts, find_shots, num_pairs_across
 from mimicbrush.video.clip_reader import probe, read_frames
@@ -99,3 +100,24 @@ def test_real_clips_of_one_shot_have_none(name: str) -> None:
     assert find_cuts(clip.thumbnails) == ([], [])
     [shot] = find_shots(clip).shots
     assert shot.frames == clip.frames
+
+
+def test_no_frame_beside_a_slow_cover_shows_a_strip_of_the_other_shot() -> None:
+    """The second shot moves in from the right over four seconds; in each a thing moves."""
+    picture, thing = data.coffee()[60:240, 60:380], texture(5, 60, 60)
+    first = []
+    for number in range(60):
+        frame = picture.copy()
+        frame[60:120, 3 * number : 3 * number + 60] = thing
+        first.append(frame)
+    second = [np.ascontiguousarray(frame[:, ::-1, ::-1]) for frame in first]
+    images = first[:55]
+    for number in range(40):
+        width = round(320 * (number + 1) / 41)
+        images[15 + number] = np.hstack([images[15 + number][:, : 320 - width], second[number][:, :width]])
+    clip = clip_of([*images, *second[40:]])
+    shots = find_shots(clip._replace(frames=clip.frames[1::4])).shots
+    assert len(shots) == 2
+    assert all(frame.time < 1.45 for frame in shots[0].frames)
+    assert all(frame.time > 5.45 for frame in shots[1].frames)
+    assert min(len(shot.frames) for shot in shots) >= 3
