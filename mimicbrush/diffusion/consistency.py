@@ -32,15 +32,16 @@ class ConsistencyLevels:
     def __len__(self) -> int:
         return len(self.timesteps)
 
-    def step_from(self, level: Tensor) -> DdimStep:
-        """The teacher's deterministic DDIM steps from these levels; its numbers are tensors (B, 1, 1, 1)."""
-        timestep = self.timesteps.to(level.device)[level]
-        alpha, previous = self._alpha(timestep), self._alpha(self.previous_timesteps.to(level.device)[level])
-        return DdimStep(timestep, alpha, previous, torch.zeros_like(alpha))
+    def step_from(self, level: Tensor, num_levels: int = 1) -> DdimStep:
+        """Deterministic DDIM steps from these levels down by so many; its numbers are tensors (B, 1, 1, 1)."""
+        timestep, previous_timesteps = (each.to(level.device) for each in (self.timesteps, self.previous_timesteps))
+        reached = previous_timesteps[(level + 1 - num_levels).clamp(min=0)]
+        alpha, previous = self._alpha(timestep[level]), self._alpha(reached)
+        return DdimStep(timestep[level], alpha, previous, torch.zeros_like(alpha))
 
-    def solve(self, prediction: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
-        """Take the teacher's step: the latent at the level before, from the teacher's prediction at these levels."""
-        step = self.step_from(level)
+    def solve(self, prediction: Tensor, noisy: Tensor, level: Tensor, num_levels: int = 1) -> Tensor:
+        """Take the teacher's step from its prediction at these levels: the latent so many levels below, at least 0."""
+        step = self.step_from(level, num_levels)
         noise = noise_of(prediction, noisy, step.alpha, self.prediction_type)
         return step.denoise(noisy, noise, torch.zeros_like(noisy))
 

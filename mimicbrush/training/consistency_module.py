@@ -25,6 +25,8 @@ from mimicbrush.model.sampling import with_unconditional
 from mimicbrush.training.loss import LossParts, pseudo_huber_loss
 from mimicbrush.training.module import MimicBrushModule
 
+HELDOUT_STEP = 5
+"""Noise levels by which the teacher steps in the held-out loss: 10 steps from noise to a picture."""
 FeaturesAt = Callable[[Tensor], ReferenceFeatures]
 """Computes the references' features at timesteps (B,)."""
 
@@ -99,13 +101,25 @@ class ConsistencyModule(MimicBrushModule):
     def heldout_loss(
         self, latent: Tensor, conditions: Conditions, timestep: Tensor, generator: torch.Generator
     ) -> LossParts:
-        """The loss of held-out latents at the levels nearest to these timesteps, with the mean guidance scale."""
-        draw = self.draw_noise(latent, generator)
+        """Loss of the student against the end of the guided teacher's path, from the levels nearest to these timesteps.
+
+        Unlike the target of training this end does not move, so that checkpoints compare. The teacher walks by steps of
+        HELDOUT_STEP levels, with the mean guidance scale.
+        """
+        draw, features_at = self.draw_noise(latent, generator), self._features_at(conditions)
         level = (timestep[:, None] - self.levels.timesteps.to(timestep.device)).abs().argmin(dim=1)
-        scale = sum(self.recipe.consistency.guidance_scales) / 2
-        return self.losses(
-            latent, conditions, draw._replace(level=level, guidance_scale=torch.full_like(draw.guidance_scale, scale))
-        )
+        scale = torch.full_like(draw.guidance_scale, sum(self.recipe.consistency.guidance_scales) / 2)
+        noisy = self.levels.step_from(level).add_noise(latent, draw.noise)
+        predicted = self._student(noisy, self.levels.step_from(level).timestep, conditions, features_at)
+        end, at = noisy, level
+        with without_adapters(self.network.imitative_unet):
+            while (at >= 0).any():
+                here = at.clamp(min=0)
+                guided = self._guided(end, self.levels.step_from(here).timestep, conditions, features_at, scale)
+                solved = self.levels.solve(guided, end, here, HELDOUT_STEP)
+                end = torch.where((at >= 0).view(-1, 1, 1, 1), solved, end)
+                at = at - HELDOUT_STEP
+        return pseudo_huber_loss(predicted, end, conditions.mask, width=self.recipe.consistency.huber_width)
 
     def _student(self, noisy: Tensor, timestep: Tensor, conditions: Conditions, features_at: FeaturesAt) -> Tensor:
         prediction = self.network.predict(noisy, timestep, conditions, features_at(timestep))

@@ -140,6 +140,25 @@ def test_the_loss_of_fixed_draws_falls(shards, tmp_path):
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_the_held_out_loss_is_the_distance_to_the_end_of_the_teachers_path(shards, tmp_path, monkeypatch):
+    """A teacher that knows the only latent ends there; a student that is off by a constant loses just that."""
+    module = module_of(distilled(shards, tmp_path))
+    latent, conditions, _ = drawn(module)
+    levels, error = module.levels, 0.0
+
+    def know(noisy: Tensor, timestep: Tensor, *_: object, twins: bool = False, **__: object) -> Tensor:
+        alpha = levels.scheduler.alphas_cumprod[timestep].view(-1, 1, 1, 1)
+        known = latent.repeat(len(noisy) // len(latent), 1, 1, 1) + (0.0 if twins else error)
+        return (noisy - alpha**0.5 * known) / (1 - alpha) ** 0.5
+
+    monkeypatch.setattr(module.network, "predict", know)
+    for error in (0.0, 0.25):
+        generator = torch.Generator().manual_seed(2)
+        losses = module.heldout_loss(latent, conditions, torch.tensor([30, 990]), generator)
+        # At the last level 0.1 % of the variance is noise, which the teacher leaves as diffusers' samplers do.
+        torch.testing.assert_close(losses.whole, torch.full((2,), error), rtol=0, atol=0.03)
+
+
 def test_the_guidance_scale_is_fixed_or_drawn_from_its_range(shards, tmp_path):
     for low, high in ((2.0, 2.0), (1.5, 4.0)):
         module = module_of(distilled(shards, tmp_path, guidance=(low, high)))
