@@ -175,7 +175,7 @@ def finished(
     ended = f"Stopped after step {last_step}: the edit so far." if last_step else f"Done in {seconds:.1f} s."
     if config.max_megapixels is not None:
         ended += f" It was made in {config.max_megapixels:g} megapixels and put back into the full-size picture."
-    said = status_text(status or f"{ended} Drag the handle to the right to see the original.")
+    said = status_text(status or f"{ended} Hide the result on the picture, or drag the handle, to see the original.")
     gallery = [(each.comparison[1], each.caption) for each in strip] if several else []
     return idle(said + ABOUT_DOWNLOADS)._replace(
         live=first.part,
