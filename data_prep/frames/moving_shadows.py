@@ -35,7 +35,7 @@ AGREEMENT = 0.2
 """Largest distance of such a logarithm from the most frequent one, as a share of it."""
 MIN_AGREEING = 0.42
 """Smallest share of the shaded pixels whose ratio agrees. Measured: 0.44 to 0.77 under hard shadows, with or without
-things that move, at most 0.29 in twenty real clips."""
+things that move, at most 0.29 in ten real clips."""
 DEEP_QUANTILE, DEEP_SHARE = 0.97, 0.6
 """Quantile of the depths, and the share of it from which the most frequent one is taken for that of full shade if most
 of the shaded pixels lie at the edges of shadows that move little."""
