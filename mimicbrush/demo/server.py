@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import gradio as gr
 from gradio import routes
+from starlette.middleware import Middleware
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.page import STYLE, THEME, build_page
@@ -26,6 +27,8 @@ from mimicbrush.demo.protection.error_log import shorten_tracebacks
 from mimicbrush.demo.protection.layers import protection_layers
 from mimicbrush.demo.protection.upload_quotas import accept_one_file_per_upload
 from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.startup.startup_bundle import startup_bundle
+from mimicbrush.demo.startup.startup_layers import CompressedPage, StartsFromBundle
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.demo.temporary_folders import TemporaryFolders, delete, temporary_folders
 from mimicbrush.edit.config import EditConfig
@@ -135,6 +138,8 @@ def launch(page: gr.Blocks, config: DemoConfig, folders: TemporaryFolders) -> st
     if not config.allowed_hosts:
         os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # without a named proxy, X-Forwarded-For is the visitor's own
     folders.keep_present()
+    startup_bundle()  # before the first request, which Gradio makes and which may take three seconds
+    layers = [Middleware(CompressedPage), *protection_layers(config, folders), Middleware(StartsFromBundle)]
     _, url, _ = page.queue(max_size=MAX_EVENTS).launch(
         server_name=config.host,
         server_port=config.port,
@@ -149,6 +154,6 @@ def launch(page: gr.Blocks, config: DemoConfig, folders: TemporaryFolders) -> st
         run_history=False,
         ssr_mode=False,
         enable_monitoring=False,
-        app_kwargs={"middleware": protection_layers(config, folders), "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": layers, "docs_url": None, "redoc_url": None},
     )
     return url

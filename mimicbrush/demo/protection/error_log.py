@@ -11,6 +11,8 @@ from gradio import queueing, routes
 
 MAX_LINE = 300
 """Largest number of characters of a visitor's request or error that are logged."""
+LAYERS = (f"{__package__}.", "mimicbrush.demo.startup.")
+"""Packages of the layers that all requests pass."""
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ def one_line(error: BaseException) -> str:
 def is_ours(error: BaseException) -> bool:
     """Whether the error passed through code of this package, except for the layers that all requests pass."""
     modules = {frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)}
-    return any(name.startswith("mimicbrush.") and not name.startswith(f"{__package__}.") for name in modules)
+    return any(name.startswith("mimicbrush.") and not name.startswith(LAYERS) for name in modules)
 
 
 def _log_event_error() -> None:

@@ -28,16 +28,19 @@ PAGE_RULES = (
     "frame-ancestors 'none'",
 )
 INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+NONCE = re.compile(rb'<script nonce="([\w-]+)"')
 
 
-def page_policy(scripts: Iterable[bytes]) -> str:
-    """Make the policy of a page with these inline scripts.
+def page_policy(scripts: Iterable[bytes], nonces: Iterable[bytes] = ()) -> str:
+    """Make the policy of a page with these inline scripts, and scripts with these nonces.
 
     Gradio's page has inline scripts with its configuration: they are allowed by their hashes, so that no other inline
     script runs. `unsafe-eval` is needed because Gradio compiles the script of the painter with `new Function`;
-    `unsafe-inline` for styles, because its components carry style attributes.
+    `unsafe-inline` for styles, because its components carry style attributes. The script with a nonce adds others that
+    it makes of files of the page: their import map, and blobs.
     """
     hashes = [f"'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in scripts]
+    hashes += [source for nonce in nonces for source in (f"'nonce-{nonce.decode()}'", "blob:")]
     return "; ".join((" ".join(("script-src 'self' 'unsafe-eval'", *hashes)), *PAGE_RULES))
 
 
@@ -67,7 +70,9 @@ class ResponseHeaders:
                 content.extend(message.get("body", b""))
                 if message.get("more_body"):
                     return
-                MutableHeaders(scope=start)["Content-Security-Policy"] = page_policy(INLINE_SCRIPT.findall(content))
+                MutableHeaders(scope=start)["Content-Security-Policy"] = page_policy(
+                    INLINE_SCRIPT.findall(content), NONCE.findall(content)
+                )
                 await send(start)
                 start, message = None, {**message, "body": bytes(content)}
             await send(message)

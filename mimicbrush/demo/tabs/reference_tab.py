@@ -240,7 +240,7 @@ def _reference_settings(
 
 
 def _examples() -> gr.Gallery:
-    gr.Markdown("**Examples**: choose one, then press Edit.", elem_classes="heading")
+    gr.HTML("<p><strong>Examples</strong>: choose one, then press Edit.</p>", elem_classes="heading bare")
     return make_gallery(thumbnails(), columns=len(EXAMPLES), elem_classes="examples")
 
 

@@ -1,0 +1,1 @@
+"""How the page starts: few requests and compressed answers, for slow lines."""

@@ -1,0 +1,57 @@
+"""Compressed pages, and the bundle from which they start."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+
+import brotli
+import httpx
+import pytest
+
+from mimicbrush.demo.startup import startup_bundle as bundles
+from tests.demo.conftest import serve_page
+
+
+@pytest.fixture
+def client(editor, config, folders):
+    with serve_page(editor, config, folders) as client:
+        yield client
+
+
+def raw(client: httpx.Client, path: str, accepted: str) -> tuple[httpx.Headers, bytes]:
+    with client.stream("GET", path, headers={"Accept-Encoding": accepted}) as answer:
+        return answer.headers, b"".join(answer.iter_raw())
+
+
+def test_the_page_and_its_bundle_are_small(client):
+    plain = raw(client, "/", "identity")[1]
+    headers, page = raw(client, "/", "gzip, br")
+    assert headers["content-encoding"] == "br" and headers["vary"] == "Accept-Encoding"
+    text = brotli.decompress(page).decode()
+    nonces = [re.findall(r'<script nonce="([\w-]+)"', each)[0] for each in (text, plain.decode())]
+    assert nonces[0] != nonces[1] and f"'nonce-{nonces[0]}' blob:" in headers["content-security-policy"]
+    assert text.replace(nonces[0], nonces[1]) == plain.decode() and len(page) < len(plain) / 8
+    assert gzip.decompress(raw(client, "/", "gzip")[1]).startswith(b"<!doctype html>")
+    (address,) = re.findall(r'data-bundle="\.(/startup/\w+\.json)"', text)
+    headers, content = raw(client, address, "gzip, br")
+    assert "immutable" in headers["cache-control"] and len(page) + len(content) < 230_000
+    assert brotli.decompress(content) == raw(client, address, "identity")[1]
+    assert set(json.loads(brotli.decompress(content))) == {"scripts", "styles"}
+    assert client.get("/startup/other.json").status_code == 404
+
+
+def test_a_gradio_of_another_form_is_left_as_it_is(client, monkeypatch, tmp_path):
+    monkeypatch.setattr(bundles, "ASSETS", tmp_path / "assets")
+    (tmp_path / "index.html").write_text("<html></html>")
+    assert bundles.startup_files() == ("", ())
+    monkeypatch.setattr("mimicbrush.demo.startup.startup_layers.startup_bundle", lambda: None)
+    page = client.get("/").text
+    assert bundles.START.search(page) and "nonce=" not in page
+
+
+def test_files_with_a_digest_are_kept_by_browsers(client):
+    entry, _ = bundles.startup_files()
+    assert client.get(f"/assets/{entry}").headers["cache-control"] == "max-age=31536000, immutable"
+    assert "cache-control" not in client.get("/theme.css").headers
