@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import gradio as gr
 from gradio.components import Component
+from gradio.context import Context
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.handlers import EditHandlers
@@ -14,6 +16,13 @@ from mimicbrush.demo.live_preview import make_live_preview
 from mimicbrush.demo.number_fields import MAX_SEED, NumberField, number_fields
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel
+from mimicbrush.demo.saving.saved_tabs import (
+    SavedTab,
+    kept_results,
+    make_kept_results,
+    make_saved_tab,
+    named_controls,
+)
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.config import EditConfig
@@ -31,6 +40,11 @@ PLAIN = {"show_label": False, "interactive": False, "buttons": []}
 """Options of components that only show pictures."""
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of events that are not part of the public API."""
+
+AWAIT_SAVING = "while (!window.mimicbrushSaving) await new Promise((resolve) => setTimeout(resolve, 50));"
+RESTORE = f"async () => {{ {AWAIT_SAVING} return window.mimicbrushSaving.restoreTab(%s); }}"
+NAME_PAGE = f"async () => {{ {AWAIT_SAVING} return {{ page: window.mimicbrushSaving.page, values: {{}} }}; }}"
+"""Scripts for a page that is loaded: they give the server what the browser kept."""
 
 Controls = dict[str, Component | list[Component]]
 """Components whose values describe an edit, by name."""
@@ -50,10 +64,18 @@ class Tab(NamedTuple):
     """Whether the tab appears without being named in `--editors`, with the default editor of its config."""
 
 
-def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, controls: Controls) -> None:
-    """Connect the parts of every tab: picture, Edit, Stop and results.
+def connect(
+    handlers: EditHandlers,
+    panel: ResultPanel,
+    source: gr.HTML,
+    controls: Controls,
+    *,
+    kind: str,
+    not_saved: Collection[str] = (),
+) -> None:
+    """Connect the parts of every tab: picture, Edit, Stop and results, and what the browser keeps of them.
 
-    controls: by parameters of `make_config`; besides, `pinned` says whether the seed stays.
+    controls: by parameters of `make_config`; besides, `pinned` says whether the seed stays; kind: names the tab in the browser's store; not_saved: controls that the browser does not keep.
     """
     controls = dict(controls)
     pinned = controls.pop("pinned")
@@ -73,6 +95,26 @@ def connect(handlers: EditHandlers, panel: ResultPanel, source: gr.HTML, control
     panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET).then(None, js=SHOW_PICTURE)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
+    saved = {name: control for name, control in (given | {"pinned": pinned}).items() if name not in not_saved}
+    _save(handlers, panel, named_controls(saved), kind)
+
+
+def _save(handlers: EditHandlers, panel: ResultPanel, controls: dict[str, Component], kind: str) -> None:
+    """Let the browser keep controls and results; a page that comes back finds them again, and its running edit."""
+    page, components = Context.root_block, list(controls.values())
+    kept, saved = make_kept_results(kind), make_saved_tab()
+    panel.results.change(kept_results, panel.results, kept, **QUIET)
+    changes = [getattr(each, name) for each in components for name in ("change", "input") if hasattr(each, name)]
+    names = f"{json.dumps(kind)}, {json.dumps(list(controls))}"
+    gr.on(changes, None, components, js=f"(...values) => window.mimicbrushSaving?.saveTab({names}, values)", **QUIET)
+    panel.edit.click(None, js=f"() => window.mimicbrushSaving?.markUsed({json.dumps(kind)})", **QUIET)
+
+    def come_back(request: gr.Request, state: SavedTab | None) -> list[object]:
+        return handlers.come_back(request, state, controls)
+
+    page.load(come_back, saved, components, js=RESTORE % json.dumps(kind), **QUIET)
+    page.load(handlers.follow, saved, [*panel], js=NAME_PAGE, concurrency_limit=None, **QUIET)
+    page.unload(handlers.jobs.leave)
 
 
 def by_name(

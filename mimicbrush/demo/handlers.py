@@ -11,6 +11,7 @@ from time import monotonic
 import gradio as gr
 import numpy as np
 import torch
+from gradio.components import Component
 from gradio.data_classes import FileData
 
 from mimicbrush.demo.config import DemoConfig
@@ -36,6 +37,8 @@ from mimicbrush.demo.result_panel import (
     status_text,
     unfinished,
 )
+from mimicbrush.demo.saving.edit_jobs import EditJobs
+from mimicbrush.demo.saving.saved_tabs import SavedTab, restored
 from mimicbrush.demo.shared_editor import SharedEditor, Written
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.demo.uploads import PICTURE, accept, named, read, write_mask_preview
@@ -58,6 +61,7 @@ class EditHandlers(ABC):
         self.config = config
         self.folders = folders
         self.selector = shared_selector(config.segmenter)
+        self.jobs = EditJobs(editor.stop)
 
     @abstractmethod
     def make_config(self, source: PainterData | None, **given: object) -> EditConfig:
@@ -93,8 +97,16 @@ class EditHandlers(ABC):
             return refused(data, UNEXPECTED)
         return with_mask(data, folder / "selected.png", preview)
 
-    def edit(self, request: gr.Request, *, results: FinishedEdit | None, **given: object) -> Iterator[ResultPanel]:
+    def edit(self, request: gr.Request, **given: object) -> Iterator[ResultPanel]:
         """Yield contents of the result panel until the edit has finished, failed, or was stopped.
+
+        given: the values of the tab's controls, by name. The edit goes on while the page is reloaded.
+        """
+        visitor = self.jobs.visitor(request)
+        yield from self.jobs.start(visitor, self.panels(visitor, **given))
+
+    def panels(self, visitor: str, *, results: FinishedEdit | None, **given: object) -> Iterator[ResultPanel]:
+        """Run an edit and yield contents of the result panel.
 
         results: of the edit before, which are shown again if there are no new ones; given: the values of the tab's
         controls, by name.
@@ -104,7 +116,7 @@ class EditHandlers(ABC):
             config = self.make_config(**given)
             with self.folders.in_use(config.output.parent):
                 yield starting()
-                for update in self.editor.edit(config, visitor=request.session_hash):
+                for update in self.editor.edit(config, visitor=visitor):
                     if isinstance(update, Written):
                         seconds, earlier = monotonic() - start, results.strip if results else []
                         yield self.show_finished(update.config, seconds, self.name_picture(**given), earlier)
@@ -130,7 +142,17 @@ class EditHandlers(ABC):
 
     def stop(self, request: gr.Request) -> None:
         """Stop the visitor's edit."""
-        self.editor.stop(request.session_hash)
+        self.editor.stop(self.jobs.visitor(request))
+
+    def come_back(self, request: gr.Request, saved: SavedTab | None, controls: dict[str, Component]) -> list[object]:
+        """Return values for the controls of a page that was opened or reloaded, from what its browser kept."""
+        self.jobs.name(request, saved.page if saved else "")
+        return restored(saved, controls, self.config.limits, self.folders)
+
+    def follow(self, request: gr.Request, saved: SavedTab | None) -> Iterator[ResultPanel]:
+        """Yield the result panel of a page that was reloaded, also while its edit goes on."""
+        self.jobs.name(request, saved.page if saved else "")
+        yield from self.jobs.follow(self.jobs.visitor(request))
 
     def choose(self, results: FinishedEdit | None, event: gr.SelectData) -> tuple:
         """Return the comparison and the downloads of another result."""
@@ -151,7 +173,9 @@ class EditHandlers(ABC):
 
     def without_results(self, request: gr.Request) -> ResultPanel:
         """Stop the visitor's edit, and clear the result panel for another picture."""
-        self.editor.stop(request.session_hash, SupersededError)
+        visitor = self.jobs.visitor(request)
+        self.editor.stop(visitor, SupersededError)
+        self.jobs.forget(visitor)
         return ResultPanel(NOTHING_YET, live=NOTHING, results=None, **results_shown(0))
 
     def check_upload(self, data: PainterData | None, *, is_reference: bool = False) -> PainterData:

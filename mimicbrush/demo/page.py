@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import resources
 
 import gradio as gr
@@ -12,6 +12,7 @@ from mimicbrush.demo.atlases.clip_editors import ClipEditors
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.controls import Tab
 from mimicbrush.demo.motion import motion_handles
+from mimicbrush.demo.saving import saved_tabs
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS, atlas_tab
 from mimicbrush.demo.temporary_folders import KEPT_SECONDS, TemporaryFolders
@@ -28,6 +29,7 @@ STYLE = (
     (resources.files("mimicbrush") / "demo" / "page.css").read_text(encoding="utf-8")
     + painter.STYLE
     + motion_handles.STYLE
+    + saved_tabs.STYLE
 )
 FONTS = ("system-ui", "sans-serif")
 THEME = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
@@ -56,7 +58,7 @@ def build_page(
             for tab, editor in tabs:
                 with gr.Tab(tab.title):
                     tab.build(editor, config, folders)
-        page.unload(_leave([editor for _, editor in tabs]))
+        saved_tabs.make_saving()
     return page
 
 
@@ -67,13 +69,3 @@ def introduction(tabs: Iterable[Tab]) -> str:
     """
     text = " ".join([*(tab.introduction for tab in tabs), EVERYTHING_ELSE])
     return f"<h1>{TITLE}</h1><p>{text}</p>"
-
-
-def _leave(editors: Iterable[SharedEditor | ClipEditors]) -> Callable[[gr.Request], None]:
-    """Make a function that stops the edits of a visitor who closes the page."""
-
-    def leave(request: gr.Request) -> None:
-        for editor in editors:
-            editor.stop(request.session_hash)
-
-    return leave

@@ -187,7 +187,7 @@ def test_a_full_disk_is_a_server_error(client, tmp_path, monkeypatch, caplog):
 
 def test_our_own_errors_keep_their_traceback(client, editor, monkeypatch, capfd):
     monkeypatch.setattr(editor, "stop", lambda *_: 1 / 0)
-    call(client, "leave")
+    call(client, "stop")
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 

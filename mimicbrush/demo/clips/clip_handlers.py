@@ -92,9 +92,9 @@ class ClipHandlers(EditHandlers):
             return None, *ResultPanel(status_text(as_sentence(str(error)), problem=True))
         return clip, *self.without_results(request)
 
-    def edit(self, request: gr.Request, **given: object) -> Iterator[ResultPanel]:
+    def panels(self, visitor: str, **given: object) -> Iterator[ResultPanel]:
         """Yield contents of the result panel; a clip has no slider between two pictures."""
-        for panel in super().edit(request, **given):
+        for panel in super().panels(visitor, **given):
             yield panel._replace(slider=HIDDEN, use=HIDDEN)
 
     def name_picture(self, *, clip: str, **_: object) -> str:

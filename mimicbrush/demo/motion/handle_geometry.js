@@ -119,6 +119,23 @@ function wordsOf({ corners, stretch: [across, down], bend, turn, shift }) {
   ].filter(Boolean).join("; ");
 }
 
+// The motion of these words; words that the handles do not make leave the object where it is.
+function motionOf(text) {
+  const motion = still();
+  for (const step of (text ?? "").split("; ").filter(Boolean)) {
+    const [word, ...rest] = step.split(" "), numbers = rest.map(Number);
+    if (!numbers.every(Number.isFinite)) return still();
+    if (word === "homography") motion.corners = [0, 2, 4, 6].map((i) => numbers.slice(i, i + 2));
+    else if (word === "scale") motion.stretch = [numbers[0], numbers[0]];
+    else if (word === "stretch") motion.stretch = numbers;
+    else if (word === "bend") [motion.bend] = numbers;
+    else if (word === "rotate") [motion.turn] = numbers;
+    else if (word === "translate") motion.shift = numbers;
+    else return still();
+  }
+  return motion;
+}
+
 // --- handles -------------------------------------------------------------------------------------------------------
 
 const PLACES = ["top left", "top right", "bottom right", "bottom left"], SIDES = ["top", "right", "bottom", "left"];

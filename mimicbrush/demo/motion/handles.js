@@ -48,7 +48,8 @@ async function show() {
   const shown = value();
   if (shown.picture !== shownPicture) {
     if (shownPicture) setMode("paint");
-    [shownPicture, motion, past] = [shown.picture, still(), []];
+    // The first picture may bring back the motion of an earlier visit.
+    [shownPicture, motion, past] = [shown.picture, shownPicture ? still() : motionOf(shown.motion), []];
   }
   complain(shown.error || shown.frames_error || "");
   find(".handles").classList.remove("painter-busy");

@@ -16,6 +16,9 @@ from mimicbrush.demo.startup.startup_bundle import START, startup_bundle
 
 SCRIPT = (resources.files("mimicbrush") / "demo" / "startup" / "startup.js").read_text(encoding="utf-8")
 BUNDLES = "/startup/"
+ALIVE = f"{BUNDLES}alive"
+SERVER = token_urlsafe(8)
+"""Name of this server, another one after each start, by which an open page sees that it was restarted."""
 KEPT = "max-age=31536000, immutable"
 """Lets browsers keep files whose names contain a digest."""
 QUALITY = 9
@@ -97,6 +100,8 @@ class CompressedPage(HeldPage):
 
 
 def _answer(scope: Scope) -> Response:
+    if scope["path"] == ALIVE:
+        return PlainTextResponse(SERVER, headers={"Cache-Control": "no-store"})
     bundle = startup_bundle()
     if bundle is None or scope["path"] != f"{BUNDLES}{bundle.digest}.json":
         return PlainTextResponse("Not found", 404)

@@ -52,7 +52,9 @@ def atlas_tab(editor: ClipEditors, config: DemoConfig, folders: TemporaryFolders
                 shown = _clips_of_result()
     settings, only_by_reference = _settings(editor, config)
     controls = {"clip": chosen.clip, "number": chosen.frame, "guide": guide.guide, **guide.controls, **settings}
-    connect(handlers, panel, chosen.source, controls)
+    # The clip decides which frames and controls there are, so it is chosen anew.
+    not_saved = ("source", "clip", "number")
+    connect(handlers, panel, chosen.source, controls, kind="atlas", not_saved=not_saved)
     gr.on([chosen.clip.upload, chosen.clip.clear], handlers.choose_clip, chosen.clip, [*chosen, *panel], **QUIET)
     shown_frame = [chosen.clip, chosen.frame]
     chosen.frame.input(handlers.show_frame, shown_frame, chosen.source, trigger_mode="always_last", **QUIET)

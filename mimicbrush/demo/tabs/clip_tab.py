@@ -40,7 +40,7 @@ def clip_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
             with panel.further:
                 shown = _clip_panel()
     words = {"source_prompt": source_prompt, "target_prompt": target_prompt}
-    connect(handlers, panel, target, {"clip": clip, "mask": mask, **seed, **words})
+    connect(handlers, panel, target, {"clip": clip, "mask": mask, **seed, **words}, kind=VideoEditConfig.kind)
     clip.upload(handlers.check_clip, clip, [clip, *panel], **QUIET)
     panel.results.change(handlers.show_clips, panel.results, [*shown], **QUIET)
 

@@ -113,7 +113,7 @@ def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolder
             panel = make_result_panel()
             with panel.further:
                 shown = _layer_panel()
-    connect(handlers, panel, source, {"prompt": prompt, **_further_prompts(config)})
+    connect(handlers, panel, source, {"prompt": prompt, **_further_prompts(config)}, kind=LayerEditConfig.kind)
     panel.results.change(handlers.show_layers, panel.results, [*shown], **QUIET)
     shown.opacity.input(
         handlers.fade, [panel.results, shown.opacity], [*panel, *shown], trigger_mode="always_last", **QUIET

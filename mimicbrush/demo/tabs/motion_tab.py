@@ -41,7 +41,13 @@ def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolde
             settings = common_settings(config)
     estimated = gr.State()
     motion = [source, handles, estimated]
-    connect(handlers, panel, source, {"handles": handles, "estimated": estimated, "prompt": prompt, **settings})
+    connect(
+        handlers,
+        panel,
+        source,
+        {"handles": handles, "estimated": estimated, "prompt": prompt, **settings},
+        kind=MotionEditConfig.kind,
+    )
     shown = {"trigger_mode": "always_last", **QUIET}
     gr.on([source.change, handles.input], handlers.show_motion, motion, handles, **shown)
     panel.results.change(handlers.show_layers, panel.results, layers, **QUIET)

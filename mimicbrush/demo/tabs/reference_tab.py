@@ -156,7 +156,7 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
         settings["quick"] = gr.Checkbox(config.quick, label="Quick", info=QUICK)
     for each in references:
         each.upload(handlers.check_reference, each, each, **QUIET)
-    connect(handlers, panel, source, {"references": references, **settings})
+    connect(handlers, panel, source, {"references": references, **settings}, kind=ReferenceEditConfig.kind)
     if editor.recommended is None:  # editors other than MimicBrush have no shape maps and no crops
         return
     examples = _examples()

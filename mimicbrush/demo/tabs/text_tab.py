@@ -53,7 +53,7 @@ def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
             panel = make_result_panel()
     with gr.Row():
         settings = common_settings(config)
-    connect(handlers, panel, source, {"prompt": prompt, **settings})
+    connect(handlers, panel, source, {"prompt": prompt, **settings}, kind=TextEditConfig.kind)
 
 
 INTRODUCTION = "Paint over a part of a picture and describe it, and that part is repainted from the words."

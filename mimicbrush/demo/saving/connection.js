@@ -1,0 +1,39 @@
+// Says when the device is offline, when the server does not answer, and when both are back.
+
+const SECONDS = { usual: 15, lost: 3, patience: 20 };
+
+function watchConnection(say) {
+  let server = null, isLost = false, timer = null;
+
+  async function check() {
+    clearTimeout(timer);
+    const name = await serverName();
+    if (name === null) {
+      isLost = true;
+      say(navigator.onLine
+        ? "The server of this page does not answer. What you made stays here; this message goes when it is back."
+        : "This device is offline. What you made stays here; go on when the connection is back.");
+    } else if (server !== null && name !== server) {
+      say("The server of this page was restarted. Reload the page to go on: picture, mask and settings come back.", "Reload");
+    } else if (isLost) {
+      isLost = false;
+      say("The connection is back.", null, 6);
+    }
+    server ??= name;
+    timer = setTimeout(check, 1000 * (isLost ? SECONDS.lost : SECONDS.usual));
+  }
+
+  async function serverName() {
+    if (!navigator.onLine) return null;
+    try {
+      const answer = await fetch("startup/alive", { cache: "no-store", signal: AbortSignal.timeout(1000 * SECONDS.patience) });
+      return answer.ok ? await answer.text() : null;
+    } catch {
+      return null;
+    }
+  }
+
+  addEventListener("offline", check);
+  addEventListener("online", check);
+  check();
+}

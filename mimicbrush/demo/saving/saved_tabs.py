@@ -1,0 +1,159 @@
+"""Picture, mask, settings and results of each tab, which the browser keeps: the server's part."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from gradio.data_classes import FileData, GradioModel
+from pydantic import BaseModel, Field, ValidationError
+
+from mimicbrush.demo.config import Limits
+from mimicbrush.demo.motion.motion_handles import HandlesData
+from mimicbrush.demo.painter import PainterData, from_browser, to_browser
+from mimicbrush.demo.result_panel import SAME, FinishedEdit, Result
+from mimicbrush.demo.temporary_folders import TemporaryFolders
+from mimicbrush.demo.uploads import accept
+from mimicbrush.errors import UserError
+
+PARTS = resources.files("mimicbrush") / "demo" / "saving"
+STYLE = (PARTS / "saving.css").read_text(encoding="utf-8")
+SCRIPTS = ("browser_store", "saved_values", "connection", "saving")
+MAX_TEXT = 10_000
+"""Largest number of characters of a text that is restored."""
+
+log = logging.getLogger(__name__)
+
+
+class SavedTab(GradioModel):
+    """What the browser kept of a tab. Gradio checks that each file was uploaded or made here."""
+
+    page: str = Field(default="", max_length=64)
+    """Random name that the page keeps when it is reloaded."""
+    values: dict[str, Any] = Field(default={})
+    """Values of controls by name."""
+
+
+class KeptResult(BaseModel):
+    """A result for the browser to keep."""
+
+    picture: FileData
+    preview: FileData
+    caption: str
+
+
+class KeptResults(GradioModel):
+    """The results that a page shows; the browser keeps them."""
+
+    results: list[KeptResult] = Field(default=[])
+
+
+def make_saving() -> gr.HTML:
+    """Make the component that saves all tabs, and says how the connection is."""
+    return gr.HTML(
+        html_template=(PARTS / "saving.html").read_text(encoding="utf-8"),
+        js_on_load="\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
+        apply_default_css=False,
+        elem_classes="saving bare",
+    )
+
+
+def make_kept_results(kind: str) -> gr.HTML:
+    """Make the component that shows the results of former visits, whose value is KeptResults."""
+    kept = gr.HTML(
+        html_template=(PARTS / "kept_results.html").read_text(encoding="utf-8"),
+        js_on_load=(PARTS / "kept_results.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        kind=kind,
+        elem_classes="kept bare",
+    )
+    # No subclass, because Gradio writes a stub file beside the source of each subclass.
+    kept.data_model = KeptResults
+    return kept
+
+
+def make_saved_tab() -> gr.HTML:
+    """Make an invisible component whose value is SavedTab."""
+    saved = gr.HTML(visible=False)
+    saved.data_model = SavedTab
+    return saved
+
+
+def kept_results(results: FinishedEdit | None) -> KeptResults:
+    """The results of a new edit, for the browser to keep."""
+    made = [] if results is None else results.results
+    return KeptResults(results=[_kept(each) for each in made if each.picture.is_file()])
+
+
+def _kept(result: Result) -> KeptResult:
+    picture, preview = (
+        FileData(path=str(path), orig_name=path.name) for path in (result.picture, result.comparison[1])
+    )
+    return KeptResult(picture=picture, preview=preview, caption=result.caption)
+
+
+def named_controls(controls: Mapping[str, Component | Sequence[Component]]) -> dict[str, Component]:
+    """Name each control; those of a list are numbered."""
+    named = {}
+    for name, control in controls.items():
+        if isinstance(control, list):
+            named |= {f"{name}-{number}": each for number, each in enumerate(control, start=1)}
+        else:
+            named[name] = control
+    return {name: control for name, control in named.items() if not isinstance(control, gr.State)}
+
+
+def restored(
+    saved: SavedTab | None, controls: Mapping[str, Component], limits: Limits, folders: TemporaryFolders
+) -> list[object]:
+    """Values of the controls, in their order; a control keeps its value where nothing usable was saved."""
+    values = {} if saved is None else saved.values
+    found = []
+    for name, control in controls.items():
+        try:
+            found.append(_restored(control, values[name], limits, folders) if name in values else _empty(control))
+        except (UserError, ValidationError, ValueError, TypeError, KeyError) as error:
+            log.warning("%s could not be restored: %r", name, error)
+            found.append(_empty(control))
+    return found
+
+
+def _empty(control: Component) -> object:
+    """Keep the control's value; SAME for one with a data model would make Gradio lose the model."""
+    model = getattr(control, "data_model", None)
+    return model() if model in (PainterData, HandlesData) else SAME
+
+
+def _restored(control: Component, value: Any, limits: Limits, folders: TemporaryFolders) -> object:
+    """Check a saved value, which may come from an older version of the page; raises an error if it is unusable."""
+    model = getattr(control, "data_model", None)
+    if model is PainterData:
+        painting = from_browser(PainterData(**(value or {})))
+        return _empty(control) if painting is None else to_browser(accept(painting, limits, folders.new_folder()))
+    if model is HandlesData:
+        return HandlesData(motion=HandlesData(**value).motion)
+    if isinstance(control, gr.Video | gr.File):
+        return SAME if value is None else str(Path((value.get("video") or value)["path"]))
+    if isinstance(control, gr.Checkbox):
+        return bool(value)
+    if isinstance(control, gr.Textbox):
+        return str(value or "")[:MAX_TEXT]
+    if isinstance(control, gr.Radio):
+        return value if value in [choice for _, choice in control.choices] else SAME
+    if isinstance(control, gr.Slider):
+        return min(max(_number(value), control.minimum), control.maximum)
+    if isinstance(control, gr.Number):
+        return _number(value)
+    return SAME
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    return value

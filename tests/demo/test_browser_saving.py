@@ -1,0 +1,121 @@
+"""Picture, mask, settings, results and a running edit after a reload, in the browser."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.demo.browsing import STATUS, coverage, download, drag, press_edit, upload, wait_for_coverage
+
+pytestmark = pytest.mark.browser
+
+SAVED = """async (name) => new Promise((resolve) => {
+  indexedDB.open("mimicbrush").onsuccess = ({ target: { result: base } }) => {
+    const all = base.transaction(name).objectStore(name).getAll();
+    all.onsuccess = () => {
+      base.close();
+      resolve(JSON.stringify(all.result));
+    };
+  };
+})"""
+REFUSED = "indexedDB.open = () => { throw new DOMException('refused', 'SecurityError'); }"
+FULL = """() => {
+  const { put } = IDBObjectStore.prototype;
+  let isFull = true;
+  IDBObjectStore.prototype.put = function (value) {
+    if (!isFull || !value.caption) return put.call(this, value);
+    isFull = false;
+    throw new DOMException("full", "QuotaExceededError");
+  };
+}"""
+FILES_ARE_GONE = ("**/gradio_api/file=**", lambda route: answer_without_file(route))
+
+
+def answer_without_file(route) -> None:
+    """Answer like a server that was restarted and has no files of former visits."""
+    if route.request.method == "HEAD":
+        route.fulfill(status=404)
+    else:
+        route.continue_()
+
+
+def wait_until_saved(page, text: str, store: str = "tabs") -> None:
+    for _ in range(300):
+        if text in page.evaluate(SAVED, store):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{text} was not saved")
+
+
+def reload(page) -> list[str]:
+    """Reload the page, and return the kinds of dialogs that it showed."""
+    dialogs = []
+    page.once("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.accept()))
+    page.reload()
+    return dialogs
+
+
+def test_a_reload_brings_back_picture_mask_settings_and_results(page):
+    drag(page, "source", (0.25, 0.5), (0.45, 0.5))
+    page.get_by_label("number input for Steps").fill("2")
+    press_edit(page)
+    picture, painted = download(page, "download-picture"), coverage(page)
+    wait_until_saved(page, '"num_inference_steps":2')
+    page.wait_for_timeout(500)
+    assert not reload(page)
+    page.locator(STATUS, has_text="Done in").wait_for()
+    page.locator(".download-picture").wait_for()
+    wait_for_coverage(page, painted)
+    assert page.get_by_label("number input for Steps").input_value() == "2"
+    assert download(page, "download-picture") == picture and not page.locator(".kept-list button").count()
+    # A second page of the same browser, on a server without the files of the first one.
+    other = page.context.new_page()
+    other.route(*FILES_ARE_GONE)
+    other.goto(page.url)
+    wait_for_coverage(other, painted)
+    other.locator(".kept-thumbnail").focus()
+    other.keyboard.press("Enter")
+    with other.expect_download() as started:
+        other.locator(".kept-download").click()
+    assert Path(started.value.path()).read_bytes() == picture
+    drag(other, "source", (0.7, 0.7), (0.8, 0.7))
+    press_edit(other)
+    assert json.loads(Image.open(io.BytesIO(download(other, "download-picture"))).text["mimicbrush"])["seed"] == 1
+    drag(other, "source", (0.2, 0.2), (0.3, 0.2))
+    assert reload(other) == ["beforeunload"]
+    other.locator(".kept-thumbnail").first.wait_for()
+    other.once("dialog", lambda dialog: dialog.accept())
+    other.get_by_role("button", name="Forget everything").click()
+    other.locator(".source .painter-drop").wait_for()
+    assert not other.locator(".kept-thumbnail").count() and other.evaluate(SAVED, "results") == "[]"
+
+
+def test_an_edit_that_runs_is_found_again_and_stopped(page, slowly):
+    drag(page, "source", (0.2, 0.5), (0.4, 0.5))
+    page.get_by_label("number input for Steps").fill("100")
+    press_edit(page, "of 100")
+    reload(page)
+    page.locator(STATUS, has_text="of 100").wait_for()
+    page.locator("button.stop-button:enabled").click()
+    page.locator(STATUS, has_text="Stopped.").wait_for()
+
+
+def test_a_browser_that_keeps_nothing_or_is_full(visit, pictures):
+    page = visit()
+    page.context.add_init_script(REFUSED)
+    page.reload()
+    page.get_by_text("This browser keeps nothing").wait_for()
+    upload(page, "source", pictures[0])
+    upload(page, "reference", pictures[1])
+    page = visit()
+    page.locator(".examples img").first.click()
+    page.locator(".reference .painter-canvas").wait_for()
+    press_edit(page)
+    wait_until_saved(page, "caption", "results")
+    page.evaluate(FULL)
+    press_edit(page)
+    page.get_by_text("storage is full, so the oldest results were removed").wait_for()
