@@ -75,7 +75,8 @@ def connect(
 ) -> None:
     """Connect the parts of every tab: picture, Edit, Stop and results, and what the browser keeps of them.
 
-    controls: by parameters of `make_config`; besides, `pinned` says whether the seed stays; kind: names the tab in the browser's store; not_saved: controls that the browser does not keep.
+    controls: by parameters of `make_config`; besides, `pinned` says whether the seed stays; kind: names the tab in the
+    browser's store; not_saved: controls that the browser does not keep.
     """
     controls = dict(controls)
     pinned = controls.pop("pinned")
