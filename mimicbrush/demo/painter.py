@@ -22,7 +22,7 @@ from mimicbrush.pictures.geometry import feather_sigma
 PARTS = resources.files("mimicbrush") / "demo" / "painting"
 LOAD_PICTURE = (PARTS / "load_picture.js").read_text(encoding="utf-8")
 """Script that comes before those that draw on a picture."""
-SCRIPTS = ("view", "mask_raster", "mask_colour", "overlay", "history", "brush", "files", "painter")
+SCRIPTS = ("view", "mask_raster", "mask_colour", "overlay", "history", "brush", "files", "sending", "painter")
 STYLE = (PARTS / "painter.css").read_text(encoding="utf-8")
 MAX_STROKES = 2000
 KEYS = (

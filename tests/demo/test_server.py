@@ -77,7 +77,7 @@ def test_a_forged_path_is_not_taken_for_an_upload(client, served_folders, tmp_pa
     ):
         value = {"new_picture": {"path": path, "meta": meta}, "strokes": []}
         answer = call(client, "check_source", value)
-        assert ("picture.png" in answer) == is_taken, answer
+        assert ("picture.webp" in answer) == is_taken, answer
 
 
 @pytest.mark.parametrize(

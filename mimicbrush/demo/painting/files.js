@@ -1,6 +1,6 @@
 // Takes pictures and masks that a visitor chooses, drops or pastes, and sends them to the server.
 
-function takeFiles(painter, { maxMegabytes, complain, setBusy, upload, isMeant, taken }) {
+function takeFiles(painter, { maxMegabytes, complain, setBusy, send, isMeant, taken }) {
   async function take(file, name) {
     complain("");
     if (!file) return;
@@ -10,10 +10,10 @@ function takeFiles(painter, { maxMegabytes, complain, setBusy, upload, isMeant, 
     }
     setBusy(true);
     try {
-      const { path, url } = await upload(file);
-      taken(name, { path, url, orig_name: file.name, meta: { _type: "gradio.FileData" } }, URL.createObjectURL(file));
+      const sent = await send(file, name === "new_picture");
+      if (sent) taken(name, sent, URL.createObjectURL(file));
+      else setBusy(false);
     } catch (problem) {
-      // Gradio gives the status and the sentence of the server in one text.
       const [, reason] = /^HTTP \d+: (.+)/s.exec(problem?.message) ?? [null, "Check that the page still runs."];
       complain(`${file.name} could not be uploaded. ${reason}`);
       setBusy(false);

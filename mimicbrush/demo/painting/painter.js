@@ -4,6 +4,7 @@ const find = (selector) => element.querySelector(selector);
 const frame = find(".painter-frame"), picture = find(".painter-picture"), canvas = find(".painter-canvas");
 const sizeInput = find(".painter-size input"), colourInput = find(".painter-colour input"), error = find(".painter-error");
 const cropping = props.cropping, history = makeHistory(), locals = new Map(), images = new Map();
+const sending = makeSending(find(".painter"));
 const raster = makeMaskRaster(find(".painter-mask"));
 const stage = find(".painter-stage"), view = makeView(frame, [picture, stage], showView);
 const overlay = makeOverlay(canvas, view, raster, () => (hasBox(tool) ? 0 : side));
@@ -27,7 +28,8 @@ function follow(value) {
 async function show() {
   const value = props.value;
   complain(value?.error ?? "");
-  setBusy(Boolean(value?.new_picture || value?.new_mask || value?.selection?.length));
+  const isChecked = !value?.new_picture && !value?.new_mask;
+  setBusy(!isChecked || Boolean(value?.selection?.length));
   follow(value);
   const state = history.now(), isReady = Boolean(state.picture_preview);
   if (isReady) {
@@ -40,6 +42,7 @@ async function show() {
   }
   find(".painter-drop").hidden = isReady;
   for (const part of [frame, find(".painter-tools"), find(".painter-change")]) part.hidden = !isReady;
+  if (isChecked) sending.hide();
   if (isReady && state.picture.path !== shownPicture) {
     shownPicture = state.picture.path;
     tellLarge(state.size);
@@ -248,7 +251,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 takeFiles(find(".painter"), {
-  maxMegabytes: props.upload_mb, complain, setBusy, upload, isMeant,
+  maxMegabytes: props.upload_mb, complain, setBusy, send: sending.send, isMeant,
   taken(name, data, url) {
     if (name === "new_picture") newPicture = url;
     props.value = { ...props.value, [name]: data, error: "" };
