@@ -9,6 +9,7 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.components import Component
 from gradio.context import Context
+from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.handlers import EditHandlers
@@ -33,6 +34,8 @@ SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behav
 """The picture is far above the results."""
 SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
 """On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
+
+EXAMPLES = "<p><strong>Examples</strong>: choose one, then press Edit. On the right is what to expect.</p>"
 
 FORGET_PROBLEM = """(status) => status.replace(/<p class="problem".*?<\\/p>/s, "")"""
 """Removes an error from the status when a control is changed, which may solve it."""
@@ -201,6 +204,12 @@ def make_result_panel() -> ResultPanel:
     further = gr.Column(visible=False)
     results = gr.State()
     return ResultPanel(status, edit, stop, preview, live, slider, gallery, picture, zip_file, use, further, results)
+
+
+def make_examples(pictures: list[tuple[Image.Image, str]]) -> gr.Gallery:
+    """Draw the examples of a tab: what is painted, the reference if there is one, and the expected result."""
+    gr.HTML(EXAMPLES, elem_classes="heading bare")
+    return make_gallery(pictures, columns=2, elem_classes="examples")
 
 
 def make_gallery(pictures: list | None = None, **options: object) -> gr.Gallery:

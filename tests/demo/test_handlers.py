@@ -18,7 +18,7 @@ from PIL import Image
 from mimicbrush.command import call_command
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.edit_queue import StoppedError
-from mimicbrush.demo.examples import EXAMPLES
+from mimicbrush.demo.examples import REFERENCE_EXAMPLES as EXAMPLES
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import NOTHING_YET, FinishedEdit, ResultPanel
 from mimicbrush.demo.strokes import PaintedPicture, Stroke

@@ -48,8 +48,8 @@ async function show() {
   const shown = value();
   if (shown.picture !== shownPicture) {
     if (shownPicture) setMode("paint");
-    // The first picture may bring back the motion of an earlier visit.
-    [shownPicture, motion, past] = [shown.picture, shownPicture ? still() : motionOf(shown.motion), []];
+    // An example, or an earlier visit, brings its motion.
+    [shownPicture, motion, past] = [shown.picture, motionOf(shown.motion), []];
   }
   complain(shown.error || shown.frames_error || "");
   find(".handles").classList.remove("painter-busy");

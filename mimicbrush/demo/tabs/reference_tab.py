@@ -20,14 +20,14 @@ from mimicbrush.demo.controls import (
     Tab,
     common_settings,
     connect,
-    make_gallery,
+    make_examples,
     make_result_panel,
     make_seed,
     make_slider,
     make_source_painter,
 )
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, copy_picture, painted_mask
-from mimicbrush.demo.examples import EXAMPLES, write_example
+from mimicbrush.demo.examples import REFERENCE_EXAMPLES, thumbnail, write_reference, write_source
 from mimicbrush.demo.handlers import EditHandlers, chosen_number
 from mimicbrush.demo.number_fields import number_fields
 from mimicbrush.demo.painter import PainterData, from_browser, make_painter, to_browser
@@ -129,8 +129,9 @@ class ReferenceHandlers(EditHandlers):
 
     def load_example(self, request: gr.Request, event: gr.SelectData) -> tuple:
         """Return source, references, keep_shape, crop_to_mask, and an empty result panel."""
-        example, limits = EXAMPLES[chosen_number(event, len(EXAMPLES))], self.config.limits
-        source, reference = write_example(example, self.folders.new_folder())
+        example, limits = REFERENCE_EXAMPLES[chosen_number(event, len(REFERENCE_EXAMPLES))], self.config.limits
+        folder = self.folders.new_folder()
+        source, reference = write_source(example, folder), write_reference(example, folder)
         shown = [
             accept(painting, limits, self.folders.new_folder(), is_reference=painting is reference)
             for painting in (source, reference)
@@ -159,7 +160,7 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
     connect(handlers, panel, source, {"references": references, **settings}, kind=ReferenceEditConfig.kind)
     if editor.recommended is None:  # editors other than MimicBrush have no shape maps and no crops
         return
-    examples = _examples()
+    examples = make_examples([(thumbnail(each), each.title) for each in REFERENCE_EXAMPLES])
     shaped = [source, *(settings[name] for name in ("keep_shape", "crop_to_mask", "regions"))]
     filled = [source, *references, settings["keep_shape"], settings["crop_to_mask"], *panel]
     examples.select(handlers.load_example, None, filled, **QUIET).then(None, js=SHOW_EXAMPLE)
@@ -237,16 +238,6 @@ def _reference_settings(
         **seed,
     }
     return settings, shape
-
-
-def _examples() -> gr.Gallery:
-    gr.HTML("<p><strong>Examples</strong>: choose one, then press Edit.</p>", elem_classes="heading bare")
-    return make_gallery(thumbnails(), columns=len(EXAMPLES), elem_classes="examples")
-
-
-def thumbnails() -> list[tuple[Image.Image, str]]:
-    """Pictures and titles of the examples."""
-    return [(to_pil(example.source()), example.title) for example in EXAMPLES]
 
 
 def _side_by_side(maps: list[Image.Image]) -> Image.Image:
