@@ -209,9 +209,9 @@ def make_result_panel() -> ResultPanel:
 def make_examples(pictures: list[tuple[Image.Image, str]]) -> gr.Gallery:
     """Draw the examples of a tab: what is painted, the reference if there is one, and the expected result."""
     gr.HTML(EXAMPLES, elem_classes="heading bare")
-    return make_gallery(pictures, columns=2, elem_classes="examples")
+    return make_gallery(pictures, columns=2, object_fit="contain", elem_classes="examples")
 
 
-def make_gallery(pictures: list | None = None, **options: object) -> gr.Gallery:
+def make_gallery(pictures: list | None = None, *, object_fit: str = "cover", **options: object) -> gr.Gallery:
     """A gallery in which one picture can be chosen."""
-    return gr.Gallery(pictures, height="auto", object_fit="cover", allow_preview=False, **PLAIN, **options)
+    return gr.Gallery(pictures, height="auto", object_fit=object_fit, allow_preview=False, **PLAIN, **options)

@@ -78,23 +78,7 @@ REFERENCE_EXAMPLES = (
         box=(100, 30, 330, 250),
         keep_shape=True,
     ),
-    ReferenceExample(
-        "gravel",
-        "Gravel after grass",
-        skimage.data.gravel,
-        _brush(120, (170, 260), (260, 220), (350, 280)),
-        skimage.data.grass,
-    ),
-    ReferenceExample(
-        "suit",
-        "Suit after bricks",
-        skimage.data.astronaut,
-        _brush(90, (110, 330), (90, 440)),
-        skimage.data.brick,
-        keep_shape=True,
-    ),
 )
-
 
 MOTION_EXAMPLES = (
     MotionExample(
