@@ -15,7 +15,6 @@ from gradio.data_classes import FileData, GradioModel
 from pydantic import BaseModel, Field, ValidationError
 
 from mimicbrush.demo.config import Limits
-from mimicbrush.demo.motion.motion_handles import HandlesData
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import SAME, FinishedEdit, Result
 from mimicbrush.demo.temporary_folders import TemporaryFolders
@@ -126,18 +125,16 @@ def restored(
 
 def _empty(control: Component) -> object:
     """Keep the control's value; SAME for one with a data model would make Gradio lose the model."""
-    model = getattr(control, "data_model", None)
-    return model() if model in (PainterData, HandlesData) else SAME
+    return control.data_model() if isinstance(control, gr.HTML) else SAME
 
 
 def _restored(control: Component, value: Any, limits: Limits, folders: TemporaryFolders) -> object:
     """Check a saved value, which may come from an older version of the page; raises an error if it is unusable."""
-    model = getattr(control, "data_model", None)
-    if model is PainterData:
+    if isinstance(control, gr.HTML) and control.data_model is PainterData:
         painting = from_browser(PainterData(**(value or {})))
         return _empty(control) if painting is None else to_browser(accept(painting, limits, folders.new_folder()))
-    if model is HandlesData:
-        return HandlesData(motion=HandlesData(**value).motion)
+    if isinstance(control, gr.HTML):
+        return control.data_model(**{name: each for name, each in value.items() if isinstance(each, str)})
     if isinstance(control, gr.Video | gr.File):
         return SAME if value is None else str(Path((value.get("video") or value)["path"]))
     if isinstance(control, gr.Checkbox):
