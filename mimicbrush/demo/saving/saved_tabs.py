@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class SavedTab(GradioModel):
-    """What the browser kept of a tab. Gradio checks that each file was uploaded or made here."""
+    """A tab as the browser kept it. Gradio checks that each file was uploaded or made here."""
 
     page: str = Field(default="", max_length=64)
     """Random name that the page keeps when it is reloaded."""
