@@ -7,8 +7,7 @@ from pathlib import Path
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.hub.locations import is_local, require_local_network
-from mimicbrush.model.weights.find import find_weights
+from mimicbrush.hub.locations import require_local_network
 
 MIN_PASSWORD = 8
 """Smallest number of characters of a password."""
@@ -18,8 +17,8 @@ def announce(config: DemoConfig) -> None:
     """Print what will be loaded; raises UserError if port, password or local weights cannot be used."""
     faults = Faults()
     with faults.collect():
-        if config.loads_weights and is_local(config.weights):
-            find_weights(config.weights)
+        if config.loads_weights:
+            config.check_local_weights()
     with faults.collect():
         if config.layer_clip is not None:
             require_local_network(config.layer_clip, "clip")

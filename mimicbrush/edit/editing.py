@@ -54,6 +54,7 @@ def load_pipeline(config: LoadConfig) -> MimicBrushPipeline:
         raise UserError("precision is float16, which is for GPUs, but the device is cpu; choose float32 or bfloat16")
     if config.lora is not None:
         read_lora(config.lora)  # fail early: loading weights takes minutes
+    config.check_quick()
     pipe = MimicBrushPipeline.from_pretrained(config.weights, use_ema=config.use_ema, dtype=dtype)
     if config.lora is not None:
         pipe.load_lora_weights(config.lora, "lora")

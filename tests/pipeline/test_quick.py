@@ -13,8 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.preconditions import announce
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.tabs.reference_tab import reference_edit_config
+from mimicbrush.edit.editing import load_pipeline
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.edit.record import read_settings
 from mimicbrush.errors import UserError
@@ -79,8 +81,19 @@ def test_weights_without_the_file_say_so_before_anything_is_loaded(folder):
     )
     with pytest.raises(UserError, match=r"comes without few_steps\.safetensors, which quick needs; leave quick out"):
         config.check_weights()
+    for refuse in (
+        lambda: announce(DemoConfig(weights=str(folder / "weights"), quick=True)),
+        lambda: load_pipeline(config),
+    ):
+        with pytest.raises(UserError, match=r"comes without few_steps\.safetensors, which quick needs"):
+            refuse()
     with pytest.raises(UserError, match=r"come without few_steps\.safetensors"):
         MimicBrushPipeline.from_pretrained(folder / "weights").set_quick(True)
+
+
+def test_quick_and_sequential_offload_exclude_each_other():
+    with pytest.raises(UserError, match="quick changes weights, which offload=sequential does not allow"):
+        DemoConfig(weights="asset:tiny", quick=True, offload="sequential")
 
 
 def test_switching_quick_mode_off_gives_the_usual_edit_bit_for_bit(folder):

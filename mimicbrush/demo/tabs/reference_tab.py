@@ -153,7 +153,7 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
             references = [_first_reference(config), *_further_references(config)]
             panel = make_result_panel()
     settings, shape = _reference_settings(config, editor.recommended)
-    if getattr(editor.loaded, "few_steps", None):
+    if getattr(editor.loaded, "few_steps", None) and config.offload != "sequential":  # whose weights stay as they are
         settings["quick"] = gr.Checkbox(config.quick, label="Quick", info=QUICK)
     for each in references:
         each.upload(handlers.check_reference, each, each, **QUIET)

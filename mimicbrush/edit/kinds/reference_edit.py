@@ -31,7 +31,8 @@ class LoadConfig:
     lora_scale: float = 1.0
     """Strength of the LoRA file; 0: no effect, 1: as trained."""
     quick: bool = False
-    """Edit in few steps without guidance, with the LoRA file for few steps that comes with the weights."""
+    """Edit in few steps without guidance, with the LoRA file for few steps that comes with the weights; its sampler
+    replaces `scheduler`."""
     scheduler: str | None = None
     """Sampler, a scheduler class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the sampler
     stored with the weights or the LoRA file, or DDIMScheduler."""
@@ -60,7 +61,38 @@ class LoadConfig:
                 self.lora_scale == 1,
                 f"lora_scale is {self.lora_scale}, but no lora is given; give the LoRA file to scale",
             )
+        faults.check(
+            not (self.quick and self.offload == "sequential"),
+            "quick changes weights, which offload=sequential does not allow; take offload=model, or give the LoRA file"
+            " for few steps as lora",
+        )
         faults.refuse()
+
+    @property
+    def adapter(self) -> Path | None:
+        """The LoRA file that the edit uses, given or, with quick, that of the weights; imports nothing heavy."""
+        from mimicbrush.model.weights.find import few_steps_of
+
+        return few_steps_of(self.weights) if self.quick else self.lora
+
+    def check_local_weights(self) -> None:
+        """Raise UserError if weights on this machine are missing, or lack what quick needs; imports nothing heavy."""
+        from mimicbrush.hub.locations import is_local
+        from mimicbrush.model.weights.find import find_weights
+
+        if is_local(self.weights):
+            find_weights(self.weights)
+            self.check_quick()
+
+    def check_quick(self) -> None:
+        """Raise UserError if quick is set and the weights come without a LoRA file for few steps."""
+        from mimicbrush.model.weights.find import FEW_STEPS_NAME
+
+        if self.quick and self.adapter is None:
+            raise UserError(
+                f"{self.weights} comes without {FEW_STEPS_NAME}, which quick needs; leave quick out, or train such a"
+                " file with configs/train/few_steps.yaml and give it as lora"
+            )
 
     @property
     def announcement(self) -> str:
@@ -140,24 +172,9 @@ class ReferenceEditConfig(LoadConfig, EditSettings, AtlasEditConfig, ThroughAtla
             )
 
     def check_weights(self) -> None:
-        from mimicbrush.hub.locations import is_local
-        from mimicbrush.model.weights.find import FEW_STEPS_NAME, find_weights
-
         self.check_atlas()
-        if self.weights is not None and is_local(self.weights):
-            find_weights(self.weights)
-            if self.quick and self.adapter is None:
-                raise UserError(
-                    f"{self.weights} comes without {FEW_STEPS_NAME}, which quick needs; leave quick out, or train such"
-                    " a file with configs/train/few_steps.yaml and give it as lora"
-                )
-
-    @property
-    def adapter(self) -> Path | None:
-        """The LoRA file that the edit uses, given or, with quick, that of the weights; imports nothing heavy."""
-        from mimicbrush.model.weights.find import few_steps_of
-
-        return few_steps_of(self.weights) if self.quick else self.lora
+        if self.weights is not None:
+            self.check_local_weights()
 
     def adapt(self, editor: Editor) -> Editor:
         if self.atlas is None:
