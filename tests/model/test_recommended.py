@@ -16,6 +16,7 @@ from mimicbrush.model.config import PartConfig, RecommendedSettings
 from mimicbrush.model.weights.__main__ import COMMANDS
 from mimicbrush.model.weights.build import initialise, load_network
 from mimicbrush.model.weights.exported_folder import save_pretrained
+from mimicbrush.model.weights.lora_export import needed_settings
 from mimicbrush.model.weights.recommended import read_recommended
 from mimicbrush.run_folder import claim
 from mimicbrush.tensor_files import torch_save
@@ -24,6 +25,7 @@ from tests.conftest import DEPTH, one_block_config
 from tests.training.test_training import config
 
 RECOMMENDED = RecommendedSettings(num_inference_steps=7, guidance_scale=3.5)
+OTHER = RecommendedSettings(num_inference_steps=4, guidance_scale=1.0)
 DEFAULT = RecommendedSettings(num_inference_steps=50, guidance_scale=5.0)
 
 
@@ -117,6 +119,12 @@ def test_wrong_ones_are_named_with_their_file(make, tmp_path):
 def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_path, recwarn):
     network = initialise(one_block_config(weights=str(exported(tmp_path))))
     assert network.options.recommended == DEFAULT and not recwarn
+
+
+def test_a_lora_file_holds_settings_only_where_its_run_names_others_than_its_base(tmp_path):
+    base = str(exported(tmp_path))
+    for named, expected in ((RECOMMENDED, None), (DEFAULT, None), (OTHER, OTHER)):
+        assert needed_settings(one_block_config(weights=base, recommended=named)) == expected
 
 
 @pytest.mark.parametrize(("changes", "differs"), [({"recommended": RECOMMENDED}, False), ({"size": 16}, True)])

@@ -14,7 +14,7 @@ from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.digests import require_unchanged
 from mimicbrush.model.weights.find import checkpoint_of, find_weights, is_run
 from mimicbrush.model.weights.lora_file import fingerprints, save_lora
-from mimicbrush.model.weights.recommended import RECOMMENDED, read_recommended
+from mimicbrush.model.weights.recommended import read_recommended
 from mimicbrush.model.weights.run_checkpoint import (
     PREFIX,
     read_checkpoint,
@@ -51,12 +51,22 @@ def export_lora(
     tensors = split_parts({name: each for name, each in base.state_dict().items() if name not in trained_names})
     require_unchanged(weights.left_out, tensors, weights.origin, lambda: fetchable_parts(config))
     stored = {part: {name: tensor.to(dtype) for name, tensor in named.items()} for part, named in trained.items()}
-    # Only where edits with the file need other settings, as after distillation for few steps.
-    of_base = read_recommended(config.weights) if config.weights else RecommendedSettings()
-    recommended = None if config.recommended == of_base else config.recommended
-    described = {"base": _describe_base(config), "fingerprints": fingerprints(tensors), RECOMMENDED: recommended}
-    save_lora(output, stored, **described)
+    save_lora(
+        output,
+        stored,
+        base=_describe_base(config),
+        fingerprints=fingerprints(tensors),
+        recommended=needed_settings(config),
+    )
     return base
+
+
+def needed_settings(config: NetworkConfig) -> RecommendedSettings | None:
+    """The settings that edits with the file need, as after distillation; None: those of its base."""
+    usual = RecommendedSettings()
+    of_base = read_recommended(config.weights) if config.weights else usual
+    # A run that names no settings has the usual ones, and says nothing about its base's.
+    return None if config.recommended in (of_base, usual) else config.recommended
 
 
 def _divide(parts: dict[str, Tensors], trained_names: set[str]) -> tuple[dict[str, Tensors], dict[str, Tensors]]:
