@@ -60,8 +60,11 @@ class Inputs(NamedTuple):
             return self
         mask, flow = _scaled_mask(self.mask, size), self.flow
         if flow is not None:
-            scale = torch.tensor([size[1] / width, size[0] / height])
-            flow = resize(flow, *size) * scale[:, None, None] * mask
+            scale = torch.tensor([size[1] / width, size[0] / height])[:, None, None]
+            # Scaled down, it is mixed with the zeros around the object; divided by the object's share, it is not.
+            moving = (flow != 0).any(dim=1).to(flow)
+            share = resize(moving, *size).clamp(min=1e-6)
+            flow = resize(flow, *size) / share * scale * _scaled_mask(moving, size)
         return self._replace(
             source=Source(resize(self.source.pixels, *size), None, self.source.icc_profile),
             mask=mask,
