@@ -14,7 +14,7 @@ import torch
 from mimicbrush.atlas.atlas_training import CONTENT, content_of
 from mimicbrush.atlas.stored_atlas import save_atlas
 from mimicbrush.demo.atlases import clip_editors
-from mimicbrush.demo.atlases.atlas_handlers import PROMPT, AtlasHandlers, ChosenClip
+from mimicbrush.demo.atlases.atlas_handlers import PROMPT, AtlasHandlers, ChosenClip, command_for
 from mimicbrush.demo.atlases.clip_editors import ClipEditors
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.page import build_page
@@ -29,7 +29,7 @@ from mimicbrush.files import write_json
 from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.requests import Edited, Editor, LayerRequest, ReferenceRequest
 from mimicbrush.video.clip_writer import write_h264
-from mimicbrush.video.whole_clip import as_tensor, read_whole_clip
+from mimicbrush.video.whole_clip import WholeClip, as_tensor, read_whole_clip
 from tests.atlas.moving_square import STEP, exact_atlas, moving_square
 from tests.demo.conftest import free_port, write_picture
 
@@ -148,6 +148,8 @@ def test_a_clip_without_an_atlas_gets_the_command_that_makes_one(handlers, tmp_p
     assert chosen.clip and chosen.source is None and chosen.canvas["visible"] is False
     command = "--clip other.mp4 --box &#x27;[125, 110, 375, 330]&#x27; --num_frames 71 --short_side 440"
     assert command in chosen.note and "--output ATLASES/other" in chosen.note
+    named = command_for(WholeClip(np.zeros((2, 16, 16, 3), np.uint8), [0, 1], 1), "my dog;rm.mp4")
+    assert "--clip 'my dog;rm.mp4'" in named and named.endswith("--output 'ATLASES/my dog;rm'")
     *_, view = start(handlers, str(tmp_path / "other.mp4"), tmp_path, guide=PROMPT, prompts=["a star", ""])
     assert "no atlas of this clip" in view.status
 

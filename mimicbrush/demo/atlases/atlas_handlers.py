@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import fields
 from html import escape
@@ -187,4 +188,5 @@ def command_for(clip: WholeClip, name: str) -> str:
     found = {"num_frames": len(clip.frames), "short_side": min(height, width)}
     beyond = "".join(f" --{name} {value}" for name, value in found.items() if value > ATLAS_LIMITS[name])
     box = f"[{width // 4}, {height // 4}, {3 * width // 4}, {3 * height // 4}]"
-    return f"python -m mimicbrush.atlas --clip {name} --box '{box}'{beyond} --output ATLASES/{Path(name).stem}"
+    file, output = shlex.quote(name), shlex.quote(f"ATLASES/{Path(name).stem}")  # a name may hold spaces and more
+    return f"python -m mimicbrush.atlas --clip {file} --box '{box}'{beyond} --output {output}"
