@@ -15,7 +15,7 @@ from mimicbrush.diffusion.schedulers import make_scheduler, set_timesteps
 
 
 class ConsistencyLevels:
-    """The noise levels on which a student is trained: those that diffusers' LCMScheduler samples on, 50 of 1000.
+    """The noise levels on which a student is trained: 50 of 1000, from which diffusers' LCMScheduler chooses.
 
     Level 0 is the least noisy one. All latents are (B, C, h, w), all levels and timesteps (B,).
     """
@@ -27,20 +27,23 @@ class ConsistencyLevels:
         self.timesteps = self.scheduler.timesteps.flip(0)
         """Timesteps of the levels, ascending."""
         self.previous_timesteps = torch.cat([self.timesteps.new_zeros(1), self.timesteps[:-1]])
-        """Timesteps to which the teacher's step from each level leads; from level 0 it is 0."""
+        """Timesteps one level below each level; below level 0 it is timestep 0."""
 
     def __len__(self) -> int:
         return len(self.timesteps)
 
     def step_from(self, level: Tensor, num_levels: int = 1) -> DdimStep:
-        """Deterministic DDIM steps from these levels down by so many; its numbers are tensors (B, 1, 1, 1)."""
+        """The deterministic DDIM step from these levels to those `num_levels` below, at the lowest timestep 0.
+
+        Its timestep is (B,), its other numbers are (B, 1, 1, 1).
+        """
         timestep, previous_timesteps = (each.to(level.device) for each in (self.timesteps, self.previous_timesteps))
         reached = previous_timesteps[(level + 1 - num_levels).clamp(min=0)]
         alpha, previous = self._alpha(timestep[level]), self._alpha(reached)
         return DdimStep(timestep[level], alpha, previous, torch.zeros_like(alpha))
 
     def solve(self, prediction: Tensor, noisy: Tensor, level: Tensor, num_levels: int = 1) -> Tensor:
-        """Take the teacher's step from its prediction at these levels: the latent so many levels below, at least 0."""
+        """Take the step of `step_from` with the teacher's prediction: the latents that many levels below."""
         step = self.step_from(level, num_levels)
         noise = noise_of(prediction, noisy, step.alpha, self.prediction_type)
         return step.denoise(noisy, noise, torch.zeros_like(noisy))

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 NARROWEST = 32
-"""Least number of rows and of columns of the matrices that Muon updates."""
+"""Smallest number of rows and of columns of a matrix that Muon updates."""
 
 
 class MuonAdamW(torch.optim.AdamW):
-    """AdamW, but for matrices and convolutions, which torch's Muon updates at the same learning rate.
+    """Muon for large matrices and convolutions, AdamW for all other parameters, at one learning rate.
 
-    Muon takes matrices alone: convolutions are seen as (channels out, channels in x height x width), a view of the same
-    numbers. Networks whose last layer has few channels, biases and norms keep AdamW for these.
+    torch's Muon takes matrices only, so it sees a convolution as (channels out, channels in x height x width), a view
+    of the same numbers. Biases, norms, and layers with fewer than NARROWEST rows or columns are updated by AdamW.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
@@ -28,13 +28,13 @@ class MuonAdamW(torch.optim.AdamW):
         self._muon = torch.optim.Muon(self._views, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters."""
+        """Delete the gradients of all parameters."""
         super().zero_grad(set_to_none)
         for each in self._matrices:
             each.grad = None
 
     def step(self, closure: None = None) -> None:
-        """Update all parameters at the present learning rate of the AdamW group."""
+        """Update all parameters at the current learning rate of the AdamW group, the one that schedules change."""
         for group in self._muon.param_groups:
             group["lr"] = self.param_groups[0]["lr"]
         for view, matrix in zip(self._views, self._matrices, strict=True):

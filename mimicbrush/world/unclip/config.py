@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,8 +50,8 @@ class UnclipTrainingConfig:
     cutout_prob: float = 0.3
     """Probability that an image embedding is that of the object alone before white, which shows no background."""
     naming_weight: float = 0.05
-    """Weight of the loss that names the object, its colour and its pattern at every place of the picture, from features
-    of the U-Net; 0: left out."""
+    """Weight of the loss of naming the object, its colour and its pattern at every place of the picture from features
+    of the U-Net; 0: the U-Net does not learn from it."""
     precision: Literal["bfloat16", "float32"] = "float32"
     """Precision of convolutions in training; bfloat16 is the faster one on processors with AMX alone."""
     num_inference_steps: int = 20
@@ -68,6 +69,9 @@ class UnclipTrainingConfig:
             faults.check(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("text_drop_prob", "image_drop_prob", "cutout_prob"):
             faults.check(0 <= getattr(self, name) <= 1, f"{name} is {getattr(self, name):g}, expected 0 to 1")
+        faults.check(
+            0 <= self.naming_weight < math.inf, f"naming_weight is {self.naming_weight:g}, expected at least 0"
+        )
         are_possible = len(self.channels) >= 2 and all(each % 8 == 0 for each in self.channels)
         faults.check(are_possible, f"channels is {self.channels}, expected two or more multiples of 8")
         faults.refuse()

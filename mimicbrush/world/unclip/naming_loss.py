@@ -1,4 +1,4 @@
-"""A loss that lets the U-Net's features say, at every place of the picture, which object is there in what material."""
+"""An auxiliary loss: classify, from the U-Net's features, the object, colour and pattern at every place of a picture."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mimicbrush.world.clip.captioned_renders import ATTRIBUTES
 
 
 class NamingHead(nn.Module):
-    """Linear classifiers of the features behind the last but one up block, for the training alone.
+    """Linear classifiers of the features after the second-to-last up block, used in training only.
 
-    Velocities say little about outlines: most of their error is texture that nobody can predict. The names of what a
-    render shows are known exactly, and features from which they can be read know the object's outline.
+    The velocity loss says little about outlines, because most of its error is texture that cannot be predicted. The
+    classes of a render are known exactly, and features that predict them at every place contain the object's outline.
     """
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
@@ -27,9 +27,9 @@ class NamingHead(nn.Module):
         )
 
     def forward(self, features: Tensor, masks: Tensor, attributes: Tensor) -> Tensor:
-        """Mean cross-entropy of the names.
+        """Compute the mean cross-entropy over places and attributes.
 
-        features: (B, C, h, w); masks: (B, h, w), true on the object; attributes: (B, 3), numbers of its classes.
+        features: (B, C, h, w); masks: (B, h, w), true on the object; attributes: (B, 3), its class of each attribute.
         """
         losses = []
         for classifier, numbers in zip(self.classifiers.values(), attributes.T, strict=True):
@@ -41,7 +41,7 @@ class NamingHead(nn.Module):
 
 @contextmanager
 def tapped_features(unet: UNet2DConditionModel) -> Iterator[list[Tensor]]:
-    """Within the block, the list holds the features (B, C, h, w) that the head reads, of the U-Net's latest call."""
+    """Yield a list that holds, after each call of the U-Net, the features (B, C, h, w) that the head reads."""
     found: list[Tensor] = []
 
     def keep(block: nn.Module, inputs: tuple, features: Tensor) -> None:

@@ -134,16 +134,25 @@ def _draw_batch(parts: UnclipParts, renders: EncodedRenders, step: int, config: 
     chosen = torch.randint(len(renders.latents), (config.batch_size,), generator=generator)
     latents = renders.latents[chosen].float()
     noise = torch.randn(latents.shape, generator=generator)
-    # One timestep in each of equal parts of the schedule makes the loss of a batch less noisy.
-    places = (torch.arange(config.batch_size) + torch.rand(config.batch_size, generator=generator)) / config.batch_size
+    uniform = torch.rand(config.batch_size, generator=generator)
     return _Batch(
         chosen=chosen,
         latents=latents,
         noise=noise,
-        timesteps=(places**NOISE_POWER * parts.schedule.num_train_timesteps).long(),
+        timesteps=spread_timesteps(uniform, parts.schedule.num_train_timesteps),
         captions=draw_captions([renders.captions[number] for number in chosen], generator, config),
         classes=draw_classes(parts, renders.embeddings[chosen], generator, config),
     )
+
+
+def spread_timesteps(uniform: Tensor, num_timesteps: int) -> Tensor:
+    """Turn uniform numbers (B,) from [0, 1) into timesteps (B,), high ones more often.
+
+    One timestep from each of B equal parts makes the loss of a batch less noisy.
+    """
+    places = (torch.arange(len(uniform)) + uniform) / len(uniform)
+    # The last place is rounded up to 1 about once in a million batches.
+    return (places**NOISE_POWER * num_timesteps).long().clamp(max=num_timesteps - 1)
 
 
 def draw_captions(captions: Sequence[str], generator: torch.Generator, config: UnclipTrainingConfig) -> list[str]:

@@ -40,6 +40,7 @@ from mimicbrush.world.unclip.unclip_training import (
     draw_captions,
     draw_classes,
     multiscale_error,
+    spread_timesteps,
     train_unclip,
 )
 from tests.unclip_folder import TWO_BLOCKS
@@ -161,6 +162,12 @@ def test_conditions_are_left_out_at_random(trained, parts):
     assert not nothing.any()
 
 
+def test_timesteps_are_spread_with_more_high_ones_and_never_beyond_the_last():
+    timesteps = spread_timesteps(torch.full((32,), 1 - 2.0**-24), 1000)
+    assert timesteps[-1] == 999 and (timesteps.diff() > 0).all()
+    assert spread_timesteps(torch.zeros(4), 1000).tolist() == [0, 395, 628, 824]  # 1000 (k / 4)^0.67
+
+
 def test_errors_over_squares_count_what_noise_does_not_hide():
     """A constant error counts at every scale; one that alternates from latent to latent at the finest alone."""
     constant = torch.ones(1, 4, 8, 8)
@@ -262,6 +269,7 @@ def test_the_judge_finds_the_object_wherever_it_is():
     [
         ({"max_steps": 0}, "max_steps is 0, expected at least 1"),
         ({"text_drop_prob": 1.5}, "text_drop_prob is 1.5, expected 0 to 1"),
+        ({"naming_weight": -0.1}, "naming_weight is -0.1, expected at least 0"),
         ({"channels": (32,)}, "expected two or more multiples of 8"),
         ({"channels": (12, 32)}, "expected two or more multiples of 8"),
     ],
