@@ -1,4 +1,4 @@
-"""An auxiliary loss: classify, from the U-Net's features, the object, colour and pattern at every place of a picture."""
+"""An auxiliary loss: classify the object, colour and pattern at every place from the U-Net's features."""
 
 from __future__ import annotations
 
