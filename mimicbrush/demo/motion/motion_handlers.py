@@ -49,7 +49,7 @@ from mimicbrush.pictures.writing import write_image
 TO_PAINT = "the object to move"
 OF_FRAMES = ("frames", "times", "frames_error")
 """Fields of HandlesData that do not depend on the picture."""
-SHOWN = {"warped": "warp", "mask": "mask"}
+SHOWN = {"warped": "moved alone", "mask": "repainted part"}
 """Captions of the layers of a result, by name."""
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ function draw() {
   image.hidden = !shown || !isShown;
   button.hidden = !shown?.is_result;
   button.textContent = isShown ? "Hide result" : "Show result";
-  stage.append(image);
+  stage.prepend(image);  // below the handles of a motion
   frame.append(button);
 }
 
@@ -25,7 +25,8 @@ function follow(frame) {
   followed = frame;
   const hide = (event) => {
     if (!shown || !isShown || button.contains(event.target)) return;
-    if (event.type === "keydown" && event.key !== "Enter") return;
+    const isHandle = event.target.closest(".handles-layer");
+    if (event.type === "keydown" && !(event.key === "Enter" || (isHandle && event.key.startsWith("Arrow")))) return;
     isShown = false;
     draw();
   };
