@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from queue import SimpleQueue
+from time import sleep
 from types import SimpleNamespace
 
 import gradio as gr
@@ -79,6 +80,34 @@ def test_a_failure_reaches_the_page(jobs):
     with pytest.raises(ZeroDivisionError):
         next(views)
     assert next(jobs.follow("page")).status == "Starting"
+
+
+def test_a_failure_after_the_page_was_left_is_logged(jobs, steps, caplog):
+    def panels():
+        yield ResultPanel("Starting")
+        steps.get()
+        raise ZeroDivisionError
+
+    views = jobs.start("page", panels())
+    next(views)
+    views.close()
+    again = jobs.follow("page")
+    next(again)
+    again.close()
+    steps.put(None)
+    for _ in range(100):
+        if caplog.messages:
+            break
+        sleep(0.02)
+    assert caplog.messages == ["an edit failed, and its page is closed"]
+
+
+def test_the_names_of_pages_do_not_fill_the_memory(jobs):
+    for number in range(edit_jobs.MAX_NAMES + 5):
+        opened(jobs, f"session {number}", f"page {number}")
+    opened(jobs, "s" * 100_000)
+    assert len(jobs._names) == edit_jobs.MAX_NAMES and max(map(len, jobs._names)) < 64
+    assert jobs.visitor(SimpleNamespace(session_hash=f"session {number}")) == f"page {number}"
 
 
 def test_properties_are_laid_over_one_another():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
@@ -18,6 +17,8 @@ PATIENCE = 5.0
 """Longest time in seconds to wait for a page to take what is new."""
 MAX_JOBS = 100
 """Largest number of result panels that are kept for a reload; the oldest go first."""
+MAX_NAMES, MAX_NAME = 1000, 64
+"""Largest number of open pages whose names are remembered, the oldest go first, and of characters of a session."""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class _Follower:
     def __init__(self) -> None:
         self.reports: SimpleQueue[ResultPanel | Exception | None] = SimpleQueue()
         self._is_free = threading.Event()
-        self._is_gone = False
+        self.is_gone = False
+        """Whether nobody takes what is sent any more."""
 
     def send(self, report: ResultPanel | Exception | None) -> None:
         self._is_free.clear()
@@ -36,7 +38,8 @@ class _Follower:
 
     def wait(self) -> None:
         """Wait until the page has taken what was sent; one that was left takes nothing, and is not waited for again."""
-        self._is_gone = self._is_gone or not self._is_free.wait(PATIENCE)
+        if not self.is_gone and not self._is_free.wait(PATIENCE):
+            self.is_gone = True
 
     def iterate(self) -> Iterator[ResultPanel]:
         """Yield the contents until the edit is over; raise its exception."""
@@ -47,7 +50,12 @@ class _Follower:
                 yield report
                 self._is_free.set()
         finally:
-            self._is_free.set()
+            self.leave()
+
+    def leave(self) -> None:
+        """Take nothing any more."""
+        self.is_gone = True
+        self._is_free.set()
 
 
 class EditJob:
@@ -79,8 +87,11 @@ class EditJob:
                 follower.send(None)
             else:
                 self._followers.append(follower)
-        yield shown
-        yield from follower.iterate()
+        try:
+            yield shown
+            yield from follower.iterate()
+        finally:  # also where the page is closed before it takes anything else
+            follower.leave()
 
     def _run(self) -> None:
         try:
@@ -92,8 +103,8 @@ class EditJob:
                 for each in followers:
                     each.wait()
         except Exception as error:
-            if not self._followers:
-                log.exception("an edit failed")
+            if all(each.is_gone for each in self._followers):  # otherwise the page's handler raises it
+                log.exception("an edit failed, and its page is closed")
             self._tell(error)
         finally:
             with self._changed:
@@ -125,16 +136,18 @@ class EditJobs:
 
     def name(self, request: gr.Request, page: str) -> None:
         """Remember the name of the page that sends a request."""
-        if page:
+        if page and len(request.session_hash) <= MAX_NAME:
             self._names[request.session_hash] = page
+            for old in list(self._names)[:-MAX_NAMES]:
+                self._names.pop(old, None)
 
     def start(self, visitor: str, panels: Iterator[ResultPanel]) -> Iterator[ResultPanel]:
         """Start an edit; yield the contents of its result panel. It goes on if the iterator is closed."""
         before = self._jobs.pop(visitor, None)
         job = self._jobs[visitor] = EditJob(panels, before.shown if before else ResultPanel())
         for old in list(self._jobs)[:-MAX_JOBS]:
-            if self._jobs[old].is_over:
-                del self._jobs[old]
+            if (found := self._jobs.get(old)) and found.is_over:
+                self._jobs.pop(old, None)
         return job.start()
 
     def follow(self, visitor: str) -> Iterator[ResultPanel]:
@@ -155,7 +168,7 @@ class EditJobs:
             return
 
         def stop() -> None:
-            if not Counter(self._names.values())[visitor] and self._jobs.get(visitor) is job:
+            if visitor not in list(self._names.values()) and self._jobs.get(visitor) is job:
                 self._stop(visitor)
 
         timer = threading.Timer(RETURN_SECONDS, stop)

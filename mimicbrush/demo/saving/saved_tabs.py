@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -27,16 +26,20 @@ SCRIPTS = ("browser_store", "saved_values", "connection", "saving")
 MAX_TEXT = 10_000
 """Largest number of characters of a text that is restored."""
 
+MARKED = {"validate_meta": True}
+"""Lets Gradio's models refuse files without the mark by which Gradio finds, and checks, the files in a value."""
+
 log = logging.getLogger(__name__)
 
 
 class SavedTab(GradioModel):
-    """A tab as the browser kept it. Gradio checks that each file was uploaded or made here."""
+    """A tab as the browser kept it."""
 
     page: str = Field(default="", max_length=64)
     """Random name that the page keeps when it is reloaded."""
     values: dict[str, Any] = Field(default={})
-    """Values of controls by name."""
+    """Values of controls by name. Gradio has checked that files marked as such were uploaded or made here, and no
+    others; `MARKED` refuses the others."""
 
 
 class KeptResult(BaseModel):
@@ -131,12 +134,14 @@ def _empty(control: Component) -> object:
 def _restored(control: Component, value: Any, limits: Limits, folders: TemporaryFolders) -> object:
     """Check a saved value, which may come from an older version of the page; raises an error if it is unusable."""
     if isinstance(control, gr.HTML) and control.data_model is PainterData:
-        painting = from_browser(PainterData(**(value or {})))
+        painting = from_browser(PainterData.model_validate(value or {}, context=MARKED))
         return _empty(control) if painting is None else to_browser(accept(painting, limits, folders.new_folder()))
     if isinstance(control, gr.HTML):
         return control.data_model(**{name: each for name, each in value.items() if isinstance(each, str)})
     if isinstance(control, gr.Video | gr.File):
-        return SAME if value is None else str(Path((value.get("video") or value)["path"]))
+        if value is None:
+            return SAME
+        return FileData.model_validate(value.get("video") or value, context=MARKED).path
     if isinstance(control, gr.Checkbox):
         return bool(value)
     if isinstance(control, gr.Textbox):

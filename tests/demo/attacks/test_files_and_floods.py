@@ -153,6 +153,17 @@ def test_bombs_and_files_that_are_no_pictures_are_refused_in_a_sentence(client, 
     assert client.get("/").status_code == 200
 
 
+def test_a_saved_tab_brings_no_files_that_were_not_uploaded(client, tmp_path, monkeypatch):
+    secret = write_picture(tmp_path / "secret.png")
+    monkeypatch.chdir(tmp_path)  # from whose files Gradio lets a page answer
+    for meta in ({}, {"meta": {"_type": "gradio.FileData"}}):
+        state = {"page": "p", "values": {"source": {"picture": {"path": str(secret), **meta}}}}
+        assert ".png" not in call(client, "come_back", state)
+    (uploaded,) = send_picture(client, secret).json()
+    state["values"]["source"]["picture"]["path"] = uploaded
+    assert uploaded in call(client, "come_back", state)
+
+
 def test_names_with_markup_are_text(client, tmp_path):
     name = "<img src=x onerror=alert(1)>&'\".png"
     (tmp_path / "x.png").write_bytes(b"no picture")
