@@ -122,7 +122,8 @@ def _drop(reason: str, pair: ChosenPair, selection: Selection) -> None:
 
 
 def _drop_shadowed(pairs: list[ChosenPair], usable: list[_UsableFrame], selection: Selection) -> list[ChosenPair]:
-    """The pairs that differ in more than shadows that move over a still picture; the others are counted."""
+    """Drop, and count, the pairs that differ only in shadows that move over a still picture; frames with alpha are not
+    judged."""
     if not pairs or any(each.frame.has_alpha for each in usable):
         return pairs
     shadows = MovingShadows([each.grey for each in usable])

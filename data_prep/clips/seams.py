@@ -21,7 +21,8 @@ MAX_WIDTH = 0.16
 STEP = 3
 """Distance in pixels over which the edge of a seam is measured, as encoders blur it."""
 MIN_EDGE = 10
-"""Smallest difference of grey levels across an edge, and of an edge or a pixel from that of another frame."""
+"""Smallest step in grey levels that counts as an edge; also, the smallest difference between two frames that counts, of
+such a step or of a pixel."""
 MIN_SEAM = 0.7
 """Smallest share of the seam's pixels at which there is a new edge. Measured: 0.73 to 0.90 in seven frames with a strip
 of 2 to 11 %, at most 0.69 in 60 frames without one, most of them under moving cameras."""
@@ -52,7 +53,10 @@ def without_strips(
 
 
 def num_with_strip(frames: Sequence[Frame], *, features: FrameFeatures) -> int:
-    """How many frames show a strip of another shot, from the first one on; frames: of a shot, from one of its ends."""
+    """Count the frames with a strip of another shot, from the first one on.
+
+    frames: those of a shot, beginning at one of its ends. At most half of them are counted.
+    """
     greys = [features.greys.at(frame, DETECTION_SIZE) for frame in frames[: len(frames) // 2 + NUM_FRAMES_AWAY]]
     for number in range(len(frames) // 2):
         if not has_strip(greys[number], greys[min(number + NUM_FRAMES_AWAY, len(greys) - 1)]):

@@ -46,16 +46,17 @@ MIN_DEEP = 0.2
 MIN_SHADED_SHARE = 0.05
 """Smallest share of the pixels of all frames that are shaded."""
 MIN_KEPT = 0.05
-"""Smallest share of the shaded pixels around which the structure of the picture in full light is seen to be kept."""
+"""Smallest share of the shaded pixels around which the structure is that of the picture in full light."""
 LEVEL_SHARE, LEVEL_MARGIN = 0.2, 6.0
-"""Largest distance of a level from the lit or the shaded one: as a share of the difference of the two, and in grey
-levels; the larger one counts."""
+"""Largest distance of a level from the lit or the shaded one, as a share of the difference between these two and in
+grey levels; the larger limit holds."""
 LIT_SHARE, LIT_MARGIN = 0.1, 8.0
-"""The same from the lit one, as a share of this level; also, it is never larger than that."""
+"""Further limit on the distance from the lit level, as a share of this level and in grey levels, of which the larger
+holds; the smaller of this limit and the one above applies."""
 SPECK = np.ones((3, 3), np.uint8)
-"""Size of lit and of shaded places that are too small to lie beside the edge of a shadow, in pixels."""
+"""Kernel of the opening that removes lit and shaded areas too small to lie beside the edge of a shadow."""
 EDGE = np.ones((7, 7), np.uint8)
-"""Size of the places around both, in which the edge lies."""
+"""Kernel of the dilation of lit and of shaded areas; the edge of a shadow lies where both dilated areas overlap."""
 DARKER = 1.5
 """Multiple of that distance from which a pixel is darker than any shadow."""
 PATCH = 9
@@ -90,8 +91,7 @@ class MovingShadows:
 
 
 def _find_unexplained(greys: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.bool_]]:
-    """(h, w) for each of a shot's frames, where something is seen that moving shadows do not explain; empty if no such
-    shadows fall on the shot."""
+    """Mark in each frame of a shot (h, w) what moving shadows do not explain; empty if no such shadows are found."""
     levels = np.stack([shrink(grey, SHADOW_SIZE) for grey in greys]).astype(np.float32)
     lights = _fit_lights(levels)
     if lights is None:
@@ -132,8 +132,7 @@ class _Lights(NamedTuple):
     def _find_edges(
         self, frame: NDArray[np.float32], is_lit: NDArray[np.bool_], shaded: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """(h, w) the pixels at the edges of shadows, whose levels lie between the lit and the shaded one: what is lit
-        lies on one side of them and what is shaded on the other."""
+        """Mark the pixels (h, w) at the edges of shadows: between lit and shaded areas, at a level in between."""
         sides = [
             cv2.dilate(cv2.morphologyEx(side.view(np.uint8), cv2.MORPH_OPEN, SPECK), EDGE)
             for side in (is_lit & ~shaded, shaded & ~is_lit)
@@ -172,8 +171,10 @@ def _share_near(depths: NDArray[np.float32], depth: float) -> float:
 
 
 def _compare_structure(picture: Structure, frame: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(h, w) the pixels around which a frame has the structure of the picture, and those around which it has another
-    one or one alone has one."""
+    """Mark the pixels (h, w) around which the frame has the picture's structure, and those around which it does not.
+
+    Pixels around which neither has any structure are in neither.
+    """
     other = measure_structure(frame)
     judged, lost = find_lost(picture, other, np.ones(frame.shape, bool), covariance_of(picture, other))
     return judged & ~lost, lost
